@@ -1,0 +1,172 @@
+"""Print derivation, compilation, evaluation and simulation times apart, each against a baseline of the same run.
+
+Usage: ``python -m benchmarks`` (about two minutes).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from time import perf_counter
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from numerics import Parameters, State, integrate_curves, simulate_sgd
+from numerics.compiled import compile_expressions
+from numerics.kernel import compile_kernel
+from theory import derive_drift, kgmm
+
+DERIVE = """
+from time import perf_counter
+from theory import derive_drift, derive_gradient_matrix, derive_hessian, kgmm
+start = perf_counter()
+model = kgmm({k})
+for derive in (derive_drift, derive_hessian, derive_gradient_matrix):
+    derive(model)
+print(perf_counter() - start)
+"""
+
+
+def main() -> None:
+    """Run all benchmarks and print one table."""
+    console = Console()
+    console.print(
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, "
+        f"Python {platform.python_version()}, NumPy {np.__version__}; linear algebra on one thread"
+    )
+    table = Table("measured", "value", "limit or baseline", "ratio")
+    with threadpool_limits(limits=1):
+        derivation(table)
+        compilation(table)
+        curves(table)
+        simulation(table)
+    console.print(table)
+
+
+def derivation(table: Table) -> None:
+    """Cold derivation of drift, Hessian and G, in a fresh process without imports."""
+    for k, limit in ((3, 2.0), (10, 15.0)):
+        seconds = float(
+            subprocess.run(
+                [sys.executable, "-c", DERIVE.format(k=k)], check=True, capture_output=True, text=True
+            ).stdout
+        )
+        _limit_row(table, f"derive drift, Hessian, G, k = {k} (cold)", seconds, limit)
+
+
+def compilation(table: Table) -> None:
+    """Cold compilation of the drift: an empty cache directory in a fresh process."""
+    code = (
+        "from time import perf_counter; from theory import derive_drift, kgmm; import numerics as nu; "
+        "import numpy as np; m = kgmm({k}); v = derive_drift(m).vector; s = perf_counter(); "
+        "c = nu.compile_expressions(m, v); "
+        "nu.integrate_curves(m, nu.Parameters(np.full({k}, 1 / {k}), 10, 0.1, 1), "
+        "nu.State(np.zeros(({k}, {k})), np.eye({k})), 0.01, tolerance=1e-2); print(perf_counter() - s)"
+    )
+    for k in (3, 10):
+        with tempfile.TemporaryDirectory() as directory:
+            environment = os.environ | {"SPECALIGN_CACHE_DIR": directory}
+            seconds = float(
+                subprocess.run(
+                    [sys.executable, "-c", code.format(k=k)], check=True, capture_output=True, text=True,
+                    env=environment,
+                ).stdout
+            )
+        table.add_row(f"compile the drift, k = {k} (cold)", f"{seconds:.2f} s", "-", "-")
+
+
+def curves(table: Table) -> None:
+    """Curves once compiled: k = 3 to 1e-8, k = 10 to 1e-4."""
+    rng = np.random.default_rng(0)
+    for k, tolerance, limit in ((3, 1e-8, 0.1), (10, 1e-4, 10.0)):
+        model = kgmm(k)
+        parameters = Parameters(np.full(k, 1 / k), 10.0, 0.1, 1.0)
+        initial = State(0.3 * rng.normal(size=(k, k)), 0.5 * np.eye(k))
+
+        def integrate(model=model, parameters=parameters, initial=initial, tolerance=tolerance):
+            return integrate_curves(model, parameters, initial, 16.0, tolerance=tolerance)
+
+        curve = integrate()
+        seconds = _median(integrate, 5 if k == 3 else 1)
+        _limit_row(
+            table,
+            f"curve, k = {k}, lambda = 10, 16 time units (error estimate {curve.attrs['error_estimate']:.1e})",
+            seconds, limit,
+        )
+        compiled = compile_expressions(model, derive_drift(model).vector)
+        table.add_row(f"  quadrature dimension, k = {k}", str(compiled.dimension), str(curve.attrs["quadrature"]), "-")
+
+
+def simulation(table: Table, dimension: int = 1000, steps: int = 40_000) -> None:
+    """Steps a second of the generated kernel, one thread, against a plain NumPy loop."""
+    model, parameters = kgmm(3), Parameters([0.5, 0.3, 0.2], 10.0, 0.1, 1.0)
+    initial = State(np.zeros((3, 3)), np.eye(3))
+    compile_kernel(model.loss)
+    end = steps / dimension
+
+    def run() -> None:
+        simulate_sgd(model, parameters, initial, [end], dimension, replicas=1, workers=1)
+
+    run()
+    # the two are measured in turn, so that drift of the machine's speed meets both
+    pairs = [
+        (steps / _seconds(run), 4000 / _seconds(lambda: numpy_loop(parameters, dimension, 4000)))
+        for _ in range(5)
+    ]
+    kernel, baseline = (float(np.median([p[i] for p in pairs])) for i in (0, 1))
+    ratio = float(np.median([a / b for a, b in pairs]))
+    table.add_row(
+        f"direct SGD, k = 3, d = {dimension}, one thread", f"{kernel:,.0f} steps/s",
+        f"NumPy loop: {baseline:,.0f} steps/s", f"{ratio:.2f} (at least 5)",
+    )
+    generator = np.random.Generator(np.random.SFC64(0))
+    draws = _seconds(lambda: [generator.standard_normal(dimension) for _ in range(4000)])
+    table.add_row(
+        "  NumPy drawing the d normals of a step alone", f"{4000 / draws:,.0f} steps/s",
+        "direct SGD", f"{kernel * draws / 4000:.2f}",
+    )
+
+
+def numpy_loop(parameters: Parameters, dimension: int, steps: int) -> np.ndarray:
+    """The same SGD as a plain NumPy loop: what one would write by hand."""
+    rng = np.random.default_rng(0)
+    k = parameters.weights.size
+    means = np.zeros((k, dimension))
+    means[:, :k] = np.eye(k)
+    x = rng.normal(size=(k, dimension)) / np.sqrt(dimension)
+    cumulative = np.cumsum(parameters.weights)
+    delta, scale = parameters.step / dimension, 1 / np.sqrt(parameters.precision)
+    for _ in range(steps):
+        label = np.searchsorted(cumulative, rng.random())
+        y = means[label] + scale * rng.standard_normal(dimension)
+        u = x @ y
+        g = np.exp(u - u.max())
+        g /= g.sum()
+        g[label] -= 1.0
+        x -= delta * (np.outer(g, y) + parameters.ridge * x)
+    return x
+
+
+def _limit_row(table: Table, what: str, seconds: float, limit: float) -> None:
+    table.add_row(what, f"{seconds:.3f} s", f"{limit:g} s", f"{seconds / limit:.2f} (at most 1)")
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    start = perf_counter()
+    function()
+    return perf_counter() - start
+
+
+def _median(function: Callable[[], object], repeats: int) -> float:
+    return float(np.median([_seconds(function) for _ in range(repeats)]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Test settings that hold for tests/ and for the doctests of the three packages."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
+
+# figures are drawn to files only; set before anything imports matplotlib
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# a first call may compile, so wall-clock deadlines say nothing; under CI the examples are the same every time
+settings.register_profile("specalign", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("specalign")
+
+
+def pytest_configure() -> None:
+    """One linear algebra thread a process: the workers of pytest-xdist already use all processors."""
+    import numpy  # noqa: F401  the limit applies to libraries that are loaded
+
+    threadpool_limits(limits=1, user_api="blas")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    skip = pytest.mark.skip(reason="slow: run with --slow")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)

@@ -1,0 +1,541 @@
+"""The command: what it prints and writes, its exit codes, and that bad input stops it before any work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import numerics.empirical
+import numerics.flow
+import numerics.population
+import numerics.sgd
+import verify.runner
+from numerics import integrate_curves
+from theory import InputError
+from verify.cli import app
+from verify.configuration import Configuration, read_configuration
+from verify.result import CheckResult, Report
+from verify.tolerance import Comparison, Part, Tolerance
+
+ROOT = Path(__file__).resolve().parent.parent
+FAST = ["--time", "0,0.05,0.1"]
+runner = CliRunner()
+
+
+def invoke(*arguments: object):
+    # a wide terminal, so that no message is broken into lines
+    return runner.invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200", "NO_COLOR": "1"})
+
+
+def succeed(*arguments: object) -> str:
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    """Every function that computes raises: whoever reaches it has started to work."""
+
+    def refuse(*_, **__):
+        raise AssertionError("work was started")
+
+    monkeypatch.setattr(numerics.flow, "integrate_curves", refuse)
+    monkeypatch.setattr(numerics.flow, "solve_curve", refuse)
+    monkeypatch.setattr(numerics.sgd, "_run_replica", refuse)
+    monkeypatch.setattr(numerics.population, "population_spectrum", refuse)
+    monkeypatch.setattr(numerics.empirical, "empirical_spectrum", refuse)
+    monkeypatch.setattr(verify.runner, "run", refuse)
+
+
+# --- help and version ----------------------------------------------------------------------------------------
+
+
+def test_version_names_the_program():
+    assert succeed("--version").startswith("specalign ")
+
+
+@pytest.mark.parametrize("command", ["derive", "curves", "simulate", "spectrum", "verify"])
+def test_help_states_purpose_and_example(command):
+    text = succeed(command, "--help")
+    assert f"Example:  specalign {command}" in text
+    for line in text.splitlines():
+        assert "TODO" not in line
+    if command not in ("derive", "verify"):
+        assert "units of steps * c_delta / dimension" in " ".join(text.replace("│", " ").split())
+
+
+def test_help_of_the_program_lists_the_commands_and_exit_codes():
+    text = succeed("--help")
+    for word in ("derive", "curves", "simulate", "spectrum", "verify", "Exit codes"):
+        assert word in text
+
+
+# --- bad input -------------------------------------------------------------------------------------------------
+
+BAD = {
+    "dependent means": (["curves", "--directions-gram", "1,1,0;1,1,0;0,0,1"], ["directions_gram", "independent means"]),
+    "weights off the simplex": (["curves", "--weights", "0.5,0.3,0.3"], ["weights", "sum 1.1", "simplex", "divide"]),
+    "negative weight": (["curves", "--weights", "1.5,-0.3,-0.2"], ["weights", "positive"]),
+    "weights of another k": (["curves", "--weights", "0.5,0.5"], ["weights", "2 entries", "expected 3", "k = 2"]),
+    "precision zero": (["curves", "--precision", "0"], ["precision", "got 0", "> 0", "inverse noise variance"]),
+    "precision negative": (["simulate", "--precision", "-1"], ["precision", "got -1", "> 0"]),
+    "ridge negative": (["curves", "--ridge", "-0.1"], ["ridge", "got -0.1", ">= 0"]),
+    "step zero": (["simulate", "--step", "0"], ["step", "got 0", "> 0"]),
+    "not a number": (["curves", "--precision", "ten"], ["precision", "'ten'", "a number"]),
+    "NaN": (["curves", "--precision", "nan"], ["precision", "nan", "finite"]),
+    "infinite overlap": (["curves", "--overlap", "inf,0,0;0,0,0;0,0,0"], ["overlap", "finite numbers"]),
+    "overflowing number": (["curves", "--ridge", "1e999"], ["ridge", "inf", "finite"]),
+    "division by zero": (["curves", "--weights", "1/0,1/2,1/2"], ["weights", "1/0"]),
+    "gram_perp not PSD": (["curves", "--gram-perp", "1,2,0;2,1,0;0,0,1"], ["gram_perp", "semidefinite"]),
+    "gram_perp not symmetric": (["curves", "--gram-perp", "1,0,0;1,1,0;0,0,1"], ["gram_perp", "symmetric"]),
+    "gram_perp name": (["curves", "--gram-perp", "unit"], ["gram_perp", "'unit'", "identity"]),
+    "directions name": (["curves", "--directions-gram", "orthogonal"], ["directions_gram", "orthonormal"]),
+    "overlap shape": (["curves", "--overlap", "1,2"], ["overlap", "1 rows of 2", "3 rows of 3"]),
+    "ragged rows": (["curves", "--overlap", "1,2,3;1,2;1,2,3"], ["overlap", "2, 3 entries"]),
+    "readout of a single layer": (["curves", "--readout", "1"], ["readout", "shape (1,)", "(0,)"]),
+    "k too small": (["curves", "--k", "1"], ["k:", "got 1", ">= 2"]),
+    "k not an integer": (["curves", "--k", "2.5"], ["k:", "'2.5'", "an integer"]),
+    "d too small": (["simulate", "--dimension", "5"], ["dimension", "got 5", ">= 6"]),
+    "d too small for a spectrum": (["spectrum", "-d", "5"], ["dimension", "got 5", ">= 6"]),
+    "no replica": (["simulate", "--replicas", "0"], ["replicas", "got 0", ">= 1"]),
+    "negative seed": (["simulate", "--seed", "-1"], ["seed", "got -1", ">= 0"]),
+    "decreasing times": (["curves", "--time", "2,1"], ["time", "increasing"]),
+    "negative time": (["simulate", "--time", "-1"], ["time", "got -1", "> 0"]),
+    "negative time on a curve": (["spectrum", "--at", "-1"], ["--at", "got -1", ">= 0"]),
+    "no sample": (["spectrum", "--samples", "0"], ["samples", "got 0", ">= 1"]),
+    "block counted from zero": (["spectrum", "--block", "0,1"], ["--block", "'0,1'", "units 1..3"]),
+    "block name": (["spectrum", "--block", "whole"], ["--block", "'whole'", "full"]),
+    "block without readout": (["spectrum", "--block", "readout"], ["block", "no readout parameters"]),
+    "unknown model": (["curves", "kgm"], ["model", "'kgm'", "kgmm", "did you mean"]),
+    "unknown system": (["verify", "kgm"], ["system", "'kgm'", "kgmm", "did you mean"]),
+    "unknown option": (["curves", "--presicion", "3"], ["No such option", "--presicion", "--precision"]),
+    "unknown command": (["curve"], ["curve", "curves"]),
+    "unknown quantity": (["derive", "--quantity", "drft"], ["--quantity", "drft", "drift"]),
+    "unknown level": (["verify", "--level", "slow"], ["--level", "slow", "quick", "full"]),
+    "unknown limit": (["derive", "--limit", "soft"], ["limit", "'soft'", "noiseless"]),
+    "limit of a number": (["derive", "--limit", "1", "--precision", "3"], ["--precision", "leave --precision away"]),
+    "limit of a fixed point": (["derive", "--quantity", "fixed-point", "--limit", "1"], ["--limit", "noiseless"]),
+    "unknown entry": (["derive", "--entry", "m_1_7"], ["entry", "'m_1_7'", "did you mean"]),
+    "open symbols of a fixed point": (
+        ["derive", "--k", "2", "--quantity", "fixed-point", "--directions-gram", "1,0.4;0.4,1"],
+        ["fixed-point", "beta", "--ridge"],
+    ),
+    "derive with dependent means": (
+        ["derive", "--k", "2", "--directions-gram", "1,1;1,1"], ["directions_gram", "independent means"]
+    ),
+    "derive with NaN": (["derive", "--weights", "nan,0.5,0.5"], ["weights", "nan", "finite"]),
+    "verify seed": (["verify", "--seed", "x"], ["seed", "'x'", "an integer"]),
+    "verify negative seed": (["verify", "--seed", "-1"], ["seed", "got -1", ">= 0"]),
+    "missing config": (["curves", "--config", "absent.toml"], ["config", "absent.toml", "readable"]),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_before_any_work(name, no_work):
+    arguments, words = BAD[name]
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    message = " ".join(result.stderr.replace("│", " ").split())
+    for word in words:
+        assert word in message
+    assert "Traceback" not in message
+    if not message.startswith("Usage"):
+        assert len(result.stderr.splitlines()) == 1
+        assert "got" in message
+        assert "expected" in message
+        assert "Remedy:" in message
+
+
+OUTPUTS = [
+    ("derive", "--output", ""), ("curves", "--output", ".nc"), ("curves", "--plot", ".png"),
+    ("simulate", "--output", ".nc"), ("simulate", "--plot", ".svg"), ("spectrum", "--output", ".nc"),
+    ("spectrum", "--plot", ".pdf"), ("verify", "--json", ".json"), ("verify", "--report", ".html"),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "suffix"), OUTPUTS)
+def test_unwritable_output_is_refused_before_any_work(command, option, suffix, no_work, tmp_path):
+    directory = tmp_path / f"directory{suffix}"
+    directory.mkdir()
+    for path, words in (
+        (tmp_path / "absent" / f"file{suffix}", "an existing directory"),
+        (directory, "it is a directory"),
+        (Path(f"/proc/specalign{suffix}"), "a writable place"),
+    ):
+        if path.parts[1] == "proc" and not path.parent.is_dir():
+            continue
+        result = invoke(command, option, path)
+        assert result.exit_code == 2
+        assert f"{option}: got {path}" in result.stderr
+        assert words in result.stderr
+        assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "file"),
+    [("curves", "--plot", "a.gif"), ("curves", "--output", "a.csv"), ("verify", "--report", "a.txt")],
+)
+def test_unknown_formats_are_refused_before_any_work(command, option, file, no_work, tmp_path):
+    result = invoke(command, option, tmp_path / file)
+    assert result.exit_code == 2
+    assert "the ending chooses the format" in result.stderr
+    assert not (tmp_path / file).exists()
+
+
+def test_two_outputs_cannot_share_a_file(no_work, tmp_path):
+    result = invoke("verify", "--json", tmp_path / "a.html", "--report", tmp_path / "a.html")
+    assert result.exit_code == 2
+    assert "--report" in result.stderr
+    assert "--json" in result.stderr
+
+
+def test_checking_an_output_leaves_no_file_behind(no_work, tmp_path):
+    assert invoke("curves", "--precision", "-1", "--plot", tmp_path / "a.png").exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_output_survives_bad_input(no_work, tmp_path):
+    path = tmp_path / "a.nc"
+    path.write_bytes(b"kept")
+    assert invoke("curves", "--precision", "-1", "--output", path).exit_code == 2
+    assert path.read_bytes() == b"kept"
+
+
+# --- configuration files -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.toml")), ids=lambda p: p.name)
+def test_example_files_are_read(file):
+    given = read_configuration(file)
+    model = given.model()
+    parameters, initial = given.parameters(), given.initial(model)
+    assert parameters.weights.size == model.components
+    assert initial.overlap.shape == (model.units, model.directions)
+    given.times()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[modle]\nk = 3", ["'modle'", "did you mean 'model'"]),
+        ("[parameters]\nprecison = 3", ["[parameters]", "'precison'", "did you mean 'precision'"]),
+        ("[model]\nname = 'kgm'", ["model", "'kgm'", "did you mean 'kgmm'"]),
+        ("[model]\nk = '3'", ["k:", "'3'", "an integer"]),
+        ("[model]\nname = 3", ["name", "a text"]),
+        ("[parameters]\nweights = 0.5", ["weights", "a list"]),
+        ("[parameters]\nprecision = [1]", ["precision", "a number"]),
+        ("[parameters]\nprecision = true", ["precision", "a number"]),
+        ("[parameters]\nprecision = nan", ["precision", "nan", "finite"]),
+        ("[initial]\noverlap = [1, 2]", ["overlap", "rows"]),
+        ("[run]\ndimension = 10.5", ["dimension", "10.5", "an integer"]),
+        ("model = 3", ["model", "[model]"]),
+        ("[model\nk = 3", ["valid TOML", "line 1"]),
+    ],
+)
+def test_bad_files_are_refused(text, words, tmp_path, no_work):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    result = invoke("curves", "--config", path)
+    assert result.exit_code == 2, result.output
+    for word in words:
+        assert word in result.stderr
+
+
+def test_options_override_the_file(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("[model]\nk = 2\n[parameters]\nprecision = 4\nridge = '1/3'\nweights = ['1/4', 0.75]\n")
+    given = read_configuration(path).override(Configuration(precision=5))
+    assert given.parameters().precision == 5
+    assert given.parameters().ridge == 1 / 3
+    assert str(given.symbolic_model().mixture.weights) == "(1/4, 3/4)"
+
+
+def test_decimals_in_a_file_are_exact(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("[parameters]\nridge = 0.1\n")
+    assert str(read_configuration(path).symbolic_model().ridge) == "1/10"
+
+
+def test_an_expression_is_not_evaluated():
+    with pytest.raises(InputError, match="a number"):
+        Configuration().override(__import__("verify.options").options.configure(precision="__import__('os').getpid()"))
+
+
+# --- derive -------------------------------------------------------------------------------------------------------
+
+
+def test_derive_prints_the_drift_with_open_symbols():
+    text = succeed("derive", "--k", "2", "--entry", "m_1_2", "--limit", "noiseless", "--directions-gram", "orthonormal")
+    formula = text.splitlines()[-1]
+    assert formula == "d m_1_2/dt = -beta*m_1_2 - p_2*softmax_1(m_1_2, m_2_2)"
+
+
+def test_derive_keeps_the_corrector_in_sight():
+    text = succeed("derive", "--k", "2", "--entry", "corrector_2_1")
+    assert "corrector_1_2 = c_delta*p_1*E_1[" in text
+    assert "d R_1_2/dt" not in text.splitlines()[-1]
+
+
+def test_numbers_enter_a_formula_exactly():
+    text = succeed("derive", "--k", "2", "--ridge", "0.1", "--entry", "m_1_1", "--weights", "1/3,2/3")
+    assert "- m_1_1/10" in text
+    assert "beta" not in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "style"),
+    [(q, "text") for q in ("gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")]
+    + [("drift", "latex"), ("gradient", "pretty"), ("hessian", "latex"), ("fixed-point", "pretty")],
+)
+def test_quantities_print_in_every_format(quantity, style):
+    text = succeed("derive", "--k", "2", "--quantity", quantity, "--format", style)
+    body = [line for line in text.splitlines() if line and line[0] not in "#%"]
+    assert len(body) >= 6
+    assert all(line.startswith(r"\[") and line.endswith(r"\]") for line in body) == (style == "latex")
+
+
+def test_blocks_are_selected_by_name_or_pair():
+    by_name = succeed("derive", "--k", "2", "--quantity", "hessian", "--entry", "H_1_2")
+    by_pair = succeed("derive", "--k", "2", "--quantity", "hessian", "--entry", "1,2")
+    assert by_name == by_pair
+    assert "H_1_2[bulk]" in by_name
+    assert "H_1_1[" not in by_name
+
+
+def test_projection_route_explains_its_symbols():
+    text = succeed("derive", "--k", "2", "--route", "projection", "--entry", "m_1_1")
+    assert "w = P (u - E_l u)" in text
+    assert "w_1" in text.splitlines()[-1]
+
+
+def test_a_limit_drops_the_precision_of_the_file():
+    config = ROOT / "examples" / "kgmm_k3.toml"
+    assert "softmax" in succeed("derive", "--config", config, "--limit", "noiseless", "--entry", "m_1_1")
+
+
+def test_correlated_fixed_point_is_solved():
+    text = succeed(
+        "derive", "--k", "2", "--quantity", "fixed-point", "--weights", "1/2,1/2", "--ridge", "0.1",
+        "--directions-gram", "1,0.4;0.4,1",
+    )
+    values = dict(line.split(" = ") for line in text.splitlines() if line.startswith("m_"))
+    assert float(values["m_1_1"]) == -float(values["m_2_1"]) > 0
+
+
+def test_derive_writes_a_file(tmp_path):
+    path = tmp_path / "drift.txt"
+    assert "wrote" in succeed("derive", "--k", "2", "--output", path)
+    assert path.read_text().count(" = ") >= 10
+
+
+# --- curves, simulate, spectrum -----------------------------------------------------------------------------------
+
+
+def test_curves_needs_no_option_and_states_its_error(monkeypatch):
+    monkeypatch.setattr(Configuration, "times", lambda self: [0.0, 0.1])
+    text = succeed("curves")
+    assert "Theoretical curve of kgmm3" in text
+    assert "Error of any statistic" in text
+
+
+def test_curves_writes_data_and_figure(tmp_path):
+    data, plot = tmp_path / "c.nc", tmp_path / "c.png"
+    succeed("curves", *FAST, "--weights", "0.5,0.3,0.2", "--output", data, "--plot", plot)
+    with xr.open_dataset(data, engine="h5netcdf") as curve:
+        assert curve.sizes["time"] == 3
+        assert {"overlap", "gram_perp", "readout", "misalignment"} <= set(curve)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_simulate_sets_sgd_beside_the_theory(tmp_path):
+    data, plot = tmp_path / "s.nc", tmp_path / "s.svg"
+    arguments = ["simulate", *FAST, "-d", 40, "--replicas", 3, "--seed", 4, "--output", data]
+    text = succeed(*arguments, "--plot", plot)
+    assert "mean of 3 runs in dimension 40" in text
+    assert "theory" in text
+    assert "theory" not in succeed(*arguments, "--no-theory")
+    with xr.open_dataset(data, engine="h5netcdf") as runs:
+        assert runs.sizes["replica"] == 3
+        assert runs.attrs["seed"] == 4
+    assert plot.read_text().startswith("<?xml")
+
+
+def test_a_diverging_run_keeps_what_was_recorded(tmp_path):
+    data, plot = tmp_path / "s.nc", tmp_path / "s.png"
+    result = invoke(
+        "simulate", "--time", "60", "-d", 10, "--replicas", 1, "--step", "20", "--ridge", "3", "--output", data,
+        "--plot", plot,
+    )
+    assert result.exit_code == 1
+    assert "diverged at t =" in result.stderr
+    assert "reduce step" in result.stderr
+    with xr.open_dataset(data, engine="h5netcdf") as runs:
+        assert runs.sizes["time"] >= 1
+    assert plot.exists()
+
+
+def test_an_interrupted_run_keeps_what_was_recorded(tmp_path, monkeypatch):
+    real = numerics.sgd.simulate_sgd
+
+    def interrupted(*arguments, **keywords):
+        raise numerics.sgd.SimulationInterrupted(real(*arguments, **keywords).isel(time=slice(0, 2)))
+
+    monkeypatch.setattr(numerics.sgd, "simulate_sgd", interrupted)
+    data = tmp_path / "s.nc"
+    result = invoke("simulate", *FAST, "-d", 20, "--replicas", 2, "--output", data)
+    assert result.exit_code == 130
+    assert "interrupted" in result.stderr
+    with xr.open_dataset(data, engine="h5netcdf") as runs:
+        assert runs.sizes["time"] == 2
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "gradient"])
+def test_spectrum_of_a_block(matrix, tmp_path):
+    data, plot = tmp_path / "p.nc", tmp_path / "p.png"
+    text = succeed(
+        "spectrum", "--k", "2", "--matrix", matrix, "--block", "1,2", "--at", "0.1", "-d", 20, "--samples", 200,
+        "--output", data, "--plot", plot,
+    )
+    assert "block (1, 2)" in text
+    assert "200 fresh samples in dimension 20" in text
+    with xr.open_dataset(data, engine="h5netcdf") as spectrum:
+        assert spectrum.attrs["block"] == "(0, 1)"
+        assert spectrum.attrs["empirical_samples"] == 200
+        assert np.all(np.diff(spectrum["eigenvalue"]) <= 0)
+        assert "empirical_eigenvalue" in spectrum
+    assert plot.exists()
+
+
+def test_spectrum_of_the_full_matrix():
+    text = succeed("spectrum", "--k", "2", "--block", "full", "-d", 50)
+    assert "first layer" in text
+    assert "multiplicity 46" in text
+
+
+# --- verify --------------------------------------------------------------------------------------------------------
+
+
+def report_of(*measured: float, resolution: float | None = None) -> Report:
+    bound = Tolerance((Part(0.1, "standard errors"),))
+    results = [
+        CheckResult(
+            f"check{i}", "A holds.", "section 1", [Comparison("a", value, 0.0, bound, resolution)], 7,
+            {"replicas": 3}, 0.5,
+        )
+        for i, value in enumerate(measured)
+    ]
+    return Report("kgmm", "quick", 7, 1e-4, results, 1.0, {"python": "3"})
+
+
+def verify_with(monkeypatch, report: Report, *arguments: object):
+    calls = []
+
+    def run(system, level, seed, *, progress):
+        calls.append((system, level, seed))
+        progress("check0", 0.5)
+        return report
+
+    monkeypatch.setattr(verify.runner, "run", run)
+    return invoke("verify", *arguments), calls
+
+
+def test_verify_holds(monkeypatch, tmp_path):
+    json, html = tmp_path / "r.json", tmp_path / "r.html"
+    result, calls = verify_with(
+        monkeypatch, report_of(0.01, -0.05), "kgmm", "--level", "full", "--seed", 7, "--json", json, "--report", html
+    )
+    assert result.exit_code == 0, result.output
+    assert calls == [("kgmm", "full", 7)]
+    assert "2 of 2 checks hold" in result.stdout
+    assert json.exists()
+    assert html.exists()
+
+
+def test_verify_fails_and_says_which(monkeypatch, tmp_path):
+    json = tmp_path / "r.json"
+    result, _ = verify_with(monkeypatch, report_of(0.01, 0.5, float("nan")), "--json", json)
+    assert result.exit_code == 1
+    assert "fails: check1, check2" in result.stderr
+    assert "tolerance 0.1 = 0.1 (standard errors)" in result.stdout
+    assert json.exists()
+
+
+def test_verify_does_not_take_weakness_for_a_pass(monkeypatch):
+    result, _ = verify_with(monkeypatch, report_of(0.01, resolution=0.05))
+    assert result.exit_code == 1
+    assert "inconclusive: check0" in result.stderr
+    assert "exceeds the resolution 0.05" in result.stdout
+
+
+def test_verify_without_any_check_is_not_a_pass(monkeypatch):
+    result, _ = verify_with(monkeypatch, report_of())
+    assert result.exit_code == 1
+    assert "no check was made" in result.stderr
+
+
+# --- the process itself -----------------------------------------------------------------------------------------------
+
+
+def test_exit_code_of_the_process():
+    run = subprocess.run(
+        [sys.executable, "-m", "verify.cli", "curves", "--precision", "-1"], cwd=ROOT, capture_output=True, text=True,
+        timeout=60,
+    )
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert run.stderr.startswith("error: precision: got -1")
+    assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_control_c_saves_the_partial_run(tmp_path):
+    path = tmp_path / "s.nc"
+    # the signal comes half a second after the simulation has begun, however long imports and compilation took
+    code = f"""
+import os, signal, threading
+import numerics.sgd
+from verify.cli import app
+begin = numerics.sgd._run_replica
+def run(*arguments):
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return begin(*arguments)
+numerics.sgd._run_replica = run
+app(["simulate", "--time", "1e9", "-d", "6", "--replicas", "1", "--output", {str(path)!r}])
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 130, run.stderr
+    assert "interrupted" in run.stderr
+    with xr.open_dataset(path, engine="h5netcdf") as runs:
+        assert 1 <= runs.sizes["time"] < 201
+        assert not runs.attrs["complete"]
+
+
+def test_help_does_not_load_the_numeric_libraries():
+    code = (
+        "import sys; from verify.cli import app\n"
+        "try: app(['--help'], prog_name='specalign')\n"
+        "except SystemExit: pass\n"
+        "sys.exit(bool({'numba', 'xarray', 'matplotlib'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=60)
+    assert run.returncode == 0
+
+
+def test_curve_of_the_command_is_that_of_the_library(tmp_path):
+    path = tmp_path / "c.nc"
+    config = ROOT / "examples" / "kgmm_k3.toml"
+    succeed("curves", "--config", config, "--time", "0,0.1", "--output", path)
+    given = read_configuration(config)
+    model = given.model()
+    direct = integrate_curves(model, given.parameters(), given.initial(model), [0.0, 0.1])
+    with xr.open_dataset(path, engine="h5netcdf") as written:
+        np.testing.assert_array_equal(written["overlap"], direct["overlap"])

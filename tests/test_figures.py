@@ -1,0 +1,216 @@
+"""Figures: drawn for every shape of result, with labels and units, nothing cut off, no global state."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib import colormaps, rcParams
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from verify import figures
+
+
+def curve(units: int, directions: int, times: int = 11) -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    t = np.linspace(0, 8, times)
+    decay = np.exp(-t / 4)[:, None, None]
+    return xr.Dataset(
+        {
+            "overlap": (("time", "unit", "direction"), decay * rng.normal(size=(times, units, directions))),
+            "gram_perp": (("time", "unit", "unit_b"), decay * np.eye(units)),
+            "misalignment": (("time", "unit"), np.abs(np.sin(t))[:, None] * np.ones(units)),
+        },
+        coords={"time": t},
+    )
+
+
+def runs(units: int, directions: int, replicas: int) -> xr.Dataset:
+    noise = np.random.default_rng(2)
+    parts = [curve(units, directions).map(lambda v: v + 0.02 * noise.normal(size=v.shape)) for _ in range(replicas)]
+    return xr.concat(parts, "replica").assign_attrs(dimension=100)
+
+
+def spectrum(shape: tuple[int, ...], eigen: int, **attributes: object) -> xr.Dataset:
+    dims = ("eigen", "unit", "direction") if len(shape) == 2 else ("eigen", "direction")
+    overlaps = np.random.default_rng(3).dirichlet(np.ones(int(np.prod(shape))), size=eigen).reshape(eigen, *shape)
+    return xr.Dataset(
+        {
+            "eigenvalue": ("eigen", np.linspace(1, 0.1, eigen)), "bulk": ("bulk", [0.05]),
+            "mean_overlap": (dims, overlaps),
+        },
+        attrs=attributes,
+    )
+
+
+def texts(figure: Figure) -> list[str]:
+    axes = figure.axes
+    found = [t for a in axes for t in (a.get_title(), a.get_xlabel(), a.get_ylabel())]
+    legends = [*figure.legends, *(a.get_legend() for a in axes if a.get_legend())]
+    found += [t.get_text() for legend in legends for t in legend.get_texts()]
+    found += [t.get_text() for t in figure.texts]
+    return [t for t in found if t]
+
+
+def assert_inside(figure: Figure) -> None:
+    """Titles, axis labels and legends lie within the figure."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    width, height = figure.bbox.width, figure.bbox.height
+    items = [a.get_legend() for a in figure.axes if a.get_legend()] + list(figure.legends)
+    items += [t for a in figure.axes if a.axison for t in (a.title, a.xaxis.label, a.yaxis.label) if t.get_text()]
+    items += [t for t in figure.texts if t.get_text()]
+    for item in items:
+        box = item.get_window_extent(renderer)
+        assert box.x0 >= -2, item
+        assert box.y0 >= -2, item
+        assert box.x1 <= width + 2, item
+        assert box.y1 <= height + 2, item
+
+
+def assert_legend_free(figure: Figure) -> None:
+    """No legend lies over a panel that holds data."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        if legend is None:
+            continue
+        box = legend.get_window_extent(renderer)
+        for other in figure.axes:
+            if other.axison and other.has_data():
+                panel = other.get_window_extent(renderer)
+                overlap = box.intersection(box, panel)
+                assert overlap is None or overlap.width < 3 or overlap.height < 3
+
+
+LONG = "kgmm3, lambda = 10, beta = 0.1, c_delta = 1, a long title that has to be broken into lines; dots: M/d = 512"
+
+
+@pytest.mark.parametrize(
+    ("units", "directions", "source"),
+    [
+        (1, 1, "theory"), (2, 2, "both"), (3, 3, "theory"), (3, 3, "both"), (3, 3, "runs"), (4, 2, "both"),
+        (10, 10, "both"),
+    ],
+)
+def test_curves_of_every_shape(units, directions, source):
+    theory = curve(units, directions) if source != "runs" else None
+    simulated = runs(units, directions, 3) if source != "theory" else None
+    figure = figures.plot_curves(theory, simulated, title=LONG)
+    assert_inside(figure)
+    assert_legend_free(figure)
+    words = texts(figure)
+    assert sum(w == figures.TIME_LABEL for w in words) == units + 2
+    assert any("theory" in w for w in words) == (theory is not None)
+    assert any("SGD" in w and "d = 100" in w for w in words) == (simulated is not None)
+
+
+def test_one_replica_has_no_band():
+    figure = figures.plot_curves(curve(2, 2), runs(2, 2, 1))
+    assert not any("standard deviation" in t for t in texts(figure))
+    assert not any(a.collections for a in figure.axes)
+
+
+def test_curves_need_data():
+    with pytest.raises(ValueError, match="a curve, runs, or both"):
+        figures.plot_curves(None)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (5, 5)])
+@pytest.mark.parametrize("empirical", [False, True])
+def test_spectra(shape, empirical):
+    measured = spectrum(shape, 5, samples=1000, dimension=50) if empirical else None
+    figure = figures.plot_spectrum(spectrum(shape, 8), measured, title=LONG)
+    assert_inside(figure)
+    words = texts(figure)
+    assert "eigenvalue" in words
+    assert "squared cosine" in words
+    assert ("empirical eigenvectors" in words) == empirical
+    assert any("1000 samples, d = 50" in w for w in words) == empirical
+
+
+def test_spectrum_without_first_layer():
+    data = xr.Dataset({"eigenvalue": ("eigen", [2.0, 1.0])})
+    figure = figures.plot_spectrum(data)
+    assert len(figure.axes) == 1
+    assert_inside(figure)
+
+
+@pytest.mark.parametrize("edges", [False, True])
+def test_eigenvalues_along_training(edges):
+    t = np.linspace(0, 4, 9)
+    values = np.stack([np.exp(-t), np.exp(-2 * t)], axis=1)
+    bulk = np.stack([0.1 + 0 * t, 0.2 + 0 * t], axis=1) if edges else 0.1 + 0 * t
+    figure = figures.plot_eigenvalues_along_training(
+        t, values, bulk, values[::4], measured_times=t[::4], title=LONG
+    )
+    assert_inside(figure)
+    assert_legend_free(figure)
+    assert {"bulk, predicted", "eigenvalue 2, predicted", "measured", figures.TIME_LABEL} <= set(texts(figure))
+
+
+@pytest.mark.parametrize("rows", [2, 12])
+def test_heat_map_annotates_every_value_legibly(rows):
+    values = np.random.default_rng(0).random((rows, 3))
+    labels = [f"block (1, 1), eigenvector {i}" for i in range(rows)]
+    figure = figures.plot_alignment_heatmap(values, labels, ["mean 1", "mean 2", "mean 3"], title=LONG)
+    assert_inside(figure)
+    axes = figure.axes[0]
+    written = [t for t in axes.texts if t.get_text()]
+    assert len(written) == 3 * rows
+    colours = colormaps["cividis"]
+    for text in written:
+        i, j = round(text.get_position()[1]), round(text.get_position()[0])
+        assert text.get_text() == f"{values[i, j]:.2f}"
+        ground, ink = luminance(colours(values[i, j])[:3]), luminance(to_rgb(text.get_color()))
+        assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) > 4
+
+
+def luminance(colour: tuple[float, float, float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("error", [False, True])
+def test_exponents(error):
+    x = np.array([8.0, 32.0, 128.0])
+    y = 2 * x**-0.5
+    figure = figures.plot_exponent(
+        x, y, 2 * y if error else None, -0.5, -0.5, "precision λ", "norm ratio", title=LONG, slope_error=0.02
+    )
+    assert_inside(figure)
+    assert_legend_free(figure)
+    words = texts(figure)
+    assert "predicted slope −0.5" in words
+    assert "fitted slope −0.5 ± 0.02" in words
+    # both lines go through the points when the slopes agree
+    predicted, fitted = (line.get_ydata() for line in figure.axes[0].lines[:2])
+    np.testing.assert_allclose(predicted, fitted)
+    np.testing.assert_allclose(fitted, 2 * np.array([8 / 1.15, 128 * 1.15]) ** -0.5)
+
+
+@pytest.mark.parametrize("suffix", figures.FORMATS)
+def test_files_are_the_same_every_time(suffix, tmp_path):
+    first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    for path in (first, second):
+        figures.save_figure(figures.plot_curves(curve(2, 2)), path)
+    assert first.stat().st_size > 1000
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_no_global_state_is_touched():
+    before = dict(rcParams)
+    figures.plot_curves(curve(2, 2), runs(2, 2, 2))
+    assert dict(rcParams) == before
+    module = sys.modules.get("matplotlib.pyplot")
+    assert module is None or module.get_fignums() == []
+
+
+def test_every_colour_is_visible_on_white():
+    assert len(set(figures.PALETTE)) == len(figures.PALETTE)
+    assert all(1.05 / (luminance(to_rgb(c)) + 0.05) > 2 for c in figures.PALETTE)

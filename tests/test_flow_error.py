@@ -1,0 +1,119 @@
+"""The reported error of a curve: against a solution by hand, tighter runs, and other rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+from helpers import fresh_rng
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from test_flow import admissible, difference, linear_model, softmax
+
+from numerics import Parameters, State, integrate_curves, solve_curve
+
+# --- a case solved by hand --------------------------------------------------------------------------------
+
+
+def linear_solution(t, m0, r0, gamma, precision, ridge, step):
+    """With |e|^2 = gamma:  m' = gamma - (gamma + 1/lambda + beta) m  and
+    R' = -2 (1/lambda + beta) R + (c/lambda) [(m - 1)^2 + (m^2/gamma + R)/lambda], both linear."""
+    a = gamma + 1 / precision + ridge
+    limit = gamma / a
+    k = m0 - limit
+    b = 2 * (1 / precision + ridge) - step / precision**2
+    inside = 1 / (gamma * precision)
+    terms = [
+        (0, (limit - 1) ** 2 + inside * limit**2), (1, 2 * k * (limit - 1 + inside * limit)), (2, k**2 * (1 + inside)),
+    ]
+    r = r0 * np.exp(-b * t)
+    for j, f in terms:
+        r = r + step / precision * f * (np.exp(-j * a * t) - np.exp(-b * t)) / (b - j * a)
+    return limit + k * np.exp(-a * t), r
+
+
+@given(
+    st.floats(-2, 2), st.floats(0, 2), st.floats(0.3, 2), st.floats(1, 50), st.floats(0, 0.5), st.floats(0.1, 1),
+    st.sampled_from([1e-4, 1e-6, 1e-8, 1e-10]),
+)
+@settings(max_examples=30)
+def test_linear_case_meets_the_solution_by_hand(m0, r0, gamma, precision, ridge, step, tolerance):
+    a = gamma + 1 / precision + ridge
+    b = 2 * (1 / precision + ridge) - step / precision**2
+    assume(min(abs(b), abs(b - a), abs(b - 2 * a)) > 1e-3)  # the formula divides by these
+    time = np.linspace(0, 5, 41)
+    m, r = linear_solution(time, m0, r0, gamma, precision, ridge, step)
+    curve = integrate_curves(
+        linear_model(), Parameters([0.5, 0.5], precision, ridge, step, [[gamma]]), State([[m0]], [[r0]]), time,
+        tolerance=tolerance,
+    )
+    estimate = curve.attrs["error_estimate"]
+    assert estimate <= tolerance
+    rounding = 1e-10  # of the formula near a resonance: eps over 1e-3, squared terms
+    assert np.abs(curve.overlap.values[:, 0, 0] - m).max() <= estimate + 1e-13
+    assert np.abs(curve.gram_perp.values[:, 0, 0] - r).max() <= estimate + rounding
+
+
+# --- the reported error -----------------------------------------------------------------------------------
+
+
+def assert_covered(seed, k, tolerance):
+    """Compare with a run at 1e-11, at 201 times between those that the estimate looks at."""
+    rng = np.random.default_rng(seed)
+    parameters, start = admissible(k, rng)
+    end = rng.uniform(0.5, 8)
+    curve = solve_curve(softmax(k), parameters, start, end, tolerance=tolerance)
+    tight = solve_curve(softmax(k), parameters, start, end, tolerance=1e-11)
+    time = np.linspace(0, end, 201)
+    error = np.abs(curve.vector(time) - tight.vector(time)).max()
+    assert error <= curve.error_estimate + tight.error_estimate
+    if parameters.precision > 5:
+        assert curve.error_estimate <= tolerance
+
+
+PROBLEMS = (st.integers(0, 2**32), st.sampled_from([2, 3]), st.sampled_from([1e-4, 1e-6, 1e-8]))
+
+
+@given(*PROBLEMS)
+@settings(max_examples=12)
+def test_error_estimate_covers_the_true_error(seed, k, tolerance):
+    assert_covered(seed, k, tolerance)
+
+
+@pytest.mark.slow
+@given(*PROBLEMS)
+@settings(max_examples=150)
+def test_error_estimate_covers_the_true_error_of_many_problems(seed, k, tolerance):
+    assert_covered(seed, k, tolerance)
+
+
+def test_quasi_monte_carlo_error_covers_the_true_error(monkeypatch):
+    """The softmax of three classes pushed to Sobol points, against its tensor curve; 99 % intervals, 20 seeds."""
+    rng = fresh_rng()
+    missed, trials = 0, 20
+    for seed in rng.integers(2**31, size=trials):
+        parameters, start = admissible(3, rng, precision=(5.0, 50.0))
+        exact = solve_curve(softmax(3), parameters, start, 2.0)
+        with monkeypatch.context() as patch:
+            patch.setattr("numerics.flow.choose_family", lambda dimension, smooth: "sobol")
+            curve = solve_curve(softmax(3), parameters, start, 2.0, tolerance=3e-3, seed=int(seed))
+        assert curve.rule.kind == "sobol"
+        assert len(curve.solutions) == 8
+        time = np.linspace(0, 2, 21)
+        missed += int(np.abs(curve.vector(time) - exact.vector(time)).max() > curve.error_estimate)
+    # the largest half width stands for the error of 15 statistics, so a miss is rarer than 1 %; 3 % to be safe
+    assert missed <= scipy.stats.binom.isf(1e-6, trials, 0.03)
+
+
+def test_tighter_tolerances_cost_more_and_give_more():
+    parameters, start = Parameters([0.5, 0.3, 0.2], 10, 0.1, 1.0), State(0.3 * np.eye(3), np.eye(3))
+    exact = integrate_curves(softmax(3), parameters, start, [0, 4, 16], tolerance=1e-11)
+    errors, costs = [], []
+    for tolerance in (1e-3, 1e-6, 1e-9):
+        curve = integrate_curves(softmax(3), parameters, start, [0, 4, 16], tolerance=tolerance)
+        assert curve.attrs["tolerance"] == tolerance
+        assert curve.attrs["error_estimate"] <= tolerance
+        errors.append(difference(curve, exact))
+        costs.append(curve.attrs["right_hand_sides"])
+    assert errors == sorted(errors, reverse=True)
+    assert costs == sorted(costs)

@@ -1,0 +1,35 @@
+"""The one shape of an input error: parameter, what was got, what was expected, the remedy."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """A value the user gave cannot be used; raised before any work starts.
+
+    Parameters
+    ----------
+    parameter : str
+        Name of the parameter at fault, as the user wrote it.
+    got : object
+        The offending value (its ``str`` is shown).
+    expected : str
+        What would have been accepted.
+    remedy : str
+        What to do about it.
+
+    Examples
+    --------
+    >>> print(InputError("precision", -1, "a number > 0", "give the precision lambda, not the variance"))
+    precision: got -1; expected a number > 0. Remedy: give the precision lambda, not the variance.
+    """
+
+    def __init__(self, parameter: str, got: object, expected: str, remedy: str) -> None:
+        self.parameter = parameter
+        self.got = got
+        self.expected = expected
+        self.remedy = remedy
+        stop = "" if remedy.endswith(("?", ".")) else "."
+        super().__init__(f"{parameter}: got {got}; expected {expected}. Remedy: {remedy}{stop}")
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str, str]]:
+        return type(self), (self.parameter, self.got, self.expected, self.remedy)

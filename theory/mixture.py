@@ -1,0 +1,233 @@
+"""Gaussian mixture: weights, labels, means as coordinates in a basis of directions, and the precision."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from . import symbols
+from .errors import InputError
+
+
+@dataclass(frozen=True)
+class Mixture:
+    r"""Mixture of n isotropic Gaussians in R^d, with d left free.
+
+    Component l has weight p_l, label y_l and mean :math:`\mu_l = \sum_s S_{ls} e_s`; a feature is
+    :math:`Y = \mu_l + Z/\sqrt\lambda`, Z standard normal.  The directions e_1..e_r are linearly independent
+    with Gram matrix Gamma (mathematics.md section 1).
+
+    Parameters
+    ----------
+    weights : tuple of sympy.Expr, length n
+        Class weights p_l > 0, summing to 1.  Numbers or symbols.
+    labels : tuple of sympy.Expr, length n
+        Labels y_l handed to the loss.
+    coordinates : sympy.ImmutableDenseMatrix, n x r
+        S: the mean of component l is ``sum_s S[l, s] e_s``.
+    directions_gram : sympy.ImmutableDenseMatrix, r x r
+        Gamma, symmetric positive definite.
+    precision : sympy.Expr
+        lambda > 0, the inverse variance of the noise (*not* the weight decay).
+
+    Raises
+    ------
+    InputError
+        If the shapes disagree, numeric weights leave the simplex, a numeric Gamma is not symmetric positive
+        definite (linearly dependent means), or a numeric precision is not positive.
+
+    Examples
+    --------
+    >>> two = Mixture.build(weights=["1/4", "3/4"], labels=[0, 1], coordinates=[[1], [-1]],
+    ...                     directions_gram=[[1]], precision=10)
+    >>> two.components, two.directions
+    (2, 1)
+    >>> two.mean_overlaps
+    Matrix([
+    [ 1],
+    [-1]])
+    """
+
+    weights: tuple[sp.Expr, ...]
+    labels: tuple[sp.Expr, ...]
+    coordinates: sp.ImmutableDenseMatrix
+    directions_gram: sp.ImmutableDenseMatrix
+    precision: sp.Expr
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        labels: Sequence[object],
+        coordinates: object,
+        weights: Sequence[object] | None = None,
+        directions_gram: object | None = None,
+        precision: object | None = None,
+    ) -> Mixture:
+        """Build a mixture from numbers or symbols; whatever is None becomes a symbol."""
+        labels_expr = exact_sequence("labels", labels)
+        coordinates_expr = as_matrix("coordinates", coordinates)
+        n, r = coordinates_expr.shape
+        if weights is None:
+            weights_expr: tuple[sp.Expr, ...] = symbols.vector("p", n, positive=True)
+        else:
+            weights_expr = exact_sequence("weights", weights)
+        if directions_gram is None:
+            gram = symbols.symmetric("Gamma", r)
+        else:
+            gram = as_matrix("directions_gram", directions_gram)
+            if gram.rows == gram.cols:
+                check_directions_gram(gram)
+                upper = gram
+                gram = sp.ImmutableDenseMatrix(*gram.shape, lambda i, j: upper[min(i, j), max(i, j)])
+        lam = symbols.PRECISION if precision is None else exact("precision", precision)
+        return cls(weights_expr, labels_expr, coordinates_expr, gram, lam)
+
+    def __post_init__(self) -> None:
+        n, r = self.coordinates.shape
+        if n < 1 or r < 1:
+            raise InputError(
+                "coordinates", f"shape {n} x {r}", "at least one component and one direction",
+                "state S with a row per component and a column per direction",
+            )
+        _check_length("weights", self.weights, n)
+        _check_length("labels", self.labels, n)
+        if self.directions_gram.shape != (r, r):
+            rows, columns = self.directions_gram.shape
+            raise InputError(
+                "directions_gram", f"shape {rows} x {columns}", f"shape {r} x {r}",
+                "give the Gram matrix of the directions, one row per column of the coordinates",
+            )
+        check_weights(self.weights)
+        check_directions_gram(self.directions_gram)
+        check_positive("precision", self.precision, "give lambda, the inverse noise variance")
+
+    @property
+    def components(self) -> int:
+        """Number n of components."""
+        return int(self.coordinates.shape[0])
+
+    @property
+    def directions(self) -> int:
+        """Number r of directions."""
+        return int(self.coordinates.shape[1])
+
+    @property
+    def mean_overlaps(self) -> sp.ImmutableDenseMatrix:
+        """S Gamma: entry (l, s) is mu_l . e_s."""
+        return sp.ImmutableDenseMatrix(self.coordinates * self.directions_gram)
+
+
+def exact(name: str, value: object) -> sp.Expr:
+    """Turn a number into an exact rational and leave SymPy expressions alone.
+
+    A float means the decimal it prints as: 0.1 becomes 1/10, not the nearest binary fraction.  A text must be a
+    number, such as "1/3" or "0.25": a name in quotes is more likely a slip than a symbol.
+    """
+    wrong = InputError(
+        name, repr(value), "a number or a SymPy expression", 'give a number such as 0.1 or "1/3", or a Symbol'
+    )
+    if isinstance(value, sp.Expr):
+        expression = sp.nsimplify(value, rational=True) if value.has(sp.Float) else value
+    elif isinstance(value, str):
+        try:
+            expression = sp.Rational(value.strip())
+        except (TypeError, ValueError) as error:
+            raise wrong from error
+    elif isinstance(value, numbers.Rational):
+        expression = sp.Rational(value.numerator, value.denominator)
+    else:
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise wrong from error
+        expression = sp.Rational(repr(number)) if math.isfinite(number) else sp.nan
+    if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo):
+        raise InputError(name, value, "a finite number", "remove NaN and infinities")
+    return expression
+
+
+def exact_sequence(name: str, values: object) -> tuple[sp.Expr, ...]:
+    """Turn a sequence of numbers or symbols into exact expressions."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(name, repr(values), "a sequence of numbers", "write one entry per component in a list")
+    return tuple(exact(name, v) for v in values)
+
+
+def as_matrix(name: str, value: object) -> sp.ImmutableDenseMatrix:
+    """Turn nested sequences (or a matrix) into an exact immutable SymPy matrix."""
+    if isinstance(value, sp.MatrixBase):
+        return sp.ImmutableDenseMatrix(value.applyfunc(lambda e: exact(name, e)))
+    try:
+        rows = [list(row) for row in value]  # type: ignore[attr-defined]
+    except TypeError as error:
+        raise InputError(
+            name, repr(value), "a matrix (rows of numbers)", "give nested lists or a SymPy matrix"
+        ) from error
+    if not rows or any(len(row) != len(rows[0]) for row in rows):
+        raise InputError(
+            name, repr(value), "rows of equal length", "give every row the same number of entries"
+        )
+    return sp.ImmutableDenseMatrix([[exact(name, e) for e in row] for row in rows])
+
+
+def check_weights(weights: Sequence[sp.Expr]) -> None:
+    """Refuse numeric weights that are not positive or do not sum to 1."""
+    for i, p in enumerate(weights):
+        if p.is_number and not (p.is_real and p > 0):
+            raise InputError(
+                f"weights[{i}]", p, "a number > 0", "drop empty components, keep positive weights"
+            )
+    if all(p.is_number for p in weights):
+        total = sp.Add(*weights)
+        # sequences of decimals such as [0.333, 0.333, 0.334] are exact; [1/3]*3 as floats is not
+        if abs(float(total) - 1.0) > 1e-12:
+            raise InputError(
+                "weights", f"{[str(p) for p in weights]} with sum {total} = {float(total):g}",
+                "weights on the simplex (sum 1)", "divide the weights by their sum",
+            )
+
+
+def check_directions_gram(gram: sp.MatrixBase) -> None:
+    """Refuse a numeric Gram matrix that is not symmetric positive definite."""
+    # decimals such as 0.1 * 3 and 0.3 differ in the last bit: a Gram matrix is symmetric to rounding
+    if any(
+        abs(d) > sp.Rational(1, 10**12) if d.is_number else d != 0 for d in (gram - gram.T)
+    ):
+        raise InputError(
+            "directions_gram", gram.tolist(), "a symmetric matrix", "use Gamma_st = e_s . e_t"
+        )
+    if any(e.is_number and not e.is_real for e in gram):
+        raise InputError("directions_gram", gram.tolist(), "real numbers", "drop the imaginary parts")
+    if gram.free_symbols:
+        return
+    # exact leading minors: no tolerance to choose
+    for size in range(1, gram.shape[0] + 1):
+        minor = gram[:size, :size].det()
+        if not minor > 0:
+            raise InputError(
+                "directions_gram",
+                f"{gram.tolist()} (leading minor of size {size} is {minor})",
+                "a positive definite matrix, that is linearly independent means",
+                "remove a mean that is a combination of the others, or state it through coordinates S",
+            )
+
+
+def check_positive(name: str, value: sp.Expr, remedy: str, *, allow_zero: bool = False) -> None:
+    """Refuse a numeric ``value`` that is not > 0 (>= 0 if ``allow_zero``)."""
+    if not value.is_number:
+        return
+    if not value.is_real or value < 0 or (value == 0 and not allow_zero):
+        raise InputError(name, value, "a number >= 0" if allow_zero else "a number > 0", remedy)
+
+
+def _check_length(name: str, values: Sequence[object], expected: int) -> None:
+    if len(values) != expected:
+        raise InputError(
+            name, f"{len(values)} entries", f"{expected}, one per component",
+            f"give {expected} {name}",
+        )

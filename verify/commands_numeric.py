@@ -1,0 +1,236 @@
+"""The commands `simulate` and `spectrum`: SGD and empirical matrices beside the theory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from theory import InputError, Model
+
+from . import options as opt
+from .configuration import parse_number
+from .console import (
+    check_outputs,
+    complain,
+    progress_bar,
+    say,
+    spinner,
+    standard_output,
+    write_data,
+    write_figure,
+)
+
+
+def simulate(
+    name: opt.ModelName = None,
+    config: opt.Config = None,
+    k: opt.Classes = None,
+    weights: opt.Weights = None,
+    precision: opt.Precision = None,
+    ridge: opt.Ridge = None,
+    step: opt.Step = None,
+    directions_gram: opt.DirectionsGram = None,
+    overlap: opt.Overlap = None,
+    gram_perp: opt.GramPerp = None,
+    readout: opt.Readout = None,
+    time: opt.Time = None,
+    dimension: opt.Dimension = None,
+    replicas: opt.Replicas = None,
+    seed: opt.Seed = None,
+    theory: Annotated[
+        bool,
+        typer.Option("--theory/--no-theory", help="Also compute the theoretical curve.", rich_help_panel="Run"),
+    ] = True,
+    output: opt.DataOutput = None,
+    plot: opt.Plot = None,
+) -> None:
+    """Run online SGD in d dimensions, several independent times, and set it beside the theory.
+
+    A run that diverges or is interrupted keeps what was recorded: it is still written to --output and --plot.
+
+    Example:  specalign simulate --dimension 1000 --replicas 20 --time 16 --plot runs.png
+    """
+    given = opt.configure(
+        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
+        directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
+        dimension=dimension, replicas=replicas, seed=seed,
+    )
+    check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
+    model, parameters, initial = given.numbers()
+    times = given.times()
+
+    from numerics.sgd import DivergenceError, SimulationInterrupted, simulate_sgd
+
+    code = 0
+    try:
+        with progress_bar(f"SGD on {model.name}") as report:
+            runs = simulate_sgd(
+                model, parameters, initial, times, _or(given.dimension, 1000), _or(given.replicas, 20),
+                _or(given.seed, 0), progress=report,
+            )
+    except DivergenceError as error:
+        complain(f"stopped: {error}")
+        runs, code = error.partial, opt.NOT_WELL
+    except SimulationInterrupted as error:
+        complain(f"interrupted: {error}")
+        runs, code = error.partial, opt.INTERRUPTED
+    if runs.sizes["time"] == 0:
+        complain("no time was reached by all replicas: nothing to write")
+        raise typer.Exit(code)
+    # the runs are safe on disk before anything else is computed
+    write_data(runs, output)
+    curve = None
+    if theory and not code:
+        from numerics.flow import integrate_curves
+
+        with spinner(f"integrating the effective dynamics of {model.name}"):
+            curve = integrate_curves(model, parameters, initial, runs["time"].to_numpy())
+
+    from .summaries import course_table, final_table
+
+    console = standard_output()
+    replicas_done, d = runs.sizes["replica"], runs.attrs["dimension"]
+    console.print(course_table(runs, f"SGD on {model.name}: mean of {replicas_done} runs in dimension {d}"))
+    console.print(final_table(curve, runs))
+    if curve is not None:
+        say("Expected distance of the SGD mean from the theory: a bias of order 1/d plus the standard error.")
+    if plot is not None:
+        from .figures import plot_curves
+
+        write_figure(plot_curves(curve, runs), plot)
+    if code:
+        raise typer.Exit(code)
+
+
+def spectrum(
+    name: opt.ModelName = None,
+    matrix: Annotated[
+        opt.Matrix,
+        typer.Option(
+            help="Hessian of the loss, or the gradient matrix G, the mean of grad grad^T.", rich_help_panel="Matrix"
+        ),
+    ] = opt.Matrix.hessian,
+    block: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B|full|readout|all", rich_help_panel="Matrix",
+            help="Block of two units, counted from 1; or the full first layer, the second layer, everything.",
+        ),
+    ] = "1,1",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T", show_default=False, rich_help_panel="Matrix",
+            help="Time on the theoretical curve, in units of steps * c_delta / dimension (default: initial state).",
+        ),
+    ] = None,
+    config: opt.Config = None,
+    k: opt.Classes = None,
+    weights: opt.Weights = None,
+    precision: opt.Precision = None,
+    ridge: opt.Ridge = None,
+    step: opt.Step = None,
+    directions_gram: opt.DirectionsGram = None,
+    overlap: opt.Overlap = None,
+    gram_perp: opt.GramPerp = None,
+    readout: opt.Readout = None,
+    dimension: opt.Dimension = None,
+    samples: opt.Samples = None,
+    seed: opt.Seed = None,
+    output: opt.DataOutput = None,
+    plot: opt.Plot = None,
+) -> None:
+    """Compute eigenvalues of the Hessian or gradient matrix and how their vectors align with the means.
+
+    The population spectrum is exact in any dimension; --samples adds the spectrum of an empirical matrix.
+
+    Example:  specalign spectrum --matrix hessian --block 1,1 --at 8 --samples 20000 --plot spectrum.png
+    """
+    given = opt.configure(
+        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
+        directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout,
+        dimension=dimension, samples=samples, seed=seed,
+    )
+    check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
+    model, parameters, state = given.numbers()
+    part = _block(block, model)
+    when = None if at is None else _time_on_curve(at)
+
+    from numerics.flow import solve_curve
+    from numerics.layout import check_dimension
+    from numerics.population import population_spectrum
+    from numerics.state import as_integer
+
+    d = check_dimension(_or(given.dimension, 1000), model.directions, model.units)
+    root = as_integer("seed", _or(given.seed, 0), 0, "seeds are non-negative integers")
+    if given.samples is not None:
+        as_integer("samples", given.samples, 1, "ask for at least one sample")
+        if part == "all":
+            raise InputError(
+                "--block", "'all' with --samples", "a block, full or readout", "leave --samples or --block away"
+            )
+    if when:
+        with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
+            state = solve_curve(model, parameters, state, when).state(when)
+    with spinner("population spectrum"):
+        population = population_spectrum(
+            model, parameters, state, matrix=matrix.value, block=part, dimension=d
+        )
+    empirical = None
+    if given.samples is not None:
+        with spinner(f"empirical spectrum of {given.samples} samples in dimension {d}"):
+            from numerics.empirical import empirical_spectrum
+
+            empirical = empirical_spectrum(
+                model, parameters, state, dimension=d, samples=given.samples, seed=root, matrix=matrix.value,
+                block=part,
+            )
+
+    from .summaries import spectrum_remarks, spectrum_table
+
+    standard_output().print(spectrum_table(population, empirical))
+    for remark in spectrum_remarks(population, empirical):
+        say(remark)
+    if output is not None:
+        from .summaries import join_spectra
+
+        write_data(join_spectra(population, empirical), output)
+    if plot is not None:
+        from .figures import plot_spectrum
+        from .summaries import matrix_name
+
+        moment = "" if at is None else f" at t = {when:g}"
+        title = f"{model.name}: {matrix_name(population)}{moment}"
+        write_figure(plot_spectrum(population, empirical, title), plot)
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+def _block(text: str, model: Model) -> tuple[int, int] | str:
+    """Read a block: units count from 1 here, as in every printed symbol, and from 0 in Python."""
+    from numerics.span import check_block
+
+    name = text.strip()
+    if name in ("full", "readout", "all"):
+        return check_block(model, name)
+    try:
+        pair = tuple(int(part) for part in name.split(","))
+    except ValueError:
+        pair = ()
+    if len(pair) != 2 or not all(1 <= a <= model.units for a in pair):
+        raise InputError(
+            "--block", repr(text), f"A,B with units 1..{model.units}, or full, readout, all",
+            "write --block 1,2 for the block of units 1 and 2",
+        )
+    return pair[0] - 1, pair[1] - 1
+
+
+def _time_on_curve(text: str) -> float:
+    from numerics.state import as_scalar
+
+    return as_scalar(
+        "--at", float(parse_number("--at", text)), 0.0, False, "give a time in units of steps * c_delta / dimension"
+    )

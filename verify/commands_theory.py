@@ -1,0 +1,143 @@
+"""The commands `derive` and `curves`: what theory alone can say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from theory import InputError
+
+from . import options as opt
+from .configuration import ORTHONORMAL
+from .console import check_outputs, say, spinner, standard_output, write_data, write_figure
+
+
+def derive(
+    name: opt.ModelName = None,
+    quantity: Annotated[
+        opt.Quantity, typer.Option(help="What to derive.", rich_help_panel="Formula")
+    ] = opt.Quantity.drift,
+    route: Annotated[
+        opt.Route,
+        typer.Option(help="How Gaussian moments are evaluated; both give equal values.", rich_help_panel="Formula"),
+    ] = opt.Route.stein,
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="exact|noiseless|N", show_default=False, rich_help_panel="Formula",
+            help="exact (default), noiseless (lambda to infinity), or the order N of the expansion in 1/lambda.",
+        ),
+    ] = None,
+    style: Annotated[
+        opt.Format, typer.Option("--format", help="How to write formulas.", rich_help_panel="Formula")
+    ] = opt.Format.text,
+    entry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", show_default=False, rich_help_panel="Formula",
+            help="Only this formula or block, such as m_1_1, R_1_2, H_1_2 or 1,2; indices count from 1.",
+        ),
+    ] = None,
+    output: opt.TextOutput = None,
+    config: opt.Config = None,
+    k: opt.Classes = None,
+    weights: opt.Weights = None,
+    precision: opt.Precision = None,
+    ridge: opt.Ridge = None,
+    step: opt.Step = None,
+    directions_gram: opt.DirectionsGram = None,
+) -> None:
+    """Print closed-form theory: drift, Hessian, gradient, diffusion or fixed point, as formulas.
+
+    Numbers that are not given stay symbols: the defaults named below are for the other commands.
+
+    Example:  specalign derive --k 2 --quantity drift --limit noiseless --entry m_1_1 --format latex
+    """
+    from . import formulas
+
+    given = opt.configure(
+        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
+        directions_gram=directions_gram,
+    )
+    check_outputs(output=(output, ()))
+    chosen = _check_limit(quantity, limit, precision)
+    if chosen != "exact":
+        given = replace(given, precision=None)
+    if quantity is opt.Quantity.fixed_point and given.directions_gram is None:
+        given = replace(given, directions_gram=ORTHONORMAL)
+    with spinner(f"deriving the {quantity.value}"):
+        found = formulas.collect(given.symbolic_model(), quantity.value, route.value)
+        if entry is not None:
+            found = formulas.select(found, entry)
+        text = formulas.render(formulas.apply_limit(found, chosen), style.value)
+    if output is None:
+        say(text.rstrip("\n"))
+    else:
+        output.write_text(text, encoding="utf-8")
+        say(f"wrote {output}")
+
+
+def _check_limit(quantity: opt.Quantity, limit: str | None, precision: str | None) -> str:
+    if limit is None:
+        return "exact"
+    if quantity is opt.Quantity.fixed_point:
+        raise InputError(
+            "--limit", repr(limit), "no limit for fixed-point", "the fixed point is that of the noiseless dynamics"
+        )
+    if limit != "exact" and precision is not None:
+        raise InputError(
+            "--precision", precision, f"no number together with --limit {limit}", "leave --precision away"
+        )
+    return limit
+
+
+def curves(
+    name: opt.ModelName = None,
+    config: opt.Config = None,
+    k: opt.Classes = None,
+    weights: opt.Weights = None,
+    precision: opt.Precision = None,
+    ridge: opt.Ridge = None,
+    step: opt.Step = None,
+    directions_gram: opt.DirectionsGram = None,
+    overlap: opt.Overlap = None,
+    gram_perp: opt.GramPerp = None,
+    readout: opt.Readout = None,
+    time: opt.Time = None,
+    output: opt.DataOutput = None,
+    plot: opt.Plot = None,
+) -> None:
+    """Compute the theoretical training curves (dimension to infinity), with an error estimate.
+
+    Works without any option: three classes, orthonormal means, random start.
+
+    Example:  specalign curves --weights 0.5,0.3,0.2 --time 16 --plot curves.png --output curves.nc
+    """
+    given = opt.configure(
+        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
+        directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
+    )
+    check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
+    model, parameters, initial = given.numbers()
+    times = given.times()
+
+    from numerics.flow import integrate_curves
+
+    from .summaries import course_table, final_table
+
+    with spinner(f"integrating the effective dynamics of {model.name}"):
+        data = integrate_curves(model, parameters, initial, times)
+    console = standard_output()
+    console.print(course_table(data, f"Theoretical curve of {model.name}"))
+    console.print(final_table(data, None))
+    say(
+        f"Error of any statistic at any time: at most about {data.attrs['error_estimate']:.2g} "
+        f"({data.attrs['error_meaning']})."
+    )
+    write_data(data, output)
+    if plot is not None:
+        from .figures import plot_curves
+
+        write_figure(plot_curves(data), plot)

@@ -1,0 +1,164 @@
+"""What the commands write to the terminal: tables, progress bars, one-line errors; and where files may go."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from theory import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+# columns assumed where the output is not a terminal and has no width of its own
+_PIPE_WIDTH = 140
+
+
+def standard_output() -> Console:
+    """Console for results; wide when the output is a file or a pipe, so that tables are not cut."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def say(text: str) -> None:
+    """Print a line of results, unwrapped and without markup."""
+    typer.echo(text)
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error."""
+    typer.echo(" ".join(text.split()), err=True)
+
+
+def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
+    """A table whose first ``left`` columns are text and whose others are numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error, shown only on a terminal; yields a function of the fraction done."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task(description, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
+
+
+@contextmanager
+def named_progress() -> Iterator[Callable[[str, float], None]]:
+    """A bar for work in named steps; yields a function of the step's name and the fraction done."""
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda name, fraction: bar.update(task, description=name, completed=fraction)
+
+
+@contextmanager
+def spinner(description: str) -> Iterator[None]:
+    """A moving sign with the elapsed time, for work whose length is not known beforehand."""
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+        console=console, transient=True, disable=not console.is_terminal,
+    ) as bar:
+        bar.add_task(description, total=None)
+        yield
+
+
+def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -> Path | None:
+    """Refuse a path that cannot be written, before any work starts.
+
+    Parameters
+    ----------
+    option : str
+        Name of the option, such as ``--plot``.
+    path : Path or None
+        None passes.
+    suffixes : sequence of str
+        Accepted endings; any when empty.
+
+    Raises
+    ------
+    theory.InputError
+        Unknown ending, a directory, a missing or unwritable parent directory, an unwritable file.
+    """
+    if path is None:
+        return None
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(
+            option, path, f"a file name ending in {', '.join(suffixes)}", "the ending chooses the format"
+        )
+    if path.is_dir():
+        raise InputError(option, path, "a file name", "it is a directory; add a file name")
+    parent = path.parent
+    if not parent.is_dir():
+        raise InputError(option, path, "a file in an existing directory", f"create {parent} first")
+    try:
+        if path.exists():
+            with path.open("ab"):
+                pass
+        else:
+            with tempfile.TemporaryFile(dir=parent):
+                pass
+    except OSError as error:
+        raise InputError(
+            option, path, f"a writable place ({error.strerror or error})", "choose another directory or file name"
+        ) from error
+    return path
+
+
+def check_outputs(**paths: tuple[Path | None, Sequence[str]]) -> None:
+    """Check several outputs by option name, and that no two are the same file."""
+    seen: dict[Path, str] = {}
+    for name, (path, suffixes) in paths.items():
+        if check_output(f"--{name}", path, suffixes) is not None and path is not None:
+            other = seen.setdefault(path.resolve(), name)
+            if other != name:
+                raise InputError(f"--{name}", path, f"a file other than that of --{other}", "choose two names")
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number for a table."""
+    return f"{value:.{digits}g}"
+
+
+def write_data(data: xr.Dataset, path: Path | None) -> None:
+    """Write a Dataset as netCDF; None writes nothing."""
+    if path is not None:
+        data.to_netcdf(path, engine="h5netcdf")
+        say(f"wrote {path}")
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of its file name."""
+    from .figures import save_figure
+
+    save_figure(figure, path)
+    say(f"wrote {path}")

@@ -1,0 +1,190 @@
+"""Measurements that theories are judged against: simulated once, used by every check and every theory.
+
+What is measured does not depend on a derived formula except through the loss itself: SGD takes the generated gradient
+of the loss, spectra the raw sample Hessian and gradients.  (:meth:`Evidence.distance` measures how far a given
+population block is from the data, so it is not kept.)
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from numerics import State, empirical_distance, empirical_projection, simulate_sgd
+from numerics.empirical import TestData, draw_data, spectrum_of_data
+from numerics.span import SpanMatrix
+from theory import InputError
+
+from .systems import Scenario, System
+
+
+@dataclass(frozen=True)
+class Level:
+    """Sample sizes of a verification level.
+
+    Attributes
+    ----------
+    dimensions, replicas : tuple of int
+        Of the SGD runs compared with curves.
+    trained_dimension, trained_replicas : int
+        Of the SGD runs at several precisions; also run at twice the dimension.
+    test_points : int
+        For block-by-block comparisons.
+    aspects : tuple of int
+        M/d of the empirical spectra.
+    spectrum_dimensions : tuple of int
+    spectrum_replicas : int
+    """
+
+    name: str
+    dimensions: tuple[int, ...]
+    replicas: tuple[int, ...]
+    trained_dimension: int
+    trained_replicas: int
+    test_points: int
+    aspects: tuple[int, ...]
+    spectrum_dimensions: tuple[int, ...]
+    spectrum_replicas: int
+
+
+LEVELS = {
+    "quick": Level(
+        "quick", dimensions=(32, 64, 128, 256), replicas=(12000, 8000, 6000, 3000),
+        trained_dimension=64, trained_replicas=500, test_points=100_000, aspects=(32, 128, 512),
+        spectrum_dimensions=(24, 48), spectrum_replicas=24,
+    ),
+    "full": Level(
+        "full", dimensions=(32, 64, 128, 256, 512, 1024),
+        replicas=(64000, 48000, 32000, 16000, 8000, 2000),
+        trained_dimension=128, trained_replicas=2000, test_points=2_000_000, aspects=(32, 128, 512, 1024),
+        spectrum_dimensions=(32, 64, 128), spectrum_replicas=32,
+    ),
+}
+
+
+def get_level(name: str) -> Level:
+    """Return a level by name."""
+    if name not in LEVELS:
+        raise InputError("level", repr(name), f"one of {sorted(LEVELS)}", "use quick or full")
+    return LEVELS[name]
+
+
+class Evidence:
+    """Simulations and empirical spectra of one system, level and seed, made on first use and kept.
+
+    Parameters
+    ----------
+    system : System
+    level : Level
+    seed : int
+        Root; every measurement uses its own child, named after what it measures.
+    progress : callable, optional
+        Receives the fraction done of the measurement at work.
+    """
+
+    def __init__(
+        self, system: System, level: Level, seed: int, progress: Callable[[float], None] | None = None
+    ) -> None:
+        self.system, self.level, self.seed = system, level, seed
+        self.progress = progress
+        self._kept: dict[str, xr.Dataset] = {}
+        self._last_data: tuple[str, TestData] | None = None
+
+    def child_seed(self, name: str) -> int:
+        """Seed of the measurement ``name``; independent of the order in which measurements are made."""
+        sequence = np.random.SeedSequence([self.seed, zlib.crc32(name.encode())])
+        return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    def runs(self, scenario: Scenario, dimension: int, replicas: int) -> xr.Dataset:
+        """SGD runs of a scenario."""
+        key = f"sgd {scenario.name} d={dimension} replicas={replicas}"
+        return self._keep(
+            key,
+            lambda: simulate_sgd(
+                self.system.model, scenario.parameters, scenario.initial, list(scenario.times), dimension,
+                replicas, self.child_seed(key), progress=self.progress,
+            ),
+        )
+
+    def curve_runs(self, scenario: Scenario) -> list[xr.Dataset]:
+        """SGD runs of a scenario at every dimension of the level."""
+        return [
+            self.runs(scenario, d, n)
+            for d, n in zip(self.level.dimensions, self.level.replicas, strict=True)
+        ]
+
+    def display_runs(self, scenario: Scenario) -> xr.Dataset:
+        """A few runs on a fine time grid, for figures only."""
+        key = f"display {scenario.name}"
+        times = np.linspace(0.0, scenario.times[-1], 41)
+        return self._keep(
+            key,
+            lambda: simulate_sgd(
+                self.system.model, scenario.parameters, scenario.initial, times, 256, 20, self.child_seed(key)
+            ),
+        )
+
+    def trained_runs(self, precision: float) -> list[xr.Dataset]:
+        """SGD runs past burn-in, at the two trained dimensions."""
+        scenario = self.system.aligned(precision)
+        d, n = self.level.trained_dimension, self.level.trained_replicas
+        return [self.runs(scenario, d, n), self.runs(scenario, 2 * d, n)]
+
+    def trained_state(self, precision: float, replica: int) -> State:
+        """The summary statistics one SGD run ended with."""
+        run = self.trained_runs(precision)[-1].isel(replica=replica, time=-1)
+        return State(run.overlap.values, run.gram_perp.values, run.readout.values)
+
+    def projection(self, scenario: Scenario, state: State, matrix: str, name: str) -> xr.Dataset:
+        """Sample means of all blocks on span(directions, x), with standard errors."""
+        key = f"projection {scenario.name} {matrix} {name}"
+        dimension = self.level.spectrum_dimensions[-1]
+        return self._keep(
+            key,
+            lambda: empirical_projection(
+                self.system.model, scenario.parameters, state, dimension=dimension,
+                samples=self.level.test_points, seed=self.child_seed(key), matrix=matrix,
+                regularized=False,
+            ),
+        )
+
+    def spectrum(
+        self, scenario: Scenario, state: State, matrix: str, unit: int, dimension: int, aspect: int, name: str
+    ) -> xr.Dataset:
+        """Empirical spectrum of the (unit, unit) block on aspect * dimension fresh test points."""
+        key = f"data {scenario.name} d={dimension} M/d={aspect} {name}"
+        return self._keep(
+            f"{key} {matrix} {unit}",
+            lambda: spectrum_of_data(
+                self._data(key, scenario, state, dimension, aspect), matrix=matrix, block=(unit, unit),
+                regularized=False,
+            ),
+        )
+
+    def _data(self, key: str, scenario: Scenario, state: State, dimension: int, aspect: int) -> TestData:
+        """Test data of one key; the last one is kept, so that blocks asked in a row share it."""
+        if self._last_data is None or self._last_data[0] != key:
+            data = draw_data(
+                self.system.model, scenario.parameters, state, dimension, aspect * dimension, self.child_seed(key)
+            )
+            self._last_data = (key, data)
+        return self._last_data[1]
+
+    def distance(
+        self, scenario: Scenario, state: State, population: SpanMatrix, dimension: int, aspect: int, name: str
+    ) -> float:
+        """Operator-norm distance of an empirical block from ``population`` (not kept: it depends on a theory)."""
+        key = f"distance {scenario.name} {population.kind} d={dimension} M/d={aspect} {name}"
+        return empirical_distance(
+            self.system.model, scenario.parameters, state, population, dimension=dimension,
+            samples=aspect * dimension, seed=self.child_seed(key),
+        )
+
+    def _keep(self, key: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]

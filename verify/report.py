@@ -1,0 +1,162 @@
+"""Reports of `specalign verify`: strict JSON, and one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import rc_context
+
+from .result import CheckResult, Plot, Report
+from .summaries import rank_comparisons
+from .tolerance import Comparison, Verdict
+
+# an SVG larger than this is embedded as a bitmap instead
+_SVG_LIMIT = 200_000
+# comparisons shown before the rest is folded away
+_OPEN_ROWS = 5
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write a report as strict JSON (RFC 8259).
+
+    A number that is not finite becomes null, and ``<key>_text`` beside it says what it was.
+    """
+    text = json.dumps(strict(report.to_dict()), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_html(report: Report, path: Path) -> None:
+    """Write a report as one HTML file: styles and figures inside, no script, no network.
+
+    Every check has an anchor, its name: ``report.html#curves``.
+    """
+    path.write_text(render_html(report), encoding="utf-8")
+
+
+def render_html(report: Report) -> str:
+    """The HTML of a report."""
+    environment = Environment(
+        loader=PackageLoader("verify", "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )
+    environment.filters["figures"] = format_number
+    counts = {v: sum(r.verdict is v for r in report.results) for v in Verdict}
+    template = environment.get_template("report.html.j2")
+    return template.render(
+        report=report, counts=counts, checks=[_section(r) for r in report.results], open_rows=_OPEN_ROWS
+    )
+
+
+def strict(value: Any) -> Any:
+    """Plain data for strict JSON: NumPy scalars and arrays unpacked, numbers that are not finite explained.
+
+    Examples
+    --------
+    >>> strict({"measured": float("nan"), "sizes": [1, 2]})
+    {'measured': None, 'measured_text': 'NaN', 'sizes': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        plain: dict[str, Any] = {}
+        for key, entry in value.items():
+            plain[str(key)] = strict(entry)
+            if (text := _not_finite(entry)) is not None:
+                plain[f"{key}_text"] = text
+        return plain
+    if isinstance(value, np.ndarray):
+        return strict(value.tolist())
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [strict(entry) for entry in value]
+    if isinstance(value, Enum):
+        return strict(value.value)
+    if isinstance(value, np.generic):
+        return strict(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    return str(value)
+
+
+def format_number(value: float | None, digits: int = 4) -> str:
+    """A number for a reader: few digits, a true minus sign, infinities and NaN in words."""
+    if value is None:
+        return "–"
+    if (text := _not_finite(value)) is not None:
+        return text
+    return f"{float(value):.{digits}g}".replace("-", "−")
+
+
+def _not_finite(value: Any) -> str | None:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (float, np.floating)) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, (list, tuple)):
+        texts = [_not_finite(entry) for entry in value]
+        if any(text is not None for text in texts):
+            return ", ".join(str(entry) if text is None else text for entry, text in zip(value, texts, strict=True))
+    return None
+
+
+@dataclass(frozen=True)
+class _Figure:
+    name: str
+    caption: str
+    source: str  # data URI
+
+
+@dataclass(frozen=True)
+class _Section:
+    """A check as the template shows it."""
+
+    anchor: str
+    result: CheckResult
+    comparisons: list[Comparison]  # worst first
+    counts: dict[Verdict, int]
+    samples: list[tuple[str, str]]
+    figures: list[_Figure]
+
+
+def _section(result: CheckResult) -> _Section:
+    ranked = rank_comparisons(result.comparisons)
+    return _Section(
+        anchor=re.sub(r"[^A-Za-z0-9_.-]+", "-", result.name),
+        result=result,
+        comparisons=ranked,
+        counts={v: sum(c.verdict is v for c in ranked) for v in Verdict},
+        samples=[(str(key), _plain(value)) for key, value in result.samples.items()],
+        figures=[_embed(plot) for plot in result.plots],
+    )
+
+
+def _plain(value: Any) -> str:
+    clean = strict(value)
+    if isinstance(clean, list):
+        return ", ".join(map(str, clean))
+    if isinstance(clean, dict):
+        return "; ".join(f"{key}: {entry}" for key, entry in clean.items())
+    return str(clean)
+
+
+def _embed(plot: Plot) -> _Figure:
+    """Draw a figure and put it into a data URI: SVG where that is small, else PNG."""
+    figure = plot.draw()
+    buffer = io.BytesIO()
+    with rc_context({"svg.hashsalt": "specalign"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    kind = "svg+xml"
+    if buffer.tell() > _SVG_LIMIT:
+        buffer, kind = io.BytesIO(), "png"
+        figure.savefig(buffer, format="png", dpi=150)
+    return _Figure(plot.name, plot.caption, f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}")

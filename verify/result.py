@@ -1,0 +1,153 @@
+"""What a check says: verdict, comparisons, tolerances, seed, sample sizes, seconds, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .tolerance import Comparison, Verdict, combine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure of a check, drawn only when a report asks for it."""
+
+    name: str
+    caption: str
+    draw: Callable[[], Figure]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check function returns; the runner adds name, seed and time to make a :class:`CheckResult`."""
+
+    comparisons: list[Comparison]
+    samples: dict[str, Any]
+    plots: list[Plot] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Outcome of one check.
+
+    Attributes
+    ----------
+    name : str
+        Identifier, such as ``curves``.
+    statement : str
+        What has to hold, in words.
+    source : str
+        Where the statement comes from.
+    comparisons : list of Comparison
+    seed : int
+        Root seed of the run.
+    samples : dict
+        Sample sizes (dimension, replicas, test points, ...).
+    seconds : float
+    plots : list of Plot
+    notes : list of str
+        Remarks a reader needs to judge the result.
+    """
+
+    name: str
+    statement: str
+    source: str
+    comparisons: list[Comparison]
+    seed: int
+    samples: dict[str, Any]
+    seconds: float
+    plots: list[Plot] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict:
+        return combine([c.verdict for c in self.comparisons])
+
+    @property
+    def worst(self) -> Comparison:
+        """The comparison closest to (or furthest beyond) its tolerance."""
+        # a strain that is not a number is worse than any number
+        return max(self.comparisons, key=lambda c: np.inf if np.isnan(c.strain) else c.strain)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "statement": self.statement,
+            "source": self.source,
+            "seed": self.seed,
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "notes": self.notes,
+            "comparisons": [
+                {
+                    "quantity": c.quantity,
+                    "measured": c.measured,
+                    "predicted": c.predicted,
+                    "deviation": c.deviation,
+                    "tolerance": c.tolerance.total,
+                    "tolerance_parts": [
+                        {"value": p.value, "reason": p.reason} for p in c.tolerance.parts
+                    ],
+                    "resolution": c.resolution,
+                    "one_sided": c.one_sided,
+                    "verdict": c.verdict.value,
+                }
+                for c in self.comparisons
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """All results of one run of ``specalign verify``.
+
+    Attributes
+    ----------
+    system, level : str
+    seed : int
+    family_error : float
+        Probability that a true theory is refuted by chance, over the whole run.
+    results : list of CheckResult
+    seconds : float
+    environment : dict
+        Versions and machine.
+    complete : bool
+        False when the run was interrupted: what is missing is not a pass.
+    """
+
+    system: str
+    level: str
+    seed: int
+    family_error: float
+    results: list[CheckResult]
+    seconds: float
+    environment: dict[str, str]
+    complete: bool = True
+
+    @property
+    def verdict(self) -> Verdict:
+        verdicts = [r.verdict for r in self.results]
+        return combine(verdicts if self.complete else [*verdicts, Verdict.INCONCLUSIVE])
+
+    @property
+    def command(self) -> str:
+        """The command that reproduces this report."""
+        return f"specalign verify {self.system} --level {self.level} --seed {self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "system": self.system, "level": self.level, "seed": self.seed,
+            "family_error": self.family_error, "verdict": self.verdict.value, "seconds": self.seconds,
+            "command": self.command, "environment": self.environment, "complete": self.complete,
+            "results": [r.to_dict() for r in self.results],
+        }

@@ -1,0 +1,150 @@
+"""Run the checks of a system and collect the verdicts."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from threadpoolctl import threadpool_limits
+
+from numerics import FixedPointError, IntegrationError
+from numerics.dataset import library_versions
+from numerics.state import as_integer
+from theory import InputError
+
+from . import checks_dynamics, checks_spectra
+from .evidence import Evidence, get_level
+from .result import CheckResult, Outcome, Report
+from .subject import Theory
+from .systems import get_system
+from .tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
+
+
+class VerificationInterrupted(KeyboardInterrupt):
+    """The user interrupted the run; ``partial`` is the report of the checks that had finished."""
+
+    def __init__(self, partial: Report) -> None:
+        super().__init__(f"verification interrupted after {len(partial.results)} checks")
+        self.partial = partial
+
+
+CheckFunction = Callable[[Theory, Evidence, float], Outcome]
+
+# name -> (function, where the statement comes from)
+CHECKS: dict[str, tuple[CheckFunction, str]] = {
+    "curves": (checks_dynamics.curves, "arXiv 2206.04030; mathematics.md section 4"),
+    "finite_size": (checks_dynamics.finite_size, "mathematics.md sections 4 and 9"),
+    "alignment": (checks_dynamics.alignment, "arXiv 2310.03010; mathematics.md sections 8 and 9"),
+    "blocks": (checks_spectra.blocks, "mathematics.md section 3"),
+    "span": (checks_spectra.span, "arXiv 2310.03010; mathematics.md sections 8 and 9"),
+    "eigenspaces": (checks_spectra.eigenspaces, "arXiv 2310.03010; mathematics.md section 9"),
+    "top_vector": (checks_spectra.top_vector, "arXiv 2310.03010; mathematics.md section 5"),
+    "concentration": (checks_spectra.concentration, "mathematics.md section 9"),
+    "precision_exponents": (checks_dynamics.precision_exponents, "mathematics.md section 9"),
+    "fixed_point": (checks_dynamics.fixed_point, "mathematics.md section 5"),
+    "routes": (checks_dynamics.routes, "mathematics.md section 2"),
+}
+
+
+def run(
+    system: str = "kgmm",
+    level: str = "quick",
+    seed: int = 0,
+    *,
+    progress: Callable[[str, float], None] | None = None,
+    theory: Theory | None = None,
+    evidence: Evidence | None = None,
+    only: Sequence[str] | None = None,
+) -> Report:
+    """Judge the theory of a system against simulation.
+
+    Parameters
+    ----------
+    system : str
+        A name of verify.systems.
+    level : {"quick", "full"}
+        Sample sizes.
+    seed : int
+        Root of all randomness.
+    progress : callable, optional
+        Called with the name of the check at work and the fraction done over the whole run.
+    theory : Theory, optional
+        Formulas to judge; the engine's own when omitted.
+    evidence : Evidence, optional
+        Measurements to reuse (for judging several theories against the same data); must be of the same system.
+    only : sequence of str, optional
+        Names of checks to run; all of the system when omitted.
+
+    Returns
+    -------
+    Report
+        The probability that a true theory is refuted by chance anywhere in it is at most ``family_error``.
+    """
+    chosen = get_system(system) if evidence is None else evidence.system
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    sizes = get_level(level) if evidence is None else evidence.level
+    names = _names(chosen.checks, only)
+    measured = Evidence(chosen, sizes, seed) if evidence is None else evidence
+    subject = Theory.derive(chosen.model) if theory is None else theory
+    # the share does not depend on `only`: a check gives the same verdict alone and in company
+    share = FAMILY_ERROR / len(chosen.checks)
+    start = perf_counter()
+    results: list[CheckResult] = []
+
+    def report(complete: bool) -> Report:
+        return Report(
+            chosen.name, sizes.name, measured.seed, FAMILY_ERROR, results, perf_counter() - start,
+            _environment(), complete,
+        )
+
+    # many small matrix products: threads of the linear algebra library would only wait for each other, and the
+    # replicas already use all processors
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            for i, name in enumerate(names):
+                if progress is not None:
+                    progress(name, i / len(names))
+                    measured.progress = lambda f, name=name, i=i: progress(name, (i + f) / len(names))
+                results.append(_run_one(name, subject, measured, share))
+    except KeyboardInterrupt:
+        raise VerificationInterrupted(report(False)) from None
+    if progress is not None:
+        progress("done", 1.0)
+    return report(True)
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "versions": library_versions(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+    }
+
+
+def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
+    if only is None:
+        return list(available)
+    unknown = [name for name in only if name not in available]
+    if unknown:
+        raise InputError("only", unknown, f"names among {list(available)}", "check the spelling")
+    return [name for name in available if name in only]
+
+
+def _run_one(name: str, theory: Theory, evidence: Evidence, share: float) -> CheckResult:
+    function, source = CHECKS[name]
+    start = perf_counter()
+    try:
+        outcome = function(theory, evidence, share)
+    except (IntegrationError, FixedPointError) as error:
+        # a theory that gives no number (its flow diverges, its fixed point does not exist) is refuted, not excused;
+        # trouble in the measurements is an error of the run, not of the theory
+        nothing = Tolerance((Part(0.0, "the theory gives no number to compare"),))
+        outcome = Outcome(
+            [Comparison(f"computable: {error}", float("nan"), 0.0, nothing)], {}, notes=[str(error)]
+        )
+    return CheckResult(
+        name, (function.__doc__ or name).strip().splitlines()[0], source, outcome.comparisons, evidence.seed,
+        outcome.samples, perf_counter() - start, outcome.plots, outcome.notes,
+    )
