@@ -19,18 +19,42 @@ from types import ModuleType
 import numba
 import platformdirs
 import sympy as sp
+from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 from sympy.printing.numpy import NumPyPrinter
 from sympy.printing.pycode import PythonCodePrinter
 
 from theory import InputError
 from theory.functions import stabilise
 
+# functions the math module has and NumPy has not
+_SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "loggamma": "gammaln"}
 # name of an argument of the generated function -> the symbols its entries stand for
 Arguments = Sequence[tuple[str, Sequence[sp.Symbol]]]
 
 
-class _ScalarPrinter(PythonCodePrinter):
+def _refuse(printer: CodePrinter, e: sp.Basic) -> str:
+    raise PrintMethodNotImplementedError(f"no code for {e}")
+
+
+class _Refusals:
+    """What SymPy prints in a form that does not compile, or that is no real number, has no code."""
+
+    _print_factorial = _print_factorial2 = _print_arg = _print_Sum = _print_Product = _refuse
+    _print_ImaginaryUnit = _print_Infinity = _print_NegativeInfinity = _print_ComplexInfinity = _refuse
+
+    def _print_Piecewise(self, e: sp.Piecewise) -> str:
+        if e.args[-1].cond != sp.true:
+            raise PrintMethodNotImplementedError(f"{e} is undefined where no case holds")
+        return str(super()._print_Piecewise(e))  # type: ignore[misc]  # of the printer it is mixed into
+
+
+class _ScalarPrinter(_Refusals, PythonCodePrinter):
     """Scalar Python with the math module, as numba compiles it."""
+
+    _print_NaN = _refuse
+
+    def _print_Step(self, e: sp.Expr) -> str:
+        return f"(1.0 if {self._print(e.args[0])} > 0 else 0.0)"
 
     def _print_KroneckerDelta(self, e: sp.Expr) -> str:
         left, right = (self._print(a) for a in e.args)
@@ -45,8 +69,17 @@ class _ScalarPrinter(PythonCodePrinter):
     _print_Maximum = _print_Max
 
 
-class _ArrayPrinter(NumPyPrinter):
+class _ArrayPrinter(_Refusals, NumPyPrinter):
     """NumPy expressions that broadcast: Max and Min as nested binary maxima."""
+
+    def _print_Step(self, e: sp.Expr) -> str:
+        return f"1.0*({self._print(e.args[0])} > 0)"
+
+    def _special(self, e: sp.Expr) -> str:
+        arguments = ", ".join(self._print(a) for a in e.args)
+        return f"scipy.special.{_SPECIAL[type(e).__name__]}({arguments})"
+
+    _print_erf = _print_erfc = _print_gamma = _print_loggamma = _special
 
     def _print_KroneckerDelta(self, e: sp.Expr) -> str:
         left, right = (self._print(a) for a in e.args)
@@ -79,10 +112,12 @@ def check_symbols(expressions: Sequence[sp.Expr], arguments: Arguments) -> None:
     used: set[sp.Symbol] = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
     unknown = sorted(map(str, used - declared))
     if unknown:
+        ranges = _ranges(unknown, arguments)
         raise InputError(
             "expressions", f"undeclared symbols {unknown}",
-            f"only the symbols of {[name for name, _ in arguments]}",
-            "declare them as arguments, or substitute numbers first",
+            f"only the symbols of {[name for name, _ in arguments]}{': ' if ranges else ''}{', '.join(ranges)}",
+            "take the declared ones: a symbol of the same name and other assumptions is another symbol"
+            if set(unknown) & {str(s) for s in declared} else "declare them as arguments, or substitute numbers first",
         )
     for e in expressions:
         if e.has(sp.DiracDelta):
@@ -90,6 +125,14 @@ def check_symbols(expressions: Sequence[sp.Expr], arguments: Arguments) -> None:
                 "expressions", f"{e} with a Dirac delta", "functions, not distributions",
                 "derive by the projection route, which differentiates nothing",
             )
+
+
+def _ranges(unknown: Sequence[str], arguments: Arguments) -> list[str]:
+    """For each kind of unknown symbol, such as m of m_9_9, the declared ones of it: "m_1_1 to m_3_3"."""
+    names = list(dict.fromkeys(str(s) for _, group in arguments for s in group))
+    kinds = dict.fromkeys(name.partition("_")[0] for name in unknown)
+    found = [[name for name in names if name.partition("_")[0] == kind] for kind in kinds]
+    return [group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}" for group in found if group]
 
 
 def generate_body(
@@ -120,9 +163,28 @@ def generate_body(
     shared, results = sp.cse(
         [e.xreplace(rename) for e in lowered], symbols=sp.numbered_symbols("t"), order="none"
     )
-    lines += [f"{s} = {printer.doprint(e)}" for s, e in shared]
-    lines += [f"{out}[{j}] = {printer.doprint(e)}" for j, e in enumerate(results)]
+    try:
+        lines += [f"{s} = {printer.doprint(e)}" for s, e in shared]
+        lines += [f"{out}[{j}] = {printer.doprint(e)}" for j, e in enumerate(results)]
+    except PrintMethodNotImplementedError:
+        raise _without_code(printer, expressions) from None
     return lines or ["pass"]
+
+
+def _without_code(printer: CodePrinter, expressions: Sequence[sp.Expr]) -> InputError:
+    """The error that names the smallest part of the expressions for which there is no code."""
+    for e in expressions:
+        for part in sp.postorder_traversal(e):
+            try:
+                printer.doprint(stabilise(part) if isinstance(part, sp.Expr) else sp.true)
+            except PrintMethodNotImplementedError:
+                return InputError(
+                    "expressions", f"{part}, for which there is no code",
+                    "real elementary functions, erf, gamma, Max, Min, those of theory.functions, or a Piecewise with a "
+                    "last case True",
+                    f"rewrite {part.func.__name__ if part.args else part} in terms of these",
+                )
+    raise AssertionError(f"all parts of {expressions} have code")
 
 
 def generate_function(
@@ -145,7 +207,7 @@ def load_module(source: str) -> ModuleType:
     The directory is ``$SPECALIGN_CACHE_DIR`` or the user's cache directory; if neither is writable a temporary
     one serves this process.
     """
-    return _load("import math\nimport numba\nimport numpy\nimport numpy as np\n" + source)
+    return _load("import math\nimport numba\nimport numpy\nimport numpy as np\nimport scipy.special\n" + source)
 
 
 @lru_cache(maxsize=None)

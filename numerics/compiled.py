@@ -37,6 +37,10 @@ from .terms import SparsePolynomial
 
 # eigenvalues of a Gram matrix below this, relative to the largest, are directions of length zero
 RANK_TOLERANCE = 1e-13
+# given where the sizes of the integrands are not asked for
+_NO_SIZES: Array = np.empty((0, 0))
+# exp of this is still a finite number, with room for factors
+MAX_EXPONENT = 600.0
 # entries of one chunk of array evaluation: bounds its memory
 CHUNK_ENTRIES = 4_000_000
 
@@ -48,7 +52,8 @@ class Estimate:
     Attributes
     ----------
     values, errors : array, shape (number of expressions,)
-        ``errors`` bounds the quadrature error (difference of two tensor rules, or a 99 % interval).
+        ``errors`` bounds the quadrature error (difference of two tensor rules and rounding of the sums, or a 99 %
+        interval).
     rule : Rule
         The finer rule used.
     """
@@ -123,7 +128,8 @@ class CompiledExpressions:
         return codegen.load_module(self._source).expectations
 
     def _array_expectations(
-        self, labels: Array, means: Array, shift: Array, whitened: Array, weights: Array, v: Array, out: Array
+        self, labels: Array, means: Array, shift: Array, whitened: Array, weights: Array, v: Array, reach: float,
+        out: Array, sizes: Array,
     ) -> None:
         """The NumPy twin of the generated ``expectations``: same arguments, same sums."""
         chunk = max(1, CHUNK_ENTRIES // max(1, len(self.integrands)))
@@ -131,7 +137,10 @@ class CompiledExpressions:
             for start in range(0, weights.size, chunk):
                 part = slice(start, start + chunk)
                 u = (means[l] + shift[part]).T
-                out[l] += self.array_integrands(u, float(label), v, whitened[part].T) @ weights[part]
+                f = self.array_integrands(u, float(label), v, whitened[part].T)
+                out[l] += f @ weights[part]
+                if sizes.size:
+                    sizes[l] += np.abs(f) @ (weights[part] * (1.0 + reach * np.abs(u).max(axis=0)))
 
     def array_integrands(self, u: Array, label: float | Array, v: Array, w: Array | None = None) -> Array:
         """Evaluate all integrands with NumPy at u of shape (C, N); returns (number of integrands, N).
@@ -178,6 +187,13 @@ class CompiledExpressions:
         replicate: int = 0,
     ) -> Array:
         """Evaluate with one replicate of a rule; no validation (this is the hot path)."""
+        return self._evaluate(parameters, overlap, gram_perp, readout, rule, replicate, _NO_SIZES)[0]
+
+    def _evaluate(
+        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule, replicate: int,
+        sizes: Array,
+    ) -> tuple[Array, Array]:
+        """Values of the expressions, and of all their factors; fills ``sizes``, if not empty, with absolute moments."""
         inverse_gamma = np.linalg.inv(parameters.directions_gram)
         gram = gram_perp + overlap @ inverse_gamma @ overlap.T
         inverse: Array = np.zeros_like(gram)
@@ -190,12 +206,29 @@ class CompiledExpressions:
             shift = rule.nodes[replicate] @ factor
             whitened = shift @ inverse if self.uses_whitening else shift
             means = self._coordinates @ overlap.T
-            self._expectations(self._labels, means, shift, whitened, rule.weights, readout, moments)
+            self._expectations(
+                self._labels, means, shift, whitened, rule.weights, readout, 1.0 / rule.size, moments, sizes
+            )
         leaves = np.empty(len(self._terms.leaves))
         if self._leaves is not None:
             self._leaves(outer, leaves)
         values = np.concatenate([outer, 1.0 / outer[self._terms.reciprocals], moments.ravel(), leaves])
-        return self._terms.evaluate(values)
+        return self._terms.evaluate(values), values
+
+    def _values_and_sizes(
+        self, parameters: Parameters, parts: tuple[Array, Array, Array], rule: Rule
+    ) -> tuple[Array, Array]:
+        r"""Values, and what their rounding errors are relative to.
+
+        The size of an expression is the sum of the absolute values of its terms, with :math:`E|f|(1+|u|/n)` for
+        :math:`E f` (n nodes a dimension): cancellation, in the sum over nodes or between terms, leaves it as it is.
+        """
+        sizes = np.zeros((self.model.components, len(self.integrands)))
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether all is finite
+            values, factors = self._evaluate(parameters, *parts, rule, 0, sizes)
+        factors = np.abs(factors)
+        factors[self._terms.moments] = sizes.ravel()
+        return values, self._terms.absolute(factors)
 
     def _factor(self, covariance: Array) -> Array:
         """Rows F with F^T F = covariance on the quadrature subspace: shift = nodes @ F.
@@ -210,8 +243,11 @@ class CompiledExpressions:
 
     def field_scale(self, parameters: Parameters, state: State) -> float:
         """Largest standard deviation of the pre-activations along the quadrature directions."""
-        gram = state.gram(parameters.directions_gram) / parameters.precision
-        reduced = self.quadrature_basis @ gram @ self.quadrature_basis.T
+        return self._scale(parameters, state.overlap, state.gram_perp)
+
+    def _scale(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> float:
+        gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+        reduced = self.quadrature_basis @ (gram / parameters.precision) @ self.quadrature_basis.T
         return float(np.sqrt(max(np.linalg.eigvalsh(reduced)[-1], 0.0))) if reduced.size else 0.0
 
     def estimate(
@@ -260,17 +296,32 @@ class CompiledExpressions:
         # Three rules at least: two may agree by accident.  For a converging sequence the last difference bounds the
         # error of the finest rule; doubled, and never less than a quarter of the difference before it.
         sequence: list[Array] = []
+        sizes: list[Array] = []
+        rules: list[Rule] = []
+        errors = np.full(self.size, np.inf)
         for n in tensor_sizes(self.dimension):
             rule = gauss_hermite(self.dimension, n)
-            values = self.evaluate(parameters, *parts, rule)
+            values, size = self._values_and_sizes(parameters, parts, rule)
+            if not np.all(np.isfinite(size)):
+                break  # overflow at the outermost nodes: coarser rules do not reach that far
             sequence.append(values)
+            sizes.append(size)
+            rules.append(rule)
             if len(sequence) >= 3:
                 last, before = (np.abs(sequence[-i] - sequence[-i - 1]) for i in (1, 2))
-                errors = np.maximum(2 * last, 0.25 * before)
+                with np.errstate(over="ignore"):
+                    errors = np.maximum(2 * last * _missing_tail(sizes[-2:], rules[-2:]), 0.25 * before)
                 if errors.max(initial=0.0) <= tolerance:
                     break
-        # rounding in the sums is never below this
-        return Estimate(values, errors + 8 * np.finfo(float).eps * np.abs(values), rule)
+        if len(sequence) < 3:
+            raise ArithmeticError(
+                f"an expectation of the model {self.model.name} overflows: the field, of standard deviation "
+                f"{self._scale(parameters, *parts[:2]):.3g}, is too wide for a loss that grows so fast; "
+                "raise the precision or take smaller weights"
+            )
+        # the weights of a rule are known to 2 n eps in each dimension, arguments and sums to a few eps
+        rounding = (8 + 2 * self.dimension * rules[-1].size) * np.finfo(float).eps
+        return Estimate(sequence[-1], errors + rounding * sizes[-1], rules[-1])
 
 
 @lru_cache(maxsize=64)
@@ -290,6 +341,20 @@ def compile_expressions(
     return CompiledExpressions(model, expressions, target)
 
 
+def _missing_tail(sizes: Sequence[Array], rules: Sequence[Rule]) -> Array:
+    r"""Factor >= 1 by which what lies beyond the outermost nodes may exceed what a rule has seen.
+
+    A rule that reaches z misses most of :math:`E\,e^{sr}=e^{s^2/2}` if :math:`s>z`: it finds :math:`e^{sz-z^2/2}`, up
+    to a factor below 4.  Two rules that reach z and z' tell s; where :math:`E|f|` has settled, :math:`s=(z+z')/2<z'`.
+    """
+    near, far = (float(rule.nodes.max()) for rule in rules)
+    ratio = np.divide(sizes[1], sizes[0], out=np.ones_like(sizes[0]), where=sizes[0] > 0)
+    # doubled: sizes grow a little less than expectations, by their factor for the rounding of arguments
+    slope = np.log(2 * np.maximum(ratio, 1.0)) / (far - near) + (far + near) / 2
+    beyond = np.exp(np.minimum(np.maximum(slope - far, 0.0) ** 2 / 2, MAX_EXPONENT))
+    return np.where(slope > far, 4 * beyond, 1.0)
+
+
 def _distinct_integrands(expressions: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
     found: dict[sp.Expr, None] = {}
     for e in expressions:
@@ -301,8 +366,11 @@ def _distinct_integrands(expressions: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
 _EXPECTATION_LOOP = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def expectations(labels, means, shift, whitened, weights, v, out):
-    """out[l, j] += E_l[f_j]: component l has label labels[l] and pre-activations means[l] + shift[i]."""
+def expectations(labels, means, shift, whitened, weights, v, reach, out, sizes):
+    """out[l, j] += E_l[f_j]: component l has label labels[l] and pre-activations means[l] + shift[i].
+
+    Unless ``sizes`` is empty, sizes[l, j] += E_l[|f_j| (1 + reach max_a |u_a|)].
+    """
     units = shift.shape[1]
     u = np.empty(units)
     f = np.empty(out.shape[1])
@@ -313,4 +381,10 @@ def expectations(labels, means, shift, whitened, weights, v, out):
             integrand(labels[l], u, whitened[i], v, f)
             for j in range(f.size):
                 out[l, j] += weights[i] * f[j]
+            if sizes.size > 0:
+                largest = 0.0
+                for a in range(units):
+                    largest = max(largest, abs(u[a]))
+                for j in range(f.size):
+                    sizes[l, j] += weights[i] * abs(f[j]) * (1.0 + reach * largest)
 '''

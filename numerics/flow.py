@@ -262,6 +262,8 @@ def _solve_tensor(
         if previous is not None:
             # doubled: the difference to the coarser curve bounds the error of the finer one only if it converges
             error = 2 * float(np.abs(values - previous).max())
+            # two runs of few steps may take the same ones, and then differ by less than the error of a step
+            error += 2 * accuracy * (1.0 + float(np.abs(values).max()))
             if error <= tolerance:
                 break
         previous = values
@@ -278,7 +280,7 @@ def _solve_sobol(
     """Integrate once per scrambling; the spread of the curves is the error, whatever the flow does to it."""
     grid = np.linspace(0.0, end, 65)
     size, total = 128, 0
-    accuracy = tolerance * 0.03
+    accuracy = max(0.03 * tolerance / (1.0 + float(np.abs(initial.flatten()).max(initial=0.0))), MIN_ACCURACY)
     while True:
         rule = sobol(compiled.dimension, size, SOBOL_REPLICATES, seed)
 
@@ -292,7 +294,9 @@ def _solve_sobol(
         # every scrambling is integrated with the same accuracy: one tighter run shows what that costs
         tight, evaluations = _integrate(compiled, parameters, initial, end, rule, 0, accuracy / 10)
         total += evaluations
+        # and that the same steps were taken does not show there were enough of them
         integration = 2 * float(np.abs(tight(grid) - values[0]).max())
+        integration += 2 * accuracy * (1.0 + float(np.abs(values).max()))
         error = float(replicate_error(values).max()) + integration
         if error <= tolerance or size >= max_nodes:
             solutions = tuple(s for s, _ in runs)
@@ -312,7 +316,8 @@ def check_times(time: ArrayLike) -> Array:
     if times.size == 0 or times[0] < 0 or np.any(np.diff(times) <= 0):
         raise InputError(
             "time", times.tolist() if times.size < 20 else f"{times.size} values",
-            "one or more increasing times >= 0", "sort the times and remove repetitions",
+            "one or more increasing times >= 0",
+            "sort the times and remove repetitions" if times.size else "give at least one time",
         )
     return times
 

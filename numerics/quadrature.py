@@ -25,8 +25,6 @@ MAX_TENSOR_NODES = 40_000
 # monotonically, and rules of similar size can agree on a wrong value: sizes double where that is affordable.
 TENSOR_SIZES = {1: (6, 12, 24, 48, 96, 192), 2: (6, 12, 24, 48, 96, 192)}
 TENSOR_SIZES_BEYOND = (6, 9, 13, 19, 28)
-# product weights below this cannot matter: integrands grow at most polynomially over the nodes
-NEGLIGIBLE_WEIGHT = 1e-22
 
 
 @dataclass(frozen=True)
@@ -78,6 +76,7 @@ def gauss_hermite(dimension: int, size: int) -> Rule:
     """
     if dimension == 0:
         return Rule("gauss-hermite", np.zeros((1, 1, 0)), np.ones(1), size)
+    # no node is dropped for its small weight: an integrand such as exp(u) of a wide field lives on the outermost ones
     points, weights = np.polynomial.hermite_e.hermegauss(size)
     weights = weights / weights.sum()
     grids = np.meshgrid(*[points] * dimension, indexing="ij")
@@ -86,8 +85,6 @@ def gauss_hermite(dimension: int, size: int) -> Rule:
     for _ in range(dimension - 1):
         product = np.multiply.outer(product, weights)
     flat = product.ravel()
-    keep = flat > NEGLIGIBLE_WEIGHT
-    nodes, flat = nodes[keep], flat[keep]
     return Rule("gauss-hermite", _frozen(nodes[None]), _frozen(flat / flat.sum()), size)
 
 

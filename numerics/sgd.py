@@ -127,19 +127,27 @@ def simulate_sgd(
     kernel = compile_kernel(model.loss)
 
     recorder = _Recorder(model, parameters, dimension, steps, replicas)
+    final = np.empty((replicas, model.units, dimension)) if keep_weights else None
     stop = Event()
     children = np.random.SeedSequence(seed).spawn(replicas)
 
     setting = _Setting(model, parameters, dimension)
 
-    def run(replica: int) -> Array:
+    def run(replica: int) -> None:
         rng = np.random.Generator(np.random.SFC64(children[replica]))
-        return _run_replica(kernel, setting, states[replica], rng, recorder, replica, stop, progress)
+        try:
+            x = _run_replica(kernel, setting, states[replica], rng, recorder, replica, stop, progress)
+        except BaseException:
+            stop.set()  # the result is lost already: the other replicas need not go on
+            raise
+        if final is not None:
+            final[replica] = x
 
     pool = ThreadPoolExecutor(max_workers=threads)
     try:
         futures = [pool.submit(run, i) for i in range(replicas)]
-        final = [future.result() for future in futures]
+        for future in futures:
+            future.result()
     except KeyboardInterrupt:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -147,19 +155,26 @@ def simulate_sgd(
     except _Diverged as event:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
+        remedy = "reduce step (c_delta) or enlarge dimension"
+        shrink = 1 - delta * parameters.ridge
+        if shrink < -1:
+            remedy = (
+                f"reduce ridge: a step multiplies the weights by 1 - delta * ridge = {shrink:.3g}, which alone makes "
+                f"them grow for delta * ridge > 2; or {remedy}"
+            )
         raise DivergenceError(
-            f"SGD on {model.name} diverged at t = {event.time:.6g} (replica {event.replica}, d = {dimension}, "
-            f"step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
-            "What was recorded before is in .partial. Remedy: reduce step (c_delta) or enlarge dimension",
+            f"SGD on {model.name} diverged at t = {event.time:.6g} (replica {event.replica + 1} of {replicas}, "
+            f"d = {dimension}, step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
+            f"What was recorded before is in .partial. Remedy: {remedy}",
             event.time, recorder.dataset(seed, delta),
         ) from None
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
     data = recorder.dataset(seed, delta)
-    if keep_weights:
+    if final is not None:
         data["weights"] = (
-            ("replica", "unit", "coordinate"), np.array(final),
+            ("replica", "unit", "coordinate"), final,
             {"long_name": "final first-layer weights; directions span the first coordinates", "units": "1"},
         )
     return data
@@ -188,7 +203,6 @@ class _Setting:
 
     def __init__(self, model: Model, parameters: Parameters, dimension: int) -> None:
         self._parameters, self._dimension = parameters, dimension
-        self._realised: dict[int, Array] = {}
         r = model.directions
         blank = State(
             np.zeros((model.units, r)), np.zeros((model.units,) * 2), np.zeros(model.readout_size)
@@ -204,10 +218,8 @@ class _Setting:
         self.ridge = parameters.ridge
 
     def weights(self, state: State) -> Array:
-        """A fresh copy of the first-layer weights that realise ``state``."""
-        if id(state) not in self._realised:
-            self._realised[id(state)] = realise_weights(self._parameters, state, self._dimension)[1]
-        return np.array(self._realised[id(state)], order="C")
+        """Fresh first-layer weights that realise ``state``."""
+        return np.array(realise_weights(self._parameters, state, self._dimension)[1], order="C")
 
 
 class _Recorder:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import sympy as sp
@@ -33,7 +34,7 @@ class Parameters:
         c_delta > 0; the step size is delta = c_delta / d and time is steps * delta.
     directions_gram : array, shape (r, r), optional
         Gamma, symmetric positive definite; the identity (orthonormal directions) when omitted, with
-        r = n components.
+        r = n components.  A model with another number of directions, or another Gamma, needs it given.
 
     Raises
     ------
@@ -53,6 +54,7 @@ class Parameters:
     ridge: float
     step: float
     directions_gram: Array
+    _gram_is_default: bool = field(init=False, repr=False)
 
     def __init__(
         self, weights: ArrayLike, precision: float, ridge: float, step: float,
@@ -71,14 +73,9 @@ class Parameters:
             ("step", step, True, "give c_delta, the step size times the dimension"),
         ):
             object.__setattr__(self, name, as_scalar(name, value, 0.0, strict, remedy))
+        object.__setattr__(self, "_gram_is_default", directions_gram is None)
         gram = as_array("directions_gram", np.eye(weights.size) if directions_gram is None else directions_gram, 2)
-        check_gram("directions_gram", gram)
-        if np.linalg.eigvalsh(gram)[0] <= 1e-12 * np.trace(gram):
-            raise InputError(
-                "directions_gram", f"{gram.tolist()} (smallest eigenvalue {np.linalg.eigvalsh(gram)[0]:.3g})",
-                "a positive definite matrix, that is linearly independent means",
-                "remove a mean that is a combination of the others",
-            )
+        check_gram("directions_gram", gram, definite=True)
         object.__setattr__(self, "directions_gram", gram)
 
     def to_json(self) -> str:
@@ -140,14 +137,22 @@ class State:
 
     def flatten(self) -> Array:
         """The state vector: overlap row-major, upper triangle of gram_perp, readout (order of theory.symbols)."""
-        rows, columns = np.triu_indices(self.gram_perp.shape[0])
+        rows, columns = _upper(self.gram_perp.shape[0])
         return np.concatenate([self.overlap.ravel(), self.gram_perp[rows, columns], self.readout])
+
+
+@lru_cache(maxsize=64)
+def _upper(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Row and column indices of an upper triangle; an integrator asks for them at every step."""
+    rows, columns = np.triu_indices(size)
+    rows.flags.writeable = columns.flags.writeable = False
+    return rows, columns
 
 
 def unflatten(vector: Array, model: Model) -> tuple[Array, Array, Array]:
     """Split state vectors (last axis) into overlap, gram_perp and readout, the inverse of State.flatten."""
     c, r = model.units, model.directions
-    rows, columns = np.triu_indices(c)
+    rows, columns = _upper(c)
     lead = vector.shape[:-1]
     overlap = vector[..., : c * r].reshape(*lead, c, r)
     gram_perp = np.empty((*lead, c, c))
@@ -159,12 +164,14 @@ def unflatten(vector: Array, model: Model) -> tuple[Array, Array, Array]:
 
 def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
     """Return a fresh finite float array with the given number of dimensions, or say what is wrong."""
+    expected = f"numbers in {dimensions} dimension(s)"
     try:
-        array = np.array(value, dtype=float)
+        odd = _first_no_number(value)
+        array = np.empty(0) if odd is not None else np.array(value, dtype=float)
     except (TypeError, ValueError) as error:
-        raise InputError(
-            name, repr(value), f"numbers in {dimensions} dimension(s)", "give rows of equal length"
-        ) from error
+        raise InputError(name, repr(value), expected, "give rows of equal length") from error
+    if odd is not None:
+        raise InputError(name, repr(odd), expected, "write real numbers, without quotes")
     if array.ndim != dimensions:
         raise InputError(
             name, f"{array.ndim} dimension(s), shape {array.shape}", f"{dimensions} dimension(s)",
@@ -177,6 +184,8 @@ def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
 
 def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -> float:
     """Return ``value`` as a finite float above ``low`` (or equal to it unless ``strict``)."""
+    if _is_no_number(value):
+        raise InputError(name, repr(value), "a number", remedy)
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
@@ -186,6 +195,19 @@ def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -
     return number
 
 
+def _is_no_number(value: object) -> bool:
+    """True for texts, truth values and complex numbers, which NumPy would turn into numbers without a word."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "O")
+    return isinstance(value, (str, bytes, bool, complex)) or kind not in "iufO"
+
+
+def _first_no_number(value: ArrayLike) -> object:
+    """The first entry of a nested sequence that is none, or None."""
+    if getattr(getattr(value, "dtype", None), "kind", "O") in "iuf":
+        return None
+    return next((e for e in np.array(value, dtype=object).ravel() if _is_no_number(e)), None)
+
+
 def as_integer(name: str, value: object, low: int, remedy: str) -> int:
     """Return ``value`` as an integer >= ``low``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
@@ -193,18 +215,22 @@ def as_integer(name: str, value: object, low: int, remedy: str) -> int:
     return int(value)
 
 
-def check_gram(name: str, gram: Array) -> None:
-    """Refuse a matrix that is not square, symmetric and positive semidefinite."""
+def check_gram(name: str, gram: Array, definite: bool = False) -> None:
+    """Refuse a matrix that is not square, symmetric and positive semidefinite (definite on request)."""
     if gram.shape[0] != gram.shape[1]:
         raise InputError(name, f"shape {gram.shape}", "a square matrix", "give a Gram matrix")
     scale = np.abs(gram).max(initial=0.0)
     if np.abs(gram - gram.T).max(initial=0.0) > PSD_SLACK * scale:
         raise InputError(name, gram.tolist(), "a symmetric matrix", "symmetrise it: (G + G.T) / 2")
     lowest = np.linalg.eigvalsh(gram)[0] if gram.size else 0.0
-    if lowest < -PSD_SLACK * scale:
+    negative = lowest < -PSD_SLACK * scale
+    if negative or (definite and lowest <= 1e-12 * np.trace(gram)):
         raise InputError(
             name, f"{gram.tolist()} (smallest eigenvalue {lowest:.6g})",
-            "a positive semidefinite matrix", "a Gram matrix of real vectors has no negative eigenvalue",
+            "a positive definite matrix, that is linearly independent means" if definite
+            else "a positive semidefinite matrix",
+            "a Gram matrix of real vectors has no negative eigenvalue" if negative
+            else "remove a mean that is a combination of the others",
         )
 
 
@@ -217,10 +243,18 @@ def check_parameters(model: Model, parameters: Parameters) -> None:
             f"the model {model.name} has {model.components} components",
         )
     expected = (model.directions, model.directions)
+    got, remedy = f"shape {parameters.directions_gram.shape}", "give their Gram matrix"
+    if parameters._gram_is_default:
+        got = f"the identity of {got}, the default when it is left out"
+        remedy = _how_to_give_gram(model)
     if parameters.directions_gram.shape != expected:
         raise InputError(
-            "directions_gram", f"shape {parameters.directions_gram.shape}", f"shape {expected}",
-            f"the model {model.name} has {model.directions} directions; give their Gram matrix",
+            "directions_gram", got, f"shape {expected}",
+            f"the model {model.name} has {model.directions} direction(s); {remedy}",
+        )
+    if parameters._gram_is_default and _contradicts(mixture.directions_gram, parameters.directions_gram):
+        raise InputError(
+            "directions_gram", got, f"{mixture.directions_gram.tolist()}, which the model {model.name} fixes", remedy
         )
     upper = symbols.upper_triangle(model.directions)
     pairs = [
@@ -234,11 +268,29 @@ def check_parameters(model: Model, parameters: Parameters) -> None:
         ),
     ]
     for name, expression, value in pairs:
-        if expression.is_number and abs(float(expression) - value) > 1e-12 * (1 + abs(value)):
+        if _differs(expression, value):
             raise InputError(
                 name, value, f"{expression}, which the model {model.name} fixes",
                 "build the model with symbols, or give the same number",
             )
+
+
+def _differs(expression: sp.Expr, value: float) -> bool:
+    """True for a number other than ``value``; a symbol may take any."""
+    return bool(expression.is_number) and abs(float(expression) - value) > 1e-12 * (1 + abs(value))
+
+
+def _contradicts(gram: sp.MatrixBase, numbers: Array) -> bool:
+    return any(_differs(gram[i, j], numbers[i, j]) for i, j in symbols.upper_triangle(gram.rows))
+
+
+def _how_to_give_gram(model: Model) -> str:
+    """What to write to get Parameters with the Gram matrix of ``model``."""
+    gram = model.mixture.directions_gram
+    if gram.free_symbols:
+        return f"pass directions_gram, a {gram.rows} x {gram.cols} matrix of e_s . e_t, to Parameters"
+    rows = [[float(x) for x in row] for row in gram.tolist()]
+    return f"pass directions_gram={rows}, as in the model, to Parameters"
 
 
 def check_state(model: Model, state: State, name: str = "initial") -> None:
@@ -297,8 +349,8 @@ def outer_values(
 ) -> Array:
     """Values for :func:`outer_symbols`."""
     gamma = parameters.directions_gram
-    ur = np.triu_indices(gamma.shape[0])
-    uc = np.triu_indices(gram.shape[0])
+    ur = _upper(gamma.shape[0])
+    uc = _upper(gram.shape[0])
     return np.concatenate(
         [
             parameters.weights, [parameters.precision, parameters.ridge, parameters.step], gamma[ur],

@@ -25,6 +25,8 @@ class SparsePolynomial:
         Elementary factors, functions of the outer symbols, in the order of their values.
     reciprocals : array of int
         Positions among the outer symbols of those whose inverse is a value of its own (lambda, in practice).
+    moments : slice
+        Where the moments stand among the values.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class SparsePolynomial:
         start = {"outer": 0, "reciprocal": len(outer)}
         start["moment"] = start["reciprocal"] + len(self._reciprocal_index)
         start["leaf"] = start["moment"] + components * len(integrands)
+        self.moments = slice(start["moment"], start["leaf"])
         expression_starts, term_starts = [0], [0]
         coefficients: list[float] = []
         factors: list[int] = []
@@ -63,10 +66,15 @@ class SparsePolynomial:
 
     def evaluate(self, values: Array) -> Array:
         """Evaluate all expressions at the concatenated values."""
+        return self._evaluate(self.coefficients, values)
+
+    def absolute(self, values: Array) -> Array:
+        """Sums of the absolute values of the terms of each expression, for values >= 0."""
+        return self._evaluate(np.abs(self.coefficients), values)
+
+    def _evaluate(self, coefficients: Array, values: Array) -> Array:
         out = np.empty(self.expression_starts.size - 1)
-        _evaluate_terms(
-            self.expression_starts, self.coefficients, self.term_starts, self.factors, values, out
-        )
+        _evaluate_terms(self.expression_starts, coefficients, self.term_starts, self.factors, values, out)
         return out
 
     def _term(self, term: sp.Expr) -> tuple[float, list[tuple[str, int]]]:

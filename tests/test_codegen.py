@@ -16,13 +16,13 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
-from helpers import DIGITS, _mp_functions, fresh_rng, two_layer_model
+from helpers import DIGITS, fresh_rng, mp_functions, two_layer_model
 from hypothesis import given
 from hypothesis import strategies as st
 
 from numerics import codegen
 from theory import InputError, Softmax, kgmm, symbols
-from theory.functions import LogSumExp, Sigmoid, Softplus
+from theory.functions import LogSumExp, Sigmoid, Softplus, Step
 
 EPS = np.finfo(float).eps
 C = 16
@@ -44,7 +44,7 @@ def _compiled(name, arguments, expressions, target):
 
 @lru_cache(maxsize=None)
 def _mp_function(expressions, names):
-    return sp.lambdify(names, expressions, [_mp_functions(), "mpmath"], cse=True)
+    return sp.lambdify(names, expressions, [mp_functions(), "mpmath"], cse=True)
 
 
 def exact(expressions, names, numbers):
@@ -119,7 +119,7 @@ def test_logistic_functions_never_overflow(f):
     x = symbols.vector("u", 1)
     expressions = [Softplus(x[0]), Sigmoid(x[0]), LogSumExp(x[0], 0), Softmax(1, x[0], 0)]
     with mpmath.workdps(500):  # 1 + exp(-1000) needs them
-        function = sp.lambdify(x, expressions, [_mp_functions(), "mpmath"])
+        function = sp.lambdify(x, expressions, [mp_functions(), "mpmath"])
         right = function(mpmath.mpf(f))
     for target in ("numba", "numpy"):
         out = np.empty((4, 1) if target == "numpy" else 4)
@@ -172,9 +172,47 @@ def test_distributions_are_refused():
 
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 def test_functions_without_code_are_refused(target):
+    """By name, in the words of the user, and before a compiler sees them."""
+    u, z = sp.symbols("u z", real=True)
+    mystery = sp.Function("mystery")(u)
+    for expression, name in (
+        (1 + u * sp.exp(mystery), "mystery"), (mystery.diff(u), "mystery"), (sp.zeta(u) + sp.Max(u, 0), "zeta"),
+        (sp.besselj(0, u) ** 2, "besselj"), (sp.factorial(u), "factorial"), (sp.Sum(u**z, (z, 0, 3)), "Sum"),
+        (sp.Integral(sp.exp(-(u**2) * z), (z, 0, 1)), "Integral"), (sp.I * u, "I"), (sp.oo * u, "oo"),
+        (Softplus(sp.zeta(u)), "zeta"),
+        (u * sp.Piecewise((u, u > 0), (1 / u, u < -1)), "Piecewise"),
+    ):
+        with pytest.raises(InputError, match=rf"there is no code; expected .*Remedy: rewrite {name} in") as caught:
+            codegen.generate_function("f", (("u", (u,)),), [u, expression], target)
+        assert name in str(caught.value.got)
+        assert "u_0" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [sp.erf, sp.erfc, sp.gamma, sp.loggamma, sp.tanh, sp.atan, sp.sinc, sp.sign, sp.Heaviside, sp.Abs, sp.asinh, Step],
+)
+def test_functions_with_code_have_it_in_both_targets(function):
     u = sp.Symbol("u", real=True)
-    with pytest.raises(Exception, match=r"(?i)not supported|unsupported|mystery"):
-        codegen.generate_function("f", (("u", (u,)),), [sp.Function("mystery")(u)], target)
+    expressions = [function(u), sp.Piecewise((function(u), u > 1), (u, True))]
+    points = np.array([0.3, 1.7, 2.5])
+    right = np.array([[float(e.subs(u, sp.Rational(str(x)))) for x in points] for e in expressions])
+    many = np.empty((2, 3))
+    compiled("f", (("x", (u,)),), expressions, "numpy")(points[None], many)
+    assert np.abs(many - right).max() <= C * EPS
+    for i, x in enumerate(points):
+        one = np.empty(2)
+        compiled("f", (("x", (u,)),), expressions, "numba")(np.array([x]), one)
+        assert np.abs(one - right[:, i]).max() <= C * EPS
+
+
+def test_unknown_symbols_of_a_known_kind_come_with_the_range_of_that_kind():
+    groups = (("outer", (*symbols.vector("p", 3), *kgmm(3).symbols.overlap, symbols.RIDGE)),)
+    wrong = [sp.Symbol("m_9_9", real=True), sp.Symbol("p_4"), sp.Symbol("nu")]
+    with pytest.raises(InputError, match=r"\['m_9_9', 'nu', 'p_4'\]; .*: m_1_1 to m_3_3, p_1 to p_3\. Remedy"):
+        codegen.check_symbols(wrong, groups)
+    with pytest.raises(InputError, match=r"\['outer'\]: beta\. Remedy: .*same name and other assumptions"):
+        codegen.check_symbols([sp.Symbol("beta")], groups)
 
 
 # --- arguments, broadcasting, output ----------------------------------------------------------------------

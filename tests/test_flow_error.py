@@ -54,6 +54,27 @@ def test_linear_case_meets_the_solution_by_hand(m0, r0, gamma, precision, ridge,
     assert np.abs(curve.gram_perp.values[:, 0, 0] - r).max() <= estimate + rounding
 
 
+@pytest.mark.parametrize("family", ["gauss-hermite", "sobol"])
+@pytest.mark.parametrize(
+    ("tolerance", "end"),
+    [(1e-1, 0.06), (1e-2, 0.05), (1e-2, 0.1), (1e-2, 0.6), (1e-3, 0.35), (1e-4, 0.2), (1e-6, 0.5), (1e-8, 0.3)],
+)
+def test_two_runs_of_the_same_few_steps_do_not_pass_for_an_exact_curve(tolerance, end, family, monkeypatch):
+    """On a short interval both resolutions may be one step, and agree to the last digit on a wrong value."""
+    monkeypatch.setattr("numerics.flow.choose_family", lambda dimension, smooth: family)
+    for m0, r0, gamma, precision, ridge in ((1.6, 0.9, 1.85, 30.0, 0.37), (-1.9, 0.5, 1.7, 1e9, 0.1)):
+        if family == "sobol" and precision < 1e9:
+            continue  # its error is that of the quadrature
+        curve = solve_curve(
+            linear_model(), Parameters([0.5, 0.5], precision, ridge, 0.5, [[gamma]]), State([[m0]], [[r0]]), end,
+            tolerance=tolerance,
+        )
+        time = np.linspace(0, end, 101)
+        exact = np.stack(linear_solution(time, m0, r0, gamma, precision, ridge, 0.5), axis=1)
+        assert np.abs(curve.vector(time) - exact).max() <= curve.error_estimate
+        assert curve.error_estimate <= tolerance
+
+
 # --- the reported error -----------------------------------------------------------------------------------
 
 

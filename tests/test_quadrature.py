@@ -63,7 +63,7 @@ def test_gauss_hermite_is_exact_to_degree_two_n_minus_one(dimension, size):
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3, 4])
-def test_dropped_nodes_do_not_matter_for_polynomials(dimension):
+def test_low_moments_are_exact_in_every_rule(dimension):
     for size in tensor_sizes(dimension):
         rule = gauss_hermite(dimension, size)
         assert abs(rule.weights.sum() - 1) < 1e-13
@@ -212,6 +212,75 @@ def test_the_trapezoid_agrees_with_closed_forms():
         assert abs(trapezoid(np.cos, 0.3, scale)[0] - np.cos(0.3) * np.exp(-(scale**2) / 2)) < 1e-14
     fourth = 0.3**4 + 6 * 0.3**2 * 100 + 3 * 100**2 - 2 * (0.3**3 + 3 * 0.3 * 100)
     assert abs(trapezoid(FUNCTIONS["polynomial"][1], 0.3, 10.0)[0] / fourth - 1) < 1e-12
+
+
+@lru_cache(maxsize=None)
+def exponential(dimension, along):
+    """E exp(sum_a c_a u_a) with |c| = 1: along the first axis, or the diagonal."""
+    u = symbols.vector("u", dimension)
+    model = Model.build(ONE, Loss(sp.Add(*(x**2 for x in u)) / 2, units=dimension), name="wide")
+    exponent = u[0] if along == "axis" else sp.Add(*u) / sp.sqrt(dimension)
+    return compiled(model, sp.exp(exponent))
+
+
+@pytest.mark.parametrize("along", ["axis", "diagonal"])
+@pytest.mark.parametrize("dimension", [1, 2, 3, 4])
+def test_tensor_error_covers_exponentials_of_wide_fields(dimension, along):
+    """E e^(s z) = e^(s^2/2) lives at |z| = s, where weights are tiny, and beyond the nodes for large s."""
+    for scale in (1, 3, 5, 7, 8, 9, 10, 11, 12, 14, 16, 20, 25, 30):
+        state = State(np.zeros((dimension, 1)), scale**2 * np.eye(dimension))
+        estimate = exponential(dimension, along).estimate(Parameters([1], 1.0, 0, 1), state)
+        right = np.exp(scale**2 / 2)
+        error = abs(estimate.values[0] / right - 1)
+        assert error <= estimate.errors[0] / right
+        if scale <= {1: 20, 2: 18, 3: 5, 4: 2}[dimension]:
+            assert error < 1e-8
+        if scale <= {1: 8, 2: 8, 3: 2, 4: 1}[dimension]:
+            assert estimate.errors[0] < 1e-6 * right
+
+
+@pytest.mark.parametrize("target", ["numba", "numpy"])
+def test_an_overflow_at_the_outermost_nodes_leaves_what_coarser_rules_give(target):
+    """exp(27 * 30) is no number: 192 nodes reach 27 standard deviations, 96 nodes 19."""
+    node = GaussianExpectation(sp.exp(U[0]), preactivation_law(SMOOTH, 0))
+    evaluator, parameters = compile_expressions(SMOOTH, (node,), target), Parameters([1], 1.0, 0, 1)
+    estimates = [evaluator.estimate(parameters, State([[0.0]], [[s**2]])) for s in (20.0, 30.0)]
+    assert [e.rule.size for e in estimates] == [192, 96]
+    assert np.all(np.isfinite([[e.values[0], e.errors[0]] for e in estimates]))
+    with pytest.raises(ArithmeticError, match=r"model smooth overflows: .* deviation 500.*raise the precision"):
+        evaluator.estimate(parameters, State([[0.0]], [[500.0**2]]))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e3])
+@pytest.mark.parametrize("scale", [0.3, 1.0, 3.0, 10.0])
+def test_errors_cover_the_rounding_of_integrands_that_cancel(scale, shift):
+    """E[(u - mu)^4 - 6 s^2 (u - mu)^2 + 3 s^4] = 0, while E|f| is of size s^4: rounding is relative to the latter."""
+    mu, s = 0.3, sp.Rational(str(scale))
+    x = U[0] - sp.Rational(3, 10)
+    functions = [c * (x**4 - 6 * s**2 * x**2 + 3 * s**4) for c in (1, sp.Rational(7, 3), sp.Rational(1, 7))]
+    functions += [c * (x**2 - s**2) for c in (1, sp.Rational(7, 3), sp.Rational(1, 7))]
+    functions += [sp.sin(c * x) + sp.Integer(int(shift)) * x for c in (sp.Rational(1, 10), sp.Rational(1, 3))]
+    law = preactivation_law(SMOOTH, 0)
+    nodes = tuple(GaussianExpectation(f, law) for f in functions)
+    for target in ("numba", "numpy"):
+        parameters, state = place(scale, mu)
+        estimate = compile_expressions(SMOOTH, nodes, target).estimate(parameters, state)
+        assert np.all(np.abs(estimate.values) <= estimate.errors)
+        sizes = np.array([s**4] * 3 + [s**2] * 3 + [1 + shift * s] * 2, dtype=float)
+        assert np.all(estimate.errors <= 1e4 * EPS * sizes)
+
+
+def test_errors_cover_the_rounding_of_terms_that_cancel():
+    """Differences of expectations that are equal in exact arithmetic, multiplied by large numbers."""
+    law = preactivation_law(SMOOTH, 0)
+    square = GaussianExpectation(U[0] ** 2, law)
+    moments = symbols.PRECISION ** -1 * SMOOTH.symbols.gram[0, 0] + SMOOTH.symbols.overlap[0, 0] ** 2
+    expressions = tuple(10**6 * (square - moments) * c for c in (1, sp.Rational(1, 3), sp.Rational(5, 7)))
+    evaluator = compile_expressions(SMOOTH, expressions, "numpy")
+    for scale in np.linspace(0.5, 3, 40):
+        estimate = evaluator.estimate(*place(scale))
+        assert np.all(np.abs(estimate.values) <= estimate.errors)
+        assert np.all(estimate.errors <= 1e6 * 1e4 * EPS * (1 + scale**2))
 
 
 def softmax_product(mean, covariance):

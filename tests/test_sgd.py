@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import tracemalloc
 from functools import lru_cache
 
 import numpy as np
@@ -214,6 +215,47 @@ def test_divergence_stops_with_the_time_reached_and_what_was_recorded(replicas, 
     first = partial.isel(time=0)
     assert float(first.time) == 0.0
     assert np.abs(first.overlap.values - state.overlap).max() < 1e-12
+
+
+def test_a_diverging_replica_stops_the_others_and_is_named_as_in_the_dataset():
+    """Replica 2 starts beyond the limit; replica 1 would need seconds to reach its end."""
+    model, _, parameters, state = case("softmax")
+    states, seen = [state, State(1e11 * state.overlap, state.gram_perp)], []
+    with pytest.raises(DivergenceError, match=r"\(replica 2 of 2, d = 100") as caught:
+        simulate_sgd(
+            model, parameters, states, [0, 1, 1e5], 100, replicas=2, seed=1, workers=2, progress=seen.append
+        )
+    assert max(seen, default=0.0) < 0.2, "the other replica ran on"
+    assert "ridge" not in str(caught.value)
+    assert set(caught.value.partial.replica.values) <= {1, 2}
+
+
+def test_the_remedy_names_the_ridge_where_it_is_what_makes_steps_unstable():
+    model, _, _, state = case("softmax")
+    for ridge, named in ((70.0, True), (0.0, False)):
+        wild = Parameters([0.5, 0.15, 0.35], 0.001, ridge, 1.5 if named else 1e12, GAMMA)
+        with pytest.raises(DivergenceError, match=r"Remedy: .*reduce step \(c_delta\) or enlarge dimension") as caught:
+            simulate_sgd(model, wild, state, np.arange(0, 2000, 40) * wild.step / 50, 50)
+        assert ("reduce ridge: a step multiplies the weights by 1 - delta * ridge = -1.1" in str(caught.value)) == named
+
+
+def test_weights_of_finished_replicas_are_not_kept_in_memory():
+    model, _, parameters, state = case("softmax")
+    dimension, replicas = 20_000, 40
+    states = [State(state.overlap, (1 + i) * state.gram_perp) for i in range(replicas)]
+    size = 3 * dimension * 8
+
+    def peak(**options):
+        tracemalloc.start()
+        try:
+            simulate_sgd(model, parameters, states, [0.0], dimension, replicas=replicas, workers=1, **options)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak()
+    assert peak() < 8 * size
+    assert replicas * size <= peak(keep_weights=True) < (replicas + 8) * size
 
 
 def long_run(progress, replicas=2):

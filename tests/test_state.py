@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy as sp
 from helpers import fresh_rng, two_layer_model
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +27,7 @@ from numerics.state import (
     outer_values,
     unflatten,
 )
-from theory import InputError, kgmm
+from theory import InputError, Loss, Mixture, Model, Softplus, kgmm, symbols
 
 NAN, INF = float("nan"), float("inf")
 GOOD = {"weights": [0.5, 0.3, 0.2], "precision": 10.0, "ridge": 0.1, "step": 1.0}
@@ -54,11 +58,23 @@ def assert_refused(parameter, got, expected, call, *args, **kwargs):
         ("weights", [[0.5, 0.5]], r"shape \(1, 2\)", "1 dimension"),
         ("weights", 1.0, r"0 dimension", "1 dimension"),
         ("weights", ["a", "b"], "'a'", "numbers in 1"),
+        ("weights", [0.5, "0.3", 0.2], "'0.3'", "numbers in 1"),
+        ("weights", np.array(["0.5", "0.3", "0.2"]), "'0.5'", "numbers in 1"),
+        ("weights", [True, 0.0, 0.0], "True", "numbers in 1"),
+        ("weights", np.array([0.5, 0.3, 0.2]) + 0j, "0.5", "numbers in 1"),
+        ("weights", [], r"\[\]", "simplex"),
         ("precision", 0.0, "0", "> 0"),
         ("precision", -2.0, "-2", "> 0"),
         ("precision", NAN, "nan", "> 0"),
         ("precision", INF, "inf", "finite"),
         ("precision", "ten", "'ten'", "a number"),
+        ("precision", "10", "'10'", "a number"),
+        ("precision", b"10", "b'10'", "a number"),
+        ("precision", np.array("10"), "'10'", "a number"),
+        ("precision", True, "True", "a number"),
+        ("step", np.True_, "True", "a number"),
+        ("ridge", False, "False", "a number"),
+        ("ridge", 1 + 0j, "1", "a number"),
         ("precision", None, "None", "a number"),
         ("ridge", -0.1, r"-0\.1", ">= 0"),
         ("ridge", NAN, "nan", ">= 0"),
@@ -66,7 +82,8 @@ def assert_refused(parameter, got, expected, call, *args, **kwargs):
         ("step", -1.0, "-1", "> 0"),
         ("step", INF, "inf", "finite"),
         ("directions_gram", DEPENDENT, "smallest eigenvalue", "positive definite.*linearly independent means"),
-        ("directions_gram", [[1.0, 2.0], [2.0, 1.0]], "smallest eigenvalue -1", "positive"),
+        ("directions_gram", [[1.0, 2.0], [2.0, 1.0]], "smallest eigenvalue -1", "positive definite"),
+        ("directions_gram", [["1", "0"], ["0", "1"]], "'1'", "numbers in 2"),
         ("directions_gram", [[1.0, 0.2], [0.1, 1.0]], r"0\.2", "symmetric"),
         ("directions_gram", [[1.0, 0.2, 0.0]], r"\(1, 3\)", "square"),
         ("directions_gram", [1.0, 0.0], r"shape \(2,\)", "2 dimension"),
@@ -154,6 +171,50 @@ def test_parameters_that_contradict_the_model_are_refused(parameter, fixed, valu
     assert_refused(parameter, ".", "which the model kgmm3 fixes", check_parameters, model, parameters)
 
 
+def logistic_regression(gram=None):
+    """Two classes with means +-e: one direction, two components."""
+    u = symbols.vector("u", 1)
+    loss = Loss(Softplus(u[0]) - symbols.LABEL * u[0], units=1)
+    mixture = Mixture.build(labels=[1, 0], coordinates=[[1], [-1]], directions_gram=gram)
+    return Model.build(mixture, loss, name="logistic")
+
+
+@pytest.mark.parametrize(
+    ("model", "remedy"),
+    [
+        (logistic_regression([["3/4"]]), r"pass directions_gram=\[\[0\.75\]\], as in the model, to Parameters"),
+        (logistic_regression(), r"1 direction\(s\); pass directions_gram, a 1 x 1 matrix of e_s \. e_t, to Parameters"),
+        (
+            kgmm(2, directions_gram=[[1, "1/4"], ["1/4", 2]]),
+            r"pass directions_gram=\[\[1\.0, 0\.25\], \[0\.25, 2\.0\]\], as in the model",
+        ),
+    ],
+    ids=["fixed", "open", "correlated"],
+)
+def test_a_default_gram_matrix_that_does_not_fit_the_model_says_how_to_give_it(model, remedy):
+    """The remedy is code: the matrix it shows is accepted."""
+    numbers = ([0.5, 0.5], 10, 0.1, 1.0)
+    default = Parameters(*numbers)
+    found = rf"directions_gram: got the identity of shape .*, the default .*{remedy}"
+    with pytest.raises(InputError, match=found) as caught:
+        check_parameters(model, default)
+    shown = re.search(r"directions_gram=(\[\[.*\]\])", str(caught.value))
+    good = [[0.75]] if shown is None else json.loads(shown[1])
+    check_parameters(model, Parameters(*numbers, good))
+    # one that was given is not called the default, also in a copy
+    given = Parameters(*numbers, np.eye(2))
+    for copy in (given, replace(given, step=2.0)):
+        with pytest.raises(InputError, match="directions_gram: got") as caught:
+            check_parameters(model, copy)
+        assert "default" not in str(caught.value)
+    assert repr(default) == repr(given)
+
+
+def test_a_default_gram_matrix_that_fits_is_accepted():
+    for model in (kgmm(2), kgmm(2, directions_gram="orthonormal")):
+        check_parameters(model, Parameters([0.5, 0.5], 10, 0.1, 1.0))
+
+
 def test_parameters_of_a_numeric_model():
     gamma = [["1", "1/10"], ["1/10", "2"]]
     model = kgmm(2, weights=["1/3", "2/3"], directions_gram=gamma, precision=4, ridge=0.1, step=2)
@@ -172,8 +233,22 @@ def test_as_integer_refuses(value):
 
 def test_scalar_and_array_helpers_accept():
     assert as_integer("n", np.int64(3), 1, "x") == 3
-    assert as_scalar("x", "2.5", 0.0, True, "x") == 2.5
+    for value in (2.5, np.float32(2.5), np.array(2.5), sp.Rational(5, 2), Fraction(5, 2), Decimal("2.5")):
+        assert as_scalar("x", value, 0.0, True, "x") == 2.5
+        assert as_array("x", [value, 1], 1).tolist() == [2.5, 1.0]
     assert as_array("x", [[1, 2]], 2).dtype == float
+    assert as_array("x", sp.Matrix([[1, sp.Rational(1, 2)]]), 2).tolist() == [[1.0, 0.5]]
+
+
+@pytest.mark.parametrize("time", [[], (), np.array([])])
+def test_no_times_are_refused(time):
+    start = State(np.zeros((3, 3)), np.eye(3))
+    for call in (
+        lambda: integrate_curves(kgmm(3), Parameters(**GOOD), start, time),
+        lambda: simulate_sgd(kgmm(3), Parameters(**GOOD), start, time, 50),
+        lambda: solve_curve(kgmm(3), Parameters(**GOOD), start, 1.0).dataset(time),
+    ):
+        assert_refused("time", r"\[\]", "one or more", call)
 
 
 # --- the order of the state -------------------------------------------------------------------------------
