@@ -31,13 +31,15 @@ def fresh_rng() -> np.random.Generator:
 # --- numeric expectation of a node -----------------------------------------------------------------------
 
 
-def _mp_functions() -> dict:
+def mp_functions() -> dict:
     exp, log = mpmath.exp, mpmath.log
     return {
         "LogSumExp": lambda *u: log(mpmath.fsum(exp(a) for a in u)),
         "Softmax": lambda a, *u: exp(u[int(a) - 1]) / mpmath.fsum(exp(b) for b in u),
         "Softplus": lambda f: log(1 + exp(f)),
         "Sigmoid": lambda f: 1 / (1 + exp(-f)),
+        "ReLU": lambda f: max(f, mpmath.mpf(0)),
+        "Step": lambda f: mpmath.mpf(f > 0),
     }
 
 
@@ -46,6 +48,8 @@ _NP_FUNCTIONS = {
     "Softmax": lambda a, *u: np.exp(u[int(a) - 1]) / sum(np.exp(b) for b in u),
     "Softplus": lambda f: np.log1p(np.exp(f)),
     "Sigmoid": lambda f: 1 / (1 + np.exp(-f)),
+    "ReLU": lambda f: np.maximum(f, 0.0),
+    "Step": lambda f: (f > 0) * 1.0,
 }
 
 
@@ -70,7 +74,7 @@ def expectations_mp(nodes, values: dict, points: int) -> dict:
             size = len(law.variables)
             factor = mpmath.cholesky(mpmath.matrix(covariance.tolist()))
             inverse = mpmath.inverse(mpmath.matrix(gram.tolist()))
-            function = _compile(law, group, values, [_mp_functions(), "mpmath"])
+            function = _compile(law, group, values, [mp_functions(), "mpmath"])
             total = [mpmath.mpf(0)] * len(group)
             for index in product(range(points), repeat=size):
                 z = mpmath.matrix([roots[i] for i in index])
@@ -220,7 +224,7 @@ def evaluate_elementary(expressions, values: dict) -> list:
     """Numbers at DIGITS digits of many large expressions without expectations, as compiled mpmath code."""
     expressions = [sp.sympify(e) for e in expressions]
     names = sorted(frozenset().union(*(e.free_symbols for e in expressions)), key=str)
-    function = sp.lambdify(names, expressions, [_mp_functions(), "mpmath"], cse=True)
+    function = sp.lambdify(names, expressions, [mp_functions(), "mpmath"], cse=True)
     with mpmath.workdps(DIGITS + 10):
         numbers = [mpmath.mpf(values[s].p) / values[s].q for s in names]  # exact rationals only
         return [sp.Float(mpmath.mpf(x), DIGITS) for x in function(*numbers)]

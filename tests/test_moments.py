@@ -12,6 +12,7 @@ from helpers import (
     expectations_np,
     fresh_rng,
     linearise,
+    mp_functions,
     random_exact_values,
     two_layer_model,
 )
@@ -81,7 +82,7 @@ def test_projection_route_serves_a_kinked_loss():
     (node,) = find_expectations(Moments(Model.build(mixture, loss), "projection").slope(Weight.of((0,)), 0, 0))
     m, gram, precision = mpmath.mpf("0.3"), mpmath.mpf("1.7"), mpmath.mpf(2)
     deviation = mpmath.sqrt(gram / precision)
-    integrand = sp.lambdify([u[0], node.law.whitened[0]], node.general_integrand, "mpmath")
+    integrand = sp.lambdify([u[0], node.law.whitened[0]], node.general_integrand, [mp_functions(), "mpmath"])
     value = mpmath.quad(
         lambda z: mpmath.npdf(z) * integrand(m + deviation * z, deviation * z / gram),
         [-12, -m / deviation, 0, 12],
@@ -164,9 +165,13 @@ def test_unknown_route_is_named():
         derive_drift(kgmm(2), "Stein")
 
 
-def test_stein_route_refuses_a_kinked_loss():
+def test_stein_route_of_a_kinked_loss_keeps_the_delta_and_refuses_curvatures():
+    """g = step(u): its derivative is a delta, its second derivative is no longer integrable without a convention."""
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(mixture, Loss(sp.Max(u[0], 0), units=1, kinks=(u[0],)))
-    with pytest.raises(InputError, match=r"route: got 'stein' with a loss that declares kinks; expected 'projection'"):
-        derive_drift(model)
+    moments = Moments(model, "stein")
+    (node,) = find_expectations(moments.slope(Weight.of((0,)), 0, 0))
+    assert node.general_integrand == sp.DiracDelta(u[0])
+    with pytest.raises(InputError, match=r"route: got 'stein'.*expected 'projection'"):
+        moments.curvature(Weight.of((0,)), 0, 0, 0)

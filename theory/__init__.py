@@ -6,15 +6,17 @@ Formulas and notation: docs/conventions.md.
 """
 
 from . import symbols
+from .activations import Activation
 from .derived import Derived
 from .dynamics import Diffusion, Drift, derive_diffusion, derive_drift
 from .errors import InputError
+from .features import ReadoutFeatures, derive_readout_features
 from .fixed_points import ImplicitFixedPoint, softmax_fixed_point, solve_noiseless_fixed_point
-from .functions import LogSumExp, Sigmoid, Softmax, Softplus
+from .functions import LogSumExp, ReLU, Sigmoid, Softmax, Softplus, Step
 from .gaussian import GaussianExpectation, GaussianLaw, integrate_by_parts, preactivation_law
 from .kgmm import kgmm
 from .limits import low_noise, noiseless
-from .loss import Loss, softmax_cross_entropy
+from .loss import Loss, softmax_cross_entropy, two_layer_cross_entropy
 from .mixture import Mixture
 from .model import Model
 from .moments import Moments, Weight
@@ -26,13 +28,22 @@ from .population import (
     derive_gradient_matrix,
     derive_hessian,
 )
+from .separation import (
+    SeparatedFixedPoint,
+    existing_clusters,
+    separated_fixed_point,
+    separation_probabilities,
+)
 from .symbols import indexed
+from .xor import xor
 
 __all__ = [
-    "Block", "BlockMatrix", "Derived", "Diffusion", "Drift", "GaussianExpectation", "GaussianLaw",
-    "ImplicitFixedPoint", "InputError", "LogSumExp", "Loss", "Mixture", "Model", "Moments",
-    "PopulationGradient", "Sigmoid", "Softmax", "Softplus", "Weight", "derive_diffusion", "derive_drift",
-    "derive_gradient", "derive_gradient_matrix", "derive_hessian", "indexed", "integrate_by_parts", "kgmm",
-    "low_noise", "noiseless", "preactivation_law", "softmax_cross_entropy", "softmax_fixed_point",
-    "solve_noiseless_fixed_point", "symbols",
+    "Activation", "Block", "BlockMatrix", "Derived", "Diffusion", "Drift", "GaussianExpectation",
+    "GaussianLaw", "ImplicitFixedPoint", "InputError", "LogSumExp", "Loss", "Mixture", "Model", "Moments",
+    "PopulationGradient", "ReLU", "ReadoutFeatures", "SeparatedFixedPoint", "Sigmoid", "Softmax",
+    "Softplus", "Step", "Weight", "derive_diffusion", "derive_drift", "derive_gradient",
+    "derive_gradient_matrix", "derive_hessian", "derive_readout_features", "existing_clusters", "indexed",
+    "integrate_by_parts", "kgmm", "low_noise", "noiseless", "preactivation_law", "separated_fixed_point",
+    "separation_probabilities", "softmax_cross_entropy", "softmax_fixed_point",
+    "solve_noiseless_fixed_point", "symbols", "two_layer_cross_entropy", "xor",
 ]

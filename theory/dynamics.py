@@ -8,7 +8,7 @@ import sympy as sp
 
 from .derived import Derived
 from .model import Model
-from .moments import Feature, Moments, Weight
+from .moments import Feature, Moments, Weight, default_route
 from .symbols import flatten_state, upper_triangle
 
 
@@ -91,7 +91,7 @@ def derive_drift(model: Model, route: str = "stein") -> Drift:
     Raises
     ------
     InputError
-        Unknown route, or the Stein route for a loss with kinks.
+        Unknown route.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def derive_drift(model: Model, route: str = "stein") -> Drift:
     return Drift(model, route, overlap, gram_perp, corrector, readout)
 
 
-def derive_diffusion(model: Model, route: str = "stein") -> Diffusion:
+def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
     r"""Derive the covariance of G = (one step's increment) / (-delta), in the limit d -> infinity.
 
     With :math:`\zeta_b = Y\cdot x_\perp^b` one step moves the state by :math:`-\delta\,G`,
@@ -160,7 +160,8 @@ def derive_diffusion(model: Model, route: str = "stein") -> Diffusion:
     Parameters
     ----------
     model : Model
-    route : {"stein", "projection"}
+    route : {"stein", "projection"}, optional
+        Stein for a smooth loss and projection for one with kinks when omitted.
 
     Returns
     -------
@@ -176,6 +177,7 @@ def derive_diffusion(model: Model, route: str = "stein") -> Diffusion:
     >>> derive_diffusion(model).covariance[0, 0]
     1/lambda
     """
+    route = default_route(model, curvatures=True) if route is None else route
     moments = Moments(model, route)
     increments = _increments(moments)
     components = range(model.components)

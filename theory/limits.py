@@ -10,12 +10,13 @@ from . import symbols
 from .closed_forms import heat_expansion
 from .derived import Derived
 from .errors import InputError
+from .functions import ReLU, Step
 from .gaussian import GaussianExpectation, integrate_by_parts
 from .model import Model
 
 T = TypeVar("T", bound=sp.Expr | Derived)
 
-_KINKED = (sp.DiracDelta, sp.Heaviside, sp.Max, sp.Min, sp.Abs, sp.sign, sp.Piecewise)
+_KINKED = (sp.DiracDelta, ReLU, Step)
 _EPSILON = sp.Symbol("epsilon", positive=True)  # stands for 1/lambda while a series is built
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import sympy as sp
 
 from . import symbols
+from .activations import Activation, get_activation
 from .errors import InputError
-from .functions import LogSumExp
+from .functions import LogSumExp, Softplus
+from .kinks import canonical, kink_forms, tidy
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,14 @@ class Loss:
         derivatives of the loss are constant.  Not trusted: checked at rational points to 20 digits, and again
         by whoever drops a quadrature dimension because of it.
     kinks : tuple of sympy.Expr
-        Expressions whose zeros are the points where the loss is not smooth.  Empty for a smooth loss.
+        Expressions in u whose zeros are the points where the loss is not smooth.  Empty for a smooth loss.  The
+        loss is rewritten with ReLU and Step of these expressions (:mod:`theory.kinks`).
 
     Raises
     ------
     InputError
-        If the expression contains an unknown symbol or a declared gauge is not one.
+        If the expression contains an unknown symbol, a function without derivative or a kink that is not declared,
+        or a declared gauge is not one.
 
     Examples
     --------
@@ -78,8 +83,21 @@ class Loss:
                 f"only {symbols.LABEL}, {', '.join(map(str, self.variables))}",
                 "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL",
             )
+        object.__setattr__(self, "kinks", self._checked_kinks())
+        object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
         if self.gauge is not None:
             self._check_gauge(self.gauge)
+
+    def _checked_kinks(self) -> tuple[sp.Expr, ...]:
+        kinks = tuple(sp.sympify(k) for k in self.kinks)
+        for kink in kinks:
+            used = kink.free_symbols
+            if not used & set(self.preactivation) or used - set(self.variables):
+                raise InputError(
+                    "kinks", kink, f"expressions in {', '.join(map(str, self.preactivation))} that vanish at a kink",
+                    "give u_1 for a kink at u_1 = 0",
+                )
+        return kinks
 
     @property
     def preactivation(self) -> tuple[sp.Symbol, ...]:
@@ -98,6 +116,11 @@ class Loss:
     def is_smooth(self) -> bool:
         return not self.kinks
 
+    @cached_property
+    def kink_forms(self) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
+        """(A, c) with kinks = A u + c in numbers, None if some kink is not of this form."""
+        return kink_forms(self.kinks, self.preactivation)
+
     def partial(self, indices: Iterable[int]) -> sp.Expr:
         """Return the partial derivative of the loss with respect to the variables at ``indices``.
 
@@ -105,13 +128,19 @@ class Loss:
         ----------
         indices : iterable of int
             0-based positions in :attr:`variables`; order does not matter, repetition is repeated derivation.
+
+        Returns
+        -------
+        sympy.Expr
+            The distributional derivative: second derivatives across a kink contain DiracDelta.
         """
         key = tuple(sorted(indices))
         if key not in self._cache:
             if not key:
                 self._cache[key] = self.expression
             else:
-                self._cache[key] = self.partial(key[:-1]).diff(self.variables[key[-1]])
+                derivative = self.partial(key[:-1]).diff(self.variables[key[-1]])
+                self._cache[key] = derivative if self.is_smooth else tidy(derivative)
         return self._cache[key]
 
     def _check_gauge(self, gauge: sp.ImmutableDenseMatrix) -> None:
@@ -160,3 +189,20 @@ def softmax_cross_entropy(classes: int) -> Loss:
     return Loss(
         LogSumExp(*u) - picked, units=classes, gauge=sp.ImmutableDenseMatrix(sp.ones(classes, 1))
     )
+
+
+def two_layer_cross_entropy(width: int, activation: str | Activation = "relu") -> Loss:
+    r"""Return :math:`\ell = -yf + \log(1+e^f)`, :math:`f=\sum_i v_i\,g(u_i)`, labels 0 and 1.
+
+    Source: mathematics.md section 1.
+
+    Examples
+    --------
+    >>> print(two_layer_cross_entropy(1).partial((0, 0)))
+    v_1**2*(1 - Sigmoid(v_1*relu(u_1)))*Sigmoid(v_1*relu(u_1))*step(u_1) + (-v_1*y + v_1*Sigmoid(0))*DiracDelta(u_1)
+    """
+    g = get_activation(activation)
+    u, v = symbols.vector("u", width), symbols.vector("v", width)
+    f = sp.Add(*(v[i] * g(u[i]) for i in range(width)))
+    kinks = tuple(kink for a in u for kink in g.kinks_at(a))
+    return Loss(Softplus(f) - symbols.LABEL * f, units=width, readout_size=width, kinks=kinks)

@@ -10,6 +10,9 @@ Every formula of the project (gradient, Hessian, G-matrix, drift, diffusion) is 
 * *Projection*, with w = Q^+ (u - E u): slope = E[h w_c], curvature = E[h w_c w_d] - lambda^-1 Q^+_cd E[h].
   It differentiates nothing.
 
+Across a kink the derivatives of the Stein route are distributions: its slopes exist (a function plus deltas on the
+kinks), its curvatures in general do not.
+
 Source: mathematics.md sections 2 and 3.
 """
 
@@ -22,9 +25,18 @@ import sympy as sp
 
 from .errors import InputError
 from .gaussian import GaussianExpectation, preactivation_law
+from .kinks import DISTRIBUTIONAL, apply_kink_rule, check_kink_rule, split_deltas
 from .model import Model
 
 ROUTES = ("stein", "projection")
+
+
+def default_route(model: Model, *, curvatures: bool) -> str:
+    """The route taken when none is asked for: Stein, except for curvatures of a loss with kinks.
+
+    A curvature differentiates its weight twice; across a kink that leaves products and derivatives of deltas.
+    """
+    return "projection" if curvatures and not model.loss.is_smooth else "stein"
 
 
 @dataclass(frozen=True)
@@ -68,18 +80,17 @@ class Moments:
     ----------
     model : Model
     route : {"stein", "projection"}
+    kink_rule : {"distributional", "almost-everywhere", "difference"}
+        What a *weight* keeps of a second derivative of the loss across a kink (:mod:`theory.kinks`).  Derivatives
+        that stem from integration by parts are always distributional.
     """
 
-    def __init__(self, model: Model, route: str = "stein") -> None:
+    def __init__(self, model: Model, route: str = "stein", kink_rule: str = DISTRIBUTIONAL) -> None:
         if route not in ROUTES:
             raise InputError("route", repr(route), f"one of {ROUTES}", "choose a route of mathematics.md section 2")
-        if route == "stein" and not model.loss.is_smooth:
-            raise InputError(
-                "route", "'stein' with a loss that declares kinks", "'projection'",
-                "derivatives across a kink are distributions; the projection route needs none",
-            )
         self.model = model
         self.route = route
+        self.kink_rule = check_kink_rule(kink_rule)
         self._expressions: dict[Weight, sp.Expr] = {}
         self._derived: dict[tuple[Weight, tuple[int, ...]], sp.Expr] = {}
         self._averages: dict[tuple[sp.Expr, int], sp.Expr] = {}
@@ -88,15 +99,33 @@ class Moments:
     def expression(self, weight: Weight) -> sp.Expr:
         """Return the weight as a SymPy expression in y, u, v."""
         if weight not in self._expressions:
-            self._expressions[weight] = sp.Mul(*(self.model.loss.partial(f) for f in weight.factors))
+            self._expressions[weight] = sp.Mul(*(self._factor(f) for f in weight.factors))
         return self._expressions[weight]
 
+    def _factor(self, indices: tuple[int, ...]) -> sp.Expr:
+        """One partial derivative of the loss; only second ones can have a part on a kink."""
+        partial = self.model.loss.partial(indices)
+        return partial if len(indices) < 2 else apply_kink_rule(partial, self.kink_rule)
+
     def derivative(self, weight: Weight, indices: tuple[int, ...]) -> sp.Expr:
-        """Return the derivative of the weight in the variables at ``indices`` by Leibniz' rule."""
+        """Return the derivative of the weight in the variables at ``indices`` by Leibniz' rule.
+
+        Raises
+        ------
+        InputError
+            Across a kink the derivative is more than a function plus deltas: take the projection route.
+        """
         if not indices:
             return self.expression(weight)
         key = (weight, tuple(sorted(indices)))
-        if key not in self._derived:
+        if key not in self._derived and not self.model.loss.is_smooth:
+            # Leibniz' rule would meet step times delta where the product, an idempotent step, has a plain delta
+            derivative = self.expression(weight)
+            for index in key[1]:
+                derivative = derivative.diff(self.model.loss.variables[index])
+            regular, parts = split_deltas(derivative)
+            self._derived[key] = sp.Add(regular, *(c * sp.DiracDelta(k) for k, c in parts.items()))
+        elif key not in self._derived:
             weights = [weight]
             for index in key[1]:
                 weights = [w for each in weights for w in each.derivatives(index)]

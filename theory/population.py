@@ -9,8 +9,9 @@ import sympy as sp
 
 from .derived import Derived
 from .errors import InputError
+from .kinks import DIFFERENCE, DISTRIBUTIONAL
 from .model import Model
-from .moments import Moments, Weight
+from .moments import Moments, Weight, default_route
 from .symbols import upper_triangle
 
 
@@ -59,6 +60,8 @@ class BlockMatrix(Derived):
     mixed : matrix, (C q) x (r + C)
         Row a q + i: coefficients on V of the d-vector in the block of x^a, v_i.
     readout : matrix, q x q
+    kink_rule : str
+        What a Hessian keeps of the kinks of the loss; G has no second derivative, and no such choice.
     """
 
     model: Model
@@ -68,6 +71,7 @@ class BlockMatrix(Derived):
     first_layer: dict[tuple[int, int], Block] = field(metadata={"expressions": True})
     mixed: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
     readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    kink_rule: str = DISTRIBUTIONAL
 
     def block(self, a: int, b: int) -> Block:
         """Return the first-layer block of the 0-based units (a, b); block (b, a) is its transpose."""
@@ -127,7 +131,9 @@ def derive_gradient(model: Model, route: str = "stein") -> PopulationGradient:
     return PopulationGradient(model, route, first, readout)
 
 
-def derive_hessian(model: Model, route: str = "stein", *, regularized: bool = True) -> BlockMatrix:
+def derive_hessian(
+    model: Model, route: str | None = None, *, regularized: bool = True, kink_rule: str = DISTRIBUTIONAL
+) -> BlockMatrix:
     r"""Derive the population Hessian, block by block.
 
     With h = H_ab, :math:`E[\nabla^2_{x^ax^b}L] = \sum_l p_l E_l[h\,YY^T] + \beta\delta_{ab}I = VBV^T + cI`,
@@ -142,9 +148,13 @@ def derive_hessian(model: Model, route: str = "stein", *, regularized: bool = Tr
     Parameters
     ----------
     model : Model
-    route : {"stein", "projection"}
+    route : {"stein", "projection"}, optional
+        Stein for a smooth loss and projection for one with kinks when omitted.
     regularized : bool, default True
         Include the ridge: + beta on the diagonal blocks.
+    kink_rule : {"distributional", "almost-everywhere", "difference"}
+        For a loss with kinks: the Hessian of the population risk (default), the mean of the sample Hessians that
+        automatic differentiation computes, or the first minus the second (:mod:`theory.kinks`).
 
     Returns
     -------
@@ -163,25 +173,24 @@ def derive_hessian(model: Model, route: str = "stein", *, regularized: bool = Tr
     [1, 0],
     [0, 0]]), beta + 1/lambda)
     """
-    moments = Moments(model, route)
+    route = default_route(model, curvatures=True) if route is None else route
+    moments = Moments(model, route, kink_rule)
+    ridge = model.ridge if regularized and kink_rule != DIFFERENCE else sp.Integer(0)
     first = {}
     for a, b in upper_triangle(model.units):
         block = _weighted_second_moment(moments, Weight.of((a, b)))
-        if regularized and a == b:
-            block = Block(block.coefficients, block.bulk + model.ridge)
-        first[a, b] = block
+        first[a, b] = Block(block.coefficients, block.bulk + ridge) if a == b else block
     q, c = model.readout_size, model.units
     mixed = _mixed(moments, lambda a, i: Weight.of((a, c + i)))
-    ridge = model.ridge if regularized else sp.Integer(0)
     readout = sp.ImmutableDenseMatrix(
         q, q,
         lambda i, j: moments.averaged_mean(Weight.of((c + i, c + j))) + (ridge if i == j else 0),
     )
-    return BlockMatrix(model, route, "hessian", regularized, first, mixed, readout)
+    return BlockMatrix(model, route, "hessian", regularized, first, mixed, readout, kink_rule)
 
 
 def derive_gradient_matrix(
-    model: Model, route: str = "stein", *, regularized: bool = False
+    model: Model, route: str | None = None, *, regularized: bool = False
 ) -> BlockMatrix:
     r"""Derive the population gradient matrix G = E[grad L grad L^T], block by block.
 
@@ -191,7 +200,8 @@ def derive_gradient_matrix(
     Parameters
     ----------
     model : Model
-    route : {"stein", "projection"}
+    route : {"stein", "projection"}, optional
+        Stein for a smooth loss and projection for one with kinks when omitted.
     regularized : bool, default False
         False (default): gradients of the loss ell alone.  True: gradients of L, ridge included; the block gains
         :math:`\beta(E[g_aY]x^{bT}+x^aE[g_bY]^T)+\beta^2x^ax^{bT}` (mathematics.md section 3).
@@ -208,6 +218,7 @@ def derive_gradient_matrix(
     >>> derive_gradient_matrix(Model.build(one, Loss(u[0], units=1))).block(0, 0).bulk
     1/lambda
     """
+    route = default_route(model, curvatures=True) if route is None else route
     moments = Moments(model, route)
     q, c = model.readout_size, model.units
     gradient = derive_gradient(model, route) if regularized else None
