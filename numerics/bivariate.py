@@ -16,29 +16,32 @@ normal integral :math:`\Phi_2` by Owen's T function (D. B. Owen, Ann. Math. Stat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtr, owens_t
 
 from .state import Array
 
 # standardised thresholds are clipped here: Phi(-38) is the smallest positive double
 FAR = 38.0
+ROOT_2_PI = float(np.sqrt(2 * np.pi))
 
 
 @dataclass(frozen=True)
 class RampMoments:
-    """Moments of steps and ramps, one row of arrays for each component.
+    """Moments of steps and ramps; leading axes as those of the means they were computed from.
 
     Attributes
     ----------
-    step : array, shape (L, J)
+    step : array, shape (..., J)
         E[s_j].
-    ramp : array, shape (L, n)
+    ramp : array, shape (..., n)
         E[q_i], the J ramps first, then the linear forms.
-    step_step : array, shape (L, J, J)
-    step_ramp : array, shape (L, J, n)
-    ramp_ramp : array, shape (L, n, n)
+    step_step : array, shape (..., J, J)
+    step_ramp : array, shape (..., J, n)
+    ramp_ramp : array, shape (..., n, n)
     """
 
     step: Array
@@ -47,15 +50,21 @@ class RampMoments:
     step_ramp: Array
     ramp_ramp: Array
 
+    @classmethod
+    def zeros(cls, lead: tuple[int, ...], steps: int, size: int) -> RampMoments:
+        """Arrays of zeros, to add sums to."""
+        shapes = ((steps,), (size,), (steps, steps), (steps, size), (size, size))
+        return cls(*(np.zeros((*lead, *shape)) for shape in shapes))
+
 
 def ramp_moments(mean: Array, covariance: Array, steps: int) -> RampMoments:
     """Return the moments of the first ``steps`` variables as kinks and of the rest as linear forms.
 
     Parameters
     ----------
-    mean : array, shape (L, n)
-    covariance : array, shape (n, n)
-        Common to all components; positive semidefinite, possibly singular.
+    mean : array, shape (..., n)
+    covariance : array, shape (..., n, n)
+        Positive semidefinite, possibly singular; leading axes broadcast against those of ``mean``.
     steps : int
         J <= n.
 
@@ -66,72 +75,75 @@ def ramp_moments(mean: Array, covariance: Array, steps: int) -> RampMoments:
 
     Examples
     --------
-    >>> found = ramp_moments(np.zeros((1, 2)), np.array([[1.0, 0.5], [0.5, 1.0]]), 2)
-    >>> float(found.step_step[0, 0, 1].round(6))        # 1/4 + arcsin(1/2) / (2 pi)
+    >>> found = ramp_moments(np.zeros(2), np.array([[1.0, 0.5], [0.5, 1.0]]), 2)
+    >>> float(found.step_step[0, 1].round(6))        # 1/4 + arcsin(1/2) / (2 pi)
     0.333333
     """
-    deviation = np.sqrt(np.clip(np.diag(covariance), 0.0, None))
-    n = deviation.size
-    t = np.empty_like(mean)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # without noise a step is certain, and 0 where the kink is met exactly
-        t[:] = np.where(deviation > 0, mean / deviation, np.where(mean > 0, FAR, -FAR))
-        rho = covariance / np.multiply.outer(deviation, deviation)
-        inverse = np.where(deviation > 0, 1.0 / deviation, 0.0)
-    rho = np.where(np.isfinite(rho), np.clip(rho, -1.0, 1.0), 0.0)
+    variance = np.clip(np.diagonal(covariance, axis1=-2, axis2=-1), 0.0, None)
+    deviation = np.sqrt(variance)
+    noisy = deviation > 0
+    inverse = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=noisy)
+    # without noise a step is certain, and 0 where the kink is met exactly
+    t = np.where(noisy, mean * inverse, np.where(mean > 0, FAR, -FAR))
     t = np.clip(t, -FAR, FAR)
-    t[:, steps:] = FAR
-    density = np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi)
-    density[:, steps:] = 0.0
-    density[:, deviation == 0] = 0.0
+    t[..., steps:] = FAR
+    rho = np.clip(covariance * inverse[..., :, None] * inverse[..., None, :], -1.0, 1.0)
+    density = np.exp(t**2 / -2) / ROOT_2_PI * noisy
+    density[..., steps:] = 0.0
     single = ndtr(t)
     ramp = mean * single + deviation * density
 
+    diagonal = np.arange(mean.shape[-1])
     both = _joint(t, rho, single)
-    diagonal = np.arange(n)
-    both[:, diagonal, diagonal] = single
     # E[delta_i s_j]: density of k_i at 0 times P(k_j > 0 | k_i = 0)
-    root = np.sqrt(np.clip(1.0 - rho**2, 0.0, None))
-    gap = t[:, None, :] - rho * t[:, :, None]
-    conditional = ndtr(np.clip(gap / np.maximum(root, 1e-150), -FAR, FAR))
-    delta_step = (density * inverse)[:, :, None] * conditional
+    root = np.sqrt(1.0 - rho**2)
+    gap = (t[..., None, :] - rho * t[..., :, None]) / np.maximum(root, 1e-150)
+    gap = np.clip(gap, -FAR, FAR)
+    conditional = ndtr(gap)
+    at_kink = (density * inverse)[..., :, None]
+    delta_step = at_kink * conditional
     step_ramp = (
-        mean[:, None, :] * both
-        + covariance * delta_step
-        + np.diag(covariance) * np.swapaxes(delta_step, 1, 2)
+        mean[..., None, :] * both + covariance * delta_step
+        + variance[..., None, :] * np.swapaxes(delta_step, -1, -2)
     )
-    step_ramp[:, diagonal, diagonal] = ramp
+    step_ramp[..., diagonal, diagonal] = ramp
     # E[delta_i q_j] = density_i (conditional mean * P + conditional deviation * density)
-    standard = np.exp(-np.clip(gap / np.maximum(root, 1e-150), -FAR, FAR) ** 2 / 2) / np.sqrt(2 * np.pi)
-    standard[:, :, steps:] = 0.0
-    centre = mean[:, None, :] - (rho * deviation) * t[:, :, None]
-    conditional_ramp = centre * conditional + deviation * root * standard
-    delta_ramp = (density * inverse)[:, :, None] * conditional_ramp
-    ramp_ramp = mean[:, :, None] * step_ramp + np.diag(covariance)[:, None] * delta_ramp + covariance * both
-    second = (mean**2 + deviation**2) * single + mean * deviation * density
-    ramp_ramp[:, diagonal, diagonal] = second
+    standard = np.exp(gap**2 / -2) / ROOT_2_PI
+    standard[..., steps:] = 0.0
+    centre = mean[..., None, :] - rho * deviation[..., None, :] * t[..., :, None]
+    delta_ramp = at_kink * (centre * conditional + deviation[..., None, :] * root * standard)
+    ramp_ramp = mean[..., :, None] * step_ramp + variance[..., :, None] * delta_ramp + covariance * both
+    ramp_ramp[..., diagonal, diagonal] = (mean**2 + variance) * single + mean * deviation * density
     return RampMoments(
-        single[:, :steps], ramp, both[:, :steps, :steps], step_ramp[:, :steps, :], ramp_ramp
+        single[..., :steps], ramp, both[..., :steps, :steps], step_ramp[..., :steps, :], ramp_ramp
     )
+
+
+@lru_cache(maxsize=64)
+def index_pairs(size: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices i < j."""
+    return np.triu_indices(size, 1)
 
 
 def _joint(t: Array, rho: Array, single: Array) -> Array:
-    """Phi_2(t_i, t_j; rho_ij) for all pairs, by Owen's T function."""
-    n = t.shape[1]
-    i, j = np.triu_indices(n, 1)
-    h, k, r = t[:, i], t[:, j], rho[i, j]
+    """Phi_2(t_i, t_j; rho_ij) for all pairs, by Owen's T function; Phi(t_i) on the diagonal."""
+    n = t.shape[-1]
+    i, j = index_pairs(n)
     # T(0, a) is continuous: moving a threshold off 0 by less than rounding avoids the quotient 0 / 0
-    h, k = (np.where(x == 0, 1e-300, x) for x in (h, k))
-    root = np.sqrt(np.clip(1.0 - r**2, 1e-300, None))
+    t = np.where(t == 0, 1e-300, t)
+    h, k, r = t[..., i], t[..., j], rho[..., i, j]
+    root = np.sqrt(np.maximum(1.0 - r**2, 1e-300))
+    first, second = single[..., i], single[..., j]
     with np.errstate(over="ignore"):
         a = (k - r * h) / (h * root)
         b = (h - r * k) / (k * root)
-    joint = (
-        0.5 * (single[:, i] + single[:, j]) - owens_t(h, a) - owens_t(k, b) - 0.5 * (h * k < 0)
-    )
+    joint = 0.5 * (first + second) - owens_t(h, a) - owens_t(k, b) - 0.5 * (h * k < 0)
     # at perfect correlation the larger threshold (or the overlap of two half lines) decides
-    joint = np.where(r >= 1.0, np.minimum(single[:, i], single[:, j]), joint)
-    joint = np.where(r <= -1.0, np.clip(single[:, i] + single[:, j] - 1.0, 0.0, None), joint)
-    out = np.empty((t.shape[0], n, n))
-    out[:, i, j] = out[:, j, i] = joint
+    perfect = np.abs(r) >= 1.0
+    if perfect.any():
+        extreme = np.where(r > 0, np.minimum(first, second), np.clip(first + second - 1.0, 0.0, None))
+        joint = np.where(perfect, extreme, joint)
+    out = np.empty((*joint.shape[:-1], n, n))
+    out[..., i, j] = out[..., j, i] = joint
+    out[..., np.arange(n), np.arange(n)] = single
     return out

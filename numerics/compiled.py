@@ -3,7 +3,8 @@
 A derived expression is a sum of products of outer symbols (weights, lambda, overlaps, ...), expectation nodes
 E_l[f(u)] and elementary functions of outer symbols.  Compilation splits it accordingly:
 
-* all distinct integrands f become one generated numba function, looped over quadrature nodes;
+* all distinct integrands f become one generated numba function, looped over quadrature nodes
+  (:mod:`numerics.integrands`, and :mod:`numerics.kinked` for losses with kinks);
 * elementary factors become one generated function (*leaves*);
 * what remains is a sparse polynomial in these values, stored as index arrays and evaluated by one loop, so that
   models with thousands of terms need no thousand-line function.
@@ -13,16 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import cast
+from functools import lru_cache
 
 import numpy as np
 import sympy as sp
 
-from theory import Model, symbols
+from theory import Model
 from theory.derived import find_expectations
 
 from . import codegen
+from .integrands import Fields, Integrands, PlainIntegrands
+from .kinked import KinkedIntegrands
 from .quadrature import Rule, choose_family, gauss_hermite, replicate_error, sobol, tensor_sizes
 from .state import (
     Array,
@@ -37,12 +39,10 @@ from .terms import SparsePolynomial
 
 # eigenvalues of a Gram matrix below this, relative to the largest, are directions of length zero
 RANK_TOLERANCE = 1e-13
-# given where the sizes of the integrands are not asked for
-_NO_SIZES: Array = np.empty((0, 0))
+# error of a sum over Sobol nodes and of the closed forms of control variates, relative to 1 + value
+SOBOL_ROUNDING = 1e-14
 # exp of this is still a finite number, with room for factors
 MAX_EXPONENT = 600.0
-# entries of one chunk of array evaluation: bounds its memory
-CHUNK_ENTRIES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,10 @@ class CompiledExpressions:
         self._labels = np.array([float(y) for y in model.mixture.labels])
         self._coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
         self._terms = SparsePolynomial(expressions, self._outer, position, model.components)
-        self._expectations = self._compile_integrands()
+        kinked = not model.loss.is_smooth and model.loss.kink_forms is not None
+        self._integrands: Integrands = (KinkedIntegrands if kinked else PlainIntegrands)(
+            model, self.integrands, target
+        )
         self._leaves = self._compile_leaves()
         self.uses_whitening = any(
             f.free_symbols & set(model.symbols.whitened) for f in self.integrands
@@ -110,51 +113,14 @@ class CompiledExpressions:
     @property
     def source(self) -> str:
         """The generated source of the integrands."""
-        return self._source
-
-    def _arguments(self) -> codegen.Arguments:
-        s = self.model.symbols
-        return (
-            ("y", (symbols.LABEL,)), ("u", s.preactivation), ("w", s.whitened), ("v", s.readout),
-        )
-
-    def _compile_integrands(self) -> Callable[..., None]:
-        self._source = codegen.generate_function(
-            "integrand", self._arguments(), self.integrands, self.target
-        )
-        if self.target == "numpy":
-            return self._array_expectations
-        self._source += _EXPECTATION_LOOP
-        return codegen.load_module(self._source).expectations
-
-    def _array_expectations(
-        self, labels: Array, means: Array, shift: Array, whitened: Array, weights: Array, v: Array, reach: float,
-        out: Array, sizes: Array,
-    ) -> None:
-        """The NumPy twin of the generated ``expectations``: same arguments, same sums."""
-        chunk = max(1, CHUNK_ENTRIES // max(1, len(self.integrands)))
-        for l, label in enumerate(labels):
-            for start in range(0, weights.size, chunk):
-                part = slice(start, start + chunk)
-                u = (means[l] + shift[part]).T
-                f = self.array_integrands(u, float(label), v, whitened[part].T)
-                out[l] += f @ weights[part]
-                if sizes.size:
-                    sizes[l] += np.abs(f) @ (weights[part] * (1.0 + reach * np.abs(u).max(axis=0)))
+        return self._integrands.source
 
     def array_integrands(self, u: Array, label: float | Array, v: Array, w: Array | None = None) -> Array:
         """Evaluate all integrands with NumPy at u of shape (C, N); returns (number of integrands, N).
 
         The independent target of the same expressions: used to check the numba code, and for gauge detection.
         """
-        out = np.empty((len(self.integrands), u.shape[1]))
-        self._array_function(label, u, np.zeros_like(u) if w is None else w, v, out)
-        return out
-
-    @cached_property
-    def _array_function(self) -> Callable[..., None]:
-        source = codegen.generate_function("integrand", self._arguments(), self.integrands, "numpy")
-        return cast("Callable[..., None]", codegen.load_module(source).integrand)
+        return self._integrands.values(u, label, v, w)
 
     def _compile_leaves(self) -> Callable[[Array, Array], None] | None:
         if not self._terms.leaves:
@@ -187,33 +153,41 @@ class CompiledExpressions:
         replicate: int = 0,
     ) -> Array:
         """Evaluate with one replicate of a rule; no validation (this is the hot path)."""
-        return self._evaluate(parameters, overlap, gram_perp, readout, rule, replicate, _NO_SIZES)[0]
+        parts = overlap[None], gram_perp[None], readout[None]
+        return self._evaluate(parameters, *parts, rule, rule.nodes[replicate][None])[0][0]
+
+    def evaluate_replicates(
+        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule
+    ) -> Array:
+        """Evaluate every replicate of a rule at a state of its own, shapes (R, ...); returns (R, size)."""
+        return self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes)[0]
 
     def _evaluate(
-        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule, replicate: int,
-        sizes: Array,
+        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule, nodes: Array,
+        sizes: Array | None = None,
     ) -> tuple[Array, Array]:
-        """Values of the expressions, and of all their factors; fills ``sizes``, if not empty, with absolute moments."""
+        """Values of the expressions, and of all their factors; fills ``sizes``, if given, with absolute moments."""
         inverse_gamma = np.linalg.inv(parameters.directions_gram)
-        gram = gram_perp + overlap @ inverse_gamma @ overlap.T
+        gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
         inverse: Array = np.zeros_like(gram)
         if self.uses_whitening:
             inverse = np.asarray(np.linalg.pinv(gram, hermitian=True), dtype=float)
         outer = outer_values(parameters, overlap, gram_perp, readout, gram, inverse)
-        moments = np.zeros((self.model.components, len(self.integrands)))
+        states = len(outer)
+        moments = np.zeros((states, 0))
         if self.integrands:
-            factor = self._factor(gram / parameters.precision)
-            shift = rule.nodes[replicate] @ factor
+            covariance = gram / parameters.precision
+            shift = nodes @ self._factor(covariance)
             whitened = shift @ inverse if self.uses_whitening else shift
-            means = self._coordinates @ overlap.T
-            self._expectations(
-                self._labels, means, shift, whitened, rule.weights, readout, 1.0 / rule.size, moments, sizes
-            )
-        leaves = np.empty(len(self._terms.leaves))
+            means = self._coordinates @ np.swapaxes(overlap, 1, 2)
+            fields = Fields(self._labels, means, covariance, inverse, shift, whitened, rule.weights, readout)
+            moments = self._integrands.moments(fields, 1.0 / rule.size, sizes).reshape(states, -1)
+        leaves = np.empty((states, len(self._terms.leaves)))
         if self._leaves is not None:
-            self._leaves(outer, leaves)
-        values = np.concatenate([outer, 1.0 / outer[self._terms.reciprocals], moments.ravel(), leaves])
-        return self._terms.evaluate(values), values
+            for e in range(states):
+                self._leaves(outer[e], leaves[e])
+        factors = np.concatenate([outer, 1.0 / outer[:, self._terms.reciprocals], moments, leaves], axis=1)
+        return np.array([self._terms.evaluate(row) for row in factors]), factors
 
     def _values_and_sizes(
         self, parameters: Parameters, parts: tuple[Array, Array, Array], rule: Rule
@@ -223,15 +197,16 @@ class CompiledExpressions:
         The size of an expression is the sum of the absolute values of its terms, with :math:`E|f|(1+|u|/n)` for
         :math:`E f` (n nodes a dimension): cancellation, in the sum over nodes or between terms, leaves it as it is.
         """
-        sizes = np.zeros((self.model.components, len(self.integrands)))
+        sizes = np.zeros((1, self.model.components, len(self.integrands)))
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether all is finite
-            values, factors = self._evaluate(parameters, *parts, rule, 0, sizes)
-        factors = np.abs(factors)
-        factors[self._terms.moments] = sizes.ravel()
-        return values, self._terms.absolute(factors)
+            overlap, gram_perp, readout = (x[None] for x in parts)
+            values, factors = self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes[:1], sizes)
+        absolute = np.abs(factors[0])
+        absolute[self._terms.moments] = sizes.ravel()
+        return values[0], self._terms.absolute(absolute)
 
     def _factor(self, covariance: Array) -> Array:
-        """Rows F with F^T F = covariance on the quadrature subspace: shift = nodes @ F.
+        """Rows F with F^T F = covariance on the quadrature subspace, for every state: shift = nodes @ F.
 
         The symmetric square root depends smoothly on the covariance, so a trajectory meets no jumps in the
         quadrature error.
@@ -239,7 +214,7 @@ class CompiledExpressions:
         reduced = self.quadrature_basis @ covariance @ self.quadrature_basis.T
         eigenvalues, vectors = np.linalg.eigh(reduced)
         root = np.sqrt(np.clip(eigenvalues, 0.0, None))
-        return (vectors * root) @ vectors.T @ self.quadrature_basis
+        return (vectors * root[:, None]) @ np.swapaxes(vectors, 1, 2) @ self.quadrature_basis
 
     def field_scale(self, parameters: Parameters, state: State) -> float:
         """Largest standard deviation of the pre-activations along the quadrature directions."""
@@ -285,7 +260,8 @@ class CompiledExpressions:
         while True:
             rule = sobol(self.dimension, size, 8, seed)
             samples = np.array([self.evaluate(parameters, *parts, rule, i) for i in range(8)])
-            errors = replicate_error(samples)
+            # scramblings of an integrand that its control variate reproduces agree to rounding, right or not
+            errors = replicate_error(samples) + SOBOL_ROUNDING * (1 + np.abs(samples).max(axis=0))
             if errors.max(initial=0.0) <= wanted or size >= max_nodes:
                 return Estimate(samples.mean(axis=0), errors, rule)
             size *= 2
@@ -362,29 +338,3 @@ def _distinct_integrands(expressions: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
             found.setdefault(node.general_integrand)
     return tuple(found)
 
-
-_EXPECTATION_LOOP = '''
-
-@numba.njit(cache=True, nogil=True, error_model='numpy')
-def expectations(labels, means, shift, whitened, weights, v, reach, out, sizes):
-    """out[l, j] += E_l[f_j]: component l has label labels[l] and pre-activations means[l] + shift[i].
-
-    Unless ``sizes`` is empty, sizes[l, j] += E_l[|f_j| (1 + reach max_a |u_a|)].
-    """
-    units = shift.shape[1]
-    u = np.empty(units)
-    f = np.empty(out.shape[1])
-    for l in range(labels.size):
-        for i in range(weights.size):
-            for a in range(units):
-                u[a] = means[l, a] + shift[i, a]
-            integrand(labels[l], u, whitened[i], v, f)
-            for j in range(f.size):
-                out[l, j] += weights[i] * f[j]
-            if sizes.size > 0:
-                largest = 0.0
-                for a in range(units):
-                    largest = max(largest, abs(u[a]))
-                for j in range(f.size):
-                    sizes[l, j] += weights[i] * abs(f[j]) * (1.0 + reach * largest)
-'''

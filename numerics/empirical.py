@@ -14,6 +14,7 @@ from .alignment import eigenspace_share, matrix_misalignment, principal_angles
 from .dataset import common_attributes, unit_coordinates
 from .layout import check_dimension, span_basis
 from .operators import SecondMoment, choose_method, leading_eigenpairs
+from .pairing import count_ends, pair_with_population, with_lowest
 from .population import generator_names
 from .samples import TestData, draw_data
 from .span import BlockName, check_block, check_matrix, default_regularized
@@ -37,6 +38,7 @@ def empirical_spectrum(
     count: int | None = None,
     weights: ArrayLike | None = None,
     method: str = "auto",
+    beside: xr.Dataset | None = None,
 ) -> xr.Dataset:
     r"""Return the leading eigenpairs of a matrix of test data at weights with the given summary statistics.
 
@@ -67,6 +69,10 @@ def empirical_spectrum(
         First-layer vectors to use (directions in the first r coordinates, as :func:`realise_weights` lays them out);
         their summary statistics must be ``state``.
     method : {"auto", "dense", "lanczos"}
+    beside : xarray.Dataset, optional
+        The :func:`numerics.population_spectrum` of the same part of the same matrix, in place of ``count``: return the
+        eigenpairs that stand beside its eigenvalues, counted from both ends of the spectrum, since outliers may lie
+        below the bulk, and the first of the bulk at either end.
 
     Returns
     -------
@@ -75,6 +81,9 @@ def empirical_spectrum(
         [unit,] coordinate); ``share_of_directions``, ``mean_overlap``, ``row_weight``, ``row_share_of_directions``,
         ``misfit`` and, for a block with count >= r, ``unit_share`` and ``principal_angle``, all as in
         :func:`numerics.population_spectrum`.  For "readout" the ``eigenvector`` is (eigen, parameter).
+        With ``beside``: ``population_eigen`` (eigen), the eigenvalue of the population beside it, counted from 1, or 0
+        in the bulk; ``bulk_edge`` (edge), the least and the largest eigenvalue left by counting from the ends; for a
+        block with r outliers ``outlier_share`` and ``outlier_angle``, and not ``unit_share`` and ``principal_angle``.
         attrs name the method, seed and sizes.
 
     Raises
@@ -97,7 +106,7 @@ def empirical_spectrum(
     _check_offered(name, kind, default_regularized(kind, regularized))
     data = draw_data(model, parameters, state, dimension, samples, seed, weights)
     spectrum = spectrum_of_data(
-        data, matrix=kind, block=name, regularized=regularized, count=count, method=method
+        data, matrix=kind, block=name, regularized=regularized, count=count, method=method, beside=beside
     )
     return spectrum.assign_attrs(seed=str(seed))
 
@@ -110,6 +119,7 @@ def spectrum_of_data(
     regularized: bool | None = None,
     count: int | None = None,
     method: str = "auto",
+    beside: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Return the leading eigenpairs of a matrix of given samples; see :func:`empirical_spectrum`.
 
@@ -119,7 +129,7 @@ def spectrum_of_data(
     ----------
     data : TestData
         As :func:`draw_data` makes it.
-    matrix, block, regularized, count, method
+    matrix, block, regularized, count, method, beside
         As for :func:`empirical_spectrum`.
     """
     model, parameters = data.model, data.parameters
@@ -136,15 +146,25 @@ def spectrum_of_data(
         return _readout_dataset(data, derivatives, kind, ridge_in, count, attributes)
     operator = block_operator(data, derivatives, kind, name, ridge_in)
     rows, r, size = operator.blocks, model.directions, operator.shape[0]
-    default = rows * r if rows > 1 else r + model.units
-    count = min(default, size) if count is None else count
+    if beside is not None:
+        above, below = count_ends(beside, attributes, count, size)
+    else:
+        default = rows * r if rows > 1 else r + model.units
+        above, below = min(default, size) if count is None else count, 0
     dense = None
-    if choose_method(size, as_integer("count", count, 1, "ask for an eigenpair"), method) == "dense":
+    if choose_method(size, as_integer("count", above, 1, "ask for an eigenpair"), method) == "dense":
         dense = operator.dense()
-    pairs = leading_eigenpairs(operator, count, method=method, matrix=dense)
+    pairs = leading_eigenpairs(operator, above, method=method, matrix=dense)
+    if below:
+        pairs = with_lowest(pairs, operator, below, method, dense)
     attributes |= {"method": pairs.method, "error_estimate": float(pairs.residuals.max())}
     attributes["error_meaning"] = "largest residual norm; every eigenvalue is within its residual of an exact one"
-    variables = _first_layer_variables(data, pairs.vectors.reshape(-1, rows, dimension), name)
+    vectors = pairs.vectors.reshape(-1, rows, dimension)
+    variables = _first_layer_variables(data, vectors, name)
+    if beside is None:
+        variables |= _leading_variables(data, vectors, name)
+    else:
+        variables |= pair_with_population(beside, data, pairs, name)
     misfit = matrix_misalignment(operator if dense is None else dense, _embedded(data.directions, rows))
     variables |= {
         "eigenvalue": ("eigen", pairs.values),
@@ -280,17 +300,22 @@ def _first_layer_variables(data: TestData, vectors: Array, name: BlockName) -> d
             "row_weight": (("eigen", "unit"), squares.sum(axis=2)),
             "row_share_of_directions": (("eigen", "unit"), shares),
         }
-    variables |= {
+    return variables | {
         "eigenvector": (("eigen", "coordinate"), vectors[:, 0]),
         "mean_overlap": (("eigen", "direction"), cosine[:, 0]),
     }
-    if vectors.shape[0] >= r:
-        top = vectors[:r, 0]
-        variables["unit_share"] = ("unit", eigenspace_share(top, data.weights))
-        variables["principal_angle"] = (
-            "angle", principal_angles(top, data.directions), {"units": "radian"}
-        )
-    return variables
+
+
+def _leading_variables(data: TestData, vectors: Array, name: BlockName) -> dict[str, Any]:
+    """Alignment of the r leading eigenvectors of a block."""
+    r = data.model.directions
+    if isinstance(name, str) or vectors.shape[0] < r:
+        return {}
+    top = vectors[:r, 0]
+    return {
+        "unit_share": ("unit", eigenspace_share(top, data.weights)),
+        "principal_angle": ("angle", principal_angles(top, data.directions), {"units": "radian"}),
+    }
 
 
 def _readout_dataset(

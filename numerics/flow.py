@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,8 +58,8 @@ class Curve:
         Largest absolute error of any statistic on [0, end], estimated from two resolutions of both the
         quadrature and the integrator (tensor rules) or a 99 % interval over scramblings (Sobol).
     rule : Rule
-    solutions : tuple of scipy OdeSolution
-        One, or one per scrambling (the curve is their mean).
+    solution : scipy OdeSolution
+        Of one curve, or of a curve per scrambling one after the other: their mean is the curve.
     tolerance : float
     evaluations : int
         Number of right-hand sides computed in all.
@@ -75,7 +74,7 @@ class Curve:
     end: float
     error_estimate: float
     rule: Rule
-    solutions: tuple[OdeSolution, ...]
+    solution: OdeSolution
     tolerance: float
     evaluations: int
     route: str
@@ -86,7 +85,8 @@ class Curve:
         times = check_times(time)
         if times[-1] > self.end * (1 + 1e-12):
             raise InputError("time", times[-1], f"times <= {self.end}", "integrate further")
-        return np.mean([solution(times) for solution in self.solutions], axis=0).T
+        values = self.solution(times)
+        return values.reshape(self.rule.replicates, -1, times.size).mean(axis=0).T
 
     def state(self, time: float) -> State:
         """The summary statistics at one time."""
@@ -219,11 +219,27 @@ def right_hand_side(
     return field
 
 
+def _replicated_field(
+    compiled: CompiledExpressions, parameters: Parameters, rule: Rule
+) -> Callable[[float, Array], Array]:
+    """The fields of all replicates of a rule, each at a state of its own, as one system.
+
+    One system costs as many right-hand sides as one curve, and evaluates them in arrays.
+    """
+    model, replicates = compiled.model, rule.replicates
+
+    def field(_: float, vectors: Array) -> Array:
+        parts = unflatten(vectors.reshape(replicates, -1), model)
+        return compiled.evaluate_replicates(parameters, *parts, rule).ravel()
+
+    return field
+
+
 def _integrate(
-    compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, rule: Rule,
-    replicate: int, accuracy: float,
+    compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, rule: Rule, accuracy: float,
 ) -> tuple[OdeSolution, int]:
-    start = initial.flatten()
+    """Integrate one curve per replicate of the rule."""
+    start = np.tile(initial.flatten(), rule.replicates)
     limit = DIVERGED * (1.0 + float(np.abs(start).max(initial=0.0)))
 
     def escape(_: float, vector: Array) -> float:
@@ -231,7 +247,7 @@ def _integrate(
 
     escape.terminal = True  # type: ignore[attr-defined]  # how solve_ivp marks an event that stops it
     solution = solve_ivp(
-        right_hand_side(compiled, parameters, rule, replicate), (0.0, end), start, events=escape,
+        _replicated_field(compiled, parameters, rule), (0.0, end), start, events=escape,
         method="DOP853" if accuracy < 1e-6 else "RK45", rtol=accuracy, atol=accuracy, dense_output=True,
     )
     if solution.status != 0 or not np.all(np.isfinite(solution.y)):
@@ -256,7 +272,7 @@ def _solve_tensor(
         rule = gauss_hermite(compiled.dimension, size)
         # both resolutions grow from run to run, so that a difference shows the error of either
         accuracy = max(0.3 * tolerance / 5.0**i, MIN_ACCURACY)
-        solution, evaluations = _integrate(compiled, parameters, initial, end, rule, 0, accuracy)
+        solution, evaluations = _integrate(compiled, parameters, initial, end, rule, accuracy)
         total += evaluations
         values = solution(grid)
         if previous is not None:
@@ -269,7 +285,7 @@ def _solve_tensor(
         previous = values
     error += ROUNDING * (1.0 + float(np.abs(values).max()))
     return Curve(
-        compiled.model, parameters, end, error, rule, (solution,), tolerance, total, route, 0
+        compiled.model, parameters, end, error, rule, solution, tolerance, total, route, 0
     )
 
 
@@ -283,28 +299,24 @@ def _solve_sobol(
     accuracy = max(0.03 * tolerance / (1.0 + float(np.abs(initial.flatten()).max(initial=0.0))), MIN_ACCURACY)
     while True:
         rule = sobol(compiled.dimension, size, SOBOL_REPLICATES, seed)
-
-        def run(replicate: int, rule: Rule = rule) -> tuple[OdeSolution, int]:
-            return _integrate(compiled, parameters, initial, end, rule, replicate, accuracy)
-
-        with ThreadPoolExecutor() as pool:
-            runs = list(pool.map(run, range(SOBOL_REPLICATES)))
-        total += sum(n for _, n in runs)
-        values = np.array([solution(grid) for solution, _ in runs])
+        solution, evaluations = _integrate(compiled, parameters, initial, end, rule, accuracy)
         # every scrambling is integrated with the same accuracy: one tighter run shows what that costs
-        tight, evaluations = _integrate(compiled, parameters, initial, end, rule, 0, accuracy / 10)
-        total += evaluations
-        # and that the same steps were taken does not show there were enough of them
+        tight, more = _integrate(compiled, parameters, initial, end, rule.single(0), accuracy / 10)
+        total += evaluations * rule.replicates + more
+        values = solution(grid).reshape(rule.replicates, -1, grid.size)
         integration = 2 * float(np.abs(tight(grid) - values[0]).max())
+        # and that the same steps were taken does not show there were enough of them
         integration += 2 * accuracy * (1.0 + float(np.abs(values).max()))
-        error = float(replicate_error(values).max()) + integration
-        if error <= tolerance or size >= max_nodes:
-            solutions = tuple(s for s, _ in runs)
-            return Curve(
-                compiled.model, parameters, end, error, rule, solutions, tolerance, total, route, seed
-            )
-        # the error of scrambled Sobol points falls at least like 1/sqrt(N), for these integrands like 1/N
-        size = min(max_nodes, size * 2 ** max(1, int(np.ceil(np.log2(error / tolerance)))))
+        quadrature = float(replicate_error(values).max())
+        error = quadrature + integration
+        exhausted = size >= max_nodes and quadrature > integration
+        if error <= tolerance or exhausted or accuracy <= MIN_ACCURACY:
+            return Curve(compiled.model, parameters, end, error, rule, solution, tolerance, total, route, seed)
+        if integration > 0.3 * tolerance:
+            accuracy = max(accuracy * min(0.2, 0.15 * tolerance / integration), MIN_ACCURACY)
+        if quadrature > 0.6 * tolerance:
+            # the error of scrambled Sobol points falls at least like 1/sqrt(N), for these integrands like 1/N
+            size = min(max_nodes, size * 2 ** max(1, int(np.ceil(np.log2(quadrature / (0.6 * tolerance))))))
 
 
 def check_times(time: ArrayLike) -> Array:

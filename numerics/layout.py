@@ -50,10 +50,12 @@ def span_basis(parameters: Parameters, state: State) -> SpanBasis:
     r"""Orthonormalise V = [e_1..e_r, x^1..x^C] through its Gram matrix alone.
 
     .. math:: W = V^TV = \begin{pmatrix}\Gamma & m^T\\ m & Q\end{pmatrix}, \qquad
-              \Gamma = AA^T,\quad R_\perp = U\,\mathrm{diag}(w)\,U^T,
+              \Gamma = AA^T,\quad R_\perp = FF^T,
 
-    gives coordinates :math:`e_s \mapsto A_s`, :math:`x^a \mapsto (A^{-1}m_a, \sqrt{w_j}U_{aj})` (mathematics.md
-    sections 2 and 3).  Directions w_j that are 0 up to rounding are dropped, so R_perp may be singular or 0.
+    gives coordinates :math:`e_s \mapsto A_s`, :math:`x^a \mapsto (A^{-1}m_a, F_a)` (mathematics.md sections 2 and 3).
+    F comes from the eigenvectors of R_perp, those of eigenvalues that are 0 up to rounding dropped (R_perp may be
+    singular or 0), and is then rotated to lower triangular form, so that it does not depend on how a library picks
+    among eigenvectors.
 
     Parameters
     ----------
@@ -84,17 +86,23 @@ def span_basis(parameters: Parameters, state: State) -> SpanBasis:
     )
     keep = squares > smallest
     lengths, vectors = np.sqrt(squares[keep]), vectors[:, keep]
-    # the largest entry of each vector is positive: the basis does not depend on the library's choice of signs
-    largest = np.abs(vectors).argmax(axis=0)
-    vectors = vectors * np.sign(vectors[largest, np.arange(largest.size)])
+    rotation = _triangular(vectors * lengths)
     coordinates = np.block(
-        [[factor, np.zeros((r, lengths.size))], [parallel, vectors * lengths]]
+        [[factor, np.zeros((r, lengths.size))], [parallel, (vectors * lengths) @ rotation]]
     )
-    on_weights = (vectors / lengths).T
+    on_weights = ((vectors / lengths) @ rotation).T
     coefficients = np.block(
         [[inverse, np.zeros((r, c))], [-on_weights @ parallel @ inverse, on_weights]]
     )
     return SpanBasis(r, coordinates, coefficients)
+
+
+def _triangular(factor: Array) -> Array:
+    """The rotation that makes a C x rank factor lower triangular, the first entry of every column positive."""
+    rotation, _ = np.linalg.qr(factor.T)
+    columns = np.abs(factor @ rotation)
+    first = (columns > 1e-6 * np.linalg.norm(columns, axis=0)).argmax(axis=0)
+    return np.asarray(rotation * np.sign((factor @ rotation)[first, np.arange(first.size)]))
 
 
 def realise_weights(parameters: Parameters, state: State, dimension: int) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from theory import BlockMatrix, Model
 
@@ -14,6 +15,9 @@ from .dataset import common_attributes, unit_coordinates
 from .layout import check_dimension
 from .span import BlockName, SpanMatrix, population_block
 from .state import Array, Parameters, State
+
+# of a matrix with several bulk levels: eigenvalues closer to one than this share of the farthest belong to the bulk
+OUTLIER_SHARE = 0.05
 
 
 def population_spectrum(
@@ -70,6 +74,13 @@ def population_spectrum(
         Span(e_1..e_r) in radians.  attrs ``top_separated`` is 1 when E_r is determined, that is when the r-th
         eigenvalue exceeds the next one *and the bulk* by more than the error; ``top_gap`` is that distance.
 
+        Outliers may lie below the bulk, as those of off-diagonal Hessian blocks do: ``bulk_distance`` (eigen) is the
+        signed distance from the nearest bulk level, and ``outlier`` (eigen) is 1 for the outliers: of a block the r
+        eigenvalues farthest from the bulk; of a larger matrix those farther from it than OUTLIER_SHARE of the farthest,
+        at most r a row of blocks.  For a block with r outliers ``outlier_share`` (unit) and ``outlier_angle`` (angle)
+        are as ``unit_share`` and ``principal_angle``, with the span of the outliers in place of E_r; attrs
+        ``outliers_separated`` and ``outlier_gap`` say whether that span is determined.
+
     Raises
     ------
     theory.InputError
@@ -114,12 +125,16 @@ def population_spectrum(
         first, last = _split(small, vectors)
         variables |= _first_layer_variables(small, first, parameters.directions_gram)
         variables |= _bulk_variables(small, dimension, attributes)
+        distance, outlier = _outliers(small, eigenvalues, error)
+        variables["bulk_distance"] = ("eigen", distance, {"long_name": "eigenvalue minus the nearest bulk level"})
+        variables["outlier"] = ("eigen", outlier.astype(int), {"long_name": "1 for an outlier, 0 for the bulk"})
         if last.shape[1]:
             variables["eigenvector_readout"] = (("eigen", "parameter"), last)
     else:
         variables["eigenvector_readout"] = (("eigen", "parameter"), vectors)
     if isinstance(small.block, tuple):
         variables |= _top_variables(small, eigenvalues, vectors, dimension, error, attributes)
+        variables |= _outlier_variables(small, eigenvalues, vectors, outlier, dimension, error, attributes)
     data = xr.Dataset(variables, attrs=attributes)
     names = {"eigen": np.arange(1, eigenvalues.size + 1)} | unit_coordinates(model)
     coordinates: dict[str, Any] = {k: v for k, v in names.items() if k in data.dims}
@@ -246,5 +261,49 @@ def _top_variables(
         "principal_angle": (
             "angle", principal_angles(top, np.eye(rank)[:r]),
             {"long_name": "leading eigenspace against Span(directions)", "units": "radian"},
+        ),
+    }
+
+
+def _outliers(small: SpanMatrix, eigenvalues: Array, error: float) -> tuple[Array, NDArray[np.bool_]]:
+    """Signed distance of every eigenvalue from the nearest bulk level, and which eigenvalues are outliers."""
+    levels = np.linalg.eigvalsh((small.bulk + small.bulk.T) / 2)
+    differences = eigenvalues[:, None] - levels
+    distance = differences[np.arange(eigenvalues.size), np.abs(differences).argmin(axis=1)]
+    size = np.abs(distance)
+    threshold = 2 * error + float(np.linalg.norm(small.bulk_error, 2))
+    if not isinstance(small.block, tuple):
+        threshold = max(threshold, OUTLIER_SHARE * size.max(initial=0.0))
+    most = small.basis.directions * small.rows + (eigenvalues.size - small.rows * small.basis.rank)
+    outlier = np.zeros(eigenvalues.size, dtype=bool)
+    # stable: among equal distances the larger eigenvalue comes first
+    outlier[np.argsort(-size, kind="stable")[:most]] = True
+    return distance, outlier & (size > threshold)
+
+
+def _outlier_variables(
+    small: SpanMatrix, eigenvalues: Array, vectors: Array, outlier: NDArray[np.bool_], dimension: int | None,
+    error: float, attributes: dict[str, Any],
+) -> dict[str, Any]:
+    """Eigenspace of the outliers of a block, wherever they lie, and whether it is determined."""
+    r, rank = small.basis.directions, small.basis.rank
+    rest = eigenvalues[~outlier]
+    if dimension is None or dimension > rank:
+        rest = np.append(rest, small.bulk[0, 0])
+    gap = float(np.abs(np.subtract.outer(eigenvalues[outlier], rest)).min(initial=np.inf))
+    found = int(outlier.sum())
+    uncertainty = 2 * error + float(small.bulk_error[0, 0])
+    attributes["outliers_separated"] = int(found == r and gap > uncertainty)
+    attributes["outlier_gap"] = gap if np.isfinite(gap) else float(np.ptp(eigenvalues))
+    if found != r:
+        return {}
+    return {
+        "outlier_share": (
+            "unit", eigenspace_share(vectors[outlier], small.basis.weights),
+            {"long_name": "share of x^a in the eigenspace of the outliers"},
+        ),
+        "outlier_angle": (
+            "angle", principal_angles(vectors[outlier], np.eye(rank)[:r]),
+            {"long_name": "eigenspace of the outliers against Span(directions)", "units": "radian"},
         ),
     }

@@ -55,6 +55,10 @@ class Rule:
     def replicates(self) -> int:
         return int(self.nodes.shape[0])
 
+    def single(self, replicate: int) -> Rule:
+        """The rule of one randomisation alone."""
+        return Rule(self.kind, self.nodes[replicate : replicate + 1], self.weights, self.size)
+
     def __str__(self) -> str:
         if self.kind == "gauss-hermite":
             return f"tensor Gauss-Hermite, {self.size} nodes in each of {self.dimension} dimensions"

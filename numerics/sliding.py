@@ -84,7 +84,8 @@ class _Field:
     def evaluate(self, parameters: Parameters, vector: Array, gates: Array) -> Array:
         overlap, gram_perp, readout = unflatten(vector, self.model)
         gram = gram_perp + overlap @ np.linalg.inv(parameters.directions_gram) @ overlap.T
-        outer = outer_values(parameters, overlap, gram_perp, readout, gram, np.zeros_like(gram))
+        parts = (x[None] for x in (overlap, gram_perp, readout, gram, np.zeros_like(gram)))
+        outer = outer_values(parameters, *parts)[0]
         out = np.empty(vector.size)
         self._function(outer, gates, out)
         return out

@@ -347,13 +347,17 @@ def outer_symbols(model: Model) -> tuple[sp.Symbol, ...]:
 def outer_values(
     parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, gram: Array, inverse: Array
 ) -> Array:
-    """Values for :func:`outer_symbols`."""
+    """Values for :func:`outer_symbols` at R states: arrays (R, ...), result (R, number of symbols)."""
     gamma = parameters.directions_gram
-    ur = _upper(gamma.shape[0])
-    uc = _upper(gram.shape[0])
+    rows, columns = _upper(gram.shape[-1])
+    fixed = np.concatenate(
+        [parameters.weights, [parameters.precision, parameters.ridge, parameters.step], gamma[_upper(gamma.shape[0])]]
+    )
+    states = len(overlap)
     return np.concatenate(
         [
-            parameters.weights, [parameters.precision, parameters.ridge, parameters.step], gamma[ur],
-            overlap.ravel(), gram_perp[uc], readout, gram[uc], inverse[uc],
-        ]
+            np.broadcast_to(fixed, (states, fixed.size)), overlap.reshape(states, -1), gram_perp[:, rows, columns],
+            readout, gram[:, rows, columns], inverse[:, rows, columns],
+        ],
+        axis=1,
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -17,11 +19,14 @@ import numerics.flow
 import numerics.population
 import numerics.sgd
 import verify.runner
-from numerics import integrate_curves
+from numerics import Parameters, integrate_curves
 from theory import InputError
+from verify import commands_numeric, commands_theory, console
 from verify.cli import app
 from verify.configuration import Configuration, read_configuration
+from verify.console import fixed, named_progress, progress_bar, spinner
 from verify.result import CheckResult, Report
+from verify.summaries import parameters_text
 from verify.tolerance import Comparison, Part, Tolerance
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,11 +124,22 @@ BAD = {
     "unknown option": (["curves", "--presicion", "3"], ["No such option", "--presicion", "--precision"]),
     "unknown command": (["curve"], ["curve", "curves"]),
     "unknown quantity": (["derive", "--quantity", "drft"], ["--quantity", "drft", "drift"]),
-    "unknown level": (["verify", "--level", "slow"], ["--level", "slow", "quick", "full"]),
+    "unknown level": (["verify", "--level", "medium"], ["--level: got 'medium'", "one of quick, full"]),
+    "unknown route": (["derive", "--route", "stien"], ["--route", "did you mean 'stein'"]),
+    "unknown format": (["derive", "--format", "tex"], ["--format: got 'tex'", "text, latex, pretty"]),
+    "unknown matrix": (["spectrum", "--matrix", "hesian"], ["--matrix", "did you mean 'hessian'"]),
     "unknown limit": (["derive", "--limit", "soft"], ["limit", "'soft'", "noiseless"]),
     "limit of a number": (["derive", "--limit", "1", "--precision", "3"], ["--precision", "leave --precision away"]),
     "limit of a fixed point": (["derive", "--quantity", "fixed-point", "--limit", "1"], ["--limit", "noiseless"]),
-    "unknown entry": (["derive", "--entry", "m_1_7"], ["entry", "'m_1_7'", "did you mean"]),
+    "unknown entry": (["derive", "--entry", "mm_1_1"], ["entry", "'mm_1_1'", "did you mean 'm_1_1'"]),
+    "entry out of range": (["derive", "--entry", "m_9_9"], ["'m_9_9'", "m_i_j with i in 1..3, j in 1..3"]),
+    "block entry out of range": (
+        ["derive", "--k", "2", "--quantity", "hessian", "--entry", "3,1"], ["'3,1'", "i in 1..2, j in 1..2"]
+    ),
+    "transposed block": (
+        ["derive", "--k", "2", "--quantity", "hessian", "--entry", "H_2_1[e_1,x_2]"],
+        ["the transpose of block (a, b)", "ask for H_1_2[x_2,e_1]"],
+    ),
     "open symbols of a fixed point": (
         ["derive", "--k", "2", "--quantity", "fixed-point", "--directions-gram", "1,0.4;0.4,1"],
         ["fixed-point", "beta", "--ridge"],
@@ -229,14 +245,27 @@ def test_example_files_are_read(file):
         ("[modle]\nk = 3", ["'modle'", "did you mean 'model'"]),
         ("[parameters]\nprecison = 3", ["[parameters]", "'precison'", "did you mean 'precision'"]),
         ("[model]\nname = 'kgm'", ["model", "'kgm'", "did you mean 'kgmm'"]),
-        ("[model]\nk = '3'", ["k:", "'3'", "an integer"]),
+        ("[model]\nk = '3'", ["k:", "'3'", "an integer", "write k = 3"]),
+        ("[model]\nk = 2.0", ["k:", "2.0", "write k = 2"]),
+        ("[model]\nk = true", ["k:", "True", "write k = 3"]),
+        ("[run]\ndimension = '500'", ["dimension:", "'500'", "write dimension = 500"]),
+        ("[run]\nreplicas = 'many'", ["replicas:", "'many'", "write replicas = 20"]),
+        ("[parameters]\nprecision = '10'", ["precision:", "the text '10'", "a number", "without quotes"]),
+        ("[parameters]\nweights = ['0.5', 0.5]", ["weights:", "the text '0.5'", "without quotes"]),
+        ("[parameters]\nweights = []", ["weights:", "[]", "a list of numbers"]),
+        ("[parameters]\nweights = [[0.5]]", ["weights:", "without inner brackets"]),
+        ("[parameters]\nridge = 2020-01-01", ["ridge:", "a number", "write ridge = 0.1"]),
+        ("[run]\ntime = []", ["time:", "got []", "write time = 16 or time = [0, 4, 16]"]),
+        ("[run]\ntime = '4'", ["time:", "the text '4'", "without quotes"]),
+        ("[initial]\noverlap = []", ["overlap:", "got []", "a list of rows"]),
+        ("[initial]\noverlap = [['1']]", ["overlap:", "the text '1'"]),
         ("[model]\nname = 3", ["name", "a text"]),
         ("[parameters]\nweights = 0.5", ["weights", "a list"]),
         ("[parameters]\nprecision = [1]", ["precision", "a number"]),
         ("[parameters]\nprecision = true", ["precision", "a number"]),
         ("[parameters]\nprecision = nan", ["precision", "nan", "finite"]),
         ("[initial]\noverlap = [1, 2]", ["overlap", "rows"]),
-        ("[run]\ndimension = 10.5", ["dimension", "10.5", "an integer"]),
+        ("[run]\ndimension = 10.5", ["dimension", "10.5", "an integer", "write dimension = 1000"]),
         ("model = 3", ["model", "[model]"]),
         ("[model\nk = 3", ["valid TOML", "line 1"]),
     ],
@@ -301,6 +330,48 @@ def test_quantities_print_in_every_format(quantity, style):
     body = [line for line in text.splitlines() if line and line[0] not in "#%"]
     assert len(body) >= 6
     assert all(line.startswith(r"\[") and line.endswith(r"\]") for line in body) == (style == "latex")
+
+
+@pytest.mark.parametrize("style", ["text", "latex"])
+@pytest.mark.parametrize(
+    ("arguments", "total"),
+    [
+        (["--quantity", "hessian"], 39), (["--quantity", "hessian", "--limit", "noiseless"], 39),
+        (["--quantity", "hessian", "--entry", "1,2", "--limit", "noiseless"], 17),
+        (["--quantity", "gradient", "--entry", "g_1"], 4), (["--limit", "noiseless"], 10),
+        (["--entry", "corrector", "--limit", "noiseless"], 3),
+        (["--entry", "corrector_1_1", "--limit", "noiseless"], 1),
+    ],
+)
+def test_what_the_header_says_of_zeros_is_true(arguments, total, style):
+    lines = succeed("derive", "--k", "2", "--format", style, *arguments).splitlines()
+    body = [line.strip("\\[] ").split(" = ", 1)[1].strip() for line in lines if line and line[0] not in "%#"]
+    notes = [re.search(r"of the (\d+) entries.* (\d+) are zero and not shown", line, re.I) for line in lines]
+    stated = [tuple(map(int, note.groups())) for note in notes if note]
+    if any(value != "0" for value in body):
+        assert "0" not in body
+        assert stated == ([(total, total - len(body))] if len(body) < total else [])
+    else:
+        assert len(body) == 1
+        assert stated == []
+        assert any(f"All {total} entries" in line for line in lines) == (total > 1)
+
+
+def test_the_header_of_latex_defines_what_it_uses():
+    text = succeed("derive", "--k", "2", "--quantity", "hessian", "--format", "latex")
+    head = [line for line in text.splitlines() if line.startswith("%")]
+    assert any(r"$\pi_a(u_1, \ldots, u_C) = e^{u_a} / \sum_{c=1}^C e^{u_c}$" in line for line in head)
+    assert any(r"$H_{a b}[\mathrm{bulk}]$ is $c$" in line for line in head)
+    assert r"H_{1 1}[\mathrm{bulk}] = " in text
+    assert "[I]" not in text
+
+
+def test_a_symmetric_entry_is_found_under_both_names():
+    one, other = (
+        succeed("derive", "--k", "2", "--quantity", "hessian", "--entry", f"H_1_1[{pair}]").splitlines()[-1]
+        for pair in ("e_1,x_1", "x_1,e_1")
+    )
+    assert one == other
 
 
 def test_blocks_are_selected_by_name_or_pair():
@@ -378,6 +449,9 @@ def test_a_diverging_run_keeps_what_was_recorded(tmp_path):
     assert result.exit_code == 1
     assert "diverged at t =" in result.stderr
     assert "reduce step" in result.stderr
+    # the attribute of the exception is nothing to a reader of the terminal: the file is
+    assert "partial" not in result.stderr
+    assert f"in 1 of 1 runs, written to {data}" in result.stderr
     with xr.open_dataset(data, engine="h5netcdf") as runs:
         assert runs.sizes["time"] >= 1
     assert plot.exists()
@@ -393,9 +467,12 @@ def test_an_interrupted_run_keeps_what_was_recorded(tmp_path, monkeypatch):
     data = tmp_path / "s.nc"
     result = invoke("simulate", *FAST, "-d", 20, "--replicas", 2, "--output", data)
     assert result.exit_code == 130
-    assert "interrupted" in result.stderr
+    assert "interrupted: recorded 2 of 3 times (t = 0.05 of 0.1) in 2 of 2 runs" in result.stderr
+    assert f"written to {data}" in result.stderr
     with xr.open_dataset(data, engine="h5netcdf") as runs:
         assert runs.sizes["time"] == 2
+    result = invoke("simulate", *FAST, "-d", 20, "--replicas", 2)
+    assert "--output FILE.nc would have kept them" in result.stderr
 
 
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
@@ -406,6 +483,7 @@ def test_spectrum_of_a_block(matrix, tmp_path):
         "--output", data, "--plot", plot,
     )
     assert "block (1, 2)" in text
+    assert "The state, taken from the curve at t = 0.1, has an error of its own" in text
     assert "200 fresh samples in dimension 20" in text
     with xr.open_dataset(data, engine="h5netcdf") as spectrum:
         assert spectrum.attrs["block"] == "(0, 1)"
@@ -419,6 +497,104 @@ def test_spectrum_of_the_full_matrix():
     text = succeed("spectrum", "--k", "2", "--block", "full", "-d", 50)
     assert "first layer" in text
     assert "multiplicity 46" in text
+    assert "All other rows belong to the bulk" in text
+    assert "Error of a population eigenvalue: below" in text
+    assert "The state, taken from the curve" not in text
+
+
+def test_off_diagonal_outliers_stand_beside_the_lowest_empirical_eigenvalues(tmp_path):
+    data = tmp_path / "p.nc"
+    text = succeed("spectrum", "--at", "4", "--block", "1,2", "-d", 40, "--samples", 20_000, "--output", data)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    assert [row[0] for row in rows[:3]] == ["6", "5", "4"]
+    assert [row[1] for row in rows] == ["outlier"] * 3 + ["bulk"] * 3
+    with xr.open_dataset(data, engine="h5netcdf") as spectrum:
+        lowest = spectrum["empirical_eigenvalue"].values[::-1][:3]
+    np.testing.assert_allclose([float(row[4]) for row in rows[:3]], lowest, rtol=1e-5)
+    np.testing.assert_allclose([float(row[4]) for row in rows[:3]], [float(row[2]) for row in rows[:3]], atol=0.01)
+    assert [row[4] for row in rows[3:]] == [""] * 3
+    assert "3 below it" in text
+
+
+def test_help_of_curves_says_where_they_start():
+    text = " ".join(succeed("curves", "--help").split())
+    assert "overlap 0 and R_perp the identity" in text
+    assert "--overlap and --gram-perp" in text
+
+
+# --- numbers, titles, waiting -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"), (1e-17, "0"), (3.21e-7, "3.2e-07"), (-0.00009, "-9e-05"), (0.25, "0.2500"),
+        (-99999.0, "-99999.0000"), (123456789012.3, "1.235e+11"), (-1.5e300, "-1.5e+300"),
+        (float("nan"), "nan"), (float("inf"), "inf"),
+    ],
+)
+def test_numbers_of_any_size_fit_a_column(value, text):
+    assert fixed(value, zero=1e-12) == text
+    assert len(text) <= 11
+
+
+def test_huge_statistics_do_not_tear_the_table():
+    text = succeed("simulate", *FAST, "-d", 20, "--replicas", 2, "--overlap", "1e9,0,0;0,1e-9,0;0,0,1", "--no-theory")
+    assert "e+" in text
+    assert max(map(len, text.splitlines())) < 141
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        (Parameters([0.5, 0.5], 10, 0.1, 1), "λ = 10, β = 0.1, c_δ = 1, p = 1/2, orthonormal means"),
+        (
+            Parameters([0.6, 0.4], 0.5, 0, 2, [[1, 0.4], [0.4, 1]]),
+            "λ = 0.5, β = 0, c_δ = 2, p = (0.6, 0.4), Γ_st = 0.4 off the diagonal",
+        ),
+    ],
+)
+def test_titles_name_the_parameters(parameters, text):
+    assert parameters_text(parameters) == text
+
+
+@pytest.mark.parametrize("command", ["curves", "simulate", "spectrum"])
+def test_every_figure_has_model_and_parameters_in_its_title(command, tmp_path, monkeypatch):
+    titles = []
+
+    def note(figure, path):
+        titles.append(figure.get_suptitle().replace("\n", " "))
+
+    for module in (commands_numeric, commands_theory):
+        monkeypatch.setattr(module, "write_figure", note)
+    options = {"curves": FAST, "simulate": [*FAST, "-d", 20, "--replicas", 2], "spectrum": []}[command]
+    succeed(command, "--k", 2, "--precision", 7, *options, "--plot", tmp_path / "a.png")
+    assert titles[0].startswith("kgmm2: ")
+    assert "λ = 7, β = 0.1, c_δ = 1, p = 1/2, orthonormal means" in titles[0]
+
+
+@pytest.mark.parametrize(
+    "waiting", [lambda: spinner("counting"), lambda: progress_bar("counting"), lambda: named_progress("counting")]
+)
+def test_long_work_is_announced_in_one_line_where_there_is_no_terminal(waiting, monkeypatch, capsys):
+    monkeypatch.setattr(console, "PATIENCE", 0.05)
+    with waiting():
+        sleep(0.3)
+    with waiting():
+        pass
+    sleep(0.1)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "counting: this takes longer than 0.05 s, please wait\n"
+
+
+def test_building_a_model_of_many_classes_is_announced(monkeypatch):
+    real = Configuration.numbers
+    monkeypatch.setattr(Configuration, "numbers", lambda self: (sleep(0.2), real(self))[1])
+    monkeypatch.setattr(console, "PATIENCE", 0.02)
+    result = invoke("curves", "--k", 3, *FAST)
+    assert "building the model for k = 3" in result.stderr
+    assert result.exit_code == 0
 
 
 # --- verify --------------------------------------------------------------------------------------------------------
@@ -513,7 +689,7 @@ app(["simulate", "--time", "1e9", "-d", "6", "--replicas", "1", "--output", {str
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.returncode == 130, run.stderr
-    assert "interrupted" in run.stderr
+    assert re.search(r"interrupted: recorded \d+ of 201 times .* in 1 of 1 runs, written to", run.stderr)
     with xr.open_dataset(path, engine="h5netcdf") as runs:
         assert 1 <= runs.sizes["time"] < 201
         assert not runs.attrs["complete"]

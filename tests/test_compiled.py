@@ -142,7 +142,7 @@ def test_chunks_change_nothing(monkeypatch):
     compiled = CompiledExpressions(model, expressions, "numpy")
     parameters, state = numbers_of(model, random_exact_values(model, fresh_rng(), precision=5))
     whole = compiled.evaluate(parameters, *parts(state), gauss_hermite(2, 13))
-    monkeypatch.setattr("numerics.compiled.CHUNK_ENTRIES", 10 * len(compiled.integrands))
+    monkeypatch.setattr("numerics.integrands.CHUNK_ENTRIES", 10 * len(compiled.integrands))
     chunked = compiled.evaluate(parameters, *parts(state), gauss_hermite(2, 13))
     assert np.abs(whole - chunked).max() <= 1e-13 * (1 + np.abs(whole).max())
 

@@ -41,9 +41,12 @@ def spectrum(shape: tuple[int, ...], eigen: int, **attributes: object) -> xr.Dat
     return xr.Dataset(
         {
             "eigenvalue": ("eigen", np.linspace(1, 0.1, eigen)), "bulk": ("bulk", [0.05]),
-            "mean_overlap": (dims, overlaps),
+            "bulk_distance": ("eigen", np.linspace(0.95, 0.05, eigen)),
+            "outlier": ("eigen", (np.arange(eigen) < 3).astype(int)),
+            "population_eigen": ("eigen", np.where(np.arange(eigen) < 3, np.arange(eigen) + 1, 0)),
+            "bulk_edge": ("edge", [0.0, 0.2]), "mean_overlap": (dims, overlaps),
         },
-        attrs=attributes,
+        attrs={"error_estimate": 1e-12, "block": "first_layer"} | attributes,
     )
 
 
@@ -132,6 +135,25 @@ def test_spectra(shape, empirical):
     assert "squared cosine" in words
     assert ("empirical eigenvectors" in words) == empirical
     assert any("1000 samples, d = 50" in w for w in words) == empirical
+    assert {"population outliers", "population, in or at the bulk", "population bulk"} <= set(words)
+    assert ("empirical bulk" in words) == empirical
+    # the maps show the outliers, in the order of the eigenvalues on the left
+    ranks = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    assert ranks == [str(i + 1) for i in range(8)]
+    assert [t.get_text() for t in figure.axes[1].get_yticklabels()] == ["1", "2", "3"]
+
+
+def test_outliers_below_the_bulk_stand_beside_their_counterparts():
+    population = spectrum((3,), 6)
+    below = {"bulk_distance": -population.bulk_distance[::-1], "outlier": population.outlier[::-1]}
+    population = population.assign({name: ("eigen", values.values) for name, values in below.items()})
+    measured = spectrum((3,), 5, samples=10, dimension=20)
+    measured = measured.assign(population_eigen=("eigen", [0, 0, 4, 5, 6]))
+    figure = figures.plot_spectrum(population, measured)
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["6", "5", "4", "3", "2", "1"]
+    crosses = next(line for line in figure.axes[0].lines if line.get_marker() == "x")
+    np.testing.assert_array_equal(crosses.get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(crosses.get_ydata(), measured.eigenvalue.values[::-1][:3])
 
 
 def test_spectrum_without_first_layer():
@@ -152,6 +174,16 @@ def test_eigenvalues_along_training(edges):
     assert_inside(figure)
     assert_legend_free(figure)
     assert {"bulk, predicted", "eigenvalue 2, predicted", "measured", figures.TIME_LABEL} <= set(texts(figure))
+
+
+def test_measured_eigenvalues_of_the_bulk_are_named():
+    t = np.linspace(0, 4, 9)
+    values = np.stack([np.exp(-t), np.exp(-2 * t)], axis=1)
+    dots = np.column_stack([values, 0.11 + 0 * t])
+    figure = figures.plot_eigenvalues_along_training(t, values, 0.1 + 0 * t, dots)
+    assert "measured, edge of the bulk" in texts(figure)
+    faces = [line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert len(set(faces)) == 3
 
 
 @pytest.mark.parametrize("rows", [2, 12])

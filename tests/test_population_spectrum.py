@@ -133,7 +133,20 @@ def test_tiny_perpendicular_parts_are_kept():
     parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0)
     basis = span_basis(parameters, State(np.eye(2), np.diag([1e-12, 4e-12])))
     assert basis.rank == 4
-    assert np.allclose(basis.coordinates[2:, 2:] ** 2, [[0, 1e-12], [4e-12, 0]], rtol=1e-12, atol=0)
+    assert np.allclose(basis.coordinates[2:, 2:] ** 2, [[1e-12, 0], [0, 4e-12]], rtol=1e-12, atol=1e-30)
+
+
+@pytest.mark.parametrize("units", [2, 3, 4])
+def test_the_basis_does_not_depend_on_how_eigenvectors_are_picked(units):
+    """Equal eigenvalues of R_perp: rounding decides which eigenvectors a library returns, and nothing else."""
+    rng = fresh_rng()
+    parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0)
+    overlap = rng.normal(size=(units, 2))
+    bent = np.eye(units) + 1e-13 * (lambda a: a + a.T)(rng.normal(size=(units, units)))
+    plain, moved = (span_basis(parameters, State(overlap, perp)) for perp in (np.eye(units), bent))
+    assert np.abs(plain.coordinates - moved.coordinates).max() < ROUNDING
+    assert np.abs(plain.coefficients - moved.coefficients).max() < ROUNDING
+    assert np.abs(np.triu(plain.weights[:, 2:], 1)).max() < ROUNDING
 
 
 # --- spectra against dense matrices -----------------------------------------------------------------------

@@ -30,6 +30,7 @@ from theory import (
     Model,
     Sigmoid,
     Softplus,
+    Step,
     kgmm,
     preactivation_law,
     symbols,
@@ -158,6 +159,7 @@ U = symbols.vector("u", 1)
 ONE = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
 SMOOTH = Model.build(ONE, Loss(U[0] ** 2 / 2, units=1), name="smooth")
 KINKED = Model.build(ONE, Loss(sp.Max(U[0], 0), units=1, kinks=(U[0],)), name="kinked")
+JUMP = sp.exp(-U[0]) * Step(U[0])
 
 
 def place(scale, mean=0.3):
@@ -329,13 +331,22 @@ def coverage(model, function, state, parameters, right, trials, rng, **options):
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
 def test_sobol_error_covers_the_true_error(scale):
-    """E max(u, 0) in closed form; the 99 % interval may miss in 3 % of the trials (its law is not exactly normal)."""
+    """E e^(-u) 1{u > 0} in closed form; the 99 % interval may miss in 3 % of the trials (its law is not normal)."""
+    parameters, state = place(scale)
+    right = np.exp(-0.3 + scale**2 / 2) * scipy.stats.norm.cdf(0.3 / scale - scale)
+    trials = 200
+    missed = coverage(KINKED, JUMP, state, parameters, right, trials, fresh_rng(), max_nodes=1024)
+    assert missed <= scipy.stats.binom.isf(FAMILY_ERROR / 3, trials, 0.03)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
+def test_ramps_are_exact(scale):
+    """E max(u, 0) = m Phi(m/s) + s phi(m/s): the control variate is the integrand itself."""
     parameters, state = place(scale)
     z = 0.3 / scale
     right = 0.3 * scipy.stats.norm.cdf(z) + scale * scipy.stats.norm.pdf(z)
-    trials = 200
-    missed = coverage(KINKED, sp.Max(U[0], 0), state, parameters, right, trials, fresh_rng(), max_nodes=1024)
-    assert missed <= scipy.stats.binom.isf(FAMILY_ERROR / 3, trials, 0.03)
+    found = compiled(KINKED, sp.Max(U[0], 0)).estimate(parameters, state)
+    assert abs(found.values[0] - right) <= found.errors[0] < 1e-12
 
 
 def test_sobol_error_covers_the_true_error_in_five_dimensions():
@@ -353,7 +364,7 @@ def test_sobol_error_covers_the_true_error_in_five_dimensions():
 
 def test_estimate_refines_until_the_tolerance_is_met_and_says_so_otherwise():
     parameters, state = place(1.0)
-    evaluator = compiled(KINKED, sp.Max(U[0], 0))
+    evaluator = compiled(KINKED, JUMP)
     loose = evaluator.estimate(parameters, state, tolerance=1e-2)
     tight = evaluator.estimate(parameters, state, tolerance=1e-5)
     assert tight.rule.size > loose.rule.size

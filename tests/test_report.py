@@ -54,7 +54,8 @@ def example() -> Report:
             ], 3, {"points": 1000}, 0.5, [Plot("large", "Noise", large_plot)],
         ),
         CheckResult(
-            "weak", "Something.", "section 9", [Comparison("x", 0.1, 0.1, tolerance(0.2), resolution=0.05)], 3, {}, 0.1
+            "weak", "Something.", "arXiv 2310.03010; section 9",
+            [Comparison("lambda = 8: sin^2 in R_perp", 0.1, 0.1, tolerance(0.2), resolution=0.05)], 3, {}, 0.1,
         ),
         CheckResult("empty", "Nothing was compared.", "nowhere", [], 3, {}, 0.0),
     ]
@@ -167,15 +168,25 @@ def test_every_check_has_an_anchor_and_is_linked(read):
     for name in ("curves", "span", "weak", "empty"):
         assert name in read.ids
         assert f"#{name}" in read.links
-    assert all(link[1:] in read.ids for link in read.links)
+    assert all(link[1:] in read.ids for link in read.links if link.startswith("#"))
+    # the summary leads to what does not hold and to every figure, and every section leads back
+    assert read.links.count("#span") == 3
+    assert read.links.count("#curves-orthonormal") == 1
+    assert read.links.count("#checks") == 4
+
+
+def test_sources_are_linked_and_symbols_are_greek(read):
+    assert "https://arxiv.org/abs/2310.03010" in read.links
+    assert "λ = 8: sin² in R⊥" in read.text
+    assert "lambda" not in read.text
 
 
 def test_html_loads_nothing_and_runs_nothing(read, page):
     assert all(load.startswith("data:image/") for load in read.loads)
-    assert all(link.startswith("#") for link in read.links)
+    assert all(link.startswith(("#", "https://arxiv.org/abs/")) for link in read.links)
     assert "script" not in read.tags
     assert "link" not in read.tags
-    outside = re.sub(r"data:image/[^\"]*", "", page)
+    outside = re.sub(r"data:image/[^\"]*|href=\"https://arxiv.org/abs/", "", page)
     assert not re.search(r"https?://|@import|url\(", outside)
 
 
@@ -241,3 +252,12 @@ def test_the_table_has_a_row_for_every_check():
 )
 def test_numbers_are_readable(value, text):
     assert format_number(value) == text
+
+
+def test_rounding_is_shown_as_zero():
+    assert format_number(-3e-19, zero=1e-12) == "0"
+    rounding = Comparison("bulk", 0.001, -3e-19, tolerance(0.1))
+    results = [CheckResult("blocks", "A.", "section 3", [rounding], 3, {}, 0.1)]
+    report = Report("kgmm", "quick", 3, 1e-4, results, 0.1, {})
+    assert "e−19" not in render_html(report)
+    assert list(verdict_table(report).columns[4].cells) == ["0"]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from theory import InputError, Model
 
 from . import options as opt
-from .configuration import parse_number
+from .configuration import Configuration, parse_number
 from .console import (
     check_outputs,
     complain,
@@ -20,6 +22,12 @@ from .console import (
     write_data,
     write_figure,
 )
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+# what is taken where nothing is said
+DIMENSION, REPLICAS = 1000, 20
 
 
 def simulate(
@@ -57,8 +65,8 @@ def simulate(
         dimension=dimension, replicas=replicas, seed=seed,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
-    model, parameters, initial = given.numbers()
     times = given.times()
+    model, parameters, initial = opt.numbers(given)
 
     from numerics.sgd import DivergenceError, SimulationInterrupted, simulate_sgd
 
@@ -66,17 +74,18 @@ def simulate(
     try:
         with progress_bar(f"SGD on {model.name}") as report:
             runs = simulate_sgd(
-                model, parameters, initial, times, _or(given.dimension, 1000), _or(given.replicas, 20),
+                model, parameters, initial, times, _or(given.dimension, DIMENSION), _or(given.replicas, REPLICAS),
                 _or(given.seed, 0), progress=report,
             )
     except DivergenceError as error:
-        complain(f"stopped: {error}")
         runs, code = error.partial, opt.NOT_WELL
+        # the exception tells a caller in Python where the records are: here they are in a file
+        cause = re.sub(r"What was recorded[^.]*\.partial\.?\s*", "", str(error))
+        complain(f"stopped: {cause}; {_kept(runs, times, given, output)}")
     except SimulationInterrupted as error:
-        complain(f"interrupted: {error}")
         runs, code = error.partial, opt.INTERRUPTED
+        complain(f"interrupted: {_kept(runs, times, given, output)}")
     if runs.sizes["time"] == 0:
-        complain("no time was reached by all replicas: nothing to write")
         raise typer.Exit(code)
     # the runs are safe on disk before anything else is computed
     write_data(runs, output)
@@ -87,7 +96,7 @@ def simulate(
         with spinner(f"integrating the effective dynamics of {model.name}"):
             curve = integrate_curves(model, parameters, initial, runs["time"].to_numpy())
 
-    from .summaries import course_table, final_table
+    from .summaries import course_table, final_table, parameters_text
 
     console = standard_output()
     replicas_done, d = runs.sizes["replica"], runs.attrs["dimension"]
@@ -98,7 +107,8 @@ def simulate(
     if plot is not None:
         from .figures import plot_curves
 
-        write_figure(plot_curves(curve, runs), plot)
+        title = f"{model.name}: SGD and effective dynamics, {parameters_text(parameters)}"
+        write_figure(plot_curves(curve, runs, title), plot)
     if code:
         raise typer.Exit(code)
 
@@ -106,11 +116,12 @@ def simulate(
 def spectrum(
     name: opt.ModelName = None,
     matrix: Annotated[
-        opt.Matrix,
+        str,
         typer.Option(
-            help="Hessian of the loss, or the gradient matrix G, the mean of grad grad^T.", rich_help_panel="Matrix"
+            metavar=opt.metavar(opt.Matrix), rich_help_panel="Matrix",
+            help="Hessian of the loss, or the gradient matrix G, the mean of grad grad^T.",
         ),
-    ] = opt.Matrix.hessian,
+    ] = "hessian",
     block: Annotated[
         str,
         typer.Option(
@@ -153,16 +164,17 @@ def spectrum(
         dimension=dimension, samples=samples, seed=seed,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
-    model, parameters, state = given.numbers()
-    part = _block(block, model)
+    kind = opt.chosen("--matrix", matrix, opt.Matrix).value
     when = None if at is None else _time_on_curve(at)
+    model, parameters, state = opt.numbers(given)
+    part = _block(block, model)
 
     from numerics.flow import solve_curve
     from numerics.layout import check_dimension
     from numerics.population import population_spectrum
     from numerics.state import as_integer
 
-    d = check_dimension(_or(given.dimension, 1000), model.directions, model.units)
+    d = check_dimension(_or(given.dimension, DIMENSION), model.directions, model.units)
     root = as_integer("seed", _or(given.seed, 0), 0, "seeds are non-negative integers")
     if given.samples is not None:
         as_integer("samples", given.samples, 1, "ask for at least one sample")
@@ -170,39 +182,55 @@ def spectrum(
             raise InputError(
                 "--block", "'all' with --samples", "a block, full or readout", "leave --samples or --block away"
             )
+    state_error = 0.0
     if when:
         with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
-            state = solve_curve(model, parameters, state, when).state(when)
-    with spinner("population spectrum"):
-        population = population_spectrum(
-            model, parameters, state, matrix=matrix.value, block=part, dimension=d
-        )
+            curve = solve_curve(model, parameters, state, when)
+        state, state_error = curve.state(when), curve.error_estimate
+    with spinner(f"population spectrum of {model.name}"):
+        population = population_spectrum(model, parameters, state, matrix=kind, block=part, dimension=d)
     empirical = None
     if given.samples is not None:
         with spinner(f"empirical spectrum of {given.samples} samples in dimension {d}"):
             from numerics.empirical import empirical_spectrum
 
             empirical = empirical_spectrum(
-                model, parameters, state, dimension=d, samples=given.samples, seed=root, matrix=matrix.value,
-                block=part,
+                model, parameters, state, dimension=d, samples=given.samples, seed=root, matrix=kind, block=part,
+                beside=None if part == "readout" else population,
             )
 
-    from .summaries import spectrum_remarks, spectrum_table
+    from .spectra import join_spectra, matrix_name, spectrum_remarks, spectrum_table
+    from .summaries import parameters_text
 
     standard_output().print(spectrum_table(population, empirical))
-    for remark in spectrum_remarks(population, empirical):
+    for remark in spectrum_remarks(population, empirical, when, state_error):
         say(remark)
     if output is not None:
-        from .summaries import join_spectra
-
         write_data(join_spectra(population, empirical), output)
     if plot is not None:
         from .figures import plot_spectrum
-        from .summaries import matrix_name
 
-        moment = "" if at is None else f" at t = {when:g}"
-        title = f"{model.name}: {matrix_name(population)}{moment}"
+        moment = "the initial state" if not when else f"t = {when:g}"
+        title = f"{model.name}: {matrix_name(population)} at {moment}, {parameters_text(parameters)}"
         write_figure(plot_spectrum(population, empirical, title), plot)
+
+
+def _kept(runs: xr.Dataset, times: float | list[float], given: Configuration, output: Path | None) -> str:
+    """How much of a stopped simulation was recorded, and where it is."""
+    import numpy as np
+
+    from numerics.flow import check_times
+
+    wanted, done = _or(given.replicas, REPLICAS), runs.sizes["time"]
+    if not done:
+        return "no time was reached by any run, so there is nothing to write"
+    grid = check_times(times)
+    total = np.unique(np.rint(grid / runs.attrs["step_size"])).size  # a run records a step once
+    text = (
+        f"recorded {done} of {total} times (t = {float(runs['time'][-1]):.4g} of {grid[-1]:.4g}) in "
+        f"{runs.sizes['replica']} of {wanted} runs"
+    )
+    return f"{text}, written to {output}" if output is not None else f"{text}; --output FILE.nc would have kept them"
 
 
 def _or(value: int | None, default: int) -> int:

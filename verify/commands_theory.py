@@ -17,12 +17,16 @@ from .console import check_outputs, say, spinner, standard_output, write_data, w
 def derive(
     name: opt.ModelName = None,
     quantity: Annotated[
-        opt.Quantity, typer.Option(help="What to derive.", rich_help_panel="Formula")
-    ] = opt.Quantity.drift,
+        str,
+        typer.Option(metavar=opt.metavar(opt.Quantity), help="What to derive.", rich_help_panel="Formula"),
+    ] = "drift",
     route: Annotated[
-        opt.Route,
-        typer.Option(help="How Gaussian moments are evaluated; both give equal values.", rich_help_panel="Formula"),
-    ] = opt.Route.stein,
+        str,
+        typer.Option(
+            metavar=opt.metavar(opt.Route), rich_help_panel="Formula",
+            help="How Gaussian moments are evaluated; both give equal values.",
+        ),
+    ] = "stein",
     limit: Annotated[
         str | None,
         typer.Option(
@@ -31,8 +35,11 @@ def derive(
         ),
     ] = None,
     style: Annotated[
-        opt.Format, typer.Option("--format", help="How to write formulas.", rich_help_panel="Formula")
-    ] = opt.Format.text,
+        str,
+        typer.Option(
+            "--format", metavar=opt.metavar(opt.Format), help="How to write formulas.", rich_help_panel="Formula"
+        ),
+    ] = "text",
     entry: Annotated[
         str | None,
         typer.Option(
@@ -62,16 +69,20 @@ def derive(
         directions_gram=directions_gram,
     )
     check_outputs(output=(output, ()))
-    chosen = _check_limit(quantity, limit, precision)
+    what, by, how = (
+        opt.chosen("--quantity", quantity, opt.Quantity), opt.chosen("--route", route, opt.Route),
+        opt.chosen("--format", style, opt.Format),
+    )
+    chosen = _check_limit(what, limit, precision)
     if chosen != "exact":
         given = replace(given, precision=None)
-    if quantity is opt.Quantity.fixed_point and given.directions_gram is None:
+    if what is opt.Quantity.fixed_point and given.directions_gram is None:
         given = replace(given, directions_gram=ORTHONORMAL)
-    with spinner(f"deriving the {quantity.value}"):
-        found = formulas.collect(given.symbolic_model(), quantity.value, route.value)
+    with spinner(f"deriving the {what.value} for k = {given.classes}"):
+        found = formulas.collect(given.symbolic_model(), what.value, by.value)
         if entry is not None:
             found = formulas.select(found, entry)
-        text = formulas.render(formulas.apply_limit(found, chosen), style.value)
+        text = formulas.render(formulas.apply_limit(found, chosen), how.value)
     if output is None:
         say(text.rstrip("\n"))
     else:
@@ -111,7 +122,8 @@ def curves(
 ) -> None:
     """Compute the theoretical training curves (dimension to infinity), with an error estimate.
 
-    Works without any option: three classes, orthonormal means, random start.
+    Works without any option: three classes with equal weights, orthonormal means, overlap 0 and R_perp the identity,
+    the limit of a random start in high dimension. Any other start is given by --overlap and --gram-perp.
 
     Example:  specalign curves --weights 0.5,0.3,0.2 --time 16 --plot curves.png --output curves.nc
     """
@@ -120,12 +132,12 @@ def curves(
         directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
-    model, parameters, initial = given.numbers()
     times = given.times()
+    model, parameters, initial = opt.numbers(given)
 
     from numerics.flow import integrate_curves
 
-    from .summaries import course_table, final_table
+    from .summaries import course_table, final_table, parameters_text
 
     with spinner(f"integrating the effective dynamics of {model.name}"):
         data = integrate_curves(model, parameters, initial, times)
@@ -140,4 +152,4 @@ def curves(
     if plot is not None:
         from .figures import plot_curves
 
-        write_figure(plot_curves(data), plot)
+        write_figure(plot_curves(data, title=f"{model.name}: effective dynamics, {parameters_text(parameters)}"), plot)

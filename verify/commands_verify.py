@@ -25,9 +25,12 @@ def verify(
         ),
     ] = "kgmm",
     level: Annotated[
-        opt.VerifyLevel,
-        typer.Option(help="quick takes about a minute on two cores; full uses more runs and larger dimensions."),
-    ] = opt.VerifyLevel.quick,
+        str,
+        typer.Option(
+            metavar=opt.metavar(opt.VerifyLevel),
+            help="quick takes about a minute on two cores; full uses more runs and larger dimensions.",
+        ),
+    ] = "quick",
     seed: Annotated[str, typer.Option(metavar="INT", help="Root of all random numbers, at least 0.")] = "0",
     json: Annotated[
         Path | None,
@@ -48,6 +51,7 @@ def verify(
     Example:  specalign verify kgmm --level quick --seed 1 --report report.html
     """
     check_outputs(json=(json, ()), report=(report, (".html", ".htm")))
+    sizes = opt.chosen("--level", level, opt.VerifyLevel)
     root = parse_integer("seed", seed)
     if root < 0:
         raise InputError("seed", root, "an integer >= 0", "seeds are non-negative integers")
@@ -57,8 +61,8 @@ def verify(
 
     check_choice("system", system, SYSTEMS)
     try:
-        with named_progress() as progress:
-            done = run(system, level.value, root, progress=progress)
+        with named_progress(f"judging {system}, level {sizes.value}") as progress:
+            done = run(system, sizes.value, root, progress=progress)
     except VerificationInterrupted as event:
         done = event.partial
         complain(f"{event}; what was finished is kept")

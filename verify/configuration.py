@@ -75,11 +75,13 @@ class Configuration:
 
         from numerics import Parameters
 
-        k = self.classes
+        name, k = self._known_name(), self.classes
+        if k < 2:
+            raise InputError("k", k, f"an integer >= 2, the number of classes of {name}", "give two classes or more")
         if self.weights is not None and len(self.weights) != k:
             raise InputError(
                 "weights", f"{len(self.weights)} entries", f"{k}, one per class",
-                f"give {k} weights, or k = {len(self.weights)}",
+                f"give {k} weights" + (f", or k = {len(self.weights)}" if len(self.weights) > 1 else ""),
             )
         gram = self.directions_gram
         if isinstance(gram, str):
@@ -118,11 +120,11 @@ class Configuration:
 
     def numbers(self) -> tuple[Model, Parameters, State]:
         """Model, parameters and initial state, checked against each other."""
-        model = self.model()
-
         from numerics.state import check_parameters, check_state
 
-        parameters, initial = self.parameters(), self.initial(model)
+        parameters = self.parameters()  # before the model, whose derivatives take long for many classes
+        model = self.model()
+        initial = self.initial(model)
         check_parameters(model, parameters)
         check_state(model, initial)
         return model, parameters, initial
@@ -137,8 +139,10 @@ class Configuration:
         return value
 
     def _build(self, **numbers: Any) -> Model:
-        name = DEFAULT_MODEL if self.name is None else self.name
-        return MODELS[check_choice("model", name, MODELS)](self.classes, **numbers)
+        return MODELS[self._known_name()](self.classes, **numbers)
+
+    def _known_name(self) -> str:
+        return check_choice("model", DEFAULT_MODEL if self.name is None else self.name, MODELS)
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -240,21 +244,32 @@ def _number(text: str) -> Number:
 
 def _read_number(key: str, value: Any) -> Number:
     if isinstance(value, str):
-        return parse_number(key, value)
+        # only what TOML cannot write as a number may be in quotes
+        if "/" in value:
+            return parse_number(key, value)
+        raise InputError(
+            key, f"the text {value!r}", "a number",
+            "write numbers without quotes; only fractions such as '1/3' need them",
+        )
     if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
-        raise InputError(key, repr(value), "a number", "write it without brackets, or as '1/3'")
+        raise InputError(key, _plain(value), "a number", f"write {key} = {_EXAMPLES.get(key, 1)}")
     return Fraction(value) if isinstance(value, int) else value
 
 
 def _read_list(key: str, value: Any) -> list[Number]:
-    if not isinstance(value, list):
-        raise InputError(key, repr(value), "a list of numbers", f"write {key} = [0.5, 0.5]")
+    if not isinstance(value, list) or not value:
+        raise InputError(key, _plain(value), "a list of numbers", f"write {key} = [0.5, 0.5]")
+    for entry in value:
+        if isinstance(entry, list):
+            raise InputError(
+                key, _plain(value), "a list of numbers", f"write {key} = [0.5, 0.5], without inner brackets"
+            )
     return [_read_number(key, entry) for entry in value]
 
 
 def _read_rows(key: str, value: Any) -> list[list[Number]]:
-    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
-        raise InputError(key, repr(value), "a list of rows", f"write {key} = [[1, 0], [0, 1]]")
+    if not isinstance(value, list) or not value or not all(isinstance(row, list) for row in value):
+        raise InputError(key, _plain(value), "a list of rows", f"write {key} = [[1, 0], [0, 1]]")
     return [_read_list(key, row) for row in value]
 
 
@@ -263,12 +278,14 @@ def _read_rows_or_name(key: str, value: Any) -> list[list[Number]] | str:
 
 
 def _read_time(key: str, value: Any) -> Number | list[Number]:
+    if value == []:
+        raise InputError(key, "[]", "the end of the run, or a list of times", f"write {key} = 16 or {key} = [0, 4, 16]")
     return _read_list(key, value) if isinstance(value, list) else _read_number(key, value)
 
 
 def _read_integer(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(key, _plain(value), "an integer", f"write {key} = 3")
+        raise InputError(key, _plain(value), "an integer", f"write {key} = {_meant(value) or _EXAMPLES[key]}")
     return value
 
 
@@ -286,7 +303,26 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
 }
 
 
+# what a message proposes where the value itself says nothing
+_EXAMPLES: dict[str, Any] = {
+    "k": DEFAULT_CLASSES, "precision": 10, "ridge": 0.1, "step": 1, "time": 16, "dimension": 1000, "replicas": 20,
+    "samples": 20000, "seed": 0,
+}
+
+
+def _meant(value: Any) -> str | None:
+    """The integer somebody meant who wrote '3' or 3.0."""
+    try:
+        number = Fraction(value)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return str(number) if number.denominator == 1 and not isinstance(value, bool) else None
+
+
 def _plain(value: Any) -> str:
+    """A value as it stands in the file."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_plain, value))}]"
     return str(float(value)) if isinstance(value, Fraction) else repr(value)
 
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+# seconds after which work that prints nothing is announced
+PATIENCE = 2.0
 # columns assumed where the output is not a terminal and has no width of its own
 _PIPE_WIDTH = 140
+_FRACTION = (BarColumn(), TaskProgressColumn())
 
 
 def standard_output() -> Console:
@@ -58,38 +63,43 @@ def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
-    """A bar on standard error, shown only on a terminal; yields a function of the fraction done."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as bar:
+    """A bar on standard error, moving on a terminal only; yields a function of the fraction done."""
+    with _waiting(description, TextColumn("{task.description}"), *_FRACTION) as bar:
         task = bar.add_task(description, total=1.0)
         yield lambda fraction: bar.update(task, completed=fraction)
 
 
 @contextmanager
-def named_progress() -> Iterator[Callable[[str, float], None]]:
+def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
     """A bar for work in named steps; yields a function of the step's name and the fraction done."""
-    console = Console(stderr=True)
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("starting", total=1.0)
+    with _waiting(description, SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION) as bar:
+        task = bar.add_task(description, total=1.0)
         yield lambda name, fraction: bar.update(task, description=name, completed=fraction)
 
 
 @contextmanager
 def spinner(description: str) -> Iterator[None]:
     """A moving sign with the elapsed time, for work whose length is not known beforehand."""
-    console = Console(stderr=True)
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as bar:
+    with _waiting(description, SpinnerColumn(), TextColumn("{task.description}")) as bar:
         bar.add_task(description, total=None)
         yield
+
+
+@contextmanager
+def _waiting(description: str, *columns: ProgressColumn) -> Iterator[Progress]:
+    """A display on the terminal; where standard error is none, one line once the work has taken PATIENCE seconds."""
+    console = Console(stderr=True)
+    notice = Timer(PATIENCE, complain, [f"{description}: this takes longer than {PATIENCE:g} s, please wait"])
+    notice.daemon = True
+    if not console.is_terminal:
+        notice.start()
+    try:
+        with Progress(
+            *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+        ) as bar:
+            yield bar
+    finally:
+        notice.cancel()
 
 
 def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -> Path | None:
@@ -144,9 +154,31 @@ def check_outputs(**paths: tuple[Path | None, Sequence[str]]) -> None:
                 raise InputError(f"--{name}", path, f"a file other than that of --{other}", "choose two names")
 
 
-def number(value: float, digits: int = 4) -> str:
-    """A number for a table."""
-    return f"{value:.{digits}g}"
+def number(value: float, digits: int = 4, zero: float = 0.0) -> str:
+    """A number for a table: ``digits`` figures, without exponent where that is short, "0" up to ``zero``.
+
+    Examples
+    --------
+    >>> number(0.00123456), number(-1234567.0), number(3e-18, zero=1e-15)
+    ('0.001235', '-1.235e+06', '0')
+    """
+    return "0" if abs(value) <= zero else f"{value:.{digits}g}"
+
+
+def fixed(value: float, places: int = 4, zero: float = 0.0) -> str:
+    """A number for a column of numbers near 1: fixed ``places``, figures with exponent far from 1, "0" up to ``zero``.
+
+    Examples
+    --------
+    >>> fixed(0.25), fixed(-3.2e-7), fixed(123456789.0), fixed(1e-17, zero=1e-12)
+    ('0.2500', '-3.2e-07', '1.235e+08', '0')
+    """
+    size = abs(value)
+    if size <= zero:
+        return "0"
+    if size < 10.0**-places:
+        return f"{value:.2g}"
+    return f"{value:.{places}f}" if size < 1e5 else f"{value:.4g}"
 
 
 def write_data(data: xr.Dataset, path: Path | None) -> None:

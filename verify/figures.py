@@ -24,6 +24,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from .spectra import Row, has_bulk, pair_spectra
+
 TIME_LABEL = "time t = steps·δ"
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -115,31 +117,35 @@ def plot_curves(curve: xr.Dataset | None, runs: xr.Dataset | None = None, title:
 
 
 def plot_spectrum(population: xr.Dataset, empirical: xr.Dataset | None = None, title: str | None = None) -> Figure:
-    """Draw leading eigenvalues with the bulk, and the alignment of their eigenvectors with the means.
+    """Draw eigenvalues with the bulk, farthest from it first, and the alignment of the outliers with the means.
 
     Parameters
     ----------
     population : xarray.Dataset
         As :func:`numerics.population_spectrum` returns it.
     empirical : xarray.Dataset, optional
-        As :func:`numerics.empirical_spectrum` returns it, of the same matrix and block.
+        As :func:`numerics.empirical_spectrum` returns it with ``beside=population``.
     title : str, optional
     """
-    sources = [("population", population)] + ([("empirical", empirical)] if empirical is not None else [])
-    maps = [(name, *_cosines(data)) for name, data in sources if "mean_overlap" in data]
-    shown = min((cosines.shape[0] for _, cosines, _ in maps), default=0)
-    widths = [4.2, *(max(2.4, 0.58 * cosines.shape[1] + 1.1) for _, cosines, _ in maps)]
+    rows = pair_spectra(population, empirical)
+    mapped = [row for row in rows if row.outlier][:_MAX_MAP_ROWS] or rows[:_MAX_MAP_ROWS]
+    maps = []
+    if "mean_overlap" in population and mapped:
+        maps.append(("population", *_cosines(population, [row.eigen for row in mapped])))
+    if empirical is not None and "mean_overlap" in empirical and mapped:
+        maps.append(("empirical", *_cosines(empirical, [row.empirical for row in mapped])))
+    widths = [4.6, *(max(2.4, 0.58 * cosines.shape[1] + 1.1) for _, cosines, _ in maps)]
     with rc_context(_SETTINGS):
-        figure = Figure(figsize=(sum(widths) + 0.5 * bool(maps), 4.3), layout=_layout())
+        figure = Figure(figsize=(sum(widths) + 0.5 * bool(maps), 4.6), layout=_layout())
         panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-        _draw_eigenvalues(panels[0], population, empirical)
+        _draw_eigenvalues(panels[0], population, empirical, rows[:_MAX_EIGENVALUES])
         image = None
         for axes, (name, cosines, labels) in zip(panels[1:], maps, strict=True):
-            image = _heatmap(axes, cosines[:shown], [str(i + 1) for i in range(shown)], labels)
+            image = _heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
             axes.set_title(f"{name} eigenvectors", fontsize=_FONT)
             axes.set_xlabel("mean" if "," not in labels[0] else "unit, mean")
             if axes is panels[1]:
-                axes.set_ylabel("eigenvector, largest eigenvalue first")
+                axes.set_ylabel("outlier, rank by size" if has_bulk(population) else "eigenvector, largest first")
         if image is not None:
             figure.colorbar(image, ax=panels[-1], label="squared cosine", ticks=[0, 0.25, 0.5, 0.75, 1])
         _set_title(figure, title)
@@ -160,7 +166,7 @@ def plot_eigenvalues_along_training(
     bulk : array, shape (T,) or (T, 2)
         The bulk eigenvalue, or the lower and upper edge of the bulk.
     measured : array, shape (M, E'), optional
-        Empirical eigenvalues, largest first, drawn as dots.
+        Empirical eigenvalues, largest first, drawn as dots; beyond the first E they are of the bulk, and grey.
     measured_times : array, shape (M,), optional
         Times of the measured eigenvalues; ``times`` when omitted.
     title, ylabel : str, optional
@@ -184,9 +190,14 @@ def plot_eigenvalues_along_training(
         if measured is not None:
             dots = np.asarray(measured)
             at = t if measured_times is None else np.asarray(measured_times)
+            outliers = values.shape[1]
             for i in range(dots.shape[1]):
-                axes.plot(at, dots[:, i], linestyle="none", **_dot(i))
+                axes.plot(at, dots[:, i], linestyle="none", **(_dot(i) if i < outliers else _dot(0, "#b0b0b0")))
             handles.append(Line2D([], [], linestyle="none", **_dot(0, "white"), label="measured"))
+            if dots.shape[1] > outliers:
+                handles.append(
+                    Line2D([], [], linestyle="none", **_dot(0, "#b0b0b0"), label="measured, edge of the bulk")
+                )
         axes.set_xlabel(TIME_LABEL)
         axes.set_ylabel(ylabel)
         axes.margins(x=0.02)
@@ -299,8 +310,8 @@ def _set_title(figure: Figure, title: str | None) -> None:
         figure.suptitle("\n".join(lines), fontsize=_FONT + 1.5)
 
 
-def _cosines(data: xr.Dataset) -> tuple[NDArray[np.float64], list[str]]:
-    """Squared cosines (eigenvectors, references) with the names of the references."""
+def _cosines(data: xr.Dataset, picked: Sequence[int | None]) -> tuple[NDArray[np.float64], list[str]]:
+    """Squared cosines (picked eigenvectors, references) with the names of the references; None makes an empty row."""
     values = data["mean_overlap"]
     directions = values.sizes["direction"]
     if "unit" not in values.dims:
@@ -312,34 +323,53 @@ def _cosines(data: xr.Dataset) -> tuple[NDArray[np.float64], list[str]]:
     else:
         table = values.sum("unit").transpose("eigen", "direction").to_numpy()
         labels = [str(s + 1) for s in range(directions)]
-    return table[:_MAX_MAP_ROWS], labels
+    return np.array([np.full(len(labels), np.nan) if i is None else table[i] for i in picked]), labels
 
 
-def _draw_eigenvalues(axes: Axes, population: xr.Dataset, empirical: xr.Dataset | None) -> None:
-    series = [("population", population["eigenvalue"].to_numpy()[:_MAX_EIGENVALUES], "o", PALETTE[0], 8.0)]
-    if empirical is not None:
-        values = empirical["eigenvalue"].to_numpy()[:_MAX_EIGENVALUES]
-        attributes = empirical.attrs
-        label = f"empirical, {attributes['samples']} samples, d = {attributes['dimension']}"
-        series.append((label, values, "x", PALETTE[1], 6.0))
-    for label, values, marker, colour, size in series:
+def _draw_eigenvalues(
+    axes: Axes, population: xr.Dataset, empirical: xr.Dataset | None, rows: Sequence[Row]
+) -> None:
+    values = population["eigenvalue"].to_numpy()
+    places = np.arange(1, len(rows) + 1)
+    everything = [values[row.eigen] for row in rows]
+    bulk = has_bulk(population)
+    kinds = [("population outliers" if bulk else "population", True, PALETTE[0])]
+    kinds += [("population, in or at the bulk", False, _GREY)] if bulk else []
+    for label, outlier, colour in kinds:
+        picked = [(x, values[row.eigen]) for x, row in zip(places, rows, strict=True) if row.outlier is outlier]
         axes.plot(
-            np.arange(1, values.size + 1), values, linestyle="none", marker=marker, markersize=size, label=label,
+            *(np.array(picked).T if picked else ([], [])), linestyle="none", marker="o", markersize=8.0, label=label,
             color=colour, markerfacecolor="none", markeredgewidth=1.5,
         )
-    everything = np.concatenate([values for _, values, *_ in series])
-    if "bulk" in population:
-        bulk = population["bulk"].to_numpy()
-        everything = np.concatenate([everything, bulk])
-        for i, value in enumerate(bulk):
+    if empirical is not None:
+        measured = empirical["eigenvalue"].to_numpy()
+        paired = [
+            (x, measured[row.empirical]) for x, row in zip(places, rows, strict=True) if row.empirical is not None
+        ]
+        everything += [value for _, value in paired]
+        axes.plot(
+            *(np.array(paired).T if paired else ([], [])), linestyle="none", marker="x", markersize=6.0,
+            color=PALETTE[1], markeredgewidth=1.5,
+            label=f"empirical, {empirical.attrs['samples']} samples, d = {empirical.attrs['dimension']}",
+        )
+        if bulk and "bulk_edge" in empirical:
+            low, high = empirical["bulk_edge"].to_numpy()
+            everything += [low, high]
+            axes.axhspan(low, high, color=PALETTE[1], alpha=0.15, linewidth=0, zorder=0.5, label="empirical bulk")
+    if bulk:
+        levels = population["bulk"].to_numpy()
+        everything += list(levels)
+        for i, value in enumerate(levels):
             axes.axhline(
                 value, color=_GREY, linestyle=(0, (1, 1)), linewidth=1.6, zorder=1,
                 label="population bulk" if i == 0 else None,
             )
-    if everything.min() > 0 and everything.max() > 50 * everything.min():
+    if min(everything) > 0 and max(everything) > 50 * min(everything):
         axes.set_yscale("log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("rank, largest first")
+    axes.set_xticks(places, labels=[str(row.eigen + 1) for row in rows])
+    if len(rows) > 12:
+        axes.tick_params(axis="x", labelsize=_FONT - 3)
+    axes.set_xlabel("rank by size, farthest from the bulk first" if bulk else "rank, largest first")
     axes.set_ylabel("eigenvalue")
     # above the data, where nothing is drawn
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
@@ -368,6 +398,8 @@ def _heatmap(
     if columns <= 20:
         for i in range(rows):
             for j in range(columns):
+                if np.isnan(values[i, j]):
+                    continue
                 # black and white have equal contrast to cividis near 0.48
                 shade = "black" if values[i, j] > 0.48 else "white"
                 axes.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", color=shade, fontsize=size)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sympy as sp
 
 from theory import (
     BlockMatrix,
     Derived,
-    GaussianExpectation,
     InputError,
     Model,
     derive_diffusion,
@@ -25,7 +24,8 @@ from theory import (
     solve_noiseless_fixed_point,
     symbols,
 )
-from theory.derived import find_expectations
+
+from .legend import Note, block_note, legend
 
 QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
 
@@ -47,22 +47,23 @@ class Entry:
 
 @dataclass(frozen=True)
 class Formulas(Derived):
-    """Named formulas of one quantity; maps like every derived object, so that limits apply to it."""
+    """Named formulas of one quantity; maps like every derived object, so that limits apply to it.
+
+    ``selection`` is what ``--entry`` asked for, None for everything.
+    """
 
     model: Model
     title: str
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     entries: dict[str, Entry]
     values: dict[str, sp.Expr] = field(metadata={"expressions": True})
+    selection: str | None = None
 
 
 def collect(model: Model, quantity: str, route: str) -> Formulas:
-    """Derive a quantity and name its entries; entries that vanish identically are left out."""
+    """Derive a quantity and name its entries."""
     title, notes, entries = _COLLECTORS[quantity](model, route)
-    kept = [e for e in entries if e.expression != 0] or entries[:1]
-    if len(kept) < len(entries):
-        notes = (*notes, "Entries that are not shown are zero.")
-    return Formulas(model, title, notes, {e.name: e for e in kept}, {e.name: e.expression for e in kept})
+    return Formulas(model, title, notes, {e.name: e for e in entries}, {e.name: e.expression for e in entries})
 
 
 def select(formulas: Formulas, wanted: str) -> Formulas:
@@ -71,7 +72,7 @@ def select(formulas: Formulas, wanted: str) -> Formulas:
     Raises
     ------
     theory.InputError
-        Nothing has that name; the nearest names are given.
+        Nothing has that name; the range of its indices or the nearest name is given.
     """
     known = {_canonical(name): [name] for name in formulas.entries}
     for entry in formulas.entries.values():
@@ -79,19 +80,63 @@ def select(formulas: Formulas, wanted: str) -> Formulas:
             members = known.setdefault(_canonical(entry.group), [])
             if entry.name not in members:
                 members.append(entry.name)
-    found = known.get(_canonical(wanted))
+    # a diagonal block and a covariance are symmetric, and named once
+    found = known.get(_canonical(wanted)) or known.get(re.sub(r"\[(\w+),(\w+)\]", r"[\2,\1]", _canonical(wanted)))
     if found is None and re.fullmatch(r"\s*\d+\s*,\s*\d+\s*", wanted):
         pair = _canonical("_".join(part.strip() for part in wanted.split(",")))
         found = next((names for key, names in known.items() if key.split("_", 1)[-1] == pair and names[1:]), None)
     if found is None:
-        shown = list(formulas.entries)[:3] + sorted({e.group for e in formulas.entries.values() if e.group})[:3]
-        close = difflib.get_close_matches(_canonical(wanted), known, n=1, cutoff=0.5)
-        remedy = f"did you mean {close[0]!r}" if close else "leave --entry away to see every name"
-        raise InputError("entry", repr(wanted), f"a name such as {', '.join(shown)}", remedy)
-    return Formulas(
-        formulas.model, formulas.title, formulas.notes,
-        {name: formulas.entries[name] for name in found}, {name: formulas.values[name] for name in found},
+        raise _unknown_entry(formulas, wanted, known)
+    entries = {name: formulas.entries[name] for name in found}
+    groups = {entry.group for entry in entries.values()}
+    return replace(
+        formulas, entries=entries, values={name: formulas.values[name] for name in found},
+        selection=groups.pop() if len(groups) == 1 else wanted.strip(),
     )
+
+
+def _unknown_entry(formulas: Formulas, wanted: str, known: dict[str, list[str]]) -> InputError:
+    """The range of the indices if only these are wrong, else the nearest name."""
+    asked = _canonical(wanted)
+    transposed = _transposed(asked)
+    if _canonical(transposed) in known or any(name.split("_", 1)[-1] == transposed.replace(",", "_") for name in known):
+        return InputError(
+            "--entry", repr(wanted), "the smaller unit of a block first",
+            f"block (b, a) is the transpose of block (a, b): ask for {transposed}",
+        )
+    template, got = _template(asked)
+    if re.fullmatch(r"\d+,\d+", asked):
+        members = [_template(name)[1] for name in known if re.fullmatch(r"[A-Z]_\d+_\d+", name)]
+    else:
+        members = [_template(name)[1] for name in known if _template(name)[0] == template]
+    if members:
+        letters = iter("ijkl")
+        pattern = re.sub(r"\d+", lambda _: next(letters), asked)
+        ranges = [
+            f"{x} in {min(values)}..{max(values)}"
+            for x, values in zip("ijkl"[: len(got)], zip(*members, strict=True), strict=True)
+        ]
+        return InputError(
+            "--entry", repr(wanted), f"{pattern} with {', '.join(ranges)}", "choose indices in this range"
+        )
+    shown = list(formulas.entries)[:3] + sorted({e.group for e in formulas.entries.values() if e.group})[:3]
+    close = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
+    remedy = f"did you mean {close[0]!r}" if close else "leave --entry away to see every name"
+    return InputError("--entry", repr(wanted), f"a name such as {', '.join(shown)}", remedy)
+
+
+def _transposed(name: str) -> str:
+    """The entry of block (a, b) that an entry of block (b, a) with b > a is; other names as they are."""
+    match = re.fullmatch(r"(?:([HG])_)?(\d+)([_,])(\d+)(?:\[(\w+),(\w+)\])?", name)
+    if match is None or int(match[2]) <= int(match[4]):
+        return name
+    inner = f"[{match[6]},{match[5]}]" if match[5] else ""
+    return f"{match[1]}_{match[4]}_{match[2]}{inner}" if match[1] else f"{match[4]},{match[2]}"
+
+
+def _template(name: str) -> tuple[str, tuple[int, ...]]:
+    """A name with its numbers taken out, and the numbers."""
+    return re.sub(r"\d+", "#", name), tuple(map(int, re.findall(r"\d+", name)))
 
 
 def apply_limit(formulas: Formulas, limit: str) -> Formulas:
@@ -112,20 +157,21 @@ def apply_limit(formulas: Formulas, limit: str) -> Formulas:
     order = 0 if limit == "noiseless" else int(limit)
     expanded = low_noise(formulas, order)
     name = "noiseless limit, lambda -> infinity" if order == 0 else f"expansion in 1/lambda up to order {order}"
-    return Formulas(
-        formulas.model, f"{formulas.title} ({name})", formulas.notes, formulas.entries, expanded.values
-    )
+    return replace(expanded, title=f"{formulas.title} ({name})")
 
 
 def render(formulas: Formulas, style: str) -> str:
     """The formulas as ``text``, ``latex`` or ``pretty``; comments start with # or %."""
-    mark = "%" if style == "latex" else "#"
+    latex = style == "latex"
+    mark = "%" if latex else "#"
+    shown = [name for name, value in formulas.values.items() if value != 0] or list(formulas.entries)[:1]
     lines = [f"{mark} {formulas.title}"]
-    lines += [f"{mark} {note}" for note in (*formulas.notes, *_legend(formulas))]
+    notes = [*formulas.notes, *_hidden(formulas, len(shown)), *legend(list(formulas.values.values()))]
+    lines += [f"{mark} {note.latex if latex else note.text}" for note in notes]
     lines.append("")
-    for name, entry in formulas.entries.items():
-        value = formulas.values[name]
-        if style == "latex":
+    for name in shown:
+        entry, value = formulas.entries[name], formulas.values[name]
+        if latex:
             lines.append(rf"\[ {entry.latex} = {sp.latex(value)} \]")
         elif style == "pretty":
             lines += [f"{entry.text} =", sp.pretty(value, use_unicode=True, num_columns=110), ""]
@@ -134,31 +180,24 @@ def render(formulas: Formulas, style: str) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _legend(formulas: Formulas) -> Iterator[str]:
-    """Explain the symbols that occur, and only those."""
-    values = list(formulas.values.values())
-    nodes: list[GaussianExpectation] = [n for v in values for n in find_expectations(v)]
-    free = {str(s).split("_")[0] for v in values for s in v.free_symbols}
-    if nodes:
-        yield "E_l[f(u)]: Gaussian expectation within component l, u ~ N(m S_l^T, Q/lambda), y = y_l."
-    if nodes or "Q" in free:
-        yield "Q = R + m Gamma^-1 m^T is the Gram matrix of the weight vectors: Q_a_b = x^a . x^b."
-    if any(node.uses_whitening for node in nodes) or "P" in free:
-        yield "w = P (u - E_l u), P the pseudo-inverse of Q (projection route)."
-    meanings = {
-        "m": "m_a_s = x^a . e_s", "R": "R_a_b = inner product of the parts of x^a, x^b orthogonal to all e_s",
-        "v": "v_i: readout parameters", "p": "p_l: class weights", "lambda": "lambda: precision",
-        "beta": "beta: ridge", "c": "c_delta: step size times dimension",
-        "Gamma": "Gamma_s_t = e_s . e_t", "s": "s_l > 0: gap m_l_l - m_a_l of column l",
-    }
-    used = [text for symbol, text in meanings.items() if symbol in free]
-    if used:
-        yield "; ".join(used) + "."
+def _hidden(formulas: Formulas, shown: int) -> Iterator[Note]:
+    """How many entries are zero and left out: zeros are shown only where there is nothing else to show."""
+    total = len(formulas.values)
+    of = "" if formulas.selection is None else f" of {formulas.selection}"
+    if total == 1:
+        return
+    if not any(value != 0 for value in formulas.values.values()):
+        text = f"All {total} entries{of} are zero; the first is shown."
+    elif shown < total:
+        text = f"Of the {total} entries{of} {total - shown} are zero and not shown."
+    else:
+        return
+    yield Note(text, text.replace("_", r"\_"))
 
 
 # --- one collector a quantity ---------------------------------------------------------------------------------
 
-_Collected = tuple[str, tuple[str, ...], list[Entry]]
+_Collected = tuple[str, tuple[Note, ...], list[Entry]]
 
 
 def _drift(model: Model, route: str) -> _Collected:
@@ -176,8 +215,12 @@ def _drift(model: Model, route: str) -> _Collected:
             )
         )
     notes = (
-        "Time t = steps * c_delta / d. corrector_a_b is the part of d R_a_b/dt that comes from the step size;"
-        " it is included in d R_a_b/dt.",
+        Note(
+            "Time t = steps * c_delta / d. corrector_a_b is the part of d R_a_b/dt that comes from the step size;"
+            " it is included in d R_a_b/dt.",
+            r"Time $t = \mathrm{steps} \cdot c_\delta / d$. $\mathrm{corrector}_{a b}$ is the part of $dR_{a b}/dt$"
+            r" that comes from the step size; it is included in $dR_{a b}/dt$.",
+        ),
     )
     return _title("effective drift of the summary statistics", model, route), notes, entries
 
@@ -198,27 +241,24 @@ def _gradient(model: Model, route: str) -> _Collected:
             Entry(f"g_v_{i + 1}", "g_v", f"g_v_{i + 1}", rf"g_{{v_{{{i + 1}}}}}", gradient.readout[i])
         )
     notes = (
-        "g_a[z] is the coefficient of the vector z in E[grad_{x^a} L]; the ridge is included.",
+        Note(
+            "g_a[z] is the coefficient of the vector z in E[grad_{x^a} L]; the ridge is included.",
+            r"$g_a[z]$ is the coefficient of the vector $z$ in $\mathbb{E}[\nabla_{x^a} L]$; the ridge is included.",
+        ),
     )
     return _title("population gradient", model, route), notes, entries
 
 
 def _hessian(model: Model, route: str) -> _Collected:
-    notes = (
-        "Block (a, b) is V B V^T + c I with V = [e_1..e_r, x^1..x^C]; H_a_b[z,w] is the entry of B at z, w,"
-        " H_a_b[bulk] is c.",
-        "Regularized: the ridge beta is included on the diagonal blocks.",
-    )
+    ridge = "Regularized: the ridge is included on the diagonal blocks."
+    notes = (block_note("H"), Note(ridge, ridge))
     entries = list(_blocks(derive_hessian(model, route), "H"))
     return _title("population Hessian", model, route), notes, entries
 
 
 def _gradient_matrix(model: Model, route: str) -> _Collected:
-    notes = (
-        "Block (a, b) is V B V^T + c I with V = [e_1..e_r, x^1..x^C]; G_a_b[z,w] is the entry of B at z, w,"
-        " G_a_b[bulk] is c.",
-        "Gradients of the loss alone, without the ridge.",
-    )
+    ridge = "Gradients of the loss alone, without the ridge."
+    notes = (block_note("G"), Note(ridge, ridge))
     entries = list(_blocks(derive_gradient_matrix(model, route), "G"))
     return _title("population gradient matrix E[grad grad^T]", model, route), notes, entries
 
@@ -235,8 +275,12 @@ def _diffusion(model: Model, route: str) -> _Collected:
         for i, j in symbols.upper_triangle(len(names))
     ]
     notes = (
-        "Covariance of one SGD increment of the statistics divided by the step delta, as d -> infinity"
-        " (symmetric: each pair once).",
+        Note(
+            "Covariance of one SGD increment of the statistics divided by the step delta, as d -> infinity"
+            " (symmetric: each pair once).",
+            r"Covariance of one SGD increment of the statistics divided by the step $\delta$, as $d \to \infty$"
+            " (symmetric: each pair once).",
+        ),
     )
     return _title("diffusion matrix", model, route), notes, entries
 
@@ -252,8 +296,8 @@ def _fixed_point(model: Model, route: str) -> _Collected:
         ]
         for gap, residual in zip(point.gaps, point.residuals, strict=True):
             entries.append(Entry(f"{gap}", "", f"0 [fixes {gap}]", "0", residual))
-        notes = ("Orthonormal means: each gap solves one scalar equation; R = 0.",)
-        return title, notes, entries
+        text = "Orthonormal means: each gap solves one scalar equation; R = 0."
+        return title, (Note(text, text),), entries
     needed = model.parameter_symbols - {symbols.PRECISION, symbols.STEP}
     if needed:
         raise InputError(
@@ -265,7 +309,8 @@ def _fixed_point(model: Model, route: str) -> _Collected:
     entries = [
         Entry(str(x), "", str(x), sp.latex(x), sp.Float(value, 15)) for x, value in solution.items()
     ]
-    return title, ("Solved by Newton's method to 30 digits, 15 shown; R = 0.",), entries
+    text = "Solved by Newton's method to 30 digits, 15 shown; R = 0."
+    return title, (Note(text, text),), entries
 
 
 _COLLECTORS = {
@@ -280,7 +325,7 @@ def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
     for (a, b), block in matrix.first_layer.items():
         group = f"{letter}_{a + 1}_{b + 1}"
         latex = rf"{letter}_{{{a + 1} {b + 1}}}"
-        yield Entry(f"{group}[bulk]", group, f"{group}[bulk]", rf"{latex}[I]", block.bulk)
+        yield Entry(f"{group}[bulk]", group, f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", block.bulk)
         # a diagonal block is symmetric
         size = range(len(basis))
         for i, j in symbols.upper_triangle(len(basis)) if a == b else ((i, j) for i in size for j in size):

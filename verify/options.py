@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from .configuration import (
     Configuration,
     Number,
+    check_choice,
     parse_integer,
     parse_list,
     parse_number,
     parse_rows,
     read_configuration,
 )
+from .console import spinner
+
+if TYPE_CHECKING:
+    from numerics import Parameters, State
+    from theory import Model
 
 # exit codes; 0 is success
 NOT_WELL, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -62,6 +68,19 @@ class VerifyLevel(StrEnum):
 
     quick = "quick"
     full = "full"
+
+
+C = TypeVar("C", bound=StrEnum)
+
+
+def chosen(option: str, text: str, choices: type[C]) -> C:
+    """The member of ``choices`` with this name, or an error that names the nearest."""
+    return choices(check_choice(option, text, [c.value for c in choices], kind="value"))
+
+
+def metavar(choices: type[StrEnum]) -> str:
+    """The choices as a help text shows them."""
+    return "|".join(c.value for c in choices)
 
 
 _MODEL, _INITIAL, _RUN, _OUTPUT = "Model and numbers", "Initial state", "Run", "Output"
@@ -211,6 +230,12 @@ def configure(
         samples=_integer("samples", samples), seed=_integer("seed", seed),
     )
     return said if config is None else read_configuration(config).override(said)
+
+
+def numbers(given: Configuration) -> tuple[Model, Parameters, State]:
+    """Model, parameters and initial state; the model of many classes takes a while to build."""
+    with spinner(f"building the model for k = {given.classes}"):
+        return given.numbers()
 
 
 def _scalar(name: str, text: str | None) -> Number | None:

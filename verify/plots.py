@@ -15,6 +15,7 @@ from . import figures
 from .result import Plot
 from .statistics import Exponent
 from .subject import Theory
+from .summaries import scales_text
 from .systems import Scenario
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def training_plot(theory: Theory, evidence: Evidence, matrix: str) -> Plot:
     return Plot(
         f"training-{matrix}",
         f"Outliers and bulk of the {TITLES[matrix]} block of x^1 along one SGD run: population formula (lines) and "
-        "empirical eigenvalues on test data (dots; the lowest dot is the edge of the bulk).",
+        "empirical eigenvalues on test data (dots; grey ones are the edge of the bulk).",
         draw,
     )
 
@@ -163,8 +164,7 @@ def share_plot(theory: Theory, evidence: Evidence) -> Plot:
 
 def describe(scenario: Scenario) -> str:
     """The numbers of a scenario, for a title."""
-    p = scenario.parameters
-    return f"λ = {p.precision:g}, β = {p.ridge:g}, c_δ = {p.step:g}"
+    return scales_text(scenario.parameters)
 
 
 def _run_state(runs: xr.Dataset, t: int) -> State:

@@ -50,11 +50,13 @@ def render_html(report: Report) -> str:
         loader=PackageLoader("verify", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters["figures"] = format_number
+    environment.filters |= {"figures": format_number, "greek": greek, "references": _references}
     counts = {v: sum(r.verdict is v for r in report.results) for v in Verdict}
     template = environment.get_template("report.html.j2")
+    checks = [_section(r) for r in report.results]
     return template.render(
-        report=report, counts=counts, checks=[_section(r) for r in report.results], open_rows=_OPEN_ROWS
+        report=report, counts=counts, checks=checks, open_rows=_OPEN_ROWS,
+        open_checks=[check for check in checks if check.result.verdict is not Verdict.HOLDS],
     )
 
 
@@ -88,13 +90,56 @@ def strict(value: Any) -> Any:
     return str(value)
 
 
-def format_number(value: float | None, digits: int = 4) -> str:
-    """A number for a reader: few digits, a true minus sign, infinities and NaN in words."""
+def format_number(value: float | None, digits: int = 4, zero: float = 0.0) -> str:
+    """A number for a reader: few digits, a true minus sign, infinities and NaN in words, 0 up to ``zero``."""
     if value is None:
         return "–"
     if (text := _not_finite(value)) is not None:
         return text
+    if abs(value) <= zero:
+        return "0"
     return f"{float(value):.{digits}g}".replace("-", "−")
+
+
+def greek(text: str) -> str:
+    """Letters and signs as a reader of mathematics expects them, where plain text spells them out.
+
+    Examples
+    --------
+    >>> greek("lambda = 8: sin^2 of |P_perp M|, M/d -> infinity, c_delta E[x^a]")
+    'λ = 8: sin² of |P⊥ M|, M/d → ∞, c_δ E[xᵃ]'
+    """
+    for pattern, sign in _SIGNS:
+        text = pattern.sub(sign, text)
+    return text
+
+
+# whole words only: an underscore may follow (lambda_min) or precede (c_delta)
+_SIGNS = [
+    *(
+        (re.compile(rf"(?<![A-Za-z]){name}(?![A-Za-z])"), sign)
+        for name, sign in (
+            ("lambda", "λ"), ("beta", "β"), ("delta", "δ"), ("Gamma", "Γ"), ("mu", "μ"), ("phi", "φ"),
+            ("infinity", "∞"),
+        )
+    ),
+    *(
+        (re.compile(pattern), sign)
+        for pattern, sign in (
+            (r"->", "→"), (r"<=", "≤"), (r">=", "≥"), (r"_perp\b", "⊥"), (r"(?<=\w)\^2(?![\w.])", "²"),
+            (r"(?<=\w)\^a(?!\w)", "ᵃ"), (r"(?<=\w)\^b(?!\w)", "ᵇ"), (r"\^T\b", "ᵀ"), (r"(?<=x)\^1(?![\w.])", "¹"),
+        )
+    ),
+]
+
+
+def _references(text: str) -> list[tuple[str, str | None]]:
+    """A source in pieces, each with its address if it is an arXiv number; the report itself loads nothing."""
+    pieces = re.split(r"(arXiv \d{4}\.\d{5})", text)
+    return [
+        (piece, f"https://arxiv.org/abs/{piece.split()[1]}" if piece.startswith("arXiv ") else None)
+        for piece in pieces if piece
+    ]
 
 
 def _not_finite(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from numerics.state import as_integer
 from theory import InputError
 
 from . import checks_dynamics, checks_spectra
+from .claim import check_claim
 from .evidence import Evidence, get_level
 from .result import CheckResult, Outcome, Report
 from .subject import Theory
@@ -25,8 +26,8 @@ from .tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
 class VerificationInterrupted(KeyboardInterrupt):
     """The user interrupted the run; ``partial`` is the report of the checks that had finished."""
 
-    def __init__(self, partial: Report) -> None:
-        super().__init__(f"verification interrupted after {len(partial.results)} checks")
+    def __init__(self, partial: Report, total: int) -> None:
+        super().__init__(f"verification interrupted after {len(partial.results)} of {total} checks")
         self.partial = partial
 
 
@@ -71,7 +72,7 @@ def run(
     progress : callable, optional
         Called with the name of the check at work and the fraction done over the whole run.
     theory : Theory, optional
-        Formulas to judge; the engine's own when omitted.
+        Formulas to judge; the engine's own when omitted.  Its form is checked first (:mod:`verify.claim`).
     evidence : Evidence, optional
         Measurements to reuse (for judging several theories against the same data); must be of the same system.
     only : sequence of str, optional
@@ -81,11 +82,20 @@ def run(
     -------
     Report
         The probability that a true theory is refuted by chance anywhere in it is at most ``family_error``.
+
+    Raises
+    ------
+    theory.InputError
+        Unknown system, level or check, a bad seed, a theory of another form than the model's; before any work.
+    VerificationInterrupted
+        On Ctrl-C; carries the report of what had finished.
     """
     chosen = get_system(system) if evidence is None else evidence.system
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     sizes = get_level(level) if evidence is None else evidence.level
     names = _names(chosen.checks, only)
+    if theory is not None:
+        check_claim(theory, chosen.model)
     measured = Evidence(chosen, sizes, seed) if evidence is None else evidence
     subject = Theory.derive(chosen.model) if theory is None else theory
     # the share does not depend on `only`: a check gives the same verdict alone and in company
@@ -109,7 +119,7 @@ def run(
                     measured.progress = lambda f, name=name, i=i: progress(name, (i + f) / len(names))
                 results.append(_run_one(name, subject, measured, share))
     except KeyboardInterrupt:
-        raise VerificationInterrupted(report(False)) from None
+        raise VerificationInterrupted(report(False), len(names)) from None
     if progress is not None:
         progress("done", 1.0)
     return report(True)

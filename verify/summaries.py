@@ -1,23 +1,49 @@
-"""Tables that the commands print: curves, simulations, spectra and verdicts at a glance."""
+"""Tables that the commands print: curves, simulations and verdicts at a glance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from rich.markup import escape
 from rich.table import Table
 
-from .console import make_table, number
+from .console import fixed, make_table, number
 from .result import CheckResult, Report
 from .tolerance import Comparison, Verdict
 
+if TYPE_CHECKING:
+    from numerics import Parameters
+
 VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
-# eigenvalues and times shown in a table; the rest is in the file written by --output
-_ROWS = 12
+# overlaps shown in a table; the rest is in the file written by --output
 _COLUMNS = 6
+# below this a statistic is rounding
+ROUNDING = 1e-12
+
+
+def parameters_text(parameters: Parameters) -> str:
+    """The numbers of a model in one line, for titles."""
+    k, gram = parameters.weights.size, parameters.directions_gram
+    equal = np.ptp(parameters.weights) < 1e-12
+    weights = f"p = 1/{k}" if equal else f"p = ({', '.join(f'{p:.3g}' for p in parameters.weights)})"
+    size = gram.shape[0]
+    upper = gram[np.triu_indices(size, 1)]
+    if np.array_equal(gram, np.eye(size)):
+        means = "orthonormal means"
+    elif np.all(np.diag(gram) == 1) and upper.size <= 3:
+        means = f"Γ_st = {', '.join(f'{g:.3g}' for g in upper)} off the diagonal"
+    else:
+        means = "means not orthonormal"
+    return f"{scales_text(parameters)}, {weights}, {means}"
+
+
+def scales_text(parameters: Parameters) -> str:
+    """Precision, ridge and step in one line."""
+    return f"λ = {parameters.precision:g}, β = {parameters.ridge:g}, c_δ = {parameters.step:g}"
 
 
 def course_table(data: xr.Dataset, title: str) -> Table:
@@ -67,91 +93,11 @@ def _last(data: xr.Dataset | None, variable: str, select: dict[str, int]) -> str
     if data is None:
         return ""
     values = data[variable].isel(select | {"time": -1}).to_numpy()
+    # what is smaller than the error, or than rounding, is zero to a reader
+    mean = fixed(float(values.mean()), zero=max(ROUNDING, float(data.attrs.get("error_estimate", 0.0))))
     if values.size == 1:
-        return f"{float(values.mean()):.4f}"
-    return f"{values.mean():.4f} ± {values.std(ddof=1) / np.sqrt(values.size):.4f}"
-
-
-def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None) -> Table:
-    """Leading eigenvalues, the share of their vectors in the span of the directions, squared cosines with them."""
-    directions = 0
-    overlaps = population.get("mean_overlap")
-    if overlaps is not None:
-        # in the full matrix a vector has a part in the row of every unit
-        overlaps = overlaps.sum("unit") if "unit" in overlaps.dims else overlaps
-        directions = min(overlaps.sizes["direction"], _COLUMNS)
-    measured = None if empirical is None else empirical["eigenvalue"].to_numpy()
-    rows = []
-    for i, value in enumerate(population["eigenvalue"].to_numpy()[:_ROWS]):
-        cells = [str(i + 1), f"{value:.6g}"]
-        if measured is not None:
-            cells.append(f"{measured[i]:.6g}" if i < measured.size else "")
-        if overlaps is not None:
-            cells.append(f"{population['share_of_directions'].to_numpy()[i]:.4f}")
-            cells += [f"{overlaps.to_numpy()[i, s]:.4f}" for s in range(directions)]
-        rows.append(cells)
-    columns = ["eigen", "eigenvalue"]
-    columns += ["empirical"] if measured is not None else []
-    columns += ["share in span"] if overlaps is not None else []
-    columns += [f"cos² mean {s + 1}" for s in range(directions)]
-    total = population.sizes["eigen"]
-    shown = f", the largest {_ROWS} of {total}" if total > _ROWS else ""
-    attributes = population.attrs
-    return make_table(
-        f"Population {matrix_name(population)}{shown} (error below {attributes['error_estimate']:.2g})",
-        columns, rows,
-    )
-
-
-def spectrum_remarks(population: xr.Dataset, empirical: xr.Dataset | None) -> Iterator[str]:
-    """Bulk, alignment of the leading eigenspace and the size of the empirical matrix, in sentences."""
-    if "bulk" in population:
-        values = ", ".join(number(b) for b in population["bulk"].to_numpy())
-        multiplicity = ""
-        if "bulk_multiplicity" in population:
-            multiplicity = f", each with multiplicity {int(population['bulk_multiplicity'].to_numpy()[0])}"
-        yield f"Bulk (eigenvalues off the span of means and weights): {values}{multiplicity}."
-    if "misfit" in population:
-        yield f"Distance of the matrix from the span of the means, relative: {number(float(population['misfit']))}."
-    if "unit_share" in population:
-        shares = ", ".join(f"{s:.4f}" for s in population["unit_share"].to_numpy())
-        angle = np.degrees(population["principal_angle"].to_numpy().max())
-        yield f"Share of each weight vector in the leading eigenspace: {shares}."
-        yield f"Largest angle between the leading eigenspace and the span of the means: {angle:.2f} degrees."
-        if not population.attrs["top_separated"]:
-            yield "The leading eigenspace is not separated from the next eigenvalue: its angle says little."
-    if "mean_overlap" in population and _nearly_equal(population["eigenvalue"].to_numpy()[:_ROWS]):
-        yield "Eigenvectors of equal or nearly equal eigenvalues are determined only up to rotation among themselves."
-    if empirical is not None:
-        yield (
-            f"Empirical matrix: {empirical.attrs['samples']} fresh samples in dimension "
-            f"{empirical.attrs['dimension']}, seed {empirical.attrs['seed']}."
-        )
-
-
-def _nearly_equal(values: np.ndarray) -> bool:
-    return bool(np.any(np.abs(np.diff(values)) < 0.05 * np.abs(values[:-1])))
-
-
-def join_spectra(population: xr.Dataset, empirical: xr.Dataset | None) -> xr.Dataset:
-    """One Dataset for a file: everything empirical has the prefix ``empirical_``."""
-    if empirical is None:
-        return population
-    names = {str(n): f"empirical_{n}" for n in (*empirical.variables, *empirical.dims)}
-    renamed = empirical.rename(names)
-    joined = xr.merge([population, renamed], combine_attrs="drop")
-    joined.attrs = population.attrs | {f"empirical_{key}": value for key, value in empirical.attrs.items()}
-    return joined
-
-
-def matrix_name(data: xr.Dataset) -> str:
-    """Matrix and block in words, with 1-based units."""
-    kind = "Hessian" if data.attrs["matrix"] == "hessian" else "gradient matrix G"
-    block = data.attrs["block"]
-    if block.startswith("("):
-        pair = [int(part) + 1 for part in block.strip("()").split(",")]
-        return f"{kind}, block ({pair[0]}, {pair[1]})"
-    return f"{kind}, {block.replace('_', ' ')}"
+        return mean
+    return f"{mean} ± {fixed(float(values.std(ddof=1) / np.sqrt(values.size)), zero=ROUNDING)}"
 
 
 def rank_comparisons(comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -177,9 +123,11 @@ def verdict_table(report: Report) -> Table:
         cells = ["no comparison was made", "", "", "", ""]
         if result.comparisons:
             worst = rank_comparisons(result.comparisons)[0]
+            # what is this far below the tolerance is zero to a reader
+            zero = 1e-9 * worst.tolerance.total
             cells = [
-                escape(worst.quantity), number(worst.measured),
-                ("≤ " if worst.one_sided else "") + number(worst.predicted), number(worst.deviation, 3),
+                escape(worst.quantity), number(worst.measured, zero=zero),
+                ("≤ " if worst.one_sided else "") + number(worst.predicted, zero=zero), number(worst.deviation, 3),
                 number(worst.tolerance.total, 3),
             ]
         table.add_row(

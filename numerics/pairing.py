@@ -1,0 +1,81 @@
+"""Empirical eigenpairs beside those of the population: counted from both ends, since outliers lie on either side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from theory import InputError
+
+from .alignment import eigenspace_share, principal_angles
+from .operators import Eigenpairs, SecondMoment, leading_eigenpairs
+from .samples import TestData
+from .span import BlockName
+from .state import Array
+
+
+def count_ends(beside: xr.Dataset, attributes: dict[str, Any], count: int | None, size: int) -> tuple[int, int]:
+    """How many eigenpairs to take from the upper and from the lower end: one more than outside the bulk."""
+    if count is not None:
+        raise InputError("count", count, "None together with beside", "the population says how many")
+    for key in ("matrix", "block", "regularized"):
+        if beside.attrs.get(key) != attributes[key]:
+            raise InputError(
+                "beside", f"{key} = {beside.attrs.get(key)}", f"{key} = {attributes[key]}", "give the same part of it"
+            )
+    above, below = (rank.size for rank in _outside(beside))
+    if beside.sizes["eigen"] == size or above + below + 2 > size:
+        return size, 0
+    return above + 1, below + 1
+
+
+def _outside(population: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """0-based positions of the population's eigenvalues above and below all bulk levels, from the ends inwards."""
+    values, bulk = population["eigenvalue"].to_numpy(), population["bulk"].to_numpy()
+    error = float(population.attrs["error_estimate"]) + float(population.attrs["bulk_error"])
+    above = np.flatnonzero(values > bulk.max() + 2 * error)
+    return above, np.flatnonzero(values < bulk.min() - 2 * error)[::-1]
+
+
+def with_lowest(
+    upper: Eigenpairs, operator: SecondMoment, count: int, method: str, dense: Array | None
+) -> Eigenpairs:
+    """The given leading eigenpairs followed by the ``count`` lowest, largest first."""
+    lower = leading_eigenpairs(-operator, count, method=method, matrix=None if dense is None else -dense)
+    return Eigenpairs(
+        np.concatenate([upper.values, -lower.values[::-1]]), np.concatenate([upper.vectors, lower.vectors[::-1]]),
+        np.concatenate([upper.residuals, lower.residuals[::-1]]), upper.method,
+    )
+
+
+def pair_with_population(population: xr.Dataset, data: TestData, pairs: Eigenpairs, name: BlockName) -> dict[str, Any]:
+    """Which eigenvalue of the population stands beside each, the edges of the bulk, alignment of the outliers."""
+    outlier = population["outlier"].to_numpy() == 1
+    upper, lower = _outside(population)
+    partner = np.zeros(pairs.values.size, dtype=int)
+    if outlier.size == pairs.vectors.shape[1]:  # no bulk: nothing lies off the span
+        partner[:] = np.arange(1, partner.size + 1)
+    else:
+        partner[: upper.size] = upper + 1
+        partner[partner.size - lower.size :] = lower[::-1] + 1
+    variables: dict[str, Any] = {}
+    if not partner.all():
+        rest = pairs.values[partner == 0]
+        low, high = rest.min(), rest.max()
+        variables["bulk_edge"] = ("edge", [low, high], {"long_name": "ends of the bulk"})
+        # inside the bulk nothing tells which of its eigenvalues belongs to which
+        values = population["eigenvalue"].to_numpy()
+        lost = np.flatnonzero(~outlier & (low <= values) & (values <= high)) + 1
+        partner[np.isin(partner, lost)] = 0
+    variables["population_eigen"] = (
+        "eigen", partner, {"long_name": "eigenvalue of the population beside it, 0 for none"}
+    )
+    chosen = np.isin(partner, np.flatnonzero(outlier) + 1)
+    if not isinstance(name, str) and chosen.sum() == data.model.directions:
+        vectors = pairs.vectors[chosen]
+        variables["outlier_share"] = ("unit", eigenspace_share(vectors, data.weights))
+        variables["outlier_angle"] = ("angle", principal_angles(vectors, data.directions), {"units": "radian"})
+    return variables

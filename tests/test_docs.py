@@ -1,0 +1,98 @@
+"""The documentation does what it says: every Python snippet runs and prints what stands below it, commands too."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from verify.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def fences(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text("utf-8"), re.S | re.M)
+
+
+def expected_outputs(source: str) -> dict[int, str]:
+    """First line of a statement -> the comment at its end, or in the lines right below it."""
+    lines, found = source.splitlines(), {}
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Expr) or not ast.unparse(node).startswith("print("):
+            continue
+        last = lines[node.end_lineno - 1][node.end_col_offset:]
+        comments = [last.strip()] if last.strip().startswith("#") else []
+        for line in lines[node.end_lineno:] if not comments else []:
+            if not line.strip().startswith("#"):
+                break
+            comments.append(line.strip())
+        if comments:
+            found[node.lineno] = " ".join(c.lstrip("# ") for c in comments)
+    return found
+
+
+def agree(printed: str, stated: str) -> bool:
+    """Equal up to white space, and numbers up to one unit of their last digit."""
+    number = r"-?\d+\.\d*(?:e[+-]?\d+)?"
+    texts = [re.sub(r"\s", "", re.sub(number, "0.", text)) for text in (printed, stated)]
+    pairs = zip(re.findall(number, printed), re.findall(number, stated), strict=False)
+    units = [(float(a), float(b), 10.0 ** -len(b.split("e")[0].split(".")[1])) for a, b in pairs]
+    return texts[0] == texts[1] and all(abs(a - b) <= 1.01 * max(u, u * abs(b)) for a, b, u in units)
+
+
+def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
+    """Run the snippets of a page one after the other; returns how many outputs were compared."""
+    monkeypatch.chdir(tmp_path)
+    compared = 0
+    space: dict = {}
+    for source in fences(path, "python"):
+        # elsewhere comments explain
+        expected, printed = expected_outputs(source) if compare else {}, {}
+
+        def record(*values: object, printed: dict = printed) -> None:
+            line = sys._getframe(1).f_lineno
+            printed[line] = printed.get(line, "") + " ".join(map(str, values)) + "\n"
+
+        space["print"] = record
+        exec(compile(source, path.name, "exec"), space)
+        for line, text in expected.items():
+            assert agree(printed[line], text), f"{path.name} says {text!r}, printed is {printed[line]!r}"
+            compared += 1
+    return compared
+
+
+@pytest.mark.parametrize(("page", "least"), [("docs/quickstart.md", 18), ("docs/theory.md", 2), ("docs/index.md", 0)])
+def test_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
+    assert run_snippets(ROOT / page, least > 0, monkeypatch, tmp_path) >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "least"), [("docs/verification.md", 6), ("README.md", 0)])
+def test_long_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
+    assert run_snippets(ROOT / page, least > 0, monkeypatch, tmp_path) >= least
+
+
+def test_commands_of_the_quickstart_print_what_the_page_says(monkeypatch, tmp_path):
+    """Every line of a stated output occurs in what the commands above it print; `verify` has tests of its own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    text = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+    printed = ""
+    for language, block in re.findall(r"^```(sh|text)\n(.*?)^```", text, re.S | re.M):
+        if language == "sh":
+            for line in block.splitlines():
+                arguments = shlex.split(line)[1:]
+                if arguments[0] != "verify":
+                    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1"})
+                    assert result.exit_code == 0, result.output
+                    printed += result.stdout
+        else:
+            lines = {re.sub(r"\s+", " ", line) for line in printed.splitlines()}
+            assert {re.sub(r"\s+", " ", line) for line in block.splitlines()} <= lines
+    assert printed

@@ -1,0 +1,268 @@
+"""Spectra as the command shows them: outliers first, wherever they lie, with the empirical eigenvalues beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from rich.table import Table
+
+from .console import make_table, number
+
+# eigenvalues and overlaps shown in a table; the rest is in the file written by --output
+_ROWS = 12
+_COLUMNS = 6
+# an eigenvalue of the bulk farther from it than this share of the nearest outlier makes the line between them blurred
+_BLURRED = 0.5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One eigenvalue of the population, 0-based positions in the Datasets.
+
+    ``empirical`` is None where no empirical eigenvalue can be set beside it: in the bulk.
+    """
+
+    eigen: int
+    outlier: bool
+    empirical: int | None
+
+
+def has_bulk(population: xr.Dataset) -> bool:
+    """False for the readout block, and where the dimension leaves nothing off the span."""
+    if "outlier" not in population:
+        return False
+    return "bulk_multiplicity" not in population or int(population["bulk_multiplicity"].to_numpy()[0]) > 0
+
+
+def pair_spectra(population: xr.Dataset, empirical: xr.Dataset | None = None) -> list[Row]:
+    """Order eigenvalues by their distance from the bulk, outliers first, and pair them from both ends.
+
+    Parameters
+    ----------
+    population : xarray.Dataset
+        As :func:`numerics.population_spectrum` returns it.
+    empirical : xarray.Dataset, optional
+        As :func:`numerics.empirical_spectrum` returns it with ``beside=population``; for the readout block without.
+    """
+    count = population.sizes["eigen"]
+    if not has_bulk(population):
+        most = 0 if empirical is None else empirical.sizes["eigen"]
+        return [Row(i, True, i if i < most else None) for i in range(count)]
+    outlier = population["outlier"].to_numpy() == 1
+    distance = np.abs(population["bulk_distance"].to_numpy())
+    # what differs by less than the error stays in the order of size
+    distance = np.where(distance <= float(population.attrs["error_estimate"]), 0.0, distance)
+    order = np.lexsort((np.arange(count), -distance, ~outlier))
+    paired = [] if empirical is None else empirical["population_eigen"].to_numpy().tolist()
+    partner = {eigen - 1: position for position, eigen in enumerate(paired) if eigen}
+    return [Row(int(i), bool(outlier[i]), partner.get(int(i))) for i in order]
+
+
+def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None) -> Table:
+    """Eigenvalues by distance from the bulk, the share of their vectors in the span of the means, squared cosines."""
+    overlaps = population.get("mean_overlap")
+    directions = 0
+    if overlaps is not None:
+        # in the full matrix a vector has a part in the row of every unit
+        overlaps = overlaps.sum("unit") if "unit" in overlaps.dims else overlaps
+        directions = min(overlaps.sizes["direction"], _COLUMNS)
+    zero = float(population.attrs["error_estimate"])
+    rows = pair_spectra(population, empirical)
+    bulk = has_bulk(population)
+    table = []
+    for row in rows[:_ROWS]:
+        cells = [str(row.eigen + 1)]
+        cells += ["outlier" if row.outlier else "bulk"] if bulk else []
+        cells.append(number(float(population["eigenvalue"][row.eigen]), 6, zero))
+        cells += [number(float(population["bulk_distance"][row.eigen]), 4, zero)] if bulk else []
+        if empirical is not None:
+            cells.append("" if row.empirical is None else number(float(empirical["eigenvalue"][row.empirical]), 6))
+        if overlaps is not None:
+            cells.append(f"{float(population['share_of_directions'][row.eigen]):.4f}")
+            cells += [f"{float(overlaps[row.eigen, s]):.4f}" for s in range(directions)]
+        table.append(cells)
+    columns = ["eigen", *(["part"] if bulk else []), "eigenvalue", *(["minus bulk"] if bulk else [])]
+    columns += ["empirical"] if empirical is not None else []
+    columns += ["share in span"] if overlaps is not None else []
+    columns += [f"cos² mean {s + 1}" for s in range(directions)]
+    title = f"Population {matrix_name(population)}"
+    title += f", {_ROWS} of {len(rows)} eigenvalues" if len(rows) > _ROWS else ""
+    title += ", farthest from the bulk first" if bulk else ""
+    return make_table(title, columns, table, left=2 if bulk else 1)
+
+
+def spectrum_remarks(
+    population: xr.Dataset, empirical: xr.Dataset | None = None, time: float | None = None, state_error: float = 0.0,
+) -> Iterator[str]:
+    """Bulk, outliers and their alignment, warnings, sizes and errors, in sentences.
+
+    ``time`` is the time on the theoretical curve the state was taken from, ``state_error`` its error there.
+    """
+    if "bulk" in population and not has_bulk(population):
+        yield "No bulk: in this dimension means and weights span everything."
+    if has_bulk(population):
+        yield _bulk_sentence(population)
+        yield _outlier_sentence(population)
+        yield from _alignment_sentences(population, empirical)
+        yield from _separation_warnings(population)
+        if empirical is not None:
+            yield from _empirical_warnings(population, empirical)
+    if "misfit" in population:
+        yield f"Distance of the matrix from the span of the means, relative: {number(float(population['misfit']))}."
+    if "mean_overlap" in population and _nearly_equal(population):
+        yield "Eigenvectors of equal or nearly equal eigenvalues are determined only up to rotation among themselves."
+    if empirical is not None:
+        yield (
+            f"Empirical matrix: {empirical.attrs['samples']} fresh samples in dimension "
+            f"{empirical.attrs['dimension']}, seed {empirical.attrs['seed']}."
+        )
+    yield _error_sentence(population, time, state_error)
+
+
+def _bulk_sentence(population: xr.Dataset) -> str:
+    zero = float(population.attrs["error_estimate"]) + float(population.attrs["bulk_error"])
+    values = population["bulk"].to_numpy()
+    text = ", ".join(number(float(b), zero=zero) for b in values)
+    note = f"; 0 means below the error {zero:.2g}" if np.any(np.abs(values) <= zero) else ""
+    if "bulk_multiplicity" not in population:
+        return f"Bulk (eigenvalues off the span of means and weights): {text}{note}."
+    multiplicity = int(population["bulk_multiplicity"].to_numpy()[0])
+    each = "each " if values.size > 1 else ""
+    return (
+        f"Bulk (eigenvalues off the span of means and weights): {text}, {each}with multiplicity {multiplicity}{note}."
+    )
+
+
+def _outlier_sentence(population: xr.Dataset) -> str:
+    outlier = population["outlier"].to_numpy() == 1
+    values, bulk = population["eigenvalue"].to_numpy()[outlier], population["bulk"].to_numpy()
+    above, below = int(np.sum(values > bulk.max())), int(np.sum(values < bulk.min()))
+    places = [(above, "above the bulk"), (below, "below it"), (values.size - above - below, "between its levels")]
+    where = ", ".join(f"{n} {place}" for n, place in places if n) or "none"
+    if _is_block(population):
+        return f"Outliers, the {population.sizes['direction']} eigenvalues farthest from the bulk: {where}."
+    from numerics.population import OUTLIER_SHARE
+
+    return (
+        f"Outliers, at least {OUTLIER_SHARE:.0%} as far from the bulk as the farthest: {where}. "
+        "All other rows belong to the bulk."
+    ).replace("%", " %", 1)
+
+
+def _alignment_sentences(population: xr.Dataset, empirical: xr.Dataset | None) -> Iterator[str]:
+    if not _is_block(population):
+        return
+    if "outlier_share" not in population:
+        found, r = int(population["outlier"].sum()), population.sizes["direction"]
+        yield (
+            f"No share and no angle of the outliers' eigenspace: only {found} of {r} eigenvalues differ from the bulk "
+            "by more than the error."
+        )
+        return
+    shares, angle = _alignment(population)
+    other = None if empirical is None or "outlier_share" not in empirical else _alignment(empirical)
+    yield (
+        f"Share of each weight vector in the eigenspace of the outliers: {shares}"
+        + (f" (empirical: {other[0]})." if other else ".")
+    )
+    yield (
+        f"Largest angle between the eigenspace of the outliers and the span of the means: {angle}"
+        + (f" (empirical: {other[1]})." if other else ".")
+    )
+
+
+def _alignment(data: xr.Dataset) -> tuple[str, str]:
+    shares = ", ".join(f"{s:.4f}" for s in data["outlier_share"].to_numpy())
+    return shares, f"{np.degrees(data['outlier_angle'].to_numpy().max()):.2f} degrees"
+
+
+def _separation_warnings(population: xr.Dataset) -> Iterator[str]:
+    """What blurs the line between outliers and bulk in the population itself."""
+    outlier = population["outlier"].to_numpy() == 1
+    size = np.abs(population["bulk_distance"].to_numpy())
+    if not population.attrs.get("outliers_separated", 1):
+        yield (
+            "Warning: the outliers are not separated from the bulk within the error: "
+            "their eigenspace is not determined."
+        )
+    elif outlier.any() and not outlier.all() and size[~outlier].max() > _BLURRED * size[outlier].min():
+        i = int(np.flatnonzero(~outlier)[size[~outlier].argmax()])
+        yield (
+            f"Warning: the outliers are not separated from the edge of the bulk: eigenvalue {i + 1}, counted as bulk, "
+            f"is {size[i] / size[outlier].min():.0%} as far from it as the nearest outlier. Eigenspace, share and "
+            "angle depend on where the line is drawn."
+        ).replace("%", " %", 1)
+
+
+def _empirical_warnings(population: xr.Dataset, empirical: xr.Dataset) -> Iterator[str]:
+    edges = _edges(empirical)
+    if edges is None:
+        return
+    zero = 1e-13 * float(np.abs(empirical["eigenvalue"].to_numpy()).max())
+    yield (
+        f"Empirical bulk: from {number(edges[0], zero=zero)} to {number(edges[1], zero=zero)}; nothing stands beside "
+        "an eigenvalue of the population within it."
+    )
+    values, outlier = population["eigenvalue"].to_numpy(), population["outlier"].to_numpy() == 1
+    hidden = [str(i + 1) for i in np.flatnonzero(outlier) if edges[0] <= values[i] <= edges[1]]
+    if hidden:
+        several = len(hidden) > 1
+        yield (
+            f"Warning: the outlier{'s' if several else ''} {', '.join(hidden)} of the population "
+            f"{'lie' if several else 'lies'} within the empirical bulk: what stands beside "
+            f"{'them is' if several else 'it is'} its edge or moved by it. More samples separate them."
+        )
+
+
+def _error_sentence(population: xr.Dataset, time: float | None, state_error: float) -> str:
+    error = float(population.attrs["error_estimate"])
+    if not time:
+        return f"Error of a population eigenvalue: below {error:.2g} (quadrature and rounding)."
+    return (
+        f"Error of a population eigenvalue: below {error:.2g} (quadrature and rounding) at the state used. The state, "
+        f"taken from the curve at t = {time:g}, has an error of its own, at most about {state_error:.2g} in every "
+        "statistic, which is not included."
+    )
+
+
+def _edges(empirical: xr.Dataset) -> tuple[float, float] | None:
+    if "bulk_edge" not in empirical:
+        return None
+    low, high = empirical["bulk_edge"].to_numpy()
+    return float(low), float(high)
+
+
+def _is_block(population: xr.Dataset) -> bool:
+    return str(population.attrs["block"]).startswith("(")
+
+
+def _nearly_equal(population: xr.Dataset) -> bool:
+    values: NDArray[np.float64] = population["eigenvalue"].to_numpy()
+    if has_bulk(population):
+        values = values[population["outlier"].to_numpy() == 1]
+    return bool(np.any(np.abs(np.diff(values)) < 0.05 * np.abs(values[:-1])))
+
+
+def join_spectra(population: xr.Dataset, empirical: xr.Dataset | None) -> xr.Dataset:
+    """One Dataset for a file: everything empirical has the prefix ``empirical_``."""
+    if empirical is None:
+        return population
+    names = {str(n): f"empirical_{n}" for n in (*empirical.variables, *empirical.dims)}
+    renamed = empirical.rename(names)
+    joined = xr.merge([population, renamed], combine_attrs="drop")
+    joined.attrs = population.attrs | {f"empirical_{key}": value for key, value in empirical.attrs.items()}
+    return joined
+
+
+def matrix_name(data: xr.Dataset) -> str:
+    """Matrix and block in words, with 1-based units."""
+    kind = "Hessian" if data.attrs["matrix"] == "hessian" else "gradient matrix G"
+    block = data.attrs["block"]
+    if block.startswith("("):
+        pair = [int(part) + 1 for part in block.strip("()").split(",")]
+        return f"{kind}, block ({pair[0]}, {pair[1]})"
+    return f"{kind}, {block.replace('_', ' ')}"
