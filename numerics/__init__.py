@@ -9,21 +9,51 @@ from .alignment import (
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
 from .empirical import empirical_projection, empirical_spectrum
+from .features import readout_alignment, readout_features
 from .fixed_points import FixedPointError, solve_fixed_point
 from .flow import Curve, IntegrationError, integrate_curves, solve_curve
 from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
 from .population import population_misalignment, population_spectrum
+from .risk import empirical_risk, population_risk
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
 from .span import SpanMatrix, population_block
 from .stability import drift_jacobian
 from .state import Parameters, State, parameters_of
 
 __all__ = [
-    "CompiledExpressions", "Curve", "DivergenceError", "Estimate", "FixedPointError", "IntegrationError", "Parameters",
-    "SimulationInterrupted", "SpanMatrix", "State", "compile_expressions", "drift_jacobian", "eigenspace_share",
-    "empirical_distance", "empirical_projection", "empirical_spectrum", "integrate_curves", "kernel_source",
-    "matrix_misalignment", "parameters_of", "population_block", "population_misalignment",
-    "population_spectrum", "principal_angles", "realise_weights", "simulate_sgd", "solve_curve", "solve_fixed_point",
-    "state_of_weights", "vector_misalignment",
+    "CompiledExpressions",
+    "Curve",
+    "DivergenceError",
+    "Estimate",
+    "FixedPointError",
+    "IntegrationError",
+    "Parameters",
+    "SimulationInterrupted",
+    "SpanMatrix",
+    "State",
+    "compile_expressions",
+    "drift_jacobian",
+    "eigenspace_share",
+    "empirical_distance",
+    "empirical_projection",
+    "empirical_risk",
+    "empirical_spectrum",
+    "integrate_curves",
+    "kernel_source",
+    "matrix_misalignment",
+    "parameters_of",
+    "population_block",
+    "population_misalignment",
+    "population_risk",
+    "population_spectrum",
+    "principal_angles",
+    "readout_alignment",
+    "readout_features",
+    "realise_weights",
+    "simulate_sgd",
+    "solve_curve",
+    "solve_fixed_point",
+    "state_of_weights",
+    "vector_misalignment",
 ]

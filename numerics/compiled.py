@@ -56,11 +56,15 @@ class Estimate:
         interval).
     rule : Rule
         The finer rule used.
+    samples : array, shape (replicates, number of expressions), optional
+        Values of every scrambling of a Sobol rule: errors of linear combinations, whose terms may cancel, follow from
+        their spread and not from ``errors``.
     """
 
     values: Array
     errors: Array
     rule: Rule
+    samples: Array | None = None
 
 
 class CompiledExpressions:
@@ -227,7 +231,7 @@ class CompiledExpressions:
 
     def estimate(
         self, parameters: Parameters, state: State, *, tolerance: float | None = None,
-        seed: int = 0, max_nodes: int = 2**16,
+        seed: int = 0, max_nodes: int = 2**16, judge: Callable[[Array], Array] | None = None,
     ) -> Estimate:
         """Evaluate with a rule chosen by dimension and smoothness, refined until the error is small.
 
@@ -241,6 +245,8 @@ class CompiledExpressions:
             Root seed of the scramblings.
         max_nodes : int
             Largest Sobol size tried.
+        judge : callable, optional
+            Linear map of the values; Sobol rules are refined until the error of its result is small.
 
         Returns
         -------
@@ -257,14 +263,16 @@ class CompiledExpressions:
             return self._estimate_tensor(parameters, parts, 1e-10 if tolerance is None else tolerance)
         wanted = 1e-4 if tolerance is None else tolerance
         size = 256
+        overlap, gram_perp, readout = (np.repeat(x[None], 8, axis=0) for x in parts)
         while True:
             rule = sobol(self.dimension, size, 8, seed)
-            samples = np.array([self.evaluate(parameters, *parts, rule, i) for i in range(8)])
-            # scramblings of an integrand that its control variate reproduces agree to rounding, right or not
-            errors = replicate_error(samples) + SOBOL_ROUNDING * (1 + np.abs(samples).max(axis=0))
-            if errors.max(initial=0.0) <= wanted or size >= max_nodes:
-                return Estimate(samples.mean(axis=0), errors, rule)
-            size *= 2
+            samples = self.evaluate_replicates(parameters, overlap, gram_perp, readout, rule)
+            judged = samples if judge is None else np.array([judge(row) for row in samples])
+            error = sampling_error(judged).max(initial=0.0)
+            if error <= wanted or size >= max_nodes:
+                return Estimate(samples.mean(axis=0), sampling_error(samples), rule, samples)
+            # the error falls at best like 1/N: a size that would then still miss the tolerance is not tried
+            size = min(max_nodes, size * 2 ** max(1, int(np.log2(error / wanted))))
 
     def _estimate_tensor(
         self, parameters: Parameters, parts: tuple[Array, Array, Array], tolerance: float
@@ -315,6 +323,14 @@ def compile_expressions(
     1
     """
     return CompiledExpressions(model, expressions, target)
+
+
+def sampling_error(samples: Array) -> Array:
+    """Error of the mean over scramblings (first axis): their spread, and rounding.
+
+    Scramblings of an integrand that its control variate reproduces agree to rounding, right or not.
+    """
+    return replicate_error(samples) + SOBOL_ROUNDING * (1 + np.abs(samples).max(axis=0))
 
 
 def _missing_tail(sizes: Sequence[Array], rules: Sequence[Rule]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -34,13 +35,20 @@ def common_attributes(model: Model, parameters: Parameters, source: str) -> dict
     return {
         "source": source,
         "model": model.name,
-        "loss": str(model.loss.expression),
+        "loss": _text(model.loss.expression),
         "parameters": parameters.to_json(),
         "specalign_version": version(),
         "library_versions": library_versions(),
     }
 
 
+@lru_cache(maxsize=32)
+def _text(expression: sympy.Expr) -> str:
+    """Printing takes longer than many a small spectrum."""
+    return str(expression)
+
+
+@lru_cache(maxsize=1)
 def library_versions() -> str:
     """Versions of the libraries a number depends on."""
     return (

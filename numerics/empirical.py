@@ -185,7 +185,7 @@ def empirical_projection(
     matrix: str = "hessian",
     regularized: bool | None = None,
 ) -> xr.Dataset:
-    r"""Estimate every first-layer block on span(directions, x) from fresh data, with standard errors.
+    r"""Estimate every block on span(directions, x) from fresh data, with standard errors.
 
     .. math:: L^T\hat M_{ab}L = \frac1M\sum_i h_{ab}(u_i)\,(L^TY_i)(L^TY_i)^T,\qquad
               \hat c_{ab} = \frac1M\sum_i h_{ab}(u_i)\frac{\|P_\perp Y_i\|^2}{d-\mathrm{rank}}
@@ -212,7 +212,9 @@ def empirical_projection(
     -------
     xarray.Dataset
         ``matrix`` (unit, unit_b, span, span_b) and ``bulk`` (unit, unit_b) with ``matrix_error`` and ``bulk_error``,
-        standard errors over the samples; ``basis`` (span, generator).  No ``bulk`` when d equals the rank.
+        standard errors over the samples; ``basis`` (span, generator).  No ``bulk`` when d equals the rank.  With
+        readout parameters also ``mixed`` (unit, parameter, span) and ``readout`` (parameter, parameter_b), the blocks
+        of x^a, v_i and of v_i, v_j, with their errors.
 
     Raises
     ------
@@ -246,6 +248,15 @@ def empirical_projection(
     if dimension > rank:
         mean, error = _mean_and_error(sums[2], sums[3], samples)
         variables |= {"bulk": (shape[:2], mean + ridge), "bulk_error": (shape[:2], error, note)}
+    if model.readout_size:
+        q = model.readout_size
+        mean, error = _mean_and_error(sums[4], sums[5], samples)
+        across = ("unit", "parameter", "span")
+        variables |= {"mixed": (across, mean), "mixed_error": (across, error, note)}
+        mean, error = _mean_and_error(sums[6], sums[7], samples)
+        ridge_v = parameters.ridge * np.eye(q) if kind == "hessian" and ridge_in else 0.0
+        last = ("parameter", "parameter_b")
+        variables |= {"readout": (last, mean + ridge_v), "readout_error": (last, error, note)}
     attributes = common_attributes(model, parameters, "empirical, test data") | {
         "matrix_kind": kind, "regularized": int(ridge_in), "dimension": dimension, "samples": samples,
         "seed": str(seed),
@@ -343,25 +354,28 @@ def _readout_dataset(
 
 
 def _projected_sums(data: TestData, x: Array, kind: str, ridge_in: bool) -> list[Array]:
-    """Sums over samples of the projected matrix, of its square, of the bulk weight and of its square."""
+    """Sums over samples, and of squares: projected first layer, bulk weight, mixed and readout part."""
     c, rank = x.shape
     w = data.features[:, :rank]
     spare = data.features.shape[1] - rank
     rest = np.sum(data.features[:, rank:] ** 2, axis=1) / max(spare, 1)
     derivatives = data.derivatives(kind)
     if kind == "hessian":
-        h = derivatives[:c, :c]
-        first = _weighted_products(h, w)
-        second = _weighted_products(h**2, w**2)
+        h, across, last = derivatives[:c, :c], derivatives[:c, c:], derivatives[c:, c:]
+        first = [_weighted_products(h, w), _weighted_products(h**2, w**2)]
+        mixed = [across @ w, across**2 @ w**2]
+        readout = [last.sum(axis=-1), (last**2).sum(axis=-1)]
     else:
         g = derivatives[:c]
         h = g[:, None] * g[None, :]
         beta = data.parameters.ridge if ridge_in else 0.0
         rows = (g.T[:, :, None] * w[:, None, :] + beta * x).reshape(len(w), c * rank)
-        first, second = (
-            (p.T @ p).reshape(c, rank, c, rank).transpose(0, 2, 1, 3) for p in (rows, rows**2)
-        )
-    return [first, second, h @ rest, h**2 @ rest**2]
+        ends = (derivatives[c:] + beta * data.state.readout[:, None]).T
+        first = [(p.T @ p).reshape(c, rank, c, rank).transpose(0, 2, 1, 3) for p in (rows, rows**2)]
+        pairs = ((rows, ends), (rows**2, ends**2))
+        mixed = [(p.T @ e).reshape(c, rank, -1).transpose(0, 2, 1) for p, e in pairs]
+        readout = [e.T @ e for _, e in pairs]
+    return [*first, h @ rest, h**2 @ rest**2, *mixed, *readout]
 
 
 def _mean_and_error(total: Array, squares: Array, samples: int) -> tuple[Array, Array]:

@@ -69,10 +69,10 @@ class KinkedIntegrands:
         position = {kink: j for j, kink in enumerate(model.loss.kinks)}
         self.deltas: list[list[tuple[int, sp.Expr]]] = [[] for _ in position]
         for i, integrand in enumerate(integrands):
-            regular, parts = split_deltas(canonical(integrand, model.loss.kinks))
-            self.regular.append(regular.xreplace(names))
+            regular, parts = split_deltas(integrand)
+            self.regular.append(canonical(regular, model.loss.kinks).xreplace(names))
             for kink, coefficient in parts.items():
-                self.deltas[position[kink]].append((i, coefficient.xreplace(names)))
+                self.deltas[position[kink]].append((i, canonical(coefficient, model.loss.kinks).xreplace(names)))
         used = set().union(*(e.free_symbols for e in self.regular)) if self.regular else set()
         # u that an integrand meets directly counts as a ramp that never bends
         self.linear = np.array([a for a, u in enumerate(s.preactivation) if u in used], dtype=np.int64)

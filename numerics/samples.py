@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -39,11 +39,14 @@ class TestData:
     weights: Array
     labels: Array
     features: Array
+    _kept: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def derivatives(self, matrix: str) -> Array:
-        """Sample derivatives at the data: see :func:`compile_derivatives`."""
-        u = self.weights @ self.features.T
-        return compile_derivatives(self.model, matrix)(self.labels, u, self.state.readout)
+        """Sample derivatives at the data, computed once: see :func:`compile_derivatives`."""
+        if matrix not in self._kept:
+            u = self.weights @ self.features.T
+            self._kept[matrix] = compile_derivatives(self.model, matrix)(self.labels, u, self.state.readout)
+        return self._kept[matrix]
 
 
 def draw_data(

@@ -11,7 +11,7 @@ import sympy as sp
 
 from theory import BlockMatrix, InputError, Model, derive_gradient_matrix, derive_hessian
 
-from .compiled import Estimate, compile_expressions
+from .compiled import compile_expressions, sampling_error
 from .layout import SpanBasis, span_basis
 from .state import Array, Parameters, State, as_scalar, check_parameters, check_state
 
@@ -71,6 +71,13 @@ class SpanMatrix:
                 "block", self.block, "a symmetric block",
                 "use regularized=False, a diagonal block or block='first_layer'",
             )
+
+    @property
+    def misalignment_error(self) -> float:
+        """Bound of the error of :attr:`misalignment`, from the errors of the entries."""
+        total = max(_norm(self.matrix), _norm(self.bulk))
+        error = max(_norm(self.matrix_error), _norm(self.bulk_error))
+        return (1 + self.misalignment) * error / total if total > 0 else 0.0
 
     @property
     def misalignment(self) -> float:
@@ -150,13 +157,29 @@ def population_block(
     derived = _chosen(model, kind, regularized, blocks)
     needed = _needed(derived, name)
     distinct = tuple(dict.fromkeys(needed))
-    estimate = compile_expressions(model, distinct, "numpy").estimate(
-        parameters, state, tolerance=tolerance, seed=seed
-    )
     position = {e: i for i, e in enumerate(distinct)}
-    basis = span_basis(parameters, state)
     index = np.array([position[e] for e in needed], dtype=int)
-    return _assemble(model, derived, name, basis, estimate, index)
+    basis = span_basis(parameters, state)
+
+    def assemble(values: Array) -> tuple[Array, Array]:
+        return _assemble(model, name, basis.coordinates, values[index])
+
+    estimate = compile_expressions(model, distinct, "numpy").estimate(
+        parameters, state, tolerance=tolerance, seed=seed,
+        judge=lambda values: np.concatenate([part.ravel() for part in assemble(values)]),
+    )
+    whole, bulk = assemble(estimate.values)
+    rounding = 16 * np.finfo(float).eps
+    if estimate.samples is None:
+        errors = (estimate.errors + rounding * np.abs(estimate.values))[index]
+        matrix_error, bulk_error = _assemble(model, name, np.abs(basis.coordinates), errors)
+    else:
+        # coefficients on nearly parallel weights are large and cancel: only the matrix itself has a useful error
+        matrices, bulks = zip(*(assemble(row) for row in estimate.samples), strict=True)
+        matrix_error, bulk_error = sampling_error(np.array(matrices)), sampling_error(np.array(bulks))
+    return SpanMatrix(
+        derived.kind, name, derived.regularized, whole, bulk, basis, matrix_error, bulk_error, str(estimate.rule)
+    )
 
 
 def check_matrix(matrix: object) -> str:
@@ -241,41 +264,28 @@ def _needed(derived: BlockMatrix, name: BlockName) -> list[sp.Expr]:
     return expressions
 
 
-def _assemble(
-    model: Model, derived: BlockMatrix, name: BlockName, basis: SpanBasis, estimate: Estimate,
-    index: Array,
-) -> SpanMatrix:
-    """Put coefficients on the basis; entry errors follow from |T|^T dB |T|, with rounding added."""
-    t, rank, q = basis.coordinates, basis.rank, model.readout_size
-    values, errors = estimate.values[index], estimate.errors[index]
-    errors = errors + 16 * np.finfo(float).eps * np.abs(values)
+def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[Array, Array]:
+    """Matrix and bulk of a part from its numbers in the order of :func:`_needed`, on the basis of coordinates t.
+
+    Linear in the numbers; with |t| and bounds of their errors it gives bounds of the errors of the entries.
+    """
+    generators, rank = t.shape
+    q = model.readout_size
     n = round(len(_pairs(model, name)) ** 0.5)
     tail = q if name in ("readout", "all") else 0
     size = n * rank + tail
-
-    def build(numbers: Array, t: Array) -> tuple[Array, Array]:
-        out, bulk, at = np.zeros((size, size)), np.zeros((n, n)), 0
-        generators = t.shape[0]
-        for k in range(n * n):
-            i, j = divmod(k, n)
-            coefficients = numbers[at : at + generators**2].reshape(generators, generators)
-            bulk[i, j] = numbers[at + generators**2]
-            at += generators**2 + 1
-            out[i * rank : (i + 1) * rank, j * rank : (j + 1) * rank] = (
-                t.T @ coefficients @ t + bulk[i, j] * np.eye(rank)
-            )
-        if name == "all":
-            mixed = numbers[at : at + n * q * generators].reshape(n, q, generators) @ t
-            at += n * q * generators
-            out[: n * rank, n * rank :] = mixed.transpose(0, 2, 1).reshape(n * rank, q)
-            out[n * rank :, : n * rank] = out[: n * rank, n * rank :].T
-        if tail:
-            out[n * rank :, n * rank :] = numbers[at:].reshape(q, q)
-        return out, bulk
-
-    matrix, bulk = build(values, t)
-    matrix_error, bulk_error = build(errors, np.abs(t))
-    return SpanMatrix(
-        derived.kind, name, derived.regularized, matrix, bulk, basis, matrix_error, bulk_error,
-        str(estimate.rule),
-    )
+    out, bulk, at = np.zeros((size, size)), np.zeros((n, n)), 0
+    for k in range(n * n):
+        i, j = divmod(k, n)
+        coefficients = numbers[at : at + generators**2].reshape(generators, generators)
+        bulk[i, j] = numbers[at + generators**2]
+        at += generators**2 + 1
+        out[i * rank : (i + 1) * rank, j * rank : (j + 1) * rank] = t.T @ coefficients @ t + bulk[i, j] * np.eye(rank)
+    if name == "all":
+        mixed = numbers[at : at + n * q * generators].reshape(n, q, generators) @ t
+        at += n * q * generators
+        out[: n * rank, n * rank :] = mixed.transpose(0, 2, 1).reshape(n * rank, q)
+        out[n * rank :, : n * rank] = out[: n * rank, n * rank :].T
+    if tail:
+        out[n * rank :, n * rank :] = numbers[at:].reshape(q, q)
+    return out, bulk

@@ -28,6 +28,7 @@ from .population import (
     derive_gradient_matrix,
     derive_hessian,
 )
+from .risk import PopulationRisk, derive_risk
 from .separation import (
     SeparatedFixedPoint,
     existing_clusters,
@@ -40,10 +41,10 @@ from .xor import xor
 __all__ = [
     "Activation", "Block", "BlockMatrix", "Derived", "Diffusion", "Drift", "GaussianExpectation",
     "GaussianLaw", "ImplicitFixedPoint", "InputError", "LogSumExp", "Loss", "Mixture", "Model", "Moments",
-    "PopulationGradient", "ReLU", "ReadoutFeatures", "SeparatedFixedPoint", "Sigmoid", "Softmax",
+    "PopulationGradient", "PopulationRisk", "ReLU", "ReadoutFeatures", "SeparatedFixedPoint", "Sigmoid", "Softmax",
     "Softplus", "Step", "Weight", "derive_diffusion", "derive_drift", "derive_gradient",
-    "derive_gradient_matrix", "derive_hessian", "derive_readout_features", "existing_clusters", "indexed",
-    "integrate_by_parts", "kgmm", "low_noise", "noiseless", "preactivation_law", "separated_fixed_point",
+    "derive_gradient_matrix", "derive_hessian", "derive_readout_features", "derive_risk", "existing_clusters",
+    "indexed", "integrate_by_parts", "kgmm", "low_noise", "noiseless", "preactivation_law", "separated_fixed_point",
     "separation_probabilities", "softmax_cross_entropy", "softmax_fixed_point",
     "solve_noiseless_fixed_point", "symbols", "two_layer_cross_entropy", "xor",
 ]

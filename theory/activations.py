@@ -8,8 +8,8 @@ import sympy as sp
 
 from .errors import InputError
 from .functions import ReLU, Sigmoid, Softplus
-from .kinks import canonical
-from .mixture import exact
+from .kinks import canonical, tidy
+from .mixture import exact, exact_sequence
 
 ARGUMENT = sp.Symbol("z", real=True)
 
@@ -51,20 +51,29 @@ class Activation:
                 "activation", f"{self.expression} with symbols {other}", f"a function of {ARGUMENT} alone",
                 "write it with theory.activations.ARGUMENT",
             )
-        points = tuple(exact("kinks", k) for k in self.kinks)
-        if not all(p.is_number for p in points):
-            raise InputError("kinks", self.kinks, "numbers", "give the points where the activation has a kink")
+        points = exact_sequence("kinks", self.kinks)
+        if not all(p.is_number and p.is_real for p in points):
+            raise InputError("kinks", self.kinks, "real numbers", "give the points where the activation has a kink")
         object.__setattr__(self, "kinks", points)
         try:
             written = canonical(expression, self.kinks_at(ARGUMENT))
         except InputError as error:
-            raise InputError("activation", f"{self.name} = {self.expression} ({error.got})", error.expected,
-                             "declare where it has a kink: Activation(name, expression, kinks=(0,))") from None
-        object.__setattr__(self, "expression", written)
-        if written.diff(ARGUMENT).has(sp.Derivative, sp.Subs):
+            declare = "declare where it has a kink: Activation(name, expression, kinks=(0,))"
             raise InputError(
-                "activation", f"{self.name} = {self.expression}", "a function with a known derivative",
+                "activation", f"{self.name} = {self.expression} ({error.got})", error.expected,
+                declare if error.parameter == "kinks" else error.remedy,
+            ) from None
+        object.__setattr__(self, "expression", written)
+        slope = written.diff(ARGUMENT)
+        if slope.diff(ARGUMENT).has(sp.Derivative, sp.Subs):
+            raise InputError(
+                "activation", f"{self.name} = {self.expression}", "a function with known first and second derivatives",
                 "write it in elementary functions, or define fdiff",
+            )
+        if tidy(slope).has(sp.DiracDelta):
+            raise InputError(
+                "activation", f"{self.name} = {self.expression}", "a continuous function",
+                "a jump has no gradient to descend: replace it by a ramp",
             )
 
     def __call__(self, u: sp.Expr) -> sp.Expr:
@@ -78,7 +87,7 @@ class Activation:
 def leaky_relu(slope: object = "1/100") -> Activation:
     """Return max(z, slope z), 0 <= slope < 1."""
     a = exact("slope", slope)
-    if not (a.is_number and 0 <= a < 1):
+    if not (a.is_number and a.is_real and 0 <= a < 1):
         raise InputError("slope", slope, "a number in [0, 1)", "0 is the ReLU")
     return Activation("leaky_relu", a * ARGUMENT + (1 - a) * ReLU(ARGUMENT), kinks=(sp.Integer(0),))
 
@@ -106,7 +115,7 @@ def get_activation(activation: str | Activation) -> Activation:
     """
     if isinstance(activation, Activation):
         return activation
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise InputError(
             "activation", repr(activation), f"one of {sorted(ACTIVATIONS)}, or an Activation",
             "define another one as theory.Activation(name, expression, kinks)",

@@ -131,6 +131,19 @@ def apply_kink_rule(expression: sp.Expr, rule: str) -> sp.Expr:
     return sp.Add(*(c * sp.DiracDelta(k) for k, c in parts.items()))
 
 
+def unsigned(kink: sp.Expr) -> sp.Expr:
+    """Of k and -k the one that SymPy keeps in DiracDelta, an even function: deltas are found under this name.
+
+    Examples
+    --------
+    >>> u = sp.Symbol("u", real=True)
+    >>> unsigned(-u), unsigned(u), unsigned(1 - u)
+    (u, u, 1 - u)
+    """
+    delta = sp.DiracDelta(kink)
+    return delta.args[0] if delta.args else kink  # a kink that is nowhere has the delta 0
+
+
 def kink_forms(
     kinks: Sequence[sp.Expr], preactivation: Sequence[sp.Symbol]
 ) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
@@ -197,6 +210,7 @@ def _match(e: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
             return size * (ReLU(kink) if ratio > 0 else ReLU(kink) - kink)
         return Step(kink) if ratio > 0 else 1 - Step(kink)
     declared = f"kinks={tuple(kinks)}" if kinks else "no kinks"
+    argument = unsigned(argument)
     raise InputError(
         "kinks", f"{declared} for a loss with the kink {argument} = 0", "every kink of the loss declared",
         f"add {argument} to kinks (Loss(..., kinks=({argument},)))",

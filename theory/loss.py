@@ -12,7 +12,7 @@ from . import symbols
 from .activations import Activation, get_activation
 from .errors import InputError
 from .functions import LogSumExp, Softplus
-from .kinks import canonical, kink_forms, tidy
+from .kinks import canonical, kink_forms, tidy, unsigned
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,17 @@ class Loss:
             )
         object.__setattr__(self, "kinks", self._checked_kinks())
         object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
+        self._check_derivatives()
         if self.gauge is not None:
             self._check_gauge(self.gauge)
+
+    def _check_derivatives(self) -> None:
+        for e in sorted(self.expression.atoms(sp.Function), key=sp.default_sort_key):
+            if any(e.diff(x).has(sp.Derivative, sp.Subs) for x in self.variables if e.has(x)):
+                raise InputError(
+                    "loss expression", f"the function {e.func}", "functions with a known derivative",
+                    "write it in elementary functions, or define its fdiff",
+                )
 
     def _checked_kinks(self) -> tuple[sp.Expr, ...]:
         kinks = tuple(sp.sympify(k) for k in self.kinks)
@@ -97,7 +106,7 @@ class Loss:
                     "kinks", kink, f"expressions in {', '.join(map(str, self.preactivation))} that vanish at a kink",
                     "give u_1 for a kink at u_1 = 0",
                 )
-        return kinks
+        return tuple(unsigned(kink) for kink in kinks)
 
     @property
     def preactivation(self) -> tuple[sp.Symbol, ...]:

@@ -26,7 +26,6 @@ from math import comb
 
 import sympy as sp
 
-from . import symbols
 from .errors import InputError
 from .functions import ReLU
 from .mixture import exact
@@ -143,14 +142,15 @@ class SeparatedFixedPoint:
         """2 x 1: the Hessian block of W_i and v_j on (mu, nu)."""
         v = self.model.symbols.readout
         total = sp.zeros(2, 1)
-        l = self.assignment[i]
-        if l is not None:
-            direction, sign = sp.Matrix(COORDINATES[l]), self.sign(l)
-            if self.assignment[j] == l:
-                # g(u_j) = |v_j| at the mean; on the sliding axis every mean output is 0
-                total += self.slope(l) * v[i] * sign * v[j] * direction
+        own, seen = self.assignment[i], self.assignment[j]
+        if own is not None and seen is not None:
+            # g(u_j) is |v_j| at the cluster of j, 0 at the opposite one and where j slides
+            output = self.sign(seen) * v[j]
+            active = self.active_share(i, seen) * v[i]
+            total += self.slope(seen) * active * output * sp.Matrix(COORDINATES[seen])
             if i == j:
-                total -= sign * self.push(l) * direction
+                # the pushes along the sliding axis cancel
+                total -= self.sign(own) * self.push(own) * sp.Matrix(COORDINATES[own])
         return sp.ImmutableDenseMatrix(total)
 
     def readout(self, matrix: str = "hessian") -> sp.ImmutableDenseMatrix:
@@ -251,9 +251,9 @@ def separated_fixed_point(
     'attracting'
     """
     _check_model(model)
-    if len(assignment) != model.units:
+    if isinstance(assignment, str) or not isinstance(assignment, Sequence) or len(assignment) != model.units:
         raise InputError(
-            "assignment", list(assignment), f"{model.units} names, one for each unit", "use 0, mu, -mu, nu, -nu"
+            "assignment", repr(assignment), f"{model.units} names, one for each unit", "use 0, mu, -mu, nu, -nu"
         )
     found: list[int | None] = []
     for name in assignment:
@@ -265,9 +265,7 @@ def separated_fixed_point(
             raise InputError("assignment", repr(name), f"one of {(IDLE, *CLUSTERS)}", "check the spelling")
     point = SeparatedFixedPoint(model, tuple(found))
     numbers = _numbers(model, values)
-    beta = model.ridge.xreplace(numbers)
-    if beta.is_number and not beta > 0:
-        raise InputError("ridge", beta, "a number > 0", "without a ridge the readouts grow without bound")
+    beta = _ridge(model, numbers)
     for l in point.separated:
         weight = model.mixture.weights[l].xreplace(numbers)
         if (weight - 2 * beta).is_number and not weight > 2 * beta:
@@ -284,6 +282,11 @@ def existing_clusters(model: Model, values: Mapping[sp.Symbol, object] | None = 
 
     Empty when only the zero fixed point exists.
 
+    Raises
+    ------
+    InputError
+        Another model, a weight or ridge without a number, or no ridge.
+
     Examples
     --------
     >>> existing_clusters(xor(4, weights=["1/4"] * 4, ridge="1/20"))
@@ -293,7 +296,8 @@ def existing_clusters(model: Model, values: Mapping[sp.Symbol, object] | None = 
     """
     _check_model(model)
     numbers = _numbers(model, values)
-    margins = [(p - 2 * model.ridge).xreplace(numbers) for p in model.mixture.weights]
+    beta = _ridge(model, numbers)
+    margins = [p.xreplace(numbers) - 2 * beta for p in model.mixture.weights]
     if not all(x.is_number for x in margins):
         raise InputError(
             "values", "a model with symbolic weights or ridge", "numbers for the weights and the ridge",
@@ -349,8 +353,20 @@ def _check_model(model: Model) -> None:
 
 def _numbers(model: Model, values: Mapping[sp.Symbol, object] | None) -> dict[sp.Symbol, sp.Expr]:
     numbers = {s: exact(str(s), x) for s, x in (values or {}).items()}
-    unknown = sorted(map(str, set(numbers) - {*symbols.vector("p", 4, positive=True), symbols.RIDGE}))
+    known = frozenset().union(*(e.free_symbols for e in (*model.mixture.weights, model.ridge)))
+    unknown = sorted(map(str, set(numbers) - known))
     if unknown:
-        raise InputError("values", unknown, "the symbols of weights and ridge", "leave the others out")
+        raise InputError(
+            "values", unknown, f"the open symbols of weights and ridge, {sorted(map(str, known))}",
+            "leave the others out",
+        )
     model.substitute(numbers)
     return numbers
+
+
+def _ridge(model: Model, numbers: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """The ridge, refused at 0."""
+    beta = model.ridge.xreplace(dict(numbers))
+    if beta.is_number and not beta > 0:
+        raise InputError("ridge", beta, "a number > 0", "without a ridge the readouts grow without bound")
+    return beta

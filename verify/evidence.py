@@ -16,6 +16,7 @@ import xarray as xr
 
 from numerics import State, empirical_distance, empirical_projection, simulate_sgd
 from numerics.empirical import TestData, draw_data, spectrum_of_data
+from numerics.risk import empirical_risk
 from numerics.span import SpanMatrix
 from theory import InputError
 
@@ -38,6 +39,12 @@ class Level:
         M/d of the empirical spectra.
     spectrum_dimensions : tuple of int
     spectrum_replicas : int
+    layer_points : int
+        Test points of every second-layer spectrum.
+    risk_replicas, risk_samples : int
+        Replicas whose loss is measured on fresh data, and fresh samples of each.
+    outcome_runs : tuple of int
+        Random starts at every precision of the outcome study.
     """
 
     name: str
@@ -49,6 +56,10 @@ class Level:
     aspects: tuple[int, ...]
     spectrum_dimensions: tuple[int, ...]
     spectrum_replicas: int
+    layer_points: int = 20_000
+    risk_replicas: int = 150
+    risk_samples: int = 400
+    outcome_runs: tuple[int, ...] = (2_500, 400, 400, 1_200)
 
 
 LEVELS = {
@@ -61,7 +72,8 @@ LEVELS = {
         "full", dimensions=(32, 64, 128, 256, 512, 1024),
         replicas=(64000, 48000, 32000, 16000, 8000, 2000),
         trained_dimension=128, trained_replicas=2000, test_points=2_000_000, aspects=(32, 128, 512, 1024),
-        spectrum_dimensions=(32, 64, 128), spectrum_replicas=32,
+        spectrum_dimensions=(32, 64, 128), spectrum_replicas=32, layer_points=200_000, risk_replicas=400,
+        risk_samples=2_000, outcome_runs=(20_000, 10_000, 10_000, 10_000),
     ),
 }
 
@@ -71,6 +83,12 @@ def get_level(name: str) -> Level:
     if name not in LEVELS:
         raise InputError("level", repr(name), f"one of {sorted(LEVELS)}", "use quick or full")
     return LEVELS[name]
+
+
+def state_of(runs: xr.Dataset, replica: int, time: int) -> State:
+    """The summary statistics of one run at one of its records (positions, not labels)."""
+    one = runs.isel(replica=replica, time=time)
+    return State(one.overlap.values, one.gram_perp.values, one.readout.values)
 
 
 class Evidence:
@@ -128,16 +146,14 @@ class Evidence:
             ),
         )
 
-    def trained_runs(self, precision: float) -> list[xr.Dataset]:
+    def trained_runs(self, scenario: Scenario) -> list[xr.Dataset]:
         """SGD runs past burn-in, at the two trained dimensions."""
-        scenario = self.system.aligned(precision)
         d, n = self.level.trained_dimension, self.level.trained_replicas
         return [self.runs(scenario, d, n), self.runs(scenario, 2 * d, n)]
 
-    def trained_state(self, precision: float, replica: int) -> State:
+    def trained_state(self, scenario: Scenario, replica: int) -> State:
         """The summary statistics one SGD run ended with."""
-        run = self.trained_runs(precision)[-1].isel(replica=replica, time=-1)
-        return State(run.overlap.values, run.gram_perp.values, run.readout.values)
+        return state_of(self.trained_runs(scenario)[-1], replica, -1)
 
     def projection(self, scenario: Scenario, state: State, matrix: str, name: str) -> xr.Dataset:
         """Sample means of all blocks on span(directions, x), with standard errors."""
@@ -165,11 +181,58 @@ class Evidence:
             ),
         )
 
-    def _data(self, key: str, scenario: Scenario, state: State, dimension: int, aspect: int) -> TestData:
+    def readout_spectrum(self, scenario: Scenario, state: State, matrix: str, name: str) -> xr.Dataset:
+        """Empirical spectrum of the (v, v) block on fresh test points."""
+        key = f"readout {scenario.name} {name}"
+        return self._keep(
+            f"{key} {matrix}",
+            lambda: spectrum_of_data(
+                self._data(key, scenario, state, 2 * self.level.trained_dimension, None), matrix=matrix,
+                block="readout", regularized=False,
+            ),
+        )
+
+    def fresh_risk(self, scenario: Scenario, dimension: int) -> xr.Dataset:
+        """Loss and accuracy of SGD runs of a scenario on fresh data, (replica, time)."""
+        key = f"risk {scenario.name} d={dimension}"
+        runs = dict(zip(self.level.dimensions, self.curve_runs(scenario), strict=True))[dimension]
+        count = min(self.level.risk_replicas, runs.sizes["replica"])
+        children = np.random.SeedSequence(self.child_seed(key)).spawn(count)
+        return self._keep(
+            key,
+            lambda: xr.concat(
+                [
+                    empirical_risk(
+                        self.system.model, scenario.parameters, runs.isel(replica=i), dimension=dimension,
+                        samples=self.level.risk_samples, seed=child,
+                    )
+                    for i, child in enumerate(children)
+                ],
+                "replica", combine_attrs="drop_conflicts",
+            ),
+        )
+
+    def outcome_runs(self, precision: float) -> xr.Dataset:
+        """Ends of SGD runs from random starts W_i ~ N(0, I/d), v_i ~ N(0, 1), for the outcome study."""
+        study = self.system.outcomes
+        assert study is not None  # asked for by a check of systems that have it
+        key = f"outcomes lambda={precision:g}"
+        count, end = self.level.outcome_runs[study.precisions.index(precision)], study.end(precision)
+        return self._keep(
+            key,
+            lambda: simulate_sgd(
+                study.model, study.parameters(precision),
+                study.random_starts(count, np.random.default_rng(self.child_seed(f"{key} starts"))),
+                [end / 3, 2 * end / 3, end], study.dimension, count, self.child_seed(key), progress=self.progress,
+            ),
+        )
+
+    def _data(self, key: str, scenario: Scenario, state: State, dimension: int, aspect: int | None) -> TestData:
         """Test data of one key; the last one is kept, so that blocks asked in a row share it."""
         if self._last_data is None or self._last_data[0] != key:
             data = draw_data(
-                self.system.model, scenario.parameters, state, dimension, aspect * dimension, self.child_seed(key)
+                self.system.model, scenario.parameters, state, dimension,
+                self.level.layer_points if aspect is None else aspect * dimension, self.child_seed(key),
             )
             self._last_data = (key, data)
         return self._last_data[1]

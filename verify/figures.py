@@ -35,7 +35,7 @@ _STYLES = ("-", "--", ":", "-.")
 _GREY = "#595959"
 _PREDICTED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
 _FONT = 10.0
-_SETTINGS: Any = {
+SETTINGS: Any = {
     "font.size": _FONT, "axes.titlesize": _FONT + 1, "axes.labelsize": _FONT, "legend.fontsize": _FONT - 0.5,
     "xtick.labelsize": _FONT - 1, "ytick.labelsize": _FONT - 1, "axes.spines.top": False,
     "axes.spines.right": False, "axes.grid": True, "grid.color": "#e3e3e3", "grid.linewidth": 0.6,
@@ -52,7 +52,7 @@ _MAX_MAP_COLUMNS = 12
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the file name (.png, .svg or .pdf)."""
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         figure.savefig(path, dpi=150, metadata=metadata)
 
 
@@ -79,7 +79,7 @@ def plot_curves(curve: xr.Dataset | None, runs: xr.Dataset | None = None, title:
     panels = units + 2
     columns = min(3 if panels <= 9 else 4, panels)
     rows = math.ceil(panels / columns)
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         beside = 0.0 if panels < rows * columns else 2.0
         figure = Figure(figsize=(3.5 * columns + beside, 2.5 * rows + 0.5), layout=_layout())
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -135,13 +135,13 @@ def plot_spectrum(population: xr.Dataset, empirical: xr.Dataset | None = None, t
     if empirical is not None and "mean_overlap" in empirical and mapped:
         maps.append(("empirical", *_cosines(empirical, [row.empirical for row in mapped])))
     widths = [4.6, *(max(2.4, 0.58 * cosines.shape[1] + 1.1) for _, cosines, _ in maps)]
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(sum(widths) + 0.5 * bool(maps), 4.6), layout=_layout())
         panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
         _draw_eigenvalues(panels[0], population, empirical, rows[:_MAX_EIGENVALUES])
         image = None
         for axes, (name, cosines, labels) in zip(panels[1:], maps, strict=True):
-            image = _heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
+            image = draw_heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
             axes.set_title(f"{name} eigenvectors", fontsize=_FONT)
             axes.set_xlabel("mean" if "," not in labels[0] else "unit, mean")
             if axes is panels[1]:
@@ -172,7 +172,7 @@ def plot_eigenvalues_along_training(
     title, ylabel : str, optional
     """
     t, values, edges = np.asarray(times), np.asarray(eigenvalues), np.asarray(bulk)
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(7.4, 4.0), layout="constrained")
         axes = figure.subplots()
         handles: list[Any] = []
@@ -221,14 +221,14 @@ def plot_alignment_heatmap(
     """
     values = np.asarray(matrix, dtype=float)
     rows, columns = values.shape
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         margin = 0.075 * max(map(len, row_labels), default=0) + 0.3 * bool(ylabel)
         wide = max(max(map(len, column_labels), default=0) * 0.085, 0.62)
         figure = Figure(
             figsize=(wide * columns + margin + 1.7, max(2.6, 0.4 * rows + 1.5)), layout="constrained"
         )
         axes = figure.subplots()
-        image = _heatmap(axes, values, row_labels, column_labels)
+        image = draw_heatmap(axes, values, row_labels, column_labels)
         axes.set_xlabel(xlabel)
         axes.set_ylabel(ylabel)
         _set_title(figure, title)
@@ -268,7 +268,7 @@ def plot_exponent(
         return np.exp(centre_y + exponent * (np.log(ends) - centre_x))
 
     spread = "" if slope_error is None else f" ± {slope_error:.2g}"
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         figure = Figure(figsize=(6.8, 3.8), layout="constrained")
         axes = figure.subplots()
         axes.set_xscale("log")
@@ -384,7 +384,7 @@ def _downward_safe(values: NDArray[np.float64], bars: NDArray[np.float64]) -> ND
     return np.array([np.minimum(bars, 0.95 * values), bars])
 
 
-def _heatmap(
+def draw_heatmap(
     axes: Axes, values: NDArray[np.float64], row_labels: Sequence[str], column_labels: Sequence[str]
 ) -> Any:
     rows, columns = values.shape

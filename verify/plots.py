@@ -96,11 +96,11 @@ def training_plot(theory: Theory, evidence: Evidence, matrix: str) -> Plot:
 def heatmap_plots(theory: Theory, evidence: Evidence) -> list[Plot]:
     """The paper's heat maps: SGD against eigenvectors, and both against the means, for a trained run."""
     precision = evidence.system.precisions[1]
-    scenario = evidence.system.aligned(precision)
+    scenario = evidence.system.trained(precision)[0]
     dimension, aspect = evidence.level.spectrum_dimensions[-1], evidence.level.aspects[-1]
 
     def draw(matrix: str) -> Figure:
-        state = evidence.trained_state(precision, 0)
+        state = evidence.trained_state(scenario, 0)
         rows, labels = [], []
         for a in range(theory.model.units):
             spectrum = evidence.spectrum(scenario, state, matrix, a, dimension, aspect, "replica 0")

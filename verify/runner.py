@@ -14,7 +14,7 @@ from numerics.dataset import library_versions
 from numerics.state import as_integer
 from theory import InputError
 
-from . import checks_dynamics, checks_spectra
+from . import checks_blocks, checks_dynamics, checks_risk, checks_separation, checks_spectra
 from .claim import check_claim
 from .evidence import Evidence, get_level
 from .result import CheckResult, Outcome, Report
@@ -38,7 +38,9 @@ CHECKS: dict[str, tuple[CheckFunction, str]] = {
     "curves": (checks_dynamics.curves, "arXiv 2206.04030; mathematics.md section 4"),
     "finite_size": (checks_dynamics.finite_size, "mathematics.md sections 4 and 9"),
     "alignment": (checks_dynamics.alignment, "arXiv 2310.03010; mathematics.md sections 8 and 9"),
-    "blocks": (checks_spectra.blocks, "mathematics.md section 3"),
+    "risk": (checks_risk.risk, "arXiv 2310.03010, figures; mathematics.md section 2"),
+    "blocks": (checks_blocks.blocks, "mathematics.md section 3"),
+    "curvature": (checks_blocks.curvature, "mathematics.md sections 2 and 3"),
     "span": (checks_spectra.span, "arXiv 2310.03010; mathematics.md sections 8 and 9"),
     "eigenspaces": (checks_spectra.eigenspaces, "arXiv 2310.03010; mathematics.md section 9"),
     "top_vector": (checks_spectra.top_vector, "arXiv 2310.03010; mathematics.md section 5"),
@@ -46,6 +48,9 @@ CHECKS: dict[str, tuple[CheckFunction, str]] = {
     "precision_exponents": (checks_dynamics.precision_exponents, "mathematics.md section 9"),
     "fixed_point": (checks_dynamics.fixed_point, "mathematics.md section 5"),
     "routes": (checks_dynamics.routes, "mathematics.md section 2"),
+    "second_layer": (checks_separation.second_layer, "arXiv 2310.03010, section 3; mathematics.md sections 5, 8 and 9"),
+    "separated_points": (checks_separation.separated_points, "arXiv 2310.03010, section 3; mathematics.md section 5"),
+    "outcomes": (checks_separation.outcomes, "mathematics.md section 5"),
 }
 
 
