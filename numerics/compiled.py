@@ -184,7 +184,9 @@ class CompiledExpressions:
             shift = nodes @ self._factor(covariance)
             whitened = shift @ inverse if self.uses_whitening else shift
             means = self._coordinates @ np.swapaxes(overlap, 1, 2)
-            fields = Fields(self._labels, means, covariance, inverse, shift, whitened, rule.weights, readout)
+            # a copy, because code is compiled anew for every memory layout it meets
+            v = np.array(readout)
+            fields = Fields(self._labels, means, covariance, inverse, shift, whitened, rule.weights, v)
             moments = self._integrands.moments(fields, 1.0 / rule.size, sizes).reshape(states, -1)
         leaves = np.empty((states, len(self._terms.leaves)))
         if self._leaves is not None:

@@ -60,6 +60,11 @@ class KinkedIntegrands:
         names: dict[sp.Expr, sp.Expr] = {}
         for kink, ramp, step in zip(model.loss.kinks, ramps, steps, strict=True):
             names |= {ReLU(kink): ramp, Step(kink): step}
+
+        def lower(e: sp.Expr) -> sp.Expr:
+            # names of declared kinks first: few functions, if any, are left to be brought to canonical form
+            return canonical(e.xreplace(names), model.loss.kinks).xreplace(names)
+
         s = model.symbols
         self.arguments: codegen.Arguments = (
             ("y", (symbols.LABEL,)), ("u", s.preactivation), ("w", s.whitened), ("v", s.readout), ("r", ramps),
@@ -70,9 +75,9 @@ class KinkedIntegrands:
         self.deltas: list[list[tuple[int, sp.Expr]]] = [[] for _ in position]
         for i, integrand in enumerate(integrands):
             regular, parts = split_deltas(integrand)
-            self.regular.append(canonical(regular, model.loss.kinks).xreplace(names))
+            self.regular.append(lower(regular))
             for kink, coefficient in parts.items():
-                self.deltas[position[kink]].append((i, canonical(coefficient, model.loss.kinks).xreplace(names)))
+                self.deltas[position[kink]].append((i, lower(coefficient)))
         used = set().union(*(e.free_symbols for e in self.regular)) if self.regular else set()
         # u that an integrand meets directly counts as a ramp that never bends
         self.linear = np.array([a for a, u in enumerate(s.preactivation) if u in used], dtype=np.int64)
@@ -101,7 +106,8 @@ class KinkedIntegrands:
         density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(-(kink_means**2) * inverse[:, None] / 2)
         self._sums(
             fields.labels, fields.means, fields.shift, fields.whitened, fields.weights, fields.readout, self.forms,
-            self.offsets, regression, regression @ fields.inverse, density, self.linear, self.control, out,
+            self.offsets, regression, regression @ self.forms.T, regression @ fields.inverse, density, self.linear,
+            self.control, out,
             sampled.step, sampled.ramp, sampled.step_step, sampled.step_ramp, sampled.ramp_ramp,
         )
         if not self.control:
@@ -121,11 +127,11 @@ class KinkedIntegrands:
     def _correction(self, fields: Fields, exact: RampMoments, sampled: RampMoments, spread: Array) -> Array:
         """Expectation minus sum over the nodes of the low-degree part of every integrand."""
         steps, points = self._stencil_points
-        values = np.empty((*fields.means.shape[:2], len(steps), len(self.regular)))
-        ramps = exact.ramp[:, :, None, :] + (points * spread[:, None])[:, None]
-        self._stencil(fields.labels, fields.means, fields.readout, steps, ramps, self.linear, values)
         weights = self._stencil_weights(exact, sampled, spread[:, None])
-        return np.matmul(weights[:, :, None, :], values)[:, :, 0]
+        ramps = exact.ramp[:, :, None, :] + (points * spread[:, None])[:, None]
+        out = np.zeros((*fields.means.shape[:2], len(self.regular)))
+        self._stencil(fields.labels, fields.means, fields.readout, steps, ramps, self.linear, weights, out)
+        return out
 
     @cached_property
     def _stencil_points(self) -> tuple[Array, Array]:
@@ -226,8 +232,9 @@ class KinkedIntegrands:
 
     def _array_sums(
         self, labels: Array, means: Array, shift: Array, whitened: Array, weights: Array, v: Array, forms: Array,
-        offsets: Array, regression: Array, whitened_regression: Array, density: Array, linear: NDArray[np.int64],
-        control: bool, out: Array, step: Array, ramp: Array, step_step: Array, step_ramp: Array, ramp_ramp: Array,
+        offsets: Array, regression: Array, kink_regression: Array, whitened_regression: Array, density: Array,
+        linear: NDArray[np.int64], control: bool, out: Array, step: Array, ramp: Array, step_step: Array,
+        step_ramp: Array, ramp_ramp: Array,
     ) -> None:
         """The NumPy twin of the generated ``sums``."""
         integrand, *delta_functions = self._array_functions
@@ -251,7 +258,7 @@ class KinkedIntegrands:
                     if not entries or density[x][j] == 0:
                         continue
                     at = u - np.outer(regression[e, j], k[j])
-                    k_at = forms @ at + offsets[:, None]
+                    k_at = k - np.outer(kink_regression[e, j], k[j])
                     k_at[j] = 0.0
                     g = np.empty((len(entries), w.size))
                     delta_functions[j](
@@ -261,17 +268,18 @@ class KinkedIntegrands:
                     np.add.at(out[x], [i for i, _ in entries], density[x][j] * (g @ w))
 
     def _array_stencil(
-        self, labels: Array, means: Array, v: Array, steps: Array, ramps: Array, linear: NDArray[np.int64], out: Array
+        self, labels: Array, means: Array, v: Array, steps: Array, ramps: Array, linear: NDArray[np.int64],
+        weights: Array, out: Array,
     ) -> None:
         """The NumPy twin of the generated ``stencil``."""
         for x in np.ndindex(means.shape[:2]):
             u = np.tile(means[x][:, None], (1, len(steps)))
             u[linear] = ramps[x][:, self.kinks :].T
-            f = np.empty((out.shape[3], len(steps)))
+            f = np.empty((out.shape[2], len(steps)))
             r = np.ascontiguousarray(ramps[x][:, : self.kinks].T)
             on = np.ascontiguousarray(steps.T)
             self._array_functions[0](float(labels[x[1]]), u, np.zeros_like(u), v[x[0]], r, on, f)
-            out[x] = f.T
+            out[x] += f @ weights[x]
 
 
 _DELTA = '''
@@ -280,11 +288,7 @@ _DELTA = '''
                     at[a] = u[a] - regression[e, {j}, a] * k[{j}]
                     white[a] = whitened[e, i, a] - whitened_regression[e, {j}, a] * k[{j}]
                 for j in range(kinks):
-                    height = offsets[j]
-                    for a in range(units):
-                        height += forms[j, a] * at[a]
-                    if j == {j}:
-                        height = 0.0
+                    height = k[j] - kink_regression[e, {j}, j] * k[{j}] if j != {j} else 0.0
                     r_at[j] = max(height, 0.0)
                     s_at[j] = 1.0 if height > 0.0 else 0.0
                 delta_{j}(labels[l], at, white, v[e], r_at, s_at, g)
@@ -299,8 +303,8 @@ _SUMS = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def sums(
-    labels, means, shift, whitened, weights, v, forms, offsets, regression, whitened_regression, density, linear,
-    control, out, step, ramp, step_step, step_ramp, ramp_ramp,
+    labels, means, shift, whitened, weights, v, forms, offsets, regression, kink_regression, whitened_regression,
+    density, linear, control, out, step, ramp, step_step, step_ramp, ramp_ramp,
 ):
     """Sums over nodes of the integrands with their deltas, and of steps and ramps and their products."""
     units, kinks = shift.shape[2], offsets.size
@@ -345,15 +349,23 @@ def sums(
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def stencil(labels, means, v, steps, ramps, linear, out):
-    """Integrands at given steps and ramps, without whitened pre-activations."""
+def stencil(labels, means, v, steps, ramps, linear, weights, out):
+    """Weighted sums of the integrands at given steps and ramps, without whitened pre-activations."""
     kinks = steps.shape[1]
     u, w = np.empty(means.shape[2]), np.zeros(means.shape[2])
+    r, s, f = np.empty(kinks), np.empty(kinks), np.empty(out.shape[2])
     for e in range(means.shape[0]):
         for l in range(labels.size):
             u[:] = means[e, l]
             for m in range(steps.shape[0]):
+                weight = weights[e, l, m]
+                if weight == 0.0:
+                    continue
+                for j in range(kinks):
+                    r[j], s[j] = ramps[e, l, m, j], steps[m, j]
                 for j in range(linear.size):
                     u[linear[j]] = ramps[e, l, m, kinks + j]
-                integrand(labels[l], u, w, v[e], ramps[e, l, m, :kinks], steps[m], out[e, l, m])
+                integrand(labels[l], u, w, v[e], r, s, f)
+                for j in range(f.size):
+                    out[e, l, j] += weight * f[j]
 '''

@@ -10,7 +10,7 @@ from helpers import fresh_rng
 from theory import InputError
 from verify.evidence import LEVELS, Evidence
 from verify.mutants import MUTANTS
-from verify.runner import CHECKS, VerificationInterrupted, run
+from verify.runner import VerificationInterrupted, run
 from verify.subject import Theory
 from verify.systems import get_system
 from verify.tolerance import FAMILY_ERROR, Verdict
@@ -87,8 +87,9 @@ def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
         "fixed_point": MUTANTS["class weights ignored"], "routes": MUTANTS["1/lambda term dropped"],
         "finite_size": MUTANTS["corrector dropped"], "span": _bulk_to_the_power_zero,
         "eigenspaces": _slope_without_precision, "top_vector": _swap_classes, "concentration": _swap_classes,
+        "risk": MUTANTS["class weights ignored"], "curvature": _wrong_curvature,
     }
-    assert set(own) == set(CHECKS)
+    assert set(own) == set(evidence.system.checks)
     passed = [
         name for name, mutant in own.items()
         if run(evidence=evidence, theory=mutant(true_theory), only=[name]).verdict is not Verdict.FAILS
@@ -165,6 +166,11 @@ def _slope_without_precision(theory: Theory) -> Theory:
         return replace(matrix, first_layer=blocks)
 
     return replace(theory, hessian=change(theory.hessian), gradient=change(theory.gradient))
+
+
+def _wrong_curvature(theory: Theory) -> Theory:
+    """The Hessian of the risk with its classes swapped; that of the data stays right."""
+    return replace(theory, curvature=_swap_classes(theory).hessian)
 
 
 def _swap_classes(theory: Theory) -> Theory:

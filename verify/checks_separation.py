@@ -35,7 +35,7 @@ def second_layer(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     system, replicas = evidence.system, evidence.level.spectrum_replicas
     kinds = len(system.trained(system.precisions[0]))
     z = critical_value(len(MATRICES) * kinds * (len(MISALIGNMENTS) + CLUSTER_COUNT), share, replicas - 1)
-    comparisons, plot_list = [], []
+    comparisons, d = [], 2.0 * evidence.level.trained_dimension
     for s in range(kinds):
         scenarios = [system.trained(p)[s] for p in system.precisions]
         name, point = scenarios[0].name.split(",")[0], _point(scenarios[0])
@@ -44,22 +44,21 @@ def second_layer(theory: Theory, evidence: Evidence, share: float) -> Outcome:
             tables = [_second_layer(theory, evidence, scenario, matrix, rank) for scenario in scenarios]
             for key, text in MISALIGNMENTS.items():
                 limit = _without_noise(system.precisions, [t[key] for t in tables])
-                comparisons.append(_vanishing(f"{name}, {matrix}: {text}, lambda -> infinity", limit, 0.0, z, 0.05))
+                comparisons.append(_at_limit(f"{name}, {matrix}: {text}, lambda -> infinity", limit, 0.0, z, d, 0.05))
             predicted = sorted(map(float, point.readout_eigenvalues(matrix).values()), reverse=True)
             for i, value in enumerate(predicted):
                 limit = _without_noise(system.precisions, [t[f"eigenvalue {i}"] for t in tables])
                 comparisons.append(
-                    _vanishing(
+                    _at_limit(
                         f"{name}, {matrix} block (v, v): eigenvalue {i + 1} of {rank}, lambda -> infinity", limit,
-                        value, z, 0.1 * value + 0.002,
+                        value, z, d / value, 0.1 * value + 0.002,
                     )
                 )
-    plot_list = plots.layer_heatmap_plots(theory, evidence)
     samples = {
         "precisions": list(system.precisions), "replicas": replicas, "test_points": evidence.level.layer_points,
-        "dimension": 2 * evidence.level.trained_dimension,
+        "dimension": d,
     }
-    return Outcome(comparisons, samples, plot_list)
+    return Outcome(comparisons, samples, plots.layer_heatmap_plots(theory, evidence))
 
 
 def separated_points(theory: Theory, evidence: Evidence, share: float) -> Outcome:
@@ -83,7 +82,7 @@ def separated_points(theory: Theory, evidence: Evidence, share: float) -> Outcom
                     max(float(e.remainder[i]) for e in limits),
                 )
                 comparisons.append(
-                    _vanishing(f"{name}, cluster {l + 1}: {text}, lambda -> infinity", limit, predicted, z, 0.1)
+                    _at_limit(f"{name}, cluster {l + 1}: {text}, lambda -> infinity", limit, predicted, z, np.inf, 0.1)
                 )
         # at the first precision the noise is not small against the weights, and a unit may still change its cluster
         moved = float(np.mean([e.moved for e in ends[1:]]))
@@ -194,12 +193,16 @@ def _without_noise(
     return Extrapolation(limit.value, limit.error, limit.remainder + carried)
 
 
-def _vanishing(quantity: str, limit: Extrapolation, predicted: float, z: float, resolution: float) -> Comparison:
+def _at_limit(
+    quantity: str, limit: Extrapolation, predicted: float, z: float, dimension: float, resolution: float
+) -> Comparison:
+    """Compare a limit lambda -> infinity, measured at a finite dimension unless that is infinite."""
     return Comparison(
         quantity, float(limit.value[0]), predicted,
         Tolerance((
             Part(z * float(limit.error[0]), f"{z:.2f} standard errors (T3)"),
-            Part(float(limit.remainder[0]), "next power of lambda^(-1/2), and of 1/d (T4)"),
+            Part(float(limit.remainder[0]), "next power of lambda^(-1/2) (T4)"),
+            Part(1.0 / dimension, "O(1/d) at the dimension of the runs (T4)"),
         )),
         resolution=resolution,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import sympy as sp
 from sympy.core.function import AppliedUndef
 
-from theory import Block, BlockMatrix, Drift, GaussianExpectation, InputError, Model, symbols
+from theory import Block, BlockMatrix, Drift, GaussianExpectation, InputError, Model, ReadoutFeatures, symbols
 from theory.derived import find_expectations
 from theory.gaussian import preactivation_law
 
@@ -54,13 +54,14 @@ def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
     shapes = {"overlap": (c, r), "gram_perp": (c, c), "corrector": (c, c), "readout": (q, 1)}
     for part, shape in shapes.items():
         yield from _entries(f"drift.{part}", getattr(drift, part), shape, symmetric=part in ("gram_perp", "corrector"))
-    for kind in ("hessian", "gradient"):
+    for kind in ("hessian", "gradient", "curvature"):
         matrix: BlockMatrix = theory.blocks(kind)
-        derive = "derive_hessian(model, regularized=False)" if kind == "hessian" else "derive_gradient_matrix(model)"
+        derive = "derive_gradient_matrix(model)" if kind == "gradient" else "derive_hessian(model, regularized=False)"
         _check_kind(kind, matrix, BlockMatrix, f"replace blocks of {derive}")
-        if matrix.kind != kind or matrix.regularized:
+        meant = "gradient" if kind == "gradient" else "hessian"
+        if matrix.kind != meant or matrix.regularized:
             got = f"a {matrix.kind} matrix {'with' if matrix.regularized else 'without'} ridge"
-            raise InputError(f"theory.{kind}", got, f"a {kind} matrix without ridge", f"replace blocks of {derive}")
+            raise InputError(f"theory.{kind}", got, f"a {meant} matrix without ridge", f"replace blocks of {derive}")
         pairs = symbols.upper_triangle(c)
         if sorted(matrix.first_layer) != pairs:
             raise InputError(
@@ -74,6 +75,11 @@ def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
             yield f"{place}.bulk", block.bulk
         yield from _entries(f"{kind}.mixed", matrix.mixed, (c * q, r + c))
         yield from _entries(f"{kind}.readout", matrix.readout, (q, q), symmetric=True)
+    if q:
+        derive = "replace vectors of derive_readout_features(model)"
+        _check_kind("features", theory.features, ReadoutFeatures, derive)
+        assert theory.features is not None  # just checked
+        yield from _entries("features.vectors", theory.features.vectors, (model.components, q))
 
 
 def _check_kind(name: str, value: object, kind: type, remedy: str) -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import sympy as sp
 
-from theory import Block, GaussianExpectation, symbols
+from theory import Block, GaussianExpectation, ReLU, symbols
+from theory.kinks import ALMOST_EVERYWHERE, apply_kink_rule
 
 from .subject import Theory
 
@@ -50,17 +51,47 @@ def ignore_weights(theory: Theory) -> Theory:
     """Every formula with equal class weights."""
     n = theory.model.components
     equal = {p: sp.Rational(1, n) for p in symbols.vector("p", n, positive=True)}
+    return _everywhere(theory, lambda e: e.xreplace(equal))
 
-    def level(e: sp.Expr) -> sp.Expr:
-        return e.xreplace(equal)
 
+def almost_everywhere(theory: Theory) -> Theory:
+    """The second derivative of the activation as automatic differentiation has it, where the distributional is due."""
+
+    def drop(e: GaussianExpectation) -> sp.Expr:
+        return GaussianExpectation(apply_kink_rule(e.general_integrand, ALMOST_EVERYWHERE), e.law)
+
+    return replace(theory, drift=theory.drift.map(_on_nodes(drop)), curvature=theory.hessian)
+
+
+def swap_label(theory: Theory) -> Theory:
+    """Every formula with the other label, of 0 and 1, for the last component."""
+    last = theory.model.components
+
+    def swap(e: GaussianExpectation) -> sp.Expr:
+        if e.law.component != last:
+            return e
+        return GaussianExpectation(e.general_integrand.xreplace({symbols.LABEL: 1 - symbols.LABEL}), e.law)
+
+    return _everywhere(theory, _on_nodes(swap))
+
+
+def drop_readout_factor(theory: Theory) -> Theory:
+    """The Hessian block (1, 1) of the first layer with v_1 where v_1^2 is due."""
+    v = theory.model.symbols.readout[0]
+    block = theory.hessian.first_layer[0, 0]
+    wrong = block.map(_on_nodes(lambda e: GaussianExpectation(e.general_integrand / v, e.law)))
     return replace(
-        theory, drift=theory.drift.map(level), hessian=theory.hessian.map(level),
-        gradient=theory.gradient.map(level),
+        theory, hessian=replace(theory.hessian, first_layer=theory.hessian.first_layer | {(0, 0): wrong})
     )
 
 
-# name -> mutant; the five wrong theories a reader of the field would recognise
+def linear_features(theory: Theory) -> Theory:
+    """The span of W mu, -W mu, W nu, -W nu in place of that of g(W mu), .., g(-W nu)."""
+    assert theory.features is not None
+    return replace(theory, features=theory.features.map(lambda e: e.replace(ReLU, lambda k: k)))
+
+
+# name -> mutant, by system; the wrong theories a reader of the field would recognise
 MUTANTS: dict[str, Callable[[Theory], Theory]] = {
     "corrector dropped": drop_corrector,
     "1/lambda term dropped": drop_noise_term,
@@ -68,6 +99,25 @@ MUTANTS: dict[str, Callable[[Theory], Theory]] = {
     "softmax case b != a = c missing": drop_softmax_case,
     "class weights ignored": ignore_weights,
 }
+TWO_LAYER_MUTANTS: dict[str, Callable[[Theory], Theory]] = {
+    "almost-everywhere for distributional": almost_everywhere,
+    "label of one cluster swapped": swap_label,
+    "factor v_i dropped from a W-block": drop_readout_factor,
+    "corrector dropped": drop_corrector,
+    "feature span with W instead of g(W.)": linear_features,
+}
+
+
+def _everywhere(theory: Theory, change: Callable[[sp.Expr], sp.Expr]) -> Theory:
+    """The theory with a change made to every formula of the dynamics and the matrices."""
+    return replace(
+        theory, drift=theory.drift.map(change), hessian=theory.hessian.map(change),
+        gradient=theory.gradient.map(change), curvature=theory.curvature.map(change),
+    )
+
+
+def _on_nodes(change: Callable[[GaussianExpectation], sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
+    return lambda expression: expression.replace(lambda e: isinstance(e, GaussianExpectation), change)
 
 
 def _has_inverse_precision(term: sp.Expr) -> bool:
@@ -80,10 +130,4 @@ def _drop(expression: sp.Expr, predicate: Callable[[sp.Expr], bool]) -> sp.Expr:
 
 
 def _substitute_integrands(wrong: dict[sp.Expr, sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
-    def change(expression: sp.Expr) -> sp.Expr:
-        return expression.replace(
-            lambda e: isinstance(e, GaussianExpectation) and e.general_integrand in wrong,
-            lambda e: GaussianExpectation(wrong[e.general_integrand], e.law),
-        )
-
-    return change
+    return _on_nodes(lambda e: GaussianExpectation(wrong.get(e.general_integrand, e.general_integrand), e.law))
