@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 import sympy as sp
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import solve_ivp
 
 from theory import InputError, Model, Step, derive_drift, noiseless
@@ -38,6 +38,10 @@ from .state import (
 )
 
 ACTIVE, SLIDING, INACTIVE = 1, 0, -1
+# how far ahead a flow that starts at rest on a kink is looked at, in units of time
+AHEAD = 1e-6
+# surfaces are met at once when their heights, or shares at an end of [0, 1], differ by this many tolerances
+MET = 10.0
 # a flow that changes its piece more often than this for every unit of a model has got stuck
 MAX_EVENTS_PER_SWITCH = 200
 
@@ -108,8 +112,17 @@ class _Field:
             gates[k] = 1.0
             matrix[:, column] = self.rates(parameters, vector, gates)[on] - base
             gates[k] = 0.0
-        gates[on] = np.linalg.lstsq(matrix, -base, rcond=None)[0]
+        # equations of one scale: a unit with a small readout has small pushes, and its own share all the same
+        scale = np.abs(matrix).max(axis=1)
+        scale[scale == 0] = 1.0
+        gates[on] = np.linalg.lstsq(matrix / scale[:, None], -base / scale, rcond=None)[0]
         return gates
+
+    def project(self, vector: Array, mode: Array) -> Array:
+        """The nearest state on the surfaces along which a mode slides."""
+        on = mode == SLIDING
+        projected: Array = vector - np.linalg.pinv(self.slopes[on]) @ self.heights(vector)[on]
+        return projected
 
 
 @lru_cache(maxsize=16)
@@ -180,7 +193,8 @@ def integrate_noiseless(
         pieces.append(piece)
         now = piece.end
         if switch is not None:
-            mode = _after_event(field, parameters, vector, mode, switch)
+            mode = _after_event(field, parameters, vector, mode, switch, now, MET * tolerance)
+            vector = field.project(vector, mode)
     return _dataset(field, parameters, times, pieces, tolerance)
 
 
@@ -192,8 +206,13 @@ def _integrate_piece(
     def right_hand_side(_: float, s: Array) -> Array:
         return field.evaluate(parameters, s, field.sliding_gates(parameters, s, mode))
 
+    resting = _resting(field, parameters, vector, mode)
+
     def event(k: int) -> Callable[[float, Array], float]:
-        if mode[k] == SLIDING:
+        if resting[k]:
+            def height(_: float, s: Array) -> float:
+                return 1.0 if not any(_rates_beside(field, parameters, s, mode, k)) else -1.0
+        elif mode[k] == SLIDING:
             def height(_: float, s: Array) -> float:
                 share = field.sliding_gates(parameters, s, mode)[k]
                 return float(min(share, 1.0 - share))
@@ -218,19 +237,32 @@ def _integrate_piece(
     return _Piece(now, float(found.t[-1]), mode.copy(), found.sol), found.y[:, -1], switch
 
 
-def _after_event(field: _Field, parameters: Parameters, vector: Array, mode: Array, k: int) -> Array:
-    """The mode after surface k was reached, or left by a share at the end of [0, 1]."""
-    changed = mode.copy()
-    if mode[k] == SLIDING:
-        share = field.sliding_gates(parameters, vector, mode)[k]
-        changed[k] = ACTIVE if share > 0.5 else INACTIVE
-        return changed
-    above, below = _rates_beside(field, parameters, vector, mode, k)
-    if above < 0 < below:
-        changed[k] = SLIDING
-    else:
-        changed[k] = -mode[k]
-    return changed
+def _after_event(
+    field: _Field, parameters: Parameters, vector: Array, mode: Array, switch: int, now: float, slack: float
+) -> Array:
+    """The mode after a surface was reached, or left by a share at the end of [0, 1], with all met at the same time."""
+    slack *= 1.0 + float(np.abs(vector).max())
+    changed, shares = mode.copy(), field.sliding_gates(parameters, vector, mode)
+    met = np.where(mode == SLIDING, np.minimum(shares, 1.0 - shares), mode * field.heights(vector)) <= slack
+    met &= ~_resting(field, parameters, vector, mode)
+    met[switch] = True
+    for k in np.flatnonzero(met & (mode == SLIDING)):
+        changed[k] = ACTIVE if shares[k] > 0.5 else INACTIVE
+    reached = np.flatnonzero(met & (mode != SLIDING))
+    # what happens at one surface may depend on the others: until nothing changes
+    for _ in range(1 + reached.size):
+        before = changed.copy()
+        for k in reached:
+            above, below = _rates_beside(field, parameters, vector, changed, int(k))
+            towards = k == switch or mode[k] * (above if mode[k] == ACTIVE else below) < 0
+            changed[k] = SLIDING if above < 0 < below else -mode[k] if towards else mode[k]
+        if np.array_equal(changed, before):
+            return changed
+    names = ", ".join(f"{field.surfaces[k]} = 0" for k in reached)
+    raise IntegrationError(
+        f"the noiseless flow of {field.model.name} meets several kinks at once at t = {now:.6g} ({names}) and its "
+        "continuation is not determined; move the start", now,
+    )
 
 
 def _rates_beside(
@@ -246,18 +278,29 @@ def _rates_beside(
     return rates[0], rates[1]
 
 
+def _resting(field: _Field, parameters: Parameters, vector: Array, mode: Array) -> NDArray[np.bool_]:
+    """Surfaces on which the flow stands still whatever their steps: those of a unit without weights."""
+    out = np.zeros(mode.size, dtype=bool)
+    for k in np.flatnonzero((field.heights(vector) == 0) & (mode == INACTIVE)):
+        out[k] = not any(_rates_beside(field, parameters, vector, mode, int(k)))
+    return out
+
+
 def _starting_mode(field: _Field, parameters: Parameters, vector: Array) -> Array:
-    heights = field.heights(vector)
-    mode = np.sign(heights).astype(int)
-    for k in np.flatnonzero(mode == 0):
-        above, below = _rates_beside(field, parameters, vector, np.where(mode == 0, INACTIVE, mode), int(k))
+    on = field.heights(vector) == 0
+    mode = np.where(on, INACTIVE, np.sign(field.heights(vector)).astype(int))
+    ahead = vector + AHEAD * field.evaluate(parameters, vector, field.sliding_gates(parameters, vector, mode))
+    for k in map(int, np.flatnonzero(on)):
+        above, below = _rates_beside(field, parameters, vector, mode, k)
+        if above == below == 0:
+            # a readout of 0 does not push, but may be about to; else the unit is idle
+            above, below = _rates_beside(field, parameters, ahead, mode, k)
         if above > 0 > below:
             raise InputError(
                 "initial", f"{field.surfaces[k]} = 0, a kink that repels on both sides", "a start off the kink",
                 "without noise the flow is not unique there; move the overlap off 0",
             )
-        # at rest on the kink (an idle unit), or leaving it to one side
-        mode[k] = SLIDING if above < 0 < below else (ACTIVE if above > 0 else INACTIVE)
+        mode[k] = SLIDING if above < 0 < below else ACTIVE if above > 0 else INACTIVE
     return mode
 
 
@@ -270,9 +313,8 @@ def _dataset(
     which = np.minimum(np.searchsorted(ends, times), len(pieces) - 1)
     for i, (t, p) in enumerate(zip(times, which, strict=True)):
         vectors[i] = pieces[p].solution(t)
-        on = pieces[p].mode == SLIDING
         # exactly on the surface: what is left is the tolerance of the integrator
-        vectors[i] -= np.linalg.pinv(field.slopes[on]) @ field.heights(vectors[i])[on]
+        vectors[i] = field.project(vectors[i], pieces[p].mode)
         shares[i] = field.sliding_gates(parameters, vectors[i], pieces[p].mode)
     attributes = common_attributes(field.model, parameters, "noiseless effective dynamics") | {
         "precision_used": "infinity", "tolerance": tolerance, "pieces": len(pieces),

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+# name of a run over every system
+ALL_SYSTEMS = "all"
+
+
 @dataclass(frozen=True)
 class Plot:
     """A figure of a check, drawn only when a report asks for it."""

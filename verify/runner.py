@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 
 from threadpoolctl import threadpool_limits
@@ -17,7 +18,7 @@ from theory import InputError
 from . import checks_blocks, checks_dynamics, checks_risk, checks_separation, checks_spectra
 from .claim import check_claim
 from .evidence import Evidence, get_level
-from .result import CheckResult, Outcome, Report
+from .result import ALL_SYSTEMS, CheckResult, Outcome, Report
 from .subject import Theory
 from .systems import get_system
 from .tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
@@ -63,6 +64,7 @@ def run(
     theory: Theory | None = None,
     evidence: Evidence | None = None,
     only: Sequence[str] | None = None,
+    family_error: float = FAMILY_ERROR,
 ) -> Report:
     """Judge the theory of a system against simulation.
 
@@ -82,6 +84,8 @@ def run(
         Measurements to reuse (for judging several theories against the same data); must be of the same system.
     only : sequence of str, optional
         Names of checks to run; all of the system when omitted.
+    family_error : float
+        Probability that a true theory is refuted by chance, over all checks of the system.
 
     Returns
     -------
@@ -104,13 +108,13 @@ def run(
     measured = Evidence(chosen, sizes, seed) if evidence is None else evidence
     subject = Theory.derive(chosen.model) if theory is None else theory
     # the share does not depend on `only`: a check gives the same verdict alone and in company
-    share = FAMILY_ERROR / len(chosen.checks)
+    share = family_error / len(chosen.checks)
     start = perf_counter()
     results: list[CheckResult] = []
 
     def report(complete: bool) -> Report:
         return Report(
-            chosen.name, sizes.name, measured.seed, FAMILY_ERROR, results, perf_counter() - start,
+            chosen.name, sizes.name, measured.seed, family_error, results, perf_counter() - start,
             _environment(), complete,
         )
 
@@ -128,6 +132,48 @@ def run(
     if progress is not None:
         progress("done", 1.0)
     return report(True)
+
+
+def run_systems(
+    systems: Sequence[str], level: str = "quick", seed: int = 0, *,
+    progress: Callable[[str, float], None] | None = None,
+) -> Report:
+    """Judge several systems as one run; checks are named ``system: check``.
+
+    The probability that a true theory is refuted by chance anywhere is at most FAMILY_ERROR, shared equally.
+
+    Raises
+    ------
+    theory.InputError
+        As :func:`run`.
+    VerificationInterrupted
+        On Ctrl-C; carries the report of what had finished, of all systems.
+    """
+    for name in systems:
+        get_system(name)  # refused before any work
+    share = FAMILY_ERROR / len(systems)
+    reports: list[Report] = []
+    total = sum(len(get_system(name).checks) for name in systems)
+    try:
+        for i, name in enumerate(systems):
+            inner = None
+            if progress is not None:
+                def inner(check: str, f: float, name: str = name, i: int = i) -> None:
+                    progress(f"{name}: {check}" if f < 1 else name, (i + f) / len(systems))
+            reports.append(run(name, level, seed, progress=inner, family_error=share))
+    except VerificationInterrupted as event:
+        raise VerificationInterrupted(_merged([*reports, event.partial], False), total) from None
+    return _merged(reports, True)
+
+
+def _merged(reports: list[Report], complete: bool) -> Report:
+    """One report over several systems."""
+    first = reports[0]
+    results = [replace(r, name=f"{report.system}: {r.name}") for report in reports for r in report.results]
+    return Report(
+        ALL_SYSTEMS, first.level, first.seed, FAMILY_ERROR, results, sum(r.seconds for r in reports),
+        first.environment, complete and all(r.complete for r in reports),
+    )
 
 
 def _environment() -> dict[str, str]:

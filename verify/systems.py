@@ -106,6 +106,8 @@ class System:
     description : str
     quadrature : float, optional
         Absolute error asked of population matrices and drifts; that of :mod:`numerics` when omitted.
+    replica_share : float
+        Share of the level's SGD runs to make for curves: a step of a larger model costs more.
     implicit : ImplicitFixedPoint, optional
         Closed form of a unique noiseless fixed point.
     outcomes : OutcomeStudy, optional
@@ -120,6 +122,7 @@ class System:
     checks: tuple[str, ...]
     description: str
     quadrature: float | None = None
+    replica_share: float = 1.0
     implicit: ImplicitFixedPoint | None = None
     outcomes: OutcomeStudy | None = None
 
@@ -215,6 +218,7 @@ def xor_system() -> System:
         precisions=(32.0, 128.0, 512.0, 2048.0),
         checks=TWO_LAYER_CHECKS,
         quadrature=1e-5,
+        replica_share=0.5,
         description=f"XOR mixture, two-layer ReLU network of {width} units",
         outcomes=OutcomeStudy(
             xor(4), 0.02, (4 / 256, 84 / 256, 144 / 256, 24 / 256), 64, (1e6, 640.0, 64.0, 64.0 / 3),
