@@ -166,6 +166,8 @@ class KinkedIntegrands:
         beside = exact.step_ramp - sampled.step_ramp - centre[:, :, None, :] * step[:, :, :, None]
         shifted = centre[:, :, :, None] * ramp[:, :, None, :]
         second = exact.ramp_ramp - sampled.ramp_ramp - shifted - np.swapaxes(shifted, 2, 3)
+        # symmetric to the last bit: the weights must sum to 0, and rounding is divided by the square of the spread
+        second = (second + np.swapaxes(second, 2, 3)) / 2
         star = 2 * n + 1
         out = np.zeros((*lead, len(self._stencil_points[0])))
         stars = out[:, :, : (kinks + 1) * star].reshape(*lead, kinks + 1, star)

@@ -27,7 +27,7 @@ from verify.configuration import Configuration, read_configuration
 from verify.console import fixed, named_progress, progress_bar, spinner
 from verify.result import CheckResult, Report
 from verify.summaries import parameters_text
-from verify.tolerance import Comparison, Part, Tolerance
+from verify.tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
 
 ROOT = Path(__file__).resolve().parent.parent
 FAST = ["--time", "0,0.05,0.1"]
@@ -613,15 +613,26 @@ def report_of(*measured: float, resolution: float | None = None) -> Report:
 
 
 def verify_with(monkeypatch, report: Report, *arguments: object):
-    calls = []
+    calls, shares = [], []
 
-    def run(system, level, seed, *, progress):
+    def run(system, level, seed, *, progress, family_error=FAMILY_ERROR):
         calls.append((system, level, seed))
+        shares.append(family_error)
         progress("check0", 0.5)
         return report
 
     monkeypatch.setattr(verify.runner, "run", run)
-    return invoke("verify", *arguments), calls
+    result = invoke("verify", *arguments)
+    assert sum(shares) == pytest.approx(FAMILY_ERROR)  # of the whole command, however many systems
+    return result, calls
+
+
+def test_verify_without_a_system_covers_all(monkeypatch, tmp_path):
+    result, calls = verify_with(monkeypatch, report_of(0.01, -0.05), "--seed", 7, "--json", tmp_path / "r.json")
+    assert result.exit_code == 0, result.output
+    assert calls == [("kgmm", "quick", 7), ("xor", "quick", 7)]
+    assert "4 of 4 checks hold" in result.stdout
+    assert "specalign verify all --level quick --seed" in result.stdout
 
 
 def test_verify_holds(monkeypatch, tmp_path):
@@ -638,7 +649,7 @@ def test_verify_holds(monkeypatch, tmp_path):
 
 def test_verify_fails_and_says_which(monkeypatch, tmp_path):
     json = tmp_path / "r.json"
-    result, _ = verify_with(monkeypatch, report_of(0.01, 0.5, float("nan")), "--json", json)
+    result, _ = verify_with(monkeypatch, report_of(0.01, 0.5, float("nan")), "kgmm", "--json", json)
     assert result.exit_code == 1
     assert "fails: check1, check2" in result.stderr
     assert "tolerance 0.1 = 0.1 (standard errors)" in result.stdout
@@ -646,14 +657,14 @@ def test_verify_fails_and_says_which(monkeypatch, tmp_path):
 
 
 def test_verify_does_not_take_weakness_for_a_pass(monkeypatch):
-    result, _ = verify_with(monkeypatch, report_of(0.01, resolution=0.05))
+    result, _ = verify_with(monkeypatch, report_of(0.01, resolution=0.05), "kgmm")
     assert result.exit_code == 1
     assert "inconclusive: check0" in result.stderr
     assert "exceeds the resolution 0.05" in result.stdout
 
 
 def test_verify_without_any_check_is_not_a_pass(monkeypatch):
-    result, _ = verify_with(monkeypatch, report_of())
+    result, _ = verify_with(monkeypatch, report_of(), "kgmm")
     assert result.exit_code == 1
     assert "no check was made" in result.stderr
 

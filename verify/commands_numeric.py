@@ -11,7 +11,7 @@ import typer
 from theory import InputError, Model
 
 from . import options as opt
-from .configuration import Configuration, parse_number
+from .configuration import Configuration
 from .console import (
     check_outputs,
     complain,
@@ -22,6 +22,7 @@ from .console import (
     write_data,
     write_figure,
 )
+from .values import parse_number
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -34,6 +35,8 @@ def simulate(
     name: opt.ModelName = None,
     config: opt.Config = None,
     k: opt.Classes = None,
+    width: opt.Width = None,
+    activation: opt.ActivationName = None,
     weights: opt.Weights = None,
     precision: opt.Precision = None,
     ridge: opt.Ridge = None,
@@ -60,8 +63,8 @@ def simulate(
     Example:  specalign simulate --dimension 1000 --replicas 20 --time 16 --plot runs.png
     """
     given = opt.configure(
-        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
-        directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
+        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
+        step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
         dimension=dimension, replicas=replicas, seed=seed,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
@@ -138,6 +141,8 @@ def spectrum(
     ] = None,
     config: opt.Config = None,
     k: opt.Classes = None,
+    width: opt.Width = None,
+    activation: opt.ActivationName = None,
     weights: opt.Weights = None,
     precision: opt.Precision = None,
     ridge: opt.Ridge = None,
@@ -159,8 +164,8 @@ def spectrum(
     Example:  specalign spectrum --matrix hessian --block 1,1 --at 8 --samples 20000 --plot spectrum.png
     """
     given = opt.configure(
-        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
-        directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout,
+        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
+        step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout,
         dimension=dimension, samples=samples, seed=seed,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
@@ -187,8 +192,18 @@ def spectrum(
         with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
             curve = solve_curve(model, parameters, state, when)
         state, state_error = curve.state(when), curve.error_estimate
+    blocks = None
+    if kind == "hessian" and given.samples is not None and not model.loss.is_smooth:
+        from theory import derive_hessian
+        from theory.kinks import ALMOST_EVERYWHERE
+
+        # second derivatives of samples miss the kinks: the population beside them has to miss them too
+        blocks = derive_hessian(model, kink_rule=ALMOST_EVERYWHERE)
+        say("The Hessian is the almost-everywhere one, to which data average; without --samples that of the risk.")
     with spinner(f"population spectrum of {model.name}"):
-        population = population_spectrum(model, parameters, state, matrix=kind, block=part, dimension=d)
+        population = population_spectrum(
+            model, parameters, state, matrix=kind, block=part, dimension=d, blocks=blocks
+        )
     empirical = None
     if given.samples is not None:
         with spinner(f"empirical spectrum of {given.samples} samples in dimension {d}"):

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from theory import InputError
+from theory.moments import default_route
 
 from . import options as opt
 from .configuration import ORTHONORMAL
@@ -21,12 +22,13 @@ def derive(
         typer.Option(metavar=opt.metavar(opt.Quantity), help="What to derive.", rich_help_panel="Formula"),
     ] = "drift",
     route: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar=opt.metavar(opt.Route), rich_help_panel="Formula",
-            help="How Gaussian moments are evaluated; both give equal values.",
+            metavar=opt.metavar(opt.Route), rich_help_panel="Formula", show_default=False,
+            help="How Gaussian moments are evaluated; both give equal values (default: stein; projection for matrices"
+            " of a loss with kinks).",
         ),
-    ] = "stein",
+    ] = None,
     limit: Annotated[
         str | None,
         typer.Option(
@@ -50,6 +52,8 @@ def derive(
     output: opt.TextOutput = None,
     config: opt.Config = None,
     k: opt.Classes = None,
+    width: opt.Width = None,
+    activation: opt.ActivationName = None,
     weights: opt.Weights = None,
     precision: opt.Precision = None,
     ridge: opt.Ridge = None,
@@ -65,21 +69,21 @@ def derive(
     from . import formulas
 
     given = opt.configure(
-        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
-        directions_gram=directions_gram,
+        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
+        step=step, directions_gram=directions_gram,
     )
     check_outputs(output=(output, ()))
-    what, by, how = (
-        opt.chosen("--quantity", quantity, opt.Quantity), opt.chosen("--route", route, opt.Route),
-        opt.chosen("--format", style, opt.Format),
-    )
+    what, how = opt.chosen("--quantity", quantity, opt.Quantity), opt.chosen("--format", style, opt.Format)
+    by = None if route is None else opt.chosen("--route", route, opt.Route)
     chosen = _check_limit(what, limit, precision)
     if chosen != "exact":
         given = replace(given, precision=None)
     if what is opt.Quantity.fixed_point and given.directions_gram is None:
         given = replace(given, directions_gram=ORTHONORMAL)
-    with spinner(f"deriving the {what.value} for k = {given.classes}"):
-        found = formulas.collect(given.symbolic_model(), what.value, by.value)
+    with spinner(f"deriving the {what.value} for {given.size_name}"):
+        model = given.symbolic_model()
+        curved = what not in (opt.Quantity.drift, opt.Quantity.gradient)
+        found = formulas.collect(model, what.value, default_route(model, curvatures=curved) if by is None else by.value)
         if entry is not None:
             found = formulas.select(found, entry)
         text = formulas.render(formulas.apply_limit(found, chosen), how.value)
@@ -108,6 +112,8 @@ def curves(
     name: opt.ModelName = None,
     config: opt.Config = None,
     k: opt.Classes = None,
+    width: opt.Width = None,
+    activation: opt.ActivationName = None,
     weights: opt.Weights = None,
     precision: opt.Precision = None,
     ridge: opt.Ridge = None,
@@ -128,8 +134,8 @@ def curves(
     Example:  specalign curves --weights 0.5,0.3,0.2 --time 16 --plot curves.png --output curves.nc
     """
     given = opt.configure(
-        config, name=name, k=k, weights=weights, precision=precision, ridge=ridge, step=step,
-        directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
+        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
+        step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
     times = given.times()

@@ -10,8 +10,8 @@ import typer
 from theory import InputError
 
 from . import options as opt
-from .configuration import check_choice, parse_integer
 from .console import check_outputs, complain, named_progress, say, spinner, standard_output
+from .values import check_choice, parse_integer
 
 if TYPE_CHECKING:
     from .result import Report

@@ -1,31 +1,27 @@
-"""What a command works on: model, numbers, initial state and run, from a TOML file and from options.
-
-Numbers stay exact (``fractions.Fraction``) until a model asks for floats, so that 0.1 is 1/10 in a formula.
-"""
+"""What a command works on: model, numbers, initial state and run, from a TOML file and from options."""
 
 from __future__ import annotations
 
-import difflib
-import math
 import tomllib
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory import InputError, Model, kgmm
+import sympy as sp
+
+from theory import InputError, Model, symbols
+from theory.activations import ACTIVATIONS
+
+from .models import DEFAULT_MODEL, MODELS, ModelKind
+from .values import READERS, Number, check_choice, exact_number
 
 if TYPE_CHECKING:
     from numerics import Parameters, State
 
-# a float only where there is no fraction: NaN and infinities, which are refused by name
-Number = Fraction | float
-
-MODELS: dict[str, Callable[..., Model]] = {"kgmm": kgmm}
-DEFAULT_MODEL = "kgmm"
-DEFAULT_CLASSES = 3
 ORTHONORMAL = "orthonormal"
+IDENTITY = "identity"
+# what only some models have: the size under its own name, and further options
+_OWN = ("k", "width", "activation")
 
 
 @dataclass(frozen=True)
@@ -34,6 +30,8 @@ class Configuration:
 
     name: str | None = field(default=None, metadata={"table": "model"})
     k: int | None = field(default=None, metadata={"table": "model"})
+    width: int | None = field(default=None, metadata={"table": "model"})
+    activation: str | None = field(default=None, metadata={"table": "model"})
     weights: list[Number] | None = field(default=None, metadata={"table": "parameters"})
     precision: Number | None = field(default=None, metadata={"table": "parameters"})
     ridge: Number | None = field(default=None, metadata={"table": "parameters"})
@@ -54,75 +52,105 @@ class Configuration:
         return replace(self, **said)
 
     @property
-    def classes(self) -> int:
-        return DEFAULT_CLASSES if self.k is None else self.k
+    def kind(self) -> ModelKind:
+        """The model asked for.
+
+        Raises
+        ------
+        theory.InputError
+            An unknown model, or an option that it does not have.
+        """
+        name = check_choice("model", DEFAULT_MODEL if self.name is None else self.name, MODELS)
+        kind = MODELS[name]
+        for option in _OWN:
+            if getattr(self, option) is not None and option not in (kind.size, *kind.options):
+                owners = [n for n, other in MODELS.items() if option in (other.size, *other.options)]
+                others = ", ".join(o for o in (kind.size, *kind.options))
+                raise InputError(
+                    option, getattr(self, option), f"no {option} for the model {name}",
+                    f"leave it away: {option} belongs to {' and '.join(owners)}, and {name} has {others}",
+                )
+        if self.activation is not None:
+            check_choice("activation", self.activation, ACTIVATIONS)
+        return kind
+
+    @property
+    def size(self) -> int:
+        """Number of classes or of hidden units."""
+        kind = self.kind
+        return kind.check_size(getattr(self, kind.size))
+
+    @property
+    def size_name(self) -> str:
+        """Name and value of the size, for messages."""
+        return f"{self.kind.size} = {self.size}"
 
     def symbolic_model(self) -> Model:
         """The model with the numbers that were given, and symbols for the others."""
-        gram = self.directions_gram if isinstance(self.directions_gram, str) else _exact_rows(self.directions_gram)
+        gram: Any = self._named_gram()
+        self._check_weights()
         return self._build(
             weights=_exact(self.weights), precision=_finite("precision", self.precision),
-            ridge=_finite("ridge", self.ridge), step=_finite("step", self.step), directions_gram=gram,
+            ridge=_finite("ridge", self.ridge), step=_finite("step", self.step),
+            directions_gram=sp.eye(self.kind.directions(self.size)) if gram == ORTHONORMAL else _exact_rows(gram),
         )
 
     def model(self) -> Model:
         """The model with symbols for all numbers: one compilation serves every set of parameters."""
-        return self._build()
+        gram = self._named_gram()
+        own = gram is not None and gram != ORTHONORMAL
+        return self._build(
+            directions_gram=symbols.symmetric("Gamma", self.kind.directions(self.size)) if own else None
+        )
 
     def parameters(self) -> Parameters:
-        """The numbers, with defaults: equal weights, precision 10, ridge 0.1, step 1, orthonormal means."""
+        """The numbers, with the defaults of the model, equal weights and orthonormal directions."""
         import numpy as np
 
         from numerics import Parameters
 
-        name, k = self._known_name(), self.classes
-        if k < 2:
-            raise InputError("k", k, f"an integer >= 2, the number of classes of {name}", "give two classes or more")
-        if self.weights is not None and len(self.weights) != k:
-            raise InputError(
-                "weights", f"{len(self.weights)} entries", f"{k}, one per class",
-                f"give {k} weights" + (f", or k = {len(self.weights)}" if len(self.weights) > 1 else ""),
-            )
-        gram = self.directions_gram
-        if isinstance(gram, str):
-            if gram != ORTHONORMAL:
-                raise InputError(
-                    "directions_gram", repr(gram), f"{ORTHONORMAL!r} or rows of numbers", "check the spelling"
-                )
-            gram = None
+        kind = self.kind
+        components, directions = kind.components(self.size), kind.directions(self.size)
+        self._check_weights()
+        gram = self._named_gram()
+        scalars = {name: getattr(self, name) for name in ("precision", "ridge", "step")}
         return Parameters(
-            np.full(k, 1 / k) if self.weights is None else np.array(self.weights, dtype=float),
-            10.0 if self.precision is None else float(self.precision),
-            0.1 if self.ridge is None else float(self.ridge),
-            1.0 if self.step is None else float(self.step),
-            np.eye(k) if gram is None else _floats("directions_gram", gram, (k, k)),
+            np.full(components, 1 / components) if self.weights is None else np.array(self.weights, dtype=float),
+            **{name: float(getattr(kind, name) if given is None else given) for name, given in scalars.items()},
+            directions_gram=(
+                np.eye(directions) if gram is None or isinstance(gram, str)
+                else self._floats("directions_gram", gram, (directions, directions))
+            ),
         )
 
     def initial(self, model: Model) -> State:
-        """The initial state, by default what x^a ~ N(0, I/d) tends to: overlap 0, gram_perp the identity."""
+        """The initial state; what is not said is the default start of the model."""
         import numpy as np
 
         from numerics import State
 
-        shape = (model.units, model.directions)
-        gram_perp = self.gram_perp
-        if isinstance(gram_perp, str):
-            if gram_perp != "identity":
-                raise InputError(
-                    "gram_perp", repr(gram_perp), "'identity' or rows of numbers", "check the spelling"
-                )
-            gram_perp = None
+        start = self.kind.start(self.size)
+        gram_perp: Any = self.gram_perp
+        if isinstance(gram_perp, str) and gram_perp != IDENTITY:
+            raise InputError("gram_perp", repr(gram_perp), f"{IDENTITY!r} or rows of numbers", "check the spelling")
+        if gram_perp is None:
+            gram_perp = float(start.perpendicular) * np.eye(model.units)
+        elif gram_perp == IDENTITY:
+            gram_perp = np.eye(model.units)
+        else:
+            gram_perp = self._floats("gram_perp", gram_perp, (model.units,) * 2)
+        overlap = start.overlap if self.overlap is None else self.overlap
         return State(
-            np.zeros(shape) if self.overlap is None else _floats("overlap", self.overlap, shape),
-            np.eye(model.units) if gram_perp is None else _floats("gram_perp", gram_perp, (model.units,) * 2),
-            np.zeros(model.readout_size) if self.readout is None else np.array(self.readout, dtype=float),
+            self._floats("overlap", overlap, (model.units, model.directions)),
+            gram_perp,
+            np.array(start.readout if self.readout is None else self.readout, dtype=float),
         )
 
     def numbers(self) -> tuple[Model, Parameters, State]:
         """Model, parameters and initial state, checked against each other."""
         from numerics.state import check_parameters, check_state
 
-        parameters = self.parameters()  # before the model, whose derivatives take long for many classes
+        parameters = self.parameters()  # before the model, whose derivatives take long for many units
         model = self.model()
         initial = self.initial(model)
         check_parameters(model, parameters)
@@ -130,19 +158,47 @@ class Configuration:
         return model, parameters, initial
 
     def times(self) -> Any:
-        """The end of the run or the list of its times, as the numeric functions take it; 16 by default."""
+        """The end of the run or the list of its times, as the numeric functions take it."""
         from numerics.flow import check_times
 
-        time = 16.0 if self.time is None else self.time
+        time = self.kind.time if self.time is None else self.time
         value = [float(t) for t in time] if isinstance(time, list) else float(time)
         check_times(value)
         return value
 
     def _build(self, **numbers: Any) -> Model:
-        return MODELS[self._known_name()](self.classes, **numbers)
+        kind = self.kind
+        further = {o: getattr(self, o) for o in kind.options if getattr(self, o) is not None}
+        return kind.build(self.size, **further, **numbers)
 
-    def _known_name(self) -> str:
-        return check_choice("model", DEFAULT_MODEL if self.name is None else self.name, MODELS)
+    def _named_gram(self) -> list[list[Number]] | str | None:
+        """The Gram matrix of the directions as it was said; a name is known to be the one there is."""
+        gram = self.directions_gram
+        if isinstance(gram, str) and gram != ORTHONORMAL:
+            raise InputError("directions_gram", repr(gram), f"{ORTHONORMAL!r} or rows of numbers", "check the spelling")
+        return gram
+
+    def _check_weights(self) -> None:
+        kind, size = self.kind, self.size
+        expected = kind.components(size)
+        if self.weights is None or len(self.weights) == expected:
+            return
+        count = len(self.weights)
+        fits = count >= kind.least and kind.components(count) == count
+        raise InputError(
+            "weights", f"{count} entries", f"{expected}, one per {kind.component}",
+            f"give {expected} weights" + (f", or {kind.size} = {count}" if fits else ""),
+        )
+
+    def _floats(self, name: str, rows: list[list[Any]], shape: tuple[int, int]) -> Any:
+        got = [len(row) for row in rows]
+        if got != [shape[1]] * shape[0]:
+            raise InputError(
+                name, f"{len(rows)} rows of {', '.join(map(str, sorted(set(got)))) or 'no'} entries",
+                f"{shape[0]} rows of {shape[1]} entries",
+                f"check commas and semicolons, and {self.kind.size}, {self.kind.meaning}",
+            )
+        return [[float(entry) for entry in row] for row in rows]
 
 
 def read_configuration(path: Path) -> Configuration:
@@ -156,7 +212,7 @@ def read_configuration(path: Path) -> Configuration:
     """
     try:
         with path.open("rb") as file:
-            data = tomllib.load(file, parse_float=_number)
+            data = tomllib.load(file, parse_float=exact_number)
     except OSError as error:
         raise InputError(
             "config", path, "a readable TOML file", f"{error.strerror or error}; see the files in examples/"
@@ -173,170 +229,8 @@ def read_configuration(path: Path) -> Configuration:
             raise InputError(f"config {path.name}", f"{table} = ...", f"a table [{table}]", "put keys below it")
         for key, value in content.items():
             check_choice(f"config {path.name} [{table}]", key, known[table], kind="key")
-            values[key] = _READERS[key](key, value)
+            values[key] = READERS[key](key, value)
     return Configuration(**values)
-
-
-def check_choice(parameter: str, got: str, known: Iterable[str], kind: str = "name") -> str:
-    """Return ``got`` if it is known, else refuse it with the nearest known name."""
-    names = list(known)
-    if got in names:
-        return got
-    close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
-    remedy = f"did you mean {close[0]!r}" if close else f"use a known {kind}"
-    raise InputError(parameter, repr(got), f"one of {', '.join(names)}", remedy)
-
-
-# --- values written as text on the command line ---------------------------------------------------------
-
-
-def parse_number(parameter: str, text: str) -> Number:
-    """Read ``0.1``, ``1e-3`` or ``1/3``."""
-    try:
-        return _number(text.strip())
-    except (ValueError, ZeroDivisionError) as error:
-        raise InputError(
-            parameter, repr(text), "a number such as 0.1, 1e-3 or 1/3", "check the spelling"
-        ) from error
-
-
-def parse_integer(parameter: str, text: str) -> int:
-    """Read ``1000``."""
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InputError(parameter, repr(text), "an integer", "write digits only, such as 1000") from error
-
-
-def parse_list(parameter: str, text: str) -> list[Number]:
-    """Read numbers separated by commas."""
-    try:
-        return [_number(entry.strip()) for entry in text.split(",")]
-    except (ValueError, ZeroDivisionError) as error:
-        raise InputError(
-            parameter, repr(text), "numbers separated by commas, such as 0.5,0.3,0.2", "check the spelling"
-        ) from error
-
-
-def parse_rows(parameter: str, text: str) -> list[list[Number]]:
-    """Read rows separated by semicolons, each of numbers separated by commas."""
-    try:
-        return [[_number(entry.strip()) for entry in row.split(",")] for row in text.split(";")]
-    except (ValueError, ZeroDivisionError) as error:
-        raise InputError(
-            parameter, repr(text), "rows separated by semicolons, such as '1,0.4;0.4,1'",
-            "put the value in quotes, commas inside a row, semicolons between rows",
-        ) from error
-
-
-def _number(text: str) -> Number:
-    try:
-        value = float(text)
-    except ValueError:
-        return Fraction(text)  # 1/3; anything else raises ValueError again
-    if value == 0:
-        return Fraction(0)
-    return Fraction(text) if math.isfinite(value) else value
-
-
-# --- values read from TOML ---------------------------------------------------------------------------------
-
-
-def _read_number(key: str, value: Any) -> Number:
-    if isinstance(value, str):
-        # only what TOML cannot write as a number may be in quotes
-        if "/" in value:
-            return parse_number(key, value)
-        raise InputError(
-            key, f"the text {value!r}", "a number",
-            "write numbers without quotes; only fractions such as '1/3' need them",
-        )
-    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction)):
-        raise InputError(key, _plain(value), "a number", f"write {key} = {_EXAMPLES.get(key, 1)}")
-    return Fraction(value) if isinstance(value, int) else value
-
-
-def _read_list(key: str, value: Any) -> list[Number]:
-    if not isinstance(value, list) or not value:
-        raise InputError(key, _plain(value), "a list of numbers", f"write {key} = [0.5, 0.5]")
-    for entry in value:
-        if isinstance(entry, list):
-            raise InputError(
-                key, _plain(value), "a list of numbers", f"write {key} = [0.5, 0.5], without inner brackets"
-            )
-    return [_read_number(key, entry) for entry in value]
-
-
-def _read_rows(key: str, value: Any) -> list[list[Number]]:
-    if not isinstance(value, list) or not value or not all(isinstance(row, list) for row in value):
-        raise InputError(key, _plain(value), "a list of rows", f"write {key} = [[1, 0], [0, 1]]")
-    return [_read_list(key, row) for row in value]
-
-
-def _read_rows_or_name(key: str, value: Any) -> list[list[Number]] | str:
-    return value if isinstance(value, str) else _read_rows(key, value)
-
-
-def _read_time(key: str, value: Any) -> Number | list[Number]:
-    if value == []:
-        raise InputError(key, "[]", "the end of the run, or a list of times", f"write {key} = 16 or {key} = [0, 4, 16]")
-    return _read_list(key, value) if isinstance(value, list) else _read_number(key, value)
-
-
-def _read_integer(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(key, _plain(value), "an integer", f"write {key} = {_meant(value) or _EXAMPLES[key]}")
-    return value
-
-
-def _read_text(key: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InputError(key, _plain(value), "a text in quotes", f'write {key} = "kgmm"')
-    return value
-
-
-_READERS: dict[str, Callable[[str, Any], Any]] = {
-    "name": _read_text, "k": _read_integer, "weights": _read_list, "precision": _read_number,
-    "ridge": _read_number, "step": _read_number, "directions_gram": _read_rows_or_name, "overlap": _read_rows,
-    "gram_perp": _read_rows_or_name, "readout": _read_list, "time": _read_time, "dimension": _read_integer,
-    "replicas": _read_integer, "samples": _read_integer, "seed": _read_integer,
-}
-
-
-# what a message proposes where the value itself says nothing
-_EXAMPLES: dict[str, Any] = {
-    "k": DEFAULT_CLASSES, "precision": 10, "ridge": 0.1, "step": 1, "time": 16, "dimension": 1000, "replicas": 20,
-    "samples": 20000, "seed": 0,
-}
-
-
-def _meant(value: Any) -> str | None:
-    """The integer somebody meant who wrote '3' or 3.0."""
-    try:
-        number = Fraction(value)
-    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        return None
-    return str(number) if number.denominator == 1 and not isinstance(value, bool) else None
-
-
-def _plain(value: Any) -> str:
-    """A value as it stands in the file."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_plain, value))}]"
-    return str(float(value)) if isinstance(value, Fraction) else repr(value)
-
-
-# --- conversions ---------------------------------------------------------------------------------------------
-
-
-def _floats(name: str, rows: list[list[Number]], shape: tuple[int, int]) -> Any:
-    got = [len(row) for row in rows]
-    if got != [shape[1]] * shape[0]:
-        raise InputError(
-            name, f"{len(rows)} rows of {', '.join(map(str, sorted(set(got)))) or 'no'} entries",
-            f"{shape[0]} rows of {shape[1]} entries", "check commas and semicolons, and the number of classes k",
-        )
-    return [[float(entry) for entry in row] for row in rows]
 
 
 def _finite(name: str, value: Number | None) -> Number | None:

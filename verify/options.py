@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from .configuration import (
-    Configuration,
-    Number,
-    check_choice,
-    parse_integer,
-    parse_list,
-    parse_number,
-    parse_rows,
-    read_configuration,
-)
+from .configuration import Configuration, read_configuration
 from .console import spinner
+from .values import Number, check_choice, parse_integer, parse_list, parse_number, parse_rows
 
 if TYPE_CHECKING:
     from numerics import Parameters, State
@@ -94,7 +86,8 @@ ModelName = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL", show_default=False,
-        help="The model: kgmm, a k-class Gaussian mixture under softmax regression (default).",
+        help="kgmm, a k-class Gaussian mixture under softmax regression (default), or xor, a two-layer network on the"
+        " XOR mixture.",
     ),
 ]
 Config = Annotated[
@@ -105,25 +98,36 @@ Config = Annotated[
     ),
 ]
 Classes = Annotated[
-    str | None, _option("--k", panel=_MODEL, metavar="INT", help="Number of classes, at least 2 (default 3).")
+    str | None, _option("--k", panel=_MODEL, metavar="INT", help="kgmm: number of classes, at least 2 (default 3).")
+]
+Width = Annotated[
+    str | None,
+    _option("--width", panel=_MODEL, metavar="INT", help="xor: number of hidden units, at least 1 (default 4)."),
+]
+ActivationName = Annotated[
+    str | None,
+    _option(
+        "--activation", panel=_MODEL, metavar="NAME",
+        help="xor: relu (default), leaky_relu, softplus, sigmoid, tanh or erf.",
+    ),
 ]
 Weights = Annotated[
     str | None,
     _option(
         "--weights", panel=_MODEL, metavar="P1,P2,...",
-        help="Class weights, positive with sum 1, such as 0.5,0.3,0.2 or 1/3,1/3,1/3 (default: equal).",
+        help="Weights of the components, positive with sum 1, such as 0.5,0.3,0.2 or 1/3,1/3,1/3 (default: equal).",
     ),
 ]
 Precision = Annotated[
     str | None,
     _option(
         "--precision", panel=_MODEL, metavar="NUMBER",
-        help="lambda > 0, the inverse variance of the noise in a feature (default 10).",
+        help="lambda > 0, the inverse variance of the noise in a feature (default 10; xor: 100).",
     ),
 ]
 Ridge = Annotated[
     str | None,
-    _option("--ridge", panel=_MODEL, metavar="NUMBER", help="beta >= 0, the weight decay (default 0.1)."),
+    _option("--ridge", panel=_MODEL, metavar="NUMBER", help="beta >= 0, the weight decay (default 0.1; xor: 0.05)."),
 ]
 Step = Annotated[
     str | None,
@@ -143,7 +147,8 @@ Overlap = Annotated[
     str | None,
     _option(
         "--overlap", panel=_INITIAL, metavar="ROWS",
-        help="Inner products of weights (rows) and means (columns), such as '0.1,0;0,0.1' (default 0).",
+        help="Inner products of weights (rows) and means (columns), such as '0.1,0;0,0.1' (default 0; xor: unit i"
+        " leans 0.1 towards cluster i mod 4 of mu, -mu, nu, -nu).",
     ),
 ]
 GramPerp = Annotated[
@@ -158,14 +163,14 @@ Readout = Annotated[
     str | None,
     _option(
         "--readout", panel=_INITIAL, metavar="V1,V2,...",
-        help="Second-layer parameters, for models that have them (default 0).",
+        help="Second-layer parameters, for models that have them (xor: 1/2 or -1/2, by the label of the cluster).",
     ),
 ]
 Time = Annotated[
     str | None,
     _option(
         "--time", panel=_RUN, metavar="T or T1,T2,...",
-        help="End of the run, or the times to record, in units of steps * c_delta / dimension (default 16).",
+        help="End of the run, or the times to record, in units of steps * c_delta / dimension (default 16; xor: 30).",
     ),
 ]
 Dimension = Annotated[
@@ -202,7 +207,8 @@ TextOutput = Annotated[
 
 
 def configure(
-    config: Path | None = None, *, name: str | None = None, k: str | None = None, weights: str | None = None,
+    config: Path | None = None, *, name: str | None = None, k: str | None = None, width: str | None = None,
+    activation: str | None = None, weights: str | None = None,
     precision: str | None = None, ridge: str | None = None, step: str | None = None,
     directions_gram: str | None = None, overlap: str | None = None, gram_perp: str | None = None,
     readout: str | None = None, time: str | None = None, dimension: str | None = None,
@@ -216,7 +222,7 @@ def configure(
         A file or value that cannot be read.
     """
     said = Configuration(
-        name=name, k=_integer("k", k),
+        name=name, k=_integer("k", k), width=_integer("width", width), activation=activation,
         weights=None if weights is None else parse_list("weights", weights),
         precision=_scalar("precision", precision),
         ridge=_scalar("ridge", ridge),
@@ -233,8 +239,8 @@ def configure(
 
 
 def numbers(given: Configuration) -> tuple[Model, Parameters, State]:
-    """Model, parameters and initial state; the model of many classes takes a while to build."""
-    with spinner(f"building the model for k = {given.classes}"):
+    """Model, parameters and initial state; a large model takes a while to build."""
+    with spinner(f"building the model for {given.size_name}"):
         return given.numbers()
 
 
