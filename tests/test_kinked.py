@@ -186,7 +186,8 @@ def test_integrands_of_the_control_family_are_exact(target):
     for _ in range(2):
         f = fields(rng, 2, 4)
         found = integrands_of(IN_THE_FAMILY, target).moments(f)
-        other = Fields(f.labels, f.means, f.covariance, f.inverse, f.shift[::-1] * 0.3, f.whitened, f.weights, f.readout)
+        shift = f.shift[::-1] * 0.3
+        other = Fields(f.labels, f.means, f.covariance, f.inverse, shift, f.whitened, f.weights, f.readout)
         again = integrands_of(IN_THE_FAMILY, target).moments(other)
         right = np.array([[truth(f, IN_THE_FAMILY, e, l) for l in range(2)] for e in range(2)])
         size = 1 + np.abs(right).max() + np.abs(f.means).max() ** 2
@@ -270,7 +271,7 @@ SIDES = {
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 @pytest.mark.parametrize("kink", [0, 1, 2])
 def test_deltas_equal_the_density_times_the_conditional_expectation(target, kink):
-    """Polynomials up to rounding of few nodes' moments; smooth, kinked and whitened coefficients within their spread."""
+    """Polynomials to rounding of few nodes' moments; smooth, kinked, whitened coefficients within their spread."""
     rng = fresh_rng()
     row, offset = [((1, 0), 0.0), ((0, 1), -1.0), ((1, 1), 0.0)][kink]
     delta = sp.DiracDelta(KINKS[kink])

@@ -120,7 +120,7 @@ def test_a_wrong_fixed_point_is_refuted(evidence: Evidence, true_theory: Theory)
     def trained(precision):  # type: ignore[no-untyped-def]
         found = []
         for scenario in evidence.system.trained(precision):
-            names = ["mu -mu nu -nu".split()[l] for l in scenario.point.assignment]
+            names = [["mu", "-mu", "nu", "-nu"][l] for l in scenario.point.assignment]
             other = separated_fixed_point(xor(5, weights=["1/4"] * 4, ridge="1/20"), names)
             found.append(replace(scenario, point=other))
         return tuple(found)
