@@ -17,6 +17,7 @@ from .layout import realise_weights, state_of_weights
 from .population import population_misalignment, population_spectrum
 from .risk import empirical_risk, population_risk
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
+from .sliding import integrate_noiseless
 from .span import SpanMatrix, population_block
 from .stability import drift_jacobian
 from .state import Parameters, State, parameters_of
@@ -40,6 +41,7 @@ __all__ = [
     "empirical_risk",
     "empirical_spectrum",
     "integrate_curves",
+    "integrate_noiseless",
     "kernel_source",
     "matrix_misalignment",
     "parameters_of",

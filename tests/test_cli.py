@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from json import loads
 from pathlib import Path
 from time import sleep
 
@@ -632,7 +634,65 @@ def test_verify_without_a_system_covers_all(monkeypatch, tmp_path):
     assert result.exit_code == 0, result.output
     assert calls == [("kgmm", "quick", 7), ("xor", "quick", 7)]
     assert "4 of 4 checks hold" in result.stdout
-    assert "specalign verify all --level quick --seed" in result.stdout
+    assert "Reproduce: specalign verify --level quick --seed 7" in result.stdout
+
+
+def test_an_interrupted_verification_keeps_what_was_finished(monkeypatch, tmp_path):
+    json, html = tmp_path / "r.json", tmp_path / "r.html"
+
+    def run(system, level, seed, *, progress, family_error):
+        report = replace(report_of(0.01, -0.05), system=system, family_error=family_error)
+        if system == "xor":
+            part = replace(report, results=report.results[:1], complete=False)
+            raise verify.runner.VerificationInterrupted(part, 2)
+        return report
+
+    monkeypatch.setattr(verify.runner, "run", run)
+    result = invoke("verify", "--json", json, "--report", html)
+    assert result.exit_code == 130, result.output
+    assert re.search(r"interrupted after 3 of \d\d checks; what was finished is kept", result.stderr)
+    data = loads(json.read_text())
+    assert data["complete"] is False
+    assert data["verdict"] == "inconclusive"
+    assert [(r["system"], len(r["results"]), r["complete"]) for r in data["reports"]] == [
+        ("kgmm", 2, True), ("xor", 1, False)
+    ]
+    assert "xor-check0" in html.read_text("utf-8")
+
+
+def test_an_interruption_between_systems_keeps_the_first(monkeypatch):
+    def run(system, level, seed, *, progress, family_error):
+        if system == "xor":
+            raise KeyboardInterrupt
+        return replace(report_of(0.01), system=system)
+
+    monkeypatch.setattr(verify.runner, "run", run)
+    with pytest.raises(verify.runner.VerificationInterrupted) as caught:
+        verify.runner.run_all()
+    assert [r.system for r in caught.value.partial.reports] == ["kgmm"]
+    assert not caught.value.partial.complete
+
+
+def test_progress_over_all_systems_grows_to_one(monkeypatch):
+    def run(system, level, seed, *, progress, family_error):
+        progress("curves", 0.0)
+        progress("curves", 0.5)
+        progress("done", 1.0)
+        return report_of(0.01)
+
+    seen = []
+    monkeypatch.setattr(verify.runner, "run", run)
+    verify.runner.run_all(progress=lambda name, fraction: seen.append((name, fraction)))
+    fractions = [fraction for _, fraction in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+    assert {name for name, _ in seen} == {"kgmm: curves", "kgmm: done", "xor: curves", "xor: done"}
+
+
+def test_verify_names_the_system_of_what_fails(monkeypatch):
+    result, _ = verify_with(monkeypatch, report_of(0.01, 0.5))
+    assert result.exit_code == 1
+    assert "fails: kgmm check1, kgmm check1" in result.stderr  # the same report for both
 
 
 def test_verify_holds(monkeypatch, tmp_path):

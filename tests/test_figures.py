@@ -113,6 +113,59 @@ def test_curves_of_every_shape(units, directions, source):
     assert any("SGD" in w and "d = 100" in w for w in words) == (simulated is not None)
 
 
+def with_readout(data: xr.Dataset, size: int) -> xr.Dataset:
+    shape = (*data["misalignment"].shape[:-1], size)
+    values = np.broadcast_to(np.arange(1.0, size + 1), shape) * (-1) ** np.arange(size)
+    return data.assign(readout=((*data["misalignment"].dims[:-1], "parameter"), values))
+
+
+@pytest.mark.parametrize(("units", "source"), [(1, "theory"), (4, "both"), (4, "theory"), (7, "both"), (20, "theory")])
+def test_curves_of_two_layers(units, source):
+    theory = with_readout(curve(units, 2), units)
+    simulated = with_readout(runs(units, 2, 3), units) if source == "both" else None
+    figure = figures.plot_curves(theory, simulated, title=LONG, directions=("μ", "ν"))
+    assert_inside(figure)
+    assert_legend_free(figure)
+    words = texts(figure)
+    assert "readout $v_i$" in words
+    assert sum(w == figures.TIME_LABEL for w in words) == units + 3
+    assert "direction μ / unit 1" in words
+    assert ("direction ν / unit 2" if units > 1 else "direction ν") in words
+    assert "direction / unit 1" not in words
+    readouts = next(a for a in figure.axes if a.get_ylabel() == "readout $v_i$")
+    styles = {(line.get_color(), line.get_linestyle()) for line in readouts.lines if line.get_alpha() is None}
+    assert len(styles) >= units
+
+
+def test_curves_on_top_of_each_other_are_all_seen():
+    figure = figures.plot_curves(curve(4, 2).assign(misalignment=curve(1, 2)["misalignment"].isel(unit=[0] * 4)))
+    for axes in figure.axes:
+        if "misalignment" in axes.get_ylabel() or "squared length" in axes.get_ylabel():
+            widths = [line.get_linewidth() for line in axes.lines]
+            assert widths == sorted(widths, reverse=True)
+            assert len(set(widths)) == 4
+        elif axes.axison:
+            assert {line.get_linewidth() for line in axes.lines} == {1.8}
+
+
+def test_equations_in_titles_are_not_broken():
+    figure = figures.plot_spectrum(spectrum((2,), 4).drop_vars("mean_overlap"), title=LONG)
+    assert "\n" in figure.get_suptitle()
+    assert figure.get_suptitle().replace("\n", " ") == LONG
+    assert not any(line.endswith("=") or line.startswith("=") for line in figure.get_suptitle().splitlines())
+
+
+@pytest.mark.parametrize("shape", [(2,), (4, 2)])
+def test_spectra_name_the_directions(shape):
+    figure = figures.plot_spectrum(spectrum(shape, 24), directions=("μ", "ν"))
+    assert_inside(figure)
+    labels = [t.get_text() for a in figure.axes for t in a.get_xticklabels()]
+    assert ("μ" if len(shape) == 1 else "4,μ") in labels
+    assert ("direction" if len(shape) == 1 else "unit, direction") in texts(figure)
+    # many ranks stand upright, so that they do not touch
+    assert {t.get_rotation() for t in figure.axes[0].get_xticklabels()} == {90.0}
+
+
 def test_one_replica_has_no_band():
     figure = figures.plot_curves(curve(2, 2), runs(2, 2, 1))
     assert not any("standard deviation" in t for t in texts(figure))

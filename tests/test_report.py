@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from verify.report import format_number, render_html, strict, write_html, write_json
-from verify.result import CheckResult, Plot, Report
+from verify.result import CheckResult, JointReport, Plot, Report
 from verify.summaries import rank_comparisons, verdict_details, verdict_table
 from verify.tolerance import Comparison, Part, Tolerance, Verdict
 
@@ -226,6 +227,76 @@ def test_html_is_the_same_every_time(page, tmp_path):
     path = tmp_path / "r.html"
     write_html(example(), path)
     assert path.read_text("utf-8") == page
+
+
+# --- several systems --------------------------------------------------------------------------------------------
+
+
+def joint(complete: bool = True) -> JointReport:
+    one, other = example(), example()
+    other = Report("xor", "quick", 3, 5e-5, other.results[:1], 1.5, other.environment, complete)
+    return JointReport((replace(one, family_error=5e-5), other), "quick", 3, 1e-4, complete)
+
+
+@pytest.fixture(scope="module")
+def read_joint() -> Reader:
+    reader = Reader()
+    reader.feed(render_html(joint()))
+    reader.close()
+    return reader
+
+
+def test_json_of_several_systems(tmp_path):
+    path = tmp_path / "report.json"
+    write_json(joint(), path)
+    data = json.loads(path.read_text("utf-8"), parse_constant=refuse)
+    assert list(data) == ["verdict", "family_error", "seconds", "command", "complete", "reports"]
+    assert data["verdict"] == "fails"
+    assert data["family_error"] == 1e-4
+    assert data["seconds"] == 4
+    assert data["command"] == "specalign verify --level quick --seed 3"
+    assert [r["system"] for r in data["reports"]] == ["kgmm", "xor"]
+    assert sum(r["family_error"] for r in data["reports"]) == data["family_error"]
+    assert data["reports"][1] == json.loads(json.dumps(strict(joint().reports[1].to_dict())))
+
+
+def test_html_of_several_systems_has_a_summary_and_a_section_each(read_joint):
+    assert read_joint.open == []
+    assert len(set(read_joint.ids)) == len(read_joint.ids)
+    for anchor in ("systems", "kgmm", "xor", "kgmm-checks", "xor-checks", "kgmm-curves", "xor-curves", "kgmm-weak"):
+        assert anchor in read_joint.ids
+        assert f"#{anchor}" in read_joint.links
+    assert all(link[1:] in read_joint.ids for link in read_joint.links if link.startswith("#"))
+    text = " ".join(read_joint.text.split())
+    for part in (
+        "Theory against simulation: kgmm, xor", "5 checks: holds 2, fails 1, inconclusive 2", "at most 0.0001",
+        "share of the error probability5e−05", "specalign verify xor --level quick --seed 3",
+    ):
+        assert part in text
+    # the numbers of a check are those of the joint run
+    assert text.count("specalign verify --level quick --seed 3") == 1 + 5
+    assert all(load.startswith("data:image/") for load in read_joint.loads)
+    assert "script" not in read_joint.tags
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "complete", "expected"),
+    [
+        ([True, True], True, Verdict.HOLDS), ([True, False], True, Verdict.FAILS),
+        ([True, True], False, Verdict.INCONCLUSIVE), ([True, False], False, Verdict.FAILS),
+        ([], False, Verdict.INCONCLUSIVE),
+    ],
+)
+def test_the_verdict_of_several_systems_is_the_worst(verdicts, complete, expected):
+    reports = [
+        Report("kgmm", "quick", 3, 5e-5, [CheckResult(
+            "curves", "A.", "section 1", [Comparison("a", 0.0 if holds else 1.0, 0.0, tolerance(0.1))], 3, {}, 0.1
+        )], 0.1, {})
+        for holds in verdicts
+    ]
+    found = JointReport(reports, "quick", 3, 1e-4, complete)
+    assert found.verdict is expected
+    assert ("interrupted" in render_html(found)) == (not complete)
 
 
 # --- text -------------------------------------------------------------------------------------------------------

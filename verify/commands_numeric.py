@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from theory import InputError, Model
+from theory import InputError, Model, derive_hessian
+from theory.kinks import ALMOST_EVERYWHERE, DISTRIBUTIONAL
 
 from . import options as opt
 from .configuration import Configuration
@@ -61,6 +62,8 @@ def simulate(
     A run that diverges or is interrupted keeps what was recorded: it is still written to --output and --plot.
 
     Example:  specalign simulate --dimension 1000 --replicas 20 --time 16 --plot runs.png
+
+    Example:  specalign simulate xor --dimension 500 --replicas 8 --plot xor.png
     """
     given = opt.configure(
         config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
@@ -104,14 +107,15 @@ def simulate(
     console = standard_output()
     replicas_done, d = runs.sizes["replica"], runs.attrs["dimension"]
     console.print(course_table(runs, f"SGD on {model.name}: mean of {replicas_done} runs in dimension {d}"))
-    console.print(final_table(curve, runs))
+    names = given.kind.direction_names
+    console.print(final_table(curve, runs, names))
     if curve is not None:
         say("Expected distance of the SGD mean from the theory: a bias of order 1/d plus the standard error.")
     if plot is not None:
         from .figures import plot_curves
 
-        title = f"{model.name}: SGD and effective dynamics, {parameters_text(parameters)}"
-        write_figure(plot_curves(curve, runs, title), plot)
+        title = f"{model.name}: SGD and effective dynamics, {parameters_text(parameters, directions=names)}"
+        write_figure(plot_curves(curve, runs, title, directions=names), plot)
     if code:
         raise typer.Exit(code)
 
@@ -132,6 +136,7 @@ def spectrum(
             help="Block of two units, counted from 1; or the full first layer, the second layer, everything.",
         ),
     ] = "1,1",
+    kink_rule: opt.HessianRule = None,
     at: Annotated[
         str | None,
         typer.Option(
@@ -159,9 +164,12 @@ def spectrum(
 ) -> None:
     """Compute eigenvalues of the Hessian or gradient matrix and how their vectors align with the means.
 
-    The population spectrum is exact in any dimension; --samples adds the spectrum of an empirical matrix.
+    The population spectrum is exact in any dimension; --samples adds the spectrum of an empirical matrix. The block
+    readout is set against the features that the second layer sees of the means.
 
     Example:  specalign spectrum --matrix hessian --block 1,1 --at 8 --samples 20000 --plot spectrum.png
+
+    Example:  specalign spectrum xor --block readout --at 30 --samples 20000
     """
     given = opt.configure(
         config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
@@ -173,6 +181,7 @@ def spectrum(
     when = None if at is None else _time_on_curve(at)
     model, parameters, state = opt.numbers(given)
     part = _block(block, model)
+    rule = _kink_rule(opt.check_kink_rule(kink_rule, kind, model), kind, model, given.samples is not None)
 
     from numerics.flow import solve_curve
     from numerics.layout import check_dimension
@@ -192,18 +201,13 @@ def spectrum(
         with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
             curve = solve_curve(model, parameters, state, when)
         state, state_error = curve.state(when), curve.error_estimate
-    blocks = None
-    if kind == "hessian" and given.samples is not None and not model.loss.is_smooth:
-        from theory import derive_hessian
-        from theory.kinks import ALMOST_EVERYWHERE
-
-        # second derivatives of samples miss the kinks: the population beside them has to miss them too
-        blocks = derive_hessian(model, kink_rule=ALMOST_EVERYWHERE)
-        say("The Hessian is the almost-everywhere one, to which data average; without --samples that of the risk.")
     with spinner(f"population spectrum of {model.name}"):
+        blocks = None if rule is None else derive_hessian(model, kink_rule=rule)
         population = population_spectrum(
             model, parameters, state, matrix=kind, block=part, dimension=d, blocks=blocks
         )
+        if rule is not None:
+            population.attrs["kink_rule"] = rule
     empirical = None
     if given.samples is not None:
         with spinner(f"empirical spectrum of {given.samples} samples in dimension {d}"):
@@ -214,10 +218,17 @@ def spectrum(
                 beside=None if part == "readout" else population,
             )
 
-    from .spectra import join_spectra, matrix_name, spectrum_remarks, spectrum_table
+    from .spectra import join_spectra, matrix_name, readout_remarks, spectrum_remarks, spectrum_table
     from .summaries import parameters_text
 
-    standard_output().print(spectrum_table(population, empirical))
+    names = given.kind.direction_names
+    standard_output().print(spectrum_table(population, empirical, names))
+    if part == "readout":
+        from numerics.features import readout_alignment
+
+        spectra = [data for data in (population, empirical) if data is not None]
+        for remark in readout_remarks(*(readout_alignment(data, model, parameters, state) for data in spectra)):
+            say(remark)
     for remark in spectrum_remarks(population, empirical, when, state_error):
         say(remark)
     if output is not None:
@@ -226,8 +237,22 @@ def spectrum(
         from .figures import plot_spectrum
 
         moment = "the initial state" if not when else f"t = {when:g}"
-        title = f"{model.name}: {matrix_name(population)} at {moment}, {parameters_text(parameters)}"
-        write_figure(plot_spectrum(population, empirical, title), plot)
+        title = f"{model.name}: {matrix_name(population)} at {moment}, {parameters_text(parameters, directions=names)}"
+        write_figure(plot_spectrum(population, empirical, title, directions=names), plot)
+
+
+def _kink_rule(asked: str | None, matrix: str, model: Model, beside_data: bool) -> str | None:
+    """The kink rule of a Hessian: beside data almost-everywhere; None where there is nothing to choose."""
+    if matrix != opt.Matrix.hessian or model.loss.is_smooth:
+        return None
+    if not beside_data:
+        return asked or DISTRIBUTIONAL
+    if asked not in (None, ALMOST_EVERYWHERE):
+        raise InputError(
+            "--kink-rule", repr(asked), f"{ALMOST_EVERYWHERE!r} with --samples",
+            "samples never lie on a kink; leave --samples or --kink-rule away",
+        )
+    return ALMOST_EVERYWHERE
 
 
 def _kept(runs: xr.Dataset, times: float | list[float], given: Configuration, output: Path | None) -> str:

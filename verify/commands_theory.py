@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from theory import InputError
-from theory.moments import default_route
 
 from . import options as opt
-from .configuration import ORTHONORMAL
+from .configuration import ORTHONORMAL, Configuration
 from .console import check_outputs, say, spinner, standard_output, write_data, write_figure
+from .models import DEFAULT_MODEL
 
 
 def derive(
@@ -33,7 +33,8 @@ def derive(
         str | None,
         typer.Option(
             metavar="exact|noiseless|N", show_default=False, rich_help_panel="Formula",
-            help="exact (default), noiseless (lambda to infinity), or the order N of the expansion in 1/lambda.",
+            help="exact (default), noiseless (lambda to infinity), or the order N of the expansion in 1/lambda (losses"
+            " without kinks).",
         ),
     ] = None,
     style: Annotated[
@@ -46,7 +47,17 @@ def derive(
         str | None,
         typer.Option(
             metavar="NAME", show_default=False, rich_help_panel="Formula",
-            help="Only this formula or block, such as m_1_1, R_1_2, H_1_2 or 1,2; indices count from 1.",
+            help="Only this formula or block, such as m_1_1, R_1_2, v_1, H_1_2 or 1,2; H_1_v_2 of x^1 and v_2, H_v of"
+            " the second layer. Indices count from 1.",
+        ),
+    ] = None,
+    kink_rule: opt.DerivedRule = None,
+    assignment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C1,C2,...", show_default=False, rich_help_panel="Formula",
+            help="xor, fixed-point: the cluster mu, -mu, nu, -nu that each unit picks, or 0 for an idle one (default:"
+            " mu,-mu,nu,-nu in turn).",
         ),
     ] = None,
     output: opt.TextOutput = None,
@@ -65,6 +76,8 @@ def derive(
     Numbers that are not given stay symbols: the defaults named below are for the other commands.
 
     Example:  specalign derive --k 2 --quantity drift --limit noiseless --entry m_1_1 --format latex
+
+    Example:  specalign derive xor --quantity fixed-point --assignment mu,-mu,nu,0
     """
     from . import formulas
 
@@ -76,14 +89,18 @@ def derive(
     what, how = opt.chosen("--quantity", quantity, opt.Quantity), opt.chosen("--format", style, opt.Format)
     by = None if route is None else opt.chosen("--route", route, opt.Route)
     chosen = _check_limit(what, limit, precision)
+    clusters = _assignment(what, assignment, given)
     if chosen != "exact":
         given = replace(given, precision=None)
     if what is opt.Quantity.fixed_point and given.directions_gram is None:
         given = replace(given, directions_gram=ORTHONORMAL)
     with spinner(f"deriving the {what.value} for {given.size_name}"):
         model = given.symbolic_model()
-        curved = what not in (opt.Quantity.drift, opt.Quantity.gradient)
-        found = formulas.collect(model, what.value, default_route(model, curvatures=curved) if by is None else by.value)
+        rule = opt.check_kink_rule(kink_rule, what.value, model)
+        found = formulas.collect(
+            model, what.value, None if by is None else by.value, kink_rule=rule, assignment=clusters,
+            notation=given.kind.notation,
+        )
         if entry is not None:
             found = formulas.select(found, entry)
         text = formulas.render(formulas.apply_limit(found, chosen), how.value)
@@ -108,6 +125,20 @@ def _check_limit(quantity: opt.Quantity, limit: str | None, precision: str | Non
     return limit
 
 
+def _assignment(quantity: opt.Quantity, text: str | None, given: Configuration) -> list[str] | None:
+    """The clusters that the units pick at a fixed point; None for a model whose fixed point is unique."""
+    kind = given.kind
+    if text is not None and (quantity is not opt.Quantity.fixed_point or not kind.clusters):
+        wrong = quantity.value if kind.clusters else f"the model {given.name or DEFAULT_MODEL}"
+        raise InputError(
+            "--assignment", repr(text), f"no assignment for {wrong}",
+            "leave it away: it names one of the fixed points of xor",
+        )
+    if quantity is not opt.Quantity.fixed_point or not kind.clusters:
+        return None
+    return kind.unit_clusters(given.size) if text is None else [part.strip() for part in text.split(",")]
+
+
 def curves(
     name: opt.ModelName = None,
     config: opt.Config = None,
@@ -123,39 +154,59 @@ def curves(
     gram_perp: opt.GramPerp = None,
     readout: opt.Readout = None,
     time: opt.Time = None,
+    limit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="exact|noiseless", show_default=False, rich_help_panel="Run",
+            help="exact (default), or noiseless: lambda to infinity, sliding along kinks where the flow has to.",
+        ),
+    ] = None,
     output: opt.DataOutput = None,
     plot: opt.Plot = None,
 ) -> None:
     """Compute the theoretical training curves (dimension to infinity), with an error estimate.
 
-    Works without any option: three classes with equal weights, orthonormal means, overlap 0 and R_perp the identity,
-    the limit of a random start in high dimension. Any other start is given by --overlap and --gram-perp.
+    Works without any option. kgmm: three classes with equal weights, orthonormal means, overlap 0 and R_perp the
+    identity, the limit of a random start in high dimension. xor: four units, each leaning a little towards another
+    cluster. Any other start is given by --overlap and --gram-perp, and --readout.
 
     Example:  specalign curves --weights 0.5,0.3,0.2 --time 16 --plot curves.png --output curves.nc
+
+    Example:  specalign curves xor --limit noiseless --plot sliding.png
     """
     given = opt.configure(
         config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
         step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
+    flow = opt.chosen("--limit", limit or opt.Flow.exact, opt.Flow)
+    if flow is opt.Flow.noiseless and precision is not None:
+        raise InputError(
+            "--precision", precision, "no number together with --limit noiseless", "leave --precision away"
+        )
     times = given.times()
     model, parameters, initial = opt.numbers(given)
 
-    from numerics.flow import integrate_curves
+    from .summaries import course_table, curve_remarks, final_table, parameters_text
 
-    from .summaries import course_table, final_table, parameters_text
+    what = "noiseless dynamics" if flow is opt.Flow.noiseless else "effective dynamics"
+    with spinner(f"integrating the {what} of {model.name}"):
+        if flow is opt.Flow.noiseless:
+            from numerics.sliding import integrate_noiseless
 
-    with spinner(f"integrating the effective dynamics of {model.name}"):
-        data = integrate_curves(model, parameters, initial, times)
-    console = standard_output()
-    console.print(course_table(data, f"Theoretical curve of {model.name}"))
-    console.print(final_table(data, None))
-    say(
-        f"Error of any statistic at any time: at most about {data.attrs['error_estimate']:.2g} "
-        f"({data.attrs['error_meaning']})."
-    )
+            data = integrate_noiseless(model, parameters, initial, times)
+        else:
+            from numerics.flow import integrate_curves
+
+            data = integrate_curves(model, parameters, initial, times)
+    console, names = standard_output(), given.kind.direction_names
+    console.print(course_table(data, f"Theoretical curve of {model.name}, {what}"))
+    console.print(final_table(data, None, names))
+    for remark in curve_remarks(data):
+        say(remark)
     write_data(data, output)
     if plot is not None:
         from .figures import plot_curves
 
-        write_figure(plot_curves(data, title=f"{model.name}: effective dynamics, {parameters_text(parameters)}"), plot)
+        numbers = parameters_text(parameters, directions=names, noiseless=flow is opt.Flow.noiseless)
+        write_figure(plot_curves(data, title=f"{model.name}: {what}, {numbers}", directions=names), plot)

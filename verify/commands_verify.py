@@ -14,7 +14,10 @@ from .console import check_outputs, complain, named_progress, say, spinner, stan
 from .values import check_choice, parse_integer
 
 if TYPE_CHECKING:
-    from .result import Report
+    from .result import JointReport, Report
+
+# the word for every system
+_ALL = "all"
 
 
 def verify(
@@ -24,7 +27,7 @@ def verify(
             metavar="SYSTEM",
             help="kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; all (default).",
         ),
-    ] = "all",
+    ] = _ALL,
     level: Annotated[
         str,
         typer.Option(
@@ -47,9 +50,10 @@ def verify(
 ) -> None:
     """Check the theory against simulated SGD and empirical spectra; a verdict with tolerance for each statement.
 
-    Exit code 0 means that every check holds, 1 that one fails or is inconclusive.
+    Exit code 0 means that every check holds, 1 that one fails or is inconclusive. The probability that a true theory is
+    refuted by chance is at most 1e-4 for the whole command, however many systems it covers.
 
-    Example:  specalign verify kgmm --level quick --seed 1 --report report.html
+    Example:  specalign verify --level quick --seed 1 --report report.html
     """
     check_outputs(json=(json, ()), report=(report, (".html", ".htm")))
     sizes = opt.chosen("--level", level, opt.VerifyLevel)
@@ -57,15 +61,15 @@ def verify(
     if root < 0:
         raise InputError("seed", root, "an integer >= 0", "seeds are non-negative integers")
 
-    from .result import ALL_SYSTEMS
-    from .runner import VerificationInterrupted, run, run_systems
+    from .runner import VerificationInterrupted, run, run_all
     from .systems import SYSTEMS
 
-    check_choice("system", system, (*SYSTEMS, ALL_SYSTEMS))
+    check_choice("system", system, (*SYSTEMS, _ALL))
+    done: Report | JointReport
     try:
         with named_progress(f"judging {system}, level {sizes.value}") as progress:
-            if system == ALL_SYSTEMS:
-                done = run_systems(list(SYSTEMS), sizes.value, root, progress=progress)
+            if system == _ALL:
+                done = run_all(sizes.value, root, progress=progress)
             else:
                 done = run(system, sizes.value, root, progress=progress)
     except VerificationInterrupted as event:
@@ -87,24 +91,29 @@ def verify(
         raise typer.Exit(code)
 
 
-def _judge(done: Report) -> int:
-    """Print the verdicts; returns the exit code they deserve."""
+def _judge(done: Report | JointReport) -> int:
+    """Print the verdicts, a table a system; returns the exit code they deserve."""
+    from .result import JointReport
     from .summaries import verdict_details, verdict_table
     from .tolerance import Verdict
 
-    standard_output().print(verdict_table(done))
-    failed = [r.name for r in done.results if r.verdict is Verdict.FAILS]
-    weak = [r.name for r in done.results if r.verdict is Verdict.INCONCLUSIVE]
-    for result in done.results:
-        if result.verdict is not Verdict.HOLDS:
-            say("\n".join(verdict_details(result)))
+    joint = isinstance(done, JointReport)
+    marked = []
+    for report in done.reports if isinstance(done, JointReport) else [done]:
+        standard_output().print(verdict_table(report))
+        for result in report.results:
+            if result.verdict is not Verdict.HOLDS:
+                say("\n".join(verdict_details(result)))
+            name = f"{report.system} {result.name}" if joint else result.name
+            marked.append((name, result.verdict))
+    names = {v: [name for name, verdict in marked if verdict is v] for v in Verdict}
     say(
-        f"{len(done.results) - len(failed) - len(weak)} of {len(done.results)} checks hold; {done.seconds:.0f} s; "
+        f"{len(names[Verdict.HOLDS])} of {len(marked)} checks hold; {done.seconds:.0f} s; "
         f"a true theory is refuted by chance with probability at most {done.family_error:g}. "
         f"Reproduce: {done.command}"
     )
     if done.verdict is Verdict.HOLDS:
         return 0
-    parts = [f"{word}: {', '.join(names)}" for word, names in (("fails", failed), ("inconclusive", weak)) if names]
+    parts = [f"{v.value}: {', '.join(names[v])}" for v in (Verdict.FAILS, Verdict.INCONCLUSIVE) if names[v]]
     complain("; ".join(parts) or "no check was made")
     return opt.NOT_WELL

@@ -187,7 +187,8 @@ class Configuration:
         fits = count >= kind.least and kind.components(count) == count
         raise InputError(
             "weights", f"{count} entries", f"{expected}, one per {kind.component}",
-            f"give {expected} weights" + (f", or {kind.size} = {count}" if fits else ""),
+            f"give {expected} weights" + (f", of {', '.join(kind.clusters)}" if kind.clusters else "")
+            + (f", or {kind.size} = {count}" if fits else ""),
         )
 
     def _floats(self, name: str, rows: list[list[Any]], shape: tuple[int, int]) -> Any:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PATIENCE = 2.0
 # columns assumed where the output is not a terminal and has no width of its own
 _PIPE_WIDTH = 140
+# columns that a title may claim
+_TITLE_WIDTH = 60
 _FRACTION = (BarColumn(), TaskProgressColumn())
 
 
@@ -53,7 +55,11 @@ def complain(text: str) -> None:
 
 def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
     """A table whose first ``left`` columns are text and whose others are numbers."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    # wide enough for a short title to stand in one line
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold",
+        min_width=min(len(title), _TITLE_WIDTH),
+    )
     for i, column in enumerate(columns):
         table.add_column(column, justify="left" if i < left else "right", overflow="fold")
     for row in rows:

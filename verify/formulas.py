@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import sympy as sp
@@ -14,35 +12,23 @@ from theory import (
     Derived,
     InputError,
     Model,
+    Step,
     derive_diffusion,
     derive_drift,
     derive_gradient,
     derive_gradient_matrix,
     derive_hessian,
     low_noise,
-    softmax_fixed_point,
-    solve_noiseless_fixed_point,
     symbols,
 )
+from theory.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+from theory.moments import default_route
 
-from .legend import Note, block_note, legend
+from .entries import Collected, Entry, basis_names, find_entries
+from .fixed_point_formulas import separated_points, softmax_points
+from .legend import Note, block_notes, legend
 
 QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One printed formula.
-
-    ``name`` is what ``--entry`` accepts, ``group`` selects it together with others (a block), ``latex`` is the
-    left-hand side in LaTeX.
-    """
-
-    name: str
-    group: str
-    text: str
-    latex: str
-    expression: sp.Expr
 
 
 @dataclass(frozen=True)
@@ -60,9 +46,35 @@ class Formulas(Derived):
     selection: str | None = None
 
 
-def collect(model: Model, quantity: str, route: str) -> Formulas:
-    """Derive a quantity and name its entries."""
-    title, notes, entries = _COLLECTORS[quantity](model, route)
+def collect(
+    model: Model, quantity: str, route: str | None = None, *, kink_rule: str | None = None,
+    assignment: Sequence[str] | None = None, notation: Note | None = None,
+) -> Formulas:
+    """Derive a quantity and name its entries.
+
+    Parameters
+    ----------
+    model : Model
+    quantity : str
+        One of QUANTITIES.
+    route : {"stein", "projection"}, optional
+        That of theory when omitted: Stein, but projection where a kink would be differentiated twice.
+    kink_rule : str, optional
+        Of a Hessian (:mod:`theory.kinks`); distributional when omitted.
+    assignment : sequence of str, optional
+        Clusters that the units pick at a fixed point; for models whose fixed points are named so.
+    notation : Note, optional
+        What a reader of the formulas of this model has to know.
+    """
+    if quantity == "hessian":
+        title, notes, entries = _hessian(model, route, kink_rule or DISTRIBUTIONAL)
+    elif quantity == "fixed-point" and assignment is not None:
+        title, notes, entries = separated_points(model, assignment)
+    elif quantity == "fixed-point":
+        title, notes, entries = softmax_points(model)
+    else:
+        title, notes, entries = _COLLECTORS[quantity](model, route)
+    notes = notes if notation is None else (*notes, notation)
     return Formulas(model, title, notes, {e.name: e for e in entries}, {e.name: e.expression for e in entries})
 
 
@@ -74,69 +86,13 @@ def select(formulas: Formulas, wanted: str) -> Formulas:
     theory.InputError
         Nothing has that name; the range of its indices or the nearest name is given.
     """
-    known = {_canonical(name): [name] for name in formulas.entries}
-    for entry in formulas.entries.values():
-        if entry.group:
-            members = known.setdefault(_canonical(entry.group), [])
-            if entry.name not in members:
-                members.append(entry.name)
-    # a diagonal block and a covariance are symmetric, and named once
-    found = known.get(_canonical(wanted)) or known.get(re.sub(r"\[(\w+),(\w+)\]", r"[\2,\1]", _canonical(wanted)))
-    if found is None and re.fullmatch(r"\s*\d+\s*,\s*\d+\s*", wanted):
-        pair = _canonical("_".join(part.strip() for part in wanted.split(",")))
-        found = next((names for key, names in known.items() if key.split("_", 1)[-1] == pair and names[1:]), None)
-    if found is None:
-        raise _unknown_entry(formulas, wanted, known)
+    found = find_entries(formulas.entries, wanted)
     entries = {name: formulas.entries[name] for name in found}
     groups = {entry.group for entry in entries.values()}
     return replace(
         formulas, entries=entries, values={name: formulas.values[name] for name in found},
         selection=groups.pop() if len(groups) == 1 else wanted.strip(),
     )
-
-
-def _unknown_entry(formulas: Formulas, wanted: str, known: dict[str, list[str]]) -> InputError:
-    """The range of the indices if only these are wrong, else the nearest name."""
-    asked = _canonical(wanted)
-    transposed = _transposed(asked)
-    if _canonical(transposed) in known or any(name.split("_", 1)[-1] == transposed.replace(",", "_") for name in known):
-        return InputError(
-            "--entry", repr(wanted), "the smaller unit of a block first",
-            f"block (b, a) is the transpose of block (a, b): ask for {transposed}",
-        )
-    template, got = _template(asked)
-    if re.fullmatch(r"\d+,\d+", asked):
-        members = [_template(name)[1] for name in known if re.fullmatch(r"[A-Z]_\d+_\d+", name)]
-    else:
-        members = [_template(name)[1] for name in known if _template(name)[0] == template]
-    if members:
-        letters = iter("ijkl")
-        pattern = re.sub(r"\d+", lambda _: next(letters), asked)
-        ranges = [
-            f"{x} in {min(values)}..{max(values)}"
-            for x, values in zip("ijkl"[: len(got)], zip(*members, strict=True), strict=True)
-        ]
-        return InputError(
-            "--entry", repr(wanted), f"{pattern} with {', '.join(ranges)}", "choose indices in this range"
-        )
-    shown = list(formulas.entries)[:3] + sorted({e.group for e in formulas.entries.values() if e.group})[:3]
-    close = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
-    remedy = f"did you mean {close[0]!r}" if close else "leave --entry away to see every name"
-    return InputError("--entry", repr(wanted), f"a name such as {', '.join(shown)}", remedy)
-
-
-def _transposed(name: str) -> str:
-    """The entry of block (a, b) that an entry of block (b, a) with b > a is; other names as they are."""
-    match = re.fullmatch(r"(?:([HG])_)?(\d+)([_,])(\d+)(?:\[(\w+),(\w+)\])?", name)
-    if match is None or int(match[2]) <= int(match[4]):
-        return name
-    inner = f"[{match[6]},{match[5]}]" if match[5] else ""
-    return f"{match[1]}_{match[4]}_{match[2]}{inner}" if match[1] else f"{match[4]},{match[2]}"
-
-
-def _template(name: str) -> tuple[str, tuple[int, ...]]:
-    """A name with its numbers taken out, and the numbers."""
-    return re.sub(r"\d+", "#", name), tuple(map(int, re.findall(r"\d+", name)))
 
 
 def apply_limit(formulas: Formulas, limit: str) -> Formulas:
@@ -155,9 +111,31 @@ def apply_limit(formulas: Formulas, limit: str) -> Formulas:
             "use --limit 1 for the first correction to the noiseless limit",
         )
     order = 0 if limit == "noiseless" else int(limit)
+    if order and not formulas.model.loss.is_smooth:
+        raise InputError(
+            "--limit", repr(limit), f"exact or noiseless for {formulas.model.name}, whose loss has kinks",
+            "what a kink contributes is no power series in 1/lambda; use --limit noiseless, or specalign curves for"
+            " numbers at any lambda",
+        )
     expanded = low_noise(formulas, order)
     name = "noiseless limit, lambda -> infinity" if order == 0 else f"expansion in 1/lambda up to order {order}"
-    return replace(expanded, title=f"{formulas.title} ({name})")
+    notes = formulas.notes if formulas.model.loss.is_smooth else (*formulas.notes, *_on_kinks(expanded))
+    return replace(expanded, title=f"{formulas.title} ({name})", notes=notes)
+
+
+def _on_kinks(formulas: Formulas) -> Iterator[Note]:
+    """What a noiseless formula means where an overlap is on a kink."""
+    values = list(formulas.values.values())
+    if any(value.has(sp.DiracDelta) for value in values):
+        text = "The delta functions are what is left of a Gaussian of width 1/sqrt(lambda): off the kinks they are 0."
+        yield Note(text, text.replace("1/sqrt(lambda)", r"$1/\sqrt{\lambda}$"))
+    if any(value.has(Step) for value in values):
+        yield Note(
+            "Where an argument stays 0, a step is not 0 or 1 but the share of active samples, which makes the flow"
+            " slide along the kink (specalign curves --limit noiseless).",
+            r"Where an argument stays 0, a step $\mathbf{1}$ is not 0 or 1 but the share of active samples, which makes"
+            r" the flow slide along the kink (\texttt{specalign curves --limit noiseless}).",
+        )
 
 
 def render(formulas: Formulas, style: str) -> str:
@@ -197,11 +175,8 @@ def _hidden(formulas: Formulas, shown: int) -> Iterator[Note]:
 
 # --- one collector a quantity ---------------------------------------------------------------------------------
 
-_Collected = tuple[str, tuple[Note, ...], list[Entry]]
-
-
-def _drift(model: Model, route: str) -> _Collected:
-    drift = derive_drift(model, route)
+def _drift(model: Model, route: str | None) -> Collected:
+    drift = derive_drift(model, route or default_route(model, curvatures=False))
     names = [str(s) for s in model.symbols.state]
     entries = [
         Entry(name, "", f"d {name}/dt", rf"\frac{{d {sp.latex(s)}}}{{dt}}", value)
@@ -222,14 +197,14 @@ def _drift(model: Model, route: str) -> _Collected:
             r" that comes from the step size; it is included in $dR_{a b}/dt$.",
         ),
     )
-    return _title("effective drift of the summary statistics", model, route), notes, entries
+    return _title("effective drift of the summary statistics", model, drift.route), notes, entries
 
 
-def _gradient(model: Model, route: str) -> _Collected:
-    gradient = derive_gradient(model, route)
+def _gradient(model: Model, route: str | None) -> Collected:
+    gradient = derive_gradient(model, route or default_route(model, curvatures=False))
     entries = []
     for a in range(model.units):
-        for j, (name, latex) in enumerate(_basis(model)):
+        for j, (name, latex) in enumerate(basis_names(model)):
             entries.append(
                 Entry(
                     f"g_{a + 1}[{name}]", f"g_{a + 1}", f"g_{a + 1}[{name}]", rf"g_{{{a + 1}}}[{latex}]",
@@ -246,25 +221,41 @@ def _gradient(model: Model, route: str) -> _Collected:
             r"$g_a[z]$ is the coefficient of the vector $z$ in $\mathbb{E}[\nabla_{x^a} L]$; the ridge is included.",
         ),
     )
-    return _title("population gradient", model, route), notes, entries
+    return _title("population gradient", model, gradient.route), notes, entries
 
 
-def _hessian(model: Model, route: str) -> _Collected:
+def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
+    hessian = derive_hessian(model, route, kink_rule=kink_rule)
     ridge = "Regularized: the ridge is included on the diagonal blocks."
-    notes = (block_note("H"), Note(ridge, ridge))
-    entries = list(_blocks(derive_hessian(model, route), "H"))
-    return _title("population Hessian", model, route), notes, entries
+    if kink_rule == DIFFERENCE:
+        ridge = "The ridge drops out of the difference."
+    notes = [*block_notes("H", model), Note(ridge, ridge)]
+    title = "population Hessian"
+    if not model.loss.is_smooth:
+        title = f"{'difference of two' if kink_rule == DIFFERENCE else kink_rule} population Hessian"
+        title += "s" if kink_rule == DIFFERENCE else ""
+        notes.append(Note(_RULES[kink_rule], _RULES[kink_rule]))
+    return _title(title, model, hessian.route), tuple(notes), list(_blocks(hessian, "H"))
 
 
-def _gradient_matrix(model: Model, route: str) -> _Collected:
+_RULES = {
+    DISTRIBUTIONAL: "Second derivatives with their delta functions on the kinks: the Hessian of the population risk.",
+    ALMOST_EVERYWHERE: "Second derivatives without what they have on the kinks: what automatic differentiation and"
+    " averages over data give.",
+    DIFFERENCE: "Distributional minus almost-everywhere: the delta functions on the kinks alone.",
+}
+
+
+def _gradient_matrix(model: Model, route: str | None) -> Collected:
+    matrix = derive_gradient_matrix(model, route)
     ridge = "Gradients of the loss alone, without the ridge."
-    notes = (block_note("G"), Note(ridge, ridge))
-    entries = list(_blocks(derive_gradient_matrix(model, route), "G"))
-    return _title("population gradient matrix E[grad grad^T]", model, route), notes, entries
+    title = _title("population gradient matrix E[grad grad^T]", model, matrix.route)
+    return title, (*block_notes("G", model), Note(ridge, ridge)), list(_blocks(matrix, "G"))
 
 
-def _diffusion(model: Model, route: str) -> _Collected:
-    covariance = derive_diffusion(model, route).covariance
+def _diffusion(model: Model, route: str | None) -> Collected:
+    diffusion = derive_diffusion(model, route)
+    covariance = diffusion.covariance
     names = [str(s) for s in model.symbols.state]
     latex = [sp.latex(s) for s in model.symbols.state]
     entries = [
@@ -282,46 +273,17 @@ def _diffusion(model: Model, route: str) -> _Collected:
             " (symmetric: each pair once).",
         ),
     )
-    return _title("diffusion matrix", model, route), notes, entries
-
-
-def _fixed_point(model: Model, route: str) -> _Collected:
-    s = model.symbols
-    title = f"fixed point of the noiseless dynamics of {model.name}"
-    if model.mixture.directions_gram == sp.eye(model.directions):
-        point = softmax_fixed_point(model)
-        entries = [
-            Entry(str(s.overlap[a, i]), "", str(s.overlap[a, i]), sp.latex(s.overlap[a, i]), point.overlap[a, i])
-            for a in range(model.units) for i in range(model.directions)
-        ]
-        for gap, residual in zip(point.gaps, point.residuals, strict=True):
-            entries.append(Entry(f"{gap}", "", f"0 [fixes {gap}]", "0", residual))
-        text = "Orthonormal means: each gap solves one scalar equation; R = 0."
-        return title, (Note(text, text),), entries
-    needed = model.parameter_symbols - {symbols.PRECISION, symbols.STEP}
-    if needed:
-        raise InputError(
-            "fixed-point", f"symbols {', '.join(sorted(map(str, needed)))}",
-            "numbers for weights, ridge and directions_gram, unless the means are orthonormal",
-            "give --weights and --ridge, or leave --directions-gram away",
-        )
-    solution = solve_noiseless_fixed_point(model)
-    entries = [
-        Entry(str(x), "", str(x), sp.latex(x), sp.Float(value, 15)) for x, value in solution.items()
-    ]
-    text = "Solved by Newton's method to 30 digits, 15 shown; R = 0."
-    return title, (Note(text, text),), entries
+    return _title("diffusion matrix", model, diffusion.route), notes, entries
 
 
 _COLLECTORS = {
-    "drift": _drift, "gradient": _gradient, "hessian": _hessian, "gradient-matrix": _gradient_matrix,
-    "diffusion": _diffusion, "fixed-point": _fixed_point,
+    "drift": _drift, "gradient": _gradient, "gradient-matrix": _gradient_matrix, "diffusion": _diffusion,
 }
 
 
 def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
     model = matrix.model
-    basis = _basis(model)
+    basis = basis_names(model)
     for (a, b), block in matrix.first_layer.items():
         group = f"{letter}_{a + 1}_{b + 1}"
         latex = rf"{letter}_{{{a + 1} {b + 1}}}"
@@ -347,24 +309,5 @@ def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
         )
 
 
-def _basis(model: Model) -> list[tuple[str, str]]:
-    """Names of V = [e_1..e_r, x^1..x^C] in text and LaTeX."""
-    return [
-        *((f"e_{s + 1}", f"e_{{{s + 1}}}") for s in range(model.directions)),
-        *((f"x_{a + 1}", f"x^{{{a + 1}}}") for a in range(model.units)),
-    ]
-
-
 def _title(what: str, model: Model, route: str) -> str:
     return f"{what} of {model.name}, {route} route"
-
-
-def _canonical(name: str) -> str:
-    """Compare names without spaces, and with the smaller index of a symmetric pair first."""
-    text = re.sub(r"\s+", "", name)
-    match = re.fullmatch(r"(R|corrector)_(\d+)_(\d+)", text)
-    if match:
-        letter, *pair = match.groups()
-        first, second = sorted(map(int, pair))
-        return f"{letter}_{first}_{second}"
-    return text

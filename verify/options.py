@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from theory import InputError
+from theory.activations import ACTIVATIONS
+from theory.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+
 from .configuration import Configuration, read_configuration
 from .console import spinner
+from .models import DEFAULT_MODEL, MODELS
 from .values import Number, check_choice, parse_integer, parse_list, parse_number, parse_rows
 
 if TYPE_CHECKING:
@@ -55,6 +60,21 @@ class Matrix(StrEnum):
     gradient = "gradient"
 
 
+class Flow(StrEnum):
+    """Which effective dynamics ``curves`` integrates."""
+
+    exact = "exact"
+    noiseless = "noiseless"
+
+
+class KinkRule(StrEnum):
+    """What a Hessian keeps of the kinks of a loss."""
+
+    distributional = DISTRIBUTIONAL
+    almost_everywhere = ALMOST_EVERYWHERE
+    difference = DIFFERENCE
+
+
 class VerifyLevel(StrEnum):
     """How much work ``verify`` does."""
 
@@ -78,6 +98,20 @@ def metavar(choices: type[StrEnum]) -> str:
 _MODEL, _INITIAL, _RUN, _OUTPUT = "Model and numbers", "Initial state", "Run", "Output"
 
 
+def _by_model(attribute: str) -> str:
+    """The defaults of all models, for a help text."""
+    values = {name: float(getattr(kind, attribute)) for name, kind in MODELS.items()}
+    if len(set(values.values())) == 1:
+        return f"default {values[DEFAULT_MODEL]:g}"
+    return "default: " + ", ".join(f"{name} {value:g}" for name, value in values.items())
+
+
+def _sizes(size: str) -> str:
+    """What a size option is, for a help text."""
+    name, kind = next((name, kind) for name, kind in MODELS.items() if kind.size == size)
+    return f"{name}: {kind.meaning}, at least {kind.least} (default {kind.default})."
+
+
 def _option(*names: str, panel: str, help: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
 
@@ -86,8 +120,10 @@ ModelName = Annotated[
     str | None,
     typer.Argument(
         metavar="MODEL", show_default=False,
-        help="kgmm, a k-class Gaussian mixture under softmax regression (default), or xor, a two-layer network on the"
-        " XOR mixture.",
+        help="; ".join(
+            f"{name}, {kind.description}" + (" (default)" if name == DEFAULT_MODEL else "")
+            for name, kind in MODELS.items()
+        ) + ".",
     ),
 ]
 Config = Annotated[
@@ -97,80 +133,81 @@ Config = Annotated[
         help="Read model, numbers, initial state and run from a TOML file (see examples/); options override it.",
     ),
 ]
-Classes = Annotated[
-    str | None, _option("--k", panel=_MODEL, metavar="INT", help="kgmm: number of classes, at least 2 (default 3).")
-]
-Width = Annotated[
-    str | None,
-    _option("--width", panel=_MODEL, metavar="INT", help="xor: number of hidden units, at least 1 (default 4)."),
-]
+Classes = Annotated[str | None, _option("--k", panel=_MODEL, metavar="INT", help=_sizes("k"))]
+Width = Annotated[str | None, _option("--width", panel=_MODEL, metavar="INT", help=_sizes("width"))]
 ActivationName = Annotated[
     str | None,
     _option(
         "--activation", panel=_MODEL, metavar="NAME",
-        help="xor: relu (default), leaky_relu, softplus, sigmoid, tanh or erf.",
+        help=f"xor: activation of the hidden units, one of {', '.join(ACTIVATIONS)} (default relu).",
     ),
 ]
 Weights = Annotated[
     str | None,
     _option(
         "--weights", panel=_MODEL, metavar="P1,P2,...",
-        help="Weights of the components, positive with sum 1, such as 0.5,0.3,0.2 or 1/3,1/3,1/3 (default: equal).",
+        help="Weights of the classes, or of the clusters mu, -mu, nu, -nu: positive with sum 1, such as 0.5,0.3,0.2 or"
+        " 1/3,1/3,1/3 (default: equal).",
     ),
 ]
 Precision = Annotated[
     str | None,
     _option(
         "--precision", panel=_MODEL, metavar="NUMBER",
-        help="lambda > 0, the inverse variance of the noise in a feature (default 10; xor: 100).",
+        help=f"lambda > 0, the inverse variance of the noise in a feature ({_by_model('precision')}).",
     ),
 ]
 Ridge = Annotated[
     str | None,
-    _option("--ridge", panel=_MODEL, metavar="NUMBER", help="beta >= 0, the weight decay (default 0.1; xor: 0.05)."),
+    _option(
+        "--ridge", panel=_MODEL, metavar="NUMBER", help=f"beta >= 0, the weight decay ({_by_model('ridge')}).",
+    ),
 ]
 Step = Annotated[
     str | None,
     _option(
         "--step", panel=_MODEL, metavar="NUMBER",
-        help="c_delta > 0: step size times dimension (default 1).",
+        help=f"c_delta > 0: step size times dimension ({_by_model('step')}).",
     ),
 ]
 DirectionsGram = Annotated[
     str | None,
     _option(
         "--directions-gram", panel=_MODEL, metavar="ROWS",
-        help="Inner products of the class means: 'orthonormal' (default) or rows such as '1,0.4;0.4,1'.",
+        help="Inner products of the directions, the class means or mu and nu: 'orthonormal' (default) or rows such as"
+        " '1,0.4;0.4,1'.",
     ),
 ]
 Overlap = Annotated[
     str | None,
     _option(
         "--overlap", panel=_INITIAL, metavar="ROWS",
-        help="Inner products of weights (rows) and means (columns), such as '0.1,0;0,0.1' (default 0; xor: unit i"
-        " leans 0.1 towards cluster i mod 4 of mu, -mu, nu, -nu).",
+        help="Inner products of weight vectors (rows) and directions (columns), such as '0.1,0;0,0.1' (default: kgmm 0;"
+        " xor 0.1 of each unit with mu, -mu, nu, -nu in turn, because 0 is a saddle).",
     ),
 ]
 GramPerp = Annotated[
     str | None,
     _option(
         "--gram-perp", panel=_INITIAL, metavar="ROWS",
-        help="Gram matrix of the weights' parts orthogonal to all means: 'identity' (default) or rows. The defaults"
-        " are what a random start of length 1 tends to in high dimension.",
+        help="Gram matrix of the parts of the weight vectors orthogonal to all directions: 'identity' or rows (default:"
+        " kgmm identity, what a random start of length 1 tends to in high dimension; xor identity / 4).",
     ),
 ]
 Readout = Annotated[
     str | None,
     _option(
         "--readout", panel=_INITIAL, metavar="V1,V2,...",
-        help="Second-layer parameters, for models that have them (xor: 1/2 or -1/2, by the label of the cluster).",
+        help="xor: second-layer parameters, one a unit (default: 1/2 for a unit that leans to mu or -mu, -1/2 for one"
+        " that leans to nu or -nu).",
     ),
 ]
 Time = Annotated[
     str | None,
     _option(
         "--time", panel=_RUN, metavar="T or T1,T2,...",
-        help="End of the run, or the times to record, in units of steps * c_delta / dimension (default 16; xor: 30).",
+        help="End of the run, or the times to record, in units of steps * c_delta / dimension"
+        f" ({_by_model('time')}).",
     ),
 ]
 Dimension = Annotated[
@@ -191,6 +228,24 @@ Samples = Annotated[
 Seed = Annotated[
     str | None,
     _option("--seed", panel=_RUN, metavar="INT", help="Root of all random numbers, at least 0 (default 0)."),
+]
+_RULES = (
+    "Which Hessian of a loss with kinks: distributional, that of the population risk; almost-everywhere, that of"
+    " automatic differentiation and of data; or the difference of the two"
+)
+DerivedRule = Annotated[
+    str | None,
+    typer.Option(
+        "--kink-rule", metavar="RULE", show_default=False, rich_help_panel="Formula",
+        help=f"{_RULES} (default: distributional).",
+    ),
+]
+HessianRule = Annotated[
+    str | None,
+    typer.Option(
+        "--kink-rule", metavar="RULE", show_default=False, rich_help_panel="Matrix",
+        help=f"{_RULES} (default: distributional; with --samples almost-everywhere).",
+    ),
 ]
 Plot = Annotated[
     Path | None,
@@ -242,6 +297,29 @@ def numbers(given: Configuration) -> tuple[Model, Parameters, State]:
     """Model, parameters and initial state; a large model takes a while to build."""
     with spinner(f"building the model for {given.size_name}"):
         return given.numbers()
+
+
+def check_kink_rule(text: str | None, matrix: str, model: Model) -> str | None:
+    """The rule that the Hessian of this model is asked to follow; None where nothing is asked.
+
+    Raises
+    ------
+    theory.InputError
+        A rule that does not exist, or for anything but the Hessian of a loss with kinks.
+    """
+    if text is None:
+        return None
+    rule = chosen("--kink-rule", text, KinkRule).value
+    if matrix != Matrix.hessian:
+        raise InputError(
+            "--kink-rule", repr(text), f"no kink rule for {matrix}",
+            "leave it away: only a Hessian has second derivatives",
+        )
+    if model.loss.is_smooth:
+        raise InputError(
+            "--kink-rule", repr(text), f"no kink rule for {model.name}", "leave it away: its loss has no kinks"
+        )
+    return rule
 
 
 def _scalar(name: str, text: str | None) -> Number | None:

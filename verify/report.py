@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 
-from .result import CheckResult, Plot, Report
+from .result import CheckResult, JointReport, Plot, Report
 from .summaries import rank_comparisons
 from .tolerance import Comparison, Verdict
 
@@ -27,8 +27,8 @@ _SVG_LIMIT = 200_000
 _OPEN_ROWS = 5
 
 
-def write_json(report: Report, path: Path) -> None:
-    """Write a report as strict JSON (RFC 8259).
+def write_json(report: Report | JointReport, path: Path) -> None:
+    """Write the report of one system, or of several, as strict JSON (RFC 8259).
 
     A number that is not finite becomes null, and ``<key>_text`` beside it says what it was.
     """
@@ -36,28 +36,33 @@ def write_json(report: Report, path: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def write_html(report: Report, path: Path) -> None:
+def write_html(report: Report | JointReport, path: Path) -> None:
     """Write a report as one HTML file: styles and figures inside, no script, no network.
 
-    Every check has an anchor, its name: ``report.html#curves``.
+    Every check has an anchor, its name: ``report.html#curves``; in the report of several systems with the name of its
+    system in front: ``report.html#xor-curves``.
     """
     path.write_text(render_html(report), encoding="utf-8")
 
 
-def render_html(report: Report) -> str:
-    """The HTML of a report."""
+def render_html(report: Report | JointReport) -> str:
+    """The HTML of a report: a summary, then a section per system with all of its checks."""
     environment = Environment(
         loader=PackageLoader("verify", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
     environment.filters |= {"figures": format_number, "greek": greek, "references": _references}
-    counts = {v: sum(r.verdict is v for r in report.results) for v in Verdict}
-    template = environment.get_template("report.html.j2")
-    checks = [_section(r) for r in report.results]
-    return template.render(
-        report=report, counts=counts, checks=checks, open_rows=_OPEN_ROWS,
-        open_checks=[check for check in checks if check.result.verdict is not Verdict.HOLDS],
+    joint = isinstance(report, JointReport)
+    reports = report.reports if isinstance(report, JointReport) else [report]
+    systems = [_system(r, f"{r.system}-" if joint else "") for r in reports]
+    return environment.get_template("report.html.j2").render(
+        report=report, systems=systems, joint=joint, counts=_counts(report.results), open_rows=_OPEN_ROWS,
+        open_checks=[c for s in systems for c in s.checks if c.result.verdict is not Verdict.HOLDS],
     )
+
+
+def _counts(judged: Sequence[CheckResult] | Sequence[Comparison]) -> dict[Verdict, int]:
+    return {v: sum(one.verdict is v for one in judged) for v in Verdict}
 
 
 def strict(value: Any) -> Any:
@@ -173,13 +178,26 @@ class _Section:
     figures: list[_Figure]
 
 
-def _section(result: CheckResult) -> _Section:
+@dataclass(frozen=True)
+class _System:
+    """A system as the template shows it."""
+
+    report: Report
+    counts: dict[Verdict, int]
+    checks: list[_Section]
+
+
+def _system(report: Report, prefix: str) -> _System:
+    return _System(report, _counts(report.results), [_section(r, prefix) for r in report.results])
+
+
+def _section(result: CheckResult, prefix: str) -> _Section:
     ranked = rank_comparisons(result.comparisons)
     return _Section(
-        anchor=re.sub(r"[^A-Za-z0-9_.-]+", "-", result.name),
+        anchor=re.sub(r"[^A-Za-z0-9_.-]+", "-", prefix + result.name),
         result=result,
         comparisons=ranked,
-        counts={v: sum(c.verdict is v for c in ranked) for v in Verdict},
+        counts=_counts(ranked),
         samples=[(str(key), _plain(value)) for key, value in result.samples.items()],
         figures=[_embed(plot) for plot in result.plots],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,6 @@ from .tolerance import Comparison, Verdict, combine
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-# name of a run over every system
-ALL_SYSTEMS = "all"
 
 
 @dataclass(frozen=True)
@@ -154,4 +150,53 @@ class Report:
             "family_error": self.family_error, "verdict": self.verdict.value, "seconds": self.seconds,
             "command": self.command, "environment": self.environment, "complete": self.complete,
             "results": [r.to_dict() for r in self.results],
+        }
+
+
+@dataclass(frozen=True)
+class JointReport:
+    """The reports of several systems, judged in one run of ``specalign verify``.
+
+    Attributes
+    ----------
+    reports : sequence of Report
+        One a system, in the order they were judged; of an interrupted run those with a finished check.
+    level : str
+    seed : int
+    family_error : float
+        Probability that a true theory is refuted by chance anywhere: the sum of those of the reports.
+    complete : bool
+        False when the run was interrupted: what is missing is not a pass.
+    """
+
+    reports: Sequence[Report]
+    level: str
+    seed: int
+    family_error: float
+    complete: bool = True
+
+    @property
+    def verdict(self) -> Verdict:
+        verdicts = [r.verdict for r in self.reports]
+        return combine(verdicts if self.complete else [*verdicts, Verdict.INCONCLUSIVE])
+
+    @property
+    def results(self) -> list[CheckResult]:
+        """The checks of all systems."""
+        return [result for report in self.reports for result in report.results]
+
+    @property
+    def seconds(self) -> float:
+        return sum(r.seconds for r in self.reports)
+
+    @property
+    def command(self) -> str:
+        """The command that reproduces this report."""
+        return f"specalign verify --level {self.level} --seed {self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "verdict": self.verdict.value, "family_error": self.family_error, "seconds": self.seconds,
+            "command": self.command, "complete": self.complete, "reports": [r.to_dict() for r in self.reports],
         }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from time import perf_counter
 
 from threadpoolctl import threadpool_limits
@@ -18,16 +17,16 @@ from theory import InputError
 from . import checks_blocks, checks_dynamics, checks_risk, checks_separation, checks_spectra
 from .claim import check_claim
 from .evidence import Evidence, get_level
-from .result import ALL_SYSTEMS, CheckResult, Outcome, Report
+from .result import CheckResult, JointReport, Outcome, Report
 from .subject import Theory
-from .systems import get_system
+from .systems import SYSTEMS, get_system
 from .tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
 
 
 class VerificationInterrupted(KeyboardInterrupt):
     """The user interrupted the run; ``partial`` is the report of the checks that had finished."""
 
-    def __init__(self, partial: Report, total: int) -> None:
+    def __init__(self, partial: Report | JointReport, total: int) -> None:
         super().__init__(f"verification interrupted after {len(partial.results)} of {total} checks")
         self.partial = partial
 
@@ -85,7 +84,8 @@ def run(
     only : sequence of str, optional
         Names of checks to run; all of the system when omitted.
     family_error : float
-        Probability that a true theory is refuted by chance, over all checks of the system.
+        Probability that a true theory is refuted by chance, over all checks of the system; a share of it where several
+        systems are judged in one run.
 
     Returns
     -------
@@ -134,46 +134,58 @@ def run(
     return report(True)
 
 
-def run_systems(
-    systems: Sequence[str], level: str = "quick", seed: int = 0, *,
+def run_all(
+    level: str = "quick", seed: int = 0, *, systems: Sequence[str] = tuple(SYSTEMS),
     progress: Callable[[str, float], None] | None = None,
-) -> Report:
-    """Judge several systems as one run; checks are named ``system: check``.
+) -> JointReport:
+    """Judge several systems in one run, which has one error budget.
 
-    The probability that a true theory is refuted by chance anywhere is at most FAMILY_ERROR, shared equally.
+    Parameters
+    ----------
+    level, seed
+        As in :func:`run`.
+    systems : sequence of str
+        Names of verify.systems; all when omitted.
+    progress : callable, optional
+        Called with ``system: check`` and the fraction done over the whole run.
+
+    Returns
+    -------
+    JointReport
+        The probability that a true theory is refuted by chance anywhere in it is at most FAMILY_ERROR, shared equally.
 
     Raises
     ------
     theory.InputError
-        As :func:`run`.
+        As :func:`run`; before any work.
     VerificationInterrupted
-        On Ctrl-C; carries the report of what had finished, of all systems.
+        On Ctrl-C; carries the joint report of what had finished.
     """
-    for name in systems:
-        get_system(name)  # refused before any work
-    share = FAMILY_ERROR / len(systems)
+    checks = {name: len(get_system(name).checks) for name in systems}
+    total, done = sum(checks.values()), 0
     reports: list[Report] = []
-    total = sum(len(get_system(name).checks) for name in systems)
-    try:
-        for i, name in enumerate(systems):
-            inner = None
-            if progress is not None:
-                def inner(check: str, f: float, name: str = name, i: int = i) -> None:
-                    progress(f"{name}: {check}" if f < 1 else name, (i + f) / len(systems))
-            reports.append(run(name, level, seed, progress=inner, family_error=share))
-    except VerificationInterrupted as event:
-        raise VerificationInterrupted(_merged([*reports, event.partial], False), total) from None
-    return _merged(reports, True)
+
+    def joint(complete: bool) -> JointReport:
+        return JointReport(tuple(reports), level, seed, FAMILY_ERROR, complete)
+
+    for name in systems:
+        inner = None
+        if progress is not None:
+            def inner(check: str, fraction: float, name: str = name, done: int = done) -> None:
+                progress(f"{name}: {check}", (done + checks[name] * fraction) / total)
+        try:
+            reports.append(run(name, level, seed, progress=inner, family_error=FAMILY_ERROR / len(checks)))
+        except VerificationInterrupted as event:
+            reports += [report for report in _reports(event.partial) if report.results]
+            raise VerificationInterrupted(joint(False), total) from None
+        except KeyboardInterrupt:
+            raise VerificationInterrupted(joint(False), total) from None
+        done += checks[name]
+    return joint(True)
 
 
-def _merged(reports: list[Report], complete: bool) -> Report:
-    """One report over several systems."""
-    first = reports[0]
-    results = [replace(r, name=f"{report.system}: {r.name}") for report in reports for r in report.results]
-    return Report(
-        ALL_SYSTEMS, first.level, first.seed, FAMILY_ERROR, results, sum(r.seconds for r in reports),
-        first.environment, complete and all(r.complete for r in reports),
-    )
+def _reports(done: Report | JointReport) -> Sequence[Report]:
+    return done.reports if isinstance(done, JointReport) else [done]
 
 
 def _environment() -> dict[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from rich.table import Table
+
+from theory.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .console import make_table, number
 
@@ -17,6 +19,14 @@ _ROWS = 12
 _COLUMNS = 6
 # an eigenvalue of the bulk farther from it than this share of the nearest outlier makes the line between them blurred
 _BLURRED = 0.5
+
+
+_RULES = {
+    DISTRIBUTIONAL: "Distributional Hessian: that of the population risk, with the delta functions on the kinks.",
+    ALMOST_EVERYWHERE: "Almost-everywhere Hessian: that of the risk without its delta functions on the kinks.",
+    DIFFERENCE: "Difference of distributional and almost-everywhere Hessian: the kinks alone, without the ridge.",
+}
+_DATA = " Samples never lie on a kink, so this is the one that averages over data approach."
 
 
 @dataclass(frozen=True)
@@ -62,8 +72,16 @@ def pair_spectra(population: xr.Dataset, empirical: xr.Dataset | None = None) ->
     return [Row(int(i), bool(outlier[i]), partner.get(int(i))) for i in order]
 
 
-def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None) -> Table:
-    """Eigenvalues by distance from the bulk, the share of their vectors in the span of the means, squared cosines."""
+def direction_labels(names: Sequence[str], count: int) -> list[str]:
+    """Names of the directions, or their numbers."""
+    return list(names[:count]) if names else [str(s + 1) for s in range(count)]
+
+
+def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None, names: Sequence[str] = ()) -> Table:
+    """Eigenvalues by distance from the bulk, the share of their vectors in the span of the means, squared cosines.
+
+    ``names`` are those of the directions; they are means 1, 2, ... when omitted.
+    """
     overlaps = population.get("mean_overlap")
     directions = 0
     if overlaps is not None:
@@ -73,6 +91,8 @@ def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None) -> Tabl
     zero = float(population.attrs["error_estimate"])
     rows = pair_spectra(population, empirical)
     bulk = has_bulk(population)
+    # of a matrix of both layers
+    second_layer = overlaps is not None and "eigenvector_readout" in population
     table = []
     for row in rows[:_ROWS]:
         cells = [str(row.eigen + 1)]
@@ -84,11 +104,15 @@ def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None) -> Tabl
         if overlaps is not None:
             cells.append(f"{float(population['share_of_directions'][row.eigen]):.4f}")
             cells += [f"{float(overlaps[row.eigen, s]):.4f}" for s in range(directions)]
+        if second_layer:
+            cells.append(f"{float((population['eigenvector_readout'][row.eigen] ** 2).sum()):.4f}")
         table.append(cells)
     columns = ["eigen", *(["part"] if bulk else []), "eigenvalue", *(["minus bulk"] if bulk else [])]
     columns += ["empirical"] if empirical is not None else []
     columns += ["share in span"] if overlaps is not None else []
-    columns += [f"cos² mean {s + 1}" for s in range(directions)]
+    kind = "" if names else "mean "
+    columns += [f"cos² {kind}{label}" for label in direction_labels(names, directions)]
+    columns += ["share in v"] if second_layer else []
     title = f"Population {matrix_name(population)}"
     title += f", {_ROWS} of {len(rows)} eigenvalues" if len(rows) > _ROWS else ""
     title += ", farthest from the bulk first" if bulk else ""
@@ -111,6 +135,8 @@ def spectrum_remarks(
         yield from _separation_warnings(population)
         if empirical is not None:
             yield from _empirical_warnings(population, empirical)
+    if (rule := population.attrs.get("kink_rule")) is not None:
+        yield _RULES[rule] + (_DATA if empirical is not None else "")
     if "misfit" in population:
         yield f"Distance of the matrix from the span of the means, relative: {number(float(population['misfit']))}."
     if "mean_overlap" in population and _nearly_equal(population):
@@ -229,6 +255,26 @@ def _error_sentence(population: xr.Dataset, time: float | None, state_error: flo
     )
 
 
+def readout_remarks(population: xr.Dataset, empirical: xr.Dataset | None = None) -> Iterator[str]:
+    """The second layer against its features, as :func:`numerics.readout_alignment` measures it."""
+    rank = int(population["rank"])
+
+    def both(variable: str, show: Callable[[xr.DataArray], str]) -> str:
+        other = "" if empirical is None else f" (empirical: {show(empirical[variable])})"
+        return f"{show(population[variable])}{other}"
+
+    features = ", ".join(f"{float(x):.4g}" for x in population["feature_length"])
+    yield f"Lengths of the features g(W mu_l) of the components: {features}; {rank} of them separated."
+    yield (
+        f"Share of the readout v in the leading {rank} eigenvectors: {both('top_share', lambda x: f'{float(x):.4f}')}; "
+        f"in the span of those features: {float(population['feature_share']):.4f}."
+    )
+    yield (
+        f"Largest angle between the leading {rank} eigenvectors and the span of those features: "
+        f"{both('feature_angle', lambda x: f'{float(np.degrees(x.max())):.2f} degrees')}."
+    )
+
+
 def _edges(empirical: xr.Dataset) -> tuple[float, float] | None:
     if "bulk_edge" not in empirical:
         return None
@@ -261,8 +307,10 @@ def join_spectra(population: xr.Dataset, empirical: xr.Dataset | None) -> xr.Dat
 def matrix_name(data: xr.Dataset) -> str:
     """Matrix and block in words, with 1-based units."""
     kind = "Hessian" if data.attrs["matrix"] == "hessian" else "gradient matrix G"
+    if (rule := data.attrs.get("kink_rule")) is not None:
+        kind = f"difference of the {kind}s" if rule == DIFFERENCE else f"{rule} {kind}"
     block = data.attrs["block"]
     if block.startswith("("):
         pair = [int(part) + 1 for part in block.strip("()").split(",")]
         return f"{kind}, block ({pair[0]}, {pair[1]})"
-    return f"{kind}, {block.replace('_', ' ')}"
+    return f"{kind}, {'both layers' if block == 'all' else block.replace('_', ' ')}"

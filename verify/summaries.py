@@ -21,29 +21,36 @@ if TYPE_CHECKING:
 VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 # overlaps shown in a table; the rest is in the file written by --output
 _COLUMNS = 6
+# a share of active samples closer to 0 or 1 than this belongs to a flow off the kink
+SLIDING_SHARE = 1e-6
 # below this a statistic is rounding
 ROUNDING = 1e-12
 
 
-def parameters_text(parameters: Parameters) -> str:
-    """The numbers of a model in one line, for titles."""
+def parameters_text(parameters: Parameters, *, directions: Sequence[str] = (), noiseless: bool = False) -> str:
+    """The numbers of a model in one line, for titles; ``directions`` are their names, where they have any."""
     k, gram = parameters.weights.size, parameters.directions_gram
     equal = np.ptp(parameters.weights) < 1e-12
     weights = f"p = 1/{k}" if equal else f"p = ({', '.join(f'{p:.3g}' for p in parameters.weights)})"
     size = gram.shape[0]
     upper = gram[np.triu_indices(size, 1)]
     if np.array_equal(gram, np.eye(size)):
-        means = "orthonormal means"
+        means = f"orthonormal {_directions(directions)}"
     elif np.all(np.diag(gram) == 1) and upper.size <= 3:
         means = f"Γ_st = {', '.join(f'{g:.3g}' for g in upper)} off the diagonal"
     else:
-        means = "means not orthonormal"
-    return f"{scales_text(parameters)}, {weights}, {means}"
+        means = f"{_directions(directions)} not orthonormal"
+    return f"{scales_text(parameters, noiseless=noiseless)}, {weights}, {means}"
 
 
-def scales_text(parameters: Parameters) -> str:
+def _directions(names: Sequence[str]) -> str:
+    return " and ".join(names) if names else "means"
+
+
+def scales_text(parameters: Parameters, *, noiseless: bool = False) -> str:
     """Precision, ridge and step in one line."""
-    return f"λ = {parameters.precision:g}, β = {parameters.ridge:g}, c_δ = {parameters.step:g}"
+    precision = "∞" if noiseless else f"{parameters.precision:g}"
+    return f"λ = {precision}, β = {parameters.ridge:g}, c_δ = {parameters.step:g}"
 
 
 def course_table(data: xr.Dataset, title: str) -> Table:
@@ -52,24 +59,35 @@ def course_table(data: xr.Dataset, title: str) -> Table:
     count = mean.sizes["time"]
     picked = np.unique(np.linspace(0, count - 1, min(count, 9)).round().astype(int))
     diagonal = np.diagonal(mean["gram_perp"].to_numpy(), axis1=1, axis2=2)
-    rows = [
-        [
-            number(mean["time"].to_numpy()[i]), number(np.abs(mean["overlap"].to_numpy()[i]).max()),
-            number(diagonal[i].mean()), number(mean["misalignment"].to_numpy()[i].min()),
-            number(mean["misalignment"].to_numpy()[i].max()),
-        ]
-        for i in picked
-    ]
-    columns = ["time t", "largest |overlap|", "mean R_aa", "least misalignment", "most misalignment"]
-    return make_table(title, columns, rows, left=0)
+    misalignment = mean["misalignment"].to_numpy()
+    columns = {
+        "time t": mean["time"].to_numpy(),
+        "largest |overlap|": np.abs(mean["overlap"].to_numpy()).max(axis=(1, 2)),
+        "mean R_aa": diagonal.mean(axis=1),
+        "least misalignment": misalignment.min(axis=1),
+        "most misalignment": misalignment.max(axis=1),
+    }
+    if has_readout(data):
+        columns["largest |v_i|"] = np.abs(mean["readout"].to_numpy()).max(axis=1)
+    rows = [[number(float(values[i])) for values in columns.values()] for i in picked]
+    return make_table(title, list(columns), rows, left=0)
 
 
-def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None) -> Table:
-    """Overlaps, R_aa and misalignment of every unit at the last time: a row for SGD and one for the theory."""
+def has_readout(data: xr.Dataset) -> bool:
+    """Whether the model has a second layer."""
+    return "readout" in data and data["readout"].size > 0
+
+
+def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None, names: Sequence[str] = ()) -> Table:
+    """Statistics of every unit at the last time: a row for SGD and one for the theory.
+
+    ``names`` are those of the directions, where they have any; a readout stands in the row of the unit it reads.
+    """
     data = runs if runs is not None else curve
     if data is None:
         raise ValueError("final_table needs a curve, runs, or both")
     units, directions = data.sizes["unit"], min(data.sizes["direction"], _COLUMNS)
+    parameters = data.sizes["parameter"] if has_readout(data) else 0
     sources = [("SGD", runs)] if runs is not None else []
     sources += [("theory", curve)] if curve is not None else []
     rows = []
@@ -77,6 +95,7 @@ def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None) -> Table:
         picks: list[tuple[str, dict[str, int]]] = [
             *(("overlap", {"unit": a, "direction": s}) for s in range(directions)),
             ("gram_perp", {"unit": a, "unit_b": a}), ("misalignment", {"unit": a}),
+            *([("readout", {"parameter": a})] if a < parameters else []),
         ]
         for name, source in sources:
             rows.append([str(a + 1), name, *(_last(source, variable, select) for variable, select in picks)])
@@ -85,8 +104,32 @@ def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None) -> Table:
         title += ", SGD as mean ± standard error"
     if directions < data.sizes["direction"]:
         title += f"; overlaps with the first {directions} directions"
-    columns = ["unit", "", *(f"overlap {s + 1}" for s in range(directions)), "R_aa", "misalignment"]
+    labels = [f"overlap {names[s] if names else s + 1}" for s in range(directions)]
+    columns = ["unit", "", *labels, "R_aa", "misalignment", *(["readout v"] if parameters else [])]
     return make_table(title, columns, rows, left=2)
+
+
+def curve_remarks(data: xr.Dataset) -> Iterator[str]:
+    """The error of a curve, and where a noiseless one slides at the end."""
+    if "error_estimate" in data.attrs:
+        yield (
+            f"Error of any statistic at any time: at most about {data.attrs['error_estimate']:.2g} "
+            f"({data.attrs['error_meaning']})."
+        )
+        return
+    yield f"Tolerance of the integrator: {data.attrs['tolerance']:.2g} ({data.attrs['error_meaning']})."
+    if "active_share" not in data:
+        return
+    last = data["active_share"].isel(time=-1)
+    steps = [str(surface).removesuffix(" > 0") for surface in last["surface"].to_numpy()]
+    sliding = [
+        f"{step.removeprefix('-')} = 0 with step({step}) = {share:.3g}"
+        for step, share in zip(steps, last.to_numpy(), strict=True) if SLIDING_SHARE < share < 1 - SLIDING_SHARE
+    ]
+    yield (
+        f"Sliding along kinks at the end, a step being the share of active samples: {'; '.join(sliding)}." if sliding
+        else "Not sliding along any kink at the end."
+    )
 
 
 def _last(data: xr.Dataset | None, variable: str, select: dict[str, int]) -> str:

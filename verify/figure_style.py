@@ -1,0 +1,74 @@
+"""How every figure looks: colours, line styles, fonts, room for titles and legends, file formats.
+
+Colours are those of Okabe and Ito, which remain distinct under the common colour-vision deficiencies; where
+there are more series than colours, the line style changes too.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+TIME_LABEL = "time t = steps·δ"
+FORMATS = (".png", ".svg", ".pdf")
+
+# Okabe–Ito without yellow (too light for a line on white); black is kept for references and predictions
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_STYLES = ("-", "--", ":", "-.")
+GREY = "#595959"
+PREDICTED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
+FONT = 10.0
+SETTINGS: Any = {
+    "font.size": FONT, "axes.titlesize": FONT + 1, "axes.labelsize": FONT, "legend.fontsize": FONT - 0.5,
+    "xtick.labelsize": FONT - 1, "ytick.labelsize": FONT - 1, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "grid.color": "#e3e3e3", "grid.linewidth": 0.6,
+    "axes.axisbelow": True, "legend.frameon": False, "svg.hashsalt": "specalign", "figure.facecolor": "white",
+}
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the file name (.png, .svg or .pdf)."""
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    with rc_context(SETTINGS):
+        figure.savefig(path, dpi=150, metadata=metadata)
+
+
+def spaced_layout() -> ConstrainedLayoutEngine:
+    """Room between neighbouring panels, so that no label touches the next panel's."""
+    return ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.03, hspace=0.03)
+
+
+def legend_beside(axes: Axes, handles: Sequence[Any]) -> None:
+    """A legend to the right of the axes, where it hides nothing."""
+    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
+
+
+def set_title(figure: Figure, title: str | None) -> None:
+    """A title above everything, broken into lines that fit the figure."""
+    if title:
+        characters = int(figure.get_figwidth() * 9.5)
+        # no line ends within an equation
+        kept = title.replace(" = ", "\u00a0=\u00a0")
+        lines = [line for part in kept.splitlines() for line in textwrap.wrap(part, characters)]
+        lines = [line.replace("\u00a0", " ") for line in lines]
+        figure.suptitle("\n".join(lines), fontsize=FONT + 1.5)
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour, and with every round of the palette another line style."""
+    style = _STYLES[(index // len(PALETTE)) % len(_STYLES)]
+    return {"color": PALETTE[index % len(PALETTE)], "linestyle": style, "linewidth": 1.8}
+
+
+def dot_style(index: int, face: str | None = None) -> dict[str, Any]:
+    colour = PALETTE[index % len(PALETTE)]
+    edge = "black" if face else "white"
+    return {"marker": "o", "markersize": 5.5, "markerfacecolor": face or colour, "markeredgecolor": edge,
+            "markeredgewidth": 0.7}
