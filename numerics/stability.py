@@ -117,8 +117,8 @@ def drift_jacobian(
 
 
 def default_drift(model: Model, drift: Drift | None) -> Drift:
-    """The given drift, or the derived one by the route the loss allows."""
-    return derive_drift(model, "stein" if model.loss.is_smooth else "projection") if drift is None else drift
+    """The given drift, or the derived one: by Stein's identity, whose deltas need kinks that are affine in u."""
+    return derive_drift(model, "projection" if model.loss.kink_forms is None else "stein") if drift is None else drift
 
 
 def autonomous_field(

@@ -307,6 +307,22 @@ def test_a_kink_that_attracts_is_a_start_and_one_that_repels_is_refused():
             flow(overlap, readout, [0.0, 1.0])
 
 
+def test_a_kink_that_is_about_to_repel_is_refused():
+    """dm_1/dt = (share - 1/2) m_2 from m = 0: nothing pushes at time 0, and both sides push away right after."""
+    u = symbols.vector("u", 2)
+    mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    for sign in (1, -1):
+        loss = Loss(-(ReLU(u[0]) - u[0] / 2) * u[1] - sign * u[1], units=2, kinks=(u[0],))
+        model, start = Model.build(mixture, loss, name="awakening"), State(np.zeros((2, 1)), np.zeros((2, 2)))
+        if sign == 1:
+            with pytest.raises(InputError, match="repels on both sides"):
+                integrate_noiseless(model, Parameters([1], 1.0, 0.0, 1.0), start, [0.0, 1.0])
+        else:  # m_2 < 0: both sides push back, and m_1 stays with half of its samples active
+            found = integrate_noiseless(model, Parameters([1], 1.0, 0.0, 1.0), start, [0.0, 1.0])
+            assert found.overlap.values[:, :, 0].tolist()[1] == [0.0, pytest.approx(-1.0, abs=1e-8)]
+            assert abs(found.active_share.values[1, 0] - 0.5) < 1e-9
+
+
 def test_small_readouts_slide_beside_large_ones():
     """Shares of a unit whose readout is 1e-20 of another's: each equation is solved at its own scale."""
     found = flow([[0.2, 0.0], [1e-21, 0.0]], [0.7, 1e-20], [0.0, 1.0, 3.0])
