@@ -7,7 +7,6 @@ Source: mathematics.md section 8.
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
@@ -120,7 +119,12 @@ def principal_angles(a: ArrayLike, b: ArrayLike) -> Array:
         raise InputError(
             "basis", "only zero rows", "at least one non-zero row", "an angle needs two subspaces"
         )
-    return scipy.linalg.subspace_angles(first.T, second.T)
+    # scipy.linalg.subspace_angles takes the arccosine of cosines next to 1 where small and large angles meet (SciPy
+    # 1.17: an angle of 0 beside one of 1 came out as 4e-8); sine and cosine together are accurate everywhere
+    small, large = sorted((first, second), key=len)
+    sines = np.linalg.svd(small - (small @ large.T) @ large, compute_uv=False)[: len(small)]
+    cosines = np.linalg.svd(small @ large.T, compute_uv=False)[::-1]
+    return np.asarray(np.arctan2(sines, np.clip(cosines, 0.0, None)))
 
 
 def matrix_misalignment(matrix: ArrayLike | LinearOperator, basis: ArrayLike) -> float:

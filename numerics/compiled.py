@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy.special
 import sympy as sp
 
 from theory import Model
@@ -39,8 +40,14 @@ from .terms import SparsePolynomial
 
 # eigenvalues of a Gram matrix below this, relative to the largest, are directions of length zero
 RANK_TOLERANCE = 1e-13
+# of every Sobol estimate
+SCRAMBLINGS = 8
 # error of a sum over Sobol nodes and of the closed forms of control variates, relative to 1 + value
 SOBOL_ROUNDING = 1e-14
+# without control variates of second order, the rare side of a kink needs this many nodes over all scramblings before
+# their spread says anything; sides less likely than this share of the tolerance cannot matter
+RARE_NODES = 64
+NEGLIGIBLE = 0.1
 # exp of this is still a finite number, with room for factors
 MAX_EXPONENT = 600.0
 
@@ -264,10 +271,10 @@ class CompiledExpressions:
         if choose_family(self.dimension, self.model.loss.is_smooth) == "gauss-hermite":
             return self._estimate_tensor(parameters, parts, 1e-10 if tolerance is None else tolerance)
         wanted = 1e-4 if tolerance is None else tolerance
-        size = 256
-        overlap, gram_perp, readout = (np.repeat(x[None], 8, axis=0) for x in parts)
+        size = self._least_size(parameters, parts, wanted, max_nodes)
+        overlap, gram_perp, readout = (np.repeat(x[None], SCRAMBLINGS, axis=0) for x in parts)
         while True:
-            rule = sobol(self.dimension, size, 8, seed)
+            rule = sobol(self.dimension, size, SCRAMBLINGS, seed)
             samples = self.evaluate_replicates(parameters, overlap, gram_perp, readout, rule)
             judged = samples if judge is None else np.array([judge(row) for row in samples])
             error = sampling_error(judged).max(initial=0.0)
@@ -275,6 +282,30 @@ class CompiledExpressions:
                 return Estimate(samples.mean(axis=0), sampling_error(samples), rule, samples)
             # the error falls at best like 1/N: a size that would then still miss the tolerance is not tried
             size = min(max_nodes, size * 2 ** max(1, int(np.log2(error / wanted))))
+
+    def _least_size(
+        self, parameters: Parameters, parts: tuple[Array, Array, Array], tolerance: float, max_nodes: int
+    ) -> int:
+        """Sobol size with which every side of a kink that can matter is seen often enough.
+
+        Scramblings that all miss a side agree with each other and are wrong.  The control variates of
+        :mod:`numerics.kinked` make up for that, except for whitened integrands, of higher degree in u.
+        """
+        forms = self.model.loss.kink_forms
+        if self.model.loss.is_smooth or forms is None or not self.uses_whitening:
+            return min(256, max_nodes)
+        matrix, offsets = (np.array(m.tolist(), dtype=float) for m in forms)
+        overlap, gram_perp, _ = parts
+        gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+        deviation = np.sqrt(np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None) / parameters.precision)
+        height = np.abs(self._coordinates @ overlap.T @ matrix.T + offsets.ravel())
+        distance = np.divide(height, deviation, out=np.full_like(height, np.inf), where=deviation > 0)
+        rare = scipy.special.ndtr(-distance)
+        rare = rare[rare >= NEGLIGIBLE * tolerance]
+        if not rare.size:
+            return min(256, max_nodes)
+        needed = RARE_NODES / (SCRAMBLINGS * float(rare.min()))
+        return int(min(max(256, 2 ** int(np.ceil(np.log2(needed)))), max_nodes))
 
     def _estimate_tensor(
         self, parameters: Parameters, parts: tuple[Array, Array, Array], tolerance: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from helpers import fresh_rng
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator
@@ -129,3 +130,15 @@ def test_hand_case():
 def test_bad_input_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_a_small_angle_beside_a_large_one_is_accurate():
+    """One common direction and one turned by theta, in a random frame: both angles to rounding."""
+    rng = fresh_rng()
+    for theta in rng.uniform(0.0, np.pi / 2, 50):
+        frame = np.linalg.qr(rng.normal(size=(6, 6)))[0]
+        turned = np.cos(theta) * frame[1] + np.sin(theta) * frame[2]
+        for a, b in (([frame[0], frame[1]], [frame[0], turned]), ([frame[0]], [frame[0], turned])):
+            angles = principal_angles(a, b)
+            expected = [theta, 0.0] if len(a) == 2 else [0.0]
+            assert np.abs(angles - expected).max() < 1e-13

@@ -447,8 +447,7 @@ def test_kinks_that_few_nodes_reach_keep_the_tolerance(distance):
     """A kink 3 to 5 deviations off: the interval misses more often than 1 % where few nodes lie beyond, by little.
 
     Measured at lambda = 30 with 256 nodes on the Stein route: true errors up to 2e-9, where scramblings agreed to less.
-    The tolerance asked for is kept.  (The projection route, without deltas, has true errors up to 1.4e-4 there with
-    1e-4 asked for.)
+    The tolerance asked for is kept.
     """
     rng = fresh_rng()
     model, compiled = drift_of(1)
@@ -460,6 +459,32 @@ def test_kinks_that_few_nodes_reach_keep_the_tolerance(distance):
         for seed in rng.integers(2**31, size=30):
             estimate = compiled.estimate(parameters, state, seed=int(seed), tolerance=1e-4)
             assert np.all(np.abs(estimate.values - right) <= np.maximum(estimate.errors, 1e-4))
+
+
+def rare_side_misses(seeds):
+    """Share of seeds in which the stated error of the projection route is below the true one, worst entry of a state.
+
+    Six fixed states with a kink 3.5 or 4 deviations off, where 256 nodes leave the far side to chance.
+    """
+    rng, missed = np.random.default_rng(11), []
+    model, compiled = drift_of(1, "projection")
+    for distance in (3.5, 4.0) * 3:
+        parameters, state = random_state(rng, 1, 300.0)
+        deviation = np.sqrt(state.gram_perp[0, 0] / 300.0)
+        state = State([[distance * deviation, -distance * deviation]], state.gram_perp, state.readout)
+        right = by_panels(model, derive_drift(model).vector, parameters, state)
+        found = [compiled.estimate(parameters, state, seed=int(s), tolerance=1e-4) for s in seeds]
+        missed.append(np.mean([np.abs(e.values - right) > e.errors for e in found], axis=0).max())
+    return np.array(missed)
+
+
+def test_the_rare_side_of_a_kink_is_covered(monkeypatch):
+    """Per entry 5 % of the seeds may miss (99 % intervals whose law is not normal); without the floor a quarter do."""
+    seeds = fresh_rng().integers(2**31, size=40)
+    bound = scipy.stats.binom.isf(FAMILY_ERROR / 24, seeds.size, 0.05) / seeds.size
+    assert rare_side_misses(seeds).max() <= bound
+    monkeypatch.setattr("numerics.compiled.RARE_NODES", 0.001)
+    assert rare_side_misses(seeds).max() > bound
 
 
 def test_errors_of_the_drift_of_four_units_cover_a_finer_rule():

@@ -9,6 +9,7 @@ import sympy as sp
 import xarray as xr
 
 from numerics import Parameters, State, compile_expressions, solve_fixed_point
+from numerics.compiled import SCRAMBLINGS
 from theory import derive_drift, symbols
 from theory.symbols import upper_triangle
 
@@ -20,8 +21,6 @@ from .subject import Theory
 from .systems import Scenario
 from .tolerance import Comparison, Part, Tolerance, critical_value
 
-# of the error estimates of compiled expressions
-SCRAMBLINGS = 8
 # every so many replicas choose the direction in which the bias is measured on the others
 CHOOSING = 4
 
