@@ -95,7 +95,7 @@ def eigenspaces(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     comparisons = []
     first = {s.name for s in evidence.system.trained(evidence.system.precisions[0])}
     count = len(scenarios) * len(dimensions) * len(MATRICES) * 2
-    z = critical_value(count, share, evidence.level.spectrum_replicas - 1)
+    z = critical_value(count, share, _replicas(evidence) - 1)
     for scenario in scenarios:
         expected = _expected(theory, evidence, scenario, ("share", "angle"))
         # the dimension matters little once M/d -> infinity: one comparison of two dimensions says so
@@ -121,7 +121,7 @@ def top_vector(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     """For orthonormal means the (a, a) block has its top eigenvector near mu_a."""
     scenarios = [s for precision in evidence.system.precisions[:2] for s in evidence.system.trained(precision)]
     d = evidence.level.spectrum_dimensions[-1]
-    z = critical_value(len(scenarios) * len(MATRICES), share, evidence.level.spectrum_replicas - 1)
+    z = critical_value(len(scenarios) * len(MATRICES), share, _replicas(evidence) - 1)
     comparisons = []
     for scenario in scenarios:
         paired = _paired(evidence, scenario, d, _expected(theory, evidence, scenario, ("top",)))
@@ -174,8 +174,13 @@ class _Paired:
         )
 
 
+def _replicas(evidence: Evidence) -> int:
+    """Replicas whose trained weights are compared."""
+    return max(2, int(evidence.system.replica_share * evidence.level.spectrum_replicas))
+
+
 def _expected(theory: Theory, evidence: Evidence, scenario: Scenario, names: tuple[str, ...]) -> _Expected:
-    replicas, units = evidence.level.spectrum_replicas, range(theory.model.units)
+    replicas, units = _replicas(evidence), range(theory.model.units)
     values = {m: {n: np.zeros(replicas) for n in names} for m in MATRICES}
     error = dict.fromkeys(MATRICES, 0.0)
     for replica in range(replicas):
@@ -189,7 +194,7 @@ def _expected(theory: Theory, evidence: Evidence, scenario: Scenario, names: tup
 
 
 def _paired(evidence: Evidence, scenario: Scenario, dimension: int, expected: _Expected) -> _Paired:
-    replicas, aspects = evidence.level.spectrum_replicas, evidence.level.aspects
+    replicas, aspects = _replicas(evidence), evidence.level.aspects
     units = range(evidence.system.model.units)
     difference = {m: {n: np.zeros((replicas, len(aspects))) for n in expected.values[m]} for m in MATRICES}
     for replica in range(replicas):

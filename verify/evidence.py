@@ -64,7 +64,7 @@ class Level:
 
 LEVELS = {
     "quick": Level(
-        "quick", dimensions=(32, 64, 128, 256), replicas=(18000, 10000, 6000, 4500),
+        "quick", dimensions=(32, 64, 128, 256), replicas=(12000, 8000, 6000, 3000),
         trained_dimension=64, trained_replicas=500, test_points=100_000, aspects=(32, 128, 512),
         spectrum_dimensions=(24, 48), spectrum_replicas=24,
     ),

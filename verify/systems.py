@@ -107,7 +107,8 @@ class System:
     quadrature : float, optional
         Absolute error asked of population matrices and drifts; that of :mod:`numerics` when omitted.
     replica_share : float
-        Share of the level's SGD runs to make for curves: a step of a larger model costs more.
+        Share of the level's replicas to use for curves and first-layer spectra: those of a larger model cost more, and
+        are sharper than they need be.
     implicit : ImplicitFixedPoint, optional
         Closed form of a unique noiseless fixed point.
     outcomes : OutcomeStudy, optional
@@ -150,7 +151,7 @@ def kgmm_system(k: int = 3) -> System:
         model=model,
         scenarios=(
             Scenario(
-                "orthonormal", Parameters(weights, 10.0, 0.1, 1.0), State(small, perpendicular),
+                "orthonormal", Parameters(weights, 10.0, 0.1, 2.0), State(small, perpendicular),
                 (1.0, 2.0, 4.0, 8.0),
             ),
             Scenario(
