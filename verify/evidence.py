@@ -57,7 +57,7 @@ class Level:
     spectrum_dimensions: tuple[int, ...]
     spectrum_replicas: int
     layer_points: int = 20_000
-    risk_replicas: int = 150
+    risk_replicas: int = 80
     risk_samples: int = 400
     outcome_runs: tuple[int, ...] = (2_500, 400, 400, 1_200)
 
@@ -182,12 +182,12 @@ class Evidence:
         )
 
     def readout_spectrum(self, scenario: Scenario, state: State, matrix: str, name: str) -> xr.Dataset:
-        """Empirical spectrum of the (v, v) block on fresh test points."""
+        """Empirical spectrum of the (v, v) block on fresh test points; its law does not depend on their dimension."""
         key = f"readout {scenario.name} {name}"
         return self._keep(
             f"{key} {matrix}",
             lambda: spectrum_of_data(
-                self._data(key, scenario, state, 2 * self.level.trained_dimension, None), matrix=matrix,
+                self._data(key, scenario, state, self.level.spectrum_dimensions[-1], None), matrix=matrix,
                 block="readout", regularized=False,
             ),
         )
