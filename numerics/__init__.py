@@ -14,8 +14,10 @@ from .fixed_points import FixedPointError, solve_fixed_point
 from .flow import Curve, IntegrationError, integrate_curves, solve_curve
 from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
+from .noise import Noise
 from .population import population_misalignment, population_spectrum
 from .risk import empirical_risk, population_risk
+from .schedule import TIME, Schedule
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
 from .sliding import integrate_noiseless
 from .span import SpanMatrix, population_block
@@ -23,13 +25,16 @@ from .stability import drift_jacobian
 from .state import Parameters, State, parameters_of
 
 __all__ = [
+    "TIME",
     "CompiledExpressions",
     "Curve",
     "DivergenceError",
     "Estimate",
     "FixedPointError",
     "IntegrationError",
+    "Noise",
     "Parameters",
+    "Schedule",
     "SimulationInterrupted",
     "SpanMatrix",
     "State",

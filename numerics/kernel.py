@@ -1,23 +1,46 @@
-"""The SGD kernel, generated from the gradient of the loss."""
+"""The SGD kernels, generated from the gradient of the loss: one loop, and what a step is in either method.
+
+A method brings the lines that ``record`` summary statistics, ``sample`` (a fresh sample's component and
+pre-activations) and ``update`` (the step).  The loop around them, the gradient and the second layer are shared.
+They are lines and not functions: to hand a dozen arrays to a function costs more than what it does with them.
+"""
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
+from textwrap import indent
 from types import ModuleType
 
 from theory import Loss, symbols
 
-from . import codegen
+from . import codegen, kernel_direct, kernel_reduced
+
+METHODS = ("direct", "reduced")
 
 
 @lru_cache(maxsize=64)
-def compile_kernel(loss: Loss) -> ModuleType:
+def compile_kernel(loss: Loss, method: str = "direct", noise: str = "gaussian") -> ModuleType:
     """Generate and compile the SGD kernel of a loss; the module has ``advance`` and ``sample_gradient``."""
-    return codegen.load_module(kernel_source(loss))
+    return codegen.load_module(kernel_source(loss, method, noise))
 
 
-def kernel_source(loss: Loss) -> str:
-    """Return the generated source of the SGD kernel: the gradient of the loss, and the loop around it."""
+def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -> str:
+    """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around it.
+
+    Parameters
+    ----------
+    loss : theory.Loss
+    method : {"direct", "reduced"}
+        The d-dimensional simulation, or the chain of the summary statistics.
+    noise : str
+        Kind of the noise's entries (:class:`numerics.noise.Noise`); the reduced chain is Gaussian.
+
+    Returns
+    -------
+    str
+        Source of a module; :func:`numerics.codegen.load_module` adds the imports.
+    """
     variables = range(len(loss.variables))
     gradient = codegen.generate_function(
         "sample_gradient",
@@ -25,84 +48,55 @@ def kernel_source(loss: Loss) -> str:
         [loss.partial((i,)) for i in variables],
         "numba",
     )
-    units = range(loss.units)
-    lines = {
-        "UNITS": str(loss.units),
-        "VARIABLES": str(len(loss.variables)),
-        "ZERO": "\n        ".join(f"u{a} = 0.0" for a in units),
-        "ACCUMULATE": "\n            ".join(f"u{a} += x[{a}, i] * z" for a in units),
-        "STORE": "\n        ".join(f"u[{a}] = u{a}" for a in units),
-        "RATES": "\n        ".join(f"g{a} = delta * g[{a}]" for a in units),
-        "UPDATE": "\n            ".join(f"x[{a}, i] = shrink * x[{a}, i] - g{a} * y[i]" for a in units),
-    }
-    text = _LOOP
-    for name, body in lines.items():
-        text = text.replace(f"@{name}@", body)
-    return gradient + text
+    part = kernel_direct.part(loss.units, noise) if method == "direct" else kernel_reduced.part()
+    text = part.functions + _LOOP
+    marks = {"UNPACK": part.unpack, "RECORD": part.record, "SAMPLE": part.sample, "UPDATE": part.update}
+    for mark, lines in marks.items():
+        text = _fill(text, mark, lines)
+    return gradient + text.replace("@UNITS@", str(loss.units))
+
+
+def _fill(text: str, mark: str, lines: str) -> str:
+    """A mark stands alone in its line, whose indentation is that of the lines that replace it."""
+    return re.sub(
+        rf"^( *)@{mark}@$", lambda found: indent(lines.strip("\n"), found[1]), text, flags=re.MULTILINE
+    )
 
 
 _LOOP = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
-def record(x, v, corner, overlap, gram_perp, readout):
-    """Summary statistics of the weights: overlaps with the directions, Gram of the rest, readout."""
-    r, d = corner.shape[1], x.shape[1]
-    for a in range(x.shape[0]):
-        for s in range(corner.shape[0]):
-            overlap[a, s] = 0.0
-            for i in range(r):
-                overlap[a, s] += x[a, i] * corner[s, i]
-        for b in range(a + 1):
-            total = 0.0
-            for i in range(r, d):
-                total += x[a, i] * x[b, i]
-            gram_perp[a, b] = total
-            gram_perp[b, a] = total
-    for i in range(v.size):
-        readout[i] = v[i]
+def advance(rng, labels, rates, beta, begin, end, record_steps, slot, overlap, gram_perp, readout, limit, u, v, g, s):
+    """Take the steps ``begin`` .. ``end`` in place, recording before the steps in ``record_steps``.
 
-
-@numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
-def advance(
-    rng, cumulative, labels, means, scale, x, v, delta, beta, begin, end, record_steps, slot, corner,
-    overlap, gram_perp, readout, limit, y,
-):
-    """Take the steps ``begin`` .. ``end`` in place, recording after the steps in ``record_steps``.
-
-    Returns the number of steps taken (fewer if a pre-activation passed ``limit``) and the next record slot.
+    ``rates`` are the step sizes from ``begin`` on, the last one for all that follow; row j of ``g`` is the gradient
+    at sample j of a batch; ``s`` are the arrays of the method.  Returns the number of steps taken (fewer if a
+    pre-activation passed ``limit``) and the next record slot.
     """
-    d = x.shape[1]
-    shrink = 1.0 - delta * beta
-    u = np.empty(@UNITS@)
-    g = np.empty(@VARIABLES@)
+    @UNPACK@
+    batch = g.shape[0]
     for step in range(begin, end + 1):
         if slot < record_steps.size and record_steps[slot] == step:
-            record(x, v, corner, overlap[slot], gram_perp[slot], readout[slot])
+            @RECORD@
+            for i in range(v.size):
+                readout[slot, i] = v[i]
             slot += 1
         if step == end:
             break
-        draw = rng.random()
-        l = 0
-        while l < labels.size - 1 and draw >= cumulative[l]:
-            l += 1
-        @ZERO@
-        for i in range(means.shape[1]):
-            z = means[l, i] + scale * rng.standard_normal()
-            y[i] = z
-            @ACCUMULATE@
-        for i in range(means.shape[1], d):
-            z = scale * rng.standard_normal()
-            y[i] = z
-            @ACCUMULATE@
-        @STORE@
-        for a in range(@UNITS@):
-            if not abs(u[a]) <= limit:
-                return step, slot
-        sample_gradient(labels[l], u, v, g)
-        @RATES@
-        for i in range(d):
-            @UPDATE@
+        delta = rates[min(step - begin, rates.size - 1)]
+        shrink = 1.0 - delta * beta
+        rate = delta / batch
+        for j in range(batch):
+            @SAMPLE@
+            for a in range(@UNITS@):
+                if not abs(u[a]) <= limit:
+                    return step, slot
+            sample_gradient(labels[l], u, v, g[j])
+        @UPDATE@
         for i in range(v.size):
-            v[i] = shrink * v[i] - delta * g[@UNITS@ + i]
+            total = 0.0
+            for j in range(batch):
+                total += g[j, @UNITS@ + i]
+            v[i] = shrink * v[i] - rate * total
     return end, slot
 '''

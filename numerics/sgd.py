@@ -1,4 +1,4 @@
-"""Direct simulation: online SGD in d dimensions, one fresh sample a step, its kernel generated from the loss."""
+"""Simulation of online SGD: in d dimensions, or as the exact chain of its summary statistics."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
-from time import monotonic
-from types import ModuleType
 
 import numpy as np
+import sympy as sp
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from theory import InputError, Model
+from theory.errors import check_choice
 
-from .dataset import common_attributes, statistics_dataset
+from .chain import Plan, run_replica
 from .flow import check_times
-from .kernel import compile_kernel
-from .layout import realise_weights
+from .kernel import METHODS, compile_kernel
+from .kernel_direct import DirectArrays
+from .noise import Noise, Sampler
+from .recorder import Recorder
+from .schedule import Schedule
 from .state import Array, Parameters, State, as_integer, check_parameters, check_state
 
 # A pre-activation beyond this is a diverged run: exp of it no longer separates classes, and every model of
 # interest keeps its pre-activations many orders below.
 DIVERGED = 1e9
-# Seconds of simulation between looks at the interrupt flag and the progress callback.
-SLICE_SECONDS = 0.2
+FRAMES = ("coordinate", "random")
 
 
 class DivergenceError(ArithmeticError):
@@ -55,17 +57,26 @@ def simulate_sgd(
     replicas: int = 1,
     seed: int = 0,
     *,
+    method: str = "direct",
+    batch: int = 1,
+    schedule: sp.Expr | Callable[[Array], Array] | None = None,
+    noise: str | Sampler | Noise = "gaussian",
+    frame: str | None = None,
     workers: int | None = None,
     keep_weights: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> xr.Dataset:
-    r"""Simulate online SGD in d dimensions and record the summary statistics.
+    r"""Simulate online SGD and record the summary statistics.
 
-    .. math:: Y=\mu_l+Z/\sqrt\lambda,\qquad x^a\leftarrow x^a-\delta\,(g_aY+\beta x^a),\qquad
-              v_i\leftarrow v_i-\delta\,(\partial_{v_i}\ell+\beta v_i),\qquad \delta=c_\delta/d
+    .. math:: Y_j=\mu_{l_j}+Z_j/\sqrt\lambda,\qquad
+              x^a\leftarrow x^a-\delta\,\Big(\frac1b\sum_{j\le b}g_{aj}Y_j+\beta x^a\Big),\qquad
+              v_i\leftarrow v_i-\delta\,\Big(\frac1b\sum_{j\le b}\partial_{v_i}\ell_j+\beta v_i\Big)
 
-    with a fresh component l and noise Z each step (mathematics.md section 1).  The law of the noise is
-    rotation invariant, so coordinates are chosen with the directions in the first r of them.
+    with fresh components l_j and noises Z_j each step and :math:`\delta=c_\delta/d`, times ``schedule(t)`` where one
+    is given (mathematics.md section 1).  Gaussian noise is rotation invariant: the summary statistics are then a Markov
+    chain of their own, which ``method="reduced"`` runs at a cost that does not depend on d, exact in law at any d
+    (mathematics.md section 6; :mod:`numerics.kernel_reduced`).  The direct method is its independent witness, and the
+    only one for other noise.
 
     Parameters
     ----------
@@ -76,17 +87,33 @@ def simulate_sgd(
     time : array, or float
         Increasing times >= 0 at which to record; a number T means 201 equidistant times on [0, T].  A record is
         taken after ``round(t d / c_delta)`` steps, and the returned coordinate is that number of steps times
-        delta, so a label is exact; times that fall on the same step are recorded once.
+        c_delta / d, so a label is exact; times that fall on the same step are recorded once.
     dimension : int
         d >= r + C.
     replicas : int
         Independent runs.
     seed : int
         Root of a numpy SeedSequence; replica i uses its i-th child, whatever the number of workers.
+    method : {"direct", "reduced"}
+        Both have the same law; they use different random numbers.
+    batch : int
+        b >= 1, fresh samples averaged in a step.
+    schedule : sympy.Expr in t, or callable
+        Factor of the step size at the nominal time t = steps * c_delta / d: an expression in ``numerics.TIME``, or a
+        function of an array of times.  Positive.
+    noise : str or callable
+        Law of the independent entries of sqrt(lambda) Z, mean 0 and variance 1: "gaussian", "rademacher", "uniform" or
+        "student:NU" with NU > 2 degrees of freedom; or a function (generator, (count, d)) that returns that many noise
+        vectors of covariance I.  Other noise than Gaussian needs the direct method.
+    frame : {"coordinate", "random"}, optional
+        Where directions and initial weights lie.  "coordinate": in the first r + C coordinates, "random": in a
+        uniformly random subspace, another one in each replica.  Their laws differ unless the noise is Gaussian;
+        coordinate for Gaussian noise and random for other noise when omitted.
     workers : int, optional
         Threads; all processors when omitted.  The result does not depend on it.
     keep_weights : bool
-        Also return the final first-layer ``weights`` (replica, unit, coordinate).
+        Also return the final first-layer ``weights`` (replica, unit, coordinate), and in a random frame the
+        ``directions`` (replica, direction, coordinate).  Direct method only.
     progress : callable, optional
         Called with the fraction done, at most a few times a second.
 
@@ -94,7 +121,7 @@ def simulate_sgd(
     -------
     xarray.Dataset
         ``overlap`` (replica, time, unit, direction), ``gram_perp`` (replica, time, unit, unit_b), ``readout``
-        (replica, time, parameter), ``gram``, ``misalignment``; attrs with dimension, seed and versions.
+        (replica, time, parameter), ``gram``, ``misalignment``; attrs with method, dimension, seed and versions.
 
     Raises
     ------
@@ -109,39 +136,60 @@ def simulate_sgd(
     --------
     >>> from theory import kgmm
     >>> run = simulate_sgd(kgmm(2), Parameters([0.5, 0.5], 10, 0.1, 1), State([[0, 0], [0, 0]], [[1, 0], [0, 1]]),
-    ...                    time=[0.0, 0.5], dimension=20, replicas=3, seed=1)
+    ...                    time=[0.0, 0.5], dimension=10**6, replicas=3, seed=1, method="reduced")
     >>> dict(run.overlap.sizes)
     {'replica': 3, 'time': 2, 'unit': 2, 'direction': 2}
     """
     check_parameters(model, parameters)
+    check_choice("method", method, METHODS)
+    law = Noise.of(noise)
+    _check_method(method, law, frame, keep_weights)
     dimension = as_integer(
         "dimension", dimension, model.directions + model.units,
         "the summary directions alone need r + C dimensions; use a larger d",
     )
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    batch = as_integer("batch", batch, 1, "a step needs at least one sample")
     states = _initial_states(model, initial, replicas)
     delta = parameters.step / dimension
     steps = np.unique(np.rint(check_times(time) / delta).astype(np.int64))
+    pace = Schedule.of(schedule)
+    if pace is not None:
+        pace.check(int(steps[-1]), delta)
     threads = os.cpu_count() if workers is None else as_integer("workers", workers, 1, "use at least one thread")
-    kernel = compile_kernel(model.loss)
+    if frame is None:
+        frame = "coordinate" if law.kind == "gaussian" else "random"
+    kernel = compile_kernel(model.loss, method, law.kind)
 
-    recorder = _Recorder(model, parameters, dimension, steps, replicas)
+    plan = Plan(model, parameters, dimension, method, batch, pace, law, frame)
+    recorder = Recorder(
+        model, parameters, steps, replicas,
+        {
+            "source": f"{method} SGD simulation", "method": method, "dimension": dimension, "seed": seed,
+            "bit_generator": "SFC64, one SeedSequence child per replica", "step_size": delta, "batch": batch,
+            "schedule": "constant" if pace is None else pace.text, "noise": str(law), "frame": frame,
+        },
+    )
     final = np.empty((replicas, model.units, dimension)) if keep_weights else None
+    axes = np.empty((replicas, model.directions, dimension)) if keep_weights and frame == "random" else None
     stop = Event()
     children = np.random.SeedSequence(seed).spawn(replicas)
 
-    setting = _Setting(model, parameters, dimension)
-
     def run(replica: int) -> None:
-        rng = np.random.Generator(np.random.SFC64(children[replica]))
         try:
-            x = _run_replica(kernel, setting, states[replica], rng, recorder, replica, stop, progress)
+            arrays = run_replica(
+                kernel, plan, states[replica], children[replica], recorder, replica, stop, progress, DIVERGED
+            )
+            if arrays is None:
+                raise _Diverged(replica, int(recorder.done[replica]) * delta)
         except BaseException:
             stop.set()  # the result is lost already: the other replicas need not go on
             raise
-        if final is not None:
-            final[replica] = x
+        if final is not None and isinstance(arrays, DirectArrays):
+            final[replica] = arrays.x
+            if axes is not None:
+                axes[replica] = arrays.factor @ arrays.basis
 
     pool = ThreadPoolExecutor(max_workers=threads)
     try:
@@ -151,7 +199,7 @@ def simulate_sgd(
     except KeyboardInterrupt:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-        raise SimulationInterrupted(recorder.dataset(seed, delta)) from None
+        raise SimulationInterrupted(recorder.dataset(delta)) from None
     except _Diverged as event:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -166,17 +214,20 @@ def simulate_sgd(
             f"SGD on {model.name} diverged at t = {event.time:.6g} (replica {event.replica + 1} of {replicas}, "
             f"d = {dimension}, step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
             f"What was recorded before is in .partial. Remedy: {remedy}",
-            event.time, recorder.dataset(seed, delta),
+            event.time, recorder.dataset(delta),
         ) from None
     finally:
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
-    data = recorder.dataset(seed, delta)
+    data = recorder.dataset(delta)
     if final is not None:
+        where = "; directions span the first coordinates" if frame == "coordinate" else ""
         data["weights"] = (
-            ("replica", "unit", "coordinate"), final,
-            {"long_name": "final first-layer weights; directions span the first coordinates", "units": "1"},
+            ("replica", "unit", "coordinate"), final, {"long_name": f"final first-layer weights{where}", "units": "1"},
         )
+    if axes is not None:
+        described = {"long_name": "directions e_s", "units": "1"}
+        data["directions"] = (("replica", "direction", "coordinate"), axes, described)
     return data
 
 
@@ -184,6 +235,23 @@ def simulate_sgd(
 class _Diverged(Exception):
     replica: int
     time: float
+
+
+def _check_method(method: str, law: Noise, frame: str | None, keep_weights: bool) -> None:
+    """What only the direct method can do."""
+    if frame is not None:
+        check_choice("frame", frame, FRAMES)
+    if method == "direct":
+        return
+    asked = {"noise": (str(law), law.kind != "gaussian"), "frame": (frame, frame == "random")}
+    asked["keep_weights"] = (str(keep_weights), keep_weights)
+    for name, (got, refused) in asked.items():
+        if refused:
+            raise InputError(
+                name, str(got), f"nothing of the kind for method {method!r}",
+                "the reduced chain knows the summary statistics of Gaussian noise alone; use method='direct'"
+                + (", or numerics.realise_weights of a final state" if name == "keep_weights" else ""),
+            )
 
 
 def _initial_states(model: Model, initial: State | Sequence[State], replicas: int) -> list[State]:
@@ -196,104 +264,3 @@ def _initial_states(model: Model, initial: State | Sequence[State], replicas: in
     for state in dict.fromkeys(map(id, states)):
         check_state(model, next(s for s in states if id(s) == state))
     return states
-
-
-class _Setting:
-    """What the kernel needs of model and parameters, laid out once for all replicas."""
-
-    def __init__(self, model: Model, parameters: Parameters, dimension: int) -> None:
-        self._parameters, self._dimension = parameters, dimension
-        r = model.directions
-        blank = State(
-            np.zeros((model.units, r)), np.zeros((model.units,) * 2), np.zeros(model.readout_size)
-        )
-        directions, _ = realise_weights(parameters, blank, dimension)
-        self.corner = np.ascontiguousarray(directions[:, :r])
-        coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
-        self.means = np.ascontiguousarray(coordinates @ self.corner)
-        self.labels = np.array([float(y) for y in model.mixture.labels])
-        self.cumulative = np.cumsum(parameters.weights)
-        self.scale = 1.0 / np.sqrt(parameters.precision)
-        self.delta = parameters.step / dimension
-        self.ridge = parameters.ridge
-
-    def weights(self, state: State) -> Array:
-        """Fresh first-layer weights that realise ``state``."""
-        return np.array(realise_weights(self._parameters, state, self._dimension)[1], order="C")
-
-
-class _Recorder:
-    """Summary statistics on the time grid, one slot per replica; knows how far each replica got."""
-
-    def __init__(
-        self, model: Model, parameters: Parameters, dimension: int, steps: NDArray[np.int64], replicas: int
-    ) -> None:
-        self.model, self.parameters, self.dimension, self.steps = model, parameters, dimension, steps
-        c, r = model.units, model.directions
-        self.overlap: Array = np.full((replicas, steps.size, c, r), np.nan)
-        self.gram_perp: Array = np.full((replicas, steps.size, c, c), np.nan)
-        self.readout: Array = np.full((replicas, steps.size, model.readout_size), np.nan)
-        self.recorded = np.zeros(replicas, dtype=np.int64)
-        self.done = np.zeros(replicas, dtype=np.int64)
-        self._last = 0.0
-
-    def report(self, progress: Callable[[float], None] | None) -> None:
-        if progress is None:
-            return
-        total = max(int(self.steps[-1]), 1) * self.done.size
-        now = monotonic()
-        if now - self._last > SLICE_SECONDS or self.done.sum() == total:
-            self._last = now
-            progress(min(1.0, float(self.done.sum()) / total))
-
-    def dataset(self, seed: int, delta: float) -> xr.Dataset:
-        """The largest complete block of records: all of a finished run; of a stopped one the replicas and times that
-        keep most numbers (replicas x times), without gaps."""
-        counts = [(int(np.sum(self.recorded >= n)) * n, n) for n in np.unique(self.recorded)]
-        count = int(max(counts)[1])
-        kept = np.flatnonzero(self.recorded >= count)
-        attributes = common_attributes(self.model, self.parameters, "direct SGD simulation") | {
-            "dimension": self.dimension,
-            "seed": seed,
-            "bit_generator": "SFC64, one SeedSequence child per replica",
-            "step_size": delta,
-            "complete": int(self.recorded.min() == self.steps.size),
-            "error_estimate": 0.0,
-            "error_meaning": "none: a simulation is exact at its dimension; spread over replicas is its noise",
-        }
-        data = statistics_dataset(
-            self.model, self.parameters, np.asarray(self.steps[:count] * delta, dtype=float),
-            self.overlap[kept, :count], self.gram_perp[kept, :count], self.readout[kept, :count],
-            attributes, lead=("replica",),
-        )
-        data = data.assign_coords(replica=kept + 1)
-        data["steps"] = ("time", self.steps[:count], {"long_name": "number of SGD steps", "units": "1"})
-        return data
-
-
-def _run_replica(
-    kernel: ModuleType, setting: _Setting, state: State, rng: np.random.Generator,
-    recorder: _Recorder, replica: int, stop: Event, progress: Callable[[float], None] | None,
-) -> Array:
-    x, v = setting.weights(state), state.readout.copy()
-    scratch = np.empty(recorder.dimension)
-    slice_steps, at, total = 1024, 0, int(recorder.steps[-1])
-    while not stop.is_set():
-        begin = monotonic()
-        target = min(total, at + slice_steps)
-        reached, slot = kernel.advance(
-            rng, setting.cumulative, setting.labels, setting.means, setting.scale, x, v, setting.delta,
-            setting.ridge, at, target, recorder.steps, int(recorder.recorded[replica]), setting.corner,
-            recorder.overlap[replica], recorder.gram_perp[replica], recorder.readout[replica],
-            DIVERGED, scratch,
-        )
-        recorder.recorded[replica] = slot
-        recorder.done[replica] = at = reached
-        if reached < target:
-            raise _Diverged(replica, reached * setting.delta)
-        recorder.report(progress)
-        if at >= total:
-            break
-        if monotonic() - begin < SLICE_SECONDS / 2:
-            slice_steps *= 2
-    return x

@@ -56,7 +56,7 @@ def no_work(monkeypatch):
 
     monkeypatch.setattr(numerics.flow, "integrate_curves", refuse)
     monkeypatch.setattr(numerics.flow, "solve_curve", refuse)
-    monkeypatch.setattr(numerics.sgd, "_run_replica", refuse)
+    monkeypatch.setattr(numerics.sgd, "run_replica", refuse)
     monkeypatch.setattr(numerics.population, "population_spectrum", refuse)
     monkeypatch.setattr(numerics.empirical, "empirical_spectrum", refuse)
     monkeypatch.setattr(verify.runner, "run", refuse)
@@ -751,11 +751,12 @@ def test_control_c_saves_the_partial_run(tmp_path):
 import os, signal, threading
 import numerics.sgd
 from verify.cli import app
-begin = numerics.sgd._run_replica
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process may have inherited that it is ignored
+begin = numerics.sgd.run_replica
 def run(*arguments):
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     return begin(*arguments)
-numerics.sgd._run_replica = run
+numerics.sgd.run_replica = run
 app(["simulate", "--time", "1e9", "-d", "6", "--replicas", "1", "--output", {str(path)!r}])
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -291,6 +291,8 @@ def test_interrupt_from_the_progress_callback_keeps_what_was_recorded():
 
 
 def test_interrupt_by_signal_keeps_what_was_recorded():
+    # tests in the background may have inherited that the signal is ignored
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     started = threading.Event()
 
     def interrupt():
@@ -306,8 +308,11 @@ def test_interrupt_by_signal_keeps_what_was_recorded():
         if len(calls) >= 3:
             started.set()
 
-    with pytest.raises(SimulationInterrupted) as caught:
-        long_run(progress)
+    try:
+        with pytest.raises(SimulationInterrupted) as caught:
+            long_run(progress)
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     sender.join()
     assert_partial(caught.value.partial)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """A value the user gave cannot be used; raised before any work starts.
@@ -33,3 +36,13 @@ class InputError(ValueError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str, str]]:
         return type(self), (self.parameter, self.got, self.expected, self.remedy)
+
+
+def check_choice(parameter: str, got: object, known: Iterable[str], kind: str = "name") -> str:
+    """Return ``got`` if it is known, else refuse it with the nearest known name."""
+    names = list(known)
+    if isinstance(got, str) and got in names:
+        return got
+    close = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
+    remedy = f"did you mean {close[0]!r}" if close else f"use a known {kind}"
+    raise InputError(parameter, repr(got), f"one of {', '.join(names)}", remedy)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from theory import InputError
+from theory.errors import check_choice
 
 from . import options as opt
 from .console import check_outputs, complain, named_progress, say, spinner, standard_output
-from .values import check_choice, parse_integer
+from .values import parse_integer
 
 if TYPE_CHECKING:
     from .result import JointReport, Report

@@ -11,9 +11,10 @@ import sympy as sp
 
 from theory import InputError, Model, symbols
 from theory.activations import ACTIVATIONS
+from theory.errors import check_choice
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind
-from .values import READERS, Number, check_choice, exact_number
+from .values import READERS, Number, exact_number
 
 if TYPE_CHECKING:
     from numerics import Parameters, State

@@ -10,12 +10,13 @@ import typer
 
 from theory import InputError
 from theory.activations import ACTIVATIONS
+from theory.errors import check_choice
 from theory.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .configuration import Configuration, read_configuration
 from .console import spinner
 from .models import DEFAULT_MODEL, MODELS
-from .values import Number, check_choice, parse_integer, parse_list, parse_number, parse_rows
+from .values import Number, parse_integer, parse_list, parse_number, parse_rows
 
 if TYPE_CHECKING:
     from numerics import Parameters, State

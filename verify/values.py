@@ -5,9 +5,8 @@ Numbers stay exact (``fractions.Fraction``) until a model asks for floats, so th
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -15,16 +14,6 @@ from theory import InputError
 
 # a float only where there is no fraction: NaN and infinities, which are refused by name
 Number = Fraction | float
-
-
-def check_choice(parameter: str, got: str, known: Iterable[str], kind: str = "name") -> str:
-    """Return ``got`` if it is known, else refuse it with the nearest known name."""
-    names = list(known)
-    if got in names:
-        return got
-    close = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
-    remedy = f"did you mean {close[0]!r}" if close else f"use a known {kind}"
-    raise InputError(parameter, repr(got), f"one of {', '.join(names)}", remedy)
 
 
 # --- values written as text on the command line ---------------------------------------------------------
