@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.integrate import OdeSolution, solve_ivp
@@ -15,6 +16,7 @@ from theory import Drift, InputError, Model, derive_drift
 from .compiled import CompiledExpressions, compile_expressions
 from .dataset import common_attributes, statistics_dataset
 from .quadrature import Rule, choose_family, gauss_hermite, replicate_error, sobol, tensor_sizes
+from .schedule import Pace
 from .state import (
     Array,
     Parameters,
@@ -33,6 +35,7 @@ SOBOL_REPLICATES = 8
 DIVERGED = 1e6
 # the integrator refuses relative accuracies near the rounding unit
 MIN_ACCURACY = 3e-14
+PLAIN = Pace()
 # rounding of an integrated curve, relative to its size: a few hundred steps of about an ulp each
 ROUNDING = 1e-13
 
@@ -67,6 +70,7 @@ class Curve:
         Of the drift integrated.
     seed : int
         Root of the scramblings; 0 where the rule is deterministic.
+    pace : Pace
     """
 
     model: Model
@@ -79,6 +83,7 @@ class Curve:
     evaluations: int
     route: str
     seed: int
+    pace: Pace = PLAIN
 
     def vector(self, time: ArrayLike) -> Array:
         """State vectors at the given times, shape (len(time), state size)."""
@@ -112,6 +117,7 @@ class Curve:
             "route": self.route,
             "seed": self.seed,
             "right_hand_sides": self.evaluations,
+            **self.pace.attributes,
         }
         return statistics_dataset(self.model, self.parameters, times, *parts, attributes)
 
@@ -126,6 +132,8 @@ def integrate_curves(
     route: str = "stein",
     drift: Drift | None = None,
     seed: int = 0,
+    batch: int = 1,
+    schedule: sp.Expr | Callable[[Array], Array] | None = None,
 ) -> xr.Dataset:
     r"""Integrate the effective dynamics of (m, R_perp, v) and return the curve at the given times.
 
@@ -149,6 +157,8 @@ def integrate_curves(
         Integrate this drift instead of the derived one (for instance ``without_corrector()``).
     seed : int
         Root seed of the quasi-Monte Carlo scramblings.
+    batch, schedule
+        Samples a step, and a factor of the step size as a function of time: as in :func:`simulate_sgd`.
 
     Returns
     -------
@@ -176,7 +186,7 @@ def integrate_curves(
     times = check_times(time)
     curve = solve_curve(
         model, parameters, initial, float(times[-1]), tolerance=tolerance, route=route, drift=drift,
-        seed=seed,
+        seed=seed, batch=batch, schedule=schedule,
     )
     return curve.dataset(times)
 
@@ -191,6 +201,8 @@ def solve_curve(
     route: str = "stein",
     drift: Drift | None = None,
     seed: int = 0,
+    batch: int = 1,
+    schedule: sp.Expr | Callable[[Array], Array] | None = None,
 ) -> Curve:
     """Integrate to ``end`` and return the dense curve; see :func:`integrate_curves`."""
     check_parameters(model, parameters)
@@ -199,28 +211,30 @@ def solve_curve(
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     if tolerance is not None:
         tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-8")
+    pace = Pace.of(schedule, batch, end)
     derived = derive_drift(model, route) if drift is None else drift
-    compiled = compile_expressions(model, derived.vector)
+    compiled = compile_expressions(model, pace.vector(derived))
     if choose_family(compiled.dimension, model.loss.is_smooth) == "gauss-hermite":
-        return _solve_tensor(compiled, parameters, initial, end, tolerance or 1e-8, derived.route)
-    return _solve_sobol(compiled, parameters, initial, end, tolerance or 1e-4, derived.route, seed)
+        return _solve_tensor(compiled, parameters, initial, end, tolerance or 1e-8, derived.route, pace)
+    return _solve_sobol(compiled, parameters, initial, end, tolerance or 1e-4, derived.route, seed, pace)
 
 
 def right_hand_side(
-    compiled: CompiledExpressions, parameters: Parameters, rule: Rule, replicate: int = 0
+    compiled: CompiledExpressions, parameters: Parameters, rule: Rule, replicate: int = 0, pace: Pace = PLAIN
 ) -> Callable[[float, Array], Array]:
     """The field F(t, s) for an integrator, with one replicate of a quadrature rule."""
     model = compiled.model
 
-    def field(_: float, vector: Array) -> Array:
+    def field(time: float, vector: Array) -> Array:
         overlap, gram_perp, readout = unflatten(vector, model)
-        return compiled.evaluate(parameters, overlap, gram_perp, readout, rule, replicate)
+        factor, now = pace.at(parameters, time)
+        return factor * compiled.evaluate(now, overlap, gram_perp, readout, rule, replicate)
 
     return field
 
 
 def _replicated_field(
-    compiled: CompiledExpressions, parameters: Parameters, rule: Rule
+    compiled: CompiledExpressions, parameters: Parameters, rule: Rule, pace: Pace
 ) -> Callable[[float, Array], Array]:
     """The fields of all replicates of a rule, each at a state of its own, as one system.
 
@@ -228,15 +242,17 @@ def _replicated_field(
     """
     model, replicates = compiled.model, rule.replicates
 
-    def field(_: float, vectors: Array) -> Array:
+    def field(time: float, vectors: Array) -> Array:
         parts = unflatten(vectors.reshape(replicates, -1), model)
-        return compiled.evaluate_replicates(parameters, *parts, rule).ravel()
+        factor, now = pace.at(parameters, time)
+        return factor * compiled.evaluate_replicates(now, *parts, rule).ravel()
 
     return field
 
 
 def _integrate(
     compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, rule: Rule, accuracy: float,
+    pace: Pace,
 ) -> tuple[OdeSolution, int]:
     """Integrate one curve per replicate of the rule."""
     start = np.tile(initial.flatten(), rule.replicates)
@@ -247,7 +263,7 @@ def _integrate(
 
     escape.terminal = True  # type: ignore[attr-defined]  # how solve_ivp marks an event that stops it
     solution = solve_ivp(
-        _replicated_field(compiled, parameters, rule), (0.0, end), start, events=escape,
+        _replicated_field(compiled, parameters, rule, pace), (0.0, end), start, events=escape,
         method="DOP853" if accuracy < 1e-6 else "RK45", rtol=accuracy, atol=accuracy, dense_output=True,
     )
     if solution.status != 0 or not np.all(np.isfinite(solution.y)):
@@ -262,7 +278,7 @@ def _integrate(
 
 def _solve_tensor(
     compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, tolerance: float,
-    route: str,
+    route: str, pace: Pace,
 ) -> Curve:
     """Refine quadrature and integrator together until two successive curves agree."""
     sizes = tensor_sizes(compiled.dimension)
@@ -272,7 +288,7 @@ def _solve_tensor(
         rule = gauss_hermite(compiled.dimension, size)
         # both resolutions grow from run to run, so that a difference shows the error of either
         accuracy = max(0.3 * tolerance / 5.0**i, MIN_ACCURACY)
-        solution, evaluations = _integrate(compiled, parameters, initial, end, rule, accuracy)
+        solution, evaluations = _integrate(compiled, parameters, initial, end, rule, accuracy, pace)
         total += evaluations
         values = solution(grid)
         if previous is not None:
@@ -285,13 +301,13 @@ def _solve_tensor(
         previous = values
     error += ROUNDING * (1.0 + float(np.abs(values).max()))
     return Curve(
-        compiled.model, parameters, end, error, rule, solution, tolerance, total, route, 0
+        compiled.model, parameters, end, error, rule, solution, tolerance, total, route, 0, pace
     )
 
 
 def _solve_sobol(
     compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, tolerance: float,
-    route: str, seed: int, max_nodes: int = 2**15,
+    route: str, seed: int, pace: Pace, max_nodes: int = 2**15,
 ) -> Curve:
     """Integrate once per scrambling; the spread of the curves is the error, whatever the flow does to it."""
     grid = np.linspace(0.0, end, 65)
@@ -299,9 +315,9 @@ def _solve_sobol(
     accuracy = max(0.03 * tolerance / (1.0 + float(np.abs(initial.flatten()).max(initial=0.0))), MIN_ACCURACY)
     while True:
         rule = sobol(compiled.dimension, size, SOBOL_REPLICATES, seed)
-        solution, evaluations = _integrate(compiled, parameters, initial, end, rule, accuracy)
+        solution, evaluations = _integrate(compiled, parameters, initial, end, rule, accuracy, pace)
         # every scrambling is integrated with the same accuracy: one tighter run shows what that costs
-        tight, more = _integrate(compiled, parameters, initial, end, rule.single(0), accuracy / 10)
+        tight, more = _integrate(compiled, parameters, initial, end, rule.single(0), accuracy / 10, pace)
         total += evaluations * rule.replicates + more
         values = solution(grid).reshape(rule.replicates, -1, grid.size)
         integration = 2 * float(np.abs(tight(grid) - values[0]).max())
@@ -311,7 +327,9 @@ def _solve_sobol(
         error = quadrature + integration
         exhausted = size >= max_nodes and quadrature > integration
         if error <= tolerance or exhausted or accuracy <= MIN_ACCURACY:
-            return Curve(compiled.model, parameters, end, error, rule, solution, tolerance, total, route, seed)
+            return Curve(
+                compiled.model, parameters, end, error, rule, solution, tolerance, total, route, seed, pace
+            )
         if integration > 0.3 * tolerance:
             accuracy = max(accuracy * min(0.2, 0.15 * tolerance / integration), MIN_ACCURACY)
         if quadrature > 0.6 * tolerance:

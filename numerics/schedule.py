@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from theory import InputError
+from theory import Drift, InputError, symbols
+from theory.symbols import flatten_state
 
 from . import codegen
-from .state import Array
+from .state import Array, Parameters, as_integer
 
 TIME = sp.Symbol("t", nonnegative=True)
 # As many steps are looked at before the work starts; all of them, if there are no more.
@@ -99,3 +100,55 @@ class Schedule:
     def rates(self, begin: int, end: int, delta: float) -> Array:
         """Step sizes of the steps begin .. end - 1."""
         return delta * self(np.arange(begin, end, dtype=float) * delta)
+
+
+@dataclass(frozen=True)
+class Pace:
+    r"""How fast a run moves: schedule and batch size, as the effective dynamics feel them.
+
+    With :math:`\delta=\eta(t)c_\delta/d` and batches of b samples the time :math:`t=` steps :math:`\cdot c_\delta/d`
+    runs :math:`\eta` times as fast, and the corrector belongs to the step :math:`\eta c_\delta/b`:
+    :math:`\dot s=\eta(t)\,F(s;\,\eta(t)c_\delta/b)`.
+
+    Attributes
+    ----------
+    schedule : Schedule, optional
+    batch : int
+    """
+
+    schedule: Schedule | None = None
+    batch: int = 1
+
+    @classmethod
+    def of(cls, schedule: sp.Expr | Callable[[Array], Array] | None, batch: int, end: float) -> Pace:
+        """Read what a user says, and look at the schedule on [0, end]."""
+        pace = cls(Schedule.of(schedule), as_integer("batch", batch, 1, "a step needs at least one sample"))
+        if pace.schedule is not None:
+            pace.schedule(np.linspace(0.0, end, 10_001))
+        return pace
+
+    @property
+    def is_plain(self) -> bool:
+        """A constant step, one sample a step."""
+        return self.schedule is None and self.batch == 1
+
+    def factor(self, time: float) -> float:
+        """eta(t)."""
+        return 1.0 if self.schedule is None else float(self.schedule(np.array([time]))[0])
+
+    def at(self, parameters: Parameters, time: float) -> tuple[float, Parameters]:
+        """eta(t), and the parameters with the step that the corrector belongs to."""
+        factor = self.factor(time)
+        return factor, parameters if self.is_plain else parameters.with_step(parameters.step * factor / self.batch)
+
+    def vector(self, drift: Drift) -> tuple[sp.Expr, ...]:
+        """The drift with a step that can be varied, also where the model fixes it to a number."""
+        if self.is_plain:
+            return drift.vector
+        corrector = drift.corrector * (symbols.STEP / drift.model.step)
+        return flatten_state(drift.overlap, drift.gram_perp + corrector, drift.readout)
+
+    @property
+    def attributes(self) -> dict[str, str | int]:
+        """What a result says of it."""
+        return {"batch": self.batch, "schedule": "constant" if self.schedule is None else self.schedule.text}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -77,6 +78,12 @@ class Parameters:
         gram = as_array("directions_gram", np.eye(weights.size) if directions_gram is None else directions_gram, 2)
         check_gram("directions_gram", gram, definite=True)
         object.__setattr__(self, "directions_gram", gram)
+
+    def with_step(self, step: float) -> Parameters:
+        """The same with another step c_delta > 0, not checked: schedules ask for one at every right-hand side."""
+        other = copy.copy(self)
+        object.__setattr__(other, "step", step)
+        return other
 
     def to_json(self) -> str:
         """The parameters as JSON, for the attributes of a result."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -28,6 +28,7 @@ from .values import parse_number
 if TYPE_CHECKING:
     import xarray as xr
 
+T = TypeVar("T")
 # what is taken where nothing is said
 DIMENSION, REPLICAS = 1000, 20
 
@@ -50,6 +51,10 @@ def simulate(
     dimension: opt.Dimension = None,
     replicas: opt.Replicas = None,
     seed: opt.Seed = None,
+    method: opt.Method = None,
+    batch: opt.Batch = None,
+    schedule: opt.ScheduleOption = None,
+    noise: opt.NoiseOption = None,
     theory: Annotated[
         bool,
         typer.Option("--theory/--no-theory", help="Also compute the theoretical curve.", rich_help_panel="Run"),
@@ -57,21 +62,23 @@ def simulate(
     output: opt.DataOutput = None,
     plot: opt.Plot = None,
 ) -> None:
-    """Run online SGD in d dimensions, several independent times, and set it beside the theory.
+    """Run online SGD, several independent times, and set it beside the theory.
 
     A run that diverges or is interrupted keeps what was recorded: it is still written to --output and --plot.
 
     Example:  specalign simulate --dimension 1000 --replicas 20 --time 16 --plot runs.png
+
+    Example:  specalign simulate --method reduced --dimension 1000000 --replicas 4 --time 16
 
     Example:  specalign simulate xor --dimension 500 --replicas 8 --plot xor.png
     """
     given = opt.configure(
         config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
         step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
-        dimension=dimension, replicas=replicas, seed=seed,
+        dimension=dimension, replicas=replicas, seed=seed, method=method, batch=batch, schedule=schedule, noise=noise,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
-    times = given.times()
+    times, pace = given.times(), given.pace()
     model, parameters, initial = opt.numbers(given)
 
     from numerics.sgd import DivergenceError, SimulationInterrupted, simulate_sgd
@@ -81,7 +88,8 @@ def simulate(
         with progress_bar(f"SGD on {model.name}") as report:
             runs = simulate_sgd(
                 model, parameters, initial, times, _or(given.dimension, DIMENSION), _or(given.replicas, REPLICAS),
-                _or(given.seed, 0), progress=report,
+                _or(given.seed, 0), method=_or(given.method, "direct"), noise=_or(given.noise, "gaussian"), **pace,
+                progress=report,
             )
     except DivergenceError as error:
         runs, code = error.partial, opt.NOT_WELL
@@ -100,7 +108,7 @@ def simulate(
         from numerics.flow import integrate_curves
 
         with spinner(f"integrating the effective dynamics of {model.name}"):
-            curve = integrate_curves(model, parameters, initial, runs["time"].to_numpy())
+            curve = integrate_curves(model, parameters, initial, runs["time"].to_numpy(), **pace)
 
     from .summaries import course_table, final_table, parameters_text
 
@@ -273,7 +281,7 @@ def _kept(runs: xr.Dataset, times: float | list[float], given: Configuration, ou
     return f"{text}, written to {output}" if output is not None else f"{text}; --output FILE.nc would have kept them"
 
 
-def _or(value: int | None, default: int) -> int:
+def _or(value: T | None, default: T) -> T:
     return default if value is None else value
 
 

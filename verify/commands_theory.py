@@ -154,6 +154,8 @@ def curves(
     gram_perp: opt.GramPerp = None,
     readout: opt.Readout = None,
     time: opt.Time = None,
+    batch: opt.Batch = None,
+    schedule: opt.ScheduleOption = None,
     limit: Annotated[
         str | None,
         typer.Option(
@@ -177,6 +179,7 @@ def curves(
     given = opt.configure(
         config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
         step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
+        batch=batch, schedule=schedule,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
     flow = opt.chosen("--limit", limit or opt.Flow.exact, opt.Flow)
@@ -184,7 +187,10 @@ def curves(
         raise InputError(
             "--precision", precision, "no number together with --limit noiseless", "leave --precision away"
         )
-    times = given.times()
+    times, pace = given.times(), given.pace()
+    if flow is opt.Flow.noiseless and (batch, schedule) != (None, None):
+        name, said = ("--batch", batch) if batch is not None else ("--schedule", schedule)
+        raise InputError(name, said, "nothing of the kind together with --limit noiseless", f"leave {name} away")
     model, parameters, initial = opt.numbers(given)
 
     from .summaries import course_table, curve_remarks, final_table, parameters_text
@@ -198,7 +204,7 @@ def curves(
         else:
             from numerics.flow import integrate_curves
 
-            data = integrate_curves(model, parameters, initial, times)
+            data = integrate_curves(model, parameters, initial, times, **pace)
     console, names = standard_output(), given.kind.direction_names
     console.print(course_table(data, f"Theoretical curve of {model.name}, {what}"))
     console.print(final_table(data, None, names))

@@ -14,7 +14,7 @@ from theory.activations import ACTIVATIONS
 from theory.errors import check_choice
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind
-from .values import READERS, Number, exact_number
+from .values import READERS, Number, exact_number, parse_schedule
 
 if TYPE_CHECKING:
     from numerics import Parameters, State
@@ -46,6 +46,10 @@ class Configuration:
     replicas: int | None = field(default=None, metadata={"table": "run"})
     samples: int | None = field(default=None, metadata={"table": "run"})
     seed: int | None = field(default=None, metadata={"table": "run"})
+    method: str | None = field(default=None, metadata={"table": "run"})
+    batch: int | None = field(default=None, metadata={"table": "run"})
+    schedule: str | None = field(default=None, metadata={"table": "run"})
+    noise: str | None = field(default=None, metadata={"table": "run"})
 
     def override(self, other: Configuration) -> Configuration:
         """Return this configuration with everything that ``other`` says."""
@@ -166,6 +170,11 @@ class Configuration:
         value = [float(t) for t in time] if isinstance(time, list) else float(time)
         check_times(value)
         return value
+
+    def pace(self) -> dict[str, Any]:
+        """Batch size and schedule, as the numeric functions take them."""
+        schedule = None if self.schedule is None else parse_schedule("schedule", self.schedule)
+        return {"batch": 1 if self.batch is None else self.batch, "schedule": schedule}
 
     def _build(self, **numbers: Any) -> Model:
         kind = self.kind

@@ -230,6 +230,32 @@ Seed = Annotated[
     str | None,
     _option("--seed", panel=_RUN, metavar="INT", help="Root of all random numbers, at least 0 (default 0)."),
 ]
+Method = Annotated[
+    str | None,
+    _option(
+        "--method", panel=_RUN, metavar="direct|reduced",
+        help="direct: all d coordinates; reduced: the exact chain of the summary statistics, whose cost does not depend"
+        " on the dimension (default direct).",
+    ),
+]
+Batch = Annotated[
+    str | None, _option("--batch", panel=_RUN, metavar="INT", help="Fresh samples averaged in a step (default 1)."),
+]
+ScheduleOption = Annotated[
+    str | None,
+    _option(
+        "--schedule", panel=_RUN, metavar="EXPRESSION",
+        help="Factor of the step size as a function of the time t, such as '1/(1 + t)' (default: constant).",
+    ),
+]
+NoiseOption = Annotated[
+    str | None,
+    _option(
+        "--noise", panel=_RUN, metavar="gaussian|rademacher|uniform|student:NU",
+        help="Law of the independent entries of the noise, scaled to variance 1 / lambda; other than Gaussian in a"
+        " random frame of coordinates, and with the direct method only (default gaussian).",
+    ),
+]
 _RULES = (
     "Which Hessian of a loss with kinks: distributional, that of the population risk; almost-everywhere, that of"
     " automatic differentiation and of data; or the difference of the two"
@@ -268,7 +294,8 @@ def configure(
     precision: str | None = None, ridge: str | None = None, step: str | None = None,
     directions_gram: str | None = None, overlap: str | None = None, gram_perp: str | None = None,
     readout: str | None = None, time: str | None = None, dimension: str | None = None,
-    replicas: str | None = None, samples: str | None = None, seed: str | None = None,
+    replicas: str | None = None, samples: str | None = None, seed: str | None = None, method: str | None = None,
+    batch: str | None = None, schedule: str | None = None, noise: str | None = None,
 ) -> Configuration:
     """Read the file, then let the options override it.
 
@@ -289,7 +316,8 @@ def configure(
         readout=None if readout is None else parse_list("readout", readout),
         time=None if time is None else _times(time),
         dimension=_integer("dimension", dimension), replicas=_integer("replicas", replicas),
-        samples=_integer("samples", samples), seed=_integer("seed", seed),
+        samples=_integer("samples", samples), seed=_integer("seed", seed), method=method,
+        batch=_integer("batch", batch), schedule=schedule, noise=noise,
     )
     return said if config is None else read_configuration(config).override(said)
 

@@ -6,9 +6,13 @@ Numbers stay exact (``fractions.Fraction``) until a model asks for floats, so th
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
+
+import sympy as sp
+from sympy.parsing.sympy_parser import auto_number, rationalize
 
 from theory import InputError
 
@@ -67,6 +71,23 @@ def exact_number(text: str) -> Number:
     if value == 0:
         return Fraction(0)
     return Fraction(text) if math.isfinite(value) else value
+
+
+_FUNCTIONS = ("exp", "log", "sqrt", "sin", "cos", "pi", "Min", "Max")
+
+
+def parse_schedule(parameter: str, text: str) -> sp.Expr:
+    """Read an expression in t, such as ``1/(1 + t)``; nothing but numbers, t and elementary functions."""
+    expected = f"an expression in t, of numbers, + - * / ** and {', '.join(_FUNCTIONS)}"
+    words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"[\d.]+[eE][+-]?\d+", "0", text)))
+    unknown = sorted(words - {"t", *_FUNCTIONS})
+    if unknown or not re.fullmatch(r"[\w\s.+\-*/(),]+", text):
+        raise InputError(parameter, repr(text), expected, f"{unknown[0]} is not known here" if unknown else "check it")
+    names = {name: getattr(sp, name) for name in _FUNCTIONS} | {"t": sp.Symbol("t", nonnegative=True)}
+    try:
+        return sp.sympify(sp.parse_expr(text, local_dict=names, transformations=(auto_number, rationalize)))
+    except (SyntaxError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(parameter, repr(text), expected, f"check the spelling ({error})") from error
 
 
 # --- values read from TOML ---------------------------------------------------------------------------------
@@ -130,7 +151,8 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "weights": _read_list, "precision": _read_number,
     "ridge": _read_number, "step": _read_number, "directions_gram": _read_rows_or_name, "overlap": _read_rows,
     "gram_perp": _read_rows_or_name, "readout": _read_list, "time": _read_time, "dimension": _read_integer,
-    "replicas": _read_integer, "samples": _read_integer, "seed": _read_integer,
+    "replicas": _read_integer, "samples": _read_integer, "seed": _read_integer, "method": _read_text,
+    "batch": _read_integer, "schedule": _read_text, "noise": _read_text,
 }
 
 
@@ -138,7 +160,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
 _EXAMPLES: dict[str, Any] = {
     "name": "kgmm", "activation": "relu",
     "k": 3, "width": 4, "precision": 10, "ridge": 0.1, "step": 1, "time": 16, "dimension": 1000, "replicas": 20,
-    "samples": 20000, "seed": 0,
+    "samples": 20000, "seed": 0, "method": "reduced", "batch": 1, "schedule": "1/(1 + t)", "noise": "gaussian",
 }
 
 
