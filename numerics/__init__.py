@@ -12,6 +12,7 @@ from .empirical import empirical_projection, empirical_spectrum
 from .features import readout_alignment, readout_features
 from .fixed_points import FixedPointError, solve_fixed_point
 from .flow import Curve, IntegrationError, integrate_curves, solve_curve
+from .fluctuations import integrate_fluctuations, stationary_fluctuations
 from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
 from .noise import Noise
@@ -46,6 +47,7 @@ __all__ = [
     "empirical_risk",
     "empirical_spectrum",
     "integrate_curves",
+    "integrate_fluctuations",
     "integrate_noiseless",
     "kernel_source",
     "matrix_misalignment",
@@ -62,5 +64,6 @@ __all__ = [
     "solve_curve",
     "solve_fixed_point",
     "state_of_weights",
+    "stationary_fluctuations",
     "vector_misalignment",
 ]

@@ -11,6 +11,7 @@ from .derived import Derived
 from .dynamics import Diffusion, Drift, derive_diffusion, derive_drift
 from .errors import InputError
 from .features import ReadoutFeatures, derive_readout_features
+from .finite_size import FiniteSize, derive_finite_size
 from .fixed_points import ImplicitFixedPoint, softmax_fixed_point, solve_noiseless_fixed_point
 from .functions import LogSumExp, ReLU, Sigmoid, Softmax, Softplus, Step
 from .gaussian import GaussianExpectation, GaussianLaw, integrate_by_parts, preactivation_law
@@ -39,10 +40,10 @@ from .symbols import indexed
 from .xor import xor
 
 __all__ = [
-    "Activation", "Block", "BlockMatrix", "Derived", "Diffusion", "Drift", "GaussianExpectation",
+    "Activation", "Block", "BlockMatrix", "Derived", "Diffusion", "Drift", "FiniteSize", "GaussianExpectation",
     "GaussianLaw", "ImplicitFixedPoint", "InputError", "LogSumExp", "Loss", "Mixture", "Model", "Moments",
     "PopulationGradient", "PopulationRisk", "ReLU", "ReadoutFeatures", "SeparatedFixedPoint", "Sigmoid", "Softmax",
-    "Softplus", "Step", "Weight", "derive_diffusion", "derive_drift", "derive_gradient",
+    "Softplus", "Step", "Weight", "derive_diffusion", "derive_drift", "derive_finite_size", "derive_gradient",
     "derive_gradient_matrix", "derive_hessian", "derive_readout_features", "derive_risk", "existing_clusters",
     "indexed", "integrate_by_parts", "kgmm", "low_noise", "noiseless", "preactivation_law", "separated_fixed_point",
     "separation_probabilities", "softmax_cross_entropy", "softmax_fixed_point",
