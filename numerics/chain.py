@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Event
 from time import monotonic
@@ -15,7 +15,7 @@ from theory import Model
 
 from .kernel_direct import DirectArrays
 from .kernel_reduced import BLOCK, ReducedArrays
-from .layout import labels_of, realise_weights, span_basis
+from .layout import labels_of, span_basis
 from .noise import Noise
 from .recorder import SLICE_SECONDS, Recorder
 from .schedule import Schedule
@@ -38,6 +38,7 @@ class Plan:
     schedule: Schedule | None
     noise: Noise
     frame: str
+    _kept: dict[int, tuple[State, Array]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def delta(self) -> float:
@@ -64,6 +65,12 @@ class Plan:
         """Steps in a block of noise of a user's sampler."""
         return max(1, BLOCK_NUMBERS // (self.batch * self.dimension))
 
+    def _placed(self, state: State) -> Array:
+        """Coordinates of the weights in the basis of :func:`numerics.layout.span_basis`, once for every state."""
+        if id(state) not in self._kept:
+            self._kept[id(state)] = state, span_basis(self.parameters, state).weights
+        return self._kept[id(state)][1]
+
     def arrays(self, state: State, seed: np.random.SeedSequence) -> DirectArrays | ReducedArrays:
         """What the kernel works on, at weights of the given state."""
         return self._direct(state, seed) if self.method == "direct" else self._reduced(state)
@@ -71,7 +78,9 @@ class Plan:
     def _direct(self, state: State, seed: np.random.SeedSequence) -> DirectArrays:
         c, r, d = self.model.units, self.model.directions, self.dimension
         block = np.empty((self.block_steps if self.noise.sampler else 0, self.batch, d))
-        _, x = realise_weights(self.parameters, state, d)
+        placed = self._placed(state)
+        x = np.zeros((c, d))
+        x[:, : placed.shape[1]] = placed
         basis, means = np.eye(r), self.means
         if self.frame == "random":
             generator = np.random.default_rng(seed.spawn(1)[0])
@@ -86,11 +95,11 @@ class Plan:
 
     def _reduced(self, state: State) -> ReducedArrays:
         c, r, b = self.model.units, self.model.directions, self.batch
-        basis, ranks, block = span_basis(self.parameters, state), min(b, c), max(1, BLOCK // b)
+        placed, ranks, block = self._placed(state), min(b, c), max(1, BLOCK // b)
         a_perp = np.zeros((c, c + ranks))
-        a_perp[:, : basis.rank - r] = basis.weights[:, r:]
+        a_perp[:, : placed.shape[1] - r] = placed[:, r:]
         return ReducedArrays(
-            m=np.array(basis.weights[:, :r], order="C"), a_perp=a_perp, y=np.empty((b, r)), zeta=np.empty((b, c)),
+            m=np.array(placed[:, :r], order="C"), a_perp=a_perp, y=np.empty((b, r)), zeta=np.empty((b, c)),
             triangle=np.empty((c, b)), means=np.array(self.means, order="C"), factor=np.array(self.factor, order="C"),
             cumulative=np.cumsum(self.parameters.weights), scale=1.0 / np.sqrt(self.parameters.precision),
             tail=float(self.dimension - r - c), position=np.array([block]), noise=np.empty((block, b, r + c)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numba
 import numpy as np
@@ -10,10 +11,12 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from theory import GaussianExpectation, InputError
-from theory.derived import find_expectations
 
 from . import codegen
 from .state import Array
+
+# a product of values, each a kind and an index -> its coefficient
+Polynomial = dict[tuple[tuple[str, int], ...], Fraction | float]
 
 
 class SparsePolynomial:
@@ -37,10 +40,10 @@ class SparsePolynomial:
         self._integrands = integrands
         self._reciprocal_index: dict[sp.Symbol, int] = {}
         self._leaf_index: dict[sp.Expr, int] = {}
-        rows: list[list[tuple[float, list[tuple[str, int]]]]] = []
-        for e in expressions:
-            codegen_expression = e if not e.has(GaussianExpectation) else _distribute(e)
-            rows.append([self._term(t) for t in sp.Add.make_args(codegen_expression) if t != 0])
+        self._products: dict[sp.Expr, Polynomial] = {}
+        self._factor_index: dict[sp.Expr, int] = {}
+        rows = [self._row(e) for e in expressions]
+        del self._products
         self.leaves = tuple(self._leaf_index)
         codegen.check_symbols(self.leaves, (("outer", outer),))
         self.reciprocals = np.array(
@@ -77,47 +80,78 @@ class SparsePolynomial:
         _evaluate_terms(self.expression_starts, coefficients, self.term_starts, self.factors, values, out)
         return out
 
-    def _term(self, term: sp.Expr) -> tuple[float, list[tuple[str, int]]]:
-        number, rest = term.as_coeff_Mul()
-        parts: list[tuple[str, int]] = []
-        leaves: list[sp.Expr] = []
-        for factor in sp.Mul.make_args(rest):
-            base, power = factor.as_base_exp()
-            if isinstance(base, GaussianExpectation) and power.is_Integer and power > 0:
-                index = (base.law.component - 1) * len(self._integrands)
-                index += self._integrands[base.general_integrand]
-                parts += [("moment", index)] * int(power)
-            elif base in self._outer_index and power.is_Integer:
-                if power > 0:
-                    parts += [("outer", self._outer_index[base])] * int(power)
-                else:
-                    index = self._reciprocal_index.setdefault(base, len(self._reciprocal_index))
-                    parts += [("reciprocal", index)] * -int(power)
-            elif factor.has(GaussianExpectation):
-                raise InputError(
-                    "expressions", factor, "sums and products of expectations",
-                    "compile the expectations alone and combine their values",
-                )
-            elif factor != 1:
-                leaves.append(factor)
-        if leaves:
-            leaf = sp.Mul(*leaves)
-            parts.append(("leaf", self._leaf_index.setdefault(leaf, len(self._leaf_index))))
-        return float(number), parts
+    def _row(self, e: sp.Expr) -> list[tuple[float, list[tuple[str, int]]]]:
+        """Terms of an expression; elementary factors that meet in a term become one leaf."""
+        row = []
+        for parts, coefficient in self._expand(e).items():
+            if coefficient == 0:
+                continue
+            factors = [index for kind, index in parts if kind == "factor"]
+            kept = [part for part in parts if part[0] != "factor"]
+            if factors:
+                known = list(self._factor_index)
+                leaf = sp.Mul(*(known[index] for index in factors))
+                kept.append(("leaf", self._leaf_index.setdefault(leaf, len(self._leaf_index))))
+            row.append((float(coefficient), kept))
+        return row
+
+    def _expand(self, e: sp.Expr) -> Polynomial:
+        """Multiply out what makes every expectation a factor of a product; what has none stays a factor of its own.
+
+        As sympy.expand would, without building the thousands of products on the way.
+        """
+        if e not in self._products:
+            self._products[e] = self._expand_new(e)
+        return self._products[e]
+
+    def _expand_new(self, e: sp.Expr) -> Polynomial:
+        if e.is_Rational:
+            return {(): Fraction(int(e.p), int(e.q))}
+        if e.is_Float:
+            return {(): float(e)}
+        if e.is_Add:
+            total: Polynomial = {}
+            for a in e.args:
+                for parts, coefficient in self._expand(a).items():
+                    total[parts] = total.get(parts, 0) + coefficient
+            return total
+        if e.is_Mul:
+            product: Polynomial = {(): Fraction(1)}
+            for a in e.args:
+                single = a.is_Add and not a.has(GaussianExpectation)
+                product = _multiply(product, self._factor(a) if single else self._expand(a))
+            return product
+        if isinstance(e, GaussianExpectation):
+            index = (e.law.component - 1) * len(self._integrands) + self._integrands[e.general_integrand]
+            return {(("moment", index),): Fraction(1)}
+        base, power = e.as_base_exp()
+        if base in self._outer_index and power.is_Integer:
+            kind, table = ("outer", self._outer_index) if power > 0 else ("reciprocal", self._reciprocal_index)
+            index = table.setdefault(base, len(table))
+            return {((kind, index),) * abs(int(power)): Fraction(1)}
+        if not e.has(GaussianExpectation):
+            return self._factor(e)
+        if not (power.is_Integer and power > 1):
+            raise InputError(
+                "expressions", e, "sums and products of expectations",
+                "compile the expectations alone and combine their values",
+            )
+        product = one = self._expand(base)
+        for _ in range(int(power) - 1):
+            product = _multiply(product, one)
+        return product
+
+    def _factor(self, e: sp.Expr) -> Polynomial:
+        return {(("factor", self._factor_index.setdefault(e, len(self._factor_index))),): Fraction(1)}
 
 
-def _distribute(e: sp.Expr) -> sp.Expr:
-    """Multiply out, if needed, what makes every expectation a factor of a product; integrands stay as they are."""
-    flat = all(
-        isinstance(factor.as_base_exp()[0], GaussianExpectation) or not factor.has(GaussianExpectation)
-        for term in sp.Add.make_args(e)
-        for factor in sp.Mul.make_args(term)
-    )
-    if flat:
-        return e
-    names = {node: sp.Dummy() for node in find_expectations(e)}
-    plain = sp.expand(e.xreplace(names), power_base=False, power_exp=False, log=False, basic=False)
-    return plain.xreplace({name: node for node, name in names.items()})
+def _multiply(left: Polynomial, right: Polynomial) -> Polynomial:
+    product: Polynomial = {}
+    for one, a in left.items():
+        for other, b in right.items():
+            parts = tuple(sorted(one + other)) if one and other else one or other
+            product[parts] = product.get(parts, 0) + a * b
+    return product
 
 
 @numba.njit(cache=True, nogil=True)

@@ -32,7 +32,7 @@ class Level:
     dimensions, replicas : tuple of int
         Of the SGD runs compared with curves.
     trained_dimension, trained_replicas : int
-        Of the SGD runs at several precisions; also run at twice the dimension.
+        Of the reduced chain at several precisions; also run at twice the dimension.
     test_points : int
         For block-by-block comparisons.
     aspects : tuple of int
@@ -45,6 +45,16 @@ class Level:
         Replicas whose loss is measured on fresh data, and fresh samples of each.
     outcome_runs : tuple of int
         Random starts at every precision of the outcome study.
+    wide_dimensions, wide_replicas : tuple of int
+        Of the reduced chain, for the covariance of fluctuations.
+    shift_dimensions, shift_replicas : tuple of int
+        For the shift of the mean, which is 1 / sqrt(d) of a fluctuation and needs many runs.
+    settled_dimensions, settled_replicas : tuple of int
+        At a fixed point.
+    other_dimensions, other_replicas
+        Of direct runs with other noise.
+    aligned_replicas : int
+        Runs of a single step with noise along coordinates.
     """
 
     name: str
@@ -60,6 +70,15 @@ class Level:
     risk_replicas: int = 80
     risk_samples: int = 400
     outcome_runs: tuple[int, ...] = (2_500, 400, 400, 1_200)
+    wide_dimensions: tuple[int, ...] = (100, 1_000, 10_000, 100_000, 1_000_000)
+    wide_replicas: tuple[int, ...] = (2_000, 1_000, 500, 200, 40)
+    shift_dimensions: tuple[int, ...] = (50, 100, 200, 400)
+    shift_replicas: tuple[int, ...] = (30_000,) * 4
+    settled_dimensions: tuple[int, ...] = (100, 200, 400)
+    settled_replicas: tuple[int, ...] = (2_000, 2_000, 2_000)
+    other_dimensions: tuple[int, ...] = (64, 128, 256)
+    other_replicas: int = 1_500
+    aligned_replicas: int = 1_000
 
 
 LEVELS = {
@@ -74,6 +93,9 @@ LEVELS = {
         trained_dimension=128, trained_replicas=2000, test_points=2_000_000, aspects=(32, 128, 512, 1024),
         spectrum_dimensions=(32, 64, 128), spectrum_replicas=32, layer_points=200_000, risk_replicas=400,
         risk_samples=2_000, outcome_runs=(20_000, 10_000, 10_000, 10_000),
+        wide_replicas=(40_000, 20_000, 10_000, 3_000, 600), shift_dimensions=(50, 100, 200, 400, 800, 1_600),
+        shift_replicas=(300_000,) * 6, settled_replicas=(20_000, 20_000, 20_000), other_dimensions=(64, 128, 256, 512),
+        other_replicas=6_000, aligned_replicas=10_000,
     ),
 }
 
@@ -117,16 +139,25 @@ class Evidence:
         sequence = np.random.SeedSequence([self.seed, zlib.crc32(name.encode())])
         return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
-    def runs(self, scenario: Scenario, dimension: int, replicas: int) -> xr.Dataset:
-        """SGD runs of a scenario."""
-        key = f"sgd {scenario.name} d={dimension} replicas={replicas}"
+    def runs(
+        self, scenario: Scenario, dimension: int, replicas: int, times: tuple[float, ...] | None = None,
+        **options: str | int,
+    ) -> xr.Dataset:
+        """SGD runs of a scenario; ``options`` such as ``method`` or ``noise`` are those of simulate_sgd."""
+        chosen = "".join(f" {name}={value}" for name, value in sorted(options.items()))
+        key = f"sgd {scenario.name} d={dimension} replicas={replicas}{chosen}{'' if times is None else f' t={times}'}"
         return self._keep(
             key,
             lambda: simulate_sgd(
-                self.system.model, scenario.parameters, scenario.initial, list(scenario.times), dimension,
-                replicas, self.child_seed(key), progress=self.progress,
+                self.system.model, scenario.parameters, scenario.initial,
+                list(scenario.times if times is None else times), dimension, replicas, self.child_seed(key),
+                progress=self.progress, **options,  # type: ignore[arg-type]
             ),
         )
+
+    def chain_runs(self, scenario: Scenario, time: float, dimension: int, replicas: int) -> xr.Dataset:
+        """Runs of the reduced chain up to one time."""
+        return self.runs(scenario, dimension, replicas, (time,), method="reduced")
 
     def curve_runs(self, scenario: Scenario) -> list[xr.Dataset]:
         """SGD runs of a scenario at every dimension of the level."""
@@ -147,9 +178,9 @@ class Evidence:
         )
 
     def trained_runs(self, scenario: Scenario) -> list[xr.Dataset]:
-        """SGD runs past burn-in, at the two trained dimensions."""
+        """Runs of the reduced chain past burn-in, at the two trained dimensions."""
         d, n = self.level.trained_dimension, self.level.trained_replicas
-        return [self.runs(scenario, d, n), self.runs(scenario, 2 * d, n)]
+        return [self.runs(scenario, size, n, method="reduced") for size in (d, 2 * d)]
 
     def trained_state(self, scenario: Scenario, replica: int) -> State:
         """The summary statistics one SGD run ended with."""
@@ -223,7 +254,8 @@ class Evidence:
             lambda: simulate_sgd(
                 study.model, study.parameters(precision),
                 study.random_starts(count, np.random.default_rng(self.child_seed(f"{key} starts"))),
-                [end / 3, 2 * end / 3, end], study.dimension, count, self.child_seed(key), progress=self.progress,
+                [end / 3, 2 * end / 3, end], study.dimension, count, self.child_seed(key), method="reduced",
+                progress=self.progress,
             ),
         )
 

@@ -14,7 +14,7 @@ from numerics.dataset import library_versions
 from numerics.state import as_integer
 from theory import InputError
 
-from . import checks_blocks, checks_dynamics, checks_risk, checks_separation, checks_spectra
+from . import checks_blocks, checks_chain, checks_dynamics, checks_risk, checks_separation, checks_spectra
 from .claim import check_claim
 from .evidence import Evidence, get_level
 from .result import CheckResult, JointReport, Outcome, Report
@@ -37,6 +37,10 @@ CheckFunction = Callable[[Theory, Evidence, float], Outcome]
 CHECKS: dict[str, tuple[CheckFunction, str]] = {
     "curves": (checks_dynamics.curves, "arXiv 2206.04030; mathematics.md section 4"),
     "finite_size": (checks_dynamics.finite_size, "mathematics.md sections 4 and 9"),
+    "chain": (checks_chain.chain, "mathematics.md section 6"),
+    "fluctuations": (checks_chain.fluctuations, "arXiv 2206.04030, section 2; mathematics.md sections 4 and 6"),
+    "stationary": (checks_chain.stationary, "mathematics.md section 4"),
+    "universality": (checks_chain.universality, "mathematics.md sections 4 and 6"),
     "alignment": (checks_dynamics.alignment, "arXiv 2310.03010; mathematics.md sections 8 and 9"),
     "risk": (checks_risk.risk, "arXiv 2310.03010, figures; mathematics.md section 2"),
     "blocks": (checks_blocks.blocks, "mathematics.md section 3"),

@@ -129,10 +129,10 @@ class System:
 
 
 COMMON_CHECKS = (
-    "curves", "finite_size", "risk", "alignment", "blocks", "curvature", "span", "eigenspaces", "concentration",
-    "precision_exponents", "routes",
+    "curves", "finite_size", "chain", "universality", "risk", "alignment", "blocks", "curvature", "span", "eigenspaces",
+    "concentration", "precision_exponents", "routes",
 )
-SINGLE_LAYER_CHECKS = (*COMMON_CHECKS, "top_vector", "fixed_point")
+SINGLE_LAYER_CHECKS = (*COMMON_CHECKS, "top_vector", "fixed_point", "fluctuations", "stationary")
 TWO_LAYER_CHECKS = (*COMMON_CHECKS, "second_layer", "separated_points", "outcomes")
 
 
