@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 from helpers import fresh_rng
 
-from theory import InputError
+import numerics.fluctuations
+import numerics.sgd
+from numerics import codegen, kernel_source
+from theory import InputError, derive_diffusion, derive_finite_size
 from verify.evidence import LEVELS, Evidence
 from verify.mutants import MUTANTS
 from verify.runner import VerificationInterrupted, run
@@ -20,6 +23,9 @@ from verify.tolerance import FAMILY_ERROR, Verdict
 SMALL = replace(
     LEVELS["quick"], name="small", dimensions=(32, 64, 128), replicas=(3000, 2000, 1500), trained_replicas=60,
     test_points=20_000, aspects=(32, 64, 128), spectrum_dimensions=(24,), spectrum_replicas=8,
+    wide_dimensions=(100, 1_000, 10_000), wide_replicas=(1_000, 500, 200), shift_dimensions=(50, 100, 200),
+    shift_replicas=(8_000, 8_000, 8_000), settled_dimensions=(50, 100), settled_replicas=(800, 800),
+    other_dimensions=(64, 128), other_replicas=600, aligned_replicas=400,
 )
 
 # wrong theory -> a check that must refute it from simulation alone
@@ -88,13 +94,56 @@ def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
         "finite_size": MUTANTS["corrector dropped"], "span": _bulk_to_the_power_zero,
         "eigenspaces": _slope_without_precision, "top_vector": _swap_classes, "concentration": _swap_classes,
         "risk": MUTANTS["class weights ignored"], "curvature": _wrong_curvature,
+        "fluctuations": MUTANTS["corrector dropped"], "stationary": MUTANTS["class weights ignored"],
+        "universality": MUTANTS["class weights ignored"],
     }
-    assert set(own) == set(evidence.system.checks)
+    # the chain is judged against the direct simulation: see below
+    assert {*own, "chain"} == set(evidence.system.checks)
     passed = [
         name for name, mutant in own.items()
         if run(evidence=evidence, theory=mutant(true_theory), only=[name]).verdict is not Verdict.FAILS
     ]
     assert passed == []
+
+
+def _small_evidence() -> Evidence:
+    return Evidence(get_system("kgmm"), SMALL, int(fresh_rng().integers(2**31)))
+
+
+def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
+    monkeypatch: pytest.MonkeyPatch, true_theory: Theory
+) -> None:
+    """Without the noise beyond the span of the weights R_perp does not grow as it should."""
+
+    def compile_wrong(loss, method, noise):  # type: ignore[no-untyped-def]
+        source = kernel_source(loss, method, noise)
+        return codegen.load_module(source.replace("np.sqrt(2.0 * rng.standard_gamma(0.5 * left))", "0.0"))
+
+    monkeypatch.setattr(numerics.sgd, "compile_kernel", compile_wrong)
+    report = run(evidence=_small_evidence(), theory=true_theory, only=["chain"])
+    assert report.verdict is Verdict.FAILS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "check"), [("noise", "fluctuations"), ("shift", "fluctuations"), ("noise", "stationary")]
+)
+def test_wrong_fluctuations_are_refuted(
+    part: str, check: str, monkeypatch: pytest.MonkeyPatch, true_theory: Theory
+) -> None:
+    """Half the diffusion; a 1/d part of the step with the wrong sign."""
+    if part == "noise":
+        monkeypatch.setattr(
+            numerics.fluctuations, "derive_diffusion", lambda model: derive_diffusion(model).map(lambda e: e / 2)
+        )
+    else:
+        monkeypatch.setattr(
+            numerics.fluctuations, "derive_finite_size",
+            lambda model, batch: derive_finite_size(model, batch=batch).map(lambda e: -e),
+        )
+    evidence = Evidence(get_system("kgmm"), LEVELS["quick"], int(fresh_rng().integers(2**31)))
+    report = run(evidence=evidence, theory=true_theory, only=[check])
+    assert report.verdict is Verdict.FAILS
 
 
 def test_a_theory_that_diverges_is_refuted_not_an_error(evidence: Evidence, true_theory: Theory) -> None:

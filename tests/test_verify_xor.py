@@ -22,6 +22,7 @@ SMALL = replace(
     LEVELS["quick"], name="small", dimensions=(32, 64, 128), replicas=(2000, 1500, 1000), trained_dimension=32,
     trained_replicas=60, test_points=20_000, aspects=(32, 64, 128), spectrum_dimensions=(24,), spectrum_replicas=6,
     layer_points=10_000, risk_replicas=60, risk_samples=200, outcome_runs=(400, 50, 50, 400),
+    other_dimensions=(64, 128), other_replicas=600, aligned_replicas=400,
 )
 # wrong theory -> a check that must refute it from simulation alone
 REFUTED_BY = {
@@ -79,7 +80,7 @@ def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
     wrong = {name: TWO_LAYER_MUTANTS[mutant](true_theory) for name, mutant in own.items()}
     wrong |= {"span": _larger_bulk(true_theory), "eigenspaces": _curved_off_the_span(true_theory)}
     wrong |= {"concentration": _swapped_units(true_theory), "blocks": ignore_weights(true_theory)}
-    wrong |= {"curves": drop_noise_term(true_theory)}
+    wrong |= {"curves": drop_noise_term(true_theory), "universality": drop_noise_term(true_theory)}
     passed = [
         name for name, theory in wrong.items()
         if run(evidence=evidence, theory=theory, only=[name]).verdict is not Verdict.FAILS

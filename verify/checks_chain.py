@@ -204,7 +204,7 @@ def _fluctuation_comparisons(
 
 
 def stationary(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """About a stable fixed point SGD settles to the covariance that solves Lyapunov's equation."""
+    """SGD stays at a stable fixed point, with the covariance that solves Lyapunov's equation."""
     level, model = evidence.level, theory.model
     weights = evidence.system.scenarios[0].parameters.weights
     parameters = Parameters(weights, 4.0, 0.5, 2.0)
@@ -220,11 +220,24 @@ def stationary(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     ]
     names = [str(s) for s in model.symbols.state]
     rows, columns = np.triu_indices(len(names))
-    z = critical_value(rows.size, share)
+    z = critical_value(rows.size + len(names), share)
     dimensions = np.array([r.attrs["dimension"] for r in runs], dtype=float)
-    centred = [
-        (v - v.mean(axis=0)) * np.sqrt(d)
-        for v, d in zip((statistics_matrix(r)[:, -1] for r in runs), dimensions, strict=True)
+    ends = [statistics_matrix(r)[:, -1] for r in runs]
+    centred = [(v - v.mean(axis=0)) * np.sqrt(d) for v, d in zip(ends, dimensions, strict=True)]
+    means, errors = zip(*map(mean_and_error, ends), strict=True)
+    rest = extrapolate(1 / dimensions, means, errors, degree=1)
+    stays = [
+        Comparison(
+            f"mean of {name} after a long run from the fixed point, d -> infinity", float(rest.value[i]),
+            float(predicted.state[i]),
+            Tolerance((
+                Part(z * float(rest.error[i]), f"{z:.2f} standard errors (T3)"),
+                Part(float(rest.remainder[i]), "next power of 1/d (T4)"),
+                Part(float(point.attrs["error_estimate"]), "solver of the fixed point (T2)"),
+            )),
+            resolution=0.05,
+        )
+        for i, name in enumerate(names)
     ]
     means, errors = zip(
         *(mean_and_error(c[:, rows] * c[:, columns] * len(c) / (len(c) - 1)) for c in centred), strict=True
@@ -243,10 +256,10 @@ def stationary(theory: Theory, evidence: Evidence, share: float) -> Outcome:
             )),
             resolution=0.5 * float(np.sqrt(covariance[i, i] * covariance[j, j])) + 1e-6,
         )
-        for k, (i, j) in enumerate(zip(rows, columns, strict=True))
+        for k, (i, j) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True))
     ]
     samples = {"dimensions": list(level.settled_dimensions), "replicas": list(level.settled_replicas), "time": end}
-    return Outcome(comparisons, samples)
+    return Outcome(stays + comparisons, samples)
 
 
 def universality(theory: Theory, evidence: Evidence, share: float) -> Outcome:
