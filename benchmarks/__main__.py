@@ -20,9 +20,9 @@ from threadpoolctl import threadpool_limits
 
 from numerics import Parameters, State, integrate_curves, simulate_sgd
 from numerics.compiled import compile_expressions
-from numerics.kernel import compile_kernel
 from theory import derive_drift, kgmm, xor
 
+from .chain import cases, direct_kernel, memory, reduced_chain
 from .plain_curve import plain_curve
 
 DERIVE = """
@@ -137,10 +137,8 @@ def two_layer_curve(table: Table) -> None:
 
 
 def simulation(table: Table, dimension: int = 1000, steps: int = 40_000) -> None:
-    """Steps a second of the generated kernel, one thread, against a plain NumPy loop."""
-    model, parameters = kgmm(3), Parameters([0.5, 0.3, 0.2], 10.0, 0.1, 1.0)
-    initial = State(np.zeros((3, 3)), np.eye(3))
-    compile_kernel(model.loss)
+    """Steps a second of the generated kernels, one thread, against a plain NumPy loop."""
+    model, parameters, initial = cases()[0]
     end = steps / dimension
 
     def run() -> None:
@@ -158,12 +156,9 @@ def simulation(table: Table, dimension: int = 1000, steps: int = 40_000) -> None
         f"direct SGD, k = 3, d = {dimension}, one thread", f"{kernel:,.0f} steps/s",
         f"NumPy loop: {baseline:,.0f} steps/s", f"{ratio:.2f} (at least 5)",
     )
-    generator = np.random.Generator(np.random.SFC64(0))
-    draws = _seconds(lambda: [generator.standard_normal(dimension) for _ in range(4000)])
-    table.add_row(
-        "  NumPy drawing the d normals of a step alone", f"{4000 / draws:,.0f} steps/s",
-        "direct SGD", f"{kernel * draws / 4000:.2f}",
-    )
+    direct_kernel(table)
+    reduced_chain(table, baseline)
+    memory(table)
 
 
 def numpy_loop(parameters: Parameters, dimension: int, steps: int) -> np.ndarray:

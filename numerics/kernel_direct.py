@@ -54,20 +54,14 @@ def part(units: int, noise: str) -> KernelPart:
         "ZERO": "\n".join(f"u{a} = 0.0" for a in ids),
         "ACCUMULATE": "\n    ".join(f"u{a} += x[{a}, i] * z" for a in ids),
         "STORE": "\n".join(f"u[{a}] = u{a}" for a in ids),
-        "RATES": "\n".join(f"g{a} = rate * g[0, {a}]" for a in ids),
-        "STEP": "\n    ".join(f"x[{a}, i] = shrink * x[{a}, i] - g{a} * features[0, i]" for a in ids),
-        "MORE_RATES": "\n    ".join(f"g{a} = rate * g[j, {a}]" for a in ids),
-        "MORE": "\n        ".join(f"x[{a}, i] -= g{a} * features[j, i]" for a in ids),
     }
 
-    def filled(text: str) -> str:
-        for name, body in lines.items():
-            text = text.replace(f"@{name}@", body)
-        return text
-
+    sample = _SAMPLE
+    for name, body in lines.items():
+        sample = sample.replace(f"@{name}@", body)
     return KernelPart(
         _RECORD, unpack_lines(DirectArrays), "record(x, basis, factor, overlap[slot], gram_perp[slot])",
-        filled(_SAMPLE), filled(_UPDATE),
+        sample, _UPDATE,
     )
 
 
@@ -125,13 +119,14 @@ for i in range(x.shape[1]):
 @STORE@
 '''
 
-# x <- shrink x - rate sum_j g_j y_j
+# x <- shrink x - rate sum_j g_j y_j; row by row, for the compiler cannot know that rows do not overlap
 _UPDATE = '''
-@RATES@
-for i in range(x.shape[1]):
-    @STEP@
-for j in range(1, batch):
-    @MORE_RATES@
+for a in range(@UNITS@):
+    rate_a = rate * g[0, a]
     for i in range(x.shape[1]):
-        @MORE@
+        x[a, i] = shrink * x[a, i] - rate_a * features[0, i]
+    for j in range(1, batch):
+        rate_a = rate * g[j, a]
+        for i in range(x.shape[1]):
+            x[a, i] -= rate_a * features[j, i]
 '''
