@@ -9,23 +9,29 @@ from .alignment import (
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
 from .empirical import empirical_projection, empirical_spectrum
+from .executors import SweepError, dask_executor
 from .features import readout_alignment, readout_features
 from .fixed_points import FixedPointError, solve_fixed_point
 from .flow import Curve, IntegrationError, integrate_curves, solve_curve
 from .fluctuations import integrate_fluctuations, stationary_fluctuations
 from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
+from .measurements import MEASUREMENTS, Measurement, Variable
 from .noise import Noise
 from .population import population_misalignment, population_spectrum
 from .risk import empirical_risk, population_risk
 from .schedule import TIME, Schedule
+from .setting import MeasureOptions, RandomStart, Setting, Trial
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
 from .sliding import integrate_noiseless
 from .span import SpanMatrix, population_block
 from .stability import drift_jacobian
 from .state import Parameters, State, parameters_of
+from .sweep import Sweep, SweepInterrupted, run_sweep
+from .sweep_store import open_store
 
 __all__ = [
+    "MEASUREMENTS",
     "TIME",
     "CompiledExpressions",
     "Curve",
@@ -33,13 +39,23 @@ __all__ = [
     "Estimate",
     "FixedPointError",
     "IntegrationError",
+    "MeasureOptions",
+    "Measurement",
     "Noise",
     "Parameters",
+    "RandomStart",
     "Schedule",
+    "Setting",
     "SimulationInterrupted",
     "SpanMatrix",
     "State",
+    "Sweep",
+    "SweepError",
+    "SweepInterrupted",
+    "Trial",
+    "Variable",
     "compile_expressions",
+    "dask_executor",
     "drift_jacobian",
     "eigenspace_share",
     "empirical_distance",
@@ -51,6 +67,7 @@ __all__ = [
     "integrate_noiseless",
     "kernel_source",
     "matrix_misalignment",
+    "open_store",
     "parameters_of",
     "population_block",
     "population_misalignment",
@@ -60,6 +77,7 @@ __all__ = [
     "readout_alignment",
     "readout_features",
     "realise_weights",
+    "run_sweep",
     "simulate_sgd",
     "solve_curve",
     "solve_fixed_point",

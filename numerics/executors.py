@@ -1,0 +1,185 @@
+"""Where the points of a sweep are computed: processes of this machine, or any executor that exists already."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+from theory import InputError
+
+from .state import as_integer
+
+# seconds until a scheduler that does not answer is given up
+PATIENCE = 8.0
+
+
+class SweepError(RuntimeError):
+    """The sweep cannot go on; finished points are kept."""
+
+
+class Engine:
+    """Any :class:`concurrent.futures.Executor`; it stays with its owner.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor
+    workers : int, optional
+        How many points it computes at a time; asked of the executor when omitted.
+    """
+
+    def __init__(self, executor: Executor, workers: int | None = None) -> None:
+        self.executor = executor
+        self.workers = None if workers is None else _checked(workers)
+
+    @property
+    def capacity(self) -> int:
+        """Points in flight: enough that no worker waits for the next."""
+        return 2 * max(self.workers or self._asked(), 1)
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        return self.executor.submit(function, *arguments)
+
+    def recover(self) -> None:
+        """Called when a worker took its executor down."""
+        raise SweepError("the executor is broken: a worker died. Finished points are kept; start it again and resume")
+
+    def close(self, futures: list[Future[Any]]) -> None:
+        """Take back what has not begun."""
+        for future in futures:
+            future.cancel()
+
+    def _asked(self) -> int:
+        client = getattr(self.executor, "_client", None)  # Dask: workers come and go
+        if client is not None:
+            return sum(client.nthreads().values())
+        known = getattr(self.executor, "_max_workers", None)
+        return known if isinstance(known, int) else os.cpu_count() or 1
+
+
+class LocalEngine(Engine):
+    """Processes of this machine; a pool that lost a worker is replaced by a new one.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes; all processors when omitted.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        count = _checked(workers) if workers is not None else os.cpu_count() or 1
+        self._greeting: Future[Any] | None = None
+        super().__init__(self._pool(count), count)
+
+    def _pool(self, count: int) -> ProcessPoolExecutor:
+        # a fresh interpreter for each: threads of compiled code do not survive a fork
+        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+        self._greeting = pool.submit(_greet)
+        return pool
+
+    def recover(self) -> None:
+        if self._greeting is not None and self._greeting.done() and self._greeting.exception() is not None:
+            raise SweepError(
+                "worker processes do not start. In a script, call run_sweep below `if __name__ == '__main__':`"
+            )
+        self._end(wait_for_points=False)
+        self.executor = self._pool(self.workers or 1)
+
+    def close(self, futures: list[Future[Any]]) -> None:
+        super().close(futures)
+        self._end(wait_for_points=all(future.done() for future in futures))
+
+    def _end(self, wait_for_points: bool) -> None:
+        processes = list((getattr(self.executor, "_processes", None) or {}).values())
+        if not wait_for_points:
+            for process in processes:
+                process.terminate()
+        self.executor.shutdown(wait=wait_for_points, cancel_futures=True)
+        for process in processes:
+            process.join(PATIENCE)
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """An executor of the Dask scheduler at ``address``.
+
+    Raises
+    ------
+    theory.InputError
+        Dask is not installed; the scheduler does not answer within seconds.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            "scheduler", address, "an installed Dask", "pip install 'specalign[dask]', or leave the scheduler away"
+        ) from error
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False, name="specalign")
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            "scheduler", repr(address), f"the address of a running Dask scheduler (no answer: {error})",
+            "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786",
+        ) from error
+    with client:
+        yield client.get_executor()
+
+
+# --- in the worker ------------------------------------------------------------------------------------------
+
+
+def _begin_worker() -> None:
+    """Leave Ctrl-C to the driver, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
+
+
+def _greet() -> None:
+    """Shows that workers start."""
+
+
+class _OneThread:
+    """Linear algebra on one thread while any point is at work in this process, whichever thread it is in."""
+
+    def __init__(self) -> None:
+        self._lock, self._count = threading.Lock(), 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._count == 0:
+                self._limit = ThreadpoolController().limit(limits=1)
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._count -= 1
+            if self._count == 0:
+                self._limit.restore_original_limits()
+
+
+ONE_THREAD = _OneThread()
+
+
+def is_broken(error: BaseException) -> bool:
+    """Whether an executor was taken down by one of its workers."""
+    return isinstance(error, BrokenExecutor)
+
+
+def _checked(workers: int) -> int:
+    return as_integer("workers", workers, 1, "use at least one worker")

@@ -1,0 +1,329 @@
+"""One point of a sweep: what is simulated there, the seeds of its random numbers, and what is computed once for all
+measurements."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from theory import BlockMatrix, InputError, Model, derive_hessian
+from theory.kinks import ALMOST_EVERYWHERE
+
+from .empirical import draw_data, spectrum_of_data
+from .flow import check_times, integrate_curves
+from .layout import check_dimension
+from .population import population_spectrum
+from .samples import TestData
+from .sgd import simulate_sgd
+from .state import Array, Parameters, State, as_integer, as_scalar, check_parameters, check_state
+
+MATRICES = ("hessian", "gradient")
+# arguments of simulate_sgd that a setting does not choose
+_OWN = {
+    "model", "parameters", "initial", "time", "dimension", "replicas", "seed", "workers", "keep_weights", "progress",
+}
+
+
+@dataclass(frozen=True)
+class RandomStart:
+    r"""An uninformative start: :math:`x^a\sim N(0,s^2I/d)`, drawn afresh for every run; the readout is given.
+
+    Parameters
+    ----------
+    scale : float
+        s > 0; 1 gives weight vectors of length about 1.
+    readout : tuple of float
+        Finite parameters v at the start.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> start = RandomStart(1.0).draw(kgmm(2), Parameters([0.5, 0.5], 10, 0, 1), 400, np.random.default_rng(0))
+    >>> bool(abs(start.overlap).max() < 0.2), start.gram(np.eye(2)).shape
+    (True, (2, 2))
+    """
+
+    scale: float = 1.0
+    readout: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        as_scalar("random", self.scale, 0.0, True, "give the length of a random weight vector, such as 1")
+
+    def draw(self, model: Model, parameters: Parameters, dimension: int, generator: np.random.Generator) -> State:
+        """The summary statistics of one draw."""
+        r = model.directions
+        x = generator.normal(scale=self.scale / np.sqrt(dimension), size=(model.units, dimension))
+        corner = np.linalg.cholesky(parameters.directions_gram)
+        return State(x[:, :r] @ corner.T, x[:, r:] @ x[:, r:].T, self.readout)
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What is simulated and measured at one point of a sweep.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    initial : State or RandomStart
+    time : float or sequence of float
+        Recorded times, as :func:`numerics.simulate_sgd` takes them.
+    dimension : int
+        d >= r + C.
+    replicas : int
+        Independent runs.
+    samples : int, optional
+        M, fresh samples of every empirical matrix; needed by the measurements that draw data.
+    options : mapping, optional
+        Further arguments of :func:`numerics.simulate_sgd` by name.
+
+    Raises
+    ------
+    theory.InputError
+        Values that do not fit each other.
+    """
+
+    model: Model
+    parameters: Parameters
+    initial: State | RandomStart
+    time: float | Sequence[float]
+    dimension: int
+    replicas: int = 1
+    samples: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_parameters(self.model, self.parameters)
+        if isinstance(self.initial, State):
+            check_state(self.model, self.initial)
+        elif len(self.initial.readout) != self.model.readout_size:
+            raise InputError(
+                "readout", f"{len(self.initial.readout)} entries", f"{self.model.readout_size} entries",
+                "give one number for each readout parameter",
+            )
+        object.__setattr__(
+            self, "dimension", check_dimension(self.dimension, self.model.directions, self.model.units)
+        )
+        object.__setattr__(self, "replicas", as_integer("replicas", self.replicas, 1, "ask for at least one run"))
+        if self.samples is not None:
+            as_integer("samples", self.samples, 1, "give the number M of test samples")
+        known = sorted(set(inspect.signature(simulate_sgd).parameters) - _OWN)
+        for name in self.options:
+            if name not in known:
+                raise InputError(
+                    "options", repr(name), f"further arguments of simulate_sgd: {', '.join(known) or 'none'}",
+                    "leave it away",
+                )
+        check_times(self.time)
+
+    @property
+    def grid(self) -> Array:
+        """The times asked for."""
+        return check_times(self.time)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of the dimensions that measurements may have."""
+        model = self.model
+        return {
+            "replica": self.replicas, "time": self.grid.size, "unit": model.units, "unit_b": model.units,
+            "direction": model.directions, "parameter": model.readout_size, "matrix": len(MATRICES),
+        }
+
+    def digest(self) -> str:
+        """A short fingerprint of every number in it."""
+        start = self.initial
+        parts = (
+            self.model.name, self.model.units, self.model.directions, self.model.readout_size,
+            self.parameters.to_json(), self.grid.tolist(), self.dimension, self.replicas, self.samples,
+            sorted(self.options.items()),
+            start.flatten().tolist() if isinstance(start, State) else (start.scale, start.readout),
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class MeasureOptions:
+    """What measurements may be told.
+
+    Parameters
+    ----------
+    threshold : float, optional
+        Largest overlap at which a run has escaped; half of its final value when omitted.
+    blocks : tuple of int, optional
+        Units a, counted from 1, whose diagonal blocks (a, a) are measured; all of them when omitted.
+    """
+
+    threshold: float | None = None
+    blocks: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            as_scalar("threshold", self.threshold, 0.0, True, "give an overlap, such as 0.5")
+        if self.blocks is not None:
+            if not self.blocks:
+                raise InputError("blocks", "an empty list", "units counted from 1", "leave it away for all units")
+            for unit in self.blocks:
+                as_integer("blocks", unit, 1, "units are counted from 1")
+
+    def units(self, model: Model) -> list[int]:
+        """0-based units whose blocks are measured."""
+        wanted = range(1, model.units + 1) if self.blocks is None else self.blocks
+        return [a - 1 for a in wanted if a <= model.units]
+
+
+class Trial:
+    """One point at work: runs, curve and spectra, computed when a measurement first asks for them.
+
+    Parameters
+    ----------
+    setting : Setting
+    entropy : int
+        Root seed of the sweep.
+    index : int
+        Number of the point; its random numbers are those of ``SeedSequence(entropy, spawn_key=(index,))``.
+    options : MeasureOptions
+    """
+
+    def __init__(self, setting: Setting, entropy: int, index: int, options: MeasureOptions | None = None) -> None:
+        self.setting, self.entropy, self.index = setting, entropy, index
+        self.options = options or MeasureOptions()
+        self._data: tuple[int, TestData] | None = None
+        self._spectra: dict[tuple[int, str, int], xr.Dataset] = {}
+        self._population: dict[tuple[int, str, int], xr.Dataset] = {}
+
+    def sequence(self, purpose: str, *numbers: int) -> np.random.SeedSequence:
+        """Random numbers for one purpose; they do not depend on what else is measured."""
+        return np.random.SeedSequence(
+            self.entropy, spawn_key=(self.index, zlib.crc32(purpose.encode()), *numbers)
+        )
+
+    def seed(self, purpose: str, *numbers: int) -> int:
+        """The same as an integer, for functions that take one."""
+        return int(self.sequence(purpose, *numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+    @cached_property
+    def initial(self) -> list[State]:
+        """The start of every run."""
+        s = self.setting
+        if isinstance(s.initial, State):
+            return [s.initial] * s.replicas
+        return [
+            s.initial.draw(s.model, s.parameters, s.dimension, np.random.default_rng(self.sequence("start", i)))
+            for i in range(s.replicas)
+        ]
+
+    @cached_property
+    def runs(self) -> xr.Dataset:
+        """SGD runs, one thread."""
+        s = self.setting
+        return simulate_sgd(
+            s.model, s.parameters, self.initial, s.grid, s.dimension, s.replicas, self.seed("sgd"), workers=1,
+            **dict(s.options),
+        )
+
+    def records(self, variable: str) -> Array:
+        """A variable of the runs at every time asked for: times within one step share a record."""
+        step = self.setting.parameters.step / self.setting.dimension
+        steps = np.rint(self.setting.grid / step).astype(np.int64)
+        at: NDArray[np.intp] = np.searchsorted(self.runs["steps"].to_numpy(), steps)
+        return np.asarray(self.runs[variable].isel(time=at).to_numpy(), dtype=float)
+
+    @cached_property
+    def curve(self) -> xr.Dataset:
+        """Effective dynamics from the start that the setting gives.
+
+        Raises
+        ------
+        theory.InputError
+            The start is random.
+        """
+        s = self.setting
+        if not isinstance(s.initial, State):
+            raise InputError(
+                "measure", "a curve from a random start", "a start of given statistics",
+                "give overlap and gram_perp in place of a random start",
+            )
+        return integrate_curves(s.model, s.parameters, s.initial, s.grid)
+
+    def final(self, replica: int) -> State:
+        """The summary statistics with which a run ended."""
+        one = self.runs.isel(replica=replica, time=-1)
+        return State(one.overlap.values, one.gram_perp.values, one.readout.values)
+
+    @property
+    def samples(self) -> int:
+        """M."""
+        if self.setting.samples is None:
+            raise InputError("samples", "nothing", "the number M of test samples", "give samples")
+        return self.setting.samples
+
+    def spectrum(self, replica: int, matrix: str, unit: int) -> xr.Dataset:
+        """Leading r + 1 eigenpairs of block (unit, unit) on M fresh samples, at the end of a run, without ridge."""
+        key = (replica, matrix, unit)
+        if key not in self._spectra:
+            s = self.setting
+            if self._data is None or self._data[0] != replica:
+                data = draw_data(
+                    s.model, s.parameters, self.final(replica), s.dimension, self.samples,
+                    self.sequence("spectrum", replica),
+                )
+                self._data = (replica, data)
+            found = spectrum_of_data(
+                self._data[1], matrix=matrix, block=(unit, unit), regularized=False,
+                count=min(s.model.directions + 1, s.dimension),
+            )
+            self._spectra[key] = found[["eigenvalue", "unit_share"]]
+        return self._spectra[key]
+
+    def population(self, replica: int, matrix: str, unit: int) -> xr.Dataset:
+        """The population spectrum that stands beside :meth:`spectrum`."""
+        key = (replica, matrix, unit)
+        if key not in self._population:
+            s = self.setting
+            self._population[key] = population_spectrum(
+                s.model, s.parameters, self.final(replica), matrix=matrix, block=(unit, unit), regularized=False,
+                blocks=sampled_blocks(s.model, matrix),
+            )
+        return self._population[key]
+
+    def by_block(self, function: Callable[[int, str, int], float]) -> Array:
+        """``function(replica, matrix, unit)`` for every run, matrix and block asked for; NaN for the other blocks."""
+        s = self.setting
+        out = np.full((s.replicas, len(MATRICES), s.model.units), np.nan)
+        for i in range(s.replicas):
+            for j, matrix in enumerate(MATRICES):
+                for a in self.options.units(s.model):
+                    out[i, j, a] = function(i, matrix, a)
+        return out
+
+
+@lru_cache(maxsize=32)
+def sampled_blocks(model: Model, matrix: str) -> BlockMatrix | None:
+    """What data average to where that differs from the default: the almost-everywhere Hessian of a loss with kinks."""
+    if matrix != "hessian" or model.loss.is_smooth:
+        return None
+    return derive_hessian(model, kink_rule=ALMOST_EVERYWHERE, regularized=False)
+
+
+def padded(value: ArrayLike, shape: Sequence[int]) -> Array:
+    """A block of the declared shape, NaN where the value is smaller.
+
+    Examples
+    --------
+    >>> padded([1.0, 2.0], (3,))
+    array([ 1.,  2., nan])
+    """
+    given = np.asarray(value, dtype=float)
+    out = np.full(tuple(shape), np.nan)
+    out[tuple(slice(n) for n in given.shape)] = given
+    return out
