@@ -43,7 +43,7 @@ class Engine:
     @property
     def capacity(self) -> int:
         """Points in flight: enough that no worker waits for the next."""
-        return 2 * max(self.workers or self._asked(), 1)
+        return 2 * max(self.workers or self.asked(), 1)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         return self.executor.submit(function, *arguments)
@@ -57,7 +57,8 @@ class Engine:
         for future in futures:
             future.cancel()
 
-    def _asked(self) -> int:
+    def asked(self) -> int:
+        """How many points the executor says it computes at a time."""
         client = getattr(self.executor, "_client", None)  # Dask: workers come and go
         if client is not None:
             return sum(client.nthreads().values())

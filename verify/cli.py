@@ -1,4 +1,4 @@
-"""The `specalign` command: derive, curves, simulate, spectrum, verify.
+"""The `specalign` command: derive, curves, simulate, spectrum, sweep, verify.
 
 Exit codes: 0 all is well, 1 a check failed or was inconclusive or a computation diverged, 2 bad input,
 130 interrupted.
@@ -15,6 +15,7 @@ from theory import InputError
 
 from . import options as opt
 from .commands_numeric import simulate, spectrum
+from .commands_sweep import sweep
 from .commands_theory import curves, derive
 from .commands_verify import verify
 from .console import complain, say
@@ -75,7 +76,7 @@ def _root(
     """
 
 
-for _command in (derive, curves, simulate, spectrum, verify):
+for _command in (derive, curves, simulate, spectrum, sweep, verify):
     app.command()(_command)
 
 

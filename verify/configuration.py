@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import sympy as sp
 
@@ -51,7 +52,7 @@ class Configuration:
     schedule: str | None = field(default=None, metadata={"table": "run"})
     noise: str | None = field(default=None, metadata={"table": "run"})
 
-    def override(self, other: Configuration) -> Configuration:
+    def override(self, other: Configuration) -> Self:
         """Return this configuration with everything that ``other`` says."""
         said = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name) is not None}
         return replace(self, **said)
@@ -221,27 +222,44 @@ def read_configuration(path: Path) -> Configuration:
         The file cannot be read or is not TOML; a table or key is unknown (with the nearest known name), or a value
         has the wrong kind.
     """
+    return Configuration(**read_values(path, read_toml(path), Configuration))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, numbers exact."""
     try:
         with path.open("rb") as file:
-            data = tomllib.load(file, parse_float=exact_number)
+            return tomllib.load(file, parse_float=exact_number)
     except OSError as error:
         raise InputError(
             "config", path, "a readable TOML file", f"{error.strerror or error}; see the files in examples/"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError("config", path, f"valid TOML ({error})", "see the files in examples/") from error
-    known: dict[str, list[str]] = {}
-    for f in fields(Configuration):
-        known.setdefault(f.metadata["table"], []).append(f.name)
+
+
+def read_values(path: Path, data: Mapping[str, Any], kind: type[Configuration], *further: str) -> dict[str, Any]:
+    """What the tables of a configuration say; ``further`` are tables that somebody else reads."""
+    known = known_keys(kind)
     values: dict[str, Any] = {}
     for table, content in data.items():
-        check_choice(f"config {path.name}", table, known, kind="table")
+        check_choice(f"config {path.name}", table, [*known, *further], kind="table")
         if not isinstance(content, dict):
             raise InputError(f"config {path.name}", f"{table} = ...", f"a table [{table}]", "put keys below it")
+        if table in further:
+            continue
         for key, value in content.items():
             check_choice(f"config {path.name} [{table}]", key, known[table], kind="key")
             values[key] = READERS[key](key, value)
-    return Configuration(**values)
+    return values
+
+
+def known_keys(kind: type[Configuration]) -> dict[str, list[str]]:
+    """The keys of every table."""
+    known: dict[str, list[str]] = {}
+    for f in fields(kind):
+        known.setdefault(f.metadata["table"], []).append(f.name)
+    return known
 
 
 def _finite(name: str, value: Number | None) -> Number | None:

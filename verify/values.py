@@ -153,6 +153,7 @@ READERS: dict[str, Callable[[str, Any], Any]] = {
     "gram_perp": _read_rows_or_name, "readout": _read_list, "time": _read_time, "dimension": _read_integer,
     "replicas": _read_integer, "samples": _read_integer, "seed": _read_integer, "method": _read_text,
     "batch": _read_integer, "schedule": _read_text, "noise": _read_text,
+    "random": _read_number, "samples_per_dimension": _read_number,
 }
 
 
@@ -161,6 +162,7 @@ _EXAMPLES: dict[str, Any] = {
     "name": "kgmm", "activation": "relu",
     "k": 3, "width": 4, "precision": 10, "ridge": 0.1, "step": 1, "time": 16, "dimension": 1000, "replicas": 20,
     "samples": 20000, "seed": 0, "method": "reduced", "batch": 1, "schedule": "1/(1 + t)", "noise": "gaussian",
+    "samples_per_dimension": 20,
 }
 
 
