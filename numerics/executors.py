@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
@@ -119,15 +120,27 @@ def dask_executor(address: str) -> Iterator[Executor]:
     """
     try:
         from distributed import Client
+        from distributed.comm import connect
+        from distributed.security import Security
     except ImportError as error:
         raise InputError(
             "scheduler", address, "an installed Dask", "pip install 'specalign[dask]', or leave the scheduler away"
         ) from error
+
+    async def greet() -> None:
+        arguments = Security().get_connection_args("client")
+        comm = await asyncio.wait_for(connect(address, timeout=PATIENCE / 2, **arguments), PATIENCE)
+        await comm.close()
+
     try:
+        # a Client waits without end for a listener that never says a word; a loop of our own can give up
+        with ThreadPoolExecutor(1) as loop:
+            loop.submit(asyncio.run, greet()).result()
         client = Client(address, timeout=PATIENCE, set_as_default=False, name="specalign")
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever a stranger behind the address answers
+        reason = str(error) or f"no answer within {PATIENCE:g} s"
         raise InputError(
-            "scheduler", repr(address), f"the address of a running Dask scheduler (no answer: {error})",
+            "scheduler", repr(address), f"the address of a running Dask scheduler ({reason})",
             "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786",
         ) from error
     with client:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,8 @@ class FigureTable:
         Variables, a panel for each.
     lines : str or None
         Axis or dimension with a line for each value.
-    select : mapping
-        Labels kept of other axes and dimensions; the rest is averaged.
+    select : tuple of mapping
+        For each panel, labels kept of other axes and dimensions; the rest is averaged.
     theory : tuple of str
         For each panel a variable drawn dashed, or "".
     log_x : bool
@@ -65,7 +65,7 @@ class FigureTable:
     x: str
     y: tuple[str, ...]
     lines: str | None = None
-    select: Mapping[str, Any] = field(default_factory=dict)
+    select: tuple[Mapping[str, Any], ...] = ()
     theory: tuple[str, ...] = ()
     log_x: bool = False
     log_y: tuple[bool, ...] = ()
@@ -89,7 +89,7 @@ class FigureTable:
         known = [*layout.axes, *dims]
         if self.lines is not None:
             check_choice("[figure] lines", self.lines, [n for n in known if n != self.x], kind="axis or dimension")
-        for name, value in self.select.items():
+        for name, value in [item for panel in self.select for item in panel.items()]:
             check_choice("[figure] select", name, [n for n in known if n not in (self.x, self.lines)], kind="name")
             labels = layout.coordinates[name].to_numpy().tolist()
             if value not in labels:
@@ -115,11 +115,15 @@ def read_figure(path: Path, table: Any) -> FigureTable:
             raise InputError(where, f"no {key}", f"{key} = ...", 'write x = "dimension" and y = "alignment"')
     y = _texts("y", table["y"])
     select = table.get("select", {})
-    if not isinstance(select, Mapping):
-        raise InputError("[figure] select", repr(select), "a table", "write select = { unit = 1 }")
+    select = select if isinstance(select, list) else [select]
+    if not select or not all(isinstance(panel, Mapping) for panel in select):
+        raise InputError("[figure] select", repr(select), "a table or a list of tables", "write select = { unit = 1 }")
     return FigureTable(
         READERS["name"]("x", table["x"]), y, None if "lines" not in table else READERS["name"]("lines", table["lines"]),
-        {k: v if isinstance(v, str) else float(READERS["ridge"](k, v)) for k, v in select.items()},
+        _each("select", tuple(
+            {k: v if isinstance(v, str) else float(READERS["ridge"](k, v)) for k, v in panel.items()}
+            for panel in select
+        ), len(y)),
         _each("theory", _texts("theory", table.get("theory", "")), len(y)),
         _flags("log_x", table.get("log_x", False))[0],
         _each("log_y", _flags("log_y", table.get("log_y", False)), len(y)),
@@ -160,13 +164,14 @@ class Series:
     error: NDArray[np.float64]
 
 
-def series_of(data: xr.Dataset, table: FigureTable, variable: str) -> list[Series]:
+def series_of(data: xr.Dataset, table: FigureTable, variable: str, panel: int = 0) -> list[Series]:
     """The lines of a variable: means over everything that is neither ``x`` nor ``lines``.
 
     Runs and seeds are independent: their spread gives the standard error.  Whatever else is left is averaged first.
     """
     values = data[variable]
-    values = values.sel({k: v for k, v in table.select.items() if k in values.dims})
+    select = table.select[panel] if table.select else {}
+    values = values.sel({k: v for k, v in select.items() if k in values.dims})
     lines = table.lines if table.lines in values.dims else None
     keep = [d for d in (lines, table.x) if d is not None]
     draws = [d for d in RANDOM if d in values.dims and d not in keep]
@@ -222,25 +227,36 @@ def plot_sweep(data: xr.Dataset, table: FigureTable) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from .figure_style import SETTINGS, set_title, spaced_layout
+    from .figure_style import SETTINGS, legend_beside, set_title, spaced_layout
 
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(max(5.0 * len(table.y), 5.5), 4.2), layout=spaced_layout())
+        figure = Figure(figsize=(4.4 * len(table.y) + 1.2, 3.8), layout=spaced_layout())
         panels = figure.subplots(1, len(table.y), squeeze=False)[0]
         for i, variable in enumerate(table.y):
             _panel(panels[i], data, table, i, variable)
+        # one legend serves all panels, unless it says something of each
+        if any(table.fit):
+            for axes in panels:
+                if axes.get_legend_handles_labels()[0]:
+                    axes.legend(fontsize="small")
+        else:
+            longest = max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[0]))
+            if longest.get_legend_handles_labels()[0]:
+                legend_beside(panels[-1], longest.get_legend_handles_labels()[0])
         set_title(figure, table.title)
     return figure
 
 
 def _panel(axes: Axes, data: xr.Dataset, table: FigureTable, i: int, variable: str) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     from .figure_style import PREDICTED, dot_style, line_style
 
     if table.log_x:
         axes.set_xscale("log")
     if table.log_y[i]:
         axes.set_yscale("log")
-    drawn = series_of(data, table, variable)
+    drawn = series_of(data, table, variable, i)
     for j, series in enumerate(drawn):
         label = series.label
         law = exponent_of(series) if table.fit[i] else None
@@ -254,13 +270,19 @@ def _panel(axes: Axes, data: xr.Dataset, table: FigureTable, i: int, variable: s
         style = line_style(j) | ({} if many else dot_style(j))
         axes.plot(series.x, series.mean, label=label or None, **style)
     if table.theory[i]:
-        for j, series in enumerate(series_of(data, table, table.theory[i])):
-            axes.plot(series.x, series.mean, label="theory" if j == 0 else None, **PREDICTED)
+        colours = {series.label: line_style(j)["color"] for j, series in enumerate(drawn)}
+        for series in series_of(data, table, table.theory[i], i):
+            axes.plot(series.x, series.mean, **PREDICTED | {"color": colours.get(series.label, "black")})
+        theory = "population" if table.theory[i].startswith("population") else "effective dynamics"
+        axes.plot([], [], label=theory, **PREDICTED)
     _ticks(axes, data, table)
+    if table.log_y[i]:
+        # a law may span less than a decade: numbers between the powers of ten too
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(_AXIS_LABELS.get(table.x, _x_label(table.x)))
     axes.set_ylabel(table.labels[i] or variable.replace("_", " "))
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small")
 
 
 def _ticks(axes: Axes, data: xr.Dataset, table: FigureTable) -> None:
