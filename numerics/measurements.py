@@ -42,7 +42,8 @@ class Measurement:
     variables : mapping from names to Variable
         Dimensions are those of :attr:`numerics.setting.Setting.sizes`, or have a size in ``sizes``.
     needs : tuple of str
-        ``"samples"``: the setting must say M; ``"start"``: it must give a start that is not random.
+        ``"samples"``: the setting must say M; ``"gaussian"``: noise must be Gaussian; ``"flow"``: the start must not be
+        random, and a step take one sample.
     sizes : mapping from names to int
         Sizes of dimensions of its own.
 
@@ -67,7 +68,19 @@ class Measurement:
                 "samples", "nothing", f"the number M of test samples, which {self.name} draws",
                 "give samples or samples_per_dimension",
             )
-        if "start" in self.needs and not isinstance(setting.initial, State):
+        noise = setting.options.get("noise", "gaussian")
+        if "gaussian" in self.needs and noise != "gaussian":
+            raise InputError(
+                "noise", repr(noise), f"gaussian noise, which {self.name} assumes of test data",
+                f"leave {self.name} or the noise away",
+            )
+        batch = setting.options.get("batch", 1)
+        if "flow" in self.needs and (batch != 1 or setting.options.get("schedule") is not None):
+            raise InputError(
+                "measure", f"{self.name!r} with a batch of {batch} or a schedule", "one sample a step, all steps alike",
+                f"leave {self.name} away: the effective dynamics are those of one sample a step",
+            )
+        if "flow" in self.needs and not isinstance(setting.initial, State):
             raise InputError(
                 "measure", f"{self.name!r} from a random start", "a start of given statistics",
                 f"leave {self.name} or the random start away",
@@ -214,25 +227,25 @@ MEASUREMENTS: dict[str, Measurement] = {
             "curve_readout": Variable(("time", "parameter"), f"finite parameters v {_FLOW}"),
             "curve_misalignment": Variable(("time", "unit"), f"|P_perp x^a| / |x^a| {_FLOW}"),
             "curve_error": Variable((), "largest absolute error of a statistic of the effective dynamics, estimated"),
-        }, needs=("start",)),
+        }, needs=("flow",)),
         Measurement("alignment", _alignment, {
             "alignment": Variable(_BLOCK, f"share of x^a in the span of the r leading eigenvectors of {_ENDS}"),
             "final_misalignment": Variable(("replica", "unit"), "|P_perp x^a| / |x^a| at the end of a run"),
-        }, needs=("samples",)),
+        }, needs=("samples", "gaussian")),
         Measurement("gap", _gap, {
             "outlier": Variable(_BLOCK, f"eigenvalue number r of {_ENDS}"),
             "bulk_edge": Variable(_BLOCK, f"eigenvalue number r + 1 of {_ENDS}"),
             "gap": Variable(_BLOCK, f"eigenvalue number r minus number r + 1 of {_ENDS}"),
             "gap_ratio": Variable(_BLOCK, f"eigenvalue number r over number r + 1 of {_ENDS}"),
-        }, needs=("samples",)),
+        }, needs=("samples", "gaussian")),
         Measurement("population", _population, {
             "population_alignment": Variable(_BLOCK, "as alignment, of the population block at the end of a run"),
             "population_gap": Variable(_BLOCK, "as gap, of the population block at the end of a run"),
-        }),
+        }, needs=("gaussian",)),
         Measurement("concentration", _concentration, {
             "distance": Variable(_BLOCK, f"operator norm of the difference from the population, {_ENDS}"),
             "relative_distance": Variable(_BLOCK, "distance over the norm of the population block"),
-        }, needs=("samples",)),
+        }, needs=("samples", "gaussian")),
         Measurement("escape", _escape, {
             "escape_time": Variable(
                 ("replica",), "first recorded time with the largest |x^a . e_s| / |e_s| of a run above the threshold",
@@ -244,6 +257,6 @@ MEASUREMENTS: dict[str, Measurement] = {
         Measurement("risk", _risk, {
             "loss": Variable(("replica",), "mean loss on fresh samples at the end of a run, without ridge"),
             "accuracy": Variable(("replica",), "share of fresh samples classified correctly at the end of a run"),
-        }, needs=("samples",)),
+        }, needs=("samples", "gaussian")),
     )
 }

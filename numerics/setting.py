@@ -23,7 +23,7 @@ from .flow import check_times, integrate_curves
 from .layout import check_dimension
 from .population import population_spectrum
 from .samples import TestData
-from .sgd import simulate_sgd
+from .sgd import check_method, simulate_sgd
 from .state import Array, Parameters, State, as_integer, as_scalar, check_parameters, check_state
 
 MATRICES = ("hessian", "gradient")
@@ -84,7 +84,7 @@ class Setting:
     samples : int, optional
         M, fresh samples of every empirical matrix; needed by the measurements that draw data.
     options : mapping, optional
-        Further arguments of :func:`numerics.simulate_sgd` by name.
+        Further arguments of :func:`numerics.simulate_sgd` by name, such as ``method="reduced"``.
 
     Raises
     ------
@@ -123,6 +123,9 @@ class Setting:
                     "options", repr(name), f"further arguments of simulate_sgd: {', '.join(known) or 'none'}",
                     "leave it away",
                 )
+        as_integer("batch", self.options.get("batch", 1), 1, "a step needs at least one sample")
+        law = {name: self.options[name] for name in ("noise", "frame") if name in self.options}
+        check_method(self.options.get("method", "direct"), **law)
         check_times(self.time)
 
     @property

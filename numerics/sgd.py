@@ -141,9 +141,7 @@ def simulate_sgd(
     {'replica': 3, 'time': 2, 'unit': 2, 'direction': 2}
     """
     check_parameters(model, parameters)
-    check_choice("method", method, METHODS)
-    law = Noise.of(noise)
-    _check_method(method, law, frame, keep_weights)
+    law = check_method(method, noise, frame, keep_weights)
     dimension = as_integer(
         "dimension", dimension, model.directions + model.units,
         "the summary directions alone need r + C dimensions; use a larger d",
@@ -237,12 +235,16 @@ class _Diverged(Exception):
     time: float
 
 
-def _check_method(method: str, law: Noise, frame: str | None, keep_weights: bool) -> None:
-    """What only the direct method can do."""
+def check_method(
+    method: str, noise: str | Sampler | Noise = "gaussian", frame: str | None = None, keep_weights: bool = False
+) -> Noise:
+    """The law of the noise; what only the direct method can do is refused to the other."""
+    check_choice("method", method, METHODS)
+    law = Noise.of(noise)
     if frame is not None:
         check_choice("frame", frame, FRAMES)
     if method == "direct":
-        return
+        return law
     asked = {"noise": (str(law), law.kind != "gaussian"), "frame": (frame, frame == "random")}
     asked["keep_weights"] = (str(keep_weights), keep_weights)
     for name, (got, refused) in asked.items():
@@ -252,6 +254,7 @@ def _check_method(method: str, law: Noise, frame: str | None, keep_weights: bool
                 "the reduced chain knows the summary statistics of Gaussian noise alone; use method='direct'"
                 + (", or numerics.realise_weights of a final state" if name == "keep_weights" else ""),
             )
+    return law
 
 
 def _initial_states(model: Model, initial: State | Sequence[State], replicas: int) -> list[State]:

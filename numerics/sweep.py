@@ -29,8 +29,6 @@ from .sweep_store import DONE, FAILED, OPEN, Layout, Store, check_place, open_st
 
 # a point that took its process down this often is recorded as failed
 STRIKES = 3
-# characters of an error that are kept
-_ERROR_LENGTH = 2000
 _MEANINGS = {
     "precision": "lambda, inverse noise variance of a feature",
     "ridge": "beta, weight decay",
@@ -464,7 +462,7 @@ def _told(error: BaseException) -> str:
     """Kind, message and place of an error."""
     last = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(last[-1].filename).name}, line {last[-1].lineno}, {last[-1].name})" if last else ""
-    return f"{type(error).__name__}: {error}{place}"[:_ERROR_LENGTH]
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _jsonable(value: Any) -> Any:

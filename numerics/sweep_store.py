@@ -23,12 +23,14 @@ from .setting import padded
 
 OPEN, DONE, FAILED = 0, 1, 2
 FORMAT = 1
+# characters of an error that are kept
+ERROR_LENGTH = 500
 # version 2 of Zarr keeps texts and consolidated metadata within its specification
 _ZARR_FORMAT: Any = 2
 _BOOKS: dict[str, tuple[Any, Any, str, str]] = {
     "status": ("i1", OPEN, "0 open, 1 done, 2 failed", "1"),
     "seconds": ("f8", np.nan, "time that the point took, without waiting", "s"),
-    "error": (str, "", "why a failed point failed", "1"),
+    "error": (f"<U{ERROR_LENGTH}", "", "why a failed point failed", "1"),
 }
 
 
@@ -109,7 +111,7 @@ class Store:
 
     def _close(self, at: tuple[int, ...], state: int, seconds: float, error: str) -> None:
         if error or self.status[at] == FAILED:
-            self._arrays["error"][at] = error
+            self._arrays["error"][at] = error[:ERROR_LENGTH]
         self._seconds[at] = seconds
         self._arrays["seconds"][...] = self._seconds
         self.status[at] = state
@@ -217,7 +219,7 @@ def _allocate(path: Path, layout: Layout) -> None:
         group = zarr.open_group(workplace, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False)
         grid, names = tuple(layout.axes.values()), list(layout.axes)
         for name, (kind, value, meaning, units) in _BOOKS.items():
-            single = name == "error"  # texts differ in length: a file for each
+            single = name == "error"  # long, and rare: a file for each
             array = group.create_array(
                 name, shape=grid, chunks=(1,) * len(grid) if single else grid, dtype=kind,
                 fill_value=np.nan if kind == "f8" else None, attributes=_labels(names, meaning, units),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from theory import InputError
+from theory.errors import check_choice
 
 from .statistics import fit_exponent
-from .values import READERS, check_choice
+from .values import READERS
 
 if TYPE_CHECKING:
     import xarray as xr

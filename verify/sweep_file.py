@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from theory import InputError, Model
+from theory.errors import check_choice
 
 from .configuration import Configuration, known_keys, read_toml, read_values
 from .sweep_figure import FigureTable, read_figure
-from .values import READERS, Number, check_choice
+from .values import READERS, Number
 
 if TYPE_CHECKING:
     from numerics import MeasureOptions, RandomStart, Setting, State, Sweep
@@ -36,6 +36,7 @@ class SweepConfiguration(Configuration):
     samples_per_dimension: Number | None = field(default=None, metadata={"table": "run"})
     method: str | None = field(default=None, metadata={"table": "run"})
     batch: int | None = field(default=None, metadata={"table": "run"})
+    noise: str | None = field(default=None, metadata={"table": "run"})
 
     def test_samples(self, dimension: int) -> int | None:
         """M, as a number or as M/d."""
@@ -63,12 +64,9 @@ class SweepConfiguration(Configuration):
         return RandomStart(float(self.random), tuple(given.readout.tolist()))
 
     def simulation(self) -> dict[str, Any]:
-        """Further arguments of simulate_sgd; the exact reduced chain is the default where there is one."""
-        from numerics import simulate_sgd
-
-        offered = inspect.signature(simulate_sgd).parameters
-        said = {name: getattr(self, name) for name in ("method", "batch") if getattr(self, name) is not None}
-        return ({"method": "reduced"} if "method" in offered else {}) | said
+        """Further arguments of simulate_sgd; the exact reduced chain is the default where noise is Gaussian."""
+        said = {n: getattr(self, n) for n in ("method", "batch", "noise") if getattr(self, n) is not None}
+        return {"method": "reduced" if self.noise in (None, "gaussian") else "direct"} | said
 
 
 @dataclass(frozen=True)
