@@ -24,6 +24,7 @@ from theory import derive_drift, kgmm, xor
 
 from .chain import cases, direct_kernel, memory, reduced_chain
 from .plain_curve import plain_curve
+from .sweep_overhead import POINTS, WORKERS, sweep_overhead
 
 DERIVE = """
 from time import perf_counter
@@ -50,6 +51,7 @@ def main() -> None:
         curves(table)
         two_layer_curve(table)
         simulation(table)
+    sweeps(table)
     console.print(table)
 
 
@@ -159,6 +161,17 @@ def simulation(table: Table, dimension: int = 1000, steps: int = 40_000) -> None
     direct_kernel(table)
     reduced_chain(table, baseline)
     memory(table)
+
+
+def sweeps(table: Table) -> None:
+    """Points of about a second on two processes, against half the sum of the points alone."""
+    found = sweep_overhead()
+    each = found["points"] / POINTS
+    table.add_row(
+        f"sweep of {POINTS} points of {each:.2f} s on {WORKERS} processes, their start included",
+        f"{found['sweep']:.1f} s", f"points alone / {WORKERS}: {found['points'] / WORKERS:.1f} s",
+        f"{1 + found['overhead']:.2f} (at most 1.10)",
+    )
 
 
 def numpy_loop(parameters: Parameters, dimension: int, steps: int) -> np.ndarray:

@@ -6,11 +6,13 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
+from time import monotonic
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
@@ -21,6 +23,8 @@ from .state import as_integer
 
 # seconds until a scheduler that does not answer is given up
 PATIENCE = 8.0
+# seconds for which the number of workers of a cluster is taken as known
+FORGET = 5.0
 
 
 class SweepError(RuntimeError):
@@ -40,6 +44,7 @@ class Engine:
     def __init__(self, executor: Executor, workers: int | None = None) -> None:
         self.executor = executor
         self.workers = None if workers is None else _checked(workers)
+        self._asked_at, self._answer = -FORGET, 0
 
     @property
     def capacity(self) -> int:
@@ -60,9 +65,16 @@ class Engine:
 
     def asked(self) -> int:
         """How many points the executor says it computes at a time."""
-        client = getattr(self.executor, "_client", None)  # Dask: workers come and go
+        client = getattr(self.executor, "_client", None)
         if client is not None:
-            return sum(client.nthreads().values())
+            # workers of a cluster come and go; asking takes a while
+            if monotonic() - self._asked_at > FORGET:
+                try:
+                    self._answer = sum(client.nthreads().values())
+                except Exception as error:
+                    raise SweepError(f"the scheduler is gone: {error}") from error
+                self._asked_at = monotonic()
+            return self._answer
         known = getattr(self.executor, "_max_workers", None)
         return known if isinstance(known, int) else os.cpu_count() or 1
 
@@ -82,8 +94,7 @@ class LocalEngine(Engine):
         super().__init__(self._pool(count), count)
 
     def _pool(self, count: int) -> ProcessPoolExecutor:
-        # a fresh interpreter for each: threads of compiled code do not survive a fork
-        pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_begin_worker)
+        pool = ProcessPoolExecutor(count, _context(), initializer=_begin_worker)
         self._greeting = pool.submit(_greet)
         return pool
 
@@ -107,6 +118,18 @@ class LocalEngine(Engine):
         self.executor.shutdown(wait=wait_for_points, cancel_futures=True)
         for process in processes:
             process.join(PATIENCE)
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """How processes start: as copies of one that has only imported what they need, where the system can do that.
+
+    Copies of the driver itself would inherit its threads and locks.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["numerics.sweep"])
+    return context
 
 
 @contextmanager
@@ -143,8 +166,12 @@ def dask_executor(address: str) -> Iterator[Executor]:
             "scheduler", repr(address), f"the address of a running Dask scheduler ({reason})",
             "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786",
         ) from error
-    with client:
+    try:
         yield client.get_executor()
+    finally:
+        # a scheduler that is gone makes even closing an error
+        with suppress(Exception, asyncio.CancelledError):
+            client.close(timeout=PATIENCE)
 
 
 # --- in the worker ------------------------------------------------------------------------------------------

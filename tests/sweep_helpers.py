@@ -87,7 +87,7 @@ def computed() -> list[int]:
 
 DRIVER = """
 import sys
-from tests.sweep_helpers import SLOW, small
+from sweep_helpers import SLOW, small
 from numerics import run_sweep
 if __name__ == "__main__":
     run_sweep(small(SLOW, precision=list(range(1, 13))), sys.argv[1], workers=2)

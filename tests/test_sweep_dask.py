@@ -12,10 +12,10 @@ from time import monotonic
 
 import pytest
 import xarray as xr
+from sweep_helpers import SLOW, small
 from typer.testing import CliRunner
 
 from numerics import SweepError, dask_executor, executors, run_sweep
-from tests.sweep_helpers import SLOW, small
 from theory import InputError
 from verify.cli import app
 
@@ -126,7 +126,7 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch):
 
 def test_local_sweeps_do_not_load_dask(tmp_path):
     code = (
-        "import sys; from concurrent.futures import ThreadPoolExecutor; from tests.sweep_helpers import small;"
+        "import sys; from concurrent.futures import ThreadPoolExecutor; from sweep_helpers import small;"
         f"from numerics import run_sweep; run_sweep(small(), {str(tmp_path / 's.zarr')!r}, ThreadPoolExecutor(1));"
         "assert 'distributed' not in sys.modules"
     )

@@ -15,12 +15,12 @@ from time import monotonic, sleep
 import numpy as np
 import pytest
 import xarray as xr
+from sweep_helpers import COUNTED, DRIVER, SLOW, computed, small
 
 from numerics import open_store, run_sweep
 from numerics.executors import LocalEngine
 from numerics.sweep_lock import locked
 from numerics.sweep_store import OPEN, Store
-from tests.sweep_helpers import COUNTED, DRIVER, SLOW, computed, small
 from theory import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -172,7 +172,7 @@ def test_anything_else_in_its_place_is_refused_and_kept(tmp_path, threads, kind)
 
 
 def test_places_without_directory_are_refused(tmp_path, threads):
-    with pytest.raises(InputError, match="create .*nowhere first"):
+    with pytest.raises(InputError, match=r"create .*nowhere first"):
         run_sweep(small(), tmp_path / "nowhere" / "s.zarr", threads)
 
 
