@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from time import monotonic
 
 import pytest
@@ -18,6 +19,8 @@ from typer.testing import CliRunner
 from numerics import SweepError, dask_executor, executors, run_sweep
 from theory import InputError
 from verify.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
 
 # a cluster leaves sockets and loops to the garbage collector
 pytestmark = [
@@ -126,8 +129,9 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch):
 
 def test_local_sweeps_do_not_load_dask(tmp_path):
     code = (
-        "import sys; from concurrent.futures import ThreadPoolExecutor; from sweep_helpers import small;"
+        "import sys; sys.path.insert(0, 'tests'); from concurrent.futures import ThreadPoolExecutor;"
+        "from sweep_helpers import small;"
         f"from numerics import run_sweep; run_sweep(small(), {str(tmp_path / 's.zarr')!r}, ThreadPoolExecutor(1));"
         "assert 'distributed' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=os.getcwd())
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

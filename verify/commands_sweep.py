@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -76,6 +77,9 @@ def sweep(
 
     Example:  specalign sweep examples/sweep_escape.toml --store escape.zarr --scheduler tcp://10.0.0.1:8786
     """
+    if scheduler is None and not listing:
+        _prepare_processes()
+
     from .sweep_file import read_sweep
 
     count = None if workers is None else parse_integer("--workers", workers)
@@ -104,6 +108,15 @@ def sweep(
         _draw(described, data, plot)
     if failed:
         raise typer.Exit(opt.NOT_WELL)
+
+
+def _prepare_processes() -> None:
+    """Let the process that workers are copies of (see numerics.executors) import its packages while this one does."""
+    if sys.platform == "linux":
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload(["numerics.sweep"])
+        forkserver.ensure_running()
 
 
 def _run(
