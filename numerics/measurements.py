@@ -42,8 +42,8 @@ class Measurement:
     variables : mapping from names to Variable
         Dimensions are those of :attr:`numerics.setting.Setting.sizes`, or have a size in ``sizes``.
     needs : tuple of str
-        ``"samples"``: the setting must say M; ``"gaussian"``: noise must be Gaussian; ``"flow"``: the start must not be
-        random, and a step take one sample.
+        ``"samples"``: the setting must say M; ``"gaussian"``: noise must be Gaussian; ``"start"``: the start must not
+        be random.
     sizes : mapping from names to int
         Sizes of dimensions of its own.
 
@@ -74,13 +74,7 @@ class Measurement:
                 "noise", repr(noise), f"gaussian noise, which {self.name} assumes of test data",
                 f"leave {self.name} or the noise away",
             )
-        batch = setting.options.get("batch", 1)
-        if "flow" in self.needs and (batch != 1 or setting.options.get("schedule") is not None):
-            raise InputError(
-                "measure", f"{self.name!r} with a batch of {batch} or a schedule", "one sample a step, all steps alike",
-                f"leave {self.name} away: the effective dynamics are those of one sample a step",
-            )
-        if "flow" in self.needs and not isinstance(setting.initial, State):
+        if "start" in self.needs and not isinstance(setting.initial, State):
             raise InputError(
                 "measure", f"{self.name!r} from a random start", "a start of given statistics",
                 f"leave {self.name} or the random start away",
@@ -227,7 +221,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             "curve_readout": Variable(("time", "parameter"), f"finite parameters v {_FLOW}"),
             "curve_misalignment": Variable(("time", "unit"), f"|P_perp x^a| / |x^a| {_FLOW}"),
             "curve_error": Variable((), "largest absolute error of a statistic of the effective dynamics, estimated"),
-        }, needs=("flow",)),
+        }, needs=("start",)),
         Measurement("alignment", _alignment, {
             "alignment": Variable(_BLOCK, f"share of x^a in the span of the r leading eigenvectors of {_ENDS}"),
             "final_misalignment": Variable(("replica", "unit"), "|P_perp x^a| / |x^a| at the end of a run"),

@@ -23,6 +23,7 @@ from .flow import check_times, integrate_curves
 from .layout import check_dimension
 from .population import population_spectrum
 from .samples import TestData
+from .schedule import Schedule
 from .sgd import check_method, simulate_sgd
 from .state import Array, Parameters, State, as_integer, as_scalar, check_parameters, check_state
 
@@ -126,7 +127,10 @@ class Setting:
         as_integer("batch", self.options.get("batch", 1), 1, "a step needs at least one sample")
         law = {name: self.options[name] for name in ("noise", "frame") if name in self.options}
         check_method(self.options.get("method", "direct"), **law)
-        check_times(self.time)
+        delta = self.parameters.step / self.dimension
+        schedule = Schedule.of(self.options.get("schedule"))
+        if schedule is not None:
+            schedule.check(int(np.rint(self.grid[-1] / delta)), delta)
 
     @property
     def grid(self) -> Array:
@@ -256,7 +260,8 @@ class Trial:
                 "measure", "a curve from a random start", "a start of given statistics",
                 "give overlap and gram_perp in place of a random start",
             )
-        return integrate_curves(s.model, s.parameters, s.initial, s.grid)
+        pace = {name: s.options[name] for name in ("batch", "schedule") if name in s.options}
+        return integrate_curves(s.model, s.parameters, s.initial, s.grid, **pace)
 
     def final(self, replica: int) -> State:
         """The summary statistics with which a run ended."""

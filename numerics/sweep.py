@@ -422,13 +422,14 @@ class _Driver:
 
 
 def _check_picklable(sweep: Sweep) -> None:
-    try:
-        pickle.dumps(sweep.measurements)
-    except Exception as error:
-        raise InputError(
-            "measure", f"a function that cannot be sent to another process ({error})",
-            "functions of an importable module", "move it to a module of its own, or give a ThreadPoolExecutor",
-        ) from error
+    for name, what in (("measure", sweep.measurements), ("options", sweep.settings[0].options)):
+        try:
+            pickle.dumps(what)
+        except Exception as error:
+            raise InputError(
+                name, f"a function that cannot be sent to another process ({error})",
+                "functions of an importable module", "move it to a module of its own, or give a ThreadPoolExecutor",
+            ) from error
 
 
 class _naming:

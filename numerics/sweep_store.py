@@ -85,9 +85,20 @@ class Store:
         else:
             _allocate(path, layout)
         self._group = zarr.open_group(path, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False)
+        self._note_versions()
         self._arrays: dict[str, Any] = {name: self._group[name] for name in (*_BOOKS, *layout.variables)}
         self.status: NDArray[np.int8] = np.array(self._arrays["status"][...])
         self._seconds = np.array(self._arrays["seconds"][...])
+
+    def _note_versions(self) -> None:
+        """Add the versions at work to those that were before."""
+        import zarr
+
+        for name, now in (("specalign_version", version()), ("library_versions", library_versions())):
+            noted = str(self._group.attrs[name]).split("; then ")
+            if noted[-1] != now:
+                self._group.attrs[name] = "; then ".join([*noted, now])
+                zarr.consolidate_metadata(self.path, zarr_format=_ZARR_FORMAT)
 
     def points(self, *states: int) -> Iterator[int]:
         """Numbers of the points in one of these states."""
@@ -198,6 +209,9 @@ def _check_same(path: Path, configuration: Mapping[str, Any]) -> None:
     if len(changes) > 1:
         # the fingerprint only says what the others say too
         changes = [c for c in changes if not c.startswith("fingerprint")]
+    elif changes and changes[0].startswith("fingerprint"):
+        begun = xr.open_zarr(path, chunks=None).attrs["specalign_version"]
+        changes = [f"{changes[0]}, begun with specalign {begun}, now {version()}"]
     if changes:
         raise InputError(
             "store", f"{path}, which holds another sweep ({'; '.join(changes)})",

@@ -288,7 +288,8 @@ def test_times_must_agree():
     [
         ({"samples": None}, "alignment", "samples: got nothing"),
         ({"initial": RandomStart(1.0)}, "curve", "random start"),
-        ({"options": {"batch": 4}}, "curve", "batch of 4"),
+        ({"options": {"batch": 0}}, "curve", "batch: got 0"),
+        ({"options": {"schedule": lambda t: -t}}, "curve", "schedule"),
         ({"options": {"noise": "uniform"}}, "risk", "noise: got 'uniform'"),
         ({"options": {"method": "reduce"}}, "risk", "did you mean 'reduced'"),
         ({"options": {"wrokers": 2}}, "risk", "options: got 'wrokers'"),

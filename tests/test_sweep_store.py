@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 from sweep_helpers import COUNTED, DRIVER, SLOW, computed, small
 
-from numerics import open_store, run_sweep
+from numerics import open_store, run_sweep, sweep_store
 from numerics.executors import LocalEngine
 from numerics.sweep_lock import locked
 from numerics.sweep_store import OPEN, Store
@@ -153,6 +153,14 @@ def test_a_change_that_the_axes_do_not_show_is_seen(tmp_path, threads):
     object.__setattr__(changed.settings[2], "replicas", 5)
     with pytest.raises(InputError, match="fingerprint"):
         run_sweep(changed, tmp_path / "s.zarr", threads)
+
+
+def test_versions_with_which_a_sweep_went_on_are_noted(tmp_path, threads, monkeypatch):
+    first = run_sweep(small(), tmp_path / "s.zarr", threads).attrs["specalign_version"]
+    monkeypatch.setattr(sweep_store, "version", lambda: "99")
+    for _ in range(2):
+        data = run_sweep(small(), tmp_path / "s.zarr", threads)
+    assert data.attrs["specalign_version"] == f"{first}; then 99"
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "zarr"])

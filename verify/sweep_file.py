@@ -34,9 +34,6 @@ class SweepConfiguration(Configuration):
 
     random: Number | None = field(default=None, metadata={"table": "initial"})
     samples_per_dimension: Number | None = field(default=None, metadata={"table": "run"})
-    method: str | None = field(default=None, metadata={"table": "run"})
-    batch: int | None = field(default=None, metadata={"table": "run"})
-    noise: str | None = field(default=None, metadata={"table": "run"})
 
     def test_samples(self, dimension: int) -> int | None:
         """M, as a number or as M/d."""
@@ -65,8 +62,9 @@ class SweepConfiguration(Configuration):
 
     def simulation(self) -> dict[str, Any]:
         """Further arguments of simulate_sgd; the exact reduced chain is the default where noise is Gaussian."""
-        said = {n: getattr(self, n) for n in ("method", "batch", "noise") if getattr(self, n) is not None}
-        return {"method": "reduced" if self.noise in (None, "gaussian") else "direct"} | said
+        noise = "gaussian" if self.noise is None else self.noise
+        default = "reduced" if noise == "gaussian" else "direct"
+        return {"method": self.method or default, "noise": noise, **self.pace()}
 
 
 @dataclass(frozen=True)
