@@ -35,7 +35,7 @@ def common_attributes(model: Model, parameters: Parameters, source: str) -> dict
     return {
         "source": source,
         "model": model.name,
-        "loss": _text(model.loss.expression),
+        "loss": expression_text(model.loss.expression),
         "parameters": parameters.to_json(),
         "specalign_version": version(),
         "library_versions": library_versions(),
@@ -43,7 +43,7 @@ def common_attributes(model: Model, parameters: Parameters, source: str) -> dict
 
 
 @lru_cache(maxsize=32)
-def _text(expression: sympy.Expr) -> str:
+def expression_text(expression: sympy.Expr) -> str:
     """Printing takes longer than many a small spectrum."""
     return str(expression)
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from theory import BlockMatrix, InputError, Model, derive_hessian
 from theory.kinks import ALMOST_EVERYWHERE
 
+from .dataset import expression_text
 from .empirical import draw_data, spectrum_of_data
 from .flow import check_times, integrate_curves
 from .layout import check_dimension
@@ -149,10 +150,12 @@ class Setting:
     def digest(self) -> str:
         """A short fingerprint of every number in it."""
         start = self.initial
+        # the text of a function has its place in memory, which says nothing
+        options = {n: getattr(v, "__qualname__", str(v)) for n, v in self.options.items()}
         parts = (
-            self.model.name, self.model.units, self.model.directions, self.model.readout_size,
+            self.model.name, expression_text(self.model.loss.expression), str(self.model.mixture.coordinates),
             self.parameters.to_json(), self.grid.tolist(), self.dimension, self.replicas, self.samples,
-            sorted(self.options.items()),
+            sorted(options.items()),
             start.flatten().tolist() if isinstance(start, State) else (start.scale, start.readout),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -306,6 +306,25 @@ def test_settings_that_cannot_be_measured_are_refused(change, measure, message):
         Sweep({"precision": [5]}, changed, [measure])
 
 
+def named_schedule(t):
+    return 1 / (1 + t)
+
+
+def test_the_fingerprint_of_a_setting_sees_every_number_and_no_place_in_memory():
+    given = build({})
+    fields = {name: getattr(given, name) for name in given.__dataclass_fields__}
+    prints = [
+        Setting(**fields | change).digest()
+        for change in (
+            {}, {"time": [0, 2]}, {"replicas": 3}, {"samples": 7}, {"dimension": 21}, {"initial": RandomStart(1.0)},
+            {"options": {"batch": 2}}, {"options": {"schedule": named_schedule}},
+            {"parameters": Parameters([0.4, 0.6], 10, 0.1, 1)},
+        )
+    ]
+    assert len(set(prints)) == len(prints)
+    assert prints[0] == build({}).digest()
+
+
 # --- measurements ---------------------------------------------------------------------------------------------
 
 

@@ -118,9 +118,8 @@ def test_bad_files_stop_before_any_work(case, write, tmp_path, no_work):
     change, words = BAD[case]
     result = invoke("sweep", write(BASE, change), "--store", tmp_path / "s.zarr")
     assert result.exit_code == 2, result.output
-    message = result.stderr
+    message = result.stderr.splitlines()[-1]  # a busy machine asks for patience before
     assert message.startswith("error: ")
-    assert message.count("\n") == 1
     assert "Remedy" in message
     for word in words:
         assert word in message, message
