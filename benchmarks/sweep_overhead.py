@@ -8,67 +8,44 @@ from time import perf_counter
 
 import numpy as np
 
-from numerics import (
-    Measurement,
-    MeasureOptions,
-    Parameters,
-    Setting,
-    State,
-    Sweep,
-    Trial,
-    Variable,
-    run_sweep,
-)
-from numerics.sweep import run_point
+from numerics import Measurement, Parameters, Setting, State, Sweep, Trial, Variable, run_sweep, simulate_sgd
 from theory import kgmm
 
 POINTS, WORKERS, SECONDS = 40, 2, 1.0
+MODEL = kgmm(3)
 
 
 def build(values: dict[str, float]) -> Setting:
-    """A point: direct SGD, k = 3, whose length is set so that it takes about a second."""
-    dimension = 400
-    steps = values.get("steps", 1000)
+    """A point: direct SGD, k = 3, d = 400."""
     return Setting(
-        kgmm(3), Parameters(np.full(3, 1 / 3), values["precision"], 0.1, 1), State(np.zeros((3, 3)), np.eye(3)),
-        time=[0, steps / dimension], dimension=dimension,
+        MODEL, Parameters(np.full(3, 1 / 3), values["precision"], 0.1, 1), State(np.zeros((3, 3)), np.eye(3)),
+        time=[0, 4], dimension=400,
     )
 
 
-def _end(trial: Trial) -> dict[str, np.ndarray]:
-    return {"end": trial.records("misalignment")[:, -1]}
+def _simulate(trial: Trial) -> dict[str, np.ndarray]:
+    """Runs one after the other until a second has passed, however busy the machine is."""
+    begin, s, number = perf_counter(), trial.setting, 0
+    while perf_counter() - begin < SECONDS:
+        run = simulate_sgd(
+            s.model, s.parameters, s.initial, s.time, s.dimension, seed=trial.seed("run", number), workers=1
+        )
+        number += 1
+    return {"end": run["misalignment"].to_numpy()[:, -1]}
 
 
-END = Measurement("end", _end, {"end": Variable(("replica", "unit"), "misalignment at the end")})
+END = Measurement("end", _simulate, {"end": Variable(("replica", "unit"), "misalignment at the end")})
 
 
-def sweep_overhead(points: int = POINTS, workers: int = WORKERS, seconds: float = SECONDS) -> dict[str, float]:
+def sweep_overhead(points: int = POINTS, workers: int = WORKERS) -> dict[str, float]:
     """Seconds of the sweep, of its points alone, and the overhead.
 
-    The sweep is timed from the call to its return, start of the processes and writing included.  The points are timed
-    where they run, so that both meet a machine that is equally busy.
+    The sweep is timed from the call to its return, start of the processes and writing included.
     """
-    steps = round(seconds * _steps_a_second())
-
-    def built(values: dict[str, float]) -> Setting:
-        return build(values | {"steps": steps})
-
-    sweep = Sweep({"precision": np.linspace(5, 20, points).tolist()}, built, [END])
+    sweep = Sweep({"precision": np.linspace(5, 20, points).tolist()}, build, [END])
     with tempfile.TemporaryDirectory() as directory:
         begin = perf_counter()
         data = run_sweep(sweep, Path(directory) / "overhead.zarr", workers=workers)
         whole = perf_counter() - begin
         alone = float(data["seconds"].sum())
     return {"sweep": whole, "points": alone, "overhead": whole * workers / alone - 1}
-
-
-def _steps_a_second() -> float:
-    def run(steps: int) -> float:
-        setting = build({"precision": 10.0, "steps": steps})
-        begin = perf_counter()
-        outcome = run_point(setting, (END,), 0, 0, MeasureOptions())
-        assert not outcome.error, outcome.error
-        return perf_counter() - begin
-
-    run(1000)  # compiles
-    return float(np.median([20_000 / run(20_000) for _ in range(5)]))

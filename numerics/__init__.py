@@ -21,14 +21,16 @@ from .noise import Noise
 from .population import population_misalignment, population_spectrum
 from .risk import empirical_risk, population_risk
 from .schedule import TIME, Schedule
-from .setting import MeasureOptions, RandomStart, Setting, Trial
+from .setting import RandomStart, Setting
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
 from .sliding import integrate_noiseless
 from .span import SpanMatrix, population_block
 from .stability import drift_jacobian
 from .state import Parameters, State, parameters_of
-from .sweep import Sweep, SweepInterrupted, run_sweep
+from .sweep import Sweep
+from .sweep_run import SweepInterrupted, run_sweep
 from .sweep_store import open_store
+from .trial import MeasureOptions, Trial
 
 __all__ = [
     "MEASUREMENTS",

@@ -128,7 +128,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if sys.platform != "linux":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["numerics.sweep"])
+    context.set_forkserver_preload(["numerics.sweep_run"])
     return context
 
 

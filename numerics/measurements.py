@@ -13,9 +13,10 @@ from theory import InputError
 from .concentration import empirical_distance
 from .dataset import TIME_UNIT
 from .risk import empirical_risk
-from .setting import Setting, Trial, sampled_blocks
+from .setting import Setting
 from .span import SpanMatrix, population_block
 from .state import Array, State
+from .trial import Trial, sampled_blocks
 
 _BLOCK = ("replica", "matrix", "unit")
 
@@ -37,7 +38,7 @@ class Measurement:
     ----------
     name : str
     compute : callable
-        Takes a :class:`numerics.setting.Trial` and returns an array for every variable.  For worker processes it has
+        Takes a :class:`numerics.Trial` and returns an array for every variable.  For worker processes it has
         to be a function of an importable module.
     variables : mapping from names to Variable
         Dimensions are those of :attr:`numerics.setting.Setting.sizes`, or have a size in ``sizes``.

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from theory import InputError
 
 from .dataset import library_versions, version
 from .measurements import Variable
-from .setting import padded
 
 OPEN, DONE, FAILED = 0, 1, 2
 FORMAT = 1
@@ -266,3 +265,17 @@ def _attributes(layout: Layout) -> dict[str, Any]:
 
 def _labels(dims: Sequence[str], meaning: str, units: str) -> dict[str, Any]:
     return {"_ARRAY_DIMENSIONS": list(dims), "long_name": meaning, "units": units}
+
+
+def padded(value: ArrayLike, shape: Sequence[int]) -> NDArray[np.float64]:
+    """A block of the declared shape, NaN where the value is smaller.
+
+    Examples
+    --------
+    >>> padded([1.0, 2.0], (3,))
+    array([ 1.,  2., nan])
+    """
+    given = np.asarray(value, dtype=float)
+    out = np.full(tuple(shape), np.nan)
+    out[tuple(slice(n) for n in given.shape)] = given
+    return out

@@ -28,7 +28,7 @@ from numerics import (
     simulate_sgd,
 )
 from numerics.executors import Engine
-from numerics.sweep import run_point
+from numerics.sweep_run import run_point
 from theory import InputError, kgmm, xor
 
 

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
-import numerics.sweep
+import numerics.sweep_run
 from numerics import open_store
 from theory import InputError
 from verify.cli import app
@@ -65,7 +65,7 @@ def no_work(monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("work was started")
 
-    monkeypatch.setattr(numerics.sweep, "_Driver", refuse)
+    monkeypatch.setattr(numerics.sweep_run, "_Driver", refuse)
 
 
 # --- bad input ------------------------------------------------------------------------------------------------

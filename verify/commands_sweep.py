@@ -115,7 +115,7 @@ def _prepare_processes() -> None:
     if sys.platform == "linux":
         from multiprocessing import forkserver
 
-        forkserver.set_forkserver_preload(["numerics.sweep"])
+        forkserver.set_forkserver_preload(["numerics.sweep_run"])
         forkserver.ensure_running()
 
 
