@@ -8,6 +8,7 @@ from .alignment import (
 )
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
+from .effective import effective_spectrum
 from .empirical import empirical_projection, empirical_spectrum
 from .executors import SweepError, dask_executor
 from .features import readout_alignment, readout_features
@@ -19,6 +20,7 @@ from .layout import realise_weights, state_of_weights
 from .measurements import MEASUREMENTS, Measurement, Variable
 from .noise import Noise
 from .population import population_misalignment, population_spectrum
+from .resolvent import ResolventError
 from .risk import empirical_risk, population_risk
 from .schedule import TIME, Schedule
 from .setting import RandomStart, Setting
@@ -46,6 +48,7 @@ __all__ = [
     "Noise",
     "Parameters",
     "RandomStart",
+    "ResolventError",
     "Schedule",
     "Setting",
     "SimulationInterrupted",
@@ -59,6 +62,7 @@ __all__ = [
     "compile_expressions",
     "dask_executor",
     "drift_jacobian",
+    "effective_spectrum",
     "eigenspace_share",
     "empirical_distance",
     "empirical_projection",
