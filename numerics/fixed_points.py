@@ -15,13 +15,24 @@ from .compiled import CompiledExpressions, compile_expressions
 from .dataset import unit_coordinates
 from .flow import SOBOL_REPLICATES
 from .quadrature import Rule, choose_family, gauss_hermite, replicate_error, sobol, tensor_sizes
-from .stability import Field, autonomous_field, default_drift, drift_jacobian
+from .stability import (
+    Field,
+    autonomous_field,
+    default_drift,
+    drift_jacobian,
+    integrated_gram_eigenvalues,
+    is_singular,
+)
 from .state import Array, Parameters, State, as_integer, as_scalar, check_parameters, check_state, unflatten
 
 # a root of the field is accepted when the field is this small relative to the size of the state
 ROOT_RESIDUAL = 1e-10
 # lengths of the relaxation tried before Newton's method, in units of the slowest linear time 1 / beta
 FLOW_TIMES = (4.0, 16.0, 64.0)
+# statistics below this are those of the zero fixed point, up to the accuracy of the flow
+ZERO = 1e-5
+# the flow that has come this close to 0 is taken to lead there
+NEAR_ZERO = 1e-2
 # growth of the state by this factor is divergence
 DIVERGED = 1e4
 
@@ -48,8 +59,8 @@ def solve_fixed_point(
     .. math:: F(s;\lambda,\beta,c_\delta,p,\Gamma) = 0,\qquad J = \partial F/\partial s
 
     with F of :func:`theory.derive_drift`, corrector included (mathematics.md section 4).  Newton's method (Powell's
-    hybrid) from ``start``; if it does not converge, the flow is followed first.  The quadrature is refined until the
-    fixed point stops moving.
+    hybrid) from ``start``; if it does not converge, or ends where Q is singular, the flow is followed first.  The
+    quadrature is refined until the fixed point stops moving.
 
     Parameters
     ----------
@@ -77,10 +88,10 @@ def solve_fixed_point(
     Raises
     ------
     theory.InputError
-        ridge = 0, no start for a model with readout, bad shapes, or a singular Gram matrix (see
-        :func:`drift_jacobian`).
+        ridge = 0, no start for a model with readout, or bad shapes.
     FixedPointError
-        No convergence; names the residual.
+        No convergence, or convergence to a fixed point at which Q is singular, such as zero, where the drift has no
+        Jacobian to decide the stability; names the residual.
 
     Examples
     --------
@@ -113,6 +124,8 @@ def solve_fixed_point(
     root = refine(compiled, parameters, vector, wanted, seed)
     overlap, gram_perp, readout = unflatten(root.vector, model)
     state = State(overlap, _clip(gram_perp), readout)
+    if _is_degenerate(compiled, parameters, root.vector):
+        raise _singular(model, state, parameters, root.residual)
     jacobian = drift_jacobian(model, parameters, state, drift=derived, seed=seed)
     inverse = np.linalg.norm(np.linalg.inv(jacobian.jacobian.values), 2)
     rounding = 8 * np.finfo(float).eps * float(np.abs(root.vector).max())
@@ -168,7 +181,7 @@ def _first_root(
     residual = float(np.abs(field(start.flatten())).max())
     if given:
         point, residual, found = _newton(field, start.flatten())
-        if found and _is_state(point, model):
+        if found and _is_state(point, model) and not _is_degenerate(compiled, parameters, point):
             return point, "Newton"
     vector = start.flatten()
     for multiple in FLOW_TIMES:
@@ -181,7 +194,10 @@ def _first_root(
                 f"{residual:.3g}); take a smaller step c_delta", residual,
             )
         point, residual, found = _newton(field, vector)
-        if found and _is_state(point, model):
+        # a jump to a singular Q counts only where the flow itself has come there
+        settled = not _is_degenerate(compiled, parameters, point) or bool(np.abs(vector).max() <= NEAR_ZERO)
+        found = found and _is_state(point, model)
+        if found and (settled or multiple == FLOW_TIMES[-1]):
             return point, f"flow over t = {time:g}, then Newton"
     raise FixedPointError(
         f"no fixed point of {model.name} was found: the drift is still {residual:.3g}; start closer, or take "
@@ -208,6 +224,26 @@ def _is_state(vector: Array, model: Model) -> bool:
     _, gram_perp, _ = unflatten(vector, model)
     lowest = np.linalg.eigvalsh(gram_perp)
     return bool(lowest[0] > -1e-8 * (1.0 + lowest[-1]))
+
+
+def _is_degenerate(compiled: CompiledExpressions, parameters: Parameters, vector: Array) -> bool:
+    """A root at which Q is singular or 0, which Newton's method may reach by a jump from far away."""
+    overlap, gram_perp, readout = unflatten(vector, compiled.model)
+    eigenvalues = integrated_gram_eigenvalues(compiled, parameters, State(overlap, _clip(gram_perp), readout))
+    return is_singular(eigenvalues) or bool(eigenvalues[-1] <= ZERO**2)
+
+
+def _singular(model: Model, state: State, parameters: Parameters, residual: float) -> FixedPointError:
+    """What to say of a fixed point without a Jacobian."""
+    largest = float(np.abs(state.flatten()).max())
+    gram = np.linalg.eigvalsh(state.gram(parameters.directions_gram))
+    where = "the zero fixed point" if largest <= ZERO else "a fixed point"
+    return FixedPointError(
+        f"the solver arrived at {where} of {model.name}, where Q is singular (eigenvalues "
+        f"{', '.join(f'{x:.2g}' for x in gram)}): the drift has no derivative in R_perp there, and the stability is "
+        "undecided. If another fixed point is meant, start closer to it: at the end of a curve, "
+        "numerics.solve_curve(model, parameters, initial, T).state(T), or at the noiseless closed form", residual,
+    )
 
 
 def _polish(compiled: CompiledExpressions, parameters: Parameters, vector: Array, rule: Rule, i: int) -> _Root:

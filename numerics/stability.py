@@ -20,6 +20,8 @@ from .state import Array, Parameters, State, check_parameters, check_state
 
 # step of the central differences: error h^4 after extrapolation, rounding eps / h
 STEP = 2e-3
+# Q is singular when its smallest eigenvalue is below this share of its largest
+SINGULAR = 1e-10
 
 Field = Callable[[Array], Array]
 
@@ -129,13 +131,23 @@ def autonomous_field(
     return lambda vector: field(0.0, vector)
 
 
+def integrated_gram_eigenvalues(compiled: CompiledExpressions, parameters: Parameters, state: State) -> Array:
+    """Eigenvalues of Q on the directions of u that the loss depends on, smallest first."""
+    basis = compiled.quadrature_basis
+    reduced = basis @ state.gram(parameters.directions_gram) @ basis.T
+    return np.asarray(np.linalg.eigvalsh(reduced), dtype=float) if reduced.size else np.ones(1)
+
+
+def is_singular(eigenvalues: Array) -> bool:
+    """Whether a Gram matrix with these eigenvalues, smallest first, is too close to singular for a Jacobian."""
+    return bool(eigenvalues[0] <= SINGULAR * eigenvalues[-1] or eigenvalues[-1] <= 0)
+
+
 def _steps(compiled: CompiledExpressions, parameters: Parameters, state: State) -> Array:
     """Difference steps: fixed for overlaps and readout, inside the cone of positive Q for R_perp."""
     model = compiled.model
-    basis = compiled.quadrature_basis
-    reduced = basis @ state.gram(parameters.directions_gram) @ basis.T
-    eigenvalues = np.linalg.eigvalsh(reduced) if reduced.size else np.ones(1)
-    if eigenvalues[0] <= 1e-10 * eigenvalues[-1] or eigenvalues[-1] <= 0:
+    eigenvalues = integrated_gram_eigenvalues(compiled, parameters, state)
+    if is_singular(eigenvalues):
         raise InputError(
             "state", f"Gram matrix Q with eigenvalues {eigenvalues.tolist()} along the integration directions",
             "a positive definite Q",

@@ -14,7 +14,7 @@ from helpers import fresh_rng, two_layer_model
 from numerics import Parameters, State, compile_expressions, integrate_curves
 from numerics.fixed_points import FixedPointError, solve_fixed_point
 from numerics.stability import drift_jacobian
-from theory import InputError, Loss, Mixture, Model, derive_drift, kgmm, softmax_fixed_point, symbols
+from theory import InputError, Loss, Mixture, Model, derive_drift, kgmm, softmax_fixed_point, symbols, xor
 
 
 @lru_cache(maxsize=None)
@@ -219,3 +219,29 @@ def test_no_fixed_point_is_a_named_failure():
     with pytest.raises(FixedPointError, match=r"no fixed point of model was found.*diverge") as caught:
         solve_fixed_point(model, Parameters([1.0], 1.0, 0.5, 10.0), State([[0.0]], [[1.0]]))
     assert caught.value.residual > 0
+
+
+LEANING = State([[0.5, 0.0], [0.0, 0.5]], np.eye(2) / 4, [0.5, -0.5])
+
+
+@pytest.mark.slow
+def test_a_jump_to_zero_is_not_where_the_flow_leads():
+    """Newton's method jumps from a leaning start to 0, where Q is singular; the flow from there does not."""
+    parameters = Parameters([0.4, 0.3, 0.2, 0.1], 200.0, 0.02, 1.0, np.eye(2))
+    point = solve_fixed_point(xor(2), parameters, LEANING)
+    assert point.attrs["stability"] == "stable"
+    assert point.attrs["route_to_root"].startswith("flow over")
+    end = integrate_curves(xor(2), parameters, LEANING, [0.0, 300.0])
+    np.testing.assert_allclose(
+        point.overlap, end.overlap[-1], atol=end.attrs["error_estimate"] + point.attrs["error_estimate"] + 1e-2
+    )
+
+
+@pytest.mark.slow
+def test_the_zero_fixed_point_is_named_not_blamed_on_the_state():
+    """At beta > p/2 of every cluster nothing but 0 is left; Q is 0 there and no Jacobian decides."""
+    parameters = Parameters([0.25] * 4, 200.0, 0.2, 1.0, np.eye(2))
+    message = r"arrived at the zero fixed point of xor2, where Q is singular.*undecided.*solve_curve.*noiseless"
+    with pytest.raises(FixedPointError, match=message) as caught:
+        solve_fixed_point(xor(2), parameters, LEANING)
+    assert caught.value.residual < 1e-6
