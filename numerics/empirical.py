@@ -14,7 +14,7 @@ from .alignment import eigenspace_share, matrix_misalignment, principal_angles
 from .dataset import common_attributes, unit_coordinates
 from .layout import check_dimension, span_basis
 from .operators import SecondMoment, choose_method, leading_eigenpairs
-from .pairing import count_ends, pair_with_population, with_lowest
+from .pairing import beyond_rank, count_ends, pair_with_population, with_lowest
 from .population import generator_names
 from .samples import TestData, draw_data
 from .span import BlockName, check_block, check_matrix, default_regularized
@@ -82,8 +82,9 @@ def empirical_spectrum(
         ``misfit`` and, for a block with count >= r, ``unit_share`` and ``principal_angle``, all as in
         :func:`numerics.population_spectrum`.  For "readout" the ``eigenvector`` is (eigen, parameter).
         With ``beside``: ``population_eigen`` (eigen), the eigenvalue of the population beside it, counted from 1, or 0
-        in the bulk; ``bulk_edge`` (edge), the least and the largest eigenvalue left by counting from the ends; for a
-        block with r outliers ``outlier_share`` and ``outlier_angle``, and not ``unit_share`` and ``principal_angle``.
+        in the bulk and beyond the rank of few samples; ``bulk_edge`` (edge), the least and the largest eigenvalue left
+        by counting from the ends; for a block with r outliers ``outlier_share`` and ``outlier_angle``, and not
+        ``unit_share`` and ``principal_angle``.
         attrs name the method, seed and sizes.
 
     Raises
@@ -164,7 +165,8 @@ def spectrum_of_data(
     if beside is None:
         variables |= _leading_variables(data, vectors, name)
     else:
-        variables |= pair_with_population(beside, data, pairs, name)
+        empty = beyond_rank(pairs.values, samples, size, operator.shift_value)
+        variables |= pair_with_population(beside, data, pairs, name, empty)
     misfit = matrix_misalignment(operator if dense is None else dense, _embedded(data.directions, rows))
     variables |= {
         "eigenvalue": ("eigen", pairs.values),

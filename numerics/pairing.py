@@ -51,8 +51,21 @@ def with_lowest(
     )
 
 
-def pair_with_population(population: xr.Dataset, data: TestData, pairs: Eigenpairs, name: BlockName) -> dict[str, Any]:
-    """Which eigenvalue of the population stands beside each, the edges of the bulk, alignment of the outliers."""
+def beyond_rank(values: Array, samples: int, size: int, shift: float) -> NDArray[np.bool_]:
+    """Which eigenvalues are nothing but the shift, because fewer samples than ``size`` leave the matrix singular."""
+    if samples >= size:
+        return np.zeros(values.size, dtype=bool)
+    slack = 1e-9 * max(float(np.abs(values).max(initial=0.0)), abs(shift))
+    return np.abs(values - shift) <= slack
+
+
+def pair_with_population(
+    population: xr.Dataset, data: TestData, pairs: Eigenpairs, name: BlockName, empty: NDArray[np.bool_],
+) -> dict[str, Any]:
+    """Which eigenvalue of the population stands beside each, the edges of the bulk, alignment of the outliers.
+
+    ``empty`` marks the eigenpairs beyond the rank of the empirical matrix, which stand beside nothing.
+    """
     outlier = population["outlier"].to_numpy() == 1
     upper, lower = _outside(population)
     partner = np.zeros(pairs.values.size, dtype=int)
@@ -61,6 +74,8 @@ def pair_with_population(population: xr.Dataset, data: TestData, pairs: Eigenpai
     else:
         partner[: upper.size] = upper + 1
         partner[partner.size - lower.size :] = lower[::-1] + 1
+    # few samples do not fill the space: what they leave is no estimate of anything
+    partner[empty] = 0
     variables: dict[str, Any] = {}
     if not partner.all():
         rest = pairs.values[partner == 0]

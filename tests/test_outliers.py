@@ -6,9 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 import pytest
+import scipy.linalg
 from helpers import fresh_rng
 
 from numerics import Parameters, State, empirical_spectrum, population_spectrum, realise_weights, solve_curve
+from numerics.operators import SecondMoment, leading_eigenpairs
 from numerics.population import OUTLIER_SHARE
 from theory import InputError, kgmm
 from verify.spectra import pair_spectra, spectrum_remarks, spectrum_table
@@ -148,7 +150,10 @@ def test_the_table_starts_with_the_outliers_and_leaves_blanks_in_the_bulk():
     population, empirical = spectra((0, 1))
     table = spectrum_table(population, empirical)
     assert cells(table, "eigen")[:3] == ["6", "5", "4"]
-    assert cells(table, "part") == ["outlier"] * 3 + ["bulk"] * 3
+    assert cells(table, "part")[:3] == ["outlier"] * 3
+    assert {part == "bulk" for part in cells(table, "part")[3:]} == {True, False}
+    for part, distance in zip(cells(table, "part")[3:], cells(table, "minus bulk")[3:], strict=True):
+        assert part == ("bulk" if distance == "0" else "near bulk")
     assert all(cells(table, "empirical")[:3])
     assert cells(table, "empirical")[3:] == ["", "", ""]
     # x^1 - x^2 and the like see the bulk alone: a distance below the error is zero
@@ -160,13 +165,32 @@ def test_the_table_starts_with_the_outliers_and_leaves_blanks_in_the_bulk():
     assert "Warning" not in remarks
 
 
-def test_rows_of_the_full_matrix_beyond_the_outliers_are_bulk():
+def test_rows_of_the_full_matrix_within_five_per_cent_are_near_the_bulk():
     population, empirical = spectra("full")
     rows = pair_spectra(population, empirical)
     count = int(population.outlier.sum())
     assert all(row.outlier and row.empirical is not None for row in rows[:count])
     assert all(not row.outlier for row in rows[count:])
-    assert "All other rows belong to the bulk" in " ".join(spectrum_remarks(population, empirical))
+    near = cells(spectrum_table(population, empirical), "part").count("near bulk")
+    assert f"{near} rows marked near bulk: within 5 % of that distance" in " ".join(
+        spectrum_remarks(population, empirical)
+    )
+
+
+@pytest.mark.parametrize(("block", "samples", "size"), [((0, 0), 3, D), ((0, 1), 2, D), ("full", 5, 3 * D)])
+def test_nothing_stands_beside_the_population_beyond_the_rank(block, samples, size):
+    population, empirical = spectra(block, samples=samples)
+    paired = empirical.eigenvalue.values[empirical.population_eigen.values > 0]
+    ridge = 0.0 if block == (0, 1) else PARAMETERS.ridge
+    assert np.all(np.abs(paired - ridge) > 1e-6)
+    assert paired.size <= samples * (3 if block == "full" else 1)
+    remarks = list(spectrum_remarks(population, empirical))
+    assert remarks[0].startswith(f"Warning: M/d = {samples / D:.2g} is too small for a comparison.")
+    assert not any("Empirical bulk" in text for text in remarks)
+
+
+def test_enough_samples_are_not_warned_of():
+    assert not any("too small" in text for text in spectrum_remarks(*spectra((0, 0), samples=D)))
 
 
 def test_a_blurred_edge_is_warned_of():
@@ -189,3 +213,18 @@ def test_a_bulk_of_zero_is_printed_as_zero():
     bulk = next(iter(spectrum_remarks(population)))
     assert ", 0, each with multiplicity" in bulk
     assert "0 means below the error" in bulk
+
+
+def test_no_eigenvalue_of_a_multiple_one_is_lost(monkeypatch):
+    """LAPACK's search for a few eigenvalues may return fewer than were asked for."""
+    whole = scipy.linalg.eigh
+
+    def forgetful(matrix, subset_by_index=None):
+        values, vectors = whole(matrix, subset_by_index=subset_by_index)
+        return (values, vectors) if subset_by_index is None else (values[:0], vectors[:, :0])
+
+    monkeypatch.setattr(scipy.linalg, "eigh", forgetful)
+    operator = SecondMoment(np.array([[1.0, 2.0, 0.0]]), np.ones((1, 1, 1)))
+    pairs = leading_eigenpairs(operator, 2)
+    np.testing.assert_allclose(pairs.values, [5.0, 0.0], atol=1e-12)
+    assert pairs.vectors.shape == (2, 3)

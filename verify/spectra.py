@@ -19,7 +19,8 @@ _ROWS = 12
 _COLUMNS = 6
 # an eigenvalue of the bulk farther from it than this share of the nearest outlier makes the line between them blurred
 _BLURRED = 0.5
-
+# what is no outlier by the rule, and yet differs from the bulk by more than the error
+NEAR_BULK = "near bulk"
 
 _RULES = {
     DISTRIBUTIONAL: "Distributional Hessian: that of the population risk, with the delta functions on the kinks.",
@@ -60,7 +61,8 @@ def pair_spectra(population: xr.Dataset, empirical: xr.Dataset | None = None) ->
     """
     count = population.sizes["eigen"]
     if not has_bulk(population):
-        most = 0 if empirical is None else empirical.sizes["eigen"]
+        # fewer samples than entries leave a matrix of their number as rank
+        most = 0 if empirical is None else min(empirical.sizes["eigen"], int(empirical.attrs["samples"]))
         return [Row(i, True, i if i < most else None) for i in range(count)]
     outlier = population["outlier"].to_numpy() == 1
     distance = np.abs(population["bulk_distance"].to_numpy())
@@ -96,7 +98,7 @@ def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None, names: 
     table = []
     for row in rows[:_ROWS]:
         cells = [str(row.eigen + 1)]
-        cells += ["outlier" if row.outlier else "bulk"] if bulk else []
+        cells += [_part(population, row)] if bulk else []
         cells.append(number(float(population["eigenvalue"][row.eigen]), 6, zero))
         cells += [number(float(population["bulk_distance"][row.eigen]), 4, zero)] if bulk else []
         if empirical is not None:
@@ -119,6 +121,24 @@ def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None, names: 
     return make_table(title, columns, table, left=2 if bulk else 1)
 
 
+def _part(population: xr.Dataset, row: Row) -> str:
+    """Outlier by the rule; else in the bulk up to the error, or only near it."""
+    if row.outlier:
+        return "outlier"
+    return NEAR_BULK if abs(float(population["bulk_distance"][row.eigen])) > _bulk_error(population) else "bulk"
+
+
+def _bulk_error(population: xr.Dataset) -> float:
+    """What an eigenvalue has to differ by from the bulk to be told apart from it."""
+    return 2 * float(population.attrs["error_estimate"]) + float(population.attrs.get("bulk_error", 0.0))
+
+
+def _near_bulk(population: xr.Dataset) -> NDArray[np.intp]:
+    """0-based positions of the eigenvalues that are no outliers by the rule, and yet not those of the bulk."""
+    distance = np.abs(population["bulk_distance"].to_numpy())
+    return np.flatnonzero((population["outlier"].to_numpy() == 0) & (distance > _bulk_error(population)))
+
+
 def spectrum_remarks(
     population: xr.Dataset, empirical: xr.Dataset | None = None, time: float | None = None, state_error: float = 0.0,
 ) -> Iterator[str]:
@@ -126,6 +146,9 @@ def spectrum_remarks(
 
     ``time`` is the time on the theoretical curve the state was taken from, ``state_error`` its error there.
     """
+    few = None if empirical is None else _few_samples(population, empirical)
+    if few is not None:
+        yield few
     if "bulk" in population and not has_bulk(population):
         yield "No bulk: in this dimension means and weights span everything."
     if has_bulk(population):
@@ -133,7 +156,7 @@ def spectrum_remarks(
         yield _outlier_sentence(population)
         yield from _alignment_sentences(population, empirical)
         yield from _separation_warnings(population)
-        if empirical is not None:
+        if empirical is not None and few is None:
             yield from _empirical_warnings(population, empirical)
     if (rule := population.attrs.get("kink_rule")) is not None:
         yield _RULES[rule] + (_DATA if empirical is not None else "")
@@ -169,14 +192,23 @@ def _outlier_sentence(population: xr.Dataset) -> str:
     above, below = int(np.sum(values > bulk.max())), int(np.sum(values < bulk.min()))
     places = [(above, "above the bulk"), (below, "below it"), (values.size - above - below, "between its levels")]
     where = ", ".join(f"{n} {place}" for n, place in places if n) or "none"
+    near = _near_bulk(population).size
     if _is_block(population):
-        return f"Outliers, the {population.sizes['direction']} eigenvalues farthest from the bulk: {where}."
+        rest = f" {_rows(near)} marked {NEAR_BULK}: not among them, but off the bulk by more than the error."
+        text = f"Outliers, the {population.sizes['direction']} eigenvalues farthest from the bulk: {where}."
+        return text + (rest if near else "")
     from numerics.population import OUTLIER_SHARE
 
-    return (
-        f"Outliers, at least {OUTLIER_SHARE:.0%} as far from the bulk as the farthest: {where}. "
-        "All other rows belong to the bulk."
-    ).replace("%", " %", 1)
+    share = f"{100 * OUTLIER_SHARE:.0f} %"
+    rest = (
+        f" {_rows(near)} marked {NEAR_BULK}: within {share} of that distance, off the bulk by more than the error, and "
+        "by this rule not told apart from it."
+    )
+    return f"Outliers, at least {share} as far from the bulk as the farthest: {where}." + (rest if near else "")
+
+
+def _rows(count: int) -> str:
+    return f"{count} row{'s' if count > 1 else ''}"
 
 
 def _alignment_sentences(population: xr.Dataset, empirical: xr.Dataset | None) -> Iterator[str]:
@@ -229,11 +261,13 @@ def _empirical_warnings(population: xr.Dataset, empirical: xr.Dataset) -> Iterat
     if edges is None:
         return
     zero = 1e-13 * float(np.abs(empirical["eigenvalue"].to_numpy()).max())
+    values, outlier = population["eigenvalue"].to_numpy(), population["outlier"].to_numpy() == 1
+    outside = [str(i + 1) for i in _near_bulk(population) if not edges[0] <= values[i] <= edges[1]]
+    text = f"; of the rows marked {NEAR_BULK}, {', '.join(outside)} lie{'s' * (len(outside) == 1)} outside it"
     yield (
         f"Empirical bulk: from {number(edges[0], zero=zero)} to {number(edges[1], zero=zero)}; nothing stands beside "
-        "an eigenvalue of the population within it."
+        f"an eigenvalue of the population within it{text if outside else ''}."
     )
-    values, outlier = population["eigenvalue"].to_numpy(), population["outlier"].to_numpy() == 1
     hidden = [str(i + 1) for i in np.flatnonzero(outlier) if edges[0] <= values[i] <= edges[1]]
     if hidden:
         several = len(hidden) > 1
@@ -242,6 +276,22 @@ def _empirical_warnings(population: xr.Dataset, empirical: xr.Dataset) -> Iterat
             f"{'lie' if several else 'lies'} within the empirical bulk: what stands beside "
             f"{'them is' if several else 'it is'} its edge or moved by it. More samples separate them."
         )
+
+
+def _few_samples(population: xr.Dataset, empirical: xr.Dataset) -> str | None:
+    """A warning where there are fewer samples than the matrix, or a block of it, has rows: it is then singular."""
+    samples, d = int(empirical.attrs["samples"]), int(empirical.attrs["dimension"])
+    if population.attrs["block"] == "readout":
+        size, what = population.sizes["eigen"], "fewer samples than second-layer parameters"
+    else:
+        size, what = d, f"M/d = {samples / d:.2g} is too small for a comparison"
+    if samples >= size:
+        return None
+    return (
+        f"Warning: {what}. {samples} sample{'s' if samples > 1 else ''} leave a matrix of low rank, the rest of whose "
+        "eigenvalues are 0 up to the ridge: nothing stands beside the population beyond that rank, and what does is "
+        f"noise. Take more than {size} samples, better {20 * size} and more."
+    )
 
 
 def _error_sentence(population: xr.Dataset, time: float | None, state_error: float) -> str:
