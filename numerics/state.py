@@ -12,6 +12,7 @@ import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
 from theory import InputError, Model, symbols
+from theory.limits import WITHOUT_NOISE
 
 Array = NDArray[np.float64]
 
@@ -62,14 +63,23 @@ class Parameters:
         directions_gram: ArrayLike | None = None,
     ) -> None:
         weights = as_array("weights", weights, 1)
-        if np.any(weights <= 0) or abs(weights.sum() - 1.0) > 1e-9:
+        if np.any(weights <= 0):
+            l = int(np.argmax(weights <= 0))
+            raise InputError(
+                "weights", f"{weights.tolist()}, whose entry {l + 1} is {weights[l]:g}", "positive weights with sum 1",
+                "give every weight > 0; drop a class of weight 0" if weights[l] == 0 else "give every weight > 0",
+            )
+        if abs(weights.sum() - 1.0) > 1e-9:
             raise InputError(
                 "weights", f"{weights.tolist()} with sum {weights.sum():.12g}",
                 "positive weights on the simplex (sum 1)", "divide the weights by their sum",
             )
         object.__setattr__(self, "weights", weights)
         for name, value, strict, remedy in (
-            ("precision", precision, True, "give lambda, the inverse noise variance"),
+            (
+                "precision", precision, True,
+                WITHOUT_NOISE if _is_infinite(precision) else "give lambda, the inverse noise variance",
+            ),
             ("ridge", ridge, False, "give the weight decay beta, 0 for none"),
             ("step", step, True, "give c_delta, the step size times the dimension"),
         ):
@@ -200,6 +210,10 @@ def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -
     if not np.isfinite(number) or number < low or (strict and number == low):
         raise InputError(name, number, f"a finite number {'>' if strict else '>='} {low:g}", remedy)
     return number
+
+
+def _is_infinite(value: object) -> bool:
+    return not _is_no_number(value) and value == np.inf
 
 
 def _is_no_number(value: object) -> bool:

@@ -126,7 +126,15 @@ BAD = {
         ["derive", "--quantity", "fixed-point", "--assignment", "mu"], ["--assignment", "the model kgmm"]
     ),
     "fixed point of another activation": (
-        ["derive", "xor", "--quantity", "fixed-point", "--activation", "tanh"], ["ReLU units"]
+        ["derive", "xor", "--quantity", "fixed-point", "--activation", "tanh"],
+        ["activation: got 'tanh'", "relu for fixed-point", "leave --activation away"],
+    ),
+    "fixed point of oblique directions": (
+        ["derive", "xor", "--quantity", "fixed-point", "--directions-gram", "1,0.4;0.4,1"],
+        ["directions_gram: got '1,0.4;0.4,1'", "orthonormal for fixed-point", "leave --directions-gram away"],
+    ),
+    "samples of both layers": (
+        ["spectrum", "xor", "--block", "all", "--samples", "10"], ["--block: got 'all' with --samples"]
     ),
     "expansion at a kink": (["derive", "xor", "--limit", "1"], ["--limit", "loss has kinks", "--limit noiseless"]),
     "Stein across two kinks": (
@@ -328,7 +336,8 @@ def test_the_noiseless_curve_is_that_of_the_library(tmp_path):
 
 def test_a_smooth_model_has_a_noiseless_curve_too():
     text = succeed("curves", "--limit", "noiseless", *FAST)
-    assert "Not sliding along any kink at the end." in text
+    assert "Tolerance of the integrator" in text
+    assert "kink" not in text
 
 
 @pytest.mark.parametrize("arguments", [["--width", 1], ["--activation", "tanh"], ["--directions-gram", "1,0.3;0.3,1"]])

@@ -52,8 +52,8 @@ def assert_refused(parameter, got, expected, call, *args, **kwargs):
     ("parameter", "value", "got", "expected"),
     [
         ("weights", [0.5, 0.3, 0.3], r"sum 1\.1", "simplex"),
-        ("weights", [0.8, 0.4, -0.2], r"-0\.2", "simplex"),
-        ("weights", [0.7, 0.3, 0.0], r"0\.0", "positive weights"),
+        ("weights", [0.8, 0.4, -0.2], r"entry 3 is -0\.2", "positive weights"),
+        ("weights", [0.7, 0.3, 0.0], r"entry 3 is 0", "positive weights"),
         ("weights", [0.5, 0.5, NAN], "nan", "finite"),
         ("weights", [[0.5, 0.5]], r"shape \(1, 2\)", "1 dimension"),
         ("weights", 1.0, r"0 dimension", "1 dimension"),

@@ -14,6 +14,12 @@ from .functions import ReLU, Step
 from .gaussian import GaussianExpectation, integrate_by_parts
 from .model import Model
 
+# the remedy where somebody writes lambda = infinity
+WITHOUT_NOISE = (
+    "lambda -> infinity is the noiseless limit: theory.noiseless, numerics.integrate_noiseless, or --limit noiseless on"
+    " the command"
+)
+
 T = TypeVar("T", bound=sp.Expr | Derived)
 
 _KINKED = (sp.DiracDelta, ReLU, Step)

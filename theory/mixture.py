@@ -180,7 +180,7 @@ def check_weights(weights: Sequence[sp.Expr]) -> None:
     for i, p in enumerate(weights):
         if p.is_number and not (p.is_real and p > 0):
             raise InputError(
-                f"weights[{i}]", p, "a number > 0", "drop empty components, keep positive weights"
+                f"weights[{i}]", p, "a number > 0", "give every weight > 0; drop a class of weight 0"
             )
     if all(p.is_number for p in weights):
         total = sp.Add(*weights)

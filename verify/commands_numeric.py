@@ -110,7 +110,7 @@ def simulate(
         with spinner(f"integrating the effective dynamics of {model.name}"):
             curve = integrate_curves(model, parameters, initial, runs["time"].to_numpy(), **pace)
 
-    from .summaries import course_table, final_table, parameters_text
+    from .summaries import course_table, error_warnings, final_table, parameters_text
 
     console = standard_output()
     replicas_done, d = runs.sizes["replica"], runs.attrs["dimension"]
@@ -119,6 +119,8 @@ def simulate(
     console.print(final_table(curve, runs, names))
     if curve is not None:
         say("Expected distance of the SGD mean from the theory: a bias of order 1/d plus the standard error.")
+        for warning in error_warnings(curve):
+            say(warning)
     if plot is not None:
         from .figures import plot_curves
 
@@ -187,9 +189,10 @@ def spectrum(
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
     kind = opt.chosen("--matrix", matrix, opt.Matrix).value
     when = None if at is None else _time_on_curve(at)
+    part = _block(block, given)
+    count = _check_samples(given, part)
     model, parameters, state = opt.numbers(given)
-    part = _block(block, model)
-    rule = _kink_rule(opt.check_kink_rule(kink_rule, kind, model), kind, model, given.samples is not None)
+    rule = _kink_rule(opt.check_kink_rule(kink_rule, kind, model), kind, model, count is not None)
 
     from numerics.flow import solve_curve
     from numerics.layout import check_dimension
@@ -198,12 +201,6 @@ def spectrum(
 
     d = check_dimension(_or(given.dimension, DIMENSION), model.directions, model.units)
     root = as_integer("seed", _or(given.seed, 0), 0, "seeds are non-negative integers")
-    if given.samples is not None:
-        as_integer("samples", given.samples, 1, "ask for at least one sample")
-        if part == "all":
-            raise InputError(
-                "--block", "'all' with --samples", "a block, full or readout", "leave --samples or --block away"
-            )
     state_error = 0.0
     if when:
         with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
@@ -217,12 +214,12 @@ def spectrum(
         if rule is not None:
             population.attrs["kink_rule"] = rule
     empirical = None
-    if given.samples is not None:
-        with spinner(f"empirical spectrum of {given.samples} samples in dimension {d}"):
+    if count is not None:
+        with spinner(f"empirical spectrum of {count} samples in dimension {d}"):
             from numerics.empirical import empirical_spectrum
 
             empirical = empirical_spectrum(
-                model, parameters, state, dimension=d, samples=given.samples, seed=root, matrix=kind, block=part,
+                model, parameters, state, dimension=d, samples=count, seed=root, matrix=kind, block=part,
                 beside=None if part == "readout" else population,
             )
 
@@ -285,23 +282,40 @@ def _or(value: T | None, default: T) -> T:
     return default if value is None else value
 
 
-def _block(text: str, model: Model) -> tuple[int, int] | str:
+def _block(text: str, given: Configuration) -> tuple[int, int] | str:
     """Read a block: units count from 1 here, as in every printed symbol, and from 0 in Python."""
-    from numerics.span import check_block
-
-    name = text.strip()
-    if name in ("full", "readout", "all"):
-        return check_block(model, name)
+    start, name = given.kind.start(given.size), text.strip()
+    units, names = len(start.overlap), ("full", "readout", "all") if start.readout else ("full",)
+    if name in names:
+        return "first_layer" if name == "full" else name
+    if name in ("readout", "all"):
+        raise InputError(
+            "--block", repr(text), f"A,B with units 1..{units}, or full",
+            f"the model {given.model_name} has no readout parameters: full is everything",
+        )
     try:
         pair = tuple(int(part) for part in name.split(","))
     except ValueError:
         pair = ()
-    if len(pair) != 2 or not all(1 <= a <= model.units for a in pair):
+    if len(pair) != 2 or not all(1 <= a <= units for a in pair):
         raise InputError(
-            "--block", repr(text), f"A,B with units 1..{model.units}, or full, readout, all",
-            "write --block 1,2 for the block of units 1 and 2",
+            "--block", repr(text), f"A,B with units 1..{units}, or {', '.join(names)}",
+            f"write --block 1,{min(2, units)} for the block of units 1 and {min(2, units)}",
         )
     return pair[0] - 1, pair[1] - 1
+
+
+def _check_samples(given: Configuration, part: tuple[int, int] | str) -> int | None:
+    """The number of samples, if any are to be drawn for this part."""
+    from numerics.state import as_integer
+
+    if given.samples is None:
+        return None
+    if part == "all":
+        raise InputError(
+            "--block", "'all' with --samples", "a block, full or readout", "leave --samples or --block away"
+        )
+    return as_integer("samples", given.samples, 1, "ask for at least one sample")
 
 
 def _time_on_curve(text: str) -> float:

@@ -12,7 +12,6 @@ from theory import InputError
 from . import options as opt
 from .configuration import ORTHONORMAL, Configuration
 from .console import check_outputs, say, spinner, standard_output, write_data, write_figure
-from .models import DEFAULT_MODEL
 
 
 def derive(
@@ -90,6 +89,8 @@ def derive(
     by = None if route is None else opt.chosen("--route", route, opt.Route)
     chosen = _check_limit(what, limit, precision)
     clusters = _assignment(what, assignment, given)
+    if clusters is not None:
+        _check_closed_form(given)
     if chosen != "exact":
         given = replace(given, precision=None)
     if what is opt.Quantity.fixed_point and given.directions_gram is None:
@@ -129,7 +130,7 @@ def _assignment(quantity: opt.Quantity, text: str | None, given: Configuration) 
     """The clusters that the units pick at a fixed point; None for a model whose fixed point is unique."""
     kind = given.kind
     if text is not None and (quantity is not opt.Quantity.fixed_point or not kind.clusters):
-        wrong = quantity.value if kind.clusters else f"the model {given.name or DEFAULT_MODEL}"
+        wrong = quantity.value if kind.clusters else f"the model {given.model_name}"
         raise InputError(
             "--assignment", repr(text), f"no assignment for {wrong}",
             "leave it away: it names one of the fixed points of xor",
@@ -137,6 +138,23 @@ def _assignment(quantity: opt.Quantity, text: str | None, given: Configuration) 
     if quantity is not opt.Quantity.fixed_point or not kind.clusters:
         return None
     return kind.unit_clusters(given.size) if text is None else [part.strip() for part in text.split(",")]
+
+
+def _check_closed_form(given: Configuration) -> None:
+    """Separated fixed points are known for ReLU units and orthonormal directions only."""
+    elsewhere = "use numerics.solve_fixed_point in Python for another one"
+    if given.activation not in (None, "relu"):
+        raise InputError(
+            "activation", repr(given.activation), "relu for fixed-point: its closed form is that of ReLU units",
+            f"leave --activation away, or {elsewhere}",
+        )
+    gram = given.directions_gram
+    if isinstance(gram, list) and gram != [[1, 0], [0, 1]]:
+        rows = ";".join(",".join(f"{float(x):g}" for x in row) for row in gram)
+        raise InputError(
+            "directions_gram", repr(rows), "orthonormal for fixed-point: its closed form is that of orthonormal mu, nu",
+            f"leave --directions-gram away, or {elsewhere}",
+        )
 
 
 def curves(

@@ -13,6 +13,7 @@ import sympy as sp
 from theory import InputError, Model, symbols
 from theory.activations import ACTIVATIONS
 from theory.errors import check_choice
+from theory.limits import WITHOUT_NOISE
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind
 from .values import READERS, Number, exact_number, parse_schedule
@@ -58,6 +59,11 @@ class Configuration:
         return replace(self, **said)
 
     @property
+    def model_name(self) -> str:
+        """The name of the model, that of the default one where none is given."""
+        return DEFAULT_MODEL if self.name is None else self.name
+
+    @property
     def kind(self) -> ModelKind:
         """The model asked for.
 
@@ -66,7 +72,7 @@ class Configuration:
         theory.InputError
             An unknown model, or an option that it does not have.
         """
-        name = check_choice("model", DEFAULT_MODEL if self.name is None else self.name, MODELS)
+        name = check_choice("model", self.model_name, MODELS)
         kind = MODELS[name]
         for option in _OWN:
             if getattr(self, option) is not None and option not in (kind.size, *kind.options):
@@ -264,7 +270,8 @@ def known_keys(kind: type[Configuration]) -> dict[str, list[str]]:
 
 def _finite(name: str, value: Number | None) -> Number | None:
     if isinstance(value, float):
-        raise InputError(name, value, "a finite number", "remove NaN and infinities")
+        infinite = name == "precision" and value > 0  # NaN is not
+        raise InputError(name, value, "a finite number", WITHOUT_NOISE if infinite else "remove NaN and infinities")
     return value
 
 

@@ -41,9 +41,10 @@ def softmax_points(model: Model) -> Collected:
         return title, (Note(text, text),), entries
     needed = model.parameter_symbols - {symbols.PRECISION, symbols.STEP}
     if needed:
+        rows = ";".join(",".join(map(str, row)) for row in model.mixture.directions_gram.tolist())
         raise InputError(
-            "fixed-point", f"symbols {', '.join(sorted(map(str, needed)))}",
-            "numbers for weights, ridge and directions_gram, unless the means are orthonormal",
+            "directions_gram", f"{rows!r} with the symbols {', '.join(sorted(map(str, needed)))}",
+            "orthonormal means for a fixed-point formula, or numbers for all of weights, ridge and directions_gram",
             "give --weights and --ridge, or leave --directions-gram away",
         )
     solution = solve_noiseless_fixed_point(model)

@@ -107,7 +107,7 @@ def apply_limit(formulas: Formulas, limit: str) -> Formulas:
         return formulas
     if limit != "noiseless" and not (limit.isascii() and limit.isdigit()):
         raise InputError(
-            "limit", repr(limit), "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda",
+            "--limit", repr(limit), "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda",
             "use --limit 1 for the first correction to the noiseless limit",
         )
     order = 0 if limit == "noiseless" else int(limit)

@@ -324,6 +324,12 @@ def configure(
 
 def numbers(given: Configuration) -> tuple[Model, Parameters, State]:
     """Model, parameters and initial state; a large model takes a while to build."""
+    kind = given.kind
+    if given.readout is not None and not kind.start(given.size).readout:
+        raise InputError(
+            "readout", ", ".join(f"{float(v):g}" for v in given.readout), f"no readout for {given.model_name}",
+            "leave it away: the model has no second layer",
+        )
     with spinner(f"building the model for {given.size_name}"):
         return given.numbers()
 

@@ -25,6 +25,8 @@ _COLUMNS = 6
 SLIDING_SHARE = 1e-6
 # below this a statistic is rounding
 ROUNDING = 1e-12
+# one unit of the last digit that a table of statistics shows
+_LAST_DIGIT = 1e-4
 
 
 def parameters_text(parameters: Parameters, *, directions: Sequence[str] = (), noiseless: bool = False) -> str:
@@ -116,6 +118,7 @@ def curve_remarks(data: xr.Dataset) -> Iterator[str]:
             f"Error of any statistic at any time: at most about {data.attrs['error_estimate']:.2g} "
             f"({data.attrs['error_meaning']})."
         )
+        yield from error_warnings(data)
         return
     yield f"Tolerance of the integrator: {data.attrs['tolerance']:.2g} ({data.attrs['error_meaning']})."
     if "active_share" not in data:
@@ -126,10 +129,22 @@ def curve_remarks(data: xr.Dataset) -> Iterator[str]:
         f"{step.removeprefix('-')} = 0 with step({step}) = {share:.3g}"
         for step, share in zip(steps, last.to_numpy(), strict=True) if SLIDING_SHARE < share < 1 - SLIDING_SHARE
     ]
-    yield (
-        f"Sliding along kinks at the end, a step being the share of active samples: {'; '.join(sliding)}." if sliding
-        else "Not sliding along any kink at the end."
-    )
+    if sliding:
+        yield f"Sliding along kinks at the end, a step being the share of active samples: {'; '.join(sliding)}."
+    elif steps:
+        yield "Not sliding along any kink at the end."
+
+
+def error_warnings(curve: xr.Dataset) -> Iterator[str]:
+    """A warning where the error of a curve is larger than its table, of four decimals, suggests."""
+    error = float(curve.attrs.get("error_estimate", 0.0))
+    if error > _LAST_DIGIT:
+        decimals = max(0, math.floor(-math.log10(error)))
+        certain = {0: "no decimal is", 1: "only the first decimal is"}.get(decimals, f"only {decimals} decimals are")
+        yield (
+            f"Warning: the estimated error {error:.2g} of the theory is larger than the last printed digit: {certain} "
+            "certain. It grows with the noise and with the time; a shorter --time or a larger --precision lowers it."
+        )
 
 
 def _last(data: xr.Dataset | None, variable: str, select: dict[str, int]) -> str:
