@@ -531,6 +531,23 @@ def test_an_error_beyond_the_printed_digits_is_warned_of():
     assert "Warning" not in succeed("curves", "--k", 2, "--time", 1)
 
 
+def test_a_wide_table_shows_what_each_unit_sees_most():
+    text = succeed("curves", "--k", 8, "--time", 0.1)
+    assert "overlaps with the first 6 directions, and the largest of each unit" in text
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "theory" in line]
+    assert [row[8].split()[1] for row in rows] == [f"({a})" for a in range(1, 9)]
+    assert all(float(row[8].split()[0]) == max(map(float, (*row[2:8], row[8].split()[0]))) for row in rows)
+
+
+def test_a_fixed_point_of_numbers_is_solved():
+    numbers = ["--weights", "0.4,0.6", "--ridge", "0.1"]
+    text = succeed("derive", "--k", 2, "--quantity", "fixed-point", *numbers)
+    assert "solved[m_1_1] = 0.74077439306" in text
+    s = 2 * 0.740774393062309
+    assert abs(s * (np.exp(s) + 1) / 10 - 0.8) < 1e-12
+    assert "solved" not in succeed("derive", "--k", 2, "--quantity", "fixed-point", *numbers[:2])
+
+
 def test_off_diagonal_outliers_stand_beside_the_lowest_empirical_eigenvalues(tmp_path):
     data = tmp_path / "p.nc"
     text = succeed("spectrum", "--at", "4", "--block", "1,2", "-d", 40, "--samples", 20_000, "--output", data)
@@ -577,10 +594,10 @@ def test_huge_statistics_do_not_tear_the_table():
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        (Parameters([0.5, 0.5], 10, 0.1, 1), "λ = 10, β = 0.1, c_δ = 1, p = 1/2, orthonormal means"),
+        (Parameters([0.5, 0.5], 10, 0.1, 1), "λ = 10, β = 0.1, $c_\\delta$ = 1, p = 1/2, orthonormal means"),
         (
             Parameters([0.6, 0.4], 0.5, 0, 2, [[1, 0.4], [0.4, 1]]),
-            "λ = 0.5, β = 0, c_δ = 2, p = (0.6, 0.4), Γ_st = 0.4 off the diagonal",
+            "λ = 0.5, β = 0, $c_\\delta$ = 2, p = (0.6, 0.4), $\\Gamma_{st}$ = 0.4 off the diagonal",
         ),
     ],
 )
@@ -600,7 +617,7 @@ def test_every_figure_has_model_and_parameters_in_its_title(command, tmp_path, m
     options = {"curves": FAST, "simulate": [*FAST, "-d", 20, "--replicas", 2], "spectrum": []}[command]
     succeed(command, "--k", 2, "--precision", 7, *options, "--plot", tmp_path / "a.png")
     assert titles[0].startswith("kgmm2: ")
-    assert "λ = 7, β = 0.1, c_δ = 1, p = 1/2, orthonormal means" in titles[0]
+    assert "λ = 7, β = 0.1, $c_\\delta$ = 1, p = 1/2, orthonormal means" in titles[0]
 
 
 @pytest.mark.parametrize(
@@ -815,3 +832,13 @@ def test_curve_of_the_command_is_that_of_the_library(tmp_path):
     direct = integrate_curves(model, given.parameters(), given.initial(model), [0.0, 0.1])
     with xr.open_dataset(path, engine="h5netcdf") as written:
         np.testing.assert_array_equal(written["overlap"], direct["overlap"])
+
+
+def test_finished_steps_are_lines_where_there_is_no_terminal(capsys):
+    with named_progress("judging") as progress:
+        for name, fraction in (("curves", 0.0), ("curves", 0.3), ("span", 0.5), ("span", 0.7), ("done", 1.0)):
+            progress(name, fraction)
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r"\d+ s$", "0 s", line) for line in lines] == [
+        "judging: finished curves; 50% done after 0 s", "judging: finished span; 100% done after 0 s",
+    ]

@@ -402,4 +402,24 @@ def test_titles_name_the_directions(command, tmp_path, monkeypatch):
     options = {"curves": FAST, "simulate": [*FAST, "-d", 20, "--replicas", 2], "spectrum": []}[command]
     succeed(command, "xor", *options, "--plot", tmp_path / "a.png")
     assert titles[0].startswith("xor4: ")
-    assert "λ = 100, β = 0.05, c_δ = 1, p = 1/4, orthonormal μ and ν" in titles[0]
+    assert "λ = 100, β = 0.05, $c_\\delta$ = 1, p = 1/4, orthonormal μ and ν" in titles[0]
+
+
+def test_numbers_of_a_fixed_point_are_in_decimals_too():
+    point = ["--width", 1, "--quantity", "fixed-point", "--assignment", "mu", "--ridge", 0.05, *EVEN]
+    assert "norm[mu] = v_1**2 = log(4)  # 1.38629" in succeed("derive", "xor", *point)
+    latex = succeed("derive", "xor", *point, "--format", "latex")
+    assert r"\log{\left(4 \right)} \approx 1.38629" in latex
+
+
+@pytest.mark.parametrize(
+    ("activation", "words"),
+    [("tanh", "activation is odd"), ("softplus", "--overlap, --gram-perp and --readout"), ("relu", "")],
+)
+def test_another_activation_with_the_default_start_gets_a_hint(activation, words):
+    result = invoke("curves", "xor", "--activation", activation, *FAST)
+    assert ("hint: the default start is made for ReLU units" in result.stderr) == bool(words)
+    assert words in result.stderr
+    assert "hint" not in invoke(
+        "curves", "xor", "--width", 1, "--overlap", "0.5,0", "--activation", activation, *FAST
+    ).stderr

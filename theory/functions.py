@@ -146,9 +146,19 @@ class Softplus(StableFunction):
 
 
 class Sigmoid(StableFunction):
-    """1 / (1 + exp(-f)); sigma' = sigma (1 - sigma)."""
+    """1 / (1 + exp(-f)); sigma' = sigma (1 - sigma).
+
+    Examples
+    --------
+    >>> Sigmoid(0)
+    1/2
+    """
 
     is_positive = True
+
+    @classmethod
+    def eval(cls, f: sp.Expr) -> sp.Expr | None:
+        return sp.Rational(1, 2) if f.is_zero else None
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return self * (1 - self)

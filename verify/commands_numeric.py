@@ -103,15 +103,18 @@ def simulate(
         raise typer.Exit(code)
     # the runs are safe on disk before anything else is computed
     write_data(runs, output)
-    curve = None
+    from .summaries import course_table, error_warnings, final_table, fine_times, parameters_text
+
+    curve = fine = None
     if theory and not code:
-        from numerics.flow import integrate_curves
+        from numerics.flow import solve_curve
 
+        grid = runs["time"].to_numpy()
         with spinner(f"integrating the effective dynamics of {model.name}"):
-            curve = integrate_curves(model, parameters, initial, runs["time"].to_numpy(), **pace)
-
-    from .summaries import course_table, error_warnings, final_table, parameters_text
-
+            solution = solve_curve(model, parameters, initial, float(grid[-1]), **pace)
+        curve = solution.dataset(grid)
+        # a figure follows the curve between the times of a list too
+        fine = solution.dataset(fine_times(runs)) if plot is not None and isinstance(times, list) else None
     console = standard_output()
     replicas_done, d = runs.sizes["replica"], runs.attrs["dimension"]
     console.print(course_table(runs, f"SGD on {model.name}: mean of {replicas_done} runs in dimension {d}"))
@@ -124,8 +127,9 @@ def simulate(
     if plot is not None:
         from .figures import plot_curves
 
-        title = f"{model.name}: SGD and effective dynamics, {parameters_text(parameters, directions=names)}"
-        write_figure(plot_curves(curve, runs, title, directions=names), plot)
+        what = "SGD" if curve is None else "SGD and effective dynamics"
+        title = f"{model.name}: {what}, {parameters_text(parameters, directions=names)}"
+        write_figure(plot_curves(curve, runs, title, directions=names, fine=fine), plot)
     if code:
         raise typer.Exit(code)
 

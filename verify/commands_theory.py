@@ -211,18 +211,25 @@ def curves(
         raise InputError(name, said, "nothing of the kind together with --limit noiseless", f"leave {name} away")
     model, parameters, initial = opt.numbers(given)
 
-    from .summaries import course_table, curve_remarks, final_table, parameters_text
+    from .summaries import course_table, curve_remarks, final_table, fine_times, parameters_text
 
     what = "noiseless dynamics" if flow is opt.Flow.noiseless else "effective dynamics"
+    # a figure follows the curve between the times of a list too
+    between = plot is not None and isinstance(times, list)
+    fine = None
     with spinner(f"integrating the {what} of {model.name}"):
         if flow is opt.Flow.noiseless:
             from numerics.sliding import integrate_noiseless
 
             data = integrate_noiseless(model, parameters, initial, times)
+            fine = integrate_noiseless(model, parameters, initial, fine_times(data)) if between else None
         else:
-            from numerics.flow import integrate_curves
+            from numerics.flow import check_times, solve_curve
 
-            data = integrate_curves(model, parameters, initial, times, **pace)
+            grid = check_times(times)
+            solution = solve_curve(model, parameters, initial, float(grid[-1]), **pace)
+            data = solution.dataset(grid)
+            fine = solution.dataset(fine_times(data)) if between else None
     console, names = standard_output(), given.kind.direction_names
     console.print(course_table(data, f"Theoretical curve of {model.name}, {what}"))
     console.print(final_table(data, None, names))
@@ -233,4 +240,5 @@ def curves(
         from .figures import plot_curves
 
         numbers = parameters_text(parameters, directions=names, noiseless=flow is opt.Flow.noiseless)
-        write_figure(plot_curves(data, title=f"{model.name}: {what}, {numbers}", directions=names), plot)
+        title = f"{model.name}: {what}, {numbers}"
+        write_figure(plot_curves(data, title=title, directions=names, fine=fine), plot)

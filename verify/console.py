@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import typer
@@ -77,10 +78,29 @@ def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
 
 @contextmanager
 def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
-    """A bar for work in named steps; yields a function of the step's name and the fraction done."""
+    """A bar for work in named steps; yields a function of the step's name and the fraction done.
+
+    Where standard error is no terminal, a line for every step that has been finished.
+    """
     with _waiting(description, SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION) as bar:
         task = bar.add_task(description, total=1.0)
-        yield lambda name, fraction: bar.update(task, description=name, completed=fraction)
+        if bar.console.is_terminal:
+            yield lambda name, fraction: bar.update(task, description=name, completed=fraction)
+        else:
+            yield _finished_steps(description)
+
+
+def _finished_steps(description: str) -> Callable[[str, float], None]:
+    """A function that writes a line whenever the name of the step at work changes."""
+    start, at_work = perf_counter(), ""
+
+    def report(name: str, fraction: float) -> None:
+        nonlocal at_work
+        if at_work and name != at_work:
+            complain(f"{description}: finished {at_work}; {fraction:.0%} done after {perf_counter() - start:.0f} s")
+        at_work = name
+
+    return report
 
 
 @contextmanager
@@ -185,6 +205,11 @@ def fixed(value: float, places: int = 4, zero: float = 0.0) -> str:
     if size < 10.0**-places:
         return f"{value:.2g}"
     return f"{value:.{places}f}" if size < 1e5 else f"{value:.4g}"
+
+
+def direction_labels(names: Sequence[str], count: int) -> list[str]:
+    """Names of the directions, or their numbers."""
+    return list(names[:count]) if names else [str(s + 1) for s in range(count)]
 
 
 def write_data(data: xr.Dataset, path: Path | None) -> None:

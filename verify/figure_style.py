@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend_handler import HandlerTuple
 
 TIME_LABEL = "time t = steps·δ"
 FORMATS = (".png", ".svg", ".pdf")
@@ -45,9 +48,22 @@ def spaced_layout() -> ConstrainedLayoutEngine:
     return ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06, wspace=0.03, hspace=0.03)
 
 
+@dataclass(frozen=True)
+class LabelledTuple:
+    """Several handles of a legend that share a label."""
+
+    label: str
+    handles: tuple[Any, ...]
+
+
 def legend_beside(axes: Axes, handles: Sequence[Any]) -> None:
     """A legend to the right of the axes, where it hides nothing."""
-    axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0)
+    shown = [handle.handles if isinstance(handle, LabelledTuple) else handle for handle in handles]
+    axes.legend(
+        shown, [handle.label if isinstance(handle, LabelledTuple) else handle.get_label() for handle in handles],
+        handler_map={tuple: HandlerTuple(ndivide=None)}, loc="upper left", bbox_to_anchor=(1.02, 1.0),
+        borderaxespad=0.0,
+    )
 
 
 def set_title(figure: Figure, title: str | None) -> None:
@@ -65,6 +81,12 @@ def line_style(index: int) -> dict[str, Any]:
     """Colour, and with every round of the palette another line style."""
     style = _STYLES[(index // len(PALETTE)) % len(_STYLES)]
     return {"color": PALETTE[index % len(PALETTE)], "linestyle": style, "linewidth": 1.8}
+
+
+def predicted_style(index: int) -> dict[str, Any]:
+    """Dashed, in a dark shade of the colour of what is predicted, so that it is seen on top of it."""
+    dark = tuple(0.45 * channel for channel in to_rgb(PALETTE[index % len(PALETTE)]))
+    return PREDICTED | {"color": dark}
 
 
 def dot_style(index: int, face: str | None = None) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from .console import direction_labels
 from .curve_figures import plot_curves
 from .figure_style import (
     FONT,
@@ -25,6 +27,7 @@ from .figure_style import (
     PALETTE,
     SETTINGS,
     TIME_LABEL,
+    LabelledTuple,
     dot_style,
     legend_beside,
     line_style,
@@ -32,7 +35,7 @@ from .figure_style import (
     set_title,
     spaced_layout,
 )
-from .spectra import Row, direction_labels, has_bulk, pair_spectra
+from .spectra import Row, has_bulk, pair_spectra
 
 __all__ = [
     "FORMATS", "PALETTE", "SETTINGS", "TIME_LABEL", "draw_heatmap", "plot_alignment_heatmap", "plot_curves",
@@ -43,6 +46,8 @@ __all__ = [
 _MAX_EIGENVALUES = 30
 _MAX_MAP_ROWS = 12
 _MAX_MAP_COLUMNS = 12
+# inches of a column of a map, and of maps that stand side by side
+_CELL, _MAX_MAP_WIDTH = 0.58, 9.5
 
 
 def plot_spectrum(
@@ -63,26 +68,34 @@ def plot_spectrum(
     """
     rows = pair_spectra(population, empirical)
     mapped = [row for row in rows if row.outlier][:_MAX_MAP_ROWS] or rows[:_MAX_MAP_ROWS]
+    mapped.sort(key=lambda row: row.eigen)
     maps = []
     if "mean_overlap" in population and mapped:
         maps.append(("population", *_cosines(population, [row.eigen for row in mapped], directions)))
     if empirical is not None and "mean_overlap" in empirical and mapped:
         maps.append(("empirical", *_cosines(empirical, [row.empirical for row in mapped], directions)))
-    widths = [4.6, *(max(2.4, 0.58 * cosines.shape[1] + 1.1) for _, cosines, _ in maps)]
+    # two wide maps stand one below the other
+    wide = max((max(2.4, _CELL * cosines.shape[1] + 1.1) for _, cosines, _ in maps), default=0.0)
+    stacked = len(maps) * wide > _MAX_MAP_WIDTH
+    across = 1 if stacked else len(maps)
+    height = 4.6 if not stacked else max(4.6, 2 * (0.26 * len(mapped) + 1.3))
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(sum(widths) + 0.5 * bool(maps), 4.6), layout=spaced_layout())
-        panels = figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0]
-        _draw_eigenvalues(panels[0], population, empirical, rows[:_MAX_EIGENVALUES])
+        figure = Figure(figsize=(4.9 + across * wide + 0.5 * bool(maps), height), layout=spaced_layout())
+        grid = figure.add_gridspec(len(maps) if stacked else 1, 1 + across, width_ratios=[4.9, *([wide] * across)])
+        _draw_eigenvalues(figure.add_subplot(grid[:, 0]), population, empirical, rows)
+        panels = [figure.add_subplot(grid[i, 1] if stacked else grid[0, 1 + i]) for i in range(len(maps))]
         image = None
-        for axes, (name, cosines, labels) in zip(panels[1:], maps, strict=True):
+        for axes, (name, cosines, labels) in zip(panels, maps, strict=True):
             image = draw_heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
             axes.set_title(f"{name} eigenvectors", fontsize=FONT)
             kind = "direction" if directions else "mean"
-            axes.set_xlabel(kind if "," not in labels[0] else f"unit, {kind}")
-            if axes is panels[1]:
+            kind = kind if "," not in labels[0] else f"unit, {kind}"
+            axes.set_xlabel(f"{kind}; v: second layer" if labels[-1] == "v" else kind)
+            if axes is panels[0] or stacked:
                 axes.set_ylabel("outlier, rank by size" if has_bulk(population) else "eigenvector, largest first")
         if image is not None:
-            figure.colorbar(image, ax=panels[-1], label="squared cosine", ticks=[0, 0.25, 0.5, 0.75, 1])
+            where = panels if stacked else panels[-1]
+            figure.colorbar(image, ax=where, label="squared cosine", ticks=[0, 0.25, 0.5, 0.75, 1])
         set_title(figure, title)
     return figure
 
@@ -129,7 +142,8 @@ def plot_eigenvalues_along_training(
             for i in range(dots.shape[1]):
                 style = dot_style(i) if i < outliers else dot_style(0, "#b0b0b0")
                 axes.plot(at, dots[:, i], linestyle="none", **style)
-            handles.append(Line2D([], [], linestyle="none", **dot_style(0, "white"), label="measured"))
+            some = [Line2D([], [], linestyle="none", **dot_style(i)) for i in range(min(outliers, 3))]
+            handles.append(LabelledTuple("measured", tuple(some)))
             if dots.shape[1] > outliers:
                 handles.append(
                     Line2D([], [], linestyle="none", **dot_style(0, "#b0b0b0"), label="measured, edge of the bulk")
@@ -243,6 +257,10 @@ def _cosines(
         labels = [f"{a + 1},{label}" for a in range(values.sizes["unit"]) for label in labels]
     else:
         table = values.sum("unit").transpose("eigen", "direction").to_numpy()
+    if "eigenvector_readout" in data:
+        # of a matrix of both layers: what of the vector lies in the second
+        table = np.column_stack([table, (data["eigenvector_readout"] ** 2).sum("parameter").to_numpy()])
+        labels = [*labels, "v"]
     return np.array([np.full(len(labels), np.nan) if i is None else table[i] for i in picked]), labels
 
 
@@ -250,28 +268,28 @@ def _draw_eigenvalues(
     axes: Axes, population: xr.Dataset, empirical: xr.Dataset | None, rows: Sequence[Row]
 ) -> None:
     values = population["eigenvalue"].to_numpy()
-    places = np.arange(1, len(rows) + 1)
-    everything = [values[row.eigen] for row in rows]
+    shown = rows[:_MAX_EIGENVALUES]
+    everything = [values[row.eigen] for row in shown]
     bulk = has_bulk(population)
     kinds = [("population outliers" if bulk else "population", True, PALETTE[0])]
-    kinds += [("population, in or at the bulk", False, GREY)] if bulk else []
+    kinds += [("population, in or near the bulk", False, GREY)] if bulk else []
     for label, outlier, colour in kinds:
-        picked = [(x, values[row.eigen]) for x, row in zip(places, rows, strict=True) if row.outlier is outlier]
-        axes.plot(
-            *(np.array(picked).T if picked else ([], [])), linestyle="none", marker="o", markersize=8.0, label=label,
-            color=colour, markerfacecolor="none", markeredgewidth=1.5,
-        )
+        picked = [(row.eigen + 1, values[row.eigen]) for row in shown if row.outlier is outlier]
+        if picked:
+            axes.plot(
+                *np.array(picked).T, linestyle="none", marker="o", markersize=8.0, label=label, color=colour,
+                markerfacecolor="none", markeredgewidth=1.5,
+            )
     if empirical is not None:
         measured = empirical["eigenvalue"].to_numpy()
-        paired = [
-            (x, measured[row.empirical]) for x, row in zip(places, rows, strict=True) if row.empirical is not None
-        ]
+        paired = [(row.eigen + 1, measured[row.empirical]) for row in shown if row.empirical is not None]
         everything += [value for _, value in paired]
-        axes.plot(
-            *(np.array(paired).T if paired else ([], [])), linestyle="none", marker="x", markersize=6.0,
-            color=PALETTE[1], markeredgewidth=1.5,
-            label=f"empirical, {empirical.attrs['samples']} samples, d = {empirical.attrs['dimension']}",
-        )
+        if paired:
+            axes.plot(
+                *np.array(paired).T, linestyle="none", marker="x", markersize=6.0, color=PALETTE[1],
+                markeredgewidth=1.5,
+                label=f"empirical, {empirical.attrs['samples']} samples, d = {empirical.attrs['dimension']}",
+            )
         if bulk and "bulk_edge" in empirical:
             low, high = empirical["bulk_edge"].to_numpy()
             everything += [low, high]
@@ -286,13 +304,14 @@ def _draw_eigenvalues(
             )
     if min(everything) > 0 and max(everything) > 50 * min(everything):
         axes.set_yscale("log")
-    axes.set_xticks(places, labels=[str(row.eigen + 1) for row in rows])
-    if len(rows) > 12:
-        axes.tick_params(axis="x", labelsize=FONT - 3, rotation=90 if len(rows) > 18 else 0)
-    axes.set_xlabel("rank by size, farthest from the bulk first" if bulk else "rank, largest first")
+    # few enough ranks to be read, in the order of size
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    ranks = [row.eigen + 1 for row in shown]
+    axes.set_xlim(min(ranks) - 0.6, max(ranks) + 0.6)
+    axes.set_xlabel("rank by size, largest first")
     axes.set_ylabel("eigenvalue")
     # above the data, where nothing is drawn
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, ncols=2, columnspacing=1.0)
 
 
 def _signed(value: float) -> str:

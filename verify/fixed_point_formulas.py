@@ -38,6 +38,17 @@ def softmax_points(model: Model) -> Collected:
         for gap, residual in zip(point.gaps, point.residuals, strict=True):
             entries.append(Entry(f"{gap}", "", f"0 [fixes {gap}]", "0", residual))
         text = "Orthonormal means: each gap solves one scalar equation; R = 0."
+        open_symbols = model.parameter_symbols & {model.ridge, *model.mixture.weights}
+        if not open_symbols:
+            text += " Solved: the same overlaps as numbers, by bracketing to 30 digits, 15 shown."
+            numbers = point.solve()
+            entries += [
+                Entry(
+                    f"solved[{x}]", "solved", f"solved[{x}]", rf"\mathrm{{solved}}[{sp.latex(x)}]",
+                    sp.Float(numbers[a, i], 15),
+                )
+                for a in range(model.units) for i, x in enumerate(s.overlap.row(a))
+            ]
         return title, (Note(text, text),), entries
     needed = model.parameter_symbols - {symbols.PRECISION, symbols.STEP}
     if needed:

@@ -150,12 +150,20 @@ def render(formulas: Formulas, style: str) -> str:
     for name in shown:
         entry, value = formulas.entries[name], formulas.values[name]
         if latex:
-            lines.append(rf"\[ {entry.latex} = {sp.latex(value)} \]")
+            near = rf" \approx {decimals}" if (decimals := _decimals(value)) else ""
+            lines.append(rf"\[ {entry.latex} = {sp.latex(value)}{near} \]")
         elif style == "pretty":
-            lines += [f"{entry.text} =", sp.pretty(value, use_unicode=True, num_columns=110), ""]
+            near = f"  # {decimals}" if (decimals := _decimals(value)) else ""
+            lines += [f"{entry.text} ={near}", sp.pretty(value, use_unicode=True, num_columns=110), ""]
         else:
-            lines.append(f"{entry.text} = {value}")
+            near = f"  # {decimals}" if (decimals := _decimals(value)) else ""
+            lines.append(f"{entry.text} = {value}{near}")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _decimals(value: sp.Expr) -> str:
+    """A number in decimals, where it is written otherwise."""
+    return str(value.n(6)) if value.is_number and not (value.is_Integer or value.is_Float) else ""
 
 
 def _hidden(formulas: Formulas, shown: int) -> Iterator[Note]:

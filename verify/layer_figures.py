@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from .figure_style import predicted_style
 from .figures import PALETTE, SETTINGS, TIME_LABEL, draw_heatmap
 
 Array = NDArray[np.float64]
@@ -75,7 +76,7 @@ def plot_side_by_side(
                 for i in range(units):
                     colour = PALETTE[i % len(PALETTE)]
                     axes.plot(runs.time, series(runs, i).T, color=colour, linewidth=0.5, alpha=0.35)
-                    axes.plot(curve.time, series(curve, i), **_BLACK_DASHED)
+                    axes.plot(curve.time, series(curve, i), **predicted_style(i))
             grid[0, column].set_title(name)
             grid[-1, column].set_xlabel(TIME_LABEL)
         for axes, label in zip(grid[:, 0], rows, strict=True):
@@ -83,7 +84,7 @@ def plot_side_by_side(
         handles = [
             Line2D([], [], color=PALETTE[i % len(PALETTE)], label=f"unit {i + 1}, SGD") for i in range(units)
         ]
-        handles.append(Line2D([], [], **_BLACK_DASHED, label="effective dynamics"))
+        handles.append(Line2D([], [], **predicted_style(0), label="effective dynamics, in every colour"))
         figure.legend(handles=handles, loc="outside right upper")
         figure.suptitle(title)
     return figure
@@ -121,11 +122,24 @@ def plot_outcomes(
         right.errorbar(ratios, all_four, bars, fmt="o", color=PALETTE[1], capsize=3, label="SGD, two standard errors")
         right.axhline(probabilities[-1], **_BLACK_DASHED, label="independent picks")
         right.set_xscale("log")
+        right.set_xticks(ratios, labels=[plain_number(ratio) for ratio in ratios])
+        right.set_xticks([], minor=True)
         right.set_xlabel("precision per dimension λ/d")
         right.set_ylabel("frequency of all four clusters")
         right.legend()
         figure.suptitle(title)
     return figure
+
+
+def plain_number(value: float) -> str:
+    """Three figures or all digits before the point, without exponent.
+
+    Examples
+    --------
+    >>> plain_number(15625.0), plain_number(1 / 3)
+    ('15625', '0.333')
+    """
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _draw_distribution(
@@ -138,7 +152,7 @@ def _draw_distribution(
         error = 2 * np.sqrt(share * (1 - share) / count.sum())
         axes.bar(
             at - 0.4 + (k + 0.5) * width, share, width, yerr=error, color=PALETTE[k % len(PALETTE)], ecolor="#595959",
-            label=f"λ/d = {ratio:.3g}",
+            label=f"λ/d = {plain_number(ratio)}",
         )
     for n, p in enumerate(probabilities, start=1):
         axes.plot([n - 0.42, n + 0.42], [p, p], **_BLACK_DASHED, label="independent picks" if n == 1 else None)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from theory import InputError
-from theory.activations import ACTIVATIONS
+from theory.activations import ACTIVATIONS, ARGUMENT
 from theory.errors import check_choice
 from theory.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .configuration import Configuration, read_configuration
-from .console import spinner
+from .console import complain, spinner
 from .models import DEFAULT_MODEL, MODELS
 from .values import Number, parse_integer, parse_list, parse_number, parse_rows
 
@@ -329,6 +329,14 @@ def numbers(given: Configuration) -> tuple[Model, Parameters, State]:
         raise InputError(
             "readout", ", ".join(f"{float(v):g}" for v in given.readout), f"no readout for {given.model_name}",
             "leave it away: the model has no second layer",
+        )
+    if given.activation not in (None, "relu") and given.overlap is None:
+        form = ACTIVATIONS[given.activation].expression
+        what = ": --overlap, --gram-perp and --readout give another one"
+        if form.subs(ARGUMENT, -ARGUMENT) == -form:
+            what = ", and since this activation is odd, mu and -mu, of one label, get opposite outputs from any start"
+        complain(
+            f"hint: the default start is made for ReLU units; with {given.activation} it may decay to 0{what}"
         )
     with spinner(f"building the model for {given.size_name}"):
         return given.numbers()

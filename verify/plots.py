@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from numerics import integrate_curves, population_spectrum
 from numerics.state import State
 
 from . import figures
+from .models import MODELS
 from .result import Plot
 from .statistics import Exponent
 from .subject import Theory
@@ -33,7 +35,8 @@ def curves_plot(scenario: Scenario, theory: Theory, evidence: Evidence) -> Plot:
         curve = integrate_curves(
             theory.model, scenario.parameters, scenario.initial, scenario.times[-1], drift=theory.drift
         )
-        return figures.plot_curves(curve, runs, title=f"{scenario.name}: {describe(scenario)}")
+        title = f"{scenario.name}: {describe(scenario)}"
+        return figures.plot_curves(curve, runs, title=title, directions=direction_names(evidence))
 
     return Plot(
         f"curves-{scenario.name}",
@@ -47,11 +50,12 @@ def exponent_plot(
     name: str, caption: str, x: np.ndarray, y: np.ndarray, error: np.ndarray, fit: Exponent,
     predicted_slope: float, xlabel: str, ylabel: str,
 ) -> Plot:
-    """A power law with its fitted and predicted exponent."""
+    """A power law with its fitted and predicted exponent; what the caption says before "against" is the title."""
+    title = re.split(r",? against ", caption)[0].removesuffix(".")
     return Plot(
         name, caption,
         lambda: figures.plot_exponent(
-            x, y, error, fit.slope, predicted_slope, xlabel, ylabel, slope_error=fit.error
+            x, y, error, fit.slope, predicted_slope, xlabel, ylabel, title=title, slope_error=fit.error
         ),
     )
 
@@ -112,8 +116,9 @@ def heatmap_plots(theory: Theory, evidence: Evidence) -> list[Plot]:
         means_norm = 1 / np.sqrt(np.diag(scenario.parameters.directions_gram))
         for a in range(theory.model.units):
             rows.append((state.overlap[a] * inverse_norm[a] * means_norm) ** 2)
-            labels.append(f"SGD x^{a + 1}")
-        columns = [f"mean {s + 1}" for s in range(theory.model.directions)]
+            labels.append(f"SGD $x^{{{a + 1}}}$")
+        names = direction_names(evidence)
+        columns = list(names) or [f"mean {s + 1}" for s in range(theory.model.directions)]
         return figures.plot_alignment_heatmap(
             np.array(rows), labels, columns,
             title=f"{TITLES[matrix]}, λ = {precision:g}, d = {dimension}, M/d = {aspect}",
@@ -147,7 +152,7 @@ def share_plot(theory: Theory, evidence: Evidence) -> Plot:
                     ).unit_share.values[a]
                     for t in picked
                 ])
-                labels.append(f"x^{a + 1} in {'Hessian' if matrix == 'hessian' else 'G'} ({a + 1}, {a + 1})")
+                labels.append(f"$x^{{{a + 1}}}$ in {'Hessian' if matrix == 'hessian' else 'G'} ({a + 1}, {a + 1})")
         return figures.plot_alignment_heatmap(
             np.array(rows), labels, [f"{runs.time.values[t]:.3g}" for t in picked],
             title=f"SGD in the top-{theory.model.directions} eigenspaces, {describe(scenario)}",
@@ -160,6 +165,12 @@ def share_plot(theory: Theory, evidence: Evidence) -> Plot:
         "(test data).",
         draw,
     )
+
+
+def direction_names(evidence: Evidence) -> tuple[str, ...]:
+    """Names of the directions, where those of the system have any."""
+    kind = MODELS.get(evidence.system.name)
+    return () if kind is None else kind.direction_names
 
 
 def describe(scenario: Scenario) -> str:

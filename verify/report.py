@@ -111,8 +111,8 @@ def greek(text: str) -> str:
 
     Examples
     --------
-    >>> greek("lambda = 8: sin^2 of |P_perp M|, M/d -> infinity, c_delta E[x^a]")
-    'λ = 8: sin² of |P⊥ M|, M/d → ∞, c_δ E[xᵃ]'
+    >>> greek("lambda = 8: sin^2 of |P_perp M|, M/d -> infinity, c_delta E[x^a], O(1/sqrt d)")
+    'λ = 8: sin² of |P⊥ M|, M/d → ∞, c_δ E[xᵃ], O(1/√d)'
     """
     for pattern, sign in _SIGNS:
         text = pattern.sub(sign, text)
@@ -131,7 +131,8 @@ _SIGNS = [
     *(
         (re.compile(pattern), sign)
         for pattern, sign in (
-            (r"->", "→"), (r"<=", "≤"), (r">=", "≥"), (r"_perp\b", "⊥"), (r"(?<=\w)\^2(?![\w.])", "²"),
+            (r"\bsqrt (?=\w)", "√"), (r"->", "→"), (r"<=", "≤"), (r">=", "≥"), (r"_perp\b", "⊥"),
+            (r"(?<=\w)\^2(?![\w.])", "²"),
             (r"(?<=\w)\^a(?!\w)", "ᵃ"), (r"(?<=\w)\^b(?!\w)", "ᵇ"), (r"\^T\b", "ᵀ"), (r"(?<=x)\^1(?![\w.])", "¹"),
         )
     ),

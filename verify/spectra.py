@@ -12,7 +12,7 @@ from rich.table import Table
 
 from theory.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
-from .console import make_table, number
+from .console import direction_labels, make_table, number
 
 # eigenvalues and overlaps shown in a table; the rest is in the file written by --output
 _ROWS = 12
@@ -72,11 +72,6 @@ def pair_spectra(population: xr.Dataset, empirical: xr.Dataset | None = None) ->
     paired = [] if empirical is None else empirical["population_eigen"].to_numpy().tolist()
     partner = {eigen - 1: position for position, eigen in enumerate(paired) if eigen}
     return [Row(int(i), bool(outlier[i]), partner.get(int(i))) for i in order]
-
-
-def direction_labels(names: Sequence[str], count: int) -> list[str]:
-    """Names of the directions, or their numbers."""
-    return list(names[:count]) if names else [str(s + 1) for s in range(count)]
 
 
 def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None, names: Sequence[str] = ()) -> Table:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from .console import fixed, make_table, number
+from .console import direction_labels, fixed, make_table, number
 from .result import CheckResult, Report
 from .tolerance import Comparison, Verdict
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
 # overlaps shown in a table; the rest is in the file written by --output
 _COLUMNS = 6
+# times of a curve that is drawn between those of a list
+_FINE = 201
 # a share of active samples closer to 0 or 1 than this belongs to a flow off the kink
 SLIDING_SHARE = 1e-6
 # below this a statistic is rounding
@@ -39,7 +42,7 @@ def parameters_text(parameters: Parameters, *, directions: Sequence[str] = (), n
     if np.array_equal(gram, np.eye(size)):
         means = f"orthonormal {_directions(directions)}"
     elif np.all(np.diag(gram) == 1) and upper.size <= 3:
-        means = f"Γ_st = {', '.join(f'{g:.3g}' for g in upper)} off the diagonal"
+        means = rf"$\Gamma_{{st}}$ = {', '.join(f'{g:.3g}' for g in upper)} off the diagonal"
     else:
         means = f"{_directions(directions)} not orthonormal"
     return f"{scales_text(parameters, noiseless=noiseless)}, {weights}, {means}"
@@ -50,9 +53,15 @@ def _directions(names: Sequence[str]) -> str:
 
 
 def scales_text(parameters: Parameters, *, noiseless: bool = False) -> str:
-    """Precision, ridge and step in one line."""
+    """Precision, ridge and step in one line, for titles."""
     precision = "∞" if noiseless else f"{parameters.precision:g}"
-    return f"λ = {precision}, β = {parameters.ridge:g}, c_δ = {parameters.step:g}"
+    return rf"λ = {precision}, β = {parameters.ridge:g}, $c_\delta$ = {parameters.step:g}"
+
+
+def fine_times(data: xr.Dataset) -> NDArray[np.float64]:
+    """Times between which a figure draws straight lines: a grid and the recorded times themselves."""
+    times = data["time"].to_numpy()
+    return np.union1d(times, np.linspace(times[0], times[-1], _FINE))
 
 
 def course_table(data: xr.Dataset, title: str) -> Table:
@@ -89,6 +98,10 @@ def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None, names: Sequen
     if data is None:
         raise ValueError("final_table needs a curve, runs, or both")
     units, directions = data.sizes["unit"], min(data.sizes["direction"], _COLUMNS)
+    hidden = directions < data.sizes["direction"]
+    # which direction a unit sees most, where not all are shown
+    last = data["overlap"].isel(time=-1)
+    most = np.abs((last.mean("replica") if "replica" in last.dims else last).to_numpy()).argmax(axis=1)
     parameters = data.sizes["parameter"] if has_readout(data) else 0
     sources = [("SGD", runs)] if runs is not None else []
     sources += [("theory", curve)] if curve is not None else []
@@ -96,17 +109,22 @@ def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None, names: Sequen
     for a in range(units):
         picks: list[tuple[str, dict[str, int]]] = [
             *(("overlap", {"unit": a, "direction": s}) for s in range(directions)),
+            *([("overlap", {"unit": a, "direction": int(most[a])})] if hidden else []),
             ("gram_perp", {"unit": a, "unit_b": a}), ("misalignment", {"unit": a}),
             *([("readout", {"parameter": a})] if a < parameters else []),
         ]
         for name, source in sources:
-            rows.append([str(a + 1), name, *(_last(source, variable, select) for variable, select in picks)])
+            cells = [_last(source, variable, select) for variable, select in picks]
+            if hidden and cells[directions]:
+                cells[directions] += f" ({direction_labels(names, most.max() + 1)[most[a]]})"
+            rows.append([str(a + 1), name, *cells])
     title = f"At t = {number(float(data['time'].to_numpy()[-1]))}"
     if runs is not None and runs.sizes["replica"] > 1:
         title += ", SGD as mean ± standard error"
-    if directions < data.sizes["direction"]:
-        title += f"; overlaps with the first {directions} directions"
+    if hidden:
+        title += f"; overlaps with the first {directions} directions, and the largest of each unit (its direction)"
     labels = [f"overlap {names[s] if names else s + 1}" for s in range(directions)]
+    labels += ["largest overlap"] if hidden else []
     columns = ["unit", "", *labels, "R_aa", "misalignment", *(["readout v"] if parameters else [])]
     return make_table(title, columns, rows, left=2)
 
