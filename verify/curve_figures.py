@@ -79,10 +79,10 @@ def plot_curves(
     panels = units + 2 + second_layer + bool(slides)
     columns = min(3 if panels <= 9 else 4, panels)
     rows = math.ceil(panels / columns)
-    what = "theory: " if runs is None else ""
     handles = [
-        *_handles(f"{what}directions, in the panels of units", "direction", names),
-        *_handles(f"{what}units, in the other panels", "unit", list(map(str, range(1, _colours(data) + 1)))),
+        *([Line2D([], [], linestyle="none", label="theory")] if runs is None else []),
+        *_handles("directions, in the panels of units", "direction", names),
+        *_handles("units, in the other panels", "unit", list(map(str, range(1, _colours(data) + 1)))),
         *_source_handles(sources),
     ]
     with rc_context(SETTINGS):
@@ -213,6 +213,7 @@ def _draw_sliding(axes: Axes, curve: xr.Dataset | None, picked: Sequence[int], u
         width = _WIDTH + _WIDER * min(len(picked) - 1 - i, _LEVELS)
         axes.plot(time, np.where(_slides(shares[surface]), shares[surface], np.nan), **(style | {"linewidth": width}))
     axes.set_ylim(-0.02, 1.02)
+    axes.set_xlim(time[0], time[-1])
 
 
 def _unit_of(surface: str) -> int | None:
