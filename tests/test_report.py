@@ -223,6 +223,13 @@ def test_html_is_made_for_phones_and_for_the_dark(page):
     assert "max-width: 40rem" in page
 
 
+def test_tables_and_full_figures_scroll_in_their_own_boxes(page):
+    assert page.count("<table") == page.count('<div class="scroll" tabindex="0"')
+    assert page.count("<img ") == page.count('<div class="scroll picture" tabindex="0"') == page.count('class="zoom"')
+    assert '<th scope="col" class="n">measured</th>' in page  # as the numbers below it
+    assert ".zoom:checked + .picture img { max-width: none; }" in page
+
+
 def test_html_is_the_same_every_time(page, tmp_path):
     path = tmp_path / "r.html"
     write_html(example(), path)

@@ -78,7 +78,8 @@ def span(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         plot_list.append(
             plots.exponent_plot(
                 f"span-{matrix}",
-                f"Share of the diagonal {matrix} blocks outside the span of the means, against the precision.",
+                f"Share of the diagonal {plots.TITLES[matrix]} blocks outside the span of the means, against the"
+                " precision.",
                 precisions, mean, error, fit, -1.0, "precision λ", "‖P⊥M‖ / ‖M‖",
             )
         )
@@ -255,7 +256,7 @@ def concentration(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         plot_list.append(
             plots.exponent_plot(
                 f"concentration-{matrix}",
-                f"Distance of the empirical {matrix} block from its population value against M/d.",
+                f"Distance of the empirical {plots.TITLES[matrix]} block from its population value against M/d.",
                 aspects, mean, error, fit, -0.5, "test points per dimension M/d", "‖empirical − population‖",
             )
         )

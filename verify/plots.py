@@ -51,7 +51,7 @@ def exponent_plot(
     predicted_slope: float, xlabel: str, ylabel: str,
 ) -> Plot:
     """A power law with its fitted and predicted exponent; what the caption says before "against" is the title."""
-    title = re.split(r",? against ", caption)[0].removesuffix(".")
+    title = re.split(r",? against ", caption)[0].removesuffix(".").replace("infinity", "∞")
     return Plot(
         name, caption,
         lambda: figures.plot_exponent(
