@@ -52,7 +52,7 @@ def integrate_fluctuations(
               \dot\mu &= J\mu+\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF+F_1-\tfrac{c_\delta}2\,\ddot s
 
     from zero at time 0: the noise of the steps (:func:`theory.derive_diffusion`), the curvature of the drift, the 1/d
-    part of the mean step (:func:`theory.derive_finite_size`), and the step being finite (mathematics.md section 4).
+    part of the mean step (:func:`theory.derive_finite_size`), and the step being finite (mathematics.md section 6).
 
     Parameters
     ----------

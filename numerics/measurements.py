@@ -182,6 +182,9 @@ def _escape(trial: Trial) -> dict[str, Array]:
     threshold = largest[:, -1] / 2 if given is None else np.full(len(largest), given)
     above = largest > threshold[:, None]
     escaped = above.any(axis=1)
+    if given is None:
+        # half of the final value is passed at once by a run that decays: it escapes from nothing
+        escaped &= ~above[:, 0]
     first = trial.setting.grid[above.argmax(axis=1)]
     return {
         "escape_time": np.where(escaped, first, np.nan), "escaped": escaped.astype(float),

@@ -107,6 +107,10 @@ class Sweep:
             for measurement in self.measurements:
                 with _naming(self.values(number)):
                     measurement.check(setting)
+        most = max(setting.sizes["unit"] for _, setting in points)
+        for unit in self.options.blocks or ():
+            if unit > most:
+                raise InputError("blocks", unit, f"units 1..{most}", "no point of the sweep has this unit")
         grids = {number: setting.grid for number, setting in points}
         for number, grid in grids.items():
             if not np.array_equal(grid, grids[0]):

@@ -56,7 +56,13 @@ def locked(store: Path) -> Iterator[None]:
 def _alone(path: Path) -> Iterator[Any]:
     """The open lock file, read or changed by one process at a time."""
     while True:
-        file = path.open("a+", encoding="utf-8")
+        try:
+            file = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(
+                "store", path.with_suffix(""), "a place that can be written", f"{reason}: choose another"
+            ) from error
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from tokenize import TokenError
 from typing import Any
 
 import sympy as sp
@@ -82,12 +83,18 @@ def parse_schedule(parameter: str, text: str) -> sp.Expr:
     words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"[\d.]+[eE][+-]?\d+", "0", text)))
     unknown = sorted(words - {"t", *_FUNCTIONS})
     if unknown or not re.fullmatch(r"[\w\s.+\-*/(),]+", text):
-        raise InputError(parameter, repr(text), expected, f"{unknown[0]} is not known here" if unknown else "check it")
+        remedy = "write ** for powers" if "^" in text else "check it"
+        raise InputError(parameter, repr(text), expected, f"{unknown[0]} is not known here" if unknown else remedy)
+    if re.search(r"\*\*[\s(]*[\d.]+[\s)]*\*\*", text):
+        raise InputError(parameter, repr(text), expected, "towers of powers are not worked out: write the number")
     names = {name: getattr(sp, name) for name in _FUNCTIONS} | {"t": sp.Symbol("t", nonnegative=True)}
     try:
-        return sp.sympify(sp.parse_expr(text, local_dict=names, transformations=(auto_number, rationalize)))
-    except (SyntaxError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(parameter, repr(text), expected, f"check the spelling ({error})") from error
+        found = sp.sympify(sp.parse_expr(text, local_dict=names, transformations=(auto_number, rationalize)))
+    except (SyntaxError, TypeError, ValueError, AttributeError, TokenError) as error:
+        raise InputError(parameter, repr(text), expected, "check the brackets and the spelling") from error
+    if not isinstance(found, sp.Expr) or found.has(sp.I, sp.nan, sp.zoo, sp.oo):
+        raise InputError(parameter, repr(text), expected, "give a real number for every t")
+    return found
 
 
 # --- values read from TOML ---------------------------------------------------------------------------------
@@ -136,13 +143,13 @@ def _read_time(key: str, value: Any) -> Number | list[Number]:
 
 def _read_integer(key: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(key, _plain(value), "an integer", f"write {key} = {_meant(value) or _EXAMPLES[key]}")
+        raise InputError(key, _plain(value), "an integer", f"write {key} = {_meant(value) or _EXAMPLES.get(key, 1)}")
     return value
 
 
 def _read_text(key: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise InputError(key, _plain(value), "a text in quotes", f'write {key} = "{_EXAMPLES[key]}"')
+        raise InputError(key, _plain(value), "a text in quotes", f'write {key} = "{_EXAMPLES.get(key, "a text")}"')
     return value
 
 
