@@ -208,7 +208,7 @@ def two_layer_cross_entropy(width: int, activation: str | Activation = "relu") -
     Examples
     --------
     >>> print(two_layer_cross_entropy(1).partial((0, 0)))
-    v_1**2*(1 - Sigmoid(v_1*relu(u_1)))*Sigmoid(v_1*relu(u_1))*step(u_1) + (-v_1*y + v_1*Sigmoid(0))*DiracDelta(u_1)
+    v_1**2*(1 - Sigmoid(v_1*relu(u_1)))*Sigmoid(v_1*relu(u_1))*step(u_1) + (-v_1*y + v_1/2)*DiracDelta(u_1)
     """
     g = get_activation(activation)
     u, v = symbols.vector("u", width), symbols.vector("v", width)
