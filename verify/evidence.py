@@ -71,13 +71,13 @@ class Level:
     risk_samples: int = 400
     outcome_runs: tuple[int, ...] = (2_500, 400, 400, 1_200)
     wide_dimensions: tuple[int, ...] = (100, 1_000, 10_000, 100_000, 1_000_000)
-    wide_replicas: tuple[int, ...] = (2_000, 1_000, 500, 200, 40)
+    wide_replicas: tuple[int, ...] = (2_000, 1_000, 500, 100, 20)
     shift_dimensions: tuple[int, ...] = (50, 100, 200, 400)
     shift_replicas: tuple[int, ...] = (30_000,) * 4
     settled_dimensions: tuple[int, ...] = (100, 200, 400)
     settled_replicas: tuple[int, ...] = (2_000, 2_000, 2_000)
     other_dimensions: tuple[int, ...] = (64, 128, 256)
-    other_replicas: int = 1_500
+    other_replicas: int = 700
     aligned_replicas: int = 1_000
 
 
