@@ -15,7 +15,7 @@ from theory import Model
 
 from .kernel_direct import DirectArrays
 from .kernel_reduced import BLOCK, ReducedArrays
-from .layout import labels_of, span_basis
+from .layout import coordinates_of, labels_of, span_basis
 from .noise import Noise
 from .recorder import SLICE_SECONDS, Recorder
 from .schedule import Schedule
@@ -58,7 +58,7 @@ class Plan:
     @cached_property
     def means(self) -> Array:
         """Means of the components in orthonormal coordinates of the span of the directions."""
-        return np.array(self.model.mixture.coordinates.tolist(), dtype=float) @ self.factor
+        return coordinates_of(self.model) @ self.factor
 
     @property
     def block_steps(self) -> int:

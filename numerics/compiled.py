@@ -147,7 +147,7 @@ class CompiledExpressions:
         gauge = self.model.loss.gauge
         if gauge is None or not self.integrands or self.uses_whitening:
             return np.eye(c)
-        null = np.array(gauge.tolist(), dtype=float)
+        null, free = gauge_directions(self.model)
         # the loss guarantees it for its derivatives, but any integrand may be compiled: look
         rng = np.random.default_rng(0)
         u, v = rng.normal(size=(c, 4)), rng.normal(size=self.model.readout_size)
@@ -156,8 +156,7 @@ class CompiledExpressions:
             there = self.array_integrands(u + null @ rng.normal(size=(null.shape[1], 4)), label, v)
             if not np.allclose(here, there, rtol=1e-10, atol=1e-12):
                 return np.eye(c)
-        full, _ = np.linalg.qr(null, mode="complete")
-        return np.ascontiguousarray(full[:, null.shape[1] :].T)
+        return free
 
     def evaluate(
         self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule,
@@ -356,6 +355,16 @@ def compile_expressions(
     1
     """
     return CompiledExpressions(model, expressions, target)
+
+
+def gauge_directions(model: Model) -> tuple[Array, Array]:
+    """Columns along which the derivatives of the loss are constant, and orthonormal rows spanning the rest."""
+    gauge = model.loss.gauge
+    if gauge is None:
+        return np.zeros((model.units, 0)), np.eye(model.units)
+    null = np.array(gauge.tolist(), dtype=float)
+    full, _ = np.linalg.qr(null, mode="complete")
+    return null, np.ascontiguousarray(full[:, null.shape[1] :].T)
 
 
 def sampling_error(samples: Array) -> Array:

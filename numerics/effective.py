@@ -141,9 +141,8 @@ def _rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]
     if choose_family(n, model.loss.is_smooth) == "gauss-hermite":
         sizes = tensor_sizes(n)
         affordable = [s for s in TENSOR_PAIR if s <= max(sizes, default=1)] or list(sizes[-2:])
-        if n <= 2:
-            affordable = [2 * s for s in affordable] if n == 1 else affordable
-        return [(gauss_hermite(n, s), 0) for s in (affordable[0], affordable[-1])]
+        finer = 2 if n == 1 else 1  # nodes cost nothing in one dimension
+        return [(gauss_hermite(n, finer * s), 0) for s in (affordable[0], affordable[-1])]
     rule = sobol(n, SOBOL_SIZE, SCRAMBLINGS, seed)
     return [(rule, i) for i in range(SCRAMBLINGS)]
 
@@ -241,10 +240,8 @@ def _dataset(
     rows = 1 if isinstance(nodes.block, tuple) else model.units
     vectors = np.array([o.vector for o in kept[-1]]).reshape(count, rows, basis.rank)
     x = basis.weights / np.linalg.norm(basis.weights, axis=1, keepdims=True)
-    if isinstance(nodes.block, tuple):
-        share = np.einsum("eis,as->ea", vectors, x) ** 2
-    else:
-        share = np.einsum("eas,as->ea", vectors, x) ** 2
+    # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
+    share = np.sum(vectors * x, axis=-1) ** 2
     distance = np.array([o.distance for o in kept[-1]])
     resolvent = best.branches[1].resolvent
     atom = resolvent.null.shape[0] / resolvent.law.rows

@@ -193,12 +193,16 @@ def sample_mixture(
         0-based component of each sample.
     features : array, shape (samples, d)
     """
-    coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
     component = generator.choice(model.components, size=samples, p=parameters.weights)
     features = generator.standard_normal((samples, directions.shape[1]))
     features /= np.sqrt(parameters.precision)
-    features += (coordinates @ directions)[component]
+    features += (coordinates_of(model) @ directions)[component]
     return component, features
+
+
+def coordinates_of(model: Model) -> Array:
+    """S as numbers, shape (n, r)."""
+    return np.array(model.mixture.coordinates.tolist(), dtype=float)
 
 
 def labels_of(model: Model) -> Array:

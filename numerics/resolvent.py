@@ -92,9 +92,12 @@ class Resolvent:
         quad = outer.reshape(k, k, k, k).transpose(0, 3, 1, 2).reshape(k * k, k * k)
         return np.asarray(quad / (self.aspect_ratio * self.law.precision**2))
 
+    def jacobian(self, inverse: Array, a: Array) -> Array:
+        """Derivative of S^-1 - lambda^-1 E[A] in S, on vec(dS), from S^-1 and A."""
+        return np.asarray(-np.kron(inverse, inverse) + self.curvature(a))
+
     def derivative(self, s: Array) -> Array:
         """dS/dz."""
         k = self.rows
-        inverse = np.linalg.inv(s)
-        jacobian = -np.kron(inverse, inverse) + self.curvature(self.propagate(s))
+        jacobian = self.jacobian(np.asarray(np.linalg.inv(s), dtype=float), self.propagate(s))
         return np.asarray(np.linalg.solve(jacobian, -np.eye(k).ravel()).reshape(k, k))

@@ -22,7 +22,7 @@ from .kernel import METHODS, compile_kernel
 from .kernel_direct import DirectArrays
 from .noise import Noise, Sampler
 from .recorder import Recorder
-from .schedule import Schedule
+from .schedule import Pace, Schedule
 from .state import Array, Parameters, State, as_integer, check_parameters, check_state
 
 # A pre-activation beyond this is a diverged run: exp of it no longer separates classes, and every model of
@@ -152,21 +152,21 @@ def simulate_sgd(
     states = _initial_states(model, initial, replicas)
     delta = parameters.step / dimension
     steps = np.unique(np.rint(check_times(time) / delta).astype(np.int64))
-    pace = Schedule.of(schedule)
-    if pace is not None:
-        pace.check(int(steps[-1]), delta)
+    pace = Pace(Schedule.of(schedule), batch)
+    if pace.schedule is not None:
+        pace.schedule.check(int(steps[-1]), delta)
     threads = os.cpu_count() if workers is None else as_integer("workers", workers, 1, "use at least one thread")
     if frame is None:
         frame = "coordinate" if law.kind == "gaussian" else "random"
     kernel = compile_kernel(model.loss, method, law.kind)
 
-    plan = Plan(model, parameters, dimension, method, batch, pace, law, frame)
+    plan = Plan(model, parameters, dimension, method, batch, pace.schedule, law, frame)
     recorder = Recorder(
         model, parameters, steps, replicas,
         {
             "source": f"{method} SGD simulation", "method": method, "dimension": dimension, "seed": seed,
-            "bit_generator": "SFC64, one SeedSequence child per replica", "step_size": delta, "batch": batch,
-            "schedule": "constant" if pace is None else pace.text, "noise": str(law), "frame": frame,
+            "bit_generator": "SFC64, one SeedSequence child per replica", "step_size": delta,
+            **pace.attributes, "noise": str(law), "frame": frame,
         },
     )
     final = np.empty((replicas, model.units, dimension)) if keep_weights else None

@@ -32,7 +32,7 @@ class Branch:
     trace : float
         |trace S| at the edge, where it is largest.
     path : array, shape (points,)
-        |trace S| of known solutions, increasing; the last one is beyond the edge, on the unphysical sheet.
+        |trace S| of known solutions, increasing; the last one is beyond a critical edge, on the unphysical sheet.
     solutions : array, shape (points, k', k')
     kind : {"critical", "essential", "zero"}
         Where the branch ends: at a square-root edge, where dz/dtau = 0; where the largest weight of the law meets
@@ -112,21 +112,16 @@ def _solve_trace(resolvent: Resolvent, trace: float, start: Array) -> tuple[floa
     """S and z with the given trace of S: Newton's method on the bordered system."""
     k = resolvent.rows
     s = np.array(start)
-    unit = np.eye(k).ravel()
-    inverse = np.linalg.inv(s)
+    inverse: Array = np.asarray(np.linalg.inv(s), dtype=float)
     z = float(np.trace(resolvent.mean(resolvent.propagate(s)) - inverse)) / k
     for _ in range(60):
         a = resolvent.propagate(s)
-        inverse = np.linalg.inv(s)
+        inverse = np.asarray(np.linalg.inv(s), dtype=float)
         rest = inverse + z * np.eye(k) - resolvent.mean(a)
         size = np.abs(inverse).max() + abs(z)
         if np.abs(rest).max() <= 1e-13 * size and abs(np.trace(s) - trace) <= 1e-13 * abs(trace):
             return z, s
-        jacobian = np.zeros((k * k + 1, k * k + 1))
-        jacobian[: k * k, : k * k] = -np.kron(inverse, inverse) + resolvent.curvature(a)
-        jacobian[: k * k, k * k] = unit
-        jacobian[k * k, : k * k] = unit
-        step = np.linalg.solve(jacobian, -np.append(rest.ravel(), np.trace(s) - trace))
+        step = np.linalg.solve(_bordered(resolvent, inverse, a), -np.append(rest.ravel(), np.trace(s) - trace))
         change = step[:-1].reshape(k, k)
         damp = min(1.0, 0.5 * float(np.linalg.norm(s)) / max(float(np.linalg.norm(change)), 1e-300))
         s = s + damp * (change + change.T) / 2
@@ -145,15 +140,13 @@ def _margin(resolvent: Resolvent, s: Array, side: int) -> float:
 
 def _slope(resolvent: Resolvent, s: Array, side: int) -> float:
     """dz / d|trace S| along the branch."""
-    k = resolvent.rows
-    inverse = np.linalg.inv(s)
-    jacobian = -np.kron(inverse, inverse) + resolvent.curvature(resolvent.propagate(s))
-    # dS = -J^-1 vec(I) dz, hence dtrace/dz = -vec(I)^T J^-1 vec(I)
-    unit = np.eye(k).ravel()
-    bordered = np.zeros((k * k + 1, k * k + 1))
-    bordered[: k * k, : k * k] = jacobian
-    bordered[: k * k, k * k] = unit
-    bordered[k * k, : k * k] = unit
-    right = np.zeros(k * k + 1)
+    bordered = _bordered(resolvent, np.asarray(np.linalg.inv(s), dtype=float), resolvent.propagate(s))
+    right = np.zeros(len(bordered))
     right[-1] = -side
     return float(np.linalg.solve(bordered, right)[-1])
+
+
+def _bordered(resolvent: Resolvent, inverse: Array, a: Array) -> Array:
+    """Derivative of (the equation for S, trace S) in (S, z), from S^-1 and A."""
+    unit = np.eye(resolvent.rows).ravel()[None]
+    return np.asarray(np.block([[resolvent.jacobian(inverse, a), unit.T], [unit, np.zeros((1, 1))]]), dtype=float)

@@ -14,7 +14,8 @@ import numpy as np
 
 from theory import InputError, Model
 
-from .layout import SpanBasis, labels_of, span_basis
+from .compiled import gauge_directions
+from .layout import SpanBasis, coordinates_of, labels_of, span_basis
 from .quadrature import Rule
 from .samples import compile_derivatives
 from .span import BlockName
@@ -74,12 +75,7 @@ class WeightNodes:
             )
         self.model, self.parameters, self.state, self.matrix, self.block = model, parameters, state, matrix, block
         self.basis = span_basis(parameters, state)
-        gauge = model.loss.gauge
-        rows = np.eye(model.units)
-        if gauge is not None:
-            null = np.array(gauge.tolist(), dtype=float)
-            full, _ = np.linalg.qr(null, mode="complete")
-            rows = full[:, null.shape[1] :].T
+        _, rows = gauge_directions(model)
         # u up to its gauge is rows^T t, t = (rows x) w: what moves t are the right singular vectors
         self._rows = rows
         left, sizes, right = np.linalg.svd(rows @ self.basis.weights, full_matrices=False)
@@ -102,7 +98,7 @@ class WeightNodes:
         r, rank = self.basis.directions, self.basis.rank
         factor = self.basis.coordinates[:r, :r]
         means = np.zeros((components, rank))
-        means[:, :r] = np.array(model.mixture.coordinates.tolist(), dtype=float) @ factor
+        means[:, :r] = coordinates_of(model) @ factor
         place = means[:, None, :] + scale * (z @ self._along)[None]
         u = means[:, None, :] @ (self._rows @ self.basis.weights).T[None] + scale * (z @ self._spread.T)[None]
         u = (u @ self._rows).reshape(components * nodes, model.units)

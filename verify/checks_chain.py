@@ -17,8 +17,9 @@ from numerics import (
     solve_fixed_point,
     stationary_fluctuations,
 )
-from numerics.layout import labels_of
+from numerics.layout import coordinates_of, labels_of
 from numerics.samples import compile_derivatives
+from theory.symbols import upper_triangle
 
 from . import plots
 from .checks_dynamics import statistics_matrix
@@ -114,35 +115,15 @@ def _fluctuation_comparisons(
     share: float,
 ) -> tuple[list[Comparison], list[Plot]]:
     names = [str(s) for s in theory.model.symbols.state]
-    rows, columns = np.triu_indices(len(names))
-    z = critical_value(rows.size + 3, share)
+    z = critical_value(len(upper_triangle(len(names))) + 3, share)
     curve, at = predicted.state.values, f"at t = {scenario.times[0]:g}"
-    comparisons = []
-
-    # covariance of sqrt(d) (S - curve), to d -> infinity
-    dimensions = np.array([r.attrs["dimension"] for r in wide], dtype=float)
-    values = [(statistics_matrix(r)[:, -1] - curve) * np.sqrt(d) for r, d in zip(wide, dimensions, strict=True)]
-    centred = [v - v.mean(axis=0) for v in values]
-    products = [c[:, rows] * c[:, columns] * len(c) / (len(c) - 1) for c in centred]
-    means, errors = zip(*map(mean_and_error, products), strict=True)
-    limit = extrapolate(1 / dimensions, means, errors, degree=1)
-    covariance, own = predicted.covariance.values, predicted.covariance_error.values
-    scale = np.sqrt(np.outer(np.diag(covariance), np.diag(covariance)))
-    for k, (i, j) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True)):
-        comparisons.append(
-            Comparison(
-                f"{scenario.name}: covariance of sqrt(d) {names[i]} and sqrt(d) {names[j]} {at}, d -> infinity",
-                float(limit.value[k]), float(covariance[i, j]),
-                Tolerance((
-                    Part(z * float(limit.error[k]), f"{z:.2f} standard errors (T3)"),
-                    Part(float(limit.remainder[k]), "next power of 1/d (T4)"),
-                    Part(float(own[i, j]), "integration and quadrature (T2)"),
-                )),
-                resolution=0.5 * float(scale[i, j]) + 1e-6,
-            )
-        )
-    spread = np.array([np.sqrt(v.var(axis=0, ddof=1).sum() / d) for v, d in zip(values, dimensions, strict=True)])
-    relative = np.array([1 / np.sqrt(2 * (len(v) - 1)) for v in values])
+    dimensions = _dimensions(wide)
+    ends = [statistics_matrix(r)[:, -1] for r in wide]
+    comparisons = _covariance_comparisons(
+        names, predicted, ends, dimensions, z, f"{scenario.name}: ", at, "integration and quadrature (T2)"
+    )
+    spread = np.array([np.sqrt(v.var(axis=0, ddof=1).sum()) for v in ends])
+    relative = np.array([1 / np.sqrt(2 * (len(v) - 1)) for v in ends])
     width = fit_exponent(dimensions, spread, relative)
     comparisons.append(
         Comparison(
@@ -158,9 +139,9 @@ def _fluctuation_comparisons(
     )
 
     # mean - curve along Fisher's direction of the predicted shift, which no data choose
-    sizes = np.array([r.attrs["dimension"] for r in shifted], dtype=float)
+    sizes = _dimensions(shifted)
     shift = predicted.mean_shift.values
-    direction = np.linalg.pinv(covariance, rcond=1e-6, hermitian=True) @ shift
+    direction = np.linalg.pinv(predicted.covariance.values, rcond=1e-6, hermitian=True) @ shift
     direction /= np.linalg.norm(direction)
     along = [(statistics_matrix(r)[:, -1] - curve) @ direction for r in shifted]
     bias, error = map(np.array, zip(*map(mean_and_error, along), strict=True))
@@ -203,6 +184,38 @@ def _fluctuation_comparisons(
     return comparisons, plot_list
 
 
+def _covariance_comparisons(
+    names: list[str], predicted: xr.Dataset, ends: list[Array], dimensions: Array, z: float, before: str, at: str,
+    computed: str, *further: Part,
+) -> list[Comparison]:
+    """Covariances of sqrt(d) times the statistics, extrapolated to d -> infinity, against the prediction."""
+    pairs = upper_triangle(len(names))
+    rows, columns = map(list, zip(*pairs, strict=True))
+    centred = [(v - v.mean(axis=0)) * np.sqrt(d) for v, d in zip(ends, dimensions, strict=True)]
+    products = [c[:, rows] * c[:, columns] * len(c) / (len(c) - 1) for c in centred]
+    means, errors = zip(*map(mean_and_error, products), strict=True)
+    limit = extrapolate(1 / dimensions, means, errors, degree=1)
+    covariance, own = predicted.covariance.values, predicted.covariance_error.values
+    return [
+        Comparison(
+            f"{before}covariance of sqrt(d) {names[i]} and sqrt(d) {names[j]} {at}, d -> infinity",
+            float(limit.value[k]), float(covariance[i, j]),
+            Tolerance((
+                Part(z * float(limit.error[k]), f"{z:.2f} standard errors (T3)"),
+                Part(float(limit.remainder[k]), "next power of 1/d (T4)"),
+                *further,
+                Part(float(own[i, j]), computed),
+            )),
+            resolution=0.5 * float(np.sqrt(covariance[i, i] * covariance[j, j])) + 1e-6,
+        )
+        for k, (i, j) in enumerate(pairs)
+    ]
+
+
+def _dimensions(runs: list[xr.Dataset]) -> Array:
+    return np.array([r.attrs["dimension"] for r in runs], dtype=float)
+
+
 def stationary(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     """SGD stays at a stable fixed point, with the covariance that solves Lyapunov's equation."""
     level, model = evidence.level, theory.model
@@ -219,11 +232,9 @@ def stationary(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         for d, n in zip(level.settled_dimensions, level.settled_replicas, strict=True)
     ]
     names = [str(s) for s in model.symbols.state]
-    rows, columns = np.triu_indices(len(names))
-    z = critical_value(rows.size + len(names), share)
-    dimensions = np.array([r.attrs["dimension"] for r in runs], dtype=float)
+    z = critical_value(len(upper_triangle(len(names))) + len(names), share)
+    dimensions = _dimensions(runs)
     ends = [statistics_matrix(r)[:, -1] for r in runs]
-    centred = [(v - v.mean(axis=0)) * np.sqrt(d) for v, d in zip(ends, dimensions, strict=True)]
     means, errors = zip(*map(mean_and_error, ends), strict=True)
     rest = extrapolate(1 / dimensions, means, errors, degree=1)
     stays = [
@@ -239,25 +250,11 @@ def stationary(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         )
         for i, name in enumerate(names)
     ]
-    means, errors = zip(
-        *(mean_and_error(c[:, rows] * c[:, columns] * len(c) / (len(c) - 1)) for c in centred), strict=True
+    missing = np.exp(-8.0) * float(np.abs(predicted.covariance.values).max())
+    comparisons = _covariance_comparisons(
+        names, predicted, ends, dimensions, z, "", "at the fixed point", "quadrature and differences (T2)",
+        Part(missing, "the run is finite: exp(-8) is missing (T4)"),
     )
-    limit = extrapolate(1 / dimensions, means, errors, degree=1)
-    covariance, own = predicted.covariance.values, predicted.covariance_error.values
-    comparisons = [
-        Comparison(
-            f"covariance of sqrt(d) {names[i]} and sqrt(d) {names[j]} at the fixed point, d -> infinity",
-            float(limit.value[k]), float(covariance[i, j]),
-            Tolerance((
-                Part(z * float(limit.error[k]), f"{z:.2f} standard errors (T3)"),
-                Part(float(limit.remainder[k]), "next power of 1/d (T4)"),
-                Part(np.exp(-8.0) * float(np.abs(covariance).max()), "the run is finite: exp(-8) is missing (T4)"),
-                Part(float(own[i, j]), "quadrature and differences (T2)"),
-            )),
-            resolution=0.5 * float(np.sqrt(covariance[i, i] * covariance[j, j])) + 1e-6,
-        )
-        for k, (i, j) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True))
-    ]
     samples = {"dimensions": list(level.settled_dimensions), "replicas": list(level.settled_replicas), "time": end}
     return Outcome(stays + comparisons, samples)
 
@@ -340,7 +337,7 @@ def _enumerated_step(theory: Theory, scenario: Scenario) -> Array:
     width = model.directions + model.units
     directions, x = realise_weights(parameters, state, width)
     signs = np.array(list(product((-1.0, 1.0), repeat=width))) / np.sqrt(parameters.precision)
-    means = np.array(model.mixture.coordinates.tolist(), dtype=float) @ directions
+    means = coordinates_of(model) @ directions
     gradient = compile_derivatives(model, "gradient")
     step = np.zeros((model.units, model.directions))
     for weight, label, mean in zip(parameters.weights, labels_of(model), means, strict=True):
