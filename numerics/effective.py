@@ -1,50 +1,32 @@
-"""Spectra of empirical Hessian and G blocks in the proportional limit: outermost edges, outliers, overlaps."""
+"""Spectra of empirical Hessian and G-matrix in the proportional limit: bulk, edges, outliers, overlaps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from theory import InputError, Model
 
 from .dataset import common_attributes
-from .layout import SpanBasis
-from .quadrature import Rule, choose_family, gauss_hermite, replicate_error, sobol, tensor_sizes
-from .resolvent import Resolvent, ResolventError
+from .limiting_spectrum import LimitingSpectrum, agreed_gaps, quadrature_rules, solve_all
+from .outliers import Outlier
+from .quadrature import replicate_error
+from .resolvent import ResolventError
 from .span import BlockName, check_block, check_matrix, default_regularized
-from .state import Array, Parameters, State, as_integer, as_scalar, check_parameters, check_state
-from .support import Branch, outer_branch
+from .state import Array, Parameters, State, as_array, as_integer, as_scalar, check_parameters, check_state
 from .weight_law import WeightNodes
 
-SOBOL_SIZE, SCRAMBLINGS = 2**12, 8
-# tensor rules: the finer of two is taken, their difference is the error
-TENSOR_PAIR = (24, 32)
 # an outlier closer to the edge than this share of the edge is flagged: at finite d it is not told from the bulk
 CRITICAL = 0.02
-SIDES = (1, -1)
-
-
-@dataclass(frozen=True)
-class _Outlier:
-    side: int
-    place: float
-    vector: Array  # (k, rank): projection of the unit eigenvector on the span, overlap = its squared length
-    distance: float
-
-
-@dataclass(frozen=True)
-class _Solved:
-    """One law: branches by side, and the outliers beyond them, from the edge outwards excluded."""
-
-    branches: dict[int, Branch]
-    outliers: list[_Outlier]
-    # how far the next candidate is inside the edge, relative to it
-    missed: float
+# outliers closer than this, relative to the largest, count as one of higher multiplicity
+EQUAL = 1e-8
+GRID = 400
+# a density whose mass is off by more than this is refused
+MASS = 0.05
 
 
 def effective_spectrum(
@@ -56,6 +38,9 @@ def effective_spectrum(
     matrix: str = "hessian",
     block: BlockName = "first_layer",
     regularized: bool | None = None,
+    density: bool = True,
+    grid: ArrayLike | None = None,
+    tail: float = 0.0,
     seed: int = 0,
 ) -> xr.Dataset:
     r"""Return the limiting spectrum of an empirical matrix of fresh test data, M / d -> phi as d -> infinity.
@@ -66,7 +51,8 @@ def effective_spectrum(
     S(z) is the resolvent off the span of directions and weights, w the coordinates of Y in an orthonormal basis L of
     it.  The density is that of S; outliers are the roots of the determinant outside the support, with
     :math:`L^T` (unit eigenvector) :math:`=e/\sqrt{e^T(I-F'(z))e}` (mathematics.md section 7; arXiv 2502.15655).
-    F decreases in z, so each of its sorted eigenvalues gives one outlier right of the bulk, or none; likewise left.
+    F decreases in z, so each of its sorted eigenvalues gives one outlier right of the bulk, or none; likewise left, and
+    in a gap.  Readout parameters, finitely many, join F and not S.
 
     Parameters
     ----------
@@ -77,33 +63,47 @@ def effective_spectrum(
         phi > 0, test points per dimension.
     matrix : {"hessian", "gradient"}
         The almost-everywhere Hessian, as data have it, or G.
-    block : (a, b) of 0-based units, or "first_layer" (or "full")
-        One block (scalar weights), or the full first layer (matrix-valued transform).
+    block : (a, b) of 0-based units, "first_layer" (or "full"), "readout", "mixed" or "all"
+        One block (scalar weights); the full first layer (matrix-valued transform); of two layers also the readout
+        block, which has no bulk, the blocks of x^a and v_i beside each other as :math:`\begin{pmatrix}0&N\\N^T&0
+        \end{pmatrix}`, whose eigenvalues are plus and minus the singular values of N, and the whole matrix.
     regularized : bool, optional
         Include the ridge: a shift by beta, and the default, for the Hessian; not available for G.
+    density : bool
+        Solve for the density, and with it for gaps inside the support and outliers in them.
+    grid : array, optional
+        Where to give the density; points that resolve every interval when omitted.
+    tail : float
+        Leave out this share of the samples, those with the most extreme weights, at either end: M data have hardly a
+        weight rarer than 1 / M.  Where ``edge_kind`` is "essential" this puts the edge where data show it, and not at
+        the end of an exponentially thin tail.
     seed : int
         Root seed of quasi-Monte Carlo scramblings (unused by tensor rules).
 
     Returns
     -------
     xarray.Dataset
-        ``edge`` (side) with side 1 right and -1 left of the support, ``edge_error``; ``outlier`` (eigen), farthest
-        right first, ``outlier_error``; ``overlap`` (eigen), squared length of the eigenvector's projection on the
-        span, ``overlap_error``; ``outlier_vector`` (eigen, [unit,] span), that projection in the basis ``basis``
-        (span, generator); ``edge_distance`` (eigen), distance from the nearest edge over the edge; ``near_critical``
-        (eigen), 1 where that is below 2 %; ``weight_share`` (eigen, unit), squared cosine of the eigenvector with x^a
-        (in its row of the full matrix); ``direction_share`` (eigen), squared length of the projection on
-        Span(e_1..e_r).
+        ``edges`` (interval, end), ends of the intervals of the support, ``edge_error``, ``interval_mass``;
+        ``outliers`` (eigen), farthest right first, ``outlier_error``, ``side`` (eigen) 1 right of the support, -1 left,
+        0 in a gap, ``multiplicity`` (eigen); ``overlap`` (eigen), squared length of the eigenvector's projection on
+        span and readout, ``overlap_error``; ``outlier_vector`` (eigen, [unit,] span), that projection in the basis
+        ``basis`` (span, generator), and ``readout_vector`` (eigen, parameter); ``edge_distance`` (eigen), distance from
+        the nearest edge over the edge; ``near_critical`` (eigen), 1 where that is below 2 %; ``weight_share`` (eigen,
+        unit), squared cosine of the eigenvector with x^a (in its row of the full matrix); ``direction_share`` (eigen),
+        squared length of the projection on Span(e_1..e_r); ``leading_share`` (unit), share of x^a in the eigenspace of
+        the r largest eigenvalues (C r of the full matrix); bulk eigenvectors among them contribute nothing.  With
+        ``density`` also ``density`` (grid) of the eigenvalues without the atom, ``cumulative`` (grid) with it, and
+        their errors.
 
-        attrs ``atom``, the mass at zero (at the ridge, if included); ``edge_kind_right`` and ``_left``: "critical" for
-        a square-root edge, "essential" where the density has a thin tail up to the largest weight of the law, "zero"
-        where the support reaches the atom; ``missed_by``: the next candidate for an outlier lies inside the edge by
-        this share of it.
+        attrs ``atom``, the mass at zero (at the ridge, if included); ``mass_error``, |1 - mass of atom and density|;
+        ``edge_kind_right`` and ``_left``: "critical" for a square-root edge, "essential" where the density has a thin
+        tail up to the largest weight of the law, "zero" where the support reaches the atom; ``missed_by``: the next
+        candidate for an outlier lies inside the edge by this share of it.
 
     Raises
     ------
     theory.InputError
-        phi <= 0, unknown matrix or block, the ridge of G.
+        phi <= 0, unknown matrix or block, the ridge of G, a grid with the atom in it.
     ResolventError
         The equation was not solved; carries z and the residual.
 
@@ -116,166 +116,186 @@ def effective_spectrum(
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
     >>> found = effective_spectrum(model, Parameters([1], 4, 0, 1), State([[1]], [[1]]), 4.0)
-    >>> found.edge.values.round(6)
-    array([0.5625, 0.0625])
+    >>> found.edges.values.round(6)
+    array([[0.0625, 0.5625]])
     """
     check_parameters(model, parameters)
     check_state(model, state, "state")
     ratio = as_scalar("aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension")
-    kind, name = check_matrix(matrix), check_block(model, block)
+    kind, name = check_matrix(matrix), check_effective_block(model, block)
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    tail = check_tail(tail)
     ridge = default_regularized(kind, regularized)
     if ridge and kind == "gradient":
         raise InputError(
             "regularized", True, "False for the gradient matrix", "its ridge is no shift: leave it away"
         )
-    shift = parameters.ridge if ridge and not (isinstance(name, tuple) and name[0] != name[1]) else 0.0
+    off_diagonal = name == "mixed" or (isinstance(name, tuple) and name[0] != name[1])
+    shift = parameters.ridge if ridge and not off_diagonal else 0.0
+    points = None if grid is None else as_array("grid", grid, 1)
     nodes = WeightNodes(model, parameters, state, kind, name)
-    runs = [_solve(Resolvent(nodes.law(rule, i), ratio)) for rule, i in _rules(nodes, model, seed)]
-    return _dataset(model, parameters, nodes, runs, ratio, shift, ridge)
-
-
-def _rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
-    """Coarse and fine tensor rule, or all scramblings of a Sobol rule."""
-    n = nodes.dimension
-    if choose_family(n, model.loss.is_smooth) == "gauss-hermite":
-        sizes = tensor_sizes(n)
-        affordable = [s for s in TENSOR_PAIR if s <= max(sizes, default=1)] or list(sizes[-2:])
-        finer = 2 if n == 1 else 1  # nodes cost nothing in one dimension
-        return [(gauss_hermite(n, finer * s), 0) for s in (affordable[0], affordable[-1])]
-    rule = sobol(n, SOBOL_SIZE, SCRAMBLINGS, seed)
-    return [(rule, i) for i in range(SCRAMBLINGS)]
-
-
-def _solve(resolvent: Resolvent) -> _Solved:
-    branches, outliers, missed = {}, [], np.inf
-    for side in SIDES:
-        try:
-            branch = outer_branch(resolvent, side)
-        except ResolventError:
-            if side > 0:
-                raise
-            continue
-        branches[side] = branch
-        found, next_one = _outliers(branch)
-        outliers += found
-        missed = min(missed, next_one)
-    outliers.sort(key=lambda o: -o.place)
-    return _Solved(branches, outliers, missed)
-
-
-def _field(resolvent: Resolvent, s: Array) -> Array:
-    """F = E[A (x) w w^T], row-major in (row of D, coordinate of w)."""
-    law = resolvent.law
-    a = resolvent.propagate(s)
-    k, rank = resolvent.rows, law.basis.rank
-    flat = (a.reshape(len(a), k * k) * law.probability[:, None]).T @ law.moment.reshape(len(a), rank * rank)
-    return np.asarray(flat.reshape(k, k, rank, rank).transpose(0, 2, 1, 3).reshape(k * rank, k * rank))
-
-
-def _outliers(branch: Branch) -> tuple[list[_Outlier], float]:
-    """Outliers beyond one edge, and how far inside it the next candidate is."""
-    resolvent, side = branch.resolvent, branch.side
-    if branch.kind == "zero":
-        return [], np.inf
-    edge, s = branch.edge, branch.at_trace(branch.trace)[1]
-
-    def ordered(s: Array) -> Array:
-        """Eigenvalues of F, outermost first."""
-        return np.asarray(np.linalg.eigvalsh(_field(resolvent, s))[::-side])
-
-    at_edge = side * (ordered(s) - edge)
-    count = int(np.sum(at_edge > 0))
-    missed = float(-at_edge[count] / abs(edge)) if count < at_edge.size and edge else np.inf
-    found = []
-    for i in range(count):
-        def beyond(trace: float, i: int = i) -> float:
-            z, s = branch.at_trace(trace)
-            return float(side * (ordered(s)[i] - z))
-
-        low = branch.path[0]
-        while beyond(low) > 0:
-            low /= 2
-        trace = scipy.optimize.brentq(beyond, low, branch.trace, xtol=1e-15 * branch.trace, rtol=1e-14)
-        z, s = branch.at_trace(float(trace))
-        found.append(_Outlier(side, z, _vector(resolvent, s, i, side), abs(z - edge) / abs(edge)))
-    return found, missed
-
-
-def _vector(resolvent: Resolvent, s: Array, i: int, side: int) -> Array:
-    """Projection of the unit eigenvector on the span: e / sqrt(e^T (I - F') e), in all rows of D."""
-    law, k = resolvent.law, resolvent.rows
-    _, vectors = np.linalg.eigh(_field(resolvent, s))
-    e = vectors[:, ::-side][:, i]
-    # F' = -(phi lambda)^-1 E[A S' A (x) w w^T]
-    a, slope = resolvent.propagate(s), resolvent.derivative(s)
-    inner = a @ slope @ a / (resolvent.aspect_ratio * law.precision)
-    rows = e.reshape(k, law.basis.rank)
-    along = np.einsum("ai,nij,bj->nab", rows, law.moment, rows, optimize=True)
-    derivative = -float(np.einsum("n,nab,nab->", law.probability, inner, along))
-    return np.asarray(resolvent.range.T @ rows / np.sqrt(1 - derivative))
-
-
-def _dataset(
-    model: Model, parameters: Parameters, nodes: WeightNodes, runs: Sequence[_Solved], ratio: float, shift: float,
-    ridge: bool,
-) -> xr.Dataset:
-    best, exact = runs[-1], len(runs) == 2
-    count = min(len(run.outliers) for run in runs)
-    kept = [sorted(run.outliers, key=lambda o: -o.distance)[:count] for run in runs]
-    kept = [sorted(outliers, key=lambda o: -o.place) for outliers in kept]
-
-    def both(values: Callable[[int], Array]) -> tuple[Array, Array]:
-        """Value and error of what every run has."""
-        all_runs = np.array([values(i) for i in range(len(runs))], dtype=float)
-        if exact:
-            return all_runs[-1], 2 * np.abs(all_runs[-1] - all_runs[0]) + 1e-13 * (1 + np.abs(all_runs[-1]))
-        return all_runs.mean(axis=0), replicate_error(all_runs)
-
-    sides = [side for side in SIDES if all(side in run.branches for run in runs)]
-    edge, edge_error = both(lambda i: np.array([runs[i].branches[side].edge for side in sides]))
-    place, place_error = both(lambda i: np.array([o.place for o in kept[i]]))
-    overlap, overlap_error = both(lambda i: np.array([np.sum(o.vector**2) for o in kept[i]]))
-    basis: SpanBasis = nodes.basis
-    rows = 1 if isinstance(nodes.block, tuple) else model.units
-    vectors = np.array([o.vector for o in kept[-1]]).reshape(count, rows, basis.rank)
-    x = basis.weights / np.linalg.norm(basis.weights, axis=1, keepdims=True)
-    # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
-    share = np.sum(vectors * x, axis=-1) ** 2
-    distance = np.array([o.distance for o in kept[-1]])
-    resolvent = best.branches[1].resolvent
-    atom = resolvent.null.shape[0] / resolvent.law.rows
-    if -1 in best.branches and best.branches[-1].kind == "zero":
-        last = best.branches[-1]
-        z, s = last.edge_point
-        atom += float(-z * np.trace(s)) / resolvent.law.rows
-    dims: tuple[str, ...] = ("eigen", "span") if isinstance(nodes.block, tuple) else ("eigen", "unit", "span")
-    variables: dict[str, Any] = {
-        "edge": ("side", edge + shift, {"long_name": "edge of the support"}),
-        "edge_error": ("side", edge_error),
-        "outlier": ("eigen", place + shift, {"long_name": "outlier"}),
-        "outlier_error": ("eigen", place_error),
-        "overlap": ("eigen", overlap, {"long_name": "squared projection of the eigenvector on the span"}),
-        "overlap_error": ("eigen", overlap_error),
-        "outlier_vector": (dims, vectors[:, 0] if len(dims) == 2 else vectors),
-        "edge_distance": ("eigen", distance),
-        "near_critical": ("eigen", (distance < CRITICAL).astype(int)),
-        "weight_share": (("eigen", "unit"), share, {"long_name": "squared cosine with x^a"}),
-        "direction_share": ("eigen", np.sum(vectors[..., : basis.directions] ** 2, axis=(1, 2))),
-        "basis": (("span", "generator"), basis.coefficients),
-    }
-    counts = sorted({len(run.outliers) for run in runs})
+    runs = solve_all(nodes, quadrature_rules(nodes, model, seed), ratio, tail, density)
+    if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
+        raise ResolventError(complex(runs[-1].branches[1].edge.place), abs(runs[-1].mass - 1))
+    if points is not None:
+        _check_grid(points, runs[-1].atom, shift)
     attributes = common_attributes(model, parameters, "effective spectral theory") | {
-        "matrix": nodes.matrix, "block": str(nodes.block), "regularized": int(ridge), "aspect_ratio": ratio,
-        "atom": atom, "missed_by": best.missed, "nodes": len(resolvent.law.probability),
-        "outlier_counts": ", ".join(map(str, counts)),
-        "edge_kind_right": best.branches[1].kind,
-        "edge_kind_left": best.branches[-1].kind if -1 in best.branches else "unknown",
-        "error_estimate": float(max(place_error.max(initial=0.0), edge_error.max(initial=0.0))),
-        "error_meaning": "largest error of outliers and edges: "
-        + ("two tensor rules" if exact else "99 % Student interval over scramblings"),
+        "matrix": kind, "block": str(name), "regularized": int(ridge), "aspect_ratio": ratio, "tail": tail,
     }
-    coordinates = {
-        "side": sides, "eigen": np.arange(1, count + 1), "unit": np.arange(1, model.units + 1),
-    }
-    return xr.Dataset(variables, coords=coordinates, attrs=attributes)
+    return _Result(model, nodes, runs, shift).dataset(density, points, attributes)
+
+
+def check_effective_block(model: Model, block: object) -> BlockName:
+    """Return the canonical name of a block: also "mixed"."""
+    if isinstance(block, str) and block == "mixed":
+        check_block(model, "all")
+        return "mixed"
+    return check_block(model, block)
+
+
+def check_tail(tail: object) -> float:
+    """Return a share of samples in [0, 0.1]."""
+    share = as_scalar("tail", tail, 0.0, False, "give a small share of the samples, such as 1 / M")
+    if share > 0.1:
+        raise InputError("tail", share, "a share of at most 0.1", "give a small share of the samples, such as 1 / M")
+    return share
+
+
+def _check_grid(points: Array, atom: float, shift: float) -> None:
+    if not np.all(np.diff(points) > 0):
+        raise InputError("grid", "values that do not increase", "increasing points", "sort them")
+    if atom > 0 and np.any(points == shift):
+        raise InputError(
+            "grid", f"the point {shift:g}", "points beside the atom there",
+            f"{atom:.3g} of the eigenvalues are exactly {shift:g}, where the density is infinite: leave it out",
+        )
+
+
+class _Result:
+    """All runs as one Dataset: values of the best, or the mean, and errors."""
+
+    def __init__(self, model: Model, nodes: WeightNodes, runs: Sequence[LimitingSpectrum], shift: float) -> None:
+        self.model, self.nodes, self.runs, self.shift = model, nodes, runs, shift
+        count = min(len(run.outliers) for run in runs)
+        kept = [sorted(run.outliers, key=lambda o: -o.distance)[:count] for run in runs]
+        self.outliers = [sorted(outliers, key=lambda o: -o.place) for outliers in kept]
+
+    def _both(self, values: Sequence[Array]) -> tuple[Array, Array]:
+        """Value and error of what every run has."""
+        array = np.array(values, dtype=float)
+        if len(self.runs) == 2:
+            return array[-1], 2 * np.abs(array[-1] - array[0]) + 1e-13 * (1 + np.abs(array[-1]))
+        return array.mean(axis=0), replicate_error(array)
+
+    def _outlier_variables(self) -> dict[str, Any]:
+        nodes, model, basis = self.nodes, self.model, self.nodes.basis
+
+        def each(of: Callable[[Outlier], Any]) -> tuple[Array, Array]:
+            return self._both([np.array([of(o) for o in kept], dtype=float) for kept in self.outliers])
+
+        place, place_error = each(lambda o: o.place)
+        overlap, overlap_error = each(lambda o: np.sum(o.vector**2))
+        best = self.outliers[-1]
+        count, rows, tail = len(best), nodes.units, nodes.parameters_beside
+        vectors = np.array([o.vector for o in best]).reshape(count, rows * basis.rank + tail)
+        first = vectors[:, : rows * basis.rank].reshape(count, rows, basis.rank)
+        distance = np.array([o.distance for o in best])
+        equal = np.abs(place[:, None] - place) <= EQUAL * np.abs(place).max(initial=0.0) + place_error
+        variables: dict[str, Any] = {
+            "outliers": ("eigen", place + self.shift, {"long_name": "outlier"}),
+            "outlier_error": ("eigen", place_error),
+            "side": ("eigen", np.array([o.side for o in best], dtype=int)),
+            "multiplicity": ("eigen", equal.sum(axis=1)),
+            "overlap": ("eigen", overlap, {"long_name": "squared projection of the eigenvector on the span"}),
+            "overlap_error": ("eigen", overlap_error),
+            "edge_distance": ("eigen", distance),
+            "near_critical": ("eigen", (distance < CRITICAL).astype(int)),
+            "basis": (("span", "generator"), basis.coefficients),
+        }
+        if tail:
+            variables["readout_vector"] = (("eigen", "parameter"), vectors[:, rows * basis.rank :])
+        if not rows:
+            return variables
+        x = basis.weights / np.linalg.norm(basis.weights, axis=1, keepdims=True)
+        # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
+        share = np.sum(first * x, axis=-1) ** 2
+        leading = basis.directions * rows
+        right = [i for i, o in enumerate(best) if o.side == 1][:leading]
+        single = isinstance(nodes.block, tuple)
+        variables |= {
+            "outlier_vector": (("eigen", "span"), first[:, 0]) if single else (("eigen", "unit", "span"), first),
+            "weight_share": (("eigen", "unit"), share, {"long_name": "squared cosine with x^a"}),
+            "direction_share": ("eigen", np.sum(first[..., : basis.directions] ** 2, axis=(1, 2))),
+            "leading_share": (
+                "unit", share[right].sum(axis=0).reshape(model.units),
+                {"long_name": f"share of x^a in the leading eigenspace of dimension {leading}"},
+            ),
+        }
+        return variables
+
+    def _support_variables(self) -> dict[str, Any]:
+        ends = np.array([[edge.place for edge in run.edges] for run in self.runs]).reshape(len(self.runs), -1)
+        gaps = agreed_gaps(self.runs)
+        ends = np.concatenate([ends[:, :1], *gaps, ends[:, 1:]], axis=1) if ends.size else ends
+        edges, error = self._both(list(ends.reshape(len(self.runs), -1, 2)))
+        wide = edges[:, 1] > edges[:, 0]  # an atom is no interval
+        edges, error = edges[wide], error[wide]
+        variables: dict[str, Any] = {
+            "edges": (("interval", "end"), edges + self.shift, {"long_name": "edge of the support"}),
+            "edge_error": (("interval", "end"), error),
+        }
+        if self.runs[-1].pieces:
+            middles = [((p.interval.left + p.interval.right) / 2, p.mass) for p in self.runs[-1].pieces]
+            mass = [sum(m for middle, m in middles if a <= middle <= b) for a, b in edges]
+            variables["interval_mass"] = ("interval", np.array(mass))
+        return variables
+
+    def _density_variables(self, points: Array | None) -> tuple[dict[str, Any], Array]:
+        best = self.runs[-1]
+        if points is None:
+            per = GRID // max(1, len(best.pieces))
+            theta = np.pi * (np.arange(per) + 0.5) / per
+            grids = [piece.interval.place(theta)[0] for piece in best.pieces]
+            points = np.concatenate(grids) if grids else np.zeros(0)
+        else:
+            points = points - self.shift
+
+        def of(run: LimitingSpectrum) -> Array:
+            rho = sum((p.density(points) for p in run.pieces), np.zeros(points.size))
+            below = sum((p.cumulative(points) for p in run.pieces), run.atom * (points >= 0))
+            return np.array([rho, below])
+
+        values, errors = self._both([of(run) for run in self.runs])
+        # what the series leaves out, and mass that was not found
+        errors[1] += max(sum(p.truncation for p in run.pieces) + abs(1 - run.mass) for run in self.runs)
+        return {
+            "density": ("grid", values[0], {"long_name": "density of eigenvalues"}),
+            "density_error": ("grid", errors[0]),
+            "cumulative": ("grid", np.clip(values[1], 0, 1), {"long_name": "share of eigenvalues below"}),
+            "cumulative_error": ("grid", errors[1]),
+        }, points + self.shift
+
+    def dataset(self, density: bool, points: Array | None, attributes: dict[str, Any]) -> xr.Dataset:
+        """Everything."""
+        best, model = self.runs[-1], self.model
+        variables = self._outlier_variables() | self._support_variables()
+        coordinates: dict[str, Any] = {
+            "eigen": np.arange(1, len(self.outliers[-1]) + 1), "end": ["left", "right"],
+            "interval": np.arange(1, len(variables["edges"][1]) + 1), "unit": np.arange(1, model.units + 1),
+        }
+        if density:
+            more, grid = self._density_variables(points)
+            variables |= more
+            coordinates["grid"] = grid
+            attributes["mass_error"] = abs(1 - best.mass) if best.branches else 0.0
+        counts = sorted({len(run.outliers) for run in self.runs})
+        kinds = [edge.kind for edge in best.edges] or ["none", "none"]
+        place_error, edge_error = variables["outlier_error"][1], variables["edge_error"][1]
+        attributes |= {
+            "atom": best.atom, "missed_by": best.missed, "nodes": len(best.resolvent.law.probability),
+            "outlier_counts": ", ".join(map(str, counts)), "edge_kind_left": kinds[0], "edge_kind_right": kinds[1],
+            "error_estimate": float(max(place_error.max(initial=0.0), edge_error.max(initial=0.0))),
+            "error_meaning": "largest error of outliers and edges: "
+            + ("two tensor rules" if len(self.runs) == 2 else "99 % Student interval over scramblings"),
+        }
+        return xr.Dataset(variables, coords=coordinates, attrs=attributes)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from helpers import fresh_rng
 
-import numerics.effective
 from numerics import Parameters, State, effective_spectrum, empirical_spectrum, population_spectrum
+from numerics.limiting_spectrum import solve_spectrum
 from numerics.quadrature import sobol
 from numerics.resolvent import Resolvent
-from numerics.support import outer_branch
+from numerics.samples import draw_data
 from numerics.weight_law import WeightNodes
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols, xor
 
@@ -32,6 +32,14 @@ def weighted(labels, spike=True, weights=None):
     return Model.build(mixture, Loss(symbols.LABEL * u[0] ** 2 / 2, units=1))
 
 
+def left_edge(found):
+    return float(found.edges[0, 0])
+
+
+def right_edge(found):
+    return float(found.edges[-1, 1])
+
+
 # --- closed forms -------------------------------------------------------------------------------------------
 
 
@@ -42,9 +50,14 @@ def test_marchenko_pastur_and_its_spike(ratio, precision):
     found = effective_spectrum(weighted([1]), Parameters([1], precision, 0, 1), State([[0.3]], [[0.7]]), ratio)
     gamma = 1 / ratio
     right = (1 + np.sqrt(gamma)) ** 2 / precision
-    assert float(found.edge.sel(side=1)) == pytest.approx(right, rel=1e-10)
-    left = (1 - np.sqrt(gamma)) ** 2 / precision if ratio > 1 else 0.0
-    assert float(found.edge.sel(side=-1)) == pytest.approx(left, rel=1e-10, abs=1e-12)
+    assert right_edge(found) == pytest.approx(right, rel=1e-10)
+    left = (1 - np.sqrt(gamma)) ** 2 / precision
+    assert left_edge(found) == pytest.approx(left, rel=1e-10)
+    assert found.sizes["interval"] == 1
+    x = found.grid.values
+    rho = np.sqrt(np.maximum((right - x) * (x - left), 0)) * precision / (2 * np.pi * gamma * x)
+    np.testing.assert_allclose(found.density, rho, rtol=0, atol=1e-10 * rho.max())
+    assert found.attrs["mass_error"] < 1e-10
     assert found.attrs["atom"] == pytest.approx(max(0.0, 1 - ratio), abs=1e-8)
     assert found.attrs["edge_kind_right"] == "critical"
     spike = precision  # of the population covariance, beyond 1, in units of the noise
@@ -52,7 +65,7 @@ def test_marchenko_pastur_and_its_spike(ratio, precision):
         place = (1 + spike) * (1 + gamma / spike) / precision
         overlap = (1 - gamma / spike**2) / (1 + gamma / spike)
         assert found.sizes["eigen"] == 1
-        assert float(found.outlier[0]) == pytest.approx(place, rel=1e-10)
+        assert float(found.outliers[0]) == pytest.approx(place, rel=1e-10)
         assert float(found.overlap[0]) == pytest.approx(overlap, rel=1e-9)
         assert float(found.direction_share[0]) == pytest.approx(overlap, rel=1e-9)
     else:
@@ -69,7 +82,7 @@ def test_weights_that_vanish(ratio):
         State([[0]], [[1]]), ratio,
     )
     right = share * (1 + 1 / np.sqrt(ratio * share)) ** 2 / 2.0
-    assert float(found.edge.sel(side=1)) == pytest.approx(right, rel=1e-10)
+    assert right_edge(found) == pytest.approx(right, rel=1e-10)
     assert found.attrs["atom"] == pytest.approx(max(0.0, 1 - ratio * share), abs=1e-8)
 
 
@@ -91,7 +104,7 @@ def test_two_weights_against_high_precision(ratio):
             values = [side * z(s) for s in grid]
             start = grid[values.index(min(values))]
             s = mpmath.findroot(lambda s: mpmath.diff(z, s), start)
-            assert float(found.edge.sel(side=side)) == pytest.approx(float(z(s)), rel=1e-10)
+            assert (right_edge if side > 0 else left_edge)(found) == pytest.approx(float(z(s)), rel=1e-10)
 
 
 # --- limits and the reference -------------------------------------------------------------------------------
@@ -112,10 +125,10 @@ def test_many_samples_recover_the_population(matrix, block):
     beyond = (exact.eigenvalue.values > bulk.max() + 1e-3) | (exact.eigenvalue.values < bulk.min() - 1e-3)
     wanted = exact.eigenvalue.values[beyond & (far > 1e-3)]
     assert wanted.size
-    nearest = [found.outlier.values[np.abs(found.outlier.values - w).argmin()] for w in wanted]
+    nearest = [found.outliers.values[np.abs(found.outliers.values - w).argmin()] for w in wanted]
     np.testing.assert_allclose(nearest, wanted, rtol=1e-5, atol=1e-7)
     # edges at phi -> infinity: the bulk levels, off by 1/sqrt(phi)
-    assert float(found.edge.sel(side=1)) == pytest.approx(bulk.max(), abs=3e-3 * np.abs(bulk).max() + 1e-6)
+    assert right_edge(found) == pytest.approx(bulk.max(), abs=3e-3 * np.abs(bulk).max() + 1e-6)
 
 
 # relative errors of the reference that its own 2^12 Sobol nodes cause; it states about 5e-4
@@ -128,14 +141,14 @@ def test_reference(matrix):
     expected = np.array(REFERENCE["effective_H" if matrix == "hessian" else "effective_G"])
     found = effective_spectrum(kgmm(3), PARAMETERS, STATE, REFERENCE["aspect"], matrix=matrix, regularized=False)
     assert float(found.outlier_error.max()) < 1e-6
-    relative = np.abs(found.outlier.values[: expected.size] / expected - 1)
+    relative = np.abs(found.outliers.values[: expected.size] / expected - 1)
     print(matrix, relative)
     assert relative.max() < REFERENCE_ERROR[matrix]
     assert np.sum(relative <= 5e-4) >= (3 if matrix == "hessian" else 0)
     data = REFERENCE["empirical_H" if matrix == "hessian" else "empirical_G"]
     mean, spread = (np.array(data[k])[: expected.size] for k in ("mean", "sd"))
     # three replicas: their spread is known to a factor; finite d moves outliers by some 1/d
-    assert np.all(np.abs(found.outlier.values[: expected.size] - mean) < 4 * spread + 3 / data["d"] * mean)
+    assert np.all(np.abs(found.outliers.values[: expected.size] - mean) < 4 * spread + 3 / data["d"] * mean)
 
 
 @pytest.mark.slow
@@ -148,13 +161,13 @@ def test_nodes_of_the_reference_explain_its_deviation(matrix):
     expected = np.array(REFERENCE["effective_H" if matrix == "hessian" else "effective_G"])
     places = []
     for i in range(rule.replicates):
-        branch = outer_branch(Resolvent(nodes.law(rule, i), REFERENCE["aspect"]), 1)
-        places.append([o.place for o in numerics.effective._outliers(branch)[0]][: expected.size])
+        run = solve_spectrum(Resolvent(nodes.law(rule, i), REFERENCE["aspect"]))
+        places.append([o.place for o in run.outliers][: expected.size])
     places = np.array(places)
     spread = places.std(axis=0, ddof=1)
-    z = np.abs(places.mean(axis=0) - found.outlier.values[: expected.size]) / (spread / np.sqrt(rule.replicates))
+    z = np.abs(places.mean(axis=0) - found.outliers.values[: expected.size]) / (spread / np.sqrt(rule.replicates))
     assert z.max() < 8  # Student with 7 degrees, at most 4 of them
-    assert np.abs(expected - found.outlier.values[: expected.size]).max() < 8 * spread.max()
+    assert np.abs(expected - found.outliers.values[: expected.size]).max() < 8 * spread.max()
 
 
 # --- data ---------------------------------------------------------------------------------------------------
@@ -179,7 +192,7 @@ def data_z(found, model, parameters, state, block, dimension, replicas, ratio):
         beyond = 10 / dimension * np.abs(predicted)
         return np.maximum(np.abs(samples.mean(axis=0) - predicted) - beyond, 0) / error
 
-    return float(z(places, found.outlier.values).max()), float(z(overlaps, found.direction_share.values).max())
+    return float(z(places, found.outliers.values).max()), float(z(overlaps, found.direction_share.values).max())
 
 
 CASE = (kgmm(3), PARAMETERS, STATE)
@@ -227,9 +240,9 @@ def test_kinked_blocks():
     found = effective_spectrum(xor(4), parameters, state, 4.0, matrix="gradient", block=(0, 0))
     exact = population_spectrum(xor(4), parameters, state, matrix="gradient", block=(0, 0))
     assert 1 <= found.sizes["eigen"] <= 2
-    assert float(found.outlier_error.max()) < 1e-3 * float(found.outlier[0])
+    assert float(found.outlier_error.max()) < 1e-3 * float(found.outliers[0])
     # finite M pushes outliers out of the bulk
-    assert float(found.outlier[0]) > float(exact.eigenvalue[0])
+    assert float(found.outliers[0]) > float(exact.eigenvalue[0])
 
 
 # --- refusals -----------------------------------------------------------------------------------------------
@@ -250,11 +263,52 @@ def test_bad_input(ratio, options, message):
         effective_spectrum(kgmm(3), PARAMETERS, STATE, ratio, **options)
 
 
-def test_readout_has_no_proportional_limit():
-    parameters = Parameters([0.25] * 4, 20, 0.05, 1.0, np.eye(2))
-    state = State(np.zeros((2, 2)), np.eye(2), [1.0, 1.0])
-    with pytest.raises(InputError, match="block: got 'readout'; expected a pair of first-layer units"):
-        effective_spectrum(xor(2), parameters, state, 4.0, block="readout")
+TWO_LAYERS = Parameters([0.25] * 4, 20, 0.05, 1.0, np.eye(2))
+LAYERS = State([[1, 0.1], [-0.9, 0.2], [0.1, 0.8]], 0.1 * np.eye(3) + 0.05, [0.8, 0.7, -0.9])
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "gradient"])
+def test_readout_is_the_population_block(matrix):
+    """Finitely many parameters: no bulk, and the law of large numbers."""
+    found = effective_spectrum(xor(3), TWO_LAYERS, LAYERS, 4.0, block="readout", matrix=matrix)
+    exact = population_spectrum(xor(3), TWO_LAYERS, LAYERS, block="readout", matrix=matrix)
+    assert found.sizes["interval"] == 0
+    assert found.overlap.values == pytest.approx(1)
+    difference = np.abs(found.outliers.values - exact.eigenvalue.values)
+    assert np.all(difference < 2 * found.outlier_error.values + exact.attrs["error_estimate"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("matrix", ["hessian", "gradient"])
+def test_mixed_and_whole_matrix_against_data(matrix):
+    """Singular values of the mixed block and eigenvalues of everything, beside dense matrices of fresh data."""
+    ratio, dimension, replicas = 4.0, 300, 16
+    model, c = xor(3), 3
+    seen: dict[str, list[np.ndarray]] = {"mixed": [], "all": []}
+    found = {
+        block: effective_spectrum(
+            model, TWO_LAYERS, LAYERS, ratio, block=block, matrix=matrix, regularized=False, density=False
+        )
+        for block in seen
+    }
+    for seed in fresh_rng().integers(2**31, size=replicas):
+        data = draw_data(model, TWO_LAYERS, LAYERS, dimension, int(ratio * dimension), int(seed))
+        k = data.derivatives(matrix)
+        k = k[:, None] * k[None] if matrix == "gradient" else k
+        mixed = np.einsum("aqm,md->adq", k[:c, c:], data.features).reshape(c * dimension, -1) / len(data.features)
+        first = np.einsum("abm,md,me->adbe", k[:c, :c], data.features, data.features, optimize=True)
+        first = first.reshape(c * dimension, -1) / len(data.features)
+        whole = np.block([[first, mixed], [mixed.T, k[c:, c:].mean(axis=-1)]])
+        seen["mixed"].append(np.linalg.svd(mixed, compute_uv=False))
+        seen["all"].append(np.linalg.eigvalsh(whole)[::-1])
+    for block, values in seen.items():
+        expected = found[block].outliers.values[found[block].side.values == 1]
+        assert expected.size >= 3
+        samples = np.array(values)[:, : expected.size]
+        error = samples.std(axis=0, ddof=1) / np.sqrt(replicas)
+        z = np.maximum(np.abs(samples.mean(axis=0) - expected) - 10 / dimension * expected, 0) / error
+        print(block, matrix, z)
+        assert z.max() < 6
 
 
 def test_dataset_round_trip(tmp_path):
@@ -263,4 +317,4 @@ def test_dataset_round_trip(tmp_path):
     found.to_netcdf(path, engine="h5netcdf")
     assert found.attrs["aspect_ratio"] == 4.0
     shifted = effective_spectrum(kgmm(3), Parameters(REFERENCE["p"], 10, 0.25, 1.0), STATE, 4.0, block=(0, 0))
-    np.testing.assert_allclose(shifted.outlier, found.outlier + 0.25, rtol=1e-9)
+    np.testing.assert_allclose(shifted.outliers, found.outliers + 0.25, rtol=1e-9)
