@@ -9,6 +9,7 @@ from .alignment import (
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
 from .effective import effective_spectrum
+from .emergence import emergence
 from .empirical import empirical_projection, empirical_spectrum
 from .executors import SweepError, dask_executor
 from .features import readout_alignment, readout_features
@@ -19,6 +20,7 @@ from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
 from .measurements import MEASUREMENTS, Measurement, Variable
 from .noise import Noise
+from .phase_diagram import phase_diagram, state_at_fixed_point, state_at_time
 from .population import population_misalignment, population_spectrum
 from .resolvent import ResolventError
 from .risk import empirical_risk, population_risk
@@ -64,6 +66,7 @@ __all__ = [
     "drift_jacobian",
     "effective_spectrum",
     "eigenspace_share",
+    "emergence",
     "empirical_distance",
     "empirical_projection",
     "empirical_risk",
@@ -75,6 +78,7 @@ __all__ = [
     "matrix_misalignment",
     "open_store",
     "parameters_of",
+    "phase_diagram",
     "population_block",
     "population_misalignment",
     "population_risk",
@@ -87,6 +91,8 @@ __all__ = [
     "simulate_sgd",
     "solve_curve",
     "solve_fixed_point",
+    "state_at_fixed_point",
+    "state_at_time",
     "state_of_weights",
     "stationary_fluctuations",
     "vector_misalignment",

@@ -210,7 +210,7 @@ def _march(
         on_axis = None if s is None else _newton(resolvent, float(at[i]), s)
         if on_axis is not None and _dense(on_axis, length / float(ends[i])):
             spread(i, on_axis)
-        elif s is not None and (gap := _gap_through(resolvent, float(at[i]), s, (interval.left, interval.right))) is not None:
+        elif s is not None and (gap := _gap_through(resolvent, float(at[i]), s, interval)) is not None:
             return solutions, gap
     return solutions, None
 
@@ -282,14 +282,14 @@ def _descend(resolvent: Resolvent, x: float, height: float) -> Array | None:
     return None
 
 
-def _gap_through(resolvent: Resolvent, x: float, s: Array, bounds: tuple[float, float]) -> Branch | None:
+def _gap_through(resolvent: Resolvent, x: float, s: Array, interval: Interval) -> Branch | None:
     """The gap of the support at x, from S just above the axis, if there is one."""
     try:
         real = resolvent.solve_at(x, s.real, CLOSE)
         near = float(np.linalg.norm(real - s)) < 1e-3 * float(np.linalg.norm(s))
         if not near or not is_physical(resolvent, real) or not _wide(resolvent, real):
             return None
-        return gap_branch(resolvent, real, bounds)
+        return gap_branch(resolvent, real, (interval.left, interval.right))
     except (ResolventError, np.linalg.LinAlgError):
         return None
 

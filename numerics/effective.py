@@ -216,10 +216,8 @@ class _Result:
             variables["readout_vector"] = (("eigen", "parameter"), vectors[:, rows * basis.rank :])
         if not rows:
             return variables
-        x = basis.weights / np.linalg.norm(basis.weights, axis=1, keepdims=True)
-        # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
-        share = np.sum(first * x, axis=-1) ** 2
-        leading = basis.directions * rows
+        share = np.array([nodes.weight_shares(o.vector) for o in best]).reshape(count, model.units)
+        leading = nodes.leading
         right = [i for i, o in enumerate(best) if o.side == 1][:leading]
         single = isinstance(nodes.block, tuple)
         variables |= {

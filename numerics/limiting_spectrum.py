@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from theory import Model
 
 from .bulk import FINE, SCATTERED, Piece, Resolution, atom_at_zero, bulk_pieces, repeat_piece
-from .outliers import Field, Outlier, find_outliers
+from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
 from .packed import Array
 from .quadrature import Rule, choose_family, gauss_hermite, sobol, tensor_sizes
 from .resolvent import Resolvent, ResolventError
@@ -68,8 +68,8 @@ class LimitingSpectrum:
     def excess_at_edge(self, side: int) -> Array:
         """Eigenvalues of F beyond the edge of that side (positive: an outlier), over the edge, outermost first."""
         branch = self.branches[side]
-        levels = Field(self.resolvent).levels(branch.at_trace(branch.edge.trace)[1])[::side]
-        return np.asarray(side * (levels - branch.edge.place) / abs(branch.edge.place))
+        beyond = side * excess_at(branch, Field(self.resolvent), branch.edge)[::side]
+        return np.asarray(beyond / max(abs(branch.edge.place), ABOVE_ZERO * self.resolvent.scale))
 
 
 def solve_spectrum(
@@ -85,6 +85,8 @@ def solve_spectrum(
     density : Resolution, optional
     """
     field = Field(resolvent)
+    if like is not None and like.resolvent.rows != resolvent.rows:
+        like = None
     if not resolvent.rows:
         return _without_bulk(resolvent, field)
     branches = {

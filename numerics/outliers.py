@@ -15,7 +15,7 @@ import numpy as np
 
 from .packed import Array, pack, positions, unpack
 from .resolvent import Resolvent, ResolventError
-from .support import Branch
+from .support import Branch, Edge
 
 # a Newton step this small, relative to the trace of S, is the last one: its error is the square
 LAST_STEP, STEPS = 1e-10, 80
@@ -110,23 +110,14 @@ def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None =
     like : sequence of Outlier, optional
         Those of a similar law: Newton's method starts from them.
     """
-    def excess(trace: float) -> Array:
-        """Eigenvalues of F minus z, decreasing; each decreases with the trace."""
-        z, s = branch.at_trace(trace)
-        return field.levels(s) - z
-
-    low, high = (None if edge is None else excess(edge.trace) for edge in (branch.low, branch.high))
-    # eigenvalues of F that vanish are the atom's
-    nothing = ABOVE_ZERO * branch.resolvent.scale
-    low = low - nothing if low is not None and branch.low is not None and branch.low.kind == "zero" else low
-    high = high + nothing if high is not None and branch.high is not None and branch.high.kind == "zero" else high
+    low, high = (None if edge is None else excess_at(branch, field, edge) for edge in (branch.low, branch.high))
     size = next(values.size for values in (low, high) if values is not None)
     first = 0 if high is None else int(np.sum(high > 0))
     last = size if low is None else int(np.sum(low > 0))
     # with z the trace runs over this interval; at infinity it is 0
     ends = tuple(0.0 if edge is None else edge.trace for edge in (branch.low, branch.high))
     scanned = [t for t in map(float, branch.path) if ends[0] < t < ends[1]] if first < last and like is None else []
-    scan = [(t, excess(t)) for t in scanned]
+    scan = [(t, _excess(branch, field, t)) for t in scanned]
     starts = {o.index: o for o in like or ()}
     found = []
     for i in range(first, last):
@@ -138,6 +129,21 @@ def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None =
     rest += [] if high is None else list(high[high > 0])
     widest = max(map(abs, edges))
     return found, float(min(rest, default=np.inf) / widest) if widest else np.inf
+
+
+def _excess(branch: Branch, field: Field, trace: float) -> Array:
+    """Eigenvalues of F minus z, decreasing; each decreases with the trace."""
+    z, s = branch.at_trace(trace)
+    return field.levels(s) - z
+
+
+def excess_at(branch: Branch, field: Field, edge: Edge) -> Array:
+    """Eigenvalues of F minus z at one edge of a branch, decreasing; positive above and negative below: an outlier."""
+    beyond = _excess(branch, field, edge.trace)
+    if edge.kind != "zero":
+        return beyond
+    # eigenvalues of F that vanish are the atom's
+    return beyond + (ABOVE_ZERO if edge is branch.high else -ABOVE_ZERO) * branch.resolvent.scale
 
 
 def _outlier(branch: Branch, field: Field, index: int, low: float, high: float, like: Outlier | None) -> Outlier:

@@ -25,6 +25,8 @@ from .weight_law import WeightLaw
 
 # Newton's method: iterations, and the residual relative to the largest term
 ITERATIONS, SOLVED = 60, 1e-13
+# rows of K this small, relative to the largest entry, are zero up to rounding
+NULL = 1e-12
 
 
 class ResolventError(ArithmeticError):
@@ -64,7 +66,10 @@ class Resolvent:
         law = self.law
         square = np.einsum("n,nij,njk->ik", law.probability, law.weight, law.weight)[: law.noisy, : law.noisy]
         values, vectors = np.linalg.eigh(square)
-        zero = values <= 1e-24 * values.max(initial=0.0)
+        # squares hide what is below the root of rounding: of small ones the products decide
+        small = values <= 1e-13 * values.max(initial=0.0)
+        sizes = np.abs(law.weight[:, :, : law.noisy] @ vectors).max(axis=(0, 1), initial=0.0)
+        zero = small & (sizes <= NULL * np.abs(law.weight).max(initial=0.0))
         return vectors[:, zero].T, vectors[:, ~zero].T
 
     @property

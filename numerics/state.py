@@ -95,6 +95,11 @@ class Parameters:
         object.__setattr__(other, "step", step)
         return other
 
+    def with_precision(self, precision: float) -> Parameters:
+        """The same with another precision lambda > 0."""
+        gram = None if self._gram_is_default else self.directions_gram
+        return Parameters(self.weights, precision, self.ridge, self.step, gram)
+
     def to_json(self) -> str:
         """The parameters as JSON, for the attributes of a result."""
         return json.dumps(

@@ -118,6 +118,19 @@ class WeightNodes:
         """Rows of the matrix that are readout parameters."""
         return self.model.readout_size if self.block in ("readout", "mixed", "all") else 0
 
+    @property
+    def leading(self) -> int:
+        """Dimension of the eigenspace that is compared with span(directions): r for a block, C r for all rows."""
+        return self.basis.directions * self.units
+
+    def weight_shares(self, vector: Array) -> Array:
+        """Squared cosines of a projected eigenvector, (units rank + q,), with every x^a, in its row of a full matrix."""
+        lengths = np.linalg.norm(self.basis.weights, axis=1, keepdims=True)
+        x = np.divide(self.basis.weights, lengths, out=np.zeros_like(self.basis.weights), where=lengths > 0)
+        rows = vector[: self.units * self.basis.rank].reshape(self.units, self.basis.rank)
+        # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
+        return np.asarray(np.sum(rows * x, axis=1) ** 2)
+
     def law(self, rule: Rule, replicate: int = 0) -> WeightLaw:
         """The law with one replicate of a rule of that dimension."""
         model, parameters = self.model, self.parameters
@@ -155,3 +168,17 @@ class WeightNodes:
             weight[:, :c, :c] = 0.0
             weight[:, c:, c:] = 0.0
         return weight
+
+
+def covariance_law(model: Model, parameters: Parameters) -> WeightLaw:
+    """The law of the sample covariance of the features: weight 1, spikes at the means."""
+    origin = State(np.zeros((1, model.directions)), np.zeros((1, 1)))
+    basis = span_basis(parameters, origin)
+    factor, rank, n = basis.coordinates[: basis.directions], basis.rank, model.components
+    place = np.concatenate([coordinates_of(model) @ factor, np.ones((n, 1))], axis=1)
+    noise = np.zeros((rank + 1, rank + 1))
+    noise[:rank, :rank] = np.eye(rank) / parameters.precision
+    moment = place[:, :, None] * place[:, None, :] + noise
+    return WeightLaw(
+        np.asarray(parameters.weights, dtype=float), np.ones((n, 1, 1)), 1, moment, parameters.precision, basis
+    )
