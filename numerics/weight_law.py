@@ -124,7 +124,7 @@ class WeightNodes:
         return self.basis.directions * self.units
 
     def weight_shares(self, vector: Array) -> Array:
-        """Squared cosines of a projected eigenvector, (units rank + q,), with every x^a, in its row of a full matrix."""
+        """Squared cosines of a projected eigenvector with every x^a, in its row of a full matrix."""
         lengths = np.linalg.norm(self.basis.weights, axis=1, keepdims=True)
         x = np.divide(self.basis.weights, lengths, out=np.zeros_like(self.basis.weights), where=lengths > 0)
         rows = vector[: self.units * self.basis.rank].reshape(self.units, self.basis.rank)
