@@ -9,7 +9,7 @@ from .alignment import (
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
 from .effective import effective_spectrum
-from .empirical import empirical_projection, empirical_spectrum
+from .empirical import empirical_spectrum, spectrum_of_data
 from .executors import SweepError, dask_executor
 from .features import readout_alignment, readout_features
 from .fixed_points import FixedPointError, solve_fixed_point
@@ -19,9 +19,13 @@ from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
 from .measurements import MEASUREMENTS, Measurement, Variable
 from .noise import Noise
+from .own_data import sample_data, with_samples
+from .parts import empirical_operator
 from .population import population_misalignment, population_spectrum
+from .projection import empirical_projection
 from .resolvent import ResolventError
 from .risk import empirical_risk, population_risk
+from .samples import SampleData, draw_data
 from .schedule import TIME, Schedule
 from .setting import RandomStart, Setting
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
@@ -49,6 +53,7 @@ __all__ = [
     "Parameters",
     "RandomStart",
     "ResolventError",
+    "SampleData",
     "Schedule",
     "Setting",
     "SimulationInterrupted",
@@ -61,10 +66,12 @@ __all__ = [
     "Variable",
     "compile_expressions",
     "dask_executor",
+    "draw_data",
     "drift_jacobian",
     "effective_spectrum",
     "eigenspace_share",
     "empirical_distance",
+    "empirical_operator",
     "empirical_projection",
     "empirical_risk",
     "empirical_spectrum",
@@ -84,10 +91,13 @@ __all__ = [
     "readout_features",
     "realise_weights",
     "run_sweep",
+    "sample_data",
     "simulate_sgd",
     "solve_curve",
     "solve_fixed_point",
+    "spectrum_of_data",
     "state_of_weights",
     "stationary_fluctuations",
     "vector_misalignment",
+    "with_samples",
 ]
