@@ -8,6 +8,7 @@ from .alignment import (
 )
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
+from .density import empirical_density
 from .effective import effective_spectrum
 from .empirical import empirical_spectrum, spectrum_of_data
 from .executors import SweepError, dask_executor
@@ -36,6 +37,7 @@ from .state import Parameters, State, parameters_of
 from .sweep import Sweep
 from .sweep_run import SweepInterrupted, run_sweep
 from .sweep_store import open_store
+from .train import train_data
 from .trial import MeasureOptions, Trial
 
 __all__ = [
@@ -70,6 +72,7 @@ __all__ = [
     "drift_jacobian",
     "effective_spectrum",
     "eigenspace_share",
+    "empirical_density",
     "empirical_distance",
     "empirical_operator",
     "empirical_projection",
@@ -98,6 +101,7 @@ __all__ = [
     "spectrum_of_data",
     "state_of_weights",
     "stationary_fluctuations",
+    "train_data",
     "vector_misalignment",
     "with_samples",
 ]
