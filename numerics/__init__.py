@@ -8,9 +8,10 @@ from .alignment import (
 )
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
+from .density import empirical_density
 from .effective import effective_spectrum
 from .emergence import emergence
-from .empirical import empirical_projection, empirical_spectrum
+from .empirical import empirical_projection, empirical_spectrum, spectrum_of_data
 from .executors import SweepError, dask_executor
 from .features import readout_alignment, readout_features
 from .fixed_points import FixedPointError, solve_fixed_point
@@ -20,10 +21,14 @@ from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
 from .measurements import MEASUREMENTS, Measurement, Variable
 from .noise import Noise
+from .own_data import sample_data, with_samples
+from .parts import empirical_operator
 from .phase_diagram import phase_diagram, state_at_fixed_point, state_at_time
 from .population import population_misalignment, population_spectrum
+from .projection import empirical_projection
 from .resolvent import ResolventError
 from .risk import empirical_risk, population_risk
+from .samples import SampleData, draw_data
 from .schedule import TIME, Schedule
 from .setting import RandomStart, Setting
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
@@ -34,6 +39,7 @@ from .state import Parameters, State, parameters_of
 from .sweep import Sweep
 from .sweep_run import SweepInterrupted, run_sweep
 from .sweep_store import open_store
+from .train import train_data
 from .trial import MeasureOptions, Trial
 
 __all__ = [
@@ -51,6 +57,7 @@ __all__ = [
     "Parameters",
     "RandomStart",
     "ResolventError",
+    "SampleData",
     "Schedule",
     "Setting",
     "SimulationInterrupted",
@@ -63,11 +70,14 @@ __all__ = [
     "Variable",
     "compile_expressions",
     "dask_executor",
+    "draw_data",
     "drift_jacobian",
     "effective_spectrum",
     "eigenspace_share",
     "emergence",
+    "empirical_density",
     "empirical_distance",
+    "empirical_operator",
     "empirical_projection",
     "empirical_risk",
     "empirical_spectrum",
@@ -88,12 +98,16 @@ __all__ = [
     "readout_features",
     "realise_weights",
     "run_sweep",
+    "sample_data",
     "simulate_sgd",
     "solve_curve",
     "solve_fixed_point",
+    "spectrum_of_data",
     "state_at_fixed_point",
     "state_at_time",
     "state_of_weights",
     "stationary_fluctuations",
+    "train_data",
     "vector_misalignment",
+    "with_samples",
 ]
