@@ -11,7 +11,7 @@ from .concentration import empirical_distance
 from .density import empirical_density
 from .effective import effective_spectrum
 from .emergence import emergence
-from .empirical import empirical_projection, empirical_spectrum, spectrum_of_data
+from .empirical import empirical_spectrum, spectrum_of_data
 from .executors import SweepError, dask_executor
 from .features import readout_alignment, readout_features
 from .fixed_points import FixedPointError, solve_fixed_point
