@@ -10,7 +10,7 @@ from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
 from .effective import effective_spectrum
 from .emergence import emergence
-from .empirical import empirical_projection, empirical_spectrum
+from .empirical import empirical_spectrum, spectrum_of_data
 from .executors import SweepError, dask_executor
 from .features import readout_alignment, readout_features
 from .fixed_points import FixedPointError, solve_fixed_point
@@ -20,10 +20,14 @@ from .kernel import kernel_source
 from .layout import realise_weights, state_of_weights
 from .measurements import MEASUREMENTS, Measurement, Variable
 from .noise import Noise
+from .own_data import sample_data, with_samples
+from .parts import empirical_operator
 from .phase_diagram import phase_diagram, state_at_fixed_point, state_at_time
 from .population import population_misalignment, population_spectrum
+from .projection import empirical_projection
 from .resolvent import ResolventError
 from .risk import empirical_risk, population_risk
+from .samples import SampleData, draw_data
 from .schedule import TIME, Schedule
 from .setting import RandomStart, Setting
 from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
@@ -51,6 +55,7 @@ __all__ = [
     "Parameters",
     "RandomStart",
     "ResolventError",
+    "SampleData",
     "Schedule",
     "Setting",
     "SimulationInterrupted",
@@ -63,11 +68,13 @@ __all__ = [
     "Variable",
     "compile_expressions",
     "dask_executor",
+    "draw_data",
     "drift_jacobian",
     "effective_spectrum",
     "eigenspace_share",
     "emergence",
     "empirical_distance",
+    "empirical_operator",
     "empirical_projection",
     "empirical_risk",
     "empirical_spectrum",
@@ -88,12 +95,15 @@ __all__ = [
     "readout_features",
     "realise_weights",
     "run_sweep",
+    "sample_data",
     "simulate_sgd",
     "solve_curve",
     "solve_fixed_point",
+    "spectrum_of_data",
     "state_at_fixed_point",
     "state_at_time",
     "state_of_weights",
     "stationary_fluctuations",
     "vector_misalignment",
+    "with_samples",
 ]

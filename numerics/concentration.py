@@ -6,7 +6,8 @@ import numpy as np
 
 from theory import InputError, Model
 
-from .empirical import block_operator, draw_data
+from .parts import block_operator
+from .samples import draw_data
 from .span import SpanMatrix
 from .state import Parameters, State
 
@@ -58,8 +59,7 @@ def empirical_distance(
             "use population_block(..., block=(a, b))",
         )
     data = draw_data(model, parameters, state, dimension, samples, seed)
-    derivatives = data.derivatives(population.kind)
-    operator = block_operator(data, derivatives, population.kind, population.block, population.regularized)
+    operator = block_operator(data, population.kind, population.block, population.regularized)
     # the layout of the data has the basis of span(directions, x) in the first coordinates
     difference = operator.dense() - population.bulk[0, 0] * np.eye(dimension)
     rank = population.basis.rank

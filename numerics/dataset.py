@@ -30,13 +30,13 @@ def version() -> str:
         return "0+source"
 
 
-def common_attributes(model: Model, parameters: Parameters, source: str) -> dict[str, Any]:
+def common_attributes(model: Model, parameters: Parameters | None, source: str) -> dict[str, Any]:
     """Attributes every result carries: what it is, of which model, made with which versions."""
     return {
         "source": source,
         "model": model.name,
         "loss": expression_text(model.loss.expression),
-        "parameters": parameters.to_json(),
+        "parameters": "{}" if parameters is None else parameters.to_json(),
         "specalign_version": version(),
         "library_versions": library_versions(),
     }
@@ -105,3 +105,14 @@ def unit_coordinates(model: Model) -> dict[str, NDArray[np.int64]]:
 
 def _describe(text: str) -> dict[str, str]:
     return {"long_name": text, "units": "1"}
+
+
+def labelled(
+    model: Model, variables: Mapping[str, Any], attributes: Mapping[str, Any], labels: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """A Dataset with 1-based coordinates of units, directions, parameters and eigenpairs."""
+    data = xr.Dataset(dict(variables), attrs=dict(attributes))
+    names: dict[str, Any] = unit_coordinates(model) | dict(labels or {})
+    if "eigen" in data.dims:
+        names |= {"eigen": np.arange(1, data.sizes["eigen"] + 1)}
+    return data.assign_coords({k: v for k, v in names.items() if k in data.dims})

@@ -16,6 +16,9 @@ from theory import InputError, Model
 from .compiled import RANK_TOLERANCE
 from .state import Array, Parameters, State, as_array, as_integer
 
+# numbers drawn at a time: what is made beside them stays small
+BLOCK_NUMBERS = 2**20
+
 
 @dataclass(frozen=True)
 class SpanBasis:
@@ -175,7 +178,8 @@ def state_of_weights(parameters: Parameters, weights: ArrayLike, readout: ArrayL
 
 
 def sample_mixture(
-    model: Model, parameters: Parameters, directions: Array, samples: int, generator: np.random.Generator
+    model: Model, parameters: Parameters, directions: Array, samples: int, generator: np.random.Generator,
+    dtype: str = "float64",
 ) -> tuple[NDArray[np.int64], Array]:
     r"""Draw features from the mixture: :math:`Y = \sum_s S_{ls}e_s + Z/\sqrt\lambda` with probability p_l.
 
@@ -186,6 +190,8 @@ def sample_mixture(
     directions : array, shape (r, d)
     samples : int
     generator : numpy.random.Generator
+    dtype : {"float64", "float32"}
+        Of the features; they are drawn in this precision, block by block, and nothing of their size beside them.
 
     Returns
     -------
@@ -194,9 +200,16 @@ def sample_mixture(
     features : array, shape (samples, d)
     """
     component = generator.choice(model.components, size=samples, p=parameters.weights)
-    features = generator.standard_normal((samples, directions.shape[1]))
-    features /= np.sqrt(parameters.precision)
-    features += (coordinates_of(model) @ directions)[component]
+    dimension = directions.shape[1]
+    features = np.empty((samples, dimension), dtype=dtype)
+    means = (coordinates_of(model) @ directions).astype(dtype)
+    scale = features.dtype.type(np.sqrt(parameters.precision))
+    size = max(1, BLOCK_NUMBERS // dimension)
+    for start in range(0, samples, size):
+        block = features[start : start + size]
+        generator.standard_normal(out=block, dtype=features.dtype)
+        block /= scale
+        block += means[component[start : start + size]]
     return component, features
 
 

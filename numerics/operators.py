@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import scipy.linalg
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import LinearOperator
 
 from theory import InputError
 
-from .state import Array, as_integer
+from .passes import Floats, combine, row_blocks, weighted_sum
+from .samples import resident
+from .sources import Source
+from .state import Array
 
-# dense eigh beats two GEMMs per Lanczos step up to about this size (measured with M = 8 d)
-DENSE_SIZE = 3000
+# numbers of a block that a dense matrix is summed over
+DENSE_NUMBERS = 2**22
 
 
 class SecondMoment(LinearOperator):
@@ -21,21 +23,29 @@ class SecondMoment(LinearOperator):
 
     .. math:: M = \frac1N\sum_{i=1}^N D_i\otimes Y_iY_i^T + \text{shift}\cdot I + \beta(nx^T+xn^T) + \beta^2xx^T
 
-    with D_i of size k x k; a product costs two matrix products with Y.  Vectors are unit-major: entry a d + j
-    is coordinate j in the row of x^a.
+    with D_i of size k x k; a product reads Y once, however many columns it has (:mod:`numerics.passes`).  Vectors are
+    unit-major: entry a d + j is coordinate j in the row of x^a.  Products are taken in double precision, also of
+    float32 data, which are converted number by number.
 
     Parameters
     ----------
-    features : array, shape (N, d)
+    features : array, shape (N, d), or Source
         Y, kept by reference.
-    weight : array, shape (N, k, k)
-        D, symmetric in its last two axes.
+    weight : array
+        D: shape (N, k, k), symmetric in its last two axes; or its upper triangles by rows, shape (k (k + 1) / 2, N);
+        or g of shape (k, N) with D_i = g_i g_i^T, where ``rank_one``.
     shift : float
         Multiple of the identity (the ridge of a Hessian).
     ridge : float
         beta of the rank-two part (the ridge in the gradients of G); 0 for none.
     mean_gradient, parameters : array, shape (k d,), optional
         n and x of the rank-two part.
+    rank_one : bool
+
+    Attributes
+    ----------
+    passes : int
+        How often the data were read.
 
     Examples
     --------
@@ -45,37 +55,56 @@ class SecondMoment(LinearOperator):
     """
 
     def __init__(
-        self, features: Array, weight: Array, shift: float = 0.0, ridge: float = 0.0,
-        mean_gradient: Array | None = None, parameters: Array | None = None,
+        self, features: Floats | Source, weight: Array, shift: float = 0.0, ridge: float = 0.0,
+        mean_gradient: Array | None = None, parameters: Array | None = None, rank_one: bool = False,
     ) -> None:
-        if weight.ndim != 3 or weight.shape[0] != features.shape[0] or weight.shape[1] != weight.shape[2]:
-            raise InputError(
-                "weight", f"shape {weight.shape}", f"shape ({features.shape[0]}, k, k)", "give one matrix per sample"
-            )
-        self.features = features
-        self.weight = weight
+        source = features if isinstance(features, Source) else resident(np.ascontiguousarray(features))
+        self.source = source
+        self.rank_one = rank_one
+        self.weights, self.blocks = _packed(weight, source.samples, rank_one)
         self.shift_value = shift
-        self.blocks = int(weight.shape[1])
-        size = self.blocks * features.shape[1]
-        self._left, self._right = np.zeros((size, 0)), np.zeros((size, 0))
-        if ridge and mean_gradient is not None and parameters is not None:
-            n, x = mean_gradient, parameters
-            self._left = np.column_stack([n, x])
-            self._right = np.column_stack([ridge * x, ridge * n + ridge**2 * x])
+        self.passes = 0
+        self._single: Floats | None = source.array if source.dtype == np.float32 else None
+        size = self.blocks * source.dimension
+        self.left, self.right = rank_two(size, ridge, mean_gradient, parameters)
         super().__init__(dtype=np.dtype(float), shape=(size, size))
 
+    @property
+    def has_single(self) -> bool:
+        """Whether products in single precision are cheaper: float32 data, or a float32 copy of them."""
+        return self._single is not None or self.source.dtype == np.float32
+
+    def copy_single(self) -> None:
+        """Keep a float32 copy of resident float64 data, half as large, for products in single precision."""
+        if self._single is None and self.source.kind == "resident" and self.source.array is not None:
+            self._single = self.source.array.astype(np.float32)
+
+    def rows_product(self, rows: Array, single: bool = False) -> Array:
+        """M v for every row v; in single precision to about 1e-6 of the norm, where that is cheaper."""
+        b, k, d = len(rows), self.blocks, self.source.dimension
+        kind: type[np.floating[Any]] = np.float32 if single and self.has_single else np.float64
+        # row a b + c is what vector c has in block row a
+        v: Floats = np.ascontiguousarray(rows.reshape(b, k, d).transpose(1, 0, 2), dtype=kind).reshape(k * b, d)
+        if kind == np.float32 and self._single is not None:
+            total = weighted_sum(self._single, self.weights, v, k, self.rank_one)
+        else:
+            total = np.zeros((k * b, d))
+            for start, block in self.source.blocks():
+                part = self.weights[:, start : start + len(block)]
+                total += weighted_sum(block, part, v, k, self.rank_one)
+        self.passes += 1
+        out = total.reshape(k, b, d).transpose(1, 0, 2).reshape(b, k * d) / self.source.samples
+        if self.shift_value:
+            out += self.shift_value * rows
+        if self.left.size:
+            out += (rows @ self.right) @ self.left.T
+        return out
+
     def _matmat(self, v: Array) -> Array:
-        samples, d = self.features.shape
-        k, columns = self.blocks, v.shape[1]
-        tall = v.reshape(k, d, columns).transpose(1, 0, 2).reshape(d, k * columns)
-        seen = (self.features @ tall).reshape(samples, k, columns)
-        seen = np.matmul(self.weight, seen) if k > 1 else self.weight * seen
-        out = (self.features.T @ seen.reshape(samples, k * columns)).reshape(d, k, columns)
-        out = out.transpose(1, 0, 2).reshape(k * d, columns) / samples
-        return out + self.shift_value * v + self._left @ (self._right.T @ v)
+        return self.rows_product(np.ascontiguousarray(v.T, dtype=float)).T
 
     def _matvec(self, v: Array) -> Array:
-        return self._matmat(v.reshape(-1, 1))
+        return self.rows_product(np.ascontiguousarray(v.reshape(1, -1), dtype=float)).ravel()
 
     def _rmatmat(self, v: Array) -> Array:
         return self._matmat(v)
@@ -83,104 +112,129 @@ class SecondMoment(LinearOperator):
     def _adjoint(self) -> SecondMoment:
         return self
 
-    def dense(self) -> Array:
-        """The matrix itself, for small sizes."""
-        samples, d = self.features.shape
-        k = self.blocks
-        out = np.empty((k * d, k * d))
+    def weight(self, a: int, b: int) -> Array:
+        """D_ab of every sample, shape (N,)."""
+        if self.rank_one:
+            return self.weights[a] * self.weights[b]
+        i, j = min(a, b), max(a, b)
+        return self.weights[i * self.blocks - i * (i - 1) // 2 + j - i]
+
+    def compressed(self, projections: Array, basis: Array) -> Array:
+        """The matrix on C^k (x) span(basis), shape (k rank, k rank): no pass over the data.
+
+        ``basis`` are orthonormal rows and ``projections`` = basis Y^T, shape (rank, N).
+        """
+        k, rank = self.blocks, len(basis)
+        out = np.empty((k, rank, k, rank))
         for a in range(k):
             for b in range(a, k):
-                block = self.features.T @ (self.weight[:, a, b, None] * self.features) / samples
-                out[a * d : (a + 1) * d, b * d : (b + 1) * d] = block
-                out[b * d : (b + 1) * d, a * d : (a + 1) * d] = block
-        out[np.diag_indices_from(out)] += self.shift_value
-        return out + self._left @ self._right.T
+                block = (projections * self.weight(a, b)) @ projections.T / self.source.samples
+                out[a, :, b], out[b, :, a] = block, block
+        small = out.reshape(k * rank, k * rank)
+        small[np.diag_indices_from(small)] += self.shift_value
+        if self.left.size:
+            sides = [
+                np.einsum("rd,adc->arc", basis, part.reshape(k, -1, part.shape[1])).reshape(k * rank, -1)
+                for part in (self.left, self.right)
+            ]
+            small += sides[0] @ sides[1].T
+        return (small + small.T) / 2
+
+    def dense(self) -> Array:
+        """The matrix itself, for small sizes."""
+        d, k = self.source.dimension, self.blocks
+        out = np.zeros((k, d, k, d))
+        for start, block in self.source.blocks():
+            for rows in row_blocks(len(block), max(1, DENSE_NUMBERS // d)):
+                y = np.asarray(block[rows], dtype=float)
+                at = slice(start + rows.start, start + rows.stop)
+                for a in range(k):
+                    for b in range(a, k):
+                        out[a, :, b] += y.T @ (self.weight(a, b)[at, None] * y)
+        self.passes += 1
+        out /= self.source.samples
+        for a in range(k):
+            for b in range(a):
+                out[a, :, b] = out[b, :, a]
+        matrix = out.reshape(k * d, k * d)
+        matrix[np.diag_indices_from(matrix)] += self.shift_value
+        return matrix + self.left @ self.right.T if self.left.size else matrix
 
 
-@dataclass(frozen=True)
-class Eigenpairs:
-    """Leading eigenpairs of a symmetric operator.
-
-    Attributes
-    ----------
-    values : array, shape (count,)
-        Largest first.
-    vectors : array, shape (count, size)
-        Orthonormal rows.
-    residuals : array, shape (count,)
-        True residual norms ``|M v - theta v|``, computed with the operator.
-    method : str
-    """
-
-    values: Array
-    vectors: Array
-    residuals: Array
-    method: str
-
-
-def leading_eigenpairs(
-    operator: SecondMoment, count: int, *, method: str = "auto", tolerance: float = 1e-9,
-    matrix: Array | None = None,
-) -> Eigenpairs:
-    """Return the ``count`` largest eigenvalues (with sign) and their eigenvectors.
+class BorderedMoment(LinearOperator):
+    """A first layer with its mixed and its readout block: rows of v stand behind those of x.
 
     Parameters
     ----------
-    operator : SecondMoment
-    count : int
-        Between 1 and the size of the operator.
-    method : {"auto", "dense", "lanczos"}
-        ``auto``: dense ``eigh`` up to size 3000, else implicitly restarted Lanczos (ARPACK).
-    tolerance : float
-        Relative accuracy of Lanczos.
-    matrix : array, optional
-        ``operator.dense()``, if it is there already.
-
-    Returns
-    -------
-    Eigenpairs
-
-    Raises
-    ------
-    theory.InputError
-        ``count`` out of range, unknown method.
-    ArithmeticError
-        Lanczos did not converge.
+    first : SecondMoment
+        Without rank-two part.
+    mixed : array, shape (C d, q)
+    readout : array, shape (q, q)
+    ridge : float
+        beta of the rank-two part of G; 0 for none.
+    mean_gradient, parameters : array, shape (C d + q,), optional
     """
-    size = operator.shape[0]
-    count = as_integer("count", count, 1, "ask for at least one eigenpair")
-    if count > size:
-        raise InputError("count", count, f"at most {size}, the size of the matrix", "ask for fewer eigenpairs")
-    if choose_method(size, count, method) == "dense":
-        dense = operator.dense() if matrix is None else matrix
-        values, vectors = scipy.linalg.eigh(dense, subset_by_index=[size - count, size - 1])
-        if values.size < count:
-            # LAPACK's search for a few eigenvalues may lose some of a multiple one
-            values, vectors = (part[..., -count:] for part in scipy.linalg.eigh(dense))
-        text = "dense eigh"
-    else:
-        start = np.random.default_rng(0).standard_normal(size)
-        try:
-            values, vectors = eigsh(operator, k=count, which="LA", v0=start, tol=tolerance)
-        except ArpackNoConvergence as error:
-            raise ArithmeticError(
-                f"Lanczos found {len(error.eigenvalues)} of {count} eigenvalues of a {size} x {size} operator; "
-                "ask for fewer, or use method='dense'"
-            ) from error
-        text = "Lanczos (scipy eigsh) on a LinearOperator"
-    order = np.argsort(values)[::-1]
-    values, vectors = values[order], vectors[:, order]
-    residuals = np.linalg.norm(operator @ vectors - vectors * values, axis=0)
-    return Eigenpairs(values, vectors.T, residuals, text)
+
+    def __init__(
+        self, first: SecondMoment, mixed: Array, readout: Array, ridge: float = 0.0,
+        mean_gradient: Array | None = None, parameters: Array | None = None,
+    ) -> None:
+        self.first, self.mixed, self.readout = first, mixed, readout
+        size = sum(mixed.shape)
+        self.left, self.right = rank_two(size, ridge, mean_gradient, parameters)
+        super().__init__(dtype=np.dtype(float), shape=(size, size))
+
+    @property
+    def passes(self) -> int:
+        """How often the data were read."""
+        return self.first.passes
+
+    def _matmat(self, v: Array) -> Array:
+        x, w = v[: len(self.mixed)], v[len(self.mixed) :]
+        out = np.concatenate([self.first @ x + self.mixed @ w, self.mixed.T @ x + self.readout @ w])
+        return out + self.left @ (self.right.T @ v)
+
+    def _matvec(self, v: Array) -> Array:
+        return self._matmat(v.reshape(-1, 1)).ravel()
+
+    def _rmatmat(self, v: Array) -> Array:
+        return self._matmat(v)
+
+    def _adjoint(self) -> BorderedMoment:
+        return self
+
+    def dense(self) -> Array:
+        """The matrix itself, for small sizes."""
+        out = np.block([[self.first.dense(), self.mixed], [self.mixed.T, self.readout]])
+        return out + self.left @ self.right.T
 
 
-def choose_method(size: int, count: int, method: str) -> str:
-    """Return "dense" or "lanczos"."""
-    if method not in ("auto", "dense", "lanczos"):
-        raise InputError("method", repr(method), "'auto', 'dense' or 'lanczos'", "check the spelling")
-    if method == "auto":
-        return "dense" if size <= DENSE_SIZE or count >= size else "lanczos"
-    if method == "lanczos" and count >= size:
-        raise InputError("count", count, f"less than {size} for Lanczos", "use method='dense'")
-    return method
+def rank_two(size: int, ridge: float, mean: Array | None, parameters: Array | None) -> tuple[Array, Array]:
+    """Factors A, B of A B^T = beta (n x^T + x n^T) + beta^2 x x^T; without columns where there is no ridge."""
+    if not ridge or mean is None or parameters is None:
+        return np.zeros((size, 0)), np.zeros((size, 0))
+    n, x = mean, parameters
+    return np.column_stack([n, x]), np.column_stack([ridge * x, ridge * n + ridge**2 * x])
 
+
+def mean_products(source: Source, coefficients: Array) -> Array:
+    """(1/N) sum_i c_i Y_i for rows of coefficients, shape (n, d)."""
+    total = np.zeros((len(coefficients), source.dimension))
+    for start, block in source.blocks():
+        total += combine(block, np.ascontiguousarray(coefficients[:, start : start + len(block)]))
+    return total / source.samples
+
+
+def _packed(weight: Array, samples: int, rank_one: bool) -> tuple[Array, int]:
+    """Weights as rows over samples, and k."""
+    if weight.ndim == 3 and weight.shape[0] == samples and weight.shape[1] == weight.shape[2] and not rank_one:
+        k = int(weight.shape[1])
+        i, j = np.triu_indices(k)
+        return np.ascontiguousarray(weight[:, i, j].T), k
+    if weight.ndim == 2 and weight.shape[1] == samples:
+        k = len(weight) if rank_one else round(((8 * len(weight) + 1) ** 0.5 - 1) / 2)
+        if rank_one or k * (k + 1) // 2 == len(weight):
+            return np.ascontiguousarray(weight, dtype=float), k
+    raise InputError(
+        "weight", f"shape {weight.shape}", f"shape ({samples}, k, k)", "give one matrix per sample"
+    )

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from theory import InputError
 
 from .alignment import eigenspace_share, principal_angles
-from .operators import Eigenpairs, SecondMoment, leading_eigenpairs
-from .samples import TestData
+from .eigenpairs import Eigenpairs, Search, leading_eigenpairs
+from .operators import SecondMoment
+from .samples import SampleData
 from .span import BlockName
 from .state import Array
 
@@ -41,14 +42,15 @@ def _outside(population: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def with_lowest(
-    upper: Eigenpairs, operator: SecondMoment, count: int, method: str, dense: Array | None
+    upper: Eigenpairs, operator: SecondMoment, count: int, search: Search, dense: Array | None, start: Array
 ) -> Eigenpairs:
     """The given leading eigenpairs followed by the ``count`` lowest, largest first."""
-    lower = leading_eigenpairs(-operator, count, method=method, matrix=None if dense is None else -dense)
-    return Eigenpairs(
-        np.concatenate([upper.values, -lower.values[::-1]]), np.concatenate([upper.vectors, lower.vectors[::-1]]),
-        np.concatenate([upper.residuals, lower.residuals[::-1]]), upper.method,
+    lower = leading_eigenpairs(operator, count, search=search, matrix=dense, start=start, largest=False)
+    values, vectors, residuals, converged = (
+        np.concatenate([getattr(upper, name), getattr(lower, name)])
+        for name in ("values", "vectors", "residuals", "converged")
     )
+    return Eigenpairs(values, vectors, residuals, upper.method, converged, upper.passes + lower.passes)
 
 
 def beyond_rank(values: Array, samples: int, size: int, shift: float) -> NDArray[np.bool_]:
@@ -60,7 +62,7 @@ def beyond_rank(values: Array, samples: int, size: int, shift: float) -> NDArray
 
 
 def pair_with_population(
-    population: xr.Dataset, data: TestData, pairs: Eigenpairs, name: BlockName, empty: NDArray[np.bool_],
+    population: xr.Dataset, data: SampleData, pairs: Eigenpairs, name: BlockName, empty: NDArray[np.bool_],
 ) -> dict[str, Any]:
     """Which eigenvalue of the population stands beside each, the edges of the bulk, alignment of the outliers.
 
@@ -92,5 +94,7 @@ def pair_with_population(
     if not isinstance(name, str) and chosen.sum() == data.model.directions:
         vectors = pairs.vectors[chosen]
         variables["outlier_share"] = ("unit", eigenspace_share(vectors, data.weights))
-        variables["outlier_angle"] = ("angle", principal_angles(vectors, data.directions), {"units": "radian"})
+        if data.directions is not None:
+            angles = principal_angles(vectors, data.directions)
+            variables["outlier_angle"] = ("angle", angles, {"units": "radian"})
     return variables

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from theory import BlockMatrix, InputError, Model, derive_hessian
 from theory.kinks import ALMOST_EVERYWHERE
 
-from .empirical import draw_data, spectrum_of_data
+from .empirical import spectrum_of_data
 from .flow import integrate_curves
 from .population import population_spectrum
-from .samples import TestData
+from .samples import SampleData, draw_data
 from .setting import MATRICES, Setting
 from .sgd import simulate_sgd
 from .state import Array, State, as_integer, as_scalar
@@ -69,7 +69,7 @@ class Trial:
     def __init__(self, setting: Setting, entropy: int, index: int, options: MeasureOptions | None = None) -> None:
         self.setting, self.entropy, self.index = setting, entropy, index
         self.options = options or MeasureOptions()
-        self._data: tuple[int, TestData] | None = None
+        self._data: tuple[int, SampleData] | None = None
         self._spectra: dict[tuple[int, str, int], xr.Dataset] = {}
         self._population: dict[tuple[int, str, int], xr.Dataset] = {}
 

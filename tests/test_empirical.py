@@ -20,7 +20,8 @@ from numerics import (
     population_block,
     realise_weights,
 )
-from numerics.operators import SecondMoment, leading_eigenpairs
+from numerics.eigenpairs import Search, leading_eigenpairs
+from numerics.operators import SecondMoment
 from numerics.samples import draw_data
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols
 
@@ -206,7 +207,7 @@ def test_the_size_chooses_the_method():
     with pytest.raises(InputError, match="count: got 4; expected at most 3"):
         leading_eigenpairs(operator, 4)
     with pytest.raises(InputError, match="count: got 3; expected less than 3"):
-        leading_eigenpairs(operator, 3, method="lanczos")
+        leading_eigenpairs(operator, 3, search=Search("lanczos"))
     with pytest.raises(InputError, match="weight: got shape"):
         SecondMoment(np.eye(3), np.ones((2, 1, 1)))
 
@@ -286,7 +287,7 @@ def test_projection_in_chunks_is_the_same_estimator(monkeypatch):
     parameters, state = case(model)
     call: dict = {"dimension": 6, "samples": 4000, "seed": SEED}
     whole = empirical_projection(model, parameters, state, **call)
-    monkeypatch.setattr("numerics.empirical.CHUNK_ENTRIES", 30_000)
+    monkeypatch.setattr("numerics.projection.CHUNK_ENTRIES", 30_000)
     chunked = empirical_projection(model, parameters, state, **call)
     z = np.abs(whole.matrix - chunked.matrix) / np.sqrt(whole.matrix_error**2 + chunked.matrix_error**2)
     assert float(z.max()) < threshold(z.size)

@@ -10,7 +10,8 @@ import scipy.linalg
 from helpers import fresh_rng
 
 from numerics import Parameters, State, empirical_spectrum, population_spectrum, realise_weights, solve_curve
-from numerics.operators import SecondMoment, leading_eigenpairs
+from numerics.eigenpairs import leading_eigenpairs
+from numerics.operators import SecondMoment
 from numerics.population import OUTLIER_SHARE
 from theory import InputError, kgmm
 from verify.spectra import pair_spectra, spectrum_remarks, spectrum_table

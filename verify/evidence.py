@@ -15,8 +15,9 @@ import numpy as np
 import xarray as xr
 
 from numerics import State, empirical_distance, empirical_projection, simulate_sgd
-from numerics.empirical import TestData, draw_data, spectrum_of_data
+from numerics.empirical import spectrum_of_data
 from numerics.risk import empirical_risk
+from numerics.samples import SampleData, draw_data
 from numerics.span import SpanMatrix
 from theory import InputError
 
@@ -132,7 +133,7 @@ class Evidence:
         self.system, self.level, self.seed = system, level, seed
         self.progress = progress
         self._kept: dict[str, xr.Dataset] = {}
-        self._last_data: tuple[str, TestData] | None = None
+        self._last_data: tuple[str, SampleData] | None = None
 
     def child_seed(self, name: str) -> int:
         """Seed of the measurement ``name``; independent of the order in which measurements are made."""
@@ -259,7 +260,7 @@ class Evidence:
             ),
         )
 
-    def _data(self, key: str, scenario: Scenario, state: State, dimension: int, aspect: int | None) -> TestData:
+    def _data(self, key: str, scenario: Scenario, state: State, dimension: int, aspect: int | None) -> SampleData:
         """Test data of one key; the last one is kept, so that blocks asked in a row share it."""
         if self._last_data is None or self._last_data[0] != key:
             data = draw_data(
