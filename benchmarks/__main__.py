@@ -1,6 +1,7 @@
 """Print derivation, compilation, evaluation and simulation times apart, each against a baseline of the same run.
 
-Usage: ``python -m benchmarks`` (about two minutes).
+Usage: ``python -m benchmarks`` (about two minutes); ``python -m benchmarks spectra`` for empirical spectra against
+other packages (:mod:`benchmarks.spectra`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from theory import derive_drift, kgmm, xor
 
 from .chain import cases, direct_kernel, memory, reduced_chain
 from .plain_curve import plain_curve
+from .spectra import main as spectra_main
 from .sweep_overhead import POINTS, WORKERS, sweep_overhead
 
 DERIVE = """
@@ -209,4 +211,7 @@ def _median(function: Callable[[], object], repeats: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["spectra"]:
+        spectra_main(sys.argv[2:])
+    else:
+        main()

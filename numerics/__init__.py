@@ -8,6 +8,7 @@ from .alignment import (
 )
 from .compiled import CompiledExpressions, Estimate, compile_expressions
 from .concentration import empirical_distance
+from .density import empirical_density
 from .effective import effective_spectrum
 from .emergence import emergence
 from .empirical import empirical_spectrum, spectrum_of_data
@@ -38,6 +39,7 @@ from .state import Parameters, State, parameters_of
 from .sweep import Sweep
 from .sweep_run import SweepInterrupted, run_sweep
 from .sweep_store import open_store
+from .train import train_data
 from .trial import MeasureOptions, Trial
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "effective_spectrum",
     "eigenspace_share",
     "emergence",
+    "empirical_density",
     "empirical_distance",
     "empirical_operator",
     "empirical_projection",
@@ -104,6 +107,7 @@ __all__ = [
     "state_at_time",
     "state_of_weights",
     "stationary_fluctuations",
+    "train_data",
     "vector_misalignment",
     "with_samples",
 ]

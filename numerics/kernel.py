@@ -14,7 +14,7 @@ from types import ModuleType
 
 from theory import Loss, symbols
 
-from . import codegen, kernel_direct, kernel_reduced
+from . import codegen, kernel_direct, kernel_given, kernel_reduced
 
 METHODS = ("direct", "reduced")
 
@@ -31,8 +31,8 @@ def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -
     Parameters
     ----------
     loss : theory.Loss
-    method : {"direct", "reduced"}
-        The d-dimensional simulation, or the chain of the summary statistics.
+    method : {"direct", "reduced", "given"}
+        The d-dimensional simulation, the chain of the summary statistics, or one pass over given samples.
     noise : str
         Kind of the noise's entries (:class:`numerics.noise.Noise`); the reduced chain is Gaussian.
 
@@ -48,7 +48,10 @@ def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -
         [loss.partial((i,)) for i in variables],
         "numba",
     )
-    part = kernel_direct.part(loss.units, noise) if method == "direct" else kernel_reduced.part()
+    if method == "given":
+        part = kernel_given.part(loss.units)
+    else:
+        part = kernel_direct.part(loss.units, noise) if method == "direct" else kernel_reduced.part()
     text = part.functions + _LOOP
     marks = {"UNPACK": part.unpack, "RECORD": part.record, "SAMPLE": part.sample, "UPDATE": part.update}
     for mark, lines in marks.items():

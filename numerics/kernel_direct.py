@@ -48,21 +48,31 @@ class DirectArrays(NamedTuple):
 
 def part(units: int, noise: str) -> KernelPart:
     """The direct method for a number of units and a kind of noise."""
+    preactivations, update = step_lines(units, "features[j, i]", "features[0, i]")
+    return KernelPart(
+        _RECORD, unpack_lines(DirectArrays), "record(x, basis, factor, overlap[slot], gram_perp[slot])",
+        _DRAW.replace("@DRAW@", DRAWS[noise]) + preactivations, update,
+    )
+
+
+def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
+    """Lines that compute the pre-activations of sample j, and those of the update.
+
+    ``feature`` is coordinate i of sample j of the batch, ``first`` that of sample 0.  Pre-activations have one scalar a
+    unit, so that the compiler sees independent sums.
+    """
     ids = range(units)
     lines = {
-        "DRAW": DRAWS[noise],
+        "FEATURE": feature,
+        "FIRST": first,
         "ZERO": "\n".join(f"u{a} = 0.0" for a in ids),
         "ACCUMULATE": "\n    ".join(f"u{a} += x[{a}, i] * z" for a in ids),
         "STORE": "\n".join(f"u[{a}] = u{a}" for a in ids),
     }
-
-    sample = _SAMPLE
+    found = [_PREACTIVATIONS, _UPDATE]
     for name, body in lines.items():
-        sample = sample.replace(f"@{name}@", body)
-    return KernelPart(
-        _RECORD, unpack_lines(DirectArrays), "record(x, basis, factor, overlap[slot], gram_perp[slot])",
-        sample, _UPDATE,
-    )
+        found = [text.replace(f"@{name}@", body) for text in found]
+    return found[0], found[1]
 
 
 _RECORD = '''
@@ -100,9 +110,8 @@ def record(x, basis, factor, overlap, gram_perp):
             gram_perp[b, a] = gram_perp[a, b]
 '''
 
-# sample j of the batch into ``features``, its pre-activations into ``u``; three loops, because drawing calls functions
-# and cannot be vectorised, and the others can
-_SAMPLE = '''
+# sample j of the batch into ``features``; drawing calls functions and cannot be vectorised, the other loops can
+_DRAW = '''
 draw = rng.random()
 l = 0
 while l < cumulative.size - 1 and draw >= cumulative[l]:
@@ -112,9 +121,12 @@ for i in range(x.shape[1]):
     features[j, i] = scale * @DRAW@
 for i in range(means.shape[1]):
     features[j, i] += means[l, i]
-@ZERO@
+'''
+
+# its pre-activations into ``u``
+_PREACTIVATIONS = '''@ZERO@
 for i in range(x.shape[1]):
-    z = features[j, i]
+    z = @FEATURE@
     @ACCUMULATE@
 @STORE@
 '''
@@ -124,9 +136,9 @@ _UPDATE = '''
 for a in range(@UNITS@):
     rate_a = rate * g[0, a]
     for i in range(x.shape[1]):
-        x[a, i] = shrink * x[a, i] - rate_a * features[0, i]
+        x[a, i] = shrink * x[a, i] - rate_a * @FIRST@
     for j in range(1, batch):
         rate_a = rate * g[j, a]
         for i in range(x.shape[1]):
-            x[a, i] -= rate_a * features[j, i]
+            x[a, i] -= rate_a * @FEATURE@
 '''

@@ -98,8 +98,8 @@ class _Basis:
     def rotate(self, coefficients: Array) -> None:
         """Take combinations of the rows, given as orthonormal columns, as the new basis.
 
-        Those that become the leading rows are the wanted Ritz vectors: nearly the old ones, so that as many as before have
-        products of double precision.
+        Those that become the leading rows are the wanted Ritz vectors: nearly the old ones, so that as many as before
+        have products of double precision.
         """
         n, m = len(self), coefficients.shape[1]
         for stored in (self._vectors, self._products):

@@ -46,9 +46,10 @@ def null_space(operator: SecondMoment) -> NullSpace:
 
     .. math:: \mathrm{rank} \le \min_W\Big(d\,|W| + \sum_i\mathrm{rank}\big((D_i)_{W^cW^c}\big)\Big)
 
-    over sets W of blocks: rows in W can have d dimensions each, and a sample adds the rank of its weight on the others.
+    over sets W of blocks: rows in W can have d dimensions each, and a sample adds the rank of its weight on the
+    others.
     Where all D_i share a null space (those of a softmax loss do: its rows sum to zero) the same holds on its
-    complement, with W empty or everything.  Zero weights of samples (ReLU) and few samples (M k < C d) are counted alike.
+    complement, with W empty or everything.  Zero weights of samples (ReLU) and few samples are counted alike.
     """
     k, d, samples = operator.blocks, operator.source.dimension, operator.source.samples
     size = k * d

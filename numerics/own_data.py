@@ -94,7 +94,7 @@ def sample_data(
         y = as_array("labels", labels, 1)
     y = _labels(model, y, source.samples)
     return SampleData(
-        model, beta, x, v, y, source, e, parameters, None if e is None else _statistics(e, x, v), role
+        model, beta, x, v, y, source, e, parameters, None if e is None else statistics(e, x, v), role
     )
 
 
@@ -176,7 +176,7 @@ def _labels(model: Model, labels: Array, samples: int) -> Array:
     return labels
 
 
-def _statistics(directions: Array, x: Array, readout: Array) -> State:
+def statistics(directions: Array, x: Array, readout: Array) -> State:
     """Overlaps, and the Gram matrix of what is left of x without the directions."""
     frame, _ = np.linalg.qr(directions.T)
     rest = x - (x @ frame) @ frame.T

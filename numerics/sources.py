@@ -51,7 +51,7 @@ class Source:
                 yield 0, self.array
                 return
             for rows in row_blocks(self.samples, max(1, BLOCK_NUMBERS // self.dimension)):
-                yield rows.start, np.ascontiguousarray(self.array[rows])
+                yield rows.start, np.array(self.array[rows], order="C")
             return
         start = 0
         for features, _ in self.chunks():
