@@ -2,8 +2,8 @@
 
 ``python -m benchmarks spectra`` (d = 1000), ``--large`` (d = 4000, many minutes), ``--memory`` (float32, d = 20,000,
 M = 80,000 in a process of its own).  Competitors beside NumPy and SciPy come with ``pip install '.[benchmark]'`` and
-are left out, with a line that says so, where they are not installed.  Every result is compared with ours: eigenvalues and
-the angle between the subspaces.
+are left out, with a line that says so, where they are not installed.  Every result is compared with ours: eigenvalues
+and the angle between the subspaces.
 """
 
 from __future__ import annotations
