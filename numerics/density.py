@@ -101,9 +101,9 @@ def empirical_density(
         ``distribution`` (boundary), the distribution function with the atom in it; ``distribution_error`` (boundary),
         its standard error over probes, and ``distribution_resolution`` (boundary), the most that m steps leave open:
         half the distance of the Chebyshev-Markov-Stieltjes bounds.  ``density`` (cell), mass of the cell without atom
-        over its width, and ``density_error`` (cell), standard error over probes.  ``atom_value`` and ``atom_mass`` (atom), none
-        or one.  Dense matrices have no errors.  Atoms and cells have total mass 1 - ``mass_outside`` (attribute, 0 for
-        the default grid).
+        over its width, and ``density_error`` (cell), standard error over probes.  ``atom_value`` and ``atom_mass``
+        (atom), none or one.  Dense matrices have no errors.  Atoms and cells have total mass 1 - ``mass_outside``
+        (attribute, 0 for the default grid).
 
         Of a positive semidefinite matrix nothing lies below zero (below the ridge).  attrs: ``method``, ``probes``,
         ``steps``, ``passes``, ``positive`` (1 for a positive semidefinite matrix), ``data``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def placed(data, where, path):
     ends = [0, 7, 8, 100, data.samples]
 
     def chunks():
-        for start, end in zip(ends, ends[1:], strict=False):
+        for start, end in pairwise(ends):
             yield data.features[start:end], data.labels[start:end]
 
     return sample_data(data.model, chunks, None, data.weights, **options)
