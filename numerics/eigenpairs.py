@@ -69,6 +69,10 @@ class Search:
     max_passes : int
     mixed : bool
         Let products in single precision build the basis of block Krylov, with double precision to correct them.
+    dense_size : int
+        Largest matrix that "auto" diagonalises.
+    relative_to_norm : bool
+        Take the tolerance relative to the norm, for eigenvalues that may be zero.
     """
 
     method: str = "auto"
@@ -76,6 +80,8 @@ class Search:
     block: int | None = None
     max_passes: int = 500
     mixed: bool = True
+    dense_size: int = DENSE_SIZE
+    relative_to_norm: bool = False
 
     def check(self) -> Search:
         """Itself, or what is wrong with it."""
@@ -92,7 +98,7 @@ class Search:
     def chosen(self, size: int, count: int) -> str:
         """The method for a matrix of that size."""
         if self.method == "auto":
-            return "dense" if size <= DENSE_SIZE or 4 * count >= size else "krylov"
+            return "dense" if size <= self.dense_size or 4 * count >= size else "krylov"
         if self.method != "dense" and count >= size:
             raise InputError("count", count, f"less than {size} for an iteration", "use method='dense'")
         return self.method
@@ -117,7 +123,8 @@ def leading_eigenpairs(
     edge : float, optional
         Return all eigenvalues beyond it in place of ``count``.
     largest : bool
-        False: the lowest eigenvalues, still largest first; ``edge`` then bounds them from above.
+        False: the lowest eigenvalues, still largest first, to a residual relative to the norm, as they may be zero;
+        ``edge`` then bounds them from above.
 
     Returns
     -------
@@ -159,6 +166,7 @@ def leading_eigenpairs(
         found = block_krylov(
             product, np.concatenate([guesses, random]), count, tolerance=search.tolerance, block=search.block,
             max_passes=search.max_passes, single=single, edge=None if edge is None else sign * edge,
+            relative_to_norm=search.relative_to_norm or not largest,
         )
     text = "block Krylov" + (", single precision corrected by double" if single else "")
     order = slice(None) if largest else slice(None, None, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from .state import Array, Parameters, State, as_array, as_integer, as_scalar
 
 # beyond this size the norms behind the misfit would cost more than the eigenpairs
 MISFIT_SIZE = 6000
+# the ends of the bulk take an iteration many passes, so that larger matrices are diagonalised for them
+BOTH_ENDS_SIZE = 5000
 
 
 def empirical_spectrum(
@@ -200,6 +203,8 @@ start, misfit
     rows, size = operator.blocks, operator.shape[0]
     _check_directions(data, beside)
     above, below = _how_many(data, operator, attributes, count, beside, beyond)
+    if below:
+        search = replace(search, dense_size=BOTH_ENDS_SIZE, relative_to_norm=True)
     guesses = _guesses(data, operator, above, start)
     edge = None if beyond is None else as_scalar("beyond", beyond, -np.inf, False, "give a number, such as an edge")
     dense = operator.dense() if search.chosen(size, above) == "dense" else None
@@ -280,6 +285,10 @@ def _guesses(
     best = vectors[:, ::-1][:, :count] if largest else vectors[:, :count]
     found = np.einsum("ran,rd->nad", best.reshape(rows, len(basis), -1).transpose(1, 0, 2), basis)
     guesses = found.reshape(-1, operator.shape[0])
+    if not largest:
+        # exact eigenvectors of zero, or of the ridge, where the weights have a common null space
+        kernel = null_space(operator).kernel[:1]
+        guesses = np.concatenate([np.kron(kernel, basis[:1]), guesses])
     if start is None:
         return guesses
     own = as_array("start", start, 2)

@@ -147,6 +147,7 @@ def block_krylov(
     max_passes: int = 500,
     single: bool = False,
     edge: float | None = None,
+    relative_to_norm: bool = False,
 ) -> KrylovResult:
     r"""Return the largest eigenvalues of a symmetric operator and their eigenvectors.
 
@@ -169,6 +170,8 @@ def block_krylov(
     edge : float, optional
         Find all eigenvalues above it: ``count`` then follows the Ritz values, and one pair more is watched until it is
         certain to lie on either side.
+    relative_to_norm : bool
+        Take the tolerance relative to the largest |Ritz value| instead: for eigenvalues that may be zero.
 
     Returns
     -------
@@ -194,14 +197,15 @@ def block_krylov(
         wanted = min(target, len(basis))
         residual_rows, norms = basis.residuals(values[:wanted], coefficients[:, :wanted])
         scale = float(np.abs(values).max())
-        limit = _limits(values[:wanted], scale, tolerance, edge)
+        floor = max(ROUNDING, tolerance if relative_to_norm else 0.0) * scale
+        limit = _limits(values[:wanted], floor, tolerance, edge)
         # the last steps in single precision aim below what double precision is to confirm
         goal = np.maximum(limit, SINGLE_FLOOR * scale) if not exact else limit / 2 if single else limit
         history.append(float((norms / goal).max()))
         spent = basis.passes >= max_passes - 1 or len(basis) == size
         if spent or (wanted == target and (history[-1] <= 1 or (not exact and _stalled(history)))):
             values, norms = basis.refresh(coefficients, wanted)
-            limit = _limits(values, scale, tolerance, edge)
+            limit = _limits(values, floor, tolerance, edge)
             if spent or np.all(norms <= limit):
                 return _result(basis, values, norms, norms <= limit, edge)
             exact = True
@@ -227,9 +231,9 @@ def orthonormalise(rows: Array, basis: Array) -> Array:
     return np.asarray(rows)
 
 
-def _limits(values: Array, scale: float, tolerance: float, edge: float | None) -> Array:
+def _limits(values: Array, floor: float, tolerance: float, edge: float | None) -> Array:
     """Residuals at which pairs have converged."""
-    limit = np.maximum(tolerance * np.abs(values), ROUNDING * scale)
+    limit = np.maximum(tolerance * np.abs(values), floor)
     if edge is not None and len(limit):
         # the last pair only has to be on one side of the edge for certain
         limit[-1] = max(limit[-1], 0.5 * abs(edge - values[-1]))

@@ -69,7 +69,10 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.mark.parametrize(
     ("page", "least"),
-    [("docs/quickstart.md", 20), ("docs/theory.md", 2), ("docs/index.md", 0), ("docs/sweeps.md", 2), ("docs/spectra.md", 9)],
+    [
+        ("docs/quickstart.md", 20), ("docs/theory.md", 2), ("docs/index.md", 0), ("docs/sweeps.md", 2),
+        ("docs/spectra.md", 9),
+    ],
 )
 def test_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
     assert run_snippets(ROOT / page, least > 0, monkeypatch, tmp_path) >= least

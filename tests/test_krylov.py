@@ -8,7 +8,7 @@ import scipy.linalg
 from helpers import fresh_rng
 
 import numerics.krylov as krylov
-from numerics import Parameters, State, draw_data, effective_spectrum, empirical_spectrum
+from numerics import Parameters, State, draw_data, effective_spectrum, empirical_spectrum, population_spectrum
 from numerics.eigenpairs import Search, leading_eigenpairs
 from numerics.krylov import block_krylov, orthonormalise
 from numerics.parts import block_operator
@@ -225,3 +225,19 @@ def test_bad_input_is_named(change, message):
     data = draw_data(kgmm(3), PARAMETERS, STATE, 10, 200, 0)
     with pytest.raises(InputError, match=message):
         empirical_spectrum(data, **{"method": "krylov"} | change)
+
+
+@pytest.mark.parametrize("block", ["full", (0, 1)])
+def test_both_ends_by_iteration_are_those_of_the_whole_matrix(block):
+    """Beyond the size that is diagonalised; zero is a d-fold eigenvalue of the full matrix."""
+    model = kgmm(3)
+    population = population_spectrum(model, PARAMETERS, STATE, block=block)
+    data = draw_data(model, PARAMETERS, STATE, 60, 600, int(fresh_rng().integers(2**31)))
+    found, exact = (
+        empirical_spectrum(data, block=block, beside=population, method=method) for method in ("krylov", "dense")
+    )
+    norm = float(np.abs(exact.eigenvalue).max())
+    assert found.converged.all()
+    assert np.abs(found.eigenvalue - exact.eigenvalue).max() < 1e-9 * norm
+    assert np.abs(found.bulk_edge - exact.bulk_edge).max() < 1e-9 * norm
+    np.testing.assert_array_equal(found.population_eigen, exact.population_eigen)
