@@ -29,6 +29,8 @@ SINGLE_FLOOR = 4e-6
 MOST_COLUMNS = 160
 # Ritz vectors kept beside the wanted ones when it is compressed
 SPARE = 24
+# residual of the first pair within an edge, relative to its distance from it, that settles on which side it is
+WATCHED = 0.02
 # residuals, relative to the norm, below which rounding is all there is
 ROUNDING = 1e-13
 
@@ -235,8 +237,8 @@ def _limits(values: Array, floor: float, tolerance: float, edge: float | None) -
     """Residuals at which pairs have converged."""
     limit = np.maximum(tolerance * np.abs(values), floor)
     if edge is not None and len(limit):
-        # the last pair only has to be on one side of the edge for certain
-        limit[-1] = max(limit[-1], 0.5 * abs(edge - values[-1]))
+        # the last pair only has to lie on one side of the edge; loosely converged pairs may still rise across it
+        limit[-1] = max(limit[-1], WATCHED * abs(edge - values[-1]))
     return limit
 
 

@@ -9,6 +9,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from theory import InputError
 
+from .packed import positions
 from .passes import Floats, combine, row_blocks, weighted_sum
 from .samples import resident
 from .sources import Source
@@ -116,8 +117,7 @@ class SecondMoment(LinearOperator):
         """D_ab of every sample, shape (N,)."""
         if self.rank_one:
             return self.weights[a] * self.weights[b]
-        i, j = min(a, b), max(a, b)
-        return self.weights[i * self.blocks - i * (i - 1) // 2 + j - i]
+        return np.asarray(self.weights[positions(self.blocks)[a, b]])
 
     def compressed(self, projections: Array, basis: Array) -> Array:
         """The matrix on C^k (x) span(basis), shape (k rank, k rank): no pass over the data.

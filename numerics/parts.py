@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from theory import InputError, symbols
 
 from .operators import BorderedMoment, SecondMoment, mean_products
+from .packed import positions
 from .samples import SampleData
 from .span import BlockName, check_block, check_matrix, default_regularized
 from .state import Array
@@ -101,11 +103,7 @@ def readout_block(data: SampleData, kind: str, ridge_in: bool) -> Array:
     c, q = data.model.units, data.model.readout_size
     packed, beta = data.packed_derivatives(kind), data.ridge if ridge_in else 0.0
     if kind == "hessian":
-        positions = _positions(data)
-        out = np.empty((q, q))
-        for i, j in symbols.upper_triangle(q):
-            out[i, j] = out[j, i] = packed[positions[c + i, c + j]].mean()
-        return out + beta * np.eye(q)
+        return packed.mean(axis=1)[_positions(data)[c:, c:]] + beta * np.eye(q)
     gradient = packed[c:] + beta * data.readout[:, None]
     return gradient @ gradient.T / gradient.shape[1]
 
@@ -142,10 +140,6 @@ def _whole(data: SampleData, kind: str, ridge_in: bool) -> BorderedMoment:
     )
 
 
-def _positions(data: SampleData) -> dict[tuple[int, int], int]:
-    """Row of the packed second derivatives for every pair of variables."""
-    size = data.model.units + data.model.readout_size
-    table: dict[tuple[int, int], int] = {}
-    for row, (i, j) in enumerate(symbols.upper_triangle(size)):
-        table[i, j] = table[j, i] = row
-    return table
+def _positions(data: SampleData) -> NDArray[np.intp]:
+    """Row of the packed second derivatives for every pair of variables (u, v)."""
+    return positions(data.model.units + data.model.readout_size)

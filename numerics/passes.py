@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import codegen
+from .packed import positions
 from .state import Array
 
 # float32 or float64
@@ -73,7 +74,7 @@ def weighted_sum(
     parts = _parts(len(features))
     sums = np.zeros((len(parts), *rows.shape), dtype=rows.dtype)
     numbers = np.arange(len(parts))
-    symmetric = _pairs(blocks)
+    symmetric = positions(blocks)
 
     def run(part: int) -> None:
         at = parts[part]
@@ -120,15 +121,6 @@ def _over_parts(run, parts) -> None:  # type: ignore[no-untyped-def]
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="specalign-pass")
-
-
-@lru_cache(maxsize=64)
-def _pairs(blocks: int) -> NDArray[np.int64]:
-    """Position of D_ab in the packed upper triangle, shape (k, k)."""
-    table = np.zeros((blocks, blocks), dtype=np.int64)
-    upper = np.triu_indices(blocks)
-    table[upper] = np.arange(upper[0].size)
-    return np.maximum(table, table.T)
 
 
 @lru_cache(maxsize=1)

@@ -187,7 +187,7 @@ def test_outliers_below_the_bulk_come_from_the_lower_end():
 def test_all_outliers_beyond_a_predicted_edge():
     model = kgmm(3)
     predicted = effective_spectrum(model, PARAMETERS, STATE, 8.0)
-    edge = 1.1 * float(predicted.edge.sel(side=1))
+    edge = 1.1 * float(predicted.edges.max())
     data = draw_data(model, PARAMETERS, STATE, 300, 2400, int(fresh_rng().integers(2**31)))
     values = scipy.linalg.eigvalsh(block_operator(data, "hessian", "first_layer", False).dense())[::-1]
     for method in ("krylov", "dense"):
