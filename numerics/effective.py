@@ -92,7 +92,7 @@ def effective_spectrum(
         unit), squared cosine of the eigenvector with x^a (in its row of the full matrix); ``direction_share`` (eigen),
         squared length of the projection on Span(e_1..e_r); ``leading_share`` (unit), share of x^a in the eigenspace of
         the r largest eigenvalues (C r of the full matrix); bulk eigenvectors among them contribute nothing.  With
-        ``density`` also ``density`` (grid) of the eigenvalues without the atom, ``cumulative`` (grid) with it, and
+        ``density`` also ``density`` (grid) of the eigenvalues without the atom, ``distribution`` (grid) with it, and
         their errors.
 
         attrs ``atom``, the mass at zero (at the ridge, if included); ``mass_error``, |1 - mass of atom and density|;
@@ -269,8 +269,8 @@ class _Result:
         return {
             "density": ("grid", values[0], {"long_name": "density of eigenvalues"}),
             "density_error": ("grid", errors[0]),
-            "cumulative": ("grid", np.clip(values[1], 0, 1), {"long_name": "share of eigenvalues below"}),
-            "cumulative_error": ("grid", errors[1]),
+            "distribution": ("grid", np.clip(values[1], 0, 1), {"long_name": "share of eigenvalues below"}),
+            "distribution_error": ("grid", errors[1]),
         }, points + self.shift
 
     def dataset(self, density: bool, points: Array | None, attributes: dict[str, Any]) -> xr.Dataset:

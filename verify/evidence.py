@@ -8,7 +8,7 @@ population block is from the data, so it is not kept.)
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,10 @@ from numerics import State, empirical_distance, empirical_projection, simulate_s
 from numerics.empirical import spectrum_of_data
 from numerics.risk import empirical_risk
 from numerics.samples import SampleData, draw_data
-from numerics.span import SpanMatrix
+from numerics.span import BlockName, SpanMatrix
 from theory import InputError
 
+from .spectral_samples import proportional_samples, train_and_test_samples
 from .systems import Scenario, System
 
 
@@ -56,6 +57,10 @@ class Level:
         Of direct runs with other noise.
     aligned_replicas : int
         Runs of a single step with noise along coordinates.
+    effective_dimensions, effective_replicas : tuple of int
+        Of spectra at fixed M/d; matrices of all units at half the dimensions.
+    train_dimension, train_ratios, train_replicas
+        Of spectra of the samples that trained the weights, and M/d.
     """
 
     name: str
@@ -80,6 +85,11 @@ class Level:
     other_dimensions: tuple[int, ...] = (64, 128, 256)
     other_replicas: int = 700
     aligned_replicas: int = 1_000
+    effective_dimensions: tuple[int, ...] = (64, 128, 256)
+    effective_replicas: tuple[int, ...] = (60, 40, 24)
+    train_dimension: int = 64
+    train_ratios: tuple[int, ...] = (4, 16, 64)
+    train_replicas: int = 40
 
 
 LEVELS = {
@@ -97,6 +107,8 @@ LEVELS = {
         wide_replicas=(40_000, 20_000, 10_000, 3_000, 600), shift_dimensions=(50, 100, 200, 400, 800, 1_600),
         shift_replicas=(300_000,) * 6, settled_replicas=(20_000, 20_000, 20_000), other_dimensions=(64, 128, 256, 512),
         other_replicas=6_000, aligned_replicas=10_000,
+        effective_dimensions=(64, 128, 256, 512), effective_replicas=(400, 200, 100, 50), train_dimension=128,
+        train_replicas=200,
     ),
 }
 
@@ -223,6 +235,34 @@ class Evidence:
                 block="readout", regularized=False,
             ),
         )
+
+    def proportional_data(
+        self, scenario: Scenario, time: int, state: State, parts: Sequence[tuple[str, BlockName]], dimension: int,
+        ratio: int, replicas: int,
+    ) -> dict[tuple[str, BlockName], xr.Dataset]:
+        """Eigenvalues of parts of matrices of M = ratio * d fresh samples, and projections of outer eigenvectors.
+
+        Parts of one replica share their samples.  ``eigenvalue`` (replica, eigen), decreasing; ``projection`` (replica,
+        eigen, unit, span), filled at both ends; ``weights`` (unit, span), unit vectors.
+        """
+        key = f"proportional {scenario.name} {time} d={dimension} M/d={ratio}"
+        missing = [part for part in parts if f"{key} {part}" not in self._kept]
+        if missing:
+            made = proportional_samples(
+                self.system, scenario, state, missing, dimension, ratio,
+                np.random.SeedSequence(self.child_seed(key)).spawn(replicas),
+            )
+            self._kept |= {f"{key} {part}": data for part, data in made.items()}
+        return {part: self._kept[f"{key} {part}"] for part in parts}
+
+    def train_and_test(self, scenario: Scenario, dimension: int, ratio: int, replicas: int) -> xr.Dataset:
+        """Top eigenvalue and overlap with the span of block (1, 1), of the samples that trained and of fresh ones.
+
+        ``outlier`` and ``overlap`` (replica, data, matrix).
+        """
+        key = f"train and test {scenario.name} d={dimension} M/d={ratio}"
+        seeds = np.random.SeedSequence(self.child_seed(key)).spawn(replicas)
+        return self._keep(key, lambda: train_and_test_samples(self.system, scenario, dimension, ratio, seeds))
 
     def fresh_risk(self, scenario: Scenario, dimension: int) -> xr.Dataset:
         """Loss and accuracy of SGD runs of a scenario on fresh data, (replica, time)."""

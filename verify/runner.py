@@ -14,7 +14,15 @@ from numerics.dataset import library_versions
 from numerics.state import as_integer
 from theory import InputError
 
-from . import checks_blocks, checks_chain, checks_dynamics, checks_risk, checks_separation, checks_spectra
+from . import (
+    checks_blocks,
+    checks_chain,
+    checks_dynamics,
+    checks_effective,
+    checks_risk,
+    checks_separation,
+    checks_spectra,
+)
 from .claim import check_claim
 from .evidence import Evidence, get_level
 from .result import CheckResult, JointReport, Outcome, Report
@@ -49,6 +57,9 @@ CHECKS: dict[str, tuple[CheckFunction, str]] = {
     "eigenspaces": (checks_spectra.eigenspaces, "arXiv 2310.03010; mathematics.md section 9"),
     "top_vector": (checks_spectra.top_vector, "arXiv 2310.03010; mathematics.md section 5"),
     "concentration": (checks_spectra.concentration, "mathematics.md section 9"),
+    "proportional": (checks_effective.proportional, "mathematics.md section 7; arXiv 2502.15655"),
+    "large_aspect": (checks_effective.large_aspect, "mathematics.md sections 3 and 7"),
+    "train_spectra": (checks_effective.train_spectra, "arXiv 2310.03010; mathematics.md section 7"),
     "precision_exponents": (checks_dynamics.precision_exponents, "mathematics.md section 9"),
     "fixed_point": (checks_dynamics.fixed_point, "mathematics.md section 5"),
     "routes": (checks_dynamics.routes, "mathematics.md section 2"),

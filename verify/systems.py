@@ -113,6 +113,8 @@ class System:
         Closed form of a unique noiseless fixed point.
     outcomes : OutcomeStudy, optional
         Where runs end in one of several fixed points.
+    full_spectra : bool
+        Judge effective spectra of the full first layer too, and not only of a block.
     """
 
     name: str
@@ -126,11 +128,12 @@ class System:
     replica_share: float = 1.0
     implicit: ImplicitFixedPoint | None = None
     outcomes: OutcomeStudy | None = None
+    full_spectra: bool = False
 
 
 COMMON_CHECKS = (
     "curves", "finite_size", "chain", "universality", "risk", "alignment", "blocks", "curvature", "span", "eigenspaces",
-    "concentration", "precision_exponents", "routes",
+    "concentration", "proportional", "large_aspect", "train_spectra", "precision_exponents", "routes",
 )
 SINGLE_LAYER_CHECKS = (*COMMON_CHECKS, "top_vector", "fixed_point", "fluctuations", "stationary")
 TWO_LAYER_CHECKS = (*COMMON_CHECKS, "second_layer", "separated_points", "outcomes")
@@ -170,6 +173,7 @@ def kgmm_system(k: int = 3) -> System:
         checks=SINGLE_LAYER_CHECKS,
         description=f"{k}-component Gaussian mixture, softmax regression",
         implicit=softmax_fixed_point(kgmm(k, directions_gram="orthonormal")),
+        full_spectra=True,
     )
 
 
