@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator
 from theory import InputError
 
 from .packed import positions
-from .passes import Floats, combine, row_blocks, weighted_sum
+from .passes import Floats, combine, copy_single, row_blocks, weighted_sum
 from .samples import resident
 from .sources import Source
 from .state import Array
@@ -78,7 +78,7 @@ class SecondMoment(LinearOperator):
     def copy_single(self) -> None:
         """Keep a float32 copy of resident float64 data, half as large, for products in single precision."""
         if self._single is None and self.source.kind == "resident" and self.source.array is not None:
-            self._single = self.source.array.astype(np.float32)
+            self._single = copy_single(self.source.array)
 
     def rows_product(self, rows: Array, single: bool = False) -> Array:
         """M v for every row v; in single precision to about 1e-6 of the norm, where that is cheaper."""
