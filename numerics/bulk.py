@@ -26,6 +26,8 @@ THIN = 1e-7
 CLOSE, JUMP, HALVINGS = 12, 0.5, 8
 # residual on the way down, where S may be large and rounding with it
 ROUGH = 1e-9
+# where density is looked for first, as shares of the nodes
+PROBES = (1 / 2, 3 / 4, 1 / 4, 7 / 8, 5 / 8, 3 / 8, 1 / 8)
 # a pole of I + Sigma K as close as this tells the nodes of a continuous law apart
 BETWEEN_NODES = 0.05
 
@@ -203,8 +205,8 @@ def _march(
         if s is not None:
             spread(i, s)
     probed: set[int] = set()
-    while (run := _next_run(solutions, probed)) is not None:
-        i = run[len(run) // 2]
+    while (chosen := _next_probe(solutions, probed)) is not None:
+        i = chosen
         probed.add(i)
         s = _descend(resolvent, float(at[i]), 1e-9 * length)
         on_axis = None if s is None else _newton(resolvent, float(at[i]), s)
@@ -215,14 +217,17 @@ def _march(
     return solutions, None
 
 
-def _next_run(solutions: Array, probed: set[int]) -> range | None:
-    """Unsolved nodes between solved ones, or many at an end, whose middle was not tried."""
+def _next_probe(solutions: Array, probed: set[int]) -> int | None:
+    """The middle of unsolved nodes between solved ones, or of many at an end; eighths of all if none is solved."""
     unsolved = np.isnan(solutions[:, 0, 0])
+    count = len(unsolved)
+    if unsolved.all():
+        return next((i for share in PROBES if (i := int(share * count)) not in probed), None)
     bounds = np.flatnonzero(np.diff(np.concatenate([[False], unsolved, [False]]).astype(int)))
-    for start, stop in zip(bounds[::2], bounds[1::2], strict=True):
-        inside = start > 0 and stop < len(unsolved)
-        if (inside or stop - start >= len(unsolved) // 8) and start + (stop - start) // 2 not in probed:
-            return range(int(start), int(stop))
+    for start, stop in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
+        middle = start + (stop - start) // 2
+        if ((start > 0 and stop < count) or stop - start >= count // 8) and middle not in probed:
+            return int(middle)
     return None
 
 

@@ -136,7 +136,8 @@ def effective_spectrum(
     nodes = WeightNodes(model, parameters, state, kind, name)
     runs = solve_all(nodes, quadrature_rules(nodes, model, seed), ratio, tail, density)
     if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
-        raise ResolventError(complex(runs[-1].branches[1].edge.place), abs(runs[-1].mass - 1))
+        lost = "the density was not found everywhere between the atom at 0 and the right edge; its mass is incomplete"
+        raise ResolventError(runs[-1].branches[1].edge.place, abs(runs[-1].mass - 1), lost)
     if points is not None:
         _check_grid(points, runs[-1].atom, shift)
     attributes = common_attributes(model, parameters, "effective spectral theory") | {

@@ -32,8 +32,8 @@ NULL = 1e-12
 class ResolventError(ArithmeticError):
     """The equation for the resolvent was not solved at ``z``; ``residual`` is what was left."""
 
-    def __init__(self, z: complex, residual: float) -> None:
-        super().__init__(f"no solution of the Stieltjes equation at z = {z:.8g}: residual {residual:.3g}")
+    def __init__(self, z: complex, residual: float, message: str = "no solution of the Stieltjes equation") -> None:
+        super().__init__(f"{message} at z = {z:.8g}: residual {residual:.3g}")
         self.z, self.residual = z, residual
 
 

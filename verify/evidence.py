@@ -58,7 +58,7 @@ class Level:
     aligned_replicas : int
         Runs of a single step with noise along coordinates.
     effective_dimensions, effective_replicas : tuple of int
-        Of spectra at fixed M/d; matrices of all units at half the dimensions.
+        Of spectra at fixed M/d; matrices of all units at a third of the dimensions.
     train_dimension, train_ratios, train_replicas
         Of spectra of the samples that trained the weights, and M/d.
     """
@@ -86,7 +86,7 @@ class Level:
     other_replicas: int = 700
     aligned_replicas: int = 1_000
     effective_dimensions: tuple[int, ...] = (64, 128, 256)
-    effective_replicas: tuple[int, ...] = (60, 40, 24)
+    effective_replicas: tuple[int, ...] = (80, 60, 50)
     train_dimension: int = 64
     train_ratios: tuple[int, ...] = (4, 16, 64)
     train_replicas: int = 40

@@ -9,7 +9,7 @@ from time import perf_counter
 
 from threadpoolctl import threadpool_limits
 
-from numerics import FixedPointError, IntegrationError
+from numerics import FixedPointError, IntegrationError, ResolventError
 from numerics.dataset import library_versions
 from numerics.state import as_integer
 from theory import InputError
@@ -225,7 +225,7 @@ def _run_one(name: str, theory: Theory, evidence: Evidence, share: float) -> Che
     start = perf_counter()
     try:
         outcome = function(theory, evidence, share)
-    except (IntegrationError, FixedPointError) as error:
+    except (IntegrationError, FixedPointError, ResolventError) as error:
         # a theory that gives no number (its flow diverges, its fixed point does not exist) is refuted, not excused;
         # trouble in the measurements is an error of the run, not of the theory
         nothing = Tolerance((Part(0.0, "the theory gives no number to compare"),))
