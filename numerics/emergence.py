@@ -127,7 +127,7 @@ def _dense_curve(
         raise InputError(
             "curve", type(curve).__name__, "a Curve, or the Dataset of integrate_curves", "call solve_curve"
         )
-    if "schedule" in curve.attrs or curve.attrs.get("batch", 1) != 1:
+    if curve.attrs.get("schedule", "constant") != "constant" or curve.attrs.get("batch", 1) != 1:
         raise InputError(
             "curve", "a Dataset with a schedule or a batch", "a Curve of solve_curve",
             "give solve_curve(model, parameters, initial, end, schedule=...)",
