@@ -117,14 +117,49 @@ def parameters_at(model: Model, point: Point, domain: Domain) -> Parameters:
     )
 
 
-def state_at(model: Model, point: Point, domain: Domain) -> State:
-    """The state of a point."""
+def state_at(model: Model, point: Point, domain: Domain, rank: int | None = None) -> State:
+    """The state of a point; R_perp is definite, or of the given rank."""
     c, r = model.units, model.directions
     return State(
         domain.overlap * point["overlap"].reshape(c, r),
-        domain.perpendicular * gram_at(point["gram_perp"], c, domain.condition),
+        domain.perpendicular * gram_at(point["gram_perp"], c, domain.condition, rank),
         domain.readout * point["readout"],
     )
+
+
+def rational_values(
+    model: Model, number: Callable[[float, float], sp.Expr], *, precision: int, scale: int = 1
+) -> dict[sp.Symbol, sp.Expr]:
+    """Exact, consistent values for every symbol: Gamma, R > 0, Q = R + m Gamma^-1 m^T, P = Q^-1.
+
+    Q stays below about 3 scale^2 C and R above scale^2 / 4, so that the covariance Q / precision and the condition
+    number of P are bounded whatever ``number(low, high)`` returns of its range.
+    """
+    s, mixture = model.symbols, model.mixture
+
+    def positive(size: int, spread: float) -> sp.Matrix:
+        a = sp.Matrix(size, size, lambda i, j: number(-spread, spread))
+        return a * a.T
+
+    gamma = mixture.directions_gram
+    if gamma.free_symbols:
+        gamma = sp.eye(model.directions) + positive(model.directions, 0.4)
+    perp = scale**2 * (sp.eye(model.units) / 4 + positive(model.units, 0.5))
+    m = sp.Matrix(model.units, model.directions, lambda i, j: scale * number(-0.6, 0.6))
+    gram = perp + m * gamma.inv() * m.T
+    raw = [number(0.5, 1.5) for _ in range(model.components)]
+    values = {p: w / sum(raw) for p, w in zip(mixture.weights, raw, strict=True)}
+    matrices = (
+        (s.overlap, m), (s.gram_perp, perp), (s.gram, gram), (s.gram_inverse, gram.inv()),
+        (mixture.directions_gram, gamma),
+    )
+    for names, numbers in matrices:
+        values |= {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
+    values |= {v: number(-1, 1) for v in s.readout}
+    values |= {
+        mixture.precision: sp.Integer(precision), model.ridge: number(0.05, 0.5), model.step: number(0.5, 2),
+    }
+    return {symbol: value for symbol, value in values.items() if symbol.is_Symbol}
 
 
 def check_open_parameters(model: Model) -> None:
@@ -167,9 +202,13 @@ def gram_coordinates(size: int) -> int:
     return size * (size + 1) // 2
 
 
-def gram_at(coordinates: Array, size: int, condition: float) -> Array:
-    """A positive definite matrix with eigenvalues in [condition^-1/2, condition^1/2]; the identity at the centre."""
+def gram_at(coordinates: Array, size: int, condition: float, rank: int | None = None) -> Array:
+    """A Gram matrix with eigenvalues in [condition^-1/2, condition^1/2], those after the first ``rank`` 0.
+
+    The identity at the centre of the cube, if no rank is given.
+    """
     eigenvalues = condition ** (coordinates[:size] / 2)
+    eigenvalues[size if rank is None else rank :] = 0.0
     vectors = np.eye(size)
     for (i, j), angle in zip(_planes(size), np.pi * coordinates[size:], strict=True):
         rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
