@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib import rc_context
 
+from .equations import mathml_parts
 from .result import CheckResult, JointReport, Plot, Report
 from .summaries import rank_comparisons
 from .tolerance import Comparison, Verdict
@@ -51,7 +53,11 @@ def render_html(report: Report | JointReport) -> str:
         loader=PackageLoader("verify", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"figures": format_number, "greek": greek, "references": _references}
+    environment.filters |= {
+        "figures": format_number, "greek": greek, "references": _references,
+        # made here, of LaTeX that is known
+        "equations": lambda latex: [Markup(part) for part in mathml_parts(latex)],
+    }
     joint = isinstance(report, JointReport)
     reports = report.reports if isinstance(report, JointReport) else [report]
     systems = [_system(r, f"{r.system}-" if joint else "") for r in reports]
