@@ -316,9 +316,9 @@ def test_model(check):
 @verify.parametrize_checks(model, only=["rotation"], expected_failures={"rotation": "known"})
 def test_broken(check, monkeypatch):
     import theory
-    from verify import laws
-    right = laws._derived
-    monkeypatch.setattr(laws, "_derived", lambda m, name: right(m, name).map(lambda e: e.xreplace(
+    from verify import law_formulas
+    right = law_formulas._derived
+    monkeypatch.setattr(law_formulas, "_derived", lambda m, name: right(m, name).map(lambda e: e.xreplace(
         {s: 2 for s in m.mixture.directions_gram.free_symbols})) if name == "risk" and m is model else
         right(m, name).map(lambda e: 2 * e) if m is model else right(m, name))
     check()

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .admissible import Domain
-    from .laws import Formulas
-    from .properties import LawViolation, ModelReport, check_model, parametrize_checks
+    from .law_formulas import Formulas
+    from .law_report import LawViolation, ModelReport
+    from .parametrize import parametrize_checks
+    from .properties import check_model
 
 __all__ = ["Domain", "Formulas", "LawViolation", "ModelReport", "check_model", "parametrize_checks"]
 
 # name -> module it lives in
 _HOMES = {
-    "Domain": "admissible", "Formulas": "laws", "LawViolation": "properties", "ModelReport": "properties",
-    "check_model": "properties", "parametrize_checks": "properties",
+    "Domain": "admissible", "Formulas": "law_formulas", "LawViolation": "law_report", "ModelReport": "law_report",
+    "check_model": "properties", "parametrize_checks": "parametrize",
 }
 _MODULES = ("properties", "strategies")
 

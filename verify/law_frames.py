@@ -75,7 +75,7 @@ def _root(gram: Array) -> Array:
 
 
 def dense(model: Model) -> Callable[[Array, Array], Array]:
-    """The map (numbers of :func:`verify.laws.block_expressions`, generators) -> the whole matrix, Cd + q rows."""
+    """The map (numbers of ``verify.law_formulas.block_expressions``, generators) -> the matrix, Cd + q rows."""
     c, q, size = model.units, model.readout_size, model.units + model.directions
 
     def assemble(numbers: Array, generators: Array) -> Array:

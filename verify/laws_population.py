@@ -13,6 +13,7 @@ from numerics.span import BlockName
 from theory import Model, derive_drift, derive_gradient, derive_gradient_matrix, derive_hessian
 from theory.moments import ROUTES
 
+from .law_formulas import block_expressions
 from .law_frames import (
     Frame,
     Movement,
@@ -32,7 +33,6 @@ from .laws import (
     Case,
     Law,
     Numbers,
-    block_expressions,
     compare,
     resolution_of,
 )

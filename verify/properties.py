@@ -1,12 +1,11 @@
-"""Laws that every model obeys, judged on a model of the user's own: ``check_model`` and ``parametrize_checks``."""
+"""Laws that every model obeys, judged on a model of the user's own."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +18,9 @@ from theory.errors import check_choice
 
 from . import laws_dynamics, laws_population, laws_symmetry
 from .admissible import Domain, Point, check_open_parameters, parameters_at, random_point, shrink, state_at
-from .laws import Case, Formulas, Law, check_is_model
+from .law_formulas import Formulas
+from .law_report import LawResult, LawViolation, ModelReport
+from .laws import Case, Law, check_is_model
 from .result import CheckResult
 from .tolerance import FAMILY_ERROR, Verdict
 
@@ -32,93 +33,6 @@ SEED_VARIABLE = "SPECALIGN_TEST_SEED"
 DOMAIN = Domain(precision=(4.0, 40.0))
 # noise narrower than this makes a kink too sharp for differences with shared nodes
 KINKED_DOMAIN = Domain(precision=(1.0, 6.0))
-NOT_APPLICABLE = "not applicable"
-
-
-class LawViolation(AssertionError):
-    """A law does not hold, or could not be judged sharply enough; ``report`` has all results."""
-
-    def __init__(self, report: ModelReport) -> None:
-        super().__init__(str(report))
-        self.report = report
-
-
-@dataclass(frozen=True)
-class LawResult:
-    """What became of one law.
-
-    Attributes
-    ----------
-    law : Law
-    check : CheckResult, optional
-        Comparisons of all cases; None where the law does not apply.
-    reason : str
-        Why it does not apply.
-    example : str
-        The simplest failing case found, as code, and the command that repeats it; empty if nothing failed.
-    """
-
-    law: Law
-    check: CheckResult | None
-    reason: str = ""
-    example: str = ""
-
-    @property
-    def outcome(self) -> str:
-        """``holds``, ``fails``, ``inconclusive`` or ``not applicable``."""
-        return NOT_APPLICABLE if self.check is None else self.check.verdict.value
-
-    def __str__(self) -> str:
-        lines = [f"{self.law.name}: {self.outcome}" + (f" ({self.reason})" if self.reason else "")]
-        if self.check is not None and self.check.verdict is not Verdict.HOLDS:
-            lines.append(f"  {self.law.statement}")
-            lines += [
-                f"  {c.quantity}: measured {c.measured:.6g}, predicted {c.predicted:.6g}, deviation {c.deviation:.3g},"
-                f" tolerance {c.tolerance.total:.3g} = {c.tolerance}"
-                + (f"; to be of use at most {c.resolution:.3g}" if c.verdict is Verdict.INCONCLUSIVE else "")
-                for c in self.check.comparisons if c.verdict is not Verdict.HOLDS
-            ]
-        if self.example:
-            lines.append(self.example)
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class ModelReport:
-    """All laws judged on one model.
-
-    Attributes
-    ----------
-    model : theory.Model
-    seed : int
-    results : tuple of LawResult
-    seconds : float
-    family_error : float
-        Probability that a true theory is refuted by chance in a run of all laws.
-    """
-
-    model: Model
-    seed: int
-    results: tuple[LawResult, ...]
-    seconds: float
-    family_error: float = FAMILY_ERROR
-
-    @property
-    def holds(self) -> bool:
-        """True if every law that applies holds, and at least one applies: what is inconclusive does not hold."""
-        judged = [r.check.verdict for r in self.results if r.check is not None]
-        return bool(judged) and all(verdict is Verdict.HOLDS for verdict in judged)
-
-    def __getitem__(self, name: str) -> LawResult:
-        by_name = {r.law.name: r for r in self.results}
-        return by_name[check_choice("law", name, by_name, "law")]
-
-    def __str__(self) -> str:
-        counts: dict[str, int] = {}
-        for r in self.results:
-            counts[r.outcome] = counts.get(r.outcome, 0) + 1
-        head = f"{self.model.name}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
-        return "\n".join([f"{head}; seed {self.seed}, {self.seconds:.1f} s", *(str(r) for r in self.results)])
 
 
 def check_model(
@@ -169,7 +83,7 @@ def check_model(
     gauge: holds
     """
     check_is_model(model)
-    names = _chosen(only)
+    names = chosen_laws(only)
     check_choice("on_fail", on_fail, ("raise", "report"))
     root = chosen_seed(seed)
     subject = Formulas(model) if formulas is None else formulas
@@ -252,119 +166,10 @@ def chosen_seed(seed: int | None) -> int:
     return int(text)
 
 
-def _chosen(only: Sequence[str] | None, parameter: str = "only") -> list[str]:
+def chosen_laws(only: Sequence[str] | None) -> list[str]:
+    """Names of laws, each once and known; all when nothing is asked for."""
     if only is None:
         return list(LAWS)
     if isinstance(only, str):
-        raise InputError(parameter, repr(only), "a sequence of names", f"write [{only!r}]")
-    return [check_choice(parameter, name, LAWS, "law") for name in dict.fromkeys(only)]
-
-
-@dataclass(frozen=True)
-class ModelCheck:
-    """One law of one model, to be called in a test."""
-
-    model: Model
-    law: Law
-    seed: int | None
-    domain: Domain | None
-
-    def __call__(self) -> LawResult:
-        """Judge the law.
-
-        Raises
-        ------
-        LawViolation
-            It fails or is inconclusive.
-        """
-        return check_model(self.model, only=[self.law.name], seed=self.seed, domain=self.domain).results[0]
-
-    def __str__(self) -> str:
-        return f"{self.model.name}-{self.law.name}"
-
-
-ExpectedFailures = Mapping[str, str] | Callable[[Model], Mapping[str, str]]
-
-
-def parametrize_checks(
-    models: Model | Sequence[Model],
-    *,
-    expected_failures: ExpectedFailures | None = None,
-    only: Sequence[str] | None = None,
-    seed: int | None = None,
-    domain: Domain | None = None,
-) -> Any:
-    """Return a pytest decorator: one test for every law of every model.
-
-    A law that does not apply is skipped with its reason, never passed.  An expected failure is strict: if the law holds
-    after all, the test fails.
-
-    Parameters
-    ----------
-    models : theory.Model or sequence of them
-    expected_failures : mapping, or callable model -> mapping
-        From the name of a law to the reason why it is expected to fail.
-    only : sequence of str, optional
-        Names of laws; all when omitted.
-    seed : int, optional
-        As for :func:`check_model`; a fresh one for every test when omitted.
-    domain : Domain, optional
-
-    Returns
-    -------
-    decorator of a test with the argument ``check``, which it calls
-
-    Raises
-    ------
-    theory.InputError
-        No model, an unknown law, no reason for a failure, or a failure expected of a law that does not apply.
-
-    Examples
-    --------
-    >>> from theory import kgmm
-    >>> @parametrize_checks(kgmm(2), expected_failures={"gauge": "the ridge is left out on purpose"})
-    ... def test_my_model(check):
-    ...     check()
-    """
-    import pytest
-
-    listed: list[Any] = list(models) if isinstance(models, (list, tuple)) else [models]
-    if not listed:
-        raise InputError("models", "none", "at least one theory.Model", "a test of nothing passes")
-    names = _chosen(only)
-    parameters = []
-    for index, entry in enumerate(listed):
-        model = check_is_model(entry, "models" if len(listed) == 1 else f"models[{index}]")
-        expected = _expected(expected_failures, model, names)
-        for name in names:
-            check, marks = ModelCheck(model, LAWS[name], seed, domain), []
-            reason = LAWS[name].applies(model)
-            if reason is not None:
-                marks = [pytest.mark.skip(reason=f"not applicable: {reason}")]
-            elif name in expected:
-                marks = [pytest.mark.xfail(reason=expected[name], strict=True, raises=LawViolation)]
-            parameters.append(pytest.param(check, marks=marks, id=str(check)))
-    return pytest.mark.parametrize("check", parameters)
-
-
-def _expected(given: ExpectedFailures | None, model: Model, names: Sequence[str]) -> Mapping[str, str]:
-    expected = given(model) if callable(given) else ({} if given is None else given)
-    if not isinstance(expected, Mapping):
-        raise InputError(
-            "expected_failures", type(expected).__name__, "a mapping from a law to a reason",
-            'write {"gauge": "why it fails"}',
-        )
-    for name, reason in expected.items():
-        check_choice("expected_failures", name, LAWS, "law")
-        if not isinstance(reason, str) or not reason.strip():
-            raise InputError(
-                f"expected_failures[{name!r}]", repr(reason), "the reason, as text",
-                "say why the law is expected to fail",
-            )
-        if name not in names:
-            raise InputError("expected_failures", name, f"laws among {list(names)}", "it is left out by only=")
-        if (why := LAWS[name].applies(model)) is not None:
-            raise InputError(
-                "expected_failures", name, f"laws that apply to {model.name}", f"drop it: {why}"
-            )
-    return expected
+        raise InputError("only", repr(only), "a sequence of names", f"write [{only!r}]")
+    return [check_choice("only", name, LAWS, "law") for name in dict.fromkeys(only)]
