@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Domain", "Formulas", "LawViolation", "ModelReport", "check_model", "parametrize_checks"]
 
-# name -> module it lives in
-_HOMES = {
+# name -> module
+_PUBLIC = {
     "Domain": "admissible", "Formulas": "law_formulas", "LawViolation": "law_report", "ModelReport": "law_report",
     "check_model": "properties", "parametrize_checks": "parametrize",
 }
@@ -26,8 +26,8 @@ _MODULES = ("properties", "strategies")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    if name in _PUBLIC:
+        return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
