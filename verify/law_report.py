@@ -57,6 +57,7 @@ class LawResult:
                 + (f"; to be of use at most {c.resolution:.3g}" if c.verdict is Verdict.INCONCLUSIVE else "")
                 for c in self.check.comparisons if c.verdict is not Verdict.HOLDS
             ]
+            lines += [f"  {note}" for note in self.check.notes]
         if self.example:
             lines.append(self.example)
         return "\n".join(lines)

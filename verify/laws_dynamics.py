@@ -24,9 +24,9 @@ SLOPE = 1e-2
 # a dimension in which nothing beyond the limit is left to see, and the factor of what is: mathematics.md section 4
 LARGE = 10**7
 # precisions in the limit of little noise; expansions in 1 / lambda are extrapolated over them
-LITTLE_NOISE = (1e4, 2e4, 4e4)
+LITTLE_NOISE = (5e3, 1e4, 2e4, 4e4)
 # beside a kink a pre-activation must be on one side: narrower noise, and no expansion to extrapolate
-LEAST_NOISE = (1e8, 2e8, 4e8)
+LEAST_NOISE = (1e8, 2e8, 4e8, 8e8)
 # a kink closer than this many standard deviations to a mean has not yet reached its limit
 CLEAR_OF_KINKS = 8.0
 
@@ -134,14 +134,14 @@ def low_noise_expansion(case: Case) -> list[Comparison]:
     predicted, _ = case.values([a - b for a, b in zip(first, zeroth, strict=True)], parameters=unit)
     values, error = _at_little_noise(case)
     x = [1 / precision for precision in LITTLE_NOISE]
-    slopes = [(a - b) / (s - t) for a, b, s, t in zip(values, values[1:], x, x[1:], strict=False)]
-    value = 2 * slopes[1] - slopes[0]
+    slopes = [(a - b) / (s - t) for (a, b), (s, t) in zip(pairwise(values), pairwise(x), strict=True)]
+    value, remainder = _extrapolate(slopes)
     return _by_part(
         case.model, "coefficient of 1/lambda in the drift", value, predicted,
         [
-            (np.abs(slopes[1] - slopes[0]), "change by the extrapolation in 1/lambda (T4)"),
+            (remainder, "change by the last extrapolation in 1/lambda (T4)"),
             (
-                12 * (error + 1e-14 * (1 + np.abs(values[0]))) / (x[1] - x[2]),
+                12 * (error + 1e-14 * (1 + np.abs(values[0]))) / (x[2] - x[3]),
                 "quadrature and rounding over 1/lambda (T1, T2)",
             ),
         ],
@@ -162,8 +162,8 @@ def _at_little_noise(case: Case) -> tuple[list[Array], Array]:
 
 
 def _extrapolate(values: list[Array]) -> tuple[Array, Array]:
-    """Limit of values at x, x/2, x/4, and what the last step of the extrapolation changed."""
-    first, second = (2 * b - a for a, b in pairwise(values))
+    """Limit of values at x, x/2, x/4, ..., free of their first order, and what the last step changed."""
+    first, second = [2 * b - a for a, b in pairwise(values)][-2:]
     return second, np.abs(second - first)
 
 
@@ -238,13 +238,13 @@ LAWS = (
     Law(
         "noiseless_limit", "The drift tends to the noiseless drift as the noise vanishes.",
         r"\lim_{\lambda\to\infty} F(\lambda) = F|_{E_l[f(u)] \to f(mS_l^T)}", "mathematics.md section 5",
-        "the next powers of 1/lambda, from three precisions (T4), quadrature (T2)", noiseless_limit,
+        "the next powers of 1/lambda, from four precisions (T4), quadrature (T2)", noiseless_limit,
         lambda model: _open_precision(model) or _flat_kinks(model),
     ),
     Law(
         "low_noise_expansion", "The first order of the low-noise expansion is the slope of the drift in 1/lambda.",
         r"F(\lambda) = F_\infty + \lambda^{-1}F^{(1)} + O(\lambda^{-2})", "mathematics.md section 5",
-        "the next power of 1/lambda, from three precisions (T4), quadrature (T2)", low_noise_expansion,
+        "the next power of 1/lambda, from four precisions (T4), quadrature (T2)", low_noise_expansion,
         lambda model: _is_smooth(model) or _open_precision(model), cases=2,
     ),
 )

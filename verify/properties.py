@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +22,7 @@ from .law_formulas import Formulas
 from .law_report import LawResult, LawViolation, ModelReport
 from .laws import Case, Law, check_is_model
 from .result import CheckResult
-from .tolerance import FAMILY_ERROR, Verdict
+from .tolerance import FAMILY_ERROR, Comparison, Verdict
 
 LAWS: dict[str, Law] = {
     law.name: law for part in (laws_population, laws_symmetry, laws_dynamics) for law in part.LAWS
@@ -109,25 +109,41 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
     if reason is not None:
         return LawResult(law, None, reason)
     start = perf_counter()
-    comparisons, example = [], ""
+    comparisons: list[Comparison] = []
+    notes: list[str] = []
+    example = ""
     cases = law.cases_of(model)
     share = FAMILY_ERROR / (len(LAWS) * cases)
     for number in range(cases):
-        def judge(point: Point, number: int = number) -> list[Any]:
+        def judge(point: Point, number: int = number) -> list[Comparison]:
             parameters, state = parameters_at(model, point, domain), state_at(model, point, domain)
             return law.judge(Case(model, formulas, parameters, state, _generator(law, seed, number, 1), share))
 
         point = random_point(model, _generator(law, seed, number, 0))
-        found = judge(point)
+        try:
+            found = judge(point)
+        except InputError as error:  # a formula of this model that nothing evaluates; the model itself was checked
+            notes.append(f"could not be judged: {error}")
+            if not example:  # what holds in other cases says nothing for this one; a failure stays one
+                comparisons.clear()
+            break
         if not example and any(c.verdict is Verdict.FAILS for c in found):
-            simple = shrink(point, lambda p: any(c.verdict is Verdict.FAILS for c in judge(p)))
+            simple = shrink(point, lambda p: _fails(judge, p))
             found = judge(simple)
             example = _example(law, model, parameters_at(model, simple, domain), state_at(model, simple, domain), seed)
         comparisons += found
     check = CheckResult(
-        law.name, law.statement, law.source, comparisons, seed, {"cases": cases}, perf_counter() - start
+        law.name, law.statement, law.source, comparisons, seed, {"cases": cases}, perf_counter() - start,
+        notes=notes,
     )
     return LawResult(law, check, example=example)
+
+
+def _fails(judge: Callable[[Point], list[Comparison]], point: Point) -> bool:
+    try:
+        return any(c.verdict is Verdict.FAILS for c in judge(point))
+    except InputError:
+        return False
 
 
 def _generator(law: Law, seed: int, *numbers: int) -> np.random.Generator:
