@@ -117,8 +117,8 @@ def greek(text: str) -> str:
 
     Examples
     --------
-    >>> greek("lambda = 8: sin^2 of |P_perp M|, M/d -> infinity, c_delta E[x^a], O(1/sqrt d)")
-    'λ = 8: sin² of |P⊥ M|, M/d → ∞, c_δ E[xᵃ], O(1/√d)'
+    >>> greek("lambda = 8: sin^2 of |P_perp M|, M/d -> infinity, c_delta E[x^a], O(1/sqrt d), x^3")
+    'λ = 8: sin² of |P⊥ M|, M/d → ∞, c_δ E[xᵃ], O(1/√d), x³'
     """
     for pattern, sign in _SIGNS:
         text = pattern.sub(sign, text)
@@ -139,7 +139,8 @@ _SIGNS = [
         for pattern, sign in (
             (r"\bsqrt (?=\w)", "√"), (r"->", "→"), (r"<=", "≤"), (r">=", "≥"), (r"_perp\b", "⊥"),
             (r"(?<=\w)\^2(?![\w.])", "²"),
-            (r"(?<=\w)\^a(?!\w)", "ᵃ"), (r"(?<=\w)\^b(?!\w)", "ᵇ"), (r"\^T\b", "ᵀ"), (r"(?<=x)\^1(?![\w.])", "¹"),
+            (r"(?<=\w)\^a(?!\w)", "ᵃ"), (r"(?<=\w)\^b(?!\w)", "ᵇ"), (r"\^T\b", "ᵀ"),
+            *((rf"(?<=\bx)\^{digit}(?![\w.])", sign) for digit, sign in zip("123456789", "¹²³⁴⁵⁶⁷⁸⁹", strict=True)),
         )
     ),
 ]
