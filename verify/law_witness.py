@@ -16,6 +16,7 @@ from theory import symbols
 
 from .law_frames import Frame
 from .laws import Case
+from .tolerance import critical_value
 
 Array = NDArray[np.float64]
 # central differences of the loss: the error is about the square, and the share of samples so close to a kink
@@ -78,6 +79,68 @@ def _chunk(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
     )
     before = np.concatenate([_statistics(frame, frame.weights[None])[0], v])
     return Steps((after - before) / delta, data, by_v)
+
+
+@dataclass(frozen=True)
+class SampleMean:
+    """Means over independent samples, and the parts of the tolerance that sampling asks for.
+
+    Attributes
+    ----------
+    value : array
+    parts : list of (array, reason)
+        z standard errors; and what the largest sample may stand for, where a few samples make the mean.
+    """
+
+    value: Array
+    parts: list[tuple[Array, str]]
+
+
+def sample_mean(values: Array, share: float, entries: int | None = None) -> SampleMean:
+    r"""Mean of the rows, which is off by more than its tolerance with probability at most ``share``.
+
+    .. math:: z\,\hat\sigma/\sqrt N + 3\,b\,\ln(3/\epsilon)/N
+
+    with b the largest deviation seen: the second term is that of the empirical Bernstein bound (Audibert, Munos,
+    Szepesvari 2009).  Without heavy tails it is small; with them the standard error alone, itself found from a few
+    samples, is not to be believed.
+
+    Parameters
+    ----------
+    values : array, shape (N, ...)
+    share : float
+        Family-wise error of all entries together.
+    entries : int, optional
+        How many numbers are judged with that share; those of a row when omitted.
+    """
+    count = len(values)
+    mean = values.mean(axis=0)
+    deviation = np.abs(values - mean)
+    return _with_parts(
+        mean, np.sqrt((deviation**2).mean(axis=0)), deviation.max(axis=0), count, share,
+        mean.size if entries is None else entries,
+    )
+
+
+def sample_products(values: Array, share: float) -> SampleMean:
+    """Mean of the outer products of the rows, shape (k, k), judged as :func:`sample_mean`."""
+    size = values.shape[1]
+    mean, spread, largest = (np.empty((size, size)) for _ in range(3))
+    for i in range(size):  # row by row: all products of all samples would not fit into memory
+        products = values[:, i, None] * values
+        mean[i] = products.mean(axis=0)
+        deviation = np.abs(products - mean[i])
+        spread[i], largest[i] = np.sqrt((deviation**2).mean(axis=0)), deviation.max(axis=0)
+    return _with_parts(mean, spread, largest, len(values), share, size * (size + 1) // 2)
+
+
+def _with_parts(mean: Array, spread: Array, largest: Array, count: int, share: float, entries: int) -> SampleMean:
+    z = critical_value(entries, share)
+    tail = 3.0 * np.log(3.0 * entries / share) / count
+    return SampleMean(mean, [
+        (z * spread / np.sqrt(count), f"{z:.2f} standard errors of {count} samples (T3)"),
+        (tail * largest, "the largest sample: heavy tails (T3)"),
+    ])
 
 
 def loss_gradient(case: Case, labels: Array, u: Array) -> tuple[Array, Array]:

@@ -12,9 +12,9 @@ from numerics import State
 from theory import Model, low_noise, noiseless, symbols
 
 from .law_frames import dense, random_frame
-from .law_witness import sample_steps
+from .law_witness import SampleMean, sample_mean, sample_products, sample_steps
 from .laws import ROUNDING, SAMPLED, SHARP, Case, Law, compare
-from .tolerance import Comparison, critical_value
+from .tolerance import Comparison
 
 Array = NDArray[np.float64]
 
@@ -41,17 +41,15 @@ def mean_increment(case: Case) -> list[Comparison]:
     for dimension, axes in ((few, few), (LARGE, few - 2)):
         frame = random_frame(case.parameters, case.state, axes, case.rng)
         increments = sample_steps(case, frame, dimension, SAMPLES).increments
-        error = increments.std(axis=0, ddof=1) / np.sqrt(SAMPLES)
-        z = critical_value(2 * drift.size, case.share)
+        sampled = sample_mean(increments, case.share, 2 * drift.size)
+        size = np.sqrt((increments**2).mean(axis=0))
         found += _by_part(
-            model, f"mean increment per unit of time, d = {dimension}", increments.mean(axis=0),
-            drift + beyond / dimension,
+            model, f"mean increment per unit of time, d = {dimension}", sampled.value, drift + beyond / dimension,
             [
-                (z * error, f"{z:.2f} standard errors of {SAMPLES} steps (T3)"),
-                (drift_error + beyond_error / dimension, "quadrature (T2)"),
-                (1e-7 * np.sqrt((increments**2).mean(axis=0)), "differences of the loss (T2)"),
+                *sampled.parts, (drift_error + beyond_error / dimension, "quadrature (T2)"),
+                (1e-7 * size, "differences of the loss (T2)"),
             ],
-            np.sqrt((increments**2).mean(axis=0)),
+            size,
         )
     return found
 
@@ -64,21 +62,10 @@ def increment_covariance(case: Case) -> list[Comparison]:
     predicted, errors = predicted.reshape(size, size), errors.reshape(size, size)
     frame = random_frame(case.parameters, case.state, model.directions + model.units + 1, case.rng)
     increments = sample_steps(case, frame, LARGE, SAMPLES).increments
-    centred = increments - increments.mean(axis=0)
-    measured = centred.T @ centred / SAMPLES
-    spread = np.sqrt(np.maximum((centred**2).T @ (centred**2) / SAMPLES - measured**2, 0.0))
-    z = critical_value(size * (size + 1) // 2, case.share)
-    deviation = np.sqrt(np.diag(measured))
+    sampled = sample_products(increments - increments.mean(axis=0), case.share)
+    deviation = np.sqrt(np.diag(sampled.value))
     names = [f"{a}, {b}" for a in model.symbols.state for b in model.symbols.state]
-    return [compare(
-        "covariance of one step", measured, predicted,
-        [
-            (z * spread / np.sqrt(SAMPLES), f"{z:.2f} standard errors of {SAMPLES} steps (T3)"),
-            (errors, "quadrature (T2)"),
-            (1e-6 * np.outer(deviation, deviation), "differences of the loss, and 1/d (T2, T4)"),
-        ],
-        resolution=SAMPLED, scale=4 * np.outer(deviation, deviation) + 1e-6, names=names,
-    )]
+    return [_judge_products("covariance of one step", sampled, predicted, errors, deviation, names)]
 
 
 def gradient_matrix_mean(case: Case) -> list[Comparison]:
@@ -91,18 +78,21 @@ def gradient_matrix_mean(case: Case) -> list[Comparison]:
     count = SAMPLES // 2
     steps = sample_steps(case, frame, dimension, count)
     gradients = np.concatenate([steps.first_layer.reshape(count, -1), steps.readout], axis=1)
-    measured = gradients.T @ gradients / count
-    spread = np.sqrt(np.maximum((gradients**2).T @ (gradients**2) / count - measured**2, 0.0))
-    z = critical_value(measured.size, case.share)
-    root = np.sqrt(np.diag(measured))
-    return [compare(
-        "mean outer product of sample gradients", measured, predicted,
-        [
-            (z * spread / np.sqrt(count), f"{z:.2f} standard errors of {count} samples (T3)"),
-            (errors, "quadrature (T2)"), (1e-6 * np.outer(root, root), "differences of the loss (T2)"),
-        ],
-        resolution=SAMPLED, scale=4 * np.outer(root, root) + 1e-6,
-    )]
+    sampled = sample_products(gradients, case.share)
+    deviation = np.sqrt(np.diag(sampled.value))
+    return [_judge_products("mean outer product of sample gradients", sampled, predicted, errors, deviation, None)]
+
+
+def _judge_products(
+    quantity: str, sampled: SampleMean, predicted: Array, errors: Array, deviation: Array, names: list[str] | None
+) -> Comparison:
+    """Entries in units of what both of their factors are in the mean; products have heavier tails than the factors."""
+    sizes = np.outer(deviation, deviation)
+    return compare(
+        quantity, sampled.value, predicted,
+        [*sampled.parts, (errors, "quadrature (T2)"), (1e-6 * sizes, "differences of the loss, and 1/d (T2, T4)")],
+        resolution=SAMPLED, scale=4 * sizes + 1e-6, names=names,
+    )
 
 
 def noiseless_limit(case: Case) -> list[Comparison]:
