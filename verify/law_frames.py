@@ -118,6 +118,14 @@ def risk_expressions(risk: PopulationRisk) -> list[sp.Expr]:
     return [risk.loss]
 
 
+def largest_change(last: Array, before: Array) -> float:
+    """Bound of the error of an extrapolation: its largest change by the last step, at least BEFORE of that before it.
+
+    The change of one entry alone may be small by accident.
+    """
+    return max(float(np.abs(last).max(initial=0.0)), BEFORE * float(np.abs(before).max(initial=0.0)))
+
+
 @dataclass(frozen=True)
 class Movement:
     """A direction in the space of weights: each first-layer vector, or the readout, moves alone.
@@ -189,6 +197,5 @@ def derivative(
     coarse, fine = ((4 * b - a) / 3 for a, b in pairwise(differences))
     finest = (16 * fine - coarse) / 15
     error = numbers.errors.max(initial=0.0) if numbers.samples is None else 0.0
-    # the largest entry, and a share of the change before: that of one entry alone may be small by accident
-    change = max(float(np.abs(fine - coarse).max()), BEFORE * float(np.abs(differences[2] - differences[1]).max()))
+    change = largest_change(fine - coarse, differences[2] - differences[1])
     return finest, np.full(finest.shape[1:], change), (error + 1e-14 * largest) * 4 / scale

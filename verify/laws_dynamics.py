@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from numerics import State
 from theory import Model, low_noise, noiseless, symbols
 
-from .law_frames import dense, random_frame
+from .law_frames import dense, largest_change, random_frame
 from .law_witness import SampleMean, sample_mean, sample_products, sample_steps
 from .laws import ROUNDING, SAMPLED, SHARP, Case, Law, compare
 from .tolerance import Comparison
@@ -75,9 +75,8 @@ def gradient_matrix_mean(case: Case) -> list[Comparison]:
     dimension = model.directions + model.units + 1
     frame = random_frame(case.parameters, case.state, dimension, case.rng)
     predicted, errors = numbers.map(dense(model), frame.generators)
-    count = SAMPLES // 2
-    steps = sample_steps(case, frame, dimension, count)
-    gradients = np.concatenate([steps.first_layer.reshape(count, -1), steps.readout], axis=1)
+    steps = sample_steps(case, frame, dimension, SAMPLES)
+    gradients = np.concatenate([steps.first_layer.reshape(SAMPLES, -1), steps.readout], axis=1)
     sampled = sample_products(gradients, case.share)
     deviation = np.sqrt(np.diag(sampled.value))
     return [_judge_products("mean outer product of sample gradients", sampled, predicted, errors, deviation, None)]
@@ -154,7 +153,8 @@ def _at_little_noise(case: Case) -> tuple[list[Array], Array]:
 def _extrapolate(values: list[Array]) -> tuple[Array, Array]:
     """Limit of values at x, x/2, x/4, ..., free of their first order, and what the last step changed."""
     first, second = [2 * b - a for a, b in pairwise(values)][-2:]
-    return second, np.abs(second - first)
+    change = largest_change(second - first, values[-1] - values[-2])
+    return second, np.full(second.shape, change)
 
 
 def _clear_of_kinks(case: Case) -> Case | None:
