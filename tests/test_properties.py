@@ -33,6 +33,7 @@ from theory import (
     xor,
 )
 from verify import Domain, Formulas, LawViolation, check_model, parametrize_checks
+from verify.law_twins import widest_symmetry
 from verify.properties import LAWS
 from verify.tolerance import Verdict
 
@@ -359,3 +360,11 @@ def test_the_documentation_names_every_law():
     text = (Path(__file__).parent.parent / "docs" / "properties.md").read_text("utf-8")
     for law in LAWS.values():
         assert f"| `{law.name}` | {law.statement.rstrip('.')} |" in text
+
+
+@pytest.mark.parametrize(("model", "moved"), [(kgmm(3), 3), (kgmm(4), 4), (xor(4), 4)])
+def test_the_symmetry_judged_moves_every_unit(model, moved):
+    """One exchange would let a mistake in the others' formulas pass."""
+    symmetry = widest_symmetry(model)
+    assert sum(k != place for k, place in enumerate(symmetry.units)) == moved
+    assert sorted(symmetry.units) == list(range(model.units))

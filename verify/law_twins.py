@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -121,6 +121,26 @@ class Symmetry:
     readout: tuple[int, ...]
     components: tuple[int, ...]
     directions: tuple[int, ...]
+
+    def after(self, first: Symmetry) -> Symmetry:
+        """The renaming ``first``, then this one."""
+        pairs = [(getattr(self, f.name), getattr(first, f.name)) for f in fields(self)]
+        return Symmetry(*(tuple(own[k] for k in places) for own, places in pairs))
+
+
+def widest_symmetry(model: Model) -> Symmetry | None:
+    """A renaming that moves every unit that any symmetry moves; None where there is no symmetry.
+
+    The product of the exchanges of a spanning tree is a cycle of all its units.
+    """
+    found: Symmetry | None = None
+    tree = list(range(model.units))  # the least unit that each is connected to
+    for exchange in find_symmetries(model):
+        a, b = (k for k, place in enumerate(exchange.units) if place != k)
+        if tree[a] != tree[b]:
+            tree = [tree[a] if root == tree[b] else root for root in tree]
+            found = exchange if found is None else exchange.after(found)
+    return found
 
 
 @lru_cache(maxsize=32)

@@ -20,6 +20,7 @@ from .law_twins import (
     permuted_components,
     permuted_units,
     put,
+    widest_symmetry,
 )
 from .laws import ROUNDING, Case, Law, Numbers, compare, resolution_of
 from .tolerance import Comparison
@@ -95,9 +96,9 @@ def relabelled_components(case: Case) -> list[Comparison]:
 
 
 def relabelled_classes(case: Case) -> list[Comparison]:
-    """The same formulas at a renamed state and renamed parameters, for one symmetry of loss and mixture."""
-    choices = find_symmetries(case.model)
-    s = choices[int(case.rng.integers(len(choices)))]
+    """The same formulas at a renamed state and renamed parameters, by a symmetry that moves all units it can."""
+    s = widest_symmetry(case.model)
+    assert s is not None  # the law applies
     basis = np.eye(case.model.directions)[[s.directions.index(k) for k in range(case.model.directions)]]
     twin = make_twin(
         case, case.model, units=s.units, readout=s.readout, components=s.components, basis=basis,
