@@ -51,6 +51,17 @@ EQUATIONS = {
     ),
     "top_vector": r"\cos^2\angle\big(v_1(\hat M_{aa}), \mu_a\big) \qquad \to \cos^2\angle\big(v_1(M_{aa}), \mu_a\big)",
     "concentration": r"\|\hat M_{11} - M_{11}\|_{op} \propto (M/d)^{-1/2}",
+    "proportional": (
+        r"M/d \to \varphi: \qquad S^{-1} = -zI + \tfrac1\lambda E\big[D\,(I + \tfrac{SD}{\varphi\lambda})^{-1}\big],"
+        r" \qquad \det\big(zI - F(z)\big) = 0 \;\text{ at outliers}"
+    ),
+    "large_aspect": (
+        r"\mathrm{spec}_{\text{effective}}(M/d) - \mathrm{spec}\big(VBV^T + cI\big) \propto d/M"
+    ),
+    "train_spectra": (
+        r"\mathrm{spec}\,\hat M_{\text{train}} - \mathrm{spec}\,\hat M_{\text{test}}"
+        r" \propto d/M \qquad \text{at the same weights}"
+    ),
     "precision_exponents": r"\frac{\|P_\perp x^a\|}{\|x^a\|} \propto \lambda^{-1/2} \quad (c_\delta > 0)",
     "fixed_point": (
         r"\|m^\ast(\lambda) - m^\ast(\infty)\| \propto \lambda^{-1}, \qquad \max\,\mathrm{Re}\,\mathrm{spec}\,J < 0"
