@@ -8,6 +8,9 @@ import pytest
 from hypothesis import settings
 from threadpoolctl import threadpool_limits
 
+# test suites of users are run inside tests
+pytest_plugins = ["pytester"]
+
 # figures are drawn to files only; set before anything imports matplotlib
 os.environ.setdefault("MPLBACKEND", "Agg")
 

@@ -17,6 +17,7 @@ import sympy as sp
 
 from theory import GaussianExpectation, Loss, Mixture, Model, Softplus, symbols
 from theory.derived import find_expectations
+from verify.admissible import rational_values
 
 DIGITS = 50
 
@@ -157,38 +158,11 @@ def linearise(expression: sp.Expr) -> sp.Expr:
 
 
 def random_exact_values(model: Model, rng, *, precision: int, scale: int = 1) -> dict:
-    """Random rational, admissible and consistent parameters: Gamma, R > 0, Q = R + m Gamma^-1 m^T, P = Q^-1.
-
-    Q stays below about 3 scale^2 units and R above scale^2 / 4, so that the covariance Q / precision and the
-    condition number of P are bounded for every seed.
-    """
-    s = model.symbols
-
+    """Random rational, admissible and consistent parameters, bounded for every seed (verify.admissible)."""
     def number(low, high):
         return sp.Rational(int(rng.integers(int(100 * low), int(100 * high) + 1)), 100)
 
-    def positive(size, spread):
-        a = sp.Matrix(size, size, lambda i, j: number(-spread, spread))
-        return a * a.T
-
-    gamma = sp.eye(model.directions) + positive(model.directions, 0.4)
-    perp = scale**2 * (sp.eye(model.units) / 4 + positive(model.units, 0.5))
-    m = sp.Matrix(model.units, model.directions, lambda i, j: scale * number(-0.6, 0.6))
-    gram = perp + m * gamma.inv() * m.T
-    inverse = gram.inv()
-    raw = [number(0.5, 1.5) for _ in range(model.components)]
-    values = {p: w / sum(raw) for p, w in zip(model.mixture.weights, raw, strict=True)}
-    matrices = (
-        (s.overlap, m), (s.gram_perp, perp), (s.gram, gram), (s.gram_inverse, inverse),
-        (model.mixture.directions_gram, gamma),
-    )
-    for names, numbers in matrices:
-        values |= {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
-    values |= {v: number(-1, 1) for v in s.readout}
-    return values | {
-        symbols.PRECISION: sp.Integer(precision), symbols.RIDGE: number(0.05, 0.5),
-        symbols.STEP: number(0.5, 2),
-    }
+    return rational_values(model, number, precision=precision, scale=scale)
 
 
 def two_layer_model() -> Model:

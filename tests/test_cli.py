@@ -662,8 +662,8 @@ def report_of(*measured: float, resolution: float | None = None) -> Report:
 def verify_with(monkeypatch, report: Report, *arguments: object):
     calls, shares = [], []
 
-    def run(system, level, seed, *, progress, family_error=FAMILY_ERROR):
-        calls.append((system, level, seed))
+    def run(system, level, seed, *, progress, family_error=FAMILY_ERROR, only=None):
+        calls.append((system, level, seed) if only is None else (system, level, seed, only))
         shares.append(family_error)
         progress("check0", 0.5)
         return report
@@ -682,10 +682,57 @@ def test_verify_without_a_system_covers_all(monkeypatch, tmp_path):
     assert "Reproduce: specalign verify --level quick --seed 7" in result.stdout
 
 
+def test_verify_only_some_checks(monkeypatch):
+    """In every system that has them, in its order; a system without any is left out."""
+    monkeypatch.setattr(verify.runner, "run", lambda *a, **_: replace(report_of(0.01), system=a[0], only=("routes",)))
+    shares = []
+    result = invoke("verify", "--seed", 7, "--only", "outcomes")
+    assert result.exit_code == 0, result.output
+    assert "1 of 1 checks hold" in result.stdout
+    assert "Reproduce: specalign verify --level quick --seed 7 --only outcomes" in result.stdout
+
+    def run(system, level, seed, *, progress, family_error, only):
+        shares.append((system, only, family_error))
+        return report_of(0.01)
+
+    monkeypatch.setattr(verify.runner, "run", run)
+    invoke("verify", "--only", " fixed_point , routes")
+    # the share of a system is that of the whole command, so that tolerances are the same
+    assert shares == [("kgmm", ["routes", "fixed_point"], FAMILY_ERROR / 2), ("xor", ["routes"], FAMILY_ERROR / 2)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--only", "curvs"), ["only: got 'curvs'", "did you mean 'curves'"]),
+        (("kgmm", "--only", "outcomes"), ["only: got 'outcomes'", "this check applies to xor"]),
+        (("--only", "curves,,chain"), ["names separated by commas"]),
+        (("--only", ""), ["names separated by commas"]),
+        (("kgmm", "--list", "--only", "curvs"), ["did you mean 'curves'"]),
+    ],
+)
+def test_unknown_checks_are_refused(arguments, words):
+    result = invoke("verify", *arguments)
+    assert result.exit_code == 2
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_list_of_checks():
+    result = invoke("verify", "--list")
+    assert result.exit_code == 0, result.output
+    rows = {line.split("│")[1].strip(): line for line in result.stdout.splitlines() if line.startswith("│")}
+    assert set(verify.runner.CHECKS) <= set(rows)
+    assert "kgmm, xor" in rows["curves"]
+    assert "Mean SGD trajectories" in rows["curves"]
+    assert "│ xor " in rows["outcomes"]
+    one = invoke("verify", "xor", "--list", "--only", "routes,outcomes").stdout
+    assert [name in one for name in ("routes", "outcomes", "curves")] == [True, True, False]
+
+
 def test_an_interrupted_verification_keeps_what_was_finished(monkeypatch, tmp_path):
     json, html = tmp_path / "r.json", tmp_path / "r.html"
 
-    def run(system, level, seed, *, progress, family_error):
+    def run(system, level, seed, *, progress, family_error, only):
         report = replace(report_of(0.01, -0.05), system=system, family_error=family_error)
         if system == "xor":
             part = replace(report, results=report.results[:1], complete=False)
@@ -706,7 +753,7 @@ def test_an_interrupted_verification_keeps_what_was_finished(monkeypatch, tmp_pa
 
 
 def test_an_interruption_between_systems_keeps_the_first(monkeypatch):
-    def run(system, level, seed, *, progress, family_error):
+    def run(system, level, seed, *, progress, family_error, only):
         if system == "xor":
             raise KeyboardInterrupt
         return replace(report_of(0.01), system=system)
@@ -719,7 +766,7 @@ def test_an_interruption_between_systems_keeps_the_first(monkeypatch):
 
 
 def test_progress_over_all_systems_grows_to_one(monkeypatch):
-    def run(system, level, seed, *, progress, family_error):
+    def run(system, level, seed, *, progress, family_error, only):
         progress("curves", 0.0)
         progress("curves", 0.5)
         progress("done", 1.0)

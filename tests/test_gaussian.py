@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mpmath
-import numpy as np
 import pytest
 import sympy as sp
 from helpers import evaluate, expectations_mp, fresh_rng, random_exact_values, two_layer_model
@@ -21,6 +20,7 @@ from theory import (
     symbols,
 )
 from theory.derived import find_expectations
+from verify import strategies
 
 E = GaussianExpectation
 MODEL = kgmm(2)
@@ -175,10 +175,9 @@ def test_derivative_in_an_unrelated_symbol_is_zero():
 
 
 @settings(deadline=None, max_examples=15)
-@given(f=polynomials, a=small, b=small, seed=st.integers(0, 2**32))
-def test_polynomial_times_exponential_against_quadrature(f, a, b, seed):
+@given(f=polynomials, a=small, b=small, values=strategies.rational_parameters(MODEL, precision=40))
+def test_polynomial_times_exponential_against_quadrature(f, a, b, values):
     """Entire integrands: Gauss-Hermite with 24 nodes errs by (|slope|^2 max Q / 40)^24 / 24! or less."""
-    values = random_exact_values(MODEL, np.random.default_rng(seed), precision=40)
     node = E(f * sp.exp(sp.Rational(1, 2) * (a * u1 + b * u2) + 1), LAW)
     closed = node.doit()
     assert not sp.sympify(closed).has(GaussianExpectation)
@@ -229,10 +228,11 @@ def test_without_a_closed_form_the_node_stays():
 
 
 @settings(deadline=None, max_examples=20)
-@given(f=polynomials, i=st.integers(0, 3), j=st.integers(0, 2), seed=st.integers(0, 2**32))
-def test_integration_by_parts_by_wick_moments(f, i, j, seed):
+@given(
+    f=polynomials, i=st.integers(0, 3), j=st.integers(0, 2), values=strategies.rational_parameters(MODEL, precision=7)
+)
+def test_integration_by_parts_by_wick_moments(f, i, j, values):
     """With w = P (u - mean) written out, everything is a polynomial in u; its exact mean is the answer."""
-    values = random_exact_values(MODEL, np.random.default_rng(seed), precision=7)
     node = E(f * w1**i * w2**j, LAW)
     centred = sp.Matrix([u1 - m11, u2 - m21])
     explicit = sp.Matrix([[S.gram_inverse[a, b] for b in range(2)] for a in range(2)]) * centred

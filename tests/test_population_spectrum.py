@@ -22,6 +22,7 @@ from numerics import (
 )
 from numerics.layout import span_basis, state_of_weights
 from theory import InputError, derive_gradient_matrix, derive_hessian, kgmm, symbols
+from verify import strategies
 
 D = 9
 seeds = st.integers(0, 2**32 - 1)
@@ -101,10 +102,9 @@ def whole_spectrum(data):
 # --- the basis --------------------------------------------------------------------------------------------
 
 
-@given(seeds)
-def test_basis_is_orthonormal_and_reproduces_the_gram_matrix(seed):
-    model = softmax(3)
-    parameters, state = random_case(model, np.random.default_rng(seed))
+@given(strategies.problems(kgmm(3), singular=True))
+def test_basis_is_orthonormal_and_reproduces_the_gram_matrix(problem):
+    parameters, state = problem
     basis = span_basis(parameters, state)
     gram = np.block(
         [[parameters.directions_gram, state.overlap.T], [state.overlap, state.gram(parameters.directions_gram)]]
@@ -117,10 +117,9 @@ def test_basis_is_orthonormal_and_reproduces_the_gram_matrix(seed):
     assert basis.rank == 3 + np.linalg.matrix_rank(state.gram_perp, tol=1e-10)
 
 
-@given(seeds)
-def test_weights_realise_the_state(seed):
-    model = softmax(3)
-    parameters, state = random_case(model, np.random.default_rng(seed))
+@given(strategies.problems(kgmm(3), singular=True))
+def test_weights_realise_the_state(problem):
+    parameters, state = problem
     directions, x = realise_weights(parameters, state, 8)
     assert np.abs(directions @ directions.T - parameters.directions_gram).max() < ROUNDING
     assert np.abs(x @ directions.T - state.overlap).max() < ROUNDING
@@ -295,9 +294,9 @@ def test_a_bulk_above_an_outlier_is_flagged():
 
 
 @settings(max_examples=10)
-@given(seeds)
-def test_reported_error_covers_the_true_one(seed):
-    parameters, state = random_case(softmax(2), np.random.default_rng(seed), 2)
+@given(strategies.problems(kgmm(2)))
+def test_reported_error_covers_the_true_one(problem):
+    parameters, state = problem
     coarse, fine = (
         population_spectrum(softmax(2), parameters, state, matrix="gradient", block=(0, 0), tolerance=t)
         for t in (1e-2, 1e-12)

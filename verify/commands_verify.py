@@ -12,7 +12,7 @@ from theory.errors import check_choice
 
 from . import options as opt
 from .console import check_outputs, complain, named_progress, say, spinner, standard_output
-from .values import parse_integer
+from .values import parse_integer, parse_names
 
 if TYPE_CHECKING:
     from .result import JointReport, Report
@@ -37,6 +37,17 @@ def verify(
         ),
     ] = "quick",
     seed: Annotated[str, typer.Option(metavar="INT", help="Root of all random numbers, at least 0.")] = "0",
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME]", show_default=False,
+            help="Run these checks alone; verdicts and tolerances are those of the whole run.",
+        ),
+    ] = None,
+    list_checks: Annotated[
+        bool,
+        typer.Option("--list", help="Name every check with its statement and the systems it applies to, and stop."),
+    ] = False,
     json: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", show_default=False, help="Write all results as JSON."),
@@ -66,13 +77,19 @@ def verify(
     from .systems import SYSTEMS
 
     check_choice("system", system, (*SYSTEMS, _ALL))
+    chosen = None if only is None else parse_names("only", only)
+    if list_checks:
+        from .summaries import check_table
+
+        standard_output().print(check_table(list(SYSTEMS) if system == _ALL else [system], chosen))
+        return
     done: Report | JointReport
     try:
         with named_progress(f"judging {system}, level {sizes.value}") as progress:
             if system == _ALL:
-                done = run_all(sizes.value, root, progress=progress)
+                done = run_all(sizes.value, root, progress=progress, only=chosen)
             else:
-                done = run(system, sizes.value, root, progress=progress)
+                done = run(system, sizes.value, root, progress=progress, only=chosen)
     except VerificationInterrupted as event:
         done = event.partial
         complain(f"{event}; what was finished is kept")

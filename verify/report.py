@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib import rc_context
 
+from .equations import mathml_parts
 from .result import CheckResult, JointReport, Plot, Report
 from .summaries import rank_comparisons
 from .tolerance import Comparison, Verdict
@@ -51,7 +53,11 @@ def render_html(report: Report | JointReport) -> str:
         loader=PackageLoader("verify", "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )
-    environment.filters |= {"figures": format_number, "greek": greek, "references": _references}
+    environment.filters |= {
+        "figures": format_number, "greek": greek, "references": _references,
+        # made here, of LaTeX that is known
+        "equations": lambda latex: [Markup(part) for part in mathml_parts(latex)],
+    }
     joint = isinstance(report, JointReport)
     reports = report.reports if isinstance(report, JointReport) else [report]
     systems = [_system(r, f"{r.system}-" if joint else "") for r in reports]
@@ -111,8 +117,8 @@ def greek(text: str) -> str:
 
     Examples
     --------
-    >>> greek("lambda = 8: sin^2 of |P_perp M|, M/d -> infinity, c_delta E[x^a], O(1/sqrt d)")
-    'λ = 8: sin² of |P⊥ M|, M/d → ∞, c_δ E[xᵃ], O(1/√d)'
+    >>> greek("lambda = 8: sin^2 of |P_perp M|, M/d -> infinity, c_delta E[x^a], O(1/sqrt d), x^3")
+    'λ = 8: sin² of |P⊥ M|, M/d → ∞, c_δ E[xᵃ], O(1/√d), x³'
     """
     for pattern, sign in _SIGNS:
         text = pattern.sub(sign, text)
@@ -133,7 +139,8 @@ _SIGNS = [
         for pattern, sign in (
             (r"\bsqrt (?=\w)", "√"), (r"->", "→"), (r"<=", "≤"), (r">=", "≥"), (r"_perp\b", "⊥"),
             (r"(?<=\w)\^2(?![\w.])", "²"),
-            (r"(?<=\w)\^a(?!\w)", "ᵃ"), (r"(?<=\w)\^b(?!\w)", "ᵇ"), (r"\^T\b", "ᵀ"), (r"(?<=x)\^1(?![\w.])", "¹"),
+            (r"(?<=\w)\^a(?!\w)", "ᵃ"), (r"(?<=\w)\^b(?!\w)", "ᵇ"), (r"\^T\b", "ᵀ"),
+            *((rf"(?<=\bx)\^{digit}(?![\w.])", sign) for digit, sign in zip("123456789", "¹²³⁴⁵⁶⁷⁸⁹", strict=True)),
         )
     ),
 ]

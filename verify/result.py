@@ -54,6 +54,8 @@ class CheckResult:
     plots : list of Plot
     notes : list of str
         Remarks a reader needs to judge the result.
+    equation : str
+        The statement in LaTeX.
     """
 
     name: str
@@ -65,6 +67,7 @@ class CheckResult:
     seconds: float
     plots: list[Plot] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    equation: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -82,6 +85,7 @@ class CheckResult:
             "name": self.name,
             "verdict": self.verdict.value,
             "statement": self.statement,
+            "equation": self.equation,
             "source": self.source,
             "seed": self.seed,
             "samples": self.samples,
@@ -106,6 +110,11 @@ class CheckResult:
         }
 
 
+def _command(system: str, level: str, seed: int, only: Sequence[str]) -> str:
+    chosen = f" --only {','.join(only)}" if only else ""
+    return f"specalign verify {system}--level {level} --seed {seed}{chosen}"
+
+
 @dataclass(frozen=True)
 class Report:
     """All results of one run of ``specalign verify``.
@@ -122,6 +131,8 @@ class Report:
         Versions and machine.
     complete : bool
         False when the run was interrupted: what is missing is not a pass.
+    only : tuple of str
+        The checks that were asked for; empty for all.
     """
 
     system: str
@@ -132,6 +143,7 @@ class Report:
     seconds: float
     environment: dict[str, str]
     complete: bool = True
+    only: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -141,7 +153,11 @@ class Report:
     @property
     def command(self) -> str:
         """The command that reproduces this report."""
-        return f"specalign verify {self.system} --level {self.level} --seed {self.seed}"
+        return _command(f"{self.system} ", self.level, self.seed, self.only)
+
+    def command_of(self, check: str) -> str:
+        """The command that repeats one check with the same numbers and the same tolerances."""
+        return _command(f"{self.system} ", self.level, self.seed, (check,))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -167,6 +183,8 @@ class JointReport:
         Probability that a true theory is refuted by chance anywhere: the sum of those of the reports.
     complete : bool
         False when the run was interrupted: what is missing is not a pass.
+    only : tuple of str
+        The checks that were asked for; empty for all.
     """
 
     reports: Sequence[Report]
@@ -174,6 +192,7 @@ class JointReport:
     seed: int
     family_error: float
     complete: bool = True
+    only: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -192,7 +211,11 @@ class JointReport:
     @property
     def command(self) -> str:
         """The command that reproduces this report."""
-        return f"specalign verify --level {self.level} --seed {self.seed}"
+        return _command("", self.level, self.seed, self.only)
+
+    def command_of(self, check: str) -> str:
+        """The command that repeats one check with the same numbers and the same tolerances."""
+        return _command("", self.level, self.seed, (check,))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -13,6 +13,7 @@ from numerics import FixedPointError, IntegrationError, ResolventError
 from numerics.dataset import library_versions
 from numerics.state import as_integer
 from theory import InputError
+from theory.errors import check_choice
 
 from . import (
     checks_blocks,
@@ -24,6 +25,7 @@ from . import (
     checks_spectra,
 )
 from .claim import check_claim
+from .equations import EQUATIONS
 from .evidence import Evidence, get_level
 from .result import CheckResult, JointReport, Outcome, Report
 from .subject import Theory
@@ -130,7 +132,7 @@ def run(
     def report(complete: bool) -> Report:
         return Report(
             chosen.name, sizes.name, measured.seed, family_error, results, perf_counter() - start,
-            _environment(), complete,
+            _environment(), complete, () if only is None else tuple(names),
         )
 
     # many small matrix products: threads of the linear algebra library would only wait for each other, and the
@@ -151,7 +153,7 @@ def run(
 
 def run_all(
     level: str = "quick", seed: int = 0, *, systems: Sequence[str] = tuple(SYSTEMS),
-    progress: Callable[[str, float], None] | None = None,
+    progress: Callable[[str, float], None] | None = None, only: Sequence[str] | None = None,
 ) -> JointReport:
     """Judge several systems in one run, which has one error budget.
 
@@ -163,6 +165,8 @@ def run_all(
         Names of verify.systems; all when omitted.
     progress : callable, optional
         Called with ``system: check`` and the fraction done over the whole run.
+    only : sequence of str, optional
+        Names of checks to run in every system that has them, to the same tolerances; all when omitted.
 
     Returns
     -------
@@ -176,20 +180,25 @@ def run_all(
     VerificationInterrupted
         On Ctrl-C; carries the joint report of what had finished.
     """
-    checks = {name: len(get_system(name).checks) for name in systems}
+    wanted = check_names(systems, only)
+    chosen = {name: [check for check in get_system(name).checks if check in wanted] for name in systems}
+    checks = {name: len(listed) for name, listed in chosen.items()}
     total, done = sum(checks.values()), 0
     reports: list[Report] = []
 
     def joint(complete: bool) -> JointReport:
-        return JointReport(tuple(reports), level, seed, FAMILY_ERROR, complete)
+        return JointReport(tuple(reports), level, seed, FAMILY_ERROR, complete, () if only is None else tuple(wanted))
 
-    for name in systems:
+    for name in (name for name in systems if checks[name]):
         inner = None
         if progress is not None:
             def inner(check: str, fraction: float, name: str = name, done: int = done) -> None:
                 progress(f"{name}: {check}", (done + checks[name] * fraction) / total)
         try:
-            reports.append(run(name, level, seed, progress=inner, family_error=FAMILY_ERROR / len(checks)))
+            reports.append(run(
+                name, level, seed, progress=inner, family_error=FAMILY_ERROR / len(checks),
+                only=None if only is None else chosen[name],
+            ))
         except VerificationInterrupted as event:
             reports += [report for report in _reports(event.partial) if report.results]
             raise VerificationInterrupted(joint(False), total) from None
@@ -197,6 +206,11 @@ def run_all(
             raise VerificationInterrupted(joint(False), total) from None
         done += checks[name]
     return joint(True)
+
+
+def statement_of(check: str) -> str:
+    """What a check states, in words."""
+    return (CHECKS[check][0].__doc__ or check).strip().splitlines()[0]
 
 
 def _reports(done: Report | JointReport) -> Sequence[Report]:
@@ -211,12 +225,29 @@ def _environment() -> dict[str, str]:
     }
 
 
+def check_names(systems: Sequence[str], only: Sequence[str] | None = None) -> list[str]:
+    """The checks of some systems, those of ``only`` where it is given.
+
+    Raises
+    ------
+    theory.InputError
+        A name in ``only`` that no check of these systems has.
+    """
+    return _names(tuple(dict.fromkeys(check for name in systems for check in get_system(name).checks)), only)
+
+
 def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
     if only is None:
         return list(available)
-    unknown = [name for name in only if name not in available]
-    if unknown:
-        raise InputError("only", unknown, f"names among {list(available)}", "check the spelling")
+    for name in only:
+        if name in CHECKS and name not in available:
+            homes = [system for system in SYSTEMS if name in get_system(system).checks]
+            raise InputError(
+                "only", repr(name), f"one of {', '.join(available)}", f"this check applies to {', '.join(homes)}"
+            )
+        check_choice("only", name, available, "check: specalign verify --list names them")
+    if not only:
+        raise InputError("only", "no name", f"names among {', '.join(available)}", "leave it away for all checks")
     return [name for name in available if name in only]
 
 
@@ -233,6 +264,6 @@ def _run_one(name: str, theory: Theory, evidence: Evidence, share: float) -> Che
             [Comparison(f"computable: {error}", float("nan"), 0.0, nothing)], {}, notes=[str(error)]
         )
     return CheckResult(
-        name, (function.__doc__ or name).strip().splitlines()[0], source, outcome.comparisons, evidence.seed,
-        outcome.samples, perf_counter() - start, outcome.plots, outcome.notes,
+        name, statement_of(name), source, outcome.comparisons, evidence.seed,
+        outcome.samples, perf_counter() - start, outcome.plots, outcome.notes, EQUATIONS[name],
     )

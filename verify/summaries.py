@@ -212,6 +212,19 @@ def verdict_table(report: Report) -> Table:
     return table
 
 
+def check_table(systems: Sequence[str], only: Sequence[str] | None = None) -> Table:
+    """One row a check, with the systems it applies to and what it states."""
+    from .runner import CHECKS, check_names, statement_of
+    from .systems import get_system
+
+    checks = {system: get_system(system).checks for system in systems}
+    rows = [
+        [name, ", ".join(system for system in systems if name in checks[system]), statement_of(name)]
+        for name in CHECKS if name in check_names(systems, only)
+    ]
+    return make_table(f"checks of {', '.join(systems)}", ("check", "applies to", "statement"), rows, left=3)
+
+
 def verdict_details(result: CheckResult) -> Iterator[str]:
     """What a reader needs to follow a check that did not hold."""
     yield f"{result.name}: {result.verdict.value}"

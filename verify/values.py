@@ -52,6 +52,14 @@ def parse_list(parameter: str, text: str) -> list[Number]:
         ) from error
 
 
+def parse_names(parameter: str, text: str) -> list[str]:
+    """Names separated by commas, each once."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise InputError(parameter, repr(text), "names separated by commas", "write curves,chain")
+    return list(dict.fromkeys(names))
+
+
 def parse_rows(parameter: str, text: str) -> list[list[Number]]:
     """Read rows separated by semicolons, each of numbers separated by commas."""
     try:

@@ -1,0 +1,116 @@
+r"""What every check states, as a displayed equation, and MathML for pages without scripts or network."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from xml.etree import ElementTree
+
+from latex2mathml.converter import convert
+
+from theory import InputError
+
+# check -> LaTeX, in the notation of docs/conventions.md; E_d is the mean over runs in d dimensions
+EQUATIONS = {
+    "curves": r"\lim\limits_{d\to\infty} E_d\big[S_t\big] = s(t), \qquad \dot s = F(s), \quad s = (m, R^\perp, v)",
+    "finite_size": (
+        r"\big|E_d[S_t] - s(t)\big| \propto d^{-1}, \qquad \big(\mathrm{Var}_d[S_t]\big)^{1/2} \propto d^{-1/2}"
+    ),
+    "chain": (
+        r"(m, A, v)_{j+1} = \Phi\big((m, A, v)_j;\, l, z, \zeta, \chi^2\big), \qquad R^\perp = A A^T,"
+        r" \qquad \chi^2 \sim \chi^2_{d-r-C}"
+    ),
+    "fluctuations": (
+        r"\sqrt d\,\big(S_t - s(t)\big) \Rightarrow N(0, C_t), \qquad"
+        r" \dot C = JC + CJ^T + c_\delta\,\mathrm{Cov}(G)"
+    ),
+    "stationary": r"JC + CJ^T + c_\delta\,\mathrm{Cov}(G) = 0 \quad \text{at } F(s) = 0",
+    "universality": (
+        r"Z_i \text{ independent},\; E[Z_i] = 0,\; E[Z_i^2] = 1"
+        r" \qquad \Rightarrow\; \lim\limits_{d\to\infty} E_d[S_t] = s(t)"
+    ),
+    "alignment": (
+        r"\frac{\|P_\perp x^a\|}{\|x^a\|} \to \sqrt{\frac{R^\perp_{aa}(t)}{Q_{aa}(t)}}, \qquad"
+        r" Q = R^\perp + m\,\Gamma^{-1} m^T"
+    ),
+    "risk": (
+        r"E[\ell] = \sum_l p_l\,E_l\big[\ell(y_l; u, v)\big], \qquad"
+        r" P(\text{correct}) = \sum_l p_l\,P_l\big(\mathrm{arg\,min}_y\,\ell(y; u, v) = y_l\big)"
+    ),
+    "blocks": (
+        r"E[h\,YY^T] = VBV^T + c\,I_d, \qquad V = [e_1, \dots, e_r, x^1, \dots, x^C], \qquad h = H_{ab}"
+        r" \text{ or } g_a g_b"
+    ),
+    "curvature": r"E[\nabla^2 L] = \nabla\,E[\nabla L] \quad \text{(kinks included)}",
+    "span": (
+        r"\frac{\|P_\perp M_{aa}\|}{\|M_{aa}\|} \propto \lambda^{-1}, \qquad"
+        r" M = E[\nabla^2\ell] \text{ or } E[\nabla\ell\,\nabla\ell^T]"
+    ),
+    "eigenspaces": (
+        r"\frac{\|P_{E_k} x^a\|^2}{\|x^a\|^2}\,, \qquad \sin^2\angle\big(E_k(\hat M_{aa}), \mathrm{Span}(\mu)\big)"
+        r" \qquad \to\; \text{population values as } M/d \to \infty"
+    ),
+    "top_vector": r"\cos^2\angle\big(v_1(\hat M_{aa}), \mu_a\big) \qquad \to \cos^2\angle\big(v_1(M_{aa}), \mu_a\big)",
+    "concentration": r"\|\hat M_{11} - M_{11}\|_{op} \propto (M/d)^{-1/2}",
+    "proportional": (
+        r"M/d \to \varphi: \qquad S^{-1} = -zI + \tfrac1\lambda E\big[D\,(I + \tfrac{SD}{\varphi\lambda})^{-1}\big],"
+        r" \qquad \det\big(zI - F(z)\big) = 0 \;\text{ at outliers}"
+    ),
+    "large_aspect": (
+        r"\mathrm{spec}_{\text{effective}}(M/d) - \mathrm{spec}\big(VBV^T + cI\big) \propto d/M"
+    ),
+    "train_spectra": (
+        r"\mathrm{spec}\,\hat M_{\text{train}} - \mathrm{spec}\,\hat M_{\text{test}}"
+        r" \propto d/M \qquad \text{at the same weights}"
+    ),
+    "precision_exponents": r"\frac{\|P_\perp x^a\|}{\|x^a\|} \propto \lambda^{-1/2} \quad (c_\delta > 0)",
+    "fixed_point": (
+        r"\|m^\ast(\lambda) - m^\ast(\infty)\| \propto \lambda^{-1}, \qquad \max\,\mathrm{Re}\,\mathrm{spec}\,J < 0"
+    ),
+    "routes": r"\lambda^{-1} E_l[\partial_c f] = E_l[f\,w_c], \qquad w = Q^{+}(u - E u)",
+    "second_layer": (
+        r"v,\; E[\partial_v\ell\,\partial_v\ell^T] \qquad \in \mathrm{Span}\big(g(\pm W\mu), g(\pm W\nu)\big)"
+        r" \qquad \text{up to } O(\lambda^{-1/2})"
+    ),
+    "separated_points": r"\sum_{i \in I_l} v_i^2 \to \log\frac{p_l - \beta}{\beta}, \qquad W_i \to \pm v_i\,\mu_l",
+    "outcomes": (
+        r"P(\text{all four separated}) = \sum_{j} (-1)^j \binom{4}{j} \Big(\frac{4 - j}{4}\Big)^K, \qquad \lambda \gg d"
+    ),
+}
+
+
+# how many parts these elements have: with fewer a browser shows an error, or nothing
+_PARTS = {
+    "mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3,
+}
+
+
+def mathml_parts(latex: str) -> list[str]:
+    r"""MathML of a displayed equation in parts, split where it says ``\qquad``: a narrow page stacks them."""
+    return [mathml(part.strip()) for part in latex.split(r"\qquad")]
+
+
+@lru_cache(maxsize=256)
+def mathml(latex: str) -> str:
+    """LaTeX as a displayed MathML element.
+
+    Raises
+    ------
+    theory.InputError
+        LaTeX that cannot be converted: what would be shown as a backslash, as an error or not at all.
+
+    Examples
+    --------
+    >>> mathml(r"\\dot s = F(s)").startswith('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">')
+    True
+    """
+    wrong = InputError("equation", repr(latex), "LaTeX of formulas", "check braces and commands")
+    try:
+        text = convert(latex, display="block")
+    except Exception as error:  # one class for each mistake, and no common one
+        raise wrong from error
+    tree = ElementTree.fromstring(text)
+    for element in tree.iter():
+        name = element.tag.rpartition("}")[2]
+        if "\\" in (element.text or "") or len(element) != _PARTS.get(name, len(element)):
+            raise wrong
+    return text
