@@ -27,7 +27,7 @@ Certified = tuple[Any, Any]  # value and error, numbers of mpmath
 # digits beyond those asked for, for sums and products
 GUARD = 12
 # steps of the trapezoidal rule (fine, then the coarser one that certifies it) and nodes of Legendre panels, in turn
-STEPS = (0.34, 0.24, 0.17, 0.12)
+STEPS = (0.24, 0.12, 0.08, 0.05)
 COARSER = 1.25
 PANEL_NODES = (40, 60, 90, 135, 200)
 
