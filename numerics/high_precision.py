@@ -135,7 +135,7 @@ class _Integrands:
         bound = [*law.variables, *(law.whitened if whitened else ())]
         outer = sorted(set().union(*(e.free_symbols for e in integrands)) - set(bound), key=str)
         self._outer = [_number(values[s]) for s in outer]
-        self._function = sp.lambdify([*bound, *outer], integrands, [_functions(), "mpmath"], cse=True)
+        self._function = sp.lambdify([*bound, *outer], integrands, [high_precision_functions(), "mpmath"], cse=True)
         atoms = sorted(set().union(*(e.atoms(ReLU, Step) for e in integrands)), key=sp.default_sort_key)
         self.kinks = list(dict.fromkeys(_affine(a.args[0], law, values) for a in atoms))
 
@@ -352,7 +352,7 @@ def _number(e: sp.Expr) -> Any:
     return mpmath.mpmathify(sp.N(e, mpmath.mp.dps + 5))
 
 
-def _functions() -> dict[str, Callable[..., Any]]:
+def high_precision_functions() -> dict[str, Callable[..., Any]]:
     exp, log = mpmath.exp, mpmath.log
     zero, one = mpmath.mpf(0), mpmath.mpf(1)
 
