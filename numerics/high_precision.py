@@ -29,7 +29,9 @@ GUARD = 12
 # steps of the trapezoidal rule (fine, then the coarser one that certifies it) and nodes of Legendre panels, in turn
 STEPS = (0.24, 0.12, 0.08, 0.05)
 COARSER = 1.25
-PANEL_NODES = (40, 60, 90, 135, 200)
+PANEL_NODES = (50, 70, 95, 130, 180)
+# longest panel, in standard deviations
+PANEL = 8.5
 
 
 class DimensionError(ArithmeticError):
@@ -215,7 +217,11 @@ def _panels(
 def _panel_nodes(cuts: list[Any], edge: Any, nodes: int) -> Iterator[tuple[Any, Any]]:
     inside = sorted({c for c in cuts if -edge < c < edge})
     points, weights = _legendre(nodes, mpmath.mp.dps)
-    for low, high in zip([-edge, *inside], [*inside, edge], strict=True):
+    ends = [-edge]
+    for high in [*inside, edge]:
+        low, parts = ends[-1], int((high - ends[-1]) / PANEL) + 1
+        ends += [low + (high - low) * i / parts for i in range(1, parts + 1)]
+    for low, high in zip(ends, ends[1:], strict=False):
         middle, half = (low + high) / 2, (high - low) / 2
         for x, w in zip(points, weights, strict=True):
             z = middle + half * x
@@ -224,28 +230,34 @@ def _panel_nodes(cuts: list[Any], edge: Any, nodes: int) -> Iterator[tuple[Any, 
 
 @lru_cache(maxsize=32)
 def _legendre(nodes: int, digits: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Nodes and weights on [-1, 1]: the double-precision nodes, improved by Newton's method."""
+    """Nodes and weights on [-1, 1]: the double-precision nodes, improved by Newton's method in fixed-point integers."""
     start, _ = np.polynomial.legendre.leggauss(nodes)
+    bits = int((digits + 10) * 3.33)
+    one = 1 << bits
+
+    def values(x: int) -> tuple[int, int]:
+        """P_n(x) and its derivative, times 2**bits."""
+        before, value = one, x
+        for n in range(2, nodes + 1):
+            before, value = value, ((2 * n - 1) * (x * value >> bits) - (n - 1) * before) // n
+        return value, nodes * (((x * value) >> bits) - before) * one // ((x * x >> bits) - one)
+
     points, weights = [], []
-    for x0 in start:
-        x = mpmath.mpf(float(x0))
-        slope = mpmath.mpf(1)
-        for _ in range(4):
-            before, value = mpmath.mpf(1), x
-            for n in range(2, nodes + 1):
-                before, value = value, ((2 * n - 1) * x * value - (n - 1) * before) / n
-            slope = nodes * (x * value - before) / (x * x - 1)
-            change = value / slope
-            x -= change
-            if abs(change) < mpmath.mpf(10) ** (-digits // 2 - 2):
-                # quadratic convergence: the next change would be below the last digit
-                before, value = mpmath.mpf(1), x
-                for n in range(2, nodes + 1):
-                    before, value = value, ((2 * n - 1) * x * value - (n - 1) * before) / n
-                slope = nodes * (x * value - before) / (x * x - 1)
-                break
-        points.append(x)
-        weights.append(2 / ((1 - x * x) * slope**2))
+    for x0 in start[start >= 0]:
+        x = int(mpmath.mpf(float(x0)) * one)
+        correct = 14
+        while correct < digits + 8:
+            value, slope = values(x)
+            x -= value * one // slope
+            correct = 2 * correct - 2
+        _, slope = values(x)
+        point, tangent = mpmath.mpf(x) / one, mpmath.mpf(slope) / one
+        weight = 2 / ((1 - point * point) * tangent**2)
+        points.append(point)
+        weights.append(weight)
+        if x0 > 1e-15:
+            points.append(-point)
+            weights.append(weight)
     return tuple(points), tuple(weights)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import mpmath
@@ -39,7 +40,7 @@ def judge_asymptotic(
             "build the model with precision=None for a claim about its limit",
         )
     point = random_point(claim.model, rng, 1)
-    measured = [(_measured_order(c, point, claim.parameter), c) for c in cases]
+    measured = list(zip(_measured_orders(cases, point, claim.parameter), cases, strict=True))
     needed = claim.order + 1
     bad = [(m, c) for m, c in measured if m is not None and m[0] + m[1] < needed]
     weak = [(m, c) for m, c in measured if m is not None and m[0] - m[1] < needed - SLACK and m[0] + m[1] >= needed]
@@ -79,30 +80,30 @@ def judge_asymptotic(
 
 
 def _at(case: Case, point: Point, parameter: str, value: int) -> tuple[Point, dict[sp.Symbol, sp.Expr]]:
-    from dataclasses import replace
-
     if parameter == "lambda":
         return replace(point, precision=sp.Integer(value)), case.more
     return point, {DIMENSION: sp.Integer(value)}
 
 
-def _measured_order(case: Case, point: Point, parameter: str) -> tuple[float, float] | None:
-    """Exponent of the error at the end of a geometric sequence and how far the sequence pins it; None where it is 0."""
-    errors = []
+def _measured_orders(cases: list[Case], point: Point, parameter: str) -> list[tuple[float, float] | None]:
+    """Exponents of the errors at the end of a geometric sequence, and how far it pins them; None where there is none."""
+    rows = []
     for n in range(STEPS):
-        where, more = _at(case, point, parameter, FIRST[parameter] * RATIO**n)
-        gap = gaps([(case.claimed, case.derived)], where, DIGITS, more)[0]
+        where, more = _at(cases[0], point, parameter, FIRST[parameter] * RATIO**n)
+        found = gaps([(c.claimed, c.derived) for c in cases], where, DIGITS, more)
         with mpmath.workdps(DIGITS):
             # below the last certified digit there is nothing to fit
-            errors.append(abs(gap.value) if abs(gap.value) > 100 * gap.error else None)
-    kept = [e for e in errors if e is not None]
-    if len(kept) < 3:
+            rows.append([abs(g.value) if abs(g.value) > 100 * g.error else None for g in found])
+    return [_exponent([e for e in column if e is not None]) for column in zip(*rows, strict=True)]
+
+
+def _exponent(errors: list[Any]) -> tuple[float, float] | None:
+    if len(errors) < 3:
         return None
     with mpmath.workdps(DIGITS):
-        slopes = [float(mpmath.log(a / b) / mpmath.log(RATIO)) for a, b in zip(kept, kept[1:], strict=False)]
-    # local slopes approach the order like 1/x: their last change over RATIO - 1 is what is left, taken twice
-    left = abs(slopes[-1] - slopes[-2])
-    return slopes[-1], 2 * left + 1e-6
+        slopes = [float(mpmath.log(a / b) / mpmath.log(RATIO)) for a, b in zip(errors, errors[1:], strict=False)]
+    # local slopes approach the order like 1/x: their last change over RATIO - 1 is what is left; taken twice
+    return slopes[-1], 2 * abs(slopes[-1] - slopes[-2]) + 1e-6
 
 
 def _symbolic(claim: Claim, cases: list[Case]) -> Stage:
@@ -133,8 +134,6 @@ def _symbolic(claim: Claim, cases: list[Case]) -> Stage:
 
 def _sampling(claim: Claim, cases: list[Case], rng: np.random.Generator) -> Stage:
     """Samples where the error that is allowed is far below what they resolve."""
-    from dataclasses import replace
-
     point = random_point(claim.model, rng)
     if claim.parameter == "lambda":
         point = replace(point, precision=sp.Integer(10**12))

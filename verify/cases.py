@@ -88,10 +88,11 @@ def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
             "claim", f"a SymPy expression for {len(bindings)} entries of {quantity.entry!r}", "one entry",
             "name the entry with numbers, such as m_1_2, or give the formula as text",
         )
-    return [_case(claim, model, b) for b in bindings]
+    return [case_at(claim, model, b) for b in bindings]
 
 
-def _case(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
+def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
+    """One entry of a claim."""
     quantity = claim.quantity
     kink_rule, sized = quantity.kink_rule, quantity.kind == STEP or claim.parameter == "d"
     engine = Vocabulary(model, kink_rule, sized=sized)

@@ -159,9 +159,9 @@ def _judge_exact(
     example, difference, repair = None, "", ""
     if wrong is not None:
         case, point = wrong
-        example, case = _shrunk(claim, case, point)
-        difference = _short(prove_equal(case.claimed, case.derived, claim.model).remainder)
-        repair = find_repair(cases, case, claim, rng)
+        example, case, model = _shrunk(claim, case, point)
+        difference = _short(prove_equal(case.claimed, case.derived, model).remainder)
+        repair = find_repair(claim, case, model, rng)
     return finding, [symbolic, digits, sampling], example, difference, repair
 
 
@@ -305,7 +305,7 @@ def _should_be_seen(cases: Sequence[Case], found: Sequence[Deviation], point: Po
 # --- counterexamples --------------------------------------------------------------------------------------------
 
 
-def _shrunk(claim: Claim, case: Case, point: Point) -> tuple[Counterexample, Case]:
+def _shrunk(claim: Claim, case: Case, point: Point) -> tuple[Counterexample, Case, Model]:
     """The simplest model, entry and point found at which the claim is wrong."""
     rng = np.random.default_rng(0)
     for model in smaller_models(claim):
@@ -325,7 +325,7 @@ def _shrunk(claim: Claim, case: Case, point: Point) -> tuple[Counterexample, Cas
         gap = gaps([(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], simple, None, case.more)
     with mpmath.workdps(20):
         claimed, right = mpmath.nstr(gap[0].value, 12), mpmath.nstr(-gap[1].value, 12)
-    return Counterexample(case.name, simple.model.name, simple.describe(), claimed, right), case
+    return Counterexample(case.name, simple.model.name, simple.describe(), claimed, right), case, simple.model
 
 
 def _short(expression: sp.Expr, limit: int = 300) -> str:

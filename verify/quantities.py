@@ -141,6 +141,8 @@ class Quantity:
             at = ", ".join(f"{k}={v}" for k, v in bindings.items())
             return f"{show(self.left)}" + (f" at {at}" if at else "")
         texts = ["_".join([b, *(str(bindings.get(str(i), i)) for i in ix)]) for b, ix in self.parts]
+        if self.kind == DIFFUSION:
+            texts = ["Cov", *texts]
         head, *rest = texts
         return head + (f"[{','.join(rest)}]" if rest else "")
 

@@ -27,7 +27,7 @@ from .raw_loss import RawLoss
 Array = NDArray[np.float64]
 
 # coordinates of R^d beyond the span of directions and weights
-SPARE = 8
+SPARE = 4
 
 
 @dataclass

@@ -1,83 +1,100 @@
-"""The nearest single-term change that mends a refuted claim, found by trying edits and confirmed."""
+"""The nearest single change that mends a refuted claim, found by trying edits and confirmed on all of its entries."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 import sympy as sp
 
 from numerics.high_precision import DimensionError
+from theory import InputError, Model
 from theory.derived import find_expectations
 
-from .cases import Case
-from .edits import Edit, single_edits
+from .cases import Case, case_at, cases_of
+from .edits import single_edits
+from .formula_edits import formula_edits
 from .judgement import Claim
-from .points import Point, random_point
+from .points import random_point
 from .stages_digits import certified_gaps, evaluate, gaps, node_values
 
-# edits tried; a claim with more is too long for a single-term change to be found so
-MOST = 600
+# edits tried: a claim with more is too long for a single change to be found so
+MOST = 500
 SAME = 1e-9
 
 
-def find_repair(cases: Sequence[Case], wrong: Case, claim: Claim, rng: np.random.Generator) -> str:
-    """In words, or empty where no single-term change mends the wrong entry.
+@dataclass(frozen=True)
+class _Candidate:
+    text: str
+    expression: sp.Expr
+    claim: Claim | None = None
 
-    Edits are sieved at one point in double precision and confirmed at further ones with many digits.
+
+def find_repair(claim: Claim, case: Case, model: Model, rng: np.random.Generator) -> str:
+    """In words, or empty where no single change mends the claim.
+
+    Changes of the formula as it is written come first: they have to mend every entry.  Then those of the expression that
+    the wrong entry is.  All are sieved at one point in double precision and confirmed with many digits.
     """
-    model = claim.model if wrong in cases else None
-    if model is None:
-        from .smaller import smaller_models
-
-        model = next(
-            (m for m in smaller_models(claim) if m.units == _units(wrong)), claim.model
-        )
-    point = random_point(model, rng, None if model.loss.is_smooth or model.units <= 2 else 2)
-    edits = list(islice(single_edits(wrong.claimed, wrong.derived), MOST))
-    for edit in _sieve(edits, wrong.derived, point, wrong):
-        if _confirmed(edit, wrong, model, rng):
-            at = f"in {wrong.name}: " if wrong.bindings and edit.kind != "whole" else ""
-            whole = edit.text.endswith("the whole") or "the whole by" in edit.text
-            return edit.text if whole else f"{at}{edit.text}"
+    candidates: list[_Candidate] = []
+    if claim.is_text:
+        for edit in islice(formula_edits(claim.formula, claim.quantity.letters), MOST):
+            changed = replace(claim, formula=edit.tree)
+            try:
+                entry = case_at(changed, model, case.bindings)
+            except InputError:
+                continue
+            if entry.claimed != case.claimed:
+                candidates.append(_Candidate(edit.text, entry.claimed, changed))
+    for found in _sieve(candidates, case, model, rng):
+        assert found.claim is not None
+        if _mends_all(found.claim, rng):
+            return found.text
+    single = [_Candidate(e.text, e.expression) for e in islice(single_edits(case.claimed, case.derived), MOST)]
+    for found in _sieve(single, case, model, rng):
+        if _agrees([(found.expression, case.derived)], case.needs_full_rank, model, rng, case.more):
+            return found.text if "the whole" in found.text else f"in {case.name}: {found.text}"
     return ""
 
 
-def _units(case: Case) -> int:
-    laws = [n.law for e in (case.claimed, case.derived) for n in find_expectations(e)]
-    return len(laws[0].variables) if laws else 0
-
-
-def _sieve(edits: Sequence[Edit], wanted: sp.Expr, point: Point, case: Case) -> list[Edit]:
+def _sieve(candidates: Sequence[_Candidate], case: Case, model: Model, rng: np.random.Generator) -> list[_Candidate]:
+    most = (3 if model.loss.is_smooth else 2) + (0 if model.loss.gauge is None else model.loss.gauge.cols)
+    point = random_point(model, rng, min(model.units, most))
     values = {**point.values, **case.more}
-    nodes = list(dict.fromkeys(n for e in (*(x.expression for x in edits), wanted) for n in find_expectations(e)))
+    expressions = [*(c.expression for c in candidates), case.derived]
+    nodes = list(dict.fromkeys(n for e in expressions for n in find_expectations(e)))
     try:
         table = node_values(nodes, point, values, None)
     except (DimensionError, ArithmeticError):
         return []
-    right = float(evaluate(wanted, values, table)[0])
+    right = float(evaluate(case.derived, values, table)[0])
     kept = []
-    for edit in edits:
+    for candidate in candidates:
         try:
-            value, _, size = evaluate(edit.expression, values, table)
+            value, _, size = evaluate(candidate.expression, values, table)
         except (TypeError, KeyError, ZeroDivisionError):
             continue
         if abs(float(value) - right) <= SAME * (float(size) + abs(right)):
-            kept.append(edit)
+            kept.append(candidate)
     return kept
 
 
-def _confirmed(edit: Edit, case: Case, model: object, rng: np.random.Generator) -> bool:
-    from theory import Model
+def _mends_all(claim: Claim, rng: np.random.Generator) -> bool:
+    cases = cases_of(claim)
+    full = any(c.needs_full_rank for c in cases)
+    return _agrees([(c.claimed, c.derived) for c in cases], full, claim.model, rng, cases[0].more)
 
-    assert isinstance(model, Model)
-    pair = [(edit.expression, case.derived)]
+
+def _agrees(
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]], full_rank: bool, model: Model, rng: np.random.Generator,
+    more: dict[sp.Symbol, sp.Expr],
+) -> bool:
     try:
-        if case.needs_full_rank:
-            return not gaps(pair, random_point(model, rng), None, case.more)[0].refuted
-        return not certified_gaps(pair, model, rng, case.more)[1][0].refuted
+        found = gaps(pairs, random_point(model, rng), None, more) if full_rank else (
+            certified_gaps(pairs, model, rng, more)[1]
+        )
+        return not any(gap.refuted for gap in found)
     except (DimensionError, ArithmeticError):
         return False
-
-

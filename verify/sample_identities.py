@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import mpmath
@@ -9,10 +10,11 @@ import numpy as np
 import sympy as sp
 
 from numerics.high_precision import high_precision_functions
-from theory import Model, symbols
+from theory import InputError, Model, symbols
 
-from .cases import Case, cases_of
+from .cases import Case, case_at, cases_of
 from .edits import single_edits
+from .formula_edits import formula_edits
 from .judgement import Claim, Counterexample, Finding, Stage, Status
 from .points import random_point
 from .smaller import smaller_models
@@ -58,7 +60,7 @@ def judge_samples(
             mpmath.nstr(_value(case.claimed, draw), 12), mpmath.nstr(_value(case.derived, draw), 12),
         )
         difference = str(prove_equal(case.claimed, case.derived, claim.model).remainder)
-        repair = _repair(case, [_draw(model, rng) for _ in range(POINTS)])
+        repair = _repair(claim, case, model, [_draw(model, rng) for _ in range(POINTS)], rng)
     contradictory = (wrong is None) != (raw_wrong is None)
     finding = Finding.CONTRADICTORY if contradictory else Finding.REFUTED if wrong else (
         Finding.PROVED if symbolic.status is Status.PROVED else Finding.AGREES
@@ -85,7 +87,7 @@ def _smallest(
     for model in smaller_models(claim):
         try:
             cases = cases_of(claim, model)
-        except ValueError:
+        except InputError:
             continue
         found = _first_wrong(cases, [_draw(model, rng)])
         if found is not None:
@@ -133,9 +135,21 @@ def _shrink(case: Case, draw: Values) -> Values:
     return draw
 
 
-def _repair(case: Case, draws: list[Values]) -> str:
-    for edit in single_edits(case.claimed, case.derived):
-        if all(not _differs(edit.expression, case.derived, d) for d in draws):
+def _repair(claim: Claim, case: Case, model: Model, draws: list[Values], rng: np.random.Generator) -> str:
+    """A change of the formula that mends every entry, or one of the wrong entry alone."""
+    if claim.is_text:
+        for edit in formula_edits(claim.formula, claim.quantity.letters):
+            changed = replace(claim, formula=edit.tree)
+            try:
+                entry = case_at(changed, model, case.bindings)
+                if any(_differs(entry.claimed, entry.derived, d) for d in draws):
+                    continue
+                if _first_wrong(cases_of(changed), [_draw(claim.model, rng)]) is None:
+                    return edit.text
+            except InputError:
+                continue
+    for single in single_edits(case.claimed, case.derived):
+        if all(not _differs(single.expression, case.derived, d) for d in draws):
             at = f"in {case.name}: " if case.bindings else ""
-            return f"{at}{edit.text}"
+            return f"{at}{single.text}"
     return ""

@@ -21,11 +21,11 @@ def smaller_models(claim: Claim) -> Iterator[Model]:
     if not claim.is_text:
         return
     for build, least in _FAMILIES:
-        for size in range(least, model.units):
-            smaller = build(model, size)
-            whole = build(model, model.units)
-            if smaller is not None and whole == model:
-                yield smaller
+        if model.units > least and build(model, model.units) == model:
+            for size in range(least, model.units):
+                smaller = build(model, size)
+                if smaller is not None:
+                    yield smaller
 
 
 def _kgmm(model: Model, k: int) -> Model | None:

@@ -115,26 +115,50 @@ def _gap(
 def evaluate(
     expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr], table: Mapping[GaussianExpectation, tuple[Any, Any]]
 ) -> tuple[Any, Any, Any]:
-    """Value, error and size (sum of absolute terms) of an expression."""
+    """Value, error and size of an expression; the size adds absolute values where the value may cancel."""
     digits = mpmath.mp.dps
-    names = {n: sp.Dummy() for n in dict.fromkeys(find_expectations(expression))}
-    at = {
-        name: sp.Float(value if isinstance(value, float) else mpmath.nstr(value, digits + 5), digits)
-        for n, name in names.items() for value in [table[n][0]]
-    }
-    plain = sp.expand_mul(expression.xreplace(names)).xreplace(dict(values))
-    total, error, size = mpmath.mpf(0), mpmath.mpf(0), mpmath.mpf(0)
-    for term in sp.Add.make_args(plain):
-        value = mpmath.mpmathify(sp.N(term.xreplace(at), digits))
-        if isinstance(value, mpmath.mpc):
-            value = value.real if value.imag == 0 else mpmath.nan
-        total += value
-        size += abs(value)
-        for n, name in names.items():
-            if term.has(name):
-                slope = mpmath.mpmathify(sp.N(term.diff(name).xreplace(at), 20))
-                error += abs(slope) * mpmath.mpf(table[n][1])
-    return total, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
+    numbers = {s: _exact(v) for s, v in values.items()}
+    value, error, size = _walk(expression, numbers, table)
+    return value, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
+
+
+def _walk(
+    e: sp.Expr, numbers: Mapping[sp.Symbol, Any], table: Mapping[GaussianExpectation, tuple[Any, Any]]
+) -> tuple[Any, Any, Any]:
+    if isinstance(e, GaussianExpectation):
+        value, error = (mpmath.mpf(x) for x in table[e])
+        return value, error, abs(value)
+    if e.is_Symbol:
+        return numbers[e], mpmath.mpf(0), abs(numbers[e])
+    if e.is_Rational:
+        exact = _exact(e)
+        return exact, mpmath.mpf(0), abs(exact)
+    if e.is_Add:
+        parts = [_walk(x, numbers, table) for x in e.args]
+        return tuple(mpmath.fsum(p[i] for p in parts) for i in range(3))  # type: ignore[return-value]
+    if e.is_Mul:
+        value, error, size = mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(1)
+        for x in e.args:
+            v, d, m = _walk(x, numbers, table)
+            value, error, size = value * v, error * m + size * d, size * m
+        return value, error, size
+    if e.is_Pow and e.exp.is_Integer:
+        v, d, m = _walk(e.base, numbers, table)
+        n = int(e.exp)
+        relative = abs(n) * d / abs(v) if v else d
+        return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
+    # a function of exact numbers
+    plain = mpmath.mpmathify(sp.N(e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}),
+                                  mpmath.mp.dps))
+    value = plain.real if isinstance(plain, mpmath.mpc) and plain.imag == 0 else plain
+    if isinstance(value, mpmath.mpc):
+        value = mpmath.nan
+    return value, mpmath.mpf(0), abs(value)
+
+
+def _exact(value: Any) -> Any:
+    value = sp.sympify(value)
+    return mpmath.mpf(int(value.p)) / int(value.q) if value.is_Rational else mpmath.mpmathify(sp.N(value, mpmath.mp.dps))
 
 
 def is_refuted(claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.Symbol, sp.Expr] | None = None) -> bool:

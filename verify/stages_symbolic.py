@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy as sp
 
@@ -16,7 +17,7 @@ from theory.derived import find_expectations
 from theory.gaussian import GaussianLaw
 
 # beyond this many operations an expression is left undecided
-LARGEST = 60_000
+LARGEST = 8_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
         yield "weights sum to 1", lambda e: sp.expand(_outside(e, last))
     yield "Stein's identity", lambda e: linearise(_on_functions(stein(e), _independent_softmax))
     yield "closed forms of Gaussian moments", lambda e: sp.expand(
-        e.replace(lambda n: isinstance(n, GaussianExpectation), lambda n: n.doit())
+        _on_nodes(e, lambda n: n.doit())
     )
     gram = model.gram_definition()
     yield "Q = R + m Gamma^-1 m^T", lambda e: sp.expand(_outside(e, gram))
@@ -99,20 +100,33 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
 
 def linearise(expression: sp.Expr) -> sp.Expr:
     """Write every expectation as a combination of expectations of products, and expand."""
-    def split(node: GaussianExpectation) -> sp.Expr:
-        terms = []
-        for term in sp.Add.make_args(sp.expand(node.general_integrand)):
-            constant, rest = term.as_independent(*node.law.bound, as_Add=False)
-            terms.append(constant * GaussianExpectation(rest, node.law))
-        return sp.Add(*terms)
+    return sp.expand(_on_nodes(expression, _split))
 
-    return sp.expand(expression.replace(lambda e: isinstance(e, GaussianExpectation), split))
+
+@lru_cache(maxsize=20_000)
+def _split(node: GaussianExpectation) -> sp.Expr:
+    terms = []
+    # with the label of the component: E_1[1{1=y} f] is E_1[f]
+    for term in sp.Add.make_args(sp.expand(node.integrand)):
+        constant, rest = term.as_independent(*node.law.bound, as_Add=False)
+        terms.append(constant * GaussianExpectation(rest, node.law))
+    return sp.Add(*terms)
+
+
+def _on_nodes(expression: sp.Expr, change: Callable[[GaussianExpectation], sp.Expr]) -> sp.Expr:
+    """Replace every expectation, each looked at once."""
+    return expression.xreplace({node: change(node) for node in dict.fromkeys(find_expectations(expression))})
 
 
 def stein(expression: sp.Expr) -> sp.Expr:
     """Remove the whitened pre-activations and powers of u in front of other functions by integration by parts."""
-    return linearise(integrate_by_parts(expression).replace(
-        lambda e: isinstance(e, GaussianExpectation), lambda n: _without_powers(n.general_integrand, n.law)
+    return sp.expand(_on_nodes(expression, _by_parts))
+
+
+@lru_cache(maxsize=20_000)
+def _by_parts(node: GaussianExpectation) -> sp.Expr:
+    return linearise(_on_nodes(
+        sp.sympify(integrate_by_parts(node)), lambda n: _without_powers(n.general_integrand, n.law)
     ))
 
 
@@ -137,10 +151,15 @@ def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
 
 def _on_functions(expression: sp.Expr, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
     """Change integrands and what stands outside of expectations."""
-    nodes = {n: GaussianExpectation(change(n.general_integrand), n.law) for n in set(find_expectations(expression))}
+    nodes = {n: _changed(n, change) for n in dict.fromkeys(find_expectations(expression))}
     names = {n: sp.Dummy() for n in nodes}
     outside = change(expression.xreplace(names))
     return sp.expand(outside.xreplace({names[n]: changed for n, changed in nodes.items()}))
+
+
+@lru_cache(maxsize=20_000)
+def _changed(node: GaussianExpectation, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
+    return GaussianExpectation(change(node.general_integrand), node.law)
 
 
 def _independent_softmax(f: sp.Expr) -> sp.Expr:
