@@ -22,16 +22,17 @@ Index = int | str
 class FormulaError(InputError):
     """A formula that cannot be read or has no meaning; ``position`` counts characters from 0."""
 
-    def __init__(self, text: str, position: int, got: str, expected: str, remedy: str) -> None:
-        self.text, self.position = text, position
+    def __init__(
+        self, text: str, position: int, got: str, expected: str, remedy: str, where: str = "formula"
+    ) -> None:
+        self.text, self.position, self.plain = text, position, got
         line = text.count("\n", 0, position) + 1
         column = position - (text.rfind("\n", 0, position) + 1) + 1
-        where = f"line {line}, column {column}" if "\n" in text.strip() else f"column {column}"
-        super().__init__("formula", f"{got} at {where} of {_excerpt(text, position)}", expected, remedy)
+        place = f"line {line}, column {column}" if "\n" in text.strip() else f"column {column}"
+        super().__init__(where, f"{got} at {place} of {_excerpt(text, position)}", expected, remedy)
 
-    def __reduce__(self) -> tuple[type[FormulaError], tuple[str, int, str, str, str]]:  # type: ignore[override]
-        got = str(self.got).split(" at ")[0]
-        return type(self), (self.text, self.position, got, self.expected, self.remedy)
+    def __reduce__(self) -> tuple[type[FormulaError], tuple[str, int, str, str, str, str]]:  # type: ignore[override]
+        return type(self), (self.text, self.position, self.plain, self.expected, self.remedy, self.parameter)
 
 
 @dataclass(frozen=True)

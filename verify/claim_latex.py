@@ -30,10 +30,10 @@ from .claim_language import (
 )
 
 _TOKEN = re.compile(
-    r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|big|Big|bigg|Bigg|displaystyle|limits|nonumber)(?![A-Za-z])\.?|[~&])*"
+    r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|limits|nonumber)(?![A-Za-z])\.?|[~&])*"
     r"(?:(?P<number>\d+\.\d+|\d+)|(?P<command>\\[A-Za-z]+|\\[{}|])|(?P<letter>[A-Za-z])|(?P<sign>[-+*/^_(){}\[\],=.']))"
 )
-_SPACE = re.compile(r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|big|Big)(?![A-Za-z])\.?|[~&])*$")
+_SPACE = re.compile(r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\.?|[~&])*$")
 _GREEK = {
     r"\lambda": "lambda", r"\beta": "beta", r"\pi": "pi", r"\Gamma": "Gamma", r"\delta": "delta", r"\zeta": "zeta",
     r"\ell": "ell",

@@ -66,6 +66,17 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
                 yield FormulaEdit(f"multiply {shown} by {show(factor)}", _put(tree, path, Multiply((factor, node))))
     for path, node in _places(tree):
         if path and _is_term(tree, path):
+            parent = _get(tree, path[:-1])
+            assert isinstance(parent, Add)
+            for one, two in _pairs(letters):
+                partner = _exchanged(node, one, two)
+                if _kind(one) == _kind(two) and partner != node:
+                    yield FormulaEdit(
+                        f"add the term with {one} and {two} exchanged: {_short(partner)}",
+                        _put(tree, path[:-1], Add((*parent.terms, partner))),
+                    )
+    for path, node in _places(tree):
+        if path and _is_term(tree, path):
             yield FormulaEdit(f"drop {_short(node)}", _put(tree, path, Number(Fraction(0))))
         if path and (_is_term(tree, path) or isinstance(node, Name)):
             for one, two in _pairs(letters):
@@ -162,6 +173,18 @@ def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
             yield from walk(child, (*path, i), inner)
 
     yield from walk(whole, (), ())
+
+
+def _exchanged(node: Node, one: str, two: str) -> Node:
+    """The same with two letters exchanged."""
+    swap: dict[Index, Index] = {one: two, two: one}
+    for i, child in enumerate(children(node)):
+        node = _put(node, (i,), _exchanged(child, one, two))
+    if isinstance(node, Name):
+        return replace(node, indices=tuple(swap.get(i, i) for i in node.indices))
+    if isinstance(node, Expectation) and node.component is not None:
+        return replace(node, component=swap.get(node.component, node.component))
+    return node
 
 
 def _pairs(letters: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -43,7 +43,11 @@ def judge_samples(
     )
     example, difference, repair = None, "", ""
     if wrong is None:
-        proofs = [prove_equal(c.claimed, c.derived, claim.model) for c in cases]
+        # label by label: what a sum over Kronecker cases is depends on it
+        labels = [{symbols.LABEL: y} for y in dict.fromkeys(claim.model.mixture.labels)]
+        proofs = [
+            prove_equal(c.claimed.xreplace(y), c.derived.xreplace(y), claim.model) for c in cases for y in labels
+        ]
         failed = next((p for p in proofs if not p.proved), None)
         names = list(dict.fromkeys(i for p in proofs for i in p.identities if i != "identical expressions"))
         symbolic = Stage(

@@ -18,6 +18,7 @@ from theory.gaussian import GaussianLaw
 
 # beyond this many operations an expression is left undecided
 LARGEST = 8_000
+LARGEST_RATIONAL = 1_200
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,15 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
     )
     gram = model.gram_definition()
     yield "Q = R + m Gamma^-1 m^T", lambda e: sp.expand(_outside(e, gram))
-    yield "common denominator", lambda e: sp.cancel(sp.together(e)) if not e.has(sp.DiracDelta) else e
-    yield "exponential form", lambda e: sp.cancel(sp.together(sp.expand(e.rewrite(sp.exp)))) if not e.has(
+    yield "common denominator", lambda e: _rational(e) if not e.has(sp.DiracDelta) else e
+    yield "exponential form", lambda e: _rational(sp.expand(e.rewrite(sp.exp))) if not e.has(
         GaussianExpectation
     ) else e
+
+
+def _rational(e: sp.Expr) -> sp.Expr:
+    """Over a common denominator, where the polynomials stay small."""
+    return sp.cancel(sp.together(e)) if e.count_ops() <= LARGEST_RATIONAL else e
 
 
 def linearise(expression: sp.Expr) -> sp.Expr:
