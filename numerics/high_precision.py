@@ -1,6 +1,7 @@
 r"""Gaussian expectations to many digits where they are integrals on a line or less, with an error estimate.
 
-The dimension is that of what an integrand sees: the rank of the covariance, less a gauge of the loss.  Smooth integrands
+The dimension is that of what an integrand sees: the rank of the covariance, less a gauge of the loss.  Smooth
+integrands
 meet the trapezoidal rule, which converges exponentially on the line; kinked ones Gauss-Legendre panels between
 their kinks; a Dirac delta becomes an integral over its hyperplane.  Every value is computed by two rules, and the error
 reported is their difference: that of the coarser.  :mod:`numerics.double_precision` has the plane and space.
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -161,7 +163,8 @@ def _integrate(
 
     def at(z: Sequence[Any]) -> list[Any]:
         return functions([
-            m + mpmath.fsum(s * x for s, x in zip(slope, z, strict=True)) for m, slope in zip(means, slopes, strict=True)
+            m + mpmath.fsum(s * x for s, x in zip(slope, z, strict=True))
+            for m, slope in zip(means, slopes, strict=True)
         ])
 
     if dimension == 0:
@@ -221,7 +224,7 @@ def _panel_nodes(cuts: list[Any], edge: Any, nodes: int) -> Iterator[tuple[Any, 
     for high in [*inside, edge]:
         low, parts = ends[-1], int((high - ends[-1]) / PANEL) + 1
         ends += [low + (high - low) * i / parts for i in range(1, parts + 1)]
-    for low, high in zip(ends, ends[1:], strict=False):
+    for low, high in pairwise(ends):
         middle, half = (low + high) / 2, (high - low) / 2
         for x, w in zip(points, weights, strict=True):
             z = middle + half * x

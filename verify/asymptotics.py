@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -86,7 +87,7 @@ def _at(case: Case, point: Point, parameter: str, value: int) -> tuple[Point, di
 
 
 def _measured_orders(cases: list[Case], point: Point, parameter: str) -> list[tuple[float, float] | None]:
-    """Exponents of the errors at the end of a geometric sequence, and how far it pins them; None where there is none."""
+    """Exponents of the errors at the end of a geometric sequence, and how far it pins them, where there are any."""
     rows = []
     for n in range(STEPS):
         where, more = _at(cases[0], point, parameter, FIRST[parameter] * RATIO**n)
@@ -101,7 +102,7 @@ def _exponent(errors: list[Any]) -> tuple[float, float] | None:
     if len(errors) < 3:
         return None
     with mpmath.workdps(DIGITS):
-        slopes = [float(mpmath.log(a / b) / mpmath.log(RATIO)) for a, b in zip(errors, errors[1:], strict=False)]
+        slopes = [float(mpmath.log(a / b) / mpmath.log(RATIO)) for a, b in pairwise(errors)]
     # local slopes approach the order like 1/x: their last change over RATIO - 1 is what is left; taken twice
     return slopes[-1], 2 * abs(slopes[-1] - slopes[-2]) + 1e-6
 
@@ -123,7 +124,8 @@ def _symbolic(claim: Claim, cases: list[Case]) -> Stage:
             return Stage("symbolic", Status.UNPROVED, f"{case.name}: no expansion: {error.expected}")
         proof = prove_equal(one, two, claim.model)
         if not proof.proved:
-            return Stage("symbolic", Status.UNPROVED, f"{case.name}: the expansions differ by {str(proof.remainder)[:200]}")
+            rest = str(proof.remainder)[:200]
+            return Stage("symbolic", Status.UNPROVED, f"{case.name}: the expansions differ by {rest}")
         names |= dict.fromkeys(proof.identities)
     return Stage(
         "symbolic", Status.PROVED,
@@ -155,7 +157,8 @@ def _sampling(claim: Claim, cases: list[Case], rng: np.random.Generator) -> Stag
     if abs(deviation.value) > deviation.critical * deviation.error + allowed * (1 + abs(deviation.claimed)):
         return Stage(
             "sampling", Status.REFUTED,
-            f"{case.name}: measured - claimed = {deviation.value:.3g} ± {deviation.error:.2g} at lambda = 1e12", details,
+            f"{case.name}: measured - claimed = {deviation.value:.3g} ± {deviation.error:.2g} at lambda = 1e12",
+            details,
         )
     if claim.order:
         return Stage("sampling", Status.INCONCLUSIVE, "terms of this order are below what samples resolve", details)

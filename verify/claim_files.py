@@ -1,7 +1,9 @@
 r"""Files of claims: TOML and LaTeX are data and are read without running anything; a .py file is a module that runs.
 
-TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each formula.  LaTeX: one formula
-in display mathematics, with what else there is to say in comments ``% quantity: drift m_a_s`` before it.  Python: a module that
+TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each formula.  LaTeX:
+one formula
+in display mathematics, with what else there is to say in comments ``% quantity: drift m_a_s`` before it.  Python:
+a module that
 defines ``CLAIMS`` (or ``claim``), made by :func:`verify.derivation.make_claim`; it runs as the user who checks it.
 """
 
@@ -10,16 +12,20 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from theory import InputError, Model
 from theory.errors import check_choice
 
+from .cases import cases_of
 from .claim_language import FormulaError
+from .claim_latex import parse_latex
 from .configuration import Configuration, read_toml, read_values
 from .derivation import make_claim
 from .judgement import Claim
+from .values import parse_integer, parse_list, parse_number, parse_rows
 
 SUFFIXES = (".toml", ".tex", ".py")
 _KEYS = (
@@ -79,7 +85,9 @@ def _from_toml(path: Path) -> list[Claim]:
     if claims is None:  # a misspelt table is a likelier slip than none
         read_values(path, data, Configuration, "claim")
     if not isinstance(claims, list) or not claims or not all(isinstance(c, dict) for c in claims):
-        raise InputError(f"claims {path.name}", "no [[claim]]", "a table [[claim]] for each formula", "see examples/claims")
+        raise InputError(
+            f"claims {path.name}", "no [[claim]]", "a table [[claim]] for each formula", "see examples/claims"
+        )
     model = Configuration(**read_values(path, data, Configuration, "claim")).symbolic_model()
     return [_claim(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}") for i, c in enumerate(claims)]
 
@@ -96,13 +104,12 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
     if "quantity" not in given:
         raise InputError(where, "no quantity", "what the formula is for", 'write quantity = "drift m_a_s"')
     if not isinstance(given.get("regularized", True), bool):
-        raise InputError(f"{where}: regularized", repr(given["regularized"]), "true or false", "write it without quotes")
+        got = repr(given["regularized"])
+        raise InputError(f"{where}: regularized", got, "true or false", "write it without quotes")
     expected = given.get("expected")
     if isinstance(expected, bool):
         expected = str(expected).lower()
     formula = str(given.get("formula", given.get("latex")))
-    from .claim_latex import parse_latex
-
     try:
         found = make_claim(
             model, given["quantity"], formula if "formula" in given else "0", name=given.get("name", name),
@@ -110,10 +117,6 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
             kink_rule=given.get("kink_rule"), source=given.get("source", ""), expected=expected,
         )
         if "latex" in given:
-            from dataclasses import replace
-
-            from .cases import cases_of
-
             found = replace(found, formula=parse_latex(formula), text=formula)
             cases_of(found)
     except FormulaError as error:
@@ -167,8 +170,6 @@ def _comments(text: str, path: Path) -> dict[str, Any]:
 
 
 def _model_tables(said: Mapping[str, Any]) -> dict[str, Any]:
-    from .values import parse_integer, parse_list, parse_number, parse_rows
-
     model: dict[str, Any] = {"name": said["model"]} if "model" in said else {}
     for key in ("k", "width"):
         if key in said:

@@ -258,7 +258,7 @@ class _Parser(Reader):
             return Call(name, self.listed(self.sum, ")", bracket), position=token.position)
         return name
 
-    def listed(self, one: Callable[[], Node | Index], close: str, opened: Token) -> tuple:  # type: ignore[type-arg]
+    def listed(self, one: Callable[[], Node | Index], close: str, opened: Token) -> tuple:
         found = [one()]
         while self.accept(","):
             found.append(one())
@@ -339,7 +339,7 @@ def parse_formula(text: str) -> Node:
     >>> parse_formula("m_1_2 + )")
     Traceback (most recent call last):
         ...
-    verify.claim_language.FormulaError: formula: got ')' at column 9 of 'm_1_2 + )'; expected a number, a name or a bracket. Remedy: a formula or a factor is missing here.
+    verify.claim_language.FormulaError: formula: got ')' at column 9 of 'm_1_2 + )'; ...
     """
     return _Parser(text, tokens(text)).whole()
 
@@ -382,8 +382,10 @@ def _text(node: Node) -> tuple[str, int]:
             first, *rest = terms
             parts = [_show(first, 1)]
             for term in rest:
-                negative = isinstance(term, Negative)
-                parts.append(f" - {_show(term.inside, 1)}" if negative else f" + {_show(term, 1)}")  # type: ignore[attr-defined]
+                if isinstance(term, Negative):
+                    parts.append(f" - {_show(term.inside, 1)}")
+                else:
+                    parts.append(f" + {_show(term, 1)}")
             return "".join(parts), 0
     raise TypeError(type(node).__name__)
 

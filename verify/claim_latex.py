@@ -1,8 +1,9 @@
 r"""Claimed formulas in LaTeX, read by a grammar of their own into the trees of :mod:`verify.claim_language`.
 
-The notation is that of docs/conventions.md: ``\pi_a``, ``\lambda^{-1}``, ``\sum_l p_l``, ``\mathbb{E}_l[...]``, ``\frac``,
-``R^\perp_{ab}``, ``\delta_{ab}``, ``\mathbf 1\{a=y\}``, ``Y\cdot e_s``, ``\partial_c(...)``.  A sum reaches to the next + or -
-outside of brackets; factors may stand side by side.  Nothing is evaluated.
+The notation is that of docs/conventions.md: ``\pi_a``, ``\lambda^{-1}``, ``\sum_l p_l``, ``\mathbb{E}_l[...]``,
+``\frac``,
+``R^\perp_{ab}``, ``\delta_{ab}``, ``\mathbf 1\{a=y\}``, ``Y\cdot e_s``, ``\partial_c(...)``.  A sum reaches to the
+next + or - outside of brackets; factors may stand side by side.  Nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def _tokens(text: str) -> list[Token]:
         if match is None:
             start = position + len(text[position:]) - len(text[position:].lstrip())
             raise FormulaError(
-                text, start, f"the character {text[start]!r}", "LaTeX of a formula", "see docs/derivations.md for what is read"
+                text, start, f"the character {text[start]!r}", "LaTeX of a formula",
+                "see docs/derivations.md for what is read",
             )
         kind = str(match.lastgroup)
         found.append(Token(kind, match.group(kind), match.start(kind)))

@@ -1,7 +1,8 @@
 r"""What a claimed formula means for a model: a syntax tree becomes a SymPy expression, or is refused with its position.
 
 Two readings of one tree are kept apart.  The *derived* reading takes derivatives of the loss from the engine and
-removes the features :math:`Y\cdot e_s` and :math:`\zeta_b=Y\cdot x_\perp^b` from expectations by conditioning on u.  The
+removes the features :math:`Y\cdot e_s` and :math:`\zeta_b=Y\cdot x_\perp^b` from expectations by conditioning on
+u.  The
 *raw* reading writes the loss in elementary functions, differentiates that by itself, and leaves features for sampling:
 nothing of the engine's derivations enters it.
 """
@@ -100,7 +101,9 @@ class Vocabulary:
     def loss(self) -> RawLoss:
         return RawLoss(self.model)
 
-    def read(self, tree: Node, text: str, bindings: Mapping[str, int] | None = None, *, sample: bool = False) -> sp.Expr:
+    def read(
+        self, tree: Node, text: str, bindings: Mapping[str, int] | None = None, *, sample: bool = False
+    ) -> sp.Expr:
         """The expression that a formula stands for.
 
         Parameters
@@ -207,7 +210,9 @@ class _Reading:
 
     def power(self, node: Node, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
         if exponent.is_number and abs(exponent) > MAX_EXPONENT:
-            raise self.fail(node, f"the exponent {exponent}", f"one up to {MAX_EXPONENT}", "write exp(...) for large powers")
+            raise self.fail(
+                node, f"the exponent {exponent}", f"one up to {MAX_EXPONENT}", "write exp(...) for large powers"
+            )
         if base == 0 and not exponent.is_positive:
             raise self.fail(node, "a division by zero", "a base that is not zero", "check the power")
         return base**exponent
@@ -424,8 +429,8 @@ _LETTERS = "a, b, c, ... for units, s, t for directions, l for components, i, j 
 def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
     r"""E_l[f] with the features of f averaged at fixed u.
 
-    With w = Q^+(u - Eu), a feature is :math:`F=EF+\sum_c(t\cdot x^c)w_c+\varepsilon`, :math:`\varepsilon` independent of u
-    with covariance :math:`t\cdot t'/\lambda-\lambda^{-1}\sum_{cd}(t\cdot x^c)P_{cd}(t'\cdot x^d)`.
+    With w = Q^+(u - Eu), a feature is :math:`F=EF+\sum_c(t\cdot x^c)w_c+\varepsilon`, :math:`\varepsilon`
+    independent of u with covariance :math:`t\cdot t'/\lambda-\lambda^{-1}\sum_{cd}(t\cdot x^c)P_{cd}(t'\cdot x^d)`.
     """
     law = preactivation_law(model, component)
     s, lam = model.symbols, model.mixture.precision

@@ -26,16 +26,17 @@ def check(
         list[Path],
         typer.Argument(
             metavar="FILE...", show_default=False,
-            help="Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py file is run as you.",
+            help="Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py runs as you.",
         ),
     ],
     claim: Annotated[
-        str | None, typer.Option("--claim", metavar="NAME", show_default=False, help="Judge the claim of this name only."),
+        str | None,
+        typer.Option("--claim", metavar="NAME", show_default=False, help="Judge the claim of this name only."),
     ] = None,
     seed: Annotated[str, typer.Option(metavar="INT", help="Root of random points and samples, at least 0.")] = "0",
     json: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", show_default=False, help="Write all judgements as JSON; - for the screen."),
+        typer.Option("--json", metavar="FILE", show_default=False, help="Write all as JSON; - for the screen."),
     ] = None,
 ) -> None:
     """Judge formulas: proved, in agreement to stated digits, or refuted with a counterexample and a repair.

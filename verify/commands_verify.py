@@ -48,6 +48,12 @@ def verify(
             help="Write a self-contained HTML report with figures.",
         ),
     ] = None,
+    mutants: Annotated[
+        bool,
+        typer.Option(
+            "--mutants", help="Judge systematic wrong formulas instead, and report the share that each stage catches.",
+        ),
+    ] = False,
 ) -> None:
     """Check the theory against simulated SGD and empirical spectra; a verdict with tolerance for each statement.
 
@@ -66,6 +72,11 @@ def verify(
     from .systems import SYSTEMS
 
     check_choice("system", system, (*SYSTEMS, _ALL))
+    if mutants:
+        from .mutant_report import report_mutants
+
+        report_mutants(tuple(SYSTEMS) if system == _ALL else (system,), root, json)
+        return
     done: Report | JointReport
     try:
         with named_progress(f"judging {system}, level {sizes.value}") as progress:

@@ -1,6 +1,7 @@
 r"""Checking derivations: a formula somebody brings, judged in three stages of their own.
 
-(a) *symbolic*: exact identities bring claimed minus derived to zero, or they do not; (b) *digits*: both are evaluated at
+(a) *symbolic*: exact identities bring claimed minus derived to zero, or they do not; (b) *digits*: both are
+evaluated at
 random admissible points, to as many digits as the quadrature certifies; (c) *sampling*: the claim is compared with
 samples from the raw definition in R^d, which share nothing with the engine's formula.
 """
@@ -22,7 +23,7 @@ from theory.errors import check_choice
 
 from .asymptotics import judge_asymptotic
 from .cases import Case, cases_of
-from .claim_language import parse_formula
+from .claim_language import parse_formula, show
 from .claim_latex import looks_like_latex, parse_latex
 from .judgement import Claim, Counterexample, Finding, Judgement, Stage, Status
 from .points import Point, random_point, shrink
@@ -35,8 +36,8 @@ from .stages_digits import DIGITS, Gap, certified_gaps, gaps, general_points, is
 from .stages_sampling import Deviation, deviations, measure_target
 from .stages_symbolic import prove_equal
 
-# random points of every kind, and samples a component and point
-POINTS = 2
+# random points with many digits and of samples, points in general position, samples a component and point
+POINTS, GENERAL = 2, 3
 SAMPLES = 40_000
 # a resolution above this share of the largest value of the claim says little
 STRONG = 0.5
@@ -55,7 +56,8 @@ def check_derivation(
         Symbols are drawn at random, numbers are kept.
     quantity : str or Quantity
         An entry by the names of docs/conventions.md, ``drift m_a_s``, ``corrector_1_2``, ``H_1_2[e_1,x_2]``,
-        ``G_a_b[bulk]``, ``Cov[m_1_1,R_1_2]``, ``gradient g_a[x_b]``, ``step R_1_1``; or an expression, ``E_l[g_a*Y_s]``,
+        ``G_a_b[bulk]``, ``Cov[m_1_1,R_1_2]``, ``gradient g_a[x_b]``, ``step R_1_1``; or an expression,
+        ``E_l[g_a*Y_s]``,
         ``diff(pi_a*pi_b, u_c)``.  Letters a, b, c (units), s, t (directions), l (components), i, j (readout) stand
         for all of their values.
     claim : str or sympy.Expr
@@ -91,7 +93,7 @@ def check_derivation(
     'proved'
     >>> wrong = check_derivation(model, "corrector_a_b", "c_delta*E[g_a*g_b]")
     >>> wrong.finding.value, wrong.repair
-    ('refuted', 'multiply the whole by 1/lambda')
+    ('refuted', 'multiply the whole by lambda^-1')
     """
     return judge(make_claim(
         model, quantity, claim, name=name, order=order, parameter=parameter, regularized=regularized,
@@ -106,20 +108,16 @@ def make_claim(
 ) -> Claim:
     """Read a claim and refuse one that means nothing; see :func:`check_derivation`."""
     if not isinstance(model, Model):
-        raise InputError("model", type(model).__name__, "a theory.Model", "build one with theory.kgmm, xor or Model.build")
+        raise InputError("model", type(model).__name__, "a theory.Model", "build one with kgmm, xor or Model.build")
     check_choice("parameter", parameter, ("lambda", "d"))
     if expected is not None:
         check_choice("expected", expected, ("true", "false"))
     if order is not None:
         as_integer("order", order, 0, "the highest power of 1/lambda (or 1/d) that the claim keeps")
     if isinstance(quantity, str):
-        options = {} if kink_rule is None else {"kink_rule": kink_rule}
         if looks_like_latex(quantity):
-            left = parse_latex(quantity)
-            from .claim_language import show
-
-            quantity = show(left)
-        quantity = parse_quantity(quantity, regularized=regularized, **options)
+            quantity = show(parse_latex(quantity))
+        quantity = parse_quantity(quantity, regularized=regularized, kink_rule=kink_rule)
     formula: Any = claim
     text = str(claim)
     if isinstance(claim, str):
@@ -205,7 +203,7 @@ def _digits(
     found: list[tuple[Point, int, str]] = []
     for general in (False, True):
         chosen = cases if general else [c for c in cases if not c.needs_full_rank]
-        points = general_points(claim.model, rng, POINTS) if general else [None] * POINTS
+        points = general_points(claim.model, rng, GENERAL) if general else [None] * POINTS
         for given in points:
             if not chosen:
                 continue
@@ -244,7 +242,8 @@ def _digits(
 
 def _refuted(case: Case, gap: Gap, point: Point) -> Stage:
     with mpmath.workdps(20):
-        text = f"{case.name}: claimed - derived = {mpmath.nstr(gap.value, 12)}, certified to {mpmath.nstr(gap.error, 2)}"
+        value, error = mpmath.nstr(gap.value, 12), mpmath.nstr(gap.error, 2)
+        text = f"{case.name}: claimed - derived = {value}, certified to {error}"
     return Stage("digits", Status.REFUTED, text, {"difference": float(gap.value), "points": [point.describe()]})
 
 

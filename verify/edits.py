@@ -1,8 +1,8 @@
 """Single-term changes of an expression: what mutants are made of, and what mends a wrong claim.
 
 Each edit changes one thing: it drops a term or flips its sign, changes a factor, swaps two indices, drops a Kronecker
-case, drops what a kink leaves, replaces a component; inside an expectation as well as outside.  Read backwards the same edits
-repair a claim, with one more: to add what is missing where that is a single term.
+case, drops what a kink leaves, replaces a component; inside an expectation as well as outside.  Read backwards the
+same edits repair a claim, with one more: to add what is missing where that is a single term.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import sympy as sp
 
@@ -132,7 +133,8 @@ def _of_node(node: GaussianExpectation) -> Iterator[tuple[str, str, sp.Expr]]:
     for factor in sp.Mul.make_args(f):
         if factor.is_Add and factor.has(sp.Function) and any(t.is_number for t in factor.args):
             number = sp.Add(*(t for t in factor.args if t.is_number))
-            yield "kronecker", f"drop the case {number} of {factor}", with_integrand(f.xreplace({factor: factor - number}))
+            changed = f.xreplace({factor: factor - number})
+            yield "kronecker", f"drop the case {number} of {factor}", with_integrand(changed)
     if len(terms) > 1:
         for i, t in enumerate(terms):
             others = sp.Add(*(x for j, x in enumerate(terms) if j != i))
@@ -140,7 +142,7 @@ def _of_node(node: GaussianExpectation) -> Iterator[tuple[str, str, sp.Expr]]:
             yield "inner sign", f"flip the sign of {_short(t)}", with_integrand(others - t)
             yield "inner factor", f"double the term {_short(t)}", with_integrand(others + 2 * t)
     u = [x for x in law.variables if x in f.free_symbols]
-    for a, b in zip(u, u[1:], strict=False):
+    for a, b in pairwise(u):
         if (g := f.xreplace({a: b, b: a})) != f:
             yield "inner index", f"swap {a} and {b}", with_integrand(g)
 

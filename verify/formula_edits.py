@@ -51,7 +51,7 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
     --------
     >>> from verify.claim_language import parse_formula
     >>> [e.text for e in formula_edits(parse_formula("m_a_s"), ("a", "s"))][:2]
-    ['write m_s_a for m_a_s', 'flip the sign of the whole']
+    ['write m_s_a for m_a_s', 'write m_s_s for m_a_s']
     """
     # nearest first: an index, then signs and factors, then cases and terms
     yield from _indices(tree, letters)
@@ -82,7 +82,8 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
             for one, two in _pairs(letters):
                 delta = Name("delta", (one, two))
                 other = Add((Number(Fraction(1)), Negative(delta)))
-                yield FormulaEdit(f"multiply {_short(node)} by {show(delta)}", _put(tree, path, Multiply((delta, node))))
+                product = Multiply((delta, node))
+                yield FormulaEdit(f"multiply {_short(node)} by {show(delta)}", _put(tree, path, product))
                 yield FormulaEdit(
                     f"leave out {_short(node)} where {one} = {two}", _put(tree, path, Multiply((other, node)))
                 )

@@ -26,8 +26,8 @@ class Finding(StrEnum):
     """Verdict on a claim.
 
     ``PROVED``: exact identities bring the difference to zero.  ``AGREES``: it agrees to the digits stated, not proved.
-    ``REFUTED``: there is a counterexample.  ``INCONCLUSIVE``: no stage could tell.  ``CONTRADICTORY``: the derived formula
-    and the raw definition disagree about it, which points to a defect of the engine.
+    ``REFUTED``: there is a counterexample.  ``INCONCLUSIVE``: no stage could tell.  ``CONTRADICTORY``: the derived
+    formula and the raw definition disagree about it, which points to a defect of the engine.
     """
 
     PROVED = "proved"

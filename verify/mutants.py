@@ -192,8 +192,7 @@ def mutants_of(
     >>> sorted({m.kind for m in found})[:4]
     ['component', 'corrector', 'drop', 'factor']
     """
-    options = {} if kink_rule is None else {"kink_rule": kink_rule}
-    asked = parse_quantity(quantity, **options)
+    asked = parse_quantity(quantity, kink_rule=kink_rule)
     target = asked.target(model, {})
     right = derived(model, target)
     found: dict[str, dict[sp.Expr, Mutant]] = {}

@@ -15,9 +15,7 @@ from functools import cached_property
 import numpy as np
 import sympy as sp
 
-from theory import Model, symbols
-
-Matrix = sp.ImmutableDenseMatrix
+from theory import Model
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,12 @@ class Point:
     """
 
     model: Model
-    mixing: Matrix
-    along: Matrix
-    across: Matrix
-    gamma: Matrix
-    weights: Matrix
-    readout: Matrix
+    mixing: sp.ImmutableDenseMatrix
+    along: sp.ImmutableDenseMatrix
+    across: sp.ImmutableDenseMatrix
+    gamma: sp.ImmutableDenseMatrix
+    weights: sp.ImmutableDenseMatrix
+    readout: sp.ImmutableDenseMatrix
     precision: sp.Rational
     ridge: sp.Rational
     step: sp.Rational
@@ -54,7 +52,7 @@ class Point:
     @cached_property
     def values(self) -> dict[sp.Symbol, sp.Rational]:
         """Numbers of all outer symbols, Q and its pseudo-inverse included."""
-        model, s, a = self.model, self.model.symbols, self.mixing
+        s, a = self.model.symbols, self.mixing
         inner = self.along * self.gamma * self.along.T + self.across
         found = dict(self._parameters())
         overlap, perp = a * self.along * self.gamma, a * self.across * a.T
@@ -84,7 +82,7 @@ def _entries(names: sp.MatrixBase, numbers: sp.MatrixBase) -> dict[sp.Symbol, sp
     return {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
 
 
-def _pseudo_inverse(a: Matrix, inner: Matrix) -> Matrix:
+def _pseudo_inverse(a: sp.ImmutableDenseMatrix, inner: sp.ImmutableDenseMatrix) -> sp.ImmutableDenseMatrix:
     """Of A G A^T, through full-rank factors; 0 where there is no room for any."""
     if a.rank() < a.cols or inner.rank() < inner.rows:
         gram = a * inner * a.T
@@ -108,10 +106,10 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
             value = int(rng.integers(int(60 * low), int(60 * high) + 1))
         return sp.Rational(value, 60)
 
-    def matrix(rows: int, columns: int, scale: float) -> Matrix:
+    def matrix(rows: int, columns: int, scale: float) -> sp.ImmutableDenseMatrix:
         return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: number(-scale, scale))
 
-    def positive(size: int, scale: float, floor: sp.Rational) -> Matrix:
+    def positive(size: int, scale: float, floor: sp.Rational) -> sp.ImmutableDenseMatrix:
         root = matrix(size, size, scale)
         return sp.ImmutableDenseMatrix(floor * sp.eye(size) + root * root.T)
 
@@ -124,6 +122,8 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
     gram = model.mixture.directions_gram
     fixed = not gram.free_symbols
     raw = [number(0.4, 1.6) for _ in range(model.components)]
+    while len(set(raw)) < min(len(raw), 50):  # equal weights would hide one read for another
+        raw = [number(0.4, 1.6) for _ in range(model.components)]
     given = model.mixture.weights
     return Point(
         model, mixing, matrix(rank, r, 0.8), positive(rank, 0.5, sp.Rational(1, 4)),

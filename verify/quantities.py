@@ -26,7 +26,7 @@ from theory import (
     derive_hessian,
 )
 from theory.errors import check_choice
-from theory.kinks import DISTRIBUTIONAL
+from theory.kinks import DISTRIBUTIONAL, check_kink_rule
 from theory.moments import default_route
 
 from .claim_language import Index, Node, parse_formula, show, split_name
@@ -156,7 +156,7 @@ def _range(base: str, position: int, second: bool, model: Model) -> tuple[int, s
 
 
 def parse_quantity(
-    text: str, *, regularized: bool | None = None, kink_rule: str = DISTRIBUTIONAL, sample: bool | None = None
+    text: str, *, regularized: bool | None = None, kink_rule: str | None = None, sample: bool | None = None
 ) -> Quantity:
     """Read ``drift m_a_s``, ``H_1_2[e_1,x_2]``, ``corrector_a_b``, ``Cov[m_1_1,R_1_1]``, or an expression.
 
@@ -170,7 +170,7 @@ def parse_quantity(
     >>> parse_quantity("drift m_a_s").letters, parse_quantity("H_1_2[e_1,x_c]").parts
     (('a', 's'), (('H', (1, 2)), ('e', (1,)), ('x', ('c',))))
     """
-    text = text.strip()
+    text, rule = text.strip(), check_kink_rule(kink_rule or DISTRIBUTIONAL)
     word, _, rest = text.partition(" ")
     start = re.match(r"[A-Za-z]+", text)
     if word in KINDS:
@@ -182,9 +182,9 @@ def parse_quantity(
     else:
         left = parse_formula(text)
         outside = _looks_at_samples(left) if sample is None else sample
-        return Quantity(EXPRESSION, text, left=left, sample=outside, kink_rule=kink_rule)
+        return Quantity(EXPRESSION, text, left=left, sample=outside, kink_rule=rule)
     own = kind == HESSIAN if regularized is None else regularized
-    return Quantity(kind, entry, _parts(kind, entry), regularized=own, kink_rule=kink_rule)
+    return Quantity(kind, entry, _parts(kind, entry), regularized=own, kink_rule=rule)
 
 
 def _looks_at_samples(left: Node) -> bool:
@@ -273,9 +273,11 @@ def derived(model: Model, target: Target) -> sp.Expr:
         return covariance[tuple(state_position(model, part) for part in parts)]
     if kind == GRADIENT:
         gradient = _gradient(model)
-        return gradient.readout[at[1], 0] if at[0] == "v" else gradient.first_layer[at[0], basis_position(model, parts[1])]
+        if at[0] == "v":
+            return gradient.readout[at[1], 0]
+        return gradient.first_layer[at[0], basis_position(model, parts[1])]
     blocks = _blocks(model, kind, target.regularized, target.kink_rule)
-    units = [i for i in at if i != "v"]
+    units = [int(i) for i in at if i != "v"]
     if at.count("v") == 2:
         return blocks.readout[tuple(units)]
     if at.count("v") == 1:
@@ -295,5 +297,5 @@ def basis_position(model: Model, part: tuple[str, tuple[int | str, ...]]) -> int
 def state_position(model: Model, part: tuple[str, tuple[int | str, ...]]) -> int:
     """Position in the state vector."""
     s, (base, at) = model.symbols, part
-    symbol = {"m": lambda: s.overlap[at], "R": lambda: s.gram_perp[at], "v": lambda: s.readout[at[0]]}[base]()
+    symbol = s.readout[int(at[0])] if base == "v" else (s.overlap if base == "m" else s.gram_perp)[at]
     return s.state.index(symbol)

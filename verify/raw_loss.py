@@ -1,7 +1,7 @@
 """The raw loss: in elementary functions, differentiated by itself, so that it can witness against the engine.
 
-Nothing of :meth:`theory.Loss.partial` or of the derivatives of :mod:`theory.functions` is used.  A ramp is written as its
-argument times a switch, which is constant on either side of the kink; across it the jump is kept.
+Nothing of :meth:`theory.Loss.partial` or of the derivatives of :mod:`theory.functions` is used.  A ramp is written as
+its argument times a switch, which is constant on either side of the kink; across it the jump is kept.
 """
 
 from __future__ import annotations

@@ -33,10 +33,12 @@ class Measured:
 def measure(target: Target, samples: RawSamples) -> Measured:
     """Measure an entry from its definition.
 
-    Drift: mean increment of one step over the step, in d and 2d dimensions with the same leading coordinates; its part in
-    1/d is linear and drops out of 2 f(2d) - f(d).  Corrector: what the increment of R gains when the step is doubled.
-    Diffusion: covariance of increments in d, 2d and 4d dimensions, extrapolated by (8 f(4d) - 6 f(2d) + f(d)) / 3, exact for
-    a polynomial of degree 2 in 1/d.  Blocks: T^T M T - c W^-1, T dual to V, c the mean on the complement of V.
+    Drift: mean increment of one step over the step, in d and 2d dimensions with the same leading coordinates; its part
+    in 1/d is linear and drops out of 2 f(2d) - f(d).  Corrector: what the increment of R gains when the step is
+    doubled.
+    Diffusion: covariance of increments in d, 2d and 4d dimensions, extrapolated by (8 f(4d) - 6 f(2d) + f(d)) / 3,
+    exact for a polynomial of degree 2 in 1/d.  Blocks: T^T M T - c W^-1, T dual to V, c the mean on the complement
+    of V.
     """
     if target.kind in (DRIFT, STEP):
         return _linear(samples, lambda l: _drift(target, samples, l))
@@ -85,7 +87,7 @@ def _diffusion(target: Target, samples: RawSamples) -> Measured:
 def _block(target: Target, batch: Batch) -> Array:
     """Gradient, Hessian and gradient matrix: one number a sample whose mean is the entry."""
     samples, model = batch.samples, batch.samples.model
-    base, at = target.parts[0]
+    _, at = target.parts[0]
     beta = samples.ridge if target.regularized or target.kind == GRADIENT else 0.0
     layers = [int(i) for i in at if i != "v"]
     second = at.count("v")
@@ -114,15 +116,15 @@ def _block(target: Target, batch: Batch) -> Array:
             return batch.mean_of(h, lambda b: b.noise) + beta * (layers[0] == layers[1])
         i, j = positions
         return batch.mean_of(h, lambda b: b.projected[:, i] * b.projected[:, j] - b.noise * gram_inverse[i, j])
-    g = [batch.mean_of(samples.loss.partial((variable(k),))) for k in (0, 1)]
+    both = [batch.mean_of(samples.loss.partial((variable(k),))) for k in (0, 1)]
 
     def full(k: int) -> Array:
         """Gradient of the second layer, or of the first on the dual vectors, N x (r + C)."""
         if is_second(k):
-            return g[k] + beta * samples.readout[layers[k]]
+            return both[k] + beta * samples.readout[layers[k]]
         own = np.zeros(span + c)
         own[span + layers[k]] = beta
-        return g[k][:, None] * batch.projected + own
+        return both[k][:, None] * batch.projected + own
 
     if second == 2:
         return full(0) * full(1)
@@ -130,6 +132,6 @@ def _block(target: Target, batch: Batch) -> Array:
         k = 0 if is_second(1) else 1
         return full(k)[:, positions[0]] * full(1 - k)
     if not positions:
-        return g[0] * g[1] * batch.noise
+        return both[0] * both[1] * batch.noise
     i, j = positions
-    return full(0)[:, i] * full(1)[:, j] - g[0] * g[1] * batch.noise * gram_inverse[i, j]
+    return full(0)[:, i] * full(1)[:, j] - both[0] * both[1] * batch.noise * gram_inverse[i, j]

@@ -18,7 +18,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from numerics.double_precision import array_functions
-from theory import Model, symbols
+from theory import symbols
 from theory.kinks import split_deltas
 
 from .points import Point

@@ -35,8 +35,8 @@ class _Candidate:
 def find_repair(claim: Claim, case: Case, model: Model, rng: np.random.Generator) -> str:
     """In words, or empty where no single change mends the claim.
 
-    Changes of the formula as it is written come first: they have to mend every entry.  Then those of the expression that
-    the wrong entry is.  All are sieved at one point in double precision and confirmed with many digits.
+    Changes of the formula as it is written come first: they have to mend every entry.  Then those of the expression
+    that the wrong entry is.  All are sieved at one point in double precision and confirmed with many digits.
     """
     candidates: list[_Candidate] = []
     if claim.is_text:

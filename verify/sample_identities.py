@@ -33,7 +33,7 @@ def judge_samples(
     wrong = _first_wrong(cases, draws)
     digits = _digits_stage(cases, wrong)
     raw_wrong = next(
-        (c for c in cases for d in draws if _differs(c.raw_claim, c.raw, d)), None  # type: ignore[arg-type]
+        (c for c in cases for d in draws if _differs(c.raw_claim, c.raw, d)), None
     )
     sampling = Stage(
         "sampling", Status.REFUTED if raw_wrong else Status.AGREES,

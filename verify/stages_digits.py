@@ -135,7 +135,7 @@ def _walk(
         return exact, mpmath.mpf(0), abs(exact)
     if e.is_Add:
         parts = [_walk(x, numbers, table) for x in e.args]
-        return tuple(mpmath.fsum(p[i] for p in parts) for i in range(3))  # type: ignore[return-value]
+        return tuple(mpmath.fsum(p[i] for p in parts) for i in range(3))
     if e.is_Mul:
         value, error, size = mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(1)
         for x in e.args:
@@ -158,7 +158,9 @@ def _walk(
 
 def _exact(value: Any) -> Any:
     value = sp.sympify(value)
-    return mpmath.mpf(int(value.p)) / int(value.q) if value.is_Rational else mpmath.mpmathify(sp.N(value, mpmath.mp.dps))
+    if value.is_Rational:
+        return mpmath.mpf(int(value.p)) / int(value.q)
+    return mpmath.mpmathify(sp.N(value, mpmath.mp.dps))
 
 
 def is_refuted(claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.Symbol, sp.Expr] | None = None) -> bool:

@@ -64,8 +64,8 @@ def deviations(
 ) -> list[Deviation]:
     """Compare measurements with claims on the same samples.
 
-    The expectations of a claim are averaged over the samples that the measurement uses: what both share cancels, and the
-    standard error is that of the difference.
+    The expectations of a claim are averaged over the samples that the measurement uses: what both share cancels, and
+    the standard error is that of the difference.
 
     Parameters
     ----------

@@ -82,6 +82,7 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
     yield "expansion", sp.expand
     yield "linearity of E_l", linearise
     yield "steps are idempotent and relu = u step", lambda e: _on_functions(e, _steps)
+    yield "symmetry of the softmax", lambda e: linearise(_on_functions(e, _sorted_softmax))
     yield "softmax probabilities sum to 1", lambda e: linearise(_on_functions(e, _independent_softmax))
     weights = model.mixture.weights
     if weights[-1].is_Symbol:
@@ -175,6 +176,15 @@ def _independent_softmax(f: sp.Expr) -> sp.Expr:
         return 1 - sp.Add(*(Softmax(i, *e.args[1:]) for i in range(1, size))) if e.index == size else e
 
     return sp.expand(f.replace(lambda e: isinstance(e, Softmax), change))
+
+
+def _sorted_softmax(f: sp.Expr) -> sp.Expr:
+    """Class probabilities of the same arguments in one order."""
+    def change(e: sp.Expr) -> sp.Expr:
+        arguments = sorted(e.args[1:], key=sp.default_sort_key)
+        return Softmax(arguments.index(e.args[e.index]) + 1, *arguments)
+
+    return f.replace(lambda e: isinstance(e, Softmax), change)
 
 
 def _steps(f: sp.Expr) -> sp.Expr:
