@@ -116,7 +116,7 @@ def _integrate(
 ) -> tuple[Array, Array]:
     bound = [*law.variables, *(law.whitened if whitened else ())]
     outer = sorted(set().union(*(e.free_symbols for e in integrands)) - set(bound), key=str)
-    compiled = sp.lambdify([*bound, *outer], integrands, [array_functions(), "numpy"], cse=True)
+    compiled = sp.lambdify([*bound, *outer], integrands, [array_functions(), "scipy", "numpy"], cse=True)
     fixed = [numbers[s] for s in outer]
     kinks = kinks_of(integrands, law, numbers)
 

@@ -30,38 +30,48 @@ class RawLoss:
 
     def __init__(self, model: Model) -> None:
         self.variables = model.loss.variables
-        self.expression = elementary(model.loss.expression)
+        self.expression = _elementary_loss(model)
 
     def derivative(self, f: sp.Expr, x: sp.Symbol, rule: str = DISTRIBUTIONAL) -> sp.Expr:
         """df/dx off the kinks, and with a delta for every jump of f (distributional)."""
-        f = elementary(f)
-        switched, switches = _switched(f)
-        regular = switched.diff(x).xreplace(switches)
-        jumps = []
-        for switch, step in switches.items():
-            kink = step.args[0]
-            slope = kink.diff(x)
-            jump = (switched.xreplace({switch: sp.Integer(1)}) - switched.xreplace({switch: sp.Integer(0)}))
-            # the jump where the kink is: a ramp has none
-            at = _zero_of(kink)
-            jump = sp.simplify(jump.xreplace(switches).subs(*at)) if at else jump.xreplace(switches)
-            if slope != 0 and jump != 0:
-                jumps.append(jump * slope * sp.DiracDelta(kink))
-        if rule == ALMOST_EVERYWHERE:
-            return regular
-        return sp.Add(*jumps) if rule == DIFFERENCE else sp.Add(regular, *jumps)
+        return _derivative(f, x, rule)
 
     def partial(self, indices: Sequence[int], rule: str = DISTRIBUTIONAL) -> sp.Expr:
         """A derivative of the loss; ``rule`` concerns the last of two, since the loss itself is continuous."""
-        return _partial(self.expression, tuple(self.variables[i] for i in sorted(indices)), rule, self)
+        return _partial(self.expression, tuple(self.variables[i] for i in sorted(indices)), rule)
+
+
+def _derivative(f: sp.Expr, x: sp.Symbol, rule: str) -> sp.Expr:
+    """df/dx off the kinks, and with a delta for every jump of f (distributional)."""
+    f = elementary(f)
+    switched, switches = _switched(f)
+    regular = switched.diff(x).xreplace(switches)
+    jumps = []
+    for switch, step in switches.items():
+        kink = step.args[0]
+        slope = kink.diff(x)
+        jump = (switched.xreplace({switch: sp.Integer(1)}) - switched.xreplace({switch: sp.Integer(0)}))
+        # the jump where the kink is: a ramp has none
+        at = _zero_of(kink)
+        jump = sp.simplify(jump.xreplace(switches).subs(*at)) if at else jump.xreplace(switches)
+        if slope != 0 and jump != 0:
+            jumps.append(jump * slope * sp.DiracDelta(kink))
+    if rule == ALMOST_EVERYWHERE:
+        return regular
+    return sp.Add(*jumps) if rule == DIFFERENCE else sp.Add(regular, *jumps)
 
 
 @lru_cache(maxsize=4096)
-def _partial(expression: sp.Expr, variables: tuple[sp.Symbol, ...], rule: str, raw: RawLoss) -> sp.Expr:
+def _partial(expression: sp.Expr, variables: tuple[sp.Symbol, ...], rule: str) -> sp.Expr:
     f = expression
     for n, x in enumerate(variables):
-        f = raw.derivative(f, x, rule if n else ALMOST_EVERYWHERE)
+        f = _derivative(f, x, rule if n else ALMOST_EVERYWHERE)
     return f
+
+
+@lru_cache(maxsize=64)
+def _elementary_loss(model: Model) -> sp.Expr:
+    return elementary(model.loss.expression)
 
 
 def elementary(f: sp.Expr) -> sp.Expr:

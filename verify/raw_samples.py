@@ -8,9 +8,9 @@ hyperplane, where Y is Gaussian again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from numerics.double_precision import array_functions
-from theory import symbols
+from theory import Model, symbols
 from theory.kinks import split_deltas
 
 from .points import Point
@@ -159,7 +159,6 @@ class RawSamples:
         self.weights = np.array([float(p) for p in point.weights])
         coordinates = np.array(self.model.mixture.coordinates.tolist(), dtype=float)
         self.means = coordinates @ self.frame.directions.T
-        self._functions: dict[sp.Expr, Callable[[Batch], Array]] = {}
         self._steps: dict[tuple[int, float], list[Array]] = {}
         self._numbers = {s: float(v) for s, v in point.values.items()}
         self.batches = [
@@ -171,31 +170,11 @@ class RawSamples:
 
     def function(self, f: sp.Expr) -> Callable[[Batch], Array]:
         """A compiled function of a batch."""
-        if f not in self._functions:
-            model, s = self.model, self.model.symbols
-            groups: list[tuple[Sequence[sp.Symbol], Callable[[Batch], Array]]] = [
-                (s.preactivation, lambda b: b.u), (s.whitened, lambda b: b.whitened),
-                (symbols.vector("Y", model.directions), lambda b: b.along),
-                (symbols.vector("zeta", model.units), lambda b: b.zeta),
-            ]
-            seen = f.free_symbols
-            arguments: list[sp.Symbol] = []
-            getters: list[tuple[Callable[[Batch], Array], int]] = []
-            for names, get in groups:
-                for i, name in enumerate(names):
-                    if name in seen:
-                        arguments.append(name)
-                        getters.append((get, i))
-            outer = sorted(seen - set(arguments), key=str)
-            fixed = [self._numbers[x] for x in outer]
-            compiled = sp.lambdify([*arguments, *outer], f, [array_functions(), "numpy"], cse=True)
-            self._functions[f] = lambda batch: np.asarray(
-                compiled(*(get(batch)[:, i] for get, i in getters), *fixed), dtype=float
-            )
-        return self._functions[f]
-
-    def partial(self, indices: Sequence[int], rule: str) -> sp.Expr:
-        return self.loss.partial(indices, rule)
+        compiled, seen, outer = _compiled(f, self.model)
+        fixed = [self._numbers[x] for x in outer]
+        return lambda batch: np.asarray(
+            compiled(*(_SEEN[name](batch)[:, i] for name, i in seen), *fixed), dtype=float
+        )
 
     def gradients(self, batch: Batch) -> Array:
         """d loss / d(u, v), N x (C + q)."""
@@ -243,5 +222,21 @@ class RawSamples:
             ))
         return np.concatenate(found)
 
-    def labels(self) -> list[Any]:
-        return list(self.model.mixture.labels)
+
+_SEEN: dict[str, Callable[[Batch], Array]] = {
+    "u": lambda b: b.u, "w": lambda b: b.whitened, "Y": lambda b: b.along, "zeta": lambda b: b.zeta,
+}
+
+
+@lru_cache(maxsize=10_000)
+def _compiled(f: sp.Expr, model: Model) -> tuple[Callable[..., Any], list[tuple[str, int]], list[sp.Symbol]]:
+    """Code for a function of what is seen of a sample, and for which columns and numbers it asks."""
+    names = {
+        "u": model.symbols.preactivation, "w": model.symbols.whitened,
+        "Y": symbols.vector("Y", model.directions), "zeta": symbols.vector("zeta", model.units),
+    }
+    found = [(name, i, x) for name, group in names.items() for i, x in enumerate(group) if x in f.free_symbols]
+    arguments = [x for *_, x in found]
+    outer = sorted(f.free_symbols - set(arguments), key=str)
+    compiled = sp.lambdify([*arguments, *outer], f, [array_functions(), "scipy", "numpy"], cse=True)
+    return compiled, [(name, i) for name, i, _ in found], outer
