@@ -24,6 +24,8 @@ Array = NDArray[np.float64]
 
 # beyond it the normal density is below 1e-17 of its height
 EDGE = 9.0
+# width of the outermost layer of nodes
+LAYER = 0.5
 # steps of the trapezoidal rule and nodes a panel, the finer first
 STEPS = {1: (0.12, 0.16), 2: (0.2, 0.27), 3: (0.36, 0.45)}
 PANEL_NODES = (56, 40)
@@ -142,9 +144,12 @@ def _integrate(
         else:
             z, weights = _trapezoid(rank, STEPS[rank][level])
         values = at(rows[:, :1] + slopes @ z)
+        # the outermost nodes stand for what lies beyond them
+        last = np.abs(z).max(axis=0, initial=0.0) > EDGE - LAYER
+        outside = np.abs(values[:, last]) @ weights[last]
         results.append((values @ weights, np.abs(values) @ np.abs(weights)))
     (fine, size), (coarse, _) = results
-    return fine, np.abs(fine - coarse) + ROUNDING * size
+    return fine, np.abs(fine - coarse) + outside + ROUNDING * size
 
 
 def kinks_of(integrands: Iterable[sp.Expr], law: GaussianLaw, numbers: Mapping[sp.Symbol, float]) -> Array:

@@ -1,10 +1,10 @@
 r"""Gaussian expectations to many digits where they are integrals on a line or less, with an error estimate.
 
 The dimension is that of what an integrand sees: the rank of the covariance, less a gauge of the loss.  Smooth
-integrands
-meet the trapezoidal rule, which converges exponentially on the line; kinked ones Gauss-Legendre panels between
-their kinks; a Dirac delta becomes an integral over its hyperplane.  Every value is computed by two rules, and the error
-reported is their difference: that of the coarser.  :mod:`numerics.double_precision` has the plane and space.
+integrands meet the trapezoidal rule, which converges exponentially on the line; kinked ones Gauss-Legendre panels
+between their kinks; a Dirac delta becomes an integral over its hyperplane.  Every value is computed by two rules, and
+the error reported is their difference, that of the coarser, and what lies beyond the last node.
+:mod:`numerics.double_precision` has the plane and space.
 """
 
 from __future__ import annotations
@@ -177,6 +177,11 @@ def _integrate(
     rules: Iterator[tuple[Any, Any]] = (
         (zip(PANEL_NODES[1:], PANEL_NODES, strict=False)) if cuts else ((h, h * COARSER) for h in STEPS)
     )
+    # what lies beyond the last node, seen by no refinement
+    edge = _edge(digits)
+    outside = [
+        (abs(a) + abs(b)) * mpmath.npdf(edge) for a, b in zip(at((edge,)), at((-edge,)), strict=True)
+    ]
     coarse: list[Any] | None = None
     for fine_rule, coarse_rule in rules:
         if cuts:
@@ -185,7 +190,7 @@ def _integrate(
         else:
             coarse = _trapezoid(at, coarse_rule, digits, functions.count)
             fine = _trapezoid(at, fine_rule, digits, functions.count)
-        best = [(f, abs(f - c)) for f, c in zip(fine, coarse, strict=True)]
+        best = [(f, abs(f - c) + o) for f, c, o in zip(fine, coarse, outside, strict=True)]
         if all(e <= wanted * (1 + abs(v)) for v, e in best):
             break
         coarse = fine

@@ -11,6 +11,7 @@ from helpers import fresh_rng
 from sympy.core.cache import clear_cache
 
 import verify.cases
+import verify.fixed_point_claims
 from theory import InputError, Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols, xor
 from theory.functions import LogSumExp, Softmax
 from verify import check_derivation
@@ -188,6 +189,46 @@ def test_steps_in_d_dimensions_differ_from_their_limit_by_order_one() -> None:
     limit = "-2*E[g_1*zeta_1] - 2*beta*R_1_1 + c_delta*E[g_1^2]/lambda"
     assert check_derivation(TWO, "step R_1_1", limit, order=0, parameter="d", seed=seed()).stands
     assert check_derivation(TWO, "step R_1_1", limit, seed=seed()).finding is Finding.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity", "right", "wrong"),
+    [
+        (TWO, "fixed-point beta*s_l*(exp(s_l) + k - 1)", "k*p_l", "p_l"),
+        (TWO, "eigenvalue H_1_2[2]", "-p_1*exp(s_1)/(exp(s_1) + 1)^2 + 0", "-exp(s_1)/(exp(s_1) + 1)^2"),
+        (
+            xor(4, weights=["1/4"] * 4), "fixed-point v_i^2", "log((1 - 4*beta)/(4*beta))", "log(1/(4*beta))",
+        ),
+    ],
+)
+def test_claims_about_fixed_points(model: Model, quantity: str, right: str, wrong: str) -> None:
+    good = check_derivation(model, quantity, right, seed=seed()) if "[2]" not in quantity else None
+    assert good is None or good.stands
+    bad = check_derivation(model, quantity, wrong, seed=seed())
+    assert bad.finding is Finding.REFUTED
+    assert bad.stage("sampling").status is Status.REFUTED
+
+
+def test_a_wrong_fixed_point_of_the_engine_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Solved for another ridge, the digits side with a claim that the minimum of the raw risk refutes."""
+    right = verify.fixed_point_claims.solve_noiseless_fixed_point
+    monkeypatch.setattr(
+        verify.fixed_point_claims, "solve_noiseless_fixed_point",
+        lambda model, values, digits: right(
+            model, {k: v / 2 if k == symbols.RIDGE else v for k, v in values.items()}, digits=digits
+        ),
+    )
+    result = check_derivation(TWO, "fixed-point beta*s_l*(exp(s_l) + k - 1)/2", "k*p_l", seed=seed())
+    assert result.finding is Finding.CONTRADICTORY
+
+
+def test_fixed_points_that_are_not_known_are_refused() -> None:
+    with pytest.raises(InputError, match=r"H_v\[n\] for a loss with kinks"):
+        check_derivation(xor(2), "eigenvalue H_1_1[1]", "beta")
+    with pytest.raises(InputError, match=r"1\.\.2"):
+        check_derivation(TWO, "eigenvalue H_1_1[3]", "beta")
+    with pytest.raises(InputError, match="expected a number > 0"):
+        check_derivation(kgmm(2, directions_gram="orthonormal", ridge=0), "fixed-point m_1_1", "0")
 
 
 def test_expressions_of_sympy_and_a_model_of_ones_own() -> None:

@@ -19,11 +19,10 @@ from typing import Any
 from theory import InputError, Model
 from theory.errors import check_choice
 
-from .cases import cases_of
 from .claim_language import FormulaError
 from .claim_latex import parse_latex
 from .configuration import Configuration, read_toml, read_values
-from .derivation import make_claim
+from .derivation import check_form, make_claim
 from .judgement import Claim
 from .values import parse_integer, parse_list, parse_number, parse_rows
 
@@ -118,7 +117,7 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
         )
         if "latex" in given:
             found = replace(found, formula=parse_latex(formula), text=formula)
-            cases_of(found)
+            check_form(found)
     except FormulaError as error:
         raise FormulaError(error.text, error.position, error.plain, error.expected, error.remedy, where) from error
     except InputError as error:

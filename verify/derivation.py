@@ -25,9 +25,10 @@ from .asymptotics import judge_asymptotic
 from .cases import Case, cases_of
 from .claim_language import parse_formula, show
 from .claim_latex import looks_like_latex, parse_latex
+from .fixed_point_claims import fixed_cases, judge_fixed_point
 from .judgement import Claim, Counterexample, Finding, Judgement, Stage, Status
 from .points import Point, random_point, shrink
-from .quantities import Quantity, parse_quantity
+from .quantities import EIGENVALUE, FIXED_POINT, Quantity, parse_quantity
 from .raw_samples import RawSamples
 from .repair import find_repair
 from .sample_identities import judge_samples
@@ -125,22 +126,31 @@ def make_claim(
     elif not isinstance(claim, sp.Expr):
         raise InputError("claim", repr(claim), "a text or a SymPy expression", "write the formula in quotes")
     found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
-    cases_of(found)
+    check_form(found)
     return found
+
+
+def check_form(claim: Claim) -> None:
+    """Refuse a claim that means nothing for its model, before any work."""
+    if claim.quantity.kind in (FIXED_POINT, EIGENVALUE):
+        fixed_cases(claim)
+    else:
+        cases_of(claim)
 
 
 def judge(claim: Claim, seed: int = 0) -> Judgement:
     """Judge a claim that has been read."""
     start = perf_counter()
     as_integer("seed", seed, 0, "seeds are non-negative integers")
-    cases = cases_of(claim)
     rng = np.random.default_rng([seed, 1])
-    if claim.quantity.sample:
-        result = judge_samples(claim, cases, rng)
+    if claim.quantity.kind in (FIXED_POINT, EIGENVALUE):
+        result = judge_fixed_point(claim, rng)
+    elif claim.quantity.sample:
+        result = judge_samples(claim, cases_of(claim), rng)
     elif claim.order is not None:
-        result = judge_asymptotic(claim, cases, rng)
+        result = judge_asymptotic(claim, cases_of(claim), rng)
     else:
-        result = _judge_exact(claim, cases, rng)
+        result = _judge_exact(claim, cases_of(claim), rng)
     finding, stages, example, difference, repair = result
     return Judgement(
         claim, finding, tuple(stages), example, difference, repair, seed, perf_counter() - start

@@ -34,11 +34,13 @@ from .claim_meaning import DIMENSION, Vocabulary, free_letters
 
 DRIFT, STEP, GRADIENT, HESSIAN = "drift", "step", "gradient", "hessian"
 GRADIENT_MATRIX, DIFFUSION, EXPRESSION = "gradient-matrix", "diffusion", "expression"
+FIXED_POINT, EIGENVALUE = "fixed-point", "eigenvalue"
 # kind -> an example of an entry
 KINDS = {
     DRIFT: "m_a_s, R_a_b, v_i or corrector_a_b", STEP: "m_a_s, R_a_b or v_i", GRADIENT: "g_a[e_s], g_a[x_b] or g_v_i",
     HESSIAN: "H_a_b[e_s,x_c], H_a_b[bulk], H_a_v_i[e_s] or H_v_i_v_j",
     GRADIENT_MATRIX: "G_a_b[e_s,x_c], G_a_b[bulk], G_a_v_i[e_s] or G_v_i_v_j", DIFFUSION: "Cov[m_a_s,R_a_b]",
+    FIXED_POINT: "m_a_s, v_i, or any expression in them and in the gaps s_l", EIGENVALUE: "H_a_b[1] or H_v[1]",
 }
 _STARTS = {"H": HESSIAN, "G": GRADIENT_MATRIX, "Cov": DIFFUSION, "corrector": DRIFT}
 # a part of an entry: a letter and its indices (0-based numbers once a letter has a value)
@@ -140,7 +142,10 @@ class Quantity:
         if self.left is not None:
             at = ", ".join(f"{k}={v}" for k, v in bindings.items())
             return f"{show(self.left)}" + (f" at {at}" if at else "")
-        texts = ["_".join([b, *(str(bindings.get(str(i), i)) for i in ix)]) for b, ix in self.parts]
+        texts = [
+            "_".join(["" if b == "number" else b, *(str(bindings.get(str(i), i)) for i in ix)]).lstrip("_")
+            for b, ix in self.parts
+        ]
         if self.kind == DIFFUSION:
             texts = ["Cov", *texts]
         head, *rest = texts
@@ -148,6 +153,8 @@ class Quantity:
 
 
 def _range(base: str, position: int, second: bool, model: Model) -> tuple[int, str]:
+    if base == "number":
+        return max(model.directions, model.readout_size), "eigenvalue"
     if second or base == "v":
         return model.readout_size, "readout parameter"
     if base == "e" or (base == "m" and position == 1):
@@ -183,6 +190,8 @@ def parse_quantity(
         left = parse_formula(text)
         outside = _looks_at_samples(left) if sample is None else sample
         return Quantity(EXPRESSION, text, left=left, sample=outside, kink_rule=rule)
+    if kind == FIXED_POINT:
+        return Quantity(kind, entry, left=parse_formula(entry), kink_rule=rule)
     own = kind == HESSIAN if regularized is None else regularized
     return Quantity(kind, entry, _parts(kind, entry), regularized=own, kink_rule=rule)
 
@@ -209,6 +218,12 @@ def _parts(kind: str, entry: str) -> tuple[Part, ...]:
             wrong.remedy = f"did you mean {close[0]}" if close else wrong.remedy
             raise InputError("quantity", f"the entry {entry!r} of {kind}", KINDS[kind], wrong.remedy)
         return (head,)
+    if kind == EIGENVALUE:
+        number = inner[0][0] if len(inner) == 1 and not inner[0][1] else ""
+        units = tuple(i for i in head[1] if i != "v")
+        if head[0] != "H" or not number.isdigit() or len(units) not in (0, 2) or (not units and head[1] != ("v",)):
+            raise wrong
+        return head, ("number", (int(number),))
     letter = {HESSIAN: "H", GRADIENT_MATRIX: "G", GRADIENT: "g"}[kind]
     base, indices = head
     layers = tuple(i for i in indices if i != "v")
@@ -252,6 +267,11 @@ def _blocks(model: Model, kind: str, regularized: bool, kink_rule: str) -> Block
     if kind == HESSIAN:
         return derive_hessian(model, regularized=regularized, kink_rule=kink_rule)
     return derive_gradient_matrix(model, regularized=regularized)
+
+
+def block_matrix(model: Model, kind: str, regularized: bool, kink_rule: str = DISTRIBUTIONAL) -> BlockMatrix:
+    """The engine's Hessian or gradient matrix, derived once."""
+    return _blocks(model, kind, regularized, kink_rule)
 
 
 def derived(model: Model, target: Target) -> sp.Expr:
