@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theory import InputError, kgmm, xor
-from verify.claim_language import (
+from verify.claim_language import parse_formula
+from verify.claim_latex import parse_latex
+from verify.claim_meaning import Vocabulary
+from verify.claim_tree import (
     Add,
     Call,
     Condition,
@@ -24,11 +27,8 @@ from verify.claim_language import (
     Number,
     Power,
     Sum,
-    parse_formula,
     show,
 )
-from verify.claim_latex import parse_latex
-from verify.claim_meaning import Vocabulary
 from verify.quantities import parse_quantity
 
 INDICES = st.one_of(st.integers(1, 12), st.sampled_from("abcstlij"))
@@ -145,6 +145,12 @@ def test_malformed_latex_gives_position_and_reason(text: str, position: int, mes
     with pytest.raises(FormulaError, match=message) as caught:
         parse_latex(text)
     assert caught.value.position == position
+
+
+@pytest.mark.parametrize("parse", [parse_formula, parse_latex])
+def test_deep_nesting_is_refused(parse) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(FormulaError, match="nested too deeply"):
+        parse("(" * 50_000 + "1" + ")" * 50_000)
 
 
 @pytest.mark.parametrize(

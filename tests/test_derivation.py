@@ -146,9 +146,9 @@ def test_no_true_formula_is_refuted() -> None:
 
 @pytest.mark.slow
 def test_no_true_formula_is_refuted_in_many_runs() -> None:
-    """A thousand runs of 1e-9 each: one refutation in a million."""
+    """Two hundred runs of 1e-9 each, whatever the seeds."""
     start = seed()
-    wrong = [r for n in range(1_000) for r in refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9)]
+    wrong = [r for n in range(200) for r in refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9)]
     assert wrong == []
 
 

@@ -19,8 +19,8 @@ from typing import Any
 from theory import InputError, Model
 from theory.errors import check_choice
 
-from .claim_language import FormulaError
 from .claim_latex import parse_latex
+from .claim_tree import FormulaError
 from .configuration import Configuration, read_toml, read_values
 from .derivation import check_form, make_claim
 from .judgement import Claim

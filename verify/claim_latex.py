@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from .claim_language import (
+from .claim_language import Reader, Token, nested
+from .claim_tree import (
     Add,
     Call,
     Condition,
@@ -25,9 +26,7 @@ from .claim_language import (
     Node,
     Number,
     Power,
-    Reader,
     Sum,
-    Token,
 )
 
 _TOKEN = re.compile(
@@ -63,11 +62,11 @@ def parse_latex(text: str) -> Node:
 
     Examples
     --------
-    >>> from verify.claim_language import show
+    >>> from verify.claim_tree import show
     >>> show(parse_latex(r"-\lambda^{-1}\sum_b \mathbb{E}_l[H_{ab}]\, m_{bs}"))
     '-(lambda^-1*sum_b(E_l[H_a_b]*m_b_s))'
     """
-    return _Latex(text, _tokens(text)).whole()
+    return nested(text, _Latex(text, _tokens(text)).whole)
 
 
 def _tokens(text: str) -> list[Token]:

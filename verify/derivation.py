@@ -23,8 +23,9 @@ from theory.errors import check_choice
 
 from .asymptotics import judge_asymptotic
 from .cases import Case, cases_of
-from .claim_language import parse_formula, show
+from .claim_language import parse_formula
 from .claim_latex import looks_like_latex, parse_latex
+from .claim_tree import show
 from .fixed_point_claims import fixed_cases, judge_fixed_point
 from .judgement import Claim, Counterexample, Finding, Judgement, Stage, Status
 from .points import Point, random_point, shrink

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from .claim_language import (
+from .claim_meaning import COMPONENTS, DIRECTIONS, PARAMETERS, UNITS
+from .claim_tree import (
     Add,
     Call,
     Divide,
@@ -22,7 +23,6 @@ from .claim_language import (
     children,
     show,
 )
-from .claim_meaning import COMPONENTS, DIRECTIONS, PARAMETERS, UNITS
 
 _FACTORS = (
     Power(Name("lambda"), Negative(Number(Fraction(1)))), Name("lambda"), Number(Fraction(2)), Number(Fraction(1, 2)),

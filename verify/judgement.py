@@ -8,7 +8,7 @@ from typing import Any
 
 from theory import Model
 
-from .claim_language import Node
+from .claim_tree import Node
 from .quantities import Quantity
 
 

@@ -29,8 +29,9 @@ from theory.errors import check_choice
 from theory.kinks import DISTRIBUTIONAL, check_kink_rule
 from theory.moments import default_route
 
-from .claim_language import Index, Node, parse_formula, show, split_name
-from .claim_meaning import DIMENSION, Vocabulary, free_letters
+from .claim_language import parse_formula, split_name
+from .claim_meaning import DIMENSION, Vocabulary
+from .claim_tree import Index, Node, free_letters, show
 
 DRIFT, STEP, GRADIENT, HESSIAN = "drift", "step", "gradient", "hessian"
 GRADIENT_MATRIX, DIFFUSION, EXPRESSION = "gradient-matrix", "diffusion", "expression"
