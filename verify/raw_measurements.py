@@ -118,20 +118,18 @@ def _block(target: Target, batch: Batch) -> Array:
         return batch.mean_of(h, lambda b: b.projected[:, i] * b.projected[:, j] - b.noise * gram_inverse[i, j])
     both = [batch.mean_of(samples.loss.partial((variable(k),))) for k in (0, 1)]
 
-    def full(k: int) -> Array:
-        """Gradient of the second layer, or of the first on the dual vectors, N x (r + C)."""
+    def part(k: int, position: int = 0) -> Array:
+        """Gradient of the second layer, or of the first along one dual vector."""
         if is_second(k):
             return both[k] + beta * samples.readout[layers[k]]
-        own = np.zeros(span + c)
-        own[span + layers[k]] = beta
-        return both[k][:, None] * batch.projected + own
+        return both[k] * batch.projected[:, position] + beta * (position == span + layers[k])
 
     if second == 2:
-        return full(0) * full(1)
+        return part(0) * part(1)
     if second == 1:
         k = 0 if is_second(1) else 1
-        return full(k)[:, positions[0]] * full(1 - k)
+        return part(k, positions[0]) * part(1 - k)
     if not positions:
         return both[0] * both[1] * batch.noise
     i, j = positions
-    return full(0)[:, i] * full(1)[:, j] - both[0] * both[1] * batch.noise * gram_inverse[i, j]
+    return part(0, i) * part(1, j) - both[0] * both[1] * batch.noise * gram_inverse[i, j]
