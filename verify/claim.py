@@ -46,6 +46,16 @@ def check_claim(theory: Theory, model: Model) -> None:
         _check_expression(f"theory.{name}", expression, model, known)
 
 
+def check_expression(name: str, value: object, model: Model) -> None:
+    """Refuse an expression that means nothing for a model: unknown symbols, other laws, no number.
+
+    Raises
+    ------
+    theory.InputError
+    """
+    _check_expression(name, value, model, _known_symbols(model))
+
+
 def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
     """Every expression with its place, once kinds and shapes are right."""
     c, r, q = model.units, model.directions, model.readout_size

@@ -59,6 +59,12 @@ def verify(
             help="Write a self-contained HTML report with figures.",
         ),
     ] = None,
+    mutants: Annotated[
+        bool,
+        typer.Option(
+            "--mutants", help="Judge systematic wrong formulas instead, and report the share that each stage catches.",
+        ),
+    ] = False,
 ) -> None:
     """Check the theory against simulated SGD and empirical spectra; a verdict with tolerance for each statement.
 
@@ -82,6 +88,11 @@ def verify(
         from .summaries import check_table
 
         standard_output().print(check_table(list(SYSTEMS) if system == _ALL else [system], chosen))
+        return
+    if mutants:
+        from .mutant_report import report_mutants
+
+        report_mutants(tuple(SYSTEMS) if system == _ALL else (system,), root, json)
         return
     done: Report | JointReport
     try:

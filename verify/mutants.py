@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
+import numpy as np
 import sympy as sp
 
-from theory import Block, GaussianExpectation, ReLU, symbols
+from theory import Block, GaussianExpectation, Model, ReLU, symbols
 from theory.kinks import ALMOST_EVERYWHERE, apply_kink_rule
 
+from .edits import single_edits
+from .quantities import DRIFT, HESSIAN, Target, derived, parse_quantity
 from .subject import Theory
 
 
@@ -131,3 +134,103 @@ def _drop(expression: sp.Expr, predicate: Callable[[sp.Expr], bool]) -> sp.Expr:
 
 def _substitute_integrands(wrong: dict[sp.Expr, sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
     return _on_nodes(lambda e: GaussianExpectation(wrong.get(e.general_integrand, e.general_integrand), e.law))
+
+
+# --- systematic mutants of one derived expression ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A wrong expression for an entry, and what was changed.
+
+    Attributes
+    ----------
+    entry : str
+    target : Target
+    kind : str
+        ``drop``, ``sign``, ``factor``, ``index``, ``component``, ``kronecker``, ``kink``, the same inside of an
+        expectation (``inner ...``), ``corrector`` or ``almost-everywhere``.
+    text : str
+    expression, right : sympy.Expr
+        The wrong and the derived expression.
+    """
+
+    entry: str
+    target: Target
+    kind: str
+    text: str
+    expression: sp.Expr
+    right: sp.Expr
+
+
+def mutants_of(
+    model: Model, quantity: str, *, kink_rule: str | None = None, most: int | None = None, seed: int = 0
+) -> list[Mutant]:
+    """Systematic wrong expressions for one entry of a derived object.
+
+    Parameters
+    ----------
+    model : Model
+    quantity : str
+        An entry with numbers for its indices, such as ``drift m_1_2`` or ``H_1_2[e_1,x_2]``.
+    kink_rule : str, optional
+        Of a Hessian.
+    most : int, optional
+        Keep at most this many of each kind, drawn at random; all when omitted.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    list of Mutant
+        Distinct expressions; some may be equal to the derived one by an identity.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> found = mutants_of(kgmm(2, directions_gram="orthonormal"), "drift R_1_1")
+    >>> sorted({m.kind for m in found})[:4]
+    ['component', 'corrector', 'drop', 'factor']
+    """
+    asked = parse_quantity(quantity, kink_rule=kink_rule)
+    target = asked.target(model, {})
+    right = derived(model, target)
+    found: dict[str, dict[sp.Expr, Mutant]] = {}
+    for kind, text, wrong in (*_whole(model, target, right), *_components(right), *(
+        (e.kind, e.text, e.expression) for e in single_edits(right)
+    )):
+        if wrong != right:
+            mutant = Mutant(asked.name({}), target, kind, text, wrong, right)
+            found.setdefault(kind, {}).setdefault(wrong, mutant)
+    rng = np.random.default_rng(seed)
+    chosen: dict[sp.Expr, Mutant] = {}
+    for members in found.values():
+        listed = list(members.values())
+        if most is not None and len(listed) > most:
+            listed = [listed[i] for i in sorted(rng.choice(len(listed), most, replace=False))]
+        for mutant in listed:
+            chosen.setdefault(mutant.expression, mutant)
+    return list(chosen.values())
+
+
+def _whole(model: Model, target: Target, right: sp.Expr) -> Iterator[tuple[str, str, sp.Expr]]:
+    """The corrector dropped, or the almost-everywhere Hessian where the distributional is due."""
+    base, at = target.parts[0]
+    if target.kind == DRIFT and base == "R":
+        corrector = derived(model, replace(target, parts=(("corrector", at),)))
+        yield "corrector", "drop the corrector", right - corrector
+    if target.kind == HESSIAN and not model.loss.is_smooth and target.kink_rule != ALMOST_EVERYWHERE:
+        yield "almost-everywhere", "take the almost-everywhere Hessian", derived(
+            model, replace(target, kink_rule=ALMOST_EVERYWHERE)
+        )
+
+
+def _components(right: sp.Expr) -> Iterator[tuple[str, str, sp.Expr]]:
+    """One expectation taken in the next component."""
+    nodes = list(dict.fromkeys(n for n in right.atoms(GaussianExpectation)))
+    laws = sorted({n.law for n in nodes}, key=lambda law: law.component)
+    for node in sorted(nodes, key=sp.default_sort_key):
+        if len(laws) > 1:
+            other = laws[(laws.index(node.law) + 1) % len(laws)]
+            changed = GaussianExpectation(node.general_integrand, other)
+            yield "component", f"read E_{other.component} for E_{node.law.component}", right.xreplace({node: changed})

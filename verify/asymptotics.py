@@ -1,0 +1,186 @@
+"""Claims that hold in a limit or to an order: judged by the order at which their error vanishes, which is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from numerics.high_precision import DimensionError
+from theory import InputError, low_noise, symbols
+
+from .cases import Case
+from .claim_meaning import DIMENSION
+from .judgement import Claim, Counterexample, Finding, Stage, Status
+from .points import Point, random_point
+from .raw_samples import RawSamples
+from .stages_digits import DIGITS, gaps
+from .stages_sampling import deviations, measure_target
+from .stages_symbolic import prove_equal
+
+# 1/x falls by this factor a step, over this many steps
+RATIO, STEPS = 8, 6
+FIRST = {"lambda": 2_000, "d": 1_000}
+# a measured order may miss a whole number by this much at the end of the sequence
+SLACK = 0.2
+SAMPLES = 40_000
+
+
+def judge_asymptotic(
+    claim: Claim, cases: list[Case], rng: np.random.Generator
+) -> tuple[Finding, list[Stage], Counterexample | None, str, str]:
+    """Symbolic expansion, measured order, samples at the far end of the sequence."""
+    assert claim.order is not None
+    if claim.parameter == "lambda" and claim.model.mixture.precision != symbols.PRECISION:
+        raise InputError(
+            "precision", claim.model.mixture.precision, "the symbol lambda",
+            "build the model with precision=None for a claim about its limit",
+        )
+    point = random_point(claim.model, rng, 1)
+    measured = list(zip(_measured_orders(cases, point, claim.parameter), cases, strict=True))
+    needed = claim.order + 1
+    bad = [(m, c) for m, c in measured if m is not None and m[0] + m[1] < needed]
+    weak = [(m, c) for m, c in measured if m is not None and m[0] - m[1] < needed - SLACK and m[0] + m[1] >= needed]
+    lowest = min((m for m, _ in measured if m is not None), default=None, key=lambda m: m[0])
+    shown = "the claim is exact" if lowest is None else (
+        f"the error falls like {claim.parameter}^-({lowest[0]:.3f} ± {lowest[1]:.3f})"
+    )
+    details: dict[str, Any] = {"needed_order": needed}
+    if lowest is not None:
+        details |= {"measured_order": lowest[0], "interval": [lowest[0] - lowest[1], lowest[0] + lowest[1]]}
+    if bad:
+        (order, spread), case = bad[0]
+        digits = Stage(
+            "digits", Status.REFUTED,
+            f"{case.name}: the error falls like {claim.parameter}^-({order:.3f} ± {spread:.3f}), where at least"
+            f" {needed} is claimed", details,
+        )
+    else:
+        status = Status.INCONCLUSIVE if weak else Status.AGREES
+        digits = Stage("digits", status, f"{shown}, where at least {needed} is claimed", details)
+    symbolic = _symbolic(claim, cases) if not bad else Stage(
+        "symbolic", Status.UNPROVED, "not attempted: the numbers differ"
+    )
+    sampling = _sampling(claim, cases, rng)
+    example, difference = None, ""
+    if bad:
+        case = bad[0][1]
+        example, difference = _example(claim, case, point)
+        finding = Finding.REFUTED
+    elif sampling.status is Status.REFUTED:
+        finding = Finding.CONTRADICTORY
+    elif symbolic.status is Status.PROVED:
+        finding = Finding.PROVED
+    else:
+        finding = Finding.AGREES if digits.status is Status.AGREES else Finding.INCONCLUSIVE
+    return finding, [symbolic, digits, sampling], example, difference, ""
+
+
+def _at(case: Case, point: Point, parameter: str, value: int) -> tuple[Point, dict[sp.Symbol, sp.Expr]]:
+    if parameter == "lambda":
+        return replace(point, precision=sp.Integer(value)), case.more
+    return point, {DIMENSION: sp.Integer(value)}
+
+
+def _measured_orders(cases: list[Case], point: Point, parameter: str) -> list[tuple[float, float] | None]:
+    """Exponents of the errors at the end of a geometric sequence, and how far it pins them, where there are any."""
+    rows = []
+    for n in range(STEPS):
+        where, more = _at(cases[0], point, parameter, FIRST[parameter] * RATIO**n)
+        found = gaps([(c.claimed, c.derived) for c in cases], where, DIGITS, more)
+        with mpmath.workdps(DIGITS):
+            # below the last certified digit there is nothing to fit
+            rows.append([abs(g.value) if abs(g.value) > 100 * g.error else None for g in found])
+    return [_exponent([e for e in column if e is not None]) for column in zip(*rows, strict=True)]
+
+
+def _exponent(errors: list[Any]) -> tuple[float, float] | None:
+    if len(errors) < 3:
+        return None
+    with mpmath.workdps(DIGITS):
+        slopes = [float(mpmath.log(a / b) / mpmath.log(RATIO)) for a, b in pairwise(errors)]
+    # local slopes approach the order like 1/x: their last change over RATIO - 1 is what is left; taken twice
+    return slopes[-1], 2 * abs(slopes[-1] - slopes[-2]) + 1e-6
+
+
+def _symbolic(claim: Claim, cases: list[Case]) -> Stage:
+    if claim.parameter == "d":
+        for case in cases:
+            difference = sp.expand(case.claimed - case.derived)
+            leading = sp.series(difference, DIMENSION, sp.oo, 1).removeO() if difference.has(DIMENSION) else difference
+            if claim.order != 0 or not prove_equal(leading, sp.Integer(0), claim.model).proved:
+                return Stage("symbolic", Status.UNPROVED, f"{case.name}: the leading term is not brought to zero")
+        return Stage("symbolic", Status.PROVED, "claimed - derived = O(1/d)", {"identities": ["expansion in 1/d"]})
+    assert claim.order is not None
+    names: dict[str, None] = {}
+    for case in cases:
+        try:
+            one, two = (low_noise(e, claim.order) for e in (case.claimed, case.derived))
+        except InputError as error:
+            return Stage("symbolic", Status.UNPROVED, f"{case.name}: no expansion: {error.expected}")
+        proof = prove_equal(one, two, claim.model)
+        if not proof.proved:
+            rest = str(proof.remainder)[:200]
+            return Stage("symbolic", Status.UNPROVED, f"{case.name}: the expansions differ by {rest}")
+        names |= dict.fromkeys(proof.identities)
+    return Stage(
+        "symbolic", Status.PROVED,
+        f"both have the same expansion up to order {claim.order} in 1/lambda, by {', '.join(names)}",
+        {"identities": list(names)},
+    )
+
+
+def _sampling(claim: Claim, cases: list[Case], rng: np.random.Generator) -> Stage:
+    """Samples where the error that is allowed is far below what they resolve."""
+    point = random_point(claim.model, rng)
+    if claim.parameter == "lambda":
+        point = replace(point, precision=sp.Integer(10**12))
+    samples = RawSamples(point, rng, SAMPLES)
+    if claim.parameter == "d":
+        return Stage(
+            "sampling", Status.INCONCLUSIVE, "a step is sampled in few dimensions, where terms of 1/d are not small"
+        )
+    try:
+        measured = [measure_target(c.target, samples) if c.target else c.raw for c in cases]
+        found = deviations(measured, [c.claimed for c in cases], samples, len(cases))
+    except (InputError, TypeError, KeyError) as error:
+        return Stage("sampling", Status.INCONCLUSIVE, f"cannot be sampled: {error}")
+    # what the claim leaves open is of the next order, at most this: 1/lambda and its square root are both tiny here
+    allowed = 1e-9
+    worst = max(zip(found, cases, strict=True), key=lambda pair: abs(pair[0].value) - pair[0].critical * pair[0].error)
+    deviation, case = worst
+    details = {"deviation": deviation.value, "standard_error": deviation.error}
+    if abs(deviation.value) > deviation.critical * deviation.error + allowed * (1 + abs(deviation.claimed)):
+        return Stage(
+            "sampling", Status.REFUTED,
+            f"{case.name}: measured - claimed = {deviation.value:.3g} ± {deviation.error:.2g} at lambda = 1e12",
+            details,
+        )
+    if claim.order:
+        return Stage("sampling", Status.INCONCLUSIVE, "terms of this order are below what samples resolve", details)
+    return Stage("sampling", Status.AGREES, f"{len(cases)} entries agree at lambda = 1e12", details)
+
+
+def _example(claim: Claim, case: Case, point: Point) -> tuple[Counterexample | None, str]:
+    where, more = _at(case, point, claim.parameter, FIRST[claim.parameter])
+    try:
+        pair = gaps([(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], where, DIGITS, more)
+    except DimensionError:
+        return None, ""
+    difference = ""
+    if claim.parameter == "lambda" and claim.order is not None:
+        try:
+            gap = low_noise(case.claimed - case.derived, claim.order)
+            small = gap.count_ops() < 300
+            difference = str(prove_equal(gap, sp.Integer(0), claim.model).remainder if small else gap)[:300]
+        except InputError:
+            difference = ""
+    with mpmath.workdps(20):
+        return Counterexample(
+            case.name, claim.model.name, where.describe(), mpmath.nstr(pair[0].value, 12),
+            mpmath.nstr(-pair[1].value, 12),
+        ), difference

@@ -1,0 +1,343 @@
+r"""Checking derivations: a formula somebody brings, judged in three stages of their own.
+
+(a) *symbolic*: exact identities bring claimed minus derived to zero, or they do not; (b) *digits*: both are
+evaluated at
+random admissible points, to as many digits as the quadrature certifies; (c) *sampling*: the claim is compared with
+samples from the raw definition in R^d, which share nothing with the engine's formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from numerics.high_precision import DimensionError
+from numerics.state import as_integer
+from theory import InputError, Model
+from theory.errors import check_choice
+
+from .asymptotics import judge_asymptotic
+from .cases import Case, cases_of
+from .claim_language import parse_formula
+from .claim_latex import looks_like_latex, parse_latex
+from .claim_tree import show
+from .fixed_point_claims import fixed_cases, judge_fixed_point
+from .judgement import Claim, Counterexample, Finding, Judgement, Stage, Status
+from .points import Point, random_point, shrink
+from .quantities import EIGENVALUE, FIXED_POINT, Quantity, parse_quantity
+from .raw_samples import RawSamples
+from .repair import find_repair
+from .sample_identities import judge_samples
+from .smaller import smaller_models
+from .stages_digits import DIGITS, Gap, certified_gaps, gaps, general_points, is_refuted
+from .stages_sampling import Deviation, deviations, measure_target
+from .stages_symbolic import prove_equal
+
+# random points with many digits and of samples, points in general position, samples a component and point
+POINTS, GENERAL = 2, 3
+SAMPLES = 40_000
+# a resolution above this share of the largest value of the claim says little
+STRONG = 0.5
+
+
+def check_derivation(
+    model: Model, quantity: str | Quantity, claim: str | sp.Expr, *, name: str = "claim", order: int | None = None,
+    parameter: str = "lambda", regularized: bool | None = None, kink_rule: str | None = None, source: str = "",
+    expected: str | None = None, seed: int = 0,
+) -> Judgement:
+    r"""Judge a formula that is claimed for a quantity of a model.
+
+    Parameters
+    ----------
+    model : theory.Model
+        Symbols are drawn at random, numbers are kept.
+    quantity : str or Quantity
+        An entry by the names of docs/conventions.md, ``drift m_a_s``, ``corrector_1_2``, ``H_1_2[e_1,x_2]``,
+        ``G_a_b[bulk]``, ``Cov[m_1_1,R_1_2]``, ``gradient g_a[x_b]``, ``step R_1_1``; or an expression,
+        ``E_l[g_a*Y_s]``,
+        ``diff(pi_a*pi_b, u_c)``.  Letters a, b, c (units), s, t (directions), l (components), i, j (readout) stand
+        for all of their values.
+    claim : str or sympy.Expr
+        In the language of docs/derivations.md, in LaTeX, or an expression in the symbols of ``theory.symbols``.
+    name, source, expected : str
+        For reports; ``expected`` is ``"true"`` or ``"false"``.
+    order : int, optional
+        The claim holds up to and including this power of 1/``parameter``; exactly when omitted.
+    parameter : {"lambda", "d"}
+    regularized : bool, optional
+        The ridge is included: by default in the Hessian and not in the gradient matrix.
+    kink_rule : str, optional
+        What second derivatives keep of a kink (:mod:`theory.kinks`); distributional when omitted.
+    seed : int
+        Root of the random points and samples.
+
+    Returns
+    -------
+    Judgement
+        Verdict, the three stages, and for a refuted claim counterexample, difference and repair.
+
+    Raises
+    ------
+    theory.InputError
+        An unknown quantity, a formula that cannot be read (with position and reason), a symbol the model does not have,
+        an index that is free or out of range; before any work.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> model = kgmm(2, directions_gram="orthonormal")
+    >>> check_derivation(model, "corrector_a_b", "c_delta*E[g_a*g_b]/lambda").finding.value
+    'proved'
+    >>> wrong = check_derivation(model, "corrector_a_b", "c_delta*E[g_a*g_b]")
+    >>> wrong.finding.value, wrong.repair
+    ('refuted', 'multiply the whole by lambda^-1')
+    """
+    return judge(make_claim(
+        model, quantity, claim, name=name, order=order, parameter=parameter, regularized=regularized,
+        kink_rule=kink_rule, source=source, expected=expected,
+    ), seed)
+
+
+def make_claim(
+    model: Model, quantity: str | Quantity, claim: str | sp.Expr, *, name: str = "claim", order: int | None = None,
+    parameter: str = "lambda", regularized: bool | None = None, kink_rule: str | None = None, source: str = "",
+    expected: str | None = None,
+) -> Claim:
+    """Read a claim and refuse one that means nothing; see :func:`check_derivation`."""
+    if not isinstance(model, Model):
+        raise InputError("model", type(model).__name__, "a theory.Model", "build one with kgmm, xor or Model.build")
+    check_choice("parameter", parameter, ("lambda", "d"))
+    if expected is not None:
+        check_choice("expected", expected, ("true", "false"))
+    if order is not None:
+        as_integer("order", order, 0, "the highest power of 1/lambda (or 1/d) that the claim keeps")
+    if isinstance(quantity, str):
+        if looks_like_latex(quantity):
+            quantity = show(parse_latex(quantity))
+        quantity = parse_quantity(quantity, regularized=regularized, kink_rule=kink_rule)
+    formula: Any = claim
+    text = str(claim)
+    if isinstance(claim, str):
+        formula = parse_latex(claim) if looks_like_latex(claim) else parse_formula(claim)
+    elif not isinstance(claim, sp.Expr):
+        raise InputError("claim", repr(claim), "a text or a SymPy expression", "write the formula in quotes")
+    found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
+    check_form(found)
+    return found
+
+
+def check_form(claim: Claim) -> None:
+    """Refuse a claim that means nothing for its model, before any work."""
+    if claim.quantity.kind in (FIXED_POINT, EIGENVALUE):
+        fixed_cases(claim)
+    else:
+        cases_of(claim)
+
+
+def judge(claim: Claim, seed: int = 0) -> Judgement:
+    """Judge a claim that has been read."""
+    start = perf_counter()
+    as_integer("seed", seed, 0, "seeds are non-negative integers")
+    rng = np.random.default_rng([seed, 1])
+    if claim.quantity.kind in (FIXED_POINT, EIGENVALUE):
+        result = judge_fixed_point(claim, rng)
+    elif claim.quantity.sample:
+        result = judge_samples(claim, cases_of(claim), rng)
+    elif claim.order is not None:
+        result = judge_asymptotic(claim, cases_of(claim), rng)
+    else:
+        result = _judge_exact(claim, cases_of(claim), rng)
+    finding, stages, example, difference, repair = result
+    return Judgement(
+        claim, finding, tuple(stages), example, difference, repair, seed, perf_counter() - start
+    )
+
+
+def _judge_exact(
+    claim: Claim, cases: list[Case], rng: np.random.Generator
+) -> tuple[Finding, list[Stage], Counterexample | None, str, str]:
+    digits, wrong = _digits(claim, cases, rng)
+    symbolic = _symbolic(claim, cases, wrong)
+    sampling, effects = _sampling(claim, cases, np.random.default_rng(rng.integers(2**63)), wrong)
+    finding = _finding(symbolic, digits, sampling, effects)
+    example, difference, repair = None, "", ""
+    if wrong is not None:
+        case, point = wrong
+        example, case, model = _shrunk(claim, case, point)
+        difference = _short(prove_equal(case.claimed, case.derived, model).remainder)
+        repair = find_repair(claim, case, model, rng)
+    return finding, [symbolic, digits, sampling], example, difference, repair
+
+
+def _finding(symbolic: Stage, digits: Stage, sampling: Stage, missed: bool) -> Finding:
+    engine_agrees = symbolic.status is Status.PROVED or digits.status is Status.AGREES
+    if sampling.status is Status.REFUTED:
+        return Finding.CONTRADICTORY if engine_agrees else Finding.REFUTED
+    if digits.status is Status.REFUTED:
+        return Finding.CONTRADICTORY if missed else Finding.REFUTED
+    if symbolic.status is Status.PROVED:
+        return Finding.PROVED
+    return Finding.AGREES if digits.status is Status.AGREES else Finding.INCONCLUSIVE
+
+
+# --- the stages ---------------------------------------------------------------------------------------------------
+
+
+def _symbolic(claim: Claim, cases: list[Case], wrong: tuple[Case, Point] | None) -> Stage:
+    if wrong is not None:
+        return Stage("symbolic", Status.UNPROVED, "not attempted: the numbers differ")
+    used: dict[str, None] = {}
+    for case in cases:
+        proof = prove_equal(case.claimed, case.derived, claim.model)
+        if not proof.proved:
+            return Stage(
+                "symbolic", Status.UNPROVED,
+                f"{case.name}: the identities tried leave {_short(proof.remainder)}",
+                {"identities": list(proof.identities)},
+            )
+        used |= dict.fromkeys(proof.identities)
+    names = [u for u in used if u != "identical expressions"] or list(used)
+    return Stage(
+        "symbolic", Status.PROVED, f"claimed - derived = 0 by {', '.join(names)}", {"identities": names}
+    )
+
+
+def _digits(
+    claim: Claim, cases: list[Case], rng: np.random.Generator
+) -> tuple[Stage, tuple[Case, Point] | None]:
+    """Digits at points with many of them, then at points in general position."""
+    found: list[tuple[Point, int, str]] = []
+    for general in (False, True):
+        chosen = cases if general else [c for c in cases if not c.needs_full_rank]
+        points = general_points(claim.model, rng, GENERAL) if general else [None] * POINTS
+        for given in points:
+            if not chosen:
+                continue
+            pairs = [(c.claimed, c.derived) for c in chosen]
+            more = cases[0].more | chosen[-1].more
+            try:
+                if given is None:
+                    point, values = certified_gaps(pairs, claim.model, rng, more)
+                elif given.rank < claim.model.units and any(c.needs_full_rank for c in chosen):
+                    continue
+                else:
+                    point, values = given, gaps(pairs, given, None, more)
+            except (DimensionError, ArithmeticError):
+                continue
+            for case, gap in zip(chosen, values, strict=True):
+                if gap.refuted:
+                    return _refuted(case, gap, point), (case, point)
+            kind = "on a line" if point.rank < claim.model.units and point.rank == 1 else "general"
+            found.append((point, min(gap.digits for gap in values), kind))
+    if not found:
+        return Stage("digits", Status.INCONCLUSIVE, "no point has integrals in few enough dimensions"), None
+    most = [d for _, d, kind in found if d > 20]
+    rest = [d for _, d, kind in found if d <= 20]
+    parts = []
+    if most:
+        where = " with all weight vectors on a line" if any(k == "on a line" for *_, k in found) else ""
+        parts.append(f"{min(most)} digits at {len(most)} points{where}")
+    if rest:
+        parts.append(f"{min(rest)} digits at {len(rest)} points in general position")
+    status = Status.AGREES if max(d for _, d, _ in found) >= 6 else Status.INCONCLUSIVE
+    return Stage(
+        "digits", status, f"agrees to {' and '.join(parts)}",
+        {"digits": [d for _, d, _ in found], "points": [p.describe() for p, _, _ in found]},
+    ), None
+
+
+def _refuted(case: Case, gap: Gap, point: Point) -> Stage:
+    with mpmath.workdps(20):
+        value, error = mpmath.nstr(gap.value, 12), mpmath.nstr(gap.error, 2)
+        text = f"{case.name}: claimed - derived = {value}, certified to {error}"
+    return Stage("digits", Status.REFUTED, text, {"difference": float(gap.value), "points": [point.describe()]})
+
+
+def _sampling(
+    claim: Claim, cases: list[Case], rng: np.random.Generator, wrong: tuple[Case, Point] | None
+) -> tuple[Stage, bool]:
+    """The stage, and whether it misses a deviation that it should see."""
+    comparisons = len(cases) * POINTS
+    worst: tuple[Case, Deviation] | None = None
+    weakest, largest, missed = 0.0, 0.0, False
+    for _ in range(POINTS):
+        point = random_point(claim.model, rng)
+        samples = RawSamples(point, rng, SAMPLES)
+        try:
+            measured = [measure_target(c.target, samples) if c.target else c.raw for c in cases]
+            found = deviations(measured, [c.claimed for c in cases], samples, comparisons)
+        except (InputError, TypeError, KeyError) as error:
+            return Stage("sampling", Status.INCONCLUSIVE, f"cannot be sampled: {error}"), False
+        for case, deviation in zip(cases, found, strict=True):
+            if worst is None or deviation.strain > worst[1].strain:
+                worst = case, deviation
+        weakest = max(weakest, max(d.resolution for d in found))
+        largest = max(largest, max(abs(d.claimed) + abs(d.value) for d in found))
+        if wrong is not None and not any(d.refuted for d in found):
+            missed = missed or _should_be_seen(cases, found, point)
+    assert worst is not None
+    case, deviation = worst
+    details = {
+        "deviation": deviation.value, "standard_error": deviation.error, "critical_value": deviation.critical,
+        "smallest_detectable": weakest, "samples": SAMPLES * claim.model.components, "points": POINTS,
+        "comparisons": comparisons,
+    }
+    scale = f"{SAMPLES * claim.model.components:,} samples at each of {POINTS} points"
+    if deviation.refuted:
+        sigma = f"{deviation.value:.4g} ± {deviation.error:.2g}"
+        return Stage(
+            "sampling", Status.REFUTED,
+            f"{case.name}: measured - claimed = {sigma}, beyond {deviation.critical:.1f} standard errors; {scale}",
+            details,
+        ), False
+    text = (
+        f"{len(cases)} entries within {deviation.critical:.1f} standard errors; a deviation of {weakest:.2g} would be"
+        f" found (values up to {largest:.2g}); {scale}"
+    )
+    status = Status.AGREES if weakest <= STRONG * largest else Status.INCONCLUSIVE
+    return Stage("sampling", status, text, details), missed and status is Status.AGREES
+
+
+def _should_be_seen(cases: Sequence[Case], found: Sequence[Deviation], point: Point) -> bool:
+    """Derived and claimed differ here by more than the samples resolve, and yet the samples agree with the claim."""
+    try:
+        values = gaps([(c.claimed, c.derived) for c in cases], point, None, cases[0].more)
+    except (DimensionError, ArithmeticError):
+        return False
+    return any(float(abs(g.value)) > 2 * d.resolution for g, d in zip(values, found, strict=True))
+
+
+# --- counterexamples --------------------------------------------------------------------------------------------
+
+
+def _shrunk(claim: Claim, case: Case, point: Point) -> tuple[Counterexample, Case, Model]:
+    """The simplest model, entry and point found at which the claim is wrong."""
+    rng = np.random.default_rng(0)
+    for model in smaller_models(claim):
+        try:
+            smaller = [c for c in cases_of(claim, model) if not c.needs_full_rank or model.units == 1]
+        except InputError:
+            continue
+        trial = random_point(model, rng, 1)
+        wrong = next((c for c in smaller if is_refuted(c.claimed, c.derived, trial, c.more)), None)
+        if wrong is not None:
+            case, point = wrong, trial
+            break
+    simple = shrink(point, lambda p: is_refuted(case.claimed, case.derived, p, case.more))
+    try:
+        gap = gaps([(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], simple, DIGITS, case.more)
+    except DimensionError:
+        gap = gaps([(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], simple, None, case.more)
+    with mpmath.workdps(20):
+        claimed, right = mpmath.nstr(gap[0].value, 12), mpmath.nstr(-gap[1].value, 12)
+    return Counterexample(case.name, simple.model.name, simple.describe(), claimed, right), case, simple.model
+
+
+def _short(expression: sp.Expr, limit: int = 300) -> str:
+    text = str(expression)
+    return text if len(text) <= limit else f"{text[:limit - 3]}..."

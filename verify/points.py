@@ -1,0 +1,183 @@
+r"""Random admissible points: exact parameters and a state that weight vectors in R^d really have.
+
+.. math:: x^a = \sum_k A_{ak}f_k,\quad f_k=\sum_s C_{ks}e_s+n_k,\quad n_k\cdot n_{k'}=N_{kk'},\; n_k\perp e_s,
+
+so that :math:`m=AC\Gamma`, :math:`R_\perp=ANA^T`, and Q has the rank of A: with one column all weight vectors lie on a
+line, and every Gaussian integral is one on a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import sympy as sp
+
+from theory import Model
+
+
+@dataclass(frozen=True)
+class Point:
+    """Exact parameters and state.
+
+    Attributes
+    ----------
+    model : Model
+    mixing : matrix A, C x rank
+    along : matrix C, rank x r
+    across : matrix N, rank x rank, positive semidefinite
+    gamma : matrix, r x r
+    weights : matrix, n x 1
+    readout : matrix, q x 1
+    precision, ridge, step : Rational
+    """
+
+    model: Model
+    mixing: sp.ImmutableDenseMatrix
+    along: sp.ImmutableDenseMatrix
+    across: sp.ImmutableDenseMatrix
+    gamma: sp.ImmutableDenseMatrix
+    weights: sp.ImmutableDenseMatrix
+    readout: sp.ImmutableDenseMatrix
+    precision: sp.Rational
+    ridge: sp.Rational
+    step: sp.Rational
+
+    @property
+    def rank(self) -> int:
+        return int(self.mixing.shape[1])
+
+    @cached_property
+    def values(self) -> dict[sp.Symbol, sp.Rational]:
+        """Numbers of all outer symbols, Q and its pseudo-inverse included."""
+        s, a = self.model.symbols, self.mixing
+        inner = self.along * self.gamma * self.along.T + self.across
+        found = dict(self._parameters())
+        overlap, perp = a * self.along * self.gamma, a * self.across * a.T
+        found |= _entries(s.overlap, overlap) | _entries(s.gram_perp, perp) | _entries(s.gram, a * inner * a.T)
+        found |= _entries(s.gram_inverse, _pseudo_inverse(a, inner))
+        return found | dict(zip(s.readout, self.readout, strict=True))
+
+    def _parameters(self) -> Iterator[tuple[sp.Symbol, sp.Rational]]:
+        model = self.model
+        pairs = [
+            *zip(model.mixture.weights, self.weights, strict=True),
+            *zip(model.mixture.directions_gram, self.gamma, strict=True),
+            (model.mixture.precision, self.precision), (model.ridge, self.ridge), (model.step, self.step),
+        ]
+        yield from ((name, value) for name, value in pairs if name.is_Symbol)
+
+    def describe(self) -> dict[str, str]:
+        """The point by the names of its symbols, without what follows from the others."""
+        s = self.model.symbols
+        shown = [
+            *dict(self._parameters()), *s.overlap, *dict.fromkeys(s.gram_perp), *s.readout,
+        ]
+        return {str(name): str(self.values[name]) for name in shown}
+
+
+def _entries(names: sp.MatrixBase, numbers: sp.MatrixBase) -> dict[sp.Symbol, sp.Rational]:
+    return {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
+
+
+def _pseudo_inverse(a: sp.ImmutableDenseMatrix, inner: sp.ImmutableDenseMatrix) -> sp.ImmutableDenseMatrix:
+    """Of A G A^T, through full-rank factors; 0 where there is no room for any."""
+    if a.rank() < a.cols or inner.rank() < inner.rows:
+        gram = a * inner * a.T
+        return sp.ImmutableDenseMatrix(gram.pinv()) if any(gram) else gram
+    square = (a.T * a).inv()
+    return sp.ImmutableDenseMatrix(a * square * inner.inv() * square * a.T)
+
+
+def random_point(model: Model, rng: np.random.Generator, rank: int | None = None) -> Point:
+    """Draw a point whose Q has the given rank (full when omitted).
+
+    All numbers are rationals with small denominators, none of them zero.  The precision is between 1 and 4, the
+    variances of the pre-activations about 1/2: terms of different order in 1/lambda are then of similar size.
+    """
+    c, r, q = model.units, model.directions, model.readout_size
+    rank = c if rank is None else rank
+
+    def number(low: float, high: float) -> sp.Rational:
+        value = 0
+        while value == 0:
+            value = int(rng.integers(int(60 * low), int(60 * high) + 1))
+        return sp.Rational(value, 60)
+
+    def matrix(rows: int, columns: int, scale: float) -> sp.ImmutableDenseMatrix:
+        return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: number(-scale, scale))
+
+    def positive(size: int, scale: float, floor: sp.Rational) -> sp.ImmutableDenseMatrix:
+        root = matrix(size, size, scale)
+        return sp.ImmutableDenseMatrix(floor * sp.eye(size) + root * root.T)
+
+    if rank == c:
+        mixing = sp.ImmutableDenseMatrix(sp.eye(c))
+    else:
+        mixing = matrix(c, rank, 1.1)
+        while mixing.rank() < rank:
+            mixing = matrix(c, rank, 1.1)
+    gram = model.mixture.directions_gram
+    fixed = not gram.free_symbols
+    raw = [number(0.4, 1.6) for _ in range(model.components)]
+    while len(set(raw)) < min(len(raw), 50):  # equal weights would hide one read for another
+        raw = [number(0.4, 1.6) for _ in range(model.components)]
+    given = model.mixture.weights
+    return Point(
+        model, mixing, matrix(rank, r, 0.8), positive(rank, 0.5, sp.Rational(1, 4)),
+        sp.ImmutableDenseMatrix(gram) if fixed else positive(r, 0.5, sp.Rational(3, 4)),
+        sp.ImmutableDenseMatrix(
+            model.components, 1, [w / sum(raw) if p.is_Symbol else p for p, w in zip(given, raw, strict=True)]
+        ),
+        matrix(q, 1, 1.2) if q else sp.ImmutableDenseMatrix(0, 1, []),
+        number(1.2, 4) if model.mixture.precision.is_Symbol else model.mixture.precision,
+        number(0.1, 0.6) if model.ridge.is_Symbol else model.ridge,
+        number(0.5, 1.5) if model.step.is_Symbol else model.step,
+    )
+
+
+def shrink(point: Point, refuted: Callable[[Point], bool], budget: int = 60) -> Point:
+    """The simplest point found at which something is still refuted: zeros, ones and equal weights where possible."""
+    tried = 0
+
+    def attempt(candidate: Point) -> bool:
+        nonlocal point, tried
+        if tried >= budget or candidate == point:
+            return False
+        tried += 1
+        if refuted(candidate):
+            point = candidate
+            return True
+        return False
+
+    model, one, zero = point.model, sp.Integer(1), sp.Integer(0)
+    if model.mixture.precision.is_Symbol:
+        attempt(replace(point, precision=one))
+    if model.step.is_Symbol:
+        attempt(replace(point, step=one))
+    if model.ridge.is_Symbol:
+        attempt(replace(point, ridge=zero)) or attempt(replace(point, ridge=one))
+    if model.mixture.weights[0].is_Symbol:
+        n = model.components
+        attempt(replace(point, weights=sp.ImmutableDenseMatrix(n, 1, [sp.Rational(1, n)] * n)))
+    if model.mixture.directions_gram.free_symbols:
+        attempt(replace(point, gamma=sp.ImmutableDenseMatrix(sp.eye(model.directions))))
+    for name in ("along", "across", "mixing", "readout"):
+        whole = getattr(point, name)
+        for fill in (sp.zeros(*whole.shape), sp.eye(*whole.shape), sp.ones(*whole.shape)):
+            if attempt(replace(point, **{name: sp.ImmutableDenseMatrix(fill)})):
+                break
+    for name in ("along", "mixing", "readout"):
+        for i in range(getattr(point, name).rows):
+            for j in range(getattr(point, name).cols):
+                for value in (zero, one):
+                    current = getattr(point, name)
+                    if abs(current[i, j]) <= abs(value) and current[i, j].is_Integer:
+                        continue
+                    changed = current.as_mutable()
+                    changed[i, j] = value
+                    if attempt(replace(point, **{name: changed.as_immutable()})):
+                        break
+    return point

@@ -1,0 +1,175 @@
+"""Stage (b): two expressions at random admissible points, to as many digits as the quadrature certifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from numerics.double_precision import few_digits
+from numerics.high_precision import DimensionError, many_digits
+from theory import GaussianExpectation, Model
+from theory.derived import find_expectations
+
+from .points import Point, random_point
+
+DIGITS = 50
+Numbers = Mapping[sp.Symbol, Any]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """claimed - derived of one entry at one point, with the certified error of the evaluation.
+
+    ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.
+    """
+
+    value: Any
+    error: Any
+    size: Any
+
+    @property
+    def refuted(self) -> bool:
+        return bool(abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3))
+
+    @property
+    def digits(self) -> int:
+        """Digits that agree, as far as they are certified."""
+        gap = (abs(self.value) + self.error) / self.size if self.size else mpmath.mpf(0)
+        return DIGITS if gap <= mpmath.mpf(10) ** -DIGITS else max(0, int(mpmath.floor(-mpmath.log10(gap))))
+
+
+def certified_gaps(
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]], model: Model, rng: np.random.Generator,
+    more: Mapping[sp.Symbol, sp.Expr] | None = None,
+) -> tuple[Point, list[Gap]]:
+    """Fifty digits at a random point: of full rank if its integrals are on a line, else with all weights on a line."""
+    gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
+    if model.units - gauge <= 1:
+        point = random_point(model, rng)
+        try:
+            return point, gaps(pairs, point, DIGITS, more)
+        except DimensionError:  # whitened pre-activations are not constant along the gauge
+            pass
+    point = random_point(model, rng, 1)
+    return point, gaps(pairs, point, DIGITS, more)
+
+
+def general_points(model: Model, rng: np.random.Generator, count: int = 2) -> list[Point]:
+    """Points in general position, as far as quadrature in double precision reaches."""
+    most = 2 if not model.loss.is_smooth else 3
+    gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
+    return [random_point(model, rng, min(model.units, most + gauge)) for _ in range(count)]
+
+
+def gaps(
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]], point: Point, digits: int | None,
+    more: Mapping[sp.Symbol, sp.Expr] | None = None,
+) -> list[Gap]:
+    """Evaluate pairs (claimed, derived) at a point.
+
+    Parameters
+    ----------
+    pairs : sequence of (Expr, Expr)
+    point : Point
+    digits : int, optional
+        Double precision when None.
+    more : mapping, optional
+        Values of further symbols, such as the dimension.
+
+    Raises
+    ------
+    DimensionError
+        Integrals in more dimensions than there are rules for.
+    """
+    values = {**point.values, **(more or {})}
+    nodes = list(dict.fromkeys(n for pair in pairs for e in pair for n in find_expectations(e)))
+    table = node_values(nodes, point, values, digits)
+    with mpmath.workdps((digits or 15) + 10):
+        return [_gap(claimed, right, values, table) for claimed, right in pairs]
+
+
+def node_values(
+    nodes: Sequence[GaussianExpectation], point: Point, values: Mapping[sp.Symbol, sp.Expr], digits: int | None
+) -> dict[GaussianExpectation, tuple[Any, Any]]:
+    """Value and certified error of every expectation."""
+    gauge = point.model.loss.gauge
+    if digits is None:
+        return few_digits(nodes, values, gauge)
+    return many_digits(nodes, values, digits, gauge)
+
+
+def _gap(
+    claimed: sp.Expr, right: sp.Expr, values: Mapping[sp.Symbol, sp.Expr],
+    table: Mapping[GaussianExpectation, tuple[Any, Any]],
+) -> Gap:
+    one, first, size = evaluate(claimed, values, table)
+    two, second, other = evaluate(right, values, table)
+    return Gap(one - two, first + second, size + other)
+
+
+def evaluate(
+    expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr], table: Mapping[GaussianExpectation, tuple[Any, Any]]
+) -> tuple[Any, Any, Any]:
+    """Value, error and size of an expression; the size adds absolute values where the value may cancel."""
+    digits = mpmath.mp.dps
+    numbers = {s: _exact(v) for s, v in values.items()}
+    value, error, size = _walk(expression, numbers, table)
+    return value, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
+
+
+def _walk(
+    e: sp.Expr, numbers: Mapping[sp.Symbol, Any], table: Mapping[GaussianExpectation, tuple[Any, Any]]
+) -> tuple[Any, Any, Any]:
+    if isinstance(e, GaussianExpectation):
+        value, error = (mpmath.mpf(x) for x in table[e])
+        return value, error, abs(value)
+    if e.is_Symbol:
+        return numbers[e], mpmath.mpf(0), abs(numbers[e])
+    if e.is_Rational:
+        exact = _exact(e)
+        return exact, mpmath.mpf(0), abs(exact)
+    if e.is_Add:
+        parts = [_walk(x, numbers, table) for x in e.args]
+        return tuple(mpmath.fsum(p[i] for p in parts) for i in range(3))
+    if e.is_Mul:
+        value, error, size = mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(1)
+        for x in e.args:
+            v, d, m = _walk(x, numbers, table)
+            value, error, size = value * v, error * m + size * d, size * m
+        return value, error, size
+    if e.is_Pow and e.exp.is_Integer:
+        v, d, m = _walk(e.base, numbers, table)
+        n = int(e.exp)
+        relative = abs(n) * d / abs(v) if v else d
+        return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
+    # a function of exact numbers
+    plain = mpmath.mpmathify(sp.N(e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}),
+                                  mpmath.mp.dps))
+    value = plain.real if isinstance(plain, mpmath.mpc) and plain.imag == 0 else plain
+    if isinstance(value, mpmath.mpc):
+        value = mpmath.nan
+    return value, mpmath.mpf(0), abs(value)
+
+
+def _exact(value: Any) -> Any:
+    value = sp.sympify(value)
+    if value.is_Rational:
+        return mpmath.mpf(int(value.p)) / int(value.q)
+    return mpmath.mpmathify(sp.N(value, mpmath.mp.dps))
+
+
+def is_refuted(claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.Symbol, sp.Expr] | None = None) -> bool:
+    """Quick look in double precision, for shrinking."""
+    try:
+        gap = gaps([(claimed, right)], point, None, more)[0]
+    except (DimensionError, ArithmeticError, ValueError):
+        return False
+    return gap.refuted and abs(gap.value) > 1e-8 * gap.size
+
+
+__all__ = ["DIGITS", "Gap", "certified_gaps", "evaluate", "gaps", "general_points", "is_refuted", "node_values"]

@@ -1,0 +1,122 @@
+"""Stage (c): a claim against brute-force samples, from the raw definition of what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from theory import GaussianExpectation
+from theory.derived import find_expectations
+
+from .claim_meaning import DIMENSION
+from .quantities import Target
+from .raw_measurements import Measured, measure
+from .raw_samples import RawSamples
+from .tolerance import critical_value
+
+# probability that one true claim is refuted by stage (c), over all of its entries and points
+FAMILY_ERROR = 1e-6
+# a deviation of (critical value + POWER) standard errors is found with 95 % probability
+POWER = 1.645
+# rounding of means of numbers of size 1, far below any standard error met
+ROUNDING = 1e-11
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Measured minus claimed, of one entry at one point.
+
+    Attributes
+    ----------
+    value, error : float
+        The deviation and its standard error.
+    claimed : float
+        The value of the claim.
+    critical : float
+        Standard errors from where it is refuted.
+    """
+
+    value: float
+    error: float
+    claimed: float
+    critical: float
+
+    @property
+    def refuted(self) -> bool:
+        return not abs(self.value) <= self.critical * self.error + ROUNDING * (1 + abs(self.claimed))
+
+    @property
+    def resolution(self) -> float:
+        """The smallest deviation that is found with 95 % probability."""
+        return (self.critical + POWER) * self.error
+
+    @property
+    def strain(self) -> float:
+        return abs(self.value) / (self.critical * self.error + ROUNDING * (1 + abs(self.claimed)))
+
+
+def deviations(
+    measured: Sequence[Measured | sp.Expr], claims: Sequence[sp.Expr], samples: RawSamples, comparisons: int,
+    family_error: float = FAMILY_ERROR,
+) -> list[Deviation]:
+    """Compare measurements with claims on the same samples.
+
+    The expectations of a claim are averaged over the samples that the measurement uses: what both share cancels, and
+    the standard error is that of the difference.
+
+    Parameters
+    ----------
+    measured : sequence of Measured or Expr
+        An expression holds raw expectations (:class:`verify.claim_meaning.Vocabulary` with ``raw``).
+    claims : sequence of Expr
+    samples : RawSamples
+    comparisons : int
+        Of the whole claim, over all points: their error rates share ``family_error``.
+    """
+    critical = critical_value(comparisons, family_error)
+    table: dict[GaussianExpectation, np.ndarray] = {}
+    return [_deviation(left, right, samples, table, critical) for left, right in zip(measured, claims, strict=True)]
+
+
+def _deviation(
+    left: Measured | sp.Expr, right: sp.Expr, samples: RawSamples, table: dict[GaussianExpectation, np.ndarray],
+    critical: float,
+) -> Deviation:
+    own = left.means if isinstance(left, Measured) else {}
+    numbers: dict[sp.Symbol, sp.Expr] = dict(samples.point.values)
+    numbers[DIMENSION] = sp.Integer(samples.dimension)
+    claim = right.xreplace(numbers_outside(right, numbers))
+    found = claim if isinstance(left, Measured) else left.xreplace(numbers_outside(left, numbers))
+    difference = (left.expression if isinstance(left, Measured) else found) - claim
+    nodes = list(dict.fromkeys(find_expectations(difference)))
+    names = {node: sp.Dummy() for node in nodes}
+    columns: dict[sp.Symbol, tuple[int, np.ndarray]] = dict(own)
+    for node, name in names.items():
+        l = node.law.component - 1
+        if node not in table:
+            table[node] = samples.batches[l].mean_of(node.integrand)
+        columns[name] = (l, table[node])
+    plain = difference.xreplace(names)
+    at = {name: sp.Float(float(values.mean())) for name, (_, values) in columns.items()}
+    influence = [np.zeros(samples.size) for _ in samples.batches]
+    for name, (l, values) in columns.items():
+        slope = float(plain.diff(name).xreplace(at))
+        if slope:
+            influence[l] = influence[l] + slope * values
+    error = float(np.sqrt(sum(v.var() / samples.size for v in influence)))
+    claimed = float(claim.xreplace(names).xreplace(at))
+    return Deviation(float(plain.xreplace(at)), error, claimed, critical)
+
+
+def numbers_outside(expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]) -> dict[sp.Basic, sp.Basic]:
+    """A replacement by numbers that leaves expectations as they are."""
+    nodes = {node: node for node in find_expectations(expression)}
+    return {**numbers, **nodes}
+
+
+def measure_target(target: Target, samples: RawSamples) -> Measured:
+    """Measure an entry (see :func:`verify.raw_measurements.measure`)."""
+    return measure(target, samples)
