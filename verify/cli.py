@@ -1,4 +1,4 @@
-"""The `specalign` command: derive, curves, simulate, spectrum, sweep, verify.
+"""The `specalign` command: derive, curves, simulate, spectrum, effective, sweep, verify.
 
 Exit codes: 0 all is well, 1 a check failed or was inconclusive or a computation diverged, 2 bad input,
 130 interrupted.
@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from theory import InputError
 
 from . import options as opt
+from .commands_effective import effective
 from .commands_numeric import simulate, spectrum
 from .commands_sweep import sweep
 from .commands_theory import curves, derive
@@ -76,7 +77,7 @@ def _root(
     """
 
 
-for _command in (derive, curves, simulate, spectrum, sweep, verify):
+for _command in (derive, curves, simulate, spectrum, effective, sweep, verify):
     app.command()(_command)
 
 
