@@ -71,7 +71,7 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
     ("page", "least"),
     [
         ("docs/quickstart.md", 20), ("docs/theory.md", 2), ("docs/index.md", 0), ("docs/sweeps.md", 2),
-        ("docs/spectra.md", 9),
+        ("docs/spectra.md", 9), ("docs/effective.md", 4),
     ],
 )
 def test_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):

@@ -39,7 +39,7 @@ def effective(
         str,
         typer.Option(
             metavar="A,B|full|readout|mixed|all", rich_help_panel="Matrix",
-            help="Block of two units, counted from 1; or the full first layer, the second layer, both beside each other,"
+            help="Block of two units, counted from 1; or the full first layer, the second layer, the blocks of both,"
             " everything.",
         ),
     ] = "1,1",
@@ -129,13 +129,12 @@ def effective(
             curve = solve_curve(model, parameters, state, when)
         state, state_error = curve.state(when), curve.error_estimate
     with spinner(f"effective spectrum of {model.name}"):
-        data = effective_spectrum(model, parameters, state, ratio, matrix=kind, block=part, tail=share)  # type: ignore[arg-type]
+        data = effective_spectrum(model, parameters, state, ratio, matrix=kind, block=part, tail=share)
     measured = spectrum = None
     if count is not None:
         measured, spectrum = _measure(model, parameters, state, d, count, root, data)
 
-    from .effective_figures import effective_title, plot_effective_spectrum
-    from .effective_tables import as_json, effective_remarks, effective_table
+    from .effective_tables import as_json, effective_remarks, effective_table, effective_title
 
     moment = "the initial state" if not when else f"t = {when:g}"
     title = f"{effective_title(data)}, at {moment}"
@@ -144,6 +143,8 @@ def effective(
         say(remark)
     _write(data, measured, as_json(data, measured), output, json)
     if plot is not None:
+        from .effective_figures import plot_effective_spectrum
+
         label = f"data, d = {d}" if count is not None else "measured"
         write_figure(plot_effective_spectrum(data, spectrum, measured, title, log=log, data_label=label), plot)
 
@@ -163,11 +164,10 @@ def _follow(
     with spinner(f"following the outliers of {model.name} along training"):
         curve = solve_curve(model, parameters, state, float(check_times(times)[-1]))
         data = along_training(
-            model, parameters, curve, ratio, matrix=kind, block=part, time=grid, tail=tail,  # type: ignore[arg-type]
+            model, parameters, curve, ratio, matrix=kind, block=part, time=grid, tail=tail,
         )
 
-    from .effective_figures import effective_title
-    from .effective_tables import as_json, emergence_remarks, emergence_table
+    from .effective_tables import as_json, effective_title, emergence_remarks, emergence_table
 
     title = f"{effective_title(data)}, along training"
     if data.sizes["event"]:

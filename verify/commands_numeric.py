@@ -87,8 +87,9 @@ def simulate(
     try:
         with progress_bar(f"SGD on {model.name}") as report:
             runs = simulate_sgd(
-                model, parameters, initial, times, or_default(given.dimension, DIMENSION), or_default(given.replicas, REPLICAS),
-                or_default(given.seed, 0), method=or_default(given.method, "direct"), noise=or_default(given.noise, "gaussian"), **pace,
+                model, parameters, initial, times, or_default(given.dimension, DIMENSION),
+                or_default(given.replicas, REPLICAS), or_default(given.seed, 0),
+                method=or_default(given.method, "direct"), noise=or_default(given.noise, "gaussian"), **pace,
                 progress=report,
             )
     except DivergenceError as error:
@@ -103,7 +104,7 @@ def simulate(
         raise typer.Exit(code)
     # the runs are safe on disk before anything else is computed
     write_data(runs, output)
-    from .summaries import course_table, error_warnings, final_table, fine_times, parameters_text
+    from .summaries import course_table, error_warnings, final_table, fine_times, parameters_text, run_text
 
     curve = fine = None
     if theory and not code:
@@ -128,7 +129,7 @@ def simulate(
         from .figures import plot_curves
 
         what = "SGD" if curve is None else "SGD and effective dynamics"
-        title = f"{model.name}: {what}, {parameters_text(parameters, directions=names)}"
+        title = f"{model.name}: {what}, {parameters_text(parameters, directions=names)}{run_text(runs)}"
         write_figure(plot_curves(curve, runs, title, directions=names, fine=fine), plot)
     if code:
         raise typer.Exit(code)

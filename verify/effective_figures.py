@@ -1,8 +1,8 @@
-"""Figures of effective spectra: the bulk with its histogram, outliers with overlaps, predicted against measured."""
+"""Figures of effective spectra: the bulk with its histogram, and outliers with their overlaps."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,21 +14,16 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
-from numerics import Parameters
-
+from .effective_tables import atom_place, close_groups, effective_title
 from .figure_style import FONT, GREY, PALETTE, SETTINGS, legend_beside, set_title, spaced_layout
-from .spectra import matrix_name
-from .summaries import scales_text
 
 # eigenvalues this close to the atom, relative to the largest, are of it
 _AT_ATOM = 1e-9
 # a bulk narrower than this share of what is drawn has a panel with a scale of its own
 _NARROW = 0.12
-# outliers closer than this, relative to the larger, may mix their eigenvectors at finite size: they count together
-MIXED = 0.05
-# and closer than this they are one mark
+# outliers closer than this, relative to the larger, are one mark
 _SEEN_AS_ONE = 0.005
-_EDGES = {"critical": "-", "essential": (0, (1, 1.2)), "zero": "--"}
+_EDGES: dict[str, Any] = {"critical": "-", "essential": ":", "zero": "--"}
 _EDGE_NAMES = {
     "critical": "edge of the support, density like a square root",
     "essential": "edge of the support, behind a thin tail",
@@ -83,100 +78,15 @@ def plot_effective_spectrum(
     return figure
 
 
-def parameters_in(data: xr.Dataset) -> Parameters:
-    """The parameters that a result carries."""
-    return Parameters(**json.loads(data.attrs["parameters"]))
-
-
-def effective_title(data: xr.Dataset) -> str:
-    """Model, matrix, block, numbers and phi of a result of the effective theory."""
-    scales = scales_text(parameters_in(data))
-    tail = float(data.attrs.get("tail", 0.0))
-    return (
-        f"{data.attrs['model']}: {matrix_name(data)}, {scales}, φ = M/d = {data.attrs['aspect_ratio']:g}"
-        + (f", tail = {tail:g}" if tail else "")
-    )
-
-
-def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | None = None) -> Figure:
-    """Draw measured against predicted alignment: overlaps, shares of x^a in eigenvectors and in the leading eigenspace.
-
-    Outliers within 5 % of each other count together, since data mix their eigenvectors: the mean of their overlaps and
-    shares is drawn.
-
-    Parameters
-    ----------
-    predicted : xarray.Dataset
-        As :func:`numerics.effective_spectrum` or :func:`numerics.emergence` returns it.
-    measured : xarray.Dataset
-        Any of ``overlap``, ``weight_share`` and ``leading_share`` with the dimensions of ``predicted``, and ``replica``
-        or not: with it, bars are one standard deviation over replicas; else those of variables such as
-        ``overlap_error``, if there are any.
-    title : str, optional
-    """
-    names = {
-        "overlap": ("projection on span(e, x)", "o"), "weight_share": ("share of an eigenvector in", "^"),
-        "leading_share": ("share of the leading eigenspace in", "s"),
-    }
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(7.6, 4.6), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1.0)
-        handles: list[Any] = [Line2D([], [], color="black", linestyle="--", linewidth=1.0, label="equal")]
-        for variable, (label, marker) in names.items():
-            if variable not in predicted or variable not in measured:
-                continue
-            theory, theory_error, data, error = _beside(predicted, measured, variable)
-            units = theory.sizes.get("unit", 0)
-            for a in range(units or 1):
-                x, dx, y, dy = (
-                    None if v is None else (v.isel(unit=a) if units else v).to_numpy().ravel()
-                    for v in (theory, theory_error, data, error)
-                )
-                colour = PALETTE[(a + 1) % len(PALETTE)] if units else PALETTE[0]
-                face = colour if variable != "weight_share" else "white"
-                style = {"marker": marker, "color": colour, "markerfacecolor": face, "markersize": 6.0}
-                axes.errorbar(x, y, yerr=dy, xerr=dx, linestyle="none", elinewidth=0.9, capsize=2, **style)
-                text = f"{label} $x^{{{a + 1}}}$" if units else label
-                handles.append(Line2D([], [], linestyle="none", **style, label=text))
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_aspect("equal")
-        axes.set_xlabel("predicted squared cosine")
-        axes.set_ylabel("measured squared cosine")
-        legend_beside(axes, handles)
-        set_title(figure, effective_title(predicted) if title is None else title)
-    return figure
-
-
-def _beside(
-    predicted: xr.Dataset, measured: xr.Dataset, variable: str
-) -> tuple[xr.DataArray, xr.DataArray | None, xr.DataArray, xr.DataArray | None]:
-    """Theory, its error, data and their error, all with the same dimensions."""
-    theory, data = xr.align(predicted[variable], measured[variable], join="inner")
-    theory_error, error = (source.get(f"{variable}_error") for source in (predicted, measured))
-    if "eigen" in theory.dims and "outliers" in predicted:
-        groups = xr.DataArray(_groups(predicted.outliers.sel(eigen=theory.eigen).to_numpy()), dims="eigen", name="group")
-        theory, data = (v.groupby(groups).mean() for v in (theory, data))
-        theory_error, error = (None if v is None else v.groupby(groups).max() for v in (theory_error, error))
-    if "replica" in data.dims:
-        error = data.std("replica", ddof=1) if data.sizes["replica"] > 1 else None
-        data = data.mean("replica")
-    data = data.transpose(*theory.dims)
-    return theory, theory_error, data, error
-
-
-def _groups(places: Floats, close: float = MIXED) -> NDArray[np.intp]:
-    """Numbers of groups of outliers, sorted, that lie close to each other."""
-    size = np.maximum(np.abs(places[1:]), np.abs(places[:-1]))
-    return np.concatenate([[0], np.cumsum(np.abs(np.diff(places)) > close * size)]).astype(int)[: places.size]
-
-
+@dataclass(frozen=True)
 class _Histogram:
     """Densities on cells, the mass at the atom, and all eigenvalues if they are known, one row a replica."""
 
-    def __init__(self, cells: Floats, density: Floats, error: Floats | None, atom: float, values: Floats | None) -> None:
-        self.cells, self.density, self.error, self.atom, self.values = cells, density, error, atom, values
+    cells: Floats
+    density: Floats
+    error: Floats | None
+    atom: float
+    values: Floats | None
 
 
 def _histogram(effective: xr.Dataset, eigenvalues: ArrayLike | xr.Dataset) -> _Histogram:
@@ -200,14 +110,6 @@ def _histogram(effective: xr.Dataset, eigenvalues: ArrayLike | xr.Dataset) -> _H
     cells = first + width * np.arange(int(np.ceil((high - first) / width)) + 1)
     counts, _ = np.histogram(kept, cells)
     return _Histogram(cells, counts / (values.size * width), None, mass, values)
-
-
-def atom_place(data: xr.Dataset) -> float:
-    """Where the atom of a matrix lies: at zero, or at the ridge that is included."""
-    block = str(data.attrs["block"])
-    pair = [part.strip() for part in block.strip("()").split(",")]
-    off = block == "mixed" or (block.startswith("(") and pair[0] != pair[1])
-    return parameters_in(data).ridge if data.attrs["regularized"] and not off else 0.0
 
 
 def _ranges(
@@ -274,8 +176,8 @@ def _limit_density(axes: Axes, rho: Floats, histogram: _Histogram | None, log: b
         axes.set_ylim(0, top)
         return
     axes.set_yscale("log")
-    filled = [] if histogram is None else histogram.density[histogram.density > 0]
-    floor = 0.5 * float(np.min(filled)) if len(filled) else 1e-4 * float(rho.max(initial=1.0))
+    filled = np.zeros(0) if histogram is None else histogram.density[histogram.density > 0]
+    floor = 0.5 * float(filled.min()) if filled.size else 1e-4 * float(rho.max(initial=1.0))
     axes.set_ylim(floor, 2 * top)
 
 
@@ -298,6 +200,7 @@ def _draw_outliers(
     axes: Axes, effective: xr.Dataset, histogram: _Histogram | None, measured: xr.Dataset | None, data_label: str
 ) -> list[Any]:
     handles: list[Any] = []
+    style: dict[str, Any]
     for left, right in effective["edges"].to_numpy():
         axes.axvspan(left, right, color="#d0d0d0", linewidth=0, zorder=0.6)
     if effective.sizes["interval"]:
@@ -315,7 +218,7 @@ def _draw_outliers(
                 xerr=effective["outlier_error"].to_numpy()[picked], linestyle="none", elinewidth=0.9, **style,
             )
             handles.append(Line2D([], [], linestyle="none", **style, label=label))
-    groups = _groups(place, _SEEN_AS_ONE)
+    groups = close_groups(place, _SEEN_AS_ONE)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
         if members.size > 1:
@@ -324,20 +227,24 @@ def _draw_outliers(
                 fontsize=FONT - 1,
             )
     if measured is not None and measured.sizes.get("eigen"):
-        style = {"marker": "o", "color": PALETTE[0], "markerfacecolor": "none", "markersize": 8.0, "markeredgewidth": 1.4}
+        style = {
+            "marker": "o", "color": PALETTE[0], "markerfacecolor": "none", "markersize": 8.0, "markeredgewidth": 1.4,
+        }
         axes.plot(measured["eigenvalue"], measured["overlap"], linestyle="none", **style, zorder=3)
         handles.append(Line2D([], [], linestyle="none", **style, label=f"outlier, {data_label}"))
     if histogram is not None and histogram.values is not None and effective.sizes["interval"]:
         low, high = effective["edges"].to_numpy().min(), effective["edges"].to_numpy().max()
         values = histogram.values
-        beyond = ((values < low) | (values > high)) & (np.abs(values - atom_place(effective)) > _AT_ATOM * np.abs(values).max())
+        beyond = (values < low) | (values > high)
+        beyond &= np.abs(values - atom_place(effective)) > _AT_ATOM * np.abs(values).max()
         rows, columns = np.nonzero(beyond)
         style = {"marker": "|", "color": PALETTE[0], "markersize": 9.0, "markeredgewidth": 1.3}
         axes.plot(values[rows, columns], -0.07 - 0.06 * rows, linestyle="none", **style)
-        handles.append(Line2D([], [], linestyle="none", **style, label="eigenvalues beyond the support,\nmeasured, a row a matrix"))
+        label = "eigenvalues beyond the support,\nmeasured, a row a matrix"
+        handles.append(Line2D([], [], linestyle="none", **style, label=label))
         axes.set_ylim(-0.12 - 0.06 * len(values), 1.05)
     else:
         axes.set_ylim(-0.05, 1.05)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    axes.set_ylabel("overlap $|P_{span(e,x)}\\,v|^2$")
+    axes.set_ylabel(r"overlap $|P_{\mathrm{span}(e,x)}\,v|^2$")
     return handles

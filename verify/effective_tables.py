@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from rich.table import Table
 
+from numerics import Parameters
+
 from .console import make_table, number
-from .effective_figures import atom_place
+from .spectra import matrix_name
+from .summaries import scales_text
 
 _SIDES = {1: "right", -1: "left", 0: "in a gap"}
 _UNITS = 6
@@ -21,11 +26,40 @@ _KINDS = {
 }
 
 
+def parameters_in(data: xr.Dataset) -> Parameters:
+    """The parameters that a result carries."""
+    return Parameters(**json.loads(data.attrs["parameters"]))
+
+
+def effective_title(data: xr.Dataset) -> str:
+    """Model, matrix, block, numbers and phi of a result of the effective theory."""
+    scales = scales_text(parameters_in(data))
+    tail = float(data.attrs.get("tail", 0.0))
+    return (
+        f"{data.attrs['model']}: {matrix_name(data)}, {scales}, φ = M/d = {data.attrs['aspect_ratio']:g}"
+        + (f", tail = {tail:g}" if tail else "")
+    )
+
+
+def atom_place(data: xr.Dataset) -> float:
+    """Where the atom of a matrix lies: at zero, or at the ridge that is included."""
+    block = str(data.attrs["block"])
+    pair = [part.strip() for part in block.strip("()").split(",")]
+    off = block == "mixed" or (block.startswith("(") and pair[0] != pair[1])
+    return parameters_in(data).ridge if data.attrs["regularized"] and not off else 0.0
+
+
+def close_groups(places: NDArray[np.float64], close: float) -> NDArray[np.intp]:
+    """Numbers of groups of outliers, sorted, that lie close to each other."""
+    size = np.maximum(np.abs(places[1:]), np.abs(places[:-1]))
+    return np.concatenate([[0], np.cumsum(np.abs(np.diff(places)) > close * size)]).astype(int)[: places.size]
+
+
 def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: str) -> Table:
     """Outliers, farthest right first, with errors and, where there are data, their eigenvalues and overlaps."""
     units = min(effective.sizes["unit"], _UNITS) if "weight_share" in effective else 0
-    columns = ["outlier", "side", "eigenvalue", "error", "off the edge", *(["empirical"] if measured is not None else [])]
-    columns += ["overlap", *(["empirical"] if measured is not None else [])]
+    beside = ["empirical"] if measured is not None else []
+    columns = ["outlier", "side", "eigenvalue", "error", "off the edge", *beside, "overlap", *beside]
     columns += [f"share of x^{a + 1}" for a in range(units)]
     rows = []
     for i in range(effective.sizes["eigen"]):
@@ -58,13 +92,13 @@ def effective_remarks(
     if near:
         are = "is" if near == 1 else "are"
         yield (
-            f"Warning: {near} of them {are} within 2 % of an edge (near critical): at finite d not told from the bulk, and "
-            "their overlaps are only those of the limit."
+            f"Warning: {near} of them {are} within 2 % of an edge (near critical): at finite d not told from the bulk, "
+            "and the overlap is only that of the limit."
         )
     if "," in str(effective.attrs["outlier_counts"]):
         yield (
-            f"Warning: quadrature rules differ in the number of outliers ({effective.attrs['outlier_counts']}): the rest "
-            "is left out as undecided."
+            f"Warning: quadrature rules differ in the number of outliers ({effective.attrs['outlier_counts']}): the "
+            "rest is left out as undecided."
         )
     missed = float(effective.attrs["missed_by"])
     if np.isfinite(missed) and missed < 0.02:
@@ -74,8 +108,8 @@ def effective_remarks(
         yield _share_sentence(effective, measured)
     if measured is not None and "samples" in measured.attrs:
         yield (
-            f"Empirical matrix: {measured.attrs['samples']} fresh samples in dimension {measured.attrs['dimension']}, one "
-            "draw: distances of order 1/sqrt(d) from the theory are to be expected."
+            f"Empirical matrix: {measured.attrs['samples']} fresh samples in dimension {measured.attrs['dimension']}, "
+            "one draw: distances of order 1/sqrt(d) from the theory are to be expected."
         )
     yield (
         f"Error of an outlier or edge: at most about {float(effective.attrs['error_estimate']):.2g} "
@@ -83,8 +117,8 @@ def effective_remarks(
     )
     if time:
         yield (
-            f"The state, taken from the curve at t = {time:g}, has an error of its own, at most about {state_error:.2g} in "
-            "every statistic, which is not included."
+            f"The state, taken from the curve at t = {time:g}, has an error of its own, at most about "
+            f"{state_error:.2g} in every statistic, which is not included."
         )
 
 
@@ -135,11 +169,12 @@ def emergence_remarks(emergence: xr.Dataset) -> Iterator[str]:
     for s in (1, -1):
         first, last = (int(counts.sel(side=s).isel(time=i)) for i in (0, -1))
         if int(counts.sel(side=s).max()):
-            yield f"Outliers {_SIDES[s]} of the bulk: {first} at the start, {last} at t = {float(emergence.time[-1]):g}."
+            end = float(emergence["time"][-1])
+            yield f"Outliers {_SIDES[s]} of the bulk: {first} at the start, {last} at t = {end:g}."
     if "essential" in str(emergence.attrs["edge_kinds"]):
         yield (
-            "Warning: the right edge is essential at some times: a thin tail ends there, beyond what data show. --tail 1/M "
-            "leaves out the rarest weights, which puts the edge where M data show it."
+            "Warning: the right edge is essential at some times: a thin tail ends there, beyond what data show. --tail "
+            "1/M leaves out the rarest weights, which puts the edge where M data show it."
         )
     yield (
         "Errors of times are those of quadrature and root; the curve has an error of its own, at most about "
@@ -150,16 +185,17 @@ def emergence_remarks(emergence: xr.Dataset) -> Iterator[str]:
 
 def as_json(data: xr.Dataset, measured: xr.Dataset | None = None) -> dict[str, Any]:
     """What the tables say, for programs: NaN and infinities become null."""
-    kept = {str(n): _plain(v.to_numpy()) for n, v in data.variables.items() if v.ndim <= 3 and "grid" not in v.dims}
-    found = {"attributes": {k: _plain(np.asarray(v)) for k, v in data.attrs.items()}, "values": kept}
+    kept = {str(n): _plain(v.values) for n, v in data.variables.items() if v.ndim <= 3 and "grid" not in v.dims}
+    found = {"attributes": {k: _plain(v) for k, v in data.attrs.items()}, "values": kept}
     if measured is not None:
-        found["empirical"] = {str(n): _plain(v.to_numpy()) for n, v in measured.variables.items()}
+        found["empirical"] = {str(n): _plain(v.values) for n, v in measured.variables.items()}
     return found
 
 
-def _plain(values: Any) -> Any:
-    if values.dtype.kind == "f":
-        return np.where(np.isfinite(values), values, None).tolist() if values.ndim else (
-            float(values) if np.isfinite(values) else None
-        )
-    return values.tolist()
+def _plain(given: Any) -> Any:
+    values = np.asarray(given)
+    if values.dtype.kind != "f":
+        return values.tolist()
+    whole = values.astype(object)
+    whole[~np.isfinite(values)] = None
+    return whole.tolist()

@@ -12,9 +12,10 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from .effective_figures import effective_title, parameters_in
+from .effective_tables import effective_title, parameters_in
 from .figure_style import GREY, PALETTE, SETTINGS, TIME_LABEL, dot_style, legend_beside, line_style, set_title
 from .spectra import matrix_name
 
@@ -63,7 +64,6 @@ def plot_emergence(emergence: xr.Dataset, measured: xr.Dataset | None = None, ti
             handles.append(Line2D([], [], linestyle="none", label="no outlier emerges or merges"))
         axes.set_xlabel(TIME_LABEL)
         axes.set_ylabel("eigenvalue")
-        axes.set_xlim(time[0], time[-1])
         axes.margins(x=0.02)
         legend_beside(axes, handles)
         set_title(figure, effective_title(emergence) + ", along training" if title is None else title)
@@ -88,7 +88,9 @@ def _draw_events(axes: Axes, emergence: xr.Dataset) -> list[Any]:
         event = emergence.isel(event=i)
         t, error = float(event["event_time"]), float(event["event_time_error"])
         emerges = int(event["event_change"]) > 0
-        style = {"marker": "^" if emerges else "v", "color": "black", "markersize": 7.0, "markerfacecolor": "white"}
+        style: dict[str, Any] = {
+            "marker": "^" if emerges else "v", "color": "black", "markersize": 7.0, "markerfacecolor": "white",
+        }
         axes.axvline(t, color="black", linestyle=(0, (1, 2)), linewidth=0.9, zorder=1)
         axes.errorbar(t, float(event["event_place"]), xerr=error, capsize=3, zorder=4, linestyle="none", **style)
         word = "emerges" if emerges else "merges"
@@ -135,7 +137,7 @@ def plot_phase_diagram(diagram: xr.Dataset, title: str | None = None, *, quantit
     """
     phi, precision = diagram["aspect_ratio"].to_numpy(), diagram["precision"].to_numpy()
     n, share, means = int(diagram.attrs["count"]), float(diagram.attrs["share"]), int(diagram.attrs["means"])
-    lines = (
+    lines: tuple[tuple[str, str, str, Any, Floats | None], ...] = (
         ("threshold", f"outlier {n} exists above", PALETTE[1], "-", _sign(diagram["excess"], 0.0)),
         ("alignment_threshold", f"every $x^a$ has a share > {share:g} above", PALETTE[0], "--",
          _sign(diagram["alignment"], share)),
@@ -161,6 +163,10 @@ def plot_phase_diagram(diagram: xr.Dataset, title: str | None = None, *, quantit
         axes.set_xlim(*_borders(phi)[[0, -1]])
         axes.set_ylim(*_borders(precision)[[0, -1]])
         axes.grid(False)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
         axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1, borderaxespad=0.0)
         set_title(figure, _phase_title(diagram) if title is None else title)
     return figure
@@ -186,7 +192,8 @@ def _draw_map(figure: Figure, axes: Axes, diagram: xr.Dataset, quantity: str) ->
                     "norm": BoundaryNorm(bounds, max(2, high - low + 1))}
     else:
         reach = float(np.abs(values).max())
-        options |= {"vmin": 0, "vmax": 1} if quantity == "alignment" else {"vmin": -reach, "vmax": reach, "cmap": "PuOr"}
+        signed = {"vmin": -reach, "vmax": reach, "cmap": "PuOr"}
+        options |= {"vmin": 0, "vmax": 1} if quantity == "alignment" else signed
     image = axes.pcolormesh(x, y, values, **options, rasterized=True)
     bar = figure.colorbar(image, ax=axes, label=str(diagram[quantity].attrs.get("long_name", quantity)))
     if quantity == "outlier_count":
