@@ -9,6 +9,7 @@ from test_figures import assert_inside, assert_legend_free, texts
 
 from numerics import Parameters, State, draw_data, effective_spectrum, emergence, phase_diagram, solve_curve
 from theory import Loss, Mixture, Model, kgmm, symbols
+from verify import effective_data
 from verify.alignment_figure import MIXED, plot_alignment
 from verify.effective_data import measure_outliers
 from verify.effective_figures import plot_effective_spectrum
@@ -119,6 +120,28 @@ def test_measured_outliers_are_those_of_the_matrix():
     share = (vectors[:, -1] @ x) ** 2 / (x @ x)
     assert float(measured.weight_share[0, 0]) == pytest.approx(share, rel=1e-9)
     assert float(measured.leading_share[0]) == pytest.approx(share, rel=1e-9)
+
+
+@pytest.mark.parametrize("block", ["first_layer", (0, 1)])
+def test_large_matrices_are_measured_without_being_formed(block, monkeypatch):
+    """The same outliers from either end, and a density in place of the eigenvalues."""
+    parameters, state = Parameters([0.5, 0.5], 20, 0.1, 1), State(np.eye(2) - 0.3, 0.1 * np.eye(2))
+    found = effective_spectrum(kgmm(2), parameters, state, 4.0, block=block, density=False)
+    sample = draw_data(kgmm(2), parameters, state, 150, 600, 1)
+    exact, whole = measure_outliers(sample, found)
+    monkeypatch.setattr(effective_data, "WHOLE_SIZE", 10)
+    other, density = measure_outliers(sample, found)
+    assert (found.side == (-1 if block == (0, 1) else 1)).all()
+    assert found.sizes["eigen"] >= 2
+    for name in ("eigenvalue", "overlap", "weight_share", "leading_share"):
+        np.testing.assert_allclose(other[name], exact[name], rtol=0, atol=1e-7)
+    assert isinstance(density, xr.Dataset)
+    figure = plot_effective_spectrum(found, density, other)
+    assert_inside(figure)
+    (stairs,) = [p for p in figure.axes[0].patches if hasattr(p, "get_data")]
+    mass = float(np.sum(stairs.get_data()[0] * np.diff(stairs.get_data()[1])))
+    assert mass == pytest.approx(1 - float(density.atom_mass.sum()), abs=1e-9)
+    assert np.shape(whole) == ((300,) if block == "first_layer" else (150,))
 
 
 def test_alignment_stands_on_the_line_for_equal_data():

@@ -33,7 +33,7 @@ def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | Non
     title : str, optional
     """
     names = {
-        "overlap": ("overlap: share of an eigenvector in span(e, x)", "o"), "weight_share": ("in an eigenvector", "^"),
+        "overlap": ("overlap with span(e, x)", "o"), "weight_share": ("in an eigenvector", "^"),
         "leading_share": ("in the leading eigenspace", "s"),
     }
     with rc_context(SETTINGS):

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from numerics import SampleData, empirical_density, empirical_operator, spectrum_of_data
+from numerics import SampleData, empirical_density, spectrum_of_data
 from numerics.alignment import orthonormal_rows
+from numerics.parts import block_operator
 from numerics.state import Array
 
 # a matrix up to this size is diagonalised: all of its eigenvalues are then known
@@ -47,10 +48,10 @@ def measure_outliers(data: SampleData, effective: xr.Dataset) -> tuple[xr.Datase
         )
         return found, None
     right, left = int(np.sum(side == 1)), int(np.sum(side == -1))
-    operator = empirical_operator(data, matrix=kind, block=name, regularized=ridge)
+    operator = block_operator(data, kind, name, ridge)
     whole: Any
     if operator.shape[0] <= WHOLE_SIZE:
-        values, vectors = np.linalg.eigh(_formed(operator))
+        values, vectors = np.linalg.eigh(operator.dense())
         whole, method = values, "dense eigh"
         values, vectors = values[::-1], vectors.T[::-1]
     else:
@@ -68,12 +69,6 @@ def measure_outliers(data: SampleData, effective: xr.Dataset) -> tuple[xr.Datase
 def _block(effective: xr.Dataset) -> Any:
     text = str(effective.attrs["block"])
     return tuple(int(part) for part in text.strip("()").split(",")) if text.startswith("(") else text
-
-
-def _formed(operator: Any) -> Array:
-    """The matrix itself, symmetric to the last digit."""
-    matrix = operator @ np.eye(operator.shape[0])
-    return np.asarray((matrix + matrix.T) / 2)
 
 
 def _lowest(operator: Any, count: int) -> tuple[Array, Array]:
