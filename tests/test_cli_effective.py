@@ -100,6 +100,21 @@ def test_the_readout_has_no_bulk():
     assert "Atom" not in text
 
 
+def test_outliers_left_of_the_bulk_have_no_leading_eigenspace():
+    text = succeed("effective", *SMALL, "--block", "1,2", "--at", "4")
+    assert "left of the bulk" in text
+    assert "leading eigenspace" not in text
+
+
+def test_mixed_blocks_have_singular_values_of_both_signs_and_no_edge():
+    text = succeed("effective", "xor", "--width", "1", "--block", "mixed", "--aspect-ratio", "2")
+    assert "No bulk" in text
+    assert "e+30" not in text
+    places = [float(x) for x in re.findall(r"(?:right|left) +│ +(\S+) ", text)]
+    assert len(places) == 2
+    assert places[0] == pytest.approx(-places[1], rel=1e-5)
+
+
 BAD = {
     "aspect ratio zero": (["--aspect-ratio", "0"], ["--aspect-ratio: got 0", "> 0", "M / d"]),
     "aspect ratio no number": (["--aspect-ratio", "four"], ["'four'", "a number"]),

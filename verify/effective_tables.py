@@ -66,7 +66,7 @@ def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: s
         row = effective.isel(eigen=i)
         near = " (near critical)" if int(row["near_critical"]) else ""
         place, distance = float(row["outliers"]), float(row["edge_distance"])
-        apart = "no bulk" if not np.isfinite(distance) else f"{100 * distance:.3g} %{near}"
+        apart = f"{100 * distance:.3g} %{near}" if effective.sizes["interval"] else "no bulk"
         cells = [str(i + 1), _SIDES[int(row["side"])], number(place, 6), f"{float(row['outlier_error']):.1g}", apart]
         cells += _measured(measured, "eigenvalue", i, "{:.6g}")
         cells += [f"{float(row['overlap']):.4f}", *_measured(measured, "overlap", i, "{:.4f}")]
@@ -104,7 +104,7 @@ def effective_remarks(
     if np.isfinite(missed) and missed < 0.02:
         yield f"Warning: one more candidate lies inside the edge by only {100 * missed:.2g} % of it: near critical too."
     yield from _bulk_remarks(effective)
-    if "leading_share" in effective:
+    if "leading_share" in effective and np.any(side == 1):
         yield _share_sentence(effective, measured)
     if measured is not None and "samples" in measured.attrs:
         yield (
