@@ -69,7 +69,7 @@ def test_version_names_the_program():
     assert succeed("--version").startswith("specalign ")
 
 
-@pytest.mark.parametrize("command", ["derive", "curves", "simulate", "spectrum", "verify"])
+@pytest.mark.parametrize("command", ["derive", "curves", "simulate", "spectrum", "effective", "verify"])
 def test_help_states_purpose_and_example(command):
     text = succeed(command, "--help")
     assert f"Example:  specalign {command}" in text

@@ -71,7 +71,7 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
     ("page", "least"),
     [
         ("docs/quickstart.md", 20), ("docs/theory.md", 2), ("docs/index.md", 0), ("docs/sweeps.md", 2),
-        ("docs/spectra.md", 9), ("docs/properties.md", 3),
+        ("docs/spectra.md", 9), ("docs/properties.md", 3), ("docs/effective.md", 4),
     ],
 )
 def test_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
@@ -90,11 +90,12 @@ def test_a_model_of_the_readme_runs_alone(capsys):
     assert "E_1[" in capsys.readouterr().out
 
 
-def test_commands_of_the_quickstart_print_what_the_page_says(monkeypatch, tmp_path):
+@pytest.mark.parametrize("page", ["quickstart.md", "effective.md"])
+def test_commands_print_what_the_page_says(page, monkeypatch, tmp_path):
     """Every line of a stated output occurs in what the commands above it print; `verify` has tests of its own."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    text = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
+    text = (ROOT / "docs" / page).read_text("utf-8")
     printed = ""
     for language, block in re.findall(r"^```(sh|text)\n(.*?)^```", text, re.S | re.M):
         if language == "sh":

@@ -1,4 +1,4 @@
-"""The `specalign` command: derive, check, curves, simulate, spectrum, sweep, verify.
+"""The `specalign` command: derive, check, curves, simulate, spectrum, effective, sweep, verify.
 
 Exit codes: 0 all is well, 1 a check failed or was inconclusive or a computation diverged, 2 bad input,
 130 interrupted.
@@ -15,6 +15,7 @@ from theory import InputError
 
 from . import options as opt
 from .commands_check import check
+from .commands_effective import effective
 from .commands_numeric import simulate, spectrum
 from .commands_sweep import sweep
 from .commands_theory import curves, derive
@@ -77,7 +78,7 @@ def _root(
     """
 
 
-for _command in (derive, check, curves, simulate, spectrum, sweep, verify):
+for _command in (derive, check, curves, simulate, spectrum, effective, sweep, verify):
     app.command()(_command)
 
 

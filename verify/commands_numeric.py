@@ -87,8 +87,9 @@ def simulate(
     try:
         with progress_bar(f"SGD on {model.name}") as report:
             runs = simulate_sgd(
-                model, parameters, initial, times, _or(given.dimension, DIMENSION), _or(given.replicas, REPLICAS),
-                _or(given.seed, 0), method=_or(given.method, "direct"), noise=_or(given.noise, "gaussian"), **pace,
+                model, parameters, initial, times, or_default(given.dimension, DIMENSION),
+                or_default(given.replicas, REPLICAS), or_default(given.seed, 0),
+                method=or_default(given.method, "direct"), noise=or_default(given.noise, "gaussian"), **pace,
                 progress=report,
             )
     except DivergenceError as error:
@@ -103,7 +104,7 @@ def simulate(
         raise typer.Exit(code)
     # the runs are safe on disk before anything else is computed
     write_data(runs, output)
-    from .summaries import course_table, error_warnings, final_table, fine_times, parameters_text
+    from .summaries import course_table, error_warnings, final_table, fine_times, parameters_text, run_text
 
     curve = fine = None
     if theory and not code:
@@ -128,7 +129,7 @@ def simulate(
         from .figures import plot_curves
 
         what = "SGD" if curve is None else "SGD and effective dynamics"
-        title = f"{model.name}: {what}, {parameters_text(parameters, directions=names)}"
+        title = f"{model.name}: {what}, {parameters_text(parameters, directions=names)}{run_text(runs)}"
         write_figure(plot_curves(curve, runs, title, directions=names, fine=fine), plot)
     if code:
         raise typer.Exit(code)
@@ -192,8 +193,8 @@ def spectrum(
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
     kind = opt.chosen("--matrix", matrix, opt.Matrix).value
-    when = None if at is None else _time_on_curve(at)
-    part = _block(block, given)
+    when = None if at is None else time_on_curve(at)
+    part = read_block(block, given)
     count = _check_samples(given, part)
     model, parameters, state = opt.numbers(given)
     rule = _kink_rule(opt.check_kink_rule(kink_rule, kind, model), kind, model, count is not None)
@@ -203,8 +204,8 @@ def spectrum(
     from numerics.population import population_spectrum
     from numerics.state import as_integer
 
-    d = check_dimension(_or(given.dimension, DIMENSION), model.directions, model.units)
-    root = as_integer("seed", _or(given.seed, 0), 0, "seeds are non-negative integers")
+    d = check_dimension(or_default(given.dimension, DIMENSION), model.directions, model.units)
+    root = as_integer("seed", or_default(given.seed, 0), 0, "seeds are non-negative integers")
     state_error = 0.0
     if when:
         with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
@@ -270,7 +271,7 @@ def _kept(runs: xr.Dataset, times: float | list[float], given: Configuration, ou
 
     from numerics.flow import check_times
 
-    wanted, done = _or(given.replicas, REPLICAS), runs.sizes["time"]
+    wanted, done = or_default(given.replicas, REPLICAS), runs.sizes["time"]
     if not done:
         return "no time was reached by any run, so there is nothing to write"
     grid = check_times(times)
@@ -282,17 +283,22 @@ def _kept(runs: xr.Dataset, times: float | list[float], given: Configuration, ou
     return f"{text}, written to {output}" if output is not None else f"{text}; --output FILE.nc would have kept them"
 
 
-def _or(value: T | None, default: T) -> T:
+def or_default(value: T | None, default: T) -> T:
+    """The value, or what is taken where nothing is said."""
     return default if value is None else value
 
 
-def _block(text: str, given: Configuration) -> tuple[int, int] | str:
-    """Read a block: units count from 1 here, as in every printed symbol, and from 0 in Python."""
+def read_block(text: str, given: Configuration, *further: str) -> tuple[int, int] | str:
+    """Read a block: units count from 1 here, as in every printed symbol, and from 0 in Python.
+
+    ``further`` are names that two layers have beside readout and all.
+    """
     start, name = given.kind.start(given.size), text.strip()
-    units, names = len(start.overlap), ("full", "readout", "all") if start.readout else ("full",)
+    of_two = ("readout", "all", *further)
+    units, names = len(start.overlap), ("full", *of_two) if start.readout else ("full",)
     if name in names:
         return "first_layer" if name == "full" else name
-    if name in ("readout", "all"):
+    if name in of_two:
         raise InputError(
             "--block", repr(text), f"A,B with units 1..{units}, or full",
             f"the model {given.model_name} has no readout parameters: full is everything",
@@ -322,7 +328,8 @@ def _check_samples(given: Configuration, part: tuple[int, int] | str) -> int | N
     return as_integer("samples", given.samples, 1, "ask for at least one sample")
 
 
-def _time_on_curve(text: str) -> float:
+def time_on_curve(text: str) -> float:
+    """Read a time on the theoretical curve."""
     from numerics.state import as_scalar
 
     return as_scalar(

@@ -211,7 +211,7 @@ def curves(
         raise InputError(name, said, "nothing of the kind together with --limit noiseless", f"leave {name} away")
     model, parameters, initial = opt.numbers(given)
 
-    from .summaries import course_table, curve_remarks, final_table, fine_times, parameters_text
+    from .summaries import course_table, curve_remarks, final_table, fine_times, parameters_text, run_text
 
     what = "noiseless dynamics" if flow is opt.Flow.noiseless else "effective dynamics"
     # a figure follows the curve between the times of a list too
@@ -240,5 +240,5 @@ def curves(
         from .figures import plot_curves
 
         numbers = parameters_text(parameters, directions=names, noiseless=flow is opt.Flow.noiseless)
-        title = f"{model.name}: {what}, {numbers}"
+        title = f"{model.name}: {what}, {numbers}{'' if flow is opt.Flow.noiseless else run_text(data)}"
         write_figure(plot_curves(data, title=title, directions=names, fine=fine), plot)

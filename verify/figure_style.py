@@ -36,9 +36,9 @@ SETTINGS: Any = {
 }
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure in the format of the file name (.png, .svg or .pdf)."""
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix.lower())
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(Path(path).suffix.lower())
     with rc_context(SETTINGS):
         figure.savefig(path, dpi=150, metadata=metadata)
 

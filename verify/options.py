@@ -274,6 +274,20 @@ HessianRule = Annotated[
         help=f"{_RULES} (default: distributional; with --samples almost-everywhere).",
     ),
 ]
+AspectRatio = Annotated[
+    str | None,
+    _option(
+        "--aspect-ratio", panel="Matrix", metavar="NUMBER",
+        help="phi > 0, samples of the matrix per dimension (default 4; M / d with --samples).",
+    ),
+]
+Tail = Annotated[
+    str | None,
+    _option(
+        "--tail", panel="Matrix", metavar="SHARE",
+        help="Leave out this share of the samples with the rarest weights at either end, such as 1/4000 (default 0).",
+    ),
+]
 Plot = Annotated[
     Path | None,
     _option("--plot", panel=_OUTPUT, metavar="FILE.png|svg|pdf", help="Draw a figure into this file."),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numerics import Parameters
 
 VERDICT_STYLE = {Verdict.HOLDS: "green", Verdict.FAILS: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+_RUN_DEFAULTS = {"method": "direct", "batch": "1", "schedule": "constant", "noise": "gaussian"}
 # overlaps shown in a table; the rest is in the file written by --output
 _COLUMNS = 6
 # times of a curve that is drawn between those of a list
@@ -56,6 +57,14 @@ def scales_text(parameters: Parameters, *, noiseless: bool = False) -> str:
     """Precision, ridge and step in one line, for titles."""
     precision = "∞" if noiseless else f"{parameters.precision:g}"
     return rf"λ = {precision}, β = {parameters.ridge:g}, $c_\delta$ = {parameters.step:g}"
+
+
+def run_text(data: xr.Dataset) -> str:
+    """How a curve or simulation was run, where that is not the default: for titles, with a comma in front."""
+    names = {"method": "", "batch": "batch = ", "schedule": "η(t) = ", "noise": "noise: "}
+    said = {name: str(data.attrs[name]) for name in names if name in data.attrs}
+    told = [names[name] + value for name, value in said.items() if value != _RUN_DEFAULTS[name]]
+    return "".join(f", {text}" for text in told)
 
 
 def fine_times(data: xr.Dataset) -> NDArray[np.float64]:
