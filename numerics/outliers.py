@@ -19,6 +19,8 @@ from .support import Branch, Edge
 
 # a Newton step this small, relative to the trace of S, is the last one: its error is the square
 LAST_STEP, STEPS = 1e-10, 80
+# e^T (I - F') e is at least 1, up to this
+ROUNDING = 1e-9
 # outliers closer to an atom at zero than this share of the largest weight are part of it
 ABOVE_ZERO = 1e-6
 
@@ -90,8 +92,9 @@ class Field:
 
     def projection(self, e: Array, s: Array) -> Array:
         """Projection of the unit eigenvector, e / sqrt(e^T (I - F') e), in all rows of the matrix."""
-        scaled = e / np.sqrt(1 - self.slope_along(e, s, self.resolvent.derivative(s)))
-        return self.embed(scaled)
+        square = 1 - self.slope_along(e, s, self.resolvent.derivative(s))
+        # at an edge S' diverges, to either sign by rounding, and nothing is left on the span
+        return self.embed(e / np.sqrt(square) if square >= 1 - ROUNDING else 0 * e)
 
     def embed(self, e: Array) -> Array:
         """A vector of F's space in the rows of the law's weight, (noisy, rank) and then readout."""
@@ -123,7 +126,7 @@ def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None =
     for i in range(first, last):
         inner = max((t for t, values in scan if values[i] > 0), default=ends[0])
         outer = min((t for t, values in scan if values[i] <= 0), default=ends[1])
-        found.append(_outlier(branch, field, i, inner, outer, starts.get(i)))
+        found.append(_outlier(branch, field, i, (inner, outer), scan, starts.get(i)))
     edges = [edge.place for edge in (branch.low, branch.high) if edge]
     rest = [] if low is None else list(-low[low <= 0])
     rest += [] if high is None else list(high[high > 0])
@@ -146,10 +149,13 @@ def excess_at(branch: Branch, field: Field, edge: Edge) -> Array:
     return beyond + (ABOVE_ZERO if edge is branch.high else -ABOVE_ZERO) * branch.resolvent.scale
 
 
-def _outlier(branch: Branch, field: Field, index: int, low: float, high: float, like: Outlier | None) -> Outlier:
-    """Newton's method in the trace of S, kept within a bracket."""
-    resolvent = branch.resolvent
-    trace, guess = 0.5 * (low + high), None
+def _outlier(
+    branch: Branch, field: Field, index: int, bracket: tuple[float, float], scan: list[tuple[float, Array]],
+    like: Outlier | None,
+) -> Outlier:
+    """Newton's method in the trace of S, kept within a bracket; levels on the way are added to the scan."""
+    resolvent, (low, high) = branch.resolvent, bracket
+    trace, guess = _start(low, high, {t: float(values[index]) for t, values in scan}), None
     if like is not None and low < like.trace < high:
         trace, guess = like.trace, like.solution
     for _ in range(STEPS):
@@ -159,6 +165,7 @@ def _outlier(branch: Branch, field: Field, index: int, low: float, high: float, 
             z, s = branch.at_trace(trace)
         levels, vectors = np.linalg.eigh(field.at(s))
         e, excess = vectors[:, -1 - index], float(levels[-1 - index] - z)
+        scan.append((trace, levels[::-1] - z))
         slope, change = resolvent.along_trace(s)
         step = -excess / (field.slope_along(e, s, change) - slope)
         if abs(step) <= LAST_STEP * abs(trace):
@@ -172,5 +179,14 @@ def _outlier(branch: Branch, field: Field, index: int, low: float, high: float, 
     else:
         raise ResolventError(z, abs(excess))
     edges = [edge.place for edge in (branch.low, branch.high) if edge]
-    distance = min(abs(z - place) / max(abs(place), 1e-300) for place in edges)
+    distance = min(abs(z - place) / abs(place) if place else np.inf for place in edges)
     return Outlier(branch.side, z, trace, s, index, field.projection(e, s), distance)
+
+
+def _start(low: float, high: float, known: dict[float, float]) -> float:
+    """Where the line through the ends of a bracket crosses zero, or its middle."""
+    if low in known and high in known:
+        crossing = low + (high - low) * known[low] / (known[low] - known[high])
+        if low < crossing < high:
+            return crossing
+    return 0.5 * (low + high)

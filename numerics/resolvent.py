@@ -25,6 +25,8 @@ from .weight_law import WeightLaw
 
 # Newton's method: iterations, and the residual relative to the largest term
 ITERATIONS, SOLVED = 60, 1e-13
+# below this a residual that no longer falls is rounding of sums over nodes
+ROUNDED = 1e-11
 # rows of K this small, relative to the largest entry, are zero up to rounding
 NULL = 1e-12
 
@@ -178,8 +180,8 @@ class Resolvent:
             a = self.propagate(s)
             inverse = np.linalg.inv(s)
             rest = inverse + z * unit - self.mean(a)
-            residual = float(np.abs(rest).max() / (np.abs(inverse).max() + abs(z)))
-            if residual <= accuracy:
+            last, residual = residual, float(np.abs(rest).max() / (np.abs(inverse).max() + abs(z)))
+            if residual <= accuracy or last / 2 < residual <= ROUNDED:
                 return np.asarray(s)
             if not np.isfinite(residual):
                 break
@@ -187,19 +189,19 @@ class Resolvent:
             s = s + _damping(change, s) * change
         raise ResolventError(z, residual)
 
-    def solve_trace(self, trace: float, start: Array) -> tuple[float, Array]:
+    def solve_trace(self, trace: float, start: Array, iterations: int = ITERATIONS) -> tuple[float, Array]:
         """z and S with the given trace of S: Newton's method on the bordered system."""
         s, k = np.array(start), self.rows
         inverse = np.linalg.inv(s)
         z = float(np.trace(self.mean(self.propagate(s)) - inverse)) / k
         residual = np.inf
-        for _ in range(ITERATIONS):
+        for _ in range(iterations):
             a = self.propagate(s)
             inverse = np.linalg.inv(s)
             rest = inverse + z * np.eye(k) - self.mean(a)
             size, miss = np.abs(inverse).max() + abs(z), float(np.trace(s)) - trace
-            residual = float(np.abs(rest).max() / size)
-            if residual <= SOLVED and abs(miss) <= SOLVED * np.abs(s).max():
+            last, residual = residual, float(max(np.abs(rest).max() / size, abs(miss) / np.abs(s).max()))
+            if residual <= SOLVED or last / 2 < residual <= ROUNDED:
                 return z, s
             if not np.isfinite(residual):
                 break

@@ -12,6 +12,8 @@ from .resolvent import Resolvent, ResolventError
 
 # steps of a walk towards an edge, and accuracy of the edge's trace
 WALK, EDGE_ACCURACY = 500, 1e-12
+# iterations of Newton's method that a good start needs at most
+FEW = 12
 # a branch may end this close to the pole of its largest weight
 POLE = 1e-3
 # eigenvalues closer to zero than this share of the largest weight are the atom
@@ -46,7 +48,7 @@ class Branch:
     low, high : Edge or None
         Ends of the interval: the upper end of the support below it and the lower end of that above; None at infinity.
     path : array, shape (points,)
-        trace S of known solutions, increasing; beyond a critical edge one is on the unphysical sheet.
+        trace S of known solutions, increasing, edges included.
     solutions : array, shape (points, k, k)
     """
 
@@ -86,7 +88,7 @@ class Branch:
             return self.resolvent.solve_trace(trace, self.solutions[end] * trace / self.path[end])
         start = (1 - share) * self.solutions[i] + share * self.solutions[i + 1]
         try:
-            return self.resolvent.solve_trace(trace, start)
+            return self.resolvent.solve_trace(trace, start, FEW)
         except (ResolventError, np.linalg.LinAlgError):
             return self._approach(trace, i if abs(share) < 0.5 else i + 1)
 
@@ -98,7 +100,7 @@ class Branch:
             if abs(trace - at) <= abs(step):
                 step = trace - at
             try:
-                z, found = self.resolvent.solve_trace(at + step, s + step * self.resolvent.along_trace(s)[1])
+                z, found = self.resolvent.solve_trace(at + step, s + step * self.resolvent.along_trace(s)[1], FEW)
             except (ResolventError, np.linalg.LinAlgError):
                 step /= 2
                 continue
@@ -161,7 +163,7 @@ def is_physical(resolvent: Resolvent, s: Array) -> bool:
 def _walk(
     resolvent: Resolvent, trace: float, s: Array, direction: int, bounds: tuple[float, float] = (-np.inf, np.inf)
 ) -> tuple[Edge, Array, Array]:
-    """Walk along a branch to its end; the last point is beyond a critical edge."""
+    """Walk along a branch to its end."""
     path, solutions = [trace], [s]
     z, s = resolvent.solve_trace(trace, s)
     signs = resolvent.signs(s)
@@ -171,15 +173,15 @@ def _walk(
         if abs(z) < ZERO * resolvent.scale and z * direction < 0:
             return Edge(0.0, trace, "zero"), np.array(path), np.array(solutions)
         try:
-            new, found = resolvent.solve_trace(trace + step, s + step * change)
+            new, found = resolvent.solve_trace(trace + step, s + step * change, FEW)
             turned, bent = resolvent.along_trace(found)
             foreseen = slope * step
             same = np.array_equal(resolvent.signs(found), signs) and abs(new - z - foreseen) <= 1.5 * abs(foreseen)
             if not same or (turned > 0 and ((new - z) * direction < 0 or resolvent.radius(found) >= 1)):
                 raise ResolventError(new, np.inf)  # another branch, or too far to tell
             if turned <= 0:
-                edge = _turning_point(resolvent, (trace, s), (trace + step, found))
-                return edge, np.array([*path, trace + step]), np.array([*solutions, found])
+                edge, at_edge = _turning_point(resolvent, (trace, s), (trace + step, found))
+                return edge, np.array([*path, edge.trace]), np.array([*solutions, at_edge])
         except (ResolventError, np.linalg.LinAlgError):
             step /= 2
             if abs(step) > 1e-9 * float(np.linalg.norm(s)):
@@ -199,15 +201,24 @@ def _walk(
     raise ResolventError(z, slope)
 
 
-def _turning_point(resolvent: Resolvent, inside: tuple[float, Array], beyond: tuple[float, Array]) -> Edge:
-    """The edge between two points of a branch."""
-    low, high = sorted([inside, beyond], key=lambda p: p[0])
-    piece = Branch(resolvent, None, None, np.array([low[0], high[0]]), np.array([low[1], high[1]]))
-    root = scipy.optimize.brentq(
-        lambda t: resolvent.along_trace(piece.at_trace(t)[1])[0], low[0], high[0],
-        xtol=EDGE_ACCURACY * abs(high[0]) + 1e-300,
-    )
-    return Edge(piece.at_trace(float(root))[0], float(root), "critical")
+def _turning_point(
+    resolvent: Resolvent, inside: tuple[float, Array], beyond: tuple[float, Array]
+) -> tuple[Edge, Array]:
+    """The edge between two points of a branch, and S there."""
+    known = [(trace, s, resolvent.along_trace(s)[1]) for trace, s in (inside, beyond)]
+
+    def at(trace: float) -> tuple[float, Array]:
+        """From the nearest point along its tangent."""
+        near, s, change = min(known, key=lambda p: abs(p[0] - trace))
+        z, found = resolvent.solve_trace(trace, s + (trace - near) * change, FEW)
+        known.append((trace, found, resolvent.along_trace(found)[1]))
+        return z, found
+
+    root = float(scipy.optimize.brentq(
+        lambda t: resolvent.along_trace(at(t)[1])[0], inside[0], beyond[0], xtol=EDGE_ACCURACY * abs(beyond[0]) + 1e-300
+    ))
+    z, s = at(root)
+    return Edge(z, root, "critical"), s
 
 
 def _similar(resolvent: Resolvent, like: Branch) -> Branch:

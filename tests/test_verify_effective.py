@@ -101,3 +101,17 @@ def test_a_wrong_population_is_refuted_at_large_aspect(mixture: Evidence) -> Non
 
     wrong = ignore_weights(Theory.derive(mixture.system.model))
     assert run("kgmm", evidence=mixture, theory=wrong, only=["large_aspect"]).verdict is Verdict.FAILS
+
+
+@pytest.mark.slow
+def test_train_data_that_do_not_align_are_refuted(mixture: Evidence, monkeypatch) -> None:
+    """Weights trained on other samples than those looked at, turned away from the means, do not pass."""
+    plain = Evidence.train_and_test
+
+    def turned(self, scenario, dimension, ratio, replicas):
+        data = plain(self, scenario, dimension, ratio, replicas).copy(deep=True)
+        data.overlap.loc[{"data": "train"}] *= 0.5
+        return data
+
+    monkeypatch.setattr(Evidence, "train_and_test", turned)
+    assert run("kgmm", evidence=mixture, only=["train_spectra"]).verdict is Verdict.FAILS
