@@ -18,7 +18,8 @@ from .resolvent import Resolvent, ResolventError
 from .support import Branch, Edge, outer_branch
 from .weight_law import WeightNodes
 
-SOBOL_NODES, SOBOL_SIZE, SCRAMBLINGS = 2**15, 2**12, 8
+# a rule has so many nodes, or fewer where all components times the entries of K would exceed the second number
+SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
 # tensor rules: the finer of two is taken, their difference is the error; finer ones where a node costs little
 SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
 
@@ -134,7 +135,8 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[
         if n <= 2:
             return [(gauss_hermite(n, (3 - n) * size), 0) for size in pair]  # nodes cost nothing in one dimension
         return [(gauss_hermite(n, size), 0) for size in sizes[-2:]]
-    size = min(SOBOL_SIZE, 2 ** int(np.log2(SOBOL_NODES / model.components)))
+    entries = model.components * (nodes.units + nodes.parameters_beside) ** 2
+    size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
     rule = sobol(n, size, SCRAMBLINGS, seed)
     return [(rule, i) for i in range(SCRAMBLINGS)]
 
