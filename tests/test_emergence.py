@@ -154,6 +154,15 @@ def test_threshold_along_training():
         assert (np.sum(found.side.values == 1) >= 2) is np.bool_(expected)
 
 
+def test_a_grid_that_meets_the_threshold():
+    """The last mean's spike sits exactly on the edge at lambda = 1: nothing is left on the span, and nothing is NaN."""
+    parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0)
+    origin = State(np.zeros((2, 2)), np.eye(2))
+    diagram = phase_diagram(kgmm(2), parameters, origin, [0.3, 1.0, 3.0, 9.0], [4.0])
+    assert np.isfinite(diagram.alignment).all()
+    assert float(diagram.bbp_threshold[0]) == pytest.approx(1.0, rel=1e-6)
+
+
 def test_fixed_points_as_states():
     parameters = Parameters([0.5, 0.5], 4.0, 0.2, 1.0)
     state = state_at_fixed_point(kgmm(2))(parameters)
