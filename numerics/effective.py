@@ -201,7 +201,8 @@ class _Result:
         vectors = np.array([o.vector for o in best]).reshape(count, rows * basis.rank + tail)
         first = vectors[:, : rows * basis.rank].reshape(count, rows, basis.rank)
         distance = np.array([o.distance for o in best])
-        equal = np.abs(place[:, None] - place) <= EQUAL * np.abs(place).max(initial=0.0) + place_error
+        apart = EQUAL * np.abs(place).max(initial=0.0) + place_error[:, None] + place_error
+        equal = np.abs(place[:, None] - place) <= apart
         variables: dict[str, Any] = {
             "outliers": ("eigen", place + self.shift, {"long_name": "outlier"}),
             "outlier_error": ("eigen", place_error),

@@ -9,7 +9,7 @@ decreases, so that each of its sorted eigenvalues gives one outlier or none (mat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from .support import Branch, Edge
 
 # a Newton step this small, relative to the trace of S, is the last one: its error is the square
 LAST_STEP, STEPS = 1e-10, 80
+# outliers this close, relative to their place, have one eigenspace
+MULTIPLET = 1e-8
 # e^T (I - F') e is at least 1, up to this
 ROUNDING = 1e-9
 # outliers closer to an atom at zero than this share of the largest weight are part of it
@@ -127,11 +129,44 @@ def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None =
         inner = max((t for t, values in scan if values[i] > 0), default=ends[0])
         outer = min((t for t, values in scan if values[i] <= 0), default=ends[1])
         found.append(_outlier(branch, field, i, (inner, outer), scan, starts.get(i)))
+    found = _with_multiplets(field, found)
     edges = [edge.place for edge in (branch.low, branch.high) if edge]
     rest = [] if low is None else list(-low[low <= 0])
     rest += [] if high is None else list(high[high > 0])
     widest = max(map(abs, edges))
     return found, float(min(rest, default=np.inf) / widest) if widest else np.inf
+
+
+def _with_multiplets(field: Field, outliers: list[Outlier]) -> list[Outlier]:
+    """Vectors of outliers at one place from one basis of their eigenspace: separately found they are not orthogonal.
+
+    With E the eigenvectors of F, the projections are E (E^T (I - F') E)^(-1/2).
+    """
+    out: list[Outlier] = []
+    groups: list[list[Outlier]] = []
+    for o in outliers:
+        last = groups[-1][-1] if groups else None
+        if last is not None and abs(o.place - last.place) <= MULTIPLET * abs(o.place):
+            groups[-1].append(o)
+        else:
+            groups.append([o])
+    for group in groups:
+        if len(group) == 1:
+            out += group
+            continue
+        s = group[0].solution
+        slope = field.resolvent.derivative(s)
+        e = np.linalg.eigh(field.at(s))[1][:, [-1 - o.index for o in group]]
+
+        def form(x: Array, s: Array = s, slope: Array = slope) -> float:
+            return field.slope_along(x, s, slope)
+
+        pairs = [[(form(a + b) - form(a - b)) / 4 for b in e.T] for a in e.T]
+        squares, axes = np.linalg.eigh(np.eye(len(group)) - np.array(pairs))
+        factors = np.where(squares >= 1 - ROUNDING, 1 / np.sqrt(np.maximum(squares, 1)), 0.0)
+        projected = e @ ((axes * factors) @ axes.T)
+        out += [replace(o, vector=field.embed(v)) for o, v in zip(group, projected.T, strict=True)]
+    return out
 
 
 def _excess(branch: Branch, field: Field, trace: float) -> Array:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from theory import InputError, Model
 
+from .compiled import gauge_directions
 from .dataset import common_attributes
 from .effective import check_effective_block, check_tail
 from .fixed_points import solve_fixed_point
@@ -64,7 +65,8 @@ def phase_diagram(
     matrix, block, tail, seed
         As for :func:`effective_spectrum`; a block with bulk.
     count : int, optional
-        n, the number of outliers asked for; the rank of the means, for a block, or units times that when omitted.
+        n, the number of outliers asked for; when omitted the rank of the means, for a block, times the number of rows
+        without gauge for the full matrix.
     share : float
         The alignment threshold: every x^a has this share in the leading eigenspace.
 
@@ -104,7 +106,7 @@ def phase_diagram(
     if isinstance(state, State):
         check_state(model, state, "state")
     rank = int(np.linalg.matrix_rank(np.array(model.mixture.coordinates.tolist(), dtype=float)))
-    default = rank if isinstance(name, tuple) else rank * model.units
+    default = rank if isinstance(name, tuple) else rank * gauge_directions(model)[1].shape[0]
     wanted = default if count is None else as_integer("count", count, 1, "ask for an outlier")
     share = as_scalar("share", share, 0.0, True, "give a squared cosine, such as 0.5")
     if share >= 1:
@@ -164,7 +166,9 @@ def state_at_time(model: Model, start: State, time: float) -> Callable[[Paramete
 def _increasing(name: str, values: ArrayLike) -> Array:
     array = as_array(name, values, 1)
     if array.size == 0 or np.any(array <= 0) or np.any(np.diff(array) <= 0):
-        raise InputError(name, np.array2string(array, threshold=6), "increasing positive numbers", "sort them")
+        raise InputError(
+            name, np.array2string(array, threshold=6), "increasing positive numbers", "sort them, and leave out 0"
+        )
     return array
 
 

@@ -170,6 +170,20 @@ def test_nodes_of_the_reference_explain_its_deviation(matrix):
     assert np.abs(expected - found.outliers.values[: expected.size]).max() < 8 * spread.max()
 
 
+def test_equal_outliers_have_orthogonal_eigenvectors():
+    """Exchangeable classes: pairs of equal outliers, and the shares that breaking the symmetry by 1e-7 gives."""
+    parameters = Parameters([1 / 3] * 3, 10, 0, 1)
+    shares = []
+    for broken in (0.0, 1e-7):
+        state = State(np.eye(3) - 1 / 3 + broken * np.diag([1, 2, 3]), 0.2 * np.eye(3))
+        found = effective_spectrum(kgmm(3), parameters, state, 4.0, density=False)
+        shares.append(found.leading_share.values)
+        if not broken:
+            assert found.multiplicity.values.tolist() == [2, 2, 1, 1, 2, 2]
+    np.testing.assert_allclose(shares[0], shares[0].mean(), rtol=1e-9)
+    np.testing.assert_allclose(shares[0], shares[1], rtol=1e-5)
+
+
 # --- data ---------------------------------------------------------------------------------------------------
 
 
