@@ -47,7 +47,7 @@ def phase_diagram(
     .. math:: g_n(\lambda,\phi)=0,\qquad g^{\mathrm{BBP}}_n(\lambda,\phi)=0
 
     with g_n the n-th level of F beyond the right edge (:func:`emergence`), at the state that belongs to lambda.  The
-    second equation is that of the sample covariance of the features, weight D = 1: whether their own n-th spike, a
+    second equation is that of the uncentred sample covariance of the features, D = 1: whether their own n-th spike, a
     mean, is visible (Baik, Ben Arous, Peche; mathematics.md section 7).
 
     Parameters
