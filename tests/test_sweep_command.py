@@ -214,7 +214,7 @@ def test_failed_points_are_told_and_exit_1(write, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(write, tmp_path):
-    path = write(BASE, ("ridge = [0.1, 0.2, 0.3]", f"seed = {list(range(400))}"), ("seed = 3", "replicas = 200"))
+    path = write(BASE, ("ridge = [0.1, 0.2, 0.3]", f"seed = {list(range(2000))}"), ("seed = 3", "replicas = 200"))
     store = tmp_path / "s.zarr"
     process = subprocess.Popen(
         [sys.executable, "-m", "verify.cli", "sweep", str(path), "--store", str(store), "--workers", "2"],
@@ -228,7 +228,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(write, tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
-    assert re.search(r"interrupted: \d+ of 800 points are kept in .*the same command goes on", errors), errors
+    assert re.search(r"interrupted: \d+ of 4000 points are kept in .*the same command goes on", errors), errors
     assert not (tmp_path / "s.zarr.lock").exists()
 
 

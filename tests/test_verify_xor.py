@@ -20,7 +20,7 @@ from verify.tolerance import Verdict
 # far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never refuted
 SMALL = replace(
     LEVELS["quick"], name="small", dimensions=(32, 64, 128), replicas=(2000, 1500, 1000), trained_dimension=32,
-    trained_replicas=60, test_points=20_000, aspects=(32, 64, 128), spectrum_dimensions=(24,), spectrum_replicas=6,
+    trained_replicas=60, test_points=20_000, aspects=(32, 64, 128), spectrum_dimensions=(24,), spectrum_replicas=16,
     layer_points=10_000, risk_replicas=60, risk_samples=200, outcome_runs=(400, 50, 50, 400),
     other_dimensions=(64, 128), other_replicas=600, aligned_replicas=400,
 )
