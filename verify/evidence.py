@@ -86,7 +86,7 @@ class Level:
     other_replicas: int = 700
     aligned_replicas: int = 1_000
     effective_dimensions: tuple[int, ...] = (64, 128, 256)
-    effective_replicas: tuple[int, ...] = (80, 60, 50)
+    effective_replicas: tuple[int, ...] = (120, 90, 80)
     train_dimension: int = 64
     train_ratios: tuple[int, ...] = (4, 16, 64)
     train_replicas: int = 40
