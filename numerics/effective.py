@@ -125,13 +125,7 @@ def effective_spectrum(
     kind, name = check_matrix(matrix), check_effective_block(model, block)
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     tail = check_tail(tail)
-    ridge = default_regularized(kind, regularized)
-    if ridge and kind == "gradient":
-        raise InputError(
-            "regularized", True, "False for the gradient matrix", "its ridge is no shift: leave it away"
-        )
-    off_diagonal = name == "mixed" or (isinstance(name, tuple) and name[0] != name[1])
-    shift = parameters.ridge if ridge and not off_diagonal else 0.0
+    ridge, shift = ridge_and_shift(parameters, kind, name, regularized)
     points = None if grid is None else as_array("grid", grid, 1)
     nodes = WeightNodes(model, parameters, state, kind, name)
     runs = solve_all(nodes, quadrature_rules(nodes, model, seed), ratio, tail, density)
@@ -152,6 +146,27 @@ def check_effective_block(model: Model, block: object) -> BlockName:
         check_block(model, "all")
         return "mixed"
     return check_block(model, block)
+
+
+def check_block_with_bulk(model: Model, block: object) -> BlockName:
+    """Return the canonical name of a block that multiplies features on both sides."""
+    name = check_effective_block(model, block)
+    if name in ("readout", "mixed"):
+        raise InputError("block", repr(name), "a block with a bulk", "use a pair of units, 'first_layer' or 'all'")
+    return name
+
+
+def ridge_and_shift(
+    parameters: Parameters, kind: str, name: BlockName, regularized: bool | None
+) -> tuple[bool, float]:
+    """Whether the ridge is included, and the shift of all eigenvalues that it is."""
+    ridge = default_regularized(kind, regularized)
+    if ridge and kind == "gradient":
+        raise InputError(
+            "regularized", True, "False for the gradient matrix", "its ridge is no shift: leave it away"
+        )
+    off_diagonal = name == "mixed" or (isinstance(name, tuple) and name[0] != name[1])
+    return ridge, parameters.ridge if ridge and not off_diagonal else 0.0
 
 
 def check_tail(tail: object) -> float:

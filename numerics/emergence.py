@@ -14,12 +14,11 @@ from numpy.typing import ArrayLike
 from theory import InputError, Model
 
 from .dataset import TIME_UNIT, common_attributes
-from .effective import check_effective_block, check_tail
+from .effective import check_block_with_bulk, check_tail, ridge_and_shift
 from .flow import Curve, check_times, solve_curve
-from .limiting_spectrum import LimitingSpectrum, quadrature_rules, solve_spectrum
-from .quadrature import Rule, replicate_error
-from .resolvent import Resolvent, ResolventError
-from .span import BlockName, check_matrix, default_regularized
+from .limiting_spectrum import LimitingSpectrum, quadrature_rules, solve_all
+from .quadrature import replicate_error
+from .span import BlockName, check_matrix
 from .state import Array, Parameters, State, as_integer, as_scalar, check_parameters
 from .weight_law import WeightNodes
 
@@ -93,25 +92,21 @@ def emergence(
     """
     check_parameters(model, parameters)
     ratio = as_scalar("aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension")
-    kind, name = check_matrix(matrix), check_effective_block(model, block)
-    if name in ("readout", "mixed"):
-        raise InputError("block", repr(name), "a block with a bulk", "use a pair of units, 'first_layer' or 'all'")
-    if kind == "gradient" and regularized:
-        raise InputError("regularized", True, "False for the gradient matrix", "its ridge is no shift: leave it away")
+    kind, name = check_matrix(matrix), check_block_with_bulk(model, block)
+    ridge, shift = ridge_and_shift(parameters, kind, name, regularized)
     tail, seed = check_tail(tail), as_integer("seed", seed, 0, "seeds are non-negative integers")
     dense, times = _dense_curve(model, parameters, curve, time)
-    off_diagonal = isinstance(name, tuple) and name[0] != name[1]
-    shift = parameters.ridge if default_regularized(kind, regularized) and not off_diagonal else 0.0
     path = _Path(model, parameters, dense.state, ratio, kind, name, tail, seed)
     spectra = path.spectra(times)
-    events = _events(path, times, spectra)
+    excess = {side: [s.excess_at_edge(side) for s in spectra] for side in (1, -1)}
+    events = _events(path, times, excess)
     attributes = common_attributes(model, parameters, "effective spectral theory along the effective dynamics") | {
         "matrix": kind, "block": str(name), "aspect_ratio": ratio, "tail": tail,
-        "regularized": int(shift != 0 or default_regularized(kind, regularized)),
+        "regularized": int(ridge),
         "curve_error": dense.error_estimate,
         "edge_kinds": ", ".join(sorted({s.branches[1].edge.kind for s in spectra})),
     }
-    return _dataset(model, path, times, spectra, events, shift, attributes)
+    return _dataset(model, path, times, spectra, excess, events, shift, attributes)
 
 
 def _dense_curve(
@@ -161,19 +156,11 @@ class _Path:
         """Weights and span at a time."""
         return WeightNodes(self.model, self.parameters, self.state(time), self.matrix, self.block)
 
-    def rules(self, time: float) -> list[tuple[Rule, int]]:
-        """Rules of the dimension that u has at that time."""
-        return quadrature_rules(self.nodes(time), self.model, self.seed)
-
     def at(self, time: float, which: int, like: LimitingSpectrum | None) -> LimitingSpectrum:
         """The spectrum with one of the rules."""
         nodes = self.nodes(time)
-        rule, replicate = self.rules(time)[which]
-        resolvent = Resolvent(nodes.law(rule, replicate).without_tail(self.tail), self.ratio)
-        try:
-            return solve_spectrum(resolvent, like)
-        except ResolventError:
-            return solve_spectrum(resolvent)
+        rules = quadrature_rules(nodes, self.model, self.seed)
+        return solve_all(nodes, [rules[which]], self.ratio, self.tail, like=like)[0]
 
     def spectra(self, times: Array) -> list[LimitingSpectrum]:
         """At all times with the finest rule, each from the one before."""
@@ -194,12 +181,12 @@ class _Path:
         return float(scipy.optimize.brentq(excess, low, high, xtol=TIME_ACCURACY * max(high, 1e-12), rtol=1e-12))
 
 
-def _events(path: _Path, times: Array, spectra: Sequence[LimitingSpectrum]) -> list[dict[str, float]]:
+def _events(path: _Path, times: Array, excess: dict[int, list[Array]]) -> list[dict[str, float]]:
     """Every change of sign of every level, refined with every rule."""
     found = []
     for j in range(len(times) - 1):
         for side in (1, -1):
-            before, after = (s.excess_at_edge(side) for s in spectra[j : j + 2])
+            before, after = excess[side][j : j + 2]
             size = min(before.size, after.size)
             for i in np.flatnonzero((before[:size] > 0) != (after[:size] > 0)):
                 found.append(_refined(path, float(times[j]), float(times[j + 1]), side, int(i), bool(after[i] > 0)))
@@ -207,7 +194,7 @@ def _events(path: _Path, times: Array, spectra: Sequence[LimitingSpectrum]) -> l
 
 
 def _refined(path: _Path, low: float, high: float, side: int, index: int, emerges: bool) -> dict[str, float]:
-    rules = len(path.rules(high))
+    rules = len(quadrature_rules(path.nodes(high), path.model, path.seed))
     roots = []
     for which in range(rules):
         try:
@@ -227,12 +214,11 @@ def _refined(path: _Path, low: float, high: float, side: int, index: int, emerge
 
 
 def _dataset(
-    model: Model, path: _Path, times: Array, spectra: Sequence[LimitingSpectrum], events: list[dict[str, float]],
-    shift: float, attributes: dict[str, Any],
+    model: Model, path: _Path, times: Array, spectra: Sequence[LimitingSpectrum], excess: dict[int, list[Array]],
+    events: list[dict[str, float]], shift: float, attributes: dict[str, Any],
 ) -> xr.Dataset:
     sides = (1, -1)
-    excess = {(j, side): s.excess_at_edge(side) for j, s in enumerate(spectra) for side in sides}
-    most = max(int(np.sum(values > 0)) for values in excess.values())
+    most = max(int(np.sum(values > 0)) for levels in excess.values() for values in levels)
     width = max(most + 1, 1)
     shape = (len(times), 2, width)
     out = {key: np.full(shape, np.nan) for key in ("outlier", "overlap", "excess")}
@@ -241,7 +227,7 @@ def _dataset(
     for j, spectrum in enumerate(spectra):
         nodes = path.nodes(float(times[j]))
         for i, side in enumerate(sides):
-            levels = excess[j, side][:width]
+            levels = excess[side][j][:width]
             out["excess"][j, i, : levels.size] = levels
             here = [o for o in spectrum.outliers if o.side == side][::side]
             for n, o in enumerate(here[:width]):

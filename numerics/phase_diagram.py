@@ -14,7 +14,7 @@ from theory import InputError, Model
 
 from .compiled import gauge_directions
 from .dataset import common_attributes
-from .effective import check_effective_block, check_tail
+from .effective import check_block_with_bulk, check_tail
 from .fixed_points import solve_fixed_point
 from .flow import solve_curve
 from .limiting_spectrum import LimitingSpectrum, quadrature_rules, solve_all, solve_spectrum
@@ -99,9 +99,7 @@ def phase_diagram(
     (array([0.5]), array([0.5]))
     """
     check_parameters(model, parameters)
-    kind, name = check_matrix(matrix), check_effective_block(model, block)
-    if name in ("readout", "mixed"):
-        raise InputError("block", repr(name), "a block with a bulk", "use a pair of units, 'first_layer' or 'all'")
+    kind, name = check_matrix(matrix), check_block_with_bulk(model, block)
     precisions, ratios = _increasing("precisions", precisions), _increasing("aspect_ratios", aspect_ratios)
     if isinstance(state, State):
         check_state(model, state, "state")
@@ -111,7 +109,8 @@ def phase_diagram(
     share = as_scalar("share", share, 0.0, True, "give a squared cosine, such as 0.5")
     if share >= 1:
         raise InputError("share", share, "a squared cosine below 1", "give a share, such as 0.5")
-    plane = _Plane(model, parameters, state, kind, name, wanted, check_tail(tail), as_integer("seed", seed, 0, "seeds"))
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    plane = _Plane(model, parameters, state, kind, name, wanted, check_tail(tail), seed)
     shape = (precisions.size, ratios.size)
     out = {key: np.full(shape, np.nan) for key in ("outlier_count", "excess", "alignment")}
     for i, precision in enumerate(precisions):
