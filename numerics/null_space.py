@@ -64,7 +64,7 @@ def null_space(operator: SecondMoment) -> NullSpace:
     rank = room * d
     for subset in subsets:
         rest = [a for a in range(k) if a not in subset]
-        rank = min(rank, d * len(subset) + _total_rank(operator, rest, rank - d * len(subset)))
+        rank = min(rank, d * len(subset) + _total_rank(operator, rest, room, rank - d * len(subset)))
     return NullSpace(rank, size, kernel)
 
 
@@ -82,8 +82,12 @@ def _common_kernel(operator: SecondMoment) -> Array:
     return np.array(kept).reshape(-1, k)
 
 
-def _total_rank(operator: SecondMoment, rows: list[int], enough: int) -> int:
-    """Sum over samples of the rank of D_i on ``rows``; at least ``enough`` once that is reached."""
+def _total_rank(operator: SecondMoment, rows: list[int], most: int, enough: int) -> int:
+    """Sum over samples of the rank of D_i on ``rows``; at least ``enough`` once that is reached.
+
+    No sample has more than ``most``: where D_i is small by cancellation (a confident softmax), its rounding errors
+    are not small against it, and would count as rank.
+    """
     total = 0
     for part in row_blocks(operator.source.samples, BLOCK_SAMPLES):
         if operator.rank_one:
@@ -91,7 +95,8 @@ def _total_rank(operator: SecondMoment, rows: list[int], enough: int) -> int:
         else:
             small = np.array([[operator.weight(a, b)[part] for b in rows] for a in rows]).transpose(2, 0, 1)
             values = np.abs(np.linalg.eigvalsh(small))
-            total += int(np.sum(values > 1e-14 * values.max(axis=1, keepdims=True)))
+            count = np.sum(values > 1e-14 * values.max(axis=1, keepdims=True), axis=1)
+            total += int(np.minimum(count, most).sum())
         if total >= enough:
             break
     return total

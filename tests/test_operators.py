@@ -241,6 +241,13 @@ def test_rank_of_the_softmax_matrices(samples, d, matrix):
     assert known.mass == pytest.approx(1 - known.rank / (3 * d))
 
 
+def test_rank_of_confident_samples():
+    """Weights of order exp(-|y|) are differences of numbers near one: their rounding errors are no rank."""
+    data, _, _ = own_samples("softmax", fresh_rng(), samples=500, d=1000)
+    sure = sample_data(data.model, data.features, data.labels, 0.08 * data.weights, ridge=0.0)
+    assert null_space(block_operator(sure, "hessian", "first_layer", False)).rank == 1000
+
+
 @pytest.mark.parametrize("samples", [4, 11, 30, 200])
 def test_rank_where_units_are_inactive(samples):
     """ReLU: a unit that is active on few samples has that rank, whatever the others have."""
