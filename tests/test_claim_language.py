@@ -29,7 +29,7 @@ from verify.claim_tree import (
     Sum,
     show,
 )
-from verify.quantities import parse_quantity
+from verify.quantity_names import parse_quantity
 
 INDICES = st.one_of(st.integers(1, 12), st.sampled_from("abcstlij"))
 NAMES = st.builds(
@@ -189,7 +189,7 @@ def test_formulas_without_meaning_are_refused_with_a_suggestion(text: str, messa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("drfit m_a_s", "did you mean 'drift'"), ("drift corector_a_b", "did you mean corrector"),
+        ("drfit m_a_s", "did you mean 'drift'"), ("drift corector_a_b", "write corrector_a_b"),
         ("drift n_a_s", "the entry 'n_a_s'"), ("H_1[bulk]", "the entry"), ("Cov[m_1_1]", "Cov"), ("H_1_2", "the entry"),
         ("E_l[g_a*", "the end"),
     ],

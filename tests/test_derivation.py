@@ -19,7 +19,8 @@ from verify.judgement import Finding, Status
 from verify.mutants import mutants_of
 from verify.mutation_run import refuted_formulas, run_mutants
 from verify.points import random_point
-from verify.quantities import derived, parse_quantity
+from verify.quantities import derived
+from verify.quantity_names import parse_quantity
 from verify.raw_measurements import measure
 from verify.raw_samples import RawSamples
 from verify.stages_sampling import deviations

@@ -13,9 +13,9 @@ import sympy as sp
 from numerics.high_precision import DimensionError
 from theory import InputError, low_noise, symbols
 
-from .cases import Case
+from .cases import Case, cases_of
 from .claim_meaning import DIMENSION
-from .judgement import Claim, Counterexample, Finding, Stage, Status
+from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
 from .points import Point, random_point
 from .raw_samples import RawSamples
 from .stages_digits import DIGITS, gaps
@@ -30,11 +30,10 @@ SLACK = 0.2
 SAMPLES = 40_000
 
 
-def judge_asymptotic(
-    claim: Claim, cases: list[Case], rng: np.random.Generator
-) -> tuple[Finding, list[Stage], Counterexample | None, str, str]:
+def judge_asymptotic(claim: Claim, rng: np.random.Generator) -> Verdict:
     """Symbolic expansion, measured order, samples at the far end of the sequence."""
     assert claim.order is not None
+    cases = cases_of(claim)
     if claim.parameter == "lambda" and claim.model.mixture.precision != symbols.PRECISION:
         raise InputError(
             "precision", claim.model.mixture.precision, "the symbol lambda",
@@ -157,7 +156,7 @@ def _sampling(claim: Claim, cases: list[Case], rng: np.random.Generator) -> Stag
     if abs(deviation.value) > deviation.critical * deviation.error + allowed * (1 + abs(deviation.claimed)):
         return Stage(
             "sampling", Status.REFUTED,
-            f"{case.name}: measured - claimed = {deviation.value:.3g} ± {deviation.error:.2g} at lambda = 1e12",
+            f"{case.name}: claimed - measured = {deviation.value:.3g} ± {deviation.error:.2g} at lambda = 1e12",
             details,
         )
     if claim.order:

@@ -13,7 +13,7 @@ from theory.derived import find_expectations
 
 from .claim import check_expression
 from .claim_meaning import DIMENSION, Vocabulary
-from .claim_tree import show
+from .claim_tree import FormulaError, show
 from .judgement import Claim
 from .quantities import EXPRESSION, STEP, Target, derived
 
@@ -103,8 +103,14 @@ def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
     raw = Vocabulary(model, kink_rule, raw=True)
     left, sample = quantity.left, quantity.sample
     text = show(left)
+    try:
+        derived_left = engine.read(left, text, bindings, sample=sample)
+    except FormulaError as error:
+        raise FormulaError(
+            error.text, error.position, error.plain, error.expected, error.remedy, "quantity"
+        ) from error
     return Case(
-        quantity.name(bindings), bindings, claimed, engine.read(left, text, bindings, sample=sample),
+        quantity.name(bindings), bindings, claimed, derived_left,
         raw=raw.read(left, text, bindings, sample=sample),
         raw_claim=_claimed(claim, raw, bindings) if sample else None,
     )

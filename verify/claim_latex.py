@@ -39,7 +39,8 @@ _GREEK = {
     r"\ell": "ell",
 }
 _FUNCTIONS = {
-    r"\exp": "exp", r"\log": "log", r"\ln": "log", r"\tanh": "tanh", r"\sin": "sin", r"\cos": "cos",
+    r"\exp": "exp", r"\log": "log", r"\ln": "log", r"\tanh": "tanh",
+    r"\sinh": "sinh", r"\cosh": "cosh", r"\sin": "sin", r"\cos": "cos",
     r"\sigma": "sigmoid", r"\sqrt": "sqrt",
 }
 _PRODUCTS = (r"\cdot", r"\times", "*")

@@ -46,6 +46,7 @@ DIMENSION = sp.Symbol("d", positive=True)
 UNITS, DIRECTIONS, COMPONENTS, PARAMETERS = "abcdef", "st", "l", "ij"
 FUNCTIONS = {
     "exp": sp.exp, "log": sp.log, "ln": sp.log, "sqrt": sp.sqrt, "sin": sp.sin, "cos": sp.cos, "tanh": sp.tanh,
+    "sinh": sp.sinh, "cosh": sp.cosh,
     "erf": sp.erf, "relu": ReLU, "ReLU": ReLU, "step": Step, "Step": Step, "Sigmoid": Sigmoid, "sigmoid": Sigmoid,
     "sigma": Sigmoid, "Softplus": Softplus, "softplus": Softplus, "dirac": sp.DiracDelta, "DiracDelta": sp.DiracDelta,
     "lse": LogSumExp, "LogSumExp": LogSumExp,

@@ -8,7 +8,7 @@ samples from the raw definition in R^d, which share nothing with the engine's fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -27,9 +27,10 @@ from .claim_language import parse_formula
 from .claim_latex import looks_like_latex, parse_latex
 from .claim_tree import show
 from .fixed_point_claims import fixed_cases, judge_fixed_point
-from .judgement import Claim, Counterexample, Finding, Judgement, Stage, Status
+from .judgement import Claim, Counterexample, Finding, Judgement, Stage, Status, Verdict
 from .points import Point, random_point, shrink
-from .quantities import EIGENVALUE, FIXED_POINT, Quantity, parse_quantity
+from .quantities import EIGENVALUE, FIXED_POINT, Quantity
+from .quantity_names import parse_quantity
 from .raw_samples import RawSamples
 from .repair import find_repair
 from .sample_identities import judge_samples
@@ -43,6 +44,8 @@ POINTS, GENERAL = 2, 3
 SAMPLES = 40_000
 # a resolution above this share of the largest value of the claim says little
 STRONG = 0.5
+# fewer certified digits than these are no agreement
+LEAST_DIGITS = 6
 
 
 def check_derivation(
@@ -144,23 +147,24 @@ def judge(claim: Claim, seed: int = 0) -> Judgement:
     start = perf_counter()
     as_integer("seed", seed, 0, "seeds are non-negative integers")
     rng = np.random.default_rng([seed, 1])
-    if claim.quantity.kind in (FIXED_POINT, EIGENVALUE):
-        result = judge_fixed_point(claim, rng)
-    elif claim.quantity.sample:
-        result = judge_samples(claim, cases_of(claim), rng)
-    elif claim.order is not None:
-        result = judge_asymptotic(claim, cases_of(claim), rng)
-    else:
-        result = _judge_exact(claim, cases_of(claim), rng)
-    finding, stages, example, difference, repair = result
+    # a claim may be complex or infinite; that is judged, not warned of
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        finding, stages, example, difference, repair = _by_kind(claim)(claim, rng)
     return Judgement(
         claim, finding, tuple(stages), example, difference, repair, seed, perf_counter() - start
     )
 
 
-def _judge_exact(
-    claim: Claim, cases: list[Case], rng: np.random.Generator
-) -> tuple[Finding, list[Stage], Counterexample | None, str, str]:
+def _by_kind(claim: Claim) -> Callable[[Claim, np.random.Generator], Verdict]:
+    if claim.quantity.kind in (FIXED_POINT, EIGENVALUE):
+        return judge_fixed_point
+    if claim.quantity.sample:
+        return judge_samples
+    return judge_asymptotic if claim.order is not None else _judge_exact
+
+
+def _judge_exact(claim: Claim, rng: np.random.Generator) -> Verdict:
+    cases = cases_of(claim)
     digits, wrong = _digits(claim, cases, rng)
     symbolic = _symbolic(claim, cases, wrong)
     sampling, effects = _sampling(claim, cases, np.random.default_rng(rng.integers(2**63)), wrong)
@@ -244,9 +248,11 @@ def _digits(
         parts.append(f"{min(most)} digits at {len(most)} points{where}")
     if rest:
         parts.append(f"{min(rest)} digits at {len(rest)} points in general position")
-    status = Status.AGREES if max(d for _, d, _ in found) >= 6 else Status.INCONCLUSIVE
+    enough = max(d for _, d, _ in found) >= LEAST_DIGITS
     return Stage(
-        "digits", status, f"agrees to {' and '.join(parts)}",
+        "digits", Status.AGREES if enough else Status.INCONCLUSIVE,
+        f"agrees to {' and '.join(parts)}" if enough else f"no {LEAST_DIGITS} digits are certified at any point: the"
+        " integrals are hard or do not exist",
         {"digits": [d for _, d, _ in found], "points": [p.describe() for p, _, _ in found]},
     ), None
 
@@ -255,7 +261,10 @@ def _refuted(case: Case, gap: Gap, point: Point) -> Stage:
     with mpmath.workdps(20):
         value, error = mpmath.nstr(gap.value, 12), mpmath.nstr(gap.error, 2)
         text = f"{case.name}: claimed - derived = {value}, certified to {error}"
-    return Stage("digits", Status.REFUTED, text, {"difference": float(gap.value), "points": [point.describe()]})
+    if gap.undefined:
+        text = f"{case.name}: the claim is complex or infinite at an admissible point"
+    difference = None if gap.undefined else float(gap.value)
+    return Stage("digits", Status.REFUTED, text, {"difference": difference, "points": [point.describe()]})
 
 
 def _sampling(
@@ -264,7 +273,7 @@ def _sampling(
     """The stage, and whether it misses a deviation that it should see."""
     comparisons = len(cases) * POINTS
     worst: tuple[Case, Deviation] | None = None
-    weakest, largest, missed = 0.0, 0.0, False
+    weakest, largest, missed, same = 0.0, 0.0, False, True
     for _ in range(POINTS):
         point = random_point(claim.model, rng)
         samples = RawSamples(point, rng, SAMPLES)
@@ -276,25 +285,27 @@ def _sampling(
         for case, deviation in zip(cases, found, strict=True):
             if worst is None or deviation.strain > worst[1].strain:
                 worst = case, deviation
+        same = same and all(d.same for d in found)
         weakest = max(weakest, max(d.resolution for d in found))
         largest = max(largest, max(abs(d.claimed) + abs(d.value) for d in found))
         if wrong is not None and not any(d.refuted for d in found):
             missed = missed or _should_be_seen(cases, found, point)
     assert worst is not None
     case, deviation = worst
-    details = {
+    details: dict[str, Any] = {
         "deviation": deviation.value, "standard_error": deviation.error, "critical_value": deviation.critical,
         "smallest_detectable": weakest, "samples": SAMPLES * claim.model.components, "points": POINTS,
         "comparisons": comparisons,
     }
     scale = f"{SAMPLES * claim.model.components:,} samples at each of {POINTS} points"
     if deviation.refuted:
-        sigma = f"{deviation.value:.4g} ± {deviation.error:.2g}"
-        return Stage(
-            "sampling", Status.REFUTED,
-            f"{case.name}: measured - claimed = {sigma}, beyond {deviation.critical:.1f} standard errors; {scale}",
-            details,
-        ), False
+        gap = f"claimed - measured = {deviation.value:.4g} ± {deviation.error:.2g}"
+        text = f"{case.name}: {gap}, beyond {deviation.critical:.1f} standard errors; {scale}"
+        if not np.isfinite(deviation.claimed):
+            text, details["deviation"] = f"{case.name}: the claim is complex or infinite", None
+        return Stage("sampling", Status.REFUTED, text, details), False
+    if same:
+        return Stage("sampling", Status.INCONCLUSIVE, "the claim is the raw definition itself, to the letter"), False
     text = (
         f"{len(cases)} entries within {deviation.critical:.1f} standard errors; a deviation of {weakest:.2g} would be"
         f" found (values up to {largest:.2g}); {scale}"

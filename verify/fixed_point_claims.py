@@ -24,7 +24,7 @@ from theory.separation import CLUSTERS
 from theory.xor import COORDINATES
 
 from .claim_meaning import Vocabulary
-from .judgement import Claim, Counterexample, Finding, Stage, Status
+from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
 from .quantities import EIGENVALUE, HESSIAN, block_matrix
 from .raw_loss import RawLoss
 from .stages_symbolic import prove_equal
@@ -84,9 +84,7 @@ def fixed_cases(claim: Claim) -> list[FixedCase]:
     return found
 
 
-def judge_fixed_point(
-    claim: Claim, rng: np.random.Generator
-) -> tuple[Finding, list[Stage], Counterexample | None, str, str]:
+def judge_fixed_point(claim: Claim, rng: np.random.Generator) -> Verdict:
     """Exact substitution, fifty digits, and the minimum of the raw risk."""
     cases = fixed_cases(claim)
     wrong: tuple[FixedCase, Values, Any, Any] | None = None

@@ -107,6 +107,10 @@ class Counterexample:
     derived: str
 
 
+# finding, stages, counterexample, difference and repair
+Verdict = tuple[Finding, list[Stage], Counterexample | None, str, str]
+
+
 @dataclass(frozen=True)
 class Judgement:
     """Everything that is said about a claim.

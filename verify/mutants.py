@@ -12,7 +12,8 @@ from theory import Block, GaussianExpectation, Model, ReLU, symbols
 from theory.kinks import ALMOST_EVERYWHERE, apply_kink_rule
 
 from .edits import single_edits
-from .quantities import DRIFT, HESSIAN, Target, derived, parse_quantity
+from .quantities import DRIFT, HESSIAN, Target, derived
+from .quantity_names import parse_quantity
 from .subject import Theory
 
 

@@ -20,7 +20,8 @@ from theory.kinks import ALMOST_EVERYWHERE, DISTRIBUTIONAL
 from .cases import Case
 from .mutants import Mutant, mutants_of
 from .points import Point, random_point
-from .quantities import Target, derived, parse_quantity
+from .quantities import Target, derived
+from .quantity_names import parse_quantity
 from .raw_measurements import measure
 from .raw_samples import RawSamples
 from .stages_digits import certified_gaps, gaps, general_points

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,11 +23,9 @@ from theory import (
     derive_gradient_matrix,
     derive_hessian,
 )
-from theory.errors import check_choice
-from theory.kinks import DISTRIBUTIONAL, check_kink_rule
+from theory.kinks import DISTRIBUTIONAL
 from theory.moments import default_route
 
-from .claim_language import parse_formula, split_name
 from .claim_meaning import DIMENSION, Vocabulary
 from .claim_tree import Index, Node, free_letters, show
 
@@ -43,7 +39,6 @@ KINDS = {
     GRADIENT_MATRIX: "G_a_b[e_s,x_c], G_a_b[bulk], G_a_v_i[e_s] or G_v_i_v_j", DIFFUSION: "Cov[m_a_s,R_a_b]",
     FIXED_POINT: "m_a_s, v_i, or any expression in them and in the gaps s_l", EIGENVALUE: "H_a_b[1] or H_v[1]",
 }
-_STARTS = {"H": HESSIAN, "G": GRADIENT_MATRIX, "Cov": DIFFUSION, "corrector": DRIFT}
 # a part of an entry: a letter and its indices (0-based numbers once a letter has a value)
 Part = tuple[str, tuple[Index, ...]]
 
@@ -161,88 +156,6 @@ def _range(base: str, position: int, second: bool, model: Model) -> tuple[int, s
     if base == "e" or (base == "m" and position == 1):
         return model.directions, "direction"
     return model.units, "unit"
-
-
-def parse_quantity(
-    text: str, *, regularized: bool | None = None, kink_rule: str | None = None, sample: bool | None = None
-) -> Quantity:
-    """Read ``drift m_a_s``, ``H_1_2[e_1,x_2]``, ``corrector_a_b``, ``Cov[m_1_1,R_1_1]``, or an expression.
-
-    Raises
-    ------
-    theory.InputError
-        An unknown kind, an entry that the kind does not have, or an expression that cannot be read.
-
-    Examples
-    --------
-    >>> parse_quantity("drift m_a_s").letters, parse_quantity("H_1_2[e_1,x_c]").parts
-    (('a', 's'), (('H', (1, 2)), ('e', (1,)), ('x', ('c',))))
-    """
-    text, rule = text.strip(), check_kink_rule(kink_rule or DISTRIBUTIONAL)
-    word, _, rest = text.partition(" ")
-    start = re.match(r"[A-Za-z]+", text)
-    if word in KINDS:
-        kind, entry = word, rest.strip()
-    elif start and start.group() in _STARTS and re.fullmatch(r"\w+(\[[^\]]*\])?", re.sub(r"\s", "", text)):
-        kind, entry = _STARTS[start.group()], text
-    elif re.fullmatch(r"[\w-]+", word) and rest and re.match(r"\w", rest):
-        check_choice("quantity", word, KINDS, kind="quantity")
-    else:
-        left = parse_formula(text)
-        outside = _looks_at_samples(left) if sample is None else sample
-        return Quantity(EXPRESSION, text, left=left, sample=outside, kink_rule=rule)
-    if kind == FIXED_POINT:
-        return Quantity(kind, entry, left=parse_formula(entry), kink_rule=rule)
-    own = kind == HESSIAN if regularized is None else regularized
-    return Quantity(kind, entry, _parts(kind, entry), regularized=own, kink_rule=rule)
-
-
-def _looks_at_samples(left: Node) -> bool:
-    return "E" not in re.findall(r"\bE(?=[_\[])", show(left))
-
-
-def _parts(kind: str, entry: str) -> tuple[Part, ...]:
-    match = re.fullmatch(r"([A-Za-z]\w*)(?:\[([^\[\]]*)\])?", re.sub(r"\s", "", entry))
-    wrong = InputError("quantity", f"the entry {entry!r} of {kind}", KINDS[kind], "see docs/conventions.md")
-    if match is None:
-        raise wrong
-    head = split_name(match[1])
-    inner = [split_name(part) for part in match[2].split(",")] if match[2] else []
-    if kind == DIFFUSION:
-        if head != ("Cov", ()) or len(inner) != 2 or any(_shape(p) not in ("m2", "R2", "v1") for p in inner):
-            raise wrong
-        return tuple(inner)
-    if kind in (DRIFT, STEP):
-        allowed = ("m2", "R2", "v1") + (("corrector2",) if kind == DRIFT else ())
-        if inner or _shape(head) not in allowed:
-            close = difflib.get_close_matches(head[0], ["m", "R", "v", "corrector"], n=1, cutoff=0.5)
-            wrong.remedy = f"did you mean {close[0]}" if close else wrong.remedy
-            raise InputError("quantity", f"the entry {entry!r} of {kind}", KINDS[kind], wrong.remedy)
-        return (head,)
-    if kind == EIGENVALUE:
-        number = inner[0][0] if len(inner) == 1 and not inner[0][1] else ""
-        units = tuple(i for i in head[1] if i != "v")
-        if head[0] != "H" or not number.isdigit() or len(units) not in (0, 2) or (not units and head[1] != ("v",)):
-            raise wrong
-        return head, ("number", (int(number),))
-    letter = {HESSIAN: "H", GRADIENT_MATRIX: "G", GRADIENT: "g"}[kind]
-    base, indices = head
-    layers = tuple(i for i in indices if i != "v")
-    second = indices.count("v")
-    wanted = (1 if kind == GRADIENT else 2)
-    places = 0 if second == wanted else (1 if second == 1 or kind == GRADIENT else 2)
-    bulk = inner == [("bulk", ())]
-    if base != letter or len(layers) != wanted or (indices and indices[-1] == "v"):
-        raise wrong
-    if bulk and places == 2:
-        return head, ("bulk", ())
-    if len(inner) != places or any(_shape(p) not in ("e1", "x1") for p in inner):
-        raise wrong
-    return head, *inner
-
-
-def _shape(part: Part) -> str:
-    return f"{part[0]}{len(part[1])}"
 
 
 # --- what the engine derives -----------------------------------------------------------------------------------

@@ -15,20 +15,19 @@ from theory import InputError, Model, symbols
 from .cases import Case, case_at, cases_of
 from .edits import single_edits
 from .formula_edits import formula_edits
-from .judgement import Claim, Counterexample, Finding, Stage, Status
+from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
 from .points import random_point
 from .smaller import smaller_models
-from .stages_digits import DIGITS
+from .stages_digits import DIGITS, real_or_nan
 from .stages_symbolic import prove_equal
 
 POINTS = 4
 Values = dict[sp.Symbol, sp.Rational]
 
 
-def judge_samples(
-    claim: Claim, cases: list[Case], rng: np.random.Generator
-) -> tuple[Finding, list[Stage], Counterexample | None, str, str]:
+def judge_samples(claim: Claim, rng: np.random.Generator) -> Verdict:
     """Symbolic identities; fifty digits of both sides; and both sides read in elementary functions."""
+    cases = cases_of(claim)
     draws = [_draw(claim.model, rng) for _ in range(POINTS)]
     wrong = _first_wrong(cases, draws)
     digits = _digits_stage(cases, wrong)
@@ -50,6 +49,10 @@ def judge_samples(
         ]
         failed = next((p for p in proofs if not p.proved), None)
         names = list(dict.fromkeys(i for p in proofs for i in p.identities if i != "identical expressions"))
+        if failed is not None and failed.remainder.has(sp.DiracDelta):
+            # zero at every sample, and not zero
+            digits = Stage("digits", Status.INCONCLUSIVE, "the difference is a distribution, which no sample meets")
+            sampling = replace(sampling, status=Status.INCONCLUSIVE, text=digits.text)
         symbolic = Stage(
             "symbolic", Status.PROVED, f"claimed - derived = 0 by {', '.join(names) or 'identical expressions'}",
             {"identities": names},
@@ -67,7 +70,8 @@ def judge_samples(
         repair = _repair(claim, case, model, [_draw(model, rng) for _ in range(POINTS)], rng)
     contradictory = (wrong is None) != (raw_wrong is None)
     finding = Finding.CONTRADICTORY if contradictory else Finding.REFUTED if wrong else (
-        Finding.PROVED if symbolic.status is Status.PROVED else Finding.AGREES
+        Finding.PROVED if symbolic.status is Status.PROVED
+        else Finding.AGREES if digits.status is Status.AGREES else Finding.INCONCLUSIVE
     )
     return finding, [symbolic, digits, sampling], example, difference, repair
 
@@ -114,14 +118,21 @@ def _draw(model: Model, rng: np.random.Generator) -> Values:
 
 def _value(expression: sp.Expr, draw: Values) -> Any:
     names = sorted(expression.free_symbols, key=str)
-    function = sp.lambdify(names, expression, [high_precision_functions(), "mpmath"], cse=True)
+    # off its point, where samples are, a Dirac delta vanishes
+    known = {**high_precision_functions(), "DiracDelta": lambda x: mpmath.nan if x == 0 else mpmath.mpf(0)}
+    function = sp.lambdify(names, expression, [known, "mpmath"], cse=True)
     with mpmath.workdps(DIGITS + 12):
-        return mpmath.mpf(function(*(mpmath.mpf(int(draw[s].p)) / int(draw[s].q) for s in names)))
+        try:
+            return real_or_nan(function(*(mpmath.mpf(int(draw[s].p)) / int(draw[s].q) for s in names)))
+        except (ZeroDivisionError, ValueError):
+            return mpmath.nan
 
 
 def _differs(one: sp.Expr, two: sp.Expr, draw: Values) -> bool:
     a, b = _value(one, draw), _value(two, draw)
     with mpmath.workdps(DIGITS + 12):
+        if not mpmath.isfinite(a) or not mpmath.isfinite(b):
+            return bool(mpmath.isfinite(a)) != bool(mpmath.isfinite(b))
         return bool(abs(a - b) > (abs(a) + abs(b) + 1) * mpmath.mpf(10) ** (-DIGITS))
 
 

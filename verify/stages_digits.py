@@ -25,20 +25,24 @@ Numbers = Mapping[sp.Symbol, Any]
 class Gap:
     """claimed - derived of one entry at one point, with the certified error of the evaluation.
 
-    ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.
+    ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.  Where the claim is
+    not a finite real number and what is derived is one, it is ``undefined``; where neither is, nothing can be said.
     """
 
     value: Any
     error: Any
     size: Any
+    undefined: bool = False
 
     @property
     def refuted(self) -> bool:
-        return bool(abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3))
+        return self.undefined or bool(abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3))
 
     @property
     def digits(self) -> int:
         """Digits that agree, as far as they are certified."""
+        if not mpmath.isfinite(self.value):
+            return 0
         gap = (abs(self.value) + self.error) / self.size if self.size else mpmath.mpf(0)
         return DIGITS if gap <= mpmath.mpf(10) ** -DIGITS else max(0, int(mpmath.floor(-mpmath.log10(gap))))
 
@@ -109,13 +113,17 @@ def _gap(
 ) -> Gap:
     one, first, size = evaluate(claimed, values, table)
     two, second, other = evaluate(right, values, table)
-    return Gap(one - two, first + second, size + other)
+    undefined = not mpmath.isfinite(one) and bool(mpmath.isfinite(two))
+    return Gap(one - two, first + second, size + other, undefined)
 
 
 def evaluate(
     expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr], table: Mapping[GaussianExpectation, tuple[Any, Any]]
 ) -> tuple[Any, Any, Any]:
-    """Value, error and size of an expression; the size adds absolute values where the value may cancel."""
+    """Value, error and size of an expression; the size adds absolute values where the value may cancel.
+
+    The value is NaN where the expression is complex or infinite.
+    """
     digits = mpmath.mp.dps
     numbers = {s: _exact(v) for s, v in values.items()}
     value, error, size = _walk(expression, numbers, table)
@@ -126,7 +134,7 @@ def _walk(
     e: sp.Expr, numbers: Mapping[sp.Symbol, Any], table: Mapping[GaussianExpectation, tuple[Any, Any]]
 ) -> tuple[Any, Any, Any]:
     if isinstance(e, GaussianExpectation):
-        value, error = (mpmath.mpf(x) for x in table[e])
+        value, error = (real_or_nan(x) for x in table[e])
         return value, error, abs(value)
     if e.is_Symbol:
         return numbers[e], mpmath.mpf(0), abs(numbers[e])
@@ -145,15 +153,21 @@ def _walk(
     if e.is_Pow and e.exp.is_Integer:
         v, d, m = _walk(e.base, numbers, table)
         n = int(e.exp)
+        if v == 0 and n < 0:
+            return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
         relative = abs(n) * d / abs(v) if v else d
         return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
     # a function of exact numbers
-    plain = mpmath.mpmathify(sp.N(e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}),
-                                  mpmath.mp.dps))
-    value = plain.real if isinstance(plain, mpmath.mpc) and plain.imag == 0 else plain
-    if isinstance(value, mpmath.mpc):
-        value = mpmath.nan
+    plain = sp.N(e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps)
+    value = mpmath.nan if plain.has(sp.zoo, sp.oo, sp.nan) else real_or_nan(mpmath.mpmathify(plain))
     return value, mpmath.mpf(0), abs(value)
+
+
+def real_or_nan(value: Any) -> Any:
+    """A number of mpmath, NaN if it is complex."""
+    if isinstance(value, (complex, mpmath.mpc)):
+        return mpmath.mpf(value.real) if value.imag == 0 else mpmath.nan
+    return mpmath.mpf(value)
 
 
 def _exact(value: Any) -> Any:
@@ -169,7 +183,7 @@ def is_refuted(claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.
         gap = gaps([(claimed, right)], point, None, more)[0]
     except (DimensionError, ArithmeticError, ValueError):
         return False
-    return gap.refuted and abs(gap.value) > 1e-8 * gap.size
+    return gap.undefined or (gap.refuted and abs(gap.value) > 1e-8 * gap.size)
 
 
 __all__ = ["DIGITS", "Gap", "certified_gaps", "evaluate", "gaps", "general_points", "is_refuted", "node_values"]

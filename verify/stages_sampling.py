@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from theory import GaussianExpectation
+from theory import GaussianExpectation, InputError
 from theory.derived import find_expectations
 
 from .claim_meaning import DIMENSION
@@ -27,7 +27,7 @@ ROUNDING = 1e-11
 
 @dataclass(frozen=True)
 class Deviation:
-    """Measured minus claimed, of one entry at one point.
+    """Claimed minus measured, of one entry at one point.
 
     Attributes
     ----------
@@ -37,25 +37,34 @@ class Deviation:
         The value of the claim.
     critical : float
         Standard errors from where it is refuted.
+    same : bool
+        The claim is what is measured, to the letter: samples cannot tell them apart.
     """
 
     value: float
     error: float
     claimed: float
     critical: float
+    same: bool = False
 
     @property
     def refuted(self) -> bool:
-        return not abs(self.value) <= self.critical * self.error + ROUNDING * (1 + abs(self.claimed))
+        return not abs(self.value) <= self.critical * self.error + self._rounding
 
     @property
     def resolution(self) -> float:
         """The smallest deviation that is found with 95 % probability."""
-        return (self.critical + POWER) * self.error
+        return (self.critical + POWER) * self.error + self._rounding
 
     @property
     def strain(self) -> float:
-        return abs(self.value) / (self.critical * self.error + ROUNDING * (1 + abs(self.claimed)))
+        if not np.isfinite(self.value):
+            return np.inf
+        return abs(self.value) / (self.critical * self.error + self._rounding)
+
+    @property
+    def _rounding(self) -> float:
+        return ROUNDING * (1 + abs(self.claimed))
 
 
 def deviations(
@@ -89,9 +98,9 @@ def _deviation(
     numbers: dict[sp.Symbol, sp.Expr] = dict(samples.point.values)
     numbers[DIMENSION] = sp.Integer(samples.dimension)
     claim = right.xreplace(numbers_outside(right, numbers))
-    found = claim if isinstance(left, Measured) else left.xreplace(numbers_outside(left, numbers))
-    difference = (left.expression if isinstance(left, Measured) else found) - claim
-    nodes = list(dict.fromkeys(find_expectations(difference)))
+    found = left.expression if isinstance(left, Measured) else left.xreplace(numbers_outside(left, numbers))
+    difference = claim - found
+    nodes = list(dict.fromkeys(n for e in (found, claim) for n in find_expectations(e)))
     names = {node: sp.Dummy() for node in nodes}
     columns: dict[sp.Symbol, tuple[int, np.ndarray]] = dict(own)
     for node, name in names.items():
@@ -101,14 +110,23 @@ def _deviation(
         columns[name] = (l, table[node])
     plain = difference.xreplace(names)
     at = {name: sp.Float(float(values.mean())) for name, (_, values) in columns.items()}
+    if not np.isfinite(_number(found.xreplace(names).xreplace(at))):
+        raise InputError("quantity", "a complex or infinite mean", "finite numbers", "check where it is defined")
+    claimed = _number(claim.xreplace(names).xreplace(at))
+    if not np.isfinite(claimed):
+        return Deviation(np.nan, 0.0, claimed, critical)
     influence = [np.zeros(samples.size) for _ in samples.batches]
     for name, (l, values) in columns.items():
         slope = float(plain.diff(name).xreplace(at))
         if slope:
             influence[l] = influence[l] + slope * values
     error = float(np.sqrt(sum(v.var() / samples.size for v in influence)))
-    claimed = float(claim.xreplace(names).xreplace(at))
-    return Deviation(float(plain.xreplace(at)), error, claimed, critical)
+    return Deviation(float(plain.xreplace(at)), error, claimed, critical, difference == 0)
+
+
+def _number(value: sp.Expr) -> float:
+    """A float; NaN where it is complex or infinite."""
+    return float(value) if value.is_real and value.is_finite else np.nan
 
 
 def numbers_outside(expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]) -> dict[sp.Basic, sp.Basic]:
