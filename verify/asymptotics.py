@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,11 +14,12 @@ import sympy as sp
 from numerics.high_precision import DimensionError
 from theory import InputError, low_noise, symbols
 
-from .cases import Case, cases_of
+from .cases import Case, case_at, cases_of
 from .claim_meaning import DIMENSION
 from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
 from .points import Point, random_point
 from .raw_samples import RawSamples
+from .repair import Mender, nearest_change
 from .stages_digits import DIGITS, gaps
 from .stages_sampling import deviations, measure_target
 from .stages_symbolic import prove_equal
@@ -65,10 +67,12 @@ def judge_asymptotic(claim: Claim, rng: np.random.Generator) -> Verdict:
         "symbolic", Status.UNPROVED, "not attempted: the numbers differ"
     )
     sampling = _sampling(claim, cases, rng)
-    example, difference = None, ""
+    example, difference, repair = None, "", ""
     if bad:
         case = bad[0][1]
-        example, difference = _example(claim, case, point)
+        example, remainder = _example(claim, case, point)
+        difference = "" if remainder is None else str(remainder)[:300]
+        repair = _repair(claim, case, point, remainder)
         finding = Finding.REFUTED
     elif sampling.status is Status.REFUTED:
         finding = Finding.CONTRADICTORY
@@ -76,7 +80,36 @@ def judge_asymptotic(claim: Claim, rng: np.random.Generator) -> Verdict:
         finding = Finding.PROVED
     else:
         finding = Finding.AGREES if digits.status is Status.AGREES else Finding.INCONCLUSIVE
-    return finding, [symbolic, digits, sampling], example, difference, ""
+    return finding, [symbolic, digits, sampling], example, difference, repair
+
+
+def _repair(claim: Claim, case: Case, point: Point, remainder: sp.Expr | None) -> str:
+    """A change after which the error falls as fast as is claimed."""
+    assert claim.order is not None
+    needed = claim.order + 1
+    size = FIRST[claim.parameter] * RATIO**2
+    where, more = _at(case, point, claim.parameter, size)
+
+    def kept(expressions: Sequence[sp.Expr]) -> list[bool]:
+        # between the error of the order that is kept and that of the next
+        found = gaps([(e, case.derived) for e in expressions], where, DIGITS, more)
+        bound = mpmath.mpf(size) ** (0.5 - needed)
+        return [bool(abs(g.value) <= g.size * bound) for g in found]
+
+    def holds(cases: list[Case]) -> bool:
+        orders = _measured_orders(cases, point, claim.parameter)
+        return all(m is None or m[0] - m[1] >= needed - SLACK for m in orders)
+
+    try:
+        right = low_noise(case.derived, claim.order) if claim.parameter == "lambda" else None
+    except InputError:
+        right = None
+    return nearest_change(claim, case.claimed, right, Mender(
+        lambda changed: case_at(changed, claim.model, case.bindings).claimed,
+        kept,
+        lambda expression: holds([replace(case, claimed=expression)]),
+        lambda changed: holds(cases_of(changed)),
+    ), case.name, remainder)
 
 
 def _at(case: Case, point: Point, parameter: str, value: int) -> tuple[Point, dict[sp.Symbol, sp.Expr]]:
@@ -164,22 +197,22 @@ def _sampling(claim: Claim, cases: list[Case], rng: np.random.Generator) -> Stag
     return Stage("sampling", Status.AGREES, f"{len(cases)} entries agree at lambda = 1e12", details)
 
 
-def _example(claim: Claim, case: Case, point: Point) -> tuple[Counterexample | None, str]:
+def _example(claim: Claim, case: Case, point: Point) -> tuple[Counterexample | None, sp.Expr | None]:
+    """Both values at the first point of the sequence, and the difference of the expansions."""
     where, more = _at(case, point, claim.parameter, FIRST[claim.parameter])
     try:
         pair = gaps([(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], where, DIGITS, more)
     except DimensionError:
-        return None, ""
-    difference = ""
+        return None, None
+    remainder = None
     if claim.parameter == "lambda" and claim.order is not None:
         try:
             gap = low_noise(case.claimed - case.derived, claim.order)
-            small = gap.count_ops() < 300
-            difference = str(prove_equal(gap, sp.Integer(0), claim.model).remainder if small else gap)[:300]
+            remainder = prove_equal(gap, sp.Integer(0), claim.model).remainder if gap.count_ops() < 300 else gap
         except InputError:
-            difference = ""
+            remainder = None
     with mpmath.workdps(20):
         return Counterexample(
             case.name, claim.model.name, where.describe(), mpmath.nstr(pair[0].value, 12),
             mpmath.nstr(-pair[1].value, 12),
-        ), difference
+        ), remainder

@@ -173,8 +173,9 @@ def _judge_exact(claim: Claim, rng: np.random.Generator) -> Verdict:
     if wrong is not None:
         case, point = wrong
         example, case, model = _shrunk(claim, case, point)
-        difference = _short(prove_equal(case.claimed, case.derived, model).remainder)
-        repair = find_repair(claim, case, model, rng)
+        remainder = prove_equal(case.claimed, case.derived, model).remainder
+        difference = _short(remainder)
+        repair = find_repair(claim, case, model, rng, remainder)
     return finding, [symbolic, digits, sampling], example, difference, repair
 
 

@@ -8,7 +8,7 @@ precision; neither the drift nor a closed form enters.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mpmath
@@ -27,6 +27,8 @@ from .claim_meaning import Vocabulary
 from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
 from .quantities import EIGENVALUE, HESSIAN, block_matrix
 from .raw_loss import RawLoss
+from .repair import Mender, nearest_change
+from .stages_digits import number_of
 from .stages_symbolic import prove_equal
 
 DIGITS = 50
@@ -46,8 +48,8 @@ class FixedCase:
     block: tuple[tuple[int, ...], int] | None = None
 
 
-def fixed_cases(claim: Claim) -> list[FixedCase]:
-    """All entries of a claim.
+def fixed_cases(claim: Claim, solve: bool = True) -> list[FixedCase]:
+    """All entries of a claim; with ``solve`` a fixed point that cannot be found is refused too.
 
     Raises
     ------
@@ -80,8 +82,29 @@ def fixed_cases(claim: Claim) -> list[FixedCase]:
             found.append(FixedCase(
                 quantity.name(bindings), claimed, vocabulary.read(quantity.left, quantity.entry, bindings)
             ))
-    _solve(model, _draw(model, np.random.default_rng(0)), 15)
+    for case in found:
+        _check_symbols(claim, case)
+    if solve:
+        _solve(model, _draw(model, np.random.default_rng(0)), 15)
     return found
+
+
+def _check_symbols(claim: Claim, case: FixedCase) -> None:
+    """Refuse what has no value at a fixed point without noise."""
+    model = claim.model
+    s = model.symbols
+    known = {
+        *s.overlap, *s.gram_perp, *s.readout, *symbols.vector("s", model.units, positive=True), model.ridge,
+        *model.mixture.weights, *model.mixture.directions_gram,
+    }
+    for where, expression in (("claim", case.claimed), ("quantity", case.left)):
+        for symbol in sorted(sp.sympify(expression or 0).free_symbols - known, key=str):
+            raise InputError(
+                where, f"{symbol} in a claim about the noiseless fixed point",
+                "overlaps, readout, gaps, weights, the ridge and Gamma",
+                "lambda is infinite there; claim a limit of the drift with order = 0 instead"
+                if symbol == symbols.PRECISION else "leave it out",
+            )
 
 
 def judge_fixed_point(claim: Claim, rng: np.random.Generator) -> Verdict:
@@ -95,22 +118,21 @@ def judge_fixed_point(claim: Claim, rng: np.random.Generator) -> Verdict:
         raw_state = _minimize(claim.model, values)
         for case in cases:
             one, two = (_evaluate(claim, case, side, {**values, **state}) for side in ("claimed", "left"))
-            with mpmath.workdps(DIGITS):
-                if wrong is None and abs(one - two) > (abs(one) + abs(two) + 1) * mpmath.mpf(10) ** (5 - DIGITS):
-                    wrong = case, values, one, two
+            if wrong is None and not _close(one, two):
+                wrong = case, values, one, two
             raw_one, raw_two = (
                 _evaluate(claim, case, side, {**values, **raw_state}, raw=True) for side in ("claimed", "left")
             )
             gap = abs(float(raw_one - raw_two)) / (1 + abs(float(raw_two)))
             largest = max(largest, gap)
-            if gap > RESOLUTION:
+            if not gap <= RESOLUTION:
                 raw_wrong = raw_wrong or f"{case.name}: {float(raw_one):.8g} is claimed, {float(raw_two):.8g} is found"
     sampling = Stage(
         "sampling", Status.REFUTED if raw_wrong else Status.AGREES,
         (raw_wrong or f"agrees to {largest:.1g}") + f" at the minimum of the raw risk, {POINTS} sets of parameters",
         {"smallest_detectable": RESOLUTION},
     )
-    example, difference = None, ""
+    example, difference, repair = None, "", ""
     if wrong is None:
         digits = Stage("digits", Status.AGREES, f"agrees to {DIGITS - 5} digits at {POINTS} fixed points", {})
         symbolic = _symbolic(claim, cases)
@@ -124,13 +146,38 @@ def judge_fixed_point(claim: Claim, rng: np.random.Generator) -> Verdict:
             case.name, claim.model.name, {str(k): str(v) for k, v in values.items()}, mpmath.nstr(one, 12),
             mpmath.nstr(two, 12),
         )
+        repair = _repair(claim, case, values)
     if (wrong is None) != (not raw_wrong):
         finding = Finding.CONTRADICTORY
     elif wrong is not None:
         finding = Finding.REFUTED
     else:
         finding = Finding.PROVED if symbolic.status is Status.PROVED else Finding.AGREES
-    return finding, [symbolic, digits, sampling], example, difference, ""
+    return finding, [symbolic, digits, sampling], example, difference, repair
+
+
+def _repair(claim: Claim, case: FixedCase, values: Values) -> str:
+    """A change after which the claim holds at the fixed point."""
+    at = {**values, **_solve(claim.model, values, DIGITS)}
+    index = [c.name for c in fixed_cases(claim)].index(case.name)
+
+    def same(one: FixedCase, right: Any) -> bool:
+        return _close(_evaluate(claim, one, "claimed", at), right)
+
+    right = _evaluate(claim, case, "left", at)
+    return nearest_change(claim, case.claimed, None, Mender(
+        lambda changed: fixed_cases(changed, solve=False)[index].claimed,
+        lambda expressions: [same(replace(case, claimed=e), right) for e in expressions],
+        lambda expression: same(replace(case, claimed=expression), right),
+        lambda changed: all(
+            same(c, _evaluate(claim, c, "left", at)) for c in fixed_cases(changed, solve=False)
+        ),
+    ), case.name)
+
+
+def _close(one: Any, two: Any) -> bool:
+    with mpmath.workdps(DIGITS):
+        return bool(abs(one - two) <= (abs(one) + abs(two) + 1) * mpmath.mpf(10) ** (5 - DIGITS))
 
 
 def _symbolic(claim: Claim, cases: list[FixedCase]) -> Stage:
@@ -225,7 +272,7 @@ def _evaluate(claim: Claim, case: FixedCase, side: str, at: Values, raw: bool = 
             eigenvalues = sorted(mpmath.eigsy(mpmath.matrix(matrix.tolist()), eigvals_only=True), reverse=True)
             return eigenvalues[number]
         expression = case.claimed if side == "claimed" else case.left
-        return mpmath.mpmathify(sp.N(sp.sympify(expression).xreplace(at).rewrite(sp.exp), DIGITS + 5))
+        return number_of(sp.N(sp.sympify(expression).xreplace(at).rewrite(sp.exp), DIGITS + 5))
 
 
 def _derived_block(claim: Claim, units: tuple[int, ...], at: Values) -> sp.Matrix:

@@ -58,6 +58,8 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
     yield FormulaEdit("flip the sign of the whole", Negative(tree))
     for factor in _FACTORS:
         yield FormulaEdit(f"multiply the whole by {show(factor)}", Multiply((factor, tree)))
+    for ridge in (Name("beta"), Negative(Name("beta"))):
+        yield FormulaEdit(f"add {show(ridge)}, the ridge", Add((tree, ridge)))
     for path, node in _places(tree):
         if path and _is_term(tree, path):
             shown = _short(node)

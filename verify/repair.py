@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -14,7 +14,7 @@ from theory import InputError, Model
 from theory.derived import find_expectations
 
 from .cases import Case, case_at, cases_of
-from .edits import single_edits
+from .edits import Edit, single_edits
 from .formula_edits import formula_edits
 from .judgement import Claim
 from .points import random_point
@@ -26,65 +26,109 @@ SAME = 1e-9
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    text: str
-    expression: sp.Expr
-    claim: Claim | None = None
+class Mender:
+    """How a kind of claims tells whether a changed formula is right.
+
+    Attributes
+    ----------
+    read : callable Claim -> Expr
+        What a changed claim says for the entry that is wrong.
+    kept : callable, expressions -> list of bool
+        Which of many expressions may be right for that entry; a quick look.
+    confirmed : callable Expr -> bool
+        Whether one of them is, looked at as closely as the claim was.
+    mends_all : callable Claim -> bool
+        Whether a changed claim is right for every entry.
+    """
+
+    read: Callable[[Claim], sp.Expr]
+    kept: Callable[[Sequence[sp.Expr]], list[bool]]
+    confirmed: Callable[[sp.Expr], bool]
+    mends_all: Callable[[Claim], bool]
 
 
-def find_repair(claim: Claim, case: Case, model: Model, rng: np.random.Generator) -> str:
+def nearest_change(
+    claim: Claim, claimed: sp.Expr, right: sp.Expr | None, mender: Mender, entry: str,
+    remainder: sp.Expr | None = None,
+) -> str:
     """In words, or empty where no single change mends the claim.
 
     Changes of the formula as it is written come first: they have to mend every entry.  Then those of the expression
-    that the wrong entry is.  All are sieved at one point in double precision and confirmed with many digits.
+    that the wrong entry is, and the single term that it lacks; they are said to be of that entry alone.
+
+    Parameters
+    ----------
+    claim : Claim
+    claimed : sympy.Expr
+        What it says for the entry that is wrong.
+    right : sympy.Expr, optional
+        What is right for that entry, where that is an expression.
+    mender : Mender
+    entry : str
+        The name of the entry, empty where it is the only one.
+    remainder : sympy.Expr, optional
+        Claimed minus right, simplified.
     """
-    candidates: list[_Candidate] = []
     if claim.is_text:
+        changes: list[tuple[str, sp.Expr, Claim]] = []
         for edit in islice(formula_edits(claim.formula, claim.quantity.letters), MOST):
             changed = replace(claim, formula=edit.tree)
             try:
-                entry = case_at(changed, model, case.bindings)
+                expression = mender.read(changed)
             except InputError:
                 continue
-            if entry.claimed != case.claimed:
-                candidates.append(_Candidate(edit.text, entry.claimed, changed))
-    for found in _sieve(candidates, case, model, rng):
-        assert found.claim is not None
-        if _mends_all(found.claim, rng):
-            return found.text
-    single = [_Candidate(e.text, e.expression) for e in islice(single_edits(case.claimed, case.derived), MOST)]
-    for found in _sieve(single, case, model, rng):
-        if _agrees([(found.expression, case.derived)], case.needs_full_rank, model, rng, case.more):
-            return found.text if "the whole" in found.text else f"in {case.name}: {found.text}"
+            if expression != claimed:
+                changes.append((edit.text, expression, changed))
+        for kept, (text, _, changed) in zip(mender.kept([e for _, e, _ in changes]), changes, strict=True):
+            if kept and mender.mends_all(changed):
+                return text
+    if right is None:
+        return ""
+    single: list[Edit] = list(islice(single_edits(claimed, right), MOST))
+    if remainder is not None and not remainder.is_Add:
+        single.append(Edit("missing", f"add the missing term {-remainder}", claimed - remainder))
+    for kept, found in zip(mender.kept([e.expression for e in single]), single, strict=True):
+        if kept and mender.confirmed(found.expression):
+            return found.text if "the whole" in found.text or not entry else f"in {entry}: {found.text}"
     return ""
 
 
-def _sieve(candidates: Sequence[_Candidate], case: Case, model: Model, rng: np.random.Generator) -> list[_Candidate]:
+def find_repair(
+    claim: Claim, case: Case, model: Model, rng: np.random.Generator, remainder: sp.Expr | None = None
+) -> str:
+    """Of a claim that is to hold exactly: sieved at one point in double precision, confirmed with many digits."""
+    def mends_all(changed: Claim) -> bool:
+        cases = cases_of(changed)
+        full = any(c.needs_full_rank for c in cases)
+        return _agrees([(c.claimed, c.derived) for c in cases], full, changed.model, rng, cases[0].more)
+
+    return nearest_change(claim, case.claimed, case.derived, Mender(
+        lambda changed: case_at(changed, model, case.bindings).claimed,
+        lambda expressions: _sieve(expressions, case, model, rng),
+        lambda expression: _agrees([(expression, case.derived)], case.needs_full_rank, model, rng, case.more),
+        mends_all,
+    ), case.name, remainder)
+
+
+def _sieve(candidates: Sequence[sp.Expr], case: Case, model: Model, rng: np.random.Generator) -> list[bool]:
     most = (3 if model.loss.is_smooth else 2) + (0 if model.loss.gauge is None else model.loss.gauge.cols)
     point = random_point(model, rng, min(model.units, most))
     values = {**point.values, **case.more}
-    expressions = [*(c.expression for c in candidates), case.derived]
-    nodes = list(dict.fromkeys(n for e in expressions for n in find_expectations(e)))
+    nodes = list(dict.fromkeys(n for e in (*candidates, case.derived) for n in find_expectations(e)))
     try:
         table = node_values(nodes, point, values, None)
     except (DimensionError, ArithmeticError):
-        return []
+        return [False] * len(candidates)
     right = float(evaluate(case.derived, values, table)[0])
     kept = []
     for candidate in candidates:
         try:
-            value, _, size = evaluate(candidate.expression, values, table)
+            value, _, size = evaluate(candidate, values, table)
         except (TypeError, KeyError, ZeroDivisionError):
+            kept.append(False)
             continue
-        if abs(float(value) - right) <= SAME * (float(size) + abs(right)):
-            kept.append(candidate)
+        kept.append(abs(float(value) - right) <= SAME * (float(size) + abs(right)))
     return kept
-
-
-def _mends_all(claim: Claim, rng: np.random.Generator) -> bool:
-    cases = cases_of(claim)
-    full = any(c.needs_full_rank for c in cases)
-    return _agrees([(c.claimed, c.derived) for c in cases], full, claim.model, rng, cases[0].more)
 
 
 def _agrees(

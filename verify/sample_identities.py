@@ -13,10 +13,9 @@ from numerics.high_precision import high_precision_functions
 from theory import InputError, Model, symbols
 
 from .cases import Case, case_at, cases_of
-from .edits import single_edits
-from .formula_edits import formula_edits
 from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
 from .points import random_point
+from .repair import Mender, nearest_change
 from .smaller import smaller_models
 from .stages_digits import DIGITS, real_or_nan
 from .stages_symbolic import prove_equal
@@ -152,19 +151,12 @@ def _shrink(case: Case, draw: Values) -> Values:
 
 def _repair(claim: Claim, case: Case, model: Model, draws: list[Values], rng: np.random.Generator) -> str:
     """A change of the formula that mends every entry, or one of the wrong entry alone."""
-    if claim.is_text:
-        for edit in formula_edits(claim.formula, claim.quantity.letters):
-            changed = replace(claim, formula=edit.tree)
-            try:
-                entry = case_at(changed, model, case.bindings)
-                if any(_differs(entry.claimed, entry.derived, d) for d in draws):
-                    continue
-                if _first_wrong(cases_of(changed), [_draw(claim.model, rng)]) is None:
-                    return edit.text
-            except InputError:
-                continue
-    for single in single_edits(case.claimed, case.derived):
-        if all(not _differs(single.expression, case.derived, d) for d in draws):
-            at = f"in {case.name}: " if case.bindings else ""
-            return f"{at}{single.text}"
-    return ""
+    def same(expression: sp.Expr) -> bool:
+        return not any(_differs(expression, case.derived, d) for d in draws)
+
+    return nearest_change(claim, case.claimed, case.derived, Mender(
+        lambda changed: case_at(changed, model, case.bindings).claimed,
+        lambda expressions: [same(e) for e in expressions],
+        same,
+        lambda changed: _first_wrong(cases_of(changed), [_draw(claim.model, rng)]) is None,
+    ), case.name if case.bindings else "")

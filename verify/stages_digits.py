@@ -159,8 +159,13 @@ def _walk(
         return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
     # a function of exact numbers
     plain = sp.N(e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps)
-    value = mpmath.nan if plain.has(sp.zoo, sp.oo, sp.nan) else real_or_nan(mpmath.mpmathify(plain))
+    value = number_of(plain)
     return value, mpmath.mpf(0), abs(value)
+
+
+def number_of(value: sp.Expr) -> Any:
+    """A number of SymPy as one of mpmath, NaN if it is complex or infinite."""
+    return mpmath.nan if value.has(sp.zoo, sp.oo, sp.nan) else real_or_nan(mpmath.mpmathify(value))
 
 
 def real_or_nan(value: Any) -> Any:
