@@ -66,15 +66,27 @@ def few_digits(
     found: dict[GaussianExpectation, tuple[float, float]] = {}
     for node in dict.fromkeys(nodes):
         found[node] = (0.0, 0.0)
-    groups: dict[tuple[GaussianLaw, sp.Expr | None, bool], list[tuple[GaussianExpectation, sp.Expr]]] = {}
+    # integrands that see the same arguments share their nodes; what is zero hides the arguments behind it
+    groups: dict[
+        tuple[GaussianLaw, sp.Expr | None, bool, frozenset[sp.Symbol]], list[tuple[GaussianExpectation, sp.Expr]]
+    ] = {}
+    zeros = {s: sp.Integer(0) for s, v in values.items() if v == 0}
     for node in found:
         regular, deltas = split_deltas(node.integrand)
         for kink, integrand in ((None, regular), *deltas.items()):
+            integrand = integrand.xreplace(zeros) if zeros else integrand
             if integrand != 0:
-                groups.setdefault((node.law, kink, node.uses_whitening), []).append((node, integrand))
+                seen = seen_arguments(integrand, node.law) if zeros else frozenset()
+                groups.setdefault((node.law, kink, node.uses_whitening, seen), []).append((node, integrand))
     numbers = {s: float(v) for s, v in values.items()}
-    for (law, kink, whitened), members in groups.items():
+    for (law, kink, whitened, seen), members in groups.items():
         rows = _rows(law, values, whitened)
+        if zeros:
+            names = (*law.variables, *law.whitened)[: len(rows)]
+            hidden = [i for i, name in enumerate(names) if name not in seen]
+            if kink is not None:
+                hidden = [i for i in hidden if names[i] not in kink.free_symbols]
+            rows[hidden, 1:] = 0.0
         scale = 1.0
         if kink is not None:
             rows, scale = _on_hyperplane(rows, _affine(kink, law, numbers))
@@ -85,6 +97,11 @@ def few_digits(
             known, bound = found[node]
             found[node] = (known + scale * float(value), bound + scale * float(error))
     return found
+
+
+def seen_arguments(integrand: sp.Expr, law: GaussianLaw) -> frozenset[sp.Symbol]:
+    """The pre-activations, plain and whitened, that an integrand depends on."""
+    return frozenset(integrand.free_symbols & {*law.variables, *law.whitened})
 
 
 def _rows(law: GaussianLaw, values: Mapping[sp.Symbol, sp.Expr], whitened: bool) -> Array:
@@ -195,6 +212,8 @@ def _panel_rule(lines: Array, nodes: int) -> tuple[Array, Array]:
         cuts = -lines[:, 0][lines[:, 1] != 0] / lines[:, 1][lines[:, 1] != 0]
         z, w = _panels(cuts, nodes)
         return z[None], w
+    turned = _rotation(lines[:, 1:])
+    lines = np.column_stack([lines[:, 0], lines[:, 1:] @ turned])
     slanted = np.abs(lines[:, 2]) > SMALL
     outer = list(-lines[~slanted & (np.abs(lines[:, 1]) > SMALL)] @ [1.0, 0, 0]
                  / lines[~slanted & (np.abs(lines[:, 1]) > SMALL), 1])
@@ -211,7 +230,21 @@ def _panel_rule(lines: Array, nodes: int) -> tuple[Array, Array]:
         weights.append(w * v)
     w = np.concatenate(weights)
     kept = w > 1e-19
-    return np.stack([np.concatenate(first)[kept], np.concatenate(second)[kept]]), w[kept]
+    return turned @ np.stack([np.concatenate(first)[kept], np.concatenate(second)[kept]]), w[kept]
+
+
+def _rotation(normals: Array) -> Array:
+    """Axes of the plane whose second one meets all lines as squarely as possible.
+
+    The integral over it is cut at the lines; where a line runs along it, the cut races past as the first one changes.
+    """
+    lengths = np.linalg.norm(normals, axis=1)
+    unit = normals[lengths > SMALL] / lengths[lengths > SMALL, None]
+    angles = np.linspace(0.0, np.pi, 181)
+    second = np.stack([-np.sin(angles), np.cos(angles)])
+    steepness = np.abs(unit @ second).min(axis=0) if len(unit) else np.ones(len(angles))
+    best = angles[int(np.argmax(steepness))]
+    return np.array([[np.cos(best), -np.sin(best)], [np.sin(best), np.cos(best)]])
 
 
 def _panels(cuts: Array, nodes: int) -> tuple[Array, Array]:

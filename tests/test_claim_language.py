@@ -190,8 +190,15 @@ def test_formulas_without_meaning_are_refused_with_a_suggestion(text: str, messa
     ("text", "message"),
     [
         ("drfit m_a_s", "did you mean 'drift'"), ("drift corector_a_b", "write corrector_a_b"),
-        ("drift n_a_s", "the entry 'n_a_s'"), ("H_1[bulk]", "the entry"), ("Cov[m_1_1]", "Cov"), ("H_1_2", "the entry"),
-        ("E_l[g_a*", "the end"),
+        ("drift n_a_s", "the entry 'n_a_s'"), ("H_1[bulk]", "the entry"), ("Cov[m_1_1]", "Cov"),
+        ("H_1_2", r"such as H_1_2\[bulk\] or H_1_2\[e_1,e_1\]"), ("H_1_1[bulks]", r"did you mean 'H_1_1\[bulk\]'"),
+        ("E_l[g_a*", "the end"), ("  ", "quantity: got nothing"), ("m_a_s", "did you mean 'drift m_a_s'"),
+        ("v_1", "a variable.*did you mean 'drift v_1'"), ("corector_a_b", "quantity: .*did you mean 'corrector_a_b'"),
+        ("drift_m_a_s", "did you mean 'drift m_a_s'"),
+        ("covariance[m_1_1,R_1_1]", r"did you mean 'Cov\[m_1_1,R_1_1\]'"),
+        ("Cov(m_1_1,R_1_1)", r"did you mean 'Cov\[m_1_1,R_1_1\]'"), ("h_1_2[bulk]", "did you mean 'H_1_2"),
+        ("g_a[x_b]", "did you mean 'gradient g_a"), ("hessian G_1_2[bulk]", "without the word hessian"),
+        ("diffusion m_1_1", "write the two variables"), ("foo", "quantity: got 'foo'.*see docs/derivations.md"),
     ],
 )
 def test_unknown_quantities_are_refused(text: str, message: str) -> None:

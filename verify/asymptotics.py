@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -30,6 +31,9 @@ FIRST = {"lambda": 2_000, "d": 1_000}
 # a measured order may miss a whole number by this much at the end of the sequence
 SLACK = 0.2
 SAMPLES = 40_000
+POINTS = 2
+# certified errors relative to the terms, below which a difference that is not seen is none
+EXACT = 1e-40
 
 
 def judge_asymptotic(claim: Claim, rng: np.random.Generator) -> Verdict:
@@ -41,20 +45,25 @@ def judge_asymptotic(claim: Claim, rng: np.random.Generator) -> Verdict:
             "precision", claim.model.mixture.precision, "the symbol lambda",
             "build the model with precision=None for a claim about its limit",
         )
-    point = random_point(claim.model, rng, 1)
-    measured = list(zip(_measured_orders(cases, point, claim.parameter), cases, strict=True))
+    points = [random_point(claim.model, rng, 1) for _ in range(POINTS)]
+    measured = [
+        (order, case, point) for point in points
+        for order, case in zip(_measured_orders(cases, point, claim.parameter), cases, strict=True)
+    ]
     needed = claim.order + 1
-    bad = [(m, c) for m, c in measured if m is not None and m[0] + m[1] < needed]
-    weak = [(m, c) for m, c in measured if m is not None and m[0] - m[1] < needed - SLACK and m[0] + m[1] >= needed]
-    lowest = min((m for m, _ in measured if m is not None), default=None, key=lambda m: m[0])
-    shown = "the claim is exact" if lowest is None else (
-        f"the error falls like {claim.parameter}^-({lowest[0]:.3f} ± {lowest[1]:.3f})"
-    )
+    bad = [(m, c, p) for m, c, p in measured if m is not None and m[0] + m[1] < needed]
+    weak = [m for m, _, _ in measured if m is not None and m[0] - m[1] < needed - SLACK and m[0] + m[1] >= needed]
+    lowest = min((m for m, _, _ in measured if m is not None), default=None, key=lambda m: m[0])
     details: dict[str, Any] = {"needed_order": needed}
-    if lowest is not None:
+    if lowest is None:
+        shown = "the claim is exact"
+    elif math.isinf(lowest[1]):
+        shown = "too few errors are above the certified ones to measure an order"
+    else:
+        shown = f"the error falls like {claim.parameter}^-({lowest[0]:.3f} ± {lowest[1]:.3f})"
         details |= {"measured_order": lowest[0], "interval": [lowest[0] - lowest[1], lowest[0] + lowest[1]]}
     if bad:
-        (order, spread), case = bad[0]
+        (order, spread), case, _ = bad[0]
         digits = Stage(
             "digits", Status.REFUTED,
             f"{case.name}: the error falls like {claim.parameter}^-({order:.3f} ± {spread:.3f}), where at least"
@@ -69,7 +78,7 @@ def judge_asymptotic(claim: Claim, rng: np.random.Generator) -> Verdict:
     sampling = _sampling(claim, cases, rng)
     example, difference, repair = None, "", ""
     if bad:
-        case = bad[0][1]
+        _, case, point = bad[0]
         example, remainder = _example(claim, case, point)
         difference = "" if remainder is None else str(remainder)[:300]
         repair = _repair(claim, case, point, remainder)
@@ -119,20 +128,25 @@ def _at(case: Case, point: Point, parameter: str, value: int) -> tuple[Point, di
 
 
 def _measured_orders(cases: list[Case], point: Point, parameter: str) -> list[tuple[float, float] | None]:
-    """Exponents of the errors at the end of a geometric sequence, and how far it pins them, where there are any."""
-    rows = []
+    """Exponents of the errors at the end of a geometric sequence, and how far it pins them.
+
+    None of an entry without any error, to all digits certified; where there are too few of them, nothing is pinned.
+    """
+    rows, certified = [], [True] * len(cases)
     for n in range(STEPS):
         where, more = _at(cases[0], point, parameter, FIRST[parameter] * RATIO**n)
         found = gaps([(c.claimed, c.derived) for c in cases], where, DIGITS, more)
         with mpmath.workdps(DIGITS):
             # below the last certified digit there is nothing to fit
             rows.append([abs(g.value) if abs(g.value) > 100 * g.error else None for g in found])
-    return [_exponent([e for e in column if e is not None]) for column in zip(*rows, strict=True)]
+        certified = [c and g.error <= g.size * EXACT for c, g in zip(certified, found, strict=True)]
+    columns = [[e for e in column if e is not None] for column in zip(*rows, strict=True)]
+    return [None if sure and not errors else _exponent(errors) for errors, sure in zip(columns, certified, strict=True)]
 
 
-def _exponent(errors: list[Any]) -> tuple[float, float] | None:
+def _exponent(errors: list[Any]) -> tuple[float, float]:
     if len(errors) < 3:
-        return None
+        return 0.0, math.inf
     with mpmath.workdps(DIGITS):
         slopes = [float(mpmath.log(a / b) / mpmath.log(RATIO)) for a, b in pairwise(errors)]
     # local slopes approach the order like 1/x: their last change over RATIO - 1 is what is left; taken twice

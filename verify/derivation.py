@@ -8,7 +8,7 @@ samples from the raw definition in R^d, which share nothing with the engine's fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -28,14 +28,23 @@ from .claim_latex import looks_like_latex, parse_latex
 from .claim_tree import show
 from .fixed_point_claims import fixed_cases, judge_fixed_point
 from .judgement import Claim, Counterexample, Finding, Judgement, Stage, Status, Verdict
-from .points import Point, random_point, shrink
+from .points import Point, dormant_points, random_point, shrink
 from .quantities import EIGENVALUE, FIXED_POINT, Quantity
 from .quantity_names import parse_quantity
 from .raw_samples import RawSamples
 from .repair import find_repair
 from .sample_identities import judge_samples
 from .smaller import smaller_models
-from .stages_digits import DIGITS, Gap, certified_gaps, gaps, general_points, is_refuted
+from .stages_digits import (
+    DIGITS,
+    Gap,
+    arguments_at,
+    certified_gaps,
+    gaps,
+    general_points,
+    is_refuted,
+    most_dimensions,
+)
 from .stages_sampling import Deviation, deviations, measure_target
 from .stages_symbolic import prove_equal
 
@@ -215,47 +224,69 @@ def _symbolic(claim: Claim, cases: list[Case], wrong: tuple[Case, Point] | None)
 def _digits(
     claim: Claim, cases: list[Case], rng: np.random.Generator
 ) -> tuple[Stage, tuple[Case, Point] | None]:
-    """Digits at points with many of them, then at points in general position."""
+    """Digits at points with many of them, then at points in general position.
+
+    Entries that need full rank where this has too many dimensions are looked at where all but a few units are dormant.
+    """
+    model, judged = claim.model, set[str]()
     found: list[tuple[Point, int, str]] = []
-    for general in (False, True):
-        chosen = cases if general else [c for c in cases if not c.needs_full_rank]
-        points = general_points(claim.model, rng, GENERAL) if general else [None] * POINTS
-        for given in points:
-            if not chosen:
-                continue
-            pairs = [(c.claimed, c.derived) for c in chosen]
-            more = cases[0].more | chosen[-1].more
-            try:
-                if given is None:
-                    point, values = certified_gaps(pairs, claim.model, rng, more)
-                elif given.rank < claim.model.units and any(c.needs_full_rank for c in chosen):
-                    continue
-                else:
-                    point, values = given, gaps(pairs, given, None, more)
-            except (DimensionError, ArithmeticError):
-                continue
-            for case, gap in zip(chosen, values, strict=True):
-                if gap.refuted:
-                    return _refuted(case, gap, point), (case, point)
-            kind = "on a line" if point.rank < claim.model.units and point.rank == 1 else "general"
-            found.append((point, min(gap.digits for gap in values), kind))
+    for point, chosen in _points(model, cases, rng):
+        pairs = [(c.claimed, c.derived) for c in chosen]
+        more = cases[0].more | chosen[-1].more
+        try:
+            if point is None:
+                where, values = certified_gaps(pairs, model, rng, more)
+            else:
+                where, values = point, gaps(pairs, point, None, more)
+        except (DimensionError, ArithmeticError):
+            continue
+        for case, gap in zip(chosen, values, strict=True):
+            if gap.refuted:
+                return _refuted(case, gap, where), (case, where)
+        judged |= {case.name for case in chosen}
+        found.append((where, min(gap.digits for gap in values), _position(model, where, point is None)))
     if not found:
         return Stage("digits", Status.INCONCLUSIVE, "no point has integrals in few enough dimensions"), None
-    most = [d for _, d, kind in found if d > 20]
-    rest = [d for _, d, kind in found if d <= 20]
     parts = []
-    if most:
-        where = " with all weight vectors on a line" if any(k == "on a line" for *_, k in found) else ""
-        parts.append(f"{min(most)} digits at {len(most)} points{where}")
-    if rest:
-        parts.append(f"{min(rest)} digits at {len(rest)} points in general position")
+    for kind in dict.fromkeys(k for *_, k in found):
+        reached = [d for _, d, k in found if k == kind]
+        parts.append(f"{min(reached)} digits at {len(reached)} points{kind}")
     enough = max(d for _, d, _ in found) >= LEAST_DIGITS
+    text = f"agrees to {' and '.join(parts)}" if enough else (
+        f"no {LEAST_DIGITS} digits are certified at any point: the integrals are hard or do not exist"
+    )
+    left = [c.name for c in cases if c.name not in judged]
+    if left and enough:
+        text += f"; {len(left)} of {len(cases)} entries have integrals in too many dimensions, such as {left[0]}"
     return Stage(
-        "digits", Status.AGREES if enough else Status.INCONCLUSIVE,
-        f"agrees to {' and '.join(parts)}" if enough else f"no {LEAST_DIGITS} digits are certified at any point: the"
-        " integrals are hard or do not exist",
+        "digits", Status.AGREES if enough and not left else Status.INCONCLUSIVE, text,
         {"digits": [d for _, d, _ in found], "points": [p.describe() for p, _, _ in found]},
     ), None
+
+
+def _points(model: Model, cases: list[Case], rng: np.random.Generator) -> Iterator[tuple[Point | None, list[Case]]]:
+    """Where to look at which entries; None stands for a point with as many digits as there are."""
+    anywhere = [c for c in cases if not c.needs_full_rank]
+    if anywhere:
+        yield from [(None, anywhere)] * POINTS
+    for point in general_points(model, rng, GENERAL):
+        chosen = cases if point.rank == model.units else anywhere
+        if chosen:
+            yield point, chosen
+    demanding = [c for c in cases if c.needs_full_rank]
+    if demanding:
+        active = most_dimensions(model)
+        for point in dormant_points(model, rng, active):
+            chosen = [c for c in demanding if arguments_at(c.claimed, c.derived, point) <= active]
+            if chosen:
+                yield point, chosen
+
+
+def _position(model: Model, point: Point, many: bool) -> str:
+    if many:
+        return " with all weight vectors on a line" if point.rank < model.units and point.rank == 1 else ""
+    dormant = sum(1 for v in point.readout if v == 0)
+    return f" with {dormant} unit{'s' * (dormant > 1)} dormant" if dormant else " in general position"
 
 
 def _refuted(case: Case, gap: Gap, point: Point) -> Stage:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import sympy as sp
@@ -107,7 +108,14 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         return sp.Rational(value, 60)
 
     def matrix(rows: int, columns: int, scale: float) -> sp.ImmutableDenseMatrix:
-        return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: number(-scale, scale))
+        # no two of the same size: units that coincide, and entries read for each other, would hide a mistake
+        count = rows * columns
+        denominator = 60 * (1 + 2 * count // int(60 * scale))
+        sizes = rng.choice(np.arange(1, int(denominator * scale) + 1), count, replace=False)
+        signs = rng.choice([-1, 1], count)
+        return sp.ImmutableDenseMatrix(
+            rows, columns, [sp.Rational(int(n), denominator) for n in sizes * signs]
+        )
 
     def positive(size: int, scale: float, floor: sp.Rational) -> sp.ImmutableDenseMatrix:
         root = matrix(size, size, scale)
@@ -136,6 +144,34 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         number(0.1, 0.6) if model.ridge.is_Symbol else model.ridge,
         number(0.5, 1.5) if model.step.is_Symbol else model.step,
     )
+
+
+def dormant_points(model: Model, rng: np.random.Generator, active: int, most: int = 6) -> Iterator[Point]:
+    """Points of full rank at which only ``active`` units feed the output: v_a is zero for the others.
+
+    These have no overlap with anything, so that Q is block-diagonal: the whitened pre-activations of the active units
+    depend on their pre-activations alone, and integrals over all units become integrals over the active ones.  There
+    are such points where the loss does not see a unit whose readout vanishes.
+    """
+    s, c = model.symbols, model.units
+    if model.readout_size != c or c <= active:
+        return
+    for u, v in zip(s.preactivation, s.readout, strict=True):
+        if u in model.loss.expression.xreplace({v: sp.Integer(0)}).free_symbols:
+            return
+    chosen = list(combinations(range(c), active))
+    for index in rng.permutation(len(chosen))[:most]:
+        units = chosen[int(index)]
+        point = random_point(model, rng)
+        along, across, readout = (m.as_mutable() for m in (point.along, point.across, point.readout))
+        for a in set(range(c)) - set(units):
+            along[a, :] = sp.zeros(1, along.cols)
+            readout[a, 0] = 0
+            for b in units:
+                across[a, b] = across[b, a] = 0
+        yield replace(
+            point, along=along.as_immutable(), across=across.as_immutable(), readout=readout.as_immutable()
+        )
 
 
 def shrink(point: Point, refuted: Callable[[Point], bool], budget: int = 60) -> Point:

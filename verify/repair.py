@@ -18,7 +18,7 @@ from .edits import Edit, single_edits
 from .formula_edits import formula_edits
 from .judgement import Claim
 from .points import random_point
-from .stages_digits import certified_gaps, evaluate, gaps, node_values
+from .stages_digits import certified_gaps, evaluate, gaps, general_points, node_values
 
 # edits tried: a claim with more is too long for a single change to be found so
 MOST = 500
@@ -111,8 +111,7 @@ def find_repair(
 
 
 def _sieve(candidates: Sequence[sp.Expr], case: Case, model: Model, rng: np.random.Generator) -> list[bool]:
-    most = (3 if model.loss.is_smooth else 2) + (0 if model.loss.gauge is None else model.loss.gauge.cols)
-    point = random_point(model, rng, min(model.units, most))
+    (point,) = general_points(model, rng, 1)
     values = {**point.values, **case.more}
     nodes = list(dict.fromkeys(n for e in (*candidates, case.derived) for n in find_expectations(e)))
     try:

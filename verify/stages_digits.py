@@ -63,11 +63,28 @@ def certified_gaps(
     return point, gaps(pairs, point, DIGITS, more)
 
 
+def most_dimensions(model: Model) -> int:
+    """Dimensions in which there are rules in double precision."""
+    return 3 if model.loss.is_smooth else 2
+
+
 def general_points(model: Model, rng: np.random.Generator, count: int = 2) -> list[Point]:
     """Points in general position, as far as quadrature in double precision reaches."""
-    most = 2 if not model.loss.is_smooth else 3
     gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
-    return [random_point(model, rng, min(model.units, most + gauge)) for _ in range(count)]
+    return [random_point(model, rng, min(model.units, most_dimensions(model) + gauge)) for _ in range(count)]
+
+
+def arguments_at(claimed: sp.Expr, right: sp.Expr, point: Point) -> int:
+    """How many units the integrands of both depend on at a point, at most."""
+    zeros = {s: sp.Integer(0) for s, v in point.values.items() if v == 0}
+    most = 0
+    expressions = (_without(e, zeros) for e in (claimed, right))
+    for node in dict.fromkeys(n for e in expressions for n in find_expectations(e)):
+        # of a product with zero nothing is left
+        for term in sp.Add.make_args(sp.expand(node.integrand.xreplace(zeros))):
+            units = {str(x).split("_")[1] for x in term.free_symbols if x in node.law.bound}
+            most = max(most, len(units))
+    return most
 
 
 def gaps(
@@ -91,10 +108,20 @@ def gaps(
         Integrals in more dimensions than there are rules for.
     """
     values = {**point.values, **(more or {})}
+    zeros = {s: sp.Integer(0) for s, v in values.items() if v == 0}
+    pairs = [(_without(claimed, zeros), _without(right, zeros)) for claimed, right in pairs]
     nodes = list(dict.fromkeys(n for pair in pairs for e in pair for n in find_expectations(e)))
     table = node_values(nodes, point, values, digits)
     with mpmath.workdps((digits or 15) + 10):
         return [_gap(claimed, right, values, table) for claimed, right in pairs]
+
+
+def _without(expression: sp.Expr, zeros: Mapping[sp.Basic, sp.Basic]) -> sp.Expr:
+    """The expression without the terms that vanish, so that their integrals are not asked for."""
+    if not zeros:
+        return expression
+    kept = {node: node for node in find_expectations(expression)}
+    return sp.sympify(expression.xreplace({**zeros, **kept}))
 
 
 def node_values(
