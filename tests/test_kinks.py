@@ -121,6 +121,9 @@ def test_undeclared_kinks_of_a_loss_are_refused():
         Loss(sp.Max(u1, 0), units=1)
     with pytest.raises(InputError, match=r"kinks: got v_1; expected expressions in u_1 that vanish"):
         Loss(sp.Max(u1, 0), units=1, readout_size=1, kinks=(symbols.vector("v", 1)[0],))
+    hinge = 1 - (2 * symbols.LABEL - 1) * u1
+    with pytest.raises(InputError, match=r"a term with a kink of its own for each label"):
+        Loss(sp.Max(hinge, 0), units=1, kinks=(hinge,))
 
 
 # --- derivatives as distributions ------------------------------------------------------------------------

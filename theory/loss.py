@@ -102,9 +102,12 @@ class Loss:
         for kink in kinks:
             used = kink.free_symbols
             if not used & set(self.preactivation) or used - set(self.variables):
+                remedy = "give u_1 for a kink at u_1 = 0"
+                if symbols.LABEL in used:
+                    remedy = "write a term with a kink of its own for each label: y*ReLU(1 - u_1) + (1 - y)*ReLU(u_1)"
                 raise InputError(
                     "kinks", kink, f"expressions in {', '.join(map(str, self.preactivation))} that vanish at a kink",
-                    "give u_1 for a kink at u_1 = 0",
+                    remedy,
                 )
         return tuple(unsigned(kink) for kink in kinks)
 
