@@ -89,7 +89,7 @@ def arguments_at(claimed: sp.Expr, right: sp.Expr, point: Point) -> int:
 
 def gaps(
     pairs: Sequence[tuple[sp.Expr, sp.Expr]], point: Point, digits: int | None,
-    more: Mapping[sp.Symbol, sp.Expr] | None = None,
+    more: Mapping[sp.Symbol, sp.Expr] | None = None, known: dict[GaussianExpectation, tuple[Any, Any]] | None = None,
 ) -> list[Gap]:
     """Evaluate pairs (claimed, derived) at a point.
 
@@ -101,6 +101,8 @@ def gaps(
         Double precision when None.
     more : mapping, optional
         Values of further symbols, such as the dimension.
+    known : dict, optional
+        Expectations at this point by an earlier call, which ``more`` does not change; it is added to.
 
     Raises
     ------
@@ -111,7 +113,8 @@ def gaps(
     zeros = {s: sp.Integer(0) for s, v in values.items() if v == 0}
     pairs = [(_without(claimed, zeros), _without(right, zeros)) for claimed, right in pairs]
     nodes = list(dict.fromkeys(n for pair in pairs for e in pair for n in find_expectations(e)))
-    table = node_values(nodes, point, values, digits)
+    table = {} if known is None else known
+    table |= node_values([n for n in nodes if n not in table], point, values, digits)
     with mpmath.workdps((digits or 15) + 10):
         return [_gap(claimed, right, values, table) for claimed, right in pairs]
 
