@@ -16,7 +16,7 @@ from numerics.high_precision import DimensionError
 from theory import GaussianExpectation, InputError, low_noise, symbols
 
 from .cases import Case, case_at, cases_of
-from .claim_meaning import DIMENSION
+from .claim_names import DIMENSION
 from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
 from .points import Point, random_point
 from .raw_samples import RawSamples

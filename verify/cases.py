@@ -12,7 +12,8 @@ from theory import InputError, Model
 from theory.derived import find_expectations
 
 from .claim import check_expression
-from .claim_meaning import DIMENSION, Vocabulary
+from .claim_meaning import Vocabulary
+from .claim_names import DIMENSION
 from .claim_tree import FormulaError, show
 from .judgement import Claim
 from .quantities import EXPRESSION, STEP, Target, derived

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from .claim_meaning import COMPONENTS, DIRECTIONS, PARAMETERS, UNITS
+from .claim_names import COMPONENTS, DIRECTIONS, PARAMETERS, UNITS
 from .claim_tree import (
     Add,
     Call,

@@ -26,7 +26,8 @@ from theory import (
 from theory.kinks import DISTRIBUTIONAL
 from theory.moments import default_route
 
-from .claim_meaning import DIMENSION, Vocabulary
+from .claim_meaning import Vocabulary
+from .claim_names import DIMENSION
 from .claim_tree import Index, Node, free_letters, show
 
 DRIFT, STEP, GRADIENT, HESSIAN = "drift", "step", "gradient", "hessian"

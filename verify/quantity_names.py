@@ -10,7 +10,7 @@ from theory.errors import check_choice
 from theory.kinks import DISTRIBUTIONAL, check_kink_rule
 
 from .claim_language import parse_formula, split_name
-from .claim_meaning import SHAPES
+from .claim_names import SHAPES
 from .claim_tree import Call, FormulaError, Name, Node, show
 from .quantities import (
     DIFFUSION,

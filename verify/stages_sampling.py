@@ -11,7 +11,7 @@ import sympy as sp
 from theory import GaussianExpectation, InputError
 from theory.derived import find_expectations
 
-from .claim_meaning import DIMENSION
+from .claim_names import DIMENSION
 from .quantities import Target
 from .raw_measurements import Measured, measure
 from .raw_samples import RawSamples
