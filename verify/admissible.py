@@ -218,11 +218,13 @@ def gram_at(coordinates: Array, size: int, condition: float, rank: int | None = 
 
 
 def log_uniform(coordinate: float, ends: tuple[float, float]) -> float:
+    """The number that far along a range on a logarithmic scale: its ends at -1 and 1, the geometric mean at 0."""
     low, high = ends
     return float(min(max(np.sqrt(low * high) * (high / low) ** (coordinate / 2), low), high))
 
 
 def uniform(coordinate: float, ends: tuple[float, float]) -> float:
+    """The number that far along a range: its ends at -1 and 1, the middle at 0."""
     low, high = ends
     return float(low + (high - low) * (coordinate + 1) / 2)
 
