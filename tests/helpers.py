@@ -160,7 +160,7 @@ def linearise(expression: sp.Expr) -> sp.Expr:
 def random_exact_values(model: Model, rng, *, precision: int, scale: int = 1) -> dict:
     """Random rational, admissible and consistent parameters, bounded for every seed (verify.admissible)."""
     def number(low, high):
-        return sp.Rational(int(rng.integers(int(100 * low), int(100 * high) + 1)), 100)
+        return sp.Rational(int(rng.integers(round(100 * low), round(100 * high) + 1)), 100)
 
     return rational_values(model, number, precision=precision, scale=scale)
 

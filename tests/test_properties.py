@@ -293,6 +293,8 @@ def test_the_seed_of_the_environment_is_used(monkeypatch):
         (lambda: Formulas(LOGISTIC, {"drfit": None}), "did you mean 'drift'"),
         (lambda: Domain(condition=0.5), "condition: got 0.5"),
         (lambda: Domain(precision=(10, 1)), "low <= high"),
+        (lambda: Domain(overlap=(2, 1)), "low <= high"),
+        (lambda: Domain(readout=-1), "readout: got -1"),
         (lambda: check_model(Model.build(LOGISTIC.mixture, LOGISTIC.loss, ridge=2 * symbols.RIDGE)), "symbol beta"),
         (lambda: parametrize_checks([]), "at least one theory.Model"),
         (lambda: parametrize_checks([LOGISTIC, 3]), r"models\[1\]: got int"),
