@@ -278,11 +278,14 @@ def mixtures(
     def draw_mixture(draw: st.DrawFn) -> Mixture:
         r = draw(st.integers(*ranges["directions"]))
         n = draw(st.integers(*ranges["components"]))
-        # drawn for every row, so that fewer directions always are the simpler case
-        rows = [tuple(draw(st.lists(st.integers(-1, 1), min_size=r, max_size=r))) for _ in range(n)]
+        # as many numbers for every size, so that a smaller one is reached from a larger one by itself
+        most, widest = ranges["components"][1], ranges["directions"][1]
+        named = draw(st.lists(st.sampled_from(labels), min_size=most, max_size=most))
+        entries = draw(st.lists(st.integers(-1, 1), min_size=most * widest, max_size=most * widest))
+        rows = [tuple(entries[l * widest : l * widest + r]) for l in range(n)]
         for s in range(min(n, r)):
             rows[s] = tuple(int(s == t) for t in range(r))
-        return _mixture(tuple(draw(st.sampled_from(labels)) for _ in range(n)), tuple(rows))
+        return _mixture(tuple(named[:n]), tuple(rows))
 
     return draw_mixture()
 
