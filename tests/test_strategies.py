@@ -225,7 +225,7 @@ def test_rational_values_are_bounded(drawn):
     assert np.abs(overlap).max() <= 0.6 * scale + rounding
     assert np.linalg.cond(gram) <= 1 + k**2 + 1.44 * k**2 + rounding
     assert min(values[p] for p in model.mixture.weights) >= Fraction(1, 2 * k) - Fraction(1, 100)
-    assert 0.01 <= values[symbols.RIDGE] <= 2
+    assert 0.01 <= float(values[symbols.RIDGE]) <= 2
     assert 1 <= values[symbols.PRECISION] <= 100
 
 
