@@ -373,6 +373,14 @@ def _number(e: sp.Expr) -> Any:
 
 
 def high_precision_functions() -> dict[str, Callable[..., Any]]:
+    """The functions of losses that mpmath lacks, by the names generated code calls them by, at its current precision.
+
+    Examples
+    --------
+    >>> table = high_precision_functions()
+    >>> table["Softmax"](1, mpmath.mpf(0), mpmath.mpf(0))
+    mpf('0.5')
+    """
     exp, log = mpmath.exp, mpmath.log
     zero, one = mpmath.mpf(0), mpmath.mpf(1)
 

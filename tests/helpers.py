@@ -17,7 +17,8 @@ import sympy as sp
 
 from theory import GaussianExpectation, Loss, Mixture, Model, Softplus, symbols
 from theory.derived import find_expectations
-from verify.admissible import rational_values
+from verify import Domain, strategies
+from verify.admissible import parameters_at, random_point, rational_values, state_at
 
 DIGITS = 50
 
@@ -134,6 +135,12 @@ def evaluate(expression, values: dict, table: dict) -> sp.Expr:
     return sp.N(sp.sympify(expression).xreplace({**table, **values}), DIGITS)
 
 
+def numbers_at(derived, values: dict, points: int):
+    """The derived object with every expression evaluated, expectations by ``points`` nodes a dimension."""
+    table = expectations_np(derived.expectations(), values, points)
+    return derived.map(lambda e: evaluate(e, values, table))
+
+
 def evaluate_array(matrix, values: dict, points: int) -> np.ndarray:
     """Double-precision numbers of a matrix of expressions."""
     matrix = sp.Matrix(matrix)
@@ -160,9 +167,15 @@ def linearise(expression: sp.Expr) -> sp.Expr:
 def random_exact_values(model: Model, rng, *, precision: int, scale: int = 1) -> dict:
     """Random rational, admissible and consistent parameters, bounded for every seed (verify.admissible)."""
     def number(low, high):
-        return sp.Rational(int(rng.integers(int(100 * low), int(100 * high) + 1)), 100)
+        return sp.Rational(int(rng.integers(round(100 * low), round(100 * high) + 1)), 100)
 
     return rational_values(model, number, precision=precision, scale=scale)
+
+
+def random_problem(model: Model, rng, domain: Domain | None = None):
+    """A uniformly random draw from where strategies.problems draws: for statistical tests, which need one law."""
+    point, domain = random_point(model, rng), domain or Domain()
+    return parameters_at(model, point, domain), state_at(model, point, domain)
 
 
 def two_layer_model() -> Model:
@@ -182,15 +195,19 @@ def largest_difference_mp(left, right, values: dict, points: int) -> tuple[sp.Fl
     return max(abs(a - b) for a, b in numbers), max(abs(a) for a, _ in numbers)
 
 
-def route_difference_mp(derive, model: Model, rng) -> tuple[sp.Float, sp.Float]:
-    """Compare the two routes of ``derive`` at random exact parameters.
+def route_values(model: Model):
+    """Exact values at which :func:`route_difference_mp` compares."""
+    return strategies.rational_parameters(model, precision=40 if model.units == 2 else 100)
 
-    Precision and nodes are paired so that the quadrature error is far below 1e-12 for every seed: Gauss-Hermite on
+
+def route_difference_mp(derive, model: Model, values: dict) -> tuple[sp.Float, sp.Float]:
+    """Compare the two routes of ``derive`` at :func:`route_values`.
+
+    Precision and nodes are paired so that the quadrature error is far below 1e-12 for all of them: Gauss-Hermite on
     n nodes errs by about exp(-2 a sqrt(n)), a the distance of the nearest pole in standard deviations.  Softmax
     has poles where a difference of pre-activations is i pi; its variance is at most 4 max Q / lambda <= 9 / lambda.
     """
-    precision, points = (40, 20) if model.units == 2 else (100, 8)
-    values = random_exact_values(model, rng, precision=precision)
+    points = 20 if model.units == 2 else 8
     return largest_difference_mp(derive(model, "stein"), derive(model, "projection"), values, points)
 
 

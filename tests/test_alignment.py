@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import fresh_rng
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator
@@ -19,67 +18,59 @@ from numerics.alignment import (
     vector_misalignment,
 )
 from theory import InputError
+from verify import strategies
 
-seeds = st.integers(0, 2**32 - 1)
-ROUNDING = 1e-10  # sums of tens of O(1) numbers, condition number of the random bases below 1e4 in practice
-
-
-def random_case(seed, size=7):
-    rng = np.random.default_rng(seed)
-    rank = int(rng.integers(1, size))
-    # orthonormal rows mixed by a matrix with singular values in [1, 3]: the conditioning is capped for every seed
-    frame = np.linalg.qr(rng.standard_normal((size, size)))[0][:rank]
-    left, right = (np.linalg.qr(rng.standard_normal((rank, rank)))[0] for _ in range(2))
-    basis = (left * rng.uniform(1, 3, rank)) @ right @ frame
-    matrix = rng.standard_normal((size, size))
-    return rng, basis, frame, matrix + matrix.T
+SIZE = 7
+ROUNDING = 1e-10  # sums of tens of O(1) numbers; the bases below have a condition number of at most 3
+BASES = st.integers(1, SIZE - 1).flatmap(lambda rank: strategies.bases(rank, SIZE, condition=9))
+VECTORS = strategies.bases(4, SIZE)
 
 
-@given(seeds)
-def test_vector_misalignment_is_the_least_squares_residual(seed):
-    rng, basis, _, _ = random_case(seed)
-    x = rng.standard_normal((3, basis.shape[1]))
+def projector(basis):
+    """On the rows of a basis, by least squares."""
+    return basis.T @ np.linalg.lstsq(basis.T, np.eye(basis.shape[1]))[0]
+
+
+@given(BASES, VECTORS)
+def test_vector_misalignment_is_the_least_squares_residual(basis, x):
     fitted = np.linalg.lstsq(basis.T, x.T)[0]
     residual = np.linalg.norm(x.T - basis.T @ fitted, axis=0) / np.linalg.norm(x, axis=1)
     assert np.abs(vector_misalignment(x, basis) - residual).max() < ROUNDING
     assert abs(vector_misalignment(x[0], basis) - residual[0]) < ROUNDING
 
 
-@given(seeds)
-def test_share_and_misalignment_obey_pythagoras(seed):
-    rng, basis, _, _ = random_case(seed)
-    x = rng.standard_normal((4, basis.shape[1]))
+@given(BASES, VECTORS)
+def test_share_and_misalignment_obey_pythagoras(basis, x):
     total = eigenspace_share(basis, x) + vector_misalignment(x, basis) ** 2
     assert np.abs(total - 1).max() < ROUNDING
 
 
-@given(seeds)
-def test_no_matrix_with_image_in_the_subspace_is_closer(seed):
-    rng, basis, frame, matrix = random_case(seed)
+@given(BASES, strategies.symmetric_matrices(SIZE), strategies.symmetric_matrices(SIZE))
+def test_no_matrix_with_image_in_the_subspace_is_closer(basis, matrix, direction):
     found = matrix_misalignment(matrix, basis)
     norm = np.linalg.norm(matrix, 2)
-    optimal = frame.T @ frame @ matrix
+    onto = projector(basis)
+    optimal = onto @ matrix
     assert abs(np.linalg.norm(matrix - optimal, 2) / norm - found) < ROUNDING
-    for _ in range(20):
-        other = optimal + frame.T @ rng.normal(scale=0.3, size=(len(frame), matrix.shape[0]))
-        assert np.linalg.norm(matrix - other, 2) / norm > found - ROUNDING
+    for size in np.geomspace(1e-3, 10, 10):
+        for sign in (1, -1):
+            other = optimal + sign * size * onto @ direction
+            assert np.linalg.norm(matrix - other, 2) / norm > found - ROUNDING
 
 
-@given(seeds)
-def test_measures_depend_on_the_span_only(seed):
-    rng, basis, frame, matrix = random_case(seed)
+@given(BASES, strategies.symmetric_matrices(SIZE), VECTORS)
+def test_measures_depend_on_the_span_only(basis, matrix, x):
+    frame = np.linalg.qr(basis.T)[0].T
     doubled = np.vstack([basis, basis[:1] * 2])  # dependent rows
-    x = rng.standard_normal(basis.shape[1])
-    assert abs(vector_misalignment(x, doubled) - vector_misalignment(x, frame)) < ROUNDING
+    assert abs(vector_misalignment(x[0], doubled) - vector_misalignment(x[0], frame)) < ROUNDING
     assert abs(matrix_misalignment(matrix, doubled) - matrix_misalignment(matrix, frame)) < ROUNDING
     assert orthonormal_rows(doubled).shape == frame.shape
 
 
-@given(seeds)
-def test_principal_angles_are_the_singular_values(seed):
-    rng, basis, frame, _ = random_case(seed)
-    other = np.linalg.qr(rng.standard_normal(basis.T.shape))[0].T
-    cosines = np.linalg.svd(frame @ other.T, compute_uv=False)
+@given(BASES, strategies.frames(SIZE, SIZE))
+def test_principal_angles_are_the_singular_values(basis, rotation):
+    other = rotation[: len(basis)]
+    cosines = np.linalg.svd(np.linalg.qr(basis.T)[0].T @ other.T, compute_uv=False)
     expected = np.sort(np.arccos(np.clip(cosines, -1, 1)))[::-1]
     # arccos near 1 turns rounding eps into sqrt(eps)
     assert np.abs(principal_angles(basis, other) - expected).max() < 1e-7
@@ -132,13 +123,11 @@ def test_bad_input_is_named(call, message):
         call()
 
 
-def test_a_small_angle_beside_a_large_one_is_accurate():
-    """One common direction and one turned by theta, in a random frame: both angles to rounding."""
-    rng = fresh_rng()
-    for theta in rng.uniform(0.0, np.pi / 2, 50):
-        frame = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-        turned = np.cos(theta) * frame[1] + np.sin(theta) * frame[2]
-        for a, b in (([frame[0], frame[1]], [frame[0], turned]), ([frame[0]], [frame[0], turned])):
-            angles = principal_angles(a, b)
-            expected = [theta, 0.0] if len(a) == 2 else [0.0]
-            assert np.abs(angles - expected).max() < 1e-13
+@given(st.floats(0, np.pi / 2), strategies.frames(3, 6))
+def test_a_small_angle_beside_a_large_one_is_accurate(theta, frame):
+    """One common direction and one turned by theta, in any frame: both angles to rounding."""
+    turned = np.cos(theta) * frame[1] + np.sin(theta) * frame[2]
+    for a, b in (([frame[0], frame[1]], [frame[0], turned]), ([frame[0]], [frame[0], turned])):
+        angles = principal_angles(a, b)
+        expected = [theta, 0.0] if len(a) == 2 else [0.0]
+        assert np.abs(angles - expected).max() < 1e-13

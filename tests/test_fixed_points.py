@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
 import sympy as sp
-from helpers import DIGITS, evaluate, fresh_rng, random_exact_values, two_layer_model
+from helpers import DIGITS, evaluate, two_layer_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ from theory import (
     solve_noiseless_fixed_point,
     symbols,
 )
+from verify import strategies
 
 BETA = symbols.RIDGE
 
@@ -74,24 +76,30 @@ def test_equal_weights_give_the_published_equation(k):
         assert s.is_positive
 
 
-@settings(deadline=None, max_examples=8)
-@given(seed=st.integers(0, 2**32), k=st.sampled_from([2, 3, 4]))
-def test_implicit_form_at_50_digits(seed, k):
-    rng = np.random.default_rng(seed)
+@lru_cache(maxsize=None)
+def orthonormal(k):
+    """Model, fixed point and noiseless drift of the overlaps."""
     model = kgmm(k, directions_gram="orthonormal")
-    raw = [int(n) for n in rng.integers(1, 10, k)]
-    values = {p: sp.Rational(n, sum(raw)) for p, n in zip(model.mixture.weights, raw, strict=True)}
-    values[BETA] = sp.Rational(int(rng.integers(2, 50)), 100)
-    point = softmax_fixed_point(model)
+    return model, softmax_fixed_point(model), noiseless(derive_drift(model)).overlap
+
+
+@settings(max_examples=8)
+@given(st.sampled_from([2, 3, 4]).flatmap(lambda k: st.tuples(
+    st.just(k), strategies.rational_parameters(orthonormal(k)[0], precision=1, least=1 / 9, ridge=(0.02, 0.5))
+)))
+def test_implicit_form_at_50_digits(drawn):
+    k, values = drawn
+    model, point, drift = orthonormal(k)
+    values = {p: values[p] for p in (*model.mixture.weights, BETA)}
     gaps = {s: gap_of(k, values[p], values[BETA]) for s, p in zip(point.gaps, model.mixture.weights, strict=True)}
     where = values | dict(zip(model.symbols.overlap, (e.xreplace(gaps) for e in point.overlap), strict=True))
     for residual in point.residuals:
         assert abs(evaluate(residual, values | gaps, {})) < 1e-45
-    for e in noiseless(derive_drift(model)).overlap:
+    for e in drift:
         assert abs(evaluate(e.rewrite(sp.exp), where, {})) < 1e-45  # 50 digits, numbers of order 1
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(k=st.sampled_from([2, 3, 5]), ridge=st.fractions("1/1000", 3), part=st.fractions("1/10", "1/2"))
 def test_implicit_form_solves_itself(k, ridge, part):
     """ImplicitFixedPoint.solve against the bisection of this file, weights and ridge as values."""
@@ -135,16 +143,18 @@ def test_solving_the_implicit_form_without_a_ridge_ends(ridge):
     assert run.stdout.startswith(f"ridge: got {ridge}; expected a number > 0"), run.stderr
 
 
-def correlated_case(k, rng):
+def correlated(k):
+    """Values of weights, Gamma and beta alone."""
     model = kgmm(k)
-    values = random_exact_values(model, rng, precision=1)
-    state = {*model.symbols.state, *model.symbols.gram, *model.symbols.gram_inverse}
-    return model, {s: v for s, v in values.items() if s not in state and s not in (symbols.PRECISION, symbols.STEP)}
+    kept = (*model.mixture.weights, *model.mixture.directions_gram, BETA)
+    return strategies.rational_parameters(model, precision=1).map(lambda values: {s: values[s] for s in kept})
 
 
 @pytest.mark.parametrize("k", [2, 3])
-def test_solved_point_has_zero_residual_for_correlated_means(k):
-    model, values = correlated_case(k, fresh_rng())
+@settings(max_examples=3)
+@given(data=st.data())
+def test_solved_point_has_zero_residual_for_correlated_means(k, data):
+    model, values = kgmm(k), data.draw(correlated(k))
     found = solve_noiseless_fixed_point(model, values, digits=40)
     for e in noiseless(derive_drift(model)).overlap:
         # at 40 digits, condition number of the residual (1/beta <= 20) included
@@ -152,14 +162,15 @@ def test_solved_point_has_zero_residual_for_correlated_means(k):
 
 
 @pytest.mark.parametrize("k", [2, 3])
-def test_raw_gradient_vanishes_at_the_solved_point(k):
+@settings(max_examples=3)
+@given(data=st.data())
+def test_raw_gradient_vanishes_at_the_solved_point(k, data):
     """In R^d: x = E Gamma^-1 m^T, sum_l p_l (softmax(x^T mu_l) - hot_l) mu_l^T + beta x = 0, no derived formula."""
-    rng = fresh_rng()
-    model, values = correlated_case(k, rng)
+    model, values = kgmm(k), data.draw(correlated(k))
     found = solve_noiseless_fixed_point(model, values)
     gamma = np.array(model.mixture.directions_gram.xreplace(values).tolist(), float)
     m = np.array(model.symbols.overlap.xreplace(found).tolist(), float)
-    frame = np.linalg.qr(rng.standard_normal((20, k)))[0]
+    frame = data.draw(strategies.frames(k, 20)).T
     means = frame @ np.linalg.cholesky(gamma).T
     x = means @ np.linalg.inv(gamma) @ m.T
     gradient = float(values[BETA]) * x
@@ -171,14 +182,13 @@ def test_raw_gradient_vanishes_at_the_solved_point(k):
     assert np.abs(gradient).max() < 1e-12  # double precision; Gamma has condition number below 3
 
 
-@settings(deadline=None, max_examples=5)
-@given(seed=st.integers(0, 2**32))
-def test_the_fixed_point_does_not_depend_on_the_start(seed):
-    """The noiseless risk is strictly convex for beta > 0, so there is one fixed point."""
-    rng = np.random.default_rng(seed)
-    model, values = correlated_case(2, rng)
+@settings(max_examples=5)
+@given(correlated(2), strategies.rational_parameters(kgmm(2), precision=1, scale=5))
+def test_the_fixed_point_does_not_depend_on_the_start(values, elsewhere):
+    """The noiseless risk is strictly convex for beta > 0, so there is one fixed point; starts of entries up to 3."""
+    model = kgmm(2)
     reference = solve_noiseless_fixed_point(model, values)
-    start = {s: sp.Rational(int(rng.integers(-300, 300)), 100) for s in model.symbols.overlap}
+    start = {s: elsewhere[s] for s in model.symbols.overlap}
     other = solve_noiseless_fixed_point(model, values, start)
     for s, v in reference.items():
         assert abs(other[s] - v) < 1e-26  # both at 30 digits

@@ -8,10 +8,12 @@ from time import perf_counter
 import numpy as np
 import pytest
 import sympy as sp
-from helpers import fresh_rng
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from numerics import IntegrationError, Parameters, State, integrate_curves, solve_curve
 from theory import InputError, Loss, Mixture, Model, derive_drift, kgmm, noiseless, symbols
+from verify import Domain, strategies
 
 NAMES = ("overlap", "gram_perp", "gram", "readout", "misalignment")
 
@@ -29,16 +31,8 @@ def drift_of(k, kind="full"):
     return drift.without_corrector() if kind == "without corrector" else drift
 
 
-def admissible(k, rng, *, precision=(1.0, 100.0)):
-    """Random parameters and state, bounded so that every problem is well conditioned."""
-    weights = rng.uniform(0.3, 1.0, k)
-    half, perpendicular = rng.uniform(-0.5, 0.5, (k, k)), rng.uniform(-1, 1, (k, k))
-    low, high = np.log(precision)
-    parameters = Parameters(
-        weights / weights.sum(), float(np.exp(rng.uniform(low, high))), rng.uniform(0, 0.5),
-        rng.uniform(0.1, 3), np.eye(k) / 2 + half @ half.T,
-    )
-    return parameters, State(rng.uniform(-1, 1, (k, k)), perpendicular @ perpendicular.T)
+def problems(k, low, high):
+    return strategies.problems(softmax(k), Domain(precision=(low, high), ridge=(0, 0.5), step=(0.1, 3)))
 
 
 def difference(one, other, names=("overlap", "gram_perp")):
@@ -67,8 +61,10 @@ def test_time_labels_are_exactly_those_asked_for():
     assert np.array_equal(alone.gram_perp.values, [np.eye(2)])
 
 
-def test_dense_output_equals_integrating_to_that_time():
-    parameters, start = admissible(3, fresh_rng(), precision=(5.0, 50.0))
+@settings(max_examples=5)
+@given(problems(3, 5, 50))
+def test_dense_output_equals_integrating_to_that_time(problem):
+    parameters, start = problem
     curve = solve_curve(softmax(3), parameters, start, 8.0)
     for time in (0.0, 0.37, 2.9, 8.0):
         short = integrate_curves(softmax(3), parameters, start, [0.0, time] if time else [0.0])
@@ -107,8 +103,10 @@ def test_bad_options_are_refused(option, value):
 
 
 @pytest.mark.parametrize("k", [2, 3])
-def test_both_routes_give_the_same_curve(k):
-    parameters, start = admissible(k, fresh_rng(), precision=(10.0, 50.0))
+@settings(max_examples=5)
+@given(data=st.data())
+def test_both_routes_give_the_same_curve(k, data):
+    parameters, start = data.draw(problems(k, 10, 50))
     curves = [integrate_curves(softmax(k), parameters, start, [0, 1, 3], route=r) for r in ("stein", "projection")]
     assert difference(*curves) <= sum(c.attrs["error_estimate"] for c in curves)
     assert [c.attrs["route"] for c in curves] == ["stein", "projection"]
@@ -130,9 +128,11 @@ def test_the_corrector_is_what_its_absence_removes():
 
 
 @pytest.mark.parametrize("k", [2, 3])
-def test_gauge_sums_over_units_decay(k):
+@settings(max_examples=10)
+@given(data=st.data())
+def test_gauge_sums_over_units_decay(k, data):
     """sum_a x^a decays as exp(-beta t), so sum_a m_as like it and sum_ab R_ab as exp(-2 beta t)."""
-    parameters, start = admissible(k, fresh_rng(), precision=(5.0, 100.0))
+    parameters, start = data.draw(problems(k, 5, 100))
     time = np.linspace(0, 6, 13)
     curve = integrate_curves(softmax(k), parameters, start, time)
     decay = np.exp(-parameters.ridge * time)
@@ -143,10 +143,10 @@ def test_gauge_sums_over_units_decay(k):
     assert np.abs(gram).max() <= limit
 
 
-def test_curves_are_equivariant_under_relabelling_of_the_classes():
-    rng = fresh_rng()
-    parameters, start = admissible(3, rng, precision=(5.0, 50.0))
-    order = rng.permutation(3)
+@settings(max_examples=10)
+@given(problems(3, 5, 50), st.permutations(range(3)))
+def test_curves_are_equivariant_under_relabelling_of_the_classes(problem, order):
+    parameters, start = problem
     both = np.ix_(order, order)
     relabelled = Parameters(
         parameters.weights[order], parameters.precision, parameters.ridge, parameters.step,
@@ -175,8 +175,10 @@ def test_noiseless_limit_is_approached_like_one_over_lambda():
     assert np.abs(slopes + 1).max() < 10 / precisions[0]
 
 
-def test_derived_variables_follow_from_the_statistics():
-    parameters, start = admissible(3, fresh_rng())
+@settings(max_examples=10)
+@given(problems(3, 1, 100))
+def test_derived_variables_follow_from_the_statistics(problem):
+    parameters, start = problem
     curve = integrate_curves(softmax(3), parameters, start, [0, 1])
     m, r = curve.overlap.values, curve.gram_perp.values
     gram = r + m @ np.linalg.inv(parameters.directions_gram) @ m.transpose(0, 2, 1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.stats
-from helpers import fresh_rng
+from helpers import fresh_rng, random_problem
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_flow import admissible, difference, linear_model, softmax
+from test_flow import difference, linear_model, softmax
 
 from numerics import Parameters, State, integrate_curves, solve_curve
 from verify import Domain, strategies
@@ -117,7 +117,7 @@ def test_quasi_monte_carlo_error_covers_the_true_error(monkeypatch):
     rng = fresh_rng()
     missed, trials = 0, 20
     for seed in rng.integers(2**31, size=trials):
-        parameters, start = admissible(3, rng, precision=(5.0, 50.0))
+        parameters, start = random_problem(softmax(3), rng, Domain(precision=(5, 50), ridge=(0, 0.5), step=(0.1, 3)))
         exact = solve_curve(softmax(3), parameters, start, 2.0)
         with monkeypatch.context() as patch:
             patch.setattr("numerics.flow.choose_family", lambda dimension, smooth: "sobol")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from helpers import (
     expectations_mp,
     fresh_rng,
     linearise,
+    numbers_at,
     random_exact_values,
     route_difference_mp,
+    route_values,
     two_layer_model,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from witness import as_array, case, geometry, numbers, test_vectors
+from witness import as_array, case
 
 from theory import (
     GaussianExpectation,
@@ -64,9 +67,11 @@ def test_routes_agree_symbolically(name, derive):
     + [pytest.param("kgmm3", f, marks=pytest.mark.slow) for f in DERIVE[2:]],
     ids=lambda x: getattr(x, "__name__", x),
 )
-def test_routes_agree_at_50_digits(name, derive):
+@settings(max_examples=2)
+@given(data=st.data())
+def test_routes_agree_at_50_digits(name, derive, data):
     model, _ = case(name)
-    difference, scale = route_difference_mp(derive, model, fresh_rng())
+    difference, scale = route_difference_mp(derive, model, data.draw(route_values(model)))
     assert difference < 1e-12 * scale
 
 
@@ -164,7 +169,7 @@ def linearise_matrix(matrix):
     return sp.Matrix(matrix).applyfunc(linearise)
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(st.sampled_from([2, 3]).flatmap(
     lambda k: st.tuples(st.just(k), strategies.rational_parameters(kgmm(k), precision=40))
 ))
@@ -182,28 +187,39 @@ def test_softmax_gauge_of_the_hessian(drawn):
         assert abs(evaluate(bulk, values, table) - values[model.ridge]) < 1e-45
 
 
-@settings(deadline=None, max_examples=8)
-@given(seed=st.integers(0, 2**32), name=st.sampled_from(NAMES), regularized=st.booleans())
-def test_gradient_matrix_is_positive_semidefinite(seed, name, regularized):
-    """On T = [e, x, n] the whole matrix, readout blocks included, is a Gram matrix of random vectors."""
+@pytest.mark.parametrize("regularized", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=5)
+@given(data=st.data())
+def test_gradient_matrix_is_positive_semidefinite(name, regularized, data):
+    """On T = [e, x, n], n a unit vector orthogonal to the others, the whole matrix, readout blocks included.
+
+    It is a mean of squares, so it is positive semidefinite under any rule of positive weights: few nodes do.
+    """
     model, _ = case(name)
-    rng = np.random.default_rng(seed)
-    geo = geometry(model, rng, jitter=0.3, precision=float(rng.uniform(1.5, 20)))
-    blocks = numbers(derive_gradient_matrix(model, "projection", regularized=regularized), geo)
-    span = np.hstack([geo.directions, geo.x])
-    t = test_vectors(geo, rng)
-    left, c, q = t.T @ span, model.units, model.readout_size
+    values = data.draw(strategies.rational_parameters(model))
+    blocks = numbers_at(gradient_matrix_of(name, regularized), values, 8)
+    s, r, c, q = model.symbols, model.directions, model.units, model.readout_size
+    m, gamma, gram = (as_array(x.xreplace(values)) for x in (s.overlap, model.mixture.directions_gram, s.gram))
+    inner = np.eye(r + c + 1)
+    inner[: r + c, : r + c] = np.block([[gamma, m.T], [m, gram]])
+    left = inner[:, : r + c]
     full = [[None] * c for _ in range(c)]
     for a, b in product(range(c), range(c)):
         block = blocks.block(a, b)
-        full[a][b] = left @ as_array(block.coefficients) @ left.T + float(block.bulk) * t.T @ t
+        full[a][b] = left @ as_array(block.coefficients) @ left.T + float(block.bulk) * inner
     matrix = np.block(full)
     if q:
         mixed = (as_array(blocks.mixed) @ left.T).reshape(c, q, -1).transpose(0, 2, 1).reshape(-1, q)
         matrix = np.block([[matrix, mixed], [mixed.T, as_array(blocks.readout)]])
-    assert np.abs(matrix - matrix.T).max() < 1e-9
-    # quadrature error of the entries (below 1e-4, see test_moments.py) times the number of rows
-    assert np.linalg.eigvalsh(matrix).min() > -1e-4 * len(matrix)
+    rounding = 1e-11 * (1 + np.abs(matrix).max())
+    assert np.abs(matrix - matrix.T).max() < rounding
+    assert np.linalg.eigvalsh(matrix).min() > -rounding
+
+
+@lru_cache(maxsize=None)
+def gradient_matrix_of(name, regularized):
+    return derive_gradient_matrix(case(name)[0], "projection", regularized=regularized)
 
 
 def test_ridge_enters_the_hessian_only_on_the_diagonal():

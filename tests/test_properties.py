@@ -256,7 +256,7 @@ def test_a_failing_case_is_simple_and_can_be_repeated():
     # everything but the ridge is at the centre of its range, or close to it
     assert "Parameters([0.5, 0.5]" in text
     assert "directions_gram=[[1.0, 0.0], [0.0, 1.0]]" in text
-    assert f"only=['gradient_of_risk'], seed={report.seed}" in text
+    assert f"only=['gradient_of_risk'], seed={report.seed}, formulas=... with your gradient)" in text
     again = check_model(model, only=["gradient_of_risk"], formulas=formulas, seed=report.seed, on_fail="report")
     assert again["gradient_of_risk"].example == report["gradient_of_risk"].example
 
@@ -290,9 +290,13 @@ def test_the_seed_of_the_environment_is_used(monkeypatch):
         (lambda: check_model(LOGISTIC, seed=-1), "seed: got -1"),
         (lambda: check_model(LOGISTIC, on_fail="ignore"), "on_fail"),
         (lambda: check_model(LOGISTIC, formulas=Formulas(kgmm(2))), "those of the model kgmm2"),
+        (lambda: check_model(LOGISTIC, formulas={"drift": None}), "formulas: got dict; expected verify.Formulas"),
+        (lambda: parametrize_checks(LOGISTIC, formulas=Formulas(kgmm(2))), "those of the model kgmm2"),
         (lambda: Formulas(LOGISTIC, {"drfit": None}), "did you mean 'drift'"),
         (lambda: Domain(condition=0.5), "condition: got 0.5"),
         (lambda: Domain(precision=(10, 1)), "low <= high"),
+        (lambda: Domain(overlap=(2, 1)), "low <= high"),
+        (lambda: Domain(readout=-1), "readout: got -1"),
         (lambda: check_model(Model.build(LOGISTIC.mixture, LOGISTIC.loss, ridge=2 * symbols.RIDGE)), "symbol beta"),
         (lambda: parametrize_checks([]), "at least one theory.Model"),
         (lambda: parametrize_checks([LOGISTIC, 3]), r"models\[1\]: got int"),
@@ -334,6 +338,14 @@ model = Model.build(
 def test_model(check):
     check()
 
+wrong = verify.Formulas(model, {"drift": derive_drift(model).without_corrector()})
+
+@verify.parametrize_checks(
+    model, only=["mean_increment"], formulas=lambda m: wrong, expected_failures={"mean_increment": "no corrector"},
+)
+def test_claimed(check):
+    check()
+
 @verify.parametrize_checks(model, only=["rotation"], expected_failures={"rotation": "known"})
 def test_broken(check, monkeypatch):
     import theory
@@ -350,7 +362,7 @@ def test_in_a_test_suite_of_its_own(pytester):
     pytester.makepyfile(SUITE)
     result = pytester.runpytest_inprocess("-rsxX", "-p", "no:cacheprovider")
     # an unexpected pass is a failure, a law that does not apply is skipped, an expected failure is one
-    result.assert_outcomes(passed=1, failed=1, skipped=1, xfailed=1)
+    result.assert_outcomes(passed=1, failed=1, skipped=1, xfailed=2)
     text = result.stdout.str()
     assert "not applicable: the loss declares no gauge" in text
     assert "XPASS(strict)] on trial" in text

@@ -18,6 +18,7 @@ from numerics.flow import IntegrationError
 from numerics.sliding import _field, integrate_noiseless
 from theory import InputError, Loss, Mixture, Model, ReLU, kgmm, separated_fixed_point, symbols, xor
 from theory.separation import CLUSTERS
+from verify import Domain, strategies
 
 EVEN = (0.25,) * 4
 SIGNS = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -125,23 +126,24 @@ def test_the_record_times_do_not_change_the_flow():
 # --- sliding ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=15)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.booleans())
-def test_what_holds_along_every_noiseless_flow(seed, units, even):
+# off the kinks at the start: a unit that starts on one of them may have no way to leave
+STARTS = st.sampled_from([1.0, 0.3]).flatmap(lambda least: st.integers(1, 4).flatmap(lambda units: strategies.problems(
+    model_of(units), Domain(least_weight=least, overlap=(0.01, 2), readout=(0.1, 2), perpendicular=1.0), singular=True
+)))
+
+
+@settings(max_examples=15)
+@given(STARTS)
+def test_what_holds_along_every_noiseless_flow(problem):
     """Exactly 0 while it slides, shares in [0, 1] and balanced, risk never rising, R_perp = e^(-2 beta t) R_perp(0)."""
-    rng = np.random.default_rng(seed)
-    weights = np.array(EVEN) if even else rng.dirichlet([6] * 4)
-    half = rng.normal(size=(units, units))
-    times = np.linspace(0, 60, 121)
-    found = flow(
-        rng.uniform(0.05, 1) * rng.normal(size=(units, 2)), rng.normal(size=units), times, weights=weights,
-        gram_perp=half @ half.T,
-    )
+    numbers, start = problem
+    weights, units, times = numbers.weights, len(start.readout), np.linspace(0, 60, 121)
+    found = flow(start.overlap, start.readout, times, weights=weights, gram_perp=start.gram_perp)
     values = risk(found, weights, 0.05)
     assert np.all(np.diff(values) <= 1e-8)
     assert np.all(np.isfinite(found.overlap.values))
-    decay = np.exp(-0.1 * times)[:, None, None] * (half @ half.T)
-    assert np.abs(found.gram_perp.values - decay).max() <= 1e-7 * (1 + np.abs(half @ half.T).max())
+    decay = np.exp(-0.1 * times)[:, None, None] * start.gram_perp
+    assert np.abs(found.gram_perp.values - decay).max() <= 1e-7 * (1 + np.abs(start.gram_perp).max())
     assert np.all((found.active_share.values >= -1e-9) & (found.active_share.values <= 1 + 1e-9))
     slid = 0
     for unit, axis in np.ndindex(units, 2):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import mpmath
 import numpy as np
 import sympy as sp
-from helpers import evaluate, expectations_np, two_layer_model
+from helpers import numbers_at, two_layer_model
 
 from theory import Model, kgmm, symbols
 
@@ -214,9 +214,7 @@ def numbers(derived, geo: Geometry, points: int | None = None):
     analytic within distance pi/2 of the real axis.  test_moments.py asserts that the error is far below the
     sampling error.
     """
-    points = points or (80 if geo.model.units == 2 else 30)
-    table = expectations_np(derived.expectations(), geo.values, points)
-    return derived.map(lambda e: evaluate(e, geo.values, table))
+    return numbers_at(derived, geo.values, points or (80 if geo.model.units == 2 else 30))
 
 
 def as_array(matrix) -> np.ndarray:

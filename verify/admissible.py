@@ -34,8 +34,8 @@ class Domain:
         Every open weight is at least this share, in (0, 1], of an equal one.
     precision, ridge, step : (low, high)
         lambda and c_delta are log-uniform, beta is uniform.
-    overlap, readout : float
-        Bounds of |m_as| and |v_i|.
+    overlap, readout : float or (low, high)
+        Bounds of |m_as| and |v_i|: the largest, or the smallest and the largest, which keeps units off their kinks.
     perpendicular : float
         Geometric mean of the eigenvalues that R_perp may have, > 0.
 
@@ -50,8 +50,8 @@ class Domain:
     precision: tuple[float, float] = (1.0, 100.0)
     ridge: tuple[float, float] = (0.02, 0.5)
     step: tuple[float, float] = (0.5, 2.0)
-    overlap: float = 1.0
-    readout: float = 1.5
+    overlap: float | tuple[float, float] = 1.0
+    readout: float | tuple[float, float] = 1.5
     perpendicular: float = 0.5
 
     def __post_init__(self) -> None:
@@ -62,7 +62,10 @@ class Domain:
         for name, strict in (("precision", True), ("ridge", False), ("step", True)):
             check_range(name, getattr(self, name), strict)
         for name in ("overlap", "readout"):
-            as_scalar(name, getattr(self, name), 0.0, False, "give the largest absolute value")
+            if isinstance(getattr(self, name), (tuple, list)):
+                check_range(name, getattr(self, name), False)
+            else:
+                as_scalar(name, getattr(self, name), 0.0, False, "give the largest absolute value")
         as_scalar("perpendicular", self.perpendicular, 0.0, True, "give the size of the eigenvalues of R_perp")
 
 
@@ -97,9 +100,8 @@ def random_point(model: Model, rng: np.random.Generator) -> Point:
 
 
 def parameters_at(model: Model, point: Point, domain: Domain) -> Parameters:
-    """Parameters of a point; what the model fixes to a number is kept."""
+    """Parameters of a point; what the model, of open parameters by :func:`check_open_parameters`, fixes is kept."""
     mixture = model.mixture
-    check_open_parameters(model)
     fixed = [float(p) if p.is_number else None for p in mixture.weights]
     rest = 1.0 - sum(p for p in fixed if p is not None)
     share = iter(rest * weights_at(point["weights"], domain.least_weight))
@@ -121,19 +123,21 @@ def state_at(model: Model, point: Point, domain: Domain, rank: int | None = None
     """The state of a point; R_perp is definite, or of the given rank."""
     c, r = model.units, model.directions
     return State(
-        domain.overlap * point["overlap"].reshape(c, r),
+        _signed(point["overlap"], domain.overlap).reshape(c, r),
         domain.perpendicular * gram_at(point["gram_perp"], c, domain.condition, rank),
-        domain.readout * point["readout"],
+        _signed(point["readout"], domain.readout),
     )
 
 
 def rational_values(
-    model: Model, number: Callable[[float, float], sp.Expr], *, precision: int, scale: int = 1
+    model: Model, number: Callable[[float, float], sp.Expr], *, precision: int, scale: int = 1,
+    least_weight: float = 1 / 3, ridge: tuple[float, float] = (0.05, 0.5),
 ) -> dict[sp.Symbol, sp.Expr]:
     """Exact, consistent values for every symbol: Gamma, R > 0, Q = R + m Gamma^-1 m^T, P = Q^-1.
 
-    Q stays below about 3 scale^2 C and R above scale^2 / 4, so that the covariance Q / precision and the condition
-    number of P are bounded whatever ``number(low, high)`` returns of its range.
+    Eigenvalues of Gamma lie in [1, 1 + 0.16 r^2], of R in scale^2 [1, 1 + C^2] / 4, and Q stays below
+    scale^2 (1 + C^2 + 1.44 r C) / 4, so that the covariance Q / precision and the condition number of P are bounded
+    whatever ``number(low, high)`` returns of its range.
     """
     s, mixture = model.symbols, model.mixture
 
@@ -147,8 +151,12 @@ def rational_values(
     perp = scale**2 * (sp.eye(model.units) / 4 + positive(model.units, 0.5))
     m = sp.Matrix(model.units, model.directions, lambda i, j: scale * number(-0.6, 0.6))
     gram = perp + m * gamma.inv() * m.T
-    raw = [number(0.5, 1.5) for _ in range(model.components)]
-    values = {p: w / sum(raw) for p, w in zip(mixture.weights, raw, strict=True)}
+    # (low / high) / n is the smallest share that one of n numbers of a range can have
+    low, high = 2 * least_weight / (1 + least_weight), 2 / (1 + least_weight)
+    left = [p for p in mixture.weights if not p.is_number]
+    raw = [number(low, high) for _ in left]
+    rest = 1 - sp.Add(*(p for p in mixture.weights if p.is_number))
+    values = {p: rest * w / sum(raw) for p, w in zip(left, raw, strict=True)}
     matrices = (
         (s.overlap, m), (s.gram_perp, perp), (s.gram, gram), (s.gram_inverse, gram.inv()),
         (mixture.directions_gram, gamma),
@@ -157,7 +165,7 @@ def rational_values(
         values |= {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
     values |= {v: number(-1, 1) for v in s.readout}
     values |= {
-        mixture.precision: sp.Integer(precision), model.ridge: number(0.05, 0.5), model.step: number(0.5, 2),
+        mixture.precision: sp.Integer(precision), model.ridge: number(*ridge), model.step: number(0.5, 2),
     }
     return {symbol: value for symbol, value in values.items() if symbol.is_Symbol}
 
@@ -202,27 +210,47 @@ def gram_coordinates(size: int) -> int:
     return size * (size + 1) // 2
 
 
-def gram_at(coordinates: Array, size: int, condition: float, rank: int | None = None) -> Array:
+def gram_at(
+    coordinates: Array, size: int, condition: float, rank: int | None = None, signs: Array | float = 1.0
+) -> Array:
     """A Gram matrix with eigenvalues in [condition^-1/2, condition^1/2], those after the first ``rank`` 0.
 
-    The identity at the centre of the cube, if no rank is given.
+    The identity at the centre of the cube, if no rank is given.  Signs of the eigenvalues make it indefinite.
     """
-    eigenvalues = condition ** (coordinates[:size] / 2)
+    eigenvalues = signs * condition ** (coordinates[:size] / 2)
     eigenvalues[size if rank is None else rank :] = 0.0
-    vectors = np.eye(size)
-    for (i, j), angle in zip(_planes(size), np.pi * coordinates[size:], strict=True):
-        rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        vectors[:, [i, j]] = vectors[:, [i, j]] @ rotation
-    gram = (vectors * eigenvalues) @ vectors.T
+    vectors = frame_at(coordinates[size:], size, size)
+    gram = (vectors.T * eigenvalues) @ vectors
     return np.asarray((gram + gram.T) / 2)
 
 
+def frame_coordinates(rank: int, dimension: int) -> int:
+    """Coordinates of orthonormal rows: the angles of the planes that move them."""
+    return rank * dimension - rank * (rank + 1) // 2
+
+
+def frame_at(coordinates: Array, rank: int, dimension: int) -> Array:
+    """``rank`` orthonormal rows of R^dimension: unit vectors, turned in one plane after the other; every frame is one.
+
+    The last rows are turned first, in the planes that the ones before them do not reach yet: what annihilates the rows
+    below the diagonal one by one, read backwards.
+    """
+    vectors = np.eye(rank, dimension)
+    planes = [(i, j) for i in reversed(range(rank)) for j in range(i + 1, dimension)]
+    for (i, j), angle in zip(planes, np.pi * coordinates, strict=True):
+        rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        vectors[:, [i, j]] = vectors[:, [i, j]] @ rotation
+    return vectors
+
+
 def log_uniform(coordinate: float, ends: tuple[float, float]) -> float:
+    """The number that far along a range on a logarithmic scale: its ends at -1 and 1, the geometric mean at 0."""
     low, high = ends
     return float(min(max(np.sqrt(low * high) * (high / low) ** (coordinate / 2), low), high))
 
 
 def uniform(coordinate: float, ends: tuple[float, float]) -> float:
+    """The number that far along a range: its ends at -1 and 1, the middle at 0."""
     low, high = ends
     return float(low + (high - low) * (coordinate + 1) / 2)
 
@@ -259,8 +287,12 @@ def shrink(point: Point, fails: Callable[[Point], bool], most: int = 60) -> Poin
     return point
 
 
-def _planes(size: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(size) for j in range(i + 1, size)]
+def _signed(coordinates: Array, bound: float | tuple[float, float]) -> Array:
+    """Numbers of either sign with absolute values up to the bound, or between the two; the smallest at the centre."""
+    if not isinstance(bound, (tuple, list)):
+        return bound * coordinates
+    low, high = bound
+    return np.where(coordinates < 0, -1.0, 1.0) * (low + (high - low) * np.abs(coordinates))
 
 
 def _number(expression: sp.Expr, coordinates: Array, value: Callable[[float], float]) -> float:

@@ -309,6 +309,7 @@ def _trained_misalignment(evidence: Evidence, scenario: Scenario) -> Extrapolati
 
 
 def trained_samples(evidence: Evidence) -> dict[str, Any]:
+    """Sample sizes, fixed beforehand, of the checks that look at trained states: d, replicas and precisions."""
     level = evidence.level
     return {
         "dimensions": [level.trained_dimension, 2 * level.trained_dimension],

@@ -291,6 +291,7 @@ def _norm_and_error(matrix: np.ndarray, errors: np.ndarray) -> tuple[float, floa
 
 
 def spectrum_samples(evidence: Evidence) -> dict[str, Any]:
+    """Sample sizes, fixed beforehand, of the checks of empirical spectra: d, M/d and replicas."""
     return {
         "dimensions": list(evidence.level.spectrum_dimensions), "M/d": list(evidence.level.aspects),
         "replicas": evidence.level.spectrum_replicas,

@@ -40,6 +40,8 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
+    """A piece of a formula: its kind (number, name, sign or end), what it says, and where it starts, from 0."""
+
     kind: str
     text: str
     position: int

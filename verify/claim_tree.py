@@ -37,6 +37,8 @@ class Node:
 
 @dataclass(frozen=True)
 class Number(Node):
+    """An exact number."""
+
     value: Fraction
 
 
@@ -58,27 +60,37 @@ class Call(Node):
 
 @dataclass(frozen=True)
 class Add(Node):
+    """A sum of two terms or more; a difference adds a :class:`Negative`."""
+
     terms: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class Multiply(Node):
+    """A product of two factors or more."""
+
     factors: tuple[Node, ...]
 
 
 @dataclass(frozen=True)
 class Divide(Node):
+    """A quotient."""
+
     above: Node
     below: Node
 
 
 @dataclass(frozen=True)
 class Negative(Node):
+    """A formula with its sign changed."""
+
     inside: Node
 
 
 @dataclass(frozen=True)
 class Power(Node):
+    """A power; ``base^exponent``."""
+
     base: Node
     exponent: Node
 

@@ -90,6 +90,7 @@ def predicted_style(index: int) -> dict[str, Any]:
 
 
 def dot_style(index: int, face: str | None = None) -> dict[str, Any]:
+    """Dots of a colour of the palette with a white edge, or filled with ``face`` and edged in black."""
     colour = PALETTE[index % len(PALETTE)]
     edge = "black" if face else "white"
     return {"marker": "o", "markersize": 5.5, "markerfacecolor": face or colour, "markeredgecolor": edge,

@@ -326,6 +326,7 @@ def _downward_safe(values: NDArray[np.float64], bars: NDArray[np.float64]) -> ND
 def draw_heatmap(
     axes: Axes, values: NDArray[np.float64], row_labels: Sequence[str], column_labels: Sequence[str]
 ) -> Any:
+    """Squares of values in [0, 1], each with its number where there is room; NaN stays empty.  Returns the image."""
     rows, columns = values.shape
     image = axes.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     axes.grid(False)

@@ -111,10 +111,12 @@ def gradient_vector(model: Model) -> Callable[[Array, Array], Array]:
 
 
 def gradient_expressions(gradient: PopulationGradient) -> list[sp.Expr]:
+    """Coefficients of the C first-layer vectors and the q readout parts, in the order of :func:`gradient_vector`."""
     return [*gradient.first_layer, *gradient.readout]
 
 
 def risk_expressions(risk: PopulationRisk) -> list[sp.Expr]:
+    """The population risk without its ridge, the one number of it that needs expectations."""
     return [risk.loss]
 
 

@@ -10,9 +10,10 @@ from theory import InputError, Model
 from theory.errors import check_choice
 
 from .admissible import Domain
+from .law_formulas import Formulas
 from .law_report import LawResult, LawViolation
 from .laws import Law, check_is_model
-from .properties import LAWS, check_model, chosen_laws
+from .properties import LAWS, check_formulas, check_model, chosen_laws
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class ModelCheck:
     law: Law
     seed: int | None
     domain: Domain | None
+    formulas: Formulas | None = None
 
     def __call__(self) -> LawResult:
         """Judge the law.
@@ -32,7 +34,9 @@ class ModelCheck:
         LawViolation
             It fails or is inconclusive.
         """
-        return check_model(self.model, only=[self.law.name], seed=self.seed, domain=self.domain).results[0]
+        return check_model(
+            self.model, only=[self.law.name], seed=self.seed, formulas=self.formulas, domain=self.domain
+        ).results[0]
 
     def __str__(self) -> str:
         return f"{self.model.name}-{self.law.name}"
@@ -47,6 +51,7 @@ def parametrize_checks(
     expected_failures: ExpectedFailures | None = None,
     only: Sequence[str] | None = None,
     seed: int | None = None,
+    formulas: Formulas | Callable[[Model], Formulas] | None = None,
     domain: Domain | None = None,
 ) -> Any:
     """Return a pytest decorator: one test for every law of every model.
@@ -63,6 +68,8 @@ def parametrize_checks(
         Names of laws; all when omitted.
     seed : int, optional
         As for :func:`check_model`; a fresh one for every test when omitted.
+    formulas : Formulas, or callable model -> Formulas, optional
+        Formulas to judge in place of the derived ones, as for :func:`check_model`.
     domain : Domain, optional
 
     Returns
@@ -72,7 +79,8 @@ def parametrize_checks(
     Raises
     ------
     theory.InputError
-        No model, an unknown law, no reason for a failure, or a failure expected of a law that does not apply.
+        No model, an unknown law, no reason for a failure, a failure expected of a law that does not apply, or formulas
+        of another model.
 
     Examples
     --------
@@ -91,8 +99,11 @@ def parametrize_checks(
     for index, entry in enumerate(listed):
         model = check_is_model(entry, "models" if len(listed) == 1 else f"models[{index}]")
         expected = _expected(expected_failures, model, names)
+        subject = formulas(model) if callable(formulas) else formulas
+        if subject is not None:
+            check_formulas(subject, model)
         for name in names:
-            check, marks = ModelCheck(model, LAWS[name], seed, domain), []
+            check, marks = ModelCheck(model, LAWS[name], seed, domain, subject), []
             reason = LAWS[name].applies(model)
             if reason is not None:
                 marks = [pytest.mark.skip(reason=f"not applicable: {reason}")]

@@ -86,12 +86,7 @@ def check_model(
     names = chosen_laws(only)
     check_choice("on_fail", on_fail, ("raise", "report"))
     root = chosen_seed(seed)
-    subject = Formulas(model) if formulas is None else formulas
-    if subject.model != model:
-        raise InputError(
-            "formulas", f"those of the model {subject.model.name}", f"formulas of {model.name}",
-            "build Formulas(model, ...)",
-        )
+    subject = Formulas(model) if formulas is None else check_formulas(formulas, model)
     space = domain_of(model) if domain is None else domain
     check_open_parameters(model)
     start = perf_counter()
@@ -130,7 +125,9 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
         if not example and any(c.verdict is Verdict.FAILS for c in found):
             simple = shrink(point, lambda p: _fails(judge, p))
             found = judge(simple)
-            example = _example(law, model, parameters_at(model, simple, domain), state_at(model, simple, domain), seed)
+            example = _example(
+                law, formulas, parameters_at(model, simple, domain), state_at(model, simple, domain), seed
+            )
         comparisons += found
     check = CheckResult(
         law.name, law.statement, law.source, comparisons, seed, {"cases": cases}, perf_counter() - start,
@@ -151,23 +148,40 @@ def _generator(law: Law, seed: int, *numbers: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(law.name.encode()), *numbers]))
 
 
-def _example(law: Law, model: Model, parameters: Parameters, state: State, seed: int) -> str:
+def _example(law: Law, formulas: Formulas, parameters: Parameters, state: State, seed: int) -> str:
     def show(values: Any) -> str:
         return str(np.round(values, 12).tolist())
 
+    # the derived formulas obey the law where those in their place may not
+    claimed = f", formulas=... with your {', '.join(formulas.replaced)}" if formulas.replaced else ""
     return "\n".join([
         "  simplest failing case:",
         f"    Parameters({show(parameters.weights)}, precision={parameters.precision:.12g},"
         f" ridge={parameters.ridge:.12g}, step={parameters.step:.12g},"
         f" directions_gram={show(parameters.directions_gram)})",
         f"    State({show(state.overlap)}, {show(state.gram_perp)}, {show(state.readout)})",
-        f"  repeat: verify.check_model(model, only=[{law.name!r}], seed={seed}), or {SEED_VARIABLE}={seed} for a test",
+        f"  repeat: verify.check_model(model, only=[{law.name!r}], seed={seed}{claimed}),"
+        f" or {SEED_VARIABLE}={seed} for a test",
     ])
 
 
 def domain_of(model: Model) -> Domain:
     """Where the random cases of a model come from when nothing is said."""
     return DOMAIN if model.loss.is_smooth else KINKED_DOMAIN
+
+
+def check_formulas(formulas: Formulas, model: Model) -> Formulas:
+    """Refuse what are no formulas, or those of another model."""
+    if not isinstance(formulas, Formulas):
+        raise InputError(
+            "formulas", type(formulas).__name__, "verify.Formulas", 'write Formulas(model, {"drift": ...})'
+        )
+    if formulas.model != model:
+        raise InputError(
+            "formulas", f"those of the model {formulas.model.name}", f"formulas of {model.name}",
+            "build Formulas(model, ...)",
+        )
+    return formulas
 
 
 def chosen_seed(seed: int | None) -> int:
