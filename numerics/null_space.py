@@ -16,6 +16,8 @@ ZERO_WEIGHT = 1e-12
 # blocks up to which all subsets of them are looked at
 MOST_SUBSETS = 6
 BLOCK_SAMPLES = 2**14
+# column spaces of weights up to which samples are counted by them
+MOST_SPACES = 64
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,10 @@ def null_space(operator: SecondMoment) -> NullSpace:
     .. math:: \mathrm{rank} \le \min_W\Big(d\,|W| + \sum_i\mathrm{rank}\big((D_i)_{W^cW^c}\big)\Big)
 
     over sets W of blocks: rows in W can have d dimensions each, and a sample adds the rank of its weight on the
-    others.
-    Where all D_i share a null space (those of a softmax loss do: its rows sum to zero) the same holds on its
-    complement, with W empty or everything.  Zero weights of samples (ReLU) and few samples are counted alike.
+    others; samples whose weights have one column space (ReLU units that are active together) add at most d times its
+    dimension.  Where all D_i share a null space (those of a softmax loss do: its rows sum to zero; those of a unit
+    that is never active) it is at most d times what the null space leaves too.  Zero weights of samples (ReLU) and few
+    samples are counted alike.
     """
     k, d, samples = operator.blocks, operator.source.dimension, operator.source.samples
     size = k * d
@@ -60,7 +63,7 @@ def null_space(operator: SecondMoment) -> NullSpace:
     room = k - len(kernel)
     if not room:
         return NullSpace(0, size, kernel)
-    subsets = [()] if len(kernel) or k > MOST_SUBSETS else [s for n in range(k) for s in combinations(range(k), n)]
+    subsets = [()] if k > MOST_SUBSETS else [s for n in range(k) for s in combinations(range(k), n)]
     rank = room * d
     for subset in subsets:
         rest = [a for a in range(k) if a not in subset]
@@ -83,20 +86,29 @@ def _common_kernel(operator: SecondMoment) -> Array:
 
 
 def _total_rank(operator: SecondMoment, rows: list[int], most: int, enough: int) -> int:
-    """Sum over samples of the rank of D_i on ``rows``; at least ``enough`` once that is reached.
+    """Sum over samples of the rank of D_i on ``rows``, no more than d times it for samples of one column space.
 
     No sample has more than ``most``: where D_i is small by cancellation (a confident softmax), its rounding errors
-    are not small against it, and would count as rank.
+    are not small against it, and would count as rank.  At least ``enough`` once the sum of all ranks reaches that and
+    there are too many column spaces to be told apart.
     """
-    total = 0
+    total, groups = 0, dict[bytes, list[int]]()
     for part in row_blocks(operator.source.samples, BLOCK_SAMPLES):
-        if operator.rank_one:
-            total += int(np.any(operator.weights[rows, part] != 0, axis=0).sum())
-        else:
-            small = np.array([[operator.weight(a, b)[part] for b in rows] for a in rows]).transpose(2, 0, 1)
-            values = np.abs(np.linalg.eigvalsh(small))
-            count = np.sum(values > 1e-14 * values.max(axis=1, keepdims=True), axis=1)
-            total += int(np.minimum(count, most).sum())
-        if total >= enough:
+        small = np.array([[operator.weight(a, b)[part] for b in rows] for a in rows]).transpose(2, 0, 1)
+        values, vectors = np.linalg.eigh(small)
+        values = np.abs(values)
+        kept = values > 1e-14 * np.maximum(values.max(axis=1, keepdims=True), np.finfo(float).tiny)
+        total += int(np.minimum(kept.sum(axis=1), most).sum())
+        if len(groups) <= MOST_SPACES:
+            # the projection onto the column space tells spaces apart
+            spaces = np.round(np.einsum("iaj,ij,ibj->iab", vectors, kept, vectors), 6) + 0.0
+            found, counts = np.unique(spaces.reshape(len(spaces), -1), axis=0, return_counts=True)
+            for space, count in zip(found[: MOST_SPACES + 1], counts, strict=False):
+                rank = min(round(space.reshape(len(rows), -1).trace()), most)
+                groups.setdefault(space.tobytes(), [rank, 0])[1] += int(count)
+        elif total >= enough:
             break
-    return total
+    if len(groups) > MOST_SPACES:
+        return total
+    d = operator.source.dimension
+    return sum(rank * min(d, count) for rank, count in groups.values())

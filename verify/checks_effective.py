@@ -24,7 +24,7 @@ QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 # a level this close to the edge, relative to it, moves the edge of finite matrices
 CROWDED = 0.1
 # phi -> infinity is looked at from here
-LARGE_ASPECTS = (10.0, 30.0, 100.0, 300.0)
+LARGE_ASPECTS = (20.0, 60.0, 180.0, 540.0)
 
 
 @dataclass(frozen=True)
