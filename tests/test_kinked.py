@@ -294,6 +294,8 @@ def test_deltas_equal_the_density_times_the_conditional_expectation(target, kink
     found = integrands_of(functions, target).moments(f)
     error = found.std(axis=0, ddof=1) / np.sqrt(replicates)
     z = scipy.stats.t.isf(FAMILY_ERROR / (2 * 6 * 14), replicates - 1)
+    # the share that a side may have which no node falls on: replicates do not spread then
+    unseen = np.log(2 * 6 * 14 / FAMILY_ERROR) / (replicates * 256)
     for l in range(2):
         for j, (_, function, exact) in enumerate(cases):
             right = delta_by_panels(one, 0, l, row, offset, function)
@@ -302,7 +304,8 @@ def test_deltas_equal_the_density_times_the_conditional_expectation(target, kink
                 # mirror images integrate a linear coefficient exactly, also given the kink
                 assert abs(found[0, l, j] - right) <= 1e-11 * size
             else:
-                assert abs(found[:, l, j].mean() - right) <= 1.5 * z * error[l, j] + 1e-11 * size
+                rare = unseen * size if j >= 4 else 0.0
+                assert abs(found[:, l, j].mean() - right) <= 1.5 * z * error[l, j] + 1e-11 * size + rare
                 assert error[l, j] <= 0.05 * size
 
 
