@@ -20,7 +20,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from numerics import Parameters, State, integrate_curves, simulate_sgd
-from numerics.compiled import compile_expressions
+from numerics.expectations.compiled import compile_expressions
 from theory import derive_drift, kgmm, xor
 
 from .chain import cases, direct_kernel, memory, reduced_chain

@@ -22,15 +22,16 @@ from numerics import (
     phase_diagram,
     solve_curve,
 )
+from numerics.proportional.measured_outliers import measure_outliers
 from theory import Model, kgmm
-from verify import plots
-from verify.effective_data import measure_outliers
-from verify.effective_figures import plot_effective_spectrum
-from verify.emergence_figures import plot_emergence, plot_phase_diagram
-from verify.evidence import Evidence, get_level
-from verify.figures import save_figure
-from verify.subject import Theory
-from verify.systems import get_system
+from verify.checks.judged_theory import Theory
+from verify.evidence.evidence import Evidence
+from verify.evidence.levels import get_level
+from verify.evidence.systems import get_system
+from verify.figures import of_checks as plots
+from verify.figures.effective import plot_effective_spectrum
+from verify.figures.emergence import plot_emergence, plot_phase_diagram
+from verify.figures.style import save_figure
 
 
 def main() -> None:

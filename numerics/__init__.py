@@ -1,46 +1,55 @@
 """Numbers from the symbolic theory: curves, fixed points, spectra, and simulations to compare them with."""
 
-from .alignment import (
-    eigenspace_share,
-    matrix_misalignment,
-    principal_angles,
-    vector_misalignment,
+from .alignment.eigenspace_angles import eigenspace_share, principal_angles
+from .alignment.misalignment import matrix_misalignment, vector_misalignment
+from .alignment.readout_alignment import readout_alignment, readout_features
+from .core.errors import (
+    DivergenceError,
+    FixedPointError,
+    IntegrationError,
+    ResolventError,
+    SimulationInterrupted,
+    SweepError,
 )
-from .compiled import CompiledExpressions, Estimate, compile_expressions
-from .concentration import empirical_distance
-from .density import empirical_density
-from .effective import effective_spectrum
-from .emergence import emergence
-from .empirical import empirical_spectrum, spectrum_of_data
-from .executors import SweepError, dask_executor
-from .features import readout_alignment, readout_features
-from .fixed_points import FixedPointError, solve_fixed_point
-from .flow import Curve, IntegrationError, integrate_curves, solve_curve
-from .fluctuations import integrate_fluctuations, stationary_fluctuations
-from .kernel import kernel_source
-from .layout import realise_weights, state_of_weights
-from .measurements import MEASUREMENTS, Measurement, Variable
-from .noise import Noise
-from .own_data import sample_data, with_samples
-from .parts import empirical_operator
-from .phase_diagram import phase_diagram, state_at_fixed_point, state_at_time
-from .population import population_misalignment, population_spectrum
-from .projection import empirical_projection
-from .resolvent import ResolventError
-from .risk import empirical_risk, population_risk
-from .samples import SampleData, draw_data
-from .schedule import TIME, Schedule
-from .setting import RandomStart, Setting
-from .sgd import DivergenceError, SimulationInterrupted, simulate_sgd
-from .sliding import integrate_noiseless
-from .span import SpanMatrix, population_block
-from .stability import drift_jacobian
-from .state import Parameters, State, parameters_of
-from .sweep import Sweep
-from .sweep_run import SweepInterrupted, run_sweep
-from .sweep_store import open_store
-from .train import train_data
-from .trial import MeasureOptions, Trial
+from .core.parameters import Parameters, parameters_of
+from .core.schedule import TIME, Schedule
+from .core.state import State
+from .core.weights import realise_weights, state_of_weights
+from .data.risk import empirical_risk, population_risk
+from .data.samples import SampleData, draw_data
+from .data.train_data import train_data
+from .data.user_samples import sample_data, with_samples
+from .dynamics.curves import Curve, integrate_curves, solve_curve
+from .dynamics.fixed_points import solve_fixed_point
+from .dynamics.fluctuations import integrate_fluctuations, stationary_fluctuations
+from .dynamics.jacobian import drift_jacobian
+from .dynamics.noiseless_flow import integrate_noiseless
+from .expectations.compiled import CompiledExpressions, compile_expressions
+from .expectations.estimate import Estimate
+from .proportional.effective_spectrum import effective_spectrum
+from .proportional.emergence_times import emergence
+from .proportional.phase_diagrams import phase_diagram
+from .proportional.state_at import state_at_fixed_point, state_at_time
+from .sgd.kernel.source import kernel_source
+from .sgd.noise import Noise
+from .sgd.simulate import simulate_sgd
+from .spectra.empirical_density import empirical_density
+from .spectra.empirical_distance import empirical_distance
+from .spectra.empirical_parts import empirical_operator
+from .spectra.empirical_projection import empirical_projection
+from .spectra.empirical_spectrum import empirical_spectrum, spectrum_of_data
+from .spectra.population_block import population_block
+from .spectra.population_spectrum import population_misalignment, population_spectrum
+from .spectra.span_matrix import SpanMatrix
+from .sweeps.executors import dask_executor
+from .sweeps.grid import Sweep
+from .sweeps.measure_options import MeasureOptions
+from .sweeps.measurements import MEASUREMENTS, Measurement, Variable
+from .sweeps.random_start import RandomStart
+from .sweeps.run import SweepInterrupted, run_sweep
+from .sweeps.setting import Setting
+from .sweeps.store import open_store
+from .sweeps.trial import Trial
 
 __all__ = [
     "MEASUREMENTS",

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from typer.testing import CliRunner
 
-from verify.cli import app
-
-ROOT = Path(__file__).resolve().parent.parent
+from verify.commands.cli import app
 
 
 def fences(path: Path, language: str) -> list[str]:

@@ -6,38 +6,35 @@ Formulas and notation: docs/conventions.md.
 """
 
 from . import symbols
-from .activations import Activation
-from .derived import Derived
-from .dynamics import Diffusion, Drift, derive_diffusion, derive_drift
 from .errors import InputError
-from .features import ReadoutFeatures, derive_readout_features
-from .finite_size import FiniteSize, derive_finite_size
-from .fixed_points import ImplicitFixedPoint, softmax_fixed_point, solve_noiseless_fixed_point
-from .functions import LogSumExp, ReLU, Sigmoid, Softmax, Softplus, Step
-from .gaussian import GaussianExpectation, GaussianLaw, integrate_by_parts, preactivation_law
-from .kgmm import kgmm
-from .limits import low_noise, noiseless
-from .loss import Loss, softmax_cross_entropy, two_layer_cross_entropy
-from .mixture import Mixture
-from .model import Model
-from .moments import Moments, Weight
-from .population import (
-    Block,
-    BlockMatrix,
-    PopulationGradient,
-    derive_gradient,
-    derive_gradient_matrix,
-    derive_hessian,
-)
-from .risk import PopulationRisk, derive_risk
-from .separation import (
-    SeparatedFixedPoint,
-    existing_clusters,
-    separated_fixed_point,
-    separation_probabilities,
-)
+from .expectations.derived import Derived
+from .expectations.expectation import GaussianExpectation, integrate_by_parts
+from .expectations.gaussian_law import GaussianLaw, preactivation_law
+from .expectations.moments import Moments, Weight
+from .expectations.noiseless_limit import low_noise, noiseless
+from .fixed_points.existing_clusters import existing_clusters
+from .fixed_points.implicit import ImplicitFixedPoint, softmax_fixed_point, solve_noiseless_fixed_point
+from .fixed_points.separated import SeparatedFixedPoint, separated_fixed_point, separation_probabilities
+from .formulas.block_matrix import Block, BlockMatrix
+from .formulas.diffusion import Diffusion, derive_diffusion
+from .formulas.drift import Drift, derive_drift
+from .formulas.finite_size import FiniteSize, derive_finite_size
+from .formulas.gradient import PopulationGradient, derive_gradient
+from .formulas.gradient_matrix import derive_gradient_matrix
+from .formulas.hessian import derive_hessian
+from .formulas.readout_features import ReadoutFeatures, derive_readout_features
+from .formulas.risk import PopulationRisk, derive_risk
+from .problem.activations import Activation
+from .problem.cross_entropy import softmax_cross_entropy, two_layer_cross_entropy
+from .problem.kgmm import kgmm
+from .problem.loss import Loss
+from .problem.mixture import Mixture
+from .problem.model import Model
+from .problem.relu_step import ReLU, Step
+from .problem.softmax import LogSumExp, Softmax
+from .problem.softplus_sigmoid import Sigmoid, Softplus
+from .problem.xor import xor
 from .symbols import indexed
-from .xor import xor
 
 __all__ = [
     "Activation", "Block", "BlockMatrix", "Derived", "Diffusion", "Drift", "FiniteSize", "GaussianExpectation",

@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .admissible import Domain
-    from .claim_files import read_claims
-    from .derivation import check_derivation, judge, make_claim
-    from .judgement import Claim, Finding, Judgement
-    from .law_formulas import Formulas
-    from .law_report import LawViolation, ModelReport
-    from .parametrize import parametrize_checks
-    from .properties import check_model
+    from .claims.files import read_claims
+    from .claims.judge import check_derivation, judge, make_claim
+    from .claims.judgement import Claim, Finding, Judgement
+    from .laws.check_model import check_model
+    from .laws.judged_formulas import Formulas
+    from .laws.parametrize import parametrize_checks
+    from .laws.report import LawViolation, ModelReport
+    from .random_points.floating import Domain
 
 __all__ = [
     "Claim", "Domain", "Finding", "Formulas", "Judgement", "LawViolation", "ModelReport", "check_derivation",
@@ -25,12 +25,13 @@ __all__ = [
 
 # name -> module
 _PUBLIC = {
-    "Claim": "judgement", "Domain": "admissible", "Finding": "judgement", "Formulas": "law_formulas",
-    "Judgement": "judgement", "LawViolation": "law_report", "ModelReport": "law_report",
-    "check_derivation": "derivation", "check_model": "properties", "judge": "derivation", "make_claim": "derivation",
-    "parametrize_checks": "parametrize", "read_claims": "claim_files",
+    "Claim": "claims.judgement", "Domain": "random_points.floating", "Finding": "claims.judgement",
+    "Formulas": "laws.judged_formulas", "Judgement": "claims.judgement", "LawViolation": "laws.report",
+    "ModelReport": "laws.report", "check_derivation": "claims.judge", "check_model": "laws.check_model",
+    "judge": "claims.judge", "make_claim": "claims.judge", "parametrize_checks": "laws.parametrize",
+    "read_claims": "claims.files",
 }
-_MODULES = ("mutants", "properties", "strategies")
+_MODULES = ("strategies",)
 
 
 def __getattr__(name: str) -> Any:

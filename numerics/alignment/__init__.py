@@ -1,0 +1,1 @@
+"""Angles between weights, eigenspaces and the span of the means."""

@@ -1,0 +1,243 @@
+"""SymPy expressions to numeric source code: one expression, two targets (NumPy arrays, numba scalars).
+
+The generated source can be printed (``source_of``), is checked for undeclared symbols, and is stored as a module
+file so that numba can keep its machine code between runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import numba
+import platformdirs
+import sympy as sp
+from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
+from sympy.printing.numpy import NumPyPrinter
+from sympy.printing.pycode import PythonCodePrinter
+
+from theory import InputError
+from theory.problem.stable_functions import stabilise
+
+# functions the math module has and NumPy has not
+_SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "loggamma": "gammaln"}
+# name of an argument of the generated function -> the symbols its entries stand for
+Arguments = Sequence[tuple[str, Sequence[sp.Symbol]]]
+
+
+def _refuse(printer: CodePrinter, e: sp.Basic) -> str:
+    raise PrintMethodNotImplementedError(f"no code for {e}")
+
+
+class _Refusals:
+    """What SymPy prints in a form that does not compile, or that is no real number, has no code."""
+
+    _print_factorial = _print_factorial2 = _print_arg = _print_Sum = _print_Product = _refuse
+    _print_ImaginaryUnit = _print_Infinity = _print_NegativeInfinity = _print_ComplexInfinity = _refuse
+
+    def _print_Piecewise(self, e: sp.Piecewise) -> str:
+        if e.args[-1].cond != sp.true:
+            raise PrintMethodNotImplementedError(f"{e} is undefined where no case holds")
+        return str(super()._print_Piecewise(e))  # type: ignore[misc]  # of the printer it is mixed into
+
+
+class _ScalarPrinter(_Refusals, PythonCodePrinter):
+    """Scalar Python with the math module, as numba compiles it."""
+
+    _print_NaN = _refuse
+
+    def _print_Step(self, e: sp.Expr) -> str:
+        return f"(1.0 if {self._print(e.args[0])} > 0 else 0.0)"
+
+    def _print_KroneckerDelta(self, e: sp.Expr) -> str:
+        left, right = (self._print(a) for a in e.args)
+        return f"(1.0 if {left} == {right} else 0.0)"
+
+    def _print_Max(self, e: sp.Expr) -> str:
+        return f"max({', '.join(self._print(a) for a in e.args)})"
+
+    def _print_Min(self, e: sp.Expr) -> str:
+        return f"min({', '.join(self._print(a) for a in e.args)})"
+
+    _print_Maximum = _print_Max
+
+
+class _ArrayPrinter(_Refusals, NumPyPrinter):
+    """NumPy expressions that broadcast: Max and Min as nested binary maxima."""
+
+    def _print_Step(self, e: sp.Expr) -> str:
+        return f"1.0*({self._print(e.args[0])} > 0)"
+
+    def _special(self, e: sp.Expr) -> str:
+        arguments = ", ".join(self._print(a) for a in e.args)
+        return f"scipy.special.{_SPECIAL[type(e).__name__]}({arguments})"
+
+    _print_erf = _print_erfc = _print_gamma = _print_loggamma = _special
+
+    def _print_KroneckerDelta(self, e: sp.Expr) -> str:
+        left, right = (self._print(a) for a in e.args)
+        return f"1.0*({left} == {right})"
+
+    def _nested(self, function: str, e: sp.Expr) -> str:
+        text = self._print(e.args[0])
+        for a in e.args[1:]:
+            text = f"{function}({text}, {self._print(a)})"
+        return text
+
+    def _print_Max(self, e: sp.Expr) -> str:
+        return self._nested("numpy.maximum", e)
+
+    def _print_Min(self, e: sp.Expr) -> str:
+        return self._nested("numpy.minimum", e)
+
+    _print_Maximum = _print_Max
+
+
+def check_symbols(expressions: Sequence[sp.Expr], arguments: Arguments) -> None:
+    """Refuse expressions with a symbol that no argument declares, or that code cannot be made of.
+
+    Raises
+    ------
+    theory.InputError
+        Names the undeclared symbols, or the distribution (DiracDelta) found.
+    """
+    declared = {s for _, group in arguments for s in group}
+    used: set[sp.Symbol] = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
+    unknown = sorted(map(str, used - declared))
+    if unknown:
+        ranges = _ranges(unknown, arguments)
+        raise InputError(
+            "expressions", f"undeclared symbols {unknown}",
+            f"only the symbols of {[name for name, _ in arguments]}{': ' if ranges else ''}{', '.join(ranges)}",
+            "take the declared ones: a symbol of the same name and other assumptions is another symbol"
+            if set(unknown) & {str(s) for s in declared} else "declare them as arguments, or substitute numbers first",
+        )
+    for e in expressions:
+        if e.has(sp.DiracDelta):
+            raise InputError(
+                "expressions", f"{e} with a Dirac delta", "functions, not distributions",
+                "derive by the projection route, which differentiates nothing",
+            )
+
+
+def _ranges(unknown: Sequence[str], arguments: Arguments) -> list[str]:
+    """For each kind of unknown symbol, such as m of m_9_9, the declared ones of it: "m_1_1 to m_3_3"."""
+    names = list(dict.fromkeys(str(s) for _, group in arguments for s in group))
+    kinds = dict.fromkeys(name.partition("_")[0] for name in unknown)
+    found = [[name for name in names if name.partition("_")[0] == kind] for kind in kinds]
+    return [group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}" for group in found if group]
+
+
+def generate_body(
+    arguments: Arguments, expressions: Sequence[sp.Expr], target: str, out: str = "out"
+) -> list[str]:
+    """Return the lines of a function body that fills ``out[j]`` with the expressions.
+
+    Parameters
+    ----------
+    arguments : sequence of (name, symbols)
+        Entry i of the array ``name`` is ``symbols[i]``; a group of one symbol named like the argument is scalar.
+    expressions : sequence of sympy.Expr
+    target : {"numba", "numpy"}
+    """
+    check_symbols(expressions, arguments)
+    settings = {"fully_qualified_modules": True, "allow_unknown_functions": False}
+    printer = _ScalarPrinter(settings) if target == "numba" else _ArrayPrinter(settings)
+    lowered = [stabilise(e) for e in expressions]
+    used: set[sp.Symbol] = set().union(*(e.free_symbols for e in lowered)) if lowered else set()
+    rename, lines = {}, []
+    for name, group in arguments:
+        for i, s in enumerate(group):
+            if s in used:
+                local = sp.Symbol(f"{name}_{i}", real=s.is_real, positive=s.is_positive)
+                rename[s] = local
+                source = name if (len(group) == 1 and str(s) == name) else f"{name}[{i}]"
+                lines.append(f"{local} = {source}")
+    shared, results = sp.cse(
+        [e.xreplace(rename) for e in lowered], symbols=sp.numbered_symbols("t"), order="none"
+    )
+    try:
+        lines += [f"{s} = {printer.doprint(e)}" for s, e in shared]
+        lines += [f"{out}[{j}] = {printer.doprint(e)}" for j, e in enumerate(results)]
+    except PrintMethodNotImplementedError:
+        raise _without_code(printer, expressions) from None
+    return lines or ["pass"]
+
+
+def _without_code(printer: CodePrinter, expressions: Sequence[sp.Expr]) -> InputError:
+    """The error that names the smallest part of the expressions for which there is no code."""
+    for e in expressions:
+        for part in sp.postorder_traversal(e):
+            try:
+                printer.doprint(stabilise(part) if isinstance(part, sp.Expr) else sp.true)
+            except PrintMethodNotImplementedError:
+                return InputError(
+                    "expressions", f"{part}, for which there is no code",
+                    "real elementary functions, erf, gamma, Max, Min, those of theory.problem.stable_functions, or a Piecewise with a "
+                    "last case True",
+                    f"rewrite {part.func.__name__ if part.args else part} in terms of these",
+                )
+    raise AssertionError(f"all parts of {expressions} have code")
+
+
+def generate_function(
+    name: str, arguments: Arguments, expressions: Sequence[sp.Expr], target: str
+) -> str:
+    """Return the source of ``name(*arguments, out)``, which writes ``out[j]`` for expression j."""
+    body = generate_body(arguments, expressions, target)
+    signature = ", ".join([*(n for n, _ in arguments), "out"])
+    decorator = "@numba.njit(cache=True, nogil=True, error_model='numpy')\n" if target == "numba" else ""
+    order = "; ".join(
+        f"{n} = [{', '.join(map(str, group))}]" for n, group in arguments if len(group) <= 40
+    )
+    text = "\n    ".join([f'"""Generated. {order}"""', *body])
+    return f"{decorator}def {name}({signature}):\n    {text}\n"
+
+
+def load_module(source: str) -> ModuleType:
+    """Import ``source`` as a module kept in the cache directory, so that compiled code is reused.
+
+    The directory is ``$SPECALIGN_CACHE_DIR`` or the user's cache directory; if neither is writable a temporary
+    one serves this process.
+    """
+    return _load("import math\nimport numba\nimport numpy\nimport numpy as np\nimport scipy.special\n" + source)
+
+
+@lru_cache(maxsize=None)
+def _load(source: str) -> ModuleType:
+    stamp = f"{source}\n{numba.__version__} {sys.version}"
+    digest = hashlib.sha256(stamp.encode()).hexdigest()[:24]
+    name = f"specalign_generated_{digest}"
+    path = cache_directory() / f"{name}.py"
+    if not path.exists() or path.read_text() != source:
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as handle:
+            handle.write(source)
+        os.replace(handle.name, path)  # atomic: another process may write the same file
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import the generated module {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@lru_cache(maxsize=None)
+def cache_directory() -> Path:
+    """Directory of the generated modules; created on first use."""
+    wanted = os.environ.get("SPECALIGN_CACHE_DIR") or platformdirs.user_cache_dir("specalign")
+    path = Path(wanted) / "generated"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError:
+        path = Path(tempfile.mkdtemp(prefix="specalign-"))
+    return path

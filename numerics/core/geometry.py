@@ -1,0 +1,142 @@
+"""Coordinates: an orthonormal basis of span(directions, x), weights in R^d that realise a state, fresh samples.
+
+Everything depends on the weights through their summary statistics only, so every d-dimensional computation may
+put the directions into the first r coordinates and the rest of the weights into the next C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from theory import Model
+
+from .parameters import Parameters
+from .state import State
+from .validation import RANK_TOLERANCE, Array, as_array
+
+
+def orthonormal_rows(basis: ArrayLike) -> Array:
+    """Return orthonormal rows with the same span; dependent rows are dropped.
+
+    Examples
+    --------
+    >>> orthonormal_rows([[2.0, 0.0], [4.0, 0.0]]).shape
+    (1, 2)
+    """
+    rows = as_array("basis", basis, 2)
+    _, singular, directions = np.linalg.svd(rows, full_matrices=False)
+    threshold = max(rows.shape) * np.finfo(float).eps * singular.max(initial=0.0)
+    return directions[singular > threshold]
+
+
+
+
+@dataclass(frozen=True)
+class SpanBasis:
+    """Orthonormal basis L of span(V), V = [e_1..e_r, x^1..x^C]; its first r vectors span the directions.
+
+    Attributes
+    ----------
+    directions : int
+        r.
+    coordinates : array, shape (r + C, rank)
+        Row j: the coordinates L^T V_j of generator j; coordinates @ coordinates.T is the Gram matrix W of V.
+    coefficients : array, shape (rank, r + C)
+        Row i: basis vector i as a combination of the generators.
+    """
+
+    directions: int
+    coordinates: Array
+    coefficients: Array
+
+    @property
+    def rank(self) -> int:
+        """Dimension of span(V), at most r + C."""
+        return int(self.coordinates.shape[1])
+
+    @property
+    def weights(self) -> Array:
+        """Coordinates of x^1..x^C, shape (C, rank)."""
+        return self.coordinates[self.directions :]
+
+
+def span_basis(parameters: Parameters, state: State) -> SpanBasis:
+    r"""Orthonormalise V = [e_1..e_r, x^1..x^C] through its Gram matrix alone.
+
+    .. math:: W = V^TV = \begin{pmatrix}\Gamma & m^T\\ m & Q\end{pmatrix}, \qquad
+              \Gamma = AA^T,\quad R_\perp = FF^T,
+
+    gives coordinates :math:`e_s \mapsto A_s`, :math:`x^a \mapsto (A^{-1}m_a, F_a)` (mathematics.md sections 2 and 3).
+    F comes from the eigenvectors of R_perp, those of eigenvalues that are 0 up to rounding dropped (R_perp may be
+    singular or 0), and is then rotated to lower triangular form, so that it does not depend on how a library picks
+    among eigenvectors.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    state : State
+
+    Returns
+    -------
+    SpanBasis
+
+    Examples
+    --------
+    >>> basis = span_basis(Parameters([0.5, 0.5], 1, 0, 1), State([[3, 0]], [[16]]))
+    >>> basis.rank, basis.coordinates[-1]
+    (3, array([3., 0., 4.]))
+    """
+    gamma, m = parameters.directions_gram, state.overlap
+    r, c = gamma.shape[0], m.shape[0]
+    factor = np.linalg.cholesky(gamma)
+    inverse = np.tril(np.linalg.inv(factor))
+    parallel = m @ inverse.T
+    squares, vectors = np.linalg.eigh((state.gram_perp + state.gram_perp.T) / 2)
+    squares, vectors = squares[::-1], vectors[:, ::-1]
+    # a direction whose Gram entry is rounding of the others carries no information
+    smallest = max(
+        RANK_TOLERANCE * squares.max(initial=0.0),
+        np.finfo(float).eps ** 2 * (np.sum(parallel**2) + np.trace(state.gram_perp)),
+    )
+    keep = squares > smallest
+    lengths, vectors = np.sqrt(squares[keep]), vectors[:, keep]
+    rotation = _triangular(vectors * lengths)
+    coordinates = np.block(
+        [[factor, np.zeros((r, lengths.size))], [parallel, (vectors * lengths) @ rotation]]
+    )
+    on_weights = ((vectors / lengths) @ rotation).T
+    coefficients = np.block(
+        [[inverse, np.zeros((r, c))], [-on_weights @ parallel @ inverse, on_weights]]
+    )
+    return SpanBasis(r, coordinates, coefficients)
+
+
+def _triangular(factor: Array) -> Array:
+    """The rotation that makes a C x rank factor lower triangular, the first entry of every column positive."""
+    rotation, _ = np.linalg.qr(factor.T)
+    columns = np.abs(factor @ rotation)
+    first = (columns > 1e-6 * np.linalg.norm(columns, axis=0)).argmax(axis=0)
+    return np.asarray(rotation * np.sign((factor @ rotation)[first, np.arange(first.size)]))
+
+
+
+
+
+
+
+
+def coordinates_of(model: Model) -> Array:
+    """S as numbers, shape (n, r)."""
+    return np.array(model.mixture.coordinates.tolist(), dtype=float)
+
+
+def labels_of(model: Model) -> Array:
+    """The labels y_l as numbers, shape (n,)."""
+    return np.array([float(y) for y in model.mixture.labels])
+
+
+
+

@@ -1,0 +1,119 @@
+"""Labelled results: xarray Datasets with named dimensions, units, versions, seeds and error estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+import mpmath
+import numba
+import numpy as np
+import scipy
+import sympy
+import xarray as xr
+from numpy.typing import NDArray
+
+from theory import Model
+
+from .parameters import Parameters
+from .validation import Array
+
+TIME_UNIT = "steps * delta, delta = c_delta / d"
+
+
+def version() -> str:
+    """Version of specalign, also from a source tree that was not installed."""
+    try:
+        return metadata.version("specalign")
+    except metadata.PackageNotFoundError:
+        return "0+source"
+
+
+def common_attributes(model: Model, parameters: Parameters | None, source: str) -> dict[str, Any]:
+    """Attributes every result carries: what it is, of which model, made with which versions."""
+    return {
+        "source": source,
+        "model": model.name,
+        "loss": expression_text(model.loss.expression),
+        "parameters": "{}" if parameters is None else parameters.to_json(),
+        "specalign_version": version(),
+        "library_versions": library_versions(),
+    }
+
+
+@lru_cache(maxsize=32)
+def expression_text(expression: sympy.Expr) -> str:
+    """Printing takes longer than many a small spectrum."""
+    return str(expression)
+
+
+@lru_cache(maxsize=1)
+def library_versions() -> str:
+    """Versions of the libraries a number depends on."""
+    return (
+        f"numpy {np.__version__}, scipy {scipy.__version__}, sympy {sympy.__version__}, "
+        f"numba {numba.__version__}, mpmath {mpmath.__version__}, xarray {xr.__version__}"
+    )
+
+
+def statistics_dataset(
+    model: Model, parameters: Parameters, time: Array, overlap: Array, gram_perp: Array, readout: Array,
+    attributes: Mapping[str, Any], lead: tuple[str, ...] = (),
+) -> xr.Dataset:
+    """Build the Dataset of summary statistics shared by curves and runs.
+
+    Variables ``overlap`` (..., time, unit, direction), ``gram_perp`` (..., time, unit, unit_b), ``readout``
+    (..., time, parameter), and what follows from them: ``gram`` Q = R + m Gamma^-1 m^T and
+    ``misalignment`` = sqrt(R_aa / Q_aa), the distance of x^a from the span of the directions over its length.
+    """
+    inverse = np.linalg.inv(parameters.directions_gram)
+    gram = gram_perp + overlap @ inverse @ np.swapaxes(overlap, -1, -2)
+    norm = np.diagonal(gram, axis1=-2, axis2=-1)
+    perpendicular = np.clip(np.diagonal(gram_perp, axis1=-2, axis2=-1), 0.0, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        misalignment = np.sqrt(np.where(norm > 0, perpendicular / norm, 0.0))
+    pair = (*lead, "time", "unit", "unit_b")
+    data = xr.Dataset(
+        {
+            "overlap": ((*lead, "time", "unit", "direction"), overlap, _describe("m_as = x^a . e_s")),
+            "gram_perp": (pair, gram_perp, _describe("Gram matrix of x orthogonal to the directions")),
+            "readout": ((*lead, "time", "parameter"), readout, _describe("finite parameters v")),
+            "gram": (pair, gram, _describe("Q_ab = x^a . x^b")),
+            "misalignment": (
+                (*lead, "time", "unit"), misalignment, _describe("|P_perp x^a| / |x^a|")
+            ),
+        },
+        coords={
+            "time": ("time", time, {"units": TIME_UNIT, "long_name": "time"}),
+            **unit_coordinates(model),
+            "unit_b": np.arange(1, model.units + 1),
+        },
+        attrs=dict(attributes),
+    )
+    return data
+
+
+def unit_coordinates(model: Model) -> dict[str, NDArray[np.int64]]:
+    """1-based labels, as in the symbols: ``.sel(unit=1)`` is x^1, ``.isel(unit=0)`` the same."""
+    return {
+        "unit": np.arange(1, model.units + 1),
+        "direction": np.arange(1, model.directions + 1),
+        "parameter": np.arange(1, model.readout_size + 1),
+    }
+
+
+def _describe(text: str) -> dict[str, str]:
+    return {"long_name": text, "units": "1"}
+
+
+def labelled(
+    model: Model, variables: Mapping[str, Any], attributes: Mapping[str, Any], labels: Mapping[str, Any] | None = None,
+) -> xr.Dataset:
+    """A Dataset with 1-based coordinates of units, directions, parameters and eigenpairs."""
+    data = xr.Dataset(dict(variables), attrs=dict(attributes))
+    names: dict[str, Any] = unit_coordinates(model) | dict(labels or {})
+    if "eigen" in data.dims:
+        names |= {"eigen": np.arange(1, data.sizes["eigen"] + 1)}
+    return data.assign_coords({k: v for k, v in names.items() if k in data.dims})

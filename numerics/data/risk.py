@@ -1,0 +1,238 @@
+r"""Loss and accuracy of a state: expected over the mixture, and on fresh data.
+
+The label predicted for a sample is the one its pre-activations fit best, :math:`\hat y=\arg\min_y\ell(y;u,v)` over
+the labels of the mixture: the largest pre-activation for the softmax, the sign of f for the logistic loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from numerics.core import codegen
+from numerics.core.geometry import labels_of
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.results import TIME_UNIT, common_attributes
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, as_integer, as_scalar
+from numerics.core.weights import check_dimension
+from numerics.expectations.compiled import compile_expressions
+from numerics.expectations.quadrature import replicate_error, sobol
+from theory import InputError, Model, derive_risk, symbols
+
+from .samples import draw_data
+
+REPLICATES = 8
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Sample losses and predictions of a model, generated from its loss."""
+
+    labels: Array
+    loss: Callable[[float | Array, Array, Array], Array]
+
+    def correct(self, labels: float | Array, u: Array, v: Array) -> Array:
+        """1 where the predicted label is the given one, 1/m where m labels fit equally well; u of shape (C, N)."""
+        losses = np.array([self.loss(float(y), u, v) for y in self.labels])
+        best = losses.min(axis=0)
+        ties = np.isclose(losses, best, rtol=1e-13, atol=1e-13)
+        own = ties & (self.labels[:, None] == np.broadcast_to(labels, best.shape))
+        return own.any(axis=0) / ties.sum(axis=0)
+
+
+@lru_cache(maxsize=32)
+def classifier(model: Model) -> Classifier:
+    """Compile the loss of a model for arrays."""
+    s = model.symbols
+    arguments = (("y", (symbols.LABEL,)), ("u", s.preactivation), ("v", s.readout))
+    source = codegen.generate_function("sample_loss", arguments, [model.loss.expression], "numpy")
+    function = codegen.load_module(source).sample_loss
+
+    def loss(y: float | Array, u: Array, v: Array) -> Array:
+        out = np.empty((1, u.shape[1]))
+        function(y, u, v, out)
+        return out[0]
+
+    return Classifier(np.unique(labels_of(model)), loss)
+
+
+def population_risk(
+    model: Model,
+    parameters: Parameters,
+    states: State | xr.Dataset,
+    *,
+    tolerance: float = 1e-3,
+    seed: int = 0,
+    max_nodes: int = 2**15,
+) -> xr.Dataset:
+    r"""Return the expected loss and accuracy at a state, or along a curve.
+
+    .. math:: E[\ell]=\sum_lp_lE_l[\ell(y_l;u,v)],\qquad
+              P(\text{correct})=\sum_lp_lP_l\big(\arg\min_y\ell(y;u,v)=y_l\big)
+
+    with u Gaussian given the component (mathematics.md section 2).  The ridge does not count.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    states : State, or Dataset with ``overlap``, ``gram_perp``, ``readout`` over ``time``
+        As :func:`numerics.integrate_curves` returns it.
+    tolerance : float
+        Absolute error asked of both; what is reached is reported.
+    seed : int
+        Root seed of quasi-Monte Carlo scramblings.
+    max_nodes : int
+        Largest Sobol size tried.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``loss``, ``accuracy`` and ``loss_error``, ``accuracy_error`` (time, or no dimension for a State).
+
+    Raises
+    ------
+    theory.InputError
+        Bad shapes or values.
+
+    Examples
+    --------
+    Weights 0 tell nothing apart:
+
+    >>> from theory import kgmm
+    >>> found = population_risk(kgmm(2), Parameters([0.5, 0.5], 1, 0, 1), State(np.zeros((2, 2)), np.zeros((2, 2))))
+    >>> float(found.loss.round(12)), float(found.accuracy)      # log 2, a coin
+    (0.69314718056, 0.5)
+    """
+    check_parameters(model, parameters)
+    tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-3")
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    listed = _states(model, states)
+    compiled = compile_expressions(model, (derive_risk(model).loss,))
+    rows = []
+    for state in listed:
+        loss = compiled.estimate(parameters, state, tolerance=tolerance, seed=seed, max_nodes=max_nodes)
+        accuracy, error = _accuracy(model, parameters, state, tolerance, seed, max_nodes)
+        rows.append((loss.values[0], loss.errors[0], accuracy, error))
+    return _dataset(model, parameters, states, rows, "population risk", {
+        "tolerance": tolerance, "seed": seed, "error_estimate": float(max(max(r[1], r[3]) for r in rows)),
+        "error_meaning": "largest error of loss and accuracy: quadrature, 99 % interval over scramblings",
+    })
+
+
+def empirical_risk(
+    model: Model,
+    parameters: Parameters,
+    states: State | xr.Dataset,
+    *,
+    dimension: int,
+    samples: int,
+    seed: int | np.random.SeedSequence,
+) -> xr.Dataset:
+    """Return the mean loss and accuracy on fresh samples in R^d, at weights with the given summary statistics.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    states : State, or Dataset over ``time``
+        As for :func:`population_risk`; every time has samples of its own.
+    dimension : int
+        d >= r + C.
+    samples : int
+        M >= 2 for each state.
+    seed : int or numpy SeedSequence
+
+    Returns
+    -------
+    xarray.Dataset
+        As :func:`population_risk`; ``loss_error`` and ``accuracy_error`` are standard errors.
+
+    Raises
+    ------
+    theory.InputError
+        Bad shapes or values.
+    """
+    check_parameters(model, parameters)
+    dimension = check_dimension(dimension, model.directions, model.units)
+    samples = as_integer("samples", samples, 2, "a standard error needs two samples")
+    listed = _states(model, states)
+    generator = np.random.default_rng(seed)
+    sample = classifier(model)
+    rows = []
+    for state in listed:
+        data = draw_data(model, parameters, state, dimension, samples, generator)
+        u = data.weights @ data.features.T
+        pair = sample.loss(data.labels, u, state.readout), sample.correct(data.labels, u, state.readout)
+        means, errors = zip(*((x.mean(), x.std(ddof=1) / np.sqrt(samples)) for x in pair), strict=True)
+        rows.append((means[0], errors[0], means[1], errors[1]))
+    return _dataset(model, parameters, states, rows, "empirical risk, test data", {
+        "dimension": dimension, "samples": samples, "seed": str(seed),
+        "error_estimate": float(max(max(r[1], r[3]) for r in rows)), "error_meaning": "largest standard error",
+    })
+
+
+def _states(model: Model, states: State | xr.Dataset) -> list[State]:
+    if isinstance(states, State):
+        listed = [states]
+    elif isinstance(states, xr.Dataset) and states.overlap.dims == ("time", "unit", "direction"):
+        listed = [
+            State(*(states[name].values[i] for name in ("overlap", "gram_perp", "readout")))
+            for i in range(states.sizes["time"])
+        ]
+    else:
+        raise InputError(
+            "states", type(states).__name__, "a State, or a Dataset of states over time alone",
+            "take one replica of a simulation: runs.isel(replica=0)",
+        )
+    for state in listed:
+        check_state(model, state, "state")
+    return listed
+
+
+def _accuracy(
+    model: Model, parameters: Parameters, state: State, tolerance: float, seed: int, max_nodes: int
+) -> tuple[float, float]:
+    """Probability of a correct label and its error, by scrambled Sobol points refined until it is small."""
+    covariance = state.gram(parameters.directions_gram) / parameters.precision
+    eigenvalues, vectors = np.linalg.eigh(covariance)
+    factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
+    coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
+    means, labels, sample = coordinates @ state.overlap.T, labels_of(model), classifier(model)
+    size = 1024
+    while True:
+        rule = sobol(model.units, size, REPLICATES, seed)
+        # one call a component: the scramblings side by side
+        flat = rule.nodes.reshape(-1, model.units) @ factor.T
+        values = np.zeros((REPLICATES, size))
+        for l, p in enumerate(parameters.weights):
+            values += p * sample.correct(labels[l], (means[l] + flat).T, state.readout).reshape(values.shape)
+        found = values.mean(axis=1)
+        # scramblings that see no mistake at all may miss a rare one: never below one in all nodes
+        error = float(replicate_error(found)) + 1.0 / values.size
+        if error <= tolerance or size >= max_nodes:
+            return float(found.mean()), error
+        size *= 2
+
+
+def _dataset(
+    model: Model, parameters: Parameters, states: State | xr.Dataset, rows: Sequence[tuple[float, ...]], source: str,
+    attributes: dict[str, Any],
+) -> xr.Dataset:
+    table = np.array(rows, dtype=float)
+    time = None if isinstance(states, State) else states["time"].to_numpy()
+    dims: tuple[str, ...] = () if time is None else ("time",)
+    columns = table[0] if time is None else table.T
+    notes = ("expected loss without ridge", "error of loss", "probability of a correct label", "error of accuracy")
+    names = ("loss", "loss_error", "accuracy", "accuracy_error")
+    data = xr.Dataset(
+        {n: (dims, c, {"long_name": t, "units": "1"}) for n, c, t in zip(names, columns, notes, strict=True)},
+        attrs=common_attributes(model, parameters, source) | attributes,
+    )
+    return data if time is None else data.assign_coords(time=("time", time, {"units": TIME_UNIT}))

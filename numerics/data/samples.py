@@ -1,0 +1,285 @@
+"""Samples and the weights they are looked at with: drawn from the mixture or given, test data or train data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import ArrayLike
+
+from numerics.core import codegen
+from numerics.core.geometry import labels_of, orthonormal_rows
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.results import common_attributes
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, Floats, as_array, as_integer
+from numerics.core.weights import realise_weights, state_of_weights
+from theory import InputError, Model, Moments, Weight, symbols
+from theory.errors import check_choice
+
+from .mixture_samples import sample_mixture
+from .one_pass import project, row_blocks
+from .sources import Source
+
+ROLES = ("test data", "train data")
+DTYPES = ("float64", "float32")
+# samples whose derivatives are computed at a time
+BLOCK_SAMPLES = 2**14
+
+
+@dataclass(frozen=True, eq=False)
+class SampleData:
+    """Samples, and the weights at which the derivatives of the loss are taken.
+
+    Made by :func:`draw_data` (fresh samples of the mixture), :func:`sample_data` (arrays, files or chunks of one's own)
+    and :func:`train_data` (the samples that trained the weights).
+
+    Attributes
+    ----------
+    model : theory.Model
+    ridge : float
+        beta.
+    weights : array, shape (C, d)
+    readout : array, shape (q,)
+    labels : array, shape (M,)
+    source : Source
+        The features, shape (M, d): float32 or float64; resident, memory-mapped or streamed.
+    directions : array, shape (r, d), or None
+        e_1..e_r; None where they are not known.  What is measured against them is then left out of results.
+    parameters : Parameters or None
+        Those of the mixture the samples come from, where they are known.
+    state : State or None
+        Summary statistics of the weights; None without directions.
+    role : {"test data", "train data"}
+    """
+
+    model: Model
+    ridge: float
+    weights: Array
+    readout: Array
+    labels: Array
+    source: Source
+    directions: Array | None = None
+    parameters: Parameters | None = None
+    state: State | None = None
+    role: str = ROLES[0]
+    _kept: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def samples(self) -> int:
+        """M."""
+        return self.source.samples
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.source.dimension
+
+    @property
+    def features(self) -> Floats:
+        """The features as one array; a streamed source has none."""
+        if self.source.array is None:
+            raise InputError("data", "a streamed source", "features in one array", "use a resident or mapped array")
+        return self.source.array
+
+    @property
+    def generators(self) -> Array:
+        """Rows e_1..e_r, where known, and x^1..x^C."""
+        return self.weights if self.directions is None else np.vstack([self.directions, self.weights])
+
+    @property
+    def span(self) -> Array:
+        """Orthonormal rows with the span of the generators."""
+        return self._keep("span", lambda: orthonormal_rows(self.generators))
+
+    @property
+    def projections(self) -> Array:
+        """V Y^T for the generators V, shape (r + C, M), in one pass over the data."""
+        return self._keep("projections", lambda: self.projected(self.generators))
+
+    @property
+    def preactivations(self) -> Array:
+        """u = x Y^T, shape (C, M)."""
+        return self.projections[-len(self.weights) :]
+
+    def projected(self, rows: Array) -> Array:
+        """R Y^T for rows R in R^d, shape (n, M)."""
+        out = np.empty((len(rows), self.samples))
+        for start, block in self.source.blocks():
+            out[:, start : start + len(block)] = project(block, rows)
+        return out
+
+    def packed_derivatives(self, matrix: str) -> Array:
+        """Sample derivatives at the data as rows over samples, computed once.
+
+        Upper triangle of the second derivatives by rows for the Hessian, first ones for G; variables (u, v).
+        """
+        return self._keep(matrix, lambda: self._derivatives(matrix))
+
+    def derivatives(self, matrix: str) -> Array:
+        """Sample derivatives at the data as full matrices: see :func:`compile_derivatives`."""
+        packed = self.packed_derivatives(matrix)
+        return packed if matrix == "gradient" else _unpacked(self.model, packed)
+
+    def fresh(self, samples: int, seed: int | np.random.SeedSequence | np.random.Generator) -> SampleData:
+        """Test data at the same weights: new samples of the mixture, to compare train data with.
+
+        Parameters
+        ----------
+        samples : int
+        seed : int, SeedSequence or Generator
+
+        Raises
+        ------
+        theory.InputError
+            The mixture is not known: use :meth:`with_samples`.
+        """
+        if self.parameters is None or self.directions is None:
+            raise InputError(
+                "data", "samples of an unknown mixture", "parameters and directions",
+                "give them with the data, or test samples of your own to with_samples",
+            )
+        samples = as_integer("samples", samples, 1, "give the number M of test samples")
+        component, features = sample_mixture(
+            self.model, self.parameters, self.directions, samples, np.random.default_rng(seed),
+            self.source.dtype.name,
+        )
+        return replace(self, labels=labels_of(self.model)[component], source=resident(features), role=ROLES[0])
+
+    def attributes(self, what: str = "empirical") -> dict[str, Any]:
+        """What every result from these samples says about them."""
+        return common_attributes(self.model, self.parameters, f"{what}, {self.role}") | {
+            "data": self.role, "dimension": self.dimension, "samples": self.samples,
+        }
+
+    def _derivatives(self, matrix: str) -> Array:
+        function, rows = _derivative_function(self.model, matrix)
+        u = self.preactivations
+        out = np.empty((rows, self.samples))
+        for part in row_blocks(self.samples, BLOCK_SAMPLES):
+            function(self.labels[part], u[:, part], self.readout, out[:, part])
+        return out
+
+    def _keep(self, key: str, make: Callable[[], Array]) -> Array:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def resident(features: Floats) -> Source:
+    """The source of an array in memory that is known to be right."""
+    return Source(len(features), features.shape[1], features.dtype, "resident", features)
+
+
+def draw_data(
+    model: Model, parameters: Parameters, state: State, dimension: int, samples: int,
+    seed: int | np.random.SeedSequence | np.random.Generator, weights: ArrayLike | None = None,
+    dtype: str = "float64",
+) -> SampleData:
+    """Draw ``samples`` fresh samples in R^dimension at weights that realise ``state``.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    state : State
+    dimension : int
+        d >= r + C.
+    samples : int
+        M >= 1.
+    seed : int, SeedSequence or Generator
+    weights : array, shape (C, d), optional
+        First-layer vectors with these statistics, in the coordinates of :func:`numerics.realise_weights`.
+    dtype : {"float64", "float32"}
+        Precision in which features are drawn and kept.
+
+    Returns
+    -------
+    SampleData
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> data = draw_data(kgmm(2), Parameters([0.5, 0.5], 10, 0, 1), State(np.eye(2), np.eye(2)), 20, 100, 0)
+    >>> data.features.shape, data.role
+    ((100, 20), 'test data')
+    """
+    check_parameters(model, parameters)
+    check_state(model, state, "state")
+    samples = as_integer("samples", samples, 1, "give the number M of test samples")
+    dtype = check_choice("dtype", dtype, DTYPES)
+    directions, x = realise_weights(parameters, state, dimension)
+    if weights is not None:
+        x = _given_weights(parameters, state, x.shape, weights)
+    component, features = sample_mixture(
+        model, parameters, directions, samples, np.random.default_rng(seed), dtype
+    )
+    return SampleData(
+        model, parameters.ridge, x, state.readout, labels_of(model)[component], resident(features), directions,
+        parameters, state,
+    )
+
+
+def compile_derivatives(model: Model, matrix: str) -> Callable[[Array, Array, Array], Array]:
+    """Return a function (labels (M,), u (C, M), v) -> derivatives of the loss at every sample.
+
+    For the Hessian all second derivatives, shape (C + q, C + q, M); for G all first ones, shape (C + q, M).
+    Variables in the order (u_1..u_C, v_1..v_q).  Generated from the loss for NumPy.
+    """
+    function, rows = _derivative_function(model, matrix)
+
+    def evaluate(labels: Array, u: Array, v: Array) -> Array:
+        packed = np.empty((rows, u.shape[1]))
+        function(labels, u, v, packed)
+        return packed if matrix == "gradient" else _unpacked(model, packed)
+
+    return evaluate
+
+
+def _unpacked(model: Model, packed: Array) -> Array:
+    """Full matrices from upper triangles, shape (C + q, C + q, M)."""
+    size = model.units + model.readout_size
+    out = np.empty((size, size, packed.shape[1]))
+    for row, (i, j) in zip(packed, symbols.upper_triangle(size), strict=True):
+        out[i, j] = out[j, i] = row
+    return out
+
+
+@lru_cache(maxsize=32)
+def _derivative_function(model: Model, matrix: str) -> tuple[Callable[..., None], int]:
+    size = model.units + model.readout_size
+    moments = Moments(model, "projection")  # differentiates nothing beyond the weight itself
+    weights = (
+        [Weight.of((i, j)) for i, j in symbols.upper_triangle(size)] if matrix == "hessian"
+        else [Weight.of((i,)) for i in range(size)]
+    )
+    expressions = [_almost_everywhere(moments.expression(w)) for w in weights]
+    s = model.symbols
+    arguments = (("y", (symbols.LABEL,)), ("u", s.preactivation), ("v", s.readout))
+    source = codegen.generate_function("derivatives", arguments, expressions, "numpy")
+    return codegen.load_module(source).derivatives, len(expressions)
+
+
+def _almost_everywhere(expression: sp.Expr) -> sp.Expr:
+    """Drop Dirac parts: samples meet a kink with probability 0 (mathematics.md section 2)."""
+    return expression.replace(sp.DiracDelta, lambda *_: sp.Integer(0))
+
+
+def _given_weights(parameters: Parameters, state: State, shape: tuple[int, ...], weights: ArrayLike) -> Array:
+    x = as_array("weights", weights, 2)
+    if x.shape != shape:
+        raise InputError("weights", f"shape {x.shape}", f"shape {shape}", "give one row x^a per unit")
+    found = state_of_weights(parameters, x)
+    scale = 1e-8 * (1 + np.abs(x).max(initial=0.0) ** 2)
+    for part in ("overlap", "gram_perp"):
+        difference = np.abs(getattr(found, part) - getattr(state, part)).max()
+        if difference > scale:
+            raise InputError(
+                "weights", f"{part} off by {difference:.3g} from the state", "weights with these statistics",
+                "use numerics.state_of_weights(parameters, weights, readout) as the state",
+            )
+    return x

@@ -1,0 +1,172 @@
+"""Where features come from: an array, a file mapped into memory, or chunks that are made again for every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numerics.core.validation import Array, Floats
+from theory import InputError
+
+from .one_pass import row_blocks
+
+# numbers of a block that is copied or checked at a time
+BLOCK_NUMBERS = 2**21
+ChunkFactory = Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of Y in blocks that are C-contiguous float32 or float64, the same in every pass.
+
+    Attributes
+    ----------
+    samples, dimension : int
+        N and d.
+    dtype : numpy dtype
+        float32 or float64.
+    kind : {"resident", "memory-mapped", "streamed"}
+    array : array, shape (N, d), or None
+        The features where they are one array (also a mapped file).
+    factory : callable, or None
+        Makes the chunks of a streamed source.
+    """
+
+    samples: int
+    dimension: int
+    dtype: np.dtype[Any]
+    kind: str
+    array: Floats | None = None
+    factory: ChunkFactory | None = None
+
+    def blocks(self) -> Iterator[tuple[int, Floats]]:
+        """Pairs (first row, rows), in order."""
+        if self.array is not None:
+            if self.array.flags.c_contiguous and self.kind == "resident":
+                yield 0, self.array
+                return
+            for rows in row_blocks(self.samples, max(1, BLOCK_NUMBERS // self.dimension)):
+                yield rows.start, np.array(self.array[rows], order="C")
+            return
+        start = 0
+        for features, _ in self.chunks():
+            yield start, features
+            start += len(features)
+        if start != self.samples:
+            raise InputError(
+                "features", f"{start} samples in this pass", f"{self.samples}, as in the first pass",
+                "a chunk factory has to give the same chunks at every call",
+            )
+
+    def chunks(self) -> Iterator[tuple[Floats, Array]]:
+        """Checked chunks of a streamed source: features and labels."""
+        if self.factory is None:
+            raise ValueError("only a streamed source has chunks")
+        for number, chunk in enumerate(self.factory()):
+            yield check_chunk(chunk, number, self.dimension, self.dtype)
+
+
+def open_source(features: object, dimension: int) -> tuple[Source, Array | None]:
+    """The source of what a user gave, and the labels of a streamed one.
+
+    Parameters
+    ----------
+    features : array, path of a .npy file, or a callable
+        float32 and float64 arrays are kept by reference, other numbers become float64.
+    dimension : int
+        d, the columns that the weights ask for.
+
+    Raises
+    ------
+    theory.InputError
+        Wrong shapes, no numbers, NaN or infinities.
+    """
+    if callable(features):
+        return _streamed(features, dimension)
+    kind = "resident"
+    if isinstance(features, (str, Path)):
+        try:
+            features = np.load(features, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InputError("features", str(features), "a .npy file of numbers", str(error)) from error
+    if isinstance(features, np.memmap):
+        kind = "memory-mapped"
+    array = _as_floats(features, "features")
+    _check_shape("features", array, dimension)
+    if not len(array):
+        raise InputError("features", "no rows", "at least one sample", "give samples in rows")
+    source = Source(len(array), dimension, array.dtype, kind, array)
+    for start, block in source.blocks():
+        for rows in row_blocks(len(block), max(1, BLOCK_NUMBERS // dimension)):
+            _check_finite("features", block[rows], start + rows.start)
+    return source, None
+
+
+def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
+    """Read all chunks once: number of samples, labels, and whether they are what they should be."""
+    labels: list[Array] = []
+    dtype: np.dtype[Any] | None = None
+    chunks = factory()
+    if iter(chunks) is chunks and factory() is chunks:
+        raise InputError(
+            "features", "the same iterator at every call", "a new one at every call",
+            "give a function that makes the chunks, such as a generator function",
+        )
+    for number, chunk in enumerate(chunks):
+        features, y = check_chunk(chunk, number, dimension, dtype)
+        dtype = features.dtype
+        labels.append(y)
+    if dtype is None:
+        raise InputError("features", "no chunk", "at least one chunk (X, y)", "give samples")
+    found = np.concatenate(labels)
+    return Source(found.size, dimension, dtype, "streamed", factory=factory), found
+
+
+def check_chunk(chunk: object, number: int, dimension: int, dtype: np.dtype[Any] | None) -> tuple[Floats, Array]:
+    """Features and labels of a chunk, or what is wrong with it."""
+    name = f"features, chunk {number + 1}"
+    if not isinstance(chunk, tuple) or len(chunk) != 2:
+        raise InputError(name, type(chunk).__name__, "a pair (X, y)", "yield features and their labels")
+    features = np.ascontiguousarray(_as_floats(chunk[0], name))
+    _check_shape(name, features, dimension)
+    if dtype is not None and features.dtype != dtype:
+        raise InputError(name, features.dtype, f"{dtype}, as in the first chunk", "use one precision")
+    _check_finite(name, features, 0)
+    labels = np.asarray(chunk[1])
+    if labels.shape != (len(features),) or labels.dtype.kind not in "iufb":
+        raise InputError(
+            name, f"labels of shape {labels.shape}, {labels.dtype}", f"{len(features)} numbers",
+            "give one label per sample",
+        )
+    return features, labels.astype(float)
+
+
+def _as_floats(features: object, name: str) -> Floats:
+    array = np.asanyarray(features)
+    if array.dtype in (np.float32, np.float64) and array.dtype.isnative:
+        return array
+    if array.dtype.kind not in "iuf":
+        raise InputError(name, f"dtype {array.dtype}", "real numbers", "use float32 or float64")
+    return array.astype(float)
+
+
+def _check_shape(name: str, array: Floats, dimension: int) -> None:
+    if array.ndim != 2 or array.shape[1] != dimension:
+        raise InputError(
+            name, f"shape {array.shape}", f"(samples, {dimension}), the dimension of the weights",
+            "give one sample per row",
+        )
+
+
+def _check_finite(name: str, rows: Floats, start: int) -> None:
+    good = np.isfinite(rows).all(axis=1)
+    if not good.all():
+        raise InputError(
+            name, f"NaN or infinity in row {start + int(np.argmin(good))}", "finite numbers",
+            "remove the samples that are not finite",
+        )

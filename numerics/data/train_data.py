@@ -1,0 +1,126 @@
+"""Train data: one pass of online SGD over given samples in their order, and the weights that it ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+import sympy as sp
+
+from numerics.core.schedule import Schedule
+from numerics.core.validation import Array, Floats, as_integer, as_scalar
+from numerics.sgd.kernel.given import GivenArrays
+from numerics.sgd.kernel.source import compile_kernel
+from numerics.sgd.simulate import DIVERGED
+from theory import InputError
+
+from .one_pass import row_blocks
+from .samples import ROLES, SampleData
+from .sources import BLOCK_NUMBERS
+from .user_samples import statistics
+
+
+def train_data(
+    data: SampleData, *, step: float | None = None, batch: int = 1,
+    schedule: sp.Expr | Callable[[Array], Array] | None = None,
+) -> SampleData:
+    r"""Return the samples with the weights that one pass of online SGD over them, in their order, ends with.
+
+    .. math:: x^a\leftarrow x^a-\delta\,\Big(\frac1b\sum_{j\le b}g_{aj}Y_j+\beta x^a\Big),\qquad \delta=c_\delta/d
+
+    (mathematics.md section 1): the step of :func:`numerics.simulate_sgd`, from the same generated source.  A matrix of
+    these samples at these weights is one of train data: the weights depend on the samples (arXiv 2310.03010).
+    ``result.fresh(samples, seed)``, or :func:`numerics.with_samples`, gives test data at the same weights.
+
+    Parameters
+    ----------
+    data : SampleData
+        Samples in order, with the weights to start from: from :func:`numerics.draw_data` or
+        :func:`numerics.sample_data`.
+    step : float, optional
+        c_delta > 0; that of the parameters, or of the model where it is a number, when omitted.
+    batch : int
+        b >= 1 samples averaged in a step; divides the number of samples (of each chunk).
+    schedule : sympy.Expr in t, or callable
+        Factor of the step size, as for :func:`numerics.simulate_sgd`.
+
+    Returns
+    -------
+    SampleData
+        With final ``weights``, ``readout`` and ``state``, and role "train data"; the samples are shared, not copied.
+
+    Raises
+    ------
+    theory.InputError
+        No step, a batch that does not divide the samples.
+    ArithmeticError
+        The run diverged; names the sample.
+
+    Examples
+    --------
+    One step on one sample: x = 0 - (1 / d) g Y with g = (-1/2, 1/2).
+
+    >>> from theory import kgmm
+    >>> from numerics import sample_data
+    >>> start = sample_data(kgmm(2), [[2.0, 0.0]], [1], np.zeros((2, 2)), ridge=0)
+    >>> train_data(start, step=1.0).weights
+    array([[ 0.5,  0. ],
+           [-0.5,  0. ]])
+    """
+    delta = _step(data, step) / data.dimension
+    batch = as_integer("batch", batch, 1, "a step needs at least one sample")
+    if data.samples % batch:
+        raise InputError(
+            "batch", batch, f"a divisor of the {data.samples} samples", "leave samples out, or change the batch"
+        )
+    pace = Schedule.of(schedule)
+    if pace is not None:
+        pace.check(data.samples // batch, delta)
+    kernel = compile_kernel(data.model.loss, "given")
+    x, v = np.array(data.weights), np.array(data.readout)
+    u, g = np.empty(len(x)), np.empty((batch, len(data.model.loss.variables)))
+    rng = np.random.Generator(np.random.SFC64(0))  # part of the kernel's signature; nothing is drawn
+    none, nothing = np.empty(0, dtype=np.int64), np.empty((0, 0))  # no record is taken
+    for start, rows in _blocks(data, batch):
+        begin, steps = start // batch, len(rows) // batch
+        rates = np.array([delta]) if pace is None else pace.rates(begin, begin + steps, delta)
+        labels = np.ascontiguousarray(data.labels[start : start + len(rows)])
+        reached, _ = kernel.advance(
+            rng, labels, rates, data.ridge, begin, begin + steps, none, 0, nothing, nothing, nothing, DIVERGED,
+            u, v, g, GivenArrays(x, rows),
+        )
+        if reached < begin + steps:
+            raise ArithmeticError(
+                f"SGD on {data.model.name} diverged at sample {reached * batch} of {data.samples} "
+                f"(d = {data.dimension}, step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, "
+                f"{DIVERGED:g}]. Remedy: reduce step (c_delta)"
+            )
+    state = None if data.directions is None else statistics(data.directions, x, v)
+    return replace(data, weights=x, readout=v, state=state, role=ROLES[1])
+
+
+def _step(data: SampleData, step: float | None) -> float:
+    if step is None:
+        if data.parameters is not None:
+            return data.parameters.step
+        if data.model.step.is_number:
+            return float(data.model.step)
+        raise InputError("step", "None", "a number > 0", "give c_delta, the step size times the dimension")
+    return as_scalar("step", step, 0.0, True, "give c_delta, the step size times the dimension")
+
+
+def _blocks(data: SampleData, batch: int) -> Iterator[tuple[int, Floats]]:
+    """Blocks of whole batches."""
+    if data.source.kind == "memory-mapped" and data.source.array is not None:
+        size = max(1, BLOCK_NUMBERS // (data.dimension * batch)) * batch
+        for part in row_blocks(data.samples, size):
+            yield part.start, np.array(data.source.array[part], order="C")
+        return
+    for number, (start, rows) in enumerate(data.source.blocks()):
+        if len(rows) % batch:
+            raise InputError(
+                "batch", batch, f"a divisor of the {len(rows)} samples of chunk {number + 1}",
+                "make chunks of whole batches",
+            )
+        yield start, rows

@@ -1,0 +1,186 @@
+"""Samples of one's own: arrays, files or chunks with a model and weights, checked before any work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numerics.core.geometry import labels_of
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.state import State
+from numerics.core.validation import Array, as_array, as_scalar, check_gram
+from theory import InputError, Model
+from theory.errors import check_choice
+
+from .samples import ROLES, SampleData
+from .sources import open_source
+
+
+def sample_data(
+    model: Model,
+    features: object,
+    labels: ArrayLike | None,
+    weights: ArrayLike,
+    *,
+    readout: ArrayLike = (),
+    ridge: float | None = None,
+    directions: ArrayLike | None = None,
+    parameters: Parameters | None = None,
+    role: str = ROLES[0],
+) -> SampleData:
+    r"""Return samples of one's own as data for spectra: any features, in the order and at the weights given.
+
+    Parameters
+    ----------
+    model : theory.Model
+        Its loss is differentiated; its mixture only says which labels there are.
+    features : array of shape (M, d), path of a ``.npy`` file, or a function that makes chunks
+        Arrays of float32 or float64 are kept by reference and never copied whole.  A path (or a ``numpy.memmap``) stays
+        on disk.  A function without arguments returns an iterable of pairs (X, y), the same at every call; it is called
+        once for every pass over the data.
+    labels : array, shape (M,), or None
+        As the loss expects them; None with chunks, which bring their labels.
+    weights : array, shape (C, d)
+        Rows x^a.
+    readout : array, shape (q,)
+        v, for a model that has it.
+    ridge : float, optional
+        beta; that of ``parameters``, or of the model where it is a number, when omitted.
+    directions : array, shape (r, d), optional
+        e_1..e_r.  Without them everything that is measured against them is absent from results.
+    parameters : Parameters, optional
+        Those of the mixture, where it is known.
+    role : {"test data", "train data"}
+        Whether the samples are independent of the weights.
+
+    Returns
+    -------
+    SampleData
+        ``state``, the summary statistics of the weights, is computed where directions are given.
+
+    Raises
+    ------
+    theory.InputError
+        Shapes that disagree, NaN or infinities, labels that the model does not have, directions that are not linearly
+        independent, another Gram matrix than that of the parameters.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> data = sample_data(kgmm(2), [[1.0, 0.0], [0.0, 2.0]], [1, 2], np.eye(2), ridge=0)
+    >>> data.samples, data.state is None
+    (2, True)
+    """
+    x = _weights(model, weights)
+    if parameters is not None:
+        check_parameters(model, parameters)
+    v = as_array("readout", readout, 1)
+    if v.size != model.readout_size:
+        raise InputError(
+            "readout", f"{v.size} numbers", f"{model.readout_size}",
+            f"the model {model.name} has {model.readout_size} readout parameters",
+        )
+    beta = _ridge(model, ridge, parameters)
+    role = check_choice("role", role, ROLES)
+    e = _directions(model, directions, x.shape[1], parameters)
+    source, streamed = open_source(features, x.shape[1])
+    if streamed is not None and labels is not None:
+        raise InputError("labels", "labels beside chunks", "None", "chunks (X, y) bring their labels")
+    if streamed is not None:
+        y = streamed
+    elif labels is None:
+        raise InputError("labels", "None", "one label per sample", "give the labels of the features")
+    else:
+        y = as_array("labels", labels, 1)
+    y = _labels(model, y, source.samples)
+    return SampleData(
+        model, beta, x, v, y, source, e, parameters, None if e is None else statistics(e, x, v), role
+    )
+
+
+def with_samples(data: SampleData, features: object, labels: ArrayLike | None, role: str = ROLES[0]) -> SampleData:
+    """The same weights with other samples, as :func:`sample_data` takes them: test data beside train data.
+
+    Parameters
+    ----------
+    data : SampleData
+    features, labels, role
+        As for :func:`sample_data`.
+    """
+    other = sample_data(
+        data.model, features, labels, data.weights, readout=data.readout, ridge=data.ridge, role=role
+    )
+    return replace(other, directions=data.directions, parameters=data.parameters, state=data.state)
+
+
+def _weights(model: Model, weights: ArrayLike) -> Array:
+    x = as_array("weights", weights, 2)
+    if x.shape[0] != model.units or not x.shape[1]:
+        raise InputError(
+            "weights", f"shape {x.shape}", f"shape ({model.units}, d)",
+            f"the model {model.name} has {model.units} first-layer vectors x^a: give one per row",
+        )
+    return x
+
+
+def _ridge(model: Model, ridge: float | None, parameters: Parameters | None) -> float:
+    if ridge is None:
+        if parameters is not None:
+            return parameters.ridge
+        if model.ridge.is_number:
+            return float(model.ridge)
+        raise InputError("ridge", "None", "a number >= 0", "give the weight decay beta, 0 for none")
+    beta = as_scalar("ridge", ridge, 0.0, False, "give the weight decay beta, 0 for none")
+    for name, known in (
+        ("parameters", None if parameters is None else parameters.ridge),
+        ("model", float(model.ridge) if model.ridge.is_number else None),
+    ):
+        if known is not None and known != beta:
+            raise InputError("ridge", beta, f"{known}, that of the {name}", "leave ridge away")
+    return beta
+
+
+def _directions(
+    model: Model, directions: ArrayLike | None, dimension: int, parameters: Parameters | None
+) -> Array | None:
+    if directions is None:
+        return None
+    e = as_array("directions", directions, 2)
+    if e.shape != (model.directions, dimension):
+        raise InputError(
+            "directions", f"shape {e.shape}", f"shape ({model.directions}, {dimension})",
+            f"the model {model.name} has {model.directions} direction(s): give one per row",
+        )
+    gram = e @ e.T
+    check_gram("directions", gram, definite=True)
+    if parameters is not None:
+        off = np.abs(gram - parameters.directions_gram).max()
+        if off > 1e-6 * np.abs(gram).max():
+            raise InputError(
+                "directions", f"a Gram matrix off by {off:.3g}", "that of the parameters",
+                "give directions_gram = directions @ directions.T to Parameters",
+            )
+    return e
+
+
+def _labels(model: Model, labels: Array, samples: int) -> Array:
+    if labels.size != samples:
+        raise InputError("labels", f"{labels.size} labels", f"{samples}, one per sample", "give one label per row")
+    known = np.unique(labels_of(model))
+    odd = np.flatnonzero(~np.isin(labels, known))
+    if odd.size:
+        raise InputError(
+            "labels", f"{labels[odd[0]]:g} at sample {odd[0]}", f"one of {', '.join(f'{y:g}' for y in known)}",
+            f"the model {model.name} has these labels; units count from 1",
+        )
+    return labels
+
+
+def statistics(directions: Array, x: Array, readout: Array) -> State:
+    """Overlaps, and the Gram matrix of what is left of x without the directions."""
+    frame, _ = np.linalg.qr(directions.T)
+    rest = x - (x @ frame) @ frame.T
+    rest -= (rest @ frame) @ frame.T  # a second time: what is left may be small against x
+    return State(x @ directions.T, rest @ rest.T, readout)

@@ -1,0 +1,1 @@
+"""Curves of the effective dynamics, fixed points, their stability, fluctuations around curves."""

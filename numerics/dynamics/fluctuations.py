@@ -1,0 +1,420 @@
+"""Fluctuations of SGD about its curve: their covariance and the shift of their mean, to leading order in 1/d."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import sympy as sp
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy.integrate import solve_ivp
+
+from numerics.core.errors import IntegrationError
+from numerics.core.flatten import unflatten
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.results import TIME_UNIT, common_attributes
+from numerics.core.schedule import Pace
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, as_integer, as_scalar, check_times
+from numerics.expectations.compiled import CompiledExpressions, compile_expressions
+from numerics.expectations.quadrature import (
+    Rule,
+    choose_family,
+    gauss_hermite,
+    replicate_error,
+    sobol,
+    tensor_sizes,
+)
+from theory import Drift, InputError, Model, derive_diffusion, derive_finite_size, symbols
+
+from .curves import SOBOL_REPLICATES, Curve, solve_curve
+from .jacobian import default_drift, drift_jacobian
+
+# step of the differences of fourth order, in units of the state; smaller near the edge of the positive Gram matrices
+STEP = 0.02
+SOBOL_SIZE = 512
+
+# dimension of an integral -> its rule
+Resolution = Callable[[int], Rule]
+
+
+def integrate_fluctuations(
+    model: Model,
+    parameters: Parameters,
+    initial: State,
+    time: ArrayLike,
+    *,
+    tolerance: float | None = None,
+    drift: Drift | None = None,
+    batch: int = 1,
+    schedule: sp.Expr | Callable[[Array], Array] | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""Integrate covariance and mean of the fluctuations of SGD along its curve.
+
+    The summary statistics S at dimension d are :math:`S(t)=s(t)+\xi(t)/\sqrt d+\mu(t)/d+\dots` with a Gaussian process
+    :math:`\xi` of covariance C and a deterministic :math:`\mu`.  For single samples and a constant step
+
+    .. math:: \dot C &= JC+CJ^T+c_\delta\Sigma,\qquad J=\partial F/\partial s,\ \Sigma=\mathrm{Cov}(G) \\
+              \dot\mu &= J\mu+\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF+F_1-\tfrac{c_\delta}2\,\ddot s
+
+    from zero at time 0: the noise of the steps (:func:`theory.derive_diffusion`), the curvature of the drift, the 1/d
+    part of the mean step (:func:`theory.derive_finite_size`), and the step being finite (mathematics.md section 6).
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    initial : State
+        The same in every run: C and mu are 0 at time 0.  Q must be positive definite on the directions of u that the
+        loss depends on, all along the curve.
+    time : array, or float
+        As in :func:`integrate_curves`.
+    tolerance : float, optional
+        Relative accuracy of the integrator; 1e-6 for tensor quadrature and 1e-4 for quasi-Monte Carlo when omitted.
+    drift : theory.Drift, optional
+        Use this drift instead of the derived one.
+    batch, schedule
+        As in :func:`simulate_sgd`.
+    seed : int
+        Root seed of quasi-Monte Carlo scramblings.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``state`` (time, statistic), the curve; ``covariance`` (time, statistic, statistic_b), symmetric positive
+        semidefinite, and ``mean_shift`` (time, statistic), with ``covariance_error`` and ``mean_shift_error`` of the
+        same shapes: the difference of two resolutions of quadrature and integrator, or a 99 % interval over
+        scramblings.
+
+    Raises
+    ------
+    theory.InputError
+        Bad values, or a singular Q at the start.
+    IntegrationError
+        The curve diverges, or Q becomes singular on it.
+
+    Examples
+    --------
+    A linear unit with g = 1 moves by -delta (Y . e) each step: a random walk with variance c_delta / lambda a unit of
+    time.
+
+    >>> from theory import Loss, Mixture, Model, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> model = Model.build(one, Loss(u[0], units=1))
+    >>> found = integrate_fluctuations(model, Parameters([1], 4, 0, 2), State([[0]], [[1]]), [0, 1, 2])
+    >>> found.covariance.sel(statistic="m_1_1", statistic_b="m_1_1").values.round(6)
+    array([0. , 0.5, 1. ])
+    """
+    check_parameters(model, parameters)
+    check_state(model, initial)
+    times = check_times(time)
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    pace = Pace.of(schedule, batch, float(times[-1]))
+    smooth = default_drift(model, drift)
+    curve = solve_curve(
+        model, parameters, initial, float(times[-1]), drift=smooth, batch=batch, schedule=schedule, seed=seed
+    )
+    law = _Law.compile(model, parameters, smooth, pace)
+    law.check(initial, "initial")
+    if choose_family(law.drift.dimension, model.loss.is_smooth) == "gauss-hermite":
+        wanted = 1e-6 if tolerance is None else as_scalar("tolerance", tolerance, 0.0, True, "such as 1e-6")
+        # the curve's own rule is fine enough for the drift; its derivatives are given one size more
+        sizes = [n for n in tensor_sizes(law.drift.dimension) if n >= curve.rule.size][:2]
+        coarse, fine = (
+            _integrate(law, curve, times, _tensor(size), 0, accuracy)
+            for size, accuracy in ((sizes[0], 10 * wanted), (sizes[-1], wanted))
+        )
+        values, errors = list(fine), [2 * np.abs(f - c) for f, c in zip(fine, coarse, strict=True)]
+        # two runs of few steps may take the same ones, and then differ by less than the error of a step
+        errors = [e + 2 * wanted * (1 + np.abs(v).max()) for v, e in zip(values, errors, strict=True)]
+        rule = gauss_hermite(law.drift.dimension, sizes[-1])
+    else:
+        wanted = 1e-4 if tolerance is None else as_scalar("tolerance", tolerance, 0.0, True, "such as 1e-4")
+        size = max(curve.rule.size, SOBOL_SIZE)
+        rule = sobol(law.drift.dimension, size, SOBOL_REPLICATES, seed)
+        runs = [_integrate(law, curve, times, _sobol(size, seed), i, wanted) for i in range(rule.replicates)]
+        values, errors = _mean_and_error(runs)
+        errors = [e + 2 * wanted * (1 + np.abs(v).max()) for v, e in zip(values, errors, strict=True)]
+    return _dataset(law, times, curve.vector(times), values, errors, smooth, rule, seed)
+
+
+def stationary_fluctuations(
+    model: Model,
+    parameters: Parameters,
+    state: State,
+    *,
+    drift: Drift | None = None,
+    batch: int = 1,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""Return covariance and mean of the fluctuations of SGD about a stable fixed point.
+
+    .. math:: JC+CJ^T+c_\delta\Sigma=0,\qquad J\mu=-\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF-F_1
+
+    the stationary points of :func:`integrate_fluctuations`: the covariance of sqrt(d) (S - s) and d times the shift of
+    its mean, once the run has settled.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    state : State
+        A fixed point of the effective dynamics with this batch (:func:`solve_fixed_point`).
+    drift, batch, seed
+        As in :func:`integrate_fluctuations`.
+
+    Returns
+    -------
+    xarray.Dataset
+        As :func:`integrate_fluctuations`, without time.
+
+    Raises
+    ------
+    theory.InputError
+        The state is no fixed point, or not a stable one: fluctuations grow there.
+
+    Examples
+    --------
+    A state that still moves is refused:
+
+    >>> from theory import Loss, Mixture, Model, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[0]], directions_gram=[[1]])
+    >>> model = Model.build(one, Loss(u[0]**2 / 2 - u[0]*symbols.LABEL, units=1))
+    >>> stationary_fluctuations(model, Parameters([1], 1, 0, 1), State([[0]], [[1]]))
+    Traceback (most recent call last):
+    ...
+    theory.errors.InputError: state: got a drift of size 1 there; expected a fixed point. Remedy: use solve_fixed_point.
+    """
+    check_parameters(model, parameters)
+    check_state(model, state, "state")
+    pace = Pace.of(None, batch, 0.0)
+    smooth = default_drift(model, drift)
+    law = _Law.compile(model, parameters, smooth, pace)
+    law.check(state, "state")
+    vector = state.flatten()
+    now = parameters.with_step(parameters.step / batch)
+    jacobian = drift_jacobian(model, now, state, drift=smooth, seed=seed)
+    smooth_rule = choose_family(law.drift.dimension, model.loss.is_smooth) == "gauss-hermite"
+    if smooth_rule:
+        size = law.drift.estimate(now, state).rule.size
+        sizes = [n for n in tensor_sizes(law.drift.dimension) if n <= size][-2:]
+        found = [law.at(_tensor(n), 0, 0.0, vector) for n in sizes]
+        rule = gauss_hermite(law.drift.dimension, sizes[-1])
+    else:
+        rule = sobol(law.drift.dimension, 4 * SOBOL_SIZE, SOBOL_REPLICATES, seed)
+        found = [law.at(_sobol(rule.size, seed), i, 0.0, vector) for i in range(rule.replicates)]
+    drifts = np.array([f.drift for f in found])
+    moving, spread = float(np.abs(drifts.mean(axis=0)).max()), float(np.ptp(drifts, axis=0).max())
+    if moving > 1e-6 * (1 + float(np.abs(vector).max())) + spread:
+        raise InputError("state", f"a drift of size {moving:.3g} there", "a fixed point", "use solve_fixed_point")
+    if jacobian.attrs["stability"] != "stable":
+        top = float(jacobian.jacobian_eigenvalue_real[0])
+        raise InputError(
+            "state", f"a fixed point that is {jacobian.attrs['stability']} (largest real part {top:.3g})",
+            "a stable fixed point", "fluctuations grow here: follow them with integrate_fluctuations",
+        )
+    pairs: list[tuple[Array, Array]] = []
+    for each in found:
+        covariance = scipy.linalg.solve_continuous_lyapunov(each.jacobian, -each.noise)
+        covariance = np.asarray(covariance + covariance.T, dtype=float) / 2
+        shift = np.asarray(np.linalg.solve(each.jacobian, -each.bend(covariance) - each.extra), dtype=float)
+        pairs.append((covariance[None], shift[None]))
+    if smooth_rule:
+        values, errors = list(pairs[-1]), [2 * np.abs(a - b) for a, b in zip(pairs[0], pairs[-1], strict=True)]
+    else:
+        values, errors = _mean_and_error(pairs)
+    return _dataset(law, np.zeros(1), vector[None], values, errors, smooth, rule, seed).isel(time=0, drop=True)
+
+
+@dataclass(frozen=True)
+class _Local:
+    """The law of the steps at one state and time.
+
+    Attributes
+    ----------
+    drift : array, shape (n,)
+        eta F.
+    jacobian : array, shape (n, n)
+        eta J.
+    noise : array, shape (n, n)
+        What C gains in a unit of time.
+    extra : array, shape (n,)
+        eta F1.
+    bend : callable, C -> eta / 2 sum_ij C_ij d_i d_j F
+    change : array, shape (n,)
+        Second derivative of the curve in time.
+    """
+
+    drift: Array
+    jacobian: Array
+    noise: Array
+    extra: Array
+    bend: Callable[[Array], Array]
+    change: Array
+
+
+@dataclass(frozen=True)
+class _Law:
+    """Drift, its 1/d part and the diffusion, compiled."""
+
+    model: Model
+    parameters: Parameters
+    pace: Pace
+    drift: CompiledExpressions
+    extra: CompiledExpressions
+    diffusion: CompiledExpressions
+
+    @classmethod
+    def compile(cls, model: Model, parameters: Parameters, drift: Drift, pace: Pace) -> _Law:
+        """Compile the parts, those of the step with a step that can be varied."""
+        free = replace(model, step=symbols.STEP)
+        diffusion = derive_diffusion(free)
+        # evaluated once where the drift is evaluated a hundred times: arrays, nothing to wait for
+        return cls(
+            model, parameters, pace, compile_expressions(model, pace.vector(drift)),
+            compile_expressions(model, derive_finite_size(free, batch=pace.batch).vector, "numpy"),
+            compile_expressions(model, (*diffusion.second_moment, *diffusion.mean), "numpy"),
+        )
+
+    def check(self, state: State, name: str) -> None:
+        """Refuse a singular Q, where the drift has no two-sided derivatives."""
+        smallest = self._smallest(state.gram(self.parameters.directions_gram))
+        if smallest <= 1e-10:
+            raise InputError(
+                name, f"a Gram matrix Q with smallest eigenvalue {smallest:.3g} along the integration directions",
+                "a positive definite Q", "the drift cannot be expanded at a singular Q; add noise to gram_perp",
+            )
+
+    def _smallest(self, gram: Array) -> float:
+        basis = self.drift.quadrature_basis
+        reduced = basis @ gram @ basis.T
+        return float(np.linalg.eigvalsh(reduced)[0]) if reduced.size else 1.0
+
+    def at(self, resolution: Resolution, replicate: int, time: float, vector: Array) -> _Local:
+        """Everything at one state and time."""
+        model, n = self.model, vector.size
+        eta, now = self.pace.at(self.parameters, time)
+        rule = resolution(self.drift.dimension)
+
+        def field(at: Array, when: float = time) -> Array:
+            factor, here = self.pace.at(self.parameters, when)
+            return factor * self.drift.evaluate(here, *unflatten(at, model), rule, replicate)
+
+        def value(compiled: CompiledExpressions) -> Array:
+            return compiled.evaluate(now, *unflatten(vector, model), resolution(compiled.dimension), replicate)
+
+        overlap, gram_perp, _ = unflatten(vector, model)
+        inverse = np.linalg.inv(self.parameters.directions_gram)
+        step = min(STEP, 0.05 * self._smallest(gram_perp + overlap @ inverse @ overlap.T))
+        if step <= 1e-9:
+            raise IntegrationError(f"the Gram matrix Q of {model.name} becomes singular at t = {time:.6g}", time)
+        center = field(vector)
+
+        def around(direction: Array) -> list[Array]:
+            return [field(vector + k * step * direction) for k in (-2, -1, 1, 2)]
+
+        jacobian = np.empty((n, n))
+        for j in range(n):
+            far_down, down, up, far_up = around(np.eye(n)[j])
+            jacobian[:, j] = (8 * (up - down) - (far_up - far_down)) / (12 * step)
+
+        def bend(covariance: Array) -> Array:
+            sizes, directions = np.linalg.eigh(covariance)
+            total = np.zeros(n)
+            for size, direction in zip(sizes, directions.T, strict=True):
+                if size > 1e-14 * sizes[-1]:
+                    far_down, down, up, far_up = around(direction)
+                    total += size * (16 * (up + down) - (far_up + far_down) - 30 * center) / (24 * step**2)
+            return total
+
+        moments = value(self.diffusion)
+        mean = moments[n * n :]
+        noise = moments[: n * n].reshape(n, n) - np.outer(mean, mean)
+        noise *= eta**2 * self.parameters.step / self.pace.batch
+        # F1 is proportional to its step eta c_delta, of which ``now`` has 1 / b
+        extra = eta * self.pace.batch * value(self.extra)
+        change = jacobian @ center
+        if self.pace.schedule is not None:
+            early, late = max(time - 1e-5, 0.0), time + 1e-5
+            change = change + (field(vector, late) - field(vector, early)) / (late - early)
+        return _Local(center, jacobian, noise, extra, bend, change)
+
+
+def _tensor(size: int) -> Resolution:
+    return lambda dimension: gauss_hermite(dimension, size)
+
+
+def _sobol(size: int, seed: int) -> Resolution:
+    return lambda dimension: sobol(dimension, size, SOBOL_REPLICATES, seed)
+
+
+def _integrate(
+    law: _Law, curve: Curve, times: Array, resolution: Resolution, replicate: int, accuracy: float
+) -> tuple[Array, Array]:
+    """Covariance and mean shift at the given times, with one replicate of a rule."""
+    n = curve.vector([0.0]).shape[1]
+    rows, columns = np.triu_indices(n)
+
+    def unpack(packed: Array) -> tuple[Array, Array]:
+        covariance = np.zeros((n, n))
+        covariance[rows, columns] = covariance[columns, rows] = packed[: rows.size]
+        return covariance, packed[rows.size :]
+
+    def rates(time: float, packed: Array) -> Array:
+        here = law.at(resolution, replicate, time, curve.vector([min(time, curve.end)])[0])
+        covariance, shift = unpack(packed)
+        growth = here.jacobian @ covariance
+        growth = growth + growth.T + here.noise
+        drift = here.jacobian @ shift + here.bend(covariance) + here.extra - law.parameters.step / 2 * here.change
+        return np.concatenate([growth[rows, columns], drift])
+
+    solution = solve_ivp(
+        rates, (0.0, curve.end), np.zeros(rows.size + n), method="RK45", t_eval=times, rtol=accuracy, atol=accuracy
+    )
+    if solution.status != 0 or not np.all(np.isfinite(solution.y)):
+        reached = float(solution.t[-1]) if solution.t.size else 0.0
+        raise IntegrationError(
+            f"the fluctuations of {law.model.name} could not be integrated beyond t = {reached:.6g} of "
+            f"{curve.end:.6g}: {solution.message}", reached,
+        )
+    pairs = [unpack(column) for column in solution.y.T]
+    return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+
+
+def _mean_and_error(runs: Sequence[tuple[Array, Array]]) -> tuple[list[Array], list[Array]]:
+    """Mean over scramblings of covariances and shifts, and its 99 % interval."""
+    both = [np.array([run[i] for run in runs]) for i in (0, 1)]
+    return [b.mean(axis=0) for b in both], [replicate_error(b) for b in both]
+
+
+def _dataset(
+    law: _Law, times: Array, vectors: Array, values: Sequence[Array], errors: Sequence[Array], drift: Drift,
+    rule: Rule, seed: int,
+) -> xr.Dataset:
+    names = np.array([str(s) for s in law.model.symbols.state])
+    pair, single = ("time", "statistic", "statistic_b"), ("time", "statistic")
+    texts = ("covariance of sqrt(d) (S - curve)", "d times (mean of S - curve)")
+    variables: dict[str, Any] = {"state": (single, vectors, {"long_name": "the curve", "units": "1"})}
+    for name, dims, value, error, text in zip(
+        ("covariance", "mean_shift"), (pair, single), values, errors, texts, strict=True
+    ):
+        variables[name] = (dims, value, {"long_name": text, "units": "1"})
+        variables[f"{name}_error"] = (dims, error, {"long_name": f"error of {name}", "units": "1"})
+    attributes = common_attributes(law.model, law.parameters, "fluctuations about the effective dynamics") | {
+        "quadrature": str(rule), "route": drift.route, "seed": seed, **law.pace.attributes,
+        "error_estimate": float(max(e.max() for e in errors)),
+        "error_meaning": "largest error of covariance and mean shift: "
+        + ("two resolutions of quadrature and integrator" if rule.kind == "gauss-hermite" else
+           "99 % Student interval over independent scramblings, and the integrator's tolerance"),
+    }
+    coordinates = {
+        "time": ("time", times, {"units": TIME_UNIT, "long_name": "time"}), "statistic": names, "statistic_b": names,
+    }
+    return xr.Dataset(variables, coords=coordinates, attrs=attributes)

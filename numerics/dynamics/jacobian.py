@@ -1,0 +1,188 @@
+"""Linear stability of the effective dynamics: the Jacobian of the drift and its eigenvalues, with errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import xarray as xr
+from numpy.typing import NDArray
+
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.results import common_attributes
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array
+from numerics.expectations.compiled import CompiledExpressions, compile_expressions
+from numerics.expectations.quadrature import Rule, gauss_hermite, replicate_error, tensor_sizes
+from theory import Drift, InputError, Model, derive_drift
+
+from .curves import right_hand_side
+
+# step of the central differences: error h^4 after extrapolation, rounding eps / h
+STEP = 2e-3
+# Q is singular when its smallest eigenvalue is below this share of its largest
+SINGULAR = 1e-10
+
+Field = Callable[[Array], Array]
+
+
+def drift_jacobian(
+    model: Model,
+    parameters: Parameters,
+    state: State,
+    *,
+    drift: Drift | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""Return the Jacobian of the effective drift and its eigenvalues, with error estimates.
+
+    .. math:: J_{ij} = \partial F_i/\partial s_j,\qquad s = (m, R_\perp\text{ upper triangle}, v)
+
+    by central differences of two steps h and h/2, extrapolated; Q = R_perp + m Gamma^-1 m^T moves along
+    (mathematics.md section 4).
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    state : State
+        Q must be positive definite on the directions of u the loss depends on (for the softmax: up to the gauge).
+    drift : theory.Drift, optional
+        Use this drift instead of the derived one.
+    seed : int
+        Root seed of quasi-Monte Carlo scramblings.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``jacobian`` and ``jacobian_error`` (statistic, statistic_b) in the order of the state vector;
+        ``jacobian_eigenvalue_real`` and ``jacobian_eigenvalue_imag`` (eigen), largest real part first, each within
+        ``jacobian_eigenvalue_error`` (Bauer-Fike).  attrs ``stable`` is 1 when all real parts are negative beyond the
+        error, else 0; ``stability`` is "stable", "unstable" or "undecided".
+
+    Raises
+    ------
+    theory.InputError
+        Bad shapes, or a singular Q: the drift is not differentiable in R_perp at the edge of its domain.
+
+    Examples
+    --------
+    A square loss at lambda = 4, beta = 1/2: -(1 + 1/lambda + beta) m, -(2/lambda + 2 beta) R + (m^2 + Q/lambda)/lambda:
+
+    >>> from theory import Loss, Mixture, Model, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
+    >>> found = drift_jacobian(model, Parameters([1], 4, 0.5, 1), State([[1]], [[1]]))
+    >>> found.jacobian_eigenvalue_real.values.round(6)
+    array([-1.4375, -1.75  ])
+    """
+    check_parameters(model, parameters)
+    check_state(model, state, "state")
+    derived = default_drift(model, drift)
+    compiled = compile_expressions(model, derived.vector)
+    steps = _steps(compiled, parameters, state)
+    rule = compiled.estimate(parameters, state, seed=seed).rule
+    vector = state.flatten()
+    found = [
+        _differences(autonomous_field(compiled, parameters, rule, i), vector, steps) for i in range(rule.replicates)
+    ]
+    jacobians = np.array([j for j, _ in found])
+    jacobian, error = jacobians.mean(axis=0), np.max([e for _, e in found], axis=0)
+    if rule.replicates > 1:
+        error = error + replicate_error(jacobians)
+    elif compiled.dimension:
+        sizes = tensor_sizes(compiled.dimension)
+        coarser = sizes[max(0, sizes.index(rule.size) - 1)]
+        other = autonomous_field(compiled, parameters, gauss_hermite(compiled.dimension, coarser), 0)
+        error = error + np.abs(jacobian - _differences(other, vector, steps)[0])
+    values, eigenvalue_error = _eigenvalues(jacobian, error)
+    top = float(values.real.max())
+    stability = "undecided"
+    if abs(top) > eigenvalue_error:
+        stability = "stable" if top < 0 else "unstable"
+    names = np.array([str(s) for s in model.symbols.state])
+    variables: dict[str, Any] = {
+        "jacobian": (("statistic", "statistic_b"), jacobian),
+        "jacobian_error": (("statistic", "statistic_b"), error),
+        "jacobian_eigenvalue_real": ("eigen", values.real, {"units": "1 / time"}),
+        "jacobian_eigenvalue_imag": ("eigen", values.imag, {"units": "1 / time"}),
+        "jacobian_eigenvalue_error": ((), eigenvalue_error),
+    }
+    attributes = common_attributes(model, parameters, "Jacobian of the effective drift") | {
+        "stable": int(stability == "stable"), "stability": stability, "quadrature": str(rule),
+        "route": derived.route, "seed": seed, "error_estimate": float(error.max()),
+        "error_meaning": "largest error of a Jacobian entry: central differences and quadrature",
+    }
+    labels = {"statistic": names, "statistic_b": names, "eigen": np.arange(1, values.size + 1)}
+    return xr.Dataset(variables, coords=labels, attrs=attributes)
+
+
+def default_drift(model: Model, drift: Drift | None) -> Drift:
+    """The given drift, or the derived one: by Stein's identity, whose deltas need kinks that are affine in u."""
+    return derive_drift(model, "projection" if model.loss.kink_forms is None else "stein") if drift is None else drift
+
+
+def autonomous_field(
+    compiled: CompiledExpressions, parameters: Parameters, rule: Rule, replicate: int
+) -> Field:
+    """The drift as a function of the state vector, with one replicate of a quadrature rule."""
+    field = right_hand_side(compiled, parameters, rule, replicate)
+    return lambda vector: field(0.0, vector)
+
+
+def integrated_gram_eigenvalues(compiled: CompiledExpressions, parameters: Parameters, state: State) -> Array:
+    """Eigenvalues of Q on the directions of u that the loss depends on, smallest first."""
+    basis = compiled.quadrature_basis
+    reduced = basis @ state.gram(parameters.directions_gram) @ basis.T
+    return np.asarray(np.linalg.eigvalsh(reduced), dtype=float) if reduced.size else np.ones(1)
+
+
+def is_singular(eigenvalues: Array) -> bool:
+    """Whether a Gram matrix with these eigenvalues, smallest first, is too close to singular for a Jacobian."""
+    return bool(eigenvalues[0] <= SINGULAR * eigenvalues[-1] or eigenvalues[-1] <= 0)
+
+
+def _steps(compiled: CompiledExpressions, parameters: Parameters, state: State) -> Array:
+    """Difference steps: fixed for overlaps and readout, inside the cone of positive Q for R_perp."""
+    model = compiled.model
+    eigenvalues = integrated_gram_eigenvalues(compiled, parameters, state)
+    if is_singular(eigenvalues):
+        raise InputError(
+            "state", f"Gram matrix Q with eigenvalues {eigenvalues.tolist()} along the integration directions",
+            "a positive definite Q",
+            "the drift has no two-sided derivative in R_perp at a singular Q; add noise to R_perp",
+        )
+    size = model.units * model.directions
+    gram = model.units * (model.units + 1) // 2
+    inside = min(STEP, 0.05 * float(eigenvalues[0]))
+    return np.concatenate([np.full(size, STEP), np.full(gram, inside), np.full(model.readout_size, STEP)])
+
+
+def _differences(field: Field, vector: Array, steps: Array) -> tuple[Array, Array]:
+    """Extrapolated central differences and a bound of their error."""
+    n = vector.size
+    coarse, fine, rounding = (np.empty((n, n)) for _ in range(3))
+    for j, h in enumerate(steps):
+        shift = np.zeros(n)
+        for out, step in ((coarse, h), (fine, h / 2)):
+            shift[j] = step
+            up, down = field(vector + shift), field(vector - shift)
+            out[:, j] = (up - down) / (2 * step)
+        # sums of a few hundred terms of order 1
+        rounding[:, j] = 32 * np.finfo(float).eps * (1 + np.abs(up)) / h
+    best = (4 * fine - coarse) / 3
+    return best, np.abs(best - fine) + rounding
+
+
+def _eigenvalues(jacobian: Array, error: Array) -> tuple[NDArray[np.complex128], float]:
+    """Eigenvalues, largest real part first, and the Bauer-Fike bound of their error."""
+    values, vectors = scipy.linalg.eig(jacobian)
+    order = np.lexsort((-values.imag, -values.real))
+    try:
+        inverse = np.linalg.inv(vectors)
+    except np.linalg.LinAlgError:
+        return values[order], float("inf")  # a defective Jacobian: no first-order bound exists
+    return values[order], float(np.linalg.norm(np.abs(inverse) @ error @ np.abs(vectors), 2))

@@ -1,0 +1,1 @@
+"""Numbers for Gaussian expectations: quadrature, kinked integrands, certified digits."""

@@ -1,0 +1,32 @@
+"""A value with its error estimate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from numerics.core.validation import Array
+
+from .quadrature import Rule
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Values of compiled expressions with the error estimate of the quadrature.
+
+    Attributes
+    ----------
+    values, errors : array, shape (number of expressions,)
+        ``errors`` bounds the quadrature error (difference of two tensor rules and rounding of the sums, or a 99 %
+        interval).
+    rule : Rule
+        The finer rule used.
+    samples : array, shape (replicates, number of expressions), optional
+        Values of every scrambling of a Sobol rule: errors of linear combinations, whose terms may cancel, follow from
+        their spread and not from ``errors``.
+    """
+
+    values: Array
+    errors: Array
+    rule: Rule
+    samples: Array | None = None
+

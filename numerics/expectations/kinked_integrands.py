@@ -1,0 +1,373 @@
+r"""Expectations of integrands with kinks: ramps and steps as variables of their own.
+
+An integrand is a smooth function of the ramps :math:`q_j=\max(k_j,0)` (and of u), a polynomial in the steps
+:math:`s_j=1\{k_j>0\}`, and linear in the deltas :math:`\delta(k_j)`, for kinks :math:`k_j=A_ju+c_j`.  This serves
+twice:
+
+* *Deltas.*  :math:`E[\delta(k_j)h(u)] = \varphi_j(0)\,E[h(u)\,|\,k_j=0]` with the density :math:`\varphi_j` of k_j, and
+  :math:`u-\Sigma A_j^T k_j/\sigma_j^2` has the conditional law: the nodes serve for it as they are.
+* *Control variates.*  Quasi-Monte Carlo is slow for jumps.  The part of the integrand that is of low degree in
+  (s, q) has exact means (:mod:`numerics.expectations.ramp_moments`): its sum over the nodes is replaced by its expectation.
+  Any coefficients leave the rule unbiased; those used are difference quotients over one standard deviation.
+
+Steps and ramps are taken to second order where no step multiplies them, to first order beside one step, and products
+of two steps to order 0: the terms of which every expectation is bivariate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from numerics.core import codegen
+from numerics.core.validation import Array
+from theory import Model, ReLU, Step, symbols
+from theory.problem.kinks import canonical, split_deltas
+
+from .ramp_moments import RampMoments, index_pairs, ramp_moments
+from .smooth_integrands import Fields, chunks
+
+
+class KinkedIntegrands:
+    """Integrands of a loss whose kinks are affine in u.
+
+    Parameters
+    ----------
+    model : theory.Model
+        With ``loss.kink_forms``.
+    integrands : sequence of sympy.Expr
+        In y, u, w, v, with ReLU, Step and DiracDelta of the declared kinks.
+    target : {"numba", "numpy"}
+    control : bool
+        Use control variates.
+    """
+
+    def __init__(
+        self, model: Model, integrands: Sequence[sp.Expr], target: str, *, control: bool = True
+    ) -> None:
+        assert model.loss.kink_forms is not None
+        self.control = control
+        self.forms, self.offsets = (np.array(m.tolist(), dtype=float) for m in model.loss.kink_forms)
+        self.offsets = self.offsets.ravel()
+        self.kinks = len(self.offsets)
+        ramps = tuple(sp.Symbol(f"ramp_{j + 1}", real=True) for j in range(self.kinks))
+        steps = tuple(sp.Symbol(f"step_{j + 1}", real=True) for j in range(self.kinks))
+        names: dict[sp.Expr, sp.Expr] = {}
+        for kink, ramp, step in zip(model.loss.kinks, ramps, steps, strict=True):
+            names |= {ReLU(kink): ramp, Step(kink): step}
+
+        def lower(e: sp.Expr) -> sp.Expr:
+            # names of declared kinks first: few functions, if any, are left to be brought to canonical form
+            return canonical(e.xreplace(names), model.loss.kinks).xreplace(names)
+
+        s = model.symbols
+        self.arguments: codegen.Arguments = (
+            ("y", (symbols.LABEL,)), ("u", s.preactivation), ("w", s.whitened), ("v", s.readout), ("r", ramps),
+            ("s", steps),
+        )
+        self.regular: list[sp.Expr] = []
+        position = {kink: j for j, kink in enumerate(model.loss.kinks)}
+        self.deltas: list[list[tuple[int, sp.Expr]]] = [[] for _ in position]
+        for i, integrand in enumerate(integrands):
+            regular, parts = split_deltas(integrand)
+            self.regular.append(lower(regular))
+            for kink, coefficient in parts.items():
+                self.deltas[position[kink]].append((i, lower(coefficient)))
+        used = set().union(*(e.free_symbols for e in self.regular)) if self.regular else set()
+        # u that an integrand meets directly counts as a ramp that never bends
+        self.linear = np.array([a for a, u in enumerate(s.preactivation) if u in used], dtype=np.int64)
+        self.source = self._generate(target)
+        self._sums: Callable[..., None] = self._array_sums
+        self._stencil: Callable[..., None] = self._array_stencil
+        if target == "numba":
+            module = codegen.load_module(self.source)
+            self._sums, self._stencil = module.sums, module.stencil
+
+    # ------------------------------------------------------------------------------------------------ moments
+
+    def moments(self, fields: Fields, reach: float = 0.0, sizes: Array | None = None) -> Array:
+        """E_l[f_j], shape (R, L, number of integrands)."""
+        lead = fields.means.shape[:2]
+        variables = self.kinks + self.linear.size
+        out = np.zeros((*lead, len(self.regular)))
+        sampled = RampMoments.zeros(lead, self.kinks, variables)
+        kink_means = fields.means @ self.forms.T + self.offsets
+        cross = self.forms @ fields.covariance
+        kink_covariance = cross @ self.forms.T
+        variance = np.diagonal(kink_covariance, axis1=1, axis2=2)
+        # a kink without noise is met with probability 0 or has no side: no delta either way
+        inverse = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
+        regression = cross * inverse[:, :, None]
+        density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(-(kink_means**2) * inverse[:, None] / 2)
+        self._sums(
+            fields.labels, fields.means, fields.shift, fields.whitened, fields.weights, fields.readout, self.forms,
+            self.offsets, regression, regression @ self.forms.T, regression @ fields.inverse, density, self.linear,
+            self.control, out,
+            sampled.step, sampled.ramp, sampled.step_step, sampled.step_ramp, sampled.ramp_ramp,
+        )
+        if not self.control:
+            return out
+        mean, covariance = kink_means, kink_covariance
+        if self.linear.size:
+            mean = np.concatenate([kink_means, fields.means[:, :, self.linear]], axis=2)
+            beside = cross[:, :, self.linear]
+            covariance = np.block([
+                [kink_covariance, beside],
+                [np.swapaxes(beside, 1, 2), fields.covariance[:, self.linear][:, :, self.linear]],
+            ])
+        exact = ramp_moments(mean, covariance[:, None], self.kinks)
+        deviation = np.sqrt(np.clip(np.diagonal(covariance, axis1=1, axis2=2), 0.0, None))
+        return out + self._correction(fields, exact, sampled, np.maximum(deviation, 1e-8))
+
+    def _correction(self, fields: Fields, exact: RampMoments, sampled: RampMoments, spread: Array) -> Array:
+        """Expectation minus sum over the nodes of the low-degree part of every integrand."""
+        steps, points = self._stencil_points
+        weights = self._stencil_weights(exact, sampled, spread[:, None])
+        ramps = exact.ramp[:, :, None, :] + (points * spread[:, None])[:, None]
+        out = np.zeros((*fields.means.shape[:2], len(self.regular)))
+        self._stencil(fields.labels, fields.means, fields.readout, steps, ramps, self.linear, weights, out)
+        return out
+
+    @cached_property
+    def _stencil_points(self) -> tuple[Array, Array]:
+        """Steps (M, J) and offsets of the ramps in standard deviations (M, n) at which integrands are evaluated.
+
+        For every pattern of steps "none" and "only a": the centre and one deviation up and down in every ramp; then two
+        ramps up without steps, and two steps on.
+        """
+        n, kinks = self.kinks + self.linear.size, self.kinks
+        unit, on = np.eye(n), np.eye(kinks)
+        star = np.concatenate([np.zeros((1, n)), unit, -unit])
+        patterns = [np.zeros(kinks), *on]
+        steps = [np.tile(p, (2 * n + 1, 1)) for p in patterns]
+        points = [star for _ in patterns]
+        i, j = index_pairs(n)
+        steps.append(np.zeros((i.size, kinks)))
+        points.append(unit[i] + unit[j])
+        a, b = index_pairs(kinks)
+        steps.append(on[a] + on[b])
+        points.append(np.zeros((a.size, n)))
+        return np.concatenate(steps), np.concatenate(points)
+
+    def _stencil_weights(self, exact: RampMoments, sampled: RampMoments, spread: Array) -> Array:
+        """Weights of the stencil values whose sum is the correction: all coefficients are differences of values."""
+        n, kinks = self.kinks + self.linear.size, self.kinks
+        lead = exact.step.shape[:2]
+        step = exact.step - sampled.step
+        ramp = exact.ramp - sampled.ramp
+        pairs = exact.step_step - sampled.step_step
+        # moments of deviations from the centre exact.ramp
+        centre = exact.ramp
+        beside = exact.step_ramp - sampled.step_ramp - centre[:, :, None, :] * step[:, :, :, None]
+        shifted = centre[:, :, :, None] * ramp[:, :, None, :]
+        second = exact.ramp_ramp - sampled.ramp_ramp - shifted - np.swapaxes(shifted, 2, 3)
+        # symmetric to the last bit: the weights must sum to 0, and rounding is divided by the square of the spread
+        second = (second + np.swapaxes(second, 2, 3)) / 2
+        star = 2 * n + 1
+        out = np.zeros((*lead, len(self._stencil_points[0])))
+        stars = out[:, :, : (kinks + 1) * star].reshape(*lead, kinks + 1, star)
+        centres, up, down = stars[..., 0], stars[..., 1 : n + 1], stars[..., n + 1 :]
+        # first order: without steps (less what the patterns "only a" subtract), and beside each step
+        half = 0.5 / spread
+        up[:, :, 0] = (ramp - beside.sum(axis=2)) * half
+        up[:, :, 1:] = beside * half[:, :, None]
+        down[:] = -up
+        # values of the steps themselves, and of their products
+        a, b = index_pairs(kinks)
+        joint = pairs[:, :, a, b]
+        diagonal = np.arange(kinks)
+        centres[:, :, 1:] += step - pairs.sum(axis=3) + pairs[:, :, diagonal, diagonal]
+        centres[:, :, 0] += joint.sum(axis=2) - step.sum(axis=2)
+        # second order without steps
+        mixed = second / (spread[:, :, :, None] * spread[:, :, None, :])
+        diagonal = np.arange(n)
+        curved = mixed[:, :, diagonal, diagonal] / 2
+        i, j = index_pairs(n)
+        upper = mixed[:, :, i, j]
+        up[:, :, 0] += 3 * curved - mixed.sum(axis=3)
+        down[:, :, 0] += curved
+        centres[:, :, 0] += upper.sum(axis=2) - 2 * curved.sum(axis=2)
+        tail = out[:, :, (kinks + 1) * star :]
+        tail[:, :, : i.size] = upper
+        tail[:, :, i.size :] = joint
+        return out
+
+    # ---------------------------------------------------------------------------------------------- evaluation
+
+    def values(self, u: Array, label: float | Array, v: Array, w: Array | None = None) -> Array:
+        """The functions among the integrands (deltas left out) at u of shape (C, N), by NumPy."""
+        k = self.forms @ u + self.offsets[:, None]
+        out = np.empty((len(self.regular), u.shape[1]))
+        w = np.zeros_like(u) if w is None else w
+        self._array_functions[0](label, u, w, v, np.maximum(k, 0.0), (k > 0) * 1.0, out)
+        return out
+
+    @cached_property
+    def _array_functions(self) -> list[Callable[..., None]]:
+        """The integrands, then the coefficients of every delta, for arrays."""
+        module = codegen.load_module(self._functions("numpy"))
+        names = ["integrand", *(f"delta_{j}" for j in range(self.kinks))]
+        return [cast("Callable[..., None]", getattr(module, name)) for name in names]
+
+    def _functions(self, target: str) -> str:
+        parts = [codegen.generate_function("integrand", self.arguments, self.regular, target)]
+        for j, entries in enumerate(self.deltas):
+            coefficients = [e for _, e in entries]
+            parts.append(codegen.generate_function(f"delta_{j}", self.arguments, coefficients, target))
+        return "\n\n".join(parts)
+
+    def _generate(self, target: str) -> str:
+        source = self._functions(target)
+        if target == "numpy":
+            return source
+        calls = []
+        for j, entries in enumerate(self.deltas):
+            if entries:
+                indices = ", ".join(str(i) for i, _ in entries)
+                calls.append(_DELTA.format(j=j, count=len(entries), indices=indices + ","))
+        return source + _SUMS.replace("@DELTAS@", "".join(calls) or "pass")
+
+    def _array_sums(
+        self, labels: Array, means: Array, shift: Array, whitened: Array, weights: Array, v: Array, forms: Array,
+        offsets: Array, regression: Array, kink_regression: Array, whitened_regression: Array, density: Array,
+        linear: NDArray[np.int64], control: bool, out: Array, step: Array, ramp: Array, step_step: Array,
+        step_ramp: Array, ramp_ramp: Array,
+    ) -> None:
+        """The NumPy twin of the generated ``sums``."""
+        integrand, *delta_functions = self._array_functions
+        for x in np.ndindex(means.shape[:2]):
+            e, label = x[0], float(labels[x[1]])
+            for part in chunks(weights.size, len(self.regular) + sum(map(len, self.deltas))):
+                w = weights[part]
+                u, white = (means[x] + shift[e, part]).T, whitened[e, part].T
+                k = forms @ u + offsets[:, None]
+                r, s = np.maximum(k, 0.0), (k > 0) * 1.0
+                f = np.empty((len(self.regular), w.size))
+                integrand(label, u, white, v[e], r, s, f)
+                out[x] += f @ w
+                q = np.concatenate([r, u[linear]])
+                step[x] += s @ w
+                ramp[x] += q @ w
+                step_step[x] += (s * w) @ s.T
+                step_ramp[x] += (s * w) @ q.T
+                ramp_ramp[x] += (q * w) @ q.T
+                for j, entries in enumerate(self.deltas):
+                    if not entries or density[x][j] == 0:
+                        continue
+                    at = u - np.outer(regression[e, j], k[j])
+                    k_at = k - np.outer(kink_regression[e, j], k[j])
+                    k_at[j] = 0.0
+                    g = np.empty((len(entries), w.size))
+                    delta_functions[j](
+                        label, at, white - np.outer(whitened_regression[e, j], k[j]), v[e], np.maximum(k_at, 0.0),
+                        (k_at > 0) * 1.0, g,
+                    )
+                    np.add.at(out[x], [i for i, _ in entries], density[x][j] * (g @ w))
+
+    def _array_stencil(
+        self, labels: Array, means: Array, v: Array, steps: Array, ramps: Array, linear: NDArray[np.int64],
+        weights: Array, out: Array,
+    ) -> None:
+        """The NumPy twin of the generated ``stencil``."""
+        for x in np.ndindex(means.shape[:2]):
+            u = np.tile(means[x][:, None], (1, len(steps)))
+            u[linear] = ramps[x][:, self.kinks :].T
+            f = np.empty((out.shape[2], len(steps)))
+            r = np.ascontiguousarray(ramps[x][:, : self.kinks].T)
+            on = np.ascontiguousarray(steps.T)
+            self._array_functions[0](float(labels[x[1]]), u, np.zeros_like(u), v[x[0]], r, on, f)
+            out[x] += f @ weights[x]
+
+
+_DELTA = '''
+            if density[e, l, {j}] > 0.0:
+                for a in range(units):
+                    at[a] = u[a] - regression[e, {j}, a] * k[{j}]
+                    white[a] = whitened[e, i, a] - whitened_regression[e, {j}, a] * k[{j}]
+                for j in range(kinks):
+                    height = k[j] - kink_regression[e, {j}, j] * k[{j}] if j != {j} else 0.0
+                    r_at[j] = max(height, 0.0)
+                    s_at[j] = 1.0 if height > 0.0 else 0.0
+                delta_{j}(labels[l], at, white, v[e], r_at, s_at, g)
+                weight = weights[i] * density[e, l, {j}]
+                m = 0
+                for index in ({indices}):
+                    out[e, l, index] += weight * g[m]
+                    m += 1
+'''
+
+_SUMS = '''
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def sums(
+    labels, means, shift, whitened, weights, v, forms, offsets, regression, kink_regression, whitened_regression,
+    density, linear, control, out, step, ramp, step_step, step_ramp, ramp_ramp,
+):
+    """Sums over nodes of the integrands with their deltas, and of steps and ramps and their products."""
+    units, kinks = shift.shape[2], offsets.size
+    variables = kinks + linear.size
+    u, at, white = np.empty(units), np.empty(units), np.empty(units)
+    k, r, s = np.empty(kinks), np.empty(kinks), np.empty(kinks)
+    r_at, s_at, q = np.empty(kinks), np.empty(kinks), np.empty(variables)
+    f, g = np.empty(out.shape[2]), np.empty(out.shape[2])
+    for e in range(means.shape[0]):
+      for l in range(labels.size):
+        for i in range(weights.size):
+            for a in range(units):
+                u[a] = means[e, l, a] + shift[e, i, a]
+            for j in range(kinks):
+                height = offsets[j]
+                for a in range(units):
+                    height += forms[j, a] * u[a]
+                k[j] = height
+                r[j] = max(height, 0.0)
+                s[j] = 1.0 if height > 0.0 else 0.0
+            integrand(labels[l], u, whitened[e, i], v[e], r, s, f)
+            for j in range(f.size):
+                out[e, l, j] += weights[i] * f[j]
+            if control:
+                for j in range(kinks):
+                    q[j] = r[j]
+                for j in range(linear.size):
+                    q[kinks + j] = u[linear[j]]
+                for a in range(variables):
+                    weighted = weights[i] * q[a]
+                    ramp[e, l, a] += weighted
+                    for b in range(variables):
+                        ramp_ramp[e, l, a, b] += weighted * q[b]
+                for a in range(kinks):
+                    if s[a] > 0.0:
+                        step[e, l, a] += weights[i]
+                        for b in range(kinks):
+                            step_step[e, l, a, b] += weights[i] * s[b]
+                        for b in range(variables):
+                            step_ramp[e, l, a, b] += weights[i] * q[b]
+            @DELTAS@
+
+
+@numba.njit(cache=True, nogil=True, error_model='numpy')
+def stencil(labels, means, v, steps, ramps, linear, weights, out):
+    """Weighted sums of the integrands at given steps and ramps, without whitened pre-activations."""
+    kinks = steps.shape[1]
+    u, w = np.empty(means.shape[2]), np.zeros(means.shape[2])
+    r, s, f = np.empty(kinks), np.empty(kinks), np.empty(out.shape[2])
+    for e in range(means.shape[0]):
+        for l in range(labels.size):
+            u[:] = means[e, l]
+            for m in range(steps.shape[0]):
+                weight = weights[e, l, m]
+                if weight == 0.0:
+                    continue
+                for j in range(kinks):
+                    r[j], s[j] = ramps[e, l, m, j], steps[m, j]
+                for j in range(linear.size):
+                    u[linear[j]] = ramps[e, l, m, kinks + j]
+                integrand(labels[l], u, w, v[e], r, s, f)
+                for j in range(f.size):
+                    out[e, l, j] += weight * f[j]
+'''

@@ -1,0 +1,326 @@
+r"""Density of a limiting spectrum, interval by interval of its support.
+
+On an interval [a, b] with :math:`z(\vartheta)=c-r\cos\vartheta` the solution S(z + i0) is smooth in
+:math:`\vartheta\in[0,\pi]` up to square-root edges, and so is :math:`g=\rho(z)\,|dz/d\vartheta|`.  Cosine series give
+density and distribution function at every point with spectral accuracy.  S is found by Newton's method, continued from
+the upper half-plane at one point of the interval and from node to node beyond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.fft
+
+from numerics.core.errors import ResolventError
+from numerics.core.packed_symmetric import Array
+
+from .interval import Interval
+from .resolvent import Resolvent
+from .support import Branch, gap_branch, is_physical
+
+# nodes the cosine series starts with
+FIRST_NODES = 32
+# densities below this share of mass / length are thin tails, set to zero
+THIN = 1e-7
+# Newton's method from a neighbour: iterations, and largest relative change it may make
+CLOSE, JUMP, HALVINGS = 12, 0.5, 8
+# residual on the way down, where S may be large and rounding with it
+ROUGH = 1e-9
+# where density is looked for first, as shares of the nodes
+PROBES = (1 / 2, 3 / 4, 1 / 4, 7 / 8, 5 / 8, 3 / 8, 1 / 8)
+# a pole of I + Sigma K as close as this tells the nodes of a continuous law apart
+BETWEEN_NODES = 0.05
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Of cosine series: nodes double until the last eighth of the series is below the accuracy, or to the limit."""
+
+    accuracy: float
+    most: int
+
+
+# for laws known to rounding, and for one scrambling among several
+FINE, SCATTERED = Resolution(1e-11, 256), Resolution(1e-5, 64)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The spectrum on one interval of the support.
+
+    Attributes
+    ----------
+    interval : Interval
+    series, profile : array
+        Cosine coefficients of g, and of the density over its behaviour at the ends.
+    nodes, solutions : array
+        theta and S(z + i0) where they were computed; rows of NaN in thin tails.
+    """
+
+    interval: Interval
+    series: Array
+    profile: Array
+    nodes: Array
+    solutions: Array
+
+    @property
+    def mass(self) -> float:
+        """Of the interval."""
+        return float(np.pi * self.series[0])
+
+    @property
+    def truncation(self) -> float:
+        """Size of the last eighth of the series: error of distribution functions."""
+        return float(np.abs(self.series[-len(self.series) // 8 :]).sum())
+
+    def density(self, z: Array) -> Array:
+        """At points z; 0 outside the interval."""
+        theta = self.interval.angle(z)
+        solved = self.nodes[np.isfinite(self.solutions[:, 0, 0])]
+        inside = (z > self.interval.left) & (z < self.interval.right)
+        if len(solved) < len(self.nodes):  # thin tails at either end
+            low, high = solved.min(initial=np.pi), solved.max(initial=0.0)
+            inside &= ((theta >= low) | (low == self.nodes[0])) & ((theta <= high) | (high == self.nodes[-1]))
+        theta = np.where(inside, theta, np.pi / 2)
+        waves = np.cos(np.multiply.outer(theta, np.arange(len(self.profile))))
+        return np.where(inside, np.maximum(waves @ self.profile, 0) * self.interval.ends(theta), 0.0)
+
+    def cumulative(self, z: Array) -> Array:
+        """Mass of the interval below z."""
+        theta, orders = self.interval.angle(z), np.arange(1, len(self.series))
+        waves = np.sin(np.multiply.outer(theta, orders)) / orders
+        return np.asarray(self.series[0] * theta + waves @ self.series[1:])
+
+
+def bulk_pieces(
+    resolvent: Resolvent, branches: dict[int, Branch], atom: float, resolution: Resolution = FINE
+) -> tuple[list[Piece], list[Branch]]:
+    """The density between the outermost edges, left to right, cut at the gaps of the support, and these gaps.
+
+    Parameters
+    ----------
+    resolvent : Resolvent
+    branches : dict
+        Outer branches by side.
+    atom : float
+        Mass at zero of the rows that are not null.
+    resolution : Resolution
+    """
+    left, right = branches[-1].edge, branches[1].edge
+    if not left.place < right.place:
+        return [], []
+    pieces: list[Piece] = []
+    gaps: list[Branch] = []
+    inner = left.place < 0 < right.place and atom > THIN
+    for low, high in [(left.place, 0.0), (0.0, right.place)] if inner else [(left.place, right.place)]:
+        interval = Interval.between(
+            low, high, zero_left=low == 0 and (inner or left.kind == "zero"),
+            zero_right=high == 0 and (inner or right.kind == "zero"),
+        )
+        pieces += _pieces(resolvent, interval, resolution, gaps)
+    return [piece for piece in pieces if piece.mass > 0], gaps
+
+
+def atom_at_zero(resolvent: Resolvent) -> float:
+    """Mass at zero of the rows that are not null, per such row: the limit of -z tr S / k on the way down to zero."""
+    if not resolvent.noise.any():
+        return 1.0
+    heights, found = resolvent.scale * np.array([1e-5, 1e-7, 1e-9]), []
+    for height in heights:
+        s = _descend(resolvent, 0.0, float(height))
+        if s is None:
+            return 0.0
+        found.append(float((-1j * height * np.trace(s)).real) / resolvent.rows)
+    # beside an atom there are terms of order sqrt(height) at most, if the density diverges
+    atom = found[2] - (found[1] - found[2]) ** 2 / max(found[0] - 2 * found[1] + found[2], 1e-300)
+    return float(np.clip(atom, 0.0, 1.0)) if abs(found[0] - found[2]) > 1e-9 else found[2]
+
+
+def repeat_piece(piece: Piece, resolvent: Resolvent, branches: dict[int, Branch]) -> Piece:
+    """The piece of a similar law with one interval: Newton's method from the known solutions at the same angles."""
+    interval = replace(piece.interval, left=branches[-1].edge.place, right=branches[1].edge.place)
+    solutions = np.full_like(piece.solutions, np.nan)
+    at = interval.place(piece.nodes)[0]
+    for i in np.flatnonzero(np.isfinite(piece.solutions[:, 0, 0])):
+        found = _newton(resolvent, float(at[i]), piece.solutions[i])
+        solutions[i] = np.nan if found is None else found
+    return _piece(resolvent, interval, piece.nodes, solutions)
+
+
+def _pieces(resolvent: Resolvent, interval: Interval, resolution: Resolution, gaps: list[Branch]) -> list[Piece]:
+    """March over an interval; where a gap is found, over both sides of it."""
+    size, known = FIRST_NODES, None
+    while True:
+        nodes = np.pi * (np.arange(size) + 0.5) / size
+        solutions, gap = _march(resolvent, interval, nodes, known)
+        if gap is not None:
+            break
+        piece = _piece(resolvent, interval, nodes, solutions)
+        if piece.truncation < resolution.accuracy or size >= resolution.most:
+            return [piece]
+        known, size = piece, 2 * size
+    gaps.append(gap)
+    low, high = gap.ends
+    out: list[Piece] = []
+    if low.place > interval.left:
+        left = Interval.between(
+            interval.left, low.place, zero_left=interval.kind == "zero left", zero_right=low.kind == "zero"
+        )
+        out += _pieces(resolvent, left, resolution, gaps)
+    if high.place < interval.right:
+        right = Interval.between(
+            high.place, interval.right, zero_left=high.kind == "zero", zero_right=interval.kind == "zero right"
+        )
+        out += _pieces(resolvent, right, resolution, gaps)
+    return out
+
+
+def _march(
+    resolvent: Resolvent, interval: Interval, nodes: Array, known: Piece | None
+) -> tuple[Array, Branch | None]:
+    """S at the nodes, NaN where the density is thin; or a gap met on the way."""
+    k, count, length = resolvent.rows, len(nodes), interval.length
+    solutions = np.full((count, k, k), np.nan, dtype=complex)
+    at, ends = interval.place(nodes)[0], interval.ends(nodes)
+
+    def spread(start: int, s: Array) -> None:
+        """From one node to its neighbours until the density is thin."""
+        solutions[start] = s
+        for direction in (1, -1):
+            i, behind = start, None
+            while 0 <= i + direction < count and np.isnan(solutions[i + direction, 0, 0]):
+                angles = float(nodes[i]), float(nodes[i + direction])
+                found = _step(resolvent, interval, angles, solutions[i], behind)
+                if found is None or not _dense(found, length / float(ends[i + direction])):
+                    break
+                behind, i = solutions[i], i + direction
+                solutions[i] = found
+
+    solved = np.zeros(0, dtype=int) if known is None else np.flatnonzero(np.isfinite(known.solutions[:, 0, 0]))
+    if known is not None and len(solved):
+        j = int(solved[len(solved) // 2])
+        i = int(np.abs(nodes - known.nodes[j]).argmin())
+        angles = float(known.nodes[j]), float(nodes[i])
+        s = _step(resolvent, interval, angles, known.solutions[j], None)
+        if s is not None:
+            spread(i, s)
+    probed: set[int] = set()
+    while (chosen := _next_probe(solutions, probed)) is not None:
+        i = chosen
+        probed.add(i)
+        s = _descend(resolvent, float(at[i]), 1e-9 * length)
+        on_axis = None if s is None else _newton(resolvent, float(at[i]), s)
+        if on_axis is not None and _dense(on_axis, length / float(ends[i])):
+            spread(i, on_axis)
+        elif s is not None and (gap := _gap_through(resolvent, float(at[i]), s, interval)) is not None:
+            return solutions, gap
+    return solutions, None
+
+
+def _next_probe(solutions: Array, probed: set[int]) -> int | None:
+    """The middle of unsolved nodes between solved ones, or of many at an end; eighths of all if none is solved."""
+    unsolved = np.isnan(solutions[:, 0, 0])
+    count = len(unsolved)
+    if unsolved.all():
+        return next((i for share in PROBES if (i := int(share * count)) not in probed), None)
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], unsolved, [False]]).astype(int)))
+    for start, stop in zip(bounds[::2].tolist(), bounds[1::2].tolist(), strict=True):
+        middle = start + (stop - start) // 2
+        if ((start > 0 and stop < count) or stop - start >= count // 8) and middle not in probed:
+            return int(middle)
+    return None
+
+
+def _step(
+    resolvent: Resolvent, interval: Interval, angles: tuple[float, float], s: Array, behind: Array | None
+) -> Array | None:
+    """S at the second angle from that at the first, in halved steps where Newton's method needs them."""
+    at, end = angles
+    step, change = end - at, None if behind is None else s - behind
+    smallest = abs(step) / 2**HALVINGS
+    while at != end:
+        step = float(np.clip(step, -abs(end - at), abs(end - at)))
+        z = float(interval.place(np.array(at + step))[0])
+        found = _newton(resolvent, z, s if change is None else s + change)
+        if found is None:
+            step /= 2
+            change = None if change is None else change / 2
+            if abs(step) < smallest:
+                return None
+            continue
+        at = end if abs(end - at) <= abs(step) else at + step
+        change, s = found - s, found
+    return s
+
+
+def _newton(resolvent: Resolvent, z: float, start: Array) -> Array | None:
+    """The solution on the real axis near ``start`` with Im S positive, or None."""
+    try:
+        s = resolvent.solve_at(z, start, CLOSE)
+    except (ResolventError, np.linalg.LinAlgError):
+        return None
+    size = float(np.linalg.norm(s))
+    if np.linalg.eigvalsh(s.imag)[0] < -1e-9 * size or float(np.linalg.norm(s - start)) > JUMP * size:
+        return None
+    return s
+
+
+def _descend(resolvent: Resolvent, x: float, height: float) -> Array | None:
+    """S at x + i height by continuation from far up in the half-plane, where S = -1/z; None if it gets stuck."""
+    y = 30 * (resolvent.scale + abs(x))
+    s: Array = resolvent.solve_at(x + 1j * y, -np.eye(resolvent.rows) / (x + 1j * y))
+    factor = 0.3
+    for _ in range(200):
+        if y <= height:
+            return s
+        lower = max(y * factor, height)
+        try:
+            found = resolvent.solve_at(x + 1j * lower, s, CLOSE, ROUGH)
+        except (ResolventError, np.linalg.LinAlgError):
+            found = None
+        if found is None or np.linalg.eigvalsh(found.imag)[0] <= 0:
+            factor = factor**0.5
+            if factor > 0.995:
+                return None
+            continue
+        y, s, factor = lower, found, max(0.1, factor**1.5)
+    return None
+
+
+def _gap_through(resolvent: Resolvent, x: float, s: Array, interval: Interval) -> Branch | None:
+    """The gap of the support at x, from S just above the axis, if there is one."""
+    try:
+        real = resolvent.solve_at(x, s.real, CLOSE)
+        near = float(np.linalg.norm(real - s)) < 1e-3 * float(np.linalg.norm(s))
+        if not near or not is_physical(resolvent, real) or not _wide(resolvent, real):
+            return None
+        return gap_branch(resolvent, real, (interval.left, interval.right))
+    except (ResolventError, np.linalg.LinAlgError):
+        return None
+
+
+def _wide(resolvent: Resolvent, s: Array) -> bool:
+    """Whether a gap is one of the law, and not between two nodes that stand for a continuum."""
+    return resolvent.law.is_discrete or resolvent.margin(s) > BETWEEN_NODES
+
+
+def _dense(s: Array, unit: float) -> bool:
+    """Whether the density, in units that take its behaviour at the ends out, is above what counts as a thin tail."""
+    return float(np.trace(s.imag)) * unit / (np.pi * len(s)) > THIN
+
+
+def _piece(resolvent: Resolvent, interval: Interval, nodes: Array, solutions: Array) -> Piece:
+    """The series from the solutions; mass is per row of the matrix, null rows included."""
+    density = np.nan_to_num(np.trace(solutions.imag, axis1=1, axis2=2) / (np.pi * resolvent.law.noisy))
+    g = density * interval.place(nodes)[1]
+    profile = density / interval.ends(nodes)
+    return Piece(interval, _cosine_series(g), _cosine_series(profile), nodes, solutions)
+
+
+def _cosine_series(values: Array) -> Array:
+    """Coefficients from values at the midpoints."""
+    series = scipy.fft.dct(values, type=2) / len(values)
+    series[0] /= 2
+    return np.asarray(series)

@@ -1,0 +1,187 @@
+"""The limiting spectrum of one law: branches outside the support, outliers on them, density, atom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.core.errors import ResolventError
+from numerics.core.packed_symmetric import Array
+from numerics.expectations.quadrature import Rule, choose_family, gauss_hermite, sobol, tensor_sizes
+from theory import Model
+
+from .bulk_density import FINE, SCATTERED, Piece, Resolution, atom_at_zero, bulk_pieces, repeat_piece
+from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
+from .resolvent import Resolvent
+from .support import Branch, Edge, outer_branch
+from .weight_law import WeightNodes
+
+# a rule has so many nodes, or fewer where all components times the entries of K would exceed the second number
+SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
+# tensor rules: the finer of two is taken, their difference is the error; finer ones where a node costs little
+SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
+
+
+@dataclass(frozen=True)
+class LimitingSpectrum:
+    """What one law implies.
+
+    Attributes
+    ----------
+    resolvent : Resolvent
+    branches : dict
+        Outer branches by side; empty if nothing multiplies features.
+    outliers : tuple of Outlier
+        Farthest right first.
+    missed : float
+        The next candidate for an outlier lies inside the edge by this share of it.
+    atom : float
+        Mass at zero, per row of the matrix.
+    pieces : tuple of Piece
+        The density, interval by interval (empty if not asked for).
+    """
+
+    resolvent: Resolvent
+    branches: dict[int, Branch]
+    outliers: tuple[Outlier, ...]
+    missed: float
+    atom: float
+    pieces: tuple[Piece, ...]
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Outermost edges, left and right; empty without bulk."""
+        return tuple(self.branches[side].edge for side in (-1, 1) if self.branches)
+
+    @property
+    def mass(self) -> float:
+        """Of atom and density; 1 up to errors when the density was asked for."""
+        return self.atom + sum(piece.mass for piece in self.pieces)
+
+    @property
+    def is_one_interval(self) -> bool:
+        """Whether the density fills the support without a gap."""
+        ends = [(piece.interval.left, piece.interval.right) for piece in self.pieces]
+        return ends == [tuple(edge.place for edge in self.edges)]
+
+    def excess_at_edge(self, side: int) -> Array:
+        """Eigenvalues of F beyond the edge of that side (positive: an outlier), over the edge, outermost first."""
+        branch = self.branches[side]
+        beyond = side * excess_at(branch, Field(self.resolvent), branch.edge)[::side]
+        return np.asarray(beyond / max(abs(branch.edge.place), ABOVE_ZERO * self.resolvent.scale))
+
+
+def solve_spectrum(
+    resolvent: Resolvent, like: LimitingSpectrum | None = None, *, density: Resolution | None = None
+) -> LimitingSpectrum:
+    """Edges and outliers, and the density if asked for, of one law.
+
+    Parameters
+    ----------
+    resolvent : Resolvent
+    like : LimitingSpectrum, optional
+        Of a similar law, from which Newton's method starts.
+    density : Resolution, optional
+    """
+    field = Field(resolvent)
+    if like is not None and like.resolvent.rows != resolvent.rows:
+        like = None
+    if not resolvent.rows:
+        return _without_bulk(resolvent, field)
+    branches = {
+        side: outer_branch(resolvent, side, like.branches[side] if like and like.branches else None) for side in (1, -1)
+    }
+    found: list[Outlier] = []
+    missed = np.inf
+    for side, branch in branches.items():
+        known = None if like is None else [o for o in like.outliers if o.side == side]
+        here, next_one = find_outliers(branch, field, known)
+        found, missed = found + here, min(missed, next_one)
+    left, right = branches[-1].edge, branches[1].edge
+    null, rows = len(resolvent.null) / resolvent.law.noisy, resolvent.rows / resolvent.law.noisy
+    touches = left.place <= 0 <= right.place
+    inner = atom_at_zero(resolvent) if touches and (density or "zero" in (left.kind, right.kind)) else 0.0
+    pieces: list[Piece] = []
+    if density:
+        if like is not None and like.is_one_interval:
+            pieces = [repeat_piece(like.pieces[0], resolvent, branches)]
+        else:
+            pieces, gaps = bulk_pieces(resolvent, branches, inner, density)
+            for gap in gaps:
+                found += find_outliers(gap, field)[0]
+    found.sort(key=lambda o: -o.place)
+    return LimitingSpectrum(resolvent, branches, tuple(found), missed, null + rows * inner, tuple(pieces))
+
+
+def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
+    """Nothing multiplies features: F is the whole matrix, a constant."""
+    nothing = np.zeros((0, 0))
+    values, vectors = np.linalg.eigh(field.at(nothing))
+    decreasing = enumerate(zip(values[::-1], vectors.T[::-1], strict=True))
+    found = [Outlier(1, float(z), 0.0, nothing, i, e, np.inf) for i, (z, e) in decreasing]
+    atom = len(resolvent.null) / resolvent.law.noisy if resolvent.law.noisy else 0.0
+    return LimitingSpectrum(resolvent, {}, tuple(found), np.inf, atom, ())
+
+
+def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
+    """Coarse and fine tensor rule, or all scramblings of a Sobol rule: pairs (rule, replicate)."""
+    n = nodes.dimension
+    if choose_family(n, model.loss.is_smooth) == "gauss-hermite":
+        scalar = nodes.units + nodes.parameters_beside == 1
+        pair = SCALAR_PAIR if scalar else MATRIX_PAIR
+        sizes = tensor_sizes(n)
+        if n <= 2:
+            return [(gauss_hermite(n, (3 - n) * size), 0) for size in pair]  # nodes cost nothing in one dimension
+        return [(gauss_hermite(n, size), 0) for size in sizes[-2:]]
+    entries = model.components * (nodes.units + nodes.parameters_beside) ** 2
+    size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
+    rule = sobol(n, size, SCRAMBLINGS, seed)
+    return [(rule, i) for i in range(SCRAMBLINGS)]
+
+
+def solve_all(
+    nodes: WeightNodes, rules: Sequence[tuple[Rule, int]], ratio: float, tail: float = 0.0, density: bool = False,
+    like: LimitingSpectrum | None = None,
+) -> list[LimitingSpectrum]:
+    """The spectrum with every rule; each helps the next."""
+    runs: list[LimitingSpectrum] = []
+    resolution = None if not density else FINE if rules[0][0].kind == "gauss-hermite" else SCATTERED
+    for rule, replicate in rules:
+        resolvent = Resolvent(nodes.law(rule, replicate).without_tail(tail), ratio)
+        known = runs[-1] if runs else like
+        try:
+            runs.append(solve_spectrum(resolvent, known, density=resolution))
+        except ResolventError:
+            if known is None:
+                raise
+            runs.append(solve_spectrum(resolvent, density=resolution))
+    return runs
+
+
+def agreed_gaps(runs: Sequence[LimitingSpectrum]) -> list[NDArray[np.float64]]:
+    """Gaps inside the support that every run has, each an array (run, end): the best run's, last, and its likes."""
+
+    def gaps(run: LimitingSpectrum) -> list[tuple[float, float]]:
+        """Between intervals, and between one and an atom at the end of the support."""
+        if not run.pieces:
+            return []
+        left, right = (edge.place for edge in run.edges)
+        inner = [x for piece in run.pieces for x in (piece.interval.left, piece.interval.right)]
+        ends = [left, *inner, right]
+        return [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True) if b > a]
+
+    kept = []
+    for a, b in gaps(runs[-1]):
+        rows = []
+        for run in runs:
+            overlaps = [(min(b, q) - max(a, p), (p, q)) for p, q in gaps(run)]
+            share, gap = max(overlaps, default=(0.0, (0.0, 0.0)))
+            if share < 0.5 * (b - a):
+                break
+            rows.append(gap)
+        else:
+            kept.append(np.array(rows))
+    return kept

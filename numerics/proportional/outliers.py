@@ -1,0 +1,229 @@
+r"""Outliers beyond the support: roots of det(zI - F(z)), and their eigenvectors on the span.
+
+.. math:: F(z)=E[\tilde w^T A\,\tilde w],\qquad \tilde w=\mathrm{diag}(I_k\otimes w,\,I_q)
+
+A of :mod:`numerics.proportional.resolvent`; for first-layer blocks F = E[A (x) w w^T].  On every branch outside the support F
+decreases, so that each of its sorted eigenvalues gives one outlier or none (mathematics.md section 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from numerics.core.errors import ResolventError
+from numerics.core.packed_symmetric import Array, pack, positions, unpack
+
+from .resolvent import Resolvent
+from .support import Branch, Edge
+
+# a Newton step this small, relative to the trace of S, is the last one: its error is the square
+LAST_STEP, STEPS = 1e-10, 80
+# outliers this close, relative to their place, have one eigenspace
+MULTIPLET = 1e-8
+# e^T (I - F') e is at least 1, up to this
+ROUNDING = 1e-9
+# outliers closer to an atom at zero than this share of the largest weight are part of it
+ABOVE_ZERO = 1e-6
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A root on one branch.
+
+    Attributes
+    ----------
+    side : int
+        1 right of the bulk, -1 left of it, 0 in a gap.
+    place, trace : float
+        z and the trace of S there.
+    solution : array, shape (k, k)
+        S there.
+    index : int
+        Of the eigenvalue of F, in decreasing order.
+    vector : array, shape (C rank + q,)
+        Projection of the unit eigenvector on the span and the readout; overlap = its squared length.
+    distance : float
+        From the nearest edge, relative to it.
+    """
+
+    side: int
+    place: float
+    trace: float
+    solution: Array
+    index: int
+    vector: Array
+    distance: float
+
+
+class Field:
+    """F and what follows from it, at one resolvent."""
+
+    def __init__(self, resolvent: Resolvent) -> None:
+        self.resolvent = resolvent
+        law, p, rank = resolvent.law, resolvent.weight.shape[1], resolvent.law.basis.rank
+        self._size, self._rank = p, rank
+        self._moment = pack(law.moment) * law.probability[:, None]
+        # of (row of K, coordinate of (w, 1)) the features' rows have w, the readout's rows 1
+        kept = np.zeros((p, rank + 1), dtype=bool)
+        kept[: resolvent.rows, :rank] = True
+        kept[resolvent.rows :, rank] = True
+        self._kept = np.flatnonzero(kept)
+        at_rows, at_coordinates = positions(p), positions(rank + 1)
+        self._gather = at_rows[:, None, :, None], at_coordinates[None, :, None, :]
+
+    def at(self, s: Array) -> Array:
+        """F, with rows (first-layer row, coordinate of w), then readout parameters."""
+        packed = self.resolvent.propagate_all(s).T @ self._moment
+        whole = packed[self._gather].reshape(self._size * (self._rank + 1), -1)
+        return np.asarray(whole[np.ix_(self._kept, self._kept)])
+
+    def levels(self, s: Array) -> Array:
+        """Eigenvalues of F, decreasing."""
+        return np.asarray(np.linalg.eigvalsh(self.at(s))[::-1])
+
+    def slope_along(self, e: Array, s: Array, change: Array) -> float:
+        r"""Derivative of e^T F e when S changes: minus :math:`\frac1{\phi\lambda}E[e^T\tilde w^TA\,dS\,A\tilde we]`."""
+        resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.rows
+        rows = np.zeros(self._size * (self._rank + 1))
+        rows[self._kept] = e
+        through = unpack(resolvent.propagate_all(s), self._size)[:, :k] @ rows.reshape(self._size, -1)
+        weighted = (through @ law.moment) * law.probability[:, None, None]
+        inner = np.tensordot(weighted, through, axes=([0, 2], [0, 2]))
+        return -float(np.sum(inner * change)) / (resolvent.aspect_ratio * law.precision)
+
+    def projection(self, e: Array, s: Array) -> Array:
+        """Projection of the unit eigenvector, e / sqrt(e^T (I - F') e), in all rows of the matrix."""
+        square = 1 - self.slope_along(e, s, self.resolvent.derivative(s))
+        # at an edge S' diverges, to either sign by rounding, and nothing is left on the span
+        return self.embed(e / np.sqrt(square) if square >= 1 - ROUNDING else 0 * e)
+
+    def embed(self, e: Array) -> Array:
+        """A vector of F's space in the rows of the law's weight, (noisy, rank) and then readout."""
+        first = e[: self.resolvent.rows * self._rank].reshape(self.resolvent.rows, self._rank)
+        return np.append(self.resolvent.range.T @ first, e[first.size :])
+
+
+def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None = None) -> tuple[list[Outlier], float]:
+    """Outliers on a branch, and how far beyond its edges the next candidate lies, relative to the larger edge.
+
+    Parameters
+    ----------
+    branch : Branch
+    field : Field
+        Of its resolvent.
+    like : sequence of Outlier, optional
+        Those of a similar law: Newton's method starts from them.
+    """
+    low, high = (None if edge is None else excess_at(branch, field, edge) for edge in (branch.low, branch.high))
+    size = next(values.size for values in (low, high) if values is not None)
+    first = 0 if high is None else int(np.sum(high > 0))
+    last = size if low is None else int(np.sum(low > 0))
+    # with z the trace runs over this interval; at infinity it is 0
+    ends = tuple(0.0 if edge is None else edge.trace for edge in (branch.low, branch.high))
+    scanned = [t for t in map(float, branch.path) if ends[0] < t < ends[1]] if first < last and like is None else []
+    scan = [(t, _excess(branch, field, t)) for t in scanned]
+    starts = {o.index: o for o in like or ()}
+    found = []
+    for i in range(first, last):
+        inner = max((t for t, values in scan if values[i] > 0), default=ends[0])
+        outer = min((t for t, values in scan if values[i] <= 0), default=ends[1])
+        found.append(_outlier(branch, field, i, (inner, outer), scan, starts.get(i)))
+    found = _with_multiplets(field, found)
+    edges = [edge.place for edge in (branch.low, branch.high) if edge]
+    rest = [] if low is None else list(-low[low <= 0])
+    rest += [] if high is None else list(high[high > 0])
+    widest = max(map(abs, edges))
+    return found, float(min(rest, default=np.inf) / widest) if widest else np.inf
+
+
+def _with_multiplets(field: Field, outliers: list[Outlier]) -> list[Outlier]:
+    """Vectors of outliers at one place from one basis of their eigenspace: separately found they are not orthogonal.
+
+    With E the eigenvectors of F, the projections are E (E^T (I - F') E)^(-1/2).
+    """
+    out: list[Outlier] = []
+    groups: list[list[Outlier]] = []
+    for o in outliers:
+        last = groups[-1][-1] if groups else None
+        if last is not None and abs(o.place - last.place) <= MULTIPLET * abs(o.place):
+            groups[-1].append(o)
+        else:
+            groups.append([o])
+    for group in groups:
+        if len(group) == 1:
+            out += group
+            continue
+        s = group[0].solution
+        slope = field.resolvent.derivative(s)
+        e = np.linalg.eigh(field.at(s))[1][:, [-1 - o.index for o in group]]
+
+        def form(x: Array, s: Array = s, slope: Array = slope) -> float:
+            return field.slope_along(x, s, slope)
+
+        pairs = [[(form(a + b) - form(a - b)) / 4 for b in e.T] for a in e.T]
+        squares, axes = np.linalg.eigh(np.eye(len(group)) - np.array(pairs))
+        factors = np.where(squares >= 1 - ROUNDING, 1 / np.sqrt(np.maximum(squares, 1)), 0.0)
+        projected = e @ ((axes * factors) @ axes.T)
+        out += [replace(o, vector=field.embed(v)) for o, v in zip(group, projected.T, strict=True)]
+    return out
+
+
+def _excess(branch: Branch, field: Field, trace: float) -> Array:
+    """Eigenvalues of F minus z, decreasing; each decreases with the trace."""
+    z, s = branch.at_trace(trace)
+    return field.levels(s) - z
+
+
+def excess_at(branch: Branch, field: Field, edge: Edge) -> Array:
+    """Eigenvalues of F minus z at one edge of a branch, decreasing; positive above and negative below: an outlier."""
+    beyond = _excess(branch, field, edge.trace)
+    if edge.kind != "zero":
+        return beyond
+    # eigenvalues of F that vanish are the atom's
+    return beyond + (ABOVE_ZERO if edge is branch.high else -ABOVE_ZERO) * branch.resolvent.scale
+
+
+def _outlier(
+    branch: Branch, field: Field, index: int, bracket: tuple[float, float], scan: list[tuple[float, Array]],
+    like: Outlier | None,
+) -> Outlier:
+    """Newton's method in the trace of S, kept within a bracket; levels on the way are added to the scan."""
+    resolvent, (low, high) = branch.resolvent, bracket
+    trace, guess = _start(low, high, {t: float(values[index]) for t, values in scan}), None
+    if like is not None and low < like.trace < high:
+        trace, guess = like.trace, like.solution
+    for _ in range(STEPS):
+        try:
+            z, s = branch.at_trace(trace) if guess is None else resolvent.solve_trace(trace, guess)
+        except (ResolventError, np.linalg.LinAlgError):
+            z, s = branch.at_trace(trace)
+        levels, vectors = np.linalg.eigh(field.at(s))
+        e, excess = vectors[:, -1 - index], float(levels[-1 - index] - z)
+        scan.append((trace, levels[::-1] - z))
+        slope, change = resolvent.along_trace(s)
+        step = -excess / (field.slope_along(e, s, change) - slope)
+        if abs(step) <= LAST_STEP * abs(trace):
+            trace, z, s = trace + step, z + slope * step, s + step * change
+            break
+        low, high = (trace, high) if excess > 0 else (low, trace)
+        if low < trace + step < high:
+            trace, guess = trace + step, s + step * change
+        else:
+            trace, guess = 0.5 * (low + high), None
+    else:
+        raise ResolventError(z, abs(excess))
+    edges = [edge.place for edge in (branch.low, branch.high) if edge]
+    distance = min(abs(z - place) / abs(place) if place else np.inf for place in edges)
+    return Outlier(branch.side, z, trace, s, index, field.projection(e, s), distance)
+
+
+def _start(low: float, high: float, known: dict[float, float]) -> float:
+    """Where the line through the ends of a bracket crosses zero, or its middle."""
+    if low in known and high in known:
+        crossing = low + (high - low) * known[low] / (known[low] - known[high])
+        if low < crossing < high:
+            return crossing
+    return 0.5 * (low + high)

@@ -1,0 +1,243 @@
+"""Where outliers exist over precision and aspect ratio, compared with the spikes of the data themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.results import common_attributes
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, as_array, as_integer, as_scalar
+from numerics.expectations.compiled import gauge_directions
+from numerics.expectations.quadrature import replicate_error
+from numerics.spectra.population_block import check_matrix
+from numerics.spectra.span_matrix import BlockName
+from theory import InputError, Model
+
+from .effective_spectrum import check_block_with_bulk, check_tail
+from .limiting_spectrum import LimitingSpectrum, quadrature_rules, solve_all, solve_spectrum
+from .resolvent import Resolvent
+from .weight_law import WeightNodes, covariance_law
+
+# accuracy of log precision at a threshold
+LOG_ACCURACY = 1e-7
+
+
+def phase_diagram(
+    model: Model,
+    parameters: Parameters,
+    state: State | Callable[[Parameters], State],
+    precisions: ArrayLike,
+    aspect_ratios: ArrayLike,
+    *,
+    matrix: str = "hessian",
+    block: BlockName = (0, 0),
+    count: int | None = None,
+    share: float = 0.5,
+    tail: float = 0.0,
+    seed: int = 0,
+) -> xr.Dataset:
+    r"""Return the number of outliers and the alignment over (lambda, phi), and the precision at which they set in.
+
+    .. math:: g_n(\lambda,\phi)=0,\qquad g^{\mathrm{BBP}}_n(\lambda,\phi)=0
+
+    with g_n the n-th level of F beyond the right edge (:func:`emergence`), at the state that belongs to lambda.  The
+    second equation is that of the uncentred sample covariance of the features, D = 1: whether their own n-th spike, a
+    mean, is visible (Baik, Ben Arous, Peche; mathematics.md section 7).
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+        Everything but the precision.
+    state : State or callable
+        A fixed state, or a function of the parameters, such as :func:`state_at_fixed_point` or
+        ``state_at_time(start, time)``.
+    precisions : array
+        Increasing values of lambda; thresholds are looked for between neighbours.
+    aspect_ratios : array
+        Increasing values of phi.
+    matrix, block, tail, seed
+        As for :func:`effective_spectrum`; a block with bulk.
+    count : int, optional
+        n, the number of outliers asked for; when omitted the rank of the means, for a block, times the number of rows
+        without gauge for the full matrix.
+    share : float
+        The alignment threshold: every x^a has this share in the leading eigenspace.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``outlier_count``, ``excess`` of the n-th level and ``alignment`` (precision, aspect_ratio), the
+        least ``leading_share`` over units; ``threshold`` (aspect_ratio), the precision from which the n-th outlier
+        exists, ``alignment_threshold``, from which the alignment exceeds ``share``, and ``bbp_threshold``, from which
+        the means are spikes of the data: all NaN where the grid of precisions does not bracket them, the largest
+        crossing if there are several; ``threshold_error`` (aspect_ratio).
+
+    Raises
+    ------
+    theory.InputError
+        Values that do not increase or are not positive, share outside (0, 1), and those of :func:`effective_spectrum`.
+    ResolventError
+        The equation was not solved; carries z and the residual.
+
+    Examples
+    --------
+    The square loss weighs all samples alike, so that its threshold is that of the data, lambda = 1 / sqrt(phi):
+
+    >>> from theory import Loss, Mixture, Model, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
+    >>> found = phase_diagram(model, Parameters([1], 1, 0, 1), State([[1]], [[1]]), [0.1, 1, 10], [4.0])
+    >>> found.threshold.values.round(6), found.bbp_threshold.values.round(6)
+    (array([0.5]), array([0.5]))
+    """
+    check_parameters(model, parameters)
+    kind, name = check_matrix(matrix), check_block_with_bulk(model, block)
+    precisions, ratios = _increasing("precisions", precisions), _increasing("aspect_ratios", aspect_ratios)
+    if isinstance(state, State):
+        check_state(model, state, "state")
+    rank = int(np.linalg.matrix_rank(np.array(model.mixture.coordinates.tolist(), dtype=float)))
+    default = rank if isinstance(name, tuple) else rank * gauge_directions(model)[1].shape[0]
+    wanted = default if count is None else as_integer("count", count, 1, "ask for an outlier")
+    share = as_scalar("share", share, 0.0, True, "give a squared cosine, such as 0.5")
+    if share >= 1:
+        raise InputError("share", share, "a squared cosine below 1", "give a share, such as 0.5")
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    plane = _Plane(model, parameters, state, kind, name, wanted, check_tail(tail), seed)
+    shape = (precisions.size, ratios.size)
+    out = {key: np.full(shape, np.nan) for key in ("outlier_count", "excess", "alignment")}
+    for i, precision in enumerate(precisions):
+        like: LimitingSpectrum | None = None
+        for j, ratio in enumerate(ratios):
+            like = plane.spectrum(precision, ratio, like)
+            out["outlier_count"][i, j] = sum(o.side == 1 for o in like.outliers)
+            out["excess"][i, j] = plane.level(like)
+            out["alignment"][i, j] = plane.alignment(precision, like)
+    lines = {
+        "threshold": [plane.threshold(precisions, out["excess"][:, j], ratio) for j, ratio in enumerate(ratios)],
+        "bbp_threshold": [_covariance_threshold(model, parameters, precisions, ratio, rank) for ratio in ratios],
+        "alignment_threshold": [
+            plane.alignment_threshold(precisions, out["alignment"][:, j], ratio, share)
+            for j, ratio in enumerate(ratios)
+        ],
+    }
+    errors = [plane.threshold_error(x, ratio) for x, ratio in zip(lines["threshold"], ratios, strict=True)]
+    both, along = ("precision", "aspect_ratio"), "aspect_ratio"
+    attributes = common_attributes(model, parameters, "effective spectral theory over precision and aspect ratio") | {
+        "matrix": kind, "block": str(name), "count": wanted, "means": rank, "share": share, "tail": tail,
+    }
+    return xr.Dataset(
+        {
+            "outlier_count": (both, out["outlier_count"].astype(int), {"long_name": "outliers right of the bulk"}),
+            "excess": (both, out["excess"], {"long_name": f"level {wanted} beyond the edge, over the edge"}),
+            "alignment": (both, out["alignment"], {"long_name": "least share of x^a in the leading eigenspace"}),
+            **{key: (along, np.array(values, dtype=float)) for key, values in lines.items()},
+            "threshold_error": (along, np.array(errors, dtype=float)),
+        },
+        coords={"precision": precisions, "aspect_ratio": ratios},
+        attrs=attributes,
+    )
+
+
+
+
+
+
+def _increasing(name: str, values: ArrayLike) -> Array:
+    array = as_array(name, values, 1)
+    if array.size == 0 or np.any(array <= 0) or np.any(np.diff(array) <= 0):
+        raise InputError(
+            name, np.array2string(array, threshold=6), "increasing positive numbers", "sort them, and leave out 0"
+        )
+    return array
+
+
+class _Plane:
+    """Spectra over (lambda, phi) at the states that belong to lambda."""
+
+    def __init__(
+        self, model: Model, parameters: Parameters, state: State | Callable[[Parameters], State], matrix: str,
+        block: BlockName, count: int, tail: float, seed: int,
+    ) -> None:
+        self.model, self.parameters, self.state = model, parameters, state
+        self.matrix, self.block, self.count, self.tail, self.seed = matrix, block, count, tail, seed
+        self._nodes: dict[float, WeightNodes] = {}
+
+    def nodes(self, precision: float) -> WeightNodes:
+        """Span and weights at a precision; states are computed once."""
+        if precision not in self._nodes:
+            parameters = self.parameters.with_precision(precision)
+            state = self.state if isinstance(self.state, State) else self.state(parameters)
+            self._nodes[precision] = WeightNodes(self.model, parameters, state, self.matrix, self.block)
+        return self._nodes[precision]
+
+    def spectrum(self, precision: float, ratio: float, like: LimitingSpectrum | None = None) -> LimitingSpectrum:
+        """With the finest rule."""
+        nodes = self.nodes(float(precision))
+        rules = quadrature_rules(nodes, self.model, self.seed)
+        return solve_all(nodes, rules[-1:], float(ratio), self.tail, like=like)[0]
+
+    def level(self, spectrum: LimitingSpectrum) -> float:
+        """Excess of the n-th level; minus one where there are fewer."""
+        levels = spectrum.excess_at_edge(1)
+        return float(levels[self.count - 1]) if levels.size >= self.count else -1.0
+
+    def alignment(self, precision: float, spectrum: LimitingSpectrum) -> float:
+        """The least share of an x^a in the leading eigenspace."""
+        nodes = self.nodes(float(precision))
+        right = [o for o in spectrum.outliers if o.side == 1][: nodes.leading]
+        shares = sum((nodes.weight_shares(o.vector) for o in right), np.zeros(self.model.units))
+        return float(np.min(shares))
+
+    def threshold(self, precisions: Array, values: Array, ratio: float) -> float:
+        """The largest precision within the grid at which the n-th level leaves the bulk."""
+        return _last_crossing(precisions, values, lambda x: self.level(self.spectrum(x, ratio)))
+
+    def alignment_threshold(self, precisions: Array, values: Array, ratio: float, share: float) -> float:
+        """Where the alignment passes ``share``."""
+        return _last_crossing(
+            precisions, values - share, lambda x: self.alignment(x, self.spectrum(x, ratio)) - share
+        )
+
+    def threshold_error(self, precision: float, ratio: float) -> float:
+        """Error of a threshold from that of the level there, over all rules."""
+        if not np.isfinite(precision):
+            return np.nan
+        nodes = self.nodes(float(precision))
+        runs = solve_all(nodes, quadrature_rules(nodes, self.model, self.seed), ratio, self.tail)
+        levels = np.array([self.level(run) for run in runs])
+        spread = 2 * abs(levels[1] - levels[0]) if levels.size == 2 else float(replicate_error(levels))
+        step = 1e-3
+        slope = (self.level(self.spectrum(precision * (1 + step), ratio)) - levels[-1]) / step
+        return float(precision * (spread / max(abs(slope), 1e-300) + LOG_ACCURACY))
+
+
+def _last_crossing(precisions: Array, values: Array, of: Callable[[float], float]) -> float:
+    """The largest root between neighbours of which the upper one is positive and the lower one not."""
+    up = np.flatnonzero((values[:-1] <= 0) & (values[1:] > 0))
+    if not up.size:
+        return np.nan
+    low, high = np.log(precisions[up[-1] : up[-1] + 2])
+    root = scipy.optimize.brentq(lambda x: of(float(np.exp(x))), low, high, xtol=LOG_ACCURACY)
+    return float(np.exp(root))
+
+
+def _covariance_threshold(
+    model: Model, parameters: Parameters, precisions: Array, ratio: float, rank: int
+) -> float:
+    """The precision from which the data's covariance shows all its spikes."""
+
+    def level(precision: float) -> float:
+        law = covariance_law(model, parameters.with_precision(precision))
+        return float(solve_spectrum(Resolvent(law, float(ratio))).excess_at_edge(1)[rank - 1])
+
+    values: Any = np.array([level(float(x)) for x in precisions])
+    return _last_crossing(precisions, values, level)

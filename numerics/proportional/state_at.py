@@ -1,0 +1,28 @@
+"""States for phase diagrams: at the fixed point, or at a time of the curve, for every precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from numerics.core.parameters import Parameters
+from numerics.core.state import State
+from numerics.core.validation import as_scalar
+from numerics.dynamics.curves import solve_curve
+from numerics.dynamics.fixed_points import solve_fixed_point
+from theory import Model
+
+
+def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[Parameters], State]:
+    """The fixed point of the effective dynamics, as a function of the parameters; see :func:`solve_fixed_point`."""
+
+    def state(parameters: Parameters) -> State:
+        point = solve_fixed_point(model, parameters, start)
+        return State(point.overlap.values, point.gram_perp.values, point.readout.values)
+
+    return state
+
+def state_at_time(model: Model, start: State, time: float) -> Callable[[Parameters], State]:
+    """The state that the effective dynamics reach from ``start``, as a function of the parameters."""
+    time = as_scalar("time", time, 0.0, True, "give a time in units of steps * delta")
+    return lambda parameters: solve_curve(model, parameters, start, time).state(time)
+

@@ -1,0 +1,259 @@
+"""Edges of the support of a limiting spectrum, and the branches of the resolvent outside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.optimize
+
+from numerics.core.errors import ResolventError
+from numerics.core.packed_symmetric import Array
+
+from .resolvent import Resolvent
+
+# steps of a walk towards an edge, and accuracy of the edge's trace
+WALK, EDGE_ACCURACY = 500, 1e-12
+# iterations of Newton's method that a good start needs at most
+FEW = 12
+# a branch may end this close to the pole of its largest weight
+POLE = 1e-3
+# eigenvalues closer to zero than this share of the largest weight are the atom
+ZERO, NEAR_ZERO = 1e-7, 1e-5
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An end of the support.
+
+    Attributes
+    ----------
+    place, trace : float
+        z and the trace of S there.
+    kind : {"critical", "essential", "zero"}
+        A square-root edge, where dz/d(trace S) = 0; the largest weight of the law meets its pole, so that the density
+        has an exponentially thin tail up to there; or an atom, or the density diverging, at zero.
+    """
+
+    place: float
+    trace: float
+    kind: str
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The real resolvent on one interval outside the support; z and trace S increase together.
+
+    Attributes
+    ----------
+    resolvent : Resolvent
+    low, high : Edge or None
+        Ends of the interval: the upper end of the support below it and the lower end of that above; None at infinity.
+    path : array, shape (points,)
+        trace S of known solutions, increasing, edges included.
+    solutions : array, shape (points, k, k)
+    """
+
+    resolvent: Resolvent
+    low: Edge | None
+    high: Edge | None
+    path: Array
+    solutions: Array
+
+    @property
+    def side(self) -> int:
+        """1 right of the support, -1 left of it, 0 in a gap."""
+        return (self.high is None) - (self.low is None)
+
+    @property
+    def edge(self) -> Edge:
+        """The outermost edge (of an outer branch)."""
+        edge = self.low or self.high
+        assert edge is not None  # a branch has at least one
+        return edge
+
+    @property
+    def ends(self) -> tuple[Edge, Edge]:
+        """Both edges (of a gap)."""
+        assert self.low is not None, "a gap has two edges"
+        assert self.high is not None, "a gap has two edges"
+        return self.low, self.high
+
+    def at_trace(self, trace: float) -> tuple[float, Array]:
+        """z and S where trace S has the given value."""
+        i = int(np.clip(np.searchsorted(self.path, trace) - 1, 0, len(self.path) - 2))
+        span = self.path[i + 1] - self.path[i]
+        share = (trace - self.path[i]) / span
+        if share < 0 or share > 1:
+            # towards infinity S shrinks like its trace
+            end = 0 if share < 0 else -1
+            return self.resolvent.solve_trace(trace, self.solutions[end] * trace / self.path[end])
+        start = (1 - share) * self.solutions[i] + share * self.solutions[i + 1]
+        try:
+            return self.resolvent.solve_trace(trace, start, FEW)
+        except (ResolventError, np.linalg.LinAlgError):
+            return self._approach(trace, i if abs(share) < 0.5 else i + 1)
+
+    def _approach(self, trace: float, i: int) -> tuple[float, Array]:
+        """Walk from a known solution in steps small enough for Newton's method."""
+        at, s, step = float(self.path[i]), self.solutions[i], trace - float(self.path[i])
+        z = np.nan
+        for _ in range(200):
+            if abs(trace - at) <= abs(step):
+                step = trace - at
+            try:
+                z, found = self.resolvent.solve_trace(at + step, s + step * self.resolvent.along_trace(s)[1], FEW)
+            except (ResolventError, np.linalg.LinAlgError):
+                step /= 2
+                continue
+            at, s = at + step, found
+            if at == trace:
+                return z, s
+        raise ResolventError(z, np.inf)
+
+
+def outer_branch(resolvent: Resolvent, side: int, like: Branch | None = None) -> Branch:
+    r"""Follow S from z = side * infinity to the edge of the support.
+
+    With trace S as parameter everything is smooth: z has its extremum at the edge, where dz/d(trace S) = 0.  For one
+    row this is the classical z(S) = -1/S + lambda^-1 E[D / (1 + S D / (phi lambda))].
+
+    Parameters
+    ----------
+    resolvent : Resolvent
+    side : int
+        1 right of the support, -1 left of it.
+    like : Branch, optional
+        That of a similar law, from which Newton's method reaches this one.
+    """
+    if like is not None and like.edge.kind != "essential":
+        try:
+            return _similar(resolvent, like) if like.edge.kind == "critical" else _same_zero(resolvent, like)
+        except (ResolventError, np.linalg.LinAlgError):
+            pass
+    k = resolvent.rows
+    # beyond this every eigenvalue of S D / (phi lambda) is far from -1
+    trace = -side * 0.05 * k * resolvent.aspect_ratio / (resolvent.scale * (1 + resolvent.aspect_ratio))
+    _, s = resolvent.solve_trace(trace, trace / k * np.eye(k))
+    edge, path, solutions = _walk(resolvent, trace, s, -side)
+    order = slice(None, None, -side)
+    low, high = (edge, None) if side > 0 else (None, edge)
+    return Branch(resolvent, low, high, path[order], solutions[order])
+
+
+def gap_branch(resolvent: Resolvent, s: Array, bounds: tuple[float, float]) -> Branch:
+    """The branch between two parts of the support through a real solution.
+
+    Raises
+    ------
+    ResolventError
+        It leads out of the bounds.
+    """
+    trace = float(np.trace(s))
+    low, below, left = _walk(resolvent, trace, s, -1, bounds)
+    high, above, right = _walk(resolvent, trace, s, 1, bounds)
+    return Branch(
+        resolvent, low, high, np.concatenate([below[:0:-1], above]), np.concatenate([left[:0:-1], right])
+    )
+
+
+def is_physical(resolvent: Resolvent, s: Array) -> bool:
+    """Whether a real solution is the limit of the resolvent from the upper half-plane."""
+    return resolvent.radius(s) < 1
+
+
+def _walk(
+    resolvent: Resolvent, trace: float, s: Array, direction: int, bounds: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[Edge, Array, Array]:
+    """Walk along a branch to its end."""
+    path, solutions = [trace], [s]
+    z, s = resolvent.solve_trace(trace, s)
+    signs = resolvent.signs(s)
+    slope, change = resolvent.along_trace(s)
+    step = direction * max(0.25 * abs(trace), 1e-3 * float(np.linalg.norm(s)))
+    for _ in range(WALK):
+        if abs(z) < ZERO * resolvent.scale and z * direction < 0:
+            return Edge(0.0, trace, "zero"), np.array(path), np.array(solutions)
+        try:
+            new, found = resolvent.solve_trace(trace + step, s + step * change, FEW)
+            turned, bent = resolvent.along_trace(found)
+            foreseen = slope * step
+            same = np.array_equal(resolvent.signs(found), signs) and abs(new - z - foreseen) <= 1.5 * abs(foreseen)
+            if not same or (turned > 0 and ((new - z) * direction < 0 or resolvent.radius(found) >= 1)):
+                raise ResolventError(new, np.inf)  # another branch, or too far to tell
+            if turned <= 0:
+                edge, at_edge = _turning_point(resolvent, (trace, s), (trace + step, found))
+                return edge, np.array([*path, edge.trace]), np.array([*solutions, at_edge])
+        except (ResolventError, np.linalg.LinAlgError):
+            step /= 2
+            if abs(step) > 1e-9 * float(np.linalg.norm(s)):
+                continue
+            if resolvent.margin(s) < POLE:
+                return Edge(z, trace, "essential"), np.array(path), np.array(solutions)
+            # S diverges in some directions: rounding ends the walk before z is zero
+            if abs(z) < NEAR_ZERO * resolvent.scale and z * direction < 0:
+                return Edge(0.0, trace, "zero"), np.array(path), np.array(solutions)
+            raise ResolventError(z, np.inf) from None
+        if not bounds[0] <= new <= bounds[1]:
+            raise ResolventError(new, np.inf)
+        trace, z, s, slope, change = trace + step, new, found, turned, bent
+        path.append(trace)
+        solutions.append(s)
+        step *= 1.6
+    raise ResolventError(z, slope)
+
+
+def _turning_point(
+    resolvent: Resolvent, inside: tuple[float, Array], beyond: tuple[float, Array]
+) -> tuple[Edge, Array]:
+    """The edge between two points of a branch, and S there."""
+    known = [(trace, s, resolvent.along_trace(s)[1]) for trace, s in (inside, beyond)]
+
+    def at(trace: float) -> tuple[float, Array]:
+        """From the nearest point along its tangent."""
+        near, s, change = min(known, key=lambda p: abs(p[0] - trace))
+        z, found = resolvent.solve_trace(trace, s + (trace - near) * change, FEW)
+        known.append((trace, found, resolvent.along_trace(found)[1]))
+        return z, found
+
+    root = float(scipy.optimize.brentq(
+        lambda t: resolvent.along_trace(at(t)[1])[0], inside[0], beyond[0], xtol=EDGE_ACCURACY * abs(beyond[0]) + 1e-300
+    ))
+    z, s = at(root)
+    return Edge(z, root, "critical"), s
+
+
+def _similar(resolvent: Resolvent, like: Branch) -> Branch:
+    """The branch near that of a similar law: the edge by the secant method from the known one."""
+    trace, solution = like.edge.trace, like.at_trace(like.edge.trace)[1]
+    step, slope = 1e-3 * trace, np.inf
+    for _ in range(12):
+        z, solution = resolvent.solve_trace(trace, solution)
+        found, change = resolvent.along_trace(solution)
+        if abs(step) <= 1e-7 * abs(trace):  # z errs by the square
+            break
+        previous, slope = slope, found
+        if np.isfinite(previous):
+            step *= -slope / (slope - previous)
+        if not abs(step) < 0.1 * abs(trace):
+            raise ResolventError(z, np.inf)
+        solution = solution + step * change
+        trace += step
+    else:
+        raise ResolventError(z, np.inf)
+    edge = Edge(z, trace, "critical")
+    low, high = (edge, None) if like.low is not None else (None, edge)
+    branch = Branch(resolvent, low, high, like.path, like.solutions)
+    # a point away from the edge tells whether this is the physical branch
+    inner = (branch.path[-1] if like.low is not None else branch.path[0]) * 0.5 + 0.5 * trace
+    if not is_physical(resolvent, branch.at_trace(float(inner))[1]):
+        raise ResolventError(z, np.inf)
+    return branch
+
+
+def _same_zero(resolvent: Resolvent, like: Branch) -> Branch:
+    """The branch to an atom at zero, near that of a similar law."""
+    z, _ = resolvent.solve_trace(like.edge.trace, like.at_trace(like.edge.trace)[1])
+    if not 0 < z * like.side < NEAR_ZERO * resolvent.scale:
+        raise ResolventError(z, np.inf)
+    return replace(like, resolvent=resolvent)

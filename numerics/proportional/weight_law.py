@@ -1,0 +1,185 @@
+r"""The law of a sample's weight K and of its coordinates w along span(directions, x), as a weighted set of nodes.
+
+An empirical matrix is :math:`\frac1M\sum_iJ_iK_iJ_i^T`, with :math:`J_i=\mathrm{diag}(I_C\otimes Y_i,\,I_q)` and K the
+derivatives of the loss in (u, v): K = D for first-layer blocks, where it is :math:`\frac1M\sum_iD_i\otimes Y_iY_i^T`.
+Everything its spectrum depends on in the proportional limit is the joint law of K, a function of the pre-activations u,
+and of :math:`w=L^TY`, L an orthonormal basis of the span.  Given u, w is Gaussian with a mean linear in u and a fixed
+covariance, so nodes are needed for u alone, and of w only :math:`E[w\mid u]` and :math:`E[ww^T\mid u]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from numerics.core.geometry import SpanBasis, coordinates_of, labels_of, span_basis
+from numerics.core.parameters import Parameters
+from numerics.core.state import State
+from numerics.core.validation import Array
+from numerics.data.samples import compile_derivatives
+from numerics.expectations.compiled import gauge_directions
+from numerics.expectations.quadrature import Rule
+from numerics.spectra.span_matrix import BlockName
+from theory import Model
+
+# singular values of the pre-activations' map below this, relative to the largest, are directions u does not move in
+RANK = 1e-10
+# a law of at most as many weights is taken as discrete
+ATOMS = 20
+
+
+@dataclass(frozen=True)
+class WeightLaw:
+    """Nodes n with probabilities q_n.
+
+    Attributes
+    ----------
+    probability : array, shape (N,)
+        Sum 1, or less when rare weights are left out: the rest has weight 0.
+    weight : array, shape (N, p, p)
+        K_n, symmetric.
+    noisy : int
+        k <= p: the first rows multiply the features, the others are readout parameters.
+    moment : array, shape (N, rank + 1, rank + 1)
+        E[(w, 1)(w, 1)^T | n].
+    precision : float
+        lambda: the other coordinates of Y have variance 1 / lambda.
+    basis : SpanBasis
+        L.
+    """
+
+    probability: Array
+    weight: Array
+    noisy: int
+    moment: Array
+    precision: float
+    basis: SpanBasis
+
+    @cached_property
+    def is_discrete(self) -> bool:
+        """Whether the weight takes few values, so that every node is an atom of its law."""
+        seen = np.unique(self.weight.reshape(len(self.weight), -1).round(12), axis=0)
+        return len(seen) <= ATOMS
+
+    def without_tail(self, share: float) -> WeightLaw:
+        """Give weight 0 to the samples with the most extreme D, of probability ``share`` at each end of 0."""
+        if not share:
+            return self
+        values = np.linalg.eigvalsh(self.weight[:, : self.noisy, : self.noisy])
+        probability = np.array(self.probability)
+        for size in (values[:, -1], -values[:, 0]):
+            order = np.argsort(-size)
+            # of the node on the border, the part that belongs to the rest is kept
+            rest = np.minimum(self.probability[order], np.clip(np.cumsum(self.probability[order]) - share, 0, None))
+            probability[order] = np.where(size[order] > 0, np.minimum(probability[order], rest), probability[order])
+        kept = probability > 0
+        return replace(
+            self, probability=probability[kept], weight=self.weight[kept], moment=self.moment[kept]
+        )
+
+
+class WeightNodes:
+    """Makes :class:`WeightLaw` of one matrix at one state with any quadrature rule.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    state : State
+    matrix : {"hessian", "gradient"}
+    block : (a, b), "first_layer", "readout", "mixed" or "all"
+    """
+
+    def __init__(self, model: Model, parameters: Parameters, state: State, matrix: str, block: BlockName) -> None:
+        self.model, self.parameters, self.state, self.matrix, self.block = model, parameters, state, matrix, block
+        self.basis = span_basis(parameters, state)
+        _, rows = gauge_directions(model)
+        # u up to its gauge is rows^T t, t = (rows x) w: what moves t are the right singular vectors
+        self._rows = rows
+        left, sizes, right = np.linalg.svd(rows @ self.basis.weights, full_matrices=False)
+        kept = sizes > RANK * sizes.max(initial=0.0)
+        self._spread, self._along = left[:, kept] * sizes[kept], right[kept]
+
+    @property
+    def dimension(self) -> int:
+        """Of the integrals over u."""
+        return int(self._along.shape[0])
+
+    @property
+    def units(self) -> int:
+        """Rows of the matrix that multiply features."""
+        if isinstance(self.block, tuple):
+            return 1
+        return 0 if self.block == "readout" else self.model.units
+
+    @property
+    def parameters_beside(self) -> int:
+        """Rows of the matrix that are readout parameters."""
+        return self.model.readout_size if self.block in ("readout", "mixed", "all") else 0
+
+    @property
+    def leading(self) -> int:
+        """Dimension of the eigenspace that is compared with span(directions): r for a block, C r for all rows."""
+        return self.basis.directions * self.units
+
+    def weight_shares(self, vector: Array) -> Array:
+        """Squared cosines of a projected eigenvector with every x^a, in its row of a full matrix."""
+        lengths = np.linalg.norm(self.basis.weights, axis=1, keepdims=True)
+        x = np.divide(self.basis.weights, lengths, out=np.zeros_like(self.basis.weights), where=lengths > 0)
+        rows = vector[: self.units * self.basis.rank].reshape(self.units, self.basis.rank)
+        # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
+        return np.asarray(np.sum(rows * x, axis=1) ** 2)
+
+    def law(self, rule: Rule, replicate: int = 0) -> WeightLaw:
+        """The law with one replicate of a rule of that dimension."""
+        model, parameters = self.model, self.parameters
+        scale = 1 / np.sqrt(parameters.precision)
+        z = rule.nodes[replicate]
+        nodes, components = len(z), model.components
+        r, rank = self.basis.directions, self.basis.rank
+        factor = self.basis.coordinates[:r, :r]
+        means = np.zeros((components, rank))
+        means[:, :r] = coordinates_of(model) @ factor
+        place = np.ones((components, nodes, rank + 1))
+        place[:, :, :rank] = means[:, None, :] + scale * (z @ self._along)[None]
+        u = means[:, None, :] @ (self._rows @ self.basis.weights).T[None] + scale * (z @ self._spread.T)[None]
+        u = (u @ self._rows).reshape(components * nodes, model.units)
+        labels = np.repeat(labels_of(model), nodes)
+        derivatives = compile_derivatives(model, self.matrix)(labels, u.T, self.state.readout)
+        free = np.zeros((rank + 1, rank + 1))
+        free[:rank, :rank] = (np.eye(rank) - self._along.T @ self._along) / parameters.precision
+        joint = place.reshape(components * nodes, rank + 1)
+        return WeightLaw(
+            np.repeat(parameters.weights, nodes) * np.tile(rule.weights, components), self._weight(derivatives),
+            self.units, joint[:, :, None] * joint[:, None, :] + free, parameters.precision, self.basis,
+        )
+
+    def _weight(self, derivatives: Array) -> Array:
+        c = self.model.units
+        if self.matrix == "gradient":
+            derivatives = derivatives[:, None] * derivatives[None]
+        if isinstance(self.block, tuple):
+            a, b = self.block
+            return np.ascontiguousarray(derivatives[a, b][:, None, None])
+        part = {"first_layer": slice(0, c), "readout": slice(c, None)}.get(self.block, slice(None))
+        weight = np.ascontiguousarray(np.moveaxis(derivatives[part, part], 2, 0))
+        if self.block == "mixed":
+            weight[:, :c, :c] = 0.0
+            weight[:, c:, c:] = 0.0
+        return weight
+
+
+def covariance_law(model: Model, parameters: Parameters) -> WeightLaw:
+    """The law of the sample covariance of the features: weight 1, spikes at the means."""
+    origin = State(np.zeros((1, model.directions)), np.zeros((1, 1)))
+    basis = span_basis(parameters, origin)
+    factor, rank, n = basis.coordinates[: basis.directions], basis.rank, model.components
+    place = np.concatenate([coordinates_of(model) @ factor, np.ones((n, 1))], axis=1)
+    noise = np.zeros((rank + 1, rank + 1))
+    noise[:rank, :rank] = np.eye(rank) / parameters.precision
+    moment = place[:, :, None] * place[:, None, :] + noise
+    return WeightLaw(
+        np.asarray(parameters.weights, dtype=float), np.ones((n, 1, 1)), 1, moment, parameters.precision, basis
+    )

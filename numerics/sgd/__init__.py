@@ -1,0 +1,1 @@
+"""Simulation of SGD: all d coordinates, or the exact chain of the summary statistics."""

@@ -1,0 +1,1 @@
+"""The numba source of one SGD step, written from the loss."""

@@ -1,0 +1,145 @@
+"""One step of SGD in d dimensions: the part of the generated kernel that touches d numbers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numpy.typing import NDArray
+
+from numerics.core.validation import Array
+from numerics.sgd.noise import DRAWS
+
+from .part import KernelPart, unpack_lines
+
+
+class DirectArrays(NamedTuple):
+    """What the direct kernel works on; n components, batch b, r directions, w = r or d coordinates they touch.
+
+    Attributes
+    ----------
+    x : array, shape (C, d)
+        First-layer weights, changed in place.
+    features : array, shape (b, d)
+        Scratch: the samples of one step.
+    means : array, shape (n, w)
+    basis : array, shape (r, w)
+        Orthonormal, spans the directions.
+    factor : array, shape (r, r)
+        Lower Cholesky factor of Gamma: e_s = sum_q factor_sq basis_q.
+    cumulative : array, shape (n,)
+        Cumulative class weights.
+    scale : float
+        1 / sqrt(lambda).
+    degrees : float
+        Parameter of the law of the entries.
+    block : array, shape (steps, b, d)
+        Noise drawn beforehand, for a sampler of the user's; empty otherwise.
+    """
+
+    x: Array
+    features: Array
+    means: Array
+    basis: Array
+    factor: Array
+    cumulative: Array
+    scale: float
+    degrees: float
+    block: NDArray
+
+
+def part(units: int, noise: str) -> KernelPart:
+    """The direct method for a number of units and a kind of noise."""
+    preactivations, update = step_lines(units, "features[j, i]", "features[0, i]")
+    return KernelPart(
+        _RECORD, unpack_lines(DirectArrays), "record(x, basis, factor, overlap[slot], gram_perp[slot])",
+        _DRAW.replace("@DRAW@", DRAWS[noise]) + preactivations, update,
+    )
+
+
+def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
+    """Lines that compute the pre-activations of sample j, and those of the update.
+
+    ``feature`` is coordinate i of sample j of the batch, ``first`` that of sample 0.  Pre-activations have one scalar a
+    unit, so that the compiler sees independent sums.
+    """
+    ids = range(units)
+    lines = {
+        "FEATURE": feature,
+        "FIRST": first,
+        "ZERO": "\n".join(f"u{a} = 0.0" for a in ids),
+        "ACCUMULATE": "\n    ".join(f"u{a} += x[{a}, i] * z" for a in ids),
+        "STORE": "\n".join(f"u[{a}] = u{a}" for a in ids),
+    }
+    found = [_PREACTIVATIONS, _UPDATE]
+    for name, body in lines.items():
+        found = [text.replace(f"@{name}@", body) for text in found]
+    return found[0], found[1]
+
+
+_RECORD = '''
+
+@numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
+def record(x, basis, factor, overlap, gram_perp):
+    """Overlaps with the directions, and the Gram matrix of what is left of the weights without them."""
+    r, w = basis.shape
+    along = np.empty((@UNITS@, r))
+    for a in range(@UNITS@):
+        for q in range(r):
+            along[a, q] = 0.0
+            for i in range(w):
+                along[a, q] += x[a, i] * basis[q, i]
+        for t in range(r):
+            overlap[a, t] = 0.0
+            for q in range(t + 1):
+                overlap[a, t] += along[a, q] * factor[t, q]
+    rest = np.empty(@UNITS@)
+    gram_perp[:] = 0.0
+    for i in range(w):
+        for a in range(@UNITS@):
+            rest[a] = x[a, i]
+            for q in range(r):
+                rest[a] -= along[a, q] * basis[q, i]
+        for a in range(@UNITS@):
+            for b in range(a + 1):
+                gram_perp[a, b] += rest[a] * rest[b]
+    for a in range(@UNITS@):
+        for b in range(a + 1):
+            total = 0.0
+            for i in range(w, x.shape[1]):
+                total += x[a, i] * x[b, i]
+            gram_perp[a, b] += total
+            gram_perp[b, a] = gram_perp[a, b]
+'''
+
+# sample j of the batch into ``features``; drawing calls functions and cannot be vectorised, the other loops can
+_DRAW = '''
+draw = rng.random()
+l = 0
+while l < cumulative.size - 1 and draw >= cumulative[l]:
+    l += 1
+k = step - begin
+for i in range(x.shape[1]):
+    features[j, i] = scale * @DRAW@
+for i in range(means.shape[1]):
+    features[j, i] += means[l, i]
+'''
+
+# its pre-activations into ``u``
+_PREACTIVATIONS = '''@ZERO@
+for i in range(x.shape[1]):
+    z = @FEATURE@
+    @ACCUMULATE@
+@STORE@
+'''
+
+# x <- shrink x - rate sum_j g_j y_j; row by row, for the compiler cannot know that rows do not overlap
+_UPDATE = '''
+for a in range(@UNITS@):
+    rate_a = rate * g[0, a]
+    for i in range(x.shape[1]):
+        x[a, i] = shrink * x[a, i] - rate_a * @FIRST@
+    for j in range(1, batch):
+        rate_a = rate * g[j, a]
+        for i in range(x.shape[1]):
+            x[a, i] -= rate_a * @FEATURE@
+'''

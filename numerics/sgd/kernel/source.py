@@ -1,0 +1,108 @@
+"""The SGD kernels, generated from the gradient of the loss: one loop, and what a step is in either method.
+
+A method brings the lines that ``record`` summary statistics, ``sample`` (a fresh sample's component and
+pre-activations) and ``update`` (the step).  The loop around them, the gradient and the second layer are shared.
+They are lines and not functions: to hand a dozen arrays to a function costs more than what it does with them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from textwrap import indent
+from types import ModuleType
+
+from numerics.core import codegen
+from theory import Loss, symbols
+
+from . import direct as kernel_direct
+from . import given as kernel_given
+from . import reduced as kernel_reduced
+
+METHODS = ("direct", "reduced")
+
+
+@lru_cache(maxsize=64)
+def compile_kernel(loss: Loss, method: str = "direct", noise: str = "gaussian") -> ModuleType:
+    """Generate and compile the SGD kernel of a loss; the module has ``advance`` and ``sample_gradient``."""
+    return codegen.load_module(kernel_source(loss, method, noise))
+
+
+def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -> str:
+    """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around it.
+
+    Parameters
+    ----------
+    loss : theory.Loss
+    method : {"direct", "reduced", "given"}
+        The d-dimensional simulation, the chain of the summary statistics, or one pass over given samples.
+    noise : str
+        Kind of the noise's entries (:class:`numerics.sgd.noise.Noise`); the reduced chain is Gaussian.
+
+    Returns
+    -------
+    str
+        Source of a module; :func:`numerics.core.codegen.load_module` adds the imports.
+    """
+    variables = range(len(loss.variables))
+    gradient = codegen.generate_function(
+        "sample_gradient",
+        (("y", (symbols.LABEL,)), ("u", loss.preactivation), ("v", loss.readout)),
+        [loss.partial((i,)) for i in variables],
+        "numba",
+    )
+    if method == "given":
+        part = kernel_given.part(loss.units)
+    else:
+        part = kernel_direct.part(loss.units, noise) if method == "direct" else kernel_reduced.part()
+    text = part.functions + _LOOP
+    marks = {"UNPACK": part.unpack, "RECORD": part.record, "SAMPLE": part.sample, "UPDATE": part.update}
+    for mark, lines in marks.items():
+        text = _fill(text, mark, lines)
+    return gradient + text.replace("@UNITS@", str(loss.units))
+
+
+def _fill(text: str, mark: str, lines: str) -> str:
+    """A mark stands alone in its line, whose indentation is that of the lines that replace it."""
+    return re.sub(
+        rf"^( *)@{mark}@$", lambda found: indent(lines.strip("\n"), found[1]), text, flags=re.MULTILINE
+    )
+
+
+_LOOP = '''
+
+@numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
+def advance(rng, labels, rates, beta, begin, end, record_steps, slot, overlap, gram_perp, readout, limit, u, v, g, s):
+    """Take the steps ``begin`` .. ``end`` in place, recording before the steps in ``record_steps``.
+
+    ``rates`` are the step sizes from ``begin`` on, the last one for all that follow; row j of ``g`` is the gradient
+    at sample j of a batch; ``s`` are the arrays of the method.  Returns the number of steps taken (fewer if a
+    pre-activation passed ``limit``) and the next record slot.
+    """
+    @UNPACK@
+    batch = g.shape[0]
+    for step in range(begin, end + 1):
+        if slot < record_steps.size and record_steps[slot] == step:
+            @RECORD@
+            for i in range(v.size):
+                readout[slot, i] = v[i]
+            slot += 1
+        if step == end:
+            break
+        delta = rates[min(step - begin, rates.size - 1)]
+        shrink = 1.0 - delta * beta
+        rate = delta / batch
+        for j in range(batch):
+            @SAMPLE@
+            for a in range(@UNITS@):
+                if not abs(u[a]) <= limit:
+                    return step, slot
+            sample_gradient(labels[l], u, v, g[j])
+        @UPDATE@
+        for i in range(v.size):
+            total = 0.0
+            for j in range(batch):
+                total += g[j, @UNITS@ + i]
+            v[i] = shrink * v[i] - rate * total
+    return end, slot
+'''

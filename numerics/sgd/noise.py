@@ -1,0 +1,96 @@
+"""Laws of the noise's entries: independent, mean 0 and variance 1, before the scale 1 / sqrt(lambda)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from numerics.core.validation import Array, as_scalar
+from theory import InputError
+
+Sampler = Callable[[np.random.Generator, tuple[int, int]], Array]
+
+# code of one entry in the generated kernel; k, j, i count steps, samples of a batch and coordinates
+DRAWS = {
+    "gaussian": "rng.standard_normal()",
+    "rademacher": "(1.0 if rng.random() < 0.5 else -1.0)",
+    "uniform": "(3.4641016151377544 * rng.random() - 1.7320508075688772)",
+    "student": "(rng.standard_normal() * np.sqrt(0.5 * (degrees - 2.0) / rng.standard_gamma(0.5 * degrees)))",
+    "sampler": "block[k, j, i]",
+}
+_EXPECTED = '"gaussian", "rademacher", "uniform", "student:NU" with NU > 2, or a function (generator, shape) -> array'
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The law of the entries of sqrt(lambda) Z.
+
+    Attributes
+    ----------
+    kind : str
+        A key of ``DRAWS``.
+    degrees : float
+        Degrees of freedom of Student's law, scaled to variance 1; 0 for the others.
+    sampler : callable, optional
+        ``sampler(generator, (count, d))`` returns that many noise vectors with mean 0 and covariance I.
+    """
+
+    kind: str = "gaussian"
+    degrees: float = 0.0
+    sampler: Sampler | None = None
+
+    @classmethod
+    def of(cls, given: str | Sampler | Noise) -> Noise:
+        """Read what a user says.
+
+        Raises
+        ------
+        theory.InputError
+            An unknown law, or one without a variance.
+
+        Examples
+        --------
+        >>> Noise.of("student:5")
+        Noise(kind='student', degrees=5.0, sampler=None)
+        """
+        if isinstance(given, Noise):
+            return given
+        if callable(given):
+            return cls("sampler", 0.0, given)
+        name, colon, text = str(given).partition(":")
+        if not isinstance(given, str) or name not in DRAWS or name == "sampler" or (name == "student") != bool(colon):
+            raise InputError("noise", repr(given), _EXPECTED, "name one of these laws")
+        if name != "student":
+            return cls(name)
+        try:
+            degrees = float(text)
+        except ValueError:
+            raise InputError("noise", repr(given), _EXPECTED, "give the degrees of freedom: student:5") from None
+        remedy = "Student's law has a finite variance above 2 degrees of freedom only"
+        return cls(name, as_scalar("noise", degrees, 2.0, True, remedy))
+
+    def __str__(self) -> str:
+        if self.kind == "sampler":
+            return f"sampler {getattr(self.sampler, '__qualname__', repr(self.sampler))}"
+        return f"student:{self.degrees:g}" if self.kind == "student" else self.kind
+
+    def draw(self, generator: np.random.Generator, shape: tuple[int, int]) -> Array:
+        """A block of vectors from the user's sampler, checked.
+
+        Raises
+        ------
+        theory.InputError
+            Another shape, or numbers that are not finite.
+        """
+        assert self.sampler is not None
+        found = np.asarray(self.sampler(generator, shape), dtype=float)
+        if found.shape != shape:
+            raise InputError(
+                "noise", f"an array of shape {found.shape} from {self}", f"shape {shape}, a vector a row",
+                "return as many vectors as asked for",
+            )
+        if not np.all(np.isfinite(found)):
+            raise InputError("noise", f"numbers from {self} that are not finite", "finite numbers", "mend the sampler")
+        return found

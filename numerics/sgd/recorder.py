@@ -1,0 +1,68 @@
+"""Records of a simulation: summary statistics on a time grid, one slot per replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from numerics.core.parameters import Parameters
+from numerics.core.results import common_attributes, statistics_dataset
+from numerics.core.validation import Array
+from theory import Model
+
+# Seconds of simulation between looks at the interrupt flag and the progress callback.
+SLICE_SECONDS = 0.2
+
+
+class Recorder:
+    """Summary statistics on the time grid; knows how far each replica got."""
+
+    def __init__(
+        self, model: Model, parameters: Parameters, steps: NDArray[np.int64], replicas: int,
+        attributes: Mapping[str, Any],
+    ) -> None:
+        self.model, self.parameters, self.steps, self.attributes = model, parameters, steps, attributes
+        c, r = model.units, model.directions
+        self.overlap: Array = np.full((replicas, steps.size, c, r), np.nan)
+        self.gram_perp: Array = np.full((replicas, steps.size, c, c), np.nan)
+        self.readout: Array = np.full((replicas, steps.size, model.readout_size), np.nan)
+        self.recorded = np.zeros(replicas, dtype=np.int64)
+        self.done = np.zeros(replicas, dtype=np.int64)
+        self._last = 0.0
+
+    def report(self, progress: Callable[[float], None] | None) -> None:
+        """Tell the fraction done, at most a few times a second."""
+        if progress is None:
+            return
+        total = max(int(self.steps[-1]), 1) * self.done.size
+        now = monotonic()
+        if now - self._last > SLICE_SECONDS or self.done.sum() == total:
+            self._last = now
+            progress(min(1.0, float(self.done.sum()) / total))
+
+    def dataset(self, delta: float) -> xr.Dataset:
+        """The largest complete block of records: all of a finished run; of a stopped one the replicas and times that
+        keep most numbers (replicas x times), without gaps."""
+        counts = [(int(np.sum(self.recorded >= n)) * n, n) for n in np.unique(self.recorded)]
+        count = int(max(counts)[1])
+        kept = np.flatnonzero(self.recorded >= count)
+        attributes = {
+            **common_attributes(self.model, self.parameters, "SGD simulation"),
+            **self.attributes,
+            "complete": int(self.recorded.min() == self.steps.size),
+            "error_estimate": 0.0,
+            "error_meaning": "none: a simulation is exact at its dimension; spread over replicas is its noise",
+        }
+        data = statistics_dataset(
+            self.model, self.parameters, np.asarray(self.steps[:count] * delta, dtype=float),
+            self.overlap[kept, :count], self.gram_perp[kept, :count], self.readout[kept, :count],
+            attributes, lead=("replica",),
+        )
+        data = data.assign_coords(replica=kept + 1)
+        data["steps"] = ("time", self.steps[:count], {"long_name": "number of SGD steps", "units": "1"})
+        return data

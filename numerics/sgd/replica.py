@@ -1,0 +1,150 @@
+"""One replica of a simulation: its arrays at the start, and the slices of steps until the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Event
+from time import monotonic
+from types import ModuleType
+
+import numpy as np
+
+from numerics.core.geometry import coordinates_of, labels_of, span_basis
+from numerics.core.parameters import Parameters
+from numerics.core.schedule import Schedule
+from numerics.core.state import State
+from numerics.core.validation import Array
+from numerics.sgd.kernel.direct import DirectArrays
+from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
+from theory import Model
+
+from .noise import Noise
+from .recorder import SLICE_SECONDS, Recorder
+
+# numbers in a block of noise of a user's sampler, and step sizes of a schedule laid out at once
+BLOCK_NUMBERS = 2**20
+MOST_RATES = 2**16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all replicas share: everything that was asked for, checked."""
+
+    model: Model
+    parameters: Parameters
+    dimension: int
+    method: str
+    batch: int
+    schedule: Schedule | None
+    noise: Noise
+    frame: str
+    _kept: dict[int, tuple[State, Array]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def delta(self) -> float:
+        """The nominal step size c_delta / d."""
+        return self.parameters.step / self.dimension
+
+    @cached_property
+    def labels(self) -> Array:
+        """Labels of the components."""
+        return labels_of(self.model)
+
+    @cached_property
+    def factor(self) -> Array:
+        """Lower Cholesky factor of Gamma."""
+        return np.asarray(np.linalg.cholesky(self.parameters.directions_gram), dtype=float)
+
+    @cached_property
+    def means(self) -> Array:
+        """Means of the components in orthonormal coordinates of the span of the directions."""
+        return coordinates_of(self.model) @ self.factor
+
+    @property
+    def block_steps(self) -> int:
+        """Steps in a block of noise of a user's sampler."""
+        return max(1, BLOCK_NUMBERS // (self.batch * self.dimension))
+
+    def _placed(self, state: State) -> Array:
+        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`, once for every state."""
+        if id(state) not in self._kept:
+            self._kept[id(state)] = state, span_basis(self.parameters, state).weights
+        return self._kept[id(state)][1]
+
+    def arrays(self, state: State, seed: np.random.SeedSequence) -> DirectArrays | ReducedArrays:
+        """What the kernel works on, at weights of the given state."""
+        return self._direct(state, seed) if self.method == "direct" else self._reduced(state)
+
+    def _direct(self, state: State, seed: np.random.SeedSequence) -> DirectArrays:
+        c, r, d = self.model.units, self.model.directions, self.dimension
+        block = np.empty((self.block_steps if self.noise.sampler else 0, self.batch, d))
+        placed = self._placed(state)
+        x = np.zeros((c, d))
+        x[:, : placed.shape[1]] = placed
+        basis, means = np.eye(r), self.means
+        if self.frame == "random":
+            generator = np.random.default_rng(seed.spawn(1)[0])
+            frame = np.linalg.qr(generator.standard_normal((d, r + c)))[0].T
+            x, basis, means = x[:, : r + c] @ frame, frame[:r], means @ frame[:r]
+        return DirectArrays(
+            x=np.array(x, order="C"), features=np.empty((self.batch, d)), means=np.array(means, order="C"),
+            basis=np.array(basis, order="C"), factor=np.array(self.factor, order="C"),
+            cumulative=np.cumsum(self.parameters.weights), scale=1.0 / np.sqrt(self.parameters.precision),
+            degrees=self.noise.degrees, block=block,
+        )
+
+    def _reduced(self, state: State) -> ReducedArrays:
+        c, r, b = self.model.units, self.model.directions, self.batch
+        placed, ranks, block = self._placed(state), min(b, c), max(1, BLOCK // b)
+        a_perp = np.zeros((c, c + ranks))
+        a_perp[:, : placed.shape[1] - r] = placed[:, r:]
+        return ReducedArrays(
+            m=np.array(placed[:, :r], order="C"), a_perp=a_perp, y=np.empty((b, r)), zeta=np.empty((b, c)),
+            triangle=np.empty((c, b)), means=np.array(self.means, order="C"), factor=np.array(self.factor, order="C"),
+            cumulative=np.cumsum(self.parameters.weights), scale=1.0 / np.sqrt(self.parameters.precision),
+            tail=float(self.dimension - r - c), position=np.array([block]), noise=np.empty((block, b, r + c)),
+            wishart=np.zeros((block, ranks, ranks)), component=np.empty((block, b), dtype=np.int64),
+        )
+
+
+def run_replica(
+    kernel: ModuleType, plan: Plan, state: State, seed: np.random.SeedSequence, recorder: Recorder, replica: int,
+    stop: Event, progress: Callable[[float], None] | None, limit: float,
+) -> DirectArrays | ReducedArrays | None:
+    """Run one replica to the end, or until ``stop``; returns its arrays, None if it diverged."""
+    rng = np.random.Generator(np.random.SFC64(seed))
+    arrays = plan.arrays(state, seed)
+    v, u = state.readout.copy(), np.empty(plan.model.units)
+    g = np.empty((plan.batch, len(plan.model.loss.variables)))
+    entries = np.random.Generator(np.random.SFC64(seed.spawn(1)[0])) if plan.noise.sampler else None
+    rates = np.array([plan.delta])
+    slice_steps, at, total = 1024, 0, int(recorder.steps[-1])
+    while not stop.is_set():
+        begin = monotonic()
+        target = min(total, at + slice_steps)
+        if entries is not None and isinstance(arrays, DirectArrays):
+            # whole blocks, so that the numbers do not depend on how long a slice took
+            target = min(total, at + plan.block_steps)
+            shape = (plan.block_steps * plan.batch, plan.dimension)
+            arrays = arrays._replace(block=plan.noise.draw(entries, shape).reshape(-1, plan.batch, plan.dimension))
+        if plan.schedule is not None:
+            target = min(target, at + MOST_RATES)
+            rates = plan.schedule.rates(at, max(target, at + 1), plan.delta)
+        reached, slot = kernel.advance(
+            rng, plan.labels, rates, plan.parameters.ridge, at, target, recorder.steps,
+            int(recorder.recorded[replica]), recorder.overlap[replica], recorder.gram_perp[replica],
+            recorder.readout[replica], limit, u, v, g, arrays,
+        )
+        recorder.recorded[replica] = slot
+        recorder.done[replica] = at = reached
+        if reached < target:
+            return None
+        recorder.report(progress)
+        if at >= total:
+            break
+        if monotonic() - begin < SLICE_SECONDS / 2:
+            slice_steps *= 2
+    return arrays
+

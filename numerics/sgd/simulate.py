@@ -1,0 +1,258 @@
+"""Simulation of online SGD: in d dimensions, or as the exact chain of its summary statistics."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+
+import numpy as np
+import sympy as sp
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from numerics.core.errors import DivergenceError, SimulationInterrupted
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.schedule import Pace, Schedule
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, as_integer, check_times
+from numerics.sgd.kernel.direct import DirectArrays
+from numerics.sgd.kernel.source import METHODS, compile_kernel
+from theory import InputError, Model
+from theory.errors import check_choice
+
+from .noise import Noise, Sampler
+from .recorder import Recorder
+from .replica import Plan, run_replica
+
+# A pre-activation beyond this is a diverged run: exp of it no longer separates classes, and every model of
+# interest keeps its pre-activations many orders below.
+DIVERGED = 1e9
+FRAMES = ("coordinate", "random")
+
+
+
+
+
+
+def simulate_sgd(
+    model: Model,
+    parameters: Parameters,
+    initial: State | Sequence[State],
+    time: ArrayLike,
+    dimension: int,
+    replicas: int = 1,
+    seed: int = 0,
+    *,
+    method: str = "direct",
+    batch: int = 1,
+    schedule: sp.Expr | Callable[[Array], Array] | None = None,
+    noise: str | Sampler | Noise = "gaussian",
+    frame: str | None = None,
+    workers: int | None = None,
+    keep_weights: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> xr.Dataset:
+    r"""Simulate online SGD and record the summary statistics.
+
+    .. math:: Y_j=\mu_{l_j}+Z_j/\sqrt\lambda,\qquad
+              x^a\leftarrow x^a-\delta\,\Big(\frac1b\sum_{j\le b}g_{aj}Y_j+\beta x^a\Big),\qquad
+              v_i\leftarrow v_i-\delta\,\Big(\frac1b\sum_{j\le b}\partial_{v_i}\ell_j+\beta v_i\Big)
+
+    with fresh components l_j and noises Z_j each step and :math:`\delta=c_\delta/d`, times ``schedule(t)`` where one
+    is given (mathematics.md section 1).  Gaussian noise is rotation invariant: the summary statistics are then a Markov
+    chain of their own, which ``method="reduced"`` runs at a cost that does not depend on d, exact in law at any d
+    (mathematics.md section 6; :mod:`numerics.sgd.kernel.reduced`).  The direct method is its independent witness, and the
+    only one for other noise.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    initial : State, or one State per replica
+        Realised exactly: the weights at step 0 have these overlaps and this Gram matrix.
+    time : array, or float
+        Increasing times >= 0 at which to record; a number T means 201 equidistant times on [0, T].  A record is
+        taken after ``round(t d / c_delta)`` steps, and the returned coordinate is that number of steps times
+        c_delta / d, so a label is exact; times that fall on the same step are recorded once.
+    dimension : int
+        d >= r + C.
+    replicas : int
+        Independent runs.
+    seed : int
+        Root of a numpy SeedSequence; replica i uses its i-th child, whatever the number of workers.
+    method : {"direct", "reduced"}
+        Both have the same law; they use different random numbers.
+    batch : int
+        b >= 1, fresh samples averaged in a step.
+    schedule : sympy.Expr in t, or callable
+        Factor of the step size at the nominal time t = steps * c_delta / d: an expression in ``numerics.TIME``, or a
+        function of an array of times.  Positive.
+    noise : str or callable
+        Law of the independent entries of sqrt(lambda) Z, mean 0 and variance 1: "gaussian", "rademacher", "uniform" or
+        "student:NU" with NU > 2 degrees of freedom; or a function (generator, (count, d)) that returns that many noise
+        vectors of covariance I.  Other noise than Gaussian needs the direct method.
+    frame : {"coordinate", "random"}, optional
+        Where directions and initial weights lie.  "coordinate": in the first r + C coordinates, "random": in a
+        uniformly random subspace, another one in each replica.  Their laws differ unless the noise is Gaussian;
+        coordinate for Gaussian noise and random for other noise when omitted.
+    workers : int, optional
+        Threads; all processors when omitted.  The result does not depend on it.
+    keep_weights : bool
+        Also return the final first-layer ``weights`` (replica, unit, coordinate), and in a random frame the
+        ``directions`` (replica, direction, coordinate).  Direct method only.
+    progress : callable, optional
+        Called with the fraction done, at most a few times a second.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``overlap`` (replica, time, unit, direction), ``gram_perp`` (replica, time, unit, unit_b), ``readout``
+        (replica, time, parameter), ``gram``, ``misalignment``; attrs with method, dimension, seed and versions.
+
+    Raises
+    ------
+    theory.InputError
+        Before any work, for bad values.
+    DivergenceError
+        A run diverged; carries the partial result.
+    SimulationInterrupted
+        On Ctrl-C; carries the partial result.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> run = simulate_sgd(kgmm(2), Parameters([0.5, 0.5], 10, 0.1, 1), State([[0, 0], [0, 0]], [[1, 0], [0, 1]]),
+    ...                    time=[0.0, 0.5], dimension=10**6, replicas=3, seed=1, method="reduced")
+    >>> dict(run.overlap.sizes)
+    {'replica': 3, 'time': 2, 'unit': 2, 'direction': 2}
+    """
+    check_parameters(model, parameters)
+    law = check_method(method, noise, frame, keep_weights)
+    dimension = as_integer(
+        "dimension", dimension, model.directions + model.units,
+        "the summary directions alone need r + C dimensions; use a larger d",
+    )
+    replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    batch = as_integer("batch", batch, 1, "a step needs at least one sample")
+    states = _initial_states(model, initial, replicas)
+    delta = parameters.step / dimension
+    steps = np.unique(np.rint(check_times(time) / delta).astype(np.int64))
+    pace = Pace(Schedule.of(schedule), batch)
+    if pace.schedule is not None:
+        pace.schedule.check(int(steps[-1]), delta)
+    threads = os.cpu_count() if workers is None else as_integer("workers", workers, 1, "use at least one thread")
+    if frame is None:
+        frame = "coordinate" if law.kind == "gaussian" else "random"
+    kernel = compile_kernel(model.loss, method, law.kind)
+
+    plan = Plan(model, parameters, dimension, method, batch, pace.schedule, law, frame)
+    recorder = Recorder(
+        model, parameters, steps, replicas,
+        {
+            "source": f"{method} SGD simulation", "method": method, "dimension": dimension, "seed": seed,
+            "bit_generator": "SFC64, one SeedSequence child per replica", "step_size": delta,
+            **pace.attributes, "noise": str(law), "frame": frame,
+        },
+    )
+    final = np.empty((replicas, model.units, dimension)) if keep_weights else None
+    axes = np.empty((replicas, model.directions, dimension)) if keep_weights and frame == "random" else None
+    stop = Event()
+    children = np.random.SeedSequence(seed).spawn(replicas)
+
+    def run(replica: int) -> None:
+        try:
+            arrays = run_replica(
+                kernel, plan, states[replica], children[replica], recorder, replica, stop, progress, DIVERGED
+            )
+            if arrays is None:
+                raise _Diverged(replica, int(recorder.done[replica]) * delta)
+        except BaseException:
+            stop.set()  # the result is lost already: the other replicas need not go on
+            raise
+        if final is not None and isinstance(arrays, DirectArrays):
+            final[replica] = arrays.x
+            if axes is not None:
+                axes[replica] = arrays.factor @ arrays.basis
+
+    pool = ThreadPoolExecutor(max_workers=threads)
+    try:
+        futures = [pool.submit(run, i) for i in range(replicas)]
+        for future in futures:
+            future.result()
+    except KeyboardInterrupt:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise SimulationInterrupted(recorder.dataset(delta)) from None
+    except _Diverged as event:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+        remedy = "reduce step (c_delta) or enlarge dimension"
+        shrink = 1 - delta * parameters.ridge
+        if shrink < -1:
+            remedy = (
+                f"reduce ridge: a step multiplies the weights by 1 - delta * ridge = {shrink:.3g}, which alone makes "
+                f"them grow for delta * ridge > 2; or {remedy}"
+            )
+        raise DivergenceError(
+            f"SGD on {model.name} diverged at t = {event.time:.6g} (replica {event.replica + 1} of {replicas}, "
+            f"d = {dimension}, step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
+            f"What was recorded before is in .partial. Remedy: {remedy}",
+            event.time, recorder.dataset(delta),
+        ) from None
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+    data = recorder.dataset(delta)
+    if final is not None:
+        where = "; directions span the first coordinates" if frame == "coordinate" else ""
+        data["weights"] = (
+            ("replica", "unit", "coordinate"), final, {"long_name": f"final first-layer weights{where}", "units": "1"},
+        )
+    if axes is not None:
+        described = {"long_name": "directions e_s", "units": "1"}
+        data["directions"] = (("replica", "direction", "coordinate"), axes, described)
+    return data
+
+
+@dataclass
+class _Diverged(Exception):
+    replica: int
+    time: float
+
+
+def check_method(
+    method: str, noise: str | Sampler | Noise = "gaussian", frame: str | None = None, keep_weights: bool = False
+) -> Noise:
+    """The law of the noise; what only the direct method can do is refused to the other."""
+    check_choice("method", method, METHODS)
+    law = Noise.of(noise)
+    if frame is not None:
+        check_choice("frame", frame, FRAMES)
+    if method == "direct":
+        return law
+    asked = {"noise": (str(law), law.kind != "gaussian"), "frame": (frame, frame == "random")}
+    asked["keep_weights"] = (str(keep_weights), keep_weights)
+    for name, (got, refused) in asked.items():
+        if refused:
+            raise InputError(
+                name, str(got), f"nothing of the kind for method {method!r}",
+                "the reduced chain knows the summary statistics of Gaussian noise alone; use method='direct'"
+                + (", or numerics.realise_weights of a final state" if name == "keep_weights" else ""),
+            )
+    return law
+
+
+def _initial_states(model: Model, initial: State | Sequence[State], replicas: int) -> list[State]:
+    states = [initial] * replicas if isinstance(initial, State) else list(initial)
+    if len(states) != replicas:
+        raise InputError(
+            "initial", f"{len(states)} states", f"one State, or {replicas} (one per replica)",
+            "give as many states as replicas",
+        )
+    for state in dict.fromkeys(map(id, states)):
+        check_state(model, next(s for s in states if id(s) == state))
+    return states

@@ -1,0 +1,1 @@
+"""Spectra of population blocks and of the matrices of samples."""

@@ -1,0 +1,228 @@
+"""Leading eigenpairs of an empirical matrix, by the method that is cheapest for its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from threadpoolctl import threadpool_limits
+
+from numerics.core.validation import Array, as_integer, as_scalar
+from theory import InputError
+
+from .block_krylov import block_krylov
+from .operators import SecondMoment
+
+METHODS = ("auto", "dense", "krylov", "lanczos")
+# dense eigh beats a block Krylov iteration up to about this size (measured with M = 8 d)
+DENSE_SIZE = 600
+# numbers of the data from which products in single precision pay a copy of them
+SINGLE_NUMBERS = 2**20
+# random rows in the start: what the given ones miss
+RANDOM_ROWS = 2
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """Leading eigenpairs of a symmetric operator.
+
+    Attributes
+    ----------
+    values : array, shape (count,)
+        Largest first.
+    vectors : array, shape (count, size)
+        Orthonormal rows.
+    residuals : array, shape (count,)
+        True residual norms ``|M v - theta v|``, computed with the operator in double precision.
+    method : str
+    converged : array of bool, shape (count,)
+        Whether the residual is within the tolerance asked for.
+    passes : int
+        How often the data were read.
+    complete : bool
+        With an edge: no eigenvalue beyond it was left out, as far as the iteration tells.
+    """
+
+    values: Array
+    vectors: Array
+    residuals: Array
+    method: str
+    converged: NDArray[np.bool_]
+    passes: int
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Search:
+    """How eigenpairs are looked for.
+
+    Attributes
+    ----------
+    method : {"auto", "dense", "krylov", "lanczos"}
+    tolerance : float
+        Relative residual of a pair that has converged.
+    block : int, optional
+        Most vectors multiplied in a pass.
+    max_passes : int
+    mixed : bool
+        Let products in single precision build the basis of block Krylov, with double precision to correct them.
+    dense_size : int
+        Largest matrix that "auto" diagonalises.
+    relative_to_norm : bool
+        Take the tolerance relative to the norm, for eigenvalues that may be zero.
+    """
+
+    method: str = "auto"
+    tolerance: float = 1e-10
+    block: int | None = None
+    max_passes: int = 500
+    mixed: bool = True
+    dense_size: int = DENSE_SIZE
+    relative_to_norm: bool = False
+
+    def check(self) -> Search:
+        """Itself, or what is wrong with it."""
+        if self.method not in METHODS:
+            raise InputError(
+                "method", repr(self.method), "'auto', 'dense', 'krylov' or 'lanczos'", "check the spelling"
+            )
+        as_scalar("tolerance", self.tolerance, 0.0, True, "give a relative residual, such as 1e-8")
+        as_integer("max_passes", self.max_passes, 2, "allow a few passes over the data")
+        if self.block is not None:
+            as_integer("block_size", self.block, 1, "multiply at least one vector at a time")
+        return self
+
+    def chosen(self, size: int, count: int) -> str:
+        """The method for a matrix of that size."""
+        if self.method == "auto":
+            return "dense" if size <= self.dense_size or 4 * count >= size else "krylov"
+        if self.method != "dense" and count >= size:
+            raise InputError("count", count, f"less than {size} for an iteration", "use method='dense'")
+        return self.method
+
+
+def leading_eigenpairs(
+    operator: LinearOperator, count: int, *, search: Search | None = None, matrix: Array | None = None,
+    start: Array | None = None, edge: float | None = None, largest: bool = True,
+) -> Eigenpairs:
+    """Return the ``count`` largest eigenvalues (with sign) and their eigenvectors.
+
+    Parameters
+    ----------
+    operator : SecondMoment, or any symmetric LinearOperator
+    count : int
+        1 to the size.
+    search : Search, optional
+    matrix : array, optional
+        ``operator.dense()``, if it is there already.
+    start : array, shape (n, size), optional
+        Guesses of the eigenvectors, for block Krylov.
+    edge : float, optional
+        Return all eigenvalues beyond it in place of ``count``.
+    largest : bool
+        False: the lowest eigenvalues, still largest first, to a residual relative to the norm, as they may be zero;
+        ``edge`` then bounds them from above.
+
+    Returns
+    -------
+    Eigenpairs
+
+    Raises
+    ------
+    theory.InputError
+        ``count`` out of range, unknown method.
+    ArithmeticError
+        ARPACK did not converge.
+    """
+    search = (search or Search()).check()
+    size = operator.shape[0]
+    count = as_integer("count", count, 1, "ask for at least one eigenpair")
+    if count > size:
+        raise InputError("count", count, f"at most {size}, the size of the matrix", "ask for fewer eigenpairs")
+    method = search.chosen(size, count)
+    before = _passes(operator)
+    if method == "dense":
+        return _dense(operator, operator.dense() if matrix is None else matrix, count, edge, largest)
+    if method == "lanczos":
+        if edge is not None:
+            raise InputError("method", "'lanczos'", "'krylov' or 'dense' with an edge", "ARPACK needs a count")
+        return _lanczos(operator, count, search, largest, before)
+    sign = 1.0 if largest else -1.0
+    single = _prepare_single(operator, search)
+
+    def product(rows: Array, in_single: bool) -> Array:
+        if isinstance(operator, SecondMoment):
+            return sign * operator.rows_product(rows, in_single)
+        return np.asarray(sign * (operator @ rows.T).T)
+
+    guesses = np.zeros((0, size)) if start is None else start
+    spare = RANDOM_ROWS + max(0, count - len(guesses))
+    random = np.random.default_rng(0).standard_normal((min(spare, size), size))
+    # the products beside the passes are small: threads of the library would only wait for those of the passes
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = block_krylov(
+            product, np.concatenate([guesses, random]), count, tolerance=search.tolerance, block=search.block,
+            max_passes=search.max_passes, single=single, edge=None if edge is None else sign * edge,
+            relative_to_norm=search.relative_to_norm or not largest,
+        )
+    text = "block Krylov" + (", single precision corrected by double" if single else "")
+    order = slice(None) if largest else slice(None, None, -1)
+    return Eigenpairs(
+        sign * found.values[order], found.vectors[order], found.residuals[order], text, found.converged[order],
+        _passes(operator) - before, found.complete,
+    )
+
+
+def _prepare_single(operator: LinearOperator, search: Search) -> bool:
+    """Whether products in single precision are there and cheaper, and asked for."""
+    if not search.mixed or not isinstance(operator, SecondMoment):
+        return False
+    if operator.source.samples * operator.source.dimension >= SINGLE_NUMBERS:
+        operator.copy_single()
+    return operator.has_single
+
+
+def _dense(operator: LinearOperator, dense: Array, count: int, edge: float | None, largest: bool) -> Eigenpairs:
+    size = len(dense)
+    if edge is not None:
+        values, vectors = scipy.linalg.eigh(dense)
+        keep = values > edge if largest else values < edge
+        values, vectors = values[keep], vectors[:, keep]
+    else:
+        first, last = (size - count, size - 1) if largest else (0, count - 1)
+        values, vectors = scipy.linalg.eigh(dense, subset_by_index=[first, last])
+        if values.size < count:
+            # LAPACK's search for a few eigenvalues may lose some of a multiple one
+            values, vectors = (part[..., first : last + 1] for part in scipy.linalg.eigh(dense))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    residuals = np.linalg.norm(dense @ vectors - vectors * values, axis=0)
+    good = np.ones(values.size, dtype=bool)
+    return Eigenpairs(values, np.ascontiguousarray(vectors.T), residuals, "dense eigh", good, 1)
+
+
+def _lanczos(operator: LinearOperator, count: int, search: Search, largest: bool, before: int) -> Eigenpairs:
+    start = np.random.default_rng(0).standard_normal(operator.shape[0])
+    try:
+        values, vectors = eigsh(
+            operator, k=count, which="LA" if largest else "SA", v0=start, tol=min(search.tolerance, 1e-9)
+        )
+    except ArpackNoConvergence as error:
+        raise ArithmeticError(
+            f"Lanczos found {len(error.eigenvalues)} of {count} eigenvalues of a {operator.shape[0]} x "
+            f"{operator.shape[0]} operator; ask for fewer, or use method='dense'"
+        ) from error
+    order = np.argsort(values)[::-1]
+    values, vectors = values[order], vectors[:, order]
+    residuals = np.linalg.norm(operator @ vectors - vectors * values, axis=0)
+    good = residuals <= np.maximum(search.tolerance * np.abs(values), 1e-12 * np.abs(values).max())
+    return Eigenpairs(
+        values, np.ascontiguousarray(vectors.T), residuals, "Lanczos (scipy eigsh) on a LinearOperator", good,
+        _passes(operator) - before,
+    )
+
+
+def _passes(operator: LinearOperator) -> int:
+    return int(getattr(operator, "passes", 0))

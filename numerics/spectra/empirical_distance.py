@@ -1,0 +1,68 @@
+"""How far an empirical block is from its population value, in operator norm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numerics.core.parameters import Parameters
+from numerics.core.state import State
+from numerics.data.samples import draw_data
+from theory import InputError, Model
+
+from .empirical_parts import block_operator
+from .span_matrix import SpanMatrix
+
+
+def empirical_distance(
+    model: Model,
+    parameters: Parameters,
+    state: State,
+    population: SpanMatrix,
+    *,
+    dimension: int,
+    samples: int,
+    seed: int,
+) -> float:
+    r"""Return :math:`\|\hat M - M\|_{op}` for a d x d block and fresh test data.
+
+    Parameters
+    ----------
+    model, parameters, state
+    population : SpanMatrix
+        Of a single block, as :func:`numerics.population_block` returns it.
+    dimension, samples, seed : int
+
+    Returns
+    -------
+    float
+        Exact to rounding: the d x d difference is formed, so d should be moderate.
+
+    Raises
+    ------
+    theory.InputError
+        ``population`` is not a d x d block.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> from numerics import population_block
+    >>> model, parameters = kgmm(2), Parameters([0.5, 0.5], 10, 0, 1)
+    >>> state = State([[1, 0], [0, 1]], [[0.1, 0], [0, 0.1]])
+    >>> block = population_block(model, parameters, state, block=(0, 0))
+    >>> near, far = (empirical_distance(model, parameters, state, block, dimension=20, samples=m, seed=0)
+    ...              for m in (40_000, 400))
+    >>> near < far
+    True
+    """
+    if not isinstance(population.block, tuple):
+        raise InputError(
+            "population", f"block {population.block!r}", "a d x d block (a, b)",
+            "use population_block(..., block=(a, b))",
+        )
+    data = draw_data(model, parameters, state, dimension, samples, seed)
+    operator = block_operator(data, population.kind, population.block, population.regularized)
+    # the layout of the data has the basis of span(directions, x) in the first coordinates
+    difference = operator.dense() - population.bulk[0, 0] * np.eye(dimension)
+    rank = population.basis.rank
+    difference[:rank, :rank] -= population.matrix - population.bulk[0, 0] * np.eye(rank)
+    return float(np.linalg.norm(difference, 2))

@@ -1,0 +1,155 @@
+"""Empirical blocks projected on span(directions, x), with standard errors: to test the population formulas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from numerics.core.geometry import span_basis
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.results import common_attributes, labelled
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, as_integer
+from numerics.core.weights import check_dimension
+from numerics.data.samples import SampleData, draw_data
+from theory import Model, symbols
+
+from .population_block import check_matrix, default_regularized
+from .population_spectrum import generator_names
+
+# entries of one chunk of a projection: bounds its memory
+CHUNK_ENTRIES = 2_000_000
+
+
+def empirical_projection(
+    model: Model,
+    parameters: Parameters,
+    state: State,
+    *,
+    dimension: int,
+    samples: int,
+    seed: int | np.random.SeedSequence,
+    matrix: str = "hessian",
+    regularized: bool | None = None,
+) -> xr.Dataset:
+    r"""Estimate every block on span(directions, x) from fresh data, with standard errors.
+
+    .. math:: L^T\hat M_{ab}L = \frac1M\sum_i h_{ab}(u_i)\,(L^TY_i)(L^TY_i)^T,\qquad
+              \hat c_{ab} = \frac1M\sum_i h_{ab}(u_i)\frac{\|P_\perp Y_i\|^2}{d-\mathrm{rank}}
+
+    h = H_ab or g_a g_b (ridge added as ``regularized`` says), L the orthonormal basis of
+    :func:`numerics.core.geometry.span_basis`, which the population matrix uses too: entries are comparable one by one.  The
+    samples live in R^d; nothing but the definition of the mixture and the loss enters.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    state : State
+    dimension : int
+        d >= r + C.
+    samples : int
+        M >= 2.
+    seed : int or numpy SeedSequence
+    matrix : {"hessian", "gradient"}
+    regularized : bool, optional
+        Default of theory when omitted: yes for the Hessian, no for G.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``matrix`` (unit, unit_b, span, span_b) and ``bulk`` (unit, unit_b) with ``matrix_error`` and ``bulk_error``,
+        standard errors over the samples; ``basis`` (span, generator).  No ``bulk`` when d equals the rank.  With
+        readout parameters also ``mixed`` (unit, parameter, span) and ``readout`` (parameter, parameter_b), the blocks
+        of x^a, v_i and of v_i, v_j, with their errors.
+
+    Raises
+    ------
+    theory.InputError
+        Unknown matrix, d < r + C, M < 2, bad shapes.
+    """
+    kind = check_matrix(matrix)
+    ridge_in = default_regularized(kind, regularized)
+    samples = as_integer("samples", samples, 2, "a standard error needs two samples")
+    check_parameters(model, parameters)
+    check_state(model, state, "state")
+    dimension = check_dimension(dimension, model.directions, model.units)
+    basis = span_basis(parameters, state)
+    generator = np.random.default_rng(seed)
+    chunk = max(1, CHUNK_ENTRIES // (dimension + (model.units * basis.rank) ** 2))
+    sums: list[Array] = []
+    for start in range(0, samples, chunk):
+        size = min(chunk, samples - start)
+        data = draw_data(model, parameters, state, dimension, size, generator)
+        parts = _projected_sums(data, basis.weights, kind, ridge_in)
+        sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
+    c, rank = model.units, basis.rank
+    ridge = parameters.ridge * np.eye(c) if kind == "hessian" and ridge_in else np.zeros((c, c))
+    mean, error = _mean_and_error(sums[0], sums[1], samples)
+    shape, note = ("unit", "unit_b", "span", "span_b"), {"long_name": "standard error over samples"}
+    variables: dict[str, Any] = {
+        "basis": (("span", "generator"), basis.coefficients),
+        "matrix": (shape, mean + np.multiply.outer(ridge, np.eye(rank))),
+        "matrix_error": (shape, error, note),
+    }
+    if dimension > rank:
+        mean, error = _mean_and_error(sums[2], sums[3], samples)
+        variables |= {"bulk": (shape[:2], mean + ridge), "bulk_error": (shape[:2], error, note)}
+    if model.readout_size:
+        q = model.readout_size
+        mean, error = _mean_and_error(sums[4], sums[5], samples)
+        across = ("unit", "parameter", "span")
+        variables |= {"mixed": (across, mean), "mixed_error": (across, error, note)}
+        mean, error = _mean_and_error(sums[6], sums[7], samples)
+        ridge_v = parameters.ridge * np.eye(q) if kind == "hessian" and ridge_in else 0.0
+        last = ("parameter", "parameter_b")
+        variables |= {"readout": (last, mean + ridge_v), "readout_error": (last, error, note)}
+    attributes = common_attributes(model, parameters, "empirical, test data") | {
+        "matrix_kind": kind, "regularized": int(ridge_in), "dimension": dimension, "samples": samples,
+        "seed": str(seed),
+    }
+    labels: dict[str, Any] = {"generator": generator_names(model), "unit_b": np.arange(1, c + 1)}
+    return labelled(model, variables, attributes, labels)
+
+
+def _projected_sums(data: SampleData, x: Array, kind: str, ridge_in: bool) -> list[Array]:
+    """Sums over samples, and of squares: projected first layer, bulk weight, mixed and readout part."""
+    c, rank = x.shape
+    features = np.asarray(data.features, dtype=float)
+    w = features[:, :rank]
+    spare = features.shape[1] - rank
+    rest = np.sum(features[:, rank:] ** 2, axis=1) / max(spare, 1)
+    derivatives = data.derivatives(kind)
+    if kind == "hessian":
+        h, across, last = derivatives[:c, :c], derivatives[:c, c:], derivatives[c:, c:]
+        first = [_weighted_products(h, w), _weighted_products(h**2, w**2)]
+        mixed = [across @ w, across**2 @ w**2]
+        readout = [last.sum(axis=-1), (last**2).sum(axis=-1)]
+    else:
+        g = derivatives[:c]
+        h = g[:, None] * g[None, :]
+        beta = data.ridge if ridge_in else 0.0
+        rows = (g.T[:, :, None] * w[:, None, :] + beta * x).reshape(len(w), c * rank)
+        ends = (derivatives[c:] + beta * data.readout[:, None]).T
+        first = [(p.T @ p).reshape(c, rank, c, rank).transpose(0, 2, 1, 3) for p in (rows, rows**2)]
+        pairs = ((rows, ends), (rows**2, ends**2))
+        mixed = [(p.T @ e).reshape(c, rank, -1).transpose(0, 2, 1) for p, e in pairs]
+        readout = [e.T @ e for _, e in pairs]
+    return [*first, h @ rest, h**2 @ rest**2, *mixed, *readout]
+
+
+def _mean_and_error(total: Array, squares: Array, samples: int) -> tuple[Array, Array]:
+    """Mean over samples and its standard error."""
+    mean = total / samples
+    return mean, np.sqrt(np.clip(squares / samples - mean**2, 0.0, None) / (samples - 1))
+
+
+def _weighted_products(h: Array, w: Array) -> Array:
+    """sum_i h_ab,i w_i w_i^T, shape (C, C, rank, rank)."""
+    c, rank = h.shape[0], w.shape[1]
+    out = np.empty((c, c, rank, rank))
+    for a, b in symbols.upper_triangle(c):
+        out[a, b] = out[b, a] = w.T @ (h[a, b][:, None] * w)
+    return out

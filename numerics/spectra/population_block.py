@@ -1,0 +1,216 @@
+"""Population Hessian and G blocks as small dense matrices in an orthonormal basis of span(directions, x)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import numpy as np
+import sympy as sp
+
+from numerics.core.geometry import span_basis
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, as_scalar
+from numerics.expectations.compiled import compile_expressions, sampling_error
+from theory import BlockMatrix, InputError, Model, derive_gradient_matrix, derive_hessian
+
+from .span_matrix import BlockName, SpanMatrix
+
+MATRICES = ("hessian", "gradient")
+
+
+
+
+def population_block(
+    model: Model,
+    parameters: Parameters,
+    state: State,
+    *,
+    matrix: str = "hessian",
+    block: BlockName = "first_layer",
+    regularized: bool | None = None,
+    blocks: BlockMatrix | None = None,
+    tolerance: float | None = None,
+    seed: int = 0,
+) -> SpanMatrix:
+    r"""Evaluate a population matrix on span(directions, x).
+
+    In the orthonormal basis L of :func:`numerics.core.geometry.span_basis`, V = L T^T, a block V B V^T + c I is
+    :math:`T^TBT + cI` (mathematics.md section 3).
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    state : State
+    matrix : {"hessian", "gradient"}
+    block : (a, b) of 0-based units, "first_layer" (or "full"), "readout" or "all"
+    regularized : bool, optional
+        Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
+    blocks : theory.BlockMatrix, optional
+        Evaluate these expressions instead of the derived ones.
+    tolerance : float, optional
+        Absolute error of the coefficients asked of the quadrature.
+    seed : int
+        Root seed of quasi-Monte Carlo scramblings (unused by tensor rules).
+
+    Returns
+    -------
+    SpanMatrix
+
+    Raises
+    ------
+    theory.InputError
+        Unknown matrix or block, a readout block of a model without readout, bad shapes.
+
+    Examples
+    --------
+    The square loss has Hessian E[Y Y^T] = e e^T + I / lambda:
+
+    >>> from theory import Loss, Mixture, Model, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
+    >>> small = population_block(model, Parameters([1], 4, 0, 1), State([[1]], [[1]]))
+    >>> small.matrix, small.bulk
+    (array([[1.25, 0.  ],
+           [0.  , 0.25]]), array([[0.25]]))
+    """
+    check_parameters(model, parameters)
+    check_state(model, state, "state")
+    kind, name = check_matrix(matrix), check_block(model, block)
+    if tolerance is not None:
+        tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-8")
+    derived = _chosen(model, kind, regularized, blocks)
+    needed = _needed(derived, name)
+    distinct = tuple(dict.fromkeys(needed))
+    position = {e: i for i, e in enumerate(distinct)}
+    index = np.array([position[e] for e in needed], dtype=int)
+    basis = span_basis(parameters, state)
+
+    def assemble(values: Array) -> tuple[Array, Array]:
+        return _assemble(model, name, basis.coordinates, values[index])
+
+    estimate = compile_expressions(model, distinct, "numpy").estimate(
+        parameters, state, tolerance=tolerance, seed=seed,
+        judge=lambda values: np.concatenate([part.ravel() for part in assemble(values)]),
+    )
+    whole, bulk = assemble(estimate.values)
+    rounding = 16 * np.finfo(float).eps
+    if estimate.samples is None:
+        errors = (estimate.errors + rounding * np.abs(estimate.values))[index]
+        matrix_error, bulk_error = _assemble(model, name, np.abs(basis.coordinates), errors)
+    else:
+        # coefficients on nearly parallel weights are large and cancel: only the matrix itself has a useful error
+        matrices, bulks = zip(*(assemble(row) for row in estimate.samples), strict=True)
+        matrix_error, bulk_error = sampling_error(np.array(matrices)), sampling_error(np.array(bulks))
+    return SpanMatrix(
+        derived.kind, name, derived.regularized, whole, bulk, basis, matrix_error, bulk_error, str(estimate.rule)
+    )
+
+
+def check_matrix(matrix: object) -> str:
+    """Return the canonical name of a matrix."""
+    if matrix not in MATRICES:
+        raise InputError("matrix", repr(matrix), f"one of {MATRICES}", "'gradient' is G = E[grad L grad L^T]")
+    return str(matrix)
+
+
+def check_block(model: Model, block: object) -> BlockName:
+    """Return the canonical name of a block: a pair of 0-based units, 'first_layer', 'readout' or 'all'."""
+    names = ("first_layer", "readout", "all")
+    if isinstance(block, str):
+        name = "first_layer" if block == "full" else block
+        if name in ("readout", "all") and not model.readout_size:
+            raise InputError(
+                "block", repr(block), "a first-layer block", f"the model {model.name} has no readout parameters"
+            )
+        if name in names:
+            return name
+    elif isinstance(block, Iterable):
+        pair = tuple(block)
+        integers = all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in pair)
+        if len(pair) == 2 and integers and all(0 <= a < model.units for a in pair):
+            return int(pair[0]), int(pair[1])
+    raise InputError(
+        "block", repr(block), f"a pair of units in 0..{model.units - 1}, or one of {names}",
+        "count units from 0",
+    )
+
+
+def default_regularized(matrix: str, regularized: bool | None) -> bool:
+    """The ridge convention of the theory: in the Hessian by default, not in G."""
+    return matrix == "hessian" if regularized is None else bool(regularized)
+
+
+
+
+@lru_cache(maxsize=64)
+def _derived(model: Model, matrix: str, regularized: bool) -> BlockMatrix:
+    route = "stein" if model.loss.is_smooth else "projection"
+    derive = derive_hessian if matrix == "hessian" else derive_gradient_matrix
+    return derive(model, route, regularized=regularized)
+
+
+def _chosen(
+    model: Model, matrix: str, regularized: bool | None, blocks: BlockMatrix | None
+) -> BlockMatrix:
+    """The derived blocks, or the given ones if they are what was asked for."""
+    if blocks is None:
+        return _derived(model, matrix, default_regularized(matrix, regularized))
+    if blocks.kind != matrix:
+        raise InputError("blocks", f"a {blocks.kind} matrix", f"a {matrix} matrix", "give the same matrix=")
+    if regularized is not None and blocks.regularized != regularized:
+        raise InputError(
+            "regularized", regularized, f"{blocks.regularized}, as the given blocks", "omit it with blocks="
+        )
+    return blocks
+
+
+def _pairs(model: Model, name: BlockName) -> list[tuple[int, int]]:
+    """First-layer blocks of a part, row by row."""
+    if isinstance(name, tuple):
+        return [name]
+    units = range(model.units) if name != "readout" else range(0)
+    return [(a, b) for a in units for b in units]
+
+
+def _needed(derived: BlockMatrix, name: BlockName) -> list[sp.Expr]:
+    """All expressions of a part: per first-layer block the coefficients and the bulk; mixed; readout."""
+    expressions: list[sp.Expr] = []
+    for a, b in _pairs(derived.model, name):
+        found = derived.block(a, b)
+        expressions += [*found.coefficients, found.bulk]
+    if name == "all":
+        expressions += list(derived.mixed)
+    if name in ("readout", "all"):
+        expressions += list(derived.readout)
+    return expressions
+
+
+def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[Array, Array]:
+    """Matrix and bulk of a part from its numbers in the order of :func:`_needed`, on the basis of coordinates t.
+
+    Linear in the numbers; with |t| and bounds of their errors it gives bounds of the errors of the entries.
+    """
+    generators, rank = t.shape
+    q = model.readout_size
+    n = round(len(_pairs(model, name)) ** 0.5)
+    tail = q if name in ("readout", "all") else 0
+    size = n * rank + tail
+    out, bulk, at = np.zeros((size, size)), np.zeros((n, n)), 0
+    for k in range(n * n):
+        i, j = divmod(k, n)
+        coefficients = numbers[at : at + generators**2].reshape(generators, generators)
+        bulk[i, j] = numbers[at + generators**2]
+        at += generators**2 + 1
+        out[i * rank : (i + 1) * rank, j * rank : (j + 1) * rank] = t.T @ coefficients @ t + bulk[i, j] * np.eye(rank)
+    if name == "all":
+        mixed = numbers[at : at + n * q * generators].reshape(n, q, generators) @ t
+        at += n * q * generators
+        out[: n * rank, n * rank :] = mixed.transpose(0, 2, 1).reshape(n * rank, q)
+        out[n * rank :, : n * rank] = out[: n * rank, n * rank :].T
+    if tail:
+        out[n * rank :, n * rank :] = numbers[at:].reshape(q, q)
+    return out, bulk

@@ -1,0 +1,1 @@
+"""Grids of parameters run on processes or a cluster into one store."""

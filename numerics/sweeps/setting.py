@@ -1,0 +1,123 @@
+"""One point of a sweep: what is simulated there."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.results import expression_text
+from numerics.core.schedule import Schedule
+from numerics.core.state import State, check_state
+from numerics.core.validation import Array, as_integer, check_times
+from numerics.core.weights import check_dimension
+from numerics.sgd.simulate import check_method, simulate_sgd
+from theory import InputError, Model
+
+from .random_start import RandomStart
+
+MATRICES = ("hessian", "gradient")
+# arguments of simulate_sgd that a setting does not choose
+_OWN = {
+    "model", "parameters", "initial", "time", "dimension", "replicas", "seed", "workers", "keep_weights", "progress",
+}
+
+
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What is simulated and measured at one point of a sweep.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    initial : State or RandomStart
+    time : float or sequence of float
+        Recorded times, as :func:`numerics.simulate_sgd` takes them.
+    dimension : int
+        d >= r + C.
+    replicas : int
+        Independent runs.
+    samples : int, optional
+        M, fresh samples of every empirical matrix; needed by the measurements that draw data.
+    options : mapping, optional
+        Further arguments of :func:`numerics.simulate_sgd` by name, such as ``method="reduced"``.
+
+    Raises
+    ------
+    theory.InputError
+        Values that do not fit each other.
+    """
+
+    model: Model
+    parameters: Parameters
+    initial: State | RandomStart
+    time: float | Sequence[float]
+    dimension: int
+    replicas: int = 1
+    samples: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_parameters(self.model, self.parameters)
+        if isinstance(self.initial, State):
+            check_state(self.model, self.initial)
+        elif len(self.initial.readout) != self.model.readout_size:
+            raise InputError(
+                "readout", f"{len(self.initial.readout)} entries", f"{self.model.readout_size} entries",
+                "give one number for each readout parameter",
+            )
+        object.__setattr__(
+            self, "dimension", check_dimension(self.dimension, self.model.directions, self.model.units)
+        )
+        object.__setattr__(self, "replicas", as_integer("replicas", self.replicas, 1, "ask for at least one run"))
+        if self.samples is not None:
+            as_integer("samples", self.samples, 1, "give the number M of test samples")
+        known = sorted(set(inspect.signature(simulate_sgd).parameters) - _OWN)
+        for name in self.options:
+            if name not in known:
+                raise InputError(
+                    "options", repr(name), f"further arguments of simulate_sgd: {', '.join(known) or 'none'}",
+                    "leave it away",
+                )
+        as_integer("batch", self.options.get("batch", 1), 1, "a step needs at least one sample")
+        law = {name: self.options[name] for name in ("noise", "frame") if name in self.options}
+        check_method(self.options.get("method", "direct"), **law)
+        delta = self.parameters.step / self.dimension
+        schedule = Schedule.of(self.options.get("schedule"))
+        if schedule is not None:
+            schedule.check(int(np.rint(self.grid[-1] / delta)), delta)
+
+    @property
+    def grid(self) -> Array:
+        """The times asked for."""
+        return check_times(self.time)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of the dimensions that measurements may have."""
+        model = self.model
+        return {
+            "replica": self.replicas, "time": self.grid.size, "unit": model.units, "unit_b": model.units,
+            "direction": model.directions, "parameter": model.readout_size, "matrix": len(MATRICES),
+        }
+
+    def digest(self) -> str:
+        """A short fingerprint of every number in it."""
+        start = self.initial
+        # the text of a function has its place in memory, which says nothing
+        options = {n: getattr(v, "__qualname__", str(v)) for n, v in self.options.items()}
+        parts = (
+            self.model.name, expression_text(self.model.loss.expression), str(self.model.mixture.coordinates),
+            self.parameters.to_json(), self.grid.tolist(), self.dimension, self.replicas, self.samples,
+            sorted(options.items()),
+            start.flatten().tolist() if isinstance(start, State) else (start.scale, start.readout),
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

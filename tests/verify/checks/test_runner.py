@@ -1,0 +1,238 @@
+"""The verification run: true theory holds, each wrong theory is refuted by simulation, any seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from helpers import fresh_rng
+
+import numerics.dynamics.fluctuations
+import numerics.sgd.simulate
+from numerics import kernel_source
+from numerics.core import codegen
+from theory import InputError, derive_diffusion, derive_finite_size
+from verify.checks.judged_theory import Theory
+from verify.checks.runner import VerificationInterrupted, run
+from verify.evidence.evidence import Evidence
+from verify.evidence.levels import LEVELS
+from verify.evidence.systems import get_system
+from verify.mutants.theories import MUTANTS
+from verify.verdict.tolerance import FAMILY_ERROR, Verdict
+
+# Far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never refuted
+# (probability FAMILY_ERROR per run, whatever the seed), and the mutants are wrong by much more than the noise.
+SMALL = replace(
+    LEVELS["quick"], name="small", dimensions=(32, 64, 128), replicas=(3000, 2000, 1500), trained_replicas=60,
+    test_points=20_000, aspects=(32, 64, 128), spectrum_dimensions=(24,), spectrum_replicas=8,
+    wide_dimensions=(100, 1_000, 10_000), wide_replicas=(1_000, 500, 200), shift_dimensions=(50, 100, 200),
+    shift_replicas=(8_000, 8_000, 8_000), settled_dimensions=(50, 100), settled_replicas=(800, 800),
+    other_dimensions=(64, 128), other_replicas=600, aligned_replicas=400,
+)
+
+# wrong theory -> a check that must refute it from simulation alone
+REFUTED_BY = {
+    "corrector dropped": "curves",
+    "1/lambda term dropped": "curves",
+    "sign of the ridge flipped": "curves",
+    "softmax case b != a = c missing": "blocks",
+    "class weights ignored": "curves",
+}
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    seed = int(fresh_rng().integers(2**31))
+    return Evidence(get_system("kgmm"), SMALL, seed)
+
+
+@pytest.fixture(scope="module")
+def true_theory(evidence: Evidence) -> Theory:
+    return Theory.derive(evidence.system.model)
+
+
+def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory) -> None:
+    report = run(evidence=evidence, theory=true_theory)
+    refuted = [r.name for r in report.results if r.verdict is Verdict.FAILS]
+    assert refuted == []
+    assert report.family_error == FAMILY_ERROR
+
+
+@pytest.mark.parametrize("name", list(MUTANTS))
+def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, true_theory: Theory) -> None:
+    wrong = MUTANTS[name](true_theory)
+    report = run(evidence=evidence, theory=wrong, only=[REFUTED_BY[name]])
+    assert report.verdict is Verdict.FAILS
+    assert report.results[0].worst.strain > 1
+
+
+def test_the_missing_softmax_case_is_wrong_in_off_diagonal_blocks_only(
+    evidence: Evidence, true_theory: Theory
+) -> None:
+    wrong = MUTANTS["softmax case b != a = c missing"](true_theory)
+    report = run(evidence=evidence, theory=wrong, only=["blocks"])
+    failing = [c.quantity for c in report.results[0].comparisons if c.verdict is Verdict.FAILS]
+    assert failing
+    assert not any(f"block ({a}, {a})" in q for q in failing for a in (1, 2, 3))
+    assert not any("gradient" in q for q in failing)
+
+
+def test_ignored_weights_are_also_seen_in_the_blocks(evidence: Evidence, true_theory: Theory) -> None:
+    wrong = MUTANTS["class weights ignored"](true_theory)
+    assert run(evidence=evidence, theory=wrong, only=["blocks"]).verdict is Verdict.FAILS
+
+
+def test_dropped_corrector_is_also_seen_in_the_alignment(evidence: Evidence, true_theory: Theory) -> None:
+    wrong = MUTANTS["corrector dropped"](true_theory)
+    assert run(evidence=evidence, theory=wrong, only=["alignment"]).verdict is Verdict.FAILS
+
+
+def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
+    """Each check refutes at least one wrong theory: a check that cannot fail is a defect."""
+    own = {
+        "curves": MUTANTS["corrector dropped"], "alignment": MUTANTS["corrector dropped"],
+        "precision_exponents": MUTANTS["corrector dropped"], "blocks": MUTANTS["class weights ignored"],
+        "fixed_point": MUTANTS["class weights ignored"], "routes": MUTANTS["1/lambda term dropped"],
+        "finite_size": MUTANTS["corrector dropped"], "span": _bulk_to_the_power_zero,
+        "eigenspaces": _slope_without_precision, "top_vector": _swap_classes, "concentration": _swap_classes,
+        "risk": MUTANTS["class weights ignored"], "curvature": _wrong_curvature,
+        "fluctuations": MUTANTS["corrector dropped"], "stationary": MUTANTS["class weights ignored"],
+        "universality": MUTANTS["class weights ignored"],
+    }
+    # the chain is judged against the direct simulation, see below; effective spectra in test_verify_effective.py
+    elsewhere = {"chain", "proportional", "large_aspect", "train_spectra"}
+    assert {*own, *elsewhere} == set(evidence.system.checks)
+    passed = [
+        name for name, mutant in own.items()
+        if run(evidence=evidence, theory=mutant(true_theory), only=[name]).verdict is not Verdict.FAILS
+    ]
+    assert passed == []
+
+
+def _small_evidence() -> Evidence:
+    return Evidence(get_system("kgmm"), SMALL, int(fresh_rng().integers(2**31)))
+
+
+def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
+    monkeypatch: pytest.MonkeyPatch, true_theory: Theory
+) -> None:
+    """Without the noise beyond the span of the weights R_perp does not grow as it should."""
+
+    def compile_wrong(loss, method, noise):  # type: ignore[no-untyped-def]
+        source = kernel_source(loss, method, noise)
+        return codegen.load_module(source.replace("np.sqrt(2.0 * rng.standard_gamma(0.5 * left))", "0.0"))
+
+    monkeypatch.setattr(numerics.sgd.simulate, "compile_kernel", compile_wrong)
+    report = run(evidence=_small_evidence(), theory=true_theory, only=["chain"])
+    assert report.verdict is Verdict.FAILS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "check"), [("noise", "fluctuations"), ("shift", "fluctuations"), ("noise", "stationary")]
+)
+def test_wrong_fluctuations_are_refuted(
+    part: str, check: str, monkeypatch: pytest.MonkeyPatch, true_theory: Theory
+) -> None:
+    """Half the diffusion; a 1/d part of the step with the wrong sign."""
+    if part == "noise":
+        monkeypatch.setattr(
+            numerics.dynamics.fluctuations, "derive_diffusion", lambda model: derive_diffusion(model).map(lambda e: e / 2)
+        )
+    else:
+        monkeypatch.setattr(
+            numerics.dynamics.fluctuations, "derive_finite_size",
+            lambda model, batch: derive_finite_size(model, batch=batch).map(lambda e: -e),
+        )
+    evidence = Evidence(get_system("kgmm"), LEVELS["quick"], int(fresh_rng().integers(2**31)))
+    report = run(evidence=evidence, theory=true_theory, only=[check])
+    assert report.verdict is Verdict.FAILS
+
+
+def test_a_theory_that_diverges_is_refuted_not_an_error(evidence: Evidence, true_theory: Theory) -> None:
+    """With + 40 beta the flow leaves every bound before the last time: no number, hence no pass."""
+    from theory import symbols
+
+    wrong = replace(
+        true_theory, drift=true_theory.drift.map(lambda e: e.xreplace({symbols.RIDGE: -40 * symbols.RIDGE}))
+    )
+    report = run(evidence=evidence, theory=wrong, only=["curves"])
+    assert report.verdict is Verdict.FAILS
+    assert "could not be integrated" in report.results[0].notes[0]
+
+
+def test_an_interrupted_run_keeps_what_was_finished(evidence: Evidence, true_theory: Theory) -> None:
+    def interrupt(name: str, _: float) -> None:
+        if name == "finite_size":
+            raise KeyboardInterrupt
+
+    with pytest.raises(VerificationInterrupted) as caught:
+        run(evidence=evidence, theory=true_theory, only=["curves", "finite_size"], progress=interrupt)
+    partial = caught.value.partial
+    assert [r.name for r in partial.results] == ["curves"]
+    assert not partial.complete
+    assert partial.verdict is Verdict.INCONCLUSIVE
+
+
+def test_evidence_does_not_depend_on_the_order_of_checks(evidence: Evidence) -> None:
+    assert evidence.child_seed("a") == Evidence(evidence.system, SMALL, evidence.seed).child_seed("a")
+    assert evidence.child_seed("a") != evidence.child_seed("b")
+
+
+def test_unknown_names_are_refused_before_any_work() -> None:
+    with pytest.raises(InputError, match="system: got 'kgm'"):
+        run("kgm")
+    with pytest.raises(InputError, match="level: got 'fast'"):
+        run("kgmm", "fast")
+    with pytest.raises(InputError, match="only: got"):
+        run("kgmm", only=["curve"])
+    with pytest.raises(InputError, match="seed: got -1"):
+        run("kgmm", seed=-1)
+
+
+def _bulk_to_the_power_zero(theory: Theory) -> Theory:
+    """Blocks whose bulk does not fall with lambda."""
+    from theory import symbols
+
+    def change(matrix):  # type: ignore[no-untyped-def]
+        blocks = {
+            pair: replace(block, bulk=block.bulk * symbols.PRECISION)
+            for pair, block in matrix.first_layer.items()
+        }
+        return replace(matrix, first_layer=blocks)
+
+    return replace(theory, hessian=change(theory.hessian), gradient=change(theory.gradient))
+
+
+def _slope_without_precision(theory: Theory) -> Theory:
+    """Coefficients of e_s x^cT that lost their factor 1/lambda."""
+    from theory import symbols
+
+    def change(matrix):  # type: ignore[no-untyped-def]
+        r, blocks = theory.model.directions, {}
+        for pair, block in matrix.first_layer.items():
+            wrong = block.coefficients.as_mutable()
+            wrong[:r, r:] *= symbols.PRECISION
+            wrong[r:, :r] *= symbols.PRECISION
+            blocks[pair] = replace(block, coefficients=wrong.as_immutable())
+        return replace(matrix, first_layer=blocks)
+
+    return replace(theory, hessian=change(theory.hessian), gradient=change(theory.gradient))
+
+
+def _wrong_curvature(theory: Theory) -> Theory:
+    """The Hessian of the risk with its classes swapped; that of the data stays right."""
+    return replace(theory, curvature=_swap_classes(theory).hessian)
+
+
+def _swap_classes(theory: Theory) -> Theory:
+    """Every diagonal block with the expectations of the next class in its place (a transposed index)."""
+
+    def change(matrix):  # type: ignore[no-untyped-def]
+        k = theory.model.units
+        blocks = dict(matrix.first_layer)
+        for a in range(k):
+            blocks[a, a] = matrix.first_layer[(a + 1) % k, (a + 1) % k]
+        return replace(matrix, first_layer=blocks)
+
+    return replace(theory, hessian=change(theory.hessian), gradient=change(theory.gradient))

@@ -1,0 +1,75 @@
+"""What all derived objects share: they are made of SymPy expressions and can be mapped and inspected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from typing import Any, TypeVar
+
+import sympy as sp
+
+from .expectation import GaussianExpectation
+
+D = TypeVar("D", bound="Derived")
+
+
+class Derived:
+    """Base of frozen dataclasses whose fields hold SymPy expressions, matrices, or dicts of these."""
+
+    def map(self: D, function: Callable[[sp.Expr], sp.Expr]) -> D:
+        """Return a copy with ``function`` applied to every expression (a limit, a substitution, a mutation)."""
+        changed = {
+            f.name: _map_value(getattr(self, f.name), function)
+            for f in fields(self)  # type: ignore[arg-type]
+            if f.metadata.get("expressions")
+        }
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def expressions(self) -> Iterator[sp.Expr]:
+        """Yield every expression, in a fixed order."""
+        for f in fields(self):  # type: ignore[arg-type]
+            if f.metadata.get("expressions"):
+                yield from _walk(getattr(self, f.name))
+
+    def expectations(self) -> list[GaussianExpectation]:
+        """Return the distinct unevaluated expectations, in order of appearance."""
+        seen: dict[GaussianExpectation, None] = {}
+        for expression in self.expressions():
+            for node in find_expectations(expression):
+                seen.setdefault(node)
+        return list(seen)
+
+
+def find_expectations(expression: sp.Expr) -> Iterator[GaussianExpectation]:
+    """Yield the expectation nodes of ``expression`` in a fixed (argument) order, with repetition."""
+    if isinstance(expression, GaussianExpectation):
+        yield expression
+    else:
+        for argument in expression.args:
+            yield from find_expectations(argument)
+
+
+def _map_value(value: Any, function: Callable[[sp.Expr], sp.Expr]) -> Any:
+    if isinstance(value, sp.MatrixBase):
+        return sp.ImmutableDenseMatrix(value.applyfunc(function))
+    if isinstance(value, sp.Expr):
+        return function(value)
+    if isinstance(value, Derived):
+        return value.map(function)
+    if isinstance(value, dict):
+        return {k: _map_value(v, function) for k, v in value.items()}
+    raise TypeError(f"cannot map over {type(value).__name__}")
+
+
+def _walk(value: Any) -> Iterator[sp.Expr]:
+    if isinstance(value, sp.MatrixBase):
+        yield from value
+    elif isinstance(value, sp.Expr):
+        yield value
+    elif isinstance(value, Derived):
+        yield from value.expressions()
+    elif isinstance(value, dict):
+        for v in value.values():
+            yield from _walk(v)
+    else:
+        raise TypeError(f"cannot walk {type(value).__name__}")

@@ -1,0 +1,93 @@
+"""The law of the pre-activations of one component."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import sympy as sp
+
+from theory import symbols
+from theory.problem.model import Model
+
+
+class GaussianLaw(sp.Basic):
+    """Law of the pre-activations in one component.
+
+    Arguments: 1-based component, label value, Tuple of u, Tuple of w, Tuple of means, Gram matrix Q, precision
+    lambda and the Gram inverse P with w = P (u - mean).  Built once per component by :func:`preactivation_law`.
+    """
+
+    @property
+    def component(self) -> int:
+        return int(self.args[0])
+
+    @property
+    def label(self) -> sp.Expr:
+        return self.args[1]
+
+    @property
+    def variables(self) -> sp.Tuple:
+        return self.args[2]
+
+    @property
+    def whitened(self) -> sp.Tuple:
+        return self.args[3]
+
+    @property
+    def mean(self) -> sp.Tuple:
+        return self.args[4]
+
+    @property
+    def gram(self) -> sp.ImmutableDenseMatrix:
+        return self.args[5]
+
+    @property
+    def precision(self) -> sp.Expr:
+        return self.args[6]
+
+    @property
+    def gram_inverse(self) -> sp.ImmutableDenseMatrix:
+        return self.args[7]
+
+    @property
+    def covariance(self) -> sp.ImmutableDenseMatrix:
+        """Q / lambda."""
+        return _covariance(self)
+
+    @property
+    def bound(self) -> frozenset[sp.Symbol]:
+        """Symbols integrated over (or fixed by the component)."""
+        return _bound_symbols(self)
+
+    @property
+    def outer_symbols(self) -> frozenset[sp.Symbol]:
+        """Free symbols of mean and covariance."""
+        return _outer_symbols(self)
+
+@lru_cache(maxsize=1024)
+def _bound_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
+    return frozenset({symbols.LABEL, *law.variables, *law.whitened})
+
+@lru_cache(maxsize=1024)
+def _covariance(law: GaussianLaw) -> sp.ImmutableDenseMatrix:
+    return law.gram / law.precision
+
+@lru_cache(maxsize=1024)
+def _outer_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
+    return frozenset(law.mean.free_symbols | law.covariance.free_symbols)
+
+@lru_cache(maxsize=1024)
+def preactivation_law(model: Model, component: int) -> GaussianLaw:
+    """Return the law N(m S_l^T, Q/lambda) of u in the 0-based ``component`` of ``model``."""
+    s = model.symbols
+    return GaussianLaw(
+        sp.Integer(component + 1),
+        model.mixture.labels[component],
+        sp.Tuple(*s.preactivation),
+        sp.Tuple(*s.whitened),
+        sp.Tuple(*model.preactivation_means.row(component)),
+        s.gram,
+        model.mixture.precision,
+        s.gram_inverse,
+    )
+

@@ -1,0 +1,250 @@
+r"""Moments E_l[h Y], E_l[h Y Y^T] of a feature weighted by a function of the pre-activations, by two routes.
+
+Every formula of the project (gradient, Hessian, G-matrix, drift, diffusion) is a combination of the three
+*coefficients* defined here, for a weight h that is a product of partial derivatives of the loss:
+
+.. math::  E_l[h Z]/\sqrt\lambda = \sum_c \mathrm{slope}_c(h)\, x^c, \qquad
+           E_l[h Z Z^T]/\lambda = \lambda^{-1}E_l[h]\, I + \sum_{cd} \mathrm{curvature}_{cd}(h)\, x^c x^{dT}.
+
+* *Stein*: slope = lambda^-1 E[d_c h], curvature = lambda^-2 E[d_c d_d h].
+* *Projection*, with w = Q^+ (u - E u): slope = E[h w_c], curvature = E[h w_c w_d] - lambda^-1 Q^+_cd E[h].
+  It differentiates nothing.
+
+Across a kink the derivatives of the Stein route are distributions: its slopes exist (a function plus deltas on the
+kinks), its curvatures in general do not.
+
+Source: mathematics.md sections 2 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sympy as sp
+
+from theory.errors import InputError
+from theory.problem.kinks import DISTRIBUTIONAL, apply_kink_rule, check_kink_rule, split_deltas
+from theory.problem.model import Model
+
+from .expectation import GaussianExpectation
+from .gaussian_law import preactivation_law
+
+ROUTES = ("stein", "projection")
+
+
+def default_route(model: Model, *, curvatures: bool) -> str:
+    """The route taken when none is asked for: Stein, except for curvatures of a loss with kinks.
+
+    A curvature differentiates its weight twice; across a kink that leaves products and derivatives of deltas.
+    """
+    return "projection" if curvatures and not model.loss.is_smooth else "stein"
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A product of partial derivatives of the loss: the h of E_l[h Y Y^T].
+
+    ``factors`` are sorted tuples of variable indices; ``Weight.of((0,), (1,))`` is g_1 g_2 and
+    ``Weight.of((0, 1))`` is H_12.
+    """
+
+    factors: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, *factors: Iterable[int]) -> Weight:
+        return cls(tuple(sorted(tuple(sorted(f)) for f in factors)))
+
+    def derivatives(self, index: int) -> list[Weight]:
+        """Leibniz: the weights whose sum is the derivative in variable ``index``."""
+        return [
+            Weight.of(*self.factors[:i], (*f, index), *self.factors[i + 1 :])
+            for i, f in enumerate(self.factors)
+        ]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A linear form of the data, L = t . Y with t in span(directions, x), by its joint law with u.
+
+    ``mean`` is E_l[L] for each component; ``along`` the numbers t . x^c (so cov(L, u_c) = along[c] / lambda).
+    Products of two features also need the inner product of their vectors: see :meth:`Moments.second`.
+    """
+
+    mean: tuple[sp.Expr, ...]
+    along: tuple[sp.Expr, ...]
+
+
+class Moments:
+    """Coefficients and moments of one model by one route; each is built once.
+
+    Parameters
+    ----------
+    model : Model
+    route : {"stein", "projection"}
+    kink_rule : {"distributional", "almost-everywhere", "difference"}
+        What a *weight* keeps of a second derivative of the loss across a kink (:mod:`theory.problem.kinks`).  Derivatives
+        that stem from integration by parts are always distributional.
+    """
+
+    def __init__(self, model: Model, route: str = "stein", kink_rule: str = DISTRIBUTIONAL) -> None:
+        if route not in ROUTES:
+            raise InputError("route", repr(route), f"one of {ROUTES}", "choose a route of mathematics.md section 2")
+        self.model = model
+        self.route = route
+        self.kink_rule = check_kink_rule(kink_rule)
+        self._expressions: dict[Weight, sp.Expr] = {}
+        self._derived: dict[tuple[Weight, tuple[int, ...]], sp.Expr] = {}
+        self._averages: dict[tuple[sp.Expr, int], sp.Expr] = {}
+        self._nodes: dict[tuple[int, sp.Expr], sp.Expr] = {}
+
+    def expression(self, weight: Weight) -> sp.Expr:
+        """Return the weight as a SymPy expression in y, u, v."""
+        if weight not in self._expressions:
+            self._expressions[weight] = sp.Mul(*(self._factor(f) for f in weight.factors))
+        return self._expressions[weight]
+
+    def _factor(self, indices: tuple[int, ...]) -> sp.Expr:
+        """One partial derivative of the loss; only second ones can have a part on a kink."""
+        partial = self.model.loss.partial(indices)
+        return partial if len(indices) < 2 else apply_kink_rule(partial, self.kink_rule)
+
+    def derivative(self, weight: Weight, indices: tuple[int, ...]) -> sp.Expr:
+        """Return the derivative of the weight in the variables at ``indices`` by Leibniz' rule.
+
+        Raises
+        ------
+        InputError
+            Across a kink the derivative is more than a function plus deltas: take the projection route.
+        """
+        if not indices:
+            return self.expression(weight)
+        key = (weight, tuple(sorted(indices)))
+        if key not in self._derived and not self.model.loss.is_smooth:
+            # Leibniz' rule would meet step times delta where the product, an idempotent step, has a plain delta
+            derivative = self.expression(weight)
+            for index in key[1]:
+                derivative = derivative.diff(self.model.loss.variables[index])
+            regular, parts = split_deltas(derivative)
+            self._derived[key] = sp.Add(regular, *(c * sp.DiracDelta(k) for k, c in parts.items()))
+        elif key not in self._derived:
+            weights = [weight]
+            for index in key[1]:
+                weights = [w for each in weights for w in each.derivatives(index)]
+            self._derived[key] = sp.Add(*(self.expression(w) for w in weights))
+        return self._derived[key]
+
+    def expectation(self, integrand: sp.Expr, component: int) -> sp.Expr:
+        """Return the node E_l[integrand] for the 0-based ``component``."""
+        key = (component, integrand)
+        if key not in self._nodes:
+            law = preactivation_law(self.model, component)
+            self._nodes[key] = GaussianExpectation(integrand, law)
+        return self._nodes[key]
+
+    def mean(self, weight: Weight, component: int) -> sp.Expr:
+        """E_l[h]."""
+        return self.expectation(self.expression(weight), component)
+
+    def slope(self, weight: Weight, component: int, c: int) -> sp.Expr:
+        """Coefficient of x^c in E_l[h Z] / sqrt(lambda)."""
+        if self.route == "stein":
+            inner = self.derivative(weight, (c,))
+            return self.expectation(inner, component) / self.model.mixture.precision
+        w = self.model.symbols.whitened
+        return self.expectation(self.expression(weight) * w[c], component)
+
+    def curvature(self, weight: Weight, component: int, c: int, d: int) -> sp.Expr:
+        """Coefficient of x^c x^dT in E_l[h Z Z^T] / lambda (beside lambda^-1 E_l[h] I)."""
+        lam = self.model.mixture.precision
+        if self.route == "stein":
+            return self.expectation(self.derivative(weight, (c, d)), component) / lam**2
+        s = self.model.symbols
+        h = self.expression(weight)
+        return (
+            self.expectation(h * s.whitened[c] * s.whitened[d], component)
+            - s.gram_inverse[c, d] * self.expectation(h, component) / lam
+        )
+
+    def first(self, weight: Weight, component: int, feature: Feature) -> sp.Expr:
+        """E_l[h L]."""
+        return sp.Add(
+            feature.mean[component] * self.mean(weight, component),
+            *(
+                t * self.slope(weight, component, c)
+                for c, t in enumerate(feature.along)
+                if t != 0
+            ),
+        )
+
+    def second(
+        self, weight: Weight, component: int, left: Feature, right: Feature, inner: sp.Expr
+    ) -> sp.Expr:
+        """E_l[h L L'] for two features whose vectors have the inner product ``inner``."""
+        lam = self.model.mixture.precision
+        mean_l, mean_r = left.mean[component], right.mean[component]
+        terms = [(mean_l * mean_r + inner / lam) * self.mean(weight, component)]
+        units = range(self.model.units)
+        for c in units:
+            mixed = mean_l * right.along[c] + mean_r * left.along[c]
+            if mixed != 0:
+                terms.append(mixed * self.slope(weight, component, c))
+        for c in units:
+            for d in units:
+                product = left.along[c] * right.along[d]
+                if product != 0:
+                    terms.append(product * self.curvature(weight, component, c, d))
+        return sp.Add(*terms)
+
+    def average(self, per_component: Iterable[sp.Expr]) -> sp.Expr:
+        """Sum_l p_l (...)_l, as a flat sum of products (cheaper than expanding afterwards)."""
+        return sp.Add(
+            *(
+                p * term
+                for p, e in zip(self.model.mixture.weights, per_component, strict=True)
+                for term in sp.Add.make_args(e)
+            )
+        )
+
+    def averaged_mean(self, weight: Weight, power: int = 0) -> sp.Expr:
+        """lambda^-power sum_l p_l E_l[h], built once per integrand."""
+        return self._averaged(self.expression(weight), power)
+
+    def averaged_slope(self, weight: Weight, c: int) -> sp.Expr:
+        """Sum_l p_l slope_c(h)."""
+        if self.route == "stein":
+            return self._averaged(self.derivative(weight, (c,)), 1)
+        return self.average(self.slope(weight, l, c) for l in range(self.model.components))
+
+    def averaged_curvature(self, weight: Weight, c: int, d: int) -> sp.Expr:
+        """Sum_l p_l curvature_cd(h)."""
+        if self.route == "stein":
+            # many blocks share it: the derivatives of the loss are symmetric in all their indices
+            return self._averaged(self.derivative(weight, (c, d)), 2)
+        return self.average(self.curvature(weight, l, c, d) for l in range(self.model.components))
+
+    def _averaged(self, integrand: sp.Expr, power: int) -> sp.Expr:
+        key = (integrand, power)
+        if key not in self._averages:
+            scale = self.model.mixture.precision**-power
+            self._averages[key] = self.average(
+                scale * self.expectation(integrand, l) for l in range(self.model.components)
+            )
+        return self._averages[key]
+
+    def direction_feature(self, s: int) -> Feature:
+        """The feature Y . e_s."""
+        model = self.model
+        means = model.mixture.mean_overlaps
+        return Feature(
+            tuple(means[l, s] for l in range(model.components)),
+            tuple(model.symbols.overlap[c, s] for c in range(model.units)),
+        )
+
+    def perpendicular_feature(self, b: int) -> Feature:
+        """The feature Y . x_perp^b, the noise seen by the part of x^b orthogonal to the directions."""
+        model = self.model
+        return Feature(
+            (sp.Integer(0),) * model.components,
+            tuple(model.symbols.gram_perp[b, c] for c in range(model.units)),
+        )

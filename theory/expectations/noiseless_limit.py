@@ -1,0 +1,155 @@
+"""Evaluators: the noiseless limit and the low-noise expansion of anything derived."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import sympy as sp
+
+from theory import symbols
+from theory.errors import InputError
+from theory.problem.model import Model
+from theory.problem.relu_step import ReLU, Step
+
+from .closed_forms import heat_expansion
+from .derived import Derived
+from .expectation import GaussianExpectation, integrate_by_parts
+
+# the remedy where somebody writes lambda = infinity
+WITHOUT_NOISE = (
+    "lambda -> infinity is the noiseless limit: theory.noiseless, numerics.integrate_noiseless, or --limit noiseless on"
+    " the command"
+)
+
+T = TypeVar("T", bound=sp.Expr | Derived)
+
+_KINKED = (sp.DiracDelta, ReLU, Step)
+_EPSILON = sp.Symbol("epsilon", positive=True)  # stands for 1/lambda while a series is built
+
+
+def noiseless(derived: T) -> T:
+    r"""Return the limit lambda -> infinity: :math:`E_l[f(u)] \to f(mS_l^T)` and 1/lambda -> 0.
+
+    Source: mathematics.md section 5.
+
+    Parameters
+    ----------
+    derived : sympy.Expr or a derived object (Drift, BlockMatrix, ...)
+        Expressions with unevaluated expectations, of a model with symbolic precision.
+
+    Returns
+    -------
+    the same type, elementary in (m, v).
+
+    Raises
+    ------
+    InputError
+        If the model fixes the precision to a number.
+
+    Examples
+    --------
+    >>> from theory import kgmm, derive_drift
+    >>> model = kgmm(2, directions_gram="orthonormal")
+    >>> noiseless(derive_drift(model)).overlap[0, 1].rewrite(sp.exp)
+    -beta*m_1_2 - p_2*exp(m_1_2)/(exp(m_1_2) + exp(m_2_2))
+    """
+    return low_noise(derived, order=0)
+
+
+def low_noise(derived: T, order: int) -> T:
+    r"""Expand in 1/lambda up to and including ``order`` (smooth losses).
+
+    .. math:: E_l[f(u)] = \sum_{j\ge0}\frac{\lambda^{-j}}{j!}
+              \Big[\big(\tfrac12\textstyle\sum_{cd}Q_{cd}\partial_c\partial_d\big)^jf\Big](mS_l^T)
+
+    (mathematics.md section 5).  Q stays a symbol; ``Model.gram_definition`` eliminates it.
+
+    Parameters
+    ----------
+    derived : sympy.Expr or a derived object
+    order : int >= 0
+        Highest power of 1/lambda kept.
+
+    Returns
+    -------
+    the same type; a polynomial of degree at most ``order`` in 1/lambda, elementary otherwise.
+
+    Examples
+    --------
+    >>> from theory import kgmm, GaussianExpectation, preactivation_law
+    >>> law = preactivation_law(kgmm(2), 0)
+    >>> low_noise(GaussianExpectation(sp.cos(law.variables[0]), law), 1)
+    -Q_1_1*cos(m_1_1)/(2*lambda) + cos(m_1_1)
+    """
+    if isinstance(order, bool) or not isinstance(order, int) or order < 0:
+        raise InputError("order", repr(order), "an integer >= 0", "give the highest power of 1/lambda")
+    if isinstance(derived, Derived):
+        model: Model | None = getattr(derived, "model", None)
+        if model is not None and model.mixture.precision != symbols.PRECISION:
+            raise InputError(
+                "precision", model.mixture.precision, "the symbol lambda",
+                "build the model with precision=None to take a limit in it",
+            )
+        cache: dict[sp.Expr, list[sp.Expr]] = {}
+        return derived.map(lambda e: _expand(e, order, cache))
+    return _expand(derived, order, {})
+
+
+def _expand(
+    expression: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]
+) -> sp.Expr:
+    expression = integrate_by_parts(expression)
+    coefficients = _series(sp.sympify(expression), order, cache)
+    lam = symbols.PRECISION
+    return sp.Add(*(c / lam**j for j, c in enumerate(coefficients)))
+
+
+def _series(
+    e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]
+) -> list[sp.Expr]:
+    """Coefficients of 1/lambda^0 .. 1/lambda^order."""
+    zeros = [sp.Integer(0)] * order
+    if isinstance(e, GaussianExpectation):
+        if e.law.precision != symbols.PRECISION:
+            raise InputError(
+                "precision", e.law.precision, "the symbol lambda",
+                "build the model with precision=None to take a limit in it",
+            )
+        if order and e.general_integrand.has(*_KINKED):
+            raise InputError(
+                "derived", e, "expectations of smooth functions",
+                "a kink has no expansion in 1/lambda; use order 0, or evaluate numerically",
+            )
+        if e not in cache:
+            lam = symbols.PRECISION
+            cache[e] = [
+                sp.expand_mul(c * lam**j) for j, c in enumerate(heat_expansion(e, order))
+            ]
+        return cache[e]
+    if not e.has(symbols.PRECISION) and not e.has(GaussianExpectation):
+        return [e, *zeros]
+    if isinstance(e, sp.Add):
+        parts = [_series(a, order, cache) for a in e.args]
+        return [sp.Add(*(p[j] for p in parts)) for j in range(order + 1)]
+    if isinstance(e, sp.Mul):
+        # plain powers of 1/lambda shift the series and lower the order the other factors need
+        total = [sp.Integer(1), *zeros]
+        for factor in e.args:
+            part = _series(factor, order, cache)
+            total = [
+                sp.Add(*(total[i] * part[j - i] for i in range(j + 1))) for j in range(order + 1)
+            ]
+        return total
+    if e.is_Pow and e.base == symbols.PRECISION and e.exp.is_Integer and e.exp < 0:
+        power = -int(e.exp)
+        return [sp.Integer(int(j == power)) for j in range(order + 1)]
+    if e.is_Pow and e.exp.is_Integer and e.exp > 0:
+        return _series(sp.Mul(*[e.base] * int(e.exp), evaluate=False), order, cache)
+    if e.has(GaussianExpectation):
+        raise InputError(
+            "derived", e, "sums and products of expectations", "expand a rational combination part by part"
+        )
+    smooth = e.subs(symbols.PRECISION, 1 / _EPSILON)
+    return [
+        sp.limit(smooth.diff(_EPSILON, j), _EPSILON, 0) / sp.factorial(j) for j in range(order + 1)
+    ]

@@ -1,0 +1,1 @@
+"""Fixed points of the effective dynamics in closed or implicit form."""

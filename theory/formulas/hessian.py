@@ -1,0 +1,80 @@
+"""Population gradient, Hessian and gradient matrix G, as small coefficient matrices on span(directions, x)."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from theory.expectations.moments import Moments, Weight, default_route
+from theory.problem.kinks import DIFFERENCE, DISTRIBUTIONAL
+from theory.problem.model import Model
+from theory.symbols import upper_triangle
+
+from .block_matrix import Block, BlockMatrix, _mixed, _weighted_second_moment
+
+
+def derive_hessian(
+    model: Model, route: str | None = None, *, regularized: bool = True, kink_rule: str = DISTRIBUTIONAL
+) -> BlockMatrix:
+    r"""Derive the population Hessian, block by block.
+
+    With h = H_ab, :math:`E[\nabla^2_{x^ax^b}L] = \sum_l p_l E_l[h\,YY^T] + \beta\delta_{ab}I = VBV^T + cI`,
+
+    .. math:: E_l[hYY^T] = E_l[h]\Big(\mu_l\mu_l^T+\tfrac1\lambda I\Big)
+       + \tfrac1\lambda\sum_c E_l[\partial_ch](\mu_lx^{cT}+x^c\mu_l^T)
+       + \tfrac1{\lambda^2}\sum_{cd}E_l[\partial_c\partial_dh]\,x^cx^{dT}
+
+    (mathematics.md section 3).  Spectrum: c with multiplicity d - rank V, and
+    rank V <= r + C further eigenvalues.
+
+    Parameters
+    ----------
+    model : Model
+    route : {"stein", "projection"}, optional
+        Stein for a smooth loss and projection for one with kinks when omitted.
+    regularized : bool, default True
+        Include the ridge: + beta on the diagonal blocks.
+    kink_rule : {"distributional", "almost-everywhere", "difference"}
+        For a loss with kinks: the Hessian of the population risk (default), the mean of the sample Hessians that
+        automatic differentiation computes, or the first minus the second (:mod:`theory.problem.kinks`).
+
+    Returns
+    -------
+    BlockMatrix
+
+    Examples
+    --------
+    The square loss has Hessian E[Y Y^T]:
+
+    >>> from theory import Mixture, Model, Loss, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> block = derive_hessian(Model.build(one, Loss(u[0]**2 / 2, units=1))).block(0, 0)
+    >>> block.coefficients, block.bulk
+    (Matrix([
+    [1, 0],
+    [0, 0]]), beta + 1/lambda)
+    """
+    route = default_route(model, curvatures=True) if route is None else route
+    moments = Moments(model, route, kink_rule)
+    ridge = model.ridge if regularized and kink_rule != DIFFERENCE else sp.Integer(0)
+    first = {}
+    for a, b in upper_triangle(model.units):
+        block = _weighted_second_moment(moments, Weight.of((a, b)))
+        first[a, b] = Block(block.coefficients, block.bulk + ridge) if a == b else block
+    q, c = model.readout_size, model.units
+    mixed = _mixed(moments, lambda a, i: Weight.of((a, c + i)))
+    readout = sp.ImmutableDenseMatrix(
+        q, q,
+        lambda i, j: moments.averaged_mean(Weight.of((c + i, c + j))) + (ridge if i == j else 0),
+    )
+    return BlockMatrix(model, route, "hessian", regularized, first, mixed, readout, kink_rule)
+
+
+
+
+
+
+
+
+
+

@@ -1,0 +1,191 @@
+"""One scalar loss as a SymPy expression, and its partial derivatives, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import sympy as sp
+
+from theory import symbols
+from theory.errors import InputError
+
+from .kinks import canonical, kink_forms, tidy, unsigned
+
+
+@dataclass(frozen=True)
+class Loss:
+    r"""Scalar loss :math:`\ell(y; u, v)` of a label, the pre-activations u and the readout parameters v.
+
+    Everything else in the project is derived from this expression: with
+    :math:`g_a=\partial_{u_a}\ell` and :math:`H_{ab}=\partial_{u_a}\partial_{u_b}\ell`, the sample gradient is
+    :math:`\nabla_{x^a}L = g_a Y + \beta x^a` and the sample Hessian :math:`H_{ab} Y Y^T + \beta\delta_{ab} I`
+    (mathematics.md section 1).
+
+    Parameters
+    ----------
+    expression : sympy.Expr
+        The loss, in terms of ``symbols.LABEL``, ``u_1..u_C`` and ``v_1..v_q``.
+    units : int
+        C, the number of pre-activations.
+    readout_size : int
+        q, the number of readout parameters.
+    gauge : sympy.ImmutableDenseMatrix, C x g, optional
+        Columns n with sum_a n_a d/du_a d ell/dw = 0 for every variable w (u or v): directions along which all
+        derivatives of the loss are constant.  Not trusted: checked at rational points to 20 digits, and again
+        by whoever drops a quadrature dimension because of it.
+    kinks : tuple of sympy.Expr
+        Expressions in u whose zeros are the points where the loss is not smooth.  Empty for a smooth loss.  The
+        loss is rewritten with ReLU and Step of these expressions (:mod:`theory.problem.kinks`).
+
+    Raises
+    ------
+    InputError
+        If the expression contains an unknown symbol, a function without derivative or a kink that is not declared,
+        or a declared gauge is not one.
+
+    Examples
+    --------
+    >>> u = symbols.vector("u", 1)
+    >>> square = Loss((u[0] - symbols.LABEL)**2 / 2, units=1)
+    >>> square.partial((0,)), square.partial((0, 0))
+    (u_1 - y, 1)
+    """
+
+    expression: sp.Expr
+    units: int
+    readout_size: int = 0
+    gauge: sp.ImmutableDenseMatrix | None = None
+    kinks: tuple[sp.Expr, ...] = ()
+    _cache: dict[tuple[int, ...], sp.Expr] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        if self.units < 1:
+            raise InputError("units", self.units, "an integer >= 1", "a loss needs a pre-activation")
+        if not isinstance(self.expression, sp.Expr):
+            raise InputError("loss expression", repr(self.expression), "a SymPy expression", "use sympify")
+        known = {symbols.LABEL, *self.variables}
+        unknown = sorted(self.expression.free_symbols - known, key=str)
+        alike = [str(s) for s in unknown if str(s) in map(str, known)]
+        if alike:
+            raise InputError(
+                "loss expression", f"symbols {alike} with other assumptions",
+                f"the real symbols {alike} of theory.symbols",
+                "build them with theory.symbols.vector: a Symbol of the same name but other assumptions is another",
+            )
+        if unknown:
+            raise InputError(
+                "loss expression", f"unknown symbols {[str(s) for s in unknown]}",
+                f"only {symbols.LABEL}, {', '.join(map(str, self.variables))}",
+                "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL",
+            )
+        object.__setattr__(self, "kinks", self._checked_kinks())
+        object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
+        self._check_derivatives()
+        if self.gauge is not None:
+            self._check_gauge(self.gauge)
+
+    def _check_derivatives(self) -> None:
+        for e in sorted(self.expression.atoms(sp.Function), key=sp.default_sort_key):
+            if any(e.diff(x).has(sp.Derivative, sp.Subs) for x in self.variables if e.has(x)):
+                raise InputError(
+                    "loss expression", f"the function {e.func}", "functions with a known derivative",
+                    "write it in elementary functions, or define its fdiff",
+                )
+
+    def _checked_kinks(self) -> tuple[sp.Expr, ...]:
+        kinks = tuple(sp.sympify(k) for k in self.kinks)
+        for kink in kinks:
+            used = kink.free_symbols
+            if not used & set(self.preactivation) or used - set(self.variables):
+                remedy = "give u_1 for a kink at u_1 = 0"
+                if symbols.LABEL in used:
+                    remedy = "write a term with a kink of its own for each label: y*ReLU(1 - u_1) + (1 - y)*ReLU(u_1)"
+                raise InputError(
+                    "kinks", kink, f"expressions in {', '.join(map(str, self.preactivation))} that vanish at a kink",
+                    remedy,
+                )
+        return tuple(unsigned(kink) for kink in kinks)
+
+    @property
+    def preactivation(self) -> tuple[sp.Symbol, ...]:
+        return symbols.vector("u", self.units)
+
+    @property
+    def readout(self) -> tuple[sp.Symbol, ...]:
+        return symbols.vector("v", self.readout_size)
+
+    @property
+    def variables(self) -> tuple[sp.Symbol, ...]:
+        """(u_1..u_C, v_1..v_q): the order that the indices of :meth:`partial` refer to."""
+        return (*self.preactivation, *self.readout)
+
+    @property
+    def is_smooth(self) -> bool:
+        return not self.kinks
+
+    @cached_property
+    def kink_forms(self) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
+        """(A, c) with kinks = A u + c in numbers, None if some kink is not of this form."""
+        return kink_forms(self.kinks, self.preactivation)
+
+    def partial(self, indices: Iterable[int]) -> sp.Expr:
+        """Return the partial derivative of the loss with respect to the variables at ``indices``.
+
+        Parameters
+        ----------
+        indices : iterable of int
+            0-based positions in :attr:`variables`; order does not matter, repetition is repeated derivation.
+
+        Returns
+        -------
+        sympy.Expr
+            The distributional derivative: second derivatives across a kink contain DiracDelta.
+        """
+        key = tuple(sorted(indices))
+        if key not in self._cache:
+            if not key:
+                self._cache[key] = self.expression
+            else:
+                derivative = self.partial(key[:-1]).diff(self.variables[key[-1]])
+                self._cache[key] = derivative if self.is_smooth else tidy(derivative)
+        return self._cache[key]
+
+    def _check_gauge(self, gauge: sp.ImmutableDenseMatrix) -> None:
+        if gauge.shape[0] != self.units:
+            raise InputError(
+                "gauge", f"shape {gauge.shape}", f"{self.units} rows", "give a column vector over the units"
+            )
+        # labels the expression tells apart: those it names, and two it does not
+        named = {
+            a for delta in self.expression.atoms(sp.KroneckerDelta) for a in delta.args if a.is_number
+        }
+        labels = [*sorted(named, key=sp.default_sort_key), sp.Rational(1, 3), sp.Integer(-7)]
+        columns = range(gauge.shape[1])
+        for shift, label in enumerate(labels):
+            point = {
+                s: sp.Rational((7 * i + 3 * shift) % 11 - 5, i + shift + 2)
+                for i, s in enumerate(self.variables)
+            }
+            point[symbols.LABEL] = label
+            for column in columns:
+                for b in range(len(self.variables)):
+                    total = sp.Add(
+                        *(
+                            gauge[a, column] * self.partial((a, b)).subs(point).evalf(30)
+                            for a in range(self.units)
+                        )
+                    )
+                    if abs(total) > sp.Float("1e-20"):
+                        raise InputError(
+                            "gauge", gauge.tolist(),
+                            "directions along which every first derivative of the loss is constant",
+                            "drop the gauge; it only saves quadrature dimensions",
+                        )
+
+
+
+

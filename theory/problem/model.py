@@ -1,0 +1,157 @@
+"""A model: one mixture, one loss, the ridge and the step size.  Everything is derived from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy as sp
+
+from theory import symbols
+from theory.errors import InputError
+
+from .exact_numbers import check_positive, exact
+from .loss import Loss
+from .mixture import Mixture
+
+
+@dataclass(frozen=True)
+class Model:
+    r"""Online SGD on a Gaussian mixture: sample loss :math:`L = \ell(y_l; u, v) + \frac\beta2(\|x\|^2+\|v\|^2)`.
+
+    SGD is :math:`x \leftarrow x - \delta\nabla L`, :math:`\delta = c_\delta/d`, one fresh sample a step; time is
+    t = steps * delta (mathematics.md section 1).
+
+    Parameters
+    ----------
+    mixture : Mixture
+    loss : Loss
+    ridge : sympy.Expr
+        beta >= 0.
+    step : sympy.Expr
+        c_delta > 0.
+    name : str
+        Shown in reports and stored in results.
+
+    Raises
+    ------
+    InputError
+        If a numeric ridge is negative or a numeric step not positive.
+    """
+
+    mixture: Mixture
+    loss: Loss
+    ridge: sp.Expr
+    step: sp.Expr
+    name: str = "model"
+
+    @classmethod
+    def build(
+        cls,
+        mixture: Mixture,
+        loss: Loss,
+        *,
+        ridge: object | None = None,
+        step: object | None = None,
+        name: str = "model",
+    ) -> Model:
+        """Build a model; a ridge or step that is None becomes the symbol beta or c_delta."""
+        beta = symbols.RIDGE if ridge is None else exact("ridge", ridge)
+        c_delta = symbols.STEP if step is None else exact("step", step)
+        return cls(mixture, loss, beta, c_delta, name)
+
+    def __post_init__(self) -> None:
+        check_positive("ridge", self.ridge, "give the weight decay beta, 0 for none", allow_zero=True)
+        check_positive("step", self.step, "give c_delta, the step size times the dimension")
+        if not self.name:
+            raise InputError("name", repr(self.name), "a non-empty text", "name the model")
+
+    @property
+    def units(self) -> int:
+        """C, the number of first-layer vectors."""
+        return self.loss.units
+
+    @property
+    def directions(self) -> int:
+        """r, the number of directions."""
+        return self.mixture.directions
+
+    @property
+    def components(self) -> int:
+        """n, the number of mixture components."""
+        return self.mixture.components
+
+    @property
+    def readout_size(self) -> int:
+        """q, the number of readout parameters."""
+        return self.loss.readout_size
+
+    @cached_property
+    def symbols(self) -> symbols.Symbols:
+        """The symbols of the state, in their fixed order."""
+        return symbols.Symbols(self.units, self.directions, self.readout_size)
+
+    @cached_property
+    def preactivation_means(self) -> sp.ImmutableDenseMatrix:
+        """m S^T transposed, n x C: row l is the mean of u in component l."""
+        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.symbols.overlap.T)
+
+    @cached_property
+    def parameter_symbols(self) -> frozenset[sp.Symbol]:
+        """Symbols of the mixture, ridge and step that are not fixed to numbers."""
+        parts: list[sp.Expr] = [
+            *self.mixture.weights, *self.mixture.directions_gram, *self.mixture.coordinates,
+            *self.mixture.labels, self.mixture.precision,
+            self.ridge, self.step,
+        ]
+        return frozenset().union(*(e.free_symbols for e in parts))
+
+    def substitute(self, values: Mapping[sp.Symbol, object]) -> Model:
+        """Return the model with numbers for (some of) its open parameters, validated like any other.
+
+        Parameters
+        ----------
+        values : mapping Symbol -> number
+            Values of weights, Gamma, lambda, beta, c_delta.
+
+        Raises
+        ------
+        InputError
+            A value out of its domain.
+
+        Examples
+        --------
+        >>> from theory import kgmm
+        >>> kgmm(2).substitute({symbols.RIDGE: "1/10"}).ridge
+        1/10
+        """
+        numbers = {s: exact(str(s), v) for s, v in values.items()}
+        mixture = Mixture(
+            tuple(p.xreplace(numbers) for p in self.mixture.weights),
+            self.mixture.labels,
+            self.mixture.coordinates,
+            sp.ImmutableDenseMatrix(self.mixture.directions_gram.xreplace(numbers)),
+            self.mixture.precision.xreplace(numbers),
+        )
+        return Model(
+            mixture, self.loss, self.ridge.xreplace(numbers), self.step.xreplace(numbers), self.name
+        )
+
+    def gram_definition(self) -> dict[sp.Symbol, sp.Expr]:
+        r"""Return {Q_ab: R_ab + (m Gamma^{-1} m^T)_ab}, to eliminate Q from an expression.
+
+        Derived expressions keep Q as a symbol: it enters only through the law of the pre-activations.
+
+        Examples
+        --------
+        >>> from theory import kgmm
+        >>> kgmm(2, directions_gram="orthonormal").gram_definition()[sp.Symbol("Q_1_2", real=True)]
+        R_1_2 + m_1_1*m_2_1 + m_1_2*m_2_2
+        """
+        s = self.symbols
+        parallel = s.overlap * self.mixture.directions_gram.inv() * s.overlap.T
+        return {
+            s.gram[a, b]: s.gram_perp[a, b] + parallel[a, b]
+            for a, b in symbols.upper_triangle(self.units)
+        }

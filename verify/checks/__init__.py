@@ -1,0 +1,1 @@
+"""The checks of `specalign verify`: statements about a system, judged against evidence."""

@@ -1,0 +1,77 @@
+"""What is judged: a model with the formulas somebody claims for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import xarray as xr
+
+from numerics import integrate_curves
+from theory import (
+    BlockMatrix,
+    Drift,
+    Model,
+    ReadoutFeatures,
+    derive_drift,
+    derive_gradient_matrix,
+    derive_hessian,
+    derive_readout_features,
+)
+from theory.problem.kinks import ALMOST_EVERYWHERE
+from verify.evidence.systems import Scenario
+
+
+@dataclass(frozen=True)
+class Theory:
+    """A model and the formulas to be judged; by default those the engine derives.
+
+    The Hessian is that of the loss without ridge, as in the statements of arXiv 2310.03010: beta I shifts every
+    eigenvalue alike, belongs to no subspace, and would hide how the rest scales with 1/lambda.
+
+    Replace a field to judge somebody else's formula (or a wrong one on purpose: :mod:`verify.mutants.theories`).
+
+    Attributes
+    ----------
+    model : Model
+    drift : Drift
+    hessian : BlockMatrix
+        What averages of sample Hessians tend to: of a loss with kinks the almost-everywhere one.
+    gradient : BlockMatrix
+        G.
+    curvature : BlockMatrix
+        Hessian of the population risk: of a loss with kinks the distributional one.
+    features : ReadoutFeatures, optional
+        Of a model with readout parameters.
+    """
+
+    model: Model
+    drift: Drift
+    hessian: BlockMatrix
+    gradient: BlockMatrix
+    curvature: BlockMatrix
+    features: ReadoutFeatures | None = None
+    # curves of this very drift, by scenario; a replaced theory starts without
+    _curves: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def derive(cls, model: Model) -> Theory:
+        """The engine's own theory of ``model``."""
+        curvature = derive_hessian(model, regularized=False)
+        hessian = curvature
+        if not model.loss.is_smooth:
+            hessian = derive_hessian(model, regularized=False, kink_rule=ALMOST_EVERYWHERE)
+        features = derive_readout_features(model) if model.readout_size else None
+        return cls(model, derive_drift(model), hessian, derive_gradient_matrix(model), curvature, features)
+
+    def blocks(self, matrix: str) -> BlockMatrix:
+        """The Hessian ("hessian"), gradient-matrix ("gradient") or risk-Hessian ("curvature") blocks."""
+        return {"hessian": self.hessian, "gradient": self.gradient, "curvature": self.curvature}[matrix]
+
+    def curve(self, scenario: Scenario) -> xr.Dataset:
+        """The curve that the drift under judgement predicts for a scenario."""
+        if scenario.name not in self._curves:
+            self._curves[scenario.name] = integrate_curves(
+                self.model, scenario.parameters, scenario.initial, list(scenario.times), drift=self.drift,
+                tolerance=scenario.tolerance,
+            )
+        return self._curves[scenario.name]

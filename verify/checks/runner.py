@@ -1,0 +1,232 @@
+"""Run the checks of a system and collect the verdicts."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from threadpoolctl import threadpool_limits
+
+from numerics import FixedPointError, IntegrationError, ResolventError
+from numerics.core.results import library_versions
+from numerics.core.validation import as_integer
+from theory import InputError
+from theory.errors import check_choice
+from verify.evidence.evidence import Evidence
+from verify.evidence.levels import get_level
+from verify.evidence.systems import SYSTEMS, get_system
+from verify.verdict.results import CheckResult, JointReport, Outcome, Report
+from verify.verdict.tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
+
+from .equations import EQUATIONS
+from .judged_theory import Theory
+from .registry import CHECKS, statement_of
+from .theory_form import check_claim
+
+
+class VerificationInterrupted(KeyboardInterrupt):
+    """The user interrupted the run; ``partial`` is the report of the checks that had finished."""
+
+    def __init__(self, partial: Report | JointReport, total: int) -> None:
+        super().__init__(f"verification interrupted after {len(partial.results)} of {total} checks")
+        self.partial = partial
+
+
+
+
+
+def run(
+    system: str = "kgmm",
+    level: str = "quick",
+    seed: int = 0,
+    *,
+    progress: Callable[[str, float], None] | None = None,
+    theory: Theory | None = None,
+    evidence: Evidence | None = None,
+    only: Sequence[str] | None = None,
+    family_error: float = FAMILY_ERROR,
+) -> Report:
+    """Judge the theory of a system against simulation.
+
+    Parameters
+    ----------
+    system : str
+        A name of verify.evidence.systems.
+    level : {"quick", "full"}
+        Sample sizes.
+    seed : int
+        Root of all randomness.
+    progress : callable, optional
+        Called with the name of the check at work and the fraction done over the whole run.
+    theory : Theory, optional
+        Formulas to judge; the engine's own when omitted.  Its form is checked first (:mod:`verify.checks.theory_form`).
+    evidence : Evidence, optional
+        Measurements to reuse (for judging several theories against the same data); must be of the same system.
+    only : sequence of str, optional
+        Names of checks to run; all of the system when omitted.
+    family_error : float
+        Probability that a true theory is refuted by chance, over all checks of the system; a share of it where several
+        systems are judged in one run.
+
+    Returns
+    -------
+    Report
+        The probability that a true theory is refuted by chance anywhere in it is at most ``family_error``.
+
+    Raises
+    ------
+    theory.InputError
+        Unknown system, level or check, a bad seed, a theory of another form than the model's; before any work.
+    VerificationInterrupted
+        On Ctrl-C; carries the report of what had finished.
+    """
+    chosen = get_system(system) if evidence is None else evidence.system
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    sizes = get_level(level) if evidence is None else evidence.level
+    names = _names(chosen.checks, only)
+    if theory is not None:
+        check_claim(theory, chosen.model)
+    measured = Evidence(chosen, sizes, seed) if evidence is None else evidence
+    subject = Theory.derive(chosen.model) if theory is None else theory
+    # the share does not depend on `only`: a check gives the same verdict alone and in company
+    share = family_error / len(chosen.checks)
+    start = perf_counter()
+    results: list[CheckResult] = []
+
+    def report(complete: bool) -> Report:
+        return Report(
+            chosen.name, sizes.name, measured.seed, family_error, results, perf_counter() - start,
+            _environment(), complete, () if only is None else tuple(names),
+        )
+
+    # many small matrix products: threads of the linear algebra library would only wait for each other, and the
+    # replicas already use all processors
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            for i, name in enumerate(names):
+                if progress is not None:
+                    progress(name, i / len(names))
+                    measured.progress = lambda f, name=name, i=i: progress(name, (i + f) / len(names))
+                results.append(_run_one(name, subject, measured, share))
+    except KeyboardInterrupt:
+        raise VerificationInterrupted(report(False), len(names)) from None
+    if progress is not None:
+        progress("done", 1.0)
+    return report(True)
+
+
+def run_all(
+    level: str = "quick", seed: int = 0, *, systems: Sequence[str] = tuple(SYSTEMS),
+    progress: Callable[[str, float], None] | None = None, only: Sequence[str] | None = None,
+) -> JointReport:
+    """Judge several systems in one run, which has one error budget.
+
+    Parameters
+    ----------
+    level, seed
+        As in :func:`run`.
+    systems : sequence of str
+        Names of verify.evidence.systems; all when omitted.
+    progress : callable, optional
+        Called with ``system: check`` and the fraction done over the whole run.
+    only : sequence of str, optional
+        Names of checks to run in every system that has them, to the same tolerances; all when omitted.
+
+    Returns
+    -------
+    JointReport
+        The probability that a true theory is refuted by chance anywhere in it is at most FAMILY_ERROR, shared equally.
+
+    Raises
+    ------
+    theory.InputError
+        As :func:`run`; before any work.
+    VerificationInterrupted
+        On Ctrl-C; carries the joint report of what had finished.
+    """
+    wanted = check_names(systems, only)
+    chosen = {name: [check for check in get_system(name).checks if check in wanted] for name in systems}
+    checks = {name: len(listed) for name, listed in chosen.items()}
+    total, done = sum(checks.values()), 0
+    reports: list[Report] = []
+
+    def joint(complete: bool) -> JointReport:
+        return JointReport(tuple(reports), level, seed, FAMILY_ERROR, complete, () if only is None else tuple(wanted))
+
+    for name in (name for name in systems if checks[name]):
+        inner = None
+        if progress is not None:
+            def inner(check: str, fraction: float, name: str = name, done: int = done) -> None:
+                progress(f"{name}: {check}", (done + checks[name] * fraction) / total)
+        try:
+            reports.append(run(
+                name, level, seed, progress=inner, family_error=FAMILY_ERROR / len(checks),
+                only=None if only is None else chosen[name],
+            ))
+        except VerificationInterrupted as event:
+            reports += [report for report in _reports(event.partial) if report.results]
+            raise VerificationInterrupted(joint(False), total) from None
+        except KeyboardInterrupt:
+            raise VerificationInterrupted(joint(False), total) from None
+        done += checks[name]
+    return joint(True)
+
+
+
+
+def _reports(done: Report | JointReport) -> Sequence[Report]:
+    return done.reports if isinstance(done, JointReport) else [done]
+
+
+def _environment() -> dict[str, str]:
+    return {
+        "versions": library_versions(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors",
+    }
+
+
+def check_names(systems: Sequence[str], only: Sequence[str] | None = None) -> list[str]:
+    """The checks of some systems, those of ``only`` where it is given.
+
+    Raises
+    ------
+    theory.InputError
+        A name in ``only`` that no check of these systems has.
+    """
+    return _names(tuple(dict.fromkeys(check for name in systems for check in get_system(name).checks)), only)
+
+
+def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
+    if only is None:
+        return list(available)
+    for name in only:
+        if name in CHECKS and name not in available:
+            homes = [system for system in SYSTEMS if name in get_system(system).checks]
+            raise InputError(
+                "only", repr(name), f"one of {', '.join(available)}", f"this check applies to {', '.join(homes)}"
+            )
+        check_choice("only", name, available, "check: specalign verify --list names them")
+    if not only:
+        raise InputError("only", "no name", f"names among {', '.join(available)}", "leave it away for all checks")
+    return [name for name in available if name in only]
+
+
+def _run_one(name: str, theory: Theory, evidence: Evidence, share: float) -> CheckResult:
+    function, source = CHECKS[name]
+    start = perf_counter()
+    try:
+        outcome = function(theory, evidence, share)
+    except (IntegrationError, FixedPointError, ResolventError) as error:
+        # a theory that gives no number (its flow diverges, its fixed point does not exist) is refuted, not excused;
+        # trouble in the measurements is an error of the run, not of the theory
+        nothing = Tolerance((Part(0.0, "the theory gives no number to compare"),))
+        outcome = Outcome(
+            [Comparison(f"computable: {error}", float("nan"), 0.0, nothing)], {}, notes=[str(error)]
+        )
+    return CheckResult(
+        name, statement_of(name), source, outcome.comparisons, evidence.seed,
+        outcome.samples, perf_counter() - start, outcome.plots, outcome.notes, EQUATIONS[name],
+    )

@@ -1,0 +1,1 @@
+"""Formulas of a user: read, proved, compared in digits and by samples, repaired."""

@@ -1,0 +1,124 @@
+"""The entries that a claim is about, each with what is claimed, what is derived and how it is measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sympy as sp
+
+from theory import InputError, Model
+from theory.expectations.derived import find_expectations
+from theory.expectations.well_formed import check_expression
+from verify.claims.language.conventions import DIMENSION
+from verify.claims.language.tree import FormulaError, show
+from verify.claims.language.vocabulary import Vocabulary
+
+from .judgement import Claim
+from .quantities import EXPRESSION, STEP, Target, derived
+
+# more entries than this are not judged at once
+MOST = 1500
+
+
+@dataclass(frozen=True)
+class Case:
+    """One entry of a claim.
+
+    Attributes
+    ----------
+    name : str
+    bindings : dict
+        Values of the open indices.
+    claimed, derived : sympy.Expr
+    target : Target, optional
+        What is measured; of an expression ``raw`` is.
+    raw : sympy.Expr, optional
+        The raw reading of the left side.
+    raw_claim : sympy.Expr, optional
+        Of a statement about one sample, the raw reading of the claim.
+    """
+
+    name: str
+    bindings: Mapping[str, int]
+    claimed: sp.Expr
+    derived: sp.Expr
+    target: Target | None = None
+    raw: sp.Expr | None = None
+    raw_claim: sp.Expr | None = None
+
+    @property
+    def needs_full_rank(self) -> bool:
+        """Coefficients on dependent vectors are not unique, and whitened pre-activations choose among them."""
+        whitened = any(n.uses_whitening for e in (self.claimed, self.derived) for n in find_expectations(e))
+        inverse = any(re.fullmatch(r"P_\d+_\d+", str(s)) for s in self.claimed.free_symbols)
+        coefficient = self.target is not None and any(part[0] in ("e", "x") for part in self.target.parts)
+        return (whitened or inverse) and (coefficient or not self._by_features)
+
+    @property
+    def _by_features(self) -> bool:
+        """The whitened pre-activations stem from features, whose moments are unique."""
+        return self.target is None or self.target.kind != EXPRESSION
+
+    @property
+    def more(self) -> dict[sp.Symbol, sp.Expr]:
+        """Values of symbols that are not of the model."""
+        used = self.claimed.free_symbols | self.derived.free_symbols
+        return {DIMENSION: sp.Integer(100)} if DIMENSION in used else {}
+
+
+def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
+    """All entries of a claim.
+
+    Raises
+    ------
+    theory.InputError
+        An entry that the model does not have, a formula that means nothing for it, too many entries.
+    """
+    model = claim.model if model is None else model
+    quantity = claim.quantity
+    bindings = list(quantity.instances(model))
+    if len(bindings) > MOST:
+        raise InputError(
+            "quantity", f"{quantity.entry!r} with {len(bindings)} entries", f"at most {MOST}",
+            "give some of its indices as numbers, or take a smaller model",
+        )
+    if not claim.is_text and len(bindings) > 1:
+        raise InputError(
+            "claim", f"a SymPy expression for {len(bindings)} entries of {quantity.entry!r}", "one entry",
+            "name the entry with numbers, such as m_1_2, or give the formula as text",
+        )
+    return [case_at(claim, model, b) for b in bindings]
+
+
+def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
+    """One entry of a claim."""
+    quantity = claim.quantity
+    kink_rule, sized = quantity.kink_rule, quantity.kind == STEP or claim.parameter == "d"
+    engine = Vocabulary(model, kink_rule, sized=sized)
+    claimed = _claimed(claim, engine, bindings)
+    if quantity.left is None:
+        target = quantity.target(model, bindings)
+        return Case(quantity.name(bindings), bindings, claimed, derived(model, target), target)
+    raw = Vocabulary(model, kink_rule, raw=True)
+    left, sample = quantity.left, quantity.sample
+    text = show(left)
+    try:
+        derived_left = engine.read(left, text, bindings, sample=sample)
+    except FormulaError as error:
+        raise FormulaError(
+            error.text, error.position, error.plain, error.expected, error.remedy, "quantity"
+        ) from error
+    return Case(
+        quantity.name(bindings), bindings, claimed, derived_left,
+        raw=raw.read(left, text, bindings, sample=sample),
+        raw_claim=_claimed(claim, raw, bindings) if sample else None,
+    )
+
+
+def _claimed(claim: Claim, vocabulary: Vocabulary, bindings: Mapping[str, int]) -> sp.Expr:
+    if claim.is_text:
+        return sp.sympify(vocabulary.read(claim.formula, claim.text, bindings, sample=claim.quantity.sample))
+    check_expression("claim", claim.formula, vocabulary.model)
+    return claim.formula

@@ -1,0 +1,208 @@
+r"""Files of claims: TOML and LaTeX are data and are read without running anything; a .py file is a module that runs.
+
+TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each formula.  LaTeX:
+one formula
+in display mathematics, with what else there is to say in comments ``% quantity: drift m_a_s`` before it.  Python:
+a module that
+defines ``CLAIMS`` (or ``claim``), made by :func:`verify.claims.judge.make_claim`; it runs as the user who checks it.
+"""
+
+from __future__ import annotations
+
+import re
+import runpy
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from theory import InputError, Model
+from theory.errors import check_choice
+from verify.claims.language.latex import parse_latex
+from verify.claims.language.tree import FormulaError
+from verify.settings.configuration import Configuration, read_toml, read_values
+from verify.settings.values import parse_integer, parse_list, parse_number, parse_rows
+
+from .judge import check_form, make_claim
+from .judgement import Claim
+
+SUFFIXES = (".toml", ".tex", ".py")
+_KEYS = (
+    "name", "quantity", "formula", "latex", "order", "parameter", "regularized", "kink_rule", "source", "expected",
+)
+# how many classes or units a formula in LaTeX is judged for, where its comments do not say
+_MODEL_KEYS = ("model", "k", "width", "activation", "weights", "precision", "ridge", "step", "directions_gram")
+_ENVIRONMENT = re.compile(
+    r"\\\[(?P<a>.*?)\\\]|\$\$(?P<b>.*?)\$\$|\\begin\{(?P<env>equation|align|displaymath)(?P<star>\*?)\}(?P<c>.*?)"
+    r"\\end\{(?P=env)(?P=star)\}", re.S,
+)
+
+
+def find_files(paths: Sequence[Path]) -> list[Path]:
+    """The claim files among paths; of a directory those directly in it, in alphabetical order.
+
+    Raises
+    ------
+    theory.InputError
+        A path that does not exist, an unknown ending, a directory without claims.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            # a module runs code: it is run where it is named, not because it lies in a directory
+            inside = sorted(p for p in path.iterdir() if p.suffix in (".toml", ".tex"))
+            if not inside:
+                raise InputError("FILE", path, "a directory with .toml or .tex files", "name the files")
+            found += inside
+        elif not path.exists():
+            raise InputError("FILE", path, "a file of claims", "check the path")
+        elif path.suffix not in SUFFIXES:
+            raise InputError("FILE", path, f"a file ending in {', '.join(SUFFIXES)}", "see docs/derivations.md")
+        else:
+            found.append(path)
+    return found
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """All claims of a file, read and refused where they mean nothing; before any work.
+
+    Raises
+    ------
+    theory.InputError
+        With the file, the claim, the position and the reason.
+    """
+    if path.suffix == ".toml":
+        return _from_toml(path)
+    if path.suffix == ".tex":
+        return _from_latex(path)
+    return _from_module(path)
+
+
+def _from_toml(path: Path) -> list[Claim]:
+    data = read_toml(path)
+    claims = data.pop("claim", None)
+    if claims is None:  # a misspelt table is a likelier slip than none
+        read_values(path, data, Configuration, "claim")
+    if not isinstance(claims, list) or not claims or not all(isinstance(c, dict) for c in claims):
+        raise InputError(
+            f"claims {path.name}", "no [[claim]]", "a table [[claim]] for each formula", "see examples/claims"
+        )
+    model = Configuration(**read_values(path, data, Configuration, "claim")).symbolic_model()
+    return [_claim(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}") for i, c in enumerate(claims)]
+
+
+def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Claim:
+    for key in given:
+        check_choice(where, key, _KEYS, kind="key")
+    for key in ("name", "quantity", "formula", "latex", "kink_rule", "source", "parameter"):
+        if key in given and not isinstance(given[key], str):
+            raise InputError(f"{where}: {key}", repr(given[key]), "a text", "write it in quotes")
+    if ("formula" in given) == ("latex" in given):
+        raise InputError(where, "formula and latex" if "latex" in given else "no formula", "one of formula and latex",
+                         "give the formula as text or in LaTeX")
+    if "quantity" not in given:
+        raise InputError(where, "no quantity", "what the formula is for", 'write quantity = "drift m_a_s"')
+    if not isinstance(given.get("regularized", True), bool):
+        got = repr(given["regularized"])
+        raise InputError(f"{where}: regularized", got, "true or false", "write it without quotes")
+    expected = given.get("expected")
+    if isinstance(expected, bool):
+        expected = str(expected).lower()
+    formula = str(given.get("formula", given.get("latex")))
+    try:
+        found = make_claim(
+            model, given["quantity"], formula if "formula" in given else "0", name=given.get("name", name),
+            order=given.get("order"), parameter=given.get("parameter", "lambda"), regularized=given.get("regularized"),
+            kink_rule=given.get("kink_rule"), source=given.get("source", ""), expected=expected,
+        )
+        if "latex" in given:
+            found = replace(found, formula=parse_latex(formula), text=formula)
+            check_form(found)
+    except FormulaError as error:
+        raise FormulaError(error.text, error.position, error.plain, error.expected, error.remedy, where) from error
+    except InputError as error:
+        raise InputError(f"{where}: {error.parameter}", error.got, error.expected, error.remedy) from error
+    return found
+
+
+def _from_latex(path: Path) -> list[Claim]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("FILE", path, "a readable text in UTF-8", str(error)) from error
+    found, last, said = [], 0, {}  # type: ignore[var-annotated]
+    for i, match in enumerate(_ENVIRONMENT.finditer(text)):
+        # what is said once holds for the formulas after it, except for what only one formula can have
+        said = {k: v for k, v in said.items() if k in _MODEL_KEYS} | _comments(text[last:match.start()], path)
+        last = match.end()
+        body = next(g for g in (match["a"], match["b"], match["c"]) if g is not None)
+        body = re.sub(r"(?<!\\)%[^\n]*", "", re.sub(r"\\(label|tag)\{[^}]*\}", "", body))
+        left, equals, right = body.partition("=")
+        if "=" in _outside_braces(body) and equals:
+            cut = _outside_braces(body).index("=")
+            left, right = body[:cut], body[cut + 1:]
+            if "quantity" not in said:
+                said["quantity"] = left.strip()
+        else:
+            right = body
+        model = Configuration(**read_values(path, _model_tables(said), Configuration)).symbolic_model()
+        given = {k: v for k, v in said.items() if k in _KEYS} | {"latex": right.strip()}
+        if "order" in given:
+            given["order"] = int(given["order"]) if str(given["order"]).isdigit() else given["order"]
+        if "regularized" in given:
+            given["regularized"] = given["regularized"] == "true"
+        found.append(_claim(f"formula {i + 1} of {path.name}", model, given, f"{path.stem} {i + 1}"))
+    if not found:
+        raise InputError(
+            f"claims {path.name}", "no display mathematics", r"\[ ... \], $$ ... $$ or an equation environment",
+            "put the formula into one",
+        )
+    return found
+
+
+def _comments(text: str, path: Path) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for match in re.finditer(r"^\s*%\s*([A-Za-z_]+)\s*[:=]\s*(.*?)\s*$", text, re.M):
+        check_choice(f"comment in {path.name}", match[1], (*_KEYS, *_MODEL_KEYS), kind="key")
+        said[match[1]] = match[2]
+    return said
+
+
+def _model_tables(said: Mapping[str, Any]) -> dict[str, Any]:
+    model: dict[str, Any] = {"name": said["model"]} if "model" in said else {}
+    for key in ("k", "width"):
+        if key in said:
+            model[key] = parse_integer(key, said[key])
+    if "activation" in said:
+        model["activation"] = said["activation"]
+    parameters: dict[str, Any] = {}
+    for key in ("precision", "ridge", "step"):
+        if key in said:
+            parameters[key] = parse_number(key, said[key])
+    if "weights" in said:
+        parameters["weights"] = parse_list("weights", said["weights"])
+    if "directions_gram" in said:
+        text = said["directions_gram"]
+        parameters["directions_gram"] = text if text.isalpha() else parse_rows("directions_gram", text)
+    return {"model": model, "parameters": parameters}
+
+
+def _outside_braces(text: str) -> str:
+    """The text with what stands in braces blanked, so that a = in an index is not an equation."""
+    depth, found = 0, []
+    for i, c in enumerate(text):
+        depth += (c == "{") - (c == "}")
+        found.append(" " if depth > 0 or (c == "}" and i) else c)
+    return "".join(found)
+
+
+def _from_module(path: Path) -> list[Claim]:
+    module = runpy.run_path(str(path))
+    claims = module.get("CLAIMS", module.get("claim"))
+    claims = [claims] if isinstance(claims, Claim) else claims
+    if not isinstance(claims, (list, tuple)) or not claims or not all(isinstance(c, Claim) for c in claims):
+        raise InputError(
+            f"claims {path.name}", "no CLAIMS", "a list CLAIMS, or claim, made by verify.make_claim",
+            "write CLAIMS = [make_claim(model, quantity, formula), ...]",
+        )
+    return list(claims)

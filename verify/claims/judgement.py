@@ -1,0 +1,172 @@
+"""What is said about a claim: one result a stage, and a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from theory import Model
+from verify.claims.language.tree import Node
+
+from .quantities import Quantity
+
+
+class Status(StrEnum):
+    """Outcome of one stage."""
+
+    PROVED = "proved"
+    UNPROVED = "not proved"
+    AGREES = "agrees"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Finding(StrEnum):
+    """Verdict on a claim.
+
+    ``PROVED``: exact identities bring the difference to zero.  ``AGREES``: it agrees to the digits stated, not proved.
+    ``REFUTED``: there is a counterexample.  ``INCONCLUSIVE``: no stage could tell.  ``CONTRADICTORY``: the derived
+    formula and the raw definition disagree about it, which points to a defect of the engine.
+    """
+
+    PROVED = "proved"
+    AGREES = "agrees"
+    REFUTED = "refuted"
+    INCONCLUSIVE = "inconclusive"
+    CONTRADICTORY = "contradictory"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Somebody's formula for a quantity of a model.
+
+    Attributes
+    ----------
+    name : str
+    model : Model
+    quantity : Quantity
+    formula : Node or sympy.Expr
+        A tree of the language, or an expression.
+    text : str
+        As it was written.
+    order : int, optional
+        The claim holds up to and including this power of 1/``parameter`` only; exactly when None.
+    parameter : str
+        ``"lambda"`` or ``"d"``.
+    source : str
+        Where it is claimed.
+    expected : str, optional
+        The verdict its author expects of a checker: ``true`` or ``false``.
+    """
+
+    name: str
+    model: Model
+    quantity: Quantity
+    formula: Any
+    text: str
+    order: int | None = None
+    parameter: str = "lambda"
+    source: str = ""
+    expected: str | None = None
+
+    @property
+    def is_text(self) -> bool:
+        return isinstance(self.formula, Node)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage found.
+
+    Attributes
+    ----------
+    name : str
+        ``symbolic``, ``digits`` or ``sampling``.
+    status : Status
+    text : str
+        In one sentence.
+    details : dict
+        Plain data: identities, digits, points, standard errors.
+    """
+
+    name: str
+    status: Status
+    text: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Counterexample:
+    """Where a claim is wrong: the entry, the parameters, and both values."""
+
+    entry: str
+    model: str
+    values: dict[str, str]
+    claimed: str
+    derived: str
+
+
+# finding, stages, counterexample, difference and repair
+Verdict = tuple[Finding, list[Stage], Counterexample | None, str, str]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Everything that is said about a claim.
+
+    Attributes
+    ----------
+    claim : Claim
+    finding : Finding
+    stages : tuple of Stage
+    counterexample : Counterexample, optional
+    difference : str
+        Claimed minus derived, simplified, of the entry of the counterexample.
+    repair : str
+        The single-term change that mends it, if one was found.
+    seed : int
+    seconds : float
+    """
+
+    claim: Claim
+    finding: Finding
+    stages: tuple[Stage, ...]
+    counterexample: Counterexample | None = None
+    difference: str = ""
+    repair: str = ""
+    seed: int = 0
+    seconds: float = 0.0
+
+    @property
+    def stands(self) -> bool:
+        """Proved, or in agreement."""
+        return self.finding in (Finding.PROVED, Finding.AGREES)
+
+    @property
+    def as_expected(self) -> bool | None:
+        """Whether the verdict is the one that the claim expects, where it expects one."""
+        if self.claim.expected is None:
+            return None
+        return self.stands if self.claim.expected == "true" else self.finding is Finding.REFUTED
+
+    def stage(self, name: str) -> Stage:
+        return next(s for s in self.stages if s.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        example = self.counterexample
+        return {
+            "name": self.claim.name, "model": self.claim.model.name,
+            "quantity": f"{self.claim.quantity.kind} {self.claim.quantity.entry}".strip(),
+            "formula": self.claim.text, "source": self.claim.source, "order": self.claim.order,
+            "verdict": self.finding.value, "expected": self.claim.expected, "as_expected": self.as_expected,
+            "stages": [
+                {"name": s.name, "status": s.status.value, "text": s.text, **s.details} for s in self.stages
+            ],
+            "counterexample": None if example is None else {
+                "entry": example.entry, "model": example.model, "values": example.values,
+                "claimed": example.claimed, "derived": example.derived,
+            },
+            "difference": self.difference, "repair": self.repair, "seed": self.seed, "seconds": self.seconds,
+        }

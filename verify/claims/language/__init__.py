@@ -1,0 +1,1 @@
+"""The languages claims are written in: plain text and LaTeX."""

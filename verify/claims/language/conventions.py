@@ -1,0 +1,52 @@
+"""Letters, names and bounds of the languages of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import sympy as sp
+
+from theory import ReLU, Sigmoid, Softplus, Step
+from theory.problem.softmax import LogSumExp
+
+DIMENSION = sp.Symbol("d", positive=True)
+
+# letters and what they count; the conventions of docs/conventions.md
+UNITS, DIRECTIONS, COMPONENTS, PARAMETERS = "abcdef", "st", "l", "ij"
+
+FUNCTIONS = {
+    "exp": sp.exp, "log": sp.log, "ln": sp.log, "sqrt": sp.sqrt, "sin": sp.sin, "cos": sp.cos, "tanh": sp.tanh,
+    "sinh": sp.sinh, "cosh": sp.cosh,
+    "erf": sp.erf, "relu": ReLU, "ReLU": ReLU, "step": Step, "Step": Step, "Sigmoid": Sigmoid, "sigmoid": Sigmoid,
+    "sigma": Sigmoid, "Softplus": Softplus, "softplus": Softplus, "dirac": sp.DiracDelta, "DiracDelta": sp.DiracDelta,
+    "lse": LogSumExp, "LogSumExp": LogSumExp,
+}
+
+# functions whose arguments are indices or variables
+SPECIAL = ("diff", "softmax", "KroneckerDelta")
+
+# name -> number of indices, for messages and suggestions
+SHAPES = {
+    "lambda": "", "beta": "", "c_delta": "", "y": "", "m": "a_s", "R": "a_b", "Q": "a_b", "P": "a_b", "Gamma": "s_t",
+    "S": "l_s", "p": "l", "v": "i", "u": "a", "w": "a", "Y": "s", "zeta": "b", "g": "a", "H": "a_b", "pi": "a",
+    "ell": "", "delta": "a_b", "s": "l", "k": "", "K": "", "r": "", "n": "", "q": "", "d": "",
+}
+
+# seen only by a sample
+RANDOM = ("u", "w", "Y", "zeta", "g", "H", "pi", "ell", "y")
+
+MAX_EXPONENT = 64
+
+LETTERS = "a, b, c, ... for units, s, t for directions, l for components, i, j for readout parameters"
+
+@dataclass(frozen=True)
+class Scope:
+    """Where a part of a formula stands: the values of its indices, and whether a sample is at hand."""
+
+    bindings: Mapping[str, int] = field(default_factory=dict)
+    inside: bool = False
+
+    def bind(self, letters: Sequence[str], values: Sequence[int]) -> Scope:
+        return replace(self, bindings={**self.bindings, **dict(zip(letters, values, strict=True))})
+

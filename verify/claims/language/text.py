@@ -1,0 +1,271 @@
+r"""The language of claimed formulas: text to a syntax tree and back, without evaluating any code.
+
+The names are those of docs/conventions.md; indices follow an underscore (``m_1_2``, ``m_a_s``) or stand in brackets
+(``m[a,s]``).  ``E_l[f]`` is an expectation, ``sum_b(f)`` a sum over all values of an index, ``sum_b(f, b != a)`` over
+some of them, ``delta_a_b`` a Kronecker delta and ``diff(f, u_a)`` a derivative.  A tree has no meaning yet:
+:mod:`verify.claims.language.meaning` gives it that of a model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .tree import (
+    Add,
+    Call,
+    Condition,
+    Divide,
+    Expectation,
+    FormulaError,
+    Index,
+    Multiply,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Power,
+    Sum,
+)
+
+# names that contain an underscore of their own
+COMPOUND = ("c_delta",)
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d+\.\d+(?:[eE][+-]?\d+)?|\d+(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*)"
+    r"|(?P<sign>\*\*|==|!=|[-+*/^()\[\],]))"
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of a formula: its kind (number, name, sign or end), what it says, and where it starts, from 0."""
+
+    kind: str
+    text: str
+    position: int
+
+
+def tokens(text: str) -> list[Token]:
+    """Split a formula, with an end mark; a character that belongs to nothing is refused."""
+    found, position = [], 0
+    stop = len(text.rstrip())
+    while position < stop:
+        match = _TOKEN.match(text, position)
+        if match is None:
+            start = position + len(text[position:]) - len(text[position:].lstrip())
+            raise FormulaError(
+                text, start, f"the character {text[start]!r}", "numbers, names, + - * / ^ ( ) [ ] and commas",
+                "LaTeX is read where a formula holds a backslash or is given as latex = ...",
+            )
+        kind = str(match.lastgroup)
+        found.append(Token(kind, match.group(kind), match.start(kind)))
+        position = match.end()
+    return [*found, Token("end", "", stop)]
+
+
+class Reader:
+    """What every reader of tokens does: look, take, demand."""
+
+    def __init__(self, text: str, found: list[Token]) -> None:
+        self.text, self.found, self.at = text, found, 0
+
+    @property
+    def next(self) -> Token:
+        return self.found[self.at]
+
+    def take(self) -> Token:
+        token = self.found[self.at]
+        self.at += token.kind != "end"
+        return token
+
+    def accept(self, *texts: str) -> Token | None:
+        return self.take() if self.next.kind != "end" and self.next.text in texts else None
+
+    def demand(self, text: str, opened: Token | None = None) -> Token:
+        token = self.accept(text)
+        if token is None:
+            remedy = f"the one at column {opened.position + 1} is not closed" if opened else f"write {text!r} here"
+            raise self.error(f"{text!r}", remedy)
+        return token
+
+    def error(self, expected: str, remedy: str) -> FormulaError:
+        got = repr(self.next.text) if self.next.kind != "end" else "the end"
+        return FormulaError(self.text, self.next.position, got, expected, remedy)
+
+
+class _Parser(Reader):
+    """Precedence climbing: sums, products, signs, powers, primaries."""
+
+    def whole(self) -> Node:
+        if self.next.kind == "end":
+            raise self.error("a formula", "write one, such as lambda*m_1_1")
+        node = self.sum()
+        if self.next.kind != "end":
+            missing = self.next.kind in ("name", "number") or self.next.text == "("
+            raise self.error(
+                "an operator or the end", "write * between factors" if missing else "check the brackets before it"
+            )
+        return node
+
+    def sum(self) -> Node:
+        start = self.next.position
+        terms = [self.product()]
+        while sign := self.accept("+", "-"):
+            term = self.product()
+            terms.append(Negative(term, position=sign.position) if sign.text == "-" else term)
+        return terms[0] if len(terms) == 1 else Add(tuple(terms), position=start)
+
+    def product(self) -> Node:
+        start = self.next.position
+        node = self.signed()
+        while sign := self.accept("*", "/"):
+            other = self.signed()
+            if sign.text == "/":
+                node = Divide(node, other, position=start)
+            elif isinstance(node, Multiply):
+                node = Multiply((*node.factors, other), position=start)
+            else:
+                node = Multiply((node, other), position=start)
+        return node
+
+    def signed(self) -> Node:
+        if sign := self.accept("-"):
+            return Negative(self.signed(), position=sign.position)
+        self.accept("+")
+        return self.power()
+
+    def power(self) -> Node:
+        start = self.next.position
+        base = self.primary()
+        if self.accept("^", "**"):
+            return Power(base, self.signed(), position=start)
+        return base
+
+    def primary(self) -> Node:
+        token = self.next
+        if token.kind == "number":
+            self.take()
+            return Number(Fraction(token.text), position=token.position)
+        if bracket := self.accept("("):
+            node = self.sum()
+            self.demand(")", bracket)
+            return node
+        if token.kind == "name":
+            return self.named()
+        raise self.error("a number, a name or a bracket", "a formula or a factor is missing here")
+
+    def named(self) -> Node:
+        token = self.take()
+        base, indices = split_name(token.text)
+        if base == "E":
+            return self.expectation(token, indices)
+        if base == "sum":
+            return self.summed(token, indices)
+        bracket = self.accept("[")
+        if bracket:
+            indices = (*indices, *self.listed(self.index, "]", bracket))
+        name = Name(base, indices, position=token.position)
+        if bracket := self.accept("("):
+            if base == "delta":
+                more = self.listed(self.index, ")", bracket)
+                return Name(base, (*indices, *more), position=token.position)
+            return Call(name, self.listed(self.sum, ")", bracket), position=token.position)
+        return name
+
+    def listed(self, one: Callable[[], Node | Index], close: str, opened: Token) -> tuple:
+        found = [one()]
+        while self.accept(","):
+            found.append(one())
+        self.demand(close, opened)
+        return tuple(found)
+
+    def index(self) -> Index:
+        token = self.take()
+        if token.kind == "number" and token.text.isdigit():
+            return int(token.text)
+        if token.kind == "name" and len(token.text) == 1:
+            return token.text
+        self.at -= token.kind != "end"
+        raise self.error("an index: a letter or a number from 1", "write m_1_2, m_a_s or m[a,s]")
+
+    def expectation(self, token: Token, indices: tuple[Index, ...]) -> Node:
+        if len(indices) > 1:
+            raise FormulaError(
+                self.text, token.position, repr(token.text), "E[...] or E_l[...] with one component",
+                "write E_l[f] for component l and E[f] for the whole mixture",
+            )
+        bracket = self.accept("[", "(")
+        if bracket is None:
+            raise self.error("'['", "write E_l[f]")
+        body = self.sum()
+        self.demand("]" if bracket.text == "[" else ")", bracket)
+        return Expectation(indices[0] if indices else None, body, position=token.position)
+
+    def summed(self, token: Token, indices: tuple[Index, ...]) -> Node:
+        letters = tuple(i for i in indices if isinstance(i, str))
+        if not letters or len(letters) != len(indices):
+            raise FormulaError(
+                self.text, token.position, repr(token.text), "sum_b(...) with the letters summed over",
+                "write sum_b(f), sum_b_c(f) or sum_b(f, b != a)",
+            )
+        bracket = self.demand("(")
+        body = self.sum()
+        conditions = []
+        while self.accept(","):
+            conditions.append(self.condition())
+        self.demand(")", bracket)
+        return Sum(letters, body, tuple(conditions), position=token.position)
+
+    def condition(self) -> Condition:
+        start = self.next.position
+        left = self.index()
+        sign = self.accept("==", "!=")
+        if sign is None:
+            raise self.error("'==' or '!='", "write a condition such as b != a")
+        return Condition(left, self.index(), sign.text == "==", position=start)
+
+
+def split_name(text: str) -> tuple[str, tuple[Index, ...]]:
+    """A name and the indices that follow its underscores: ``m_1_2`` is m with (1, 2)."""
+    for known in COMPOUND:
+        if text == known or text.startswith(f"{known}_"):
+            return known, _indices(text[len(known):].split("_")[1:])
+    base, *rest = text.split("_")
+    return base, _indices(rest)
+
+
+def _indices(parts: list[str]) -> tuple[Index, ...]:
+    return tuple(int(p) if p.isdigit() else p for p in parts)
+
+
+def parse_formula(text: str) -> Node:
+    """Read a formula.
+
+    Raises
+    ------
+    FormulaError
+        With the position and the reason.
+
+    Examples
+    --------
+    >>> from verify.claims.language.tree import show
+    >>> print(show(parse_formula("-sum_l(p_l*E_l[g_a]) / lambda")))
+    -sum_l(p_l*E_l[g_a])/lambda
+    >>> parse_formula("m_1_2 + )")
+    Traceback (most recent call last):
+        ...
+    verify.claims.language.tree.FormulaError: formula: got ')' at column 9 of 'm_1_2 + )'; ...
+    """
+    return nested(text, _Parser(text, tokens(text)).whole)
+
+
+def nested(text: str, read: Callable[[], Node]) -> Node:
+    """What a reader makes of a text, refused where its brackets are nested too deeply to be read."""
+    try:
+        return read()
+    except RecursionError as error:
+        raise FormulaError(
+            text, 0, "a formula nested too deeply", "at most some hundred levels of brackets", "drop needless brackets"
+        ) from error

@@ -1,0 +1,88 @@
+"""The quantities a claim may name in a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy as sp
+
+from theory import Model
+from theory.problem.kinks import DISTRIBUTIONAL
+from verify.claims.raw.loss import RawLoss
+
+from .conventions import COMPONENTS, DIRECTIONS, PARAMETERS, SHAPES, UNITS, Scope
+from .meaning import _Reading
+from .tree import Node
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The names of a model, and what they stand for.
+
+    Parameters
+    ----------
+    model : Model
+    kink_rule : str
+        What second derivatives of the loss keep of a kink.
+    raw : bool
+        The raw reading in place of the derived one.
+    gaps : bool
+        The gaps s_l of a fixed point have names.
+    sized : bool
+        The dimension d has a name.
+    """
+
+    model: Model
+    kink_rule: str = DISTRIBUTIONAL
+    raw: bool = False
+    gaps: bool = False
+    sized: bool = False
+
+    @cached_property
+    def loss(self) -> RawLoss:
+        return RawLoss(self.model)
+
+    def read(
+        self, tree: Node, text: str, bindings: Mapping[str, int] | None = None, *, sample: bool = False
+    ) -> sp.Expr:
+        """The expression that a formula stands for.
+
+        Parameters
+        ----------
+        tree : Node
+        text : str
+            Where it was read from, for messages.
+        bindings : mapping letter -> int, optional
+            Values, counted from 1, of the indices that the quantity has.
+        sample : bool
+            The formula is about one sample: u, y and derivatives of the loss stand outside expectations.
+
+        Raises
+        ------
+        FormulaError
+            An unknown name, a wrong number or range of indices, a free index, a name where it has no value.
+        """
+        return _Reading(self, text).of(tree, Scope(dict(bindings or {}), inside=sample))
+
+    def size_of(self, letter: str) -> int | None:
+        """How many values an index letter has."""
+        model = self.model
+        for letters, size in (
+            (UNITS, model.units), (DIRECTIONS, model.directions), (COMPONENTS, model.components),
+            (PARAMETERS, model.readout_size or model.units),
+        ):
+            if letter in letters:
+                return size
+        return None
+
+    def names(self) -> list[str]:
+        """What a formula may hold."""
+        model, q = self.model, self.model.readout_size
+        left = {"v"} if not q else set()
+        left |= set() if self.gaps else {"s"}
+        left |= set() if self.sized else {"d"}
+        left |= set() if model.loss.gauge is not None else {"pi"}
+        return [n for n in SHAPES if n not in left]
+

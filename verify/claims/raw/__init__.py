@@ -1,0 +1,1 @@
+"""Witnesses of claims: sample means computed from the bare loss."""

@@ -1,0 +1,1 @@
+"""Small changes that turn a false formula into a true one."""

@@ -1,0 +1,206 @@
+"""Single changes of a claimed formula as it is written: what mends it for all of its indices at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from verify.claims.language.conventions import COMPONENTS, DIRECTIONS, PARAMETERS, UNITS
+from verify.claims.language.tree import (
+    Add,
+    Call,
+    Divide,
+    Expectation,
+    Index,
+    Multiply,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Power,
+    Sum,
+    children,
+    show,
+)
+
+_FACTORS = (
+    Power(Name("lambda"), Negative(Number(Fraction(1)))), Name("lambda"), Number(Fraction(2)), Number(Fraction(1, 2)),
+    Name("c_delta"), Power(Name("c_delta"), Negative(Number(Fraction(1)))), Name("beta"),
+)
+
+
+@dataclass(frozen=True)
+class FormulaEdit:
+    """A changed tree and what was changed."""
+
+    text: str
+    tree: Node
+
+
+def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
+    """Every single change: a sign, a factor, a transposed or other index, a term less, a Kronecker case more.
+
+    Parameters
+    ----------
+    tree : Node
+    letters : tuple of str
+        The open indices of the quantity.
+
+    Examples
+    --------
+    >>> from verify.claims.language.text import parse_formula
+    >>> [e.text for e in formula_edits(parse_formula("m_a_s"), ("a", "s"))][:2]
+    ['write m_s_a for m_a_s', 'write m_s_s for m_a_s']
+    """
+    # nearest first: an index, then signs and factors, then cases and terms
+    yield from _indices(tree, letters)
+    yield FormulaEdit("flip the sign of the whole", Negative(tree))
+    for factor in _FACTORS:
+        yield FormulaEdit(f"multiply the whole by {show(factor)}", Multiply((factor, tree)))
+    for ridge in (Name("beta"), Negative(Name("beta"))):
+        yield FormulaEdit(f"add {show(ridge)}, the ridge", Add((tree, ridge)))
+    for path, node in _places(tree):
+        if path and _is_term(tree, path):
+            shown = _short(node)
+            yield FormulaEdit(f"flip the sign of {shown}", _put(tree, path, Negative(node)))
+            for factor in _FACTORS:
+                yield FormulaEdit(f"multiply {shown} by {show(factor)}", _put(tree, path, Multiply((factor, node))))
+    for path, node in _places(tree):
+        if path and _is_term(tree, path):
+            parent = _get(tree, path[:-1])
+            assert isinstance(parent, Add)
+            for one, two in _pairs(letters):
+                partner = _exchanged(node, one, two)
+                if _kind(one) == _kind(two) and partner != node:
+                    yield FormulaEdit(
+                        f"add the term with {one} and {two} exchanged: {_short(partner)}",
+                        _put(tree, path[:-1], Add((*parent.terms, partner))),
+                    )
+    for path, node in _places(tree):
+        if path and _is_term(tree, path):
+            yield FormulaEdit(f"drop {_short(node)}", _put(tree, path, Number(Fraction(0))))
+        if path and (_is_term(tree, path) or isinstance(node, Name)):
+            for one, two in _pairs(letters):
+                delta = Name("delta", (one, two))
+                other = Add((Number(Fraction(1)), Negative(delta)))
+                product = Multiply((delta, node))
+                yield FormulaEdit(f"multiply {_short(node)} by {show(delta)}", _put(tree, path, product))
+                yield FormulaEdit(
+                    f"leave out {_short(node)} where {one} = {two}", _put(tree, path, Multiply((other, node)))
+                )
+    for path, node in _places(tree):
+        if path and isinstance(node, Name) and not _is_term(tree, path):
+            for one, two in _pairs(letters):
+                yield FormulaEdit(
+                    f"write delta_{one}_{two} - {_short(node)} for {_short(node)}",
+                    _put(tree, path, Add((Name("delta", (one, two)), Negative(node)))),
+                )
+    for path, node in _places(tree):
+        if isinstance(node, Add):
+            for one, two in _pairs(letters):
+                yield FormulaEdit(
+                    f"add the case delta_{one}_{two} to {_short(node)}",
+                    _put(tree, path, Add((*node.terms, Name("delta", (one, two))))),
+                )
+
+
+Path = tuple[int, ...]
+
+
+def _places(tree: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:
+    yield path, tree
+    for i, child in enumerate(children(tree)):
+        yield from _places(child, (*path, i))
+
+
+def _is_term(tree: Node, path: Path) -> bool:
+    parent = _get(tree, path[:-1])
+    return isinstance(parent, Add)
+
+
+def _get(tree: Node, path: Path) -> Node:
+    for i in path:
+        tree = children(tree)[i]
+    return tree
+
+
+def _put(tree: Node, path: Path, node: Node) -> Node:
+    if not path:
+        return node
+    i, rest = path[0], path[1:]
+    parts = list(children(tree))
+    parts[i] = _put(parts[i], rest, node)
+    match tree:
+        case Call():
+            return replace(tree, arguments=tuple(parts))
+        case Add():
+            return replace(tree, terms=tuple(parts))
+        case Multiply():
+            return replace(tree, factors=tuple(parts))
+        case Divide():
+            return replace(tree, above=parts[0], below=parts[1])
+        case Power():
+            return replace(tree, base=parts[0], exponent=parts[1])
+        case Negative():
+            return replace(tree, inside=parts[0])
+        case Sum() | Expectation():
+            return replace(tree, body=parts[0])
+    raise TypeError(type(tree).__name__)
+
+
+def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
+    """Transposed indices, and one index replaced by another letter at hand."""
+    def walk(node: Node, path: Path, bound: tuple[str, ...]) -> Iterator[FormulaEdit]:
+        if isinstance(node, Name) and node.indices and "v" not in node.indices:
+            found = node.indices
+            others: list[tuple[Index, ...]] = []
+            if len(found) == 2:
+                others.append((found[1], found[0]))
+            for position, index in enumerate(found):
+                for letter in (*letters, *bound):
+                    if letter != index and isinstance(index, str):
+                        others.append((*found[:position], letter, *found[position + 1:]))
+            for other in dict.fromkeys(others):
+                changed = replace(node, indices=other)
+                yield FormulaEdit(f"write {show(changed)} for {show(node)}", _put(whole, path, changed))
+        if isinstance(node, Expectation) and isinstance(node.component, str):
+            for letter in (*letters, *bound):
+                if letter != node.component:
+                    changed_e = replace(node, component=letter)
+                    yield FormulaEdit(
+                        f"write E_{letter} for E_{node.component} in {_short(node)}", _put(whole, path, changed_e)
+                    )
+        inner = (*bound, *node.indices) if isinstance(node, Sum) else bound
+        for i, child in enumerate(children(node)):
+            yield from walk(child, (*path, i), inner)
+
+    yield from walk(whole, (), ())
+
+
+def _exchanged(node: Node, one: str, two: str) -> Node:
+    """The same with two letters exchanged."""
+    swap: dict[Index, Index] = {one: two, two: one}
+    for i, child in enumerate(children(node)):
+        node = _put(node, (i,), _exchanged(child, one, two))
+    if isinstance(node, Name):
+        return replace(node, indices=tuple(swap.get(i, i) for i in node.indices))
+    if isinstance(node, Expectation) and node.component is not None:
+        return replace(node, component=swap.get(node.component, node.component))
+    return node
+
+
+def _pairs(letters: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for i, one in enumerate(letters):
+        for two in letters[i + 1:]:
+            if _kind(one) and _kind(two):
+                yield one, two
+
+
+def _kind(letter: str) -> str:
+    return next((k for k in (UNITS, DIRECTIONS, COMPONENTS, PARAMETERS) if letter in k), "")
+
+
+def _short(node: Node) -> str:
+    text = show(node)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,143 @@
+"""The nearest single change that mends a refuted claim, found by trying edits and confirmed on all of its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import sympy as sp
+
+from numerics.expectations.certified_digits import DimensionError
+from theory import InputError, Model
+from theory.expectations.derived import find_expectations
+from verify.claims.cases import Case, case_at, cases_of
+from verify.claims.judgement import Claim
+from verify.claims.stages.digits import certified_gaps, evaluate, gaps, general_points, node_values
+from verify.random_points.exact import random_point
+
+from .expression_edits import Edit, single_edits
+from .formula_edits import formula_edits
+
+# edits tried: a claim with more is too long for a single change to be found so
+MOST = 500
+SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Mender:
+    """How a kind of claims tells whether a changed formula is right.
+
+    Attributes
+    ----------
+    read : callable Claim -> Expr
+        What a changed claim says for the entry that is wrong.
+    kept : callable, expressions -> list of bool
+        Which of many expressions may be right for that entry; a quick look.
+    confirmed : callable Expr -> bool
+        Whether one of them is, looked at as closely as the claim was.
+    mends_all : callable Claim -> bool
+        Whether a changed claim is right for every entry.
+    """
+
+    read: Callable[[Claim], sp.Expr]
+    kept: Callable[[Sequence[sp.Expr]], list[bool]]
+    confirmed: Callable[[sp.Expr], bool]
+    mends_all: Callable[[Claim], bool]
+
+
+def nearest_change(
+    claim: Claim, claimed: sp.Expr, right: sp.Expr | None, mender: Mender, entry: str,
+    remainder: sp.Expr | None = None,
+) -> str:
+    """In words, or empty where no single change mends the claim.
+
+    Changes of the formula as it is written come first: they have to mend every entry.  Then those of the expression
+    that the wrong entry is, and the single term that it lacks; they are said to be of that entry alone.
+
+    Parameters
+    ----------
+    claim : Claim
+    claimed : sympy.Expr
+        What it says for the entry that is wrong.
+    right : sympy.Expr, optional
+        What is right for that entry, where that is an expression.
+    mender : Mender
+    entry : str
+        The name of the entry, empty where it is the only one.
+    remainder : sympy.Expr, optional
+        Claimed minus right, simplified.
+    """
+    if claim.is_text:
+        changes: list[tuple[str, sp.Expr, Claim]] = []
+        for edit in islice(formula_edits(claim.formula, claim.quantity.letters), MOST):
+            changed = replace(claim, formula=edit.tree)
+            try:
+                expression = mender.read(changed)
+            except InputError:
+                continue
+            if expression != claimed:
+                changes.append((edit.text, expression, changed))
+        for kept, (text, _, changed) in zip(mender.kept([e for _, e, _ in changes]), changes, strict=True):
+            if kept and mender.mends_all(changed):
+                return text
+    if right is None:
+        return ""
+    single: list[Edit] = list(islice(single_edits(claimed, right), MOST))
+    if remainder is not None and not remainder.is_Add:
+        single.append(Edit("missing", f"add the missing term {-remainder}", claimed - remainder))
+    for kept, found in zip(mender.kept([e.expression for e in single]), single, strict=True):
+        if kept and mender.confirmed(found.expression):
+            return found.text if "the whole" in found.text or not entry else f"in {entry}: {found.text}"
+    return ""
+
+
+def find_repair(
+    claim: Claim, case: Case, model: Model, rng: np.random.Generator, remainder: sp.Expr | None = None
+) -> str:
+    """Of a claim that is to hold exactly: sieved at one point in double precision, confirmed with many digits."""
+    def mends_all(changed: Claim) -> bool:
+        cases = cases_of(changed)
+        full = any(c.needs_full_rank for c in cases)
+        return _agrees([(c.claimed, c.derived) for c in cases], full, changed.model, rng, cases[0].more)
+
+    return nearest_change(claim, case.claimed, case.derived, Mender(
+        lambda changed: case_at(changed, model, case.bindings).claimed,
+        lambda expressions: _sieve(expressions, case, model, rng),
+        lambda expression: _agrees([(expression, case.derived)], case.needs_full_rank, model, rng, case.more),
+        mends_all,
+    ), case.name, remainder)
+
+
+def _sieve(candidates: Sequence[sp.Expr], case: Case, model: Model, rng: np.random.Generator) -> list[bool]:
+    (point,) = general_points(model, rng, 1)
+    values = {**point.values, **case.more}
+    nodes = list(dict.fromkeys(n for e in (*candidates, case.derived) for n in find_expectations(e)))
+    try:
+        table = node_values(nodes, point, values, None)
+    except (DimensionError, ArithmeticError):
+        return [False] * len(candidates)
+    right = float(evaluate(case.derived, values, table)[0])
+    kept = []
+    for candidate in candidates:
+        try:
+            value, _, size = evaluate(candidate, values, table)
+        except (TypeError, KeyError, ZeroDivisionError):
+            kept.append(False)
+            continue
+        kept.append(abs(float(value) - right) <= SAME * (float(size) + abs(right)))
+    return kept
+
+
+def _agrees(
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]], full_rank: bool, model: Model, rng: np.random.Generator,
+    more: dict[sp.Symbol, sp.Expr],
+) -> bool:
+    try:
+        found = gaps(pairs, random_point(model, rng), None, more) if full_rank else (
+            certified_gaps(pairs, model, rng, more)[1]
+        )
+        return not any(gap.refuted for gap in found)
+    except (DimensionError, ArithmeticError):
+        return False

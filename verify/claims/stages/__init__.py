@@ -1,0 +1,1 @@
+"""The stages of a judgement: symbols, digits, samples."""

@@ -1,0 +1,223 @@
+"""Stage (b): two expressions at random admissible points, to as many digits as the quadrature certifies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from numerics.expectations.certified_digits import DimensionError, many_digits
+from numerics.expectations.certified_double import few_digits
+from theory import GaussianExpectation, Model
+from theory.expectations.derived import find_expectations
+from verify.random_points.exact import Point, random_point
+
+DIGITS = 50
+Numbers = Mapping[sp.Symbol, Any]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """claimed - derived of one entry at one point, with the certified error of the evaluation.
+
+    ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.  Where the claim is
+    not a finite real number and what is derived is one, it is ``undefined``; where neither is, nothing can be said.
+    """
+
+    value: Any
+    error: Any
+    size: Any
+    undefined: bool = False
+
+    @property
+    def refuted(self) -> bool:
+        return self.undefined or bool(abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3))
+
+    @property
+    def digits(self) -> int:
+        """Digits that agree, as far as they are certified."""
+        if not mpmath.isfinite(self.value):
+            return 0
+        gap = (abs(self.value) + self.error) / self.size if self.size else mpmath.mpf(0)
+        return DIGITS if gap <= mpmath.mpf(10) ** -DIGITS else max(0, int(mpmath.floor(-mpmath.log10(gap))))
+
+
+def certified_gaps(
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]], model: Model, rng: np.random.Generator,
+    more: Mapping[sp.Symbol, sp.Expr] | None = None,
+) -> tuple[Point, list[Gap]]:
+    """Fifty digits at a random point: of full rank if its integrals are on a line, else with all weights on a line."""
+    gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
+    if model.units - gauge <= 1:
+        point = random_point(model, rng)
+        try:
+            return point, gaps(pairs, point, DIGITS, more)
+        except DimensionError:  # whitened pre-activations are not constant along the gauge
+            pass
+    point = random_point(model, rng, 1)
+    return point, gaps(pairs, point, DIGITS, more)
+
+
+def most_dimensions(model: Model) -> int:
+    """Dimensions in which there are rules in double precision."""
+    return 3 if model.loss.is_smooth else 2
+
+
+def general_points(model: Model, rng: np.random.Generator, count: int = 2) -> list[Point]:
+    """Points in general position, as far as quadrature in double precision reaches."""
+    gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
+    return [random_point(model, rng, min(model.units, most_dimensions(model) + gauge)) for _ in range(count)]
+
+
+def arguments_at(claimed: sp.Expr, right: sp.Expr, point: Point) -> int:
+    """How many units the integrands of both depend on at a point, at most."""
+    zeros = {s: sp.Integer(0) for s, v in point.values.items() if v == 0}
+    most = 0
+    expressions = (_without(e, zeros) for e in (claimed, right))
+    for node in dict.fromkeys(n for e in expressions for n in find_expectations(e)):
+        # of a product with zero nothing is left
+        for term in sp.Add.make_args(sp.expand(node.integrand.xreplace(zeros))):
+            units = {str(x).split("_")[1] for x in term.free_symbols if x in node.law.bound}
+            most = max(most, len(units))
+    return most
+
+
+def gaps(
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]], point: Point, digits: int | None,
+    more: Mapping[sp.Symbol, sp.Expr] | None = None, known: dict[GaussianExpectation, tuple[Any, Any]] | None = None,
+) -> list[Gap]:
+    """Evaluate pairs (claimed, derived) at a point.
+
+    Parameters
+    ----------
+    pairs : sequence of (Expr, Expr)
+    point : Point
+    digits : int, optional
+        Double precision when None.
+    more : mapping, optional
+        Values of further symbols, such as the dimension.
+    known : dict, optional
+        Expectations at this point by an earlier call, which ``more`` does not change; it is added to.
+
+    Raises
+    ------
+    DimensionError
+        Integrals in more dimensions than there are rules for.
+    """
+    values = {**point.values, **(more or {})}
+    zeros = {s: sp.Integer(0) for s, v in values.items() if v == 0}
+    pairs = [(_without(claimed, zeros), _without(right, zeros)) for claimed, right in pairs]
+    nodes = list(dict.fromkeys(n for pair in pairs for e in pair for n in find_expectations(e)))
+    table = {} if known is None else known
+    table |= node_values([n for n in nodes if n not in table], point, values, digits)
+    with mpmath.workdps((digits or 15) + 10):
+        return [_gap(claimed, right, values, table) for claimed, right in pairs]
+
+
+def _without(expression: sp.Expr, zeros: Mapping[sp.Basic, sp.Basic]) -> sp.Expr:
+    """The expression without the terms that vanish, so that their integrals are not asked for."""
+    if not zeros:
+        return expression
+    kept = {node: node for node in find_expectations(expression)}
+    return sp.sympify(expression.xreplace({**zeros, **kept}))
+
+
+def node_values(
+    nodes: Sequence[GaussianExpectation], point: Point, values: Mapping[sp.Symbol, sp.Expr], digits: int | None
+) -> dict[GaussianExpectation, tuple[Any, Any]]:
+    """Value and certified error of every expectation."""
+    gauge = point.model.loss.gauge
+    if digits is None:
+        return few_digits(nodes, values, gauge)
+    return many_digits(nodes, values, digits, gauge)
+
+
+def _gap(
+    claimed: sp.Expr, right: sp.Expr, values: Mapping[sp.Symbol, sp.Expr],
+    table: Mapping[GaussianExpectation, tuple[Any, Any]],
+) -> Gap:
+    one, first, size = evaluate(claimed, values, table)
+    two, second, other = evaluate(right, values, table)
+    undefined = not mpmath.isfinite(one) and bool(mpmath.isfinite(two))
+    return Gap(one - two, first + second, size + other, undefined)
+
+
+def evaluate(
+    expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr], table: Mapping[GaussianExpectation, tuple[Any, Any]]
+) -> tuple[Any, Any, Any]:
+    """Value, error and size of an expression; the size adds absolute values where the value may cancel.
+
+    The value is NaN where the expression is complex or infinite.
+    """
+    digits = mpmath.mp.dps
+    numbers = {s: _exact(v) for s, v in values.items()}
+    value, error, size = _walk(expression, numbers, table)
+    return value, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
+
+
+def _walk(
+    e: sp.Expr, numbers: Mapping[sp.Symbol, Any], table: Mapping[GaussianExpectation, tuple[Any, Any]]
+) -> tuple[Any, Any, Any]:
+    if isinstance(e, GaussianExpectation):
+        value, error = (real_or_nan(x) for x in table[e])
+        return value, error, abs(value)
+    if e.is_Symbol:
+        return numbers[e], mpmath.mpf(0), abs(numbers[e])
+    if e.is_Rational:
+        exact = _exact(e)
+        return exact, mpmath.mpf(0), abs(exact)
+    if e.is_Add:
+        parts = [_walk(x, numbers, table) for x in e.args]
+        return tuple(mpmath.fsum(p[i] for p in parts) for i in range(3))
+    if e.is_Mul:
+        value, error, size = mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(1)
+        for x in e.args:
+            v, d, m = _walk(x, numbers, table)
+            value, error, size = value * v, error * m + size * d, size * m
+        return value, error, size
+    if e.is_Pow and e.exp.is_Integer:
+        v, d, m = _walk(e.base, numbers, table)
+        n = int(e.exp)
+        if v == 0 and n < 0:
+            return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
+        relative = abs(n) * d / abs(v) if v else d
+        return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
+    # a function of exact numbers
+    plain = sp.N(e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps)
+    value = number_of(plain)
+    return value, mpmath.mpf(0), abs(value)
+
+
+def number_of(value: sp.Expr) -> Any:
+    """A number of SymPy as one of mpmath, NaN if it is complex or infinite."""
+    return mpmath.nan if value.has(sp.zoo, sp.oo, sp.nan) else real_or_nan(mpmath.mpmathify(value))
+
+
+def real_or_nan(value: Any) -> Any:
+    """A number of mpmath, NaN if it is complex."""
+    if isinstance(value, (complex, mpmath.mpc)):
+        return mpmath.mpf(value.real) if value.imag == 0 else mpmath.nan
+    return mpmath.mpf(value)
+
+
+def _exact(value: Any) -> Any:
+    value = sp.sympify(value)
+    if value.is_Rational:
+        return mpmath.mpf(int(value.p)) / int(value.q)
+    return mpmath.mpmathify(sp.N(value, mpmath.mp.dps))
+
+
+def is_refuted(claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.Symbol, sp.Expr] | None = None) -> bool:
+    """Quick look in double precision, for shrinking."""
+    try:
+        gap = gaps([(claimed, right)], point, None, more)[0]
+    except (DimensionError, ArithmeticError, ValueError):
+        return False
+    return gap.undefined or (gap.refuted and abs(gap.value) > 1e-8 * gap.size)
+
+
+__all__ = ["DIGITS", "Gap", "certified_gaps", "evaluate", "gaps", "general_points", "is_refuted", "node_values"]

@@ -1,0 +1,139 @@
+"""Stage (c): a claim against brute-force samples, from the raw definition of what it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from theory import GaussianExpectation, InputError
+from theory.expectations.derived import find_expectations
+from verify.claims.language.conventions import DIMENSION
+from verify.claims.quantities import Target
+from verify.claims.raw.measurements import Measured, measure
+from verify.claims.raw.samples import RawSamples
+from verify.verdict.tolerance import critical_value
+
+# probability that one true claim is refuted by stage (c), over all of its entries and points
+FAMILY_ERROR = 1e-6
+# a deviation of (critical value + POWER) standard errors is found with 95 % probability
+POWER = 1.645
+# rounding of means of numbers of size 1, far below any standard error met
+ROUNDING = 1e-11
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Claimed minus measured, of one entry at one point.
+
+    Attributes
+    ----------
+    value, error : float
+        The deviation and its standard error.
+    claimed : float
+        The value of the claim.
+    critical : float
+        Standard errors from where it is refuted.
+    same : bool
+        The claim is what is measured, to the letter: samples cannot tell them apart.
+    """
+
+    value: float
+    error: float
+    claimed: float
+    critical: float
+    same: bool = False
+
+    @property
+    def refuted(self) -> bool:
+        return not abs(self.value) <= self.critical * self.error + self._rounding
+
+    @property
+    def resolution(self) -> float:
+        """The smallest deviation that is found with 95 % probability."""
+        return (self.critical + POWER) * self.error + self._rounding
+
+    @property
+    def strain(self) -> float:
+        if not np.isfinite(self.value):
+            return np.inf
+        return abs(self.value) / (self.critical * self.error + self._rounding)
+
+    @property
+    def _rounding(self) -> float:
+        return ROUNDING * (1 + abs(self.claimed))
+
+
+def deviations(
+    measured: Sequence[Measured | sp.Expr], claims: Sequence[sp.Expr], samples: RawSamples, comparisons: int,
+    family_error: float = FAMILY_ERROR,
+) -> list[Deviation]:
+    """Compare measurements with claims on the same samples.
+
+    The expectations of a claim are averaged over the samples that the measurement uses: what both share cancels, and
+    the standard error is that of the difference.
+
+    Parameters
+    ----------
+    measured : sequence of Measured or Expr
+        An expression holds raw expectations (:class:`verify.claims.language.vocabulary.Vocabulary` with ``raw``).
+    claims : sequence of Expr
+    samples : RawSamples
+    comparisons : int
+        Of the whole claim, over all points: their error rates share ``family_error``.
+    """
+    critical = critical_value(comparisons, family_error)
+    table: dict[GaussianExpectation, np.ndarray] = {}
+    return [_deviation(left, right, samples, table, critical) for left, right in zip(measured, claims, strict=True)]
+
+
+def _deviation(
+    left: Measured | sp.Expr, right: sp.Expr, samples: RawSamples, table: dict[GaussianExpectation, np.ndarray],
+    critical: float,
+) -> Deviation:
+    own = left.means if isinstance(left, Measured) else {}
+    numbers: dict[sp.Symbol, sp.Expr] = dict(samples.point.values)
+    numbers[DIMENSION] = sp.Integer(samples.dimension)
+    claim = right.xreplace(numbers_outside(right, numbers))
+    found = left.expression if isinstance(left, Measured) else left.xreplace(numbers_outside(left, numbers))
+    difference = claim - found
+    nodes = list(dict.fromkeys(n for e in (found, claim) for n in find_expectations(e)))
+    names = {node: sp.Dummy() for node in nodes}
+    columns: dict[sp.Symbol, tuple[int, np.ndarray]] = dict(own)
+    for node, name in names.items():
+        l = node.law.component - 1
+        if node not in table:
+            table[node] = samples.batches[l].mean_of(node.integrand)
+        columns[name] = (l, table[node])
+    plain = difference.xreplace(names)
+    at = {name: sp.Float(float(values.mean())) for name, (_, values) in columns.items()}
+    if not np.isfinite(_number(found.xreplace(names).xreplace(at))):
+        raise InputError("quantity", "a complex or infinite mean", "finite numbers", "check where it is defined")
+    claimed = _number(claim.xreplace(names).xreplace(at))
+    if not np.isfinite(claimed):
+        return Deviation(np.nan, 0.0, claimed, critical)
+    influence = [np.zeros(samples.size) for _ in samples.batches]
+    for name, (l, values) in columns.items():
+        slope = float(plain.diff(name).xreplace(at))
+        if slope:
+            influence[l] = influence[l] + slope * values
+    error = float(np.sqrt(sum(v.var() / samples.size for v in influence)))
+    return Deviation(float(plain.xreplace(at)), error, claimed, critical, difference == 0)
+
+
+def _number(value: sp.Expr) -> float:
+    """A float; NaN where it is complex or infinite."""
+    return float(value) if value.is_real and value.is_finite else np.nan
+
+
+def numbers_outside(expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]) -> dict[sp.Basic, sp.Basic]:
+    """A replacement by numbers that leaves expectations as they are."""
+    nodes = {node: node for node in find_expectations(expression)}
+    return {**numbers, **nodes}
+
+
+def measure_target(target: Target, samples: RawSamples) -> Measured:
+    """Measure an entry (see :func:`verify.claims.raw.measurements.measure`)."""
+    return measure(target, samples)

@@ -1,0 +1,1 @@
+"""The `specalign` command."""

@@ -1,0 +1,93 @@
+"""The `specalign` command: derive, check, curves, simulate, spectrum, effective, sweep, verify.
+
+Exit codes: 0 all is well, 1 a check failed or was inconclusive or a computation diverged, 2 bad input,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from theory import InputError
+
+from . import options as opt
+from .check import check
+from .curves import curves
+from .derive import derive
+from .effective import effective
+from .simulate import simulate
+from .spectrum import spectrum
+from .sweep import sweep
+from .terminal import complain, say
+from .verify import verify
+
+
+class _Commands(TyperGroup):
+    """Turns the errors of every command into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            complain(f"error: {error}")
+            raise typer.Exit(opt.BAD_INPUT) from error
+        except (ZeroDivisionError, OverflowError, FloatingPointError):
+            raise  # defects, not statements about the input
+        except ArithmeticError as error:
+            complain(f"stopped: {error}")
+            raise typer.Exit(opt.NOT_WELL) from error
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            complain(f"error: could not write: {error}")
+            raise typer.Exit(opt.NOT_WELL) from error
+        except KeyboardInterrupt as error:
+            complain("interrupted")
+            raise typer.Exit(opt.INTERRUPTED) from error
+
+
+app = typer.Typer(
+    name="specalign", cls=_Commands, no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 all well, 1 a check did not hold or a run diverged, 2 bad input, 130 interrupted.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from numerics.core.results import version
+
+        say(f"specalign {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Theory checker for stochastic gradient descent (SGD) in high dimension.
+
+    Derive the theory of a model from its loss, draw its curves, simulate SGD
+    beside them, compare spectra, and get a verdict with stated tolerances.
+
+    Start with:  specalign curves --plot curves.png
+    """
+
+
+for _command in (derive, check, curves, simulate, spectrum, effective, sweep, verify):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Entry point of the `specalign` command."""
+    app(prog_name="specalign")
+
+
+if __name__ == "__main__":
+    main()

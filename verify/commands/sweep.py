@@ -1,0 +1,190 @@
+"""The command `sweep`: measurements at every point of a grid, on local processes or a Dask cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from theory import InputError
+from verify.settings.values import parse_integer
+from verify.tables.text import make_table
+
+from . import options as opt
+from .terminal import check_outputs, complain, named_progress, say, spinner, standard_output, write_figure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from numerics import Sweep
+    from verify.settings.sweep_file import SweepFile
+
+# failed points whose errors are printed
+_SHOWN = 5
+_STATUS = ("open", "done", "failed")
+
+
+def sweep(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE.toml", show_default=False, help="The grid: see examples/sweep_*.toml."),
+    ],
+    store: Annotated[
+        Path,
+        typer.Option(
+            "--store", metavar="DIRECTORY.zarr", show_default=False,
+            help="Where the numbers go; a store that exists is completed (xarray.open_zarr reads it).",
+        ),
+    ],
+    workers: Annotated[
+        str | None,
+        typer.Option("--workers", metavar="INT", show_default=False, help="Processes (default: all processors)."),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", show_default=False,
+            help="Compute on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786.",
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also compute the points again that failed.")
+    ] = False,
+    plot: opt.Plot = None,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the points and how far they are; compute nothing.")
+    ] = False,
+) -> None:
+    """Measure alignment, spectra, concentration, escape and more at every point of a grid of parameters.
+
+    The numbers do not depend on the number of workers. A point that fails is recorded with its error, the others go
+    on. A sweep that was stopped goes on with the same command. Times are in units of steps * c_delta / dimension.
+
+    Example:  specalign sweep examples/sweep_dimension.toml --store dimension.zarr --plot dimension.png
+
+    Example:  specalign sweep examples/sweep_escape.toml --store escape.zarr --scheduler tcp://10.0.0.1:8786
+    """
+    if scheduler is None and not listing:
+        _prepare_processes()
+
+    from verify.settings.sweep_file import read_sweep
+
+    count = None if workers is None else parse_integer("--workers", workers)
+    if count is not None and count < 1:
+        raise InputError("--workers", count, "an integer >= 1", "use at least one worker")
+    if count is not None and scheduler is not None:
+        raise InputError(
+            "--workers", "given with --scheduler", "one of the two", "the scheduler has workers of its own"
+        )
+    described = read_sweep(file)
+    check_outputs(plot=(plot, opt.PLOT_SUFFIXES))
+    if plot is not None and described.figure is None:
+        raise InputError("--plot", plot, "a file with a table [figure]", f"add [figure] to {file}, as in examples/")
+
+    from numerics.sweeps.store import check_place
+
+    check_place(store)
+    with spinner("building the models of the sweep"):
+        grid = described.sweep()
+    if listing:
+        _list(grid, store)
+        return
+    data = _run(grid, store, count, scheduler, retry_failed)
+    failed = _report(grid, data, store)
+    if plot is not None:
+        _draw(described, data, plot)
+    if failed:
+        raise typer.Exit(opt.NOT_WELL)
+
+
+def _prepare_processes() -> None:
+    """Let the process that workers are copies of (see numerics.sweeps.executors) import its packages while this one does."""
+    if sys.platform == "linux":
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload(["numerics.sweeps.run"])
+        forkserver.ensure_running()
+
+
+def _run(
+    grid: Sweep, store: Path, workers: int | None, scheduler: str | None, retry_failed: bool
+) -> xr.Dataset:
+    from numerics import SweepError, SweepInterrupted, run_sweep
+
+    resume = "the same command goes on from here"
+    try:
+        with _executor(scheduler) as executor, named_progress(f"{grid.total} points") as report:
+
+            def tell(done: int, failed: int, total: int) -> None:
+                report(f"{done} done, {failed} failed of {total} points", (done + failed) / total)
+
+            return run_sweep(grid, store, executor, workers, tell, retry_failed=retry_failed)
+    except SweepInterrupted as error:
+        complain(f"interrupted: {error.done} of {error.total} points are kept in {store}; {resume}")
+        raise typer.Exit(opt.INTERRUPTED) from error
+    except SweepError as error:
+        complain(f"stopped: {error}; what is finished is kept in {store}: {resume}")
+        raise typer.Exit(opt.NOT_WELL) from error
+
+
+@contextmanager
+def _executor(scheduler: str | None) -> Iterator[Any]:
+    """The executor of a scheduler; None for processes of this machine."""
+    from numerics import dask_executor
+    from numerics.sweeps.executors import Engine
+
+    with nullcontext() if scheduler is None else dask_executor(scheduler) as executor:
+        if executor is not None and not Engine(executor).asked():
+            complain(f"the scheduler at {scheduler} has no worker yet: the sweep waits for one")
+        yield executor
+
+
+def _report(grid: Sweep, data: xr.Dataset, store: Path) -> int:
+    """Say how many points are done, and why others failed; returns how many did."""
+    status = data["status"].to_numpy().ravel()
+    failed = [i for i, state in enumerate(status) if state == _STATUS.index("failed")]
+    say(f"{int((status == 1).sum())} of {grid.total} points done, {len(failed)} failed: {store}")
+    for number in failed[:_SHOWN]:
+        at = ", ".join(f"{name} = {value}" for name, value in grid.values(number).items())
+        complain(f"failed at {at}: {data['error'].to_numpy().ravel()[number]}")
+    if failed:
+        further = f"{len(failed) - _SHOWN} more failed; " if len(failed) > _SHOWN else ""
+        complain(f"{further}--list shows all, --retry-failed computes them again")
+    return len(failed)
+
+
+def _list(grid: Sweep, store: Path) -> None:
+    import numpy as np
+
+    from numerics import open_store
+
+    status, seconds, errors = np.zeros(grid.total, int), np.full(grid.total, np.nan), [""] * grid.total
+    if store.exists():
+        data = open_store(store)
+        if data["status"].shape != grid.shape:
+            raise InputError(
+                "store", store, f"a store of shape {grid.shape}, as {grid.total} points have",
+                "it belongs to another sweep: choose another --store",
+            )
+        status, seconds = data["status"].to_numpy().ravel(), data["seconds"].to_numpy().ravel()
+        errors = [str(e) for e in data["error"].to_numpy().ravel()]
+    rows = [
+        [
+            str(i + 1), *(str(v) for v in grid.values(i).values()), _STATUS[status[i]],
+            "" if np.isnan(seconds[i]) else f"{seconds[i]:.2f}", errors[i],
+        ]
+        for i in range(grid.total)
+    ]
+    title = f"{grid.total} points, measured: {', '.join(m.name for m in grid.measurements)}"
+    standard_output().print(make_table(title, ["point", *grid.axes, "status", "seconds", "error"], rows, left=1))
+
+
+def _draw(described: SweepFile, data: xr.Dataset, plot: Path) -> None:
+    from verify.figures import plot_sweep
+
+    assert described.figure is not None  # asked for before any work
+    write_figure(plot_sweep(data, described.figure), plot)

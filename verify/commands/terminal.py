@@ -1,0 +1,186 @@
+"""What the commands write to the terminal: tables, progress bars, one-line errors; and where files may go."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from theory import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+# seconds after which work that prints nothing is announced
+PATIENCE = 2.0
+# columns assumed where the output is not a terminal and has no width of its own
+_PIPE_WIDTH = 140
+_FRACTION = (BarColumn(), TaskProgressColumn())
+
+
+def standard_output() -> Console:
+    """Console for results; wide when the output is a file or a pipe, so that tables are not cut."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+
+
+def say(text: str) -> None:
+    """Print a line of results, unwrapped and without markup."""
+    typer.echo(text)
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error."""
+    typer.echo(" ".join(text.split()), err=True)
+
+
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error, moving on a terminal only; yields a function of the fraction done."""
+    with _waiting(description, TextColumn("{task.description}"), *_FRACTION) as bar:
+        task = bar.add_task(description, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
+
+
+@contextmanager
+def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
+    """A bar for work in named steps; yields a function of the step's name and the fraction done.
+
+    Where standard error is no terminal, a line for every step that has been finished.
+    """
+    with _waiting(description, SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION) as bar:
+        task = bar.add_task(description, total=1.0)
+        if bar.console.is_terminal:
+            yield lambda name, fraction: bar.update(task, description=name, completed=fraction)
+        else:
+            yield _finished_steps(description)
+
+
+def _finished_steps(description: str) -> Callable[[str, float], None]:
+    """A function that writes a line whenever the name of the step at work changes."""
+    start, at_work = perf_counter(), ""
+
+    def report(name: str, fraction: float) -> None:
+        nonlocal at_work
+        if at_work and name != at_work:
+            complain(f"{description}: finished {at_work}; {fraction:.0%} done after {perf_counter() - start:.0f} s")
+        at_work = name
+
+    return report
+
+
+@contextmanager
+def spinner(description: str) -> Iterator[None]:
+    """A moving sign with the elapsed time, for work whose length is not known beforehand."""
+    with _waiting(description, SpinnerColumn(), TextColumn("{task.description}")) as bar:
+        bar.add_task(description, total=None)
+        yield
+
+
+@contextmanager
+def _waiting(description: str, *columns: ProgressColumn) -> Iterator[Progress]:
+    """A display on the terminal; where standard error is none, one line once the work has taken PATIENCE seconds."""
+    console = Console(stderr=True)
+    notice = Timer(PATIENCE, complain, [f"{description}: this takes longer than {PATIENCE:g} s, please wait"])
+    notice.daemon = True
+    if not console.is_terminal:
+        notice.start()
+    try:
+        with Progress(
+            *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+        ) as bar:
+            yield bar
+    finally:
+        notice.cancel()
+
+
+def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -> Path | None:
+    """Refuse a path that cannot be written, before any work starts.
+
+    Parameters
+    ----------
+    option : str
+        Name of the option, such as ``--plot``.
+    path : Path or None
+        None passes.
+    suffixes : sequence of str
+        Accepted endings; any when empty.
+
+    Raises
+    ------
+    theory.InputError
+        Unknown ending, a directory, a missing or unwritable parent directory, an unwritable file.
+    """
+    if path is None:
+        return None
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(
+            option, path, f"a file name ending in {', '.join(suffixes)}", "the ending chooses the format"
+        )
+    if path.is_dir():
+        raise InputError(option, path, "a file name", "it is a directory; add a file name")
+    parent = path.parent
+    if not parent.is_dir():
+        raise InputError(option, path, "a file in an existing directory", f"create {parent} first")
+    try:
+        if path.exists():
+            with path.open("ab"):
+                pass
+        else:
+            with tempfile.TemporaryFile(dir=parent):
+                pass
+    except OSError as error:
+        raise InputError(
+            option, path, f"a writable place ({error.strerror or error})", "choose another directory or file name"
+        ) from error
+    return path
+
+
+def check_outputs(**paths: tuple[Path | None, Sequence[str]]) -> None:
+    """Check several outputs by option name, and that no two are the same file."""
+    seen: dict[Path, str] = {}
+    for name, (path, suffixes) in paths.items():
+        if check_output(f"--{name}", path, suffixes) is not None and path is not None:
+            other = seen.setdefault(path.resolve(), name)
+            if other != name:
+                raise InputError(f"--{name}", path, f"a file other than that of --{other}", "choose two names")
+
+
+
+
+
+
+
+
+def write_data(data: xr.Dataset, path: Path | None) -> None:
+    """Write a Dataset as netCDF; None writes nothing."""
+    if path is not None:
+        data.to_netcdf(path, engine="h5netcdf")
+        say(f"wrote {path}")
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of its file name."""
+    from verify.figures import save_figure
+
+    save_figure(figure, path)
+    say(f"wrote {path}")

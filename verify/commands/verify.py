@@ -1,0 +1,148 @@
+"""The command `verify`: verdicts on the screen, as JSON and as HTML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from theory import InputError
+from theory.errors import check_choice
+from verify.settings.values import parse_integer, parse_names
+
+from . import options as opt
+from .terminal import check_outputs, complain, named_progress, say, spinner, standard_output
+
+if TYPE_CHECKING:
+    from verify.verdict.results import JointReport, Report
+
+# the word for every system
+_ALL = "all"
+
+
+def verify(
+    system: Annotated[
+        str,
+        typer.Argument(
+            metavar="SYSTEM",
+            help="kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; all (default).",
+        ),
+    ] = _ALL,
+    level: Annotated[
+        str,
+        typer.Option(
+            metavar=opt.metavar(opt.VerifyLevel),
+            help="quick takes about two minutes on two cores for all; full uses more runs and larger dimensions.",
+        ),
+    ] = "quick",
+    seed: Annotated[str, typer.Option(metavar="INT", help="Root of all random numbers, at least 0.")] = "0",
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME]", show_default=False,
+            help="Run these checks alone; verdicts and tolerances are those of the whole run.",
+        ),
+    ] = None,
+    list_checks: Annotated[
+        bool,
+        typer.Option("--list", help="Name every check with its statement and the systems it applies to, and stop."),
+    ] = False,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", show_default=False, help="Write all results as JSON."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE.html", show_default=False,
+            help="Write a self-contained HTML report with figures.",
+        ),
+    ] = None,
+    mutants: Annotated[
+        bool,
+        typer.Option(
+            "--mutants", help="Judge systematic wrong formulas instead, and report the share that each stage catches.",
+        ),
+    ] = False,
+) -> None:
+    """Check the theory against simulated SGD and empirical spectra; a verdict with tolerance for each statement.
+
+    Exit code 0 means that every check holds, 1 that one fails or is inconclusive. The probability that a true theory is
+    refuted by chance is at most 1e-4 for the whole command, however many systems it covers.
+
+    Example:  specalign verify --level quick --seed 1 --report report.html
+    """
+    check_outputs(json=(json, ()), report=(report, (".html", ".htm")))
+    sizes = opt.chosen("--level", level, opt.VerifyLevel)
+    root = parse_integer("seed", seed)
+    if root < 0:
+        raise InputError("seed", root, "an integer >= 0", "seeds are non-negative integers")
+
+    from verify.checks.runner import VerificationInterrupted, run, run_all
+    from verify.evidence.systems import SYSTEMS
+
+    check_choice("system", system, (*SYSTEMS, _ALL))
+    chosen = None if only is None else parse_names("only", only)
+    if list_checks:
+        from verify.tables.verdicts import check_table
+
+        standard_output().print(check_table(list(SYSTEMS) if system == _ALL else [system], chosen))
+        return
+    if mutants:
+        from .mutants import report_mutants
+
+        report_mutants(tuple(SYSTEMS) if system == _ALL else (system,), root, json)
+        return
+    done: Report | JointReport
+    try:
+        with named_progress(f"judging {system}, level {sizes.value}") as progress:
+            if system == _ALL:
+                done = run_all(sizes.value, root, progress=progress, only=chosen)
+            else:
+                done = run(system, sizes.value, root, progress=progress, only=chosen)
+    except VerificationInterrupted as event:
+        done = event.partial
+        complain(f"{event}; what was finished is kept")
+    # the verdict is on the screen before figures are drawn
+    code = _judge(done) if done.complete else opt.INTERRUPTED
+    if json is not None or report is not None:
+        from verify.report.html import write_html, write_json
+
+        if json is not None:
+            write_json(done, json)
+            say(f"wrote {json}")
+        if report is not None:
+            with spinner("drawing the figures of the report"):
+                write_html(done, report)
+            say(f"wrote {report}")
+    if code:
+        raise typer.Exit(code)
+
+
+def _judge(done: Report | JointReport) -> int:
+    """Print the verdicts, a table a system; returns the exit code they deserve."""
+    from verify.tables.verdicts import verdict_details, verdict_table
+    from verify.verdict.results import JointReport
+    from verify.verdict.tolerance import Verdict
+
+    joint = isinstance(done, JointReport)
+    marked = []
+    for report in done.reports if isinstance(done, JointReport) else [done]:
+        standard_output().print(verdict_table(report))
+        for result in report.results:
+            if result.verdict is not Verdict.HOLDS:
+                say("\n".join(verdict_details(result)))
+            name = f"{report.system} {result.name}" if joint else result.name
+            marked.append((name, result.verdict))
+    names = {v: [name for name, verdict in marked if verdict is v] for v in Verdict}
+    say(
+        f"{len(names[Verdict.HOLDS])} of {len(marked)} checks hold; {done.seconds:.0f} s; "
+        f"a true theory is refuted by chance with probability at most {done.family_error:g}. "
+        f"Reproduce: {done.command}"
+    )
+    if done.verdict is Verdict.HOLDS:
+        return 0
+    parts = [f"{v.value}: {', '.join(names[v])}" for v in (Verdict.FAILS, Verdict.INCONCLUSIVE) if names[v]]
+    complain("; ".join(parts) or "no check was made")
+    return opt.NOT_WELL

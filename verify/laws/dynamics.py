@@ -1,0 +1,240 @@
+"""Laws of the dynamics: drift, diffusion and G against single steps of SGD, and the limits of little noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics import State
+from theory import Model, low_noise, noiseless, symbols
+from verify.verdict.tolerance import Comparison
+
+from .frames import dense, largest_change, random_frame
+from .law import ROUNDING, SAMPLED, SHARP, Case, Law, compare
+from .witness import SampleMean, sample_mean, sample_products, sample_steps
+
+Array = NDArray[np.float64]
+
+SAMPLES = 120_000
+# smallest deviation of interest of a slope in 1 / lambda, as a share of the largest slope
+SLOPE = 1e-2
+# a dimension in which nothing beyond the limit is left to see, and the factor of what is: mathematics.md section 4
+LARGE = 10**7
+# precisions in the limit of little noise; expansions in 1 / lambda are extrapolated over them
+LITTLE_NOISE = (5e3, 1e4, 2e4, 4e4)
+# beside a kink a pre-activation must be on one side: narrower noise, and no expansion to extrapolate
+LEAST_NOISE = (1e8, 2e8, 4e8, 8e8)
+# a kink closer than this many standard deviations to a mean has not yet reached its limit
+CLEAR_OF_KINKS = 8.0
+
+
+def mean_increment(case: Case) -> list[Comparison]:
+    """Mean of single steps, in few dimensions and in many, against drift plus its 1/d part."""
+    model = case.model
+    few = model.directions + model.units + 3
+    drift, drift_error = case.values(case.formulas.drift.vector)
+    beyond, beyond_error = case.values(case.formulas.finite_size.vector)
+    found = []
+    for dimension, axes in ((few, few), (LARGE, few - 2)):
+        frame = random_frame(case.parameters, case.state, axes, case.rng)
+        increments = sample_steps(case, frame, dimension, SAMPLES).increments
+        sampled = sample_mean(increments, case.share, 2 * drift.size)
+        size = np.sqrt((increments**2).mean(axis=0))
+        found += _by_part(
+            model, f"mean increment per unit of time, d = {dimension}", sampled.value, drift + beyond / dimension,
+            [
+                *sampled.parts, (drift_error + beyond_error / dimension, "quadrature (T2)"),
+                (1e-7 * size, "differences of the loss (T2)"),
+            ],
+            size,
+        )
+    return found
+
+
+def increment_covariance(case: Case) -> list[Comparison]:
+    """Covariance of single steps in many dimensions against the diffusion."""
+    model = case.model
+    predicted, errors = case.values(list(case.formulas.diffusion.covariance))
+    size = len(model.symbols.state)
+    predicted, errors = predicted.reshape(size, size), errors.reshape(size, size)
+    frame = random_frame(case.parameters, case.state, model.directions + model.units + 1, case.rng)
+    increments = sample_steps(case, frame, LARGE, SAMPLES).increments
+    sampled = sample_products(increments - increments.mean(axis=0), case.share)
+    deviation = np.sqrt(np.diag(sampled.value))
+    names = [f"{a}, {b}" for a in model.symbols.state for b in model.symbols.state]
+    return [_judge_products("covariance of one step", sampled, predicted, errors, deviation, names)]
+
+
+def gradient_matrix_mean(case: Case) -> list[Comparison]:
+    """Mean of the outer products of sample gradients in a few dimensions against G."""
+    model = case.model
+    numbers = case.matrix_numbers(case.formulas.gradient_matrix)
+    dimension = model.directions + model.units + 1
+    frame = random_frame(case.parameters, case.state, dimension, case.rng)
+    predicted, errors = numbers.map(dense(model), frame.generators)
+    steps = sample_steps(case, frame, dimension, SAMPLES)
+    gradients = np.concatenate([steps.first_layer.reshape(SAMPLES, -1), steps.readout], axis=1)
+    sampled = sample_products(gradients, case.share)
+    deviation = np.sqrt(np.diag(sampled.value))
+    return [_judge_products("mean outer product of sample gradients", sampled, predicted, errors, deviation, None)]
+
+
+def _judge_products(
+    quantity: str, sampled: SampleMean, predicted: Array, errors: Array, deviation: Array, names: list[str] | None
+) -> Comparison:
+    """Entries in units of what both of their factors are in the mean; products have heavier tails than the factors."""
+    sizes = np.outer(deviation, deviation)
+    return compare(
+        quantity, sampled.value, predicted,
+        [*sampled.parts, (errors, "quadrature (T2)"), (1e-6 * sizes, "differences of the loss, and 1/d (T2, T4)")],
+        resolution=SAMPLED, scale=4 * sizes + 1e-6, names=names,
+    )
+
+
+def noiseless_limit(case: Case) -> list[Comparison]:
+    """Drift at large precisions, extrapolated, against the noiseless drift."""
+    clear = _clear_of_kinks(case)
+    if clear is None:
+        return []
+    case = clear
+    limit, _ = case.values(noiseless(case.formulas.drift).vector)
+    values, error = _at_little_noise(case)
+    value, remainder = _extrapolate(values)
+    return _by_part(
+        case.model, "drift, extrapolated to infinite precision", value, limit,
+        [
+            (remainder, "change by the last extrapolation in 1/lambda (T4)"), (8 * error, "quadrature (T2)"),
+            (ROUNDING * (1 + np.abs(limit)), "rounding (T1)"),
+        ],
+        np.full(limit.size, max(float(np.abs(limit).max()), 1e-2)),
+        resolution=SHARP if case.model.loss.is_smooth else SAMPLED,
+    )
+
+
+def low_noise_expansion(case: Case) -> list[Comparison]:
+    """Coefficient of 1/lambda in the drift, from differences at large precisions, against the expansion."""
+    drift = case.formulas.drift
+    first = low_noise(drift, 1).vector
+    zeroth = low_noise(drift, 0).vector
+    unit = case.with_parameters(precision=1.0)
+    predicted, _ = case.values([a - b for a, b in zip(first, zeroth, strict=True)], parameters=unit)
+    values, error = _at_little_noise(case)
+    x = [1 / precision for precision in LITTLE_NOISE]
+    slopes = [(a - b) / (s - t) for (a, b), (s, t) in zip(pairwise(values), pairwise(x), strict=True)]
+    value, remainder = _extrapolate(slopes)
+    return _by_part(
+        case.model, "coefficient of 1/lambda in the drift", value, predicted,
+        [
+            (remainder, "change by the last extrapolation in 1/lambda (T4)"),
+            (
+                12 * (error + 1e-14 * (1 + np.abs(values[0]))) / (x[2] - x[3]),
+                "quadrature and rounding over 1/lambda (T1, T2)",
+            ),
+        ],
+        np.full(predicted.size, max(float(np.abs(predicted).max()), 1e-2)), resolution=SLOPE,
+    )
+
+
+def _at_little_noise(case: Case) -> tuple[list[Array], Array]:
+    smooth = case.model.loss.is_smooth
+    found = [
+        case.values(
+            case.formulas.drift.vector, parameters=case.with_parameters(precision=precision),
+            tolerance=1e-13 if smooth else 1e-6,
+        )
+        for precision in (LITTLE_NOISE if smooth else LEAST_NOISE)
+    ]
+    return [v for v, _ in found], np.max([e for _, e in found], axis=0)
+
+
+def _extrapolate(values: list[Array]) -> tuple[Array, Array]:
+    """Limit of values at x, x/2, x/4, ..., free of their first order, and what the last step changed."""
+    first, second = [2 * b - a for a, b in pairwise(values)][-2:]
+    change = largest_change(second - first, values[-1] - values[-2])
+    return second, np.full(second.shape, change)
+
+
+def _clear_of_kinks(case: Case) -> Case | None:
+    """The case with overlaps for which every mean is on one side of every kink; None if there are none."""
+    forms = case.model.loss.kink_forms
+    if case.model.loss.is_smooth or forms is None:
+        return case
+    matrix, offsets = (np.array(m.tolist(), dtype=float) for m in forms)
+    coordinates = np.array(case.model.mixture.coordinates.tolist(), dtype=float)
+    for _ in range(100):
+        overlap = case.state.overlap
+        gram = case.state.gram(case.parameters.directions_gram)
+        width = np.sqrt(np.einsum("ja,ab,jb->j", matrix, gram, matrix) / LEAST_NOISE[0])
+        if np.all(np.abs(coordinates @ overlap.T @ matrix.T + offsets.ravel()) > CLEAR_OF_KINKS * width):
+            return case
+        redrawn = case.rng.uniform(-1, 1, overlap.shape)
+        case = replace(case, state=State(redrawn, case.state.gram_perp, case.state.readout))
+    return None
+
+
+def _by_part(
+    model: Model, quantity: str, measured: Array, predicted: Array, parts: list[tuple[Array, str]], scale: Array,
+    resolution: float = SAMPLED,
+) -> list[Comparison]:
+    """One comparison each for overlaps, R_perp and readout: the worst entry of each."""
+    names = [str(s) for s in model.symbols.state]
+    overlaps = model.units * model.directions
+    ends = [0, overlaps, overlaps + len(symbols.upper_triangle(model.units)), len(names)]
+    return [
+        compare(
+            quantity, measured[i:j], predicted[i:j], [(v[i:j], why) for v, why in parts], resolution=resolution,
+            scale=scale[i:j], names=names[i:j],
+        )
+        for i, j in pairwise(ends) if j > i
+    ]
+
+
+def _is_smooth(model: Model) -> str | None:
+    return None if model.loss.is_smooth else "a kink has no expansion in 1/lambda"
+
+
+def _flat_kinks(model: Model) -> str | None:
+    if model.loss.is_smooth or model.loss.kink_forms is not None:
+        return None
+    return "its kinks are not linear in the pre-activations: whether a state is clear of them is not known"
+
+
+def _open_precision(model: Model) -> str | None:
+    if model.mixture.precision == symbols.PRECISION:
+        return None
+    return f"the model fixes the precision to {model.mixture.precision}: there is no limit to take"
+
+
+LAWS = (
+    Law(
+        "mean_increment", "The drift, with its 1/d part, is the mean step of SGD, corrector included.",
+        r"E[S_{t+\delta} - S_t \mid S_t] = \delta\,\big(F + F_1/d\big)", "arXiv 2206.04030; mathematics.md section 4",
+        "standard errors over independent steps (T3), quadrature (T2)", mean_increment, cases=2,
+    ),
+    Law(
+        "increment_covariance", "The diffusion is the covariance of one step of SGD.",
+        r"\mathrm{Cov}(S_{t+\delta} - S_t \mid S_t)/\delta^2 \to \mathrm{Cov}(G)",
+        "arXiv 2206.04030; mathematics.md section 4",
+        "standard errors over independent steps (T3), quadrature (T2)", increment_covariance, cases=1,
+    ),
+    Law(
+        "gradient_matrix_mean", "G is the mean of the outer products of sample gradients.",
+        r"G = \lim_M \tfrac1M\sum_i \nabla\ell_i\,\nabla\ell_i^T", "mathematics.md section 3",
+        "standard errors over independent samples (T3), quadrature (T2)", gradient_matrix_mean, cases=1,
+    ),
+    Law(
+        "noiseless_limit", "The drift tends to the noiseless drift as the noise vanishes.",
+        r"\lim_{\lambda\to\infty} F(\lambda) = F|_{E_l[f(u)] \to f(mS_l^T)}", "mathematics.md section 5",
+        "the next powers of 1/lambda, from four precisions (T4), quadrature (T2)", noiseless_limit,
+        lambda model: _open_precision(model) or _flat_kinks(model),
+    ),
+    Law(
+        "low_noise_expansion", "The first order of the low-noise expansion is the slope of the drift in 1/lambda.",
+        r"F(\lambda) = F_\infty + \lambda^{-1}F^{(1)} + O(\lambda^{-2})", "mathematics.md section 5",
+        "the next power of 1/lambda, from four precisions (T4), quadrature (T2)", low_noise_expansion,
+        lambda model: _is_smooth(model) or _open_precision(model), cases=2,
+    ),
+)

@@ -1,0 +1,230 @@
+"""What a law is, and the random case it is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from numerics import Parameters, State
+from numerics.expectations.compiled import (
+    SCRAMBLINGS,
+    CompiledExpressions,
+    compile_expressions,
+    sampling_error,
+)
+from numerics.expectations.quadrature import Rule, choose_family
+from theory import BlockMatrix, InputError, Model
+from verify.verdict.tolerance import Comparison, Part, Tolerance, Verdict, critical_value
+
+from .judged_formulas import Formulas, block_expressions
+
+Array = NDArray[np.float64]
+
+# of sums of products of numbers of order 1, in the dimensions of the laws
+ROUNDING = 1e-12
+# smallest deviation of interest, as a share of the size of the quantity: where both sides are deterministic, and where
+# one is sampled, by quasi-Monte Carlo (kinks, four and more dimensions) or by steps of SGD.  A wrong term is larger.
+SHARP, SAMPLED = 1e-3, 0.1
+# absolute error asked of the coefficients of matrices where rules sample: they are many, and the resolution is no finer
+COARSE = 3e-4
+
+@dataclass(frozen=True)
+class Numbers:
+    """Values of expressions at a state with bounds of their errors, and what evaluates them at other states alike.
+
+    Attributes
+    ----------
+    values, errors : array, shape (number of expressions,)
+    samples : array, shape (scramblings, number of expressions), or None where the rule is deterministic
+    """
+
+    values: Array
+    errors: Array
+    samples: Array | None
+    rule: Rule
+    compiled: CompiledExpressions
+    share: float
+
+    def map(self, linear: Callable[[Array, Array], Array], generators: Array) -> tuple[Array, Array]:
+        """A linear map of the values with bounds of its errors.
+
+        ``linear(numbers, generators)`` is multilinear: with the errors and absolute generators it gives the bound.
+        """
+        if self.samples is None:
+            bound = self.errors + 16 * np.finfo(float).eps * np.abs(self.values)
+            return linear(self.values, generators), np.abs(linear(bound, np.abs(generators)))
+        return self.spread(np.array([linear(row, generators) for row in self.samples]))
+
+    def spread(self, samples: Array) -> tuple[Array, Array]:
+        """Mean over scramblings, and a bound of its error that holds for all entries together."""
+        mean = samples.mean(axis=0)
+        return mean, self.widening(mean.size) * sampling_error(samples)
+
+    def widening(self, count: int) -> float:
+        """Errors over scramblings are 99 % intervals of one number: the factor to the level of the case."""
+        degrees = SCRAMBLINGS - 1
+        return critical_value(max(count, 1), self.share, degrees) / critical_value(1, 0.01, degrees)
+
+    def at(self, parameters: Parameters, state: State) -> Array:
+        """Values at another state with the same nodes, a row for each scrambling."""
+        parts = (state.overlap, state.gram_perp, state.readout)
+        if self.samples is None:
+            return self.compiled.evaluate(parameters, *parts, self.rule)[None]
+        overlap, gram_perp, readout = (np.repeat(part[None], self.rule.replicates, axis=0) for part in parts)
+        return self.compiled.evaluate_replicates(parameters, overlap, gram_perp, readout, self.rule)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One random trial of a law.
+
+    Attributes
+    ----------
+    model : theory.Model
+    formulas : Formulas
+    parameters : Parameters
+    state : State
+    rng : numpy.random.Generator
+        For whatever else the law draws.
+    share : float
+        Probability with which this case may refute a true law.
+    """
+
+    model: Model
+    formulas: Formulas
+    parameters: Parameters
+    state: State
+    rng: np.random.Generator
+    share: float
+
+    def numbers(
+        self, expressions: Sequence[sp.Expr], *, model: Model | None = None, parameters: Parameters | None = None,
+        state: State | None = None, tolerance: float | None = None,
+    ) -> Numbers:
+        """Evaluate expressions at the parameters and state of the case, or at others."""
+        compiled = compile_expressions(self.model if model is None else model, tuple(expressions), "numpy")
+        found = compiled.estimate(
+            self.parameters if parameters is None else parameters, self.state if state is None else state,
+            tolerance=tolerance, seed=int(self.rng.integers(2**32)),
+        )
+        return Numbers(found.values, found.errors, found.samples, found.rule, compiled, self.share)
+
+    def matrix_numbers(self, blocks: BlockMatrix, **where: Any) -> Numbers:
+        """Evaluate everything a matrix consists of (:func:`block_expressions`)."""
+        tolerance = COARSE if is_sampled(self.model) else None
+        return self.numbers(block_expressions(blocks), tolerance=tolerance, **where)
+
+    def values(self, expressions: Sequence[sp.Expr], **where: Any) -> tuple[Array, Array]:
+        """Values of expressions and bounds of their errors."""
+        found = self.numbers(expressions, **where)
+        if found.samples is None:
+            return found.values, found.errors
+        return found.spread(found.samples)
+
+    def with_parameters(self, **changes: Any) -> Parameters:
+        """The parameters with some of them changed."""
+        p = self.parameters
+        parts: dict[str, Any] = {
+            "weights": p.weights, "precision": p.precision, "ridge": p.ridge, "step": p.step,
+            "directions_gram": p.directions_gram,
+        }
+        return Parameters(**(parts | changes))
+
+
+Judge = Callable[[Case], list[Comparison]]
+
+
+def always(_: Model) -> None:
+    """The law applies to every model."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """A statement every model has to meet, judged on random cases.
+
+    Attributes
+    ----------
+    name : str
+    statement : str
+        In words.
+    equation : str
+        The same in LaTeX.
+    source : str
+        Where it comes from.
+    tolerance : str
+        What its bound is made of.
+    judge : callable, Case -> list of Comparison
+    applies : callable, Model -> str or None
+        Why the law says nothing about a model; None where it does.
+    cases : int
+        How many random cases are judged; a third where expectations are sampled, and every one is dear.
+    """
+
+    name: str
+    statement: str
+    equation: str
+    source: str
+    tolerance: str
+    judge: Judge
+    applies: Callable[[Model], str | None] = always
+    cases: int = 3
+
+    def cases_of(self, model: Model) -> int:
+        """How many random cases of a model are judged."""
+        return max(1, self.cases // 3) if is_sampled(model) else self.cases
+
+
+def compare(
+    quantity: str, measured: Array, predicted: Array, parts: Sequence[tuple[Array | float, str]], *,
+    resolution: float, scale: Array | float | None = None, names: Sequence[str] | None = None,
+) -> Comparison:
+    """Compare arrays entry by entry and return the worst: failures first, then what is too weak, then the nearest.
+
+    ``resolution`` is a share of ``scale``, by default the largest entry of either side.
+    """
+    measured, predicted = np.atleast_1d(measured), np.atleast_1d(predicted)
+    if scale is None:
+        scale = max(np.abs(measured).max(initial=0.0), np.abs(predicted).max(initial=0.0), 1e-3)
+    sizes = np.broadcast_to(np.asarray(scale, dtype=float), measured.shape).ravel()
+    spread = [(np.broadcast_to(np.asarray(v, dtype=float), measured.shape).ravel(), why) for v, why in parts]
+    measured, predicted = measured.ravel(), predicted.ravel()
+    found = [
+        Comparison(
+            quantity if names is None and measured.size == 1 else
+            f"{quantity}, entry {i + 1 if names is None else names[i]}",
+            float(measured[i]), float(predicted[i]),
+            Tolerance(tuple(Part(float(v[i]), why) for v, why in spread)),
+            resolution=float(resolution * sizes[i]),
+        )
+        for i in range(measured.size)
+    ]
+    order = {Verdict.FAILS: 2, Verdict.INCONCLUSIVE: 1, Verdict.HOLDS: 0}
+    return max(found, key=lambda c: (order[c.verdict], np.inf if np.isnan(c.strain) else c.strain))
+
+
+def resolution_of(*numbers: Numbers) -> float:
+    """SAMPLED if any of the numbers comes from a sampled rule, else SHARP."""
+    return SHARP if all(n.samples is None for n in numbers) else SAMPLED
+
+
+def is_sampled(model: Model) -> bool:
+    """True where expectations of a model need quasi-Monte Carlo."""
+    gauge = model.loss.gauge
+    dimension = model.units - (0 if gauge is None else gauge.shape[1])
+    return choose_family(dimension, model.loss.is_smooth) != "gauss-hermite"
+
+
+def check_is_model(model: object, parameter: str = "model") -> Model:
+    """Refuse what is no Model."""
+    if not isinstance(model, Model):
+        got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
+        raise InputError(
+            parameter, got, "a theory.Model",
+            "build one: theory.Model.build(mixture, loss), theory.kgmm(3), theory.xor(4)",
+        )
+    return model

@@ -1,0 +1,222 @@
+"""The same problem under other names, or over another basis: models whose theory must be that of the first, renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from numerics import Parameters, State
+from theory import Loss, Mixture, Model, symbols
+
+from .law import Case
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The same problem under other names: its model, and where parameters, state and results go.
+
+    Attributes
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    state : State
+    units, readout : tuple of int
+        Unit a of the first problem is unit units[a] of the twin; likewise readout parameters.
+    basis : array, shape (r, r)
+        The directions of the twin are the rows of ``basis`` times those of the first problem.
+    """
+
+    model: Model
+    parameters: Parameters
+    state: State
+    units: tuple[int, ...]
+    readout: tuple[int, ...]
+    basis: Array
+
+
+def make_twin(
+    case: Case, model: Model, *, units: Sequence[int] | None = None, readout: Sequence[int] | None = None,
+    components: Sequence[int] | None = None, basis: Array | None = None,
+) -> Twin:
+    """Carry parameters and state of a case over; place k of a permutation says where entry k goes."""
+    c, q, r = case.model.units, case.model.readout_size, case.model.directions
+    units, readout = tuple(range(c) if units is None else units), tuple(range(q) if readout is None else readout)
+    basis = np.eye(r) if basis is None else basis
+    weights = case.parameters.weights
+    if components is not None:
+        weights = put(weights, components)
+    gamma = basis @ case.parameters.directions_gram @ basis.T
+    state = case.state
+    moved = State(
+        put(state.overlap, units) @ basis.T, put(put(state.gram_perp, units).T, units).T,
+        put(state.readout, readout),
+    )
+    parameters = case.with_parameters(weights=weights, directions_gram=(gamma + gamma.T) / 2)
+    return Twin(model, parameters, moved, units, readout, basis)
+
+
+def put(values: Array, places: Sequence[int]) -> Array:
+    """Entry k of the first axis at places[k]."""
+    out = np.empty_like(values)
+    out[list(places)] = values
+    return out
+
+
+def cycle(size: int) -> tuple[int, ...]:
+    """Place k goes to k + 1: for three and more not its own inverse, so that a transposed permutation shows."""
+    return tuple((k + 1) % size for k in range(size))
+
+
+@lru_cache(maxsize=32)
+def permuted_units(model: Model) -> Model:
+    """The same loss with its pre-activations and readout parameters renamed."""
+    loss, units, readout = model.loss, cycle(model.units), cycle(model.readout_size)
+    names = {u: loss.preactivation[units[a]] for a, u in enumerate(loss.preactivation)}
+    names |= {v: loss.readout[readout[i]] for i, v in enumerate(loss.readout)}
+    gauge = loss.gauge
+    if gauge is not None:
+        gauge = sp.ImmutableDenseMatrix([gauge.row(units.index(a)) for a in range(model.units)])
+    kinks = tuple(k.xreplace(names) for k in loss.kinks)
+    return replace(model, loss=Loss(loss.expression.xreplace(names), loss.units, loss.readout_size, gauge, kinks))
+
+
+@lru_cache(maxsize=32)
+def permuted_components(model: Model) -> Model:
+    """The same mixture with its components in another order."""
+    mixture, places = model.mixture, cycle(model.components)
+    back = [places.index(l) for l in range(model.components)]
+    fixed = all(p.is_number for p in mixture.weights)
+    return replace(model, mixture=Mixture(
+        tuple(mixture.weights[l] for l in back) if fixed else symbols.vector("p", model.components, positive=True),
+        tuple(mixture.labels[l] for l in back),
+        sp.ImmutableDenseMatrix([mixture.coordinates.row(l) for l in back]),
+        mixture.directions_gram, mixture.precision,
+    ))
+
+
+@lru_cache(maxsize=64)
+def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
+    """The same mixture over the directions e' = A e: coordinates S A^-1, Gram matrix A Gamma A^T."""
+    mixture, a = model.mixture, sp.ImmutableDenseMatrix(rows)
+    fixed = not mixture.directions_gram.free_symbols
+    gram = a * mixture.directions_gram * a.T if fixed else symbols.symmetric("Gamma", model.directions)
+    return replace(model, mixture=Mixture(
+        mixture.weights, mixture.labels, sp.ImmutableDenseMatrix(mixture.coordinates * a.inv()),
+        sp.ImmutableDenseMatrix(gram), mixture.precision,
+    ))
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A renaming that leaves loss and mixture as they are; place k of each permutation says where entry k goes."""
+
+    units: tuple[int, ...]
+    readout: tuple[int, ...]
+    components: tuple[int, ...]
+    directions: tuple[int, ...]
+
+    def after(self, first: Symmetry) -> Symmetry:
+        """The renaming ``first``, then this one."""
+        pairs = [(getattr(self, f.name), getattr(first, f.name)) for f in fields(self)]
+        return Symmetry(*(tuple(own[k] for k in places) for own, places in pairs))
+
+
+def widest_symmetry(model: Model) -> Symmetry | None:
+    """A renaming that moves every unit that any symmetry moves; None where there is no symmetry.
+
+    The product of the exchanges of a spanning tree is a cycle of all its units.
+    """
+    found: Symmetry | None = None
+    tree = list(range(model.units))  # the least unit that each is connected to
+    for exchange in find_symmetries(model):
+        a, b = (k for k, place in enumerate(exchange.units) if place != k)
+        if tree[a] != tree[b]:
+            tree = [tree[a] if root == tree[b] else root for root in tree]
+            found = exchange if found is None else exchange.after(found)
+    return found
+
+
+@lru_cache(maxsize=32)
+def find_symmetries(model: Model) -> tuple[Symmetry, ...]:
+    """Exchanges of two units that the loss does not notice, together with readout, labels and directions.
+
+    Looked for among exchanges of two, at random points of the loss; the mixture is compared exactly.
+    """
+    found = []
+    for units in _exchanges(model.units):
+        if units == tuple(range(model.units)):
+            continue
+        for readout in _exchanges(model.readout_size):
+            for labels in _label_maps(model):
+                if _leaves_loss(model, units, readout, labels) and (fit := _mixture_map(model, labels)) is not None:
+                    found.append(Symmetry(units, readout, *fit))
+                    break
+            else:
+                continue
+            break
+    return tuple(found)
+
+
+def _exchanges(size: int) -> Iterator[tuple[int, ...]]:
+    """The identity, and all exchanges of two."""
+    yield tuple(range(size))
+    for i in range(size):
+        for j in range(i + 1, size):
+            places = list(range(size))
+            places[i], places[j] = j, i
+            yield tuple(places)
+
+
+def _label_maps(model: Model) -> Iterator[dict[sp.Expr, sp.Expr]]:
+    labels = sorted(set(model.mixture.labels), key=sp.default_sort_key)
+    for places in _exchanges(len(labels)):
+        yield {y: labels[places[i]] for i, y in enumerate(labels)}
+
+
+def _leaves_loss(
+    model: Model, units: tuple[int, ...], readout: tuple[int, ...], labels: dict[sp.Expr, sp.Expr]
+) -> bool:
+    """loss(y; u, v) = loss(renamed y; renamed u, renamed v) at rational points, one for each label."""
+    loss = model.loss
+    for shift, (y, image) in enumerate(labels.items()):
+        u = [sp.Rational((7 * a + 3 * shift) % 11 - 5, a + shift + 2) for a in range(loss.units)]
+        v = [sp.Rational((5 * i + 2 * shift) % 7 - 3, i + shift + 3) for i in range(loss.readout_size)]
+        here = dict(zip(loss.variables, [*u, *v], strict=True)) | {symbols.LABEL: y}
+        moved = [u[units.index(a)] for a in range(loss.units)] + [v[readout.index(i)] for i in range(loss.readout_size)]
+        there = dict(zip(loss.variables, moved, strict=True)) | {symbols.LABEL: image}
+        if abs((loss.expression.subs(here) - loss.expression.subs(there)).evalf(30)) > sp.Float("1e-20"):
+            return False
+    return True
+
+
+def _mixture_map(
+    model: Model, labels: dict[sp.Expr, sp.Expr]
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """Permutations of components and directions that carry the mixture into itself with renamed labels."""
+    mixture = model.mixture
+    rows = [tuple(mixture.coordinates.row(l)) for l in range(mixture.components)]
+    for directions in _exchanges(mixture.directions):
+        back = [directions.index(s) for s in range(mixture.directions)]
+        images = [(labels[y], tuple(row[s] for s in back)) for y, row in zip(mixture.labels, rows, strict=True)]
+        targets = list(zip(mixture.labels, rows, strict=True))
+        if len(set(targets)) < len(targets) or set(images) != set(targets):
+            continue
+        components = tuple(targets.index(image) for image in images)
+        gram = mixture.directions_gram
+        fixed = not gram.free_symbols
+        if any(
+            mixture.weights[l].is_number and mixture.weights[l] != mixture.weights[components[l]]
+            for l in range(mixture.components)
+        ) or (fixed and any(
+            gram[s, t] != gram[directions[s], directions[t]] for s in range(gram.rows) for t in range(gram.rows)
+        )):
+            continue
+        return components, directions
+    return None

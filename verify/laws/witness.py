@@ -1,0 +1,185 @@
+r"""One step of SGD from the raw definition: samples in R^d, the loss itself, and differences of the loss.
+
+Nothing derived enters: components and noise are drawn, the loss is evaluated at x Y, its gradient is a central
+difference, the weights take the step, and their summary statistics are taken anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numerics.data.risk import classifier
+from theory import symbols
+from verify.verdict.tolerance import critical_value
+
+from .frames import Frame
+from .law import Case
+
+Array = NDArray[np.float64]
+# central differences of the loss: the error is about the square, and the share of samples so close to a kink
+LOSS_STEP = 1e-5
+CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Samples of one step of SGD from the same state.
+
+    Attributes
+    ----------
+    increments : array, shape (N, size of the state)
+        (state after - state before) / delta.
+    first_layer : array, shape (N, C, d)
+        Gradients of the loss without ridge.
+    readout : array, shape (N, q)
+    """
+
+    increments: Array
+    first_layer: Array
+    readout: Array
+
+
+def sample_steps(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
+    r"""Take ``count`` independent single steps from the state of a case.
+
+    ``frame`` may have fewer axes than R^d.  Noise is isotropic, so that of all axes off its span only the length of the
+    noise counts: the last axis then carries the square root of a chi-square variable with the degrees of freedom
+    of d - r - C axes, exactly as in R^d.
+
+    Parameters
+    ----------
+    case : Case
+    frame : Frame
+        Of d axes, or of r + C + 1.
+    dimension : int
+        d.
+    count : int
+    """
+    parts = [_chunk(case, frame, dimension, min(CHUNK, count - at)) for at in range(0, count, CHUNK)]
+    names = ("increments", "first_layer", "readout")
+    return Steps(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+
+def _chunk(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
+    p, rng = case.parameters, case.rng
+    v = case.state.readout
+    component = rng.choice(p.weights.size, size=count, p=p.weights)
+    features = _noise(case, frame, dimension, count) / np.sqrt(p.precision)
+    features += (_coordinates(case) @ frame.directions)[component]
+    labels = np.array([float(y) for y in case.model.mixture.labels])[component]
+    by_u, by_v = loss_gradient(case, labels, features @ frame.weights.T)
+    delta = p.step / dimension
+    data = by_u[:, :, None] * features[:, None, :]
+    weights = frame.weights - delta * (data + p.ridge * frame.weights)
+    after = np.concatenate(
+        [_statistics(frame, weights), v - delta * (by_v + p.ridge * v)], axis=1
+    )
+    before = np.concatenate([_statistics(frame, frame.weights[None])[0], v])
+    return Steps((after - before) / delta, data, by_v)
+
+
+@dataclass(frozen=True)
+class SampleMean:
+    """Means over independent samples, and the parts of the tolerance that sampling asks for.
+
+    Attributes
+    ----------
+    value : array
+    parts : list of (array, reason)
+        z standard errors; and what the largest sample may stand for, where a few samples make the mean.
+    """
+
+    value: Array
+    parts: list[tuple[Array, str]]
+
+
+def sample_mean(values: Array, share: float, entries: int | None = None) -> SampleMean:
+    r"""Mean of the rows, which is off by more than its tolerance with probability at most ``share``.
+
+    .. math:: z\,\hat\sigma/\sqrt N + 3\,b\,\ln(3/\epsilon)/N
+
+    with b the largest deviation seen: the second term is that of the empirical Bernstein bound (Audibert, Munos,
+    Szepesvari 2009).  Without heavy tails it is small; with them the standard error alone, itself found from a few
+    samples, is not to be believed.
+
+    Parameters
+    ----------
+    values : array, shape (N, ...)
+    share : float
+        Family-wise error of all entries together.
+    entries : int, optional
+        How many numbers are judged with that share; those of a row when omitted.
+    """
+    count = len(values)
+    mean = values.mean(axis=0)
+    deviation = np.abs(values - mean)
+    return _with_parts(
+        mean, np.sqrt((deviation**2).mean(axis=0)), deviation.max(axis=0), count, share,
+        mean.size if entries is None else entries,
+    )
+
+
+def sample_products(values: Array, share: float) -> SampleMean:
+    """Mean of the outer products of the rows, shape (k, k), judged as :func:`sample_mean`."""
+    size = values.shape[1]
+    mean, spread, largest = (np.empty((size, size)) for _ in range(3))
+    for i in range(size):  # row by row: all products of all samples would not fit into memory
+        products = values[:, i, None] * values
+        mean[i] = products.mean(axis=0)
+        deviation = np.abs(products - mean[i])
+        spread[i], largest[i] = np.sqrt((deviation**2).mean(axis=0)), deviation.max(axis=0)
+    return _with_parts(mean, spread, largest, len(values), share, size * (size + 1) // 2)
+
+
+def _with_parts(mean: Array, spread: Array, largest: Array, count: int, share: float, entries: int) -> SampleMean:
+    z = critical_value(entries, share)
+    tail = 3.0 * np.log(3.0 * entries / share) / count
+    return SampleMean(mean, [
+        (z * spread / np.sqrt(count), f"{z:.2f} standard errors of {count} samples (T3)"),
+        (tail * largest, "the largest sample: heavy tails (T3)"),
+    ])
+
+
+def loss_gradient(case: Case, labels: Array, u: Array) -> tuple[Array, Array]:
+    """Central differences of the loss in u, shape (N, C), and v, shape (N, q)."""
+    loss, v, h = classifier(case.model).loss, case.state.readout, LOSS_STEP
+    by_u, by_v = np.empty_like(u), np.empty((len(u), v.size))
+    for out, size in ((by_u, u.shape[1]), (by_v, v.size)):
+        for i in range(size):
+            shift = h * np.eye(size)[i]
+            sides = (
+                loss(labels, (u + s * shift).T if out is by_u else u.T, v if out is by_u else v + s * shift)
+                for s in (1.0, -1.0)
+            )
+            plus, minus = sides
+            out[:, i] = (plus - minus) / (2 * h)
+    return by_u, by_v
+
+
+def _noise(case: Case, frame: Frame, dimension: int, count: int) -> Array:
+    """Standard normal noise; where the frame is smaller than R^d, in the axes of its span and one beyond."""
+    axes = frame.dimension
+    if axes == dimension:
+        return np.asarray(case.rng.standard_normal((count, axes)))
+    spanned = case.model.directions + case.model.units
+    basis = np.linalg.qr(frame.generators.T, mode="complete")[0].T
+    z = case.rng.standard_normal((count, axes))
+    z[:, spanned] = np.sqrt(case.rng.chisquare(dimension - spanned, count))
+    return np.asarray(z @ basis)
+
+
+def _coordinates(case: Case) -> Array:
+    return np.array(case.model.mixture.coordinates.tolist(), dtype=float)
+
+
+def _statistics(frame: Frame, weights: Array) -> Array:
+    """Overlaps and upper triangle of R_perp of many weights, shape (N, C, d)."""
+    count, c, d = weights.shape
+    rest = weights - frame.along(weights.reshape(-1, d)).reshape(weights.shape)
+    gram = rest @ rest.transpose(0, 2, 1)
+    rows, columns = map(list, zip(*symbols.upper_triangle(c), strict=True))
+    overlap = (weights @ frame.directions.T).reshape(count, -1)
+    return np.concatenate([overlap, gram[:, rows, columns]], axis=1)

@@ -1,0 +1,1 @@
+"""Wrong theories that the checks must refute."""

@@ -1,0 +1,321 @@
+"""The formulas that ``specalign derive`` prints: derived objects as named entries in text, LaTeX or pretty form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import sympy as sp
+
+from theory import (
+    BlockMatrix,
+    Derived,
+    InputError,
+    Model,
+    Step,
+    derive_diffusion,
+    derive_drift,
+    derive_gradient,
+    derive_gradient_matrix,
+    derive_hessian,
+    low_noise,
+    symbols,
+)
+from theory.expectations.moments import default_route
+from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+
+from .entries import Collected, Entry, basis_names, find_entries
+from .fixed_points import separated_points, softmax_points
+from .legend import Note, block_notes, legend
+
+QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
+
+
+@dataclass(frozen=True)
+class Formulas(Derived):
+    """Named formulas of one quantity; maps like every derived object, so that limits apply to it.
+
+    ``selection`` is what ``--entry`` asked for, None for everything.
+    """
+
+    model: Model
+    title: str
+    notes: tuple[Note, ...]
+    entries: dict[str, Entry]
+    values: dict[str, sp.Expr] = field(metadata={"expressions": True})
+    selection: str | None = None
+
+
+def collect(
+    model: Model, quantity: str, route: str | None = None, *, kink_rule: str | None = None,
+    assignment: Sequence[str] | None = None, notation: Note | None = None,
+) -> Formulas:
+    """Derive a quantity and name its entries.
+
+    Parameters
+    ----------
+    model : Model
+    quantity : str
+        One of QUANTITIES.
+    route : {"stein", "projection"}, optional
+        That of theory when omitted: Stein, but projection where a kink would be differentiated twice.
+    kink_rule : str, optional
+        Of a Hessian (:mod:`theory.problem.kinks`); distributional when omitted.
+    assignment : sequence of str, optional
+        Clusters that the units pick at a fixed point; for models whose fixed points are named so.
+    notation : Note, optional
+        What a reader of the formulas of this model has to know.
+    """
+    if quantity == "hessian":
+        title, notes, entries = _hessian(model, route, kink_rule or DISTRIBUTIONAL)
+    elif quantity == "fixed-point" and assignment is not None:
+        title, notes, entries = separated_points(model, assignment)
+    elif quantity == "fixed-point":
+        title, notes, entries = softmax_points(model)
+    else:
+        title, notes, entries = _COLLECTORS[quantity](model, route)
+    notes = notes if notation is None else (*notes, notation)
+    return Formulas(model, title, notes, {e.name: e for e in entries}, {e.name: e.expression for e in entries})
+
+
+def select(formulas: Formulas, wanted: str) -> Formulas:
+    """Keep one entry, or all entries of a block.
+
+    Raises
+    ------
+    theory.InputError
+        Nothing has that name; the range of its indices or the nearest name is given.
+    """
+    found = find_entries(formulas.entries, wanted)
+    entries = {name: formulas.entries[name] for name in found}
+    groups = {entry.group for entry in entries.values()}
+    return replace(
+        formulas, entries=entries, values={name: formulas.values[name] for name in found},
+        selection=groups.pop() if len(groups) == 1 else wanted.strip(),
+    )
+
+
+def apply_limit(formulas: Formulas, limit: str) -> Formulas:
+    """Apply ``exact``, ``noiseless`` or the order N of the low-noise expansion.
+
+    Raises
+    ------
+    theory.InputError
+        Not a limit, or the model fixes the precision to a number.
+    """
+    if limit == "exact":
+        return formulas
+    if limit != "noiseless" and not (limit.isascii() and limit.isdigit()):
+        raise InputError(
+            "--limit", repr(limit), "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda",
+            "use --limit 1 for the first correction to the noiseless limit",
+        )
+    order = 0 if limit == "noiseless" else int(limit)
+    if order and not formulas.model.loss.is_smooth:
+        raise InputError(
+            "--limit", repr(limit), f"exact or noiseless for {formulas.model.name}, whose loss has kinks",
+            "what a kink contributes is no power series in 1/lambda; use --limit noiseless, or specalign curves for"
+            " numbers at any lambda",
+        )
+    expanded = low_noise(formulas, order)
+    name = "noiseless limit, lambda -> infinity" if order == 0 else f"expansion in 1/lambda up to order {order}"
+    notes = formulas.notes if formulas.model.loss.is_smooth else (*formulas.notes, *_on_kinks(expanded))
+    return replace(expanded, title=f"{formulas.title} ({name})", notes=notes)
+
+
+def _on_kinks(formulas: Formulas) -> Iterator[Note]:
+    """What a noiseless formula means where an overlap is on a kink."""
+    values = list(formulas.values.values())
+    if any(value.has(sp.DiracDelta) for value in values):
+        text = "The delta functions are what is left of a Gaussian of width 1/sqrt(lambda): off the kinks they are 0."
+        yield Note(text, text.replace("1/sqrt(lambda)", r"$1/\sqrt{\lambda}$"))
+    if any(value.has(Step) for value in values):
+        yield Note(
+            "Where an argument stays 0, a step is not 0 or 1 but the share of active samples, which makes the flow"
+            " slide along the kink (specalign curves --limit noiseless).",
+            r"Where an argument stays 0, a step $\mathbf{1}$ is not 0 or 1 but the share of active samples, which makes"
+            r" the flow slide along the kink (\texttt{specalign curves --limit noiseless}).",
+        )
+
+
+def render(formulas: Formulas, style: str) -> str:
+    """The formulas as ``text``, ``latex`` or ``pretty``; comments start with # or %."""
+    latex = style == "latex"
+    mark = "%" if latex else "#"
+    shown = [name for name, value in formulas.values.items() if value != 0] or list(formulas.entries)[:1]
+    lines = [f"{mark} {formulas.title}"]
+    notes = [*formulas.notes, *_hidden(formulas, len(shown)), *legend(list(formulas.values.values()))]
+    lines += [f"{mark} {note.latex if latex else note.text}" for note in notes]
+    lines.append("")
+    for name in shown:
+        entry, value = formulas.entries[name], formulas.values[name]
+        if latex:
+            near = rf" \approx {decimals}" if (decimals := _decimals(value)) else ""
+            lines.append(rf"\[ {entry.latex} = {sp.latex(value)}{near} \]")
+        elif style == "pretty":
+            near = f"  # {decimals}" if (decimals := _decimals(value)) else ""
+            lines += [f"{entry.text} ={near}", sp.pretty(value, use_unicode=True, num_columns=110), ""]
+        else:
+            near = f"  # {decimals}" if (decimals := _decimals(value)) else ""
+            lines.append(f"{entry.text} = {value}{near}")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _decimals(value: sp.Expr) -> str:
+    """A number in decimals, where it is written otherwise."""
+    return str(value.n(6)) if value.is_number and not (value.is_Integer or value.is_Float) else ""
+
+
+def _hidden(formulas: Formulas, shown: int) -> Iterator[Note]:
+    """How many entries are zero and left out: zeros are shown only where there is nothing else to show."""
+    total = len(formulas.values)
+    of = "" if formulas.selection is None else f" of {formulas.selection}"
+    if total == 1:
+        return
+    if not any(value != 0 for value in formulas.values.values()):
+        text = f"All {total} entries{of} are zero; the first is shown."
+    elif shown < total:
+        text = f"Of the {total} entries{of} {total - shown} are zero and not shown."
+    else:
+        return
+    yield Note(text, text.replace("_", r"\_"))
+
+
+# --- one collector a quantity ---------------------------------------------------------------------------------
+
+def _drift(model: Model, route: str | None) -> Collected:
+    drift = derive_drift(model, route or default_route(model, curvatures=False))
+    names = [str(s) for s in model.symbols.state]
+    entries = [
+        Entry(name, "", f"d {name}/dt", rf"\frac{{d {sp.latex(s)}}}{{dt}}", value)
+        for name, s, value in zip(names, model.symbols.state, drift.vector, strict=True)
+    ]
+    for a, b in symbols.upper_triangle(model.units):
+        entries.append(
+            Entry(
+                f"corrector_{a + 1}_{b + 1}", "corrector", f"corrector_{a + 1}_{b + 1}",
+                rf"\mathrm{{corrector}}_{{{a + 1} {b + 1}}}", drift.corrector[a, b],
+            )
+        )
+    notes = (
+        Note(
+            "Time t = steps * c_delta / d. corrector_a_b is the part of d R_a_b/dt that comes from the step size;"
+            " it is included in d R_a_b/dt.",
+            r"Time $t = \mathrm{steps} \cdot c_\delta / d$. $\mathrm{corrector}_{a b}$ is the part of $dR_{a b}/dt$"
+            r" that comes from the step size; it is included in $dR_{a b}/dt$.",
+        ),
+    )
+    return _title("effective drift of the summary statistics", model, drift.route), notes, entries
+
+
+def _gradient(model: Model, route: str | None) -> Collected:
+    gradient = derive_gradient(model, route or default_route(model, curvatures=False))
+    entries = []
+    for a in range(model.units):
+        for j, (name, latex) in enumerate(basis_names(model)):
+            entries.append(
+                Entry(
+                    f"g_{a + 1}[{name}]", f"g_{a + 1}", f"g_{a + 1}[{name}]", rf"g_{{{a + 1}}}[{latex}]",
+                    gradient.first_layer[a, j],
+                )
+            )
+    for i in range(model.readout_size):
+        entries.append(
+            Entry(f"g_v_{i + 1}", "g_v", f"g_v_{i + 1}", rf"g_{{v_{{{i + 1}}}}}", gradient.readout[i])
+        )
+    notes = (
+        Note(
+            "g_a[z] is the coefficient of the vector z in E[grad_{x^a} L]; the ridge is included.",
+            r"$g_a[z]$ is the coefficient of the vector $z$ in $\mathbb{E}[\nabla_{x^a} L]$; the ridge is included.",
+        ),
+    )
+    return _title("population gradient", model, gradient.route), notes, entries
+
+
+def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
+    hessian = derive_hessian(model, route, kink_rule=kink_rule)
+    ridge = "Regularized: the ridge is included on the diagonal blocks."
+    if kink_rule == DIFFERENCE:
+        ridge = "The ridge drops out of the difference."
+    notes = [*block_notes("H", model), Note(ridge, ridge)]
+    title = "population Hessian"
+    if not model.loss.is_smooth:
+        title = f"{'difference of two' if kink_rule == DIFFERENCE else kink_rule} population Hessian"
+        title += "s" if kink_rule == DIFFERENCE else ""
+        notes.append(Note(_RULES[kink_rule], _RULES[kink_rule]))
+    return _title(title, model, hessian.route), tuple(notes), list(_blocks(hessian, "H"))
+
+
+_RULES = {
+    DISTRIBUTIONAL: "Second derivatives with their delta functions on the kinks: the Hessian of the population risk.",
+    ALMOST_EVERYWHERE: "Second derivatives without what they have on the kinks: what automatic differentiation and"
+    " averages over data give.",
+    DIFFERENCE: "Distributional minus almost-everywhere: the delta functions on the kinks alone.",
+}
+
+
+def _gradient_matrix(model: Model, route: str | None) -> Collected:
+    matrix = derive_gradient_matrix(model, route)
+    ridge = "Gradients of the loss alone, without the ridge."
+    title = _title("population gradient matrix E[grad grad^T]", model, matrix.route)
+    return title, (*block_notes("G", model), Note(ridge, ridge)), list(_blocks(matrix, "G"))
+
+
+def _diffusion(model: Model, route: str | None) -> Collected:
+    diffusion = derive_diffusion(model, route)
+    covariance = diffusion.covariance
+    names = [str(s) for s in model.symbols.state]
+    latex = [sp.latex(s) for s in model.symbols.state]
+    entries = [
+        Entry(
+            f"Cov[{names[i]},{names[j]}]", names[i], f"Cov[{names[i]},{names[j]}]",
+            rf"\mathrm{{Cov}}\left[{latex[i]}, {latex[j]}\right]", covariance[i, j],
+        )
+        for i, j in symbols.upper_triangle(len(names))
+    ]
+    notes = (
+        Note(
+            "Covariance of one SGD increment of the statistics divided by the step delta, as d -> infinity"
+            " (symmetric: each pair once).",
+            r"Covariance of one SGD increment of the statistics divided by the step $\delta$, as $d \to \infty$"
+            " (symmetric: each pair once).",
+        ),
+    )
+    return _title("diffusion matrix", model, diffusion.route), notes, entries
+
+
+_COLLECTORS = {
+    "drift": _drift, "gradient": _gradient, "gradient-matrix": _gradient_matrix, "diffusion": _diffusion,
+}
+
+
+def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
+    model = matrix.model
+    basis = basis_names(model)
+    for (a, b), block in matrix.first_layer.items():
+        group = f"{letter}_{a + 1}_{b + 1}"
+        latex = rf"{letter}_{{{a + 1} {b + 1}}}"
+        yield Entry(f"{group}[bulk]", group, f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", block.bulk)
+        # a diagonal block is symmetric
+        size = range(len(basis))
+        for i, j in symbols.upper_triangle(len(basis)) if a == b else ((i, j) for i in size for j in size):
+            name = f"{group}[{basis[i][0]},{basis[j][0]}]"
+            yield Entry(name, group, name, rf"{latex}[{basis[i][1]}, {basis[j][1]}]", block.coefficients[i, j])
+    q = model.readout_size
+    for row in range(matrix.mixed.shape[0]):
+        a, i = divmod(row, q)
+        group = f"{letter}_{a + 1}_v_{i + 1}"
+        for j, (name, text) in enumerate(basis):
+            yield Entry(
+                f"{group}[{name}]", group, f"{group}[{name}]", rf"{letter}_{{{a + 1}, v_{{{i + 1}}}}}[{text}]",
+                matrix.mixed[row, j],
+            )
+    for i, j in symbols.upper_triangle(q):
+        name = f"{letter}_v_{i + 1}_v_{j + 1}"
+        yield Entry(
+            name, f"{letter}_v", name, rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}", matrix.readout[i, j]
+        )
+
+
+def _title(what: str, model: Model, route: str) -> str:
+    return f"{what} of {model.name}, {route} route"

@@ -1,0 +1,94 @@
+"""Headers of printed formulas: what every symbol means, as text and as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from theory import GaussianExpectation, Model, ReLU, Sigmoid, Step
+from theory.expectations.derived import find_expectations
+from theory.problem.softmax import Softmax
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line of the header, as text and as LaTeX."""
+
+    text: str
+    latex: str
+
+
+def block_notes(letter: str, model: Model) -> Iterator[Note]:
+    """How the entries of the blocks of a matrix are named."""
+    yield Note(
+        f"Block (a, b) is V B V^T + c I with V = [e_1..e_r, x^1..x^C]; {letter}_a_b[z,w] is the entry of B at z, w,"
+        f" {letter}_a_b[bulk] is c.",
+        rf"Block $(a, b)$ is $V B V^T + c I$ with $V = [e_1..e_r, x^1..x^C]$; ${letter}_{{a b}}[z, w]$ is the entry"
+        rf" of $B$ at $z, w$, ${letter}_{{a b}}[\mathrm{{bulk}}]$ is $c$.",
+    )
+    if model.readout_size:
+        yield Note(
+            f"Layers mixed: {letter}_a_v_i[z] is the coefficient of z in the vector that is the block of x^a and v_i;"
+            f" {letter}_v_i_v_j is the entry of the second-layer block. --entry {letter}_v selects the latter.",
+            rf"Layers mixed: ${letter}_{{a, v_i}}[z]$ is the coefficient of $z$ in the vector that is the block of"
+            rf" $x^a$ and $v_i$; ${letter}_{{v_i v_j}}$ is the entry of the second-layer block.",
+        )
+
+
+def legend(values: Sequence[sp.Expr]) -> Iterator[Note]:
+    """Explain the symbols that occur, and only those."""
+    nodes: list[GaussianExpectation] = [n for v in values for n in find_expectations(v)]
+    free = {str(s).split("_")[0] for v in values for s in v.free_symbols}
+    if nodes:
+        yield Note(
+            "E_l[f(u)]: Gaussian expectation within component l, u ~ N(m S_l^T, Q/lambda), y = y_l.",
+            r"$\mathbb{E}_l[f(u)]$: Gaussian expectation within component $l$,"
+            r" $u \sim N(m S_l^T, Q/\lambda)$, $y = y_l$.",
+        )
+    if any(v.has(Softmax) for v in values) or any(n.general_integrand.has(Softmax) for n in nodes):
+        yield Note(
+            "softmax_a(u_1, ..., u_C) = exp(u_a) / sum_c exp(u_c), c = 1..C.",
+            r"$\pi_a(u_1, \ldots, u_C) = e^{u_a} / \sum_{c=1}^C e^{u_c}$ (softmax);"
+            r" inside $\mathbb{E}_l$ its arguments $u_1, \ldots, u_C$ are not written.",
+        )
+    used = [f for f in _FUNCTIONS if any(v.has(f) for v in values) or any(n.general_integrand.has(f) for n in nodes)]
+    if used:
+        meanings = [_FUNCTIONS[f] for f in used]
+        yield Note("; ".join(n.text for n in meanings) + ".", "; ".join(n.latex for n in meanings) + ".")
+    if nodes or "Q" in free:
+        yield Note(
+            "Q = R + m Gamma^-1 m^T is the Gram matrix of the weight vectors: Q_a_b = x^a . x^b.",
+            r"$Q = R + m \Gamma^{-1} m^T$ is the Gram matrix of the weight vectors: $Q_{a b} = x^a \cdot x^b$.",
+        )
+    if any(node.uses_whitening for node in nodes) or "P" in free:
+        yield Note(
+            "w = P (u - E_l u), P the pseudo-inverse of Q (projection route).",
+            r"$w = P (u - \mathbb{E}_l u)$, $P$ the pseudo-inverse of $Q$ (projection route).",
+        )
+    meant = [note for symbol, note in _MEANINGS.items() if symbol in free]
+    if meant:
+        yield Note("; ".join(n.text for n in meant) + ".", "; ".join(n.latex for n in meant) + ".")
+
+
+_FUNCTIONS = {
+    Sigmoid: Note("Sigmoid(z) = 1/(1 + exp(-z))", r"$\sigma(z) = 1/(1 + e^{-z})$"),
+    ReLU: Note("relu(z) = max(z, 0)", r"$(z)_+ = \max(z, 0)$"),
+    Step: Note("step(z) = 1 for z > 0, else 0", r"$\mathbf{1}_{z > 0} = 1$ for $z > 0$, else 0"),
+    sp.DiracDelta: Note("DiracDelta(z): delta function", r"$\delta(z)$: delta function"),
+}
+_MEANINGS = {
+    "m": Note("m_a_s = x^a . e_s", r"$m_{a s} = x^a \cdot e_s$"),
+    "R": Note(
+        "R_a_b = inner product of the parts of x^a, x^b orthogonal to all e_s",
+        "$R_{a b}$: inner product of the parts of $x^a, x^b$ orthogonal to all $e_s$",
+    ),
+    "v": Note("v_i: readout parameters", "$v_i$: readout parameters"),
+    "p": Note("p_l: weights of the components", "$p_l$: weights of the components"),
+    "lambda": Note("lambda: precision", r"$\lambda$: precision"),
+    "beta": Note("beta: ridge", r"$\beta$: ridge"),
+    "c": Note("c_delta: step size times dimension", r"$c_\delta$: step size times dimension"),
+    "Gamma": Note("Gamma_s_t = e_s . e_t", r"$\Gamma_{s t} = e_s \cdot e_t$"),
+    "s": Note("s_l > 0: gap m_l_l - m_a_l of column l", r"$s_l > 0$: gap $m_{l l} - m_{a l}$ of column $l$"),
+}

@@ -1,0 +1,1 @@
+"""Random parameters and states, exact for proofs and floating for numbers."""

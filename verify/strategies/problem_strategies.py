@@ -1,0 +1,371 @@
+"""Hypothesis strategies for mixtures, parameters, states and small models, well-conditioned by construction.
+
+For the tests of any project that uses :mod:`theory` or :mod:`numerics`; needs hypothesis
+(``pip install 'specalign[hypothesis]'``), which nothing else of the package does.  Every strategy shrinks towards the
+simplest case: equal weights, the identity as Gram matrix, overlaps 0, the middle of every range.  Nothing is filtered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+try:
+    from hypothesis import strategies as st
+except ImportError as error:
+    raise ImportError(
+        "verify.strategies needs hypothesis, which is not installed: pip install 'specalign[hypothesis]'"
+    ) from error
+
+from numerics import Parameters, State
+from numerics.core.validation import as_integer
+from theory import InputError, Loss, Mixture, Model, Softplus, kgmm, symbols, xor
+from theory.errors import check_choice
+from verify.laws.law import check_is_model
+from verify.random_points.floating import (
+    Domain,
+    Point,
+    check_open_parameters,
+    check_range,
+    parameters_at,
+    point_shapes,
+    rational_values,
+    state_at,
+)
+
+from .matrix_strategies import (
+    bases,
+    coordinates,
+    frames,
+    gram_matrices,
+    precisions,
+    refusing,
+    symmetric_matrices,
+    weights,
+)
+
+Array = NDArray[np.float64]
+
+__all__ = [
+    "bases", "frames", "gram_matrices", "mixtures", "models", "parameters", "precisions", "problems",
+    "rational_parameters", "states", "symmetric_matrices", "weights",
+]
+
+
+def _point(model: Model) -> st.SearchStrategy[Point]:
+    return st.fixed_dictionaries({name: coordinates(size) for name, size in point_shapes(model).items()})
+
+
+@lru_cache(maxsize=None)
+def _hundredths(low: float, high: float) -> tuple[sp.Rational, ...]:
+    """Hundredths of a range, those of small denominators first, 0 and 1 before all others."""
+    exact = [sp.Rational(n, 100) for n in range(round(100 * low), round(100 * high) + 1)]
+    return tuple(sorted(exact, key=lambda x: (x.q, abs(x.p), x.p < 0)))
+
+
+@refusing
+def parameters(model: Model, domain: Domain | None = None) -> st.SearchStrategy[Parameters]:
+    """Admissible :class:`numerics.Parameters` of a model; what the model fixes to a number stays.
+
+    Parameters
+    ----------
+    model : theory.Model
+    domain : verify.Domain, optional
+        Bounds and ranges.
+
+    Returns
+    -------
+    strategy of numerics.Parameters
+        Every open weight is at least ``least_weight`` of an equal one; the condition number of Gamma, where it is open,
+        is at most ``condition``.
+
+    Raises
+    ------
+    hypothesis.errors.InvalidArgument
+        No Model, or one whose open parameters are not the canonical symbols.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(parameters(kgmm(2, ridge=0)), lambda numbers: True)
+    >>> found.weights.tolist(), found.precision, found.ridge
+    ([0.5, 0.5], 10.0, 0.0)
+    """
+    return problems(model, domain).map(lambda pair: pair[0])
+
+
+@refusing
+def states(model: Model, domain: Domain | None = None, *, singular: bool = False) -> st.SearchStrategy[State]:
+    """Admissible :class:`numerics.State` of a model.
+
+    Parameters
+    ----------
+    model : theory.Model
+    domain : verify.Domain, optional
+        Bounds and ranges.
+    singular : bool
+        As in :func:`problems`.
+
+    Returns
+    -------
+    strategy of numerics.State
+        The condition number of R_perp is at most ``condition``; that of the part that is not 0, if ``singular``.
+
+    Raises
+    ------
+    hypothesis.errors.InvalidArgument
+        As :func:`parameters`.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(states(kgmm(2)), lambda state: True).gram_perp.tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+    """
+    return problems(model, domain, singular=singular).map(lambda pair: pair[1])
+
+
+@refusing
+def problems(
+    model: Model, domain: Domain | None = None, *, singular: bool = False
+) -> st.SearchStrategy[tuple[Parameters, State]]:
+    r"""Parameters and a state of a model.
+
+    With :math:`\kappa` the ``condition`` of the domain, o its ``overlap`` and p its ``perpendicular``, the condition
+    numbers of :math:`\Gamma` and :math:`R_\perp` are at most :math:`\kappa`, and (unless ``singular``)
+
+    .. math:: \operatorname{cond} Q \le \kappa\left(1 + C\,r\,o^2/p\right),\qquad
+        Q = R_\perp + m\,\Gamma^{-1}m^T .
+
+    Both presume that :math:`\Gamma` is open; one that the model fixes stays as it is.
+
+    Parameters
+    ----------
+    model : theory.Model
+    domain : verify.Domain, optional
+        Bounds and ranges.
+    singular : bool
+        R_perp of any rank from 0 to C, its other part well conditioned; positive definite when False.
+
+    Returns
+    -------
+    strategy of (numerics.Parameters, numerics.State)
+
+    Raises
+    ------
+    hypothesis.errors.InvalidArgument
+        As :func:`parameters`.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> numbers, state = find(problems(kgmm(2)), lambda problem: True)
+    >>> numbers.directions_gram.tolist(), state.overlap.tolist()
+    ([[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]])
+    """
+    check_open_parameters(check_is_model(model))
+    space = _domain(domain)
+    ranks = st.integers(0, model.units) if singular else st.none()
+    return st.tuples(_point(model), ranks).map(
+        lambda drawn: (parameters_at(model, drawn[0], space), state_at(model, drawn[0], space, drawn[1]))
+    )
+
+
+@refusing
+def rational_parameters(
+    model: Model, *, precision: int | None = None, scale: int = 1, least: float = 1 / 3,
+    ridge: tuple[float, float] = (0.05, 0.5),
+) -> st.SearchStrategy[dict[sp.Symbol, sp.Expr]]:
+    r"""Exact values for every symbol of a model: parameters, state, and consistent Q and P = Q^-1, in hundredths.
+
+    With s the ``scale``, and where :math:`\Gamma` is open,
+
+    .. math:: 1 \le \Gamma \le 1 + 0.16\,r^2,\quad s^2/4 \le R_\perp \le s^2(1 + C^2)/4,\quad
+        |m_{as}| \le 0.6\,s,\quad \operatorname{cond} Q \le 1 + C^2 + 1.44\,r\,C .
+
+    Parameters
+    ----------
+    model : theory.Model
+    precision : int, optional
+        lambda; an integer from 1 to 100 when omitted.
+    scale : int
+        >= 1.
+    least : float
+        Every open weight is at least this share, in (0, 1], of an equal one.
+    ridge : (low, high)
+        Range of beta.
+
+    Returns
+    -------
+    strategy of dict Symbol -> Rational
+        What the model fixes to a number is no symbol.
+
+    Raises
+    ------
+    hypothesis.errors.InvalidArgument
+        No Model, one whose open parameters are not the canonical symbols, or a bound out of its domain.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> values = find(rational_parameters(kgmm(2)), lambda values: True)
+    >>> model = kgmm(2)
+    >>> [values[symbol] for symbol in (*model.mixture.weights, model.symbols.gram_perp[0, 0])]
+    [1/2, 1/2, 1/4]
+    """
+    check_open_parameters(check_is_model(model))
+    size = as_integer("scale", scale, 1, "give the size of the weights")
+    fixed = None if precision is None else as_integer("precision", precision, 1, "give lambda")
+    share = Domain(least_weight=least).least_weight
+    ends = check_range("ridge", ridge, False)
+
+    @st.composite
+    def draw_values(draw: st.DrawFn) -> dict[sp.Symbol, sp.Expr]:
+        def number(low: float, high: float) -> sp.Expr:
+            return draw(st.sampled_from(_hundredths(low, high)))
+
+        given_precision = draw(st.integers(1, 100)) if fixed is None else fixed
+        return rational_values(
+            model, number, precision=given_precision, scale=size, least_weight=share, ridge=ends
+        )
+
+    return draw_values()
+
+
+@refusing
+def mixtures(
+    *, components: tuple[int, int] = (1, 4), directions: tuple[int, int] = (1, 3), labels: tuple[object, ...] = (0, 1)
+) -> st.SearchStrategy[Mixture]:
+    """Mixtures with open weights, Gram matrix and precision, and small integer coordinates.
+
+    Parameters
+    ----------
+    components, directions : (low, high)
+        Ranges of n and r.
+    labels : tuple
+        What labels are drawn from.
+
+    Returns
+    -------
+    strategy of theory.Mixture
+        The first r means lie along one direction each, so that every direction is seen; later ones may be 0.
+
+    Raises
+    ------
+    hypothesis.errors.InvalidArgument
+        A range of sizes below 1 or in the wrong order, or no label.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> found = find(mixtures(components=(2, 4)), lambda mixture: True)
+    >>> found.components, found.directions, found.labels
+    (2, 1, (0, 0))
+    """
+    ranges = {}
+    for name, ends in (("components", components), ("directions", directions)):
+        low, high = check_range(name, ends, True)
+        ranges[name] = (as_integer(name, int(low), 1, "sizes are at least 1"), int(high))
+    if not labels:
+        raise InputError("labels", labels, "at least one label", "give what labels are drawn from")
+
+    @st.composite
+    def draw_mixture(draw: st.DrawFn) -> Mixture:
+        r = draw(st.integers(*ranges["directions"]))
+        n = draw(st.integers(*ranges["components"]))
+        # as many numbers for every size, so that a smaller one is reached from a larger one by itself
+        most, widest = ranges["components"][1], ranges["directions"][1]
+        named = draw(st.lists(st.sampled_from(labels), min_size=most, max_size=most))
+        entries = draw(st.lists(st.integers(-1, 1), min_size=most * widest, max_size=most * widest))
+        rows = [tuple(entries[l * widest : l * widest + r]) for l in range(n)]
+        for s in range(min(n, r)):
+            rows[s] = tuple(int(s == t) for t in range(r))
+        return _mixture(tuple(named[:n]), tuple(rows))
+
+    return draw_mixture()
+
+
+# building costs more than drawing, and shrinking draws the same models again and again
+@lru_cache(maxsize=1000)
+def _mixture(labels: tuple[object, ...], rows: tuple[tuple[int, ...], ...]) -> Mixture:
+    return Mixture.build(labels=labels, coordinates=rows)
+
+
+@lru_cache(maxsize=1000)
+def _linear_regression(mixture: Mixture) -> Model:
+    u = symbols.vector("u", 1)
+    return Model.build(mixture, Loss((u[0] - symbols.LABEL) ** 2 / 2, units=1), name="regression")
+
+
+@lru_cache(maxsize=1000)
+def _logistic(mixture: Mixture) -> Model:
+    u = symbols.vector("u", 1)
+    return Model.build(mixture, Loss(Softplus(u[0]) - symbols.LABEL * u[0], units=1), name="logistic")
+
+
+@lru_cache(maxsize=1000)
+def _committee(mixture: Mixture) -> Model:
+    u = symbols.vector("u", 2)
+    return Model.build(mixture, Loss((sp.erf(u[0]) + sp.erf(u[1]) - symbols.LABEL) ** 2 / 2, units=2), name="committee")
+
+
+_softmax, _xor = lru_cache(maxsize=None)(kgmm), lru_cache(maxsize=None)(xor)
+
+_KINDS: dict[str, Callable[[], st.SearchStrategy[Model]]] = {
+    "regression": lambda: mixtures().map(_linear_regression),
+    "logistic": lambda: mixtures().map(_logistic),
+    "committee": lambda: mixtures(directions=(1, 2)).map(_committee),
+    "kgmm": lambda: st.integers(2, 3).map(_softmax),
+    "xor": lambda: st.integers(1, 2).map(_xor),
+    "smooth_xor": lambda: st.sampled_from(["tanh", "erf"]).map(lambda name: _xor(2, activation=name)),
+}
+_KINKED = ("xor",)
+
+
+@refusing
+def models(*kinds: str, smooth: bool = False) -> st.SearchStrategy[Model]:
+    """Small models, all of whose expectations are cheap: at most three units, readout or not, kinks or not.
+
+    Parameters
+    ----------
+    *kinds : str
+        Among ``regression`` (square loss), ``logistic``, ``committee`` (two erf units), ``kgmm`` (2 or 3 classes),
+        ``xor`` (1 or 2 ReLU units) and ``smooth_xor`` (tanh or erf units); all when none is named.
+    smooth : bool
+        Leave out those with kinks.
+
+    Returns
+    -------
+    strategy of theory.Model
+        Weights, Gamma, lambda, beta and c_delta are open, except that the directions of ``xor`` are orthonormal.
+
+    Raises
+    ------
+    hypothesis.errors.InvalidArgument
+        Unknown kind, or smooth models asked of kinds that have kinks.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(models("kgmm"), lambda model: True).name
+    'kgmm2'
+    """
+    chosen = [check_choice("kinds", kind, _KINDS, "kind of model") for kind in kinds] or list(_KINDS)
+    if smooth:
+        if kinds and (kinked := [kind for kind in kinds if kind in _KINKED]):
+            raise InputError("kinds", kinked, "kinds of smooth models", "leave smooth=True away, or name others")
+        chosen = [kind for kind in chosen if kind not in _KINKED]
+    return st.sampled_from(chosen).flatmap(lambda kind: _KINDS[kind]())
+
+
+def _domain(domain: Any) -> Domain:
+    if domain is None:
+        return Domain()
+    if not isinstance(domain, Domain):
+        raise InputError("domain", type(domain).__name__, "a verify.Domain", "build one: Domain(precision=(1, 10))")
+    return domain

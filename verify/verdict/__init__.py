@@ -1,0 +1,1 @@
+"""What a comparison is: tolerances with reasons, verdicts, results, extrapolated exponents."""
