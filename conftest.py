@@ -14,7 +14,8 @@ pytest_plugins = ["pytester"]
 # figures are drawn to files only; set before anything imports matplotlib
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-# a first call may compile, so wall-clock deadlines say nothing; under CI the examples are the same every time
+# a first call may compile, so wall-clock deadlines say nothing; under CI the examples are the same
+# every time
 settings.register_profile("specalign", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("specalign")
 

@@ -1,7 +1,8 @@
-"""Print derivation, compilation, evaluation and simulation times apart, each against a baseline of the same run.
+"""Print derivation, compilation, evaluation and simulation times apart, each against a baseline of
+the same run.
 
-Usage: ``python -m benchmarks`` (about two minutes); ``python -m benchmarks spectra`` for empirical spectra against
-other packages (:mod:`benchmarks.spectra`).
+Usage: ``python -m benchmarks`` (about two minutes); ``python -m benchmarks spectra`` for empirical
+spectra against other packages (:mod:`benchmarks.spectra`).
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ def derivation(table: Table) -> None:
     for k, limit in ((3, 2.0), (10, 15.0)):
         seconds = float(
             subprocess.run(
-                [sys.executable, "-c", DERIVE.format(k=k)], check=True, capture_output=True, text=True
+                [sys.executable, "-c", DERIVE.format(k=k)],
+                check=True,
+                capture_output=True,
+                text=True,
             ).stdout
         )
         _limit_row(table, f"derive drift, Hessian, G, k = {k} (cold)", seconds, limit)
@@ -82,7 +86,10 @@ def compilation(table: Table) -> None:
             environment = os.environ | {"SPECALIGN_CACHE_DIR": directory}
             seconds = float(
                 subprocess.run(
-                    [sys.executable, "-c", code.format(k=k)], check=True, capture_output=True, text=True,
+                    [sys.executable, "-c", code.format(k=k)],
+                    check=True,
+                    capture_output=True,
+                    text=True,
                     env=environment,
                 ).stdout
             )
@@ -105,14 +112,22 @@ def curves(table: Table) -> None:
         _limit_row(
             table,
             f"curve, k = {k}, lambda = 10, 16 time units (error estimate {curve.attrs['error_estimate']:.1e})",
-            seconds, limit,
+            seconds,
+            limit,
         )
         compiled = compile_expressions(model, derive_drift(model).vector)
-        table.add_row(f"  quadrature dimension, k = {k}", str(compiled.dimension), str(curve.attrs["quadrature"]), "-")
+        table.add_row(
+            f"  quadrature dimension, k = {k}",
+            str(compiled.dimension),
+            str(curve.attrs["quadrature"]),
+            "-",
+        )
 
 
 def two_layer_curve(table: Table) -> None:
-    """XOR, K = 4, T = 30, once compiled, to 1e-4; and plain NumPy quasi-Monte Carlo that reaches 1e-3."""
+    """XOR, K = 4, T = 30, once compiled, to 1e-4; and plain NumPy quasi-Monte Carlo that reaches
+    1e-3.
+    """
     rng = np.random.default_rng(0)
     parameters = Parameters([0.25] * 4, 100.0, 0.05, 1.0, np.eye(2))
     initial = State(0.3 * rng.normal(size=(4, 2)), 0.5 * np.eye(4), rng.normal(size=4) / 2)
@@ -124,8 +139,10 @@ def two_layer_curve(table: Table) -> None:
     curve = integrate()
     seconds = _median(integrate, 5)
     _limit_row(
-        table, f"curve, XOR, K = 4, lambda = 100, 30 time units (error estimate {curve.attrs['error_estimate']:.1e})",
-        seconds, 1.0,
+        table,
+        f"curve, XOR, K = 4, lambda = 100, 30 time units (error estimate {curve.attrs['error_estimate']:.1e})",
+        seconds,
+        1.0,
     )
     for wanted in (1e-3, 1e-4):
         nodes, error, baseline = 256, np.inf, 0.0
@@ -135,8 +152,10 @@ def two_layer_curve(table: Table) -> None:
             _, error = plain_curve(parameters, initial, 30.0, nodes=nodes)
             baseline = perf_counter() - start
         table.add_row(
-            f"  the same to {wanted:g} by plain NumPy quasi-Monte Carlo", f"{baseline:.1f} s",
-            f"{nodes} nodes x 4 scramblings, error {error:.1e}", f"{baseline / seconds:.1f}",
+            f"  the same to {wanted:g} by plain NumPy quasi-Monte Carlo",
+            f"{baseline:.1f} s",
+            f"{nodes} nodes x 4 scramblings, error {error:.1e}",
+            f"{baseline / seconds:.1f}",
         )
 
 
@@ -157,8 +176,10 @@ def simulation(table: Table, dimension: int = 1000, steps: int = 40_000) -> None
     kernel, baseline = (float(np.median([p[i] for p in pairs])) for i in (0, 1))
     ratio = float(np.median([a / b for a, b in pairs]))
     table.add_row(
-        f"direct SGD, k = 3, d = {dimension}, one thread", f"{kernel:,.0f} steps/s",
-        f"NumPy loop: {baseline:,.0f} steps/s", f"{ratio:.2f} (at least 5)",
+        f"direct SGD, k = 3, d = {dimension}, one thread",
+        f"{kernel:,.0f} steps/s",
+        f"NumPy loop: {baseline:,.0f} steps/s",
+        f"{ratio:.2f} (at least 5)",
     )
     direct_kernel(table)
     reduced_chain(table, baseline)
@@ -171,7 +192,8 @@ def sweeps(table: Table) -> None:
         found = sweep_overhead()
         table.add_row(
             f"sweep of {POINTS} points of {found['points'] / POINTS:.2f} s on {WORKERS} processes, {what}",
-            f"{found['sweep']:.1f} s", f"points alone / {WORKERS}: {found['points'] / WORKERS:.1f} s",
+            f"{found['sweep']:.1f} s",
+            f"points alone / {WORKERS}: {found['points'] / WORKERS:.1f} s",
             f"{1 + found['overhead']:.3f} (at most 1.10)",
         )
 

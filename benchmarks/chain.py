@@ -1,4 +1,6 @@
-"""Speed of the simulations: reduced chain against a NumPy loop, direct kernel against drawing its normal numbers."""
+"""Speed of the simulations: reduced chain against a NumPy loop, direct kernel against drawing its
+normal numbers.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ def cases() -> list[tuple[Model, Parameters, State]]:
     return [
         (kgmm(3), Parameters([0.5, 0.3, 0.2], 10.0, 0.1, 1.0), State(np.zeros((3, 3)), np.eye(3))),
         (
-            xor(4), Parameters([0.25] * 4, 100.0, 0.05, 1.0, np.eye(2)),
+            xor(4),
+            Parameters([0.25] * 4, 100.0, 0.05, 1.0, np.eye(2)),
             State(0.3 * rng.normal(size=(4, 2)), 0.5 * np.eye(4), rng.normal(size=4) / 2),
         ),
     ]
@@ -49,28 +52,43 @@ def draw(rng: np.random.Generator, steps: int, row: np.ndarray) -> None:
 
 
 def reduced_chain(table: Table, numpy_rate: float) -> None:
-    """Steps a second on one thread, whatever the dimension; ``numpy_rate`` is that of a NumPy loop at d = 1000."""
+    """Steps a second on one thread, whatever the dimension; ``numpy_rate`` is that of a NumPy loop
+    at d = 1000.
+    """
     for (model, parameters, state), least in zip(cases(), (5e6, 2.5e6), strict=True):
         rates = []
         for dimension in DIMENSIONS:
             run = partial(
-                simulate_sgd, model, parameters, state, [STEPS / dimension], dimension, workers=1, method="reduced"
+                simulate_sgd,
+                model,
+                parameters,
+                state,
+                [STEPS / dimension],
+                dimension,
+                workers=1,
+                method="reduced",
             )
             run()
             rates.append(STEPS / min(_seconds(run) for _ in range(5)))
         table.add_row(
-            f"reduced chain, {model.name}, one thread, d = 10^3", f"{rates[0] / 1e6:.2f} million steps/s",
-            f"{least / 1e6:g} million", f"{rates[0] / least:.2f} (at least 1)",
+            f"reduced chain, {model.name}, one thread, d = 10^3",
+            f"{rates[0] / 1e6:.2f} million steps/s",
+            f"{least / 1e6:g} million",
+            f"{rates[0] / least:.2f} (at least 1)",
         )
         if model.loss.is_smooth:
             table.add_row(
-                "  against a NumPy loop at d = 1000", f"{rates[0]:,.0f} steps/s", f"{numpy_rate:,.0f} steps/s",
+                "  against a NumPy loop at d = 1000",
+                f"{rates[0]:,.0f} steps/s",
+                f"{numpy_rate:,.0f} steps/s",
                 f"{rates[0] / numpy_rate:.0f} (at least 100)",
             )
         spread = max(rates) / min(rates) - 1
         table.add_row(
             f"  fastest against slowest, d = 10^3 .. 10^9, {model.name}",
-            ", ".join(f"{r / 1e6:.2f}" for r in rates), "10 %", f"{spread / 0.1:.2f} (at most 1)",
+            ", ".join(f"{r / 1e6:.2f}" for r in rates),
+            "10 %",
+            f"{spread / 0.1:.2f} (at most 1)",
         )
 
 
@@ -88,7 +106,8 @@ def direct_kernel(table: Table, dimension: int = 1000, steps: int = 20_000) -> N
         ratio = float(np.median([a / b for a, b in pairs]))
         table.add_row(
             f"direct kernel, {model.name}, d = {dimension}, against drawing its normals",
-            f"{min(p[0] for p in pairs) / steps * 1e6:.2f} us", f"{min(p[1] for p in pairs) / steps * 1e6:.2f} us",
+            f"{min(p[0] for p in pairs) / steps * 1e6:.2f} us",
+            f"{min(p[1] for p in pairs) / steps * 1e6:.2f} us",
             f"{ratio:.2f} (at most 1.5)",
         )
 
@@ -96,13 +115,21 @@ def direct_kernel(table: Table, dimension: int = 1000, steps: int = 20_000) -> N
 def memory(table: Table) -> None:
     """Largest resident memory of a process after few and after many steps."""
     peaks = [
-        float(subprocess.run(
-            [sys.executable, "-c", PEAK.format(steps=steps)], check=True, capture_output=True, text=True
-        ).stdout) / 1024
+        float(
+            subprocess.run(
+                [sys.executable, "-c", PEAK.format(steps=steps)],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        / 1024
         for steps in (10_000, 20_000_000)
     ]
     table.add_row(
-        "memory after 2 10^7 steps against 10^4", f"{peaks[1]:.0f} MiB", f"{peaks[0]:.0f} MiB",
+        "memory after 2 10^7 steps against 10^4",
+        f"{peaks[1]:.0f} MiB",
+        f"{peaks[0]:.0f} MiB",
         f"{peaks[1] / peaks[0]:.2f} (about 1)",
     )
 
@@ -111,4 +138,3 @@ def _seconds(function) -> float:  # type: ignore[no-untyped-def]
     start = perf_counter()
     function()
     return perf_counter() - start
-

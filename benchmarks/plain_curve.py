@@ -1,4 +1,6 @@
-"""The named baseline of a two-layer curve: the raw SGD increments averaged over Sobol points with NumPy, then RK45."""
+"""The named baseline of a two-layer curve: the raw SGD increments averaged over Sobol points with
+NumPy, then RK45.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +16,38 @@ LABELS = (1, 1, 0, 0)
 
 
 def plain_curve(
-    parameters: Parameters, initial: State, end: float, *, nodes: int, replicates: int = 4, seed: int = 0
+    parameters: Parameters,
+    initial: State,
+    end: float,
+    *,
+    nodes: int,
+    replicates: int = 4,
+    seed: int = 0,
 ) -> tuple[np.ndarray, float]:
-    """State vector of the XOR network at ``end``, and the error of the curve: a 99 % interval over scramblings.
+    """State vector of the XOR network at ``end``, and the error of the curve: a 99 % interval over
+    scramblings.
 
-    Drift of m and v: minus the mean increment; of R_perp: from E[g (u - E u)] and (c_delta / lambda) E[g g^T].
+    Drift of m and v: minus the mean increment; of R_perp: from E[g (u - E u)] and (c_delta /
+    lambda) E[g g^T].
     """
     curves = []
     for child in np.random.SeedSequence(seed).spawn(replicates):
         sampler = qmc.Sobol(initial.readout.size, rng=np.random.default_rng(child))
         z = ndtri(np.clip(sampler.random(nodes), 2.0**-33, 1 - 2.0**-33))
-        found = solve_ivp(_field(parameters, initial.readout.size, z), (0.0, end), _pack(initial), rtol=1e-5, atol=1e-5,
-                          t_eval=np.linspace(0.0, end, 65))
+        found = solve_ivp(
+            _field(parameters, initial.readout.size, z),
+            (0.0, end),
+            _pack(initial),
+            rtol=1e-5,
+            atol=1e-5,
+            t_eval=np.linspace(0.0, end, 65),
+        )
         curves.append(found.y)
     values = np.array(curves)
     # Student's t for 4 replicates
-    return values.mean(axis=0)[:, -1], float(5.84 * values.std(axis=0, ddof=1).max() / np.sqrt(replicates))
+    return values.mean(axis=0)[:, -1], float(
+        5.84 * values.std(axis=0, ddof=1).max() / np.sqrt(replicates)
+    )
 
 
 def _pack(state: State) -> np.ndarray:

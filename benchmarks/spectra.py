@@ -1,9 +1,10 @@
-"""Outlier eigenpairs of the full softmax Hessian: this package against what else one would take, all in one run.
+"""Outlier eigenpairs of the full softmax Hessian: this package against what else one would take,
+all in one run.
 
-``python -m benchmarks spectra`` (d = 1000), ``--large`` (d = 4000, many minutes), ``--memory`` (float32, d = 20,000,
-M = 80,000 in a process of its own).  Competitors beside NumPy and SciPy come with ``pip install '.[benchmark]'`` and
-are left out, with a line that says so, where they are not installed.  Every result is compared with ours: eigenvalues
-and the angle between the subspaces.
+``python -m benchmarks spectra`` (d = 1000), ``--large`` (d = 4000, many minutes), ``--memory``
+(float32, d = 20,000, M = 80,000 in a process of its own).  Competitors beside NumPy and SciPy come
+with ``pip install '.[benchmark]'`` and are left out, with a line that says so, where they are not
+installed.  Every result is compared with ours: eigenvalues and the angle between the subspaces.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from numerics import Parameters, SampleData, State, draw_data, empirical_spectru
 from theory import kgmm
 
 TOLERANCE = 1e-8
-# the state of tests/reference/effective_softmax_k3.json: four outliers, none of them near the edge of the bulk
+# the state of tests/reference/effective_softmax_k3.json: four outliers, none of them near the edge
+# of the bulk
 PARAMETERS = Parameters([0.5, 0.3, 0.2], 10.0, 0.0, 1.0)
 STATE = State(2.0 * np.eye(3) - 0.5, 0.5 * np.eye(3) + 0.1)
 COUNTS = {"all outliers": 4, "top 9": 9}
@@ -95,7 +97,9 @@ def dense(data: SampleData, count: int) -> Pairs:
         for b in range(a + 1):
             block = y.T @ (weight[:, a, b, None] * y) / len(y)
             matrix[a * d : (a + 1) * d, b * d : (b + 1) * d] = block
-    values, vectors = scipy.linalg.eigh(matrix, subset_by_index=[3 * d - count, 3 * d - 1], overwrite_a=True)
+    values, vectors = scipy.linalg.eigh(
+        matrix, subset_by_index=[3 * d - count, 3 * d - 1], overwrite_a=True
+    )
     return values[::-1], vectors[:, ::-1].T
 
 
@@ -108,7 +112,9 @@ def curvlinops_eigsh(data: SampleData, count: int) -> Pairs:
     import curvlinops
 
     model, loss, batch, parameters = _torch_problem(data)
-    operator = curvlinops.HessianLinearOperator(model, loss, parameters, [batch], check_deterministic=False)
+    operator = curvlinops.HessianLinearOperator(
+        model, loss, parameters, [batch], check_deterministic=False
+    )
     return _arpack(operator.to_scipy(), count)
 
 
@@ -120,7 +126,9 @@ def eigenthings(steps: int) -> Callable[[SampleData, int], Pairs]:
 
         model, loss, batch, _ = _torch_problem(data)
         operator = he.HessianOperator(model, [batch], lambda m, pair: loss(m(pair[0]), pair[1]))
-        found = he.lanczos(operator, k=count, max_iter=steps, reorthogonalize=True, which="LA", seed=0)
+        found = he.lanczos(
+            operator, k=count, max_iter=steps, reorthogonalize=True, which="LA", seed=0
+        )
         return found.eigenvalues.numpy(), found.eigenvectors.numpy()
 
     return run
@@ -145,8 +153,10 @@ def spectra(table: Table, dimension: int, console: Console, slow: bool) -> None:
             rows.append(_eigenthings_row(plain, data, count, mine[1]))
         residual = _residual(plain, mine[1])
         table.add_row(
-            f"{what} ({count}), d = {dimension}, M = {8 * dimension}, this package", f"{mine[0]:.3f} s",
-            f"residual {residual:.1e}", "",
+            f"{what} ({count}), d = {dimension}, M = {8 * dimension}, this package",
+            f"{mine[0]:.3f} s",
+            f"residual {residual:.1e}",
+            "",
         )
         fastest = min(seconds for _, seconds, _ in rows)
         for name, seconds, text in rows:
@@ -154,7 +164,9 @@ def spectra(table: Table, dimension: int, console: Console, slow: bool) -> None:
             table.add_row(f"  {name}", f"{seconds:.3f} s", text, f"{seconds / mine[0]:.1f}{target}")
 
 
-def _eigenthings_row(plain: PlainOperator, data: SampleData, count: int, mine: Pairs) -> tuple[str, float, str]:
+def _eigenthings_row(
+    plain: PlainOperator, data: SampleData, count: int, mine: Pairs
+) -> tuple[str, float, str]:
     first = 0 if count < 9 else 4 if len(data.features) < 20_000 else 7
     for steps in STEPS[first:]:
         seconds, found = _timed(eigenthings(steps), data, count)
@@ -168,18 +180,25 @@ def memory(table: Table, dimension: int = 20_000, samples: int = 80_000) -> None
     import json
 
     text = subprocess.run(
-        [sys.executable, "-c", MEMORY.format(dimension=dimension, samples=samples)], check=True, capture_output=True,
+        [sys.executable, "-c", MEMORY.format(dimension=dimension, samples=samples)],
+        check=True,
+        capture_output=True,
         text=True,
     ).stdout
-    before, drawn, peak, size, drawing, seconds, passes, residual, converged = json.loads(text.splitlines()[-1])
+    before, drawn, peak, size, drawing, seconds, passes, residual, converged = json.loads(
+        text.splitlines()[-1]
+    )
     table.add_row(
         f"float32, d = {dimension}, M = {samples}: peak memory beyond the imports",
-        f"{(peak - before) / 2**30:.2f} GiB", f"data {size / 2**30:.2f} GiB",
+        f"{(peak - before) / 2**30:.2f} GiB",
+        f"data {size / 2**30:.2f} GiB",
         f"{(peak - before) / size:.3f} (at most 1.1)",
     )
     table.add_row(
-        f"  4 outliers in {passes:.0f} passes, all converged: {bool(converged)}", f"{seconds:.1f} s",
-        f"drawing {drawing:.1f} s, {(drawn - before) / size:.3f} of the data", f"residual {residual:.1e}",
+        f"  4 outliers in {passes:.0f} passes, all converged: {bool(converged)}",
+        f"{seconds:.1f} s",
+        f"drawing {drawing:.1f} s, {(drawn - before) / size:.3f} of the data",
+        f"residual {residual:.1e}",
     )
 
 
@@ -210,12 +229,16 @@ def _residual(operator: PlainOperator, pairs: Pairs) -> float:
 def _compared(operator: PlainOperator, mine: Pairs, other: Pairs) -> str:
     """Difference of eigenvalues, and sine of the largest angle between the spans."""
     gap = np.abs(mine[0] / other[0] - 1).max()
-    cosines = np.linalg.svd(np.linalg.qr(mine[1].T)[0].T @ np.linalg.qr(other[1].T)[0], compute_uv=False)
+    cosines = np.linalg.svd(
+        np.linalg.qr(mine[1].T)[0].T @ np.linalg.qr(other[1].T)[0], compute_uv=False
+    )
     sine = np.sqrt(max(0.0, 1 - cosines.min() ** 2))
     return f"residual {_residual(operator, other):.0e}, eigenvalues {gap:.0e}, sine {sine:.0e} from ours"
 
 
-def _timed(function: Callable[[SampleData, int], Pairs], data: SampleData, count: int) -> tuple[float, Pairs]:
+def _timed(
+    function: Callable[[SampleData, int], Pairs], data: SampleData, count: int
+) -> tuple[float, Pairs]:
     start = perf_counter()
     found = function(data, count)
     return perf_counter() - start, found
@@ -233,9 +256,15 @@ def _installed(name: str, console: Console) -> bool:
 def main(arguments: list[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks spectra", description=__doc__)
-    parser.add_argument("--large", action="store_true", help="d = 4000, M = 32,000 in place of d = 1000")
-    parser.add_argument("--memory", action="store_true", help="only float32 at d = 20,000, M = 80,000")
-    parser.add_argument("--slow", action="store_true", help="with --large: also those that take many minutes")
+    parser.add_argument(
+        "--large", action="store_true", help="d = 4000, M = 32,000 in place of d = 1000"
+    )
+    parser.add_argument(
+        "--memory", action="store_true", help="only float32 at d = 20,000, M = 80,000"
+    )
+    parser.add_argument(
+        "--slow", action="store_true", help="with --large: also those that take many minutes"
+    )
     chosen = parser.parse_args(arguments)
     console = Console()
     table = Table("measured", "value", "baseline or check", "ratio")

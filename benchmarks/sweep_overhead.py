@@ -8,7 +8,17 @@ from time import perf_counter
 
 import numpy as np
 
-from numerics import Measurement, Parameters, Setting, State, Sweep, Trial, Variable, run_sweep, simulate_sgd
+from numerics import (
+    Measurement,
+    Parameters,
+    Setting,
+    State,
+    Sweep,
+    Trial,
+    Variable,
+    run_sweep,
+    simulate_sgd,
+)
 from theory import kgmm
 
 POINTS, WORKERS, SECONDS = 40, 2, 1.0
@@ -18,8 +28,11 @@ MODEL = kgmm(3)
 def build(values: dict[str, float]) -> Setting:
     """A point: direct SGD, k = 3, d = 400."""
     return Setting(
-        MODEL, Parameters(np.full(3, 1 / 3), values["precision"], 0.1, 1), State(np.zeros((3, 3)), np.eye(3)),
-        time=[0, 4], dimension=400,
+        MODEL,
+        Parameters(np.full(3, 1 / 3), values["precision"], 0.1, 1),
+        State(np.zeros((3, 3)), np.eye(3)),
+        time=[0, 4],
+        dimension=400,
     )
 
 
@@ -28,13 +41,21 @@ def _simulate(trial: Trial) -> dict[str, np.ndarray]:
     begin, s, number = perf_counter(), trial.setting, 0
     while perf_counter() - begin < SECONDS:
         run = simulate_sgd(
-            s.model, s.parameters, s.initial, s.time, s.dimension, seed=trial.seed("run", number), workers=1
+            s.model,
+            s.parameters,
+            s.initial,
+            s.time,
+            s.dimension,
+            seed=trial.seed("run", number),
+            workers=1,
         )
         number += 1
     return {"end": run["misalignment"].to_numpy()[:, -1]}
 
 
-END = Measurement("end", _simulate, {"end": Variable(("replica", "unit"), "misalignment at the end")})
+END = Measurement(
+    "end", _simulate, {"end": Variable(("replica", "unit"), "misalignment at the end")}
+)
 
 
 def sweep_overhead(points: int = POINTS, workers: int = WORKERS) -> dict[str, float]:

@@ -1,4 +1,5 @@
-"""Draw the figures of README and docs: dynamics against SGD, alignment, predicted spectra beside data.
+"""Draw the figures of README and docs: dynamics against SGD, alignment, predicted spectra beside
+data.
 
 Run from the repository root: ``PYTHONPATH=. python examples/readme_figure.py`` (about a minute).
 """
@@ -39,7 +40,10 @@ def main() -> None:
     evidence = Evidence(get_system("kgmm"), get_level("quick"), seed=0)
     theory = Theory.derive(evidence.system.model)
     target = Path("docs/img")
-    save_figure(plots.curves_plot(evidence.system.scenarios[0], theory, evidence).draw(), target / "curves.png")
+    save_figure(
+        plots.curves_plot(evidence.system.scenarios[0], theory, evidence).draw(),
+        target / "curves.png",
+    )
     save_figure(plots.share_plot(theory, evidence).draw(), target / "alignment.png")
     save_figure(effective_figure(), target / "effective.png")
     save_figure(emergence_figure(), target / "emergence.png")
@@ -53,7 +57,9 @@ def effective_figure() -> Figure:
     predicted = effective_spectrum(model, parameters, state, aspect_ratio=4)
     data = draw_data(model, parameters, state, dimension=400, samples=1600, seed=1)
     outliers, eigenvalues = measure_outliers(data, predicted)
-    return plot_effective_spectrum(predicted, eigenvalues, outliers, data_label="data, d = 400, M = 1600")
+    return plot_effective_spectrum(
+        predicted, eigenvalues, outliers, data_label="data, d = 400, M = 1600"
+    )
 
 
 def emergence_figure() -> Figure:
@@ -63,22 +69,38 @@ def emergence_figure() -> Figure:
     course = emergence(model, parameters, curve, 4, block=(0, 0), time=np.linspace(0, 8, 33))
     times = np.linspace(0, 8, 9)
     draws = [[_leading(curve, model, parameters, t, seed) for seed in range(4)] for t in times]
-    measured = xr.Dataset({"eigenvalue": (("time", "replica", "eigen"), draws)}, coords={"time": times})
+    measured = xr.Dataset(
+        {"eigenvalue": (("time", "replica", "eigen"), draws)}, coords={"time": times}
+    )
     return plot_emergence(course, measured)
 
 
-def _leading(curve: Curve, model: Model, parameters: Parameters, time: float, seed: int) -> list[float]:
+def _leading(
+    curve: Curve, model: Model, parameters: Parameters, time: float, seed: int
+) -> list[float]:
     found = empirical_spectrum(
-        model, parameters, curve.state(time), dimension=400, samples=1600, seed=seed, block=(0, 0), count=2
+        model,
+        parameters,
+        curve.state(time),
+        dimension=400,
+        samples=1600,
+        seed=seed,
+        block=(0, 0),
+        count=2,
     )
     return list(found.eigenvalue.values)
 
 
 def phase_figure() -> Figure:
     """Two classes at a trained state."""
-    parameters, trained = Parameters([0.5, 0.5], 1, 0.05, 1), State([[0.5, -0.5], [-0.5, 0.5]], 0.1 * np.eye(2))
+    parameters, trained = (
+        Parameters([0.5, 0.5], 1, 0.05, 1),
+        State([[0.5, -0.5], [-0.5, 0.5]], 0.1 * np.eye(2)),
+    )
     return plot_phase_diagram(
-        phase_diagram(kgmm(2), parameters, trained, np.geomspace(0.2, 20, 13), np.geomspace(0.5, 32, 10))
+        phase_diagram(
+            kgmm(2), parameters, trained, np.geomspace(0.2, 20, 13), np.geomspace(0.5, 32, 10)
+        )
     )
 
 

@@ -1,4 +1,6 @@
-"""Numbers from the symbolic theory: curves, fixed points, spectra, and simulations to compare them with."""
+"""Numbers from the symbolic theory: curves, fixed points, spectra, and simulations to compare them
+with.
+"""
 
 from .alignment.eigenspace_angles import eigenspace_share, principal_angles
 from .alignment.misalignment import matrix_misalignment, vector_misalignment

@@ -1,4 +1,6 @@
-"""The documentation does what it says: every Python snippet runs and prints what stands below it, commands too."""
+"""The documentation does what it says: every Python snippet runs and prints what stands below it,
+commands too.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,9 @@ def expected_outputs(source: str) -> dict[int, str]:
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Expr) or not ast.unparse(node).startswith("print("):
             continue
-        last = lines[node.end_lineno - 1][node.end_col_offset:]
+        last = lines[node.end_lineno - 1][node.end_col_offset :]
         comments = [last.strip()] if last.strip().startswith("#") else []
-        for line in lines[node.end_lineno:] if not comments else []:
+        for line in lines[node.end_lineno :] if not comments else []:
             if not line.strip().startswith("#"):
                 break
             comments.append(line.strip())
@@ -42,7 +44,9 @@ def agree(printed: str, stated: str) -> bool:
     texts = [re.sub(r"\s", "", re.sub(number, "0.", text)) for text in (printed, stated)]
     pairs = zip(re.findall(number, printed), re.findall(number, stated), strict=False)
     units = [(float(a), float(b), 10.0 ** -len(b.split("e")[0].split(".")[1])) for a, b in pairs]
-    return texts[0] == texts[1] and all(abs(a - b) <= 1.01 * max(u, u * abs(b)) for a, b, u in units)
+    return texts[0] == texts[1] and all(
+        abs(a - b) <= 1.01 * max(u, u * abs(b)) for a, b, u in units
+    )
 
 
 def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
@@ -61,7 +65,9 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
         space["print"] = record
         exec(compile(source, path.name, "exec"), space)
         for line, text in expected.items():
-            assert agree(printed[line], text), f"{path.name} says {text!r}, printed is {printed[line]!r}"
+            assert agree(printed[line], text), (
+                f"{path.name} says {text!r}, printed is {printed[line]!r}"
+            )
             compared += 1
     return compared
 
@@ -69,8 +75,13 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize(
     ("page", "least"),
     [
-        ("docs/quickstart.md", 20), ("docs/theory.md", 2), ("docs/index.md", 0), ("docs/sweeps.md", 2),
-        ("docs/spectra.md", 9), ("docs/properties.md", 3), ("docs/effective.md", 4),
+        ("docs/quickstart.md", 20),
+        ("docs/theory.md", 2),
+        ("docs/index.md", 0),
+        ("docs/sweeps.md", 2),
+        ("docs/spectra.md", 9),
+        ("docs/properties.md", 3),
+        ("docs/effective.md", 4),
     ],
 )
 def test_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
@@ -84,14 +95,18 @@ def test_long_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_pa
 
 
 def test_a_model_of_the_readme_runs_alone(capsys):
-    (snippet,) = [source for source in fences(ROOT / "README.md", "python") if "two_clusters" in source]
+    (snippet,) = [
+        source for source in fences(ROOT / "README.md", "python") if "two_clusters" in source
+    ]
     exec(compile(snippet, "README.md", "exec"), {})
     assert "E_1[" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", ["quickstart.md", "effective.md"])
 def test_commands_print_what_the_page_says(page, monkeypatch, tmp_path):
-    """Every line of a stated output occurs in what the commands above it print; `verify` has tests of its own."""
+    """Every line of a stated output occurs in what the commands above it print; `verify` has tests
+    of its own.
+    """
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     text = (ROOT / "docs" / page).read_text("utf-8")
@@ -101,7 +116,9 @@ def test_commands_print_what_the_page_says(page, monkeypatch, tmp_path):
             for line in block.splitlines():
                 arguments = shlex.split(line)[1:]
                 if arguments[0] != "verify":
-                    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1"})
+                    result = CliRunner().invoke(
+                        app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1"}
+                    )
                     assert result.exit_code == 0, result.output
                     printed += result.stdout
         else:

@@ -13,10 +13,7 @@ import theory
 
 ROOT = Path(theory.__file__).resolve().parent.parent
 NUMERIC = {"numpy", "scipy", "numba", "xarray", "pandas", "matplotlib"}
-FORBIDDEN = {
-    "theory": {"numerics", "verify", *NUMERIC},
-    "numerics": {"verify"},
-}
+FORBIDDEN = {"theory": {"numerics", "verify", *NUMERIC}, "numerics": {"verify"}}
 
 
 def imported_packages(source: str) -> set[str]:
@@ -37,7 +34,11 @@ def imported_packages(source: str) -> set[str]:
 def test_imports_run_one_way(package):
     files = sorted((ROOT / package).rglob("*.py"))
     assert files
-    wrong = {str(f): bad for f in files if (bad := imported_packages(f.read_text("utf-8")) & FORBIDDEN[package])}
+    wrong = {
+        str(f): bad
+        for f in files
+        if (bad := imported_packages(f.read_text("utf-8")) & FORBIDDEN[package])
+    }
     assert wrong == {}
 
 
@@ -48,7 +49,12 @@ def test_theory_imports_only_the_standard_library_and_sympy():
 
 
 @pytest.mark.parametrize(
-    "source", ["import numpy as np", "def f():\n    from numpy.linalg import det", "if X:\n    import a, numpy.random"]
+    "source",
+    [
+        "import numpy as np",
+        "def f():\n    from numpy.linalg import det",
+        "if X:\n    import a, numpy.random",
+    ],
 )
 def test_the_import_scan_sees_hidden_imports(source):
     assert "numpy" in imported_packages(source)
@@ -59,9 +65,16 @@ def test_the_import_scan_sees_relative_imports_that_leave_the_package():
 
 
 def modules_after(statements: str) -> set[str]:
-    code = f"import sys\n{statements}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    code = (
+        f"import sys\n{statements}\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    )
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     return set(run.stdout.split())
 

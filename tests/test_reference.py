@@ -1,7 +1,9 @@
-"""Curves against stored brute-force trajectories (tests/reference, with its own notes on provenance).
+"""Curves against stored brute-force trajectories (tests/reference, with its own notes on
+provenance).
 
 The overlaps of kgmm_k3.json are off by twice its stated error at late times: see
-``test_overlaps_of_kgmm_k3_within_the_stated_error`` and the witness of tests/witness_curve.py that settles it.
+``test_overlaps_of_kgmm_k3_within_the_stated_error`` and the witness of tests/witness_curve.py that
+settles it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ def curve(name, route="stein"):
     """The curve of this project for the problem of a reference file."""
     content = load(name)
     parameters = Parameters(
-        content["p"], content["precision"], content["ridge"], content["step"], content["directions_gram"]
+        content["p"],
+        content["precision"],
+        content["ridge"],
+        content["step"],
+        content["directions_gram"],
     )
     initial = State(content["overlap0"], content["gram_perp0"], content["readout0"])
     return integrate_curves(kgmm(content["C"]), parameters, initial, content["time"], route=route)
@@ -42,13 +48,16 @@ def deviation(left, right, name):
     return np.abs(value(left) - value(right)).max(axis=(1, 2))
 
 
-# --- the two files ----------------------------------------------------------------------------------------
+# --- the two files --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_correlated_means_are_reproduced_within_the_stated_error(name):
     content = load("kgmm_k3_correlated")
-    assert deviation(curve("kgmm_k3_correlated"), content, name).max() <= content["error_estimate"] + MARGIN
+    assert (
+        deviation(curve("kgmm_k3_correlated"), content, name).max()
+        <= content["error_estimate"] + MARGIN
+    )
 
 
 def test_orthonormal_means_are_reproduced_within_the_stated_error_where_it_holds():
@@ -69,7 +78,9 @@ def test_orthonormal_means_are_reproduced_within_the_stated_error_where_it_holds
 )
 def test_overlaps_of_kgmm_k3_within_the_stated_error():
     content = load("kgmm_k3")
-    assert deviation(curve("kgmm_k3"), content, "overlap").max() <= content["error_estimate"] + MARGIN
+    assert (
+        deviation(curve("kgmm_k3"), content, "overlap").max() <= content["error_estimate"] + MARGIN
+    )
 
 
 @pytest.mark.parametrize("name", ["kgmm_k3", "kgmm_k3_correlated"])
@@ -80,7 +91,7 @@ def test_both_routes_give_the_curve_of_the_file(name):
         assert np.abs(one[variable].values - other[variable].values).max() <= limit
 
 
-# --- who is right about kgmm_k3 ---------------------------------------------------------------------------
+# --- who is right about kgmm_k3 -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +113,10 @@ def test_the_witness_refutes_the_stated_error_of_kgmm_k3():
     assert off[-1] - witness["error_estimate"] > content["error_estimate"] + MARGIN
     assert abs(off[-1] - 1.416e-5) < 1e-8
     # everything else in the file is within its stated error
-    assert deviation(content, witness, "gram_perp").max() <= content["error_estimate"] + witness["error_estimate"]
+    assert (
+        deviation(content, witness, "gram_perp").max()
+        <= content["error_estimate"] + witness["error_estimate"]
+    )
 
 
 def problem(name):
@@ -134,11 +148,15 @@ def test_the_witness_can_be_made_again():
     """Fresh scramblings, an eighth of the nodes: agrees with the stored file and with the curve."""
     seed = int(fresh_rng().integers(2**32))
     stored = load("kgmm_k3_witness")
-    witness = witness_curve.brute_force(problem("kgmm_k3"), stored["nodes_per_component"] // 8, 16, seed)
+    witness = witness_curve.brute_force(
+        problem("kgmm_k3"), stored["nodes_per_component"] // 8, 16, seed
+    )
     times = len(stored["time"])
 
     def table(suffix):
-        return np.concatenate([np.array(stored[n + suffix]).reshape(times, -1) for n in NAMES], axis=1)[1:]
+        return np.concatenate(
+            [np.array(stored[n + suffix]).reshape(times, -1) for n in NAMES], axis=1
+        )[1:]
 
     mean, error = table(""), table("_standard_error")
     multiple = witness_curve.factor(16, mean.size, confidence=1 - 1e-6)
@@ -149,10 +167,11 @@ def test_the_witness_can_be_made_again():
 
 @pytest.mark.slow
 def test_the_deviation_of_kgmm_k3_is_a_typical_error_of_such_a_procedure():
-    """One scrambling of plain mirrored points: the largest error over the curve, by number of nodes.
+    """One scrambling of plain mirrored points: the largest error over the curve, by number of
+    nodes.
 
-    Medians over 16 scramblings were 9.2e-5, 4.2e-5, 2.7e-5, 1.1e-5 for 2^13 .. 2^16 nodes; 1.4e-5 is what 2^16 give.
-    The seed is fixed: the test documents a size and has nothing to refute.
+    Medians over 16 scramblings were 9.2e-5, 4.2e-5, 2.7e-5, 1.1e-5 for 2^13 .. 2^16 nodes; 1.4e-5
+    is what 2^16 give. The seed is fixed: the test documents a size and has nothing to refute.
     """
     rng, right, medians = np.random.default_rng(5), flattened("kgmm_k3"), []
     sizes = 2 ** np.array([11, 13, 15])

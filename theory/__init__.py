@@ -1,8 +1,8 @@
 """Symbolic theory: from a mixture and one scalar loss to closed forms, in SymPy.
 
-The engine: :class:`Mixture` and :class:`Loss` make a :class:`Model`; ``derive_*`` return exact expressions
-with unevaluated Gaussian expectations; :func:`noiseless` and :func:`low_noise` evaluate them in limits.
-Formulas and notation: docs/conventions.md.
+The engine: :class:`Mixture` and :class:`Loss` make a :class:`Model`; ``derive_*`` return exact
+expressions with unevaluated Gaussian expectations; :func:`noiseless` and :func:`low_noise` evaluate
+them in limits. Formulas and notation: docs/conventions.md.
 """
 
 from . import symbols
@@ -13,8 +13,16 @@ from .expectations.gaussian_law import GaussianLaw, preactivation_law
 from .expectations.moments import Moments, Weight
 from .expectations.noiseless_limit import low_noise, noiseless
 from .fixed_points.existing_clusters import existing_clusters
-from .fixed_points.implicit import ImplicitFixedPoint, softmax_fixed_point, solve_noiseless_fixed_point
-from .fixed_points.separated import SeparatedFixedPoint, separated_fixed_point, separation_probabilities
+from .fixed_points.implicit import (
+    ImplicitFixedPoint,
+    softmax_fixed_point,
+    solve_noiseless_fixed_point,
+)
+from .fixed_points.separated import (
+    SeparatedFixedPoint,
+    separated_fixed_point,
+    separation_probabilities,
+)
 from .formulas.block_matrix import Block, BlockMatrix
 from .formulas.diffusion import Diffusion, derive_diffusion
 from .formulas.drift import Drift, derive_drift
@@ -37,12 +45,53 @@ from .problem.xor import xor
 from .symbols import indexed
 
 __all__ = [
-    "Activation", "Block", "BlockMatrix", "Derived", "Diffusion", "Drift", "FiniteSize", "GaussianExpectation",
-    "GaussianLaw", "ImplicitFixedPoint", "InputError", "LogSumExp", "Loss", "Mixture", "Model", "Moments",
-    "PopulationGradient", "PopulationRisk", "ReLU", "ReadoutFeatures", "SeparatedFixedPoint", "Sigmoid", "Softmax",
-    "Softplus", "Step", "Weight", "derive_diffusion", "derive_drift", "derive_finite_size", "derive_gradient",
-    "derive_gradient_matrix", "derive_hessian", "derive_readout_features", "derive_risk", "existing_clusters",
-    "indexed", "integrate_by_parts", "kgmm", "low_noise", "noiseless", "preactivation_law", "separated_fixed_point",
-    "separation_probabilities", "softmax_cross_entropy", "softmax_fixed_point",
-    "solve_noiseless_fixed_point", "symbols", "two_layer_cross_entropy", "xor",
+    "Activation",
+    "Block",
+    "BlockMatrix",
+    "Derived",
+    "Diffusion",
+    "Drift",
+    "FiniteSize",
+    "GaussianExpectation",
+    "GaussianLaw",
+    "ImplicitFixedPoint",
+    "InputError",
+    "LogSumExp",
+    "Loss",
+    "Mixture",
+    "Model",
+    "Moments",
+    "PopulationGradient",
+    "PopulationRisk",
+    "ReLU",
+    "ReadoutFeatures",
+    "SeparatedFixedPoint",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Step",
+    "Weight",
+    "derive_diffusion",
+    "derive_drift",
+    "derive_finite_size",
+    "derive_gradient",
+    "derive_gradient_matrix",
+    "derive_hessian",
+    "derive_readout_features",
+    "derive_risk",
+    "existing_clusters",
+    "indexed",
+    "integrate_by_parts",
+    "kgmm",
+    "low_noise",
+    "noiseless",
+    "preactivation_law",
+    "separated_fixed_point",
+    "separation_probabilities",
+    "softmax_cross_entropy",
+    "softmax_fixed_point",
+    "solve_noiseless_fixed_point",
+    "symbols",
+    "two_layer_cross_entropy",
+    "xor",
 ]

@@ -50,7 +50,8 @@ def symmetric(name: str, size: int) -> sp.ImmutableDenseMatrix:
 
 @dataclass(frozen=True)
 class Symbols:
-    """The symbols of a model with ``units`` first-layer vectors, ``directions`` and ``readout`` parameters.
+    """The symbols of a model with ``units`` first-layer vectors, ``directions`` and ``readout``
+    parameters.
 
     ======================  ==============  =====================  =====================================
     quantity                symbol          shape                  meaning
@@ -64,8 +65,8 @@ class Symbols:
     ``whitened``            w_a             units                  (Q^+ (u - E u))_a
     ======================  ==============  =====================  =====================================
 
-    The *state* is ``overlap`` (row-major), ``gram_perp`` (upper triangle, row-major), ``readout``; this
-    order is used by every vector of summary statistics in the project.
+    The *state* is ``overlap`` (row-major), ``gram_perp`` (upper triangle, row-major), ``readout``;
+    this order is used by every vector of summary statistics in the project.
     """
 
     units: int

@@ -1,4 +1,5 @@
-"""Theory against evidence: claimed formulas, systems, laws of every model; reports and the ``specalign`` command.
+"""Theory against evidence: claimed formulas, systems, laws of every model; reports and the
+``specalign`` command.
 
 Public names are loaded when first used: the command starts without them.
 """
@@ -19,16 +20,35 @@ if TYPE_CHECKING:
     from .random_points.floating import Domain
 
 __all__ = [
-    "Claim", "Domain", "Finding", "Formulas", "Judgement", "LawViolation", "ModelReport", "check_derivation",
-    "check_model", "judge", "make_claim", "parametrize_checks", "read_claims",
+    "Claim",
+    "Domain",
+    "Finding",
+    "Formulas",
+    "Judgement",
+    "LawViolation",
+    "ModelReport",
+    "check_derivation",
+    "check_model",
+    "judge",
+    "make_claim",
+    "parametrize_checks",
+    "read_claims",
 ]
 
 # name -> module
 _PUBLIC = {
-    "Claim": "claims.judgement", "Domain": "random_points.floating", "Finding": "claims.judgement",
-    "Formulas": "laws.judged_formulas", "Judgement": "claims.judgement", "LawViolation": "laws.report",
-    "ModelReport": "laws.report", "check_derivation": "claims.judge", "check_model": "laws.check_model",
-    "judge": "claims.judge", "make_claim": "claims.judge", "parametrize_checks": "laws.parametrize",
+    "Claim": "claims.judgement",
+    "Domain": "random_points.floating",
+    "Finding": "claims.judgement",
+    "Formulas": "laws.judged_formulas",
+    "Judgement": "claims.judgement",
+    "LawViolation": "laws.report",
+    "ModelReport": "laws.report",
+    "check_derivation": "claims.judge",
+    "check_model": "laws.check_model",
+    "judge": "claims.judge",
+    "make_claim": "claims.judge",
+    "parametrize_checks": "laws.parametrize",
     "read_claims": "claims.files",
 }
 _MODULES = ("strategies",)

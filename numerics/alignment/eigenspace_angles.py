@@ -36,6 +36,7 @@ def eigenspace_share(vectors: ArrayLike, x: ArrayLike) -> Array:
     inside = np.sum((given @ rows.T) ** 2, axis=-1)
     return np.minimum(np.where(square > 0, inside / np.where(square > 0, square, 1.0), 1.0), 1.0)
 
+
 def principal_angles(a: ArrayLike, b: ArrayLike) -> Array:
     """Principal angles between the spans of two sets of rows, in radians, largest first.
 
@@ -58,16 +59,20 @@ def principal_angles(a: ArrayLike, b: ArrayLike) -> Array:
         raise InputError(
             "basis", "only zero rows", "at least one non-zero row", "an angle needs two subspaces"
         )
-    # scipy.linalg.subspace_angles takes the arccosine of cosines next to 1 where small and large angles meet (SciPy
-    # 1.17: an angle of 0 beside one of 1 came out as 4e-8); sine and cosine together are accurate everywhere
+    # scipy.linalg.subspace_angles takes the arccosine of cosines next to 1 where small and large
+    # angles meet (SciPy 1.17: an angle of 0 beside one of 1 came out as 4e-8); sine and cosine
+    # together are accurate everywhere
     small, large = sorted((first, second), key=len)
     sines = np.linalg.svd(small - (small @ large.T) @ large, compute_uv=False)[: len(small)]
     cosines = np.linalg.svd(small @ large.T, compute_uv=False)[::-1]
     return np.asarray(np.arctan2(sines, np.clip(cosines, 0.0, None)))
 
+
 def _check_columns(name: str, rows: Array, size: int) -> None:
     if rows.shape[1] != size:
         raise InputError(
-            name, f"{rows.shape[1]} columns", f"{size}, the dimension of the vectors", "give vectors as rows"
+            name,
+            f"{rows.shape[1]} columns",
+            f"{size}, the dimension of the vectors",
+            "give vectors as rows",
         )
-

@@ -1,7 +1,8 @@
-r"""Measures of alignment: vectors and matrices in a subspace up to epsilon, eigenspace shares, principal angles.
+r"""Measures of alignment: vectors and matrices in a subspace up to epsilon, eigenspace shares,
+principal angles.
 
-Vectors are rows throughout, as x^a are the rows of the weights.  Subspaces are given by any spanning rows.
-Source: mathematics.md section 8.
+Vectors are rows throughout, as x^a are the rows of the weights.  Subspaces are given by any
+spanning rows. Source: mathematics.md section 8.
 """
 
 from __future__ import annotations
@@ -18,10 +19,9 @@ from .eigenspace_angles import _check_columns
 
 # operators up to this size are handled densely: cheaper than any iteration
 SMALL = 300
-# relative accuracy of the Ritz vector behind an operator norm; the norm itself is good to its square
+# relative accuracy of the Ritz vector behind an operator norm; the norm itself is good to its
+# square
 NORM_TOLERANCE = 1e-6
-
-
 
 
 def vector_misalignment(x: ArrayLike, basis: ArrayLike) -> Array:
@@ -29,7 +29,8 @@ def vector_misalignment(x: ArrayLike, basis: ArrayLike) -> Array:
 
     .. math:: \varepsilon(x) = \frac{\|x - P_Bx\|}{\|x\|} \in [0, 1]
 
-    (mathematics.md section 8; arXiv 2310.03010, section 2).  A zero vector lies in every subspace: 0.
+    (mathematics.md section 8; arXiv 2310.03010, section 2).  A zero vector lies in every subspace:
+    0.
 
     Parameters
     ----------
@@ -60,18 +61,14 @@ def vector_misalignment(x: ArrayLike, basis: ArrayLike) -> Array:
     return np.linalg.norm(rest, axis=-1) / np.where(norm > 0, norm, 1.0)
 
 
-
-
-
-
 def matrix_misalignment(matrix: ArrayLike | LinearOperator, basis: ArrayLike) -> float:
     r"""Smallest epsilon for which a symmetric matrix lies in a subspace B up to epsilon.
 
     .. math:: \varepsilon(M) = \min_{\mathrm{image}(M_1)\subseteq B}\frac{\|M-M_1\|_{op}}{\|M\|_{op}}
               = \frac{\|P_{B^\perp}M\|_{op}}{\|M\|_{op}}
 
-    (mathematics.md section 8).  The minimum is at :math:`M_1 = P_BM`: for every M_1 with image in B,
-    :math:`P_{B^\perp}(M-M_1) = P_{B^\perp}M`, and a projection does not increase the norm, so
+    (mathematics.md section 8).  The minimum is at :math:`M_1 = P_BM`: for every M_1 with image in
+    B, :math:`P_{B^\perp}(M-M_1) = P_{B^\perp}M`, and a projection does not increase the norm, so
     :math:`\|M-M_1\| \ge \|P_{B^\perp}M\| = \|M-P_BM\|`.
 
     Parameters
@@ -140,18 +137,26 @@ def operator_norm(matrix: Array | LinearOperator) -> float:
     if not np.any(matrix @ start):
         return 0.0
     try:
-        value = eigsh(matrix, k=1, which="LM", v0=start, tol=NORM_TOLERANCE, return_eigenvectors=False)
+        value = eigsh(
+            matrix, k=1, which="LM", v0=start, tol=NORM_TOLERANCE, return_eigenvectors=False
+        )
     except ArpackNoConvergence as error:
-        raise ArithmeticError(f"the norm of a {size} x {size} operator did not converge: {error}") from error
+        raise ArithmeticError(
+            f"the norm of a {size} x {size} operator did not converge: {error}"
+        ) from error
     return float(np.abs(value[0]))
 
 
 def _symmetric(matrix: ArrayLike) -> Array:
     dense = as_array("matrix", matrix, 2)
-    if dense.shape[0] != dense.shape[1] or np.abs(dense - dense.T).max(initial=0.0) > 1e-8 * np.abs(dense).max():
+    if (
+        dense.shape[0] != dense.shape[1]
+        or np.abs(dense - dense.T).max(initial=0.0) > 1e-8 * np.abs(dense).max()
+    ):
         raise InputError(
-            "matrix", f"shape {dense.shape}, not symmetric", "a symmetric matrix", "symmetrise it: (M + M.T) / 2"
+            "matrix",
+            f"shape {dense.shape}, not symmetric",
+            "a symmetric matrix",
+            "symmetrise it: (M + M.T) / 2",
         )
     return dense
-
-

@@ -1,8 +1,9 @@
 r"""Second-layer alignment: the readout and its blocks against the span of the feature vectors.
 
-The feature vector of component l is what the readout sees of its mean, :math:`\Phi_l = g(W\mu_l)` for a two-layer
-network (:func:`theory.derive_readout_features`; mathematics.md section 8).  A component whose feature is much shorter
-than the longest is one the network does not separate: the rank of the second layer is the number of the others.
+The feature vector of component l is what the readout sees of its mean, :math:`\Phi_l = g(W\mu_l)`
+for a two-layer network (:func:`theory.derive_readout_features`; mathematics.md section 8).  A
+component whose feature is much shorter than the longest is one the network does not separate: the
+rank of the second layer is the number of the others.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def readout_alignment(
     features: ReadoutFeatures | None = None,
     rank: int | None = None,
 ) -> xr.Dataset:
-    r"""Return how the readout and the top eigenspace of its block align with the span of the features.
+    r"""Return how the readout and the top eigenspace of its block align with the span of the
+    features.
 
     Parameters
     ----------
@@ -73,16 +75,16 @@ def readout_alignment(
     features : theory.ReadoutFeatures, optional
         Evaluate these instead of the derived ones.
     rank : int, optional
-        Dimension of the top eigenspace and of the span; by default the number of separated components: features longer
-        than ``SEPARATED_SHARE`` of the longest.
+        Dimension of the top eigenspace and of the span; by default the number of separated
+        components: features longer than ``SEPARATED_SHARE`` of the longest.
 
     Returns
     -------
     xarray.Dataset
-        ``feature_length`` (component); ``rank``; ``top_share``: share of v in the top ``rank`` eigenvectors;
-        ``feature_share``: share of v in the span of the ``rank`` longest features; ``feature_angle`` (angle):
-        principal angles of the two subspaces in radians, largest first; ``eigenvalue_ratio``: eigenvalue rank + 1 over
-        eigenvalue rank (0 where there is none).
+        ``feature_length`` (component); ``rank``; ``top_share``: share of v in the top ``rank``
+        eigenvectors; ``feature_share``: share of v in the span of the ``rank`` longest features;
+        ``feature_angle`` (angle): principal angles of the two subspaces in radians, largest first;
+        ``eigenvalue_ratio``: eigenvalue rank + 1 over eigenvalue rank (0 where there is none).
 
     Raises
     ------
@@ -90,31 +92,53 @@ def readout_alignment(
         A spectrum of another block; a rank out of range.
     """
     if str(spectrum.attrs.get("block")) != "readout":
-        raise InputError("spectrum", f"block {spectrum.attrs.get('block')}", "block 'readout'", "ask for that block")
-    vectors = spectrum["eigenvector_readout" if "eigenvector_readout" in spectrum else "eigenvector"].to_numpy()
+        raise InputError(
+            "spectrum",
+            f"block {spectrum.attrs.get('block')}",
+            "block 'readout'",
+            "ask for that block",
+        )
+    vectors = spectrum[
+        "eigenvector_readout" if "eigenvector_readout" in spectrum else "eigenvector"
+    ].to_numpy()
     values = spectrum["eigenvalue"].to_numpy()
     phi = readout_features(model, parameters, state, features)
     length = np.linalg.norm(phi, axis=1)
     found = int(np.sum(length > SEPARATED_SHARE * length.max())) if rank is None else rank
     most = min(len(values), model.components)
-    chosen = as_integer("rank", min(found, most) if rank is None else rank, 1, "the readout has rank 1 or more")
+    chosen = as_integer(
+        "rank", min(found, most) if rank is None else rank, 1, "the readout has rank 1 or more"
+    )
     if chosen > most:
-        raise InputError("rank", chosen, f"at most {most}", "there are no more features or eigenvectors")
+        raise InputError(
+            "rank", chosen, f"at most {most}", "there are no more features or eigenvectors"
+        )
     top, longest = vectors[:chosen], phi[np.argsort(-length, kind="stable")[:chosen]]
     variables: dict[str, Any] = {
-        "feature_length": ("component", length, {"long_name": "length of the feature vector", "units": "1"}),
+        "feature_length": (
+            "component",
+            length,
+            {"long_name": "length of the feature vector", "units": "1"},
+        ),
         "rank": ((), chosen, {"long_name": "number of separated components", "units": "1"}),
-        "top_share": ((), float(eigenspace_share(top, state.readout)), {"long_name": "share of v in the eigenspace"}),
+        "top_share": (
+            (),
+            float(eigenspace_share(top, state.readout)),
+            {"long_name": "share of v in the eigenspace"},
+        ),
         "feature_share": (
-            (), 1.0 - float(vector_misalignment(state.readout, longest)) ** 2,
+            (),
+            1.0 - float(vector_misalignment(state.readout, longest)) ** 2,
             {"long_name": "share of v in the span of the features"},
         ),
         "feature_angle": (
-            "angle", principal_angles(top, longest),
+            "angle",
+            principal_angles(top, longest),
             {"long_name": "leading eigenspace against the span of the features", "units": "radian"},
         ),
         "eigenvalue_ratio": (
-            (), float(values[chosen] / values[chosen - 1]) if len(values) > chosen else 0.0,
+            (),
+            float(values[chosen] / values[chosen - 1]) if len(values) > chosen else 0.0,
             {"long_name": "first eigenvalue beyond the rank over the last within", "units": "1"},
         ),
     }

@@ -1,1 +1,3 @@
-"""What every numeric room stands on: parameters and states, generated code, validation, results, errors."""
+"""What every numeric room stands on: parameters and states, generated code, validation, results,
+errors.
+"""

@@ -1,7 +1,8 @@
-"""SymPy expressions to numeric source code: one expression, two targets (NumPy arrays, numba scalars).
+"""SymPy expressions to numeric source code: one expression, two targets (NumPy arrays, numba
+scalars).
 
-The generated source can be printed (``source_of``), is checked for undeclared symbols, and is stored as a module
-file so that numba can keep its machine code between runs.
+The generated source can be printed (``source_of``), is checked for undeclared symbols, and is
+stored as a module file so that numba can keep its machine code between runs.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class _Refusals:
     """What SymPy prints in a form that does not compile, or that is no real number, has no code."""
 
     _print_factorial = _print_factorial2 = _print_arg = _print_Sum = _print_Product = _refuse
-    _print_ImaginaryUnit = _print_Infinity = _print_NegativeInfinity = _print_ComplexInfinity = _refuse
+    _print_ImaginaryUnit = _print_Infinity = _print_NegativeInfinity = _print_ComplexInfinity = (
+        _refuse
+    )
 
     def _print_Piecewise(self, e: sp.Piecewise) -> str:
         if e.args[-1].cond != sp.true:
@@ -109,30 +112,40 @@ def check_symbols(expressions: Sequence[sp.Expr], arguments: Arguments) -> None:
         Names the undeclared symbols, or the distribution (DiracDelta) found.
     """
     declared = {s for _, group in arguments for s in group}
-    used: set[sp.Symbol] = set().union(*(e.free_symbols for e in expressions)) if expressions else set()
+    used: set[sp.Symbol] = (
+        set().union(*(e.free_symbols for e in expressions)) if expressions else set()
+    )
     unknown = sorted(map(str, used - declared))
     if unknown:
         ranges = _ranges(unknown, arguments)
         raise InputError(
-            "expressions", f"undeclared symbols {unknown}",
+            "expressions",
+            f"undeclared symbols {unknown}",
             f"only the symbols of {[name for name, _ in arguments]}{': ' if ranges else ''}{', '.join(ranges)}",
             "take the declared ones: a symbol of the same name and other assumptions is another symbol"
-            if set(unknown) & {str(s) for s in declared} else "declare them as arguments, or substitute numbers first",
+            if set(unknown) & {str(s) for s in declared}
+            else "declare them as arguments, or substitute numbers first",
         )
     for e in expressions:
         if e.has(sp.DiracDelta):
             raise InputError(
-                "expressions", f"{e} with a Dirac delta", "functions, not distributions",
+                "expressions",
+                f"{e} with a Dirac delta",
+                "functions, not distributions",
                 "derive by the projection route, which differentiates nothing",
             )
 
 
 def _ranges(unknown: Sequence[str], arguments: Arguments) -> list[str]:
-    """For each kind of unknown symbol, such as m of m_9_9, the declared ones of it: "m_1_1 to m_3_3"."""
+    """For each kind of unknown symbol, such as m of m_9_9, the declared ones of it: "m_1_1 to
+    m_3_3".
+    """
     names = list(dict.fromkeys(str(s) for _, group in arguments for s in group))
     kinds = dict.fromkeys(name.partition("_")[0] for name in unknown)
     found = [[name for name in names if name.partition("_")[0] == kind] for kind in kinds]
-    return [group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}" for group in found if group]
+    return [
+        group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}" for group in found if group
+    ]
 
 
 def generate_body(
@@ -143,7 +156,8 @@ def generate_body(
     Parameters
     ----------
     arguments : sequence of (name, symbols)
-        Entry i of the array ``name`` is ``symbols[i]``; a group of one symbol named like the argument is scalar.
+        Entry i of the array ``name`` is ``symbols[i]``; a group of one symbol named like the
+        argument is scalar.
     expressions : sequence of sympy.Expr
     target : {"numba", "numpy"}
     """
@@ -179,7 +193,8 @@ def _without_code(printer: CodePrinter, expressions: Sequence[sp.Expr]) -> Input
                 printer.doprint(stabilise(part) if isinstance(part, sp.Expr) else sp.true)
             except PrintMethodNotImplementedError:
                 return InputError(
-                    "expressions", f"{part}, for which there is no code",
+                    "expressions",
+                    f"{part}, for which there is no code",
                     "real elementary functions, erf, gamma, Max, Min, those of theory.problem.stable_functions, or a Piecewise with a "
                     "last case True",
                     f"rewrite {part.func.__name__ if part.args else part} in terms of these",
@@ -193,7 +208,9 @@ def generate_function(
     """Return the source of ``name(*arguments, out)``, which writes ``out[j]`` for expression j."""
     body = generate_body(arguments, expressions, target)
     signature = ", ".join([*(n for n, _ in arguments), "out"])
-    decorator = "@numba.njit(cache=True, nogil=True, error_model='numpy')\n" if target == "numba" else ""
+    decorator = (
+        "@numba.njit(cache=True, nogil=True, error_model='numpy')\n" if target == "numba" else ""
+    )
     order = "; ".join(
         f"{n} = [{', '.join(map(str, group))}]" for n, group in arguments if len(group) <= 40
     )
@@ -204,10 +221,13 @@ def generate_function(
 def load_module(source: str) -> ModuleType:
     """Import ``source`` as a module kept in the cache directory, so that compiled code is reused.
 
-    The directory is ``$SPECALIGN_CACHE_DIR`` or the user's cache directory; if neither is writable a temporary
-    one serves this process.
+    The directory is ``$SPECALIGN_CACHE_DIR`` or the user's cache directory; if neither is writable
+    a temporary one serves this process.
     """
-    return _load("import math\nimport numba\nimport numpy\nimport numpy as np\nimport scipy.special\n" + source)
+    return _load(
+        "import math\nimport numba\nimport numpy\nimport numpy as np\nimport scipy.special\n"
+        + source
+    )
 
 
 @lru_cache(maxsize=None)
@@ -217,7 +237,9 @@ def _load(source: str) -> ModuleType:
     name = f"specalign_generated_{digest}"
     path = cache_directory() / f"{name}.py"
     if not path.exists() or path.read_text() != source:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as handle:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, suffix=".tmp", delete=False
+        ) as handle:
             handle.write(source)
         os.replace(handle.name, path)  # atomic: another process may write the same file
     spec = importlib.util.spec_from_file_location(name, path)

@@ -13,7 +13,9 @@ from .validation import Array
 
 
 def unflatten(vector: Array, model: Model) -> tuple[Array, Array, Array]:
-    """Split state vectors (last axis) into overlap, gram_perp and readout, the inverse of State.flatten."""
+    """Split state vectors (last axis) into overlap, gram_perp and readout, the inverse of
+    State.flatten.
+    """
     c, r = model.units, model.directions
     rows, columns = _upper(c)
     lead = vector.shape[:-1]
@@ -24,34 +26,50 @@ def unflatten(vector: Array, model: Model) -> tuple[Array, Array, Array]:
     gram_perp[..., columns, rows] = upper
     return overlap, gram_perp, vector[..., c * r + rows.size :]
 
+
 def outer_symbols(model: Model) -> tuple[sp.Symbol, ...]:
     """Canonical symbols of parameters and state, in the order of :func:`outer_values`."""
     s = model.symbols
     pairs = symbols.upper_triangle(model.units)
     return (
         *symbols.vector("p", model.components, positive=True),
-        symbols.PRECISION, symbols.RIDGE, symbols.STEP,
+        symbols.PRECISION,
+        symbols.RIDGE,
+        symbols.STEP,
         *(symbols.indexed("Gamma", i, j) for i, j in symbols.upper_triangle(model.directions)),
         *s.state,
         *(s.gram[a, b] for a, b in pairs),
         *(s.gram_inverse[a, b] for a, b in pairs),
     )
 
+
 def outer_values(
-    parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, gram: Array, inverse: Array
+    parameters: Parameters,
+    overlap: Array,
+    gram_perp: Array,
+    readout: Array,
+    gram: Array,
+    inverse: Array,
 ) -> Array:
     """Values for :func:`outer_symbols` at R states: arrays (R, ...), result (R, number of symbols)."""
     gamma = parameters.directions_gram
     rows, columns = _upper(gram.shape[-1])
     fixed = np.concatenate(
-        [parameters.weights, [parameters.precision, parameters.ridge, parameters.step], gamma[_upper(gamma.shape[0])]]
+        [
+            parameters.weights,
+            [parameters.precision, parameters.ridge, parameters.step],
+            gamma[_upper(gamma.shape[0])],
+        ]
     )
     states = len(overlap)
     return np.concatenate(
         [
-            np.broadcast_to(fixed, (states, fixed.size)), overlap.reshape(states, -1), gram_perp[:, rows, columns],
-            readout, gram[:, rows, columns], inverse[:, rows, columns],
+            np.broadcast_to(fixed, (states, fixed.size)),
+            overlap.reshape(states, -1),
+            gram_perp[:, rows, columns],
+            readout,
+            gram[:, rows, columns],
+            inverse[:, rows, columns],
         ],
         axis=1,
     )
-

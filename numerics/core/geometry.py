@@ -1,7 +1,9 @@
-"""Coordinates: an orthonormal basis of span(directions, x), weights in R^d that realise a state, fresh samples.
+"""Coordinates: an orthonormal basis of span(directions, x), weights in R^d that realise a state,
+fresh samples.
 
-Everything depends on the weights through their summary statistics only, so every d-dimensional computation may
-put the directions into the first r coordinates and the rest of the weights into the next C.
+Everything depends on the weights through their summary statistics only, so every d-dimensional
+computation may put the directions into the first r coordinates and the rest of the weights into the
+next C.
 """
 
 from __future__ import annotations
@@ -32,18 +34,18 @@ def orthonormal_rows(basis: ArrayLike) -> Array:
     return directions[singular > threshold]
 
 
-
-
 @dataclass(frozen=True)
 class SpanBasis:
-    """Orthonormal basis L of span(V), V = [e_1..e_r, x^1..x^C]; its first r vectors span the directions.
+    """Orthonormal basis L of span(V), V = [e_1..e_r, x^1..x^C]; its first r vectors span the
+    directions.
 
     Attributes
     ----------
     directions : int
         r.
     coordinates : array, shape (r + C, rank)
-        Row j: the coordinates L^T V_j of generator j; coordinates @ coordinates.T is the Gram matrix W of V.
+        Row j: the coordinates L^T V_j of generator j; coordinates @ coordinates.T is the Gram
+        matrix W of V.
     coefficients : array, shape (rank, r + C)
         Row i: basis vector i as a combination of the generators.
     """
@@ -69,10 +71,10 @@ def span_basis(parameters: Parameters, state: State) -> SpanBasis:
     .. math:: W = V^TV = \begin{pmatrix}\Gamma & m^T\\ m & Q\end{pmatrix}, \qquad
               \Gamma = AA^T,\quad R_\perp = FF^T,
 
-    gives coordinates :math:`e_s \mapsto A_s`, :math:`x^a \mapsto (A^{-1}m_a, F_a)` (mathematics.md sections 2 and 3).
-    F comes from the eigenvectors of R_perp, those of eigenvalues that are 0 up to rounding dropped (R_perp may be
-    singular or 0), and is then rotated to lower triangular form, so that it does not depend on how a library picks
-    among eigenvectors.
+    gives coordinates :math:`e_s \mapsto A_s`, :math:`x^a \mapsto (A^{-1}m_a, F_a)` (mathematics.md
+    sections 2 and 3). F comes from the eigenvectors of R_perp, those of eigenvalues that are 0 up
+    to rounding dropped (R_perp may be singular or 0), and is then rotated to lower triangular form,
+    so that it does not depend on how a library picks among eigenvectors.
 
     Parameters
     ----------
@@ -115,17 +117,13 @@ def span_basis(parameters: Parameters, state: State) -> SpanBasis:
 
 
 def _triangular(factor: Array) -> Array:
-    """The rotation that makes a C x rank factor lower triangular, the first entry of every column positive."""
+    """The rotation that makes a C x rank factor lower triangular, the first entry of every column
+    positive.
+    """
     rotation, _ = np.linalg.qr(factor.T)
     columns = np.abs(factor @ rotation)
     first = (columns > 1e-6 * np.linalg.norm(columns, axis=0)).argmax(axis=0)
     return np.asarray(rotation * np.sign((factor @ rotation)[first, np.arange(first.size)]))
-
-
-
-
-
-
 
 
 def coordinates_of(model: Model) -> Array:
@@ -136,7 +134,3 @@ def coordinates_of(model: Model) -> Array:
 def labels_of(model: Model) -> Array:
     """The labels y_l as numbers, shape (n,)."""
     return np.array([float(y) for y in model.mixture.labels])
-
-
-
-

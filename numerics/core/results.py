@@ -1,4 +1,6 @@
-"""Labelled results: xarray Datasets with named dimensions, units, versions, seeds and error estimates."""
+"""Labelled results: xarray Datasets with named dimensions, units, versions, seeds and error
+estimates.
+"""
 
 from __future__ import annotations
 
@@ -59,14 +61,21 @@ def library_versions() -> str:
 
 
 def statistics_dataset(
-    model: Model, parameters: Parameters, time: Array, overlap: Array, gram_perp: Array, readout: Array,
-    attributes: Mapping[str, Any], lead: tuple[str, ...] = (),
+    model: Model,
+    parameters: Parameters,
+    time: Array,
+    overlap: Array,
+    gram_perp: Array,
+    readout: Array,
+    attributes: Mapping[str, Any],
+    lead: tuple[str, ...] = (),
 ) -> xr.Dataset:
     """Build the Dataset of summary statistics shared by curves and runs.
 
-    Variables ``overlap`` (..., time, unit, direction), ``gram_perp`` (..., time, unit, unit_b), ``readout``
-    (..., time, parameter), and what follows from them: ``gram`` Q = R + m Gamma^-1 m^T and
-    ``misalignment`` = sqrt(R_aa / Q_aa), the distance of x^a from the span of the directions over its length.
+    Variables ``overlap`` (..., time, unit, direction), ``gram_perp`` (..., time, unit, unit_b),
+    ``readout`` (..., time, parameter), and what follows from them: ``gram`` Q = R + m Gamma^-1 m^T
+    and ``misalignment`` = sqrt(R_aa / Q_aa), the distance of x^a from the span of the directions
+    over its length.
     """
     inverse = np.linalg.inv(parameters.directions_gram)
     gram = gram_perp + overlap @ inverse @ np.swapaxes(overlap, -1, -2)
@@ -77,12 +86,22 @@ def statistics_dataset(
     pair = (*lead, "time", "unit", "unit_b")
     data = xr.Dataset(
         {
-            "overlap": ((*lead, "time", "unit", "direction"), overlap, _describe("m_as = x^a . e_s")),
-            "gram_perp": (pair, gram_perp, _describe("Gram matrix of x orthogonal to the directions")),
+            "overlap": (
+                (*lead, "time", "unit", "direction"),
+                overlap,
+                _describe("m_as = x^a . e_s"),
+            ),
+            "gram_perp": (
+                pair,
+                gram_perp,
+                _describe("Gram matrix of x orthogonal to the directions"),
+            ),
             "readout": ((*lead, "time", "parameter"), readout, _describe("finite parameters v")),
             "gram": (pair, gram, _describe("Q_ab = x^a . x^b")),
             "misalignment": (
-                (*lead, "time", "unit"), misalignment, _describe("|P_perp x^a| / |x^a|")
+                (*lead, "time", "unit"),
+                misalignment,
+                _describe("|P_perp x^a| / |x^a|"),
             ),
         },
         coords={
@@ -109,7 +128,10 @@ def _describe(text: str) -> dict[str, str]:
 
 
 def labelled(
-    model: Model, variables: Mapping[str, Any], attributes: Mapping[str, Any], labels: Mapping[str, Any] | None = None,
+    model: Model,
+    variables: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    labels: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """A Dataset with 1-based coordinates of units, directions, parameters and eigenpairs."""
     data = xr.Dataset(dict(variables), attrs=dict(attributes))

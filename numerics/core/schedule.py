@@ -1,4 +1,6 @@
-"""Step-size schedules: delta(t) = schedule(t) c_delta / d with the nominal time t = steps * c_delta / d."""
+"""Step-size schedules: delta(t) = schedule(t) c_delta / d with the nominal time t = steps * c_delta
+/ d.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ LOOKED_AT = 100_000
 
 @dataclass(frozen=True)
 class Schedule:
-    """A factor of the step size as a function of time, known to be positive and finite where it was looked at.
+    """A factor of the step size as a function of time, known to be positive and finite where it was
+    looked at.
 
     Attributes
     ----------
@@ -36,7 +39,8 @@ class Schedule:
 
     @classmethod
     def of(cls, given: sp.Expr | str | Callable[[Array], Array] | None) -> Schedule | None:
-        """Read what a user says: an expression in t, or a function of an array of times; None for a constant step.
+        """Read what a user says: an expression in t, or a function of an array of times; None for a
+        constant step.
 
         Raises
         ------
@@ -55,7 +59,10 @@ class Schedule:
             expression = given.xreplace({s: TIME for s in given.free_symbols if str(s) == "t"})
             if expression.free_symbols - {TIME}:
                 raise InputError(
-                    "schedule", str(given), "an expression in t alone", "write time as t, numbers for the rest"
+                    "schedule",
+                    str(given),
+                    "an expression in t alone",
+                    "write time as t, numbers for the rest",
                 )
             source = codegen.generate_function("schedule", (("t", (TIME,)),), [expression], "numpy")
             compiled = codegen.load_module(source).schedule
@@ -69,7 +76,9 @@ class Schedule:
         if callable(given):
             return cls(given, getattr(given, "__qualname__", repr(given)))
         raise InputError(
-            "schedule", repr(given), "a SymPy expression in t, or a function of an array of times",
+            "schedule",
+            repr(given),
+            "a SymPy expression in t, or a function of an array of times",
             "for instance 1 / (1 + numerics.TIME)",
         )
 
@@ -80,14 +89,17 @@ class Schedule:
         if factors.shape != times.shape:
             if factors.ndim:
                 raise InputError(
-                    "schedule", f"shape {factors.shape} for times of shape {times.shape}", "a factor for each time",
+                    "schedule",
+                    f"shape {factors.shape} for times of shape {times.shape}",
+                    "a factor for each time",
                     "write a function that works on arrays, as NumPy's do",
                 )
             factors = np.full(times.shape, float(factors))
         bad = np.flatnonzero(~(np.isfinite(factors) & (factors > 0)))
         if bad.size:
             raise InputError(
-                "schedule", f"{factors[bad[0]]:.6g} at t = {times[bad[0]]:.6g} from {self.text}",
+                "schedule",
+                f"{factors[bad[0]]:.6g} at t = {times[bad[0]]:.6g} from {self.text}",
                 "positive finite factors of the step size at all times of the run",
                 "end the run before, or bound the schedule from below",
             )
@@ -107,9 +119,9 @@ class Schedule:
 class Pace:
     r"""How fast a run moves: schedule and batch size, as the effective dynamics feel them.
 
-    With :math:`\delta=\eta(t)c_\delta/d` and batches of b samples the time :math:`t=` steps :math:`\cdot c_\delta/d`
-    runs :math:`\eta` times as fast, and the corrector belongs to the step :math:`\eta c_\delta/b`:
-    :math:`\dot s=\eta(t)\,F(s;\,\eta(t)c_\delta/b)`.
+    With :math:`\delta=\eta(t)c_\delta/d` and batches of b samples the time :math:`t=` steps
+    :math:`\cdot c_\delta/d` runs :math:`\eta` times as fast, and the corrector belongs to the step
+    :math:`\eta c_\delta/b`: :math:`\dot s=\eta(t)\,F(s;\,\eta(t)c_\delta/b)`.
 
     Attributes
     ----------
@@ -121,9 +133,13 @@ class Pace:
     batch: int = 1
 
     @classmethod
-    def of(cls, schedule: sp.Expr | Callable[[Array], Array] | None, batch: int, end: float) -> Pace:
+    def of(
+        cls, schedule: sp.Expr | Callable[[Array], Array] | None, batch: int, end: float
+    ) -> Pace:
         """Read what a user says, and look at the schedule on [0, end]."""
-        pace = cls(Schedule.of(schedule), as_integer("batch", batch, 1, "a step needs at least one sample"))
+        pace = cls(
+            Schedule.of(schedule), as_integer("batch", batch, 1, "a step needs at least one sample")
+        )
         if pace.schedule is not None:
             pace.schedule(np.linspace(0.0, end, 10_001))
         return pace
@@ -140,7 +156,9 @@ class Pace:
     def at(self, parameters: Parameters, time: float) -> tuple[float, Parameters]:
         """eta(t), and the parameters with the step that the corrector belongs to."""
         factor = self.factor(time)
-        return factor, parameters if self.is_plain else parameters.with_step(parameters.step * factor / self.batch)
+        return factor, parameters if self.is_plain else parameters.with_step(
+            parameters.step * factor / self.batch
+        )
 
     def vector(self, drift: Drift) -> tuple[sp.Expr, ...]:
         """The drift with a step that can be varied, also where the model fixes it to a number."""
@@ -152,4 +170,7 @@ class Pace:
     @property
     def attributes(self) -> dict[str, str | int]:
         """What a result says of it."""
-        return {"batch": self.batch, "schedule": "constant" if self.schedule is None else self.schedule.text}
+        return {
+            "batch": self.batch,
+            "schedule": "constant" if self.schedule is None else self.schedule.text,
+        }

@@ -22,7 +22,8 @@ class State:
     overlap : array, shape (C, r)
         m_as = x^a . e_s.
     gram_perp : array, shape (C, C)
-        R_perp: Gram matrix of the parts of x orthogonal to the directions; symmetric positive semidefinite.
+        R_perp: Gram matrix of the parts of x orthogonal to the directions; symmetric positive
+        semidefinite.
     readout : array, shape (q,), optional
         Finite-dimensional parameters v.
 
@@ -48,7 +49,9 @@ class State:
         readout = as_array("readout", readout, 1)
         if gram_perp.shape != (overlap.shape[0],) * 2:
             raise InputError(
-                "gram_perp", f"shape {gram_perp.shape}", f"shape {(overlap.shape[0],) * 2}",
+                "gram_perp",
+                f"shape {gram_perp.shape}",
+                f"shape {(overlap.shape[0],) * 2}",
                 "give one row and column per unit, as the overlap has rows",
             )
         check_gram("gram_perp", gram_perp)
@@ -61,35 +64,11 @@ class State:
         return self.gram_perp + self.overlap @ np.linalg.solve(directions_gram, self.overlap.T)
 
     def flatten(self) -> Array:
-        """The state vector: overlap row-major, upper triangle of gram_perp, readout (order of theory.symbols)."""
+        """The state vector: overlap row-major, upper triangle of gram_perp, readout (order of
+        theory.symbols).
+        """
         rows, columns = _upper(self.gram_perp.shape[0])
         return np.concatenate([self.overlap.ravel(), self.gram_perp[rows, columns], self.readout])
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def check_state(model: Model, state: State, name: str = "initial") -> None:
@@ -103,13 +82,9 @@ def check_state(model: Model, state: State, name: str = "initial") -> None:
         got = getattr(state, part).shape
         if got != shape:
             raise InputError(
-                f"{name}.{part}", f"shape {got}", f"shape {shape}",
+                f"{name}.{part}",
+                f"shape {got}",
+                f"shape {shape}",
                 f"the model {model.name} has {model.units} units, {model.directions} directions and "
                 f"{model.readout_size} readout parameters",
             )
-
-
-
-
-
-

@@ -12,24 +12,31 @@ from theory import InputError
 # eigenvalues of a Gram matrix below this, relative to the largest, are directions of length zero
 RANK_TOLERANCE = 1e-13
 
+
 def check_times(time: ArrayLike) -> Array:
     """Return increasing finite times >= 0; a scalar T becomes 201 equidistant times on [0, T]."""
     if np.ndim(time) == 0:
-        stop = as_scalar("time", time, 0.0, True, "give a positive end or an increasing list of times")
+        stop = as_scalar(
+            "time", time, 0.0, True, "give a positive end or an increasing list of times"
+        )
         return np.linspace(0.0, stop, 201)
     times = as_array("time", time, 1)
     if times.size == 0 or times[0] < 0 or np.any(np.diff(times) <= 0):
         raise InputError(
-            "time", times.tolist() if times.size < 20 else f"{times.size} values",
+            "time",
+            times.tolist() if times.size < 20 else f"{times.size} values",
             "one or more increasing times >= 0",
             "sort the times and remove repetitions" if times.size else "give at least one time",
         )
     return times
 
+
 Array = NDArray[np.float64]
 
-# a Gram matrix computed in floating point may have eigenvalues this far below 0, relative to its largest
+# a Gram matrix computed in floating point may have eigenvalues this far below 0, relative to its
+# largest
 PSD_SLACK = 1e-10
+
 
 def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
     """Return a fresh finite float array with the given number of dimensions, or say what is wrong."""
@@ -43,12 +50,15 @@ def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
         raise InputError(name, repr(odd), expected, "write real numbers, without quotes")
     if array.ndim != dimensions:
         raise InputError(
-            name, f"{array.ndim} dimension(s), shape {array.shape}", f"{dimensions} dimension(s)",
+            name,
+            f"{array.ndim} dimension(s), shape {array.shape}",
+            f"{dimensions} dimension(s)",
             "check the nesting of the lists",
         )
     if not np.all(np.isfinite(array)):
         raise InputError(name, array.tolist(), "finite numbers", "remove NaN and infinities")
     return array
+
 
 def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -> float:
     """Return ``value`` as a finite float above ``low`` (or equal to it unless ``strict``)."""
@@ -62,13 +72,18 @@ def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -
         raise InputError(name, number, f"a finite number {'>' if strict else '>='} {low:g}", remedy)
     return number
 
+
 def _is_infinite(value: object) -> bool:
     return not _is_no_number(value) and value == np.inf
 
+
 def _is_no_number(value: object) -> bool:
-    """True for texts, truth values and complex numbers, which NumPy would turn into numbers without a word."""
+    """True for texts, truth values and complex numbers, which NumPy would turn into numbers without
+    a word.
+    """
     kind = getattr(getattr(value, "dtype", None), "kind", "O")
     return isinstance(value, (str, bytes, bool, complex)) or kind not in "iufO"
+
 
 def _first_no_number(value: ArrayLike) -> object:
     """The first entry of a nested sequence that is none, or None."""
@@ -76,14 +91,18 @@ def _first_no_number(value: ArrayLike) -> object:
         return None
     return next((e for e in np.array(value, dtype=object).ravel() if _is_no_number(e)), None)
 
+
 def as_integer(name: str, value: object, low: int, remedy: str) -> int:
     """Return ``value`` as an integer >= ``low``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise InputError(name, repr(value), f"an integer >= {low}", remedy)
     return int(value)
 
+
 def check_gram(name: str, gram: Array, definite: bool = False) -> None:
-    """Refuse a matrix that is not square, symmetric and positive semidefinite (definite on request)."""
+    """Refuse a matrix that is not square, symmetric and positive semidefinite (definite on
+    request).
+    """
     if gram.shape[0] != gram.shape[1]:
         raise InputError(name, f"shape {gram.shape}", "a square matrix", "give a Gram matrix")
     scale = np.abs(gram).max(initial=0.0)
@@ -93,13 +112,16 @@ def check_gram(name: str, gram: Array, definite: bool = False) -> None:
     negative = lowest < -PSD_SLACK * scale
     if negative or (definite and lowest <= 1e-12 * np.trace(gram)):
         raise InputError(
-            name, f"{gram.tolist()} (smallest eigenvalue {lowest:.6g})",
-            "a positive definite matrix, that is linearly independent means" if definite
+            name,
+            f"{gram.tolist()} (smallest eigenvalue {lowest:.6g})",
+            "a positive definite matrix, that is linearly independent means"
+            if definite
             else "a positive semidefinite matrix",
-            "a Gram matrix of real vectors has no negative eigenvalue" if negative
+            "a Gram matrix of real vectors has no negative eigenvalue"
+            if negative
             else "remove a mean that is a combination of the others",
         )
 
+
 # float32 or float64
 Floats = NDArray[np.floating[Any]]
-

@@ -16,8 +16,9 @@ from .validation import Array, as_array, as_integer
 def realise_weights(parameters: Parameters, state: State, dimension: int) -> tuple[Array, Array]:
     """Return directions and first-layer vectors in R^d whose summary statistics are the given ones.
 
-    The directions lie in the first r coordinates (Cholesky factor of Gamma), the parts of x orthogonal to them
-    in the next C: the first ``rank`` axes of R^d are the basis of :func:`span_basis`.
+    The directions lie in the first r coordinates (Cholesky factor of Gamma), the parts of x
+    orthogonal to them in the next C: the first ``rank`` axes of R^d are the basis of
+    :func:`span_basis`.
 
     Parameters
     ----------
@@ -50,8 +51,10 @@ def realise_weights(parameters: Parameters, state: State, dimension: int) -> tup
     placed[:, : basis.rank] = basis.coordinates
     return placed[:r], placed[r:]
 
+
 def state_of_weights(parameters: Parameters, weights: ArrayLike, readout: ArrayLike = ()) -> State:
-    """Summary statistics of first-layer vectors given in the coordinates of :func:`realise_weights`.
+    """Summary statistics of first-layer vectors given in the coordinates of
+    :func:`realise_weights`.
 
     Parameters
     ----------
@@ -76,24 +79,30 @@ def state_of_weights(parameters: Parameters, weights: ArrayLike, readout: ArrayL
     check_dimension(x.shape[1], r, x.shape[0])
     perpendicular = x[:, r:]
     return State(
-        x[:, :r] @ np.linalg.cholesky(gamma).T, perpendicular @ perpendicular.T,
+        x[:, :r] @ np.linalg.cholesky(gamma).T,
+        perpendicular @ perpendicular.T,
         as_array("readout", readout, 1),
     )
+
 
 def check_dimension(dimension: object, directions: int, units: int) -> int:
     """Refuse a dimension in which r directions and C vectors cannot be in general position."""
     return as_integer(
-        "dimension", dimension, directions + units,
+        "dimension",
+        dimension,
+        directions + units,
         f"{directions} directions and {units} units need d >= {directions + units}",
     )
+
 
 def check_directions(parameters: Parameters, state: State) -> int:
     """Return r, after checking that Gamma and the overlap agree on it."""
     r = parameters.directions_gram.shape[0]
     if state.overlap.shape[1] != r:
         raise InputError(
-            "state.overlap", f"shape {state.overlap.shape}", f"{r} columns, one per direction",
+            "state.overlap",
+            f"shape {state.overlap.shape}",
+            f"{r} columns, one per direction",
             "directions_gram and overlap must have the same directions",
         )
     return r
-

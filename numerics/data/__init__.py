@@ -1,1 +1,3 @@
-"""Samples: drawn from the mixture, given by the user, or those that trained the weights; their risk."""
+"""Samples: drawn from the mixture, given by the user, or those that trained the weights; their
+risk.
+"""

@@ -13,11 +13,17 @@ from theory import Model
 # numbers drawn at a time: what is made beside them stays small
 BLOCK_NUMBERS = 2**20
 
+
 def sample_mixture(
-    model: Model, parameters: Parameters, directions: Array, samples: int, generator: np.random.Generator,
+    model: Model,
+    parameters: Parameters,
+    directions: Array,
+    samples: int,
+    generator: np.random.Generator,
     dtype: str = "float64",
 ) -> tuple[NDArray[np.int64], Array]:
-    r"""Draw features from the mixture: :math:`Y = \sum_s S_{ls}e_s + Z/\sqrt\lambda` with probability p_l.
+    r"""Draw features from the mixture: :math:`Y = \sum_s S_{ls}e_s + Z/\sqrt\lambda` with
+    probability p_l.
 
     Parameters
     ----------
@@ -27,7 +33,8 @@ def sample_mixture(
     samples : int
     generator : numpy.random.Generator
     dtype : {"float64", "float32"}
-        Of the features; they are drawn in this precision, block by block, and nothing of their size beside them.
+        Of the features; they are drawn in this precision, block by block, and nothing of their size
+        beside them.
 
     Returns
     -------
@@ -47,4 +54,3 @@ def sample_mixture(
         block /= scale
         block += means[component[start : start + size]]
     return component, features
-

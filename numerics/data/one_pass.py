@@ -1,9 +1,10 @@
-"""One pass over data: Y V^T, the weights of the samples, and Y^T (...) while the rows are still in the cache.
+"""One pass over data: Y V^T, the weights of the samples, and Y^T (...) while the rows are still in
+the cache.
 
-The loops are unrolled over blocks of rows and columns, so that every number read from memory enters many products;
-the source is generated for that reason alone.  Two library products would read the data twice, and are slow where V
-has few columns.  Rows are divided among a fixed number of parts, whose sums are added in order: results do not depend
-on threads.
+The loops are unrolled over blocks of rows and columns, so that every number read from memory enters
+many products; the source is generated for that reason alone.  Two library products would read the
+data twice, and are slow where V has few columns.  Rows are divided among a fixed number of parts,
+whose sums are added in order: results do not depend on threads.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def project(features: Floats, vectors: Array) -> Array:
 
 
 def weighted_sum(
-    features: Floats, weights: Array, vectors: Floats, blocks: int, rank_one: bool,
+    features: Floats, weights: Array, vectors: Floats, blocks: int, rank_one: bool
 ) -> Array:
     r"""Return :math:`\sum_i (D_i\otimes Y_iY_i^T)V` as rows, reading every row of Y once.
 
@@ -52,10 +53,11 @@ def weighted_sum(
     features : array, shape (N, d)
         float32 or float64, C-contiguous.
     weights : array, shape (p, N)
-        Upper triangles of D_i by rows, p = k (k + 1) / 2; or g_i with D_i = g_i g_i^T, p = k, where ``rank_one``.
+        Upper triangles of D_i by rows, p = k (k + 1) / 2; or g_i with D_i = g_i g_i^T, p = k, where
+        ``rank_one``.
     vectors : array, shape (k b, d)
-        Row a b + c is the part of vector c in block row a.  Products are taken in its precision, and no lower one than
-        that of the data.
+        Row a b + c is the part of vector c in block row a.  Products are taken in its precision,
+        and no lower one than that of the data.
     blocks : int
         k.
     rank_one : bool
@@ -73,7 +75,9 @@ def weighted_sum(
 
     def run(part: int) -> None:
         at = parts[part]
-        kernels.weighted_sum(features[at], weights[:, at], rows, sums[part], blocks, rank_one, symmetric)
+        kernels.weighted_sum(
+            features[at], weights[:, at], rows, sums[part], blocks, rank_one, symmetric
+        )
 
     _over_parts(run, numbers)
     return np.asarray(sums.sum(axis=0, dtype=float))
@@ -93,7 +97,9 @@ def combine(features: Floats, coefficients: Array) -> Array:
 
 
 def copy_single(features: Floats) -> Floats:
-    """A float32 copy, made on all processors: most of its time goes into memory that is touched for the first time."""
+    """A float32 copy, made on all processors: most of its time goes into memory that is touched for
+    the first time.
+    """
     out = np.empty(features.shape, dtype=np.float32)
 
     def run(part: slice) -> None:
@@ -134,7 +140,10 @@ def _kernels() -> ModuleType:
     source = ""
     for rows, columns in ((ROWS, COLUMNS), (ROWS, 1), (1, 1)):
         source += _project_block(rows, columns) + _combine_block(rows, columns)
-    steps = ((COLUMNS, f"range(0, n - n % {COLUMNS}, {COLUMNS})"), (1, f"range(n - n % {COLUMNS}, n)"))
+    steps = (
+        (COLUMNS, f"range(0, n - n % {COLUMNS}, {COLUMNS})"),
+        (1, f"range(n - n % {COLUMNS}, n)"),
+    )
     for name, arguments in (("project", "Y, V, u"), ("combine", "Y, u, out")):
         call = f"{arguments}, i, i - s, c, j0, j1"
         whole = "".join(
@@ -142,8 +151,13 @@ def _kernels() -> ModuleType:
             for c, span in steps
         )
         source += _HEAD + _OUTER.format(
-            name=name, arguments=arguments, n="V" if name == "project" else "out", whole=whole,
-            single=f"{name}_1_1({call})", rows=ROWS, tile=TILE,
+            name=name,
+            arguments=arguments,
+            n="V" if name == "project" else "out",
+            whole=whole,
+            single=f"{name}_1_1({call})",
+            rows=ROWS,
+            tile=TILE,
         )
     return codegen.load_module(source + _PASS.replace("@CHUNK@", str(CHUNK)))
 
@@ -188,20 +202,26 @@ _OUTER = '''def {name}_rows({arguments}, s, e):
                 {single}
 '''
 
-_PASS = _HEAD + '''def project(Y, V, out):
+_PASS = (
+    _HEAD
+    + '''def project(Y, V, out):
     """V Y^T."""
     out[:] = 0
     for s in range(0, Y.shape[0], @CHUNK@):
         e = min(Y.shape[0], s + @CHUNK@)
         project_rows(Y, V, out[:, s:e], s, e)
 
-''' + _HEAD + '''def combine(Y, u, out):
+'''
+    + _HEAD
+    + '''def combine(Y, u, out):
     """Add u Y to out."""
     for s in range(0, Y.shape[0], @CHUNK@):
         e = min(Y.shape[0], s + @CHUNK@)
         combine_rows(Y, u[:, s:e], out, s, e)
 
-''' + _HEAD + '''def weigh(u, D, k, rank_one, pairs, t):
+'''
+    + _HEAD
+    + '''def weigh(u, D, k, rank_one, pairs, t):
     """Multiply the k numbers of every sample and vector by D."""
     size = u.shape[1]
     b = u.shape[0] // k
@@ -227,7 +247,9 @@ _PASS = _HEAD + '''def project(Y, V, out):
                 for i in range(size):
                     u[a * b + c, i] = t[a, i]
 
-''' + _HEAD + '''def weighted_sum(Y, D, V, out, k, rank_one, pairs):
+'''
+    + _HEAD
+    + '''def weighted_sum(Y, D, V, out, k, rank_one, pairs):
     """Add sum_i (D_i x Y_i Y_i^T) V to out."""
     u = np.empty((V.shape[0], @CHUNK@), V.dtype)
     t = np.empty((k, @CHUNK@), V.dtype)
@@ -239,3 +261,4 @@ _PASS = _HEAD + '''def project(Y, V, out):
         weigh(u[:, :size], D[:, s:e], k, rank_one, pairs, t)
         combine_rows(Y, u, out, s, e)
 '''
+)

@@ -1,7 +1,8 @@
 r"""Loss and accuracy of a state: expected over the mixture, and on fresh data.
 
-The label predicted for a sample is the one its pre-activations fit best, :math:`\hat y=\arg\min_y\ell(y;u,v)` over
-the labels of the mixture: the largest pre-activation for the softmax, the sign of f for the logistic loss.
+The label predicted for a sample is the one its pre-activations fit best, :math:`\hat
+y=\arg\min_y\ell(y;u,v)` over the labels of the mixture: the largest pre-activation for the softmax,
+the sign of f for the logistic loss.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Classifier:
     loss: Callable[[float | Array, Array, Array], Array]
 
     def correct(self, labels: float | Array, u: Array, v: Array) -> Array:
-        """1 where the predicted label is the given one, 1/m where m labels fit equally well; u of shape (C, N)."""
+        """1 where the predicted label is the given one, 1/m where m labels fit equally well; u of
+        shape (C, N).
+        """
         losses = np.array([self.loss(float(y), u, v) for y in self.labels])
         best = losses.min(axis=0)
         ties = np.isclose(losses, best, rtol=1e-13, atol=1e-13)
@@ -94,7 +97,8 @@ def population_risk(
     Returns
     -------
     xarray.Dataset
-        ``loss``, ``accuracy`` and ``loss_error``, ``accuracy_error`` (time, or no dimension for a State).
+        ``loss``, ``accuracy`` and ``loss_error``, ``accuracy_error`` (time, or no dimension for a
+        State).
 
     Raises
     ------
@@ -117,13 +121,24 @@ def population_risk(
     compiled = compile_expressions(model, (derive_risk(model).loss,))
     rows = []
     for state in listed:
-        loss = compiled.estimate(parameters, state, tolerance=tolerance, seed=seed, max_nodes=max_nodes)
+        loss = compiled.estimate(
+            parameters, state, tolerance=tolerance, seed=seed, max_nodes=max_nodes
+        )
         accuracy, error = _accuracy(model, parameters, state, tolerance, seed, max_nodes)
         rows.append((loss.values[0], loss.errors[0], accuracy, error))
-    return _dataset(model, parameters, states, rows, "population risk", {
-        "tolerance": tolerance, "seed": seed, "error_estimate": float(max(max(r[1], r[3]) for r in rows)),
-        "error_meaning": "largest error of loss and accuracy: quadrature, 99 % interval over scramblings",
-    })
+    return _dataset(
+        model,
+        parameters,
+        states,
+        rows,
+        "population risk",
+        {
+            "tolerance": tolerance,
+            "seed": seed,
+            "error_estimate": float(max(max(r[1], r[3]) for r in rows)),
+            "error_meaning": "largest error of loss and accuracy: quadrature, 99 % interval over scramblings",
+        },
+    )
 
 
 def empirical_risk(
@@ -135,7 +150,8 @@ def empirical_risk(
     samples: int,
     seed: int | np.random.SeedSequence,
 ) -> xr.Dataset:
-    """Return the mean loss and accuracy on fresh samples in R^d, at weights with the given summary statistics.
+    """Return the mean loss and accuracy on fresh samples in R^d, at weights with the given summary
+    statistics.
 
     Parameters
     ----------
@@ -169,13 +185,28 @@ def empirical_risk(
     for state in listed:
         data = draw_data(model, parameters, state, dimension, samples, generator)
         u = data.weights @ data.features.T
-        pair = sample.loss(data.labels, u, state.readout), sample.correct(data.labels, u, state.readout)
-        means, errors = zip(*((x.mean(), x.std(ddof=1) / np.sqrt(samples)) for x in pair), strict=True)
+        pair = (
+            sample.loss(data.labels, u, state.readout),
+            sample.correct(data.labels, u, state.readout),
+        )
+        means, errors = zip(
+            *((x.mean(), x.std(ddof=1) / np.sqrt(samples)) for x in pair), strict=True
+        )
         rows.append((means[0], errors[0], means[1], errors[1]))
-    return _dataset(model, parameters, states, rows, "empirical risk, test data", {
-        "dimension": dimension, "samples": samples, "seed": str(seed),
-        "error_estimate": float(max(max(r[1], r[3]) for r in rows)), "error_meaning": "largest standard error",
-    })
+    return _dataset(
+        model,
+        parameters,
+        states,
+        rows,
+        "empirical risk, test data",
+        {
+            "dimension": dimension,
+            "samples": samples,
+            "seed": str(seed),
+            "error_estimate": float(max(max(r[1], r[3]) for r in rows)),
+            "error_meaning": "largest standard error",
+        },
+    )
 
 
 def _states(model: Model, states: State | xr.Dataset) -> list[State]:
@@ -188,7 +219,9 @@ def _states(model: Model, states: State | xr.Dataset) -> list[State]:
         ]
     else:
         raise InputError(
-            "states", type(states).__name__, "a State, or a Dataset of states over time alone",
+            "states",
+            type(states).__name__,
+            "a State, or a Dataset of states over time alone",
             "take one replica of a simulation: runs.isel(replica=0)",
         )
     for state in listed:
@@ -199,7 +232,9 @@ def _states(model: Model, states: State | xr.Dataset) -> list[State]:
 def _accuracy(
     model: Model, parameters: Parameters, state: State, tolerance: float, seed: int, max_nodes: int
 ) -> tuple[float, float]:
-    """Probability of a correct label and its error, by scrambled Sobol points refined until it is small."""
+    """Probability of a correct label and its error, by scrambled Sobol points refined until it is
+    small.
+    """
     covariance = state.gram(parameters.directions_gram) / parameters.precision
     eigenvalues, vectors = np.linalg.eigh(covariance)
     factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
@@ -212,7 +247,9 @@ def _accuracy(
         flat = rule.nodes.reshape(-1, model.units) @ factor.T
         values = np.zeros((REPLICATES, size))
         for l, p in enumerate(parameters.weights):
-            values += p * sample.correct(labels[l], (means[l] + flat).T, state.readout).reshape(values.shape)
+            values += p * sample.correct(labels[l], (means[l] + flat).T, state.readout).reshape(
+                values.shape
+            )
         found = values.mean(axis=1)
         # scramblings that see no mistake at all may miss a rare one: never below one in all nodes
         error = float(replicate_error(found)) + 1.0 / values.size
@@ -222,17 +259,29 @@ def _accuracy(
 
 
 def _dataset(
-    model: Model, parameters: Parameters, states: State | xr.Dataset, rows: Sequence[tuple[float, ...]], source: str,
+    model: Model,
+    parameters: Parameters,
+    states: State | xr.Dataset,
+    rows: Sequence[tuple[float, ...]],
+    source: str,
     attributes: dict[str, Any],
 ) -> xr.Dataset:
     table = np.array(rows, dtype=float)
     time = None if isinstance(states, State) else states["time"].to_numpy()
     dims: tuple[str, ...] = () if time is None else ("time",)
     columns = table[0] if time is None else table.T
-    notes = ("expected loss without ridge", "error of loss", "probability of a correct label", "error of accuracy")
+    notes = (
+        "expected loss without ridge",
+        "error of loss",
+        "probability of a correct label",
+        "error of accuracy",
+    )
     names = ("loss", "loss_error", "accuracy", "accuracy_error")
     data = xr.Dataset(
-        {n: (dims, c, {"long_name": t, "units": "1"}) for n, c, t in zip(names, columns, notes, strict=True)},
+        {
+            n: (dims, c, {"long_name": t, "units": "1"})
+            for n, c, t in zip(names, columns, notes, strict=True)
+        },
         attrs=common_attributes(model, parameters, source) | attributes,
     )
     return data if time is None else data.assign_coords(time=("time", time, {"units": TIME_UNIT}))

@@ -1,4 +1,6 @@
-"""Samples and the weights they are looked at with: drawn from the mixture or given, test data or train data."""
+"""Samples and the weights they are looked at with: drawn from the mixture or given, test data or
+train data.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,8 @@ BLOCK_SAMPLES = 2**14
 class SampleData:
     """Samples, and the weights at which the derivatives of the loss are taken.
 
-    Made by :func:`draw_data` (fresh samples of the mixture), :func:`sample_data` (arrays, files or chunks of one's own)
-    and :func:`train_data` (the samples that trained the weights).
+    Made by :func:`draw_data` (fresh samples of the mixture), :func:`sample_data` (arrays, files or
+    chunks of one's own) and :func:`train_data` (the samples that trained the weights).
 
     Attributes
     ----------
@@ -49,7 +51,8 @@ class SampleData:
     source : Source
         The features, shape (M, d): float32 or float64; resident, memory-mapped or streamed.
     directions : array, shape (r, d), or None
-        e_1..e_r; None where they are not known.  What is measured against them is then left out of results.
+        e_1..e_r; None where they are not known.  What is measured against them is then left out of
+        results.
     parameters : Parameters or None
         Those of the mixture the samples come from, where they are known.
     state : State or None
@@ -83,13 +86,20 @@ class SampleData:
     def features(self) -> Floats:
         """The features as one array; a streamed source has none."""
         if self.source.array is None:
-            raise InputError("data", "a streamed source", "features in one array", "use a resident or mapped array")
+            raise InputError(
+                "data",
+                "a streamed source",
+                "features in one array",
+                "use a resident or mapped array",
+            )
         return self.source.array
 
     @property
     def generators(self) -> Array:
         """Rows e_1..e_r, where known, and x^1..x^C."""
-        return self.weights if self.directions is None else np.vstack([self.directions, self.weights])
+        return (
+            self.weights if self.directions is None else np.vstack([self.directions, self.weights])
+        )
 
     @property
     def span(self) -> Array:
@@ -116,7 +126,8 @@ class SampleData:
     def packed_derivatives(self, matrix: str) -> Array:
         """Sample derivatives at the data as rows over samples, computed once.
 
-        Upper triangle of the second derivatives by rows for the Hessian, first ones for G; variables (u, v).
+        Upper triangle of the second derivatives by rows for the Hessian, first ones for G;
+        variables (u, v).
         """
         return self._keep(matrix, lambda: self._derivatives(matrix))
 
@@ -125,7 +136,9 @@ class SampleData:
         packed = self.packed_derivatives(matrix)
         return packed if matrix == "gradient" else _unpacked(self.model, packed)
 
-    def fresh(self, samples: int, seed: int | np.random.SeedSequence | np.random.Generator) -> SampleData:
+    def fresh(
+        self, samples: int, seed: int | np.random.SeedSequence | np.random.Generator
+    ) -> SampleData:
         """Test data at the same weights: new samples of the mixture, to compare train data with.
 
         Parameters
@@ -140,20 +153,30 @@ class SampleData:
         """
         if self.parameters is None or self.directions is None:
             raise InputError(
-                "data", "samples of an unknown mixture", "parameters and directions",
+                "data",
+                "samples of an unknown mixture",
+                "parameters and directions",
                 "give them with the data, or test samples of your own to with_samples",
             )
         samples = as_integer("samples", samples, 1, "give the number M of test samples")
         component, features = sample_mixture(
-            self.model, self.parameters, self.directions, samples, np.random.default_rng(seed),
+            self.model,
+            self.parameters,
+            self.directions,
+            samples,
+            np.random.default_rng(seed),
             self.source.dtype.name,
         )
-        return replace(self, labels=labels_of(self.model)[component], source=resident(features), role=ROLES[0])
+        return replace(
+            self, labels=labels_of(self.model)[component], source=resident(features), role=ROLES[0]
+        )
 
     def attributes(self, what: str = "empirical") -> dict[str, Any]:
         """What every result from these samples says about them."""
         return common_attributes(self.model, self.parameters, f"{what}, {self.role}") | {
-            "data": self.role, "dimension": self.dimension, "samples": self.samples,
+            "data": self.role,
+            "dimension": self.dimension,
+            "samples": self.samples,
         }
 
     def _derivatives(self, matrix: str) -> Array:
@@ -176,8 +199,13 @@ def resident(features: Floats) -> Source:
 
 
 def draw_data(
-    model: Model, parameters: Parameters, state: State, dimension: int, samples: int,
-    seed: int | np.random.SeedSequence | np.random.Generator, weights: ArrayLike | None = None,
+    model: Model,
+    parameters: Parameters,
+    state: State,
+    dimension: int,
+    samples: int,
+    seed: int | np.random.SeedSequence | np.random.Generator,
+    weights: ArrayLike | None = None,
     dtype: str = "float64",
 ) -> SampleData:
     """Draw ``samples`` fresh samples in R^dimension at weights that realise ``state``.
@@ -193,7 +221,8 @@ def draw_data(
         M >= 1.
     seed : int, SeedSequence or Generator
     weights : array, shape (C, d), optional
-        First-layer vectors with these statistics, in the coordinates of :func:`numerics.realise_weights`.
+        First-layer vectors with these statistics, in the coordinates of
+        :func:`numerics.realise_weights`.
     dtype : {"float64", "float32"}
         Precision in which features are drawn and kept.
 
@@ -219,16 +248,23 @@ def draw_data(
         model, parameters, directions, samples, np.random.default_rng(seed), dtype
     )
     return SampleData(
-        model, parameters.ridge, x, state.readout, labels_of(model)[component], resident(features), directions,
-        parameters, state,
+        model,
+        parameters.ridge,
+        x,
+        state.readout,
+        labels_of(model)[component],
+        resident(features),
+        directions,
+        parameters,
+        state,
     )
 
 
 def compile_derivatives(model: Model, matrix: str) -> Callable[[Array, Array, Array], Array]:
     """Return a function (labels (M,), u (C, M), v) -> derivatives of the loss at every sample.
 
-    For the Hessian all second derivatives, shape (C + q, C + q, M); for G all first ones, shape (C + q, M).
-    Variables in the order (u_1..u_C, v_1..v_q).  Generated from the loss for NumPy.
+    For the Hessian all second derivatives, shape (C + q, C + q, M); for G all first ones, shape (C
+    + q, M). Variables in the order (u_1..u_C, v_1..v_q).  Generated from the loss for NumPy.
     """
     function, rows = _derivative_function(model, matrix)
 
@@ -254,7 +290,8 @@ def _derivative_function(model: Model, matrix: str) -> tuple[Callable[..., None]
     size = model.units + model.readout_size
     moments = Moments(model, "projection")  # differentiates nothing beyond the weight itself
     weights = (
-        [Weight.of((i, j)) for i, j in symbols.upper_triangle(size)] if matrix == "hessian"
+        [Weight.of((i, j)) for i, j in symbols.upper_triangle(size)]
+        if matrix == "hessian"
         else [Weight.of((i,)) for i in range(size)]
     )
     expressions = [_almost_everywhere(moments.expression(w)) for w in weights]
@@ -269,17 +306,23 @@ def _almost_everywhere(expression: sp.Expr) -> sp.Expr:
     return expression.replace(sp.DiracDelta, lambda *_: sp.Integer(0))
 
 
-def _given_weights(parameters: Parameters, state: State, shape: tuple[int, ...], weights: ArrayLike) -> Array:
+def _given_weights(
+    parameters: Parameters, state: State, shape: tuple[int, ...], weights: ArrayLike
+) -> Array:
     x = as_array("weights", weights, 2)
     if x.shape != shape:
-        raise InputError("weights", f"shape {x.shape}", f"shape {shape}", "give one row x^a per unit")
+        raise InputError(
+            "weights", f"shape {x.shape}", f"shape {shape}", "give one row x^a per unit"
+        )
     found = state_of_weights(parameters, x)
     scale = 1e-8 * (1 + np.abs(x).max(initial=0.0) ** 2)
     for part in ("overlap", "gram_perp"):
         difference = np.abs(getattr(found, part) - getattr(state, part)).max()
         if difference > scale:
             raise InputError(
-                "weights", f"{part} off by {difference:.3g} from the state", "weights with these statistics",
+                "weights",
+                f"{part} off by {difference:.3g} from the state",
+                "weights with these statistics",
                 "use numerics.state_of_weights(parameters, weights, readout) as the state",
             )
     return x

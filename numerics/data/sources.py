@@ -1,4 +1,6 @@
-"""Where features come from: an array, a file mapped into memory, or chunks that are made again for every pass."""
+"""Where features come from: an array, a file mapped into memory, or chunks that are made again for
+every pass.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,9 @@ class Source:
             start += len(features)
         if start != self.samples:
             raise InputError(
-                "features", f"{start} samples in this pass", f"{self.samples}, as in the first pass",
+                "features",
+                f"{start} samples in this pass",
+                f"{self.samples}, as in the first pass",
                 "a chunk factory has to give the same chunks at every call",
             )
 
@@ -93,7 +97,9 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
         try:
             features = np.load(features, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
-            raise InputError("features", str(features), "a .npy file of numbers", str(error)) from error
+            raise InputError(
+                "features", str(features), "a .npy file of numbers", str(error)
+            ) from error
     if isinstance(features, np.memmap):
         kind = "memory-mapped"
     array = _as_floats(features, "features")
@@ -114,7 +120,9 @@ def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
     chunks = factory()
     if iter(chunks) is chunks and factory() is chunks:
         raise InputError(
-            "features", "the same iterator at every call", "a new one at every call",
+            "features",
+            "the same iterator at every call",
+            "a new one at every call",
             "give a function that makes the chunks, such as a generator function",
         )
     for number, chunk in enumerate(chunks):
@@ -127,20 +135,28 @@ def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
     return Source(found.size, dimension, dtype, "streamed", factory=factory), found
 
 
-def check_chunk(chunk: object, number: int, dimension: int, dtype: np.dtype[Any] | None) -> tuple[Floats, Array]:
+def check_chunk(
+    chunk: object, number: int, dimension: int, dtype: np.dtype[Any] | None
+) -> tuple[Floats, Array]:
     """Features and labels of a chunk, or what is wrong with it."""
     name = f"features, chunk {number + 1}"
     if not isinstance(chunk, tuple) or len(chunk) != 2:
-        raise InputError(name, type(chunk).__name__, "a pair (X, y)", "yield features and their labels")
+        raise InputError(
+            name, type(chunk).__name__, "a pair (X, y)", "yield features and their labels"
+        )
     features = np.ascontiguousarray(_as_floats(chunk[0], name))
     _check_shape(name, features, dimension)
     if dtype is not None and features.dtype != dtype:
-        raise InputError(name, features.dtype, f"{dtype}, as in the first chunk", "use one precision")
+        raise InputError(
+            name, features.dtype, f"{dtype}, as in the first chunk", "use one precision"
+        )
     _check_finite(name, features, 0)
     labels = np.asarray(chunk[1])
     if labels.shape != (len(features),) or labels.dtype.kind not in "iufb":
         raise InputError(
-            name, f"labels of shape {labels.shape}, {labels.dtype}", f"{len(features)} numbers",
+            name,
+            f"labels of shape {labels.shape}, {labels.dtype}",
+            f"{len(features)} numbers",
             "give one label per sample",
         )
     return features, labels.astype(float)
@@ -158,7 +174,9 @@ def _as_floats(features: object, name: str) -> Floats:
 def _check_shape(name: str, array: Floats, dimension: int) -> None:
     if array.ndim != 2 or array.shape[1] != dimension:
         raise InputError(
-            name, f"shape {array.shape}", f"(samples, {dimension}), the dimension of the weights",
+            name,
+            f"shape {array.shape}",
+            f"(samples, {dimension}), the dimension of the weights",
             "give one sample per row",
         )
 
@@ -167,6 +185,8 @@ def _check_finite(name: str, rows: Floats, start: int) -> None:
     good = np.isfinite(rows).all(axis=1)
     if not good.all():
         raise InputError(
-            name, f"NaN or infinity in row {start + int(np.argmin(good))}", "finite numbers",
+            name,
+            f"NaN or infinity in row {start + int(np.argmin(good))}",
+            "finite numbers",
             "remove the samples that are not finite",
         )

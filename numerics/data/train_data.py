@@ -1,4 +1,6 @@
-"""Train data: one pass of online SGD over given samples in their order, and the weights that it ends with."""
+"""Train data: one pass of online SGD over given samples in their order, and the weights that it
+ends with.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,21 @@ from .user_samples import statistics
 
 
 def train_data(
-    data: SampleData, *, step: float | None = None, batch: int = 1,
+    data: SampleData,
+    *,
+    step: float | None = None,
+    batch: int = 1,
     schedule: sp.Expr | Callable[[Array], Array] | None = None,
 ) -> SampleData:
-    r"""Return the samples with the weights that one pass of online SGD over them, in their order, ends with.
+    r"""Return the samples with the weights that one pass of online SGD over them, in their order,
+    ends with.
 
     .. math:: x^a\leftarrow x^a-\delta\,\Big(\frac1b\sum_{j\le b}g_{aj}Y_j+\beta x^a\Big),\qquad \delta=c_\delta/d
 
-    (mathematics.md section 1): the step of :func:`numerics.simulate_sgd`, from the same generated source.  A matrix of
-    these samples at these weights is one of train data: the weights depend on the samples (arXiv 2310.03010).
-    ``result.fresh(samples, seed)``, or :func:`numerics.with_samples`, gives test data at the same weights.
+    (mathematics.md section 1): the step of :func:`numerics.simulate_sgd`, from the same generated
+    source.  A matrix of these samples at these weights is one of train data: the weights depend on
+    the samples (arXiv 2310.03010). ``result.fresh(samples, seed)``, or
+    :func:`numerics.with_samples`, gives test data at the same weights.
 
     Parameters
     ----------
@@ -48,7 +55,8 @@ def train_data(
     Returns
     -------
     SampleData
-        With final ``weights``, ``readout`` and ``state``, and role "train data"; the samples are shared, not copied.
+        With final ``weights``, ``readout`` and ``state``, and role "train data"; the samples are
+        shared, not copied.
 
     Raises
     ------
@@ -72,7 +80,10 @@ def train_data(
     batch = as_integer("batch", batch, 1, "a step needs at least one sample")
     if data.samples % batch:
         raise InputError(
-            "batch", batch, f"a divisor of the {data.samples} samples", "leave samples out, or change the batch"
+            "batch",
+            batch,
+            f"a divisor of the {data.samples} samples",
+            "leave samples out, or change the batch",
         )
     pace = Schedule.of(schedule)
     if pace is not None:
@@ -80,15 +91,31 @@ def train_data(
     kernel = compile_kernel(data.model.loss, "given")
     x, v = np.array(data.weights), np.array(data.readout)
     u, g = np.empty(len(x)), np.empty((batch, len(data.model.loss.variables)))
-    rng = np.random.Generator(np.random.SFC64(0))  # part of the kernel's signature; nothing is drawn
+    rng = np.random.Generator(
+        np.random.SFC64(0)
+    )  # part of the kernel's signature; nothing is drawn
     none, nothing = np.empty(0, dtype=np.int64), np.empty((0, 0))  # no record is taken
     for start, rows in _blocks(data, batch):
         begin, steps = start // batch, len(rows) // batch
         rates = np.array([delta]) if pace is None else pace.rates(begin, begin + steps, delta)
         labels = np.ascontiguousarray(data.labels[start : start + len(rows)])
         reached, _ = kernel.advance(
-            rng, labels, rates, data.ridge, begin, begin + steps, none, 0, nothing, nothing, nothing, DIVERGED,
-            u, v, g, GivenArrays(x, rows),
+            rng,
+            labels,
+            rates,
+            data.ridge,
+            begin,
+            begin + steps,
+            none,
+            0,
+            nothing,
+            nothing,
+            nothing,
+            DIVERGED,
+            u,
+            v,
+            g,
+            GivenArrays(x, rows),
         )
         if reached < begin + steps:
             raise ArithmeticError(
@@ -106,7 +133,9 @@ def _step(data: SampleData, step: float | None) -> float:
             return data.parameters.step
         if data.model.step.is_number:
             return float(data.model.step)
-        raise InputError("step", "None", "a number > 0", "give c_delta, the step size times the dimension")
+        raise InputError(
+            "step", "None", "a number > 0", "give c_delta, the step size times the dimension"
+        )
     return as_scalar("step", step, 0.0, True, "give c_delta, the step size times the dimension")
 
 
@@ -120,7 +149,9 @@ def _blocks(data: SampleData, batch: int) -> Iterator[tuple[int, Floats]]:
     for number, (start, rows) in enumerate(data.source.blocks()):
         if len(rows) % batch:
             raise InputError(
-                "batch", batch, f"a divisor of the {len(rows)} samples of chunk {number + 1}",
+                "batch",
+                batch,
+                f"a divisor of the {len(rows)} samples of chunk {number + 1}",
                 "make chunks of whole batches",
             )
         yield start, rows

@@ -30,16 +30,17 @@ def sample_data(
     parameters: Parameters | None = None,
     role: str = ROLES[0],
 ) -> SampleData:
-    r"""Return samples of one's own as data for spectra: any features, in the order and at the weights given.
+    r"""Return samples of one's own as data for spectra: any features, in the order and at the
+    weights given.
 
     Parameters
     ----------
     model : theory.Model
         Its loss is differentiated; its mixture only says which labels there are.
     features : array of shape (M, d), path of a ``.npy`` file, or a function that makes chunks
-        Arrays of float32 or float64 are kept by reference and never copied whole.  A path (or a ``numpy.memmap``) stays
-        on disk.  A function without arguments returns an iterable of pairs (X, y), the same at every call; it is called
-        once for every pass over the data.
+        Arrays of float32 or float64 are kept by reference and never copied whole.  A path (or a
+        ``numpy.memmap``) stays on disk.  A function without arguments returns an iterable of pairs
+        (X, y), the same at every call; it is called once for every pass over the data.
     labels : array, shape (M,), or None
         As the loss expects them; None with chunks, which bring their labels.
     weights : array, shape (C, d)
@@ -63,8 +64,8 @@ def sample_data(
     Raises
     ------
     theory.InputError
-        Shapes that disagree, NaN or infinities, labels that the model does not have, directions that are not linearly
-        independent, another Gram matrix than that of the parameters.
+        Shapes that disagree, NaN or infinities, labels that the model does not have, directions
+        that are not linearly independent, another Gram matrix than that of the parameters.
 
     Examples
     --------
@@ -79,7 +80,9 @@ def sample_data(
     v = as_array("readout", readout, 1)
     if v.size != model.readout_size:
         raise InputError(
-            "readout", f"{v.size} numbers", f"{model.readout_size}",
+            "readout",
+            f"{v.size} numbers",
+            f"{model.readout_size}",
             f"the model {model.name} has {model.readout_size} readout parameters",
         )
     beta = _ridge(model, ridge, parameters)
@@ -87,21 +90,37 @@ def sample_data(
     e = _directions(model, directions, x.shape[1], parameters)
     source, streamed = open_source(features, x.shape[1])
     if streamed is not None and labels is not None:
-        raise InputError("labels", "labels beside chunks", "None", "chunks (X, y) bring their labels")
+        raise InputError(
+            "labels", "labels beside chunks", "None", "chunks (X, y) bring their labels"
+        )
     if streamed is not None:
         y = streamed
     elif labels is None:
-        raise InputError("labels", "None", "one label per sample", "give the labels of the features")
+        raise InputError(
+            "labels", "None", "one label per sample", "give the labels of the features"
+        )
     else:
         y = as_array("labels", labels, 1)
     y = _labels(model, y, source.samples)
     return SampleData(
-        model, beta, x, v, y, source, e, parameters, None if e is None else statistics(e, x, v), role
+        model,
+        beta,
+        x,
+        v,
+        y,
+        source,
+        e,
+        parameters,
+        None if e is None else statistics(e, x, v),
+        role,
     )
 
 
-def with_samples(data: SampleData, features: object, labels: ArrayLike | None, role: str = ROLES[0]) -> SampleData:
-    """The same weights with other samples, as :func:`sample_data` takes them: test data beside train data.
+def with_samples(
+    data: SampleData, features: object, labels: ArrayLike | None, role: str = ROLES[0]
+) -> SampleData:
+    """The same weights with other samples, as :func:`sample_data` takes them: test data beside
+    train data.
 
     Parameters
     ----------
@@ -110,7 +129,13 @@ def with_samples(data: SampleData, features: object, labels: ArrayLike | None, r
         As for :func:`sample_data`.
     """
     other = sample_data(
-        data.model, features, labels, data.weights, readout=data.readout, ridge=data.ridge, role=role
+        data.model,
+        features,
+        labels,
+        data.weights,
+        readout=data.readout,
+        ridge=data.ridge,
+        role=role,
     )
     return replace(other, directions=data.directions, parameters=data.parameters, state=data.state)
 
@@ -119,7 +144,9 @@ def _weights(model: Model, weights: ArrayLike) -> Array:
     x = as_array("weights", weights, 2)
     if x.shape[0] != model.units or not x.shape[1]:
         raise InputError(
-            "weights", f"shape {x.shape}", f"shape ({model.units}, d)",
+            "weights",
+            f"shape {x.shape}",
+            f"shape ({model.units}, d)",
             f"the model {model.name} has {model.units} first-layer vectors x^a: give one per row",
         )
     return x
@@ -150,7 +177,9 @@ def _directions(
     e = as_array("directions", directions, 2)
     if e.shape != (model.directions, dimension):
         raise InputError(
-            "directions", f"shape {e.shape}", f"shape ({model.directions}, {dimension})",
+            "directions",
+            f"shape {e.shape}",
+            f"shape ({model.directions}, {dimension})",
             f"the model {model.name} has {model.directions} direction(s): give one per row",
         )
     gram = e @ e.T
@@ -159,7 +188,9 @@ def _directions(
         off = np.abs(gram - parameters.directions_gram).max()
         if off > 1e-6 * np.abs(gram).max():
             raise InputError(
-                "directions", f"a Gram matrix off by {off:.3g}", "that of the parameters",
+                "directions",
+                f"a Gram matrix off by {off:.3g}",
+                "that of the parameters",
                 "give directions_gram = directions @ directions.T to Parameters",
             )
     return e
@@ -167,12 +198,19 @@ def _directions(
 
 def _labels(model: Model, labels: Array, samples: int) -> Array:
     if labels.size != samples:
-        raise InputError("labels", f"{labels.size} labels", f"{samples}, one per sample", "give one label per row")
+        raise InputError(
+            "labels",
+            f"{labels.size} labels",
+            f"{samples}, one per sample",
+            "give one label per row",
+        )
     known = np.unique(labels_of(model))
     odd = np.flatnonzero(~np.isin(labels, known))
     if odd.size:
         raise InputError(
-            "labels", f"{labels[odd[0]]:g} at sample {odd[0]}", f"one of {', '.join(f'{y:g}' for y in known)}",
+            "labels",
+            f"{labels[odd[0]]:g} at sample {odd[0]}",
+            f"one of {', '.join(f'{y:g}' for y in known)}",
             f"the model {model.name} has these labels; units count from 1",
         )
     return labels

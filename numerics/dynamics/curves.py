@@ -1,4 +1,6 @@
-"""Theoretical curves: integration of the effective dynamics, with an error estimate that covers the true error."""
+"""Theoretical curves: integration of the effective dynamics, with an error estimate that covers the
+true error.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +32,14 @@ from numerics.expectations.quadrature import (
 from theory import Drift, InputError, Model, derive_drift
 
 SOBOL_REPLICATES = 8
-# A statistic this many times larger than at the start is a diverging flow: without a stop the step size of the
-# integrator collapses and it runs for ever.
+# A statistic this many times larger than at the start is a diverging flow: without a stop the step
+# size of the integrator collapses and it runs for ever.
 DIVERGED = 1e6
 # the integrator refuses relative accuracies near the rounding unit
 MIN_ACCURACY = 3e-14
 PLAIN = Pace()
 # rounding of an integrated curve, relative to its size: a few hundred steps of about an ulp each
 ROUNDING = 1e-13
-
-
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,9 @@ class Curve:
     end : float
         Last time; calling beyond it is refused.
     error_estimate : float
-        Largest absolute error of any statistic on [0, end], estimated from two resolutions of both the
-        quadrature and the integrator (tensor rules) or a 99 % interval over scramblings (Sobol).
+        Largest absolute error of any statistic on [0, end], estimated from two resolutions of both
+        the quadrature and the integrator (tensor rules) or a 99 % interval over scramblings
+        (Sobol).
     rule : Rule
     solution : scipy OdeSolution
         Of one curve, or of a curve per scrambling one after the other: their mean is the curve.
@@ -144,7 +145,8 @@ def integrate_curves(
     time : array, or float
         Increasing times >= 0 to report; a single number T means 201 equidistant times on [0, T].
     tolerance : float, optional
-        Largest absolute error wanted; 1e-8 for tensor quadrature and 1e-4 for quasi-Monte Carlo when omitted.
+        Largest absolute error wanted; 1e-8 for tensor quadrature and 1e-4 for quasi-Monte Carlo
+        when omitted.
     route : {"stein", "projection"}
         Form of the drift (ignored when ``drift`` is given).
     drift : theory.Drift, optional
@@ -152,13 +154,15 @@ def integrate_curves(
     seed : int
         Root seed of the quasi-Monte Carlo scramblings.
     batch, schedule
-        Samples a step, and a factor of the step size as a function of time: as in :func:`simulate_sgd`.
+        Samples a step, and a factor of the step size as a function of time: as in
+        :func:`simulate_sgd`.
 
     Returns
     -------
     xarray.Dataset
-        ``overlap`` (time, unit, direction), ``gram_perp`` (time, unit, unit_b), ``readout`` (time, parameter),
-        ``gram``, ``misalignment``; attrs hold the error estimate, the rule, seeds and versions.
+        ``overlap`` (time, unit, direction), ``gram_perp`` (time, unit, unit_b), ``readout`` (time,
+        parameter), ``gram``, ``misalignment``; attrs hold the error estimate, the rule, seeds and
+        versions.
 
     Raises
     ------
@@ -179,8 +183,16 @@ def integrate_curves(
     """
     times = check_times(time)
     curve = solve_curve(
-        model, parameters, initial, float(times[-1]), tolerance=tolerance, route=route, drift=drift,
-        seed=seed, batch=batch, schedule=schedule,
+        model,
+        parameters,
+        initial,
+        float(times[-1]),
+        tolerance=tolerance,
+        route=route,
+        drift=drift,
+        seed=seed,
+        batch=batch,
+        schedule=schedule,
     )
     return curve.dataset(times)
 
@@ -204,17 +216,27 @@ def solve_curve(
     end = as_scalar("time", end, 0.0, False, "give a time in units of steps * delta")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     if tolerance is not None:
-        tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-8")
+        tolerance = as_scalar(
+            "tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-8"
+        )
     pace = Pace.of(schedule, batch, end)
     derived = derive_drift(model, route) if drift is None else drift
     compiled = compile_expressions(model, pace.vector(derived))
     if choose_family(compiled.dimension, model.loss.is_smooth) == "gauss-hermite":
-        return _solve_tensor(compiled, parameters, initial, end, tolerance or 1e-8, derived.route, pace)
-    return _solve_sobol(compiled, parameters, initial, end, tolerance or 1e-4, derived.route, seed, pace)
+        return _solve_tensor(
+            compiled, parameters, initial, end, tolerance or 1e-8, derived.route, pace
+        )
+    return _solve_sobol(
+        compiled, parameters, initial, end, tolerance or 1e-4, derived.route, seed, pace
+    )
 
 
 def right_hand_side(
-    compiled: CompiledExpressions, parameters: Parameters, rule: Rule, replicate: int = 0, pace: Pace = PLAIN
+    compiled: CompiledExpressions,
+    parameters: Parameters,
+    rule: Rule,
+    replicate: int = 0,
+    pace: Pace = PLAIN,
 ) -> Callable[[float, Array], Array]:
     """The field F(t, s) for an integrator, with one replicate of a quadrature rule."""
     model = compiled.model
@@ -245,7 +267,12 @@ def _replicated_field(
 
 
 def _integrate(
-    compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, rule: Rule, accuracy: float,
+    compiled: CompiledExpressions,
+    parameters: Parameters,
+    initial: State,
+    end: float,
+    rule: Rule,
+    accuracy: float,
     pace: Pace,
 ) -> tuple[OdeSolution, int]:
     """Integrate one curve per replicate of the rule."""
@@ -257,8 +284,14 @@ def _integrate(
 
     escape.terminal = True  # type: ignore[attr-defined]  # how solve_ivp marks an event that stops it
     solution = solve_ivp(
-        _replicated_field(compiled, parameters, rule, pace), (0.0, end), start, events=escape,
-        method="DOP853" if accuracy < 1e-6 else "RK45", rtol=accuracy, atol=accuracy, dense_output=True,
+        _replicated_field(compiled, parameters, rule, pace),
+        (0.0, end),
+        start,
+        events=escape,
+        method="DOP853" if accuracy < 1e-6 else "RK45",
+        rtol=accuracy,
+        atol=accuracy,
+        dense_output=True,
     )
     if solution.status != 0 or not np.all(np.isfinite(solution.y)):
         reason = f"a statistic passed {limit:.3g}" if solution.status == 1 else solution.message
@@ -271,8 +304,13 @@ def _integrate(
 
 
 def _solve_tensor(
-    compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, tolerance: float,
-    route: str, pace: Pace,
+    compiled: CompiledExpressions,
+    parameters: Parameters,
+    initial: State,
+    end: float,
+    tolerance: float,
+    route: str,
+    pace: Pace,
 ) -> Curve:
     """Refine quadrature and integrator together until two successive curves agree."""
     sizes = tensor_sizes(compiled.dimension)
@@ -286,9 +324,11 @@ def _solve_tensor(
         total += evaluations
         values = solution(grid)
         if previous is not None:
-            # doubled: the difference to the coarser curve bounds the error of the finer one only if it converges
+            # doubled: the difference to the coarser curve bounds the error of the finer one only if
+            # it converges
             error = 2 * float(np.abs(values - previous).max())
-            # two runs of few steps may take the same ones, and then differ by less than the error of a step
+            # two runs of few steps may take the same ones, and then differ by less than the error
+            # of a step
             error += 2 * accuracy * (1.0 + float(np.abs(values).max()))
             if error <= tolerance:
                 break
@@ -300,18 +340,32 @@ def _solve_tensor(
 
 
 def _solve_sobol(
-    compiled: CompiledExpressions, parameters: Parameters, initial: State, end: float, tolerance: float,
-    route: str, seed: int, pace: Pace, max_nodes: int = 2**15,
+    compiled: CompiledExpressions,
+    parameters: Parameters,
+    initial: State,
+    end: float,
+    tolerance: float,
+    route: str,
+    seed: int,
+    pace: Pace,
+    max_nodes: int = 2**15,
 ) -> Curve:
-    """Integrate once per scrambling; the spread of the curves is the error, whatever the flow does to it."""
+    """Integrate once per scrambling; the spread of the curves is the error, whatever the flow does
+    to it.
+    """
     grid = np.linspace(0.0, end, 65)
     size, total = 128, 0
-    accuracy = max(0.03 * tolerance / (1.0 + float(np.abs(initial.flatten()).max(initial=0.0))), MIN_ACCURACY)
+    accuracy = max(
+        0.03 * tolerance / (1.0 + float(np.abs(initial.flatten()).max(initial=0.0))), MIN_ACCURACY
+    )
     while True:
         rule = sobol(compiled.dimension, size, SOBOL_REPLICATES, seed)
         solution, evaluations = _integrate(compiled, parameters, initial, end, rule, accuracy, pace)
-        # every scrambling is integrated with the same accuracy: one tighter run shows what that costs
-        tight, more = _integrate(compiled, parameters, initial, end, rule.single(0), accuracy / 10, pace)
+        # every scrambling is integrated with the same accuracy: one tighter run shows what that
+        # costs
+        tight, more = _integrate(
+            compiled, parameters, initial, end, rule.single(0), accuracy / 10, pace
+        )
         total += evaluations * rule.replicates + more
         values = solution(grid).reshape(rule.replicates, -1, grid.size)
         integration = 2 * float(np.abs(tight(grid) - values[0]).max())
@@ -322,15 +376,26 @@ def _solve_sobol(
         exhausted = size >= max_nodes and quadrature > integration
         if error <= tolerance or exhausted or accuracy <= MIN_ACCURACY:
             return Curve(
-                compiled.model, parameters, end, error, rule, solution, tolerance, total, route, seed, pace
+                compiled.model,
+                parameters,
+                end,
+                error,
+                rule,
+                solution,
+                tolerance,
+                total,
+                route,
+                seed,
+                pace,
             )
         if integration > 0.3 * tolerance:
             accuracy = max(accuracy * min(0.2, 0.15 * tolerance / integration), MIN_ACCURACY)
         if quadrature > 0.6 * tolerance:
-            # the error of scrambled Sobol points falls at least like 1/sqrt(N), for these integrands like 1/N
-            size = min(max_nodes, size * 2 ** max(1, int(np.ceil(np.log2(quadrature / (0.6 * tolerance))))))
-
-
+            # the error of scrambled Sobol points falls at least like 1/sqrt(N), for these
+            # integrands like 1/N
+            size = min(
+                max_nodes, size * 2 ** max(1, int(np.ceil(np.log2(quadrature / (0.6 * tolerance)))))
+            )
 
 
 def _nearest_psd(gram: Array) -> Array:

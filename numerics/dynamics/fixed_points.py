@@ -1,4 +1,6 @@
-"""Fixed points of the effective dynamics at finite lambda, with the Jacobian that decides their stability."""
+"""Fixed points of the effective dynamics at finite lambda, with the Jacobian that decides their
+stability.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ from .jacobian import (
 
 # a root of the field is accepted when the field is this small relative to the size of the state
 ROOT_RESIDUAL = 1e-10
-# lengths of the relaxation tried before Newton's method, in units of the slowest linear time 1 / beta
+# lengths of the relaxation tried before Newton's method, in units of the slowest linear time 1 /
+# beta
 FLOW_TIMES = (4.0, 16.0, 64.0)
 # statistics below this are those of the zero fixed point, up to the accuracy of the flow
 ZERO = 1e-5
@@ -46,8 +49,6 @@ ZERO = 1e-5
 NEAR_ZERO = 1e-2
 # growth of the state by this factor is divergence
 DIVERGED = 1e4
-
-
 
 
 def solve_fixed_point(
@@ -63,9 +64,9 @@ def solve_fixed_point(
 
     .. math:: F(s;\lambda,\beta,c_\delta,p,\Gamma) = 0,\qquad J = \partial F/\partial s
 
-    with F of :func:`theory.derive_drift`, corrector included (mathematics.md section 4).  Newton's method (Powell's
-    hybrid) from ``start``; if it does not converge, or ends where Q is singular, the flow is followed first.  The
-    quadrature is refined until the fixed point stops moving.
+    with F of :func:`theory.derive_drift`, corrector included (mathematics.md section 4).  Newton's
+    method (Powell's hybrid) from ``start``; if it does not converge, or ends where Q is singular,
+    the flow is followed first.  The quadrature is refined until the fixed point stops moving.
 
     Parameters
     ----------
@@ -73,10 +74,11 @@ def solve_fixed_point(
     parameters : Parameters
         ridge > 0: without it nothing confines the weights.
     start : State, optional
-        Where to start.  Omitted: overlap 0 and R_perp = I, following the flow; for models without readout only,
-        because others have several fixed points.
+        Where to start.  Omitted: overlap 0 and R_perp = I, following the flow; for models without
+        readout only, because others have several fixed points.
     tolerance : float, optional
-        Absolute error of the statistics; 1e-8 for tensor quadrature and 1e-4 for quasi-Monte Carlo when omitted.
+        Absolute error of the statistics; 1e-8 for tensor quadrature and 1e-4 for quasi-Monte Carlo
+        when omitted.
     drift : theory.Drift, optional
         Use this drift instead of the derived one (for instance ``without_corrector()``).
     seed : int
@@ -85,22 +87,24 @@ def solve_fixed_point(
     Returns
     -------
     xarray.Dataset
-        ``overlap`` (unit, direction), ``gram_perp``, ``gram`` (unit, unit_b), ``readout`` (parameter), and the
-        variables of :func:`drift_jacobian` there.  attrs: ``residual`` (largest entry of the drift),
-        ``error_estimate`` (two resolutions of the quadrature, or a 99 % interval over scramblings, plus residual times
-        the norm of the inverse Jacobian), ``stable`` (1 or 0), ``stability``, ``route_to_root``.
+        ``overlap`` (unit, direction), ``gram_perp``, ``gram`` (unit, unit_b), ``readout``
+        (parameter), and the variables of :func:`drift_jacobian` there.  attrs: ``residual``
+        (largest entry of the drift), ``error_estimate`` (two resolutions of the quadrature, or a 99
+        % interval over scramblings, plus residual times the norm of the inverse Jacobian),
+        ``stable`` (1 or 0), ``stability``, ``route_to_root``.
 
     Raises
     ------
     theory.InputError
         ridge = 0, no start for a model with readout, or bad shapes.
     FixedPointError
-        No convergence, or convergence to a fixed point at which Q is singular, such as zero, where the drift has no
-        Jacobian to decide the stability; names the residual.
+        No convergence, or convergence to a fixed point at which Q is singular, such as zero, where
+        the drift has no Jacobian to decide the stability; names the residual.
 
     Examples
     --------
-    The gap m_11 - m_21 of two orthonormal classes solves beta s (e^s + 1) = 1 as lambda -> infinity:
+    The gap m_11 - m_21 of two orthonormal classes solves beta s (e^s + 1) = 1 as lambda ->
+    infinity:
 
     >>> from theory import kgmm
     >>> point = solve_fixed_point(kgmm(2), Parameters([0.5, 0.5], 1e6, 0.1, 1))
@@ -110,7 +114,9 @@ def solve_fixed_point(
     """
     check_parameters(model, parameters)
     if parameters.ridge == 0:
-        raise InputError("ridge", 0, "a number > 0", "without a ridge there is no finite fixed point")
+        raise InputError(
+            "ridge", 0, "a number > 0", "without a ridge there is no finite fixed point"
+        )
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     given = start is not None
     if start is None:
@@ -120,9 +126,15 @@ def solve_fixed_point(
     compiled = compile_expressions(model, derived.vector)
     tensor = choose_family(compiled.dimension, model.loss.is_smooth) == "gauss-hermite"
     default = 1e-8 if tensor else 1e-4
-    wanted = default if tolerance is None else as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error")
-    first = gauss_hermite(compiled.dimension, tensor_sizes(compiled.dimension)[1]) if tensor else (
-        sobol(compiled.dimension, 256, SOBOL_REPLICATES, seed)
+    wanted = (
+        default
+        if tolerance is None
+        else as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error")
+    )
+    first = (
+        gauss_hermite(compiled.dimension, tensor_sizes(compiled.dimension)[1])
+        if tensor
+        else (sobol(compiled.dimension, 256, SOBOL_REPLICATES, seed))
     )
     vector, path = _first_root(compiled, parameters, start, first, given)
     refine = _refine_tensor if tensor else _refine_sobol
@@ -149,7 +161,11 @@ def solve_fixed_point(
         residual=root.residual,
         error_estimate=root.error + float(inverse) * root.residual + rounding,
         error_meaning="largest absolute error of a statistic: quadrature, and residual times |J^-1|",
-        tolerance=wanted, quadrature=str(root.rule), route_to_root=path, route=derived.route, seed=seed,
+        tolerance=wanted,
+        quadrature=str(root.rule),
+        route_to_root=path,
+        route=derived.route,
+        seed=seed,
     )
 
 
@@ -164,7 +180,10 @@ class _Root:
 def _default_start(model: Model) -> State:
     if model.readout_size:
         raise InputError(
-            "start", None, "a State", f"the model {model.name} has readout parameters and may have several fixed points"
+            "start",
+            None,
+            "a State",
+            f"the model {model.name} has readout parameters and may have several fixed points",
         )
     return State(np.zeros((model.units, model.directions)), np.eye(model.units))
 
@@ -180,7 +199,9 @@ def _newton(field: Field, vector: Array) -> tuple[Array, float, bool]:
 def _first_root(
     compiled: CompiledExpressions, parameters: Parameters, start: State, rule: Rule, given: bool
 ) -> tuple[Array, str]:
-    """A root with a coarse rule: Newton from the start if it was given, then from further and further down the flow."""
+    """A root with a coarse rule: Newton from the start if it was given, then from further and
+    further down the flow.
+    """
     model = compiled.model
     field = autonomous_field(compiled, parameters, rule, 0)
     residual = float(np.abs(field(start.flatten())).max())
@@ -196,17 +217,21 @@ def _first_root(
         if diverged:
             raise FixedPointError(
                 f"no fixed point of {model.name} was found: from this start the dynamics diverge (residual "
-                f"{residual:.3g}); take a smaller step c_delta", residual,
+                f"{residual:.3g}); take a smaller step c_delta",
+                residual,
             )
         point, residual, found = _newton(field, vector)
         # a jump to a singular Q counts only where the flow itself has come there
-        settled = not _is_degenerate(compiled, parameters, point) or bool(np.abs(vector).max() <= NEAR_ZERO)
+        settled = not _is_degenerate(compiled, parameters, point) or bool(
+            np.abs(vector).max() <= NEAR_ZERO
+        )
         found = found and _is_state(point, model)
         if found and (settled or multiple == FLOW_TIMES[-1]):
             return point, f"flow over t = {time:g}, then Newton"
     raise FixedPointError(
         f"no fixed point of {model.name} was found: the drift is still {residual:.3g}; start closer, or take "
-        "a smaller step c_delta", residual,
+        "a smaller step c_delta",
+        residual,
     )
 
 
@@ -219,7 +244,13 @@ def _follow(field: Field, vector: Array, time: float) -> tuple[Array, bool]:
 
     escaped.terminal = True  # type: ignore[attr-defined]
     found = solve_ivp(
-        lambda _, s: field(s), (0.0, time), vector, method="RK45", rtol=1e-4, atol=1e-6, events=escaped
+        lambda _, s: field(s),
+        (0.0, time),
+        vector,
+        method="RK45",
+        rtol=1e-4,
+        atol=1e-6,
+        events=escaped,
     )
     return found.y[:, -1], found.status != 0
 
@@ -234,11 +265,15 @@ def _is_state(vector: Array, model: Model) -> bool:
 def _is_degenerate(compiled: CompiledExpressions, parameters: Parameters, vector: Array) -> bool:
     """A root at which Q is singular or 0, which Newton's method may reach by a jump from far away."""
     overlap, gram_perp, readout = unflatten(vector, compiled.model)
-    eigenvalues = integrated_gram_eigenvalues(compiled, parameters, State(overlap, _clip(gram_perp), readout))
+    eigenvalues = integrated_gram_eigenvalues(
+        compiled, parameters, State(overlap, _clip(gram_perp), readout)
+    )
     return is_singular(eigenvalues) or bool(eigenvalues[-1] <= ZERO**2)
 
 
-def _singular(model: Model, state: State, parameters: Parameters, residual: float) -> FixedPointError:
+def _singular(
+    model: Model, state: State, parameters: Parameters, residual: float
+) -> FixedPointError:
     """What to say of a fixed point without a Jacobian."""
     largest = float(np.abs(state.flatten()).max())
     gram = np.linalg.eigvalsh(state.gram(parameters.directions_gram))
@@ -247,22 +282,30 @@ def _singular(model: Model, state: State, parameters: Parameters, residual: floa
         f"the solver arrived at {where} of {model.name}, where Q is singular (eigenvalues "
         f"{', '.join(f'{x:.2g}' for x in gram)}): the drift has no derivative in R_perp there, and the stability is "
         "undecided. If another fixed point is meant, start closer to it: at the end of a curve, "
-        "numerics.solve_curve(model, parameters, initial, T).state(T), or at the noiseless closed form", residual,
+        "numerics.solve_curve(model, parameters, initial, T).state(T), or at the noiseless closed form",
+        residual,
     )
 
 
-def _polish(compiled: CompiledExpressions, parameters: Parameters, vector: Array, rule: Rule, i: int) -> _Root:
+def _polish(
+    compiled: CompiledExpressions, parameters: Parameters, vector: Array, rule: Rule, i: int
+) -> _Root:
     point, residual, found = _newton(autonomous_field(compiled, parameters, rule, i), vector)
     if not found or not _is_state(point, compiled.model):
         raise FixedPointError(
             f"the fixed point of {compiled.model.name} was lost when the quadrature was refined to {rule} "
-            f"(residual {residual:.3g}); start closer", residual,
+            f"(residual {residual:.3g}); start closer",
+            residual,
         )
     return _Root(point, residual, 0.0, rule)
 
 
 def _refine_tensor(
-    compiled: CompiledExpressions, parameters: Parameters, vector: Array, tolerance: float, seed: int
+    compiled: CompiledExpressions,
+    parameters: Parameters,
+    vector: Array,
+    tolerance: float,
+    seed: int,
 ) -> _Root:
     previous: Array | None = None
     error = np.inf
@@ -278,7 +321,11 @@ def _refine_tensor(
 
 
 def _refine_sobol(
-    compiled: CompiledExpressions, parameters: Parameters, vector: Array, tolerance: float, seed: int,
+    compiled: CompiledExpressions,
+    parameters: Parameters,
+    vector: Array,
+    tolerance: float,
+    seed: int,
     max_nodes: int = 2**15,
 ) -> _Root:
     size = 256

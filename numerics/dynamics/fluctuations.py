@@ -1,4 +1,6 @@
-"""Fluctuations of SGD about its curve: their covariance and the shift of their mean, to leading order in 1/d."""
+"""Fluctuations of SGD about its curve: their covariance and the shift of their mean, to leading
+order in 1/d.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ from theory import Drift, InputError, Model, derive_diffusion, derive_finite_siz
 from .curves import SOBOL_REPLICATES, Curve, solve_curve
 from .jacobian import default_drift, drift_jacobian
 
-# step of the differences of fourth order, in units of the state; smaller near the edge of the positive Gram matrices
+# step of the differences of fourth order, in units of the state; smaller near the edge of the
+# positive Gram matrices
 STEP = 0.02
 SOBOL_SIZE = 512
 
@@ -56,26 +59,29 @@ def integrate_fluctuations(
 ) -> xr.Dataset:
     r"""Integrate covariance and mean of the fluctuations of SGD along its curve.
 
-    The summary statistics S at dimension d are :math:`S(t)=s(t)+\xi(t)/\sqrt d+\mu(t)/d+\dots` with a Gaussian process
-    :math:`\xi` of covariance C and a deterministic :math:`\mu`.  For single samples and a constant step
+    The summary statistics S at dimension d are :math:`S(t)=s(t)+\xi(t)/\sqrt d+\mu(t)/d+\dots` with
+    a Gaussian process :math:`\xi` of covariance C and a deterministic :math:`\mu`.  For single
+    samples and a constant step
 
     .. math:: \dot C &= JC+CJ^T+c_\delta\Sigma,\qquad J=\partial F/\partial s,\ \Sigma=\mathrm{Cov}(G) \\
               \dot\mu &= J\mu+\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF+F_1-\tfrac{c_\delta}2\,\ddot s
 
-    from zero at time 0: the noise of the steps (:func:`theory.derive_diffusion`), the curvature of the drift, the 1/d
-    part of the mean step (:func:`theory.derive_finite_size`), and the step being finite (mathematics.md section 6).
+    from zero at time 0: the noise of the steps (:func:`theory.derive_diffusion`), the curvature of
+    the drift, the 1/d part of the mean step (:func:`theory.derive_finite_size`), and the step being
+    finite (mathematics.md section 6).
 
     Parameters
     ----------
     model : theory.Model
     parameters : Parameters
     initial : State
-        The same in every run: C and mu are 0 at time 0.  Q must be positive definite on the directions of u that the
-        loss depends on, all along the curve.
+        The same in every run: C and mu are 0 at time 0.  Q must be positive definite on the
+        directions of u that the loss depends on, all along the curve.
     time : array, or float
         As in :func:`integrate_curves`.
     tolerance : float, optional
-        Relative accuracy of the integrator; 1e-6 for tensor quadrature and 1e-4 for quasi-Monte Carlo when omitted.
+        Relative accuracy of the integrator; 1e-6 for tensor quadrature and 1e-4 for quasi-Monte
+        Carlo when omitted.
     drift : theory.Drift, optional
         Use this drift instead of the derived one.
     batch, schedule
@@ -86,10 +92,10 @@ def integrate_fluctuations(
     Returns
     -------
     xarray.Dataset
-        ``state`` (time, statistic), the curve; ``covariance`` (time, statistic, statistic_b), symmetric positive
-        semidefinite, and ``mean_shift`` (time, statistic), with ``covariance_error`` and ``mean_shift_error`` of the
-        same shapes: the difference of two resolutions of quadrature and integrator, or a 99 % interval over
-        scramblings.
+        ``state`` (time, statistic), the curve; ``covariance`` (time, statistic, statistic_b),
+        symmetric positive semidefinite, and ``mean_shift`` (time, statistic), with
+        ``covariance_error`` and ``mean_shift_error`` of the same shapes: the difference of two
+        resolutions of quadrature and integrator, or a 99 % interval over scramblings.
 
     Raises
     ------
@@ -100,8 +106,8 @@ def integrate_fluctuations(
 
     Examples
     --------
-    A linear unit with g = 1 moves by -delta (Y . e) each step: a random walk with variance c_delta / lambda a unit of
-    time.
+    A linear unit with g = 1 moves by -delta (Y . e) each step: a random walk with variance c_delta
+    / lambda a unit of time.
 
     >>> from theory import Loss, Mixture, Model, symbols
     >>> u = symbols.vector("u", 1)
@@ -118,12 +124,23 @@ def integrate_fluctuations(
     pace = Pace.of(schedule, batch, float(times[-1]))
     smooth = default_drift(model, drift)
     curve = solve_curve(
-        model, parameters, initial, float(times[-1]), drift=smooth, batch=batch, schedule=schedule, seed=seed
+        model,
+        parameters,
+        initial,
+        float(times[-1]),
+        drift=smooth,
+        batch=batch,
+        schedule=schedule,
+        seed=seed,
     )
     law = _Law.compile(model, parameters, smooth, pace)
     law.check(initial, "initial")
     if choose_family(law.drift.dimension, model.loss.is_smooth) == "gauss-hermite":
-        wanted = 1e-6 if tolerance is None else as_scalar("tolerance", tolerance, 0.0, True, "such as 1e-6")
+        wanted = (
+            1e-6
+            if tolerance is None
+            else as_scalar("tolerance", tolerance, 0.0, True, "such as 1e-6")
+        )
         # the curve's own rule is fine enough for the drift; its derivatives are given one size more
         sizes = [n for n in tensor_sizes(law.drift.dimension) if n >= curve.rule.size][:2]
         coarse, fine = (
@@ -131,16 +148,28 @@ def integrate_fluctuations(
             for size, accuracy in ((sizes[0], 10 * wanted), (sizes[-1], wanted))
         )
         values, errors = list(fine), [2 * np.abs(f - c) for f, c in zip(fine, coarse, strict=True)]
-        # two runs of few steps may take the same ones, and then differ by less than the error of a step
-        errors = [e + 2 * wanted * (1 + np.abs(v).max()) for v, e in zip(values, errors, strict=True)]
+        # two runs of few steps may take the same ones, and then differ by less than the error of a
+        # step
+        errors = [
+            e + 2 * wanted * (1 + np.abs(v).max()) for v, e in zip(values, errors, strict=True)
+        ]
         rule = gauss_hermite(law.drift.dimension, sizes[-1])
     else:
-        wanted = 1e-4 if tolerance is None else as_scalar("tolerance", tolerance, 0.0, True, "such as 1e-4")
+        wanted = (
+            1e-4
+            if tolerance is None
+            else as_scalar("tolerance", tolerance, 0.0, True, "such as 1e-4")
+        )
         size = max(curve.rule.size, SOBOL_SIZE)
         rule = sobol(law.drift.dimension, size, SOBOL_REPLICATES, seed)
-        runs = [_integrate(law, curve, times, _sobol(size, seed), i, wanted) for i in range(rule.replicates)]
+        runs = [
+            _integrate(law, curve, times, _sobol(size, seed), i, wanted)
+            for i in range(rule.replicates)
+        ]
         values, errors = _mean_and_error(runs)
-        errors = [e + 2 * wanted * (1 + np.abs(v).max()) for v, e in zip(values, errors, strict=True)]
+        errors = [
+            e + 2 * wanted * (1 + np.abs(v).max()) for v, e in zip(values, errors, strict=True)
+        ]
     return _dataset(law, times, curve.vector(times), values, errors, smooth, rule, seed)
 
 
@@ -157,8 +186,8 @@ def stationary_fluctuations(
 
     .. math:: JC+CJ^T+c_\delta\Sigma=0,\qquad J\mu=-\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF-F_1
 
-    the stationary points of :func:`integrate_fluctuations`: the covariance of sqrt(d) (S - s) and d times the shift of
-    its mean, once the run has settled.
+    the stationary points of :func:`integrate_fluctuations`: the covariance of sqrt(d) (S - s) and d
+    times the shift of its mean, once the run has settled.
 
     Parameters
     ----------
@@ -213,24 +242,35 @@ def stationary_fluctuations(
     drifts = np.array([f.drift for f in found])
     moving, spread = float(np.abs(drifts.mean(axis=0)).max()), float(np.ptp(drifts, axis=0).max())
     if moving > 1e-6 * (1 + float(np.abs(vector).max())) + spread:
-        raise InputError("state", f"a drift of size {moving:.3g} there", "a fixed point", "use solve_fixed_point")
+        raise InputError(
+            "state", f"a drift of size {moving:.3g} there", "a fixed point", "use solve_fixed_point"
+        )
     if jacobian.attrs["stability"] != "stable":
         top = float(jacobian.jacobian_eigenvalue_real[0])
         raise InputError(
-            "state", f"a fixed point that is {jacobian.attrs['stability']} (largest real part {top:.3g})",
-            "a stable fixed point", "fluctuations grow here: follow them with integrate_fluctuations",
+            "state",
+            f"a fixed point that is {jacobian.attrs['stability']} (largest real part {top:.3g})",
+            "a stable fixed point",
+            "fluctuations grow here: follow them with integrate_fluctuations",
         )
     pairs: list[tuple[Array, Array]] = []
     for each in found:
         covariance = scipy.linalg.solve_continuous_lyapunov(each.jacobian, -each.noise)
         covariance = np.asarray(covariance + covariance.T, dtype=float) / 2
-        shift = np.asarray(np.linalg.solve(each.jacobian, -each.bend(covariance) - each.extra), dtype=float)
+        shift = np.asarray(
+            np.linalg.solve(each.jacobian, -each.bend(covariance) - each.extra), dtype=float
+        )
         pairs.append((covariance[None], shift[None]))
     if smooth_rule:
-        values, errors = list(pairs[-1]), [2 * np.abs(a - b) for a, b in zip(pairs[0], pairs[-1], strict=True)]
+        values, errors = (
+            list(pairs[-1]),
+            [2 * np.abs(a - b) for a, b in zip(pairs[0], pairs[-1], strict=True)],
+        )
     else:
         values, errors = _mean_and_error(pairs)
-    return _dataset(law, np.zeros(1), vector[None], values, errors, smooth, rule, seed).isel(time=0, drop=True)
+    return _dataset(law, np.zeros(1), vector[None], values, errors, smooth, rule, seed).isel(
+        time=0, drop=True
+    )
 
 
 @dataclass(frozen=True)
@@ -278,7 +318,10 @@ class _Law:
         diffusion = derive_diffusion(free)
         # evaluated once where the drift is evaluated a hundred times: arrays, nothing to wait for
         return cls(
-            model, parameters, pace, compile_expressions(model, pace.vector(drift)),
+            model,
+            parameters,
+            pace,
+            compile_expressions(model, pace.vector(drift)),
             compile_expressions(model, derive_finite_size(free, batch=pace.batch).vector, "numpy"),
             compile_expressions(model, (*diffusion.second_moment, *diffusion.mean), "numpy"),
         )
@@ -288,8 +331,10 @@ class _Law:
         smallest = self._smallest(state.gram(self.parameters.directions_gram))
         if smallest <= 1e-10:
             raise InputError(
-                name, f"a Gram matrix Q with smallest eigenvalue {smallest:.3g} along the integration directions",
-                "a positive definite Q", "the drift cannot be expanded at a singular Q; add noise to gram_perp",
+                name,
+                f"a Gram matrix Q with smallest eigenvalue {smallest:.3g} along the integration directions",
+                "a positive definite Q",
+                "the drift cannot be expanded at a singular Q; add noise to gram_perp",
             )
 
     def _smallest(self, gram: Array) -> float:
@@ -308,13 +353,17 @@ class _Law:
             return factor * self.drift.evaluate(here, *unflatten(at, model), rule, replicate)
 
         def value(compiled: CompiledExpressions) -> Array:
-            return compiled.evaluate(now, *unflatten(vector, model), resolution(compiled.dimension), replicate)
+            return compiled.evaluate(
+                now, *unflatten(vector, model), resolution(compiled.dimension), replicate
+            )
 
         overlap, gram_perp, _ = unflatten(vector, model)
         inverse = np.linalg.inv(self.parameters.directions_gram)
         step = min(STEP, 0.05 * self._smallest(gram_perp + overlap @ inverse @ overlap.T))
         if step <= 1e-9:
-            raise IntegrationError(f"the Gram matrix Q of {model.name} becomes singular at t = {time:.6g}", time)
+            raise IntegrationError(
+                f"the Gram matrix Q of {model.name} becomes singular at t = {time:.6g}", time
+            )
         center = field(vector)
 
         def around(direction: Array) -> list[Array]:
@@ -331,7 +380,11 @@ class _Law:
             for size, direction in zip(sizes, directions.T, strict=True):
                 if size > 1e-14 * sizes[-1]:
                     far_down, down, up, far_up = around(direction)
-                    total += size * (16 * (up + down) - (far_up + far_down) - 30 * center) / (24 * step**2)
+                    total += (
+                        size
+                        * (16 * (up + down) - (far_up + far_down) - 30 * center)
+                        / (24 * step**2)
+                    )
             return total
 
         moments = value(self.diffusion)
@@ -372,17 +425,29 @@ def _integrate(
         covariance, shift = unpack(packed)
         growth = here.jacobian @ covariance
         growth = growth + growth.T + here.noise
-        drift = here.jacobian @ shift + here.bend(covariance) + here.extra - law.parameters.step / 2 * here.change
+        drift = (
+            here.jacobian @ shift
+            + here.bend(covariance)
+            + here.extra
+            - law.parameters.step / 2 * here.change
+        )
         return np.concatenate([growth[rows, columns], drift])
 
     solution = solve_ivp(
-        rates, (0.0, curve.end), np.zeros(rows.size + n), method="RK45", t_eval=times, rtol=accuracy, atol=accuracy
+        rates,
+        (0.0, curve.end),
+        np.zeros(rows.size + n),
+        method="RK45",
+        t_eval=times,
+        rtol=accuracy,
+        atol=accuracy,
     )
     if solution.status != 0 or not np.all(np.isfinite(solution.y)):
         reached = float(solution.t[-1]) if solution.t.size else 0.0
         raise IntegrationError(
             f"the fluctuations of {law.model.name} could not be integrated beyond t = {reached:.6g} of "
-            f"{curve.end:.6g}: {solution.message}", reached,
+            f"{curve.end:.6g}: {solution.message}",
+            reached,
         )
     pairs = [unpack(column) for column in solution.y.T]
     return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
@@ -395,26 +460,44 @@ def _mean_and_error(runs: Sequence[tuple[Array, Array]]) -> tuple[list[Array], l
 
 
 def _dataset(
-    law: _Law, times: Array, vectors: Array, values: Sequence[Array], errors: Sequence[Array], drift: Drift,
-    rule: Rule, seed: int,
+    law: _Law,
+    times: Array,
+    vectors: Array,
+    values: Sequence[Array],
+    errors: Sequence[Array],
+    drift: Drift,
+    rule: Rule,
+    seed: int,
 ) -> xr.Dataset:
     names = np.array([str(s) for s in law.model.symbols.state])
     pair, single = ("time", "statistic", "statistic_b"), ("time", "statistic")
     texts = ("covariance of sqrt(d) (S - curve)", "d times (mean of S - curve)")
-    variables: dict[str, Any] = {"state": (single, vectors, {"long_name": "the curve", "units": "1"})}
+    variables: dict[str, Any] = {
+        "state": (single, vectors, {"long_name": "the curve", "units": "1"})
+    }
     for name, dims, value, error, text in zip(
         ("covariance", "mean_shift"), (pair, single), values, errors, texts, strict=True
     ):
         variables[name] = (dims, value, {"long_name": text, "units": "1"})
         variables[f"{name}_error"] = (dims, error, {"long_name": f"error of {name}", "units": "1"})
-    attributes = common_attributes(law.model, law.parameters, "fluctuations about the effective dynamics") | {
-        "quadrature": str(rule), "route": drift.route, "seed": seed, **law.pace.attributes,
+    attributes = common_attributes(
+        law.model, law.parameters, "fluctuations about the effective dynamics"
+    ) | {
+        "quadrature": str(rule),
+        "route": drift.route,
+        "seed": seed,
+        **law.pace.attributes,
         "error_estimate": float(max(e.max() for e in errors)),
         "error_meaning": "largest error of covariance and mean shift: "
-        + ("two resolutions of quadrature and integrator" if rule.kind == "gauss-hermite" else
-           "99 % Student interval over independent scramblings, and the integrator's tolerance"),
+        + (
+            "two resolutions of quadrature and integrator"
+            if rule.kind == "gauss-hermite"
+            else "99 % Student interval over independent scramblings, and the integrator's tolerance"
+        ),
     }
     coordinates = {
-        "time": ("time", times, {"units": TIME_UNIT, "long_name": "time"}), "statistic": names, "statistic_b": names,
+        "time": ("time", times, {"units": TIME_UNIT, "long_name": "time"}),
+        "statistic": names,
+        "statistic_b": names,
     }
     return xr.Dataset(variables, coords=coordinates, attrs=attributes)

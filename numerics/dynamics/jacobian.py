@@ -1,4 +1,6 @@
-"""Linear stability of the effective dynamics: the Jacobian of the drift and its eigenvalues, with errors."""
+"""Linear stability of the effective dynamics: the Jacobian of the drift and its eigenvalues, with
+errors.
+"""
 
 from __future__ import annotations
 
@@ -29,26 +31,22 @@ Field = Callable[[Array], Array]
 
 
 def drift_jacobian(
-    model: Model,
-    parameters: Parameters,
-    state: State,
-    *,
-    drift: Drift | None = None,
-    seed: int = 0,
+    model: Model, parameters: Parameters, state: State, *, drift: Drift | None = None, seed: int = 0
 ) -> xr.Dataset:
     r"""Return the Jacobian of the effective drift and its eigenvalues, with error estimates.
 
     .. math:: J_{ij} = \partial F_i/\partial s_j,\qquad s = (m, R_\perp\text{ upper triangle}, v)
 
-    by central differences of two steps h and h/2, extrapolated; Q = R_perp + m Gamma^-1 m^T moves along
-    (mathematics.md section 4).
+    by central differences of two steps h and h/2, extrapolated; Q = R_perp + m Gamma^-1 m^T moves
+    along (mathematics.md section 4).
 
     Parameters
     ----------
     model : theory.Model
     parameters : Parameters
     state : State
-        Q must be positive definite on the directions of u the loss depends on (for the softmax: up to the gauge).
+        Q must be positive definite on the directions of u the loss depends on (for the softmax: up
+        to the gauge).
     drift : theory.Drift, optional
         Use this drift instead of the derived one.
     seed : int
@@ -57,19 +55,22 @@ def drift_jacobian(
     Returns
     -------
     xarray.Dataset
-        ``jacobian`` and ``jacobian_error`` (statistic, statistic_b) in the order of the state vector;
-        ``jacobian_eigenvalue_real`` and ``jacobian_eigenvalue_imag`` (eigen), largest real part first, each within
-        ``jacobian_eigenvalue_error`` (Bauer-Fike).  attrs ``stable`` is 1 when all real parts are negative beyond the
-        error, else 0; ``stability`` is "stable", "unstable" or "undecided".
+        ``jacobian`` and ``jacobian_error`` (statistic, statistic_b) in the order of the state
+        vector; ``jacobian_eigenvalue_real`` and ``jacobian_eigenvalue_imag`` (eigen), largest real
+        part first, each within ``jacobian_eigenvalue_error`` (Bauer-Fike).  attrs ``stable`` is 1
+        when all real parts are negative beyond the error, else 0; ``stability`` is "stable",
+        "unstable" or "undecided".
 
     Raises
     ------
     theory.InputError
-        Bad shapes, or a singular Q: the drift is not differentiable in R_perp at the edge of its domain.
+        Bad shapes, or a singular Q: the drift is not differentiable in R_perp at the edge of its
+        domain.
 
     Examples
     --------
-    A square loss at lambda = 4, beta = 1/2: -(1 + 1/lambda + beta) m, -(2/lambda + 2 beta) R + (m^2 + Q/lambda)/lambda:
+    A square loss at lambda = 4, beta = 1/2: -(1 + 1/lambda + beta) m, -(2/lambda + 2 beta) R + (m^2
+    + Q/lambda)/lambda:
 
     >>> from theory import Loss, Mixture, Model, symbols
     >>> u = symbols.vector("u", 1)
@@ -87,7 +88,8 @@ def drift_jacobian(
     rule = compiled.estimate(parameters, state, seed=seed).rule
     vector = state.flatten()
     found = [
-        _differences(autonomous_field(compiled, parameters, rule, i), vector, steps) for i in range(rule.replicates)
+        _differences(autonomous_field(compiled, parameters, rule, i), vector, steps)
+        for i in range(rule.replicates)
     ]
     jacobians = np.array([j for j, _ in found])
     jacobian, error = jacobians.mean(axis=0), np.max([e for _, e in found], axis=0)
@@ -96,7 +98,9 @@ def drift_jacobian(
     elif compiled.dimension:
         sizes = tensor_sizes(compiled.dimension)
         coarser = sizes[max(0, sizes.index(rule.size) - 1)]
-        other = autonomous_field(compiled, parameters, gauss_hermite(compiled.dimension, coarser), 0)
+        other = autonomous_field(
+            compiled, parameters, gauss_hermite(compiled.dimension, coarser), 0
+        )
         error = error + np.abs(jacobian - _differences(other, vector, steps)[0])
     values, eigenvalue_error = _eigenvalues(jacobian, error)
     top = float(values.real.max())
@@ -112,8 +116,12 @@ def drift_jacobian(
         "jacobian_eigenvalue_error": ((), eigenvalue_error),
     }
     attributes = common_attributes(model, parameters, "Jacobian of the effective drift") | {
-        "stable": int(stability == "stable"), "stability": stability, "quadrature": str(rule),
-        "route": derived.route, "seed": seed, "error_estimate": float(error.max()),
+        "stable": int(stability == "stable"),
+        "stability": stability,
+        "quadrature": str(rule),
+        "route": derived.route,
+        "seed": seed,
+        "error_estimate": float(error.max()),
         "error_meaning": "largest error of a Jacobian entry: central differences and quadrature",
     }
     labels = {"statistic": names, "statistic_b": names, "eigen": np.arange(1, values.size + 1)}
@@ -121,8 +129,14 @@ def drift_jacobian(
 
 
 def default_drift(model: Model, drift: Drift | None) -> Drift:
-    """The given drift, or the derived one: by Stein's identity, whose deltas need kinks that are affine in u."""
-    return derive_drift(model, "projection" if model.loss.kink_forms is None else "stein") if drift is None else drift
+    """The given drift, or the derived one: by Stein's identity, whose deltas need kinks that are
+    affine in u.
+    """
+    return (
+        derive_drift(model, "projection" if model.loss.kink_forms is None else "stein")
+        if drift is None
+        else drift
+    )
 
 
 def autonomous_field(
@@ -133,7 +147,9 @@ def autonomous_field(
     return lambda vector: field(0.0, vector)
 
 
-def integrated_gram_eigenvalues(compiled: CompiledExpressions, parameters: Parameters, state: State) -> Array:
+def integrated_gram_eigenvalues(
+    compiled: CompiledExpressions, parameters: Parameters, state: State
+) -> Array:
     """Eigenvalues of Q on the directions of u that the loss depends on, smallest first."""
     basis = compiled.quadrature_basis
     reduced = basis @ state.gram(parameters.directions_gram) @ basis.T
@@ -141,7 +157,9 @@ def integrated_gram_eigenvalues(compiled: CompiledExpressions, parameters: Param
 
 
 def is_singular(eigenvalues: Array) -> bool:
-    """Whether a Gram matrix with these eigenvalues, smallest first, is too close to singular for a Jacobian."""
+    """Whether a Gram matrix with these eigenvalues, smallest first, is too close to singular for a
+    Jacobian.
+    """
     return bool(eigenvalues[0] <= SINGULAR * eigenvalues[-1] or eigenvalues[-1] <= 0)
 
 
@@ -151,14 +169,17 @@ def _steps(compiled: CompiledExpressions, parameters: Parameters, state: State) 
     eigenvalues = integrated_gram_eigenvalues(compiled, parameters, state)
     if is_singular(eigenvalues):
         raise InputError(
-            "state", f"Gram matrix Q with eigenvalues {eigenvalues.tolist()} along the integration directions",
+            "state",
+            f"Gram matrix Q with eigenvalues {eigenvalues.tolist()} along the integration directions",
             "a positive definite Q",
             "the drift has no two-sided derivative in R_perp at a singular Q; add noise to R_perp",
         )
     size = model.units * model.directions
     gram = model.units * (model.units + 1) // 2
     inside = min(STEP, 0.05 * float(eigenvalues[0]))
-    return np.concatenate([np.full(size, STEP), np.full(gram, inside), np.full(model.readout_size, STEP)])
+    return np.concatenate(
+        [np.full(size, STEP), np.full(gram, inside), np.full(model.readout_size, STEP)]
+    )
 
 
 def _differences(field: Field, vector: Array, steps: Array) -> tuple[Array, Array]:

@@ -1,11 +1,14 @@
-r"""The noiseless flow of a loss with kinks: smooth pieces, joined by crossing a kink or sliding along it.
+r"""The noiseless flow of a loss with kinks: smooth pieces, joined by crossing a kink or sliding
+along it.
 
-At lambda -> infinity every pre-activation of component l is at its mean, and a step 1{k > 0} of the drift jumps where
-k(m S_l) passes 0.  Where the drift pushes towards such a surface from both sides the flow stays on it (Filippov): the
-step is replaced by the share :math:`\theta\in[0,1]` of active samples that keeps :math:`\dot k = 0`.  Opposite surfaces
-k and -k, of opposite components, have shares that add to 1, as P(u > 0) and P(u < 0) do for every lambda.
+At lambda -> infinity every pre-activation of component l is at its mean, and a step 1{k > 0} of the
+drift jumps where k(m S_l) passes 0.  Where the drift pushes towards such a surface from both sides
+the flow stays on it (Filippov): the step is replaced by the share :math:`\theta\in[0,1]` of active
+samples that keeps :math:`\dot k = 0`.  Opposite surfaces k and -k, of opposite components, have
+shares that add to 1, as P(u > 0) and P(u < 0) do for every lambda.
 
-Source: mathematics.md section 5; A. F. Filippov, *Differential equations with discontinuous righthand sides* (1988).
+Source: mathematics.md section 5; A. F. Filippov, *Differential equations with discontinuous
+righthand sides* (1988).
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ from theory import InputError, Model, Step, derive_drift, noiseless
 ACTIVE, SLIDING, INACTIVE = 1, 0, -1
 # how far ahead a flow that starts at rest on a kink is looked at, in units of time
 AHEAD = 1e-6
-# surfaces are met at once when their heights, or shares at an end of [0, 1], differ by this many tolerances
+# surfaces are met at once when their heights, or shares at an end of [0, 1], differ by this many
+# tolerances
 MET = 10.0
 # a flow that changes its piece more often than this for every unit of a model has got stuck
 MAX_EVENTS_PER_SWITCH = 200
@@ -58,10 +62,16 @@ class _Field:
             share[step] = gates[-1]
         self.surfaces = tuple(surfaces)
         state = model.symbols.state
-        slopes = sp.Matrix([[k.diff(s) for s in state] for k in surfaces]) if surfaces else sp.zeros(0, len(state))
+        slopes = (
+            sp.Matrix([[k.diff(s) for s in state] for k in surfaces])
+            if surfaces
+            else sp.zeros(0, len(state))
+        )
         if not all(e.is_number for e in slopes):
             raise InputError(
-                "model", model.name, "kinks that are affine in the pre-activations",
+                "model",
+                model.name,
+                "kinks that are affine in the pre-activations",
                 "the noiseless flow of other kinks is not implemented; use a large finite precision",
             )
         self.slopes = np.array(slopes.tolist(), dtype=float).reshape(len(surfaces), len(state))
@@ -104,7 +114,8 @@ class _Field:
             gates[k] = 1.0
             matrix[:, column] = self.rates(parameters, vector, gates)[on] - base
             gates[k] = 0.0
-        # equations of one scale: a unit with a small readout has small pushes, and its own share all the same
+        # equations of one scale: a unit with a small readout has small pushes, and its own share
+        # all the same
         scale = np.abs(matrix).max(axis=1)
         scale[scale == 0] = 1.0
         gates[on] = np.linalg.lstsq(matrix / scale[:, None], -base / scale, rcond=None)[0]
@@ -131,9 +142,15 @@ class _Piece:
 
 
 def integrate_noiseless(
-    model: Model, parameters: Parameters, initial: State, time: ArrayLike, *, tolerance: float = 1e-9
+    model: Model,
+    parameters: Parameters,
+    initial: State,
+    time: ArrayLike,
+    *,
+    tolerance: float = 1e-9,
 ) -> xr.Dataset:
-    r"""Integrate the limit lambda -> infinity of the effective dynamics, sliding along kinks where it has to.
+    r"""Integrate the limit lambda -> infinity of the effective dynamics, sliding along kinks where
+    it has to.
 
     Parameters
     ----------
@@ -150,8 +167,8 @@ def integrate_noiseless(
     Returns
     -------
     xarray.Dataset
-        As :func:`integrate_curves`, and ``active_share`` (time, surface): the share of active samples of every step of
-        the drift, between 0 and 1 while the flow slides.
+        As :func:`integrate_curves`, and ``active_share`` (time, surface): the share of active
+        samples of every step of the drift, between 0 and 1 while the flow slides.
 
     Raises
     ------
@@ -179,9 +196,12 @@ def integrate_noiseless(
     while now < end or not pieces:
         if len(pieces) > MAX_EVENTS_PER_SWITCH * (1 + len(field.surfaces)):
             raise IntegrationError(
-                f"the noiseless flow of {model.name} changes its piece without end near t = {now:.6g}", now
+                f"the noiseless flow of {model.name} changes its piece without end near t = {now:.6g}",
+                now,
             )
-        piece, vector, switch = _integrate_piece(field, parameters, vector, mode, now, end, tolerance)
+        piece, vector, switch = _integrate_piece(
+            field, parameters, vector, mode, now, end, tolerance
+        )
         pieces.append(piece)
         now = piece.end
         if switch is not None:
@@ -191,9 +211,17 @@ def integrate_noiseless(
 
 
 def _integrate_piece(
-    field: _Field, parameters: Parameters, vector: Array, mode: Array, now: float, end: float, tolerance: float
+    field: _Field,
+    parameters: Parameters,
+    vector: Array,
+    mode: Array,
+    now: float,
+    end: float,
+    tolerance: float,
 ) -> tuple[_Piece, Array, int | None]:
-    """Follow one mode until a surface is reached, a share leaves [0, 1], or the end; returns the surface."""
+    """Follow one mode until a surface is reached, a share leaves [0, 1], or the end; returns the
+    surface.
+    """
 
     def right_hand_side(_: float, s: Array) -> Array:
         return field.evaluate(parameters, s, field.sliding_gates(parameters, s, mode))
@@ -202,26 +230,37 @@ def _integrate_piece(
 
     def event(k: int) -> Callable[[float, Array], float]:
         if resting[k]:
+
             def height(_: float, s: Array) -> float:
                 return 1.0 if not any(_rates_beside(field, parameters, s, mode, k)) else -1.0
         elif mode[k] == SLIDING:
+
             def height(_: float, s: Array) -> float:
                 share = field.sliding_gates(parameters, s, mode)[k]
                 return float(min(share, 1.0 - share))
         else:
+
             def height(_: float, s: Array) -> float:
                 return float(mode[k] * (field.slopes[k] @ s + field.offsets[k]))
+
         height.terminal, height.direction = True, -1.0  # type: ignore[attr-defined]  # solve_ivp's way to mark it
         return height
 
     found = solve_ivp(
-        right_hand_side, (now, end), vector, method="DOP853", rtol=tolerance, atol=tolerance, dense_output=True,
+        right_hand_side,
+        (now, end),
+        vector,
+        method="DOP853",
+        rtol=tolerance,
+        atol=tolerance,
+        dense_output=True,
         events=[event(k) for k in range(len(field.surfaces))] or None,
     )
     if found.status < 0:
         raise IntegrationError(
             f"the noiseless flow of {field.model.name} could not be integrated beyond t = {found.t[-1]:.6g}: "
-            f"{found.message}", float(found.t[-1]),
+            f"{found.message}",
+            float(found.t[-1]),
         )
     switch = None
     if found.status == 1:
@@ -230,12 +269,23 @@ def _integrate_piece(
 
 
 def _after_event(
-    field: _Field, parameters: Parameters, vector: Array, mode: Array, switch: int, now: float, slack: float
+    field: _Field,
+    parameters: Parameters,
+    vector: Array,
+    mode: Array,
+    switch: int,
+    now: float,
+    slack: float,
 ) -> Array:
-    """The mode after a surface was reached, or left by a share at the end of [0, 1], with all met at the same time."""
+    """The mode after a surface was reached, or left by a share at the end of [0, 1], with all met
+    at the same time.
+    """
     slack *= 1.0 + float(np.abs(vector).max())
     changed, shares = mode.copy(), field.sliding_gates(parameters, vector, mode)
-    met = np.where(mode == SLIDING, np.minimum(shares, 1.0 - shares), mode * field.heights(vector)) <= slack
+    met = (
+        np.where(mode == SLIDING, np.minimum(shares, 1.0 - shares), mode * field.heights(vector))
+        <= slack
+    )
     met &= ~_resting(field, parameters, vector, mode)
     met[switch] = True
     for k in np.flatnonzero(met & (mode == SLIDING)):
@@ -253,7 +303,8 @@ def _after_event(
     names = ", ".join(f"{field.surfaces[k]} = 0" for k in reached)
     raise IntegrationError(
         f"the noiseless flow of {field.model.name} meets several kinks at once at t = {now:.6g} ({names}) and its "
-        "continuation is not determined; move the start", now,
+        "continuation is not determined; move the start",
+        now,
     )
 
 
@@ -270,8 +321,12 @@ def _rates_beside(
     return rates[0], rates[1]
 
 
-def _resting(field: _Field, parameters: Parameters, vector: Array, mode: Array) -> NDArray[np.bool_]:
-    """Surfaces on which the flow stands still whatever their steps: those of a unit without weights."""
+def _resting(
+    field: _Field, parameters: Parameters, vector: Array, mode: Array
+) -> NDArray[np.bool_]:
+    """Surfaces on which the flow stands still whatever their steps: those of a unit without
+    weights.
+    """
     out = np.zeros(mode.size, dtype=bool)
     for k in np.flatnonzero((field.heights(vector) == 0) & (mode == INACTIVE)):
         out[k] = not any(_rates_beside(field, parameters, vector, mode, int(k)))
@@ -281,7 +336,9 @@ def _resting(field: _Field, parameters: Parameters, vector: Array, mode: Array) 
 def _starting_mode(field: _Field, parameters: Parameters, vector: Array) -> Array:
     on = field.heights(vector) == 0
     mode = np.where(on, INACTIVE, np.sign(field.heights(vector)).astype(int))
-    ahead = vector + AHEAD * field.evaluate(parameters, vector, field.sliding_gates(parameters, vector, mode))
+    ahead = vector + AHEAD * field.evaluate(
+        parameters, vector, field.sliding_gates(parameters, vector, mode)
+    )
     for k in map(int, np.flatnonzero(on)):
         above, below = _rates_beside(field, parameters, vector, mode, k)
         if above == below == 0:
@@ -289,7 +346,9 @@ def _starting_mode(field: _Field, parameters: Parameters, vector: Array) -> Arra
             above, below = _rates_beside(field, parameters, ahead, mode, k)
         if above > 0 > below:
             raise InputError(
-                "initial", f"{field.surfaces[k]} = 0, a kink that repels on both sides", "a start off the kink",
+                "initial",
+                f"{field.surfaces[k]} = 0, a kink that repels on both sides",
+                "a start off the kink",
                 "without noise the flow is not unique there; move the overlap off 0",
             )
         mode[k] = SLIDING if above < 0 < below else ACTIVE if above > 0 else INACTIVE
@@ -309,9 +368,19 @@ def _dataset(
         vectors[i] = field.project(vectors[i], pieces[p].mode)
         shares[i] = field.sliding_gates(parameters, vectors[i], pieces[p].mode)
     attributes = common_attributes(field.model, parameters, "noiseless effective dynamics") | {
-        "precision_used": "infinity", "tolerance": tolerance, "pieces": len(pieces),
+        "precision_used": "infinity",
+        "tolerance": tolerance,
+        "pieces": len(pieces),
         "error_meaning": "relative and absolute tolerance of the integrator on every smooth piece",
     }
-    data = statistics_dataset(field.model, parameters, times, *unflatten(vectors, field.model), attributes)
-    share = (("time", "surface"), shares, {"long_name": "share of active samples of every step", "units": "1"})
-    return data.assign(active_share=share).assign_coords(surface=[f"{k} > 0" for k in field.surfaces])
+    data = statistics_dataset(
+        field.model, parameters, times, *unflatten(vectors, field.model), attributes
+    )
+    share = (
+        ("time", "surface"),
+        shares,
+        {"long_name": "share of active samples of every step", "units": "1"},
+    )
+    return data.assign(active_share=share).assign_coords(
+        surface=[f"{k} > 0" for k in field.surfaces]
+    )

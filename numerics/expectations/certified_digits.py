@@ -1,10 +1,12 @@
-r"""Gaussian expectations to many digits where they are integrals on a line or less, with an error estimate.
+r"""Gaussian expectations to many digits where they are integrals on a line or less, with an error
+estimate.
 
-The dimension is that of what an integrand sees: the rank of the covariance, less a gauge of the loss.  Smooth
-integrands meet the trapezoidal rule, which converges exponentially on the line; kinked ones Gauss-Legendre panels
-between their kinks; a Dirac delta becomes an integral over its hyperplane.  Every value is computed by two rules, and
-the error reported is their difference, that of the coarser, and what lies beyond the last node.
-:mod:`numerics.expectations.certified_double` has the plane and space.
+The dimension is that of what an integrand sees: the rank of the covariance, less a gauge of the
+loss.  Smooth integrands meet the trapezoidal rule, which converges exponentially on the line;
+kinked ones Gauss-Legendre panels between their kinks; a Dirac delta becomes an integral over its
+hyperplane.  Every value is computed by two rules, and the error reported is their difference, that
+of the coarser, and what lies beyond the last node. :mod:`numerics.expectations.certified_double`
+has the plane and space.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ Certified = tuple[Any, Any]  # value and error, numbers of mpmath
 
 # digits beyond those asked for, for sums and products
 GUARD = 12
-# steps of the trapezoidal rule (fine, then the coarser one that certifies it) and nodes of Legendre panels, in turn
+# steps of the trapezoidal rule (fine, then the coarser one that certifies it) and nodes of Legendre
+# panels, in turn
 STEPS = (0.12, 0.08, 0.05)
 COARSER = 1.25
 PANEL_NODES = (50, 70, 95, 130, 180)
@@ -41,7 +44,9 @@ class DimensionError(ArithmeticError):
 
 
 def many_digits(
-    nodes: Iterable[GaussianExpectation], values: Mapping[sp.Symbol, sp.Expr], digits: int,
+    nodes: Iterable[GaussianExpectation],
+    values: Mapping[sp.Symbol, sp.Expr],
+    digits: int,
     gauge: sp.MatrixBase | None = None,
 ) -> dict[GaussianExpectation, Certified]:
     """Evaluate expectations at exact parameters.
@@ -50,7 +55,8 @@ def many_digits(
     ----------
     nodes : iterable of GaussianExpectation
     values : mapping Symbol -> Rational
-        Of every outer symbol: overlaps, Q, its pseudo-inverse P where w is used, precision, readout, ....
+        Of every outer symbol: overlaps, Q, its pseudo-inverse P where w is used, precision,
+        readout, ....
     digits : int
         Decimal digits asked for; what was reached is in the errors.
     gauge : matrix, C x g, optional
@@ -95,13 +101,20 @@ class _Piece:
 
 
 def _of_law(
-    law: GaussianLaw, nodes: list[GaussianExpectation], values: Mapping[sp.Symbol, sp.Expr], digits: int,
+    law: GaussianLaw,
+    nodes: list[GaussianExpectation],
+    values: Mapping[sp.Symbol, sp.Expr],
+    digits: int,
     gauge: sp.MatrixBase | None,
 ) -> dict[GaussianExpectation, Certified]:
     size = len(law.variables)
     mean = [_number(e.xreplace(values)) for e in law.mean]
-    factor = factor_of([[_number(e) for e in row] for row in law.covariance.xreplace(values).tolist()], digits)
-    total: dict[GaussianExpectation, Certified] = {node: (mpmath.mpf(0), mpmath.mpf(0)) for node in nodes}
+    factor = factor_of(
+        [[_number(e) for e in row] for row in law.covariance.xreplace(values).tolist()], digits
+    )
+    total: dict[GaussianExpectation, Certified] = {
+        node: (mpmath.mpf(0), mpmath.mpf(0)) for node in nodes
+    }
     pieces: dict[tuple[sp.Expr | None, bool], list[_Piece]] = {}
     for node in nodes:
         regular, deltas = split_deltas(node.integrand)
@@ -112,16 +125,22 @@ def _of_law(
     for (delta, whitened), members in pieces.items():
         rows = [(m, *r) for m, r in zip(mean, factor, strict=True)]
         if whitened:
-            inverse = [[_number(e) for e in row] for row in law.gram_inverse.xreplace(values).tolist()]
+            inverse = [
+                [_number(e) for e in row] for row in law.gram_inverse.xreplace(values).tolist()
+            ]
             for c in range(size):
-                combined = [mpmath.fsum(inverse[c][a] * factor[a][j] for a in range(size))
-                            for j in range(len(factor[0]))]
+                combined = [
+                    mpmath.fsum(inverse[c][a] * factor[a][j] for a in range(size))
+                    for j in range(len(factor[0]))
+                ]
                 rows.append((mpmath.mpf(0), *combined))
         scale = mpmath.mpf(1)
         if delta is not None:
             rows, scale = _on_hyperplane(rows, _affine(delta, law, values))
         functions = _Integrands(law, [m.integrand for m in members], values, whitened)
-        for piece, (value, error) in zip(members, _integrate(functions, rows, digits, gauge), strict=True):
+        for piece, (value, error) in zip(
+            members, _integrate(functions, rows, digits, gauge), strict=True
+        ):
             known, bound = total[piece.node]
             total[piece.node] = (known + scale * value, bound + abs(scale) * error)
     return total
@@ -131,7 +150,11 @@ class _Integrands:
     """Compiled integrands of one law, and the kinks that they have."""
 
     def __init__(
-        self, law: GaussianLaw, integrands: list[sp.Expr], values: Mapping[sp.Symbol, sp.Expr], whitened: bool
+        self,
+        law: GaussianLaw,
+        integrands: list[sp.Expr],
+        values: Mapping[sp.Symbol, sp.Expr],
+        whitened: bool,
     ) -> None:
         self.size = len(law.variables)
         self.whitened = whitened
@@ -139,8 +162,12 @@ class _Integrands:
         bound = [*law.variables, *(law.whitened if whitened else ())]
         outer = sorted(set().union(*(e.free_symbols for e in integrands)) - set(bound), key=str)
         self._outer = [_number(values[s]) for s in outer]
-        self._function = sp.lambdify([*bound, *outer], integrands, [high_precision_functions(), "mpmath"], cse=True)
-        atoms = sorted(set().union(*(e.atoms(ReLU, Step) for e in integrands)), key=sp.default_sort_key)
+        self._function = sp.lambdify(
+            [*bound, *outer], integrands, [high_precision_functions(), "mpmath"], cse=True
+        )
+        atoms = sorted(
+            set().union(*(e.atoms(ReLU, Step) for e in integrands)), key=sp.default_sort_key
+        )
         self.kinks = list(dict.fromkeys(_affine(a.args[0], law, values) for a in atoms))
 
     def __call__(self, arguments: Sequence[Any]) -> list[Any]:
@@ -156,36 +183,51 @@ def _integrate(
     means, slopes = [r[0] for r in rows], reduce_rows([list(r[1:]) for r in rows], digits)
     dimension = len(slopes[0]) if slopes else 0
     kinks = [
-        (offset + mpmath.fsum(c * means[a] for a, c in enumerate(row)),
-         tuple(mpmath.fsum(c * slopes[a][j] for a, c in enumerate(row)) for j in range(dimension)))
+        (
+            offset + mpmath.fsum(c * means[a] for a, c in enumerate(row)),
+            tuple(
+                mpmath.fsum(c * slopes[a][j] for a, c in enumerate(row)) for j in range(dimension)
+            ),
+        )
         for offset, row in functions.kinks
     ]
 
     def at(z: Sequence[Any]) -> list[Any]:
-        return functions([
-            m + mpmath.fsum(s * x for s, x in zip(slope, z, strict=True))
-            for m, slope in zip(means, slopes, strict=True)
-        ])
+        return functions(
+            [
+                m + mpmath.fsum(s * x for s, x in zip(slope, z, strict=True))
+                for m, slope in zip(means, slopes, strict=True)
+            ]
+        )
 
     if dimension == 0:
         return [(mpmath.mpf(v), mpmath.mpf(0)) for v in at(())]
     if dimension > 1:
-        raise DimensionError(f"an integral in dimension {dimension}: many digits are affordable on a line")
+        raise DimensionError(
+            f"an integral in dimension {dimension}: many digits are affordable on a line"
+        )
     wanted = mpmath.mpf(10) ** (-digits)
     best: list[Certified] = []
     cuts = [k for k in kinks if any(abs(s) > wanted for s in k[1])]
     rules: Iterator[tuple[Any, Any]] = (
-        (zip(PANEL_NODES[1:], PANEL_NODES, strict=False)) if cuts else ((h, h * COARSER) for h in STEPS)
+        (zip(PANEL_NODES[1:], PANEL_NODES, strict=False))
+        if cuts
+        else ((h, h * COARSER) for h in STEPS)
     )
     # what lies beyond the last node, seen by no refinement
     edge = _edge(digits)
     outside = [
-        (abs(a) + abs(b)) * mpmath.npdf(edge) for a, b in zip(at((edge,)), at((-edge,)), strict=True)
+        (abs(a) + abs(b)) * mpmath.npdf(edge)
+        for a, b in zip(at((edge,)), at((-edge,)), strict=True)
     ]
     coarse: list[Any] | None = None
     for fine_rule, coarse_rule in rules:
         if cuts:
-            coarse = _panels(at, cuts, coarse_rule, digits, functions.count) if coarse is None else coarse
+            coarse = (
+                _panels(at, cuts, coarse_rule, digits, functions.count)
+                if coarse is None
+                else coarse
+            )
             fine = _panels(at, cuts, fine_rule, digits, functions.count)
         else:
             coarse = _trapezoid(at, coarse_rule, digits, functions.count)
@@ -211,9 +253,15 @@ def _trapezoid(
 
 
 def _panels(
-    at: Callable[[Sequence[Any]], list[Any]], kinks: list[tuple[Any, Row]], nodes: int, digits: int, count: int,
+    at: Callable[[Sequence[Any]], list[Any]],
+    kinks: list[tuple[Any, Row]],
+    nodes: int,
+    digits: int,
+    count: int,
 ) -> list[Any]:
-    """Gauss-Legendre between kinks, each panel cut further so that the density is a polynomial to it."""
+    """Gauss-Legendre between kinks, each panel cut further so that the density is a polynomial to
+    it.
+    """
     edge = _edge(digits)
     total = [mpmath.mpf(0)] * count
     cuts = [-offset / slope for offset, (slope,) in kinks if slope != 0]
@@ -238,7 +286,9 @@ def _panel_nodes(cuts: list[Any], edge: Any, nodes: int) -> Iterator[tuple[Any, 
 
 @lru_cache(maxsize=32)
 def _legendre(nodes: int, digits: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Nodes and weights on [-1, 1]: the double-precision nodes, improved by Newton's method in fixed-point integers."""
+    """Nodes and weights on [-1, 1]: the double-precision nodes, improved by Newton's method in
+    fixed-point integers.
+    """
     start, _ = np.polynomial.legendre.leggauss(nodes)
     bits = int((digits + 10) * 3.33)
     one = 1 << bits
@@ -280,7 +330,9 @@ def _edge(digits: int) -> Any:
 
 
 def _on_hyperplane(rows: list[Row], kink: tuple[Any, Row]) -> tuple[list[Row], Any]:
-    """Arguments on the hyperplane k = 0, in coordinates orthonormal to it, and the density of k at 0."""
+    """Arguments on the hyperplane k = 0, in coordinates orthonormal to it, and the density of k at
+    0.
+    """
     offset, coefficients = kink
     width = len(rows[0])
     value = [mpmath.fsum(c * rows[a][j] for a, c in enumerate(coefficients)) for j in range(width)]
@@ -292,11 +344,18 @@ def _on_hyperplane(rows: list[Row], kink: tuple[Any, Row]) -> tuple[list[Row], A
     found = []
     for row in rows:
         along = mpmath.fsum(r * n for r, n in zip(row[1:], unit, strict=True))
-        found.append((row[0] - along * height / length, *(r - along * n for r, n in zip(row[1:], unit, strict=True))))
+        found.append(
+            (
+                row[0] - along * height / length,
+                *(r - along * n for r, n in zip(row[1:], unit, strict=True)),
+            )
+        )
     return found, mpmath.npdf(height / length) / length
 
 
-def _without_gauge(functions: _Integrands, rows: list[Row], gauge: sp.MatrixBase | None) -> list[Row]:
+def _without_gauge(
+    functions: _Integrands, rows: list[Row], gauge: sp.MatrixBase | None
+) -> list[Row]:
     """Rows of u without their part along a gauge, if the integrands do not see it."""
     if gauge is None or functions.kinks:
         return rows
@@ -306,14 +365,19 @@ def _without_gauge(functions: _Integrands, rows: list[Row], gauge: sp.MatrixBase
         n = [_number(gauge[a, column]) for a in range(c)]
         moved = [b + (n[i] * mpmath.mpf(3) / 11 if i < c else 0) for i, b in enumerate(base)]
         here, there = functions(base), functions(moved)
-        if any(abs(x - y) > mpmath.mpf(10) ** (10 - mpmath.mp.dps) * (1 + abs(x))
-               for x, y in zip(here, there, strict=True)):
+        if any(
+            abs(x - y) > mpmath.mpf(10) ** (10 - mpmath.mp.dps) * (1 + abs(x))
+            for x, y in zip(here, there, strict=True)
+        ):
             return rows
         # u and u - (n . u) n / |n|^2 are the same to the integrands
         square = mpmath.fsum(x * x for x in n)
         width = len(rows[0])
         mean = [mpmath.fsum(n[a] * rows[a][j] for a in range(c)) / square for j in range(width)]
-        rows = [tuple(r - n[i] * mean[j] for j, r in enumerate(row)) if i < c else row for i, row in enumerate(rows)]
+        rows = [
+            tuple(r - n[i] * mean[j] for j, r in enumerate(row)) if i < c else row
+            for i, row in enumerate(rows)
+        ]
     return rows
 
 
@@ -321,7 +385,9 @@ def factor_of(covariance: list[list[Any]], digits: int) -> list[list[Any]]:
     """F with F F^T = covariance and as many columns as its rank (Cholesky with pivots)."""
     size = len(covariance)
     rest = [list(row) for row in covariance]
-    floor = mpmath.mpf(10) ** (-digits) * max([abs(covariance[i][i]) for i in range(size)] + [mpmath.mpf(0)])
+    floor = mpmath.mpf(10) ** (-digits) * max(
+        [abs(covariance[i][i]) for i in range(size)] + [mpmath.mpf(0)]
+    )
     columns: list[list[Any]] = []
     for _ in range(size):
         pivot = max(range(size), key=lambda i: rest[i][i])
@@ -353,16 +419,22 @@ def reduce_rows(rows: list[list[Any]], digits: int) -> list[list[Any]]:
             for r in rest
             for inner in [mpmath.fsum(x * b for x, b in zip(r, unit, strict=True))]
         ]
-    return [[mpmath.fsum(x * b for x, b in zip(r, unit, strict=True)) for unit in basis] for r in rows]
+    return [
+        [mpmath.fsum(x * b for x, b in zip(r, unit, strict=True)) for unit in basis] for r in rows
+    ]
 
 
-def _affine(form: sp.Expr, law: GaussianLaw, values: Mapping[sp.Symbol, sp.Expr]) -> tuple[Any, Row]:
+def _affine(
+    form: sp.Expr, law: GaussianLaw, values: Mapping[sp.Symbol, sp.Expr]
+) -> tuple[Any, Row]:
     """(c, a) with form = c + a . u."""
     origin = dict.fromkeys(law.variables, sp.Integer(0))
     row = [form.diff(u) for u in law.variables]
     if any(e.free_symbols & set(law.variables) for e in row):
         raise DimensionError(f"the kink {form}, which is not affine in the pre-activations")
-    return _number(form.xreplace(origin).xreplace(values)), tuple(_number(e.xreplace(values)) for e in row)
+    return _number(form.xreplace(origin).xreplace(values)), tuple(
+        _number(e.xreplace(values)) for e in row
+    )
 
 
 def _number(e: sp.Expr) -> Any:
@@ -373,7 +445,8 @@ def _number(e: sp.Expr) -> Any:
 
 
 def high_precision_functions() -> dict[str, Callable[..., Any]]:
-    """The functions of losses that mpmath lacks, by the names generated code calls them by, at its current precision.
+    """The functions of losses that mpmath lacks, by the names generated code calls them by, at its
+    current precision.
 
     Examples
     --------
@@ -402,5 +475,3 @@ def high_precision_functions() -> dict[str, Callable[..., Any]]:
         "ReLU": lambda f: f if f > 0 else zero,
         "Step": lambda f: one if f > 0 else zero,
     }
-
-

@@ -1,8 +1,10 @@
-r"""Gaussian expectations in double precision on the plane and in space, with kinks, by two rules and their difference.
+r"""Gaussian expectations in double precision on the plane and in space, with kinks, by two rules
+and their difference.
 
-The companion of :mod:`numerics.expectations.certified_digits` for parameters in general position: tensor trapezoidal rules for smooth
-integrands in up to three dimensions, and on the plane Gauss-Legendre panels between the lines on which an integrand
-has its kinks.  It shares nothing with the rules of :mod:`numerics.expectations.compiled`.
+The companion of :mod:`numerics.expectations.certified_digits` for parameters in general position:
+tensor trapezoidal rules for smooth integrands in up to three dimensions, and on the plane
+Gauss-Legendre panels between the lines on which an integrand has its kinks.  It shares nothing with
+the rules of :mod:`numerics.expectations.compiled`.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ SMALL = 1e-12
 
 
 def few_digits(
-    nodes: Iterable[GaussianExpectation], values: Mapping[sp.Symbol, sp.Expr], gauge: sp.MatrixBase | None = None
+    nodes: Iterable[GaussianExpectation],
+    values: Mapping[sp.Symbol, sp.Expr],
+    gauge: sp.MatrixBase | None = None,
 ) -> dict[GaussianExpectation, tuple[float, float]]:
     """Evaluate expectations in double precision.
 
@@ -66,9 +70,11 @@ def few_digits(
     found: dict[GaussianExpectation, tuple[float, float]] = {}
     for node in dict.fromkeys(nodes):
         found[node] = (0.0, 0.0)
-    # integrands that see the same arguments share their nodes; what is zero hides the arguments behind it
+    # integrands that see the same arguments share their nodes; what is zero hides the arguments
+    # behind it
     groups: dict[
-        tuple[GaussianLaw, sp.Expr | None, bool, frozenset[sp.Symbol]], list[tuple[GaussianExpectation, sp.Expr]]
+        tuple[GaussianLaw, sp.Expr | None, bool, frozenset[sp.Symbol]],
+        list[tuple[GaussianExpectation, sp.Expr]],
     ] = {}
     zeros = {s: sp.Integer(0) for s, v in values.items() if v == 0}
     for node in found:
@@ -77,7 +83,9 @@ def few_digits(
             integrand = integrand.xreplace(zeros) if zeros else integrand
             if integrand != 0:
                 seen = seen_arguments(integrand, node.law) if zeros else frozenset()
-                groups.setdefault((node.law, kink, node.uses_whitening, seen), []).append((node, integrand))
+                groups.setdefault((node.law, kink, node.uses_whitening, seen), []).append(
+                    (node, integrand)
+                )
     numbers = {s: float(v) for s, v in values.items()}
     for (law, kink, whitened, seen), members in groups.items():
         rows = _rows(law, values, whitened)
@@ -125,31 +133,46 @@ def _on_hyperplane(rows: Array, kink: Array) -> tuple[Array, float]:
     if length == 0:
         raise DimensionError("a Dirac delta of a pre-activation without noise")
     along = rows[:, 1:] @ normal / length
-    moved = np.column_stack([rows[:, 0] - along * height / length, rows[:, 1:] - np.outer(along, normal / length)])
+    moved = np.column_stack(
+        [rows[:, 0] - along * height / length, rows[:, 1:] - np.outer(along, normal / length)]
+    )
     return moved, float(np.exp(-((height / length) ** 2) / 2) / np.sqrt(2 * np.pi) / length)
 
 
 def _integrate(
-    law: GaussianLaw, integrands: list[sp.Expr], rows: Array, numbers: Mapping[sp.Symbol, float], whitened: bool,
+    law: GaussianLaw,
+    integrands: list[sp.Expr],
+    rows: Array,
+    numbers: Mapping[sp.Symbol, float],
+    whitened: bool,
     gauge: sp.MatrixBase | None,
 ) -> tuple[Array, Array]:
     bound = [*law.variables, *(law.whitened if whitened else ())]
     outer = sorted(set().union(*(e.free_symbols for e in integrands)) - set(bound), key=str)
-    compiled = sp.lambdify([*bound, *outer], integrands, [array_functions(), "scipy", "numpy"], cse=True)
+    compiled = sp.lambdify(
+        [*bound, *outer], integrands, [array_functions(), "scipy", "numpy"], cse=True
+    )
     fixed = [numbers[s] for s in outer]
     kinks = kinks_of(integrands, law, numbers)
 
     def at(arguments: Array) -> Array:
-        return np.array([np.broadcast_to(v, arguments.shape[1:]) for v in compiled(*arguments, *fixed)], dtype=float)
+        return np.array(
+            [np.broadcast_to(v, arguments.shape[1:]) for v in compiled(*arguments, *fixed)],
+            dtype=float,
+        )
 
     if gauge is not None and not len(kinks):
         rows = _without_gauge(at, rows, np.array(gauge.tolist(), dtype=float), len(law.variables))
     slopes = rows[:, 1:]
-    _, sizes, basis = np.linalg.svd(slopes) if slopes.size else (None, np.zeros(0), np.zeros((0, 0)))
+    _, sizes, basis = (
+        np.linalg.svd(slopes) if slopes.size else (None, np.zeros(0), np.zeros((0, 0)))
+    )
     rank = int(np.sum(sizes > 1e-11 * max(sizes.max(initial=0.0), 1e-300))) if len(sizes) else 0
     slopes = slopes @ basis[:rank].T if rank else np.zeros((len(rows), 0))
     if rank > 3 or (rank > 2 and len(kinks)):
-        raise DimensionError(f"an integral in dimension {rank}{' with kinks' if len(kinks) else ''}")
+        raise DimensionError(
+            f"an integral in dimension {rank}{' with kinks' if len(kinks) else ''}"
+        )
     results = []
     for level in (0, 1):
         if rank == 0:
@@ -169,11 +192,15 @@ def _integrate(
     return fine, np.abs(fine - coarse) + outside + ROUNDING * size
 
 
-def kinks_of(integrands: Iterable[sp.Expr], law: GaussianLaw, numbers: Mapping[sp.Symbol, float]) -> Array:
+def kinks_of(
+    integrands: Iterable[sp.Expr], law: GaussianLaw, numbers: Mapping[sp.Symbol, float]
+) -> Array:
     """Rows (c, a) of the forms c + a . u at whose zeros the integrands are not smooth."""
     atoms = sorted(set().union(*(e.atoms(ReLU, Step) for e in integrands)), key=sp.default_sort_key)
     forms = list(dict.fromkeys(a.args[0] for a in atoms))
-    return np.array([_affine(form, law, numbers) for form in forms]).reshape(len(forms), len(law.variables) + 1)
+    return np.array([_affine(form, law, numbers) for form in forms]).reshape(
+        len(forms), len(law.variables) + 1
+    )
 
 
 def _affine(form: sp.Expr, law: GaussianLaw, numbers: Mapping[sp.Symbol, float]) -> Array:
@@ -201,7 +228,9 @@ def _trapezoid(dimension: int, step: float) -> tuple[Array, Array]:
     line = np.arange(-int(EDGE / step) - 1, int(EDGE / step) + 2) * step
     weight = step * np.exp(-(line**2) / 2) / np.sqrt(2 * np.pi)
     z = np.stack([g.ravel() for g in np.meshgrid(*[line] * dimension, indexing="ij")])
-    weights = np.prod([g.ravel() for g in np.meshgrid(*[weight] * dimension, indexing="ij")], axis=0)
+    weights = np.prod(
+        [g.ravel() for g in np.meshgrid(*[weight] * dimension, indexing="ij")], axis=0
+    )
     kept = weights > 1e-19
     return z[:, kept], weights[kept]
 
@@ -215,8 +244,11 @@ def _panel_rule(lines: Array, nodes: int) -> tuple[Array, Array]:
     turned = _rotation(lines[:, 1:])
     lines = np.column_stack([lines[:, 0], lines[:, 1:] @ turned])
     slanted = np.abs(lines[:, 2]) > SMALL
-    outer = list(-lines[~slanted & (np.abs(lines[:, 1]) > SMALL)] @ [1.0, 0, 0]
-                 / lines[~slanted & (np.abs(lines[:, 1]) > SMALL), 1])
+    outer = list(
+        -lines[~slanted & (np.abs(lines[:, 1]) > SMALL)]
+        @ [1.0, 0, 0]
+        / lines[~slanted & (np.abs(lines[:, 1]) > SMALL), 1]
+    )
     for i in range(len(lines)):
         for j in range(i + 1, len(lines)):
             determinant = lines[i, 1] * lines[j, 2] - lines[j, 1] * lines[i, 2]
@@ -236,7 +268,8 @@ def _panel_rule(lines: Array, nodes: int) -> tuple[Array, Array]:
 def _rotation(normals: Array) -> Array:
     """Axes of the plane whose second one meets all lines as squarely as possible.
 
-    The integral over it is cut at the lines; where a line runs along it, the cut races past as the first one changes.
+    The integral over it is cut at the lines; where a line runs along it, the cut races past as the
+    first one changes.
     """
     lengths = np.linalg.norm(normals, axis=1)
     unit = normals[lengths > SMALL] / lengths[lengths > SMALL, None]

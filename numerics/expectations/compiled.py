@@ -1,13 +1,15 @@
 """Derived expressions as fast functions of (parameters, state).
 
-A derived expression is a sum of products of outer symbols (weights, lambda, overlaps, ...), expectation nodes
-E_l[f(u)] and elementary functions of outer symbols.  Compilation splits it accordingly:
+A derived expression is a sum of products of outer symbols (weights, lambda, overlaps, ...),
+expectation nodes E_l[f(u)] and elementary functions of outer symbols.  Compilation splits it
+accordingly:
 
 * all distinct integrands f become one generated numba function, looped over quadrature nodes
-  (:mod:`numerics.expectations.smooth_integrands`, and :mod:`numerics.expectations.kinked_integrands` for losses with kinks);
+  (:mod:`numerics.expectations.smooth_integrands`, and
+  :mod:`numerics.expectations.kinked_integrands` for losses with kinks);
 * elementary factors become one generated function (*leaves*);
-* what remains is a sparse polynomial in these values, stored as index arrays and evaluated by one loop, so that
-  models with thousands of terms need no thousand-line function.
+* what remains is a sparse polynomial in these values, stored as index arrays and evaluated by one
+  loop, so that models with thousands of terms need no thousand-line function.
 """
 
 from __future__ import annotations
@@ -37,14 +39,13 @@ from .sparse_polynomial import SparsePolynomial
 SCRAMBLINGS = 8
 # error of a sum over Sobol nodes and of the closed forms of control variates, relative to 1 + value
 SOBOL_ROUNDING = 1e-14
-# without control variates of second order, the rare side of a kink needs this many nodes over all scramblings before
-# their spread says anything; sides less likely than this share of the tolerance cannot matter
+# without control variates of second order, the rare side of a kink needs this many nodes over all
+# scramblings before their spread says anything; sides less likely than this share of the tolerance
+# cannot matter
 RARE_NODES = 64
 NEGLIGIBLE = 0.1
 # exp of this is still a finite number, with room for factors
 MAX_EXPONENT = 600.0
-
-
 
 
 class CompiledExpressions:
@@ -58,8 +59,8 @@ class CompiledExpressions:
     expressions : sequence of sympy.Expr
         In the canonical symbols of ``theory.symbols`` (see docs/conventions.md), with E_l nodes.
     target : {"numba", "numpy"}
-        Code for the integrands: machine code for what an integrator calls thousands of times, arrays (no
-        compilation to wait for) for what is evaluated once.
+        Code for the integrands: machine code for what an integrator calls thousands of times,
+        arrays (no compilation to wait for) for what is evaluated once.
 
     Raises
     ------
@@ -67,9 +68,7 @@ class CompiledExpressions:
         An expression holds a symbol the model does not have.
     """
 
-    def __init__(
-        self, model: Model, expressions: Sequence[sp.Expr], target: str = "numba"
-    ) -> None:
+    def __init__(self, model: Model, expressions: Sequence[sp.Expr], target: str = "numba") -> None:
         self.model = model
         self.target = target
         self.size = len(expressions)
@@ -99,10 +98,14 @@ class CompiledExpressions:
         """The generated source of the integrands."""
         return self._integrands.source
 
-    def array_integrands(self, u: Array, label: float | Array, v: Array, w: Array | None = None) -> Array:
-        """Evaluate all integrands with NumPy at u of shape (C, N); returns (number of integrands, N).
+    def array_integrands(
+        self, u: Array, label: float | Array, v: Array, w: Array | None = None
+    ) -> Array:
+        """Evaluate all integrands with NumPy at u of shape (C, N); returns (number of integrands,
+        N).
 
-        The independent target of the same expressions: used to check the numba code, and for gauge detection.
+        The independent target of the same expressions: used to check the numba code, and for gauge
+        detection.
         """
         return self._integrands.values(u, label, v, w)
 
@@ -132,7 +135,12 @@ class CompiledExpressions:
         return free
 
     def evaluate(
-        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule,
+        self,
+        parameters: Parameters,
+        overlap: Array,
+        gram_perp: Array,
+        readout: Array,
+        rule: Rule,
         replicate: int = 0,
     ) -> Array:
         """Evaluate with one replicate of a rule; no validation (this is the hot path)."""
@@ -142,14 +150,24 @@ class CompiledExpressions:
     def evaluate_replicates(
         self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule
     ) -> Array:
-        """Evaluate every replicate of a rule at a state of its own, shapes (R, ...); returns (R, size)."""
+        """Evaluate every replicate of a rule at a state of its own, shapes (R, ...); returns (R,
+        size).
+        """
         return self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes)[0]
 
     def _evaluate(
-        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule, nodes: Array,
+        self,
+        parameters: Parameters,
+        overlap: Array,
+        gram_perp: Array,
+        readout: Array,
+        rule: Rule,
+        nodes: Array,
         sizes: Array | None = None,
     ) -> tuple[Array, Array]:
-        """Values of the expressions, and of all their factors; fills ``sizes``, if given, with absolute moments."""
+        """Values of the expressions, and of all their factors; fills ``sizes``, if given, with
+        absolute moments.
+        """
         inverse_gamma = np.linalg.inv(parameters.directions_gram)
         gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
         inverse: Array = np.zeros_like(gram)
@@ -165,13 +183,17 @@ class CompiledExpressions:
             means = self._coordinates @ np.swapaxes(overlap, 1, 2)
             # a copy, because code is compiled anew for every memory layout it meets
             v = np.array(readout)
-            fields = Fields(self._labels, means, covariance, inverse, shift, whitened, rule.weights, v)
+            fields = Fields(
+                self._labels, means, covariance, inverse, shift, whitened, rule.weights, v
+            )
             moments = self._integrands.moments(fields, 1.0 / rule.size, sizes).reshape(states, -1)
         leaves = np.empty((states, len(self._terms.leaves)))
         if self._leaves is not None:
             for e in range(states):
                 self._leaves(outer[e], leaves[e])
-        factors = np.concatenate([outer, 1.0 / outer[:, self._terms.reciprocals], moments, leaves], axis=1)
+        factors = np.concatenate(
+            [outer, 1.0 / outer[:, self._terms.reciprocals], moments, leaves], axis=1
+        )
         return np.array([self._terms.evaluate(row) for row in factors]), factors
 
     def _values_and_sizes(
@@ -179,22 +201,26 @@ class CompiledExpressions:
     ) -> tuple[Array, Array]:
         r"""Values, and what their rounding errors are relative to.
 
-        The size of an expression is the sum of the absolute values of its terms, with :math:`E|f|(1+|u|/n)` for
-        :math:`E f` (n nodes a dimension): cancellation, in the sum over nodes or between terms, leaves it as it is.
+        The size of an expression is the sum of the absolute values of its terms, with
+        :math:`E|f|(1+|u|/n)` for :math:`E f` (n nodes a dimension): cancellation, in the sum over
+        nodes or between terms, leaves it as it is.
         """
         sizes = np.zeros((1, self.model.components, len(self.integrands)))
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether all is finite
             overlap, gram_perp, readout = (x[None] for x in parts)
-            values, factors = self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes[:1], sizes)
+            values, factors = self._evaluate(
+                parameters, overlap, gram_perp, readout, rule, rule.nodes[:1], sizes
+            )
         absolute = np.abs(factors[0])
         absolute[self._terms.moments] = sizes.ravel()
         return values[0], self._terms.absolute(absolute)
 
     def _factor(self, covariance: Array) -> Array:
-        """Rows F with F^T F = covariance on the quadrature subspace, for every state: shift = nodes @ F.
+        """Rows F with F^T F = covariance on the quadrature subspace, for every state: shift = nodes
+        @ F.
 
-        The symmetric square root depends smoothly on the covariance, so a trajectory meets no jumps in the
-        quadrature error.
+        The symmetric square root depends smoothly on the covariance, so a trajectory meets no jumps
+        in the quadrature error.
         """
         reduced = self.quadrature_basis @ covariance @ self.quadrature_basis.T
         eigenvalues, vectors = np.linalg.eigh(reduced)
@@ -211,23 +237,31 @@ class CompiledExpressions:
         return float(np.sqrt(max(np.linalg.eigvalsh(reduced)[-1], 0.0))) if reduced.size else 0.0
 
     def estimate(
-        self, parameters: Parameters, state: State, *, tolerance: float | None = None,
-        seed: int = 0, max_nodes: int = 2**16, judge: Callable[[Array], Array] | None = None,
+        self,
+        parameters: Parameters,
+        state: State,
+        *,
+        tolerance: float | None = None,
+        seed: int = 0,
+        max_nodes: int = 2**16,
+        judge: Callable[[Array], Array] | None = None,
     ) -> Estimate:
-        """Evaluate with a rule chosen by dimension and smoothness, refined until the error is small.
+        """Evaluate with a rule chosen by dimension and smoothness, refined until the error is
+        small.
 
         Parameters
         ----------
         parameters, state
         tolerance : float, optional
-            Absolute error asked for; 1e-10 for tensor rules and 1e-4 for Sobol when omitted.  The error reached
-            is reported whether or not it meets the tolerance.
+            Absolute error asked for; 1e-10 for tensor rules and 1e-4 for Sobol when omitted.  The
+            error reached is reported whether or not it meets the tolerance.
         seed : int
             Root seed of the scramblings.
         max_nodes : int
             Largest Sobol size tried.
         judge : callable, optional
-            Linear map of the values; Sobol rules are refined until the error of its result is small.
+            Linear map of the values; Sobol rules are refined until the error of its result is
+            small.
 
         Returns
         -------
@@ -241,7 +275,9 @@ class CompiledExpressions:
             values = self.evaluate(parameters, *parts, rule)
             return Estimate(values, np.zeros_like(values), rule)
         if choose_family(self.dimension, self.model.loss.is_smooth) == "gauss-hermite":
-            return self._estimate_tensor(parameters, parts, 1e-10 if tolerance is None else tolerance)
+            return self._estimate_tensor(
+                parameters, parts, 1e-10 if tolerance is None else tolerance
+            )
         wanted = 1e-4 if tolerance is None else tolerance
         size = self._least_size(parameters, parts, wanted, max_nodes)
         overlap, gram_perp, readout = (np.repeat(x[None], SCRAMBLINGS, axis=0) for x in parts)
@@ -252,16 +288,22 @@ class CompiledExpressions:
             error = sampling_error(judged).max(initial=0.0)
             if error <= wanted or size >= max_nodes:
                 return Estimate(samples.mean(axis=0), sampling_error(samples), rule, samples)
-            # the error falls at best like 1/N: a size that would then still miss the tolerance is not tried
+            # the error falls at best like 1/N: a size that would then still miss the tolerance is
+            # not tried
             size = min(max_nodes, size * 2 ** max(1, int(np.log2(error / wanted))))
 
     def _least_size(
-        self, parameters: Parameters, parts: tuple[Array, Array, Array], tolerance: float, max_nodes: int
+        self,
+        parameters: Parameters,
+        parts: tuple[Array, Array, Array],
+        tolerance: float,
+        max_nodes: int,
     ) -> int:
         """Sobol size with which every side of a kink that can matter is seen often enough.
 
-        Scramblings that all miss a side agree with each other and are wrong.  The control variates of
-        :mod:`numerics.expectations.kinked_integrands` make up for that, except for whitened integrands, of higher degree in u.
+        Scramblings that all miss a side agree with each other and are wrong.  The control variates
+        of :mod:`numerics.expectations.kinked_integrands` make up for that, except for whitened
+        integrands, of higher degree in u.
         """
         forms = self.model.loss.kink_forms
         if self.model.loss.is_smooth or forms is None or not self.uses_whitening:
@@ -269,9 +311,13 @@ class CompiledExpressions:
         matrix, offsets = (np.array(m.tolist(), dtype=float) for m in forms)
         overlap, gram_perp, _ = parts
         gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
-        deviation = np.sqrt(np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None) / parameters.precision)
+        deviation = np.sqrt(
+            np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None) / parameters.precision
+        )
         height = np.abs(self._coordinates @ overlap.T @ matrix.T + offsets.ravel())
-        distance = np.divide(height, deviation, out=np.full_like(height, np.inf), where=deviation > 0)
+        distance = np.divide(
+            height, deviation, out=np.full_like(height, np.inf), where=deviation > 0
+        )
         rare = scipy.special.ndtr(-distance)
         rare = rare[rare >= NEGLIGIBLE * tolerance]
         if not rare.size:
@@ -282,8 +328,9 @@ class CompiledExpressions:
     def _estimate_tensor(
         self, parameters: Parameters, parts: tuple[Array, Array, Array], tolerance: float
     ) -> Estimate:
-        # Three rules at least: two may agree by accident.  For a converging sequence the last difference bounds the
-        # error of the finest rule; doubled, and never less than a quarter of the difference before it.
+        # Three rules at least: two may agree by accident.  For a converging sequence the last
+        # difference bounds the error of the finest rule; doubled, and never less than a quarter of
+        # the difference before it.
         sequence: list[Array] = []
         sizes: list[Array] = []
         rules: list[Rule] = []
@@ -299,7 +346,9 @@ class CompiledExpressions:
             if len(sequence) >= 3:
                 last, before = (np.abs(sequence[-i] - sequence[-i - 1]) for i in (1, 2))
                 with np.errstate(over="ignore"):
-                    errors = np.maximum(2 * last * _missing_tail(sizes[-2:], rules[-2:]), 0.25 * before)
+                    errors = np.maximum(
+                        2 * last * _missing_tail(sizes[-2:], rules[-2:]), 0.25 * before
+                    )
                 if errors.max(initial=0.0) <= tolerance:
                     break
         if len(sequence) < 3:
@@ -308,7 +357,8 @@ class CompiledExpressions:
                 f"{self._scale(parameters, *parts[:2]):.3g}, is too wide for a loss that grows so fast; "
                 "raise the precision or take smaller weights"
             )
-        # the weights of a rule are known to 2 n eps in each dimension, arguments and sums to a few eps
+        # the weights of a rule are known to 2 n eps in each dimension, arguments and sums to a few
+        # eps
         rounding = (8 + 2 * self.dimension * rules[-1].size) * np.finfo(float).eps
         return Estimate(sequence[-1], errors + rounding * sizes[-1], rules[-1])
 
@@ -331,7 +381,9 @@ def compile_expressions(
 
 
 def gauge_directions(model: Model) -> tuple[Array, Array]:
-    """Columns along which the derivatives of the loss are constant, and orthonormal rows spanning the rest."""
+    """Columns along which the derivatives of the loss are constant, and orthonormal rows spanning
+    the rest.
+    """
     gauge = model.loss.gauge
     if gauge is None:
         return np.zeros((model.units, 0)), np.eye(model.units)
@@ -351,12 +403,14 @@ def sampling_error(samples: Array) -> Array:
 def _missing_tail(sizes: Sequence[Array], rules: Sequence[Rule]) -> Array:
     r"""Factor >= 1 by which what lies beyond the outermost nodes may exceed what a rule has seen.
 
-    A rule that reaches z misses most of :math:`E\,e^{sr}=e^{s^2/2}` if :math:`s>z`: it finds :math:`e^{sz-z^2/2}`, up
-    to a factor below 4.  Two rules that reach z and z' tell s; where :math:`E|f|` has settled, :math:`s=(z+z')/2<z'`.
+    A rule that reaches z misses most of :math:`E\,e^{sr}=e^{s^2/2}` if :math:`s>z`: it finds
+    :math:`e^{sz-z^2/2}`, up to a factor below 4.  Two rules that reach z and z' tell s; where
+    :math:`E|f|` has settled, :math:`s=(z+z')/2<z'`.
     """
     near, far = (float(rule.nodes.max()) for rule in rules)
     ratio = np.divide(sizes[1], sizes[0], out=np.ones_like(sizes[0]), where=sizes[0] > 0)
-    # doubled: sizes grow a little less than expectations, by their factor for the rounding of arguments
+    # doubled: sizes grow a little less than expectations, by their factor for the rounding of
+    # arguments
     slope = np.log(2 * np.maximum(ratio, 1.0)) / (far - near) + (far + near) / 2
     beyond = np.exp(np.minimum(np.maximum(slope - far, 0.0) ** 2 / 2, MAX_EXPONENT))
     return np.where(slope > far, 4 * beyond, 1.0)
@@ -368,4 +422,3 @@ def _distinct_integrands(expressions: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
         for node in find_expectations(e):
             found.setdefault(node.general_integrand)
     return tuple(found)
-

@@ -16,17 +16,16 @@ class Estimate:
     Attributes
     ----------
     values, errors : array, shape (number of expressions,)
-        ``errors`` bounds the quadrature error (difference of two tensor rules and rounding of the sums, or a 99 %
-        interval).
+        ``errors`` bounds the quadrature error (difference of two tensor rules and rounding of the
+        sums, or a 99 % interval).
     rule : Rule
         The finer rule used.
     samples : array, shape (replicates, number of expressions), optional
-        Values of every scrambling of a Sobol rule: errors of linear combinations, whose terms may cancel, follow from
-        their spread and not from ``errors``.
+        Values of every scrambling of a Sobol rule: errors of linear combinations, whose terms may
+        cancel, follow from their spread and not from ``errors``.
     """
 
     values: Array
     errors: Array
     rule: Rule
     samples: Array | None = None
-

@@ -1,17 +1,18 @@
 r"""Expectations of integrands with kinks: ramps and steps as variables of their own.
 
-An integrand is a smooth function of the ramps :math:`q_j=\max(k_j,0)` (and of u), a polynomial in the steps
-:math:`s_j=1\{k_j>0\}`, and linear in the deltas :math:`\delta(k_j)`, for kinks :math:`k_j=A_ju+c_j`.  This serves
-twice:
+An integrand is a smooth function of the ramps :math:`q_j=\max(k_j,0)` (and of u), a polynomial in
+the steps :math:`s_j=1\{k_j>0\}`, and linear in the deltas :math:`\delta(k_j)`, for kinks
+:math:`k_j=A_ju+c_j`.  This serves twice:
 
 * *Deltas.*  :math:`E[\delta(k_j)h(u)] = \varphi_j(0)\,E[h(u)\,|\,k_j=0]` with the density :math:`\varphi_j` of k_j, and
   :math:`u-\Sigma A_j^T k_j/\sigma_j^2` has the conditional law: the nodes serve for it as they are.
 * *Control variates.*  Quasi-Monte Carlo is slow for jumps.  The part of the integrand that is of low degree in
-  (s, q) has exact means (:mod:`numerics.expectations.ramp_moments`): its sum over the nodes is replaced by its expectation.
-  Any coefficients leave the rule unbiased; those used are difference quotients over one standard deviation.
+  (s, q) has exact means (:mod:`numerics.expectations.ramp_moments`): its sum over the nodes is
+  replaced by its expectation. Any coefficients leave the rule unbiased; those used are difference
+  quotients over one standard deviation.
 
-Steps and ramps are taken to second order where no step multiplies them, to first order beside one step, and products
-of two steps to order 0: the terms of which every expectation is bivariate.
+Steps and ramps are taken to second order where no step multiplies them, to first order beside one
+step, and products of two steps to order 0: the terms of which every expectation is bivariate.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class KinkedIntegrands:
     ) -> None:
         assert model.loss.kink_forms is not None
         self.control = control
-        self.forms, self.offsets = (np.array(m.tolist(), dtype=float) for m in model.loss.kink_forms)
+        self.forms, self.offsets = (
+            np.array(m.tolist(), dtype=float) for m in model.loss.kink_forms
+        )
         self.offsets = self.offsets.ravel()
         self.kinks = len(self.offsets)
         ramps = tuple(sp.Symbol(f"ramp_{j + 1}", real=True) for j in range(self.kinks))
@@ -62,12 +65,17 @@ class KinkedIntegrands:
             names |= {ReLU(kink): ramp, Step(kink): step}
 
         def lower(e: sp.Expr) -> sp.Expr:
-            # names of declared kinks first: few functions, if any, are left to be brought to canonical form
+            # names of declared kinks first: few functions, if any, are left to be brought to
+            # canonical form
             return canonical(e.xreplace(names), model.loss.kinks).xreplace(names)
 
         s = model.symbols
         self.arguments: codegen.Arguments = (
-            ("y", (symbols.LABEL,)), ("u", s.preactivation), ("w", s.whitened), ("v", s.readout), ("r", ramps),
+            ("y", (symbols.LABEL,)),
+            ("u", s.preactivation),
+            ("w", s.whitened),
+            ("v", s.readout),
+            ("r", ramps),
             ("s", steps),
         )
         self.regular: list[sp.Expr] = []
@@ -80,7 +88,9 @@ class KinkedIntegrands:
                 self.deltas[position[kink]].append((i, lower(coefficient)))
         used = set().union(*(e.free_symbols for e in self.regular)) if self.regular else set()
         # u that an integrand meets directly counts as a ramp that never bends
-        self.linear = np.array([a for a, u in enumerate(s.preactivation) if u in used], dtype=np.int64)
+        self.linear = np.array(
+            [a for a, u in enumerate(s.preactivation) if u in used], dtype=np.int64
+        )
         self.source = self._generate(target)
         self._sums: Callable[..., None] = self._array_sums
         self._stencil: Callable[..., None] = self._array_stencil
@@ -103,12 +113,30 @@ class KinkedIntegrands:
         # a kink without noise is met with probability 0 or has no side: no delta either way
         inverse = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
         regression = cross * inverse[:, :, None]
-        density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(-(kink_means**2) * inverse[:, None] / 2)
+        density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(
+            -(kink_means**2) * inverse[:, None] / 2
+        )
         self._sums(
-            fields.labels, fields.means, fields.shift, fields.whitened, fields.weights, fields.readout, self.forms,
-            self.offsets, regression, regression @ self.forms.T, regression @ fields.inverse, density, self.linear,
-            self.control, out,
-            sampled.step, sampled.ramp, sampled.step_step, sampled.step_ramp, sampled.ramp_ramp,
+            fields.labels,
+            fields.means,
+            fields.shift,
+            fields.whitened,
+            fields.weights,
+            fields.readout,
+            self.forms,
+            self.offsets,
+            regression,
+            regression @ self.forms.T,
+            regression @ fields.inverse,
+            density,
+            self.linear,
+            self.control,
+            out,
+            sampled.step,
+            sampled.ramp,
+            sampled.step_step,
+            sampled.step_ramp,
+            sampled.ramp_ramp,
         )
         if not self.control:
             return out
@@ -116,29 +144,39 @@ class KinkedIntegrands:
         if self.linear.size:
             mean = np.concatenate([kink_means, fields.means[:, :, self.linear]], axis=2)
             beside = cross[:, :, self.linear]
-            covariance = np.block([
-                [kink_covariance, beside],
-                [np.swapaxes(beside, 1, 2), fields.covariance[:, self.linear][:, :, self.linear]],
-            ])
+            covariance = np.block(
+                [
+                    [kink_covariance, beside],
+                    [
+                        np.swapaxes(beside, 1, 2),
+                        fields.covariance[:, self.linear][:, :, self.linear],
+                    ],
+                ]
+            )
         exact = ramp_moments(mean, covariance[:, None], self.kinks)
         deviation = np.sqrt(np.clip(np.diagonal(covariance, axis1=1, axis2=2), 0.0, None))
         return out + self._correction(fields, exact, sampled, np.maximum(deviation, 1e-8))
 
-    def _correction(self, fields: Fields, exact: RampMoments, sampled: RampMoments, spread: Array) -> Array:
+    def _correction(
+        self, fields: Fields, exact: RampMoments, sampled: RampMoments, spread: Array
+    ) -> Array:
         """Expectation minus sum over the nodes of the low-degree part of every integrand."""
         steps, points = self._stencil_points
         weights = self._stencil_weights(exact, sampled, spread[:, None])
         ramps = exact.ramp[:, :, None, :] + (points * spread[:, None])[:, None]
         out = np.zeros((*fields.means.shape[:2], len(self.regular)))
-        self._stencil(fields.labels, fields.means, fields.readout, steps, ramps, self.linear, weights, out)
+        self._stencil(
+            fields.labels, fields.means, fields.readout, steps, ramps, self.linear, weights, out
+        )
         return out
 
     @cached_property
     def _stencil_points(self) -> tuple[Array, Array]:
-        """Steps (M, J) and offsets of the ramps in standard deviations (M, n) at which integrands are evaluated.
+        """Steps (M, J) and offsets of the ramps in standard deviations (M, n) at which integrands
+        are evaluated.
 
-        For every pattern of steps "none" and "only a": the centre and one deviation up and down in every ramp; then two
-        ramps up without steps, and two steps on.
+        For every pattern of steps "none" and "only a": the centre and one deviation up and down in
+        every ramp; then two ramps up without steps, and two steps on.
         """
         n, kinks = self.kinks + self.linear.size, self.kinks
         unit, on = np.eye(n), np.eye(kinks)
@@ -155,7 +193,9 @@ class KinkedIntegrands:
         return np.concatenate(steps), np.concatenate(points)
 
     def _stencil_weights(self, exact: RampMoments, sampled: RampMoments, spread: Array) -> Array:
-        """Weights of the stencil values whose sum is the correction: all coefficients are differences of values."""
+        """Weights of the stencil values whose sum is the correction: all coefficients are
+        differences of values.
+        """
         n, kinks = self.kinks + self.linear.size, self.kinks
         lead = exact.step.shape[:2]
         step = exact.step - sampled.step
@@ -166,13 +206,15 @@ class KinkedIntegrands:
         beside = exact.step_ramp - sampled.step_ramp - centre[:, :, None, :] * step[:, :, :, None]
         shifted = centre[:, :, :, None] * ramp[:, :, None, :]
         second = exact.ramp_ramp - sampled.ramp_ramp - shifted - np.swapaxes(shifted, 2, 3)
-        # symmetric to the last bit: the weights must sum to 0, and rounding is divided by the square of the spread
+        # symmetric to the last bit: the weights must sum to 0, and rounding is divided by the
+        # square of the spread
         second = (second + np.swapaxes(second, 2, 3)) / 2
         star = 2 * n + 1
         out = np.zeros((*lead, len(self._stencil_points[0])))
         stars = out[:, :, : (kinks + 1) * star].reshape(*lead, kinks + 1, star)
         centres, up, down = stars[..., 0], stars[..., 1 : n + 1], stars[..., n + 1 :]
-        # first order: without steps (less what the patterns "only a" subtract), and beside each step
+        # first order: without steps (less what the patterns "only a" subtract), and beside each
+        # step
         half = 0.5 / spread
         up[:, :, 0] = (ramp - beside.sum(axis=2)) * half
         up[:, :, 1:] = beside * half[:, :, None]
@@ -218,7 +260,9 @@ class KinkedIntegrands:
         parts = [codegen.generate_function("integrand", self.arguments, self.regular, target)]
         for j, entries in enumerate(self.deltas):
             coefficients = [e for _, e in entries]
-            parts.append(codegen.generate_function(f"delta_{j}", self.arguments, coefficients, target))
+            parts.append(
+                codegen.generate_function(f"delta_{j}", self.arguments, coefficients, target)
+            )
         return "\n\n".join(parts)
 
     def _generate(self, target: str) -> str:
@@ -233,10 +277,27 @@ class KinkedIntegrands:
         return source + _SUMS.replace("@DELTAS@", "".join(calls) or "pass")
 
     def _array_sums(
-        self, labels: Array, means: Array, shift: Array, whitened: Array, weights: Array, v: Array, forms: Array,
-        offsets: Array, regression: Array, kink_regression: Array, whitened_regression: Array, density: Array,
-        linear: NDArray[np.int64], control: bool, out: Array, step: Array, ramp: Array, step_step: Array,
-        step_ramp: Array, ramp_ramp: Array,
+        self,
+        labels: Array,
+        means: Array,
+        shift: Array,
+        whitened: Array,
+        weights: Array,
+        v: Array,
+        forms: Array,
+        offsets: Array,
+        regression: Array,
+        kink_regression: Array,
+        whitened_regression: Array,
+        density: Array,
+        linear: NDArray[np.int64],
+        control: bool,
+        out: Array,
+        step: Array,
+        ramp: Array,
+        step_step: Array,
+        step_ramp: Array,
+        ramp_ramp: Array,
     ) -> None:
         """The NumPy twin of the generated ``sums``."""
         integrand, *delta_functions = self._array_functions
@@ -264,14 +325,26 @@ class KinkedIntegrands:
                     k_at[j] = 0.0
                     g = np.empty((len(entries), w.size))
                     delta_functions[j](
-                        label, at, white - np.outer(whitened_regression[e, j], k[j]), v[e], np.maximum(k_at, 0.0),
-                        (k_at > 0) * 1.0, g,
+                        label,
+                        at,
+                        white - np.outer(whitened_regression[e, j], k[j]),
+                        v[e],
+                        np.maximum(k_at, 0.0),
+                        (k_at > 0) * 1.0,
+                        g,
                     )
                     np.add.at(out[x], [i for i, _ in entries], density[x][j] * (g @ w))
 
     def _array_stencil(
-        self, labels: Array, means: Array, v: Array, steps: Array, ramps: Array, linear: NDArray[np.int64],
-        weights: Array, out: Array,
+        self,
+        labels: Array,
+        means: Array,
+        v: Array,
+        steps: Array,
+        ramps: Array,
+        linear: NDArray[np.int64],
+        weights: Array,
+        out: Array,
     ) -> None:
         """The NumPy twin of the generated ``stencil``."""
         for x in np.ndindex(means.shape[:2]):
@@ -284,7 +357,7 @@ class KinkedIntegrands:
             out[x] += f @ weights[x]
 
 
-_DELTA = '''
+_DELTA = """
             if density[e, l, {j}] > 0.0:
                 for a in range(units):
                     at[a] = u[a] - regression[e, {j}, a] * k[{j}]
@@ -299,7 +372,7 @@ _DELTA = '''
                 for index in ({indices}):
                     out[e, l, index] += weight * g[m]
                     m += 1
-'''
+"""
 
 _SUMS = '''
 

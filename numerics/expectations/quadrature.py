@@ -1,8 +1,8 @@
 r"""Rules for Gaussian expectations, each with a way to estimate its own error.
 
-A rule is a set of standard normal nodes.  Smooth integrands in few dimensions get a tensor Gauss-Hermite rule
-(error: difference to a finer one); everything else randomised quasi-Monte Carlo, scrambled Sobol points with
-their mirror images (error: spread over independent scramblings).
+A rule is a set of standard normal nodes.  Smooth integrands in few dimensions get a tensor
+Gauss-Hermite rule (error: difference to a finer one); everything else randomised quasi-Monte Carlo,
+scrambled Sobol points with their mirror images (error: spread over independent scramblings).
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from theory import InputError
 
 Array = NDArray[np.float64]
 
-# tensor rules beyond this many nodes cost more than quasi-Monte Carlo at equal accuracy for softmax losses
+# tensor rules beyond this many nodes cost more than quasi-Monte Carlo at equal accuracy for softmax
+# losses
 MAX_TENSOR_NODES = 40_000
-# Gauss-Hermite nodes per dimension, tried in turn.  Where fields are wide the error falls slowly and not
-# monotonically, and rules of similar size can agree on a wrong value: sizes double where that is affordable.
+# Gauss-Hermite nodes per dimension, tried in turn.  Where fields are wide the error falls slowly
+# and not monotonically, and rules of similar size can agree on a wrong value: sizes double where
+# that is affordable.
 TENSOR_SIZES = {1: (6, 12, 24, 48, 96, 192), 2: (6, 12, 24, 48, 96, 192)}
 TENSOR_SIZES_BEYOND = (6, 9, 13, 19, 28)
 
@@ -70,7 +72,8 @@ class Rule:
 
 @lru_cache(maxsize=64)
 def gauss_hermite(dimension: int, size: int) -> Rule:
-    """Return the tensor rule with ``size`` nodes a dimension, exact for degree 2 size - 1 in each variable.
+    """Return the tensor rule with ``size`` nodes a dimension, exact for degree 2 size - 1 in each
+    variable.
 
     Examples
     --------
@@ -80,7 +83,8 @@ def gauss_hermite(dimension: int, size: int) -> Rule:
     """
     if dimension == 0:
         return Rule("gauss-hermite", np.zeros((1, 1, 0)), np.ones(1), size)
-    # no node is dropped for its small weight: an integrand such as exp(u) of a wide field lives on the outermost ones
+    # no node is dropped for its small weight: an integrand such as exp(u) of a wide field lives on
+    # the outermost ones
     points, weights = np.polynomial.hermite_e.hermegauss(size)
     weights = weights / weights.sum()
     grids = np.meshgrid(*[points] * dimension, indexing="ij")
@@ -94,7 +98,8 @@ def gauss_hermite(dimension: int, size: int) -> Rule:
 
 @lru_cache(maxsize=16)
 def sobol(dimension: int, size: int, replicates: int, seed: int) -> Rule:
-    """Return ``replicates`` independently scrambled Sobol rules of ``size`` nodes (half of them mirrored).
+    """Return ``replicates`` independently scrambled Sobol rules of ``size`` nodes (half of them
+    mirrored).
 
     Mirroring z -> -z integrates odd functions exactly; scrambling makes every replicate unbiased.
 
@@ -111,7 +116,9 @@ def sobol(dimension: int, size: int, replicates: int, seed: int) -> Rule:
     if size < 4 or size & (size - 1):
         raise InputError("size", size, "a power of two >= 4", "use 2**m nodes")
     if replicates < 2:
-        raise InputError("replicates", replicates, "an integer >= 2", "one scrambling has no error estimate")
+        raise InputError(
+            "replicates", replicates, "an integer >= 2", "one scrambling has no error estimate"
+        )
     out = np.empty((replicates, size, dimension))
     for i, child in enumerate(np.random.SeedSequence(seed).spawn(replicates)):
         sampler = scipy.stats.qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(child))

@@ -9,8 +9,9 @@ For jointly Gaussian :math:`k_i` with mean :math:`\bar k_i` and covariance :math
    E[s_iq_j] &= \bar k_j\,E[s_is_j] + \Sigma_{ij}E[\delta_is_j] + \Sigma_{jj}E[s_i\delta_j] \\
    E[q_iq_j] &= \bar k_i\,E[s_iq_j] + \Sigma_{ii}E[\delta_iq_j] + \Sigma_{ij}E[s_is_j]
 
-(the last two by Stein's lemma; :math:`\delta_i=\delta(k_i)`, and :math:`s_i=1` for a linear form).  The bivariate
-normal integral :math:`\Phi_2` by Owen's T function (D. B. Owen, Ann. Math. Statist. 27 (1956) 1075).
+(the last two by Stein's lemma; :math:`\delta_i=\delta(k_i)`, and :math:`s_i=1` for a linear form).
+The bivariate normal integral :math:`\Phi_2` by Owen's T function (D. B. Owen, Ann. Math. Statist.
+27 (1956) 1075).
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ from numerics.core.validation import Array
 
 # standardised thresholds are clipped here: Phi(-38) is the smallest positive double
 FAR = 38.0
-# and moved off 0, which changes no moment: quotients of two of them stay numbers, and products keep their sign
+# and moved off 0, which changes no moment: quotients of two of them stay numbers, and products keep
+# their sign
 NEAR = 1e-100
-# a correlation is known to a few eps, its distance from 1 no better: parallel kinks are far commoner than almost
-# parallel ones, and P(both > 0) has an infinite slope at correlation 1
+# a correlation is known to a few eps, its distance from 1 no better: parallel kinks are far
+# commoner than almost parallel ones, and P(both > 0) has an infinite slope at correlation 1
 PARALLEL = 1 - 8 * float(np.finfo(float).eps)
 ROOT_2_PI = float(np.sqrt(2 * np.pi))
 
@@ -76,8 +78,9 @@ def ramp_moments(mean: Array, covariance: Array, steps: int) -> RampMoments:
     Returns
     -------
     RampMoments
-        Exact up to rounding, about 1e-15 (1 + |mean|^2 + covariance), for two kinks divided by sqrt(1 - rho^2): the
-        correlation rho is taken from the covariance, and is 1 within 8 eps of it.
+        Exact up to rounding, about 1e-15 (1 + |mean|^2 + covariance), for two kinks divided by
+        sqrt(1 - rho^2): the correlation rho is taken from the covariance, and is 1 within 8 eps of
+        it.
 
     Examples
     --------
@@ -110,7 +113,8 @@ def ramp_moments(mean: Array, covariance: Array, steps: int) -> RampMoments:
     at_kink = (density * inverse)[..., :, None]
     delta_step = at_kink * conditional
     step_ramp = (
-        mean[..., None, :] * both + covariance * delta_step
+        mean[..., None, :] * both
+        + covariance * delta_step
         + variance[..., None, :] * np.swapaxes(delta_step, -1, -2)
     )
     step_ramp[..., diagonal, diagonal] = ramp
@@ -119,7 +123,9 @@ def ramp_moments(mean: Array, covariance: Array, steps: int) -> RampMoments:
     standard[..., steps:] = 0.0
     centre = mean[..., None, :] - rho * deviation[..., None, :] * t[..., :, None]
     delta_ramp = at_kink * (centre * conditional + deviation[..., None, :] * root * standard)
-    ramp_ramp = mean[..., :, None] * step_ramp + variance[..., :, None] * delta_ramp + covariance * both
+    ramp_ramp = (
+        mean[..., :, None] * step_ramp + variance[..., :, None] * delta_ramp + covariance * both
+    )
     ramp_ramp[..., diagonal, diagonal] = (mean**2 + variance) * single + mean * deviation * density
     return RampMoments(
         single[..., :steps], ramp, both[..., :steps, :steps], step_ramp[..., :steps, :], ramp_ramp
@@ -146,7 +152,9 @@ def _joint(t: Array, rho: Array, single: Array) -> Array:
     joint = 0.5 * (first + second) - owens_t(h, a) - owens_t(k, b) - 0.5 * (h * k < 0)
     # at perfect correlation the larger threshold (or the overlap of two half lines) decides
     if perfect.any():
-        extreme = np.where(r > 0, np.minimum(first, second), np.clip(first + second - 1.0, 0.0, None))
+        extreme = np.where(
+            r > 0, np.minimum(first, second), np.clip(first + second - 1.0, 0.0, None)
+        )
         joint = np.where(perfect, extreme, joint)
     out = np.empty((*joint.shape[:-1], n, n))
     out[..., i, j] = out[..., j, i] = joint

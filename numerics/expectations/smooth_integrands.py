@@ -20,7 +20,8 @@ CHUNK_ENTRIES = 4_000_000
 
 @dataclass(frozen=True)
 class Fields:
-    """The Gaussian pre-activations of every component at R states, each on the nodes of its own rule.
+    """The Gaussian pre-activations of every component at R states, each on the nodes of its own
+    rule.
 
     Attributes
     ----------
@@ -74,9 +75,14 @@ class PlainIntegrands:
         s = model.symbols
         self.integrands = tuple(integrands)
         self.arguments: codegen.Arguments = (
-            ("y", (symbols.LABEL,)), ("u", s.preactivation), ("w", s.whitened), ("v", s.readout),
+            ("y", (symbols.LABEL,)),
+            ("u", s.preactivation),
+            ("w", s.whitened),
+            ("v", s.readout),
         )
-        self.source = codegen.generate_function("integrand", self.arguments, self.integrands, target)
+        self.source = codegen.generate_function(
+            "integrand", self.arguments, self.integrands, target
+        )
         self._sums: Callable[..., None] = self._array_sums
         if target == "numba":
             self.source += _SUMS
@@ -87,8 +93,15 @@ class PlainIntegrands:
         out = np.zeros((*fields.means.shape[:2], len(self.integrands)))
         for e in range(out.shape[0]):
             self._sums(
-                fields.labels, fields.means[e], fields.shift[e], fields.whitened[e], fields.weights,
-                fields.readout[e], reach, out[e], _NO_SIZES if sizes is None else sizes[e],
+                fields.labels,
+                fields.means[e],
+                fields.shift[e],
+                fields.whitened[e],
+                fields.weights,
+                fields.readout[e],
+                reach,
+                out[e],
+                _NO_SIZES if sizes is None else sizes[e],
             )
         return out
 
@@ -104,8 +117,16 @@ class PlainIntegrands:
         return cast("Callable[..., None]", codegen.load_module(source).integrand)
 
     def _array_sums(
-        self, labels: Array, means: Array, shift: Array, whitened: Array, weights: Array, v: Array, reach: float,
-        out: Array, sizes: Array,
+        self,
+        labels: Array,
+        means: Array,
+        shift: Array,
+        whitened: Array,
+        weights: Array,
+        v: Array,
+        reach: float,
+        out: Array,
+        sizes: Array,
     ) -> None:
         """The NumPy twin of the generated ``sums``: same arguments, same sums."""
         for l, label in enumerate(labels):

@@ -1,4 +1,6 @@
-"""What remains of a derived expression once integrals and elementary factors have values: a sparse polynomial."""
+"""What remains of a derived expression once integrals and elementary factors have values: a sparse
+polynomial.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,18 @@ class SparsePolynomial:
     leaves : tuple of sympy.Expr
         Elementary factors, functions of the outer symbols, in the order of their values.
     reciprocals : array of int
-        Positions among the outer symbols of those whose inverse is a value of its own (lambda, in practice).
+        Positions among the outer symbols of those whose inverse is a value of its own (lambda, in
+        practice).
     moments : slice
         Where the moments stand among the values.
     """
 
     def __init__(
-        self, expressions: Sequence[sp.Expr], outer: Sequence[sp.Symbol],
-        integrands: dict[sp.Expr, int], components: int,
+        self,
+        expressions: Sequence[sp.Expr],
+        outer: Sequence[sp.Symbol],
+        integrands: dict[sp.Expr, int],
+        components: int,
     ) -> None:
         self._outer_index = {s: i for i, s in enumerate(outer)}
         self._integrands = integrands
@@ -76,7 +82,9 @@ class SparsePolynomial:
 
     def _evaluate(self, coefficients: Array, values: Array) -> Array:
         out = np.empty(self.expression_starts.size - 1)
-        _evaluate_terms(self.expression_starts, coefficients, self.term_starts, self.factors, values, out)
+        _evaluate_terms(
+            self.expression_starts, coefficients, self.term_starts, self.factors, values, out
+        )
         return out
 
     def _row(self, e: sp.Expr) -> list[tuple[float, list[tuple[str, int]]]]:
@@ -95,7 +103,8 @@ class SparsePolynomial:
         return row
 
     def _expand(self, e: sp.Expr) -> Polynomial:
-        """Multiply out what makes every expectation a factor of a product; what has none stays a factor of its own.
+        """Multiply out what makes every expectation a factor of a product; what has none stays a
+        factor of its own.
 
         As sympy.expand would, without building the thousands of products on the way.
         """
@@ -121,18 +130,26 @@ class SparsePolynomial:
                 product = _multiply(product, self._factor(a) if single else self._expand(a))
             return product
         if isinstance(e, GaussianExpectation):
-            index = (e.law.component - 1) * len(self._integrands) + self._integrands[e.general_integrand]
+            index = (e.law.component - 1) * len(self._integrands) + self._integrands[
+                e.general_integrand
+            ]
             return {(("moment", index),): Fraction(1)}
         base, power = e.as_base_exp()
         if base in self._outer_index and power.is_Integer:
-            kind, table = ("outer", self._outer_index) if power > 0 else ("reciprocal", self._reciprocal_index)
+            kind, table = (
+                ("outer", self._outer_index)
+                if power > 0
+                else ("reciprocal", self._reciprocal_index)
+            )
             index = table.setdefault(base, len(table))
             return {((kind, index),) * abs(int(power)): Fraction(1)}
         if not e.has(GaussianExpectation):
             return self._factor(e)
         if not (power.is_Integer and power > 1):
             raise InputError(
-                "expressions", e, "sums and products of expectations",
+                "expressions",
+                e,
+                "sums and products of expectations",
                 "compile the expectations alone and combine their values",
             )
         product = one = self._expand(base)
@@ -141,7 +158,9 @@ class SparsePolynomial:
         return product
 
     def _factor(self, e: sp.Expr) -> Polynomial:
-        return {(("factor", self._factor_index.setdefault(e, len(self._factor_index))),): Fraction(1)}
+        return {
+            (("factor", self._factor_index.setdefault(e, len(self._factor_index))),): Fraction(1)
+        }
 
 
 def _multiply(left: Polynomial, right: Polynomial) -> Polynomial:
@@ -155,8 +174,12 @@ def _multiply(left: Polynomial, right: Polynomial) -> Polynomial:
 
 @numba.njit(cache=True, nogil=True)
 def _evaluate_terms(
-    expression_starts: NDArray[np.int64], coefficients: Array, term_starts: NDArray[np.int64],
-    factors: NDArray[np.int64], values: Array, out: Array,
+    expression_starts: NDArray[np.int64],
+    coefficients: Array,
+    term_starts: NDArray[np.int64],
+    factors: NDArray[np.int64],
+    values: Array,
+    out: Array,
 ) -> None:
     for e in range(out.size):
         total = 0.0

@@ -1,9 +1,10 @@
 r"""Density of a limiting spectrum, interval by interval of its support.
 
 On an interval [a, b] with :math:`z(\vartheta)=c-r\cos\vartheta` the solution S(z + i0) is smooth in
-:math:`\vartheta\in[0,\pi]` up to square-root edges, and so is :math:`g=\rho(z)\,|dz/d\vartheta|`.  Cosine series give
-density and distribution function at every point with spectral accuracy.  S is found by Newton's method, continued from
-the upper half-plane at one point of the interval and from node to node beyond.
+:math:`\vartheta\in[0,\pi]` up to square-root edges, and so is :math:`g=\rho(z)\,|dz/d\vartheta|`.
+Cosine series give density and distribution function at every point with spectral accuracy.  S is
+found by Newton's method, continued from the upper half-plane at one point of the interval and from
+node to node beyond.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ BETWEEN_NODES = 0.05
 
 @dataclass(frozen=True)
 class Resolution:
-    """Of cosine series: nodes double until the last eighth of the series is below the accuracy, or to the limit."""
+    """Of cosine series: nodes double until the last eighth of the series is below the accuracy, or
+    to the limit.
+    """
 
     accuracy: float
     most: int
@@ -82,10 +85,14 @@ class Piece:
         inside = (z > self.interval.left) & (z < self.interval.right)
         if len(solved) < len(self.nodes):  # thin tails at either end
             low, high = solved.min(initial=np.pi), solved.max(initial=0.0)
-            inside &= ((theta >= low) | (low == self.nodes[0])) & ((theta <= high) | (high == self.nodes[-1]))
+            inside &= ((theta >= low) | (low == self.nodes[0])) & (
+                (theta <= high) | (high == self.nodes[-1])
+            )
         theta = np.where(inside, theta, np.pi / 2)
         waves = np.cos(np.multiply.outer(theta, np.arange(len(self.profile))))
-        return np.where(inside, np.maximum(waves @ self.profile, 0) * self.interval.ends(theta), 0.0)
+        return np.where(
+            inside, np.maximum(waves @ self.profile, 0) * self.interval.ends(theta), 0.0
+        )
 
     def cumulative(self, z: Array) -> Array:
         """Mass of the interval below z."""
@@ -97,7 +104,8 @@ class Piece:
 def bulk_pieces(
     resolvent: Resolvent, branches: dict[int, Branch], atom: float, resolution: Resolution = FINE
 ) -> tuple[list[Piece], list[Branch]]:
-    """The density between the outermost edges, left to right, cut at the gaps of the support, and these gaps.
+    """The density between the outermost edges, left to right, cut at the gaps of the support, and
+    these gaps.
 
     Parameters
     ----------
@@ -114,9 +122,13 @@ def bulk_pieces(
     pieces: list[Piece] = []
     gaps: list[Branch] = []
     inner = left.place < 0 < right.place and atom > THIN
-    for low, high in [(left.place, 0.0), (0.0, right.place)] if inner else [(left.place, right.place)]:
+    for low, high in (
+        [(left.place, 0.0), (0.0, right.place)] if inner else [(left.place, right.place)]
+    ):
         interval = Interval.between(
-            low, high, zero_left=low == 0 and (inner or left.kind == "zero"),
+            low,
+            high,
+            zero_left=low == 0 and (inner or left.kind == "zero"),
             zero_right=high == 0 and (inner or right.kind == "zero"),
         )
         pieces += _pieces(resolvent, interval, resolution, gaps)
@@ -124,7 +136,9 @@ def bulk_pieces(
 
 
 def atom_at_zero(resolvent: Resolvent) -> float:
-    """Mass at zero of the rows that are not null, per such row: the limit of -z tr S / k on the way down to zero."""
+    """Mass at zero of the rows that are not null, per such row: the limit of -z tr S / k on the way
+    down to zero.
+    """
     if not resolvent.noise.any():
         return 1.0
     heights, found = resolvent.scale * np.array([1e-5, 1e-7, 1e-9]), []
@@ -139,7 +153,9 @@ def atom_at_zero(resolvent: Resolvent) -> float:
 
 
 def repeat_piece(piece: Piece, resolvent: Resolvent, branches: dict[int, Branch]) -> Piece:
-    """The piece of a similar law with one interval: Newton's method from the known solutions at the same angles."""
+    """The piece of a similar law with one interval: Newton's method from the known solutions at the
+    same angles.
+    """
     interval = replace(piece.interval, left=branches[-1].edge.place, right=branches[1].edge.place)
     solutions = np.full_like(piece.solutions, np.nan)
     at = interval.place(piece.nodes)[0]
@@ -149,7 +165,9 @@ def repeat_piece(piece: Piece, resolvent: Resolvent, branches: dict[int, Branch]
     return _piece(resolvent, interval, piece.nodes, solutions)
 
 
-def _pieces(resolvent: Resolvent, interval: Interval, resolution: Resolution, gaps: list[Branch]) -> list[Piece]:
+def _pieces(
+    resolvent: Resolvent, interval: Interval, resolution: Resolution, gaps: list[Branch]
+) -> list[Piece]:
     """March over an interval; where a gap is found, over both sides of it."""
     size, known = FIRST_NODES, None
     while True:
@@ -166,12 +184,18 @@ def _pieces(resolvent: Resolvent, interval: Interval, resolution: Resolution, ga
     out: list[Piece] = []
     if low.place > interval.left:
         left = Interval.between(
-            interval.left, low.place, zero_left=interval.kind == "zero left", zero_right=low.kind == "zero"
+            interval.left,
+            low.place,
+            zero_left=interval.kind == "zero left",
+            zero_right=low.kind == "zero",
         )
         out += _pieces(resolvent, left, resolution, gaps)
     if high.place < interval.right:
         right = Interval.between(
-            high.place, interval.right, zero_left=high.kind == "zero", zero_right=interval.kind == "zero right"
+            high.place,
+            interval.right,
+            zero_left=high.kind == "zero",
+            zero_right=interval.kind == "zero right",
         )
         out += _pieces(resolvent, right, resolution, gaps)
     return out
@@ -198,7 +222,11 @@ def _march(
                 behind, i = solutions[i], i + direction
                 solutions[i] = found
 
-    solved = np.zeros(0, dtype=int) if known is None else np.flatnonzero(np.isfinite(known.solutions[:, 0, 0]))
+    solved = (
+        np.zeros(0, dtype=int)
+        if known is None
+        else np.flatnonzero(np.isfinite(known.solutions[:, 0, 0]))
+    )
     if known is not None and len(solved):
         j = int(solved[len(solved) // 2])
         i = int(np.abs(nodes - known.nodes[j]).argmin())
@@ -214,13 +242,18 @@ def _march(
         on_axis = None if s is None else _newton(resolvent, float(at[i]), s)
         if on_axis is not None and _dense(on_axis, length / float(ends[i])):
             spread(i, on_axis)
-        elif s is not None and (gap := _gap_through(resolvent, float(at[i]), s, interval)) is not None:
+        elif (
+            s is not None
+            and (gap := _gap_through(resolvent, float(at[i]), s, interval)) is not None
+        ):
             return solutions, gap
     return solutions, None
 
 
 def _next_probe(solutions: Array, probed: set[int]) -> int | None:
-    """The middle of unsolved nodes between solved ones, or of many at an end; eighths of all if none is solved."""
+    """The middle of unsolved nodes between solved ones, or of many at an end; eighths of all if
+    none is solved.
+    """
     unsolved = np.isnan(solutions[:, 0, 0])
     count = len(unsolved)
     if unsolved.all():
@@ -234,9 +267,15 @@ def _next_probe(solutions: Array, probed: set[int]) -> int | None:
 
 
 def _step(
-    resolvent: Resolvent, interval: Interval, angles: tuple[float, float], s: Array, behind: Array | None
+    resolvent: Resolvent,
+    interval: Interval,
+    angles: tuple[float, float],
+    s: Array,
+    behind: Array | None,
 ) -> Array | None:
-    """S at the second angle from that at the first, in halved steps where Newton's method needs them."""
+    """S at the second angle from that at the first, in halved steps where Newton's method needs
+    them.
+    """
     at, end = angles
     step, change = end - at, None if behind is None else s - behind
     smallest = abs(step) / 2**HALVINGS
@@ -262,13 +301,18 @@ def _newton(resolvent: Resolvent, z: float, start: Array) -> Array | None:
     except (ResolventError, np.linalg.LinAlgError):
         return None
     size = float(np.linalg.norm(s))
-    if np.linalg.eigvalsh(s.imag)[0] < -1e-9 * size or float(np.linalg.norm(s - start)) > JUMP * size:
+    if (
+        np.linalg.eigvalsh(s.imag)[0] < -1e-9 * size
+        or float(np.linalg.norm(s - start)) > JUMP * size
+    ):
         return None
     return s
 
 
 def _descend(resolvent: Resolvent, x: float, height: float) -> Array | None:
-    """S at x + i height by continuation from far up in the half-plane, where S = -1/z; None if it gets stuck."""
+    """S at x + i height by continuation from far up in the half-plane, where S = -1/z; None if it
+    gets stuck.
+    """
     y = 30 * (resolvent.scale + abs(x))
     s: Array = resolvent.solve_at(x + 1j * y, -np.eye(resolvent.rows) / (x + 1j * y))
     factor = 0.3
@@ -307,13 +351,17 @@ def _wide(resolvent: Resolvent, s: Array) -> bool:
 
 
 def _dense(s: Array, unit: float) -> bool:
-    """Whether the density, in units that take its behaviour at the ends out, is above what counts as a thin tail."""
+    """Whether the density, in units that take its behaviour at the ends out, is above what counts
+    as a thin tail.
+    """
     return float(np.trace(s.imag)) * unit / (np.pi * len(s)) > THIN
 
 
 def _piece(resolvent: Resolvent, interval: Interval, nodes: Array, solutions: Array) -> Piece:
     """The series from the solutions; mass is per row of the matrix, null rows included."""
-    density = np.nan_to_num(np.trace(solutions.imag, axis1=1, axis2=2) / (np.pi * resolvent.law.noisy))
+    density = np.nan_to_num(
+        np.trace(solutions.imag, axis1=1, axis2=2) / (np.pi * resolvent.law.noisy)
+    )
     g = density * interval.place(nodes)[1]
     profile = density / interval.ends(nodes)
     return Piece(interval, _cosine_series(g), _cosine_series(profile), nodes, solutions)

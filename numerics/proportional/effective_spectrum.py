@@ -1,4 +1,6 @@
-"""Spectra of empirical Hessian and G-matrix in the proportional limit: bulk, edges, outliers, overlaps."""
+"""Spectra of empirical Hessian and G-matrix in the proportional limit: bulk, edges, outliers,
+overlaps.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from .limiting_spectrum import LimitingSpectrum, agreed_gaps, quadrature_rules, 
 from .outliers import Outlier
 from .weight_law import WeightNodes
 
-# an outlier closer to the edge than this share of the edge is flagged: at finite d it is not told from the bulk
+# an outlier closer to the edge than this share of the edge is flagged: at finite d it is not told
+# from the bulk
 CRITICAL = 0.02
 # outliers closer than this, relative to the largest, count as one of higher multiplicity
 EQUAL = 1e-8
@@ -46,16 +49,18 @@ def effective_spectrum(
     tail: float = 0.0,
     seed: int = 0,
 ) -> xr.Dataset:
-    r"""Return the limiting spectrum of an empirical matrix of fresh test data, M / d -> phi as d -> infinity.
+    r"""Return the limiting spectrum of an empirical matrix of fresh test data, M / d -> phi as d ->
+    infinity.
 
     .. math:: M=\tfrac1M\sum_i D_i\otimes Y_iY_i^T,\qquad S^{-1}=-zI+\lambda^{-1}E[D(I+SD/(\phi\lambda))^{-1}],\qquad
               \det\big(zI-F(z)\big)=0,\ F(z)=E[D(I+SD/(\phi\lambda))^{-1}\otimes ww^T]
 
-    S(z) is the resolvent off the span of directions and weights, w the coordinates of Y in an orthonormal basis L of
-    it.  The density is that of S; outliers are the roots of the determinant outside the support, with
-    :math:`L^T` (unit eigenvector) :math:`=e/\sqrt{e^T(I-F'(z))e}` (mathematics.md section 7; arXiv 2502.15655).
-    F decreases in z, so each of its sorted eigenvalues gives one outlier right of the bulk, or none; likewise left, and
-    in a gap.  Readout parameters, finitely many, join F and not S.
+    S(z) is the resolvent off the span of directions and weights, w the coordinates of Y in an
+    orthonormal basis L of it.  The density is that of S; outliers are the roots of the determinant
+    outside the support, with :math:`L^T` (unit eigenvector) :math:`=e/\sqrt{e^T(I-F'(z))e}`
+    (mathematics.md section 7; arXiv 2502.15655). F decreases in z, so each of its sorted
+    eigenvalues gives one outlier right of the bulk, or none; likewise left, and in a gap.  Readout
+    parameters, finitely many, join F and not S.
 
     Parameters
     ----------
@@ -67,9 +72,10 @@ def effective_spectrum(
     matrix : {"hessian", "gradient"}
         The almost-everywhere Hessian, as data have it, or G.
     block : (a, b) of 0-based units, "first_layer" (or "full"), "readout", "mixed" or "all"
-        One block (scalar weights); the full first layer (matrix-valued transform); of two layers also the readout
-        block, which has no bulk, the blocks of x^a and v_i beside each other as :math:`\begin{pmatrix}0&N\\N^T&0
-        \end{pmatrix}`, whose eigenvalues are plus and minus the singular values of N, and the whole matrix.
+        One block (scalar weights); the full first layer (matrix-valued transform); of two layers
+        also the readout block, which has no bulk, the blocks of x^a and v_i beside each other as
+        :math:`\begin{pmatrix}0&N\\N^T&0 \end{pmatrix}`, whose eigenvalues are plus and minus the
+        singular values of N, and the whole matrix.
     regularized : bool, optional
         Include the ridge: a shift by beta, and the default, for the Hessian; not available for G.
     density : bool
@@ -77,31 +83,34 @@ def effective_spectrum(
     grid : array, optional
         Where to give the density; points that resolve every interval when omitted.
     tail : float
-        Leave out this share of the samples, those with the most extreme weights, at either end: M data have hardly a
-        weight rarer than 1 / M.  Where ``edge_kind`` is "essential" this puts the edge where data show it, and not at
-        the end of an exponentially thin tail.
+        Leave out this share of the samples, those with the most extreme weights, at either end: M
+        data have hardly a weight rarer than 1 / M.  Where ``edge_kind`` is "essential" this puts
+        the edge where data show it, and not at the end of an exponentially thin tail.
     seed : int
         Root seed of quasi-Monte Carlo scramblings (unused by tensor rules).
 
     Returns
     -------
     xarray.Dataset
-        ``edges`` (interval, end), ends of the intervals of the support, ``edge_error``, ``interval_mass``;
-        ``outliers`` (eigen), farthest right first, ``outlier_error``, ``side`` (eigen) 1 right of the support, -1 left,
-        0 in a gap, ``multiplicity`` (eigen); ``overlap`` (eigen), squared length of the eigenvector's projection on
-        span and readout, ``overlap_error``; ``outlier_vector`` (eigen, [unit,] span), that projection in the basis
-        ``basis`` (span, generator), and ``readout_vector`` (eigen, parameter); ``edge_distance`` (eigen), distance from
-        the nearest edge over the edge; ``near_critical`` (eigen), 1 where that is below 2 %; ``weight_share`` (eigen,
-        unit), squared cosine of the eigenvector with x^a (in its row of the full matrix); ``direction_share`` (eigen),
-        squared length of the projection on Span(e_1..e_r); ``leading_share`` (unit), share of x^a in the eigenspace of
-        the r largest eigenvalues (C r of the full matrix); bulk eigenvectors among them contribute nothing.  With
-        ``density`` also ``density`` (grid) of the eigenvalues without the atom, ``distribution`` (grid) with it, and
-        their errors.
+        ``edges`` (interval, end), ends of the intervals of the support, ``edge_error``,
+        ``interval_mass``; ``outliers`` (eigen), farthest right first, ``outlier_error``, ``side``
+        (eigen) 1 right of the support, -1 left, 0 in a gap, ``multiplicity`` (eigen); ``overlap``
+        (eigen), squared length of the eigenvector's projection on span and readout,
+        ``overlap_error``; ``outlier_vector`` (eigen, [unit,] span), that projection in the basis
+        ``basis`` (span, generator), and ``readout_vector`` (eigen, parameter); ``edge_distance``
+        (eigen), distance from the nearest edge over the edge; ``near_critical`` (eigen), 1 where
+        that is below 2 %; ``weight_share`` (eigen, unit), squared cosine of the eigenvector with
+        x^a (in its row of the full matrix); ``direction_share`` (eigen), squared length of the
+        projection on Span(e_1..e_r); ``leading_share`` (unit), share of x^a in the eigenspace of
+        the r largest eigenvalues (C r of the full matrix); bulk eigenvectors among them contribute
+        nothing.  With ``density`` also ``density`` (grid) of the eigenvalues without the atom,
+        ``distribution`` (grid) with it, and their errors.
 
-        attrs ``atom``, the mass at zero (at the ridge, if included); ``mass_error``, |1 - mass of atom and density|;
-        ``edge_kind_right`` and ``_left``: "critical" for a square-root edge, "essential" where the density has a thin
-        tail up to the largest weight of the law, "zero" where the support reaches the atom; ``missed_by``: the next
-        candidate for an outlier lies inside the edge by this share of it.
+        attrs ``atom``, the mass at zero (at the ridge, if included); ``mass_error``, |1 - mass of
+        atom and density|; ``edge_kind_right`` and ``_left``: "critical" for a square-root edge,
+        "essential" where the density has a thin tail up to the largest weight of the law, "zero"
+        where the support reaches the atom; ``missed_by``: the next candidate for an outlier lies
+        inside the edge by this share of it.
 
     Raises
     ------
@@ -112,7 +121,8 @@ def effective_spectrum(
 
     Examples
     --------
-    The square loss has D = 1: a spiked covariance, whose bulk is Marchenko-Pastur's, (1 +- sqrt(1/phi))^2 / lambda:
+    The square loss has D = 1: a spiked covariance, whose bulk is Marchenko-Pastur's, (1 +-
+    sqrt(1/phi))^2 / lambda:
 
     >>> from theory import Loss, Mixture, Model, symbols
     >>> u = symbols.vector("u", 1)
@@ -124,7 +134,9 @@ def effective_spectrum(
     """
     check_parameters(model, parameters)
     check_state(model, state, "state")
-    ratio = as_scalar("aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension")
+    ratio = as_scalar(
+        "aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension"
+    )
     kind, name = check_matrix(matrix), check_effective_block(model, block)
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     tail = check_tail(tail)
@@ -138,7 +150,11 @@ def effective_spectrum(
     if points is not None:
         _check_grid(points, runs[-1].atom, shift)
     attributes = common_attributes(model, parameters, "effective spectral theory") | {
-        "matrix": kind, "block": str(name), "regularized": int(ridge), "aspect_ratio": ratio, "tail": tail,
+        "matrix": kind,
+        "block": str(name),
+        "regularized": int(ridge),
+        "aspect_ratio": ratio,
+        "tail": tail,
     }
     return _Result(model, nodes, runs, shift).dataset(density, points, attributes)
 
@@ -155,7 +171,12 @@ def check_block_with_bulk(model: Model, block: object) -> BlockName:
     """Return the canonical name of a block that multiplies features on both sides."""
     name = check_effective_block(model, block)
     if name in ("readout", "mixed"):
-        raise InputError("block", repr(name), "a block with a bulk", "use a pair of units, 'first_layer' or 'all'")
+        raise InputError(
+            "block",
+            repr(name),
+            "a block with a bulk",
+            "use a pair of units, 'first_layer' or 'all'",
+        )
     return name
 
 
@@ -166,7 +187,10 @@ def ridge_and_shift(
     ridge = default_regularized(kind, regularized)
     if ridge and kind == "gradient":
         raise InputError(
-            "regularized", True, "False for the gradient matrix", "its ridge is no shift: leave it away"
+            "regularized",
+            True,
+            "False for the gradient matrix",
+            "its ridge is no shift: leave it away",
         )
     off_diagonal = name == "mixed" or (isinstance(name, tuple) and name[0] != name[1])
     return ridge, parameters.ridge if ridge and not off_diagonal else 0.0
@@ -176,7 +200,12 @@ def check_tail(tail: object) -> float:
     """Return a share of samples in [0, 0.1]."""
     share = as_scalar("tail", tail, 0.0, False, "give a small share of the samples, such as 1 / M")
     if share > 0.1:
-        raise InputError("tail", share, "a share of at most 0.1", "give a small share of the samples, such as 1 / M")
+        raise InputError(
+            "tail",
+            share,
+            "a share of at most 0.1",
+            "give a small share of the samples, such as 1 / M",
+        )
     return share
 
 
@@ -185,7 +214,9 @@ def _check_grid(points: Array, atom: float, shift: float) -> None:
         raise InputError("grid", "values that do not increase", "increasing points", "sort them")
     if atom > 0 and np.any(points == shift):
         raise InputError(
-            "grid", f"the point {shift:g}", "points beside the atom there",
+            "grid",
+            f"the point {shift:g}",
+            "points beside the atom there",
             f"{atom:.3g} of the eigenvalues are exactly {shift:g}, where the density is infinite: leave it out",
         )
 
@@ -193,7 +224,9 @@ def _check_grid(points: Array, atom: float, shift: float) -> None:
 class _Result:
     """All runs as one Dataset: values of the best, or the mean, and errors."""
 
-    def __init__(self, model: Model, nodes: WeightNodes, runs: Sequence[LimitingSpectrum], shift: float) -> None:
+    def __init__(
+        self, model: Model, nodes: WeightNodes, runs: Sequence[LimitingSpectrum], shift: float
+    ) -> None:
         self.model, self.nodes, self.runs, self.shift = model, nodes, runs, shift
         count = min(len(run.outliers) for run in runs)
         kept = [sorted(run.outliers, key=lambda o: -o.distance)[:count] for run in runs]
@@ -210,7 +243,9 @@ class _Result:
         nodes, model, basis = self.nodes, self.model, self.nodes.basis
 
         def each(of: Callable[[Outlier], Any]) -> tuple[Array, Array]:
-            return self._both([np.array([of(o) for o in kept], dtype=float) for kept in self.outliers])
+            return self._both(
+                [np.array([of(o) for o in kept], dtype=float) for kept in self.outliers]
+            )
 
         place, place_error = each(lambda o: o.place)
         overlap, overlap_error = each(lambda o: np.sum(o.vector**2))
@@ -226,7 +261,11 @@ class _Result:
             "outlier_error": ("eigen", place_error),
             "side": ("eigen", np.array([o.side for o in best], dtype=int)),
             "multiplicity": ("eigen", equal.sum(axis=1)),
-            "overlap": ("eigen", overlap, {"long_name": "squared projection of the eigenvector on the span"}),
+            "overlap": (
+                "eigen",
+                overlap,
+                {"long_name": "squared projection of the eigenvector on the span"},
+            ),
             "overlap_error": ("eigen", overlap_error),
             "edge_distance": ("eigen", distance),
             "near_critical": ("eigen", (distance < CRITICAL).astype(int)),
@@ -241,29 +280,40 @@ class _Result:
         right = [i for i, o in enumerate(best) if o.side == 1][:leading]
         single = isinstance(nodes.block, tuple)
         variables |= {
-            "outlier_vector": (("eigen", "span"), first[:, 0]) if single else (("eigen", "unit", "span"), first),
+            "outlier_vector": (("eigen", "span"), first[:, 0])
+            if single
+            else (("eigen", "unit", "span"), first),
             "weight_share": (("eigen", "unit"), share, {"long_name": "squared cosine with x^a"}),
             "direction_share": ("eigen", np.sum(first[..., : basis.directions] ** 2, axis=(1, 2))),
             "leading_share": (
-                "unit", share[right].sum(axis=0).reshape(model.units),
+                "unit",
+                share[right].sum(axis=0).reshape(model.units),
                 {"long_name": f"share of x^a in the leading eigenspace of dimension {leading}"},
             ),
         }
         return variables
 
     def _support_variables(self) -> dict[str, Any]:
-        ends = np.array([[edge.place for edge in run.edges] for run in self.runs]).reshape(len(self.runs), -1)
+        ends = np.array([[edge.place for edge in run.edges] for run in self.runs]).reshape(
+            len(self.runs), -1
+        )
         gaps = agreed_gaps(self.runs)
         ends = np.concatenate([ends[:, :1], *gaps, ends[:, 1:]], axis=1) if ends.size else ends
         edges, error = self._both(list(ends.reshape(len(self.runs), -1, 2)))
         wide = edges[:, 1] > edges[:, 0]  # an atom is no interval
         edges, error = edges[wide], error[wide]
         variables: dict[str, Any] = {
-            "edges": (("interval", "end"), edges + self.shift, {"long_name": "edge of the support"}),
+            "edges": (
+                ("interval", "end"),
+                edges + self.shift,
+                {"long_name": "edge of the support"},
+            ),
             "edge_error": (("interval", "end"), error),
         }
         if self.runs[-1].pieces:
-            middles = [((p.interval.left + p.interval.right) / 2, p.mass) for p in self.runs[-1].pieces]
+            middles = [
+                ((p.interval.left + p.interval.right) / 2, p.mass) for p in self.runs[-1].pieces
+            ]
             mass = [sum(m for middle, m in middles if a <= middle <= b) for a, b in edges]
             variables["interval_mass"] = ("interval", np.array(mass))
         return variables
@@ -285,21 +335,31 @@ class _Result:
 
         values, errors = self._both([of(run) for run in self.runs])
         # what the series leaves out, and mass that was not found
-        errors[1] += max(sum(p.truncation for p in run.pieces) + abs(1 - run.mass) for run in self.runs)
+        errors[1] += max(
+            sum(p.truncation for p in run.pieces) + abs(1 - run.mass) for run in self.runs
+        )
         return {
             "density": ("grid", values[0], {"long_name": "density of eigenvalues"}),
             "density_error": ("grid", errors[0]),
-            "distribution": ("grid", np.clip(values[1], 0, 1), {"long_name": "share of eigenvalues below"}),
+            "distribution": (
+                "grid",
+                np.clip(values[1], 0, 1),
+                {"long_name": "share of eigenvalues below"},
+            ),
             "distribution_error": ("grid", errors[1]),
         }, points + self.shift
 
-    def dataset(self, density: bool, points: Array | None, attributes: dict[str, Any]) -> xr.Dataset:
+    def dataset(
+        self, density: bool, points: Array | None, attributes: dict[str, Any]
+    ) -> xr.Dataset:
         """Everything."""
         best, model = self.runs[-1], self.model
         variables = self._outlier_variables() | self._support_variables()
         coordinates: dict[str, Any] = {
-            "eigen": np.arange(1, len(self.outliers[-1]) + 1), "end": ["left", "right"],
-            "interval": np.arange(1, len(variables["edges"][1]) + 1), "unit": np.arange(1, model.units + 1),
+            "eigen": np.arange(1, len(self.outliers[-1]) + 1),
+            "end": ["left", "right"],
+            "interval": np.arange(1, len(variables["edges"][1]) + 1),
+            "unit": np.arange(1, model.units + 1),
         }
         if density:
             more, grid = self._density_variables(points)
@@ -310,10 +370,18 @@ class _Result:
         kinds = [edge.kind for edge in best.edges] or ["none", "none"]
         place_error, edge_error = variables["outlier_error"][1], variables["edge_error"][1]
         attributes |= {
-            "atom": best.atom, "missed_by": best.missed, "nodes": len(best.resolvent.law.probability),
-            "outlier_counts": ", ".join(map(str, counts)), "edge_kind_left": kinds[0], "edge_kind_right": kinds[1],
+            "atom": best.atom,
+            "missed_by": best.missed,
+            "nodes": len(best.resolvent.law.probability),
+            "outlier_counts": ", ".join(map(str, counts)),
+            "edge_kind_left": kinds[0],
+            "edge_kind_right": kinds[1],
             "error_estimate": float(max(place_error.max(initial=0.0), edge_error.max(initial=0.0))),
             "error_meaning": "largest error of outliers and edges: "
-            + ("two tensor rules" if len(self.runs) == 2 else "99 % Student interval over scramblings"),
+            + (
+                "two tensor rules"
+                if len(self.runs) == 2
+                else "99 % Student interval over scramblings"
+            ),
         }
         return xr.Dataset(variables, coords=coordinates, attrs=attributes)

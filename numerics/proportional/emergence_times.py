@@ -46,39 +46,43 @@ def emergence(
 
     .. math:: g_i(t)=f_i\big(z_*(t)\big)-z_*(t),\qquad f_1\ge f_2\ge\dots\ \text{of }F,\ z_*\ \text{the edge}
 
-    The i-th outlier right of the bulk exists where :math:`g_i>0` (:func:`effective_spectrum`); it emerges where g_i
-    crosses zero upwards and merges where it crosses downwards; likewise on the left.  Roots are found on the dense
-    curve.
+    The i-th outlier right of the bulk exists where :math:`g_i>0` (:func:`effective_spectrum`); it
+    emerges where g_i crosses zero upwards and merges where it crosses downwards; likewise on the
+    left.  Roots are found on the dense curve.
 
     Parameters
     ----------
     model : theory.Model
     parameters : Parameters
     curve : Curve or xarray.Dataset
-        As :func:`solve_curve` gives it, or :func:`integrate_curves` without a schedule (it is then integrated again
-        from its first time).
+        As :func:`solve_curve` gives it, or :func:`integrate_curves` without a schedule (it is then
+        integrated again from its first time).
     aspect_ratio : float
         phi > 0.
     matrix, block, regularized, tail, seed
         As for :func:`effective_spectrum`; a block with bulk.
     time : array, optional
-        Where to report, and between which roots are looked for; the times of the Dataset, or 51 equidistant ones.
+        Where to report, and between which roots are looked for; the times of the Dataset, or 51
+        equidistant ones.
 
     Returns
     -------
     xarray.Dataset
-        ``edge`` (time, side) with side 1 right and -1 left; ``outlier`` (time, side, index), NaN where the i-th from
-        the outside is in the bulk, ``overlap`` and ``weight_share`` (time, side, index [, unit]) of it; ``excess``
-        (time, side, index) = g_i over the edge, positive for outliers; ``count`` (time, side); ``leading_share`` (time,
-        unit) as in :func:`effective_spectrum`.  ``event_time`` (event) in order, ``event_time_error``, ``event_side``,
-        ``event_index``, ``event_change`` (event), 1 where an outlier emerges and -1 where it merges, and
-        ``event_place``, the edge then.  The error is that of quadrature and root; that of the curve comes on top.  A
-        pair of crossings between two neighbouring times is not seen.
+        ``edge`` (time, side) with side 1 right and -1 left; ``outlier`` (time, side, index), NaN
+        where the i-th from the outside is in the bulk, ``overlap`` and ``weight_share`` (time,
+        side, index [, unit]) of it; ``excess`` (time, side, index) = g_i over the edge, positive
+        for outliers; ``count`` (time, side); ``leading_share`` (time, unit) as in
+        :func:`effective_spectrum`.  ``event_time`` (event) in order, ``event_time_error``,
+        ``event_side``, ``event_index``, ``event_change`` (event), 1 where an outlier emerges and -1
+        where it merges, and ``event_place``, the edge then.  The error is that of quadrature and
+        root; that of the curve comes on top.  A pair of crossings between two neighbouring times is
+        not seen.
 
     Raises
     ------
     theory.InputError
-        Of :func:`effective_spectrum`; a block without bulk, times beyond the curve, a Dataset that is no curve.
+        Of :func:`effective_spectrum`; a block without bulk, times beyond the curve, a Dataset that
+        is no curve.
     ResolventError
         The equation was not solved; carries z and the residual.
 
@@ -94,7 +98,9 @@ def emergence(
     array([2, 1, 1])
     """
     check_parameters(model, parameters)
-    ratio = as_scalar("aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension")
+    ratio = as_scalar(
+        "aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension"
+    )
     kind, name = check_matrix(matrix), check_block_with_bulk(model, block)
     ridge, shift = ridge_and_shift(parameters, kind, name, regularized)
     tail, seed = check_tail(tail), as_integer("seed", seed, 0, "seeds are non-negative integers")
@@ -103,8 +109,13 @@ def emergence(
     spectra = path.spectra(times)
     excess = {side: [s.excess_at_edge(side) for s in spectra] for side in (1, -1)}
     events = _events(path, times, excess)
-    attributes = common_attributes(model, parameters, "effective spectral theory along the effective dynamics") | {
-        "matrix": kind, "block": str(name), "aspect_ratio": ratio, "tail": tail,
+    attributes = common_attributes(
+        model, parameters, "effective spectral theory along the effective dynamics"
+    ) | {
+        "matrix": kind,
+        "block": str(name),
+        "aspect_ratio": ratio,
+        "tail": tail,
         "regularized": int(ridge),
         "curve_error": dense.error_estimate,
         "edge_kinds": ", ".join(sorted({s.branches[1].edge.kind for s in spectra})),
@@ -118,23 +129,37 @@ def _dense_curve(
     if isinstance(curve, Curve):
         times = np.linspace(0, curve.end, 51) if time is None else check_times(time)
         if times[-1] > curve.end * (1 + 1e-12):
-            raise InputError("time", float(times[-1]), f"times <= {curve.end:g}", "integrate further")
+            raise InputError(
+                "time", float(times[-1]), f"times <= {curve.end:g}", "integrate further"
+            )
         return curve, times
     wanted = ("overlap", "gram_perp", "readout")
-    if not isinstance(curve, xr.Dataset) or any(v not in curve for v in wanted) or curve["overlap"].ndim != 3:
+    if (
+        not isinstance(curve, xr.Dataset)
+        or any(v not in curve for v in wanted)
+        or curve["overlap"].ndim != 3
+    ):
         raise InputError(
-            "curve", type(curve).__name__, "a Curve, or the Dataset of integrate_curves", "call solve_curve"
+            "curve",
+            type(curve).__name__,
+            "a Curve, or the Dataset of integrate_curves",
+            "call solve_curve",
         )
     if curve.attrs.get("schedule", "constant") != "constant" or curve.attrs.get("batch", 1) != 1:
         raise InputError(
-            "curve", "a Dataset with a schedule or a batch", "a Curve of solve_curve",
+            "curve",
+            "a Dataset with a schedule or a batch",
+            "a Curve of solve_curve",
             "give solve_curve(model, parameters, initial, end, schedule=...)",
         )
     known = np.asarray(curve.time.values, dtype=float)
     times = known if time is None else check_times(time)
     if known[0] != 0 or times[-1] > known[-1]:
         raise InputError(
-            "curve", f"times {known[0]:g} to {known[-1]:g}", f"a curve from 0 to {times[-1]:g}", "integrate further"
+            "curve",
+            f"times {known[0]:g} to {known[-1]:g}",
+            f"a curve from 0 to {times[-1]:g}",
+            "integrate further",
         )
     first = curve.isel(time=0)
     start = State(first.overlap.values, first.gram_perp.values, first.readout.values)
@@ -181,7 +206,11 @@ class _Path:
             last.append(found)
             return float(found.excess_at_edge(side)[index])
 
-        return float(scipy.optimize.brentq(excess, low, high, xtol=TIME_ACCURACY * max(high, 1e-12), rtol=1e-12))
+        return float(
+            scipy.optimize.brentq(
+                excess, low, high, xtol=TIME_ACCURACY * max(high, 1e-12), rtol=1e-12
+            )
+        )
 
 
 def _events(path: _Path, times: Array, excess: dict[int, list[Array]]) -> list[dict[str, float]]:
@@ -192,11 +221,17 @@ def _events(path: _Path, times: Array, excess: dict[int, list[Array]]) -> list[d
             before, after = excess[side][j : j + 2]
             size = min(before.size, after.size)
             for i in np.flatnonzero((before[:size] > 0) != (after[:size] > 0)):
-                found.append(_refined(path, float(times[j]), float(times[j + 1]), side, int(i), bool(after[i] > 0)))
+                found.append(
+                    _refined(
+                        path, float(times[j]), float(times[j + 1]), side, int(i), bool(after[i] > 0)
+                    )
+                )
     return sorted(found, key=lambda event: event["time"])
 
 
-def _refined(path: _Path, low: float, high: float, side: int, index: int, emerges: bool) -> dict[str, float]:
+def _refined(
+    path: _Path, low: float, high: float, side: int, index: int, emerges: bool
+) -> dict[str, float]:
     rules = len(quadrature_rules(path.nodes(high), path.model, path.seed))
     roots = []
     for which in range(rules):
@@ -211,14 +246,24 @@ def _refined(path: _Path, low: float, high: float, side: int, index: int, emerge
         time, error = best.mean(), float(replicate_error(best))
     place = path.at(float(time), -1, None).branches[side].edge.place
     return {
-        "time": float(time), "error": float(error) + TIME_ACCURACY * high, "side": side, "index": index + 1,
-        "change": 1 if emerges else -1, "place": place,
+        "time": float(time),
+        "error": float(error) + TIME_ACCURACY * high,
+        "side": side,
+        "index": index + 1,
+        "change": 1 if emerges else -1,
+        "place": place,
     }
 
 
 def _dataset(
-    model: Model, path: _Path, times: Array, spectra: Sequence[LimitingSpectrum], excess: dict[int, list[Array]],
-    events: list[dict[str, float]], shift: float, attributes: dict[str, Any],
+    model: Model,
+    path: _Path,
+    times: Array,
+    spectra: Sequence[LimitingSpectrum],
+    excess: dict[int, list[Array]],
+    events: list[dict[str, float]],
+    shift: float,
+    attributes: dict[str, Any],
 ) -> xr.Dataset:
     sides = (1, -1)
     most = max(int(np.sum(values > 0)) for levels in excess.values() for values in levels)
@@ -238,18 +283,35 @@ def _dataset(
                 out["overlap"][j, i, n] = np.sum(o.vector**2)
                 share[j, i, n] = nodes.weight_shares(o.vector)
         leading[j] = np.nansum(share[j, 0, : nodes.leading], axis=0)
-    column = {key: np.array([event[key] for event in events], dtype=float) for key in
-              ("time", "error", "side", "index", "change", "place")}
+    column = {
+        key: np.array([event[key] for event in events], dtype=float)
+        for key in ("time", "error", "side", "index", "change", "place")
+    }
     per_time = ("time", "side", "index")
     return xr.Dataset(
         {
-            "edge": (("time", "side"), [[s.branches[side].edge.place + shift for side in sides] for s in spectra]),
+            "edge": (
+                ("time", "side"),
+                [[s.branches[side].edge.place + shift for side in sides] for s in spectra],
+            ),
             "outlier": (per_time, out["outlier"], {"long_name": "outlier"}),
-            "overlap": (per_time, out["overlap"], {"long_name": "squared projection of the eigenvector on the span"}),
-            "excess": (per_time, out["excess"], {"long_name": "level beyond the edge, over the edge"}),
+            "overlap": (
+                per_time,
+                out["overlap"],
+                {"long_name": "squared projection of the eigenvector on the span"},
+            ),
+            "excess": (
+                per_time,
+                out["excess"],
+                {"long_name": "level beyond the edge, over the edge"},
+            ),
             "weight_share": ((*per_time, "unit"), share, {"long_name": "squared cosine with x^a"}),
             "count": (("time", "side"), np.sum(np.isfinite(out["outlier"]), axis=2)),
-            "leading_share": (("time", "unit"), leading, {"long_name": "share of x^a in the leading eigenspace"}),
+            "leading_share": (
+                ("time", "unit"),
+                leading,
+                {"long_name": "share of x^a in the leading eigenspace"},
+            ),
             "event_time": ("event", column["time"], {"units": TIME_UNIT}),
             "event_time_error": ("event", column["error"]),
             "event_side": ("event", column["side"].astype(int)),
@@ -258,8 +320,10 @@ def _dataset(
             "event_place": ("event", column["place"] + shift),
         },
         coords={
-            "time": ("time", times, {"units": TIME_UNIT, "long_name": "time"}), "side": list(sides),
-            "index": np.arange(1, width + 1), "unit": np.arange(1, model.units + 1),
+            "time": ("time", times, {"units": TIME_UNIT, "long_name": "time"}),
+            "side": list(sides),
+            "index": np.arange(1, width + 1),
+            "unit": np.arange(1, model.units + 1),
         },
         attrs=attributes,
     )

@@ -8,8 +8,8 @@ import numpy as np
 
 from numerics.core.packed_symmetric import Array
 
-# towards zero z is stretched by this power where the density diverges, and by an exponential where the ends differ by
-# more than this factor
+# towards zero z is stretched by this power where the density diverges, and by an exponential where
+# the ends differ by more than this factor
 ZERO_POWER, DECADES = 4, 30
 
 
@@ -21,8 +21,8 @@ class Interval:
     ----------
     left, right : float
     kind : {"plain", "zero left", "zero right", "decades"}
-        z is linear in s; in a power of s, where the density diverges at a left end 0; likewise at a right end 0;
-        exponential in s, where the ends differ by decades.
+        z is linear in s; in a power of s, where the density diverges at a left end 0; likewise at a
+        right end 0; exponential in s, where the ends differ by decades.
     """
 
     left: float
@@ -30,7 +30,9 @@ class Interval:
     kind: str
 
     @classmethod
-    def between(cls, left: float, right: float, *, zero_left: bool = False, zero_right: bool = False) -> Interval:
+    def between(
+        cls, left: float, right: float, *, zero_left: bool = False, zero_right: bool = False
+    ) -> Interval:
         """The interval with its kind; the density may diverge at the ends marked so."""
         if zero_left or zero_right:
             return cls(left, right, "zero left" if zero_left else "zero right")
@@ -51,7 +53,10 @@ class Interval:
         if self.kind == "zero left":
             share, slope = share**ZERO_POWER, ZERO_POWER * share ** (ZERO_POWER - 1) * slope
         elif self.kind == "zero right":
-            share, slope = 1 - (1 - share) ** ZERO_POWER, ZERO_POWER * (1 - share) ** (ZERO_POWER - 1) * slope
+            share, slope = (
+                1 - (1 - share) ** ZERO_POWER,
+                ZERO_POWER * (1 - share) ** (ZERO_POWER - 1) * slope,
+            )
         return self.left + self.length * share, self.length * slope
 
     def angle(self, z: Array) -> Array:
@@ -67,7 +72,9 @@ class Interval:
         return np.asarray(np.arccos(1 - 2 * np.clip(share, 0, 1)))
 
     def ends(self, theta: Array) -> Array:
-        """How a density behaves at the ends: like a square root at an edge, like its inverse at zero."""
+        """How a density behaves at the ends: like a square root at an edge, like its inverse at
+        zero.
+        """
         if self.kind in ("plain", "decades"):
             return np.asarray(np.sin(theta))
         near, far = np.sin(theta / 2), np.cos(theta / 2)

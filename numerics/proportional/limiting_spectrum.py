@@ -13,15 +13,25 @@ from numerics.core.packed_symmetric import Array
 from numerics.expectations.quadrature import Rule, choose_family, gauss_hermite, sobol, tensor_sizes
 from theory import Model
 
-from .bulk_density import FINE, SCATTERED, Piece, Resolution, atom_at_zero, bulk_pieces, repeat_piece
+from .bulk_density import (
+    FINE,
+    SCATTERED,
+    Piece,
+    Resolution,
+    atom_at_zero,
+    bulk_pieces,
+    repeat_piece,
+)
 from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
 from .resolvent import Resolvent
 from .support import Branch, Edge, outer_branch
 from .weight_law import WeightNodes
 
-# a rule has so many nodes, or fewer where all components times the entries of K would exceed the second number
+# a rule has so many nodes, or fewer where all components times the entries of K would exceed the
+# second number
 SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
-# tensor rules: the finer of two is taken, their difference is the error; finer ones where a node costs little
+# tensor rules: the finer of two is taken, their difference is the error; finer ones where a node
+# costs little
 SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
 
 
@@ -68,7 +78,9 @@ class LimitingSpectrum:
         return ends == [tuple(edge.place for edge in self.edges)]
 
     def excess_at_edge(self, side: int) -> Array:
-        """Eigenvalues of F beyond the edge of that side (positive: an outlier), over the edge, outermost first."""
+        """Eigenvalues of F beyond the edge of that side (positive: an outlier), over the edge,
+        outermost first.
+        """
         branch = self.branches[side]
         beyond = side * excess_at(branch, Field(self.resolvent), branch.edge)[::side]
         return np.asarray(beyond / max(abs(branch.edge.place), ABOVE_ZERO * self.resolvent.scale))
@@ -92,7 +104,8 @@ def solve_spectrum(
     if not resolvent.rows:
         return _without_bulk(resolvent, field)
     branches = {
-        side: outer_branch(resolvent, side, like.branches[side] if like and like.branches else None) for side in (1, -1)
+        side: outer_branch(resolvent, side, like.branches[side] if like and like.branches else None)
+        for side in (1, -1)
     }
     found: list[Outlier] = []
     missed = np.inf
@@ -103,7 +116,11 @@ def solve_spectrum(
     left, right = branches[-1].edge, branches[1].edge
     null, rows = len(resolvent.null) / resolvent.law.noisy, resolvent.rows / resolvent.law.noisy
     touches = left.place <= 0 <= right.place
-    inner = atom_at_zero(resolvent) if touches and (density or "zero" in (left.kind, right.kind)) else 0.0
+    inner = (
+        atom_at_zero(resolvent)
+        if touches and (density or "zero" in (left.kind, right.kind))
+        else 0.0
+    )
     pieces: list[Piece] = []
     if density:
         if like is not None and like.is_one_interval:
@@ -113,7 +130,9 @@ def solve_spectrum(
             for gap in gaps:
                 found += find_outliers(gap, field)[0]
     found.sort(key=lambda o: -o.place)
-    return LimitingSpectrum(resolvent, branches, tuple(found), missed, null + rows * inner, tuple(pieces))
+    return LimitingSpectrum(
+        resolvent, branches, tuple(found), missed, null + rows * inner, tuple(pieces)
+    )
 
 
 def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
@@ -134,7 +153,9 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[
         pair = SCALAR_PAIR if scalar else MATRIX_PAIR
         sizes = tensor_sizes(n)
         if n <= 2:
-            return [(gauss_hermite(n, (3 - n) * size), 0) for size in pair]  # nodes cost nothing in one dimension
+            return [
+                (gauss_hermite(n, (3 - n) * size), 0) for size in pair
+            ]  # nodes cost nothing in one dimension
         return [(gauss_hermite(n, size), 0) for size in sizes[-2:]]
     entries = model.components * (nodes.units + nodes.parameters_beside) ** 2
     size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
@@ -143,7 +164,11 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[
 
 
 def solve_all(
-    nodes: WeightNodes, rules: Sequence[tuple[Rule, int]], ratio: float, tail: float = 0.0, density: bool = False,
+    nodes: WeightNodes,
+    rules: Sequence[tuple[Rule, int]],
+    ratio: float,
+    tail: float = 0.0,
+    density: bool = False,
     like: LimitingSpectrum | None = None,
 ) -> list[LimitingSpectrum]:
     """The spectrum with every rule; each helps the next."""
@@ -162,7 +187,9 @@ def solve_all(
 
 
 def agreed_gaps(runs: Sequence[LimitingSpectrum]) -> list[NDArray[np.float64]]:
-    """Gaps inside the support that every run has, each an array (run, end): the best run's, last, and its likes."""
+    """Gaps inside the support that every run has, each an array (run, end): the best run's, last,
+    and its likes.
+    """
 
     def gaps(run: LimitingSpectrum) -> list[tuple[float, float]]:
         """Between intervals, and between one and an atom at the end of the support."""

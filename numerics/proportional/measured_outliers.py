@@ -19,34 +19,47 @@ from numerics.spectra.empirical_spectrum import spectrum_of_data
 WHOLE_SIZE = 3000
 
 
-def measure_outliers(data: SampleData, effective: xr.Dataset) -> tuple[xr.Dataset, Array | xr.Dataset | None]:
-    """Return the outliers of data that stand beside the predicted ones, and the whole spectrum or its density.
+def measure_outliers(
+    data: SampleData, effective: xr.Dataset
+) -> tuple[xr.Dataset, Array | xr.Dataset | None]:
+    """Return the outliers of data that stand beside the predicted ones, and the whole spectrum or
+    its density.
 
-    As many as are predicted, counted from either end of the spectrum; outliers in gaps have none beside them.
+    As many as are predicted, counted from either end of the spectrum; outliers in gaps have none
+    beside them.
 
     Parameters
     ----------
     data : SampleData
         Drawn at the state of ``effective``.
     effective : xarray.Dataset
-        As :func:`numerics.effective_spectrum` returns it, of a block of units, the first layer or the readout.
+        As :func:`numerics.effective_spectrum` returns it, of a block of units, the first layer or
+        the readout.
 
     Returns
     -------
     outliers : xarray.Dataset
-        ``eigenvalue`` and ``overlap`` (eigen), ``weight_share`` (eigen, unit) and ``leading_share`` (unit) with the
-        coordinates and meaning of ``effective``; NaN where nothing is measured.  attrs ``method``.
+        ``eigenvalue`` and ``overlap`` (eigen), ``weight_share`` (eigen, unit) and ``leading_share``
+        (unit) with the coordinates and meaning of ``effective``; NaN where nothing is measured.
+        attrs ``method``.
     spectrum : array, xarray.Dataset or None
-        All eigenvalues up to size 3000, beyond it :func:`numerics.empirical_density`; None for the readout.
+        All eigenvalues up to size 3000, beyond it :func:`numerics.empirical_density`; None for the
+        readout.
     """
     name, kind = _block(effective), str(effective.attrs["matrix"])
     ridge = bool(effective.attrs["regularized"])
     side = effective["side"].to_numpy()
     if name == "readout":
-        values = spectrum_of_data(data, matrix=kind, block=name, regularized=ridge)["eigenvalue"].to_numpy()
+        values = spectrum_of_data(data, matrix=kind, block=name, regularized=ridge)[
+            "eigenvalue"
+        ].to_numpy()
         found = xr.Dataset(
-            {"eigenvalue": ("eigen", values[: side.size]), "overlap": ("eigen", np.ones(side.size))},
-            coords={"eigen": effective["eigen"]}, attrs={"method": "dense eigh"},
+            {
+                "eigenvalue": ("eigen", values[: side.size]),
+                "overlap": ("eigen", np.ones(side.size)),
+            },
+            coords={"eigen": effective["eigen"]},
+            attrs={"method": "dense eigh"},
         )
         return found, None
     right, left = int(np.sum(side == 1)), int(np.sum(side == -1))
@@ -57,20 +70,31 @@ def measure_outliers(data: SampleData, effective: xr.Dataset) -> tuple[xr.Datase
         whole, method = values, "dense eigh"
         values, vectors = values[::-1], vectors.T[::-1]
     else:
-        pairs = spectrum_of_data(data, matrix=kind, block=name, regularized=ridge, count=right + 1, misfit=False)
+        pairs = spectrum_of_data(
+            data, matrix=kind, block=name, regularized=ridge, count=right + 1, misfit=False
+        )
         values = pairs["eigenvalue"].to_numpy()
         vectors = pairs["eigenvector"].to_numpy().reshape(values.size, -1)
-        whole, method = empirical_density(data, matrix=kind, block=name, regularized=ridge), str(pairs.attrs["method"])
+        whole, method = (
+            empirical_density(data, matrix=kind, block=name, regularized=ridge),
+            str(pairs.attrs["method"]),
+        )
         if left:
             low, below = _lowest(operator, left)
             values, vectors = np.append(values, low), np.concatenate([vectors, below])
-    picked = [*range(right), *([-1] * int(np.sum(side == 0))), *range(values.size - left, values.size)]
+    picked = [
+        *range(right),
+        *([-1] * int(np.sum(side == 0))),
+        *range(values.size - left, values.size),
+    ]
     return _beside(data, effective, values, vectors, picked, name, method), whole
 
 
 def _block(effective: xr.Dataset) -> Any:
     text = str(effective.attrs["block"])
-    return tuple(int(part) for part in text.strip("()").split(",")) if text.startswith("(") else text
+    return (
+        tuple(int(part) for part in text.strip("()").split(",")) if text.startswith("(") else text
+    )
 
 
 def _lowest(operator: Any, count: int) -> tuple[Array, Array]:
@@ -84,7 +108,13 @@ def _lowest(operator: Any, count: int) -> tuple[Array, Array]:
 
 
 def _beside(
-    data: SampleData, effective: xr.Dataset, values: Array, vectors: Array, picked: list[int], name: Any, method: str,
+    data: SampleData,
+    effective: xr.Dataset,
+    values: Array,
+    vectors: Array,
+    picked: list[int],
+    name: Any,
+    method: str,
 ) -> xr.Dataset:
     known = np.array(picked, dtype=int) >= 0
     chosen: NDArray[np.float64] = vectors[picked].reshape(len(picked), -1, data.dimension)
@@ -94,20 +124,34 @@ def _beside(
     # x^a in its own row of the full matrix, in the one row of a block
     rows = range(len(data.weights)) if isinstance(name, str) else [0] * len(data.weights)
     length = np.sum(data.weights**2, axis=1)
-    share = np.stack([(chosen[:, row] @ x) ** 2 / n for row, x, n in zip(rows, data.weights, length, strict=True)], 1)
-    masked = [np.where(known if v.ndim == 1 else known[:, None], v, np.nan) for v in (values[picked], overlap, share)]
+    share = np.stack(
+        [
+            (chosen[:, row] @ x) ** 2 / n
+            for row, x, n in zip(rows, data.weights, length, strict=True)
+        ],
+        1,
+    )
+    masked = [
+        np.where(known if v.ndim == 1 else known[:, None], v, np.nan)
+        for v in (values[picked], overlap, share)
+    ]
     r = len(data.directions)
     leading = r * len(data.weights) if isinstance(name, str) else r
     # as in theory, where bulk eigenvectors contribute nothing
     inside = np.flatnonzero(effective["side"].to_numpy() == 1)[:leading]
     return xr.Dataset(
         {
-            "eigenvalue": ("eigen", masked[0]), "overlap": ("eigen", masked[1]),
-            "weight_share": (("eigen", "unit"), masked[2]), "leading_share": ("unit", share[inside].sum(axis=0)),
+            "eigenvalue": ("eigen", masked[0]),
+            "overlap": ("eigen", masked[1]),
+            "weight_share": (("eigen", "unit"), masked[2]),
+            "leading_share": ("unit", share[inside].sum(axis=0)),
         },
         coords={"eigen": effective["eigen"], "unit": effective["unit"]},
         attrs={
-            "method": method, "dimension": data.dimension, "samples": data.samples, "block": str(name),
+            "method": method,
+            "dimension": data.dimension,
+            "samples": data.samples,
+            "block": str(name),
             "matrix": effective.attrs["matrix"],
         },
     )

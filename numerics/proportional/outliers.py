@@ -2,8 +2,9 @@ r"""Outliers beyond the support: roots of det(zI - F(z)), and their eigenvectors
 
 .. math:: F(z)=E[\tilde w^T A\,\tilde w],\qquad \tilde w=\mathrm{diag}(I_k\otimes w,\,I_q)
 
-A of :mod:`numerics.proportional.resolvent`; for first-layer blocks F = E[A (x) w w^T].  On every branch outside the support F
-decreases, so that each of its sorted eigenvalues gives one outlier or none (mathematics.md section 7).
+A of :mod:`numerics.proportional.resolvent`; for first-layer blocks F = E[A (x) w w^T].  On every
+branch outside the support F decreases, so that each of its sorted eigenvalues gives one outlier or
+none (mathematics.md section 7).
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Outlier:
     index : int
         Of the eigenvalue of F, in decreasing order.
     vector : array, shape (C rank + q,)
-        Projection of the unit eigenvector on the span and the readout; overlap = its squared length.
+        Projection of the unit eigenvector on the span and the readout; overlap = its squared
+        length.
     distance : float
         From the nearest edge, relative to it.
     """
@@ -85,11 +87,15 @@ class Field:
         return np.asarray(np.linalg.eigvalsh(self.at(s))[::-1])
 
     def slope_along(self, e: Array, s: Array, change: Array) -> float:
-        r"""Derivative of e^T F e when S changes: minus :math:`\frac1{\phi\lambda}E[e^T\tilde w^TA\,dS\,A\tilde we]`."""
+        r"""Derivative of e^T F e when S changes: minus :math:`\frac1{\phi\lambda}E[e^T\tilde
+        w^TA\,dS\,A\tilde we]`.
+        """
         resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.rows
         rows = np.zeros(self._size * (self._rank + 1))
         rows[self._kept] = e
-        through = unpack(resolvent.propagate_all(s), self._size)[:, :k] @ rows.reshape(self._size, -1)
+        through = unpack(resolvent.propagate_all(s), self._size)[:, :k] @ rows.reshape(
+            self._size, -1
+        )
         weighted = (through @ law.moment) * law.probability[:, None, None]
         inner = np.tensordot(weighted, through, axes=([0, 2], [0, 2]))
         return -float(np.sum(inner * change)) / (resolvent.aspect_ratio * law.precision)
@@ -106,8 +112,11 @@ class Field:
         return np.append(self.resolvent.range.T @ first, e[first.size :])
 
 
-def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None = None) -> tuple[list[Outlier], float]:
-    """Outliers on a branch, and how far beyond its edges the next candidate lies, relative to the larger edge.
+def find_outliers(
+    branch: Branch, field: Field, like: Sequence[Outlier] | None = None
+) -> tuple[list[Outlier], float]:
+    """Outliers on a branch, and how far beyond its edges the next candidate lies, relative to the
+    larger edge.
 
     Parameters
     ----------
@@ -117,13 +126,20 @@ def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None =
     like : sequence of Outlier, optional
         Those of a similar law: Newton's method starts from them.
     """
-    low, high = (None if edge is None else excess_at(branch, field, edge) for edge in (branch.low, branch.high))
+    low, high = (
+        None if edge is None else excess_at(branch, field, edge)
+        for edge in (branch.low, branch.high)
+    )
     size = next(values.size for values in (low, high) if values is not None)
     first = 0 if high is None else int(np.sum(high > 0))
     last = size if low is None else int(np.sum(low > 0))
     # with z the trace runs over this interval; at infinity it is 0
     ends = tuple(0.0 if edge is None else edge.trace for edge in (branch.low, branch.high))
-    scanned = [t for t in map(float, branch.path) if ends[0] < t < ends[1]] if first < last and like is None else []
+    scanned = (
+        [t for t in map(float, branch.path) if ends[0] < t < ends[1]]
+        if first < last and like is None
+        else []
+    )
     scan = [(t, _excess(branch, field, t)) for t in scanned]
     starts = {o.index: o for o in like or ()}
     found = []
@@ -140,7 +156,8 @@ def find_outliers(branch: Branch, field: Field, like: Sequence[Outlier] | None =
 
 
 def _with_multiplets(field: Field, outliers: list[Outlier]) -> list[Outlier]:
-    """Vectors of outliers at one place from one basis of their eigenspace: separately found they are not orthogonal.
+    """Vectors of outliers at one place from one basis of their eigenspace: separately found they
+    are not orthogonal.
 
     With E the eigenvectors of F, the projections are E (E^T (I - F') E)^(-1/2).
     """
@@ -178,7 +195,9 @@ def _excess(branch: Branch, field: Field, trace: float) -> Array:
 
 
 def excess_at(branch: Branch, field: Field, edge: Edge) -> Array:
-    """Eigenvalues of F minus z at one edge of a branch, decreasing; positive above and negative below: an outlier."""
+    """Eigenvalues of F minus z at one edge of a branch, decreasing; positive above and negative
+    below: an outlier.
+    """
     beyond = _excess(branch, field, edge.trace)
     if edge.kind != "zero":
         return beyond
@@ -187,10 +206,16 @@ def excess_at(branch: Branch, field: Field, edge: Edge) -> Array:
 
 
 def _outlier(
-    branch: Branch, field: Field, index: int, bracket: tuple[float, float], scan: list[tuple[float, Array]],
+    branch: Branch,
+    field: Field,
+    index: int,
+    bracket: tuple[float, float],
+    scan: list[tuple[float, Array]],
     like: Outlier | None,
 ) -> Outlier:
-    """Newton's method in the trace of S, kept within a bracket; levels on the way are added to the scan."""
+    """Newton's method in the trace of S, kept within a bracket; levels on the way are added to the
+    scan.
+    """
     resolvent, (low, high) = branch.resolvent, bracket
     trace, guess = _start(low, high, {t: float(values[index]) for t, values in scan}), None
     if like is not None and low < like.trace < high:

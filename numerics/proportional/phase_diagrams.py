@@ -1,4 +1,6 @@
-"""Where outliers exist over precision and aspect ratio, compared with the spikes of the data themselves."""
+"""Where outliers exist over precision and aspect ratio, compared with the spikes of the data
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,15 @@ def phase_diagram(
     tail: float = 0.0,
     seed: int = 0,
 ) -> xr.Dataset:
-    r"""Return the number of outliers and the alignment over (lambda, phi), and the precision at which they set in.
+    r"""Return the number of outliers and the alignment over (lambda, phi), and the precision at
+    which they set in.
 
     .. math:: g_n(\lambda,\phi)=0,\qquad g^{\mathrm{BBP}}_n(\lambda,\phi)=0
 
-    with g_n the n-th level of F beyond the right edge (:func:`emergence`), at the state that belongs to lambda.  The
-    second equation is that of the uncentred sample covariance of the features, D = 1: whether their own n-th spike, a
-    mean, is visible (Baik, Ben Arous, Peche; mathematics.md section 7).
+    with g_n the n-th level of F beyond the right edge (:func:`emergence`), at the state that
+    belongs to lambda.  The second equation is that of the uncentred sample covariance of the
+    features, D = 1: whether their own n-th spike, a mean, is visible (Baik, Ben Arous, Peche;
+    mathematics.md section 7).
 
     Parameters
     ----------
@@ -66,30 +70,33 @@ def phase_diagram(
     matrix, block, tail, seed
         As for :func:`effective_spectrum`; a block with bulk.
     count : int, optional
-        n, the number of outliers asked for; when omitted the rank of the means, for a block, times the number of rows
-        without gauge for the full matrix.
+        n, the number of outliers asked for; when omitted the rank of the means, for a block, times
+        the number of rows without gauge for the full matrix.
     share : float
         The alignment threshold: every x^a has this share in the leading eigenspace.
 
     Returns
     -------
     xarray.Dataset
-        ``outlier_count``, ``excess`` of the n-th level and ``alignment`` (precision, aspect_ratio), the
-        least ``leading_share`` over units; ``threshold`` (aspect_ratio), the precision from which the n-th outlier
-        exists, ``alignment_threshold``, from which the alignment exceeds ``share``, and ``bbp_threshold``, from which
-        the means are spikes of the data: all NaN where the grid of precisions does not bracket them, the largest
-        crossing if there are several; ``threshold_error`` (aspect_ratio).
+        ``outlier_count``, ``excess`` of the n-th level and ``alignment`` (precision, aspect_ratio),
+        the least ``leading_share`` over units; ``threshold`` (aspect_ratio), the precision from
+        which the n-th outlier exists, ``alignment_threshold``, from which the alignment exceeds
+        ``share``, and ``bbp_threshold``, from which the means are spikes of the data: all NaN where
+        the grid of precisions does not bracket them, the largest crossing if there are several;
+        ``threshold_error`` (aspect_ratio).
 
     Raises
     ------
     theory.InputError
-        Values that do not increase or are not positive, share outside (0, 1), and those of :func:`effective_spectrum`.
+        Values that do not increase or are not positive, share outside (0, 1), and those of
+        :func:`effective_spectrum`.
     ResolventError
         The equation was not solved; carries z and the residual.
 
     Examples
     --------
-    The square loss weighs all samples alike, so that its threshold is that of the data, lambda = 1 / sqrt(phi):
+    The square loss weighs all samples alike, so that its threshold is that of the data, lambda = 1
+    / sqrt(phi):
 
     >>> from theory import Loss, Mixture, Model, symbols
     >>> u = symbols.vector("u", 1)
@@ -101,7 +108,10 @@ def phase_diagram(
     """
     check_parameters(model, parameters)
     kind, name = check_matrix(matrix), check_block_with_bulk(model, block)
-    precisions, ratios = _increasing("precisions", precisions), _increasing("aspect_ratios", aspect_ratios)
+    precisions, ratios = (
+        _increasing("precisions", precisions),
+        _increasing("aspect_ratios", aspect_ratios),
+    )
     if isinstance(state, State):
         check_state(model, state, "state")
     rank = int(np.linalg.matrix_rank(np.array(model.mixture.coordinates.tolist(), dtype=float)))
@@ -122,23 +132,49 @@ def phase_diagram(
             out["excess"][i, j] = plane.level(like)
             out["alignment"][i, j] = plane.alignment(precision, like)
     lines = {
-        "threshold": [plane.threshold(precisions, out["excess"][:, j], ratio) for j, ratio in enumerate(ratios)],
-        "bbp_threshold": [_covariance_threshold(model, parameters, precisions, ratio, rank) for ratio in ratios],
+        "threshold": [
+            plane.threshold(precisions, out["excess"][:, j], ratio)
+            for j, ratio in enumerate(ratios)
+        ],
+        "bbp_threshold": [
+            _covariance_threshold(model, parameters, precisions, ratio, rank) for ratio in ratios
+        ],
         "alignment_threshold": [
             plane.alignment_threshold(precisions, out["alignment"][:, j], ratio, share)
             for j, ratio in enumerate(ratios)
         ],
     }
-    errors = [plane.threshold_error(x, ratio) for x, ratio in zip(lines["threshold"], ratios, strict=True)]
+    errors = [
+        plane.threshold_error(x, ratio) for x, ratio in zip(lines["threshold"], ratios, strict=True)
+    ]
     both, along = ("precision", "aspect_ratio"), "aspect_ratio"
-    attributes = common_attributes(model, parameters, "effective spectral theory over precision and aspect ratio") | {
-        "matrix": kind, "block": str(name), "count": wanted, "means": rank, "share": share, "tail": tail,
+    attributes = common_attributes(
+        model, parameters, "effective spectral theory over precision and aspect ratio"
+    ) | {
+        "matrix": kind,
+        "block": str(name),
+        "count": wanted,
+        "means": rank,
+        "share": share,
+        "tail": tail,
     }
     return xr.Dataset(
         {
-            "outlier_count": (both, out["outlier_count"].astype(int), {"long_name": "outliers right of the bulk"}),
-            "excess": (both, out["excess"], {"long_name": f"level {wanted} beyond the edge, over the edge"}),
-            "alignment": (both, out["alignment"], {"long_name": "least share of x^a in the leading eigenspace"}),
+            "outlier_count": (
+                both,
+                out["outlier_count"].astype(int),
+                {"long_name": "outliers right of the bulk"},
+            ),
+            "excess": (
+                both,
+                out["excess"],
+                {"long_name": f"level {wanted} beyond the edge, over the edge"},
+            ),
+            "alignment": (
+                both,
+                out["alignment"],
+                {"long_name": "least share of x^a in the leading eigenspace"},
+            ),
             **{key: (along, np.array(values, dtype=float)) for key, values in lines.items()},
             "threshold_error": (along, np.array(errors, dtype=float)),
         },
@@ -147,15 +183,14 @@ def phase_diagram(
     )
 
 
-
-
-
-
 def _increasing(name: str, values: ArrayLike) -> Array:
     array = as_array(name, values, 1)
     if array.size == 0 or np.any(array <= 0) or np.any(np.diff(array) <= 0):
         raise InputError(
-            name, np.array2string(array, threshold=6), "increasing positive numbers", "sort them, and leave out 0"
+            name,
+            np.array2string(array, threshold=6),
+            "increasing positive numbers",
+            "sort them, and leave out 0",
         )
     return array
 
@@ -164,8 +199,15 @@ class _Plane:
     """Spectra over (lambda, phi) at the states that belong to lambda."""
 
     def __init__(
-        self, model: Model, parameters: Parameters, state: State | Callable[[Parameters], State], matrix: str,
-        block: BlockName, count: int, tail: float, seed: int,
+        self,
+        model: Model,
+        parameters: Parameters,
+        state: State | Callable[[Parameters], State],
+        matrix: str,
+        block: BlockName,
+        count: int,
+        tail: float,
+        seed: int,
     ) -> None:
         self.model, self.parameters, self.state = model, parameters, state
         self.matrix, self.block, self.count, self.tail, self.seed = matrix, block, count, tail, seed
@@ -176,10 +218,14 @@ class _Plane:
         if precision not in self._nodes:
             parameters = self.parameters.with_precision(precision)
             state = self.state if isinstance(self.state, State) else self.state(parameters)
-            self._nodes[precision] = WeightNodes(self.model, parameters, state, self.matrix, self.block)
+            self._nodes[precision] = WeightNodes(
+                self.model, parameters, state, self.matrix, self.block
+            )
         return self._nodes[precision]
 
-    def spectrum(self, precision: float, ratio: float, like: LimitingSpectrum | None = None) -> LimitingSpectrum:
+    def spectrum(
+        self, precision: float, ratio: float, like: LimitingSpectrum | None = None
+    ) -> LimitingSpectrum:
         """With the finest rule."""
         nodes = self.nodes(float(precision))
         rules = quadrature_rules(nodes, self.model, self.seed)
@@ -201,7 +247,9 @@ class _Plane:
         """The largest precision within the grid at which the n-th level leaves the bulk."""
         return _last_crossing(precisions, values, lambda x: self.level(self.spectrum(x, ratio)))
 
-    def alignment_threshold(self, precisions: Array, values: Array, ratio: float, share: float) -> float:
+    def alignment_threshold(
+        self, precisions: Array, values: Array, ratio: float, share: float
+    ) -> float:
         """Where the alignment passes ``share``."""
         return _last_crossing(
             precisions, values - share, lambda x: self.alignment(x, self.spectrum(x, ratio)) - share
@@ -214,7 +262,9 @@ class _Plane:
         nodes = self.nodes(float(precision))
         runs = solve_all(nodes, quadrature_rules(nodes, self.model, self.seed), ratio, self.tail)
         levels = np.array([self.level(run) for run in runs])
-        spread = 2 * abs(levels[1] - levels[0]) if levels.size == 2 else float(replicate_error(levels))
+        spread = (
+            2 * abs(levels[1] - levels[0]) if levels.size == 2 else float(replicate_error(levels))
+        )
         step = 1e-3
         slope = (self.level(self.spectrum(precision * (1 + step), ratio)) - levels[-1]) / step
         return float(precision * (spread / max(abs(slope), 1e-300) + LOG_ACCURACY))

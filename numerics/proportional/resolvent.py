@@ -1,15 +1,16 @@
 r"""Matrix-valued Stieltjes transform of a weighted sample covariance in the proportional limit.
 
-For :math:`\frac1M\sum_iD_i\otimes Z_iZ_i^T` with Z of variance 1 / lambda and M / d -> phi, the resolvent is
-:math:`S(z)\otimes I_d`,
+For :math:`\frac1M\sum_iD_i\otimes Z_iZ_i^T` with Z of variance 1 / lambda and M / d -> phi, the
+resolvent is :math:`S(z)\otimes I_d`,
 
 .. math:: S^{-1} = -zI + \lambda^{-1}E[A_{11}],\qquad A = K\,(I+\Sigma K)^{-1},\quad
           \Sigma=\mathrm{diag}\big(S/(\phi\lambda),0\big),
 
-where D = K_11 is the part of a sample's weight K that multiplies features, and the rest of K belongs to a finite
-number of other parameters (mathematics.md section 7, where K = D).  Nothing divides by K.  Outside the support S is
-real and symmetric, and the positive map :math:`X\mapsto\frac1{\phi\lambda^2}E[SA_{11}XA_{11}S]` has spectral radius
-below 1; at a square-root edge the radius is 1.
+where D = K_11 is the part of a sample's weight K that multiplies features, and the rest of K
+belongs to a finite number of other parameters (mathematics.md section 7, where K = D).  Nothing
+divides by K.  Outside the support S is real and symmetric, and the positive map
+:math:`X\mapsto\frac1{\phi\lambda^2}E[SA_{11}XA_{11}S]` has spectral radius below 1; at a
+square-root edge the radius is 1.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ ROUNDED = 1e-11
 NULL = 1e-12
 
 
-
-
 @dataclass(frozen=True)
 class Resolvent:
     """The equation for S at one law and aspect ratio.
@@ -51,7 +50,9 @@ class Resolvent:
 
     @cached_property
     def null(self) -> Array:
-        """Orthonormal combinations of noisy rows that every K maps to 0: the matrix is exactly 0 there."""
+        """Orthonormal combinations of noisy rows that every K maps to 0: the matrix is exactly 0
+        there.
+        """
         return self._split[0]
 
     @cached_property
@@ -62,7 +63,9 @@ class Resolvent:
     @cached_property
     def _split(self) -> tuple[Array, Array]:
         law = self.law
-        square = np.einsum("n,nij,njk->ik", law.probability, law.weight, law.weight)[: law.noisy, : law.noisy]
+        square = np.einsum("n,nij,njk->ik", law.probability, law.weight, law.weight)[
+            : law.noisy, : law.noisy
+        ]
         values, vectors = np.linalg.eigh(square)
         # squares hide what is below the root of rounding: of small ones the products decide
         small = values <= 1e-13 * values.max(initial=0.0)
@@ -129,7 +132,9 @@ class Resolvent:
         return unpack(self.law.probability @ a, self.rows) / self.law.precision
 
     def curvature(self, a: Array) -> Array:
-        """Minus the derivative of lambda^-1 E[A_11] in S: X -> (phi lambda^2)^-1 E[A_11 X A_11], on packed X."""
+        """Minus the derivative of lambda^-1 E[A_11] in S: X -> (phi lambda^2)^-1 E[A_11 X A_11], on
+        packed X.
+        """
         outer = (a * self.law.probability[:, None]).T @ a
         at, k = positions(self.rows), self.rows
         # E[A_ij A_kl] stands where (A X A)_il takes X_jk
@@ -151,7 +156,9 @@ class Resolvent:
         return float(np.abs(np.linalg.eigvals(mapped)).max(initial=0.0))
 
     def margin(self, s: Array) -> float:
-        """How far I + Sigma K is from singular at the worst node, for a real S: its least singular value."""
+        """How far I + Sigma K is from singular at the worst node, for a real S: its least singular
+        value.
+        """
         return float(np.linalg.svd(self._inner(s), compute_uv=False)[:, -1].min())
 
     def signs(self, s: Array) -> Array:
@@ -162,7 +169,9 @@ class Resolvent:
         coupling = s / (self.aspect_ratio * self.law.precision)
         return np.asarray(np.eye(self.rows) + coupling @ self.noise)
 
-    def solve_at(self, z: complex, start: Array, iterations: int = ITERATIONS, accuracy: float = SOLVED) -> Array:
+    def solve_at(
+        self, z: complex, start: Array, iterations: int = ITERATIONS, accuracy: float = SOLVED
+    ) -> Array:
         """S at z by Newton's method from a nearby solution; real if z and ``start`` are.
 
         Raises
@@ -185,7 +194,9 @@ class Resolvent:
             s = s + _damping(change, s) * change
         raise ResolventError(z, residual)
 
-    def solve_trace(self, trace: float, start: Array, iterations: int = ITERATIONS) -> tuple[float, Array]:
+    def solve_trace(
+        self, trace: float, start: Array, iterations: int = ITERATIONS
+    ) -> tuple[float, Array]:
         """z and S with the given trace of S: Newton's method on the bordered system."""
         s, k = np.array(start), self.rows
         inverse = np.linalg.inv(s)
@@ -196,7 +207,10 @@ class Resolvent:
             inverse = np.linalg.inv(s)
             rest = inverse + z * np.eye(k) - self.mean(a)
             size, miss = np.abs(inverse).max() + abs(z), float(np.trace(s)) - trace
-            last, residual = residual, float(max(np.abs(rest).max() / size, abs(miss) / np.abs(s).max()))
+            last, residual = (
+                residual,
+                float(max(np.abs(rest).max() / size, abs(miss) / np.abs(s).max())),
+            )
             if residual <= SOLVED or last / 2 < residual <= ROUNDED:
                 return z, s
             if not np.isfinite(residual):

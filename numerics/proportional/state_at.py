@@ -13,7 +13,9 @@ from theory import Model
 
 
 def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[Parameters], State]:
-    """The fixed point of the effective dynamics, as a function of the parameters; see :func:`solve_fixed_point`."""
+    """The fixed point of the effective dynamics, as a function of the parameters; see
+    :func:`solve_fixed_point`.
+    """
 
     def state(parameters: Parameters) -> State:
         point = solve_fixed_point(model, parameters, start)
@@ -21,8 +23,8 @@ def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[
 
     return state
 
+
 def state_at_time(model: Model, start: State, time: float) -> Callable[[Parameters], State]:
     """The state that the effective dynamics reach from ``start``, as a function of the parameters."""
     time = as_scalar("time", time, 0.0, True, "give a time in units of steps * delta")
     return lambda parameters: solve_curve(model, parameters, start, time).state(time)
-

@@ -31,8 +31,9 @@ class Edge:
     place, trace : float
         z and the trace of S there.
     kind : {"critical", "essential", "zero"}
-        A square-root edge, where dz/d(trace S) = 0; the largest weight of the law meets its pole, so that the density
-        has an exponentially thin tail up to there; or an atom, or the density diverging, at zero.
+        A square-root edge, where dz/d(trace S) = 0; the largest weight of the law meets its pole,
+        so that the density has an exponentially thin tail up to there; or an atom, or the density
+        diverging, at zero.
     """
 
     place: float
@@ -48,7 +49,8 @@ class Branch:
     ----------
     resolvent : Resolvent
     low, high : Edge or None
-        Ends of the interval: the upper end of the support below it and the lower end of that above; None at infinity.
+        Ends of the interval: the upper end of the support below it and the lower end of that above;
+        None at infinity.
     path : array, shape (points,)
         trace S of known solutions, increasing, edges included.
     solutions : array, shape (points, k, k)
@@ -102,7 +104,9 @@ class Branch:
             if abs(trace - at) <= abs(step):
                 step = trace - at
             try:
-                z, found = self.resolvent.solve_trace(at + step, s + step * self.resolvent.along_trace(s)[1], FEW)
+                z, found = self.resolvent.solve_trace(
+                    at + step, s + step * self.resolvent.along_trace(s)[1], FEW
+                )
             except (ResolventError, np.linalg.LinAlgError):
                 step /= 2
                 continue
@@ -115,8 +119,9 @@ class Branch:
 def outer_branch(resolvent: Resolvent, side: int, like: Branch | None = None) -> Branch:
     r"""Follow S from z = side * infinity to the edge of the support.
 
-    With trace S as parameter everything is smooth: z has its extremum at the edge, where dz/d(trace S) = 0.  For one
-    row this is the classical z(S) = -1/S + lambda^-1 E[D / (1 + S D / (phi lambda))].
+    With trace S as parameter everything is smooth: z has its extremum at the edge, where dz/d(trace
+    S) = 0.  For one row this is the classical z(S) = -1/S + lambda^-1 E[D / (1 + S D / (phi
+    lambda))].
 
     Parameters
     ----------
@@ -128,12 +133,18 @@ def outer_branch(resolvent: Resolvent, side: int, like: Branch | None = None) ->
     """
     if like is not None and like.edge.kind != "essential":
         try:
-            return _similar(resolvent, like) if like.edge.kind == "critical" else _same_zero(resolvent, like)
+            return (
+                _similar(resolvent, like)
+                if like.edge.kind == "critical"
+                else _same_zero(resolvent, like)
+            )
         except (ResolventError, np.linalg.LinAlgError):
             pass
     k = resolvent.rows
     # beyond this every eigenvalue of S D / (phi lambda) is far from -1
-    trace = -side * 0.05 * k * resolvent.aspect_ratio / (resolvent.scale * (1 + resolvent.aspect_ratio))
+    trace = (
+        -side * 0.05 * k * resolvent.aspect_ratio / (resolvent.scale * (1 + resolvent.aspect_ratio))
+    )
     _, s = resolvent.solve_trace(trace, trace / k * np.eye(k))
     edge, path, solutions = _walk(resolvent, trace, s, -side)
     order = slice(None, None, -side)
@@ -153,7 +164,11 @@ def gap_branch(resolvent: Resolvent, s: Array, bounds: tuple[float, float]) -> B
     low, below, left = _walk(resolvent, trace, s, -1, bounds)
     high, above, right = _walk(resolvent, trace, s, 1, bounds)
     return Branch(
-        resolvent, low, high, np.concatenate([below[:0:-1], above]), np.concatenate([left[:0:-1], right])
+        resolvent,
+        low,
+        high,
+        np.concatenate([below[:0:-1], above]),
+        np.concatenate([left[:0:-1], right]),
     )
 
 
@@ -163,7 +178,11 @@ def is_physical(resolvent: Resolvent, s: Array) -> bool:
 
 
 def _walk(
-    resolvent: Resolvent, trace: float, s: Array, direction: int, bounds: tuple[float, float] = (-np.inf, np.inf)
+    resolvent: Resolvent,
+    trace: float,
+    s: Array,
+    direction: int,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
 ) -> tuple[Edge, Array, Array]:
     """Walk along a branch to its end."""
     path, solutions = [trace], [s]
@@ -178,8 +197,12 @@ def _walk(
             new, found = resolvent.solve_trace(trace + step, s + step * change, FEW)
             turned, bent = resolvent.along_trace(found)
             foreseen = slope * step
-            same = np.array_equal(resolvent.signs(found), signs) and abs(new - z - foreseen) <= 1.5 * abs(foreseen)
-            if not same or (turned > 0 and ((new - z) * direction < 0 or resolvent.radius(found) >= 1)):
+            same = np.array_equal(resolvent.signs(found), signs) and abs(
+                new - z - foreseen
+            ) <= 1.5 * abs(foreseen)
+            if not same or (
+                turned > 0 and ((new - z) * direction < 0 or resolvent.radius(found) >= 1)
+            ):
                 raise ResolventError(new, np.inf)  # another branch, or too far to tell
             if turned <= 0:
                 edge, at_edge = _turning_point(resolvent, (trace, s), (trace + step, found))
@@ -216,9 +239,14 @@ def _turning_point(
         known.append((trace, found, resolvent.along_trace(found)[1]))
         return z, found
 
-    root = float(scipy.optimize.brentq(
-        lambda t: resolvent.along_trace(at(t)[1])[0], inside[0], beyond[0], xtol=EDGE_ACCURACY * abs(beyond[0]) + 1e-300
-    ))
+    root = float(
+        scipy.optimize.brentq(
+            lambda t: resolvent.along_trace(at(t)[1])[0],
+            inside[0],
+            beyond[0],
+            xtol=EDGE_ACCURACY * abs(beyond[0]) + 1e-300,
+        )
+    )
     z, s = at(root)
     return Edge(z, root, "critical"), s
 

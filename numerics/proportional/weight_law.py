@@ -1,10 +1,13 @@
-r"""The law of a sample's weight K and of its coordinates w along span(directions, x), as a weighted set of nodes.
+r"""The law of a sample's weight K and of its coordinates w along span(directions, x), as a weighted
+set of nodes.
 
-An empirical matrix is :math:`\frac1M\sum_iJ_iK_iJ_i^T`, with :math:`J_i=\mathrm{diag}(I_C\otimes Y_i,\,I_q)` and K the
-derivatives of the loss in (u, v): K = D for first-layer blocks, where it is :math:`\frac1M\sum_iD_i\otimes Y_iY_i^T`.
-Everything its spectrum depends on in the proportional limit is the joint law of K, a function of the pre-activations u,
-and of :math:`w=L^TY`, L an orthonormal basis of the span.  Given u, w is Gaussian with a mean linear in u and a fixed
-covariance, so nodes are needed for u alone, and of w only :math:`E[w\mid u]` and :math:`E[ww^T\mid u]`.
+An empirical matrix is :math:`\frac1M\sum_iJ_iK_iJ_i^T`, with :math:`J_i=\mathrm{diag}(I_C\otimes
+Y_i,\,I_q)` and K the derivatives of the loss in (u, v): K = D for first-layer blocks, where it is
+:math:`\frac1M\sum_iD_i\otimes Y_iY_i^T`. Everything its spectrum depends on in the proportional
+limit is the joint law of K, a function of the pre-activations u, and of :math:`w=L^TY`, L an
+orthonormal basis of the span.  Given u, w is Gaussian with a mean linear in u and a fixed
+covariance, so nodes are needed for u alone, and of w only :math:`E[w\mid u]` and :math:`E[ww^T\mid
+u]`.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from numerics.expectations.quadrature import Rule
 from numerics.spectra.span_matrix import BlockName
 from theory import Model
 
-# singular values of the pre-activations' map below this, relative to the largest, are directions u does not move in
+# singular values of the pre-activations' map below this, relative to the largest, are directions u
+# does not move in
 RANK = 1e-10
 # a law of at most as many weights is taken as discrete
 ATOMS = 20
@@ -64,7 +68,9 @@ class WeightLaw:
         return len(seen) <= ATOMS
 
     def without_tail(self, share: float) -> WeightLaw:
-        """Give weight 0 to the samples with the most extreme D, of probability ``share`` at each end of 0."""
+        """Give weight 0 to the samples with the most extreme D, of probability ``share`` at each
+        end of 0.
+        """
         if not share:
             return self
         values = np.linalg.eigvalsh(self.weight[:, : self.noisy, : self.noisy])
@@ -72,8 +78,13 @@ class WeightLaw:
         for size in (values[:, -1], -values[:, 0]):
             order = np.argsort(-size)
             # of the node on the border, the part that belongs to the rest is kept
-            rest = np.minimum(self.probability[order], np.clip(np.cumsum(self.probability[order]) - share, 0, None))
-            probability[order] = np.where(size[order] > 0, np.minimum(probability[order], rest), probability[order])
+            rest = np.minimum(
+                self.probability[order],
+                np.clip(np.cumsum(self.probability[order]) - share, 0, None),
+            )
+            probability[order] = np.where(
+                size[order] > 0, np.minimum(probability[order], rest), probability[order]
+            )
         kept = probability > 0
         return replace(
             self, probability=probability[kept], weight=self.weight[kept], moment=self.moment[kept]
@@ -92,8 +103,16 @@ class WeightNodes:
     block : (a, b), "first_layer", "readout", "mixed" or "all"
     """
 
-    def __init__(self, model: Model, parameters: Parameters, state: State, matrix: str, block: BlockName) -> None:
-        self.model, self.parameters, self.state, self.matrix, self.block = model, parameters, state, matrix, block
+    def __init__(
+        self, model: Model, parameters: Parameters, state: State, matrix: str, block: BlockName
+    ) -> None:
+        self.model, self.parameters, self.state, self.matrix, self.block = (
+            model,
+            parameters,
+            state,
+            matrix,
+            block,
+        )
         self.basis = span_basis(parameters, state)
         _, rows = gauge_directions(model)
         # u up to its gauge is rows^T t, t = (rows x) w: what moves t are the right singular vectors
@@ -121,13 +140,17 @@ class WeightNodes:
 
     @property
     def leading(self) -> int:
-        """Dimension of the eigenspace that is compared with span(directions): r for a block, C r for all rows."""
+        """Dimension of the eigenspace that is compared with span(directions): r for a block, C r
+        for all rows.
+        """
         return self.basis.directions * self.units
 
     def weight_shares(self, vector: Array) -> Array:
         """Squared cosines of a projected eigenvector with every x^a, in its row of a full matrix."""
         lengths = np.linalg.norm(self.basis.weights, axis=1, keepdims=True)
-        x = np.divide(self.basis.weights, lengths, out=np.zeros_like(self.basis.weights), where=lengths > 0)
+        x = np.divide(
+            self.basis.weights, lengths, out=np.zeros_like(self.basis.weights), where=lengths > 0
+        )
         rows = vector[: self.units * self.basis.rank].reshape(self.units, self.basis.rank)
         # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
         return np.asarray(np.sum(rows * x, axis=1) ** 2)
@@ -144,7 +167,10 @@ class WeightNodes:
         means[:, :r] = coordinates_of(model) @ factor
         place = np.ones((components, nodes, rank + 1))
         place[:, :, :rank] = means[:, None, :] + scale * (z @ self._along)[None]
-        u = means[:, None, :] @ (self._rows @ self.basis.weights).T[None] + scale * (z @ self._spread.T)[None]
+        u = (
+            means[:, None, :] @ (self._rows @ self.basis.weights).T[None]
+            + scale * (z @ self._spread.T)[None]
+        )
         u = (u @ self._rows).reshape(components * nodes, model.units)
         labels = np.repeat(labels_of(model), nodes)
         derivatives = compile_derivatives(model, self.matrix)(labels, u.T, self.state.readout)
@@ -152,8 +178,12 @@ class WeightNodes:
         free[:rank, :rank] = (np.eye(rank) - self._along.T @ self._along) / parameters.precision
         joint = place.reshape(components * nodes, rank + 1)
         return WeightLaw(
-            np.repeat(parameters.weights, nodes) * np.tile(rule.weights, components), self._weight(derivatives),
-            self.units, joint[:, :, None] * joint[:, None, :] + free, parameters.precision, self.basis,
+            np.repeat(parameters.weights, nodes) * np.tile(rule.weights, components),
+            self._weight(derivatives),
+            self.units,
+            joint[:, :, None] * joint[:, None, :] + free,
+            parameters.precision,
+            self.basis,
         )
 
     def _weight(self, derivatives: Array) -> Array:
@@ -181,5 +211,10 @@ def covariance_law(model: Model, parameters: Parameters) -> WeightLaw:
     noise[:rank, :rank] = np.eye(rank) / parameters.precision
     moment = place[:, :, None] * place[:, None, :] + noise
     return WeightLaw(
-        np.asarray(parameters.weights, dtype=float), np.ones((n, 1, 1)), 1, moment, parameters.precision, basis
+        np.asarray(parameters.weights, dtype=float),
+        np.ones((n, 1, 1)),
+        1,
+        moment,
+        parameters.precision,
+        basis,
     )

@@ -1,4 +1,6 @@
-"""Laws of the noise's entries: independent, mean 0 and variance 1, before the scale 1 / sqrt(lambda)."""
+"""Laws of the noise's entries: independent, mean 0 and variance 1, before the scale 1 /
+sqrt(lambda).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class Noise:
     degrees : float
         Degrees of freedom of Student's law, scaled to variance 1; 0 for the others.
     sampler : callable, optional
-        ``sampler(generator, (count, d))`` returns that many noise vectors with mean 0 and covariance I.
+        ``sampler(generator, (count, d))`` returns that many noise vectors with mean 0 and
+        covariance I.
     """
 
     kind: str = "gaussian"
@@ -60,14 +63,21 @@ class Noise:
         if callable(given):
             return cls("sampler", 0.0, given)
         name, colon, text = str(given).partition(":")
-        if not isinstance(given, str) or name not in DRAWS or name == "sampler" or (name == "student") != bool(colon):
+        if (
+            not isinstance(given, str)
+            or name not in DRAWS
+            or name == "sampler"
+            or (name == "student") != bool(colon)
+        ):
             raise InputError("noise", repr(given), _EXPECTED, "name one of these laws")
         if name != "student":
             return cls(name)
         try:
             degrees = float(text)
         except ValueError:
-            raise InputError("noise", repr(given), _EXPECTED, "give the degrees of freedom: student:5") from None
+            raise InputError(
+                "noise", repr(given), _EXPECTED, "give the degrees of freedom: student:5"
+            ) from None
         remedy = "Student's law has a finite variance above 2 degrees of freedom only"
         return cls(name, as_scalar("noise", degrees, 2.0, True, remedy))
 
@@ -88,9 +98,16 @@ class Noise:
         found = np.asarray(self.sampler(generator, shape), dtype=float)
         if found.shape != shape:
             raise InputError(
-                "noise", f"an array of shape {found.shape} from {self}", f"shape {shape}, a vector a row",
+                "noise",
+                f"an array of shape {found.shape} from {self}",
+                f"shape {shape}, a vector a row",
                 "return as many vectors as asked for",
             )
         if not np.all(np.isfinite(found)):
-            raise InputError("noise", f"numbers from {self} that are not finite", "finite numbers", "mend the sampler")
+            raise InputError(
+                "noise",
+                f"numbers from {self} that are not finite",
+                "finite numbers",
+                "mend the sampler",
+            )
         return found

@@ -23,10 +23,19 @@ class Recorder:
     """Summary statistics on the time grid; knows how far each replica got."""
 
     def __init__(
-        self, model: Model, parameters: Parameters, steps: NDArray[np.int64], replicas: int,
+        self,
+        model: Model,
+        parameters: Parameters,
+        steps: NDArray[np.int64],
+        replicas: int,
         attributes: Mapping[str, Any],
     ) -> None:
-        self.model, self.parameters, self.steps, self.attributes = model, parameters, steps, attributes
+        self.model, self.parameters, self.steps, self.attributes = (
+            model,
+            parameters,
+            steps,
+            attributes,
+        )
         c, r = model.units, model.directions
         self.overlap: Array = np.full((replicas, steps.size, c, r), np.nan)
         self.gram_perp: Array = np.full((replicas, steps.size, c, c), np.nan)
@@ -46,8 +55,8 @@ class Recorder:
             progress(min(1.0, float(self.done.sum()) / total))
 
     def dataset(self, delta: float) -> xr.Dataset:
-        """The largest complete block of records: all of a finished run; of a stopped one the replicas and times that
-        keep most numbers (replicas x times), without gaps."""
+        """The largest complete block of records: all of a finished run; of a stopped one the
+        replicas and times that keep most numbers (replicas x times), without gaps."""
         counts = [(int(np.sum(self.recorded >= n)) * n, n) for n in np.unique(self.recorded)]
         count = int(max(counts)[1])
         kept = np.flatnonzero(self.recorded >= count)
@@ -59,10 +68,19 @@ class Recorder:
             "error_meaning": "none: a simulation is exact at its dimension; spread over replicas is its noise",
         }
         data = statistics_dataset(
-            self.model, self.parameters, np.asarray(self.steps[:count] * delta, dtype=float),
-            self.overlap[kept, :count], self.gram_perp[kept, :count], self.readout[kept, :count],
-            attributes, lead=("replica",),
+            self.model,
+            self.parameters,
+            np.asarray(self.steps[:count] * delta, dtype=float),
+            self.overlap[kept, :count],
+            self.gram_perp[kept, :count],
+            self.readout[kept, :count],
+            attributes,
+            lead=("replica",),
         )
         data = data.assign_coords(replica=kept + 1)
-        data["steps"] = ("time", self.steps[:count], {"long_name": "number of SGD steps", "units": "1"})
+        data["steps"] = (
+            "time",
+            self.steps[:count],
+            {"long_name": "number of SGD steps", "units": "1"},
+        )
         return data

@@ -40,7 +40,9 @@ class Plan:
     schedule: Schedule | None
     noise: Noise
     frame: str
-    _kept: dict[int, tuple[State, Array]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _kept: dict[int, tuple[State, Array]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def delta(self) -> float:
@@ -68,7 +70,9 @@ class Plan:
         return max(1, BLOCK_NUMBERS // (self.batch * self.dimension))
 
     def _placed(self, state: State) -> Array:
-        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`, once for every state."""
+        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`,
+        once for every state.
+        """
         if id(state) not in self._kept:
             self._kept[id(state)] = state, span_basis(self.parameters, state).weights
         return self._kept[id(state)][1]
@@ -89,10 +93,15 @@ class Plan:
             frame = np.linalg.qr(generator.standard_normal((d, r + c)))[0].T
             x, basis, means = x[:, : r + c] @ frame, frame[:r], means @ frame[:r]
         return DirectArrays(
-            x=np.array(x, order="C"), features=np.empty((self.batch, d)), means=np.array(means, order="C"),
-            basis=np.array(basis, order="C"), factor=np.array(self.factor, order="C"),
-            cumulative=np.cumsum(self.parameters.weights), scale=1.0 / np.sqrt(self.parameters.precision),
-            degrees=self.noise.degrees, block=block,
+            x=np.array(x, order="C"),
+            features=np.empty((self.batch, d)),
+            means=np.array(means, order="C"),
+            basis=np.array(basis, order="C"),
+            factor=np.array(self.factor, order="C"),
+            cumulative=np.cumsum(self.parameters.weights),
+            scale=1.0 / np.sqrt(self.parameters.precision),
+            degrees=self.noise.degrees,
+            block=block,
         )
 
     def _reduced(self, state: State) -> ReducedArrays:
@@ -101,17 +110,33 @@ class Plan:
         a_perp = np.zeros((c, c + ranks))
         a_perp[:, : placed.shape[1] - r] = placed[:, r:]
         return ReducedArrays(
-            m=np.array(placed[:, :r], order="C"), a_perp=a_perp, y=np.empty((b, r)), zeta=np.empty((b, c)),
-            triangle=np.empty((c, b)), means=np.array(self.means, order="C"), factor=np.array(self.factor, order="C"),
-            cumulative=np.cumsum(self.parameters.weights), scale=1.0 / np.sqrt(self.parameters.precision),
-            tail=float(self.dimension - r - c), position=np.array([block]), noise=np.empty((block, b, r + c)),
-            wishart=np.zeros((block, ranks, ranks)), component=np.empty((block, b), dtype=np.int64),
+            m=np.array(placed[:, :r], order="C"),
+            a_perp=a_perp,
+            y=np.empty((b, r)),
+            zeta=np.empty((b, c)),
+            triangle=np.empty((c, b)),
+            means=np.array(self.means, order="C"),
+            factor=np.array(self.factor, order="C"),
+            cumulative=np.cumsum(self.parameters.weights),
+            scale=1.0 / np.sqrt(self.parameters.precision),
+            tail=float(self.dimension - r - c),
+            position=np.array([block]),
+            noise=np.empty((block, b, r + c)),
+            wishart=np.zeros((block, ranks, ranks)),
+            component=np.empty((block, b), dtype=np.int64),
         )
 
 
 def run_replica(
-    kernel: ModuleType, plan: Plan, state: State, seed: np.random.SeedSequence, recorder: Recorder, replica: int,
-    stop: Event, progress: Callable[[float], None] | None, limit: float,
+    kernel: ModuleType,
+    plan: Plan,
+    state: State,
+    seed: np.random.SeedSequence,
+    recorder: Recorder,
+    replica: int,
+    stop: Event,
+    progress: Callable[[float], None] | None,
+    limit: float,
 ) -> DirectArrays | ReducedArrays | None:
     """Run one replica to the end, or until ``stop``; returns its arrays, None if it diverged."""
     rng = np.random.Generator(np.random.SFC64(seed))
@@ -128,14 +153,29 @@ def run_replica(
             # whole blocks, so that the numbers do not depend on how long a slice took
             target = min(total, at + plan.block_steps)
             shape = (plan.block_steps * plan.batch, plan.dimension)
-            arrays = arrays._replace(block=plan.noise.draw(entries, shape).reshape(-1, plan.batch, plan.dimension))
+            arrays = arrays._replace(
+                block=plan.noise.draw(entries, shape).reshape(-1, plan.batch, plan.dimension)
+            )
         if plan.schedule is not None:
             target = min(target, at + MOST_RATES)
             rates = plan.schedule.rates(at, max(target, at + 1), plan.delta)
         reached, slot = kernel.advance(
-            rng, plan.labels, rates, plan.parameters.ridge, at, target, recorder.steps,
-            int(recorder.recorded[replica]), recorder.overlap[replica], recorder.gram_perp[replica],
-            recorder.readout[replica], limit, u, v, g, arrays,
+            rng,
+            plan.labels,
+            rates,
+            plan.parameters.ridge,
+            at,
+            target,
+            recorder.steps,
+            int(recorder.recorded[replica]),
+            recorder.overlap[replica],
+            recorder.gram_perp[replica],
+            recorder.readout[replica],
+            limit,
+            u,
+            v,
+            g,
+            arrays,
         )
         recorder.recorded[replica] = slot
         recorder.done[replica] = at = reached
@@ -147,4 +187,3 @@ def run_replica(
         if monotonic() - begin < SLICE_SECONDS / 2:
             slice_steps *= 2
     return arrays
-

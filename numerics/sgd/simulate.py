@@ -27,14 +27,10 @@ from .noise import Noise, Sampler
 from .recorder import Recorder
 from .replica import Plan, run_replica
 
-# A pre-activation beyond this is a diverged run: exp of it no longer separates classes, and every model of
-# interest keeps its pre-activations many orders below.
+# A pre-activation beyond this is a diverged run: exp of it no longer separates classes, and every
+# model of interest keeps its pre-activations many orders below.
 DIVERGED = 1e9
 FRAMES = ("coordinate", "random")
-
-
-
-
 
 
 def simulate_sgd(
@@ -61,11 +57,12 @@ def simulate_sgd(
               x^a\leftarrow x^a-\delta\,\Big(\frac1b\sum_{j\le b}g_{aj}Y_j+\beta x^a\Big),\qquad
               v_i\leftarrow v_i-\delta\,\Big(\frac1b\sum_{j\le b}\partial_{v_i}\ell_j+\beta v_i\Big)
 
-    with fresh components l_j and noises Z_j each step and :math:`\delta=c_\delta/d`, times ``schedule(t)`` where one
-    is given (mathematics.md section 1).  Gaussian noise is rotation invariant: the summary statistics are then a Markov
-    chain of their own, which ``method="reduced"`` runs at a cost that does not depend on d, exact in law at any d
-    (mathematics.md section 6; :mod:`numerics.sgd.kernel.reduced`).  The direct method is its independent witness, and the
-    only one for other noise.
+    with fresh components l_j and noises Z_j each step and :math:`\delta=c_\delta/d`, times
+    ``schedule(t)`` where one is given (mathematics.md section 1).  Gaussian noise is rotation
+    invariant: the summary statistics are then a Markov chain of their own, which
+    ``method="reduced"`` runs at a cost that does not depend on d, exact in law at any d
+    (mathematics.md section 6; :mod:`numerics.sgd.kernel.reduced`).  The direct method is its
+    independent witness, and the only one for other noise.
 
     Parameters
     ----------
@@ -74,9 +71,10 @@ def simulate_sgd(
     initial : State, or one State per replica
         Realised exactly: the weights at step 0 have these overlaps and this Gram matrix.
     time : array, or float
-        Increasing times >= 0 at which to record; a number T means 201 equidistant times on [0, T].  A record is
-        taken after ``round(t d / c_delta)`` steps, and the returned coordinate is that number of steps times
-        c_delta / d, so a label is exact; times that fall on the same step are recorded once.
+        Increasing times >= 0 at which to record; a number T means 201 equidistant times on [0, T].
+        A record is taken after ``round(t d / c_delta)`` steps, and the returned coordinate is that
+        number of steps times c_delta / d, so a label is exact; times that fall on the same step are
+        recorded once.
     dimension : int
         d >= r + C.
     replicas : int
@@ -88,29 +86,32 @@ def simulate_sgd(
     batch : int
         b >= 1, fresh samples averaged in a step.
     schedule : sympy.Expr in t, or callable
-        Factor of the step size at the nominal time t = steps * c_delta / d: an expression in ``numerics.TIME``, or a
-        function of an array of times.  Positive.
+        Factor of the step size at the nominal time t = steps * c_delta / d: an expression in
+        ``numerics.TIME``, or a function of an array of times.  Positive.
     noise : str or callable
-        Law of the independent entries of sqrt(lambda) Z, mean 0 and variance 1: "gaussian", "rademacher", "uniform" or
-        "student:NU" with NU > 2 degrees of freedom; or a function (generator, (count, d)) that returns that many noise
-        vectors of covariance I.  Other noise than Gaussian needs the direct method.
+        Law of the independent entries of sqrt(lambda) Z, mean 0 and variance 1: "gaussian",
+        "rademacher", "uniform" or "student:NU" with NU > 2 degrees of freedom; or a function
+        (generator, (count, d)) that returns that many noise vectors of covariance I.  Other noise
+        than Gaussian needs the direct method.
     frame : {"coordinate", "random"}, optional
-        Where directions and initial weights lie.  "coordinate": in the first r + C coordinates, "random": in a
-        uniformly random subspace, another one in each replica.  Their laws differ unless the noise is Gaussian;
-        coordinate for Gaussian noise and random for other noise when omitted.
+        Where directions and initial weights lie.  "coordinate": in the first r + C coordinates,
+        "random": in a uniformly random subspace, another one in each replica.  Their laws differ
+        unless the noise is Gaussian; coordinate for Gaussian noise and random for other noise when
+        omitted.
     workers : int, optional
         Threads; all processors when omitted.  The result does not depend on it.
     keep_weights : bool
-        Also return the final first-layer ``weights`` (replica, unit, coordinate), and in a random frame the
-        ``directions`` (replica, direction, coordinate).  Direct method only.
+        Also return the final first-layer ``weights`` (replica, unit, coordinate), and in a random
+        frame the ``directions`` (replica, direction, coordinate).  Direct method only.
     progress : callable, optional
         Called with the fraction done, at most a few times a second.
 
     Returns
     -------
     xarray.Dataset
-        ``overlap`` (replica, time, unit, direction), ``gram_perp`` (replica, time, unit, unit_b), ``readout``
-        (replica, time, parameter), ``gram``, ``misalignment``; attrs with method, dimension, seed and versions.
+        ``overlap`` (replica, time, unit, direction), ``gram_perp`` (replica, time, unit, unit_b),
+        ``readout`` (replica, time, parameter), ``gram``, ``misalignment``; attrs with method,
+        dimension, seed and versions.
 
     Raises
     ------
@@ -132,7 +133,9 @@ def simulate_sgd(
     check_parameters(model, parameters)
     law = check_method(method, noise, frame, keep_weights)
     dimension = as_integer(
-        "dimension", dimension, model.directions + model.units,
+        "dimension",
+        dimension,
+        model.directions + model.units,
         "the summary directions alone need r + C dimensions; use a larger d",
     )
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
@@ -144,29 +147,54 @@ def simulate_sgd(
     pace = Pace(Schedule.of(schedule), batch)
     if pace.schedule is not None:
         pace.schedule.check(int(steps[-1]), delta)
-    threads = os.cpu_count() if workers is None else as_integer("workers", workers, 1, "use at least one thread")
+    threads = (
+        os.cpu_count()
+        if workers is None
+        else as_integer("workers", workers, 1, "use at least one thread")
+    )
     if frame is None:
         frame = "coordinate" if law.kind == "gaussian" else "random"
     kernel = compile_kernel(model.loss, method, law.kind)
 
     plan = Plan(model, parameters, dimension, method, batch, pace.schedule, law, frame)
     recorder = Recorder(
-        model, parameters, steps, replicas,
+        model,
+        parameters,
+        steps,
+        replicas,
         {
-            "source": f"{method} SGD simulation", "method": method, "dimension": dimension, "seed": seed,
-            "bit_generator": "SFC64, one SeedSequence child per replica", "step_size": delta,
-            **pace.attributes, "noise": str(law), "frame": frame,
+            "source": f"{method} SGD simulation",
+            "method": method,
+            "dimension": dimension,
+            "seed": seed,
+            "bit_generator": "SFC64, one SeedSequence child per replica",
+            "step_size": delta,
+            **pace.attributes,
+            "noise": str(law),
+            "frame": frame,
         },
     )
     final = np.empty((replicas, model.units, dimension)) if keep_weights else None
-    axes = np.empty((replicas, model.directions, dimension)) if keep_weights and frame == "random" else None
+    axes = (
+        np.empty((replicas, model.directions, dimension))
+        if keep_weights and frame == "random"
+        else None
+    )
     stop = Event()
     children = np.random.SeedSequence(seed).spawn(replicas)
 
     def run(replica: int) -> None:
         try:
             arrays = run_replica(
-                kernel, plan, states[replica], children[replica], recorder, replica, stop, progress, DIVERGED
+                kernel,
+                plan,
+                states[replica],
+                children[replica],
+                recorder,
+                replica,
+                stop,
+                progress,
+                DIVERGED,
             )
             if arrays is None:
                 raise _Diverged(replica, int(recorder.done[replica]) * delta)
@@ -201,7 +229,8 @@ def simulate_sgd(
             f"SGD on {model.name} diverged at t = {event.time:.6g} (replica {event.replica + 1} of {replicas}, "
             f"d = {dimension}, step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
             f"What was recorded before is in .partial. Remedy: {remedy}",
-            event.time, recorder.dataset(delta),
+            event.time,
+            recorder.dataset(delta),
         ) from None
     finally:
         stop.set()
@@ -210,7 +239,9 @@ def simulate_sgd(
     if final is not None:
         where = "; directions span the first coordinates" if frame == "coordinate" else ""
         data["weights"] = (
-            ("replica", "unit", "coordinate"), final, {"long_name": f"final first-layer weights{where}", "units": "1"},
+            ("replica", "unit", "coordinate"),
+            final,
+            {"long_name": f"final first-layer weights{where}", "units": "1"},
         )
     if axes is not None:
         described = {"long_name": "directions e_s", "units": "1"}
@@ -225,7 +256,10 @@ class _Diverged(Exception):
 
 
 def check_method(
-    method: str, noise: str | Sampler | Noise = "gaussian", frame: str | None = None, keep_weights: bool = False
+    method: str,
+    noise: str | Sampler | Noise = "gaussian",
+    frame: str | None = None,
+    keep_weights: bool = False,
 ) -> Noise:
     """The law of the noise; what only the direct method can do is refused to the other."""
     check_choice("method", method, METHODS)
@@ -239,9 +273,15 @@ def check_method(
     for name, (got, refused) in asked.items():
         if refused:
             raise InputError(
-                name, str(got), f"nothing of the kind for method {method!r}",
+                name,
+                str(got),
+                f"nothing of the kind for method {method!r}",
                 "the reduced chain knows the summary statistics of Gaussian noise alone; use method='direct'"
-                + (", or numerics.realise_weights of a final state" if name == "keep_weights" else ""),
+                + (
+                    ", or numerics.realise_weights of a final state"
+                    if name == "keep_weights"
+                    else ""
+                ),
             )
     return law
 
@@ -250,7 +290,9 @@ def _initial_states(model: Model, initial: State | Sequence[State], replicas: in
     states = [initial] * replicas if isinstance(initial, State) else list(initial)
     if len(states) != replicas:
         raise InputError(
-            "initial", f"{len(states)} states", f"one State, or {replicas} (one per replica)",
+            "initial",
+            f"{len(states)} states",
+            f"one State, or {replicas} (one per replica)",
             "give as many states as replicas",
         )
     for state in dict.fromkeys(map(id, states)):

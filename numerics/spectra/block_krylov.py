@@ -1,13 +1,15 @@
 r"""Block Krylov iteration for a few eigenpairs at one end of the spectrum of a symmetric operator.
 
-The basis grows by the residuals of all pairs that have not converged, which spans the block Krylov space of the start
-(exactly, as a residual is the part of M v off the basis), and is orthogonalised in full, twice, in double precision.
-Ritz pairs come from the stored products, so nothing depends on a three-term recurrence.
+The basis grows by the residuals of all pairs that have not converged, which spans the block Krylov
+space of the start (exactly, as a residual is the part of M v off the basis), and is orthogonalised
+in full, twice, in double precision. Ritz pairs come from the stored products, so nothing depends on
+a three-term recurrence.
 
-Where products in single precision are cheaper they build the basis, and double precision corrects: products of the
-wanted Ritz vectors are taken anew in double precision, which gives their true residuals, and take the place of the
-stored ones.  The rest of the basis then enters only with coefficients of the size of that residual, so that errors of
-1e-6 in its products are worth 1e-6 of it.  What is returned is always measured in double precision.
+Where products in single precision are cheaper they build the basis, and double precision corrects:
+products of the wanted Ritz vectors are taken anew in double precision, which gives their true
+residuals, and take the place of the stored ones.  The rest of the basis then enters only with
+coefficients of the size of that residual, so that errors of 1e-6 in its products are worth 1e-6 of
+it.  What is returned is always measured in double precision.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ SINGLE_FLOOR = 4e-6
 MOST_COLUMNS = 160
 # Ritz vectors kept beside the wanted ones when it is compressed
 SPARE = 24
-# residual of the first pair within an edge, relative to its distance from it, that settles on which side it is
+# residual of the first pair within an edge, relative to its distance from it, that settles on which
+# side it is
 WATCHED = 0.02
 # residuals, relative to the norm, below which rounding is all there is
 ROUNDING = 1e-13
@@ -65,7 +68,9 @@ class KrylovResult:
 
 
 class _Basis:
-    """Orthonormal rows, their products with the operator, and the compression of the operator on them."""
+    """Orthonormal rows, their products with the operator, and the compression of the operator on
+    them.
+    """
 
     def __init__(self, capacity: int, size: int, product: Product) -> None:
         self._vectors, self._products = np.empty((capacity, size)), np.empty((capacity, size))
@@ -100,8 +105,8 @@ class _Basis:
     def rotate(self, coefficients: Array) -> None:
         """Take combinations of the rows, given as orthonormal columns, as the new basis.
 
-        Those that become the leading rows are the wanted Ritz vectors: nearly the old ones, so that as many as before
-        have products of double precision.
+        Those that become the leading rows are the wanted Ritz vectors: nearly the old ones, so that
+        as many as before have products of double precision.
         """
         n, m = len(self), coefficients.shape[1]
         for stored in (self._vectors, self._products):
@@ -119,7 +124,9 @@ class _Basis:
         self.small = np.block([[self.small, cross.T], [cross, (corner + corner.T) / 2]])
 
     def refresh(self, coefficients: Array, wanted: int) -> tuple[Array, Array]:
-        """Make the wanted Ritz vectors the first rows, with products in double precision: values, true residuals."""
+        """Make the wanted Ritz vectors the first rows, with products in double precision: values,
+        true residuals.
+        """
         self.rotate(coefficients)
         self._products[:wanted] = self._multiply(self.vectors[:wanted], False)
         self.exact = wanted
@@ -162,7 +169,8 @@ def block_krylov(
     count : int
         Pairs wanted; with ``edge`` the number to begin with.
     tolerance : float
-        A pair has converged when its residual is at most ``tolerance`` times its |eigenvalue|, or down to rounding.
+        A pair has converged when its residual is at most ``tolerance`` times its |eigenvalue|, or
+        down to rounding.
     block : int, optional
         Most vectors multiplied at a time; all pairs that have not converged when omitted.
     max_passes : int
@@ -170,10 +178,11 @@ def block_krylov(
     single : bool
         Build the basis with products in single precision.
     edge : float, optional
-        Find all eigenvalues above it: ``count`` then follows the Ritz values, and one pair more is watched until it is
-        certain to lie on either side.
+        Find all eigenvalues above it: ``count`` then follows the Ritz values, and one pair more is
+        watched until it is certain to lie on either side.
     relative_to_norm : bool
-        Take the tolerance relative to the largest |Ritz value| instead: for eigenvalues that may be zero.
+        Take the tolerance relative to the largest |Ritz value| instead: for eigenvalues that may be
+        zero.
 
     Returns
     -------
@@ -188,7 +197,9 @@ def block_krylov(
     size = start.shape[1]
     target = min(count, size)
     rows = orthonormalise(start, np.zeros((0, size)))
-    capacity = min(size, max(MOST_COLUMNS, 4 * target, 2 * len(rows) + 2 * target)) + len(rows) + target
+    capacity = (
+        min(size, max(MOST_COLUMNS, 4 * target, 2 * len(rows) + 2 * target)) + len(rows) + target
+    )
     basis = _Basis(capacity, size, product)
     basis.extend(rows, single)
     exact, history = not single, []
@@ -202,7 +213,9 @@ def block_krylov(
         floor = max(ROUNDING, tolerance if relative_to_norm else 0.0) * scale
         limit = _limits(values[:wanted], floor, tolerance, edge)
         # the last steps in single precision aim below what double precision is to confirm
-        goal = np.maximum(limit, SINGLE_FLOOR * scale) if not exact else limit / 2 if single else limit
+        goal = (
+            np.maximum(limit, SINGLE_FLOOR * scale) if not exact else limit / 2 if single else limit
+        )
         history.append(float((norms / goal).max()))
         spent = basis.passes >= max_passes - 1 or len(basis) == size
         if spent or (wanted == target and (history[-1] <= 1 or (not exact and _stalled(history)))):
@@ -215,15 +228,20 @@ def block_krylov(
         order = np.argsort(-norms / goal, kind="stable")
         new = orthonormalise(residual_rows[order[: np.sum(norms > goal)][:block]], basis.vectors)
         if not len(new):
-            # too few Ritz pairs, or an invariant basis: go on with a direction that it does not have
-            new = orthonormalise(np.random.default_rng(len(basis)).standard_normal((1, size)), basis.vectors)
+            # too few Ritz pairs, or an invariant basis: go on with a direction that it does not
+            # have
+            new = orthonormalise(
+                np.random.default_rng(len(basis)).standard_normal((1, size)), basis.vectors
+            )
         if len(basis) + len(new) + wanted > capacity:
             basis.rotate(coefficients[:, : max(2 * wanted, wanted + SPARE)])
         basis.extend(new[: capacity - len(basis)], single)
 
 
 def orthonormalise(rows: Array, basis: Array) -> Array:
-    """Orthonormal rows with the span of ``rows`` orthogonal to ``basis``, twice; what vanishes in it is dropped."""
+    """Orthonormal rows with the span of ``rows`` orthogonal to ``basis``, twice; what vanishes in
+    it is dropped.
+    """
     lengths = np.linalg.norm(rows, axis=1)
     rows = rows[lengths > 0] / lengths[lengths > 0, None]
     for _ in range(2):
@@ -237,7 +255,8 @@ def _limits(values: Array, floor: float, tolerance: float, edge: float | None) -
     """Residuals at which pairs have converged."""
     limit = np.maximum(tolerance * np.abs(values), floor)
     if edge is not None and len(limit):
-        # the last pair only has to lie on one side of the edge; loosely converged pairs may still rise across it
+        # the last pair only has to lie on one side of the edge; loosely converged pairs may still
+        # rise across it
         limit[-1] = max(limit[-1], WATCHED * abs(edge - values[-1]))
     return limit
 
@@ -247,10 +266,14 @@ def _stalled(history: list[float]) -> bool:
     return history[-1] < 30 and len(history) > 8 and min(history[-4:]) > 0.5 * min(history[:-4])
 
 
-def _result(basis: _Basis, values: Array, norms: Array, good: Flags, edge: float | None) -> KrylovResult:
+def _result(
+    basis: _Basis, values: Array, norms: Array, good: Flags, edge: float | None
+) -> KrylovResult:
     keep, complete = np.arange(len(values)), True
     if edge is not None:
         keep = np.flatnonzero(values > edge)
         complete = bool(keep.size < len(values) and values[keep.size] + norms[keep.size] <= edge)
     vectors = basis.vectors[: len(values)][keep]
-    return KrylovResult(values[keep], vectors, norms[keep], good[keep], basis.passes, basis.columns, complete)
+    return KrylovResult(
+        values[keep], vectors, norms[keep], good[keep], basis.passes, basis.columns, complete
+    )

@@ -68,7 +68,8 @@ class Search:
         Most vectors multiplied in a pass.
     max_passes : int
     mixed : bool
-        Let products in single precision build the basis of block Krylov, with double precision to correct them.
+        Let products in single precision build the basis of block Krylov, with double precision to
+        correct them.
     dense_size : int
         Largest matrix that "auto" diagonalises.
     relative_to_norm : bool
@@ -87,7 +88,10 @@ class Search:
         """Itself, or what is wrong with it."""
         if self.method not in METHODS:
             raise InputError(
-                "method", repr(self.method), "'auto', 'dense', 'krylov' or 'lanczos'", "check the spelling"
+                "method",
+                repr(self.method),
+                "'auto', 'dense', 'krylov' or 'lanczos'",
+                "check the spelling",
             )
         as_scalar("tolerance", self.tolerance, 0.0, True, "give a relative residual, such as 1e-8")
         as_integer("max_passes", self.max_passes, 2, "allow a few passes over the data")
@@ -100,13 +104,21 @@ class Search:
         if self.method == "auto":
             return "dense" if size <= self.dense_size or 4 * count >= size else "krylov"
         if self.method != "dense" and count >= size:
-            raise InputError("count", count, f"less than {size} for an iteration", "use method='dense'")
+            raise InputError(
+                "count", count, f"less than {size} for an iteration", "use method='dense'"
+            )
         return self.method
 
 
 def leading_eigenpairs(
-    operator: LinearOperator, count: int, *, search: Search | None = None, matrix: Array | None = None,
-    start: Array | None = None, edge: float | None = None, largest: bool = True,
+    operator: LinearOperator,
+    count: int,
+    *,
+    search: Search | None = None,
+    matrix: Array | None = None,
+    start: Array | None = None,
+    edge: float | None = None,
+    largest: bool = True,
 ) -> Eigenpairs:
     """Return the ``count`` largest eigenvalues (with sign) and their eigenvectors.
 
@@ -123,8 +135,8 @@ def leading_eigenpairs(
     edge : float, optional
         Return all eigenvalues beyond it in place of ``count``.
     largest : bool
-        False: the lowest eigenvalues, still largest first, to a residual relative to the norm, as they may be zero;
-        ``edge`` then bounds them from above.
+        False: the lowest eigenvalues, still largest first, to a residual relative to the norm, as
+        they may be zero; ``edge`` then bounds them from above.
 
     Returns
     -------
@@ -141,14 +153,20 @@ def leading_eigenpairs(
     size = operator.shape[0]
     count = as_integer("count", count, 1, "ask for at least one eigenpair")
     if count > size:
-        raise InputError("count", count, f"at most {size}, the size of the matrix", "ask for fewer eigenpairs")
+        raise InputError(
+            "count", count, f"at most {size}, the size of the matrix", "ask for fewer eigenpairs"
+        )
     method = search.chosen(size, count)
     before = _passes(operator)
     if method == "dense":
-        return _dense(operator, operator.dense() if matrix is None else matrix, count, edge, largest)
+        return _dense(
+            operator, operator.dense() if matrix is None else matrix, count, edge, largest
+        )
     if method == "lanczos":
         if edge is not None:
-            raise InputError("method", "'lanczos'", "'krylov' or 'dense' with an edge", "ARPACK needs a count")
+            raise InputError(
+                "method", "'lanczos'", "'krylov' or 'dense' with an edge", "ARPACK needs a count"
+            )
         return _lanczos(operator, count, search, largest, before)
     sign = 1.0 if largest else -1.0
     single = _prepare_single(operator, search)
@@ -161,18 +179,30 @@ def leading_eigenpairs(
     guesses = np.zeros((0, size)) if start is None else start
     spare = RANDOM_ROWS + max(0, count - len(guesses))
     random = np.random.default_rng(0).standard_normal((min(spare, size), size))
-    # the products beside the passes are small: threads of the library would only wait for those of the passes
+    # the products beside the passes are small: threads of the library would only wait for those of
+    # the passes
     with threadpool_limits(limits=1, user_api="blas"):
         found = block_krylov(
-            product, np.concatenate([guesses, random]), count, tolerance=search.tolerance, block=search.block,
-            max_passes=search.max_passes, single=single, edge=None if edge is None else sign * edge,
+            product,
+            np.concatenate([guesses, random]),
+            count,
+            tolerance=search.tolerance,
+            block=search.block,
+            max_passes=search.max_passes,
+            single=single,
+            edge=None if edge is None else sign * edge,
             relative_to_norm=search.relative_to_norm or not largest,
         )
     text = "block Krylov" + (", single precision corrected by double" if single else "")
     order = slice(None) if largest else slice(None, None, -1)
     return Eigenpairs(
-        sign * found.values[order], found.vectors[order], found.residuals[order], text, found.converged[order],
-        _passes(operator) - before, found.complete,
+        sign * found.values[order],
+        found.vectors[order],
+        found.residuals[order],
+        text,
+        found.converged[order],
+        _passes(operator) - before,
+        found.complete,
     )
 
 
@@ -185,7 +215,9 @@ def _prepare_single(operator: LinearOperator, search: Search) -> bool:
     return operator.has_single
 
 
-def _dense(operator: LinearOperator, dense: Array, count: int, edge: float | None, largest: bool) -> Eigenpairs:
+def _dense(
+    operator: LinearOperator, dense: Array, count: int, edge: float | None, largest: bool
+) -> Eigenpairs:
     size = len(dense)
     if edge is not None:
         values, vectors = scipy.linalg.eigh(dense)
@@ -203,11 +235,17 @@ def _dense(operator: LinearOperator, dense: Array, count: int, edge: float | Non
     return Eigenpairs(values, np.ascontiguousarray(vectors.T), residuals, "dense eigh", good, 1)
 
 
-def _lanczos(operator: LinearOperator, count: int, search: Search, largest: bool, before: int) -> Eigenpairs:
+def _lanczos(
+    operator: LinearOperator, count: int, search: Search, largest: bool, before: int
+) -> Eigenpairs:
     start = np.random.default_rng(0).standard_normal(operator.shape[0])
     try:
         values, vectors = eigsh(
-            operator, k=count, which="LA" if largest else "SA", v0=start, tol=min(search.tolerance, 1e-9)
+            operator,
+            k=count,
+            which="LA" if largest else "SA",
+            v0=start,
+            tol=min(search.tolerance, 1e-9),
         )
     except ArpackNoConvergence as error:
         raise ArithmeticError(
@@ -219,7 +257,11 @@ def _lanczos(operator: LinearOperator, count: int, search: Search, largest: bool
     residuals = np.linalg.norm(operator @ vectors - vectors * values, axis=0)
     good = residuals <= np.maximum(search.tolerance * np.abs(values), 1e-12 * np.abs(values).max())
     return Eigenpairs(
-        values, np.ascontiguousarray(vectors.T), residuals, "Lanczos (scipy eigsh) on a LinearOperator", good,
+        values,
+        np.ascontiguousarray(vectors.T),
+        residuals,
+        "Lanczos (scipy eigsh) on a LinearOperator",
+        good,
         _passes(operator) - before,
     )
 

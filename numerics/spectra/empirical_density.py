@@ -1,4 +1,6 @@
-"""Spectral density of empirical matrices: exact where small, else stochastic Lanczos quadrature with its errors."""
+"""Spectral density of empirical matrices: exact where small, else stochastic Lanczos quadrature
+with its errors.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class _Measure:
-    """A discrete measure on the line that stands for one probe's share of the spectrum, atom taken out."""
+    """A discrete measure on the line that stands for one probe's share of the spectrum, atom taken
+    out.
+    """
 
     nodes: Array
     weights: Array
@@ -50,7 +54,9 @@ class _Measure:
         return np.interp(points, at, np.concatenate([[0.0], middle, [self.weights.sum()]]))
 
     def resolution(self, points: Array) -> Array:
-        """Half the distance of the bounds of Chebyshev, Markov and Stieltjes: the two weights around a point."""
+        """Half the distance of the bounds of Chebyshev, Markov and Stieltjes: the two weights
+        around a point.
+        """
         padded = np.concatenate([[0.0], self.weights, [0.0]])
         below = np.searchsorted(self.nodes, points, side="right")
         return np.asarray(padded[below] + padded[below + 1]) / 2
@@ -68,18 +74,20 @@ def empirical_density(
     seed: int | np.random.SeedSequence = 0,
     method: str = "auto",
 ) -> xr.Dataset:
-    r"""Return the spectral distribution of an empirical matrix: atoms, cumulative distribution and density.
+    r"""Return the spectral distribution of an empirical matrix: atoms, cumulative distribution and
+    density.
 
     .. math:: F(t)=\frac1n\#\{j:\lambda_j\le t\}
               \approx\frac1P\sum_{p=1}^P\sum_{j=1}^m w_{pj}\,1\{\theta_{pj}\le t\},\qquad w_{pj}=(e_1^Ts_{pj})^2
 
-    with the eigenpairs :math:`\theta_{pj},s_{pj}` of the Jacobi matrix of m Lanczos steps from probe p, a uniformly
-    random unit vector, reorthogonalised in full (stochastic Lanczos quadrature).  Matrices up to size 2000 are
-    diagonalised instead.
+    with the eigenpairs :math:`\theta_{pj},s_{pj}` of the Jacobi matrix of m Lanczos steps from
+    probe p, a uniformly random unit vector, reorthogonalised in full (stochastic Lanczos
+    quadrature).  Matrices up to size 2000 are diagonalised instead.
 
-    The mass at zero (at the ridge, where it is included) follows from ranks exactly: where the weights of all samples
-    share a null space, as those of a softmax loss do, where they vanish, or where samples are few
-    (:mod:`numerics.spectra.null_space`).  It is an atom, and no part of the density.
+    The mass at zero (at the ridge, where it is included) follows from ranks exactly: where the
+    weights of all samples share a null space, as those of a softmax loss do, where they vanish, or
+    where samples are few (:mod:`numerics.spectra.null_space`).  It is an atom, and no part of the
+    density.
 
     Parameters
     ----------
@@ -89,7 +97,8 @@ def empirical_density(
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
     grid : array, optional
-        Increasing boundaries of cells, at least two; 200 equal cells over the whole spectrum when omitted.
+        Increasing boundaries of cells, at least two; 200 equal cells over the whole spectrum when
+        omitted.
     probes, steps : int
         P >= 2 and m >= 2.  Each step is one pass over the data for all probes.
     seed : int or numpy SeedSequence
@@ -99,15 +108,17 @@ def empirical_density(
     Returns
     -------
     xarray.Dataset
-        ``distribution`` (boundary), the distribution function with the atom in it; ``distribution_error`` (boundary),
-        its standard error over probes, and ``distribution_resolution`` (boundary), the most that m steps leave open:
-        half the distance of the Chebyshev-Markov-Stieltjes bounds.  ``density`` (cell), mass of the cell without atom
-        over its width, and ``density_error`` (cell), standard error over probes.  ``atom_value`` and ``atom_mass``
-        (atom), none or one.  Dense matrices have no errors.  Atoms and cells have total mass 1 - ``mass_outside``
-        (attribute, 0 for the default grid).
+        ``distribution`` (boundary), the distribution function with the atom in it;
+        ``distribution_error`` (boundary), its standard error over probes, and
+        ``distribution_resolution`` (boundary), the most that m steps leave open: half the distance
+        of the Chebyshev-Markov-Stieltjes bounds.  ``density`` (cell), mass of the cell without atom
+        over its width, and ``density_error`` (cell), standard error over probes.  ``atom_value``
+        and ``atom_mass`` (atom), none or one.  Dense matrices have no errors.  Atoms and cells have
+        total mass 1 - ``mass_outside`` (attribute, 0 for the default grid).
 
-        Of a positive semidefinite matrix nothing lies below zero (below the ridge).  attrs: ``method``, ``probes``,
-        ``steps``, ``passes``, ``positive`` (1 for a positive semidefinite matrix), ``data``.
+        Of a positive semidefinite matrix nothing lies below zero (below the ridge).  attrs:
+        ``method``, ``probes``, ``steps``, ``passes``, ``positive`` (1 for a positive semidefinite
+        matrix), ``data``.
 
     Raises
     ------
@@ -131,7 +142,12 @@ def empirical_density(
     kind, name = check_matrix(matrix), check_block(data.model, block)
     ridge_in = default_regularized(kind, regularized)
     if name in ("readout", "all"):
-        raise InputError("block", repr(name), "a pair of units or 'first_layer'", "take eigenvalues of small blocks")
+        raise InputError(
+            "block",
+            repr(name),
+            "a pair of units or 'first_layer'",
+            "take eigenvalues of small blocks",
+        )
     check_symmetric(name, kind, ridge_in)
     probes = as_integer("probes", probes, 2, "a standard error needs two probes")
     steps = as_integer("steps", steps, 2, "take a few Lanczos steps")
@@ -150,27 +166,39 @@ def empirical_density(
         measures = _quadrature(operator, known, probes, min(steps, size), seed, positive)
         what = "stochastic Lanczos quadrature, fully reorthogonalised"
     attributes = data.attributes() | {
-        "matrix": kind, "block": str(name), "regularized": int(ridge_in), "method": what, "positive": int(positive),
+        "matrix": kind,
+        "block": str(name),
+        "regularized": int(ridge_in),
+        "method": what,
+        "positive": int(positive),
         "passes": operator.passes,
     }
     if method != "dense":
         attributes |= {"probes": probes, "steps": steps, "seed": str(seed)}
     if boundaries is None:
         boundaries = _default_grid(measures, operator.shift_value, atom, positive)
-    return _dataset(data.model, measures, boundaries, operator.shift_value, atom, method == "dense", attributes)
+    return _dataset(
+        data.model, measures, boundaries, operator.shift_value, atom, method == "dense", attributes
+    )
 
 
 def _exact(values: Array, known: NullSpace, shift: float) -> tuple[list[_Measure], float]:
     """All eigenvalues but those of the atom, the nearest to the shift; and the mass of the atom."""
     away = np.abs(values - shift)
-    null = max(known.size - known.rank, int(np.sum(away <= ROUNDING * np.abs(values).max(initial=0.0))))
+    null = max(
+        known.size - known.rank, int(np.sum(away <= ROUNDING * np.abs(values).max(initial=0.0)))
+    )
     rest = np.sort(values[np.argsort(away, kind="stable")[null:]])
     weights = np.full(rest.size, 1 / known.size)
     return [_Measure(rest, weights)], null / known.size
 
 
 def _quadrature(
-    operator: SecondMoment, known: NullSpace, probes: int, steps: int, seed: int | np.random.SeedSequence,
+    operator: SecondMoment,
+    known: NullSpace,
+    probes: int,
+    steps: int,
+    seed: int | np.random.SeedSequence,
     positive: bool,
 ) -> list[_Measure]:
     """One measure a probe, for probes off the common null space of the weights."""
@@ -187,7 +215,9 @@ def _quadrature(
             if positive:
                 # Ritz values lie inside the spectrum, up to rounding
                 nodes = np.maximum(nodes, operator.shift_value)
-            measures.append(_without_atom(nodes, share * weights, share * at_shift, operator.shift_value))
+            measures.append(
+                _without_atom(nodes, share * weights, share * at_shift, operator.shift_value)
+            )
     return measures
 
 
@@ -239,16 +269,26 @@ def _is_positive(operator: SecondMoment) -> bool:
     k, largest, lowest = operator.blocks, 0.0, 0.0
     for start in range(0, operator.source.samples, BLOCK_SAMPLES):
         part = slice(start, start + BLOCK_SAMPLES)
-        small = np.array([[operator.weight(a, b)[part] for b in range(k)] for a in range(k)]).transpose(2, 0, 1)
+        small = np.array(
+            [[operator.weight(a, b)[part] for b in range(k)] for a in range(k)]
+        ).transpose(2, 0, 1)
         values = np.linalg.eigvalsh(small)
-        largest, lowest = max(largest, float(np.abs(values).max())), min(lowest, float(values.min()))
+        largest, lowest = (
+            max(largest, float(np.abs(values).max())),
+            min(lowest, float(values.min())),
+        )
     return lowest >= -1e-12 * largest
 
 
 def _check_grid(grid: ArrayLike) -> Array:
     boundaries = as_array("grid", grid, 1)
     if boundaries.size < 2 or np.any(np.diff(boundaries) <= 0):
-        raise InputError("grid", boundaries.tolist(), "at least two increasing numbers", "give boundaries of cells")
+        raise InputError(
+            "grid",
+            boundaries.tolist(),
+            "at least two increasing numbers",
+            "give boundaries of cells",
+        )
     return boundaries
 
 
@@ -257,7 +297,9 @@ def _default_grid(measures: list[_Measure], shift: float, mass: float, positive:
     ends = []
     for m in measures:
         gap = np.diff(m.nodes)
-        ends.append((m.nodes[0] - (gap[0] if gap.size else 0), m.nodes[-1] + (gap[-1] if gap.size else 0)))
+        ends.append(
+            (m.nodes[0] - (gap[0] if gap.size else 0), m.nodes[-1] + (gap[-1] if gap.size else 0))
+        )
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     low = shift if positive else min(low, shift) if mass > 0 else low
     if not high > low:
@@ -266,7 +308,12 @@ def _default_grid(measures: list[_Measure], shift: float, mass: float, positive:
 
 
 def _dataset(
-    model: Model, measures: list[_Measure], boundaries: Array, shift: float, atom: float, exact: bool,
+    model: Model,
+    measures: list[_Measure],
+    boundaries: Array,
+    shift: float,
+    atom: float,
+    exact: bool,
     attributes: dict[str, Any],
 ) -> xr.Dataset:
     if exact:
@@ -282,7 +329,9 @@ def _dataset(
     width = np.diff(boundaries)
     cells = np.diff(rows, axis=1) / width
     cumulative = rows.mean(axis=0) + atom * (boundaries >= shift)
-    inside = float(np.diff(rows, axis=1).mean(axis=0).sum()) + atom * bool(boundaries[0] <= shift <= boundaries[-1])
+    inside = float(np.diff(rows, axis=1).mean(axis=0).sum()) + atom * bool(
+        boundaries[0] <= shift <= boundaries[-1]
+    )
     outside = 1 - inside
 
     def error(values: Array) -> Array:
@@ -299,10 +348,26 @@ def _dataset(
     data = labelled(
         model,
         {
-            "distribution": ("boundary", cumulative, {"long_name": "share of eigenvalues up to here"}),
-            "distribution_error": ("boundary", error(rows), {"long_name": "standard error over probes"}),
-            "distribution_resolution": ("boundary", resolution, {"long_name": "left open by the number of steps"}),
-            "density": ("cell", cells.mean(axis=0), {"long_name": "share of eigenvalues per unit, without atoms"}),
+            "distribution": (
+                "boundary",
+                cumulative,
+                {"long_name": "share of eigenvalues up to here"},
+            ),
+            "distribution_error": (
+                "boundary",
+                error(rows),
+                {"long_name": "standard error over probes"},
+            ),
+            "distribution_resolution": (
+                "boundary",
+                resolution,
+                {"long_name": "left open by the number of steps"},
+            ),
+            "density": (
+                "cell",
+                cells.mean(axis=0),
+                {"long_name": "share of eigenvalues per unit, without atoms"},
+            ),
             "density_error": ("cell", error(cells), {"long_name": "standard error over probes"}),
             "atom_value": ("atom", np.array(keep, dtype=float)),
             "atom_mass": ("atom", np.array([atom] if keep else [], dtype=float)),

@@ -56,7 +56,9 @@ def empirical_distance(
     """
     if not isinstance(population.block, tuple):
         raise InputError(
-            "population", f"block {population.block!r}", "a d x d block (a, b)",
+            "population",
+            f"block {population.block!r}",
+            "a d x d block (a, b)",
             "use population_block(..., block=(a, b))",
         )
     data = draw_data(model, parameters, state, dimension, samples, seed)

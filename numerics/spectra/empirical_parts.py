@@ -1,4 +1,6 @@
-"""Parts of an empirical Hessian or G as operators: blocks of units, the first layer, the readout, everything."""
+"""Parts of an empirical Hessian or G as operators: blocks of units, the first layer, the readout,
+everything.
+"""
 
 from __future__ import annotations
 
@@ -17,31 +19,35 @@ from .span_matrix import BlockName
 
 
 def empirical_operator(
-    data: SampleData, *, matrix: str = "hessian", block: BlockName = "first_layer", regularized: bool | None = None,
+    data: SampleData,
+    *,
+    matrix: str = "hessian",
+    block: BlockName = "first_layer",
+    regularized: bool | None = None,
 ) -> LinearOperator:
     r"""Return a part of an empirical matrix as a scipy LinearOperator that never forms it.
 
     .. math:: \hat H_{ab} = \frac1M\sum_{i=1}^M H_{ab}(u_i)\,Y_iY_i^T + \beta\delta_{ab}I,\qquad
               \hat G_{ab} = \frac1M\sum_{i=1}^M g_a(u_i)g_b(u_i)\,Y_iY_i^T,\qquad u_i = xY_i
 
-    (mathematics.md sections 1 and 7).  ``matvec`` and ``matmat`` as in scipy; a product with any number of columns
-    reads the data once.
+    (mathematics.md sections 1 and 7).  ``matvec`` and ``matmat`` as in scipy; a product with any
+    number of columns reads the data once.
 
     Parameters
     ----------
     data : SampleData
     matrix : {"hessian", "gradient"}
     block : (a, b), "first_layer" (or "full"), "mixed", "readout" or "all"
-        0-based units of a d x d block; the Cd x Cd first layer; for models with readout the Cd x q block of x and v,
-        the q x q block of v, or the whole (Cd + q) x (Cd + q) matrix.
+        0-based units of a d x d block; the Cd x Cd first layer; for models with readout the Cd x q
+        block of x and v, the q x q block of v, or the whole (Cd + q) x (Cd + q) matrix.
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
 
     Returns
     -------
     scipy.sparse.linalg.LinearOperator
-        Symmetric but for "mixed" and for G blocks (a, b), a != b, with ridge, which are refused.  Vectors are
-        unit-major: entry a d + j is coordinate j of x^a; the readout stands behind.
+        Symmetric but for "mixed" and for G blocks (a, b), a != b, with ridge, which are refused.
+        Vectors are unit-major: entry a d + j is coordinate j of x^a; the readout stands behind.
 
     Raises
     ------
@@ -64,14 +70,20 @@ def empirical_operator(
     if name == "readout":
         return aslinearoperator(readout_block(data, kind, ridge_in))
     check_symmetric(name, kind, ridge_in)
-    return _whole(data, kind, ridge_in) if name == "all" else block_operator(data, kind, name, ridge_in)
+    return (
+        _whole(data, kind, ridge_in)
+        if name == "all"
+        else block_operator(data, kind, name, ridge_in)
+    )
 
 
 def check_symmetric(name: BlockName, kind: str, ridge_in: bool) -> None:
     """Refuse the blocks of G that are not symmetric."""
     if isinstance(name, tuple) and name[0] != name[1] and kind == "gradient" and ridge_in:
         raise InputError(
-            "block", name, "a symmetric block",
+            "block",
+            name,
+            "a symmetric block",
             "use regularized=False, a diagonal block or block='first_layer'",
         )
 
@@ -86,7 +98,9 @@ def block_operator(data: SampleData, kind: str, name: BlockName, ridge_in: bool)
             weight = packed[_positions(data)[name]][None]
         else:
             weight = (packed[name[0]] * packed[name[1]])[None]
-        return SecondMoment(data.source, weight, shift=beta if name[0] == name[1] and kind == "hessian" else 0.0)
+        return SecondMoment(
+            data.source, weight, shift=beta if name[0] == name[1] and kind == "hessian" else 0.0
+        )
     if kind == "hessian":
         chosen = [_positions(data)[a, b] for a, b in symbols.upper_triangle(c)]
         return SecondMoment(data.source, packed[chosen], shift=beta)
@@ -94,8 +108,12 @@ def block_operator(data: SampleData, kind: str, name: BlockName, ridge_in: bool)
     if not beta:
         return SecondMoment(data.source, weight, rank_one=True)
     return SecondMoment(
-        data.source, weight, ridge=beta, mean_gradient=mean_products(data.source, weight).ravel(),
-        parameters=data.weights[list(rows)].ravel(), rank_one=True,
+        data.source,
+        weight,
+        ridge=beta,
+        mean_gradient=mean_products(data.source, weight).ravel(),
+        parameters=data.weights[list(rows)].ravel(),
+        rank_one=True,
     )
 
 
@@ -137,7 +155,12 @@ def _whole(data: SampleData, kind: str, ridge_in: bool) -> BorderedMoment:
     packed, c = data.packed_derivatives(kind), data.model.units
     mean = np.concatenate([mean_products(data.source, packed[:c]).ravel(), packed[c:].mean(axis=1)])
     return BorderedMoment(
-        first, mixed, readout, data.ridge, mean, np.concatenate([data.weights.ravel(), data.readout])
+        first,
+        mixed,
+        readout,
+        data.ridge,
+        mean,
+        np.concatenate([data.weights.ravel(), data.readout]),
     )
 
 

@@ -1,4 +1,6 @@
-"""Empirical blocks projected on span(directions, x), with standard errors: to test the population formulas."""
+"""Empirical blocks projected on span(directions, x), with standard errors: to test the population
+formulas.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,9 @@ def empirical_projection(
               \hat c_{ab} = \frac1M\sum_i h_{ab}(u_i)\frac{\|P_\perp Y_i\|^2}{d-\mathrm{rank}}
 
     h = H_ab or g_a g_b (ridge added as ``regularized`` says), L the orthonormal basis of
-    :func:`numerics.core.geometry.span_basis`, which the population matrix uses too: entries are comparable one by one.  The
-    samples live in R^d; nothing but the definition of the mixture and the loss enters.
+    :func:`numerics.core.geometry.span_basis`, which the population matrix uses too: entries are
+    comparable one by one.  The samples live in R^d; nothing but the definition of the mixture and
+    the loss enters.
 
     Parameters
     ----------
@@ -60,10 +63,11 @@ def empirical_projection(
     Returns
     -------
     xarray.Dataset
-        ``matrix`` (unit, unit_b, span, span_b) and ``bulk`` (unit, unit_b) with ``matrix_error`` and ``bulk_error``,
-        standard errors over the samples; ``basis`` (span, generator).  No ``bulk`` when d equals the rank.  With
-        readout parameters also ``mixed`` (unit, parameter, span) and ``readout`` (parameter, parameter_b), the blocks
-        of x^a, v_i and of v_i, v_j, with their errors.
+        ``matrix`` (unit, unit_b, span, span_b) and ``bulk`` (unit, unit_b) with ``matrix_error``
+        and ``bulk_error``, standard errors over the samples; ``basis`` (span, generator).  No
+        ``bulk`` when d equals the rank.  With readout parameters also ``mixed`` (unit, parameter,
+        span) and ``readout`` (parameter, parameter_b), the blocks of x^a, v_i and of v_i, v_j, with
+        their errors.
 
     Raises
     ------
@@ -107,7 +111,10 @@ def empirical_projection(
         last = ("parameter", "parameter_b")
         variables |= {"readout": (last, mean + ridge_v), "readout_error": (last, error, note)}
     attributes = common_attributes(model, parameters, "empirical, test data") | {
-        "matrix_kind": kind, "regularized": int(ridge_in), "dimension": dimension, "samples": samples,
+        "matrix_kind": kind,
+        "regularized": int(ridge_in),
+        "dimension": dimension,
+        "samples": samples,
         "seed": str(seed),
     }
     labels: dict[str, Any] = {"generator": generator_names(model), "unit_b": np.arange(1, c + 1)}
@@ -115,7 +122,9 @@ def empirical_projection(
 
 
 def _projected_sums(data: SampleData, x: Array, kind: str, ridge_in: bool) -> list[Array]:
-    """Sums over samples, and of squares: projected first layer, bulk weight, mixed and readout part."""
+    """Sums over samples, and of squares: projected first layer, bulk weight, mixed and readout
+    part.
+    """
     c, rank = x.shape
     features = np.asarray(data.features, dtype=float)
     w = features[:, :rank]

@@ -1,4 +1,6 @@
-"""Empirical Hessian and G-matrix of test or train data: leading eigenpairs, beside directions and weights."""
+"""Empirical Hessian and G-matrix of test or train data: leading eigenpairs, beside directions and
+weights.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ from .span_matrix import BlockName
 
 # beyond this size the norms behind the misfit would cost more than the eigenpairs
 MISFIT_SIZE = 6000
-# the ends of the bulk take an iteration many passes, so that larger matrices are diagonalised for them
+# the ends of the bulk take an iteration many passes, so that larger matrices are diagonalised for
+# them
 BOTH_ENDS_SIZE = 5000
 
 
@@ -57,18 +60,21 @@ def empirical_spectrum(
     start: ArrayLike | None = None,
     misfit: bool | None = None,
 ) -> xr.Dataset:
-    r"""Return the leading eigenpairs of a matrix of test data at weights of a given state, or of one's own data.
+    r"""Return the leading eigenpairs of a matrix of test data at weights of a given state, or of
+    one's own data.
 
     .. math:: \hat H_{ab} = \frac1M\sum_{i=1}^M H_{ab}(u_i)\,Y_iY_i^T + \beta\delta_{ab}I,\qquad
               \hat G_{ab} = \frac1M\sum_{i=1}^M g_a(u_i)g_b(u_i)\,Y_iY_i^T,\qquad u_i = xY_i
 
-    with M fresh samples of the mixture (mathematics.md sections 1 and 8), or with the samples of a :class:`SampleData`,
-    test or train data.  The derivatives are the almost-everywhere ones of the loss.
+    with M fresh samples of the mixture (mathematics.md sections 1 and 8), or with the samples of a
+    :class:`SampleData`, test or train data.  The derivatives are the almost-everywhere ones of the
+    loss.
 
     Parameters
     ----------
     model : theory.Model, or SampleData
-        Data in its place come with parameters, state, dimension, samples and weights, which are then left away.
+        Data in its place come with parameters, state, dimension, samples and weights, which are
+        then left away.
     parameters : Parameters
     state : State
     dimension : int
@@ -82,55 +88,63 @@ def empirical_spectrum(
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
     count : int, optional
-        Number of eigenpairs; r + C for a block, C r for the full matrix, q for the readout when omitted.  At most the
-        rank, or the size of the matrix for its whole spectrum.
+        Number of eigenpairs; r + C for a block, C r for the full matrix, q for the readout when
+        omitted.  At most the rank, or the size of the matrix for its whole spectrum.
     weights : array, shape (C, d), optional
-        First-layer vectors to use (directions in the first r coordinates, as :func:`realise_weights` lays them out);
-        their summary statistics must be ``state``.
+        First-layer vectors to use (directions in the first r coordinates, as
+        :func:`realise_weights` lays them out); their summary statistics must be ``state``.
     dtype : {"float64", "float32"}
         Precision of the samples; products are taken in double precision either way.
     method : {"auto", "dense", "krylov", "lanczos"}
-        ``eigh`` of the matrix itself, block Krylov or ARPACK (``eigsh``) on an operator that never forms it.  "auto"
-        takes the cheaper of the first two for the size.
+        ``eigh`` of the matrix itself, block Krylov or ARPACK (``eigsh``) on an operator that never
+        forms it.  "auto" takes the cheaper of the first two for the size.
     beside : xarray.Dataset, optional
-        The :func:`numerics.population_spectrum` of the same part of the same matrix, in place of ``count``: return the
-        eigenpairs that stand beside its eigenvalues, counted from both ends of the spectrum, since outliers may lie
-        below the bulk, and the first of the bulk at either end.
+        The :func:`numerics.population_spectrum` of the same part of the same matrix, in place of
+        ``count``: return the eigenpairs that stand beside its eigenvalues, counted from both ends
+        of the spectrum, since outliers may lie below the bulk, and the first of the bulk at either
+        end.
     beyond : float, optional
-        In place of ``count``: all eigenvalues above this number, such as a predicted edge of the bulk.
+        In place of ``count``: all eigenvalues above this number, such as a predicted edge of the
+        bulk.
     tolerance : float
         Residual at which a pair has converged, relative to its eigenvalue.
     block_size : int, optional
-        Most vectors that block Krylov multiplies at a time; all that have not converged when omitted.
+        Most vectors that block Krylov multiplies at a time; all that have not converged when
+        omitted.
     max_passes : int
         Passes over the data after which it ends; ``converged`` then tells which pairs are good.
     mixed_precision : bool
-        Let block Krylov build its basis with products in single precision, corrected by double precision: faster, with
-        the same residuals.  Resident float64 data are copied to float32 for it, which takes half their memory.
+        Let block Krylov build its basis with products in single precision, corrected by double
+        precision: faster, with the same residuals.  Resident float64 data are copied to float32 for
+        it, which takes half their memory.
     start : array, shape (n, size), optional
-        Guesses of eigenvectors for block Krylov, beside those from span(directions, x) tensor the units.
+        Guesses of eigenvectors for block Krylov, beside those from span(directions, x) tensor the
+        units.
     misfit : bool, optional
         Compute ``misfit``; up to size 6000 when omitted.
 
     Returns
     -------
     xarray.Dataset
-        ``eigenvalue`` (eigen), largest first; ``residual`` (eigen), true residual norms in double precision;
-        ``converged`` (eigen), 1 or 0; ``eigenvector`` (eigen, [unit,] coordinate); ``share_of_directions``,
-        ``mean_overlap``, ``row_weight``, ``row_share_of_directions``, ``misfit`` and, for a block with count >= r,
-        ``unit_share`` and ``principal_angle``, all as in :func:`numerics.population_spectrum`.  For "readout" the
-        ``eigenvector`` is (eigen, parameter).  What needs directions is absent where the data have none.
-        With ``beside``: ``population_eigen`` (eigen), the eigenvalue of the population beside it, counted from 1, or 0
-        in the bulk and beyond the rank of few samples; ``bulk_edge`` (edge), the least and the largest eigenvalue left
-        by counting from the ends; for a block with r outliers ``outlier_share`` and ``outlier_angle``, and not
-        ``unit_share`` and ``principal_angle``.
-        attrs: ``data`` ("test data" or "train data"), the method, the number of ``passes`` over the data, seed and
-        sizes; with ``beyond`` whether the list is ``complete`` (1 or 0), as far as the iteration tells.
+        ``eigenvalue`` (eigen), largest first; ``residual`` (eigen), true residual norms in double
+        precision; ``converged`` (eigen), 1 or 0; ``eigenvector`` (eigen, [unit,] coordinate);
+        ``share_of_directions``, ``mean_overlap``, ``row_weight``, ``row_share_of_directions``,
+        ``misfit`` and, for a block with count >= r, ``unit_share`` and ``principal_angle``, all as
+        in :func:`numerics.population_spectrum`.  For "readout" the ``eigenvector`` is (eigen,
+        parameter).  What needs directions is absent where the data have none. With ``beside``:
+        ``population_eigen`` (eigen), the eigenvalue of the population beside it, counted from 1, or
+        0 in the bulk and beyond the rank of few samples; ``bulk_edge`` (edge), the least and the
+        largest eigenvalue left by counting from the ends; for a block with r outliers
+        ``outlier_share`` and ``outlier_angle``, and not ``unit_share`` and ``principal_angle``.
+        attrs: ``data`` ("test data" or "train data"), the method, the number of ``passes`` over the
+        data, seed and sizes; with ``beyond`` whether the list is ``complete`` (1 or 0), as far as
+        the iteration tells.
 
     Raises
     ------
     theory.InputError
-        Unknown matrix or block, d < r + C, M < 1, count out of range or above the rank, weights of another state.
+        Unknown matrix or block, d < r + C, M < 1, count out of range or above the rank, weights of
+        another state.
     ArithmeticError
         ARPACK did not converge.
 
@@ -144,25 +158,47 @@ def empirical_spectrum(
     array([0.2, 0.1])
     """
     options: dict[str, Any] = {
-        "regularized": regularized, "count": count, "method": method, "beside": beside, "beyond": beyond,
-        "tolerance": tolerance, "block_size": block_size, "max_passes": max_passes,
-        "mixed_precision": mixed_precision, "start": start, "misfit": misfit,
+        "regularized": regularized,
+        "count": count,
+        "method": method,
+        "beside": beside,
+        "beyond": beyond,
+        "tolerance": tolerance,
+        "block_size": block_size,
+        "max_passes": max_passes,
+        "mixed_precision": mixed_precision,
+        "start": start,
+        "misfit": misfit,
     }
     if isinstance(model, SampleData):
         given = {
-            "parameters": parameters, "state": state, "dimension": dimension, "samples": samples, "seed": seed,
+            "parameters": parameters,
+            "state": state,
+            "dimension": dimension,
+            "samples": samples,
+            "seed": seed,
             "weights": weights,
         }
         for name, value in given.items():
             if value is not None:
-                raise InputError(name, "a value beside data", "nothing", "the data have their own: leave it away")
+                raise InputError(
+                    name, "a value beside data", "nothing", "the data have their own: leave it away"
+                )
         return spectrum_of_data(model, matrix=matrix, block=block, **options)
     kind = check_matrix(matrix)
     _check_offered(check_block(model, block), kind, default_regularized(kind, regularized))
     if parameters is None or state is None or dimension is None or samples is None or seed is None:
-        values = {"parameters": parameters, "state": state, "dimension": dimension, "samples": samples, "seed": seed}
+        values = {
+            "parameters": parameters,
+            "state": state,
+            "dimension": dimension,
+            "samples": samples,
+            "seed": seed,
+        }
         missing = next(n for n, value in values.items() if value is None)
-        raise InputError(missing, "None", "a value, to draw with", "give it, or SampleData in place of the model")
+        raise InputError(
+            missing, "None", "a value, to draw with", "give it, or SampleData in place of the model"
+        )
     data = draw_data(model, parameters, state, dimension, samples, seed, weights, dtype)
     return spectrum_of_data(data, matrix=kind, block=block, **options).assign_attrs(seed=str(seed))
 
@@ -192,7 +228,8 @@ def spectrum_of_data(
     ----------
     data : SampleData
         As :func:`draw_data`, :func:`sample_data` or :func:`train_data` makes it.
-    matrix, block, regularized, count, method, beside, beyond, tolerance, block_size, max_passes, mixed_precision, \
+    matrix, block, regularized, count, method, beside, beyond, tolerance, block_size, max_passes,
+    mixed_precision, \
 start, misfit
         As for :func:`empirical_spectrum`.
     """
@@ -201,7 +238,11 @@ start, misfit
     ridge_in = default_regularized(kind, regularized)
     _check_offered(name, kind, ridge_in)
     search = Search(method, tolerance, block_size, max_passes, mixed_precision).check()
-    attributes = data.attributes() | {"matrix": kind, "block": str(name), "regularized": int(ridge_in)}
+    attributes = data.attributes() | {
+        "matrix": kind,
+        "block": str(name),
+        "regularized": int(ridge_in),
+    }
     if name == "readout":
         return _readout_dataset(data, kind, ridge_in, count, attributes)
     operator = block_operator(data, kind, name, ridge_in)
@@ -211,13 +252,22 @@ start, misfit
     if below:
         search = replace(search, dense_size=BOTH_ENDS_SIZE, relative_to_norm=True)
     guesses = _guesses(data, operator, above, start)
-    edge = None if beyond is None else as_scalar("beyond", beyond, -np.inf, False, "give a number, such as an edge")
+    edge = (
+        None
+        if beyond is None
+        else as_scalar("beyond", beyond, -np.inf, False, "give a number, such as an edge")
+    )
     dense = operator.dense() if search.chosen(size, above) == "dense" else None
-    pairs = leading_eigenpairs(operator, above, search=search, matrix=dense, start=guesses, edge=edge)
+    pairs = leading_eigenpairs(
+        operator, above, search=search, matrix=dense, start=guesses, edge=edge
+    )
     if below:
-        pairs = with_lowest(pairs, operator, below, search, dense, _guesses(data, operator, below, None, False))
+        pairs = with_lowest(
+            pairs, operator, below, search, dense, _guesses(data, operator, below, None, False)
+        )
     attributes |= {
-        "method": pairs.method, "passes": pairs.passes,
+        "method": pairs.method,
+        "passes": pairs.passes,
         "error_estimate": float(pairs.residuals.max(initial=0.0)),
         "error_meaning": "largest residual norm; every eigenvalue is within its residual of an exact one",
     }
@@ -233,10 +283,16 @@ start, misfit
     variables |= {
         "eigenvalue": ("eigen", pairs.values),
         "residual": ("eigen", pairs.residuals, {"long_name": "|M v - theta v|"}),
-        "converged": ("eigen", pairs.converged.astype(np.int8), {"long_name": "1 where within the tolerance"}),
+        "converged": (
+            "eigen",
+            pairs.converged.astype(np.int8),
+            {"long_name": "1 where within the tolerance"},
+        ),
     }
     if data.directions is not None and (misfit or (misfit is None and size <= MISFIT_SIZE)):
-        value = matrix_misalignment(operator if dense is None else dense, np.kron(np.eye(rows), data.directions))
+        value = matrix_misalignment(
+            operator if dense is None else dense, np.kron(np.eye(rows), data.directions)
+        )
         variables["misfit"] = ((), value, {"long_name": "|P_perp M| / |M|"})
     return labelled(model, variables, attributes)
 
@@ -244,7 +300,10 @@ start, misfit
 def _check_offered(name: BlockName, kind: str, ridge_in: bool) -> None:
     if name == "all":
         raise InputError(
-            "block", "'all'", "a pair of units, 'first_layer' or 'readout'", "ask for the parts one by one"
+            "block",
+            "'all'",
+            "a pair of units, 'first_layer' or 'readout'",
+            "ask for the parts one by one",
         )
     check_symmetric(name, kind, ridge_in)
 
@@ -252,13 +311,20 @@ def _check_offered(name: BlockName, kind: str, ridge_in: bool) -> None:
 def _check_directions(data: SampleData, beside: xr.Dataset | None) -> None:
     if beside is not None and data.directions is None:
         raise InputError(
-            "beside", "a population spectrum", "None for data without directions", "give directions with the data"
+            "beside",
+            "a population spectrum",
+            "None for data without directions",
+            "give directions with the data",
         )
 
 
 def _how_many(
-    data: SampleData, operator: SecondMoment, attributes: dict[str, Any], count: int | None,
-    beside: xr.Dataset | None, beyond: float | None,
+    data: SampleData,
+    operator: SecondMoment,
+    attributes: dict[str, Any],
+    count: int | None,
+    beside: xr.Dataset | None,
+    beyond: float | None,
 ) -> tuple[int, int]:
     """Eigenpairs to take from the upper and from the lower end."""
     rows, r, size = operator.blocks, data.model.directions, operator.shape[0]
@@ -273,16 +339,24 @@ def _how_many(
         rank = null_space(operator).rank
         if count > rank:
             raise InputError(
-                "count", count, f"at most {rank}, the rank of the matrix of {data.samples} samples",
+                "count",
+                count,
+                f"at most {rank}, the rank of the matrix of {data.samples} samples",
                 f"ask for fewer eigenpairs, or for the whole spectrum with count={size}",
             )
     return count, 0
 
 
 def _guesses(
-    data: SampleData, operator: SecondMoment, count: int, start: ArrayLike | None, largest: bool = True
+    data: SampleData,
+    operator: SecondMoment,
+    count: int,
+    start: ArrayLike | None,
+    largest: bool = True,
 ) -> Array:
-    """Ritz vectors of the operator on C^k (x) span(directions, x), best first, and guesses of the user's."""
+    """Ritz vectors of the operator on C^k (x) span(directions, x), best first, and guesses of the
+    user's.
+    """
     rows, basis = operator.blocks, data.span
     coefficients = np.linalg.lstsq(data.generators.T, basis.T, rcond=None)[0].T
     small = operator.compressed(coefficients @ data.projections, basis)
@@ -299,7 +373,10 @@ def _guesses(
     own = as_array("start", start, 2)
     if own.shape[1] != operator.shape[0]:
         raise InputError(
-            "start", f"shape {own.shape}", f"rows of length {operator.shape[0]}", "give guesses of eigenvectors as rows"
+            "start",
+            f"shape {own.shape}",
+            f"rows of length {operator.shape[0]}",
+            "give guesses of eigenvectors as rows",
         )
     return np.concatenate([own, guesses])
 
@@ -308,7 +385,9 @@ def _first_layer_variables(data: SampleData, vectors: Array, name: BlockName) ->
     """Alignment of eigenvectors of shape (eigen, rows, d) with the directions and the weights."""
     whole = isinstance(name, str)
     variables: dict[str, Any] = {
-        "eigenvector": (("eigen", "unit", "coordinate"), vectors) if whole else (("eigen", "coordinate"), vectors[:, 0])
+        "eigenvector": (("eigen", "unit", "coordinate"), vectors)
+        if whole
+        else (("eigen", "coordinate"), vectors[:, 0])
     }
     if whole:
         variables["row_weight"] = (("eigen", "unit"), (vectors**2).sum(axis=2))
@@ -334,7 +413,11 @@ def _leading_variables(data: SampleData, vectors: Array, name: BlockName) -> dic
     top = vectors[:r, 0]
     variables: dict[str, Any] = {"unit_share": ("unit", eigenspace_share(top, data.weights))}
     if data.directions is not None:
-        variables["principal_angle"] = ("angle", principal_angles(top, data.directions), {"units": "radian"})
+        variables["principal_angle"] = (
+            "angle",
+            principal_angles(top, data.directions),
+            {"units": "radian"},
+        )
     return variables
 
 

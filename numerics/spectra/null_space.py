@@ -1,4 +1,6 @@
-"""The exact null space of an empirical matrix: what its weights and its number of samples leave at zero."""
+"""The exact null space of an empirical matrix: what its weights and its number of samples leave at
+zero.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +51,12 @@ def null_space(operator: SecondMoment) -> NullSpace:
 
     .. math:: \mathrm{rank} \le \min_W\Big(d\,|W| + \sum_i\mathrm{rank}\big((D_i)_{W^cW^c}\big)\Big)
 
-    over sets W of blocks: rows in W can have d dimensions each, and a sample adds the rank of its weight on the
-    others; samples whose weights have one column space (ReLU units that are active together) add at most d times its
-    dimension.  Where all D_i share a null space (those of a softmax loss do: its rows sum to zero; those of a unit
-    that is never active) it is at most d times what the null space leaves too.  Zero weights of samples (ReLU) and few
-    samples are counted alike.
+    over sets W of blocks: rows in W can have d dimensions each, and a sample adds the rank of its
+    weight on the others; samples whose weights have one column space (ReLU units that are active
+    together) add at most d times its dimension.  Where all D_i share a null space (those of a
+    softmax loss do: its rows sum to zero; those of a unit that is never active) it is at most d
+    times what the null space leaves too.  Zero weights of samples (ReLU) and few samples are
+    counted alike.
     """
     k, d, samples = operator.blocks, operator.source.dimension, operator.source.samples
     size = k * d
@@ -68,7 +71,9 @@ def null_space(operator: SecondMoment) -> NullSpace:
     rank = room * d
     for subset in subsets:
         rest = [a for a in range(k) if a not in subset]
-        rank = min(rank, d * len(subset) + _total_rank(operator, rest, room, rank - d * len(subset)))
+        rank = min(
+            rank, d * len(subset) + _total_rank(operator, rest, room, rank - d * len(subset))
+        )
     return NullSpace(rank, size, kernel)
 
 
@@ -82,20 +87,27 @@ def _common_kernel(operator: SecondMoment) -> Array:
         return np.eye(k)
     # the sum of squares finds candidates, every single weight confirms
     candidates = vectors[:, values < 1e-10 * values[-1]].T
-    kept = [n for n in candidates if np.abs(np.tensordot(n, columns, (0, 0))).max() <= ZERO_WEIGHT * largest]
+    kept = [
+        n
+        for n in candidates
+        if np.abs(np.tensordot(n, columns, (0, 0))).max() <= ZERO_WEIGHT * largest
+    ]
     return np.array(kept).reshape(-1, k)
 
 
 def _total_rank(operator: SecondMoment, rows: list[int], most: int, enough: int) -> int:
-    """Sum over samples of the rank of D_i on ``rows``, no more than d times it for samples of one column space.
+    """Sum over samples of the rank of D_i on ``rows``, no more than d times it for samples of one
+    column space.
 
-    No sample has more than ``most``: where D_i is small by cancellation (a confident softmax), its rounding errors
-    are not small against it, and would count as rank.  At least ``enough`` once the sum of all ranks reaches that and
-    there are too many column spaces to be told apart.
+    No sample has more than ``most``: where D_i is small by cancellation (a confident softmax), its
+    rounding errors are not small against it, and would count as rank.  At least ``enough`` once the
+    sum of all ranks reaches that and there are too many column spaces to be told apart.
     """
     total, groups = 0, dict[bytes, list[int]]()
     for part in row_blocks(operator.source.samples, BLOCK_SAMPLES):
-        small = np.array([[operator.weight(a, b)[part] for b in rows] for a in rows]).transpose(2, 0, 1)
+        small = np.array([[operator.weight(a, b)[part] for b in rows] for a in rows]).transpose(
+            2, 0, 1
+        )
         values, vectors = np.linalg.eigh(small)
         values = np.abs(values)
         kept = values > 1e-14 * np.maximum(values.max(axis=1, keepdims=True), np.finfo(float).tiny)

@@ -1,4 +1,6 @@
-"""Second-moment matrices of data, (1/M) sum_i D_i (x) Y_i Y_i^T, as operators that keep Y and nothing larger."""
+"""Second-moment matrices of data, (1/M) sum_i D_i (x) Y_i Y_i^T, as operators that keep Y and
+nothing larger.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +25,18 @@ class SecondMoment(LinearOperator):
 
     .. math:: M = \frac1N\sum_{i=1}^N D_i\otimes Y_iY_i^T + \text{shift}\cdot I + \beta(nx^T+xn^T) + \beta^2xx^T
 
-    with D_i of size k x k; a product reads Y once, however many columns it has (:mod:`numerics.data.one_pass`).  Vectors are
-    unit-major: entry a d + j is coordinate j in the row of x^a.  Products are taken in double precision, also of
-    float32 data, which are converted number by number.
+    with D_i of size k x k; a product reads Y once, however many columns it has
+    (:mod:`numerics.data.one_pass`).  Vectors are unit-major: entry a d + j is coordinate j in the
+    row of x^a.  Products are taken in double precision, also of float32 data, which are converted
+    number by number.
 
     Parameters
     ----------
     features : array, shape (N, d), or Source
         Y, kept by reference.
     weight : array
-        D: shape (N, k, k), symmetric in its last two axes; or its upper triangles by rows, shape (k (k + 1) / 2, N);
-        or g of shape (k, N) with D_i = g_i g_i^T, where ``rank_one``.
+        D: shape (N, k, k), symmetric in its last two axes; or its upper triangles by rows, shape (k
+        (k + 1) / 2, N); or g of shape (k, N) with D_i = g_i g_i^T, where ``rank_one``.
     shift : float
         Multiple of the identity (the ridge of a Hessian).
     ridge : float
@@ -55,10 +58,18 @@ class SecondMoment(LinearOperator):
     """
 
     def __init__(
-        self, features: Floats | Source, weight: Array, shift: float = 0.0, ridge: float = 0.0,
-        mean_gradient: Array | None = None, parameters: Array | None = None, rank_one: bool = False,
+        self,
+        features: Floats | Source,
+        weight: Array,
+        shift: float = 0.0,
+        ridge: float = 0.0,
+        mean_gradient: Array | None = None,
+        parameters: Array | None = None,
+        rank_one: bool = False,
     ) -> None:
-        source = features if isinstance(features, Source) else resident(np.ascontiguousarray(features))
+        source = (
+            features if isinstance(features, Source) else resident(np.ascontiguousarray(features))
+        )
         self.source = source
         self.rank_one = rank_one
         self.weights, self.blocks = _packed(weight, source.samples, rank_one)
@@ -71,20 +82,32 @@ class SecondMoment(LinearOperator):
 
     @property
     def has_single(self) -> bool:
-        """Whether products in single precision are cheaper: float32 data, or a float32 copy of them."""
+        """Whether products in single precision are cheaper: float32 data, or a float32 copy of
+        them.
+        """
         return self._single is not None or self.source.dtype == np.float32
 
     def copy_single(self) -> None:
-        """Keep a float32 copy of resident float64 data, half as large, for products in single precision."""
-        if self._single is None and self.source.kind == "resident" and self.source.array is not None:
+        """Keep a float32 copy of resident float64 data, half as large, for products in single
+        precision.
+        """
+        if (
+            self._single is None
+            and self.source.kind == "resident"
+            and self.source.array is not None
+        ):
             self._single = copy_single(self.source.array)
 
     def rows_product(self, rows: Array, single: bool = False) -> Array:
-        """M v for every row v; in single precision to about 1e-6 of the norm, where that is cheaper."""
+        """M v for every row v; in single precision to about 1e-6 of the norm, where that is
+        cheaper.
+        """
         b, k, d = len(rows), self.blocks, self.source.dimension
         kind: type[np.floating[Any]] = np.float32 if single and self.has_single else np.float64
         # row a b + c is what vector c has in block row a
-        v: Floats = np.ascontiguousarray(rows.reshape(b, k, d).transpose(1, 0, 2), dtype=kind).reshape(k * b, d)
+        v: Floats = np.ascontiguousarray(
+            rows.reshape(b, k, d).transpose(1, 0, 2), dtype=kind
+        ).reshape(k * b, d)
         if kind == np.float32 and self._single is not None:
             total = weighted_sum(self._single, self.weights, v, k, self.rank_one)
         else:
@@ -133,7 +156,9 @@ class SecondMoment(LinearOperator):
         small[np.diag_indices_from(small)] += self.shift_value
         if self.left.size:
             sides = [
-                np.einsum("rd,adc->arc", basis, part.reshape(k, -1, part.shape[1])).reshape(k * rank, -1)
+                np.einsum("rd,adc->arc", basis, part.reshape(k, -1, part.shape[1])).reshape(
+                    k * rank, -1
+                )
                 for part in (self.left, self.right)
             ]
             small += sides[0] @ sides[1].T
@@ -175,8 +200,13 @@ class BorderedMoment(LinearOperator):
     """
 
     def __init__(
-        self, first: SecondMoment, mixed: Array, readout: Array, ridge: float = 0.0,
-        mean_gradient: Array | None = None, parameters: Array | None = None,
+        self,
+        first: SecondMoment,
+        mixed: Array,
+        readout: Array,
+        ridge: float = 0.0,
+        mean_gradient: Array | None = None,
+        parameters: Array | None = None,
     ) -> None:
         self.first, self.mixed, self.readout = first, mixed, readout
         size = sum(mixed.shape)
@@ -208,8 +238,12 @@ class BorderedMoment(LinearOperator):
         return out + self.left @ self.right.T
 
 
-def rank_two(size: int, ridge: float, mean: Array | None, parameters: Array | None) -> tuple[Array, Array]:
-    """Factors A, B of A B^T = beta (n x^T + x n^T) + beta^2 x x^T; without columns where there is no ridge."""
+def rank_two(
+    size: int, ridge: float, mean: Array | None, parameters: Array | None
+) -> tuple[Array, Array]:
+    """Factors A, B of A B^T = beta (n x^T + x n^T) + beta^2 x x^T; without columns where there is
+    no ridge.
+    """
     if not ridge or mean is None or parameters is None:
         return np.zeros((size, 0)), np.zeros((size, 0))
     n, x = mean, parameters
@@ -226,7 +260,12 @@ def mean_products(source: Source, coefficients: Array) -> Array:
 
 def _packed(weight: Array, samples: int, rank_one: bool) -> tuple[Array, int]:
     """Weights as rows over samples, and k."""
-    if weight.ndim == 3 and weight.shape[0] == samples and weight.shape[1] == weight.shape[2] and not rank_one:
+    if (
+        weight.ndim == 3
+        and weight.shape[0] == samples
+        and weight.shape[1] == weight.shape[2]
+        and not rank_one
+    ):
         k = int(weight.shape[1])
         i, j = np.triu_indices(k)
         return np.ascontiguousarray(weight[:, i, j].T), k

@@ -1,4 +1,6 @@
-"""Empirical eigenpairs beside those of the population: counted from both ends, since outliers lie on either side."""
+"""Empirical eigenpairs beside those of the population: counted from both ends, since outliers lie
+on either side.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,23 @@ from .operators import SecondMoment
 from .span_matrix import BlockName
 
 
-def count_ends(beside: xr.Dataset, attributes: dict[str, Any], count: int | None, size: int) -> tuple[int, int]:
-    """How many eigenpairs to take from the upper and from the lower end: one more than outside the bulk."""
+def count_ends(
+    beside: xr.Dataset, attributes: dict[str, Any], count: int | None, size: int
+) -> tuple[int, int]:
+    """How many eigenpairs to take from the upper and from the lower end: one more than outside the
+    bulk.
+    """
     if count is not None:
-        raise InputError("count", count, "None together with beside", "the population says how many")
+        raise InputError(
+            "count", count, "None together with beside", "the population says how many"
+        )
     for key in ("matrix", "block", "regularized"):
         if beside.attrs.get(key) != attributes[key]:
             raise InputError(
-                "beside", f"{key} = {beside.attrs.get(key)}", f"{key} = {attributes[key]}", "give the same part of it"
+                "beside",
+                f"{key} = {beside.attrs.get(key)}",
+                f"{key} = {attributes[key]}",
+                "give the same part of it",
             )
     above, below = (rank.size for rank in _outside(beside))
     if beside.sizes["eigen"] == size or above + below + 2 > size:
@@ -34,7 +45,9 @@ def count_ends(beside: xr.Dataset, attributes: dict[str, Any], count: int | None
 
 
 def _outside(population: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """0-based positions of the population's eigenvalues above and below all bulk levels, from the ends inwards."""
+    """0-based positions of the population's eigenvalues above and below all bulk levels, from the
+    ends inwards.
+    """
     values, bulk = population["eigenvalue"].to_numpy(), population["bulk"].to_numpy()
     error = float(population.attrs["error_estimate"]) + float(population.attrs["bulk_error"])
     above = np.flatnonzero(values > bulk.max() + 2 * error)
@@ -42,19 +55,30 @@ def _outside(population: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]
 
 
 def with_lowest(
-    upper: Eigenpairs, operator: SecondMoment, count: int, search: Search, dense: Array | None, start: Array
+    upper: Eigenpairs,
+    operator: SecondMoment,
+    count: int,
+    search: Search,
+    dense: Array | None,
+    start: Array,
 ) -> Eigenpairs:
     """The given leading eigenpairs followed by the ``count`` lowest, largest first."""
-    lower = leading_eigenpairs(operator, count, search=search, matrix=dense, start=start, largest=False)
+    lower = leading_eigenpairs(
+        operator, count, search=search, matrix=dense, start=start, largest=False
+    )
     values, vectors, residuals, converged = (
         np.concatenate([getattr(upper, name), getattr(lower, name)])
         for name in ("values", "vectors", "residuals", "converged")
     )
-    return Eigenpairs(values, vectors, residuals, upper.method, converged, upper.passes + lower.passes)
+    return Eigenpairs(
+        values, vectors, residuals, upper.method, converged, upper.passes + lower.passes
+    )
 
 
 def beyond_rank(values: Array, samples: int, size: int, shift: float) -> NDArray[np.bool_]:
-    """Which eigenvalues are nothing but the shift, because fewer samples than ``size`` leave the matrix singular."""
+    """Which eigenvalues are nothing but the shift, because fewer samples than ``size`` leave the
+    matrix singular.
+    """
     if samples >= size:
         return np.zeros(values.size, dtype=bool)
     slack = 1e-9 * max(float(np.abs(values).max(initial=0.0)), abs(shift))
@@ -62,11 +86,17 @@ def beyond_rank(values: Array, samples: int, size: int, shift: float) -> NDArray
 
 
 def pair_with_population(
-    population: xr.Dataset, data: SampleData, pairs: Eigenpairs, name: BlockName, empty: NDArray[np.bool_],
+    population: xr.Dataset,
+    data: SampleData,
+    pairs: Eigenpairs,
+    name: BlockName,
+    empty: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Which eigenvalue of the population stands beside each, the edges of the bulk, alignment of the outliers.
+    """Which eigenvalue of the population stands beside each, the edges of the bulk, alignment of
+    the outliers.
 
-    ``empty`` marks the eigenpairs beyond the rank of the empirical matrix, which stand beside nothing.
+    ``empty`` marks the eigenpairs beyond the rank of the empirical matrix, which stand beside
+    nothing.
     """
     outlier = population["outlier"].to_numpy() == 1
     upper, lower = _outside(population)
@@ -88,7 +118,9 @@ def pair_with_population(
         lost = np.flatnonzero(~outlier & (low <= values) & (values <= high)) + 1
         partner[np.isin(partner, lost)] = 0
     variables["population_eigen"] = (
-        "eigen", partner, {"long_name": "eigenvalue of the population beside it, 0 for none"}
+        "eigen",
+        partner,
+        {"long_name": "eigenvalue of the population beside it, 0 for none"},
     )
     chosen = np.isin(partner, np.flatnonzero(outlier) + 1)
     if not isinstance(name, str) and chosen.sum() == data.model.directions:

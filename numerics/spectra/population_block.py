@@ -1,4 +1,6 @@
-"""Population Hessian and G blocks as small dense matrices in an orthonormal basis of span(directions, x)."""
+"""Population Hessian and G blocks as small dense matrices in an orthonormal basis of
+span(directions, x).
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,6 @@ from .span_matrix import BlockName, SpanMatrix
 MATRICES = ("hessian", "gradient")
 
 
-
-
 def population_block(
     model: Model,
     parameters: Parameters,
@@ -36,8 +36,8 @@ def population_block(
 ) -> SpanMatrix:
     r"""Evaluate a population matrix on span(directions, x).
 
-    In the orthonormal basis L of :func:`numerics.core.geometry.span_basis`, V = L T^T, a block V B V^T + c I is
-    :math:`T^TBT + cI` (mathematics.md section 3).
+    In the orthonormal basis L of :func:`numerics.core.geometry.span_basis`, V = L T^T, a block V B
+    V^T + c I is :math:`T^TBT + cI` (mathematics.md section 3).
 
     Parameters
     ----------
@@ -81,7 +81,9 @@ def population_block(
     check_state(model, state, "state")
     kind, name = check_matrix(matrix), check_block(model, block)
     if tolerance is not None:
-        tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-8")
+        tolerance = as_scalar(
+            "tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-8"
+        )
     derived = _chosen(model, kind, regularized, blocks)
     needed = _needed(derived, name)
     distinct = tuple(dict.fromkeys(needed))
@@ -93,7 +95,10 @@ def population_block(
         return _assemble(model, name, basis.coordinates, values[index])
 
     estimate = compile_expressions(model, distinct, "numpy").estimate(
-        parameters, state, tolerance=tolerance, seed=seed,
+        parameters,
+        state,
+        tolerance=tolerance,
+        seed=seed,
         judge=lambda values: np.concatenate([part.ravel() for part in assemble(values)]),
     )
     whole, bulk = assemble(estimate.values)
@@ -102,29 +107,48 @@ def population_block(
         errors = (estimate.errors + rounding * np.abs(estimate.values))[index]
         matrix_error, bulk_error = _assemble(model, name, np.abs(basis.coordinates), errors)
     else:
-        # coefficients on nearly parallel weights are large and cancel: only the matrix itself has a useful error
+        # coefficients on nearly parallel weights are large and cancel: only the matrix itself has a
+        # useful error
         matrices, bulks = zip(*(assemble(row) for row in estimate.samples), strict=True)
-        matrix_error, bulk_error = sampling_error(np.array(matrices)), sampling_error(np.array(bulks))
+        matrix_error, bulk_error = (
+            sampling_error(np.array(matrices)),
+            sampling_error(np.array(bulks)),
+        )
     return SpanMatrix(
-        derived.kind, name, derived.regularized, whole, bulk, basis, matrix_error, bulk_error, str(estimate.rule)
+        derived.kind,
+        name,
+        derived.regularized,
+        whole,
+        bulk,
+        basis,
+        matrix_error,
+        bulk_error,
+        str(estimate.rule),
     )
 
 
 def check_matrix(matrix: object) -> str:
     """Return the canonical name of a matrix."""
     if matrix not in MATRICES:
-        raise InputError("matrix", repr(matrix), f"one of {MATRICES}", "'gradient' is G = E[grad L grad L^T]")
+        raise InputError(
+            "matrix", repr(matrix), f"one of {MATRICES}", "'gradient' is G = E[grad L grad L^T]"
+        )
     return str(matrix)
 
 
 def check_block(model: Model, block: object) -> BlockName:
-    """Return the canonical name of a block: a pair of 0-based units, 'first_layer', 'readout' or 'all'."""
+    """Return the canonical name of a block: a pair of 0-based units, 'first_layer', 'readout' or
+    'all'.
+    """
     names = ("first_layer", "readout", "all")
     if isinstance(block, str):
         name = "first_layer" if block == "full" else block
         if name in ("readout", "all") and not model.readout_size:
             raise InputError(
-                "block", repr(block), "a first-layer block", f"the model {model.name} has no readout parameters"
+                "block",
+                repr(block),
+                "a first-layer block",
+                f"the model {model.name} has no readout parameters",
             )
         if name in names:
             return name
@@ -134,7 +158,9 @@ def check_block(model: Model, block: object) -> BlockName:
         if len(pair) == 2 and integers and all(0 <= a < model.units for a in pair):
             return int(pair[0]), int(pair[1])
     raise InputError(
-        "block", repr(block), f"a pair of units in 0..{model.units - 1}, or one of {names}",
+        "block",
+        repr(block),
+        f"a pair of units in 0..{model.units - 1}, or one of {names}",
         "count units from 0",
     )
 
@@ -142,8 +168,6 @@ def check_block(model: Model, block: object) -> BlockName:
 def default_regularized(matrix: str, regularized: bool | None) -> bool:
     """The ridge convention of the theory: in the Hessian by default, not in G."""
     return matrix == "hessian" if regularized is None else bool(regularized)
-
-
 
 
 @lru_cache(maxsize=64)
@@ -160,10 +184,15 @@ def _chosen(
     if blocks is None:
         return _derived(model, matrix, default_regularized(matrix, regularized))
     if blocks.kind != matrix:
-        raise InputError("blocks", f"a {blocks.kind} matrix", f"a {matrix} matrix", "give the same matrix=")
+        raise InputError(
+            "blocks", f"a {blocks.kind} matrix", f"a {matrix} matrix", "give the same matrix="
+        )
     if regularized is not None and blocks.regularized != regularized:
         raise InputError(
-            "regularized", regularized, f"{blocks.regularized}, as the given blocks", "omit it with blocks="
+            "regularized",
+            regularized,
+            f"{blocks.regularized}, as the given blocks",
+            "omit it with blocks=",
         )
     return blocks
 
@@ -177,7 +206,9 @@ def _pairs(model: Model, name: BlockName) -> list[tuple[int, int]]:
 
 
 def _needed(derived: BlockMatrix, name: BlockName) -> list[sp.Expr]:
-    """All expressions of a part: per first-layer block the coefficients and the bulk; mixed; readout."""
+    """All expressions of a part: per first-layer block the coefficients and the bulk; mixed;
+    readout.
+    """
     expressions: list[sp.Expr] = []
     for a, b in _pairs(derived.model, name):
         found = derived.block(a, b)
@@ -190,9 +221,11 @@ def _needed(derived: BlockMatrix, name: BlockName) -> list[sp.Expr]:
 
 
 def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[Array, Array]:
-    """Matrix and bulk of a part from its numbers in the order of :func:`_needed`, on the basis of coordinates t.
+    """Matrix and bulk of a part from its numbers in the order of :func:`_needed`, on the basis of
+    coordinates t.
 
-    Linear in the numbers; with |t| and bounds of their errors it gives bounds of the errors of the entries.
+    Linear in the numbers; with |t| and bounds of their errors it gives bounds of the errors of the
+    entries.
     """
     generators, rank = t.shape
     q = model.readout_size
@@ -205,7 +238,9 @@ def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[
         coefficients = numbers[at : at + generators**2].reshape(generators, generators)
         bulk[i, j] = numbers[at + generators**2]
         at += generators**2 + 1
-        out[i * rank : (i + 1) * rank, j * rank : (j + 1) * rank] = t.T @ coefficients @ t + bulk[i, j] * np.eye(rank)
+        out[i * rank : (i + 1) * rank, j * rank : (j + 1) * rank] = t.T @ coefficients @ t + bulk[
+            i, j
+        ] * np.eye(rank)
     if name == "all":
         mixed = numbers[at : at + n * q * generators].reshape(n, q, generators) @ t
         at += n * q * generators

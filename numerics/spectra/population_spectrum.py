@@ -1,4 +1,6 @@
-"""Spectra of the population Hessian and G-matrix from the summary statistics alone, at any dimension."""
+"""Spectra of the population Hessian and G-matrix from the summary statistics alone, at any
+dimension.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ from theory import BlockMatrix, Model
 from .population_block import population_block
 from .span_matrix import BlockName, SpanMatrix
 
-# of a matrix with several bulk levels: eigenvalues closer to one than this share of the farthest belong to the bulk
+# of a matrix with several bulk levels: eigenvalues closer to one than this share of the farthest
+# belong to the bulk
 OUTLIER_SHARE = 0.05
 
 
@@ -41,8 +44,8 @@ def population_spectrum(
     .. math:: E_l[hYY^T]\text{-sums} = VBV^T + cI:\quad c \text{ with multiplicity } d-\mathrm{rank}\,V,
               \text{ and the eigenvalues of } cI + W^{1/2}BW^{1/2},\quad W = V^TV
 
-    (mathematics.md section 3); for the full first layer c is the C x C bulk matrix and each of its eigenvalues has that
-    multiplicity.
+    (mathematics.md section 3); for the full first layer c is the C x C bulk matrix and each of its
+    eigenvalues has that multiplicity.
 
     Parameters
     ----------
@@ -51,7 +54,8 @@ def population_spectrum(
     state : State
     matrix : {"hessian", "gradient"}
     block : (a, b), "first_layer" (or "full"), "readout" or "all"
-        0-based units of a d x d block; the Cd x Cd first-layer matrix; the q x q readout block; or everything.
+        0-based units of a d x d block; the Cd x Cd first-layer matrix; the q x q readout block; or
+        everything.
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
     dimension : int, optional
@@ -66,23 +70,27 @@ def population_spectrum(
     Returns
     -------
     xarray.Dataset
-        ``eigenvalue`` (eigen) on span(directions, x), largest first, and ``eigenvalue_error``; ``bulk`` (level) and,
-        with a dimension, ``bulk_multiplicity``; ``eigenvector`` (eigen, [unit,] span) in the orthonormal basis
-        ``basis`` (span, generator) and, for "all" and "readout", ``eigenvector_readout`` (eigen, parameter);
-        ``share_of_directions`` (eigen), squared length of the projection on Span(e_1..e_r) in every row;
-        ``mean_overlap`` (eigen, [unit,] direction), squared cosine with e_s; for the full matrix also ``row_weight``
-        (eigen, unit), squared length in the row of x^a; ``misfit``, distance of the matrix from the span of the
-        directions (section 8).  For a block, with E_r the span of the r leading eigenvectors (r directions):
-        ``unit_share`` (unit), the share of x^a in E_r, and ``principal_angle`` (angle) between E_r and
-        Span(e_1..e_r) in radians.  attrs ``top_separated`` is 1 when E_r is determined, that is when the r-th
-        eigenvalue exceeds the next one *and the bulk* by more than the error; ``top_gap`` is that distance.
+        ``eigenvalue`` (eigen) on span(directions, x), largest first, and ``eigenvalue_error``;
+        ``bulk`` (level) and, with a dimension, ``bulk_multiplicity``; ``eigenvector`` (eigen,
+        [unit,] span) in the orthonormal basis ``basis`` (span, generator) and, for "all" and
+        "readout", ``eigenvector_readout`` (eigen, parameter); ``share_of_directions`` (eigen),
+        squared length of the projection on Span(e_1..e_r) in every row; ``mean_overlap`` (eigen,
+        [unit,] direction), squared cosine with e_s; for the full matrix also ``row_weight`` (eigen,
+        unit), squared length in the row of x^a; ``misfit``, distance of the matrix from the span of
+        the directions (section 8).  For a block, with E_r the span of the r leading eigenvectors (r
+        directions): ``unit_share`` (unit), the share of x^a in E_r, and ``principal_angle`` (angle)
+        between E_r and Span(e_1..e_r) in radians.  attrs ``top_separated`` is 1 when E_r is
+        determined, that is when the r-th eigenvalue exceeds the next one *and the bulk* by more
+        than the error; ``top_gap`` is that distance.
 
-        Outliers may lie below the bulk, as those of off-diagonal Hessian blocks do: ``bulk_distance`` (eigen) is the
-        signed distance from the nearest bulk level, and ``outlier`` (eigen) is 1 for the outliers: of a block the r
-        eigenvalues farthest from the bulk; of a larger matrix those farther from it than OUTLIER_SHARE of the farthest,
-        at most r a row of blocks.  For a block with r outliers ``outlier_share`` (unit) and ``outlier_angle`` (angle)
-        are as ``unit_share`` and ``principal_angle``, with the span of the outliers in place of E_r; attrs
-        ``outliers_separated`` and ``outlier_gap`` say whether that span is determined.
+        Outliers may lie below the bulk, as those of off-diagonal Hessian blocks do:
+        ``bulk_distance`` (eigen) is the signed distance from the nearest bulk level, and
+        ``outlier`` (eigen) is 1 for the outliers: of a block the r eigenvalues farthest from the
+        bulk; of a larger matrix those farther from it than OUTLIER_SHARE of the farthest, at most r
+        a row of blocks.  For a block with r outliers ``outlier_share`` (unit) and ``outlier_angle``
+        (angle) are as ``unit_share`` and ``principal_angle``, with the span of the outliers in
+        place of E_r; attrs ``outliers_separated`` and ``outlier_gap`` say whether that span is
+        determined.
 
     Raises
     ------
@@ -102,8 +110,15 @@ def population_spectrum(
     if dimension is not None:
         dimension = check_dimension(dimension, model.directions, model.units)
     small = population_block(
-        model, parameters, state, matrix=matrix, block=block, regularized=regularized, blocks=blocks,
-        tolerance=tolerance, seed=seed,
+        model,
+        parameters,
+        state,
+        matrix=matrix,
+        block=block,
+        regularized=regularized,
+        blocks=blocks,
+        tolerance=tolerance,
+        seed=seed,
     )
     small.check_symmetric()
     eigenvalues, vectors = np.linalg.eigh((small.matrix + small.matrix.T) / 2)
@@ -112,7 +127,9 @@ def population_spectrum(
     variables: dict[str, Any] = {
         "eigenvalue": ("eigen", eigenvalues, {"long_name": "eigenvalues on span(directions, x)"}),
         "eigenvalue_error": (
-            "eigen", np.full(eigenvalues.size, error), {"long_name": "bound of the eigenvalue error"}
+            "eigen",
+            np.full(eigenvalues.size, error),
+            {"long_name": "bound of the eigenvalue error"},
         ),
     }
     attributes = common_attributes(model, parameters, "population") | {
@@ -129,15 +146,25 @@ def population_spectrum(
         variables |= _first_layer_variables(small, first, parameters.directions_gram)
         variables |= _bulk_variables(small, dimension, attributes)
         distance, outlier = _outliers(small, eigenvalues, error)
-        variables["bulk_distance"] = ("eigen", distance, {"long_name": "eigenvalue minus the nearest bulk level"})
-        variables["outlier"] = ("eigen", outlier.astype(int), {"long_name": "1 for an outlier, 0 for the bulk"})
+        variables["bulk_distance"] = (
+            "eigen",
+            distance,
+            {"long_name": "eigenvalue minus the nearest bulk level"},
+        )
+        variables["outlier"] = (
+            "eigen",
+            outlier.astype(int),
+            {"long_name": "1 for an outlier, 0 for the bulk"},
+        )
         if last.shape[1]:
             variables["eigenvector_readout"] = (("eigen", "parameter"), last)
     else:
         variables["eigenvector_readout"] = (("eigen", "parameter"), vectors)
     if isinstance(small.block, tuple):
         variables |= _top_variables(small, eigenvalues, vectors, dimension, error, attributes)
-        variables |= _outlier_variables(small, eigenvalues, vectors, outlier, dimension, error, attributes)
+        variables |= _outlier_variables(
+            small, eigenvalues, vectors, outlier, dimension, error, attributes
+        )
     data = xr.Dataset(variables, attrs=attributes)
     names = {"eigen": np.arange(1, eigenvalues.size + 1)} | unit_coordinates(model)
     coordinates: dict[str, Any] = {k: v for k, v in names.items() if k in data.dims}
@@ -162,8 +189,8 @@ def population_misalignment(
 
     .. math:: \varepsilon(M) = \|P_{B^\perp}M\|_{op}/\|M\|_{op},\qquad B = \mathrm{Span}(e_1..e_r)
 
-    from (m, R_perp) alone: the maximum of the rows of the small matrix outside B and of the bulk (mathematics.md
-    sections 3 and 8).  Parameters as in :func:`population_spectrum`.
+    from (m, R_perp) alone: the maximum of the rows of the small matrix outside B and of the bulk
+    (mathematics.md sections 3 and 8).  Parameters as in :func:`population_spectrum`.
 
     Returns
     -------
@@ -178,8 +205,15 @@ def population_misalignment(
     0.166667
     """
     return population_block(
-        model, parameters, state, matrix=matrix, block=block, regularized=regularized, blocks=blocks,
-        tolerance=tolerance, seed=seed,
+        model,
+        parameters,
+        state,
+        matrix=matrix,
+        block=block,
+        regularized=regularized,
+        blocks=blocks,
+        tolerance=tolerance,
+        seed=seed,
     ).misalignment
 
 
@@ -205,7 +239,8 @@ def _first_layer_variables(small: SpanMatrix, first: Array, gamma: Array) -> dic
     cosine = (first @ small.basis.coordinates[:r].T) ** 2 / np.diag(gamma)
     variables: dict[str, Any] = {
         "basis": (
-            ("span", "generator"), small.basis.coefficients,
+            ("span", "generator"),
+            small.basis.coefficients,
             {"long_name": "orthonormal basis vectors as combinations of directions and weights"},
         ),
         "share_of_directions": ("eigen", squares[:, :, :r].sum(axis=(1, 2))),
@@ -232,7 +267,9 @@ def _bulk_variables(
     attributes["rank"] = rank
     attributes["bulk_error"] = float(np.linalg.norm(small.bulk_error, 2))
     attributes["bulk_multiplicity"] = f"d - {rank} for each of {bulk.size} bulk eigenvalue(s)"
-    variables: dict[str, Any] = {"bulk": ("level", bulk, {"long_name": "eigenvalues off span(directions, x)"})}
+    variables: dict[str, Any] = {
+        "bulk": ("level", bulk, {"long_name": "eigenvalues off span(directions, x)"})
+    }
     if dimension is not None:
         attributes["dimension"] = dimension
         variables["bulk_multiplicity"] = ("level", np.full(bulk.size, dimension - rank))
@@ -240,7 +277,11 @@ def _bulk_variables(
 
 
 def _top_variables(
-    small: SpanMatrix, eigenvalues: Array, vectors: Array, dimension: int | None, error: float,
+    small: SpanMatrix,
+    eigenvalues: Array,
+    vectors: Array,
+    dimension: int | None,
+    error: float,
     attributes: dict[str, Any],
 ) -> dict[str, Any]:
     """Eigenspace of the r leading eigenvalues of a block, and whether it is determined."""
@@ -258,18 +299,24 @@ def _top_variables(
     attributes["top_eigenspace_error"] = min(1.0, uncertainty / gap) if separated else 1.0
     return {
         "unit_share": (
-            "unit", eigenspace_share(top, small.basis.weights),
+            "unit",
+            eigenspace_share(top, small.basis.weights),
             {"long_name": "share of x^a in the leading eigenspace"},
         ),
         "principal_angle": (
-            "angle", principal_angles(top, np.eye(rank)[:r]),
+            "angle",
+            principal_angles(top, np.eye(rank)[:r]),
             {"long_name": "leading eigenspace against Span(directions)", "units": "radian"},
         ),
     }
 
 
-def _outliers(small: SpanMatrix, eigenvalues: Array, error: float) -> tuple[Array, NDArray[np.bool_]]:
-    """Signed distance of every eigenvalue from the nearest bulk level, and which eigenvalues are outliers."""
+def _outliers(
+    small: SpanMatrix, eigenvalues: Array, error: float
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Signed distance of every eigenvalue from the nearest bulk level, and which eigenvalues are
+    outliers.
+    """
     levels = np.linalg.eigvalsh((small.bulk + small.bulk.T) / 2)
     differences = eigenvalues[:, None] - levels
     distance = differences[np.arange(eigenvalues.size), np.abs(differences).argmin(axis=1)]
@@ -285,8 +332,13 @@ def _outliers(small: SpanMatrix, eigenvalues: Array, error: float) -> tuple[Arra
 
 
 def _outlier_variables(
-    small: SpanMatrix, eigenvalues: Array, vectors: Array, outlier: NDArray[np.bool_], dimension: int | None,
-    error: float, attributes: dict[str, Any],
+    small: SpanMatrix,
+    eigenvalues: Array,
+    vectors: Array,
+    outlier: NDArray[np.bool_],
+    dimension: int | None,
+    error: float,
+    attributes: dict[str, Any],
 ) -> dict[str, Any]:
     """Eigenspace of the outliers of a block, wherever they lie, and whether it is determined."""
     r, rank = small.basis.directions, small.basis.rank
@@ -302,11 +354,13 @@ def _outlier_variables(
         return {}
     return {
         "outlier_share": (
-            "unit", eigenspace_share(vectors[outlier], small.basis.weights),
+            "unit",
+            eigenspace_share(vectors[outlier], small.basis.weights),
             {"long_name": "share of x^a in the eigenspace of the outliers"},
         ),
         "outlier_angle": (
-            "angle", principal_angles(vectors[outlier], np.eye(rank)[:r]),
+            "angle",
+            principal_angles(vectors[outlier], np.eye(rank)[:r]),
             {"long_name": "eigenspace of the outliers against Span(directions)", "units": "radian"},
         ),
     }

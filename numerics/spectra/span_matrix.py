@@ -1,4 +1,6 @@
-"""Matrices of the form V B Vᵀ + cI with the columns of V spanning weights and directions; no d x d array."""
+"""Matrices of the form V B Vᵀ + cI with the columns of V spanning weights and directions; no d x d
+array.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,15 @@ from theory import InputError
 # a block of 0-based units, or a named part of the matrix
 BlockName = tuple[int, int] | str
 
+
 @dataclass(frozen=True)
 class SpanMatrix:
     r"""A population matrix, or a block of it, without its d x d entries.
 
     .. math:: M = (I_n\otimes L)\,(\text{matrix} - \mathsf c\otimes I)\,(I_n\otimes L)^T + \mathsf c\otimes I_d
 
-    with L the orthonormal basis and :math:`\mathsf c` the bulk matrix (mathematics.md section 3): on span(L) it is
-    ``matrix``, on the orthogonal complement ``bulk``.
+    with L the orthonormal basis and :math:`\mathsf c` the bulk matrix (mathematics.md section 3):
+    on span(L) it is ``matrix``, on the orthogonal complement ``bulk``.
 
     Attributes
     ----------
@@ -28,8 +31,9 @@ class SpanMatrix:
     block : (a, b), "first_layer", "readout" or "all"
     regularized : bool
     matrix : array, shape (n rank + q', n rank + q')
-        n = C for the full first layer and 1 for a block; unit-major (row a * rank + i is basis vector i in the
-        block row of x^a).  q' = q readout rows at the end for "all"; for "readout" nothing else.
+        n = C for the full first layer and 1 for a block; unit-major (row a * rank + i is basis
+        vector i in the block row of x^a).  q' = q readout rows at the end for "all"; for "readout"
+        nothing else.
     bulk : array, shape (n, n)
     basis : SpanBasis
     matrix_error, bulk_error : array
@@ -54,14 +58,20 @@ class SpanMatrix:
 
     @property
     def eigenvalue_error(self) -> float:
-        """Bound of the error of every eigenvalue of ``matrix`` (Weyl: the norm of its perturbation)."""
+        """Bound of the error of every eigenvalue of ``matrix`` (Weyl: the norm of its
+        perturbation).
+        """
         return _norm(self.matrix_error)
 
     def check_symmetric(self) -> None:
-        """Refuse a block without real spectrum: G with ridge has non-symmetric blocks off the diagonal."""
+        """Refuse a block without real spectrum: G with ridge has non-symmetric blocks off the
+        diagonal.
+        """
         if np.any(np.abs(self.matrix - self.matrix.T) > self.matrix_error + self.matrix_error.T):
             raise InputError(
-                "block", self.block, "a symmetric block",
+                "block",
+                self.block,
+                "a symmetric block",
                 "use regularized=False, a diagonal block or block='first_layer'",
             )
 
@@ -74,10 +84,11 @@ class SpanMatrix:
 
     @property
     def misalignment(self) -> float:
-        r"""Distance of the matrix from the span of the directions, :math:`\|P_\perp M\|_{op}/\|M\|_{op}`.
+        r"""Distance of the matrix from the span of the directions, :math:`\|P_\perp
+        M\|_{op}/\|M\|_{op}`.
 
-        P_perp projects every first-layer row off Span(e_1..e_r) and keeps nothing of the readout; the bulk counts
-        (mathematics.md section 8).
+        P_perp projects every first-layer row off Span(e_1..e_r) and keeps nothing of the readout;
+        the bulk counts (mathematics.md section 8).
         """
         r, rank = self.basis.directions, self.basis.rank
         outside = np.zeros(self.matrix.shape[0], dtype=bool)
@@ -86,7 +97,7 @@ class SpanMatrix:
         total = max(_norm(self.matrix), bulk)
         return max(_norm(self.matrix[outside]), bulk) / total if total > 0 else 0.0
 
+
 def _norm(matrix: Array) -> float:
     """Operator norm, 0 for an empty matrix."""
     return float(np.linalg.norm(matrix, 2)) if matrix.size else 0.0
-

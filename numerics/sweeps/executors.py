@@ -1,4 +1,6 @@
-"""Where the points of a sweep are computed: processes of this machine, or any executor that exists already."""
+"""Where the points of a sweep are computed: processes of this machine, or any executor that exists
+already.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from time import monotonic
@@ -25,8 +33,6 @@ from theory import InputError
 PATIENCE = 8.0
 # seconds for which the number of workers of a cluster is taken as known
 FORGET = 5.0
-
-
 
 
 class Engine:
@@ -54,7 +60,9 @@ class Engine:
 
     def recover(self) -> None:
         """Called when a worker took its executor down."""
-        raise SweepError("the executor is broken: a worker died. Finished points are kept; start it again and resume")
+        raise SweepError(
+            "the executor is broken: a worker died. Finished points are kept; start it again and resume"
+        )
 
     def close(self, futures: list[Future[Any]]) -> None:
         """Take back what has not begun."""
@@ -97,7 +105,11 @@ class LocalEngine(Engine):
         return pool
 
     def recover(self) -> None:
-        if self._greeting is not None and self._greeting.done() and self._greeting.exception() is not None:
+        if (
+            self._greeting is not None
+            and self._greeting.done()
+            and self._greeting.exception() is not None
+        ):
             raise SweepError(
                 "worker processes do not start. In a script, call run_sweep below `if __name__ == '__main__':`"
             )
@@ -119,7 +131,8 @@ class LocalEngine(Engine):
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    """How processes start: as copies of one that has only imported what they need, where the system can do that.
+    """How processes start: as copies of one that has only imported what they need, where the system
+    can do that.
 
     Copies of the driver itself would inherit its threads and locks.
     """
@@ -145,7 +158,10 @@ def dask_executor(address: str) -> Iterator[Executor]:
         from distributed.security import Security
     except ImportError as error:
         raise InputError(
-            "scheduler", address, "an installed Dask", "pip install 'specalign[dask]', or leave the scheduler away"
+            "scheduler",
+            address,
+            "an installed Dask",
+            "pip install 'specalign[dask]', or leave the scheduler away",
         ) from error
 
     async def greet() -> None:
@@ -154,14 +170,17 @@ def dask_executor(address: str) -> Iterator[Executor]:
         await comm.close()
 
     try:
-        # a Client waits without end for a listener that never says a word; a loop of our own can give up
+        # a Client waits without end for a listener that never says a word; a loop of our own can
+        # give up
         with ThreadPoolExecutor(1) as loop:
             loop.submit(asyncio.run, greet()).result()
         client = Client(address, timeout=PATIENCE, set_as_default=False, name="specalign")
     except Exception as error:  # whatever a stranger behind the address answers
         reason = str(error) or f"no answer within {PATIENCE:g} s"
         raise InputError(
-            "scheduler", repr(address), f"the address of a running Dask scheduler ({reason})",
+            "scheduler",
+            repr(address),
+            f"the address of a running Dask scheduler ({reason})",
             "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786",
         ) from error
     try:
@@ -172,7 +191,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
             client.close(timeout=PATIENCE)
 
 
-# --- in the worker ------------------------------------------------------------------------------------------
+# --- in the worker --------------------------------------------------------------------------------
 
 
 def _begin_worker() -> None:
@@ -193,7 +212,9 @@ def _greet() -> None:
 
 
 class _OneThread:
-    """Linear algebra on one thread while any point is at work in this process, whichever thread it is in."""
+    """Linear algebra on one thread while any point is at work in this process, whichever thread it
+    is in.
+    """
 
     def __init__(self) -> None:
         self._lock, self._count = threading.Lock(), 0

@@ -37,6 +37,7 @@ _MEANINGS = {
 }
 _DIMENSIONS = ("replica", "time", "unit", "unit_b", "direction", "parameter", "matrix")
 
+
 @dataclass(frozen=True, eq=False)
 class Sweep:
     r"""A grid of settings and what to measure at each.
@@ -44,10 +45,12 @@ class Sweep:
     Parameters
     ----------
     axes : mapping from names to sequences
-        The grid is their product, the last axis fastest.  Values are numbers, texts or (nested) lists; a list or
-        text gets a label beside an index.  An axis called ``seed`` replaces ``seed``.
+        The grid is their product, the last axis fastest.  Values are numbers, texts or (nested)
+        lists; a list or text gets a label beside an index.  An axis called ``seed`` replaces
+        ``seed``.
     build : callable
-        From a mapping of axis names to values to a :class:`Setting`; called once for each point, before any work.
+        From a mapping of axis names to values to a :class:`Setting`; called once for each point,
+        before any work.
     measure : sequence of str or Measurement
         Names of :data:`numerics.MEASUREMENTS`, or measurements of one's own.
     seed : int
@@ -82,11 +85,15 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if not self.axes:
-            raise InputError("sweep", "no axis", "at least one axis", "name a parameter and list its values")
+            raise InputError(
+                "sweep", "no axis", "at least one axis", "name a parameter and list its values"
+            )
         for name, values in self.axes.items():
             if name in _DIMENSIONS:
                 raise InputError(
-                    name, "an axis of the sweep", "another name",
+                    name,
+                    "an axis of the sweep",
+                    "another name",
                     f"{name} is a dimension of what is measured; it is the same at every point",
                 )
             if isinstance(values, (str, bytes)) or not len(values):
@@ -94,15 +101,24 @@ class Sweep:
             texts = [_plain(v) for v in values]
             twice = next((t for i, t in enumerate(texts) if t in texts[:i]), None)
             if twice is not None:
-                raise InputError(name, f"{twice} twice", "different values", "leave the repetition away")
+                raise InputError(
+                    name, f"{twice} twice", "different values", "leave the repetition away"
+                )
         for seed in [self.seed, *self.axes.get("seed", [])]:
             as_integer("seed", seed, 0, "seeds are non-negative integers")
         if not self.measurements:
-            raise InputError("measure", "nothing", f"some of {', '.join(MEASUREMENTS)}", "name a measurement")
+            raise InputError(
+                "measure", "nothing", f"some of {', '.join(MEASUREMENTS)}", "name a measurement"
+            )
         names = [name for m in self.measurements for name in m.variables]
         for i, name in enumerate(names):
             if name in names[:i] or name in self.axes or name in ("status", "seconds", "error"):
-                raise InputError("measure", f"{name} twice", "names of their own", "rename the variable or the axis")
+                raise InputError(
+                    "measure",
+                    f"{name} twice",
+                    "names of their own",
+                    "rename the variable or the axis",
+                )
         points = [(number, setting) for number, setting in enumerate(self.settings)]
         for number, setting in points:
             for measurement in self.measurements:
@@ -111,12 +127,16 @@ class Sweep:
         most = max(setting.sizes["unit"] for _, setting in points)
         for unit in self.options.blocks or ():
             if unit > most:
-                raise InputError("blocks", unit, f"units 1..{most}", "no point of the sweep has this unit")
+                raise InputError(
+                    "blocks", unit, f"units 1..{most}", "no point of the sweep has this unit"
+                )
         grids = {number: setting.grid for number, setting in points}
         for number, grid in grids.items():
             if not np.array_equal(grid, grids[0]):
                 raise InputError(
-                    "time", f"other times at {_described(self.values(number))}", "the same times at every point",
+                    "time",
+                    f"other times at {_described(self.values(number))}",
+                    "the same times at every point",
                     "give one time or list of times",
                 )
 
@@ -140,14 +160,19 @@ class Sweep:
                 found[given] = MEASUREMENTS[given]
             else:
                 raise InputError(
-                    "measure", repr(given), f"some of {', '.join(MEASUREMENTS)}", "use a known measurement"
+                    "measure",
+                    repr(given),
+                    f"some of {', '.join(MEASUREMENTS)}",
+                    "use a known measurement",
                 )
         return tuple(found.values())
 
     def values(self, number: int) -> dict[str, Any]:
         """What the axes say at a point."""
         at = np.unravel_index(number, self.shape)
-        return {name: values[int(i)] for (name, values), i in zip(self.axes.items(), at, strict=True)}
+        return {
+            name: values[int(i)] for (name, values), i in zip(self.axes.items(), at, strict=True)
+        }
 
     @cached_property
     def settings(self) -> list[Setting]:
@@ -172,12 +197,17 @@ class Sweep:
         for measurement in self.measurements:
             sizes |= measurement.sizes
         variables = {
-            name: variable for m in self.measurements for name, variable in m.variables.items()
+            name: variable
+            for m in self.measurements
+            for name, variable in m.variables.items()
             if all(sizes[d] for d in variable.dims)  # a model without readout has no variable of it
         }
         used = {d for variable in variables.values() for d in variable.dims}
         return Layout(
-            dict(zip(self.axes, self.shape, strict=True)), self._coordinates(sizes, used), variables, sizes,
+            dict(zip(self.axes, self.shape, strict=True)),
+            self._coordinates(sizes, used),
+            variables,
+            sizes,
             self._identity(),
         )
 
@@ -188,13 +218,25 @@ class Sweep:
             if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values):
                 coordinates[name] = (name, np.array(values), notes)
             else:
-                coordinates[name] = (name, np.arange(1, len(values) + 1), notes | {"labels": f"{name}_label"})
+                coordinates[name] = (
+                    name,
+                    np.arange(1, len(values) + 1),
+                    notes | {"labels": f"{name}_label"},
+                )
                 coordinates[f"{name}_label"] = (name, np.array([_plain(v) for v in values]), notes)
         for name in sorted(used):
             if name == "time":
-                coordinates[name] = ("time", self.settings[0].grid, {"units": TIME_UNIT, "long_name": "time"})
+                coordinates[name] = (
+                    "time",
+                    self.settings[0].grid,
+                    {"units": TIME_UNIT, "long_name": "time"},
+                )
             elif name == "matrix":
-                coordinates[name] = ("matrix", np.array(MATRICES), {"long_name": "Hessian or gradient matrix G"})
+                coordinates[name] = (
+                    "matrix",
+                    np.array(MATRICES),
+                    {"long_name": "Hessian or gradient matrix G"},
+                )
             else:
                 coordinates[name] = (name, np.arange(1, sizes[name] + 1), {"units": "1"})
         return xr.Dataset(coords=coordinates)
@@ -227,7 +269,10 @@ class _naming:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if isinstance(error, InputError):
             raise InputError(
-                error.parameter, f"{error.got} (at {_described(self.values)})", error.expected, error.remedy
+                error.parameter,
+                f"{error.got} (at {_described(self.values)})",
+                error.expected,
+                error.remedy,
             ) from error
 
 
@@ -245,7 +290,9 @@ def _plain(value: Any) -> str:
 def _jsonable(value: Any) -> Any:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise InputError("configuration", repr(value), "numbers, texts and lists", "give values that JSON can write")
+    raise InputError(
+        "configuration", repr(value), "numbers, texts and lists", "give values that JSON can write"
+    )
 
 
 def _crc(texts: Iterable[str]) -> int:

@@ -14,7 +14,9 @@ from theory import InputError
 
 try:
     import fcntl
-except ImportError:  # Windows: two drivers that start within the same millisecond are not told apart there
+except (
+    ImportError
+):  # Windows: two drivers that start within the same millisecond are not told apart there
     fcntl = None  # type: ignore[assignment]
 
 
@@ -36,7 +38,8 @@ def locked(store: Path) -> Iterator[None]:
         if owner is not None and _alive(owner):
             place = "this machine" if owner["host"] == mine["host"] else "another machine"
             raise InputError(
-                "store", f"{store}, in use by process {owner['pid']} on {owner['host']} ({place})",
+                "store",
+                f"{store}, in use by process {owner['pid']} on {owner['host']} ({place})",
                 "one driver a store",
                 f"wait for it or stop it; if it has ended, delete {path}",
             )
@@ -61,7 +64,10 @@ def _alone(path: Path) -> Iterator[Any]:
         except OSError as error:
             reason = error.strerror or str(error)
             raise InputError(
-                "store", path.with_suffix(""), "a place that can be written", f"{reason}: choose another"
+                "store",
+                path.with_suffix(""),
+                "a place that can be written",
+                f"{reason}: choose another",
             ) from error
         try:
             if fcntl is not None:

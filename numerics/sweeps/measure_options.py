@@ -17,7 +17,8 @@ class MeasureOptions:
     threshold : float, optional
         Largest overlap at which a run has escaped; half of its final value when omitted.
     blocks : tuple of int, optional
-        Units a, counted from 1, whose diagonal blocks (a, a) are measured; all of them when omitted.
+        Units a, counted from 1, whose diagonal blocks (a, a) are measured; all of them when
+        omitted.
     """
 
     threshold: float | None = None
@@ -28,7 +29,9 @@ class MeasureOptions:
             as_scalar("threshold", self.threshold, 0.0, True, "give an overlap, such as 0.5")
         if self.blocks is not None:
             if not self.blocks:
-                raise InputError("blocks", "an empty list", "units counted from 1", "leave it away for all units")
+                raise InputError(
+                    "blocks", "an empty list", "units counted from 1", "leave it away for all units"
+                )
             for unit in self.blocks:
                 as_integer("blocks", unit, 1, "units are counted from 1")
 
@@ -36,4 +39,3 @@ class MeasureOptions:
         """0-based units whose blocks are measured."""
         wanted = range(1, model.units + 1) if self.blocks is None else self.blocks
         return [a - 1 for a in wanted if a <= model.units]
-

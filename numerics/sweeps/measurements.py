@@ -1,4 +1,6 @@
-"""What a sweep can measure at a point: named functions with declared variables, dimensions and units."""
+"""What a sweep can measure at a point: named functions with declared variables, dimensions and
+units.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +42,14 @@ class Measurement:
     ----------
     name : str
     compute : callable
-        Takes a :class:`numerics.Trial` and returns an array for every variable.  For worker processes it has
-        to be a function of an importable module.
+        Takes a :class:`numerics.Trial` and returns an array for every variable.  For worker
+        processes it has to be a function of an importable module.
     variables : mapping from names to Variable
-        Dimensions are those of :attr:`numerics.sweeps.setting.Setting.sizes`, or have a size in ``sizes``.
+        Dimensions are those of :attr:`numerics.sweeps.setting.Setting.sizes`, or have a size in
+        ``sizes``.
     needs : tuple of str
-        ``"samples"``: the setting must say M; ``"gaussian"``: noise must be Gaussian; ``"start"``: the start must not
-        be random.
+        ``"samples"``: the setting must say M; ``"gaussian"``: noise must be Gaussian; ``"start"``:
+        the start must not be random.
     sizes : mapping from names to int
         Sizes of dimensions of its own.
 
@@ -68,24 +71,32 @@ class Measurement:
         """Refuse a setting that lacks what the measurement needs."""
         if "samples" in self.needs and setting.samples is None:
             raise InputError(
-                "samples", "nothing", f"the number M of test samples, which {self.name} draws",
+                "samples",
+                "nothing",
+                f"the number M of test samples, which {self.name} draws",
                 "give samples or samples_per_dimension",
             )
         noise = setting.options.get("noise", "gaussian")
         if "gaussian" in self.needs and noise != "gaussian":
             raise InputError(
-                "noise", repr(noise), f"gaussian noise, which {self.name} assumes of test data",
+                "noise",
+                repr(noise),
+                f"gaussian noise, which {self.name} assumes of test data",
                 f"leave {self.name} or the noise away",
             )
         if "start" in self.needs and not isinstance(setting.initial, State):
             raise InputError(
-                "measure", f"{self.name!r} from a random start", "a start of given statistics",
+                "measure",
+                f"{self.name!r} from a random start",
+                "a start of given statistics",
                 f"leave {self.name} or the random start away",
             )
 
     def values(self, trial: Trial) -> dict[str, Array]:
         """Compute, and check that what comes is what was declared."""
-        found = {name: np.asarray(value, dtype=float) for name, value in self.compute(trial).items()}
+        found = {
+            name: np.asarray(value, dtype=float) for name, value in self.compute(trial).items()
+        }
         if found.keys() != self.variables.keys():
             raise ValueError(
                 f"measurement {self.name} returned {sorted(found)}, declared is {sorted(self.variables)}"
@@ -94,21 +105,26 @@ class Measurement:
         for name, value in found.items():
             expected = tuple(sizes[d] for d in self.variables[name].dims)
             if value.shape != expected:
-                raise ValueError(f"measurement {self.name}: {name} has shape {value.shape}, declared is {expected}")
+                raise ValueError(
+                    f"measurement {self.name}: {name} has shape {value.shape}, declared is {expected}"
+                )
         return found
 
 
-# --- the measurements -------------------------------------------------------------------------------------
+# --- the measurements -----------------------------------------------------------------------------
 
 
 def _statistics(trial: Trial) -> dict[str, Array]:
-    return {name: trial.records(name) for name in ("overlap", "gram_perp", "readout", "misalignment")}
+    return {
+        name: trial.records(name) for name in ("overlap", "gram_perp", "readout", "misalignment")
+    }
 
 
 def _curve(trial: Trial) -> dict[str, Any]:
     curve = trial.curve
     found: dict[str, Any] = {
-        f"curve_{name}": curve[name].to_numpy() for name in ("overlap", "gram_perp", "readout", "misalignment")
+        f"curve_{name}": curve[name].to_numpy()
+        for name in ("overlap", "gram_perp", "readout", "misalignment")
     }
     return found | {"curve_error": curve.attrs["error_estimate"]}
 
@@ -127,11 +143,18 @@ def _gap(trial: Trial) -> dict[str, Array]:
 
     def eigenvalue(number: int) -> Array:
         return trial.by_block(
-            lambda i, matrix, a: float(trial.spectrum(i, matrix, a)["eigenvalue"].to_numpy()[number])
+            lambda i, matrix, a: float(
+                trial.spectrum(i, matrix, a)["eigenvalue"].to_numpy()[number]
+            )
         )
 
     outlier, edge = eigenvalue(r - 1), eigenvalue(r)
-    return {"outlier": outlier, "bulk_edge": edge, "gap": outlier - edge, "gap_ratio": outlier / edge}
+    return {
+        "outlier": outlier,
+        "bulk_edge": edge,
+        "gap": outlier - edge,
+        "gap_ratio": outlier / edge,
+    }
 
 
 def _population(trial: Trial) -> dict[str, Array]:
@@ -156,11 +179,21 @@ def _concentration(trial: Trial) -> dict[str, Array]:
     def distance(i: int, matrix: str, a: int) -> float:
         state = trial.final(i)
         small = population_block(
-            setting.model, setting.parameters, state, matrix=matrix, block=(a, a), regularized=False,
+            setting.model,
+            setting.parameters,
+            state,
+            matrix=matrix,
+            block=(a, a),
+            regularized=False,
             blocks=sampled_blocks(setting.model, matrix),
         )
         absolute = empirical_distance(
-            setting.model, setting.parameters, state, small, dimension=setting.dimension, samples=trial.samples,
+            setting.model,
+            setting.parameters,
+            state,
+            small,
+            dimension=setting.dimension,
+            samples=trial.samples,
             seed=trial.seed("concentration", i, a, len(matrix)),
         )
         relative[i, matrix, a] = absolute / _norm(small)
@@ -189,7 +222,8 @@ def _escape(trial: Trial) -> dict[str, Array]:
         escaped &= ~above[:, 0]
     first = trial.setting.grid[above.argmax(axis=1)]
     return {
-        "escape_time": np.where(escaped, first, np.nan), "escaped": escaped.astype(float),
+        "escape_time": np.where(escaped, first, np.nan),
+        "escaped": escaped.astype(float),
         "final_overlap": largest[:, -1],
     }
 
@@ -199,7 +233,11 @@ def _risk(trial: Trial) -> dict[str, Array]:
     rows = []
     for i in range(setting.replicas):
         found = empirical_risk(
-            setting.model, setting.parameters, trial.final(i), dimension=setting.dimension, samples=trial.samples,
+            setting.model,
+            setting.parameters,
+            trial.final(i),
+            dimension=setting.dimension,
+            samples=trial.samples,
             seed=trial.sequence("risk", i),
         )
         rows.append([float(found["loss"]), float(found["accuracy"])])
@@ -215,48 +253,119 @@ _ENDS = "block (a, a) on fresh samples at the end of a run, without ridge"
 MEASUREMENTS: dict[str, Measurement] = {
     m.name: m
     for m in (
-        Measurement("statistics", _statistics, {
-            "overlap": Variable(("replica", "time", "unit", "direction"), f"m_as = x^a . e_s {_RUN}"),
-            "gram_perp": Variable(("replica", *_PAIR), f"Gram matrix of x orthogonal to the directions {_RUN}"),
-            "readout": Variable(("replica", "time", "parameter"), f"finite parameters v {_RUN}"),
-            "misalignment": Variable(("replica", "time", "unit"), f"|P_perp x^a| / |x^a| {_RUN}"),
-        }),
-        Measurement("curve", _curve, {
-            "curve_overlap": Variable(("time", "unit", "direction"), f"m_as = x^a . e_s {_FLOW}"),
-            "curve_gram_perp": Variable(_PAIR, f"Gram matrix of x orthogonal to the directions {_FLOW}"),
-            "curve_readout": Variable(("time", "parameter"), f"finite parameters v {_FLOW}"),
-            "curve_misalignment": Variable(("time", "unit"), f"|P_perp x^a| / |x^a| {_FLOW}"),
-            "curve_error": Variable((), "largest absolute error of a statistic of the effective dynamics, estimated"),
-        }, needs=("start",)),
-        Measurement("alignment", _alignment, {
-            "alignment": Variable(_BLOCK, f"share of x^a in the span of the r leading eigenvectors of {_ENDS}"),
-            "final_misalignment": Variable(("replica", "unit"), "|P_perp x^a| / |x^a| at the end of a run"),
-        }, needs=("samples", "gaussian")),
-        Measurement("gap", _gap, {
-            "outlier": Variable(_BLOCK, f"eigenvalue number r of {_ENDS}"),
-            "bulk_edge": Variable(_BLOCK, f"eigenvalue number r + 1 of {_ENDS}"),
-            "gap": Variable(_BLOCK, f"eigenvalue number r minus number r + 1 of {_ENDS}"),
-            "gap_ratio": Variable(_BLOCK, f"eigenvalue number r over number r + 1 of {_ENDS}"),
-        }, needs=("samples", "gaussian")),
-        Measurement("population", _population, {
-            "population_alignment": Variable(_BLOCK, "as alignment, of the population block at the end of a run"),
-            "population_gap": Variable(_BLOCK, "as gap, of the population block at the end of a run"),
-        }, needs=("gaussian",)),
-        Measurement("concentration", _concentration, {
-            "distance": Variable(_BLOCK, f"operator norm of the difference from the population, {_ENDS}"),
-            "relative_distance": Variable(_BLOCK, "distance over the norm of the population block"),
-        }, needs=("samples", "gaussian")),
-        Measurement("escape", _escape, {
-            "escape_time": Variable(
-                ("replica",), "first recorded time with the largest |x^a . e_s| / |e_s| of a run above the threshold",
-                TIME_UNIT,
-            ),
-            "escaped": Variable(("replica",), "1 if a run escaped, 0 if it never did"),
-            "final_overlap": Variable(("replica",), "largest |x^a . e_s| / |e_s| at the end of a run"),
-        }),
-        Measurement("risk", _risk, {
-            "loss": Variable(("replica",), "mean loss on fresh samples at the end of a run, without ridge"),
-            "accuracy": Variable(("replica",), "share of fresh samples classified correctly at the end of a run"),
-        }, needs=("samples", "gaussian")),
+        Measurement(
+            "statistics",
+            _statistics,
+            {
+                "overlap": Variable(
+                    ("replica", "time", "unit", "direction"), f"m_as = x^a . e_s {_RUN}"
+                ),
+                "gram_perp": Variable(
+                    ("replica", *_PAIR), f"Gram matrix of x orthogonal to the directions {_RUN}"
+                ),
+                "readout": Variable(
+                    ("replica", "time", "parameter"), f"finite parameters v {_RUN}"
+                ),
+                "misalignment": Variable(
+                    ("replica", "time", "unit"), f"|P_perp x^a| / |x^a| {_RUN}"
+                ),
+            },
+        ),
+        Measurement(
+            "curve",
+            _curve,
+            {
+                "curve_overlap": Variable(
+                    ("time", "unit", "direction"), f"m_as = x^a . e_s {_FLOW}"
+                ),
+                "curve_gram_perp": Variable(
+                    _PAIR, f"Gram matrix of x orthogonal to the directions {_FLOW}"
+                ),
+                "curve_readout": Variable(("time", "parameter"), f"finite parameters v {_FLOW}"),
+                "curve_misalignment": Variable(("time", "unit"), f"|P_perp x^a| / |x^a| {_FLOW}"),
+                "curve_error": Variable(
+                    (), "largest absolute error of a statistic of the effective dynamics, estimated"
+                ),
+            },
+            needs=("start",),
+        ),
+        Measurement(
+            "alignment",
+            _alignment,
+            {
+                "alignment": Variable(
+                    _BLOCK, f"share of x^a in the span of the r leading eigenvectors of {_ENDS}"
+                ),
+                "final_misalignment": Variable(
+                    ("replica", "unit"), "|P_perp x^a| / |x^a| at the end of a run"
+                ),
+            },
+            needs=("samples", "gaussian"),
+        ),
+        Measurement(
+            "gap",
+            _gap,
+            {
+                "outlier": Variable(_BLOCK, f"eigenvalue number r of {_ENDS}"),
+                "bulk_edge": Variable(_BLOCK, f"eigenvalue number r + 1 of {_ENDS}"),
+                "gap": Variable(_BLOCK, f"eigenvalue number r minus number r + 1 of {_ENDS}"),
+                "gap_ratio": Variable(_BLOCK, f"eigenvalue number r over number r + 1 of {_ENDS}"),
+            },
+            needs=("samples", "gaussian"),
+        ),
+        Measurement(
+            "population",
+            _population,
+            {
+                "population_alignment": Variable(
+                    _BLOCK, "as alignment, of the population block at the end of a run"
+                ),
+                "population_gap": Variable(
+                    _BLOCK, "as gap, of the population block at the end of a run"
+                ),
+            },
+            needs=("gaussian",),
+        ),
+        Measurement(
+            "concentration",
+            _concentration,
+            {
+                "distance": Variable(
+                    _BLOCK, f"operator norm of the difference from the population, {_ENDS}"
+                ),
+                "relative_distance": Variable(
+                    _BLOCK, "distance over the norm of the population block"
+                ),
+            },
+            needs=("samples", "gaussian"),
+        ),
+        Measurement(
+            "escape",
+            _escape,
+            {
+                "escape_time": Variable(
+                    ("replica",),
+                    "first recorded time with the largest |x^a . e_s| / |e_s| of a run above the threshold",
+                    TIME_UNIT,
+                ),
+                "escaped": Variable(("replica",), "1 if a run escaped, 0 if it never did"),
+                "final_overlap": Variable(
+                    ("replica",), "largest |x^a . e_s| / |e_s| at the end of a run"
+                ),
+            },
+        ),
+        Measurement(
+            "risk",
+            _risk,
+            {
+                "loss": Variable(
+                    ("replica",), "mean loss on fresh samples at the end of a run, without ridge"
+                ),
+                "accuracy": Variable(
+                    ("replica",), "share of fresh samples classified correctly at the end of a run"
+                ),
+            },
+            needs=("samples", "gaussian"),
+        ),
     )
 }

@@ -14,7 +14,8 @@ from theory import Model
 
 @dataclass(frozen=True)
 class RandomStart:
-    r"""An uninformative start: :math:`x^a\sim N(0,s^2I/d)`, drawn afresh for every run; the readout is given.
+    r"""An uninformative start: :math:`x^a\sim N(0,s^2I/d)`, drawn afresh for every run; the readout
+    is given.
 
     Parameters
     ----------
@@ -35,12 +36,15 @@ class RandomStart:
     readout: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        as_scalar("random", self.scale, 0.0, True, "give the length of a random weight vector, such as 1")
+        as_scalar(
+            "random", self.scale, 0.0, True, "give the length of a random weight vector, such as 1"
+        )
 
-    def draw(self, model: Model, parameters: Parameters, dimension: int, generator: np.random.Generator) -> State:
+    def draw(
+        self, model: Model, parameters: Parameters, dimension: int, generator: np.random.Generator
+    ) -> State:
         """The summary statistics of one draw."""
         r = model.directions
         x = generator.normal(scale=self.scale / np.sqrt(dimension), size=(model.units, dimension))
         corner = np.linalg.cholesky(parameters.directions_gram)
         return State(x[:, :r] @ corner.T, x[:, r:] @ x[:, r:].T, self.readout)
-

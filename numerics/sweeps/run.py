@@ -51,8 +51,9 @@ def run_sweep(
 ) -> xr.Dataset:
     r"""Measure at every point that the store does not hold yet, and return the store.
 
-    The numbers are the same for any executor and number of workers.  A point that raises is recorded with its error;
-    the others go on.  A sweep that was stopped, by whatever, goes on with the same call.
+    The numbers are the same for any executor and number of workers.  A point that raises is
+    recorded with its error; the others go on.  A sweep that was stopped, by whatever, goes on with
+    the same call.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ def run_sweep(
     executor : concurrent.futures.Executor, optional
         Any; worker processes on this machine when omitted.  It is not shut down.
     workers : int, optional
-        Number of processes, all processors when omitted; with an executor, how many points it computes at a time.
+        Number of processes, all processors when omitted; with an executor, how many points it
+        computes at a time.
     progress : callable, optional
         Called with the numbers of points done, failed and in all.
     retry_failed : bool
@@ -71,8 +73,9 @@ def run_sweep(
     Returns
     -------
     xarray.Dataset
-        Read from the store when needed.  Dimensions are the axes and those of the measurements, NaN where a point
-        is smaller or missing; ``status`` (0 open, 1 done, 2 failed), ``seconds`` and ``error``.
+        Read from the store when needed.  Dimensions are the axes and those of the measurements, NaN
+        where a point is smaller or missing; ``status`` (0 open, 1 done, 2 failed), ``seconds`` and
+        ``error``.
 
     Raises
     ------
@@ -109,8 +112,10 @@ def run_sweep(
         states = (OPEN, FAILED) if retry_failed else (OPEN,)
         waiting = list(held.points(*states))
         if waiting:
-            engine = LocalEngine(min(workers, len(waiting)) if workers else workers) if executor is None else Engine(
-                executor, workers
+            engine = (
+                LocalEngine(min(workers, len(waiting)) if workers else workers)
+                if executor is None
+                else Engine(executor, workers)
             )
             _Driver(sweep, held, engine, progress).run(waiting)
         elif progress is not None:
@@ -128,7 +133,11 @@ class _Outcome:
 
 
 def run_point(
-    setting: Setting, measurements: tuple[Measurement, ...], entropy: int, number: int, options: MeasureOptions
+    setting: Setting,
+    measurements: tuple[Measurement, ...],
+    entropy: int,
+    number: int,
+    options: MeasureOptions,
 ) -> _Outcome:
     """Measure at one point, on one thread; an error is part of the outcome."""
     begin = perf_counter()
@@ -146,7 +155,9 @@ def run_point(
 class _Driver:
     """Keeps an engine busy, and the store up to date."""
 
-    def __init__(self, sweep: Sweep, store: Store, engine: Engine, progress: Progress | None) -> None:
+    def __init__(
+        self, sweep: Sweep, store: Store, engine: Engine, progress: Progress | None
+    ) -> None:
         self.sweep, self.store, self.engine, self.progress = sweep, store, engine, progress
         self.flying: dict[Future[Any], int] = {}
         self.strikes: dict[int, int] = {}
@@ -157,12 +168,18 @@ class _Driver:
             self._tell()
             while waiting or suspects or self.flying:
                 if suspects and not self.flying:
-                    self._submit([suspects.popleft()])  # alone: if a process dies now, it is this point's doing
+                    self._submit(
+                        [suspects.popleft()]
+                    )  # alone: if a process dies now, it is this point's doing
                 elif not suspects:
                     free = max(self.engine.capacity - len(self.flying), 0)
                     self._submit([waiting.popleft() for _ in range(min(free, len(waiting)))])
                 # an empty set means that a submission broke the executor
-                done = wait(self.flying, timeout=1.0, return_when=FIRST_COMPLETED).done if self.flying else set()
+                done = (
+                    wait(self.flying, timeout=1.0, return_when=FIRST_COMPLETED).done
+                    if self.flying
+                    else set()
+                )
                 lost = [n for n in map(self._settle, done) if n is not None]
                 if lost or self._broken:
                     lost += [self.flying.pop(future) for future in list(self.flying)]
@@ -180,13 +197,19 @@ class _Driver:
         sweep = self.sweep
         for number in numbers:
             arguments = (
-                sweep.settings[number], sweep.measurements, sweep.entropy(number), number, sweep.options
+                sweep.settings[number],
+                sweep.measurements,
+                sweep.entropy(number),
+                number,
+                sweep.options,
             )
             try:
                 future = self.engine.submit(run_point, *arguments)
             except Exception as error:
                 if not is_broken(error):
-                    raise SweepError(f"the executor takes no more points: {_told(error)}") from error
+                    raise SweepError(
+                        f"the executor takes no more points: {_told(error)}"
+                    ) from error
                 self._broken = True
                 future = Future()
             self.flying[future] = number
@@ -197,7 +220,9 @@ class _Driver:
         try:
             outcome = future.result()
         except CancelledError as error:
-            raise SweepError("the executor gave up its points: its scheduler is gone, or it was shut down") from error
+            raise SweepError(
+                "the executor gave up its points: its scheduler is gone, or it was shut down"
+            ) from error
         except Exception as error:
             del self.flying[future]
             if is_broken(error):
@@ -239,13 +264,19 @@ def _check_picklable(sweep: Sweep) -> None:
             pickle.dumps(what)
         except Exception as error:
             raise InputError(
-                name, f"a function that cannot be sent to another process ({error})",
-                "functions of an importable module", "move it to a module of its own, or give a ThreadPoolExecutor",
+                name,
+                f"a function that cannot be sent to another process ({error})",
+                "functions of an importable module",
+                "move it to a module of its own, or give a ThreadPoolExecutor",
             ) from error
 
 
 def _told(error: BaseException) -> str:
     """Kind, message and place of an error."""
     last = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(last[-1].filename).name}, line {last[-1].lineno}, {last[-1].name})" if last else ""
+    place = (
+        f" ({Path(last[-1].filename).name}, line {last[-1].lineno}, {last[-1].name})"
+        if last
+        else ""
+    )
     return f"{type(error).__name__}: {error}{place}"

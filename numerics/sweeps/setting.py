@@ -24,10 +24,17 @@ from .random_start import RandomStart
 MATRICES = ("hessian", "gradient")
 # arguments of simulate_sgd that a setting does not choose
 _OWN = {
-    "model", "parameters", "initial", "time", "dimension", "replicas", "seed", "workers", "keep_weights", "progress",
+    "model",
+    "parameters",
+    "initial",
+    "time",
+    "dimension",
+    "replicas",
+    "seed",
+    "workers",
+    "keep_weights",
+    "progress",
 }
-
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,20 +78,28 @@ class Setting:
             check_state(self.model, self.initial)
         elif len(self.initial.readout) != self.model.readout_size:
             raise InputError(
-                "readout", f"{len(self.initial.readout)} entries", f"{self.model.readout_size} entries",
+                "readout",
+                f"{len(self.initial.readout)} entries",
+                f"{self.model.readout_size} entries",
                 "give one number for each readout parameter",
             )
         object.__setattr__(
-            self, "dimension", check_dimension(self.dimension, self.model.directions, self.model.units)
+            self,
+            "dimension",
+            check_dimension(self.dimension, self.model.directions, self.model.units),
         )
-        object.__setattr__(self, "replicas", as_integer("replicas", self.replicas, 1, "ask for at least one run"))
+        object.__setattr__(
+            self, "replicas", as_integer("replicas", self.replicas, 1, "ask for at least one run")
+        )
         if self.samples is not None:
             as_integer("samples", self.samples, 1, "give the number M of test samples")
         known = sorted(set(inspect.signature(simulate_sgd).parameters) - _OWN)
         for name in self.options:
             if name not in known:
                 raise InputError(
-                    "options", repr(name), f"further arguments of simulate_sgd: {', '.join(known) or 'none'}",
+                    "options",
+                    repr(name),
+                    f"further arguments of simulate_sgd: {', '.join(known) or 'none'}",
                     "leave it away",
                 )
         as_integer("batch", self.options.get("batch", 1), 1, "a step needs at least one sample")
@@ -105,8 +120,13 @@ class Setting:
         """Sizes of the dimensions that measurements may have."""
         model = self.model
         return {
-            "replica": self.replicas, "time": self.grid.size, "unit": model.units, "unit_b": model.units,
-            "direction": model.directions, "parameter": model.readout_size, "matrix": len(MATRICES),
+            "replica": self.replicas,
+            "time": self.grid.size,
+            "unit": model.units,
+            "unit_b": model.units,
+            "direction": model.directions,
+            "parameter": model.readout_size,
+            "matrix": len(MATRICES),
         }
 
     def digest(self) -> str:
@@ -115,8 +135,14 @@ class Setting:
         # the text of a function has its place in memory, which says nothing
         options = {n: getattr(v, "__qualname__", str(v)) for n, v in self.options.items()}
         parts = (
-            self.model.name, expression_text(self.model.loss.expression), str(self.model.mixture.coordinates),
-            self.parameters.to_json(), self.grid.tolist(), self.dimension, self.replicas, self.samples,
+            self.model.name,
+            expression_text(self.model.loss.expression),
+            str(self.model.mixture.coordinates),
+            self.parameters.to_json(),
+            self.grid.tolist(),
+            self.dimension,
+            self.replicas,
+            self.samples,
             sorted(options.items()),
             start.flatten().tolist() if isinstance(start, State) else (start.scale, start.readout),
         )

@@ -1,4 +1,6 @@
-"""The store of a sweep: one Zarr group that xarray opens, a chunk for each point, written by one process."""
+"""The store of a sweep: one Zarr group that xarray opens, a chunk for each point, written by one
+process.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ class Layout:
 
 
 class Store:
-    """A store that is being filled.  Only one process may hold it: see :func:`numerics.sweeps.lock.locked`.
+    """A store that is being filled.  Only one process may hold it: see
+    :func:`numerics.sweeps.lock.locked`.
 
     Parameters
     ----------
@@ -83,9 +86,13 @@ class Store:
             _check_same(path, layout.configuration)
         else:
             _allocate(path, layout)
-        self._group = zarr.open_group(path, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False)
+        self._group = zarr.open_group(
+            path, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False
+        )
         self._note_versions()
-        self._arrays: dict[str, Any] = {name: self._group[name] for name in (*_BOOKS, *layout.variables)}
+        self._arrays: dict[str, Any] = {
+            name: self._group[name] for name in (*_BOOKS, *layout.variables)
+        }
         self.status: NDArray[np.int8] = np.array(self._arrays["status"][...])
         self._seconds = np.array(self._arrays["seconds"][...])
 
@@ -93,7 +100,10 @@ class Store:
         """Add the versions at work to those that were before."""
         import zarr
 
-        for name, now in (("specalign_version", version()), ("library_versions", library_versions())):
+        for name, now in (
+            ("specalign_version", version()),
+            ("library_versions", library_versions()),
+        ):
             noted = str(self._group.attrs[name]).split("; then ")
             if noted[-1] != now:
                 self._group.attrs[name] = "; then ".join([*noted, now])
@@ -143,7 +153,12 @@ def check_place(path: Path) -> None:
     if path.exists():
         read_configuration_of(path)
         if not os.access(path, os.W_OK | os.X_OK):
-            raise InputError("store", path, "a writable directory", "change its permissions or choose another place")
+            raise InputError(
+                "store",
+                path,
+                "a writable directory",
+                "change its permissions or choose another place",
+            )
         return
     parent = path.parent
     if not parent.is_dir():
@@ -161,10 +176,15 @@ def read_configuration_of(path: Path) -> dict[str, Any]:
         found = json.loads(str(group.attrs["configuration"]))
     except (OSError, KeyError, ValueError) as error:
         raise InputError(
-            "store", path, "a new name, or the store of a sweep", "it holds something else: choose another name"
+            "store",
+            path,
+            "a new name, or the store of a sweep",
+            "it holds something else: choose another name",
         ) from error
     if not isinstance(found, dict):
-        raise InputError("store", path, "the store of a sweep", "it holds something else: choose another name")
+        raise InputError(
+            "store", path, "the store of a sweep", "it holds something else: choose another name"
+        )
     return found
 
 
@@ -193,7 +213,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
         if key in old and key in new and old[key] == new[key]:
             continue
         before, after = (
-            "nothing" if key not in side else side[key] if isinstance(side[key], Mapping) else json.dumps(side[key])
+            "nothing"
+            if key not in side
+            else side[key]
+            if isinstance(side[key], Mapping)
+            else json.dumps(side[key])
             for side in (old, new)
         )
         if isinstance(before, Mapping) and isinstance(after, Mapping):
@@ -213,7 +237,8 @@ def _check_same(path: Path, configuration: Mapping[str, Any]) -> None:
         changes = [f"{changes[0]}, begun with specalign {begun}, now {version()}"]
     if changes:
         raise InputError(
-            "store", f"{path}, which holds another sweep ({'; '.join(changes)})",
+            "store",
+            f"{path}, which holds another sweep ({'; '.join(changes)})",
             "the sweep that the store was begun with",
             "choose another --store, or go back to the old values",
         )
@@ -229,20 +254,29 @@ def _allocate(path: Path, layout: Layout) -> None:
         layout.coordinates.assign_attrs(_attributes(layout)).to_zarr(
             workplace, zarr_format=_ZARR_FORMAT, consolidated=False, mode="w"
         )
-        group = zarr.open_group(workplace, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False)
+        group = zarr.open_group(
+            workplace, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False
+        )
         grid, names = tuple(layout.axes.values()), list(layout.axes)
         for name, (kind, value, meaning, units) in _BOOKS.items():
             single = name == "error"  # long, and rare: a file for each
             array = group.create_array(
-                name, shape=grid, chunks=(1,) * len(grid) if single else grid, dtype=kind,
-                fill_value=np.nan if kind == "f8" else None, attributes=_labels(names, meaning, units),
+                name,
+                shape=grid,
+                chunks=(1,) * len(grid) if single else grid,
+                dtype=kind,
+                fill_value=np.nan if kind == "f8" else None,
+                attributes=_labels(names, meaning, units),
             )
             if not single:
                 array[...] = np.full(grid, value)
         for name, variable in layout.variables.items():
             block = layout.block(name)
             group.create_array(
-                name, shape=grid + block, chunks=(1,) * len(grid) + tuple(max(n, 1) for n in block), dtype="f8",
+                name,
+                shape=grid + block,
+                chunks=(1,) * len(grid) + tuple(max(n, 1) for n in block),
+                dtype="f8",
                 fill_value=np.nan,
                 attributes=_labels([*names, *variable.dims], variable.meaning, variable.units),
             )

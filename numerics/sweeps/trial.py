@@ -33,11 +33,14 @@ class Trial:
     entropy : int
         Root seed of the sweep.
     index : int
-        Number of the point; its random numbers are those of ``SeedSequence(entropy, spawn_key=(index,))``.
+        Number of the point; its random numbers are those of ``SeedSequence(entropy,
+        spawn_key=(index,))``.
     options : MeasureOptions
     """
 
-    def __init__(self, setting: Setting, entropy: int, index: int, options: MeasureOptions | None = None) -> None:
+    def __init__(
+        self, setting: Setting, entropy: int, index: int, options: MeasureOptions | None = None
+    ) -> None:
         self.setting, self.entropy, self.index = setting, entropy, index
         self.options = options or MeasureOptions()
         self._data: tuple[int, SampleData] | None = None
@@ -61,7 +64,9 @@ class Trial:
         if isinstance(s.initial, State):
             return [s.initial] * s.replicas
         return [
-            s.initial.draw(s.model, s.parameters, s.dimension, np.random.default_rng(self.sequence("start", i)))
+            s.initial.draw(
+                s.model, s.parameters, s.dimension, np.random.default_rng(self.sequence("start", i))
+            )
             for i in range(s.replicas)
         ]
 
@@ -70,7 +75,14 @@ class Trial:
         """SGD runs, one thread."""
         s = self.setting
         return simulate_sgd(
-            s.model, s.parameters, self.initial, s.grid, s.dimension, s.replicas, self.seed("sgd"), workers=1,
+            s.model,
+            s.parameters,
+            self.initial,
+            s.grid,
+            s.dimension,
+            s.replicas,
+            self.seed("sgd"),
+            workers=1,
             **dict(s.options),
         )
 
@@ -93,7 +105,9 @@ class Trial:
         s = self.setting
         if not isinstance(s.initial, State):
             raise InputError(
-                "measure", "a curve from a random start", "a start of given statistics",
+                "measure",
+                "a curve from a random start",
+                "a start of given statistics",
                 "give overlap and gram_perp in place of a random start",
             )
         pace = {name: s.options[name] for name in ("batch", "schedule") if name in s.options}
@@ -112,18 +126,27 @@ class Trial:
         return self.setting.samples
 
     def spectrum(self, replica: int, matrix: str, unit: int) -> xr.Dataset:
-        """Leading r + 1 eigenpairs of block (unit, unit) on M fresh samples, at the end of a run, without ridge."""
+        """Leading r + 1 eigenpairs of block (unit, unit) on M fresh samples, at the end of a run,
+        without ridge.
+        """
         key = (replica, matrix, unit)
         if key not in self._spectra:
             s = self.setting
             if self._data is None or self._data[0] != replica:
                 data = draw_data(
-                    s.model, s.parameters, self.final(replica), s.dimension, self.samples,
+                    s.model,
+                    s.parameters,
+                    self.final(replica),
+                    s.dimension,
+                    self.samples,
                     self.sequence("spectrum", replica),
                 )
                 self._data = (replica, data)
             found = spectrum_of_data(
-                self._data[1], matrix=matrix, block=(unit, unit), regularized=False,
+                self._data[1],
+                matrix=matrix,
+                block=(unit, unit),
+                regularized=False,
                 count=min(s.model.directions + 1, s.dimension),
             )
             self._spectra[key] = found[["eigenvalue", "unit_share"]]
@@ -135,13 +158,20 @@ class Trial:
         if key not in self._population:
             s = self.setting
             self._population[key] = population_spectrum(
-                s.model, s.parameters, self.final(replica), matrix=matrix, block=(unit, unit), regularized=False,
+                s.model,
+                s.parameters,
+                self.final(replica),
+                matrix=matrix,
+                block=(unit, unit),
+                regularized=False,
                 blocks=sampled_blocks(s.model, matrix),
             )
         return self._population[key]
 
     def by_block(self, function: Callable[[int, str, int], float]) -> Array:
-        """``function(replica, matrix, unit)`` for every run, matrix and block asked for; NaN for the other blocks."""
+        """``function(replica, matrix, unit)`` for every run, matrix and block asked for; NaN for
+        the other blocks.
+        """
         s = self.setting
         out = np.full((s.replicas, len(MATRICES), s.model.units), np.nan)
         for i in range(s.replicas):
@@ -153,7 +183,9 @@ class Trial:
 
 @lru_cache(maxsize=32)
 def sampled_blocks(model: Model, matrix: str) -> BlockMatrix | None:
-    """What data average to where that differs from the default: the almost-everywhere Hessian of a loss with kinks."""
+    """What data average to where that differs from the default: the almost-everywhere Hessian of a
+    loss with kinks.
+    """
     if matrix != "hessian" or model.loss.is_smooth:
         return None
     return derive_hessian(model, kink_rule=ALMOST_EVERYWHERE, regularized=False)

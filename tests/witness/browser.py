@@ -1,7 +1,7 @@
 """A headless Chromium for tests of pages, driven by the DevTools protocol through a pipe.
 
-``SPECALIGN_BROWSER`` names another executable.  Where none is installed tests skip and say so, unless
-``SPECALIGN_REQUIRE_BROWSER`` is set: then they fail.
+``SPECALIGN_BROWSER`` names another executable.  Where none is installed tests skip and say so,
+unless ``SPECALIGN_REQUIRE_BROWSER`` is set: then they fail.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Page:
         self.errors: list[str] = []
         self.requests: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
@@ -99,21 +101,36 @@ class Page:
     def open(self, path: Path, *, width: int = 1200, height: int = 900, dark: bool = False) -> None:
         """Load a file in a window of the given size and colour scheme, without a network."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
+        self.call(
+            "Network.emulateNetworkConditions",
+            offline=True,
+            latency=0,
+            downloadThroughput=0,
+            uploadThroughput=0,
+        )
         self.errors.clear()
         self.requests.clear()
         self.call("Page.navigate", url=path.resolve().as_uri())
         end = monotonic() + SECONDS
-        while self.evaluate("document.readyState") != "complete" or self.evaluate("location.protocol") != "file:":
+        while (
+            self.evaluate("document.readyState") != "complete"
+            or self.evaluate("location.protocol") != "file:"
+        ):
             assert monotonic() < end, "the page does not finish loading"
 
     def evaluate(self, expression: str) -> object:
         """Value of a JavaScript expression."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
@@ -138,11 +155,22 @@ def browser(profile: Path) -> Iterator[Page]:
 
     process = subprocess.Popen(
         [
-            name, "--headless", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--no-first-run", "--disable-background-networking", "--hide-scrollbars", f"--user-data-dir={profile}",
+            name,
+            "--headless",
+            "--remote-debugging-pipe",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--hide-scrollbars",
+            f"--user-data-dir={profile}",
             "about:blank",
         ],
-        preexec_fn=descriptors, pass_fds=(3, 4), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        preexec_fn=descriptors,
+        pass_fds=(3, 4),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     os.close(for_browser)

@@ -22,7 +22,13 @@ def assert_inside(figure: Figure) -> None:
     renderer = canvas.get_renderer()
     width, height = figure.bbox.width, figure.bbox.height
     items = [a.get_legend() for a in figure.axes if a.get_legend()] + list(figure.legends)
-    items += [t for a in figure.axes if a.axison for t in (a.title, a.xaxis.label, a.yaxis.label) if t.get_text()]
+    items += [
+        t
+        for a in figure.axes
+        if a.axison
+        for t in (a.title, a.xaxis.label, a.yaxis.label)
+        if t.get_text()
+    ]
     items += [t for t in figure.texts if t.get_text()]
     for item in items:
         box = item.get_window_extent(renderer)

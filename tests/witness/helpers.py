@@ -1,6 +1,7 @@
 """Shared by the tests of the theory: an expectation evaluator, random parameters, canonical forms.
 
-The evaluator uses no derived formula: it reads only the integrand and the law of an expectation node.
+The evaluator uses no derived formula: it reads only the integrand and the law of an expectation
+node.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ REFERENCE_FOLDER = ROOT / "tests" / "reference"
 
 
 def fresh_rng() -> np.random.Generator:
-    """Generator from SPECALIGN_TEST_SEED, else from fresh entropy; the seed is printed to repeat a failure."""
+    """Generator from SPECALIGN_TEST_SEED, else from fresh entropy; the seed is printed to repeat a
+    failure.
+    """
     seed = int(os.environ.get("SPECALIGN_TEST_SEED") or secrets.randbits(64))
     print(f"SPECALIGN_TEST_SEED={seed}")
     return np.random.default_rng(seed)
 
 
-# --- numeric expectation of a node -----------------------------------------------------------------------
+# --- numeric expectation of a node ----------------------------------------------------------------
 
 
 def mp_functions() -> dict:
@@ -139,7 +142,9 @@ def evaluate(expression, values: dict, table: dict) -> sp.Expr:
 
 
 def numbers_at(derived, values: dict, points: int):
-    """The derived object with every expression evaluated, expectations by ``points`` nodes a dimension."""
+    """The derived object with every expression evaluated, expectations by ``points`` nodes a
+    dimension.
+    """
     table = expectations_np(derived.expectations(), values, points)
     return derived.map(lambda e: evaluate(e, values, table))
 
@@ -168,7 +173,10 @@ def linearise(expression: sp.Expr) -> sp.Expr:
 
 
 def random_exact_values(model: Model, rng, *, precision: int, scale: int = 1) -> dict:
-    """Random rational, admissible and consistent parameters, bounded for every seed (verify.random_points.floating)."""
+    """Random rational, admissible and consistent parameters, bounded for every seed
+    (verify.random_points.floating).
+    """
+
     def number(low, high):
         return sp.Rational(int(rng.integers(round(100 * low), round(100 * high) + 1)), 100)
 
@@ -176,21 +184,31 @@ def random_exact_values(model: Model, rng, *, precision: int, scale: int = 1) ->
 
 
 def random_problem(model: Model, rng, domain: Domain | None = None):
-    """A uniformly random draw from where strategies.problems draws: for statistical tests, which need one law."""
+    """A uniformly random draw from where strategies.problems draws: for statistical tests, which
+    need one law.
+    """
     point, domain = random_point(model, rng), domain or Domain()
     return parameters_at(model, point, domain), state_at(model, point, domain)
 
 
 def two_layer_model() -> Model:
-    """f = v_1 tanh(u_1) + v_2 tanh(u_2) under the logistic loss; 4 components in the span of 3 directions."""
+    """f = v_1 tanh(u_1) + v_2 tanh(u_2) under the logistic loss; 4 components in the span of 3
+    directions.
+    """
     u, v = symbols.vector("u", 2), symbols.vector("v", 2)
     f = v[0] * sp.tanh(u[0]) + v[1] * sp.tanh(u[1])
-    mixture = Mixture.build(labels=[0, 1, 1, 0], coordinates=[[1, 0, 0], [-1, 0, 1], [0, 1, 0], ["1/2", -1, 0]])
-    return Model.build(mixture, Loss(Softplus(f) - symbols.LABEL * f, units=2, readout_size=2), name="twolayer")
+    mixture = Mixture.build(
+        labels=[0, 1, 1, 0], coordinates=[[1, 0, 0], [-1, 0, 1], [0, 1, 0], ["1/2", -1, 0]]
+    )
+    return Model.build(
+        mixture, Loss(Softplus(f) - symbols.LABEL * f, units=2, readout_size=2), name="twolayer"
+    )
 
 
 def largest_difference_mp(left, right, values: dict, points: int) -> tuple[sp.Float, sp.Float]:
-    """Return (max |left - right|, max |left|) over the expressions of two derived objects, at DIGITS digits."""
+    """Return (max |left - right|, max |left|) over the expressions of two derived objects, at
+    DIGITS digits.
+    """
     pairs = list(zip(left.expressions(), right.expressions(), strict=True))
     nodes = [n for pair in pairs for e in pair for n in find_expectations(e)]
     table = expectations_mp(nodes, values, points)
@@ -206,16 +224,21 @@ def route_values(model: Model):
 def route_difference_mp(derive, model: Model, values: dict) -> tuple[sp.Float, sp.Float]:
     """Compare the two routes of ``derive`` at :func:`route_values`.
 
-    Precision and nodes are paired so that the quadrature error is far below 1e-12 for all of them: Gauss-Hermite on
-    n nodes errs by about exp(-2 a sqrt(n)), a the distance of the nearest pole in standard deviations.  Softmax
-    has poles where a difference of pre-activations is i pi; its variance is at most 4 max Q / lambda <= 9 / lambda.
+    Precision and nodes are paired so that the quadrature error is far below 1e-12 for all of them:
+    Gauss-Hermite on n nodes errs by about exp(-2 a sqrt(n)), a the distance of the nearest pole in
+    standard deviations.  Softmax has poles where a difference of pre-activations is i pi; its
+    variance is at most 4 max Q / lambda <= 9 / lambda.
     """
     points = 20 if model.units == 2 else 8
-    return largest_difference_mp(derive(model, "stein"), derive(model, "projection"), values, points)
+    return largest_difference_mp(
+        derive(model, "stein"), derive(model, "projection"), values, points
+    )
 
 
 def evaluate_elementary(expressions, values: dict) -> list:
-    """Numbers at DIGITS digits of many large expressions without expectations, as compiled mpmath code."""
+    """Numbers at DIGITS digits of many large expressions without expectations, as compiled mpmath
+    code.
+    """
     expressions = [sp.sympify(e) for e in expressions]
     names = sorted(frozenset().union(*(e.free_symbols for e in expressions)), key=str)
     function = sp.lambdify(names, expressions, [mp_functions(), "mpmath"], cse=True)

@@ -1,7 +1,8 @@
 """Gaussian expectations in one or two pre-activations by Gauss-Legendre panels split at the kinks.
 
-Reads only the integrand and the law of a node; kinks lie at fixed values of single pre-activations, so the panels
-meet every kink at an edge and the integrand is analytic inside.  Independent of ``numerics``.
+Reads only the integrand and the law of a node; kinks lie at fixed values of single pre-activations,
+so the panels meet every kink at an edge and the integrand is analytic inside.  Independent of
+``numerics``.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def density(u: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarr
 
 
 def grid(mean: np.ndarray, covariance: np.ndarray, kinks) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes (C, N) and probability weights (N,) for C = 1 or 2; ``kinks`` the values where any u_a has one."""
+    """Nodes (C, N) and probability weights (N,) for C = 1 or 2; ``kinks`` the values where any u_a
+    has one.
+    """
     axes = [panels(m, np.sqrt(s), kinks) for m, s in zip(mean, np.diag(covariance), strict=True)]
     u = np.stack([g.ravel() for g in np.meshgrid(*(a[0] for a in axes), indexing="ij")])
     w = np.prod(np.meshgrid(*(a[1] for a in axes), indexing="ij"), axis=0).ravel()
@@ -62,25 +65,32 @@ def expectations(nodes, values: dict, kinks=(0.0,)) -> dict:
         groups[node.law].append(node)
     for law, group in groups.items():
         mean, gram = (
-            np.array(sp.Matrix(m).xreplace(values).tolist(), float) for m in (list(law.mean), law.gram)
+            np.array(sp.Matrix(m).xreplace(values).tolist(), float)
+            for m in (list(law.mean), law.gram)
         )
         mean, covariance = mean.ravel(), gram / float(law.precision.xreplace(values))
         inverse = np.linalg.inv(gram)
         u = list(law.variables)
         smooth, singular = [], []
         for node in group:
-            integrand = node.integrand.xreplace({s: x for s, x in values.items() if s not in law.bound})
+            integrand = node.integrand.xreplace(
+                {s: x for s, x in values.items() if s not in law.bound}
+            )
             deltas = sorted(integrand.atoms(sp.DiracDelta), key=str)
             names = [sp.Dummy() for _ in deltas]
             named = sp.expand(integrand.xreplace(dict(zip(deltas, names, strict=True))))
             smooth.append(named.xreplace(dict.fromkeys(names, sp.Integer(0))))
-            singular.append([(d.args[0], named.coeff(n)) for d, n in zip(deltas, names, strict=True)])
+            singular.append(
+                [(d.args[0], named.coeff(n)) for d, n in zip(deltas, names, strict=True)]
+            )
         x, p = grid(mean, covariance, kinks)
         whitened = inverse @ (x - mean[:, None])
         function = _compile([*u, *law.whitened], smooth)
         totals = [float((p * f).sum()) for f in function(*x, *whitened)]
         for j, parts in enumerate(singular):
-            totals[j] += sum(_on_kink(k, c, law, mean, covariance, inverse, kinks) for k, c in parts)
+            totals[j] += sum(
+                _on_kink(k, c, law, mean, covariance, inverse, kinks) for k, c in parts
+            )
         result |= {n: sp.Float(t, 17) for n, t in zip(group, totals, strict=True)}
     return result
 
@@ -119,10 +129,13 @@ def numbers(derived, values: dict, kinks=(0.0,)):
     return derived.map(lambda e: sp.sympify(e).xreplace({**table, **values}).evalf(17))
 
 
-def risk(x: np.ndarray, v: np.ndarray, *, directions, weights, precision, ridge, activation, kinks=(0.0,)) -> float:
+def risk(
+    x: np.ndarray, v: np.ndarray, *, directions, weights, precision, ridge, activation, kinks=(0.0,)
+) -> float:
     """The population risk of the two-layer network on the XOR mixture, from its definition.
 
-    x is K x d with K = 1 or 2, directions 2 x d; the loss is log(1 + e^f) - y f, f = v . activation(x Y).
+    x is K x d with K = 1 or 2, directions 2 x d; the loss is log(1 + e^f) - y f, f = v .
+    activation(x Y).
     """
     covariance = x @ x.T / precision
     total = ridge / 2 * (np.sum(x**2) + np.sum(v**2))
@@ -134,18 +147,26 @@ def risk(x: np.ndarray, v: np.ndarray, *, directions, weights, precision, ridge,
 
 
 def state_values(model, x, v, *, directions, weights, precision, ridge, step) -> dict:
-    """Values of all symbols of a two-layer XOR model for vectors of R^d (rows of x and of directions)."""
+    """Values of all symbols of a two-layer XOR model for vectors of R^d (rows of x and of
+    directions).
+    """
     s = model.symbols
     gamma, overlap, gram = directions @ directions.T, x @ directions.T, x @ x.T
     perpendicular = x - np.linalg.lstsq(directions.T, x.T)[0].T @ directions
     pairs = (
-        (s.overlap, overlap), (s.gram, gram), (s.gram_perp, perpendicular @ perpendicular.T),
-        (s.gram_inverse, np.linalg.inv(gram)), (model.mixture.directions_gram, gamma),
+        (s.overlap, overlap),
+        (s.gram, gram),
+        (s.gram_perp, perpendicular @ perpendicular.T),
+        (s.gram_inverse, np.linalg.inv(gram)),
+        (model.mixture.directions_gram, gamma),
     )
     out: dict = {}
     for names, array in pairs:
         out |= {
-            names[i, j]: array[i, j] for i in range(names.rows) for j in range(names.cols) if names[i, j].is_Symbol
+            names[i, j]: array[i, j]
+            for i in range(names.rows)
+            for j in range(names.cols)
+            if names[i, j].is_Symbol
         }
     out |= dict(zip(s.readout, v, strict=True))
     out |= dict(zip(model.mixture.weights, weights, strict=True))

@@ -14,7 +14,9 @@ from theory import derive_diffusion, derive_drift
 
 
 def threshold(comparisons):
-    """Two-sided normal quantile so that all comparisons together fail with probability FAMILY_ERROR."""
+    """Two-sided normal quantile so that all comparisons together fail with probability
+    FAMILY_ERROR.
+    """
     return float(mpmath.sqrt(2) * mpmath.erfinv(1 - mpmath.mpf(FAMILY_ERROR) / comparisons))
 
 
@@ -32,7 +34,14 @@ def one_step(name, dimension, samples, rng, runs=2000, **options):
     parts = []
     for seed in rng.integers(2**32, size=samples // runs):
         run = simulate_sgd(
-            model, parameters, state, [0.0, delta], dimension, replicas=runs, seed=int(seed), **options
+            model,
+            parameters,
+            state,
+            [0.0, delta],
+            dimension,
+            replicas=runs,
+            seed=int(seed),
+            **options,
         )
         assert run.steps.values.tolist() == [0, 1]
         parts.append((vectors(run) - vectors(run, 0)) / delta)
@@ -40,12 +49,16 @@ def one_step(name, dimension, samples, rng, runs=2000, **options):
 
 
 def one_raw_step(name, dimension, samples, rng, batch=1):
-    """The same from the definition: components, features, one gradient step, its statistics; NumPy only."""
+    """The same from the definition: components, features, one gradient step, its statistics; NumPy
+    only.
+    """
     model, raw, parameters, state = case(name)
     directions, x = realise_weights(parameters, state, dimension)
     means = np.array(model.mixture.coordinates.tolist(), float) @ directions
     component = rng.choice(len(means), size=samples * batch, p=parameters.weights)
-    y = means[component] + rng.standard_normal((samples * batch, dimension)) / np.sqrt(parameters.precision)
+    y = means[component] + rng.standard_normal((samples * batch, dimension)) / np.sqrt(
+        parameters.precision
+    )
     sample = raw(component, y @ x.T, state.readout)
     delta = parameters.step / dimension
     gradient = (sample.g[:, :, None] * y[:, None, :]).reshape(samples, batch, *x.shape).mean(axis=1)
@@ -56,7 +69,9 @@ def one_raw_step(name, dimension, samples, rng, batch=1):
     away = moved - overlap @ np.linalg.inv(parameters.directions_gram) @ directions
     gram = away @ away.transpose(0, 2, 1)
     upper = np.triu_indices(len(x))
-    after = np.concatenate([overlap.reshape(samples, -1), gram[:, upper[0], upper[1]], readout], axis=1)
+    after = np.concatenate(
+        [overlap.reshape(samples, -1), gram[:, upper[0], upper[1]], readout], axis=1
+    )
     return (after - state.flatten()) / delta
 
 
@@ -74,11 +89,15 @@ def moments_agree(name, dimension, rng, size=20_000, batch=1, **options):
 
 @lru_cache(maxsize=None)
 def theory(name, what):
-    """Drift (with or without corrector) or covariance of the diffusion, as numbers at the state of the case."""
+    """Drift (with or without corrector) or covariance of the diffusion, as numbers at the state of
+    the case.
+    """
     model, _, parameters, state = case(name)
 
     def values(expressions):
-        estimate = compile_expressions(model, tuple(expressions), "numpy").estimate(parameters, state)
+        estimate = compile_expressions(model, tuple(expressions), "numpy").estimate(
+            parameters, state
+        )
         assert estimate.errors.max(initial=0.0) < 1e-4
         return estimate.values
 

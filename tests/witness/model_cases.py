@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from theory import (
-    GaussianExpectation,
-)
+from theory import GaussianExpectation
 
 
 def check_message(error, parameter, got, expected):
@@ -24,5 +22,6 @@ def check_message(error, parameter, got, expected):
 def same_label(expression):
     """Fill the label into every integrand, as the transcription does."""
     return sp.sympify(expression).replace(
-        lambda e: isinstance(e, GaussianExpectation), lambda e: GaussianExpectation(e.integrand, e.law)
+        lambda e: isinstance(e, GaussianExpectation),
+        lambda e: GaussianExpectation(e.integrand, e.law),
     )

@@ -39,7 +39,9 @@ def transposed_overlap(drift):
 
 
 def missing_softmax_case(blocks):
-    """Forget the case b != a = c of d_c(pi_a pi_b) = pi_a pi_b (delta_ac + delta_bc - 2 pi_c), in block (a, b)."""
+    """Forget the case b != a = c of d_c(pi_a pi_b) = pi_a pi_b (delta_ac + delta_bc - 2 pi_c), in
+    block (a, b).
+    """
     partial = blocks.model.loss.partial
     first = {}
     for (a, b), block in blocks.first_layer.items():

@@ -8,10 +8,7 @@ import numpy as np
 from helpers import two_layer_model
 from witness import raw_softmax, raw_two_layer
 
-from numerics import (
-    Parameters,
-    State,
-)
+from numerics import Parameters, State
 from theory import kgmm
 
 GAMMA = [[1.0, 0.3, -0.2], [0.3, 1.2, 0.4], [-0.2, 0.4, 0.9]]
@@ -23,7 +20,12 @@ def case(name):
     if name == "twolayer":
         overlap = [[0.8, -0.4, 0.3], [-0.5, 0.9, -0.2]]
         state = State(overlap, [[0.5, 0.2], [0.2, 0.45]], [1.3, -0.8])
-        return two_layer_model(), raw_two_layer, Parameters([0.4, 0.3, 0.1, 0.2], 1.5, 0.4, 1.5, GAMMA), state
+        return (
+            two_layer_model(),
+            raw_two_layer,
+            Parameters([0.4, 0.3, 0.1, 0.2], 1.5, 0.4, 1.5, GAMMA),
+            state,
+        )
     overlap = [[0.8, -0.4, 0.3], [-0.5, 0.9, -0.2], [0.1, -0.3, 0.7]]
     state = State(overlap, [[0.5, 0.2, -0.1], [0.2, 0.45, 0.1], [-0.1, 0.1, 0.5]])
     return kgmm(3), raw_softmax, Parameters([0.5, 0.15, 0.35], 2.0, 0.4, 1.5, GAMMA), state
@@ -35,5 +37,10 @@ def vectors(run, time=-1):
     upper = np.triu_indices(at.sizes["unit"])
     n = at.sizes["replica"]
     return np.concatenate(
-        [at.overlap.values.reshape(n, -1), at.gram_perp.values[:, upper[0], upper[1]], at.readout.values], axis=1
+        [
+            at.overlap.values.reshape(n, -1),
+            at.gram_perp.values[:, upper[0], upper[1]],
+            at.readout.values,
+        ],
+        axis=1,
     )

@@ -17,9 +17,14 @@ def build(values) -> Setting:
     k = values.get("k", 2)
     weights = values.get("weights", [1 / k] * k)
     return Setting(
-        kgmm(k), Parameters(weights, values.get("precision", 10), values.get("ridge", 0.1), 1),
-        State(np.zeros((k, k)), np.eye(k)), time=[0, 0.5, 1], dimension=values.get("dimension", 20),
-        replicas=values.get("replicas", 2), samples=100, options={"method": "reduced"},
+        kgmm(k),
+        Parameters(weights, values.get("precision", 10), values.get("ridge", 0.1), 1),
+        State(np.zeros((k, k)), np.eye(k)),
+        time=[0, 0.5, 1],
+        dimension=values.get("dimension", 20),
+        replicas=values.get("replicas", 2),
+        samples=100,
+        options={"method": "reduced"},
     )
 
 
@@ -61,14 +66,23 @@ def _wrong_shape(trial: Trial) -> dict:
 def _threads(trial: Trial) -> dict:
     from threadpoolctl import threadpool_info
 
-    return {"noise": [max(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"), os.getpid()]}
+    return {
+        "noise": [
+            max(lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"),
+            os.getpid(),
+        ]
+    }
 
 
 _NOISE = {"noise": Variable(("pair",), "two numbers")}
 COUNTED, SLOW, FAILING, DEADLY, WRONG, THREADS = (
     Measurement(name, function, _NOISE, sizes={"pair": 2})
     for name, function in (
-        ("counted", _counted), ("slow", _slow), ("failing", _failing), ("deadly", _deadly), ("wrong", _wrong_shape),
+        ("counted", _counted),
+        ("slow", _slow),
+        ("failing", _failing),
+        ("deadly", _deadly),
+        ("wrong", _wrong_shape),
         ("threads", _threads),
     )
 )
@@ -76,7 +90,12 @@ COUNTED, SLOW, FAILING, DEADLY, WRONG, THREADS = (
 
 def small(*measure, **axes) -> Sweep:
     """A sweep of cheap points."""
-    return Sweep(axes or {"precision": [5, 10], "dimension": [20, 30, 40]}, build, measure or (COUNTED,), seed=7)
+    return Sweep(
+        axes or {"precision": [5, 10], "dimension": [20, 30, 40]},
+        build,
+        measure or (COUNTED,),
+        seed=7,
+    )
 
 
 def computed() -> list[int]:

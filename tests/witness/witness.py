@@ -1,7 +1,8 @@
-"""Brute-force witnesses in R^d: raw samples of a mixture, derivatives by hand, and a calibrated comparison.
+"""Brute-force witnesses in R^d: raw samples of a mixture, derivatives by hand, and a calibrated
+comparison.
 
-Everything starts from the definition (draw a component, Y = mu_l + Z / sqrt(lambda), the loss differentiated by
-hand, vectors of R^d); no derived formula enters the sampled side.
+Everything starts from the definition (draw a component, Y = mu_l + Z / sqrt(lambda), the loss
+differentiated by hand, vectors of R^d); no derived formula enters the sampled side.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class Geometry:
         out |= _entries(self.model.mixture.directions_gram, self.directions.T @ self.directions)
         out |= dict(zip(self.model.mixture.weights, map(sp.Float, self.weights), strict=True))
         return out | {
-            symbols.PRECISION: sp.Float(self.precision), symbols.RIDGE: sp.Float(self.ridge),
+            symbols.PRECISION: sp.Float(self.precision),
+            symbols.RIDGE: sp.Float(self.ridge),
             symbols.STEP: sp.Float(self.step),
         }
 
@@ -58,12 +60,13 @@ class Geometry:
 def _entries(matrix, numbers) -> dict:
     return {
         matrix[i, j]: sp.Float(float(numbers[i, j]), 17)
-        for i in range(matrix.shape[0]) for j in range(matrix.shape[1])
+        for i in range(matrix.shape[0])
+        for j in range(matrix.shape[1])
         if matrix[i, j].is_Symbol
     }
 
 
-# --- models and their raw sample derivatives -------------------------------------------------------------
+# --- models and their raw sample derivatives ------------------------------------------------------
 
 
 @dataclass
@@ -102,21 +105,23 @@ def raw_two_layer(component: np.ndarray, u: np.ndarray, v: np.ndarray) -> Raw:
     fuu = np.eye(2) * (-2 * v * t * (1 - t**2))[:, :, None]
     fuv = np.eye(2) * (1 - t**2)[:, :, None]
     return Raw(
-        residual[:, 0] * fu, s1 * fu[:, :, None] * fu[:, None, :] + residual * fuu, residual[:, 0] * t,
-        s1 * fu[:, :, None] * t[:, None, :] + residual * fuv, s1 * t[:, :, None] * t[:, None, :],
+        residual[:, 0] * fu,
+        s1 * fu[:, :, None] * fu[:, None, :] + residual * fuu,
+        residual[:, 0] * t,
+        s1 * fu[:, :, None] * t[:, None, :] + residual * fuv,
+        s1 * t[:, :, None] * t[:, None, :],
         np.logaddexp(0, f) - y * f,
     )
 
 
 # fixed, generic test cases: correlated directions, unequal weights, x partly outside the directions
-GAMMAS = {
-    2: [[1.0, 0.4], [0.4, 1.0]],
-    3: [[1.0, 0.3, -0.2], [0.3, 1.2, 0.4], [-0.2, 0.4, 0.9]],
-}
+GAMMAS = {2: [[1.0, 0.4], [0.4, 1.0]], 3: [[1.0, 0.3, -0.2], [0.3, 1.2, 0.4], [-0.2, 0.4, 0.9]]}
 WEIGHTS = {2: [0.7, 0.3], 3: [0.5, 0.15, 0.35], 4: [0.4, 0.3, 0.1, 0.2]}
 
 
-def geometry(model: Model, rng, *, dimension: int = 25, precision: float = 1.5, jitter: float = 0.0) -> Geometry:
+def geometry(
+    model: Model, rng, *, dimension: int = 25, precision: float = 1.5, jitter: float = 0.0
+) -> Geometry:
     """Vectors with the fixed Gram matrices of the test cases, in a random position of R^dimension.
 
     ``jitter`` > 0 multiplies every entry of their factors by a random number in 1 -+ jitter.
@@ -149,7 +154,7 @@ def draw(geo: Geometry, rng, size: int) -> tuple[np.ndarray, np.ndarray]:
     return component, s[component] @ geo.directions.T + noise
 
 
-# --- comparison with Monte Carlo -------------------------------------------------------------------------
+# --- comparison with Monte Carlo ------------------------------------------------------------------
 
 
 @dataclass
@@ -183,7 +188,8 @@ class Accumulator:
         predicted = np.asarray(predicted, float).ravel()
         assert predicted.shape == np.shape(self.mean)
         error = np.sqrt(self.square / (self.count - 1) / self.count)
-        # 1e-12: rounding of sums of O(1) numbers, far below any standard error met here (about 2e-3)
+        # 1e-12: rounding of sums of O(1) numbers, far below any standard error met here (about
+        # 2e-3)
         z = np.abs(self.mean - predicted) / (error + 1e-12)
         level = FAMILY_ERROR / len(z)
         threshold = float(mpmath.sqrt(2) * mpmath.erfinv(1 - mpmath.mpf(level)))
@@ -198,8 +204,11 @@ def sample_mean(geo: Geometry, rng, statistic, size: int, batch: int = 20_000) -
     return result
 
 
-def verdict(derived, geo: Geometry, rng, *, sampled, predicted, size: int = 60_000, mutants=()) -> list[Verdict]:
-    """Compare ``sampled(component, Y)`` with ``predicted(numbers)`` for a derived object and its mutants.
+def verdict(
+    derived, geo: Geometry, rng, *, sampled, predicted, size: int = 60_000, mutants=()
+) -> list[Verdict]:
+    """Compare ``sampled(component, Y)`` with ``predicted(numbers)`` for a derived object and its
+    mutants.
 
     The mutants face the same samples, so that only the formula differs.
     """
@@ -210,9 +219,9 @@ def verdict(derived, geo: Geometry, rng, *, sampled, predicted, size: int = 60_0
 def numbers(derived, geo: Geometry, points: int | None = None):
     """The derived object with every expression evaluated at the values of ``geo``.
 
-    80 nodes a dimension in the plane, 30 in space: the standard deviation of u is about 1 and the losses are
-    analytic within distance pi/2 of the real axis.  test_moments.py asserts that the error is far below the
-    sampling error.
+    80 nodes a dimension in the plane, 30 in space: the standard deviation of u is about 1 and the
+    losses are analytic within distance pi/2 of the real axis.  test_moments.py asserts that the
+    error is far below the sampling error.
     """
     return numbers_at(derived, geo.values, points or (80 if geo.model.units == 2 else 30))
 
@@ -221,7 +230,7 @@ def as_array(matrix) -> np.ndarray:
     return np.array(sp.Matrix(matrix).tolist(), float).reshape(matrix.shape)
 
 
-# --- projections of blocks of R^d x R^d on a small set of test vectors -----------------------------------
+# --- projections of blocks of R^d x R^d on a small set of test vectors ----------------------------
 
 
 def test_vectors(geo: Geometry, rng) -> np.ndarray:
@@ -240,7 +249,8 @@ def projected_blocks(blocks, geo: Geometry, t: np.ndarray) -> np.ndarray:
     span = np.hstack([geo.directions, geo.x])
     left = t.T @ span
     parts = [
-        left @ as_array(b.coefficients) @ left.T + float(b.bulk) * t.T @ t for b in blocks.first_layer.values()
+        left @ as_array(b.coefficients) @ left.T + float(b.bulk) * t.T @ t
+        for b in blocks.first_layer.values()
     ]
     if geo.model.readout_size:
         parts += [as_array(blocks.mixed) @ left.T, as_array(blocks.readout)]
@@ -258,10 +268,14 @@ def sampled_hessian(geo: Geometry, raw, t: np.ndarray, *, regularized: bool = Tr
         outer = f[:, :, None] * f[:, None, :]
         parts = [
             sample.hessian[:, a, b, None, None] * outer + (beta * t.T @ t if a == b else 0)
-            for a in range(c) for b in range(a, c)
+            for a in range(c)
+            for b in range(a, c)
         ]
         if q:
-            parts += [sample.mixed[:, :, :, None] * f[:, None, None, :], sample.readout_hessian + beta * np.eye(q)]
+            parts += [
+                sample.mixed[:, :, :, None] * f[:, None, None, :],
+                sample.readout_hessian + beta * np.eye(q),
+            ]
         return np.concatenate([p.reshape(len(y), -1) for p in parts], axis=1)
 
     return statistic
@@ -279,7 +293,8 @@ def sampled_gradient_matrix(geo: Geometry, raw, t: np.ndarray, *, regularized: b
         if q:
             second = sample.readout + beta * geo.readout
             parts += [
-                first[:, :, None, :] * second[:, None, :, None], second[:, :, None] * second[:, None, :]
+                first[:, :, None, :] * second[:, None, :, None],
+                second[:, :, None] * second[:, None, :],
             ]
         return np.concatenate([p.reshape(len(y), -1) for p in parts], axis=1)
 
@@ -287,10 +302,12 @@ def sampled_gradient_matrix(geo: Geometry, raw, t: np.ndarray, *, regularized: b
 
 
 def increments(geo: Geometry, raw, *, limit: bool):
-    """Statistic: (change of m, R_perp, v in one SGD step) / delta, in the order of the state vector.
+    """Statistic: (change of m, R_perp, v in one SGD step) / delta, in the order of the state
+    vector.
 
-    ``limit``: |P Z|^2 / d is replaced by 1 and the step by 0, which is the definition of the ballistic limit.
-    Otherwise the step is really taken in R^d, and only what is O(1/d) in R_perp is subtracted, sample by sample.
+    ``limit``: |P Z|^2 / d is replaced by 1 and the step by 0, which is the definition of the
+    ballistic limit. Otherwise the step is really taken in R^d, and only what is O(1/d) in R_perp is
+    subtracted, sample by sample.
     """
     c, delta, lam, beta = geo.model.units, geo.step / geo.dimension, geo.precision, geo.ridge
     e, perp = geo.directions, geo.perpendicular
@@ -318,6 +335,8 @@ def increments(geo: Geometry, raw, *, limit: bool):
             noise = lam * ((y @ inside) ** 2).sum(1)[:, None, None] - r - c
             change = change - delta * (gg * noise / lam + beta * seen + beta**2 * gram)
         readout = -sample.readout - beta * geo.readout
-        return np.concatenate([overlap.reshape(n, -1), change[:, upper[0], upper[1]], readout], axis=1)
+        return np.concatenate(
+            [overlap.reshape(n, -1), change[:, upper[0], upper[1]], readout], axis=1
+        )
 
     return statistic

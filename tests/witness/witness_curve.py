@@ -1,16 +1,18 @@
-"""Brute-force witness of a curve: raw increments of one SGD step, averaged over random points, then integrated.
+"""Brute-force witness of a curve: raw increments of one SGD step, averaged over random points, then
+integrated.
 
-Nothing here is derived.  Given component l, the increments depend on Y . e_s = (S Gamma)_ls + xi_s and
-zeta_a = Y . x_perp^a, which are jointly Gaussian with covariances Gamma / lambda and R / lambda, and on the
-pre-activations u = m Gamma^-1 (Y . e) + zeta.  The increments themselves,
+Nothing here is derived.  Given component l, the increments depend on Y . e_s = (S Gamma)_ls + xi_s
+and zeta_a = Y . x_perp^a, which are jointly Gaussian with covariances Gamma / lambda and R /
+lambda, and on the pre-activations u = m Gamma^-1 (Y . e) + zeta.  The increments themselves,
 
-    m_as:  -g_a Y.e_s - beta m_as,
-    R_ab:  -g_a zeta_b - g_b zeta_a + (c_delta / lambda) g_a g_b - 2 beta R_ab,      g = softmax(u) - onehot(l),
+    m_as:  -g_a Y.e_s - beta m_as, R_ab:  -g_a zeta_b - g_b zeta_a + (c_delta / lambda) g_a g_b - 2
+    beta R_ab,      g = softmax(u) - onehot(l),
 
-are averaged over scrambled Sobol points in r + C = 6 dimensions, with their mirror images and rescaled to unit
-sample covariance (so that quadratic functions are exact).  No identity for Gaussian integrals and no code of the
-project is used.  Every scrambling is integrated by itself; the curves of
-independent scramblings give the mean and its standard error, whatever the flow does to the quadrature error.
+are averaged over scrambled Sobol points in r + C = 6 dimensions, with their mirror images and
+rescaled to unit sample covariance (so that quadratic functions are exact).  No identity for
+Gaussian integrals and no code of the project is used.  Every scrambling is integrated by itself;
+the curves of independent scramblings give the mean and its standard error, whatever the flow does
+to the quadrature error.
 
 ``python tests/witness_curve.py`` writes tests/reference/kgmm_k3_witness.json anew.
 """
@@ -53,14 +55,22 @@ class Problem:
     def of(cls, content: dict) -> Problem:
         array = lambda name: np.array(content[name], dtype=float)  # noqa: E731
         return cls(
-            array("p"), content["precision"], content["ridge"], content["step"], array("directions_gram"),
-            array("overlap0"), array("gram_perp0"), array("time"),
+            array("p"),
+            content["precision"],
+            content["ridge"],
+            content["step"],
+            array("directions_gram"),
+            array("overlap0"),
+            array("gram_perp0"),
+            array("time"),
         )
 
 
 @dataclass(frozen=True)
 class Witness:
-    """Curves of independent scramblings, shape (replicates, time, entries): m row by row, then all of R."""
+    """Curves of independent scramblings, shape (replicates, time, entries): m row by row, then all
+    of R.
+    """
 
     curves: np.ndarray
 
@@ -80,10 +90,11 @@ def load(name: str) -> dict:
 def mirrored_sobol(
     dimension: int, nodes: int, rng: np.random.Generator, *, rescaled: bool = True
 ) -> np.ndarray:
-    """Standard normal points, shape (dimension, nodes): scrambled Sobol points and their mirror images.
+    """Standard normal points, shape (dimension, nodes): scrambled Sobol points and their mirror
+    images.
 
-    Rescaling to unit sample covariance removes the largest part of the error; the bias it brings is of the order
-    of the error of the covariance squared (1e-10 for 2^17 nodes).
+    Rescaling to unit sample covariance removes the largest part of the error; the bias it brings is
+    of the order of the error of the covariance squared (1e-10 for 2^17 nodes).
     """
     uniform = qmc.Sobol(dimension, scramble=True, rng=rng).random(nodes // 2)
     half = ndtri(np.clip(uniform, 2.0**-40, 1 - 2.0**-40)).T
@@ -126,10 +137,17 @@ def brute_force(
     start = np.concatenate([problem.overlap.ravel(), problem.gram_perp.ravel()])
     curves = []
     for child in np.random.SeedSequence(seed).spawn(replicates):
-        points = mirrored_sobol(2 * len(problem.weights), nodes, np.random.default_rng(child), rescaled=rescaled)
+        points = mirrored_sobol(
+            2 * len(problem.weights), nodes, np.random.default_rng(child), rescaled=rescaled
+        )
         run = solve_ivp(
-            field(problem, points), (0.0, problem.time[-1]), start, "DOP853", problem.time,
-            rtol=TOLERANCE, atol=TOLERANCE,
+            field(problem, points),
+            (0.0, problem.time[-1]),
+            start,
+            "DOP853",
+            problem.time,
+            rtol=TOLERANCE,
+            atol=TOLERANCE,
         )
         assert run.success
         curves.append(run.y.T)
@@ -137,7 +155,9 @@ def brute_force(
 
 
 def factor(replicates: int, comparisons: int, confidence: float = CONFIDENCE) -> float:
-    """Standard errors that cover all ``comparisons`` at once with the given confidence (Student, Bonferroni)."""
+    """Standard errors that cover all ``comparisons`` at once with the given confidence (Student,
+    Bonferroni).
+    """
     return float(t.isf((1 - confidence) / comparisons / 2, replicates - 1))
 
 

@@ -1,1 +1,3 @@
-"""Gaussian expectations: the law of the pre-activations, Stein and projection routes, closed forms, limits."""
+"""Gaussian expectations: the law of the pre-activations, Stein and projection routes, closed forms,
+limits.
+"""

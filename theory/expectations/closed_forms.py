@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 
 
 def heat_expansion(node: GaussianExpectation, order: int) -> list[sp.Expr]:
-    r"""Return the coefficients a_j of :math:`E_l[f(u)] = \sum_j a_j`, with a_j of order covariance^j.
+    r"""Return the coefficients a_j of :math:`E_l[f(u)] = \sum_j a_j`, with a_j of order
+    covariance^j.
 
-    :math:`a_j = \frac{1}{j!}\big[(\tfrac12\sum_{cd}\Sigma_{cd}\partial_c\partial_d)^j f\big](mS_l^T)`,
-    :math:`\Sigma = Q/\lambda` (mathematics.md section 5).  For a polynomial f the sum is finite and exact.
+    :math:`a_j = \frac{1}{j!}\big[(\tfrac12\sum_{cd}\Sigma_{cd}\partial_c\partial_d)^j
+    f\big](mS_l^T)`, :math:`\Sigma = Q/\lambda` (mathematics.md section 5).  For a polynomial f the
+    sum is finite and exact.
     """
     law = node.law
     where = dict(zip(law.variables, law.mean, strict=True))
@@ -30,10 +32,12 @@ def heat_expansion(node: GaussianExpectation, order: int) -> list[sp.Expr]:
 
 
 def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.Expr] | None:
-    """The iterated Laplacians of a polynomial in functions such as softmax or tanh, or None for any other f.
+    """The iterated Laplacians of a polynomial in functions such as softmax or tanh, or None for any
+    other f.
 
-    Where the derivatives of a set of functions are polynomials in these functions, polynomial arithmetic replaces
-    symbolic differentiation of ever longer products.  Coefficients of distinct products of Q stay apart.
+    Where the derivatives of a set of functions are polynomials in these functions, polynomial
+    arithmetic replaces symbolic differentiation of ever longer products.  Coefficients of distinct
+    products of Q stay apart.
     """
     generators = _closed_family(f, law)
     if generators is None:
@@ -45,7 +49,8 @@ def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.
         ring, *_ = sp.ring(ring_symbols, sp.QQ)
         start = ring.from_expr(f.xreplace(names))
         slopes = [
-            [ring.from_expr(sp.expand(g.diff(u)).xreplace(names)) for g in generators] for u in law.variables
+            [ring.from_expr(sp.expand(g.diff(u)).xreplace(names)) for g in generators]
+            for u in law.variables
         ]
     except (ValueError, sp.PolynomialError):
         return None

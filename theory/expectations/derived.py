@@ -1,4 +1,6 @@
-"""What all derived objects share: they are made of SymPy expressions and can be mapped and inspected."""
+"""What all derived objects share: they are made of SymPy expressions and can be mapped and
+inspected.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ class Derived:
     """Base of frozen dataclasses whose fields hold SymPy expressions, matrices, or dicts of these."""
 
     def map(self: D, function: Callable[[sp.Expr], sp.Expr]) -> D:
-        """Return a copy with ``function`` applied to every expression (a limit, a substitution, a mutation)."""
+        """Return a copy with ``function`` applied to every expression (a limit, a substitution, a
+        mutation).
+        """
         changed = {
             f.name: _map_value(getattr(self, f.name), function)
             for f in fields(self)  # type: ignore[arg-type]

@@ -1,8 +1,9 @@
 r"""The unevaluated Gaussian expectation E_l[f(u)] and what can be done to it in closed form.
 
-In component l the pre-activations are Gaussian, :math:`u \sim N(m S_l^T, Q/\lambda)` (mathematics.md section 2).
-An expectation stays a SymPy node: it prints, differentiates (by the heat equation of the Gaussian), integrates
-by parts, expands, and evaluates exactly where a closed form exists.
+In component l the pre-activations are Gaussian, :math:`u \sim N(m S_l^T, Q/\lambda)`
+(mathematics.md section 2). An expectation stays a SymPy node: it prints, differentiates (by the
+heat equation of the Gaussian), integrates by parts, expands, and evaluates exactly where a closed
+form exists.
 """
 
 from __future__ import annotations
@@ -24,22 +25,13 @@ if TYPE_CHECKING:
     pass
 
 
-
-
-
-
-
-
-
-
-
-
 class GaussianExpectation(sp.Expr):
     r"""E_l[f(u)], unevaluated.
 
-    ``args`` are the integrand, in terms of the label symbol y, the pre-activations u and (projection route)
-    the whitened pre-activations w = Q^+ (u - E u), and the :class:`GaussianLaw`.  The integrand keeps the label
-    symbol so that one integrand serves all components; :attr:`integrand` shows it with the label filled in.
+    ``args`` are the integrand, in terms of the label symbol y, the pre-activations u and
+    (projection route) the whitened pre-activations w = Q^+ (u - E u), and the :class:`GaussianLaw`.
+    The integrand keeps the label symbol so that one integrand serves all components;
+    :attr:`integrand` shows it with the label filled in.
 
     Examples
     --------
@@ -88,7 +80,9 @@ class GaussianExpectation(sp.Expr):
         return bool(self.args[0].free_symbols & set(self.law.whitened))
 
     def _eval_derivative(self, s: sp.Symbol) -> sp.Expr:
-        r"""d/ds of E f: the mean moves f by its gradient, the covariance by half its Laplacian (Price)."""
+        r"""d/ds of E f: the mean moves f by its gradient, the covariance by half its Laplacian
+        (Price).
+        """
         f, law = self.args
         terms = [GaussianExpectation(f.diff(s), law)]
         if s in law.label.free_symbols:
@@ -119,8 +113,8 @@ class GaussianExpectation(sp.Expr):
     def doit(self, **hints: object) -> sp.Expr:
         """Evaluate exactly where a closed form exists; otherwise return the node unchanged.
 
-        Closed forms: polynomial, exponential of an affine function, their products and sums, and erf of an
-        affine function.
+        Closed forms: polynomial, exponential of an affine function, their products and sums, and
+        erf of an affine function.
         """
         plain = integrate_by_parts(self)
         if plain != self:
@@ -152,7 +146,9 @@ class GaussianExpectation(sp.Expr):
 
 
 def _abbreviate(integrand: sp.Expr, law: GaussianLaw) -> sp.Expr:
-    """Write pi_a for softmax_a(u_1, ..., u_k) when the arguments are the pre-activations themselves."""
+    """Write pi_a for softmax_a(u_1, ..., u_k) when the arguments are the pre-activations
+    themselves.
+    """
     return integrand.replace(
         lambda e: isinstance(e, Softmax) and e.args[1:] == tuple(law.variables),
         lambda e: sp.Symbol(f"pi_{e.index}"),
@@ -162,10 +158,10 @@ def _abbreviate(integrand: sp.Expr, law: GaussianLaw) -> sp.Expr:
 def integrate_by_parts(expression: sp.Expr) -> sp.Expr:
     r"""Remove the whitened pre-activations by Gaussian integration by parts (Stein's lemma).
 
-    :math:`E_l[f\,w_c] = \lambda^{-1} E_l[\partial_c f]` with :math:`\partial_d w_c = P_{cd}`; valid for f once
-    differentiable of polynomial growth and Q invertible.  Applied until no w is left.  P is a symbol of its own here,
-    not a function of Q: differentiate in Q only after w and P are gone.  This is the identity
-    behind the equality of the two routes of mathematics.md section 2.
+    :math:`E_l[f\,w_c] = \lambda^{-1} E_l[\partial_c f]` with :math:`\partial_d w_c = P_{cd}`; valid
+    for f once differentiable of polynomial growth and Q invertible.  Applied until no w is left.  P
+    is a symbol of its own here, not a function of Q: differentiate in Q only after w and P are
+    gone.  This is the identity behind the equality of the two routes of mathematics.md section 2.
 
     Examples
     --------

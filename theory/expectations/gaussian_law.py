@@ -13,8 +13,9 @@ from theory.problem.model import Model
 class GaussianLaw(sp.Basic):
     """Law of the pre-activations in one component.
 
-    Arguments: 1-based component, label value, Tuple of u, Tuple of w, Tuple of means, Gram matrix Q, precision
-    lambda and the Gram inverse P with w = P (u - mean).  Built once per component by :func:`preactivation_law`.
+    Arguments: 1-based component, label value, Tuple of u, Tuple of w, Tuple of means, Gram matrix
+    Q, precision lambda and the Gram inverse P with w = P (u - mean).  Built once per component by
+    :func:`preactivation_law`.
     """
 
     @property
@@ -64,17 +65,21 @@ class GaussianLaw(sp.Basic):
         """Free symbols of mean and covariance."""
         return _outer_symbols(self)
 
+
 @lru_cache(maxsize=1024)
 def _bound_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
     return frozenset({symbols.LABEL, *law.variables, *law.whitened})
+
 
 @lru_cache(maxsize=1024)
 def _covariance(law: GaussianLaw) -> sp.ImmutableDenseMatrix:
     return law.gram / law.precision
 
+
 @lru_cache(maxsize=1024)
 def _outer_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
     return frozenset(law.mean.free_symbols | law.covariance.free_symbols)
+
 
 @lru_cache(maxsize=1024)
 def preactivation_law(model: Model, component: int) -> GaussianLaw:
@@ -90,4 +95,3 @@ def preactivation_law(model: Model, component: int) -> GaussianLaw:
         model.mixture.precision,
         s.gram_inverse,
     )
-

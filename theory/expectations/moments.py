@@ -1,17 +1,19 @@
-r"""Moments E_l[h Y], E_l[h Y Y^T] of a feature weighted by a function of the pre-activations, by two routes.
+r"""Moments E_l[h Y], E_l[h Y Y^T] of a feature weighted by a function of the pre-activations, by
+two routes.
 
-Every formula of the project (gradient, Hessian, G-matrix, drift, diffusion) is a combination of the three
-*coefficients* defined here, for a weight h that is a product of partial derivatives of the loss:
+Every formula of the project (gradient, Hessian, G-matrix, drift, diffusion) is a combination of the
+three *coefficients* defined here, for a weight h that is a product of partial derivatives of the
+loss:
 
 .. math::  E_l[h Z]/\sqrt\lambda = \sum_c \mathrm{slope}_c(h)\, x^c, \qquad
            E_l[h Z Z^T]/\lambda = \lambda^{-1}E_l[h]\, I + \sum_{cd} \mathrm{curvature}_{cd}(h)\, x^c x^{dT}.
 
 * *Stein*: slope = lambda^-1 E[d_c h], curvature = lambda^-2 E[d_c d_d h].
-* *Projection*, with w = Q^+ (u - E u): slope = E[h w_c], curvature = E[h w_c w_d] - lambda^-1 Q^+_cd E[h].
-  It differentiates nothing.
+* *Projection*, with w = Q^+ (u - E u): slope = E[h w_c], curvature = E[h w_c w_d] - lambda^-1
+  Q^+_cd E[h]. It differentiates nothing.
 
-Across a kink the derivatives of the Stein route are distributions: its slopes exist (a function plus deltas on the
-kinks), its curvatures in general do not.
+Across a kink the derivatives of the Stein route are distributions: its slopes exist (a function
+plus deltas on the kinks), its curvatures in general do not.
 
 Source: mathematics.md sections 2 and 3.
 """
@@ -36,7 +38,8 @@ ROUTES = ("stein", "projection")
 def default_route(model: Model, *, curvatures: bool) -> str:
     """The route taken when none is asked for: Stein, except for curvatures of a loss with kinks.
 
-    A curvature differentiates its weight twice; across a kink that leaves products and derivatives of deltas.
+    A curvature differentiates its weight twice; across a kink that leaves products and derivatives
+    of deltas.
     """
     return "projection" if curvatures and not model.loss.is_smooth else "stein"
 
@@ -67,8 +70,9 @@ class Weight:
 class Feature:
     """A linear form of the data, L = t . Y with t in span(directions, x), by its joint law with u.
 
-    ``mean`` is E_l[L] for each component; ``along`` the numbers t . x^c (so cov(L, u_c) = along[c] / lambda).
-    Products of two features also need the inner product of their vectors: see :meth:`Moments.second`.
+    ``mean`` is E_l[L] for each component; ``along`` the numbers t . x^c (so cov(L, u_c) = along[c]
+    / lambda). Products of two features also need the inner product of their vectors: see
+    :meth:`Moments.second`.
     """
 
     mean: tuple[sp.Expr, ...]
@@ -83,13 +87,19 @@ class Moments:
     model : Model
     route : {"stein", "projection"}
     kink_rule : {"distributional", "almost-everywhere", "difference"}
-        What a *weight* keeps of a second derivative of the loss across a kink (:mod:`theory.problem.kinks`).  Derivatives
-        that stem from integration by parts are always distributional.
+        What a *weight* keeps of a second derivative of the loss across a kink
+        (:mod:`theory.problem.kinks`).  Derivatives that stem from integration by parts are always
+        distributional.
     """
 
     def __init__(self, model: Model, route: str = "stein", kink_rule: str = DISTRIBUTIONAL) -> None:
         if route not in ROUTES:
-            raise InputError("route", repr(route), f"one of {ROUTES}", "choose a route of mathematics.md section 2")
+            raise InputError(
+                "route",
+                repr(route),
+                f"one of {ROUTES}",
+                "choose a route of mathematics.md section 2",
+            )
         self.model = model
         self.route = route
         self.kink_rule = check_kink_rule(kink_rule)
@@ -115,13 +125,15 @@ class Moments:
         Raises
         ------
         InputError
-            Across a kink the derivative is more than a function plus deltas: take the projection route.
+            Across a kink the derivative is more than a function plus deltas: take the projection
+            route.
         """
         if not indices:
             return self.expression(weight)
         key = (weight, tuple(sorted(indices)))
         if key not in self._derived and not self.model.loss.is_smooth:
-            # Leibniz' rule would meet step times delta where the product, an idempotent step, has a plain delta
+            # Leibniz' rule would meet step times delta where the product, an idempotent step, has a
+            # plain delta
             derivative = self.expression(weight)
             for index in key[1]:
                 derivative = derivative.diff(self.model.loss.variables[index])
@@ -170,11 +182,7 @@ class Moments:
         """E_l[h L]."""
         return sp.Add(
             feature.mean[component] * self.mean(weight, component),
-            *(
-                t * self.slope(weight, component, c)
-                for c, t in enumerate(feature.along)
-                if t != 0
-            ),
+            *(t * self.slope(weight, component, c) for c, t in enumerate(feature.along) if t != 0),
         )
 
     def second(

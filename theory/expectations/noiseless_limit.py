@@ -82,12 +82,16 @@ def low_noise(derived: T, order: int) -> T:
     -Q_1_1*cos(m_1_1)/(2*lambda) + cos(m_1_1)
     """
     if isinstance(order, bool) or not isinstance(order, int) or order < 0:
-        raise InputError("order", repr(order), "an integer >= 0", "give the highest power of 1/lambda")
+        raise InputError(
+            "order", repr(order), "an integer >= 0", "give the highest power of 1/lambda"
+        )
     if isinstance(derived, Derived):
         model: Model | None = getattr(derived, "model", None)
         if model is not None and model.mixture.precision != symbols.PRECISION:
             raise InputError(
-                "precision", model.mixture.precision, "the symbol lambda",
+                "precision",
+                model.mixture.precision,
+                "the symbol lambda",
                 "build the model with precision=None to take a limit in it",
             )
         cache: dict[sp.Expr, list[sp.Expr]] = {}
@@ -95,36 +99,34 @@ def low_noise(derived: T, order: int) -> T:
     return _expand(derived, order, {})
 
 
-def _expand(
-    expression: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]
-) -> sp.Expr:
+def _expand(expression: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> sp.Expr:
     expression = integrate_by_parts(expression)
     coefficients = _series(sp.sympify(expression), order, cache)
     lam = symbols.PRECISION
     return sp.Add(*(c / lam**j for j, c in enumerate(coefficients)))
 
 
-def _series(
-    e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]
-) -> list[sp.Expr]:
+def _series(e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> list[sp.Expr]:
     """Coefficients of 1/lambda^0 .. 1/lambda^order."""
     zeros = [sp.Integer(0)] * order
     if isinstance(e, GaussianExpectation):
         if e.law.precision != symbols.PRECISION:
             raise InputError(
-                "precision", e.law.precision, "the symbol lambda",
+                "precision",
+                e.law.precision,
+                "the symbol lambda",
                 "build the model with precision=None to take a limit in it",
             )
         if order and e.general_integrand.has(*_KINKED):
             raise InputError(
-                "derived", e, "expectations of smooth functions",
+                "derived",
+                e,
+                "expectations of smooth functions",
                 "a kink has no expansion in 1/lambda; use order 0, or evaluate numerically",
             )
         if e not in cache:
             lam = symbols.PRECISION
-            cache[e] = [
-                sp.expand_mul(c * lam**j) for j, c in enumerate(heat_expansion(e, order))
-            ]
+            cache[e] = [sp.expand_mul(c * lam**j) for j, c in enumerate(heat_expansion(e, order))]
         return cache[e]
     if not e.has(symbols.PRECISION) and not e.has(GaussianExpectation):
         return [e, *zeros]
@@ -147,7 +149,10 @@ def _series(
         return _series(sp.Mul(*[e.base] * int(e.exp), evaluate=False), order, cache)
     if e.has(GaussianExpectation):
         raise InputError(
-            "derived", e, "sums and products of expectations", "expand a rational combination part by part"
+            "derived",
+            e,
+            "sums and products of expectations",
+            "expand a rational combination part by part",
         )
     smooth = e.subs(symbols.PRECISION, 1 / _EPSILON)
     return [

@@ -25,15 +25,22 @@ def check_expression(name: str, value: object, model: Model) -> None:
     """
     _check_expression(name, value, model, _known_symbols(model))
 
-def _check_expression(name: str, value: object, model: Model, known: dict[str, tuple[sp.Symbol, str]]) -> None:
+
+def _check_expression(
+    name: str, value: object, model: Model, known: dict[str, tuple[sp.Symbol, str]]
+) -> None:
     if not isinstance(value, sp.Expr):
-        raise InputError(name, repr(value), "a SymPy expression", "write numbers as sympy.Integer or Rational")
+        raise InputError(
+            name, repr(value), "a SymPy expression", "write numbers as sympy.Integer or Rational"
+        )
     if value.has(sp.nan, sp.oo, -sp.oo, sp.zoo):
         raise InputError(name, _short(value), "a finite expression", "remove NaN and infinities")
     unknown = value.atoms(AppliedUndef)
     if unknown:
         raise InputError(
-            name, min(map(str, unknown)), "a function with a definition",
+            name,
+            min(map(str, unknown)),
+            "a function with a definition",
             "use SymPy's functions or those of theory.problem.stable_functions",
         )
     nodes = list(dict.fromkeys(find_expectations(value)))
@@ -45,9 +52,12 @@ def _check_expression(name: str, value: object, model: Model, known: dict[str, t
     _check_symbols(name, plain.free_symbols - set(names.values()), outer, known, inside=False)
     if names and not plain.is_polynomial(*names.values()):
         raise InputError(
-            name, _short(value), "a polynomial in the expectations E_l[...]",
+            name,
+            _short(value),
+            "a polynomial in the expectations E_l[...]",
             "quotients and functions of them are not evaluated",
         )
+
 
 def _check_node(
     name: str, node: GaussianExpectation, model: Model, known: dict[str, tuple[sp.Symbol, str]]
@@ -55,15 +65,22 @@ def _check_node(
     l = node.law.component - 1
     if not 0 <= l < model.components or node.law != preactivation_law(model, l):
         raise InputError(
-            name, _short(node), "an expectation over the law of a component of this model",
+            name,
+            _short(node),
+            "an expectation over the law of a component of this model",
             f"use GaussianExpectation(f, preactivation_law(model, l)), l in 0..{model.components - 1}, with the model "
             "of the theory and nothing substituted in it",
         )
     allowed = {text for text in known if text.split("_")[0] in ("u", "w", "y", "v")}
     _check_symbols(name, node.general_integrand.free_symbols, allowed, known, inside=True)
 
+
 def _check_symbols(
-    name: str, used: set[sp.Symbol], allowed: set[str], known: dict[str, tuple[sp.Symbol, str]], inside: bool
+    name: str,
+    used: set[sp.Symbol],
+    allowed: set[str],
+    known: dict[str, tuple[sp.Symbol, str]],
+    inside: bool,
 ) -> None:
     where = "inside an expectation" if inside else "outside expectations"
     for symbol in sorted(used, key=str):
@@ -72,37 +89,56 @@ def _check_symbols(
             continue
         if text in allowed:
             raise InputError(
-                name, f"a Symbol({text!r}) made with other assumptions", f"the symbol {text} of the theory",
+                name,
+                f"a Symbol({text!r}) made with other assumptions",
+                f"the symbol {text} of the theory",
                 f"write {known[text][1]}",
             )
         if text in known:
             raise InputError(
-                name, f"{text} {where}", f"there only {_families(allowed)}",
-                "put constants and state in front of E_l[...]" if inside else "put it into an expectation E_l[...]",
+                name,
+                f"{text} {where}",
+                f"there only {_families(allowed)}",
+                "put constants and state in front of E_l[...]"
+                if inside
+                else "put it into an expectation E_l[...]",
             )
         close = difflib.get_close_matches(text, allowed, n=1, cutoff=0.5)
-        remedy = f"did you mean {close[0]}: write {known[close[0]][1]}" if close else "use the symbols of the model"
-        raise InputError(name, f"the symbol {text} {where}", f"there only {_families(allowed)}", remedy)
+        remedy = (
+            f"did you mean {close[0]}: write {known[close[0]][1]}"
+            if close
+            else "use the symbols of the model"
+        )
+        raise InputError(
+            name, f"the symbol {text} {where}", f"there only {_families(allowed)}", remedy
+        )
+
 
 def _short(value: sp.Basic) -> str:
     text = str(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
 
+
 def _families(names: set[str]) -> str:
     """Symbols by their letters, such as ``beta, lambda, m_i_j``."""
     indices = ("", "_i", "_i_j")
     found = {
-        text if text in ("c_delta", "lambda", "beta", "y") else text.split("_")[0] + indices[text.count("_")]
+        text
+        if text in ("c_delta", "lambda", "beta", "y")
+        else text.split("_")[0] + indices[text.count("_")]
         for text in names
     }
     return ", ".join(sorted(found))
+
 
 def _known_symbols(model: Model) -> dict[str, tuple[sp.Symbol, str]]:
     """Symbols by name, each with the Python that gives it."""
     s, n, r = model.symbols, model.components, model.directions
     found = [
-        (symbols.PRECISION, "theory.symbols.PRECISION"), (symbols.RIDGE, "theory.symbols.RIDGE"),
-        (symbols.STEP, "theory.symbols.STEP"), (symbols.LABEL, "theory.symbols.LABEL"),
+        (symbols.PRECISION, "theory.symbols.PRECISION"),
+        (symbols.RIDGE, "theory.symbols.RIDGE"),
+        (symbols.STEP, "theory.symbols.STEP"),
+        (symbols.LABEL, "theory.symbols.LABEL"),
     ]
     for i, p in enumerate(symbols.vector("p", n, positive=True)):
         found.append((p, f'theory.symbols.vector("p", {n}, positive=True)[{i}]'))
@@ -112,9 +148,10 @@ def _known_symbols(model: Model) -> dict[str, tuple[sp.Symbol, str]]:
         matrix = getattr(s, part)
         found += [
             (matrix[i, j], f"model.symbols.{part}[{i}, {j}]")
-            for i in range(matrix.rows) for j in range(matrix.cols) if part == "overlap" or i <= j
+            for i in range(matrix.rows)
+            for j in range(matrix.cols)
+            if part == "overlap" or i <= j
         ]
     for part in ("readout", "preactivation", "whitened"):
         found += [(x, f"model.symbols.{part}[{i}]") for i, x in enumerate(getattr(s, part))]
     return {str(symbol): (symbol, text) for symbol, text in found}
-

@@ -16,7 +16,10 @@ CLUSTERS = ("mu", "-mu", "nu", "-nu")
 
 IDLE = "0"
 
-def existing_clusters(model: Model, values: Mapping[sp.Symbol, object] | None = None) -> tuple[int, ...]:
+
+def existing_clusters(
+    model: Model, values: Mapping[sp.Symbol, object] | None = None
+) -> tuple[int, ...]:
     r"""Return the 0-based clusters that some fixed point separates: those with :math:`\beta<p_l/2`.
 
     Empty when only the zero fixed point exists.
@@ -39,10 +42,13 @@ def existing_clusters(model: Model, values: Mapping[sp.Symbol, object] | None = 
     margins = [p.xreplace(numbers) - 2 * beta for p in model.mixture.weights]
     if not all(x.is_number for x in margins):
         raise InputError(
-            "values", "a model with symbolic weights or ridge", "numbers for the weights and the ridge",
+            "values",
+            "a model with symbolic weights or ridge",
+            "numbers for the weights and the ridge",
             "give them as values",
         )
     return tuple(l for l, margin in enumerate(margins) if margin > 0)
+
 
 def _check_model(model: Model) -> None:
     """Refuse anything but the ReLU network on the orthonormal XOR mixture."""
@@ -56,9 +62,12 @@ def _check_model(model: Model) -> None:
     )
     if not same:
         raise InputError(
-            "model", model.name, "theory.xor(K) with ReLU units and orthonormal directions",
+            "model",
+            model.name,
+            "theory.xor(K) with ReLU units and orthonormal directions",
             "use numerics.solve_fixed_point for another model",
         )
+
 
 def _numbers(model: Model, values: Mapping[sp.Symbol, object] | None) -> dict[sp.Symbol, sp.Expr]:
     numbers = {s: exact(str(s), x) for s, x in (values or {}).items()}
@@ -66,16 +75,20 @@ def _numbers(model: Model, values: Mapping[sp.Symbol, object] | None) -> dict[sp
     unknown = sorted(map(str, set(numbers) - known))
     if unknown:
         raise InputError(
-            "values", unknown, f"the open symbols of weights and ridge, {sorted(map(str, known))}",
+            "values",
+            unknown,
+            f"the open symbols of weights and ridge, {sorted(map(str, known))}",
             "leave the others out",
         )
     model.substitute(numbers)
     return numbers
 
+
 def _ridge(model: Model, numbers: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
     """The ridge, refused at 0."""
     beta = model.ridge.xreplace(dict(numbers))
     if beta.is_number and not beta > 0:
-        raise InputError("ridge", beta, "a number > 0", "without a ridge the readouts grow without bound")
+        raise InputError(
+            "ridge", beta, "a number > 0", "without a ridge the readouts grow without bound"
+        )
     return beta
-

@@ -1,4 +1,6 @@
-"""Fixed points of the noiseless dynamics: implicit closed form where the symmetry allows, solved otherwise."""
+"""Fixed points of the noiseless dynamics: implicit closed form where the symmetry allows, solved
+otherwise.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class ImplicitFixedPoint(Derived):
     ) -> sp.ImmutableDenseMatrix:
         """Solve the scalar equations by bracketing and return the overlaps.
 
-        Every residual is increasing in its own gap, negative at 0 and unbounded, so the root is unique.
+        Every residual is increasing in its own gap, negative at 0 and unbounded, so the root is
+        unique.
 
         Parameters
         ----------
@@ -63,7 +66,9 @@ class ImplicitFixedPoint(Derived):
                 open_symbols = sorted(map(str, equation.free_symbols - {gap}))
                 if open_symbols:
                     raise InputError(
-                        "values", f"no value for {open_symbols}", "a number for every open symbol",
+                        "values",
+                        f"no value for {open_symbols}",
+                        "a number for every open symbol",
                         "add them to values, or fix them in the model",
                     )
                 function = sp.lambdify(gap, equation, "mpmath")
@@ -75,20 +80,23 @@ class ImplicitFixedPoint(Derived):
 
 
 def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
-    r"""Return the noiseless fixed point of the softmax mixture with orthonormal means, in implicit form.
+    r"""Return the noiseless fixed point of the softmax mixture with orthonormal means, in implicit
+    form.
 
-    Column l of the overlap has gap :math:`s_l = m_{ll}-m_{al}` (a != l), the unique positive root of
+    Column l of the overlap has gap :math:`s_l = m_{ll}-m_{al}` (a != l), the unique positive root
+    of
 
     .. math:: \beta s_l\,(e^{s_l}+k-1) = k\,p_l,\qquad
               m_{ll}=\tfrac{k-1}{k}s_l,\quad m_{al}=-\tfrac1k s_l,\quad R_\perp=0.
 
-    At p_l = 1/k this is beta s = 1/(e^s + k - 1) of mathematics.md section 5; the form for any weights is
-    obtained from the same drift (the columns decouple for orthonormal means).
+    At p_l = 1/k this is beta s = 1/(e^s + k - 1) of mathematics.md section 5; the form for any
+    weights is obtained from the same drift (the columns decouple for orthonormal means).
 
     Parameters
     ----------
     model : Model
-        ``kgmm(k, directions_gram="orthonormal")``; weights and ridge symbolic or numbers (ridge > 0).
+        ``kgmm(k, directions_gram="orthonormal")``; weights and ridge symbolic or numbers (ridge >
+        0).
 
     Returns
     -------
@@ -111,12 +119,17 @@ def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
     k = model.units
     if model.directions != k or model.mixture.directions_gram != sp.eye(k):
         raise InputError(
-            "directions_gram", model.mixture.directions_gram.tolist(), "the identity",
+            "directions_gram",
+            model.mixture.directions_gram.tolist(),
+            "the identity",
             "use solve_noiseless_fixed_point for correlated means",
         )
     if model.loss != softmax_cross_entropy(k) or model.mixture.coordinates != sp.eye(k):
         raise InputError(
-            "model", model.name, "the softmax mixture of theory.kgmm", "use solve_noiseless_fixed_point"
+            "model",
+            model.name,
+            "the softmax mixture of theory.kgmm",
+            "use solve_noiseless_fixed_point",
         )
     _checked_values(model, None)
     gaps = symbols.vector("s", k, positive=True)
@@ -124,8 +137,11 @@ def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
         k, k, lambda a, l: gaps[l] * (sp.Rational(k - 1, k) if a == l else sp.Rational(-1, k))
     )
     residuals = sp.ImmutableDenseMatrix(
-        k, 1,
-        lambda l, _: model.ridge * gaps[l] * (sp.exp(gaps[l]) + k - 1) - k * model.mixture.weights[l],
+        k,
+        1,
+        lambda l, _: (
+            model.ridge * gaps[l] * (sp.exp(gaps[l]) + k - 1) - k * model.mixture.weights[l]
+        ),
     )
     return ImplicitFixedPoint(model, overlap, residuals, gaps)
 
@@ -138,8 +154,9 @@ def solve_noiseless_fixed_point(
 ) -> dict[sp.Symbol, sp.Float]:
     r"""Solve for a fixed point of the noiseless drift at given parameters, to ``digits`` digits.
 
-    Newton's method of mpmath on the overlap and readout components of ``noiseless(derive_drift(model))``;
-    :math:`R_\perp = 0` there, because its noiseless drift is :math:`-2\beta R_\perp`.
+    Newton's method of mpmath on the overlap and readout components of
+    ``noiseless(derive_drift(model))``; :math:`R_\perp = 0` there, because its noiseless drift is
+    :math:`-2\beta R_\perp`.
 
     Parameters
     ----------
@@ -183,21 +200,23 @@ def solve_noiseless_fixed_point(
     )
     if missing:
         raise InputError(
-            "values", f"no value for {[str(x) for x in missing]}", "a number for every open symbol",
+            "values",
+            f"no value for {[str(x) for x in missing]}",
+            "a number for every open symbol",
             "add them to values, or fix them in the model",
         )
     first = [mpmath.mpf(str((start or {}).get(x, 0))) for x in unknowns]
     with mpmath.workdps(digits + 10):
-        jacobian = sp.lambdify([unknowns], sp.Matrix(drift_jacobian(drift, model_values, unknowns)), "mpmath")
+        jacobian = sp.lambdify(
+            [unknowns], sp.Matrix(drift_jacobian(drift, model_values, unknowns)), "mpmath"
+        )
         function = sp.lambdify([unknowns], equations, "mpmath")
         x = mpmath.matrix(first)
         for _ in range(200):
             residual = mpmath.matrix(function(list(x)))
             size = mpmath.norm(residual)
             if size < mpmath.mpf(10) ** (-digits - 3):
-                return {
-                    u: sp.Float(value, digits) for u, value in zip(unknowns, x, strict=True)
-                }
+                return {u: sp.Float(value, digits) for u, value in zip(unknowns, x, strict=True)}
             direction = mpmath.lu_solve(mpmath.matrix(jacobian(list(x))), -residual)
             x = _damped(function, x, direction, size)
     raise ArithmeticError(
@@ -206,12 +225,16 @@ def solve_noiseless_fixed_point(
     )
 
 
-def _checked_values(model: Model, values: Mapping[sp.Symbol, object] | None) -> dict[sp.Symbol, sp.Expr]:
+def _checked_values(
+    model: Model, values: Mapping[sp.Symbol, object] | None
+) -> dict[sp.Symbol, sp.Expr]:
     """Exact values, refused where the model would refuse them or where there is no ridge."""
     numbers = {s: exact(str(s), v) for s, v in (values or {}).items()}
     ridge = model.ridge.xreplace(numbers)
     if ridge.is_number and not ridge > 0:
-        raise InputError("ridge", ridge, "a number > 0", "without a ridge there is no finite fixed point")
+        raise InputError(
+            "ridge", ridge, "a number > 0", "without a ridge there is no finite fixed point"
+        )
     model.substitute(numbers)
     return numbers
 
@@ -226,7 +249,9 @@ def drift_jacobian(
     ]
 
 
-def _bisect(function: Callable[[mpmath.mpf], mpmath.mpf], top: mpmath.mpf, digits: int) -> mpmath.mpf:
+def _bisect(
+    function: Callable[[mpmath.mpf], mpmath.mpf], top: mpmath.mpf, digits: int
+) -> mpmath.mpf:
     """Root in (0, top) of an increasing function: bisection cannot fail however steep it is."""
     low, high = mpmath.mpf(0), top
     while high - low > high * mpmath.mpf(10) ** (-digits - 2):
@@ -236,7 +261,9 @@ def _bisect(function: Callable[[mpmath.mpf], mpmath.mpf], top: mpmath.mpf, digit
 
 
 def _damped(
-    function: Callable[[list[mpmath.mpf]], list[mpmath.mpf]], x: mpmath.matrix, direction: mpmath.matrix,
+    function: Callable[[list[mpmath.mpf]], list[mpmath.mpf]],
+    x: mpmath.matrix,
+    direction: mpmath.matrix,
     size: mpmath.mpf,
 ) -> mpmath.matrix:
     """One Newton step, halved until the residual falls (the noiseless softmax field is monotone)."""

@@ -1,20 +1,22 @@
-r"""Noiseless fixed points of the XOR network, for any assignment of its units to clusters, in closed form.
+r"""Noiseless fixed points of the XOR network, for any assignment of its units to clusters, in
+closed form.
 
-At lambda -> infinity each ReLU unit of a fixed point is idle (v_i = 0, W_i = 0) or picks one cluster l, with mean
-:math:`S_l \in \{\mu,-\mu,\nu,-\nu\}`, and then
+At lambda -> infinity each ReLU unit of a fixed point is idle (v_i = 0, W_i = 0) or picks one
+cluster l, with mean :math:`S_l \in \{\mu,-\mu,\nu,-\nu\}`, and then
 
 .. math:: W_i = |v_i|\,S_l,\qquad \mathrm{sign}\,v_i = \pm1\ (\text{label } 1, 0),\qquad
           \sum_{i\in I_l} v_i^2 = \log\frac{p_l-\beta}{\beta},\qquad \beta < p_l/2 .
 
-Write :math:`A_l = p_l|\sigma(f)-y|` at cluster l: :math:`\beta` if some unit picks it, :math:`p_l/2` if none does.
-On the axis it did not pick a unit sits on its kink: the two clusters there push it from both sides, and it *slides*,
-active in the share
+Write :math:`A_l = p_l|\sigma(f)-y|` at cluster l: :math:`\beta` if some unit picks it,
+:math:`p_l/2` if none does. On the axis it did not pick a unit sits on its kink: the two clusters
+there push it from both sides, and it *slides*, active in the share
 
 .. math:: \theta_l = A_{\bar l}/(A_l + A_{\bar l})
 
-of the samples of cluster l, :math:`\bar l` the opposite cluster (the share that makes the pushes cancel; the limit of
-P(u_i > 0) as lambda grows).  Sources: arXiv 2310.03010, section 3; mathematics.md section 5, extended here to any
-weights of the clusters, to the shares, and to the blocks.
+of the samples of cluster l, :math:`\bar l` the opposite cluster (the share that makes the pushes
+cancel; the limit of P(u_i > 0) as lambda grows).  Sources: arXiv 2310.03010, section 3;
+mathematics.md section 5, extended here to any weights of the clusters, to the shares, and to the
+blocks.
 """
 
 from __future__ import annotations
@@ -35,10 +37,12 @@ from .existing_clusters import CLUSTERS, IDLE, _check_model, _numbers, _ridge
 
 @dataclass(frozen=True)
 class SeparatedFixedPoint:
-    r"""The fixed points with a given assignment: a sphere of radius :math:`\sqrt{\log((p_l-\beta)/\beta)}` per cluster.
+    r"""The fixed points with a given assignment: a sphere of radius
+    :math:`\sqrt{\log((p_l-\beta)/\beta)}` per cluster.
 
-    Use :func:`separated_fixed_point`.  Blocks are given in the coordinates (mu, nu), at lambda -> infinity and
-    without the ridge, in terms of the readout symbols v_1..v_K, whose sums of squares :attr:`squared_norms` are fixed.
+    Use :func:`separated_fixed_point`.  Blocks are given in the coordinates (mu, nu), at lambda ->
+    infinity and without the ridge, in terms of the readout symbols v_1..v_K, whose sums of squares
+    :attr:`squared_norms` are fixed.
 
     Attributes
     ----------
@@ -64,7 +68,9 @@ class SeparatedFixedPoint:
 
     @property
     def squared_norms(self) -> dict[int, sp.Expr]:
-        r""":math:`\sum_{i\in I_l}v_i^2 = \log((p_l-\beta)/\beta)` of every separated cluster: also |f| there."""
+        r""":math:`\sum_{i\in I_l}v_i^2 = \log((p_l-\beta)/\beta)` of every separated cluster: also
+        |f| there.
+        """
         p, beta = self.model.mixture.weights, self.model.ridge
         return {l: sp.log((p[l] - beta) / beta) for l in self.separated}
 
@@ -77,7 +83,9 @@ class SeparatedFixedPoint:
         return self.model.ridge if self.members[l] else self.model.mixture.weights[l] / 2
 
     def slope(self, l: int) -> sp.Expr:
-        r""":math:`p_l\sigma'(f)` at cluster l: :math:`\beta(1-\beta/p_l)`, or :math:`p_l/4` if it is not separated."""
+        r""":math:`p_l\sigma'(f)` at cluster l: :math:`\beta(1-\beta/p_l)`, or :math:`p_l/4` if it
+        is not separated.
+        """
         push = self.push(l)
         return push * (1 - push / self.model.mixture.weights[l])
 
@@ -93,8 +101,8 @@ class SeparatedFixedPoint:
     def joint_share(self, i: int, j: int, l: int) -> sp.Expr:
         """Share of the samples of cluster l for which units i and j are both active.
 
-        On a shared sliding axis all noise of a pre-activation is the noise along the unit's own direction: parallel
-        units are active together, opposite ones as rarely together as possible.
+        On a shared sliding axis all noise of a pre-activation is the noise along the unit's own
+        direction: parallel units are active together, opposite ones as rarely together as possible.
         """
         first, second = self.active_share(i, l), self.active_share(j, l)
         own, other = self.assignment[i], self.assignment[j]
@@ -132,7 +140,9 @@ class SeparatedFixedPoint:
         v = self.model.symbols.readout
         total = sp.zeros(2, 2)
         for l in range(4):
-            total[l // 2, l // 2] += self._weights(matrix, l) * self.joint_share(i, j, l) * v[i] * v[j]
+            total[l // 2, l // 2] += (
+                self._weights(matrix, l) * self.joint_share(i, j, l) * v[i] * v[j]
+            )
         return sp.ImmutableDenseMatrix(total.subs(self.readout_conditions))
 
     def mixed(self, i: int, j: int) -> sp.ImmutableDenseMatrix:
@@ -170,10 +180,10 @@ class SeparatedFixedPoint:
     def flow_eigenvalues(self) -> dict[sp.Expr, int]:
         r"""Eigenvalues of the noiseless flow of (m, v) at the fixed point, with multiplicities.
 
-        In each separated cluster :math:`-2\beta` (W_i against v_i, once a unit), 0 (turning on the sphere) and
-        :math:`-2p_l\sigma'(f)\log((p_l-\beta)/\beta)` (the radius); for an idle unit, in the quadrant it moves to,
-        the largest is :math:`\max_l A_l - \beta`.  Directions across a kink, where the flow slides, are infinitely
-        fast and left out.
+        In each separated cluster :math:`-2\beta` (W_i against v_i, once a unit), 0 (turning on the
+        sphere) and :math:`-2p_l\sigma'(f)\log((p_l-\beta)/\beta)` (the radius); for an idle unit,
+        in the quadrant it moves to, the largest is :math:`\max_l A_l - \beta`.  Directions across a
+        kink, where the flow slides, are infinitely fast and left out.
         """
         beta = self.model.ridge
         counts: dict[sp.Expr, int] = {}
@@ -194,10 +204,10 @@ class SeparatedFixedPoint:
         return counts
 
     def stability(self, values: Mapping[sp.Symbol, object] | None = None) -> str:
-        """"unstable", "attracting" (as a set: zero eigenvalues are motions along it) or "neutral".
+        """ "unstable", "attracting" (as a set: zero eigenvalues are motions along it) or "neutral".
 
-        An idle unit grows towards a cluster nobody picks (at the rate p_l/2 - beta); beside separated clusters alone it
-        is neutral to first order.
+        An idle unit grows towards a cluster nobody picks (at the rate p_l/2 - beta); beside
+        separated clusters alone it is neutral to first order.
         """
         numbers = _numbers(self.model, values)
         idle = self.assignment.count(None)
@@ -207,8 +217,10 @@ class SeparatedFixedPoint:
         rates = [self.push(l).xreplace(numbers) - beta for l in range(4)]
         if not all(r.is_number for r in rates):
             raise InputError(
-                "values", f"no numbers for {sorted(map(str, set().union(*(r.free_symbols for r in rates))))}",
-                "numbers for the weights and the ridge", "give them as values",
+                "values",
+                f"no numbers for {sorted(map(str, set().union(*(r.free_symbols for r in rates))))}",
+                "numbers for the weights and the ridge",
+                "give them as values",
             )
         if any(r > 0 for r in rates):
             return "unstable"
@@ -216,14 +228,17 @@ class SeparatedFixedPoint:
 
 
 def separated_fixed_point(
-    model: Model, assignment: Sequence[str | int | None], values: Mapping[sp.Symbol, object] | None = None
+    model: Model,
+    assignment: Sequence[str | int | None],
+    values: Mapping[sp.Symbol, object] | None = None,
 ) -> SeparatedFixedPoint:
     r"""Return the noiseless fixed points with the given assignment of units to clusters.
 
     Parameters
     ----------
     model : Model
-        ``xor(K)`` with ReLU units and orthonormal directions; weights and ridge symbolic or numbers.
+        ``xor(K)`` with ReLU units and orthonormal directions; weights and ridge symbolic or
+        numbers.
     assignment : sequence of K names
         "0", "mu", "-mu", "nu", "-nu" for every unit.
     values : mapping Symbol -> number, optional
@@ -236,8 +251,8 @@ def separated_fixed_point(
     Raises
     ------
     InputError
-        Another model, a wrong assignment, or :math:`\beta\ge p_l/2` for a cluster that is assigned: then no fixed point
-        separates it.
+        Another model, a wrong assignment, or :math:`\beta\ge p_l/2` for a cluster that is assigned:
+        then no fixed point separates it.
 
     Examples
     --------
@@ -248,9 +263,16 @@ def separated_fixed_point(
     'attracting'
     """
     _check_model(model)
-    if isinstance(assignment, str) or not isinstance(assignment, Sequence) or len(assignment) != model.units:
+    if (
+        isinstance(assignment, str)
+        or not isinstance(assignment, Sequence)
+        or len(assignment) != model.units
+    ):
         raise InputError(
-            "assignment", repr(assignment), f"{model.units} names, one for each unit", "use 0, mu, -mu, nu, -nu"
+            "assignment",
+            repr(assignment),
+            f"{model.units} names, one for each unit",
+            "use 0, mu, -mu, nu, -nu",
         )
     found: list[int | None] = []
     for name in assignment:
@@ -259,7 +281,9 @@ def separated_fixed_point(
         elif name in CLUSTERS:
             found.append(CLUSTERS.index(str(name)))
         else:
-            raise InputError("assignment", repr(name), f"one of {(IDLE, *CLUSTERS)}", "check the spelling")
+            raise InputError(
+                "assignment", repr(name), f"one of {(IDLE, *CLUSTERS)}", "check the spelling"
+            )
     point = SeparatedFixedPoint(model, tuple(found))
     numbers = _numbers(model, values)
     beta = _ridge(model, numbers)
@@ -267,23 +291,24 @@ def separated_fixed_point(
         weight = model.mixture.weights[l].xreplace(numbers)
         if (weight - 2 * beta).is_number and not weight > 2 * beta:
             raise InputError(
-                "ridge", beta, f"a ridge below p/2 = {weight / 2} of the cluster {CLUSTERS[l]}",
+                "ridge",
+                beta,
+                f"a ridge below p/2 = {weight / 2} of the cluster {CLUSTERS[l]}",
                 "no fixed point separates this cluster at such a ridge; above the half of every weight only the zero "
                 "fixed point exists",
             )
     return point
 
 
-
-
 def separation_probabilities(width: int) -> tuple[sp.Rational, ...]:
-    r"""Return the exact probabilities of 1, 2, 3, 4 separated clusters when every unit picks one uniformly.
+    r"""Return the exact probabilities of 1, 2, 3, 4 separated clusters when every unit picks one
+    uniformly.
 
     .. math:: P(n) = \binom4n\sum_{j=0}^{n}(-1)^j\binom nj\Big(\frac{n-j}4\Big)^K
 
-    Each unit picks by the signs of its readout and of its overlaps, independently, in the noiseless flow from initial
-    overlaps small against the readouts (mathematics.md section 5).  Not where the noise of the pre-activations is
-    comparable to the initial overlaps.
+    Each unit picks by the signs of its readout and of its overlaps, independently, in the noiseless
+    flow from initial overlaps small against the readouts (mathematics.md section 5).  Not where the
+    noise of the pre-activations is comparable to the initial overlaps.
 
     Parameters
     ----------
@@ -296,15 +321,11 @@ def separation_probabilities(width: int) -> tuple[sp.Rational, ...]:
     [4, 84, 144, 24]
     """
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise InputError("width", repr(width), "an integer K >= 1", "a two-layer network needs a hidden unit")
+        raise InputError(
+            "width", repr(width), "an integer K >= 1", "a two-layer network needs a hidden unit"
+        )
     return tuple(
         sp.Integer(comb(4, n))
         * sp.Add(*((-1) ** j * comb(n, j) * sp.Rational(n - j, 4) ** width for j in range(n + 1)))
         for n in range(1, 5)
     )
-
-
-
-
-
-

@@ -1,1 +1,3 @@
-"""What follows from a model: drift, diffusion, gradient, Hessian and G blocks, risk, finite-size terms."""
+"""What follows from a model: drift, diffusion, gradient, Hessian and G blocks, risk, finite-size
+terms.
+"""

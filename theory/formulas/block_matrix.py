@@ -30,6 +30,7 @@ class Block(Derived):
     coefficients: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
     bulk: sp.Expr = field(metadata={"expressions": True})
 
+
 @dataclass(frozen=True)
 class BlockMatrix(Derived):
     """A population second-moment matrix (Hessian or G) by its blocks.
@@ -42,7 +43,8 @@ class BlockMatrix(Derived):
         Row a q + i: coefficients on V of the d-vector in the block of x^a, v_i.
     readout : matrix, q x q
     kink_rule : str
-        What a Hessian keeps of the kinks of the loss; G has no second derivative, and no such choice.
+        What a Hessian keeps of the kinks of the loss; G has no second derivative, and no such
+        choice.
     """
 
     model: Model
@@ -58,13 +60,12 @@ class BlockMatrix(Derived):
         """Return the first-layer block of the 0-based units (a, b); block (b, a) is its transpose."""
         size = self.model.units
         if not (0 <= a < size and 0 <= b < size):
-            raise InputError(
-                "block", (a, b), f"two units in 0..{size - 1}", "count units from 0"
-            )
+            raise InputError("block", (a, b), f"two units in 0..{size - 1}", "count units from 0")
         if a <= b:
             return self.first_layer[a, b]
         found = self.first_layer[b, a]
         return Block(sp.ImmutableDenseMatrix(found.coefficients.T), found.bulk)
+
 
 def _weighted_second_moment(moments: Moments, weight: Weight) -> Block:
     """Coefficients of sum_l p_l E_l[h Y Y^T] on V and I."""
@@ -77,7 +78,9 @@ def _weighted_second_moment(moments: Moments, weight: Weight) -> Block:
     def entry(i: int, j: int) -> sp.Expr:
         if j < r:
             return moments.average(
-                s[l, i] * s[l, j] * moments.mean(weight, l) if s[l, i] * s[l, j] != 0 else sp.Integer(0)
+                s[l, i] * s[l, j] * moments.mean(weight, l)
+                if s[l, i] * s[l, j] != 0
+                else sp.Integer(0)
                 for l in components
             )
         if i < r:
@@ -91,9 +94,8 @@ def _weighted_second_moment(moments: Moments, weight: Weight) -> Block:
     coefficients = sp.ImmutableDenseMatrix(r + c, r + c, lambda i, j: upper[min(i, j), max(i, j)])
     return Block(coefficients, bulk)
 
-def _mixed(
-    moments: Moments, weight: Callable[[int, int], Weight]
-) -> sp.ImmutableDenseMatrix:
+
+def _mixed(moments: Moments, weight: Callable[[int, int], Weight]) -> sp.ImmutableDenseMatrix:
     """Coefficients on V of E[h_{a,i} Y] for every first-layer unit a and readout index i."""
     model = moments.model
     r, c, q = model.directions, model.units, model.readout_size
@@ -108,4 +110,3 @@ def _mixed(
         return moments.averaged_slope(h, j - r)
 
     return sp.ImmutableDenseMatrix(c * q, r + c, entry)
-

@@ -17,7 +17,8 @@ class Diffusion(Derived):
     """Covariance of (one SGD increment / step delta), as d -> infinity.
 
     Matrices are indexed by the state vector.  sqrt(d) (statistics - curve) has covariance C with
-    dC/dt = J C + C J^T + c_delta * covariance, J the Jacobian of the drift (mathematics.md section 4).
+    dC/dt = J C + C J^T + c_delta * covariance, J the Jacobian of the drift (mathematics.md section
+    4).
 
     Attributes
     ----------
@@ -35,6 +36,7 @@ class Diffusion(Derived):
         """E[G G^T] - E[G] E[G]^T, symmetric positive semidefinite."""
         return sp.ImmutableDenseMatrix(self.second_moment - self.mean * self.mean.T)
 
+
 def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
     r"""Derive the covariance of G = (one step's increment) / (-delta), in the limit d -> infinity.
 
@@ -44,9 +46,9 @@ def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
                   g_a\zeta_b + g_b\zeta_a + 2\beta R^\perp_{ab} - \tfrac{c_\delta}{\lambda} g_a g_b;\;
                   \partial_{v_i}\ell + \beta v_i\big),
 
-    and the diffusion matrix is Cov(G) over component and noise (mathematics.md section 4; the fluctuation of
-    g_a g_b counts, being of the same order).  The ridge terms are deterministic: they drop out of the covariance and
-    are left out of ``mean`` and ``second_moment``.
+    and the diffusion matrix is Cov(G) over component and noise (mathematics.md section 4; the
+    fluctuation of g_a g_b counts, being of the same order).  The ridge terms are deterministic:
+    they drop out of the covariance and are left out of ``mean`` and ``second_moment``.
 
     Parameters
     ----------
@@ -97,9 +99,11 @@ def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
     second = sp.ImmutableDenseMatrix(size, size, lambda i, j: upper[min(i, j), max(i, j)])
     return Diffusion(model, route, second, sp.ImmutableDenseMatrix(size, 1, means))
 
-# A term of an increment is (weight, index of a linear feature or None); deterministic parts (ridge) drop out of
-# a covariance and are left away.
+
+# A term of an increment is (weight, index of a linear feature or None); deterministic parts (ridge)
+# drop out of a covariance and are left away.
 _Term = tuple[Weight, tuple[str, int] | None]
+
 
 def _increments(moments: Moments) -> list[list[tuple[sp.Expr, _Term]]]:
     model = moments.model
@@ -121,11 +125,13 @@ def _increments(moments: Moments) -> list[list[tuple[sp.Expr, _Term]]]:
         rows.append([(one, (Weight.of((model.units + i,)), None))])
     return rows
 
+
 def _feature(moments: Moments, kind: tuple[str, int]) -> Feature:
     name, index = kind
     if name == "direction":
         return moments.direction_feature(index)
     return moments.perpendicular_feature(index)
+
 
 def _inner(model: Model, left: tuple[str, int], right: tuple[str, int]) -> sp.Expr:
     """Inner product of the vectors behind two features."""
@@ -134,18 +140,22 @@ def _inner(model: Model, left: tuple[str, int], right: tuple[str, int]) -> sp.Ex
     gram = model.mixture.directions_gram if left[0] == "direction" else model.symbols.gram_perp
     return gram[left[1], right[1]]
 
+
 def _term_moment(moments: Moments, component: int, term: _Term) -> sp.Expr:
     weight, kind = term
     if kind is None:
         return moments.mean(weight, component)
     return moments.first(weight, component, _feature(moments, kind))
 
+
 def _product_moment(moments: Moments, component: int, left: _Term, right: _Term) -> sp.Expr:
     weight = Weight.of(*left[0].factors, *right[0].factors)
     if left[1] is None or right[1] is None:
         return _term_moment(moments, component, (weight, left[1] or right[1]))
     return moments.second(
-        weight, component, _feature(moments, left[1]), _feature(moments, right[1]),
+        weight,
+        component,
+        _feature(moments, left[1]),
+        _feature(moments, right[1]),
         _inner(moments.model, left[1], right[1]),
     )
-

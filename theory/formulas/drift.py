@@ -20,7 +20,8 @@ class Drift(Derived):
     ----------
     overlap : matrix, C x r
     gram_perp : matrix, C x C, symmetric, without the corrector
-    corrector : matrix, C x C, symmetric; the term (c_delta/lambda) sum_l p_l E_l[g_a g_b] of gram_perp
+    corrector : matrix, C x C, symmetric; the term (c_delta/lambda) sum_l p_l E_l[g_a g_b] of
+        gram_perp
     readout : matrix, q x 1
     """
 
@@ -33,19 +34,22 @@ class Drift(Derived):
 
     @property
     def vector(self) -> tuple[sp.Expr, ...]:
-        """The drift of the state vector (order of :class:`theory.symbols.Symbols`), corrector included."""
+        """The drift of the state vector (order of :class:`theory.symbols.Symbols`), corrector
+        included.
+        """
         return flatten_state(self.overlap, self.gram_perp + self.corrector, self.readout)
 
     def without_corrector(self) -> Drift:
-        """The dynamics of vanishing step size c_delta -> 0 (and the classic mistake at c_delta > 0)."""
+        """The dynamics of vanishing step size c_delta -> 0 (and the classic mistake at c_delta >
+        0).
+        """
         size = self.model.units
         return replace(self, corrector=sp.ImmutableDenseMatrix(sp.zeros(size, size)))
 
 
-
-
 def derive_drift(model: Model, route: str = "stein") -> Drift:
-    r"""Derive the effective drift of (m, R_perp, v) in the ballistic limit d -> infinity at fixed c_delta.
+    r"""Derive the effective drift of (m, R_perp, v) in the ballistic limit d -> infinity at fixed
+    c_delta.
 
     .. math::
        \dot m_{as} &= -E[g_a\, Y\cdot e_s] - \beta m_{as} \\
@@ -59,7 +63,8 @@ def derive_drift(model: Model, route: str = "stein") -> Drift:
     ----------
     model : Model
     route : {"stein", "projection"}
-        Stein differentiates the weight; projection does not (see :mod:`theory.expectations.moments`).
+        Stein differentiates the weight; projection does not (see
+        :mod:`theory.expectations.moments`).
 
     Returns
     -------
@@ -98,17 +103,22 @@ def derive_drift(model: Model, route: str = "stein") -> Drift:
         return moments.average(moments.first(gradients[a], l, feature) for l in components)
 
     overlap = sp.ImmutableDenseMatrix(
-        model.units, model.directions,
+        model.units,
+        model.directions,
         lambda a, i: -projected(a, directions[i]) - beta * s.overlap[a, i],
     )
     noise = [[projected(a, perpendicular[b]) for b in units] for a in units]
     gram_perp = sp.ImmutableDenseMatrix(
-        model.units, model.units,
+        model.units,
+        model.units,
         lambda a, b: -(noise[a][b] + noise[b][a]) - 2 * beta * s.gram_perp[a, b],
     )
     squares = {
         (a, b): sp.Add(
-            *(model.step * t for t in sp.Add.make_args(moments.averaged_mean(Weight.of((a,), (b,)), 1)))
+            *(
+                model.step * t
+                for t in sp.Add.make_args(moments.averaged_mean(Weight.of((a,), (b,)), 1))
+            )
         )
         for a, b in upper_triangle(model.units)
     }
@@ -116,21 +126,8 @@ def derive_drift(model: Model, route: str = "stein") -> Drift:
         model.units, model.units, lambda a, b: squares[min(a, b), max(a, b)]
     )
     readout = sp.ImmutableDenseMatrix(
-        model.readout_size, 1,
+        model.readout_size,
+        1,
         lambda i, _: -moments.averaged_mean(Weight.of((model.units + i,))) - beta * s.readout[i],
     )
     return Drift(model, route, overlap, gram_perp, corrector, readout)
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -38,15 +38,16 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
     r"""Derive the 1/d part F1 of the mean increment of SGD; there is nothing beyond it.
 
     A step makes of the part of x orthogonal to the directions
-    :math:`(1-\delta\beta)x_\perp^a-\frac\delta b\sum_j g_{aj}Y_{j\perp}`, and :math:`|Y_\perp|^2` has, beside
-    :math:`\zeta_b=Y\cdot x^b_\perp`, d - r - C further degrees of freedom.  With :math:`\delta=c_\delta/d` the mean
-    increment of :math:`R^\perp` is :math:`\delta(F+F_1/d)`,
+    :math:`(1-\delta\beta)x_\perp^a-\frac\delta b\sum_j g_{aj}Y_{j\perp}`, and :math:`|Y_\perp|^2`
+    has, beside :math:`\zeta_b=Y\cdot x^b_\perp`, d - r - C further degrees of freedom.  With
+    :math:`\delta=c_\delta/d` the mean increment of :math:`R^\perp` is :math:`\delta(F+F_1/d)`,
 
     .. math:: F_{1,ab} = c_\delta\beta^2R^\perp_{ab} + c_\delta\beta\,(E[g_a\zeta_b]+E[g_b\zeta_a])
               + \frac{c_\delta}{b}\Big(\sum_{cd}K_{cd}(g_ag_b)R^\perp_{cd} - \frac r\lambda E[g_ag_b]\Big)
               + c_\delta\Big(1-\frac1b\Big)\,E[g_aY_\perp]\cdot E[g_bY_\perp],
 
-    K the curvature of :mod:`theory.expectations.moments`: :math:`E[hZZ^T]/\lambda=\lambda^{-1}E[h]I+\sum K_{cd}(h)x^cx^{dT}`.
+    K the curvature of :mod:`theory.expectations.moments`:
+    :math:`E[hZZ^T]/\lambda=\lambda^{-1}E[h]I+\sum K_{cd}(h)x^cx^{dT}`.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
 
     Examples
     --------
-    One linear unit with g = 1: nothing but the direction's share of the noise is missing from its growth:
+    One linear unit with g = 1: nothing but the direction's share of the noise is missing from its
+    growth:
 
     >>> from theory import Mixture, Loss, symbols
     >>> u = symbols.vector("u", 1)
@@ -76,23 +78,34 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
     -c_delta/lambda
     """
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise InputError("batch", repr(batch), "an integer >= 1", "a step needs at least one sample")
+        raise InputError(
+            "batch", repr(batch), "an integer >= 1", "a step needs at least one sample"
+        )
     moments = Moments(model, default_route(model, curvatures=True) if route is None else route)
     units, r = range(model.units), model.symbols.gram_perp
     lam, beta, step = model.mixture.precision, model.ridge, model.step
-    slope = sp.Matrix(model.units, model.units, lambda a, c: moments.averaged_slope(Weight.of((a,)), c))
+    slope = sp.Matrix(
+        model.units, model.units, lambda a, c: moments.averaged_slope(Weight.of((a,)), c)
+    )
     noise = slope * r  # E[g_a zeta_b]
 
     def entry(a: int, b: int) -> sp.Expr:
         square = Weight.of((a,), (b,))
-        along = sp.Add(*(moments.averaged_curvature(square, c, d) * r[c, d] for c in units for d in units))
+        along = sp.Add(
+            *(moments.averaged_curvature(square, c, d) * r[c, d] for c in units for d in units)
+        )
         own = (along - model.directions * moments.averaged_mean(square) / lam) / batch
         # exactly 0 for single samples: not even its expectations are to be computed then
-        shared = (slope[a, :] * r * slope[b, :].T)[0, 0] * (1 - sp.Rational(1, batch)) if batch > 1 else 0
+        shared = (
+            (slope[a, :] * r * slope[b, :].T)[0, 0] * (1 - sp.Rational(1, batch))
+            if batch > 1
+            else 0
+        )
         return step * (beta**2 * r[a, b] + beta * (noise[a, b] + noise[b, a]) + own + shared)
 
     upper = {(a, b): entry(a, b) for a, b in upper_triangle(model.units)}
     return FiniteSize(
-        model, moments.route,
+        model,
+        moments.route,
         sp.ImmutableDenseMatrix(model.units, model.units, lambda a, b: upper[min(a, b), max(a, b)]),
     )

@@ -28,6 +28,7 @@ class PopulationGradient(Derived):
     first_layer: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
     readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
 
+
 def derive_gradient(model: Model, route: str = "stein") -> PopulationGradient:
     r"""Derive the gradient of the population risk.
 
@@ -66,9 +67,11 @@ def derive_gradient(model: Model, route: str = "stein") -> PopulationGradient:
 
     first = sp.ImmutableDenseMatrix(model.units, model.directions + len(units), entry)
     readout = sp.ImmutableDenseMatrix(
-        model.readout_size, 1,
-        lambda i, _: moments.averaged_mean(Weight.of((model.units + i,)))
-        + model.ridge * model.symbols.readout[i],
+        model.readout_size,
+        1,
+        lambda i, _: (
+            moments.averaged_mean(Weight.of((model.units + i,)))
+            + model.ridge * model.symbols.readout[i]
+        ),
     )
     return PopulationGradient(model, route, first, readout)
-

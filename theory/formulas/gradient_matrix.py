@@ -26,8 +26,9 @@ def derive_gradient_matrix(
     route : {"stein", "projection"}, optional
         Stein for a smooth loss and projection for one with kinks when omitted.
     regularized : bool, default False
-        False (default): gradients of the loss ell alone.  True: gradients of L, ridge included; the block gains
-        :math:`\beta(E[g_aY]x^{bT}+x^aE[g_bY]^T)+\beta^2x^ax^{bT}` (mathematics.md section 3).
+        False (default): gradients of the loss ell alone.  True: gradients of L, ridge included; the
+        block gains :math:`\beta(E[g_aY]x^{bT}+x^aE[g_bY]^T)+\beta^2x^ax^{bT}` (mathematics.md
+        section 3).
 
     Returns
     -------
@@ -53,15 +54,13 @@ def derive_gradient_matrix(
         first[a, b] = block
 
     mixed = _mixed(moments, lambda a, i: Weight.of((a,), (c + i,)))
-    readout = sp.Matrix(
-        q, q,
-        lambda i, j: moments.averaged_mean(Weight.of((c + i,), (c + j,))),
-    )
+    readout = sp.Matrix(q, q, lambda i, j: moments.averaged_mean(Weight.of((c + i,), (c + j,))))
     if gradient is not None:
         mixed, readout = _mixed_with_ridge(mixed, readout, gradient)
     return BlockMatrix(
         model, route, "gradient", regularized, first, mixed, sp.ImmutableDenseMatrix(readout)
     )
+
 
 def _with_ridge(
     coefficients: sp.ImmutableDenseMatrix, gradient: PopulationGradient, a: int, b: int
@@ -76,6 +75,7 @@ def _with_ridge(
         changed[r + a, j] += beta * (gradient.first_layer[b, j] - (beta if j == r + b else 0))
     changed[r + a, r + b] += beta**2
     return sp.ImmutableDenseMatrix(changed)
+
 
 def _mixed_with_ridge(
     mixed: sp.ImmutableDenseMatrix, readout: sp.Matrix, gradient: PopulationGradient
@@ -94,8 +94,10 @@ def _mixed_with_ridge(
                 changed[row, j] += (gradient.first_layer[a, j] - own) * beta * v[i]
             changed[row, r + a] += beta * data[i] + beta**2 * v[i]
     full = sp.Matrix(
-        q, q,
-        lambda i, j: readout[i, j] + beta * (data[i] * v[j] + v[i] * data[j]) + beta**2 * v[i] * v[j],
+        q,
+        q,
+        lambda i, j: (
+            readout[i, j] + beta * (data[i] * v[j] + v[i] * data[j]) + beta**2 * v[i] * v[j]
+        ),
     )
     return sp.ImmutableDenseMatrix(changed), full
-

@@ -1,4 +1,6 @@
-"""Population gradient, Hessian and gradient matrix G, as small coefficient matrices on span(directions, x)."""
+"""Population gradient, Hessian and gradient matrix G, as small coefficient matrices on
+span(directions, x).
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,16 @@ from .block_matrix import Block, BlockMatrix, _mixed, _weighted_second_moment
 
 
 def derive_hessian(
-    model: Model, route: str | None = None, *, regularized: bool = True, kink_rule: str = DISTRIBUTIONAL
+    model: Model,
+    route: str | None = None,
+    *,
+    regularized: bool = True,
+    kink_rule: str = DISTRIBUTIONAL,
 ) -> BlockMatrix:
     r"""Derive the population Hessian, block by block.
 
-    With h = H_ab, :math:`E[\nabla^2_{x^ax^b}L] = \sum_l p_l E_l[h\,YY^T] + \beta\delta_{ab}I = VBV^T + cI`,
+    With h = H_ab, :math:`E[\nabla^2_{x^ax^b}L] = \sum_l p_l E_l[h\,YY^T] + \beta\delta_{ab}I =
+    VBV^T + cI`,
 
     .. math:: E_l[hYY^T] = E_l[h]\Big(\mu_l\mu_l^T+\tfrac1\lambda I\Big)
        + \tfrac1\lambda\sum_c E_l[\partial_ch](\mu_lx^{cT}+x^c\mu_l^T)
@@ -34,8 +41,9 @@ def derive_hessian(
     regularized : bool, default True
         Include the ridge: + beta on the diagonal blocks.
     kink_rule : {"distributional", "almost-everywhere", "difference"}
-        For a loss with kinks: the Hessian of the population risk (default), the mean of the sample Hessians that
-        automatic differentiation computes, or the first minus the second (:mod:`theory.problem.kinks`).
+        For a loss with kinks: the Hessian of the population risk (default), the mean of the sample
+        Hessians that automatic differentiation computes, or the first minus the second
+        (:mod:`theory.problem.kinks`).
 
     Returns
     -------
@@ -64,17 +72,8 @@ def derive_hessian(
     q, c = model.readout_size, model.units
     mixed = _mixed(moments, lambda a, i: Weight.of((a, c + i)))
     readout = sp.ImmutableDenseMatrix(
-        q, q,
+        q,
+        q,
         lambda i, j: moments.averaged_mean(Weight.of((c + i, c + j))) + (ridge if i == j else 0),
     )
     return BlockMatrix(model, route, "hessian", regularized, first, mixed, readout, kink_rule)
-
-
-
-
-
-
-
-
-
-

@@ -34,8 +34,9 @@ def derive_readout_features(model: Model) -> ReadoutFeatures:
     .. math:: \Phi_l = \partial_v\ell(y_l; u, v)\big|_{u = mS_l^T}
 
     For :math:`f=\sum_iv_ig(u_i)` it is :math:`(\sigma(f)-y_l)\,g(WS_l)`: the span over l is that of
-    :math:`g(W\mu), g(-W\mu), g(W\nu), g(-W\nu)` of arXiv 2310.03010, section 3 (mathematics.md section 8).  The scalar
-    factor, which vanishes as a cluster is fitted, is divided out where it is common to all entries.
+    :math:`g(W\mu), g(-W\mu), g(W\nu), g(-W\nu)` of arXiv 2310.03010, section 3 (mathematics.md
+    section 8).  The scalar factor, which vanishes as a cluster is fitted, is divided out where it
+    is common to all entries.
 
     Parameters
     ----------
@@ -59,17 +60,26 @@ def derive_readout_features(model: Model) -> ReadoutFeatures:
     """
     q, c = model.readout_size, model.units
     if q == 0:
-        raise InputError("model", model.name, "a model with readout parameters", "it has a single layer")
+        raise InputError(
+            "model", model.name, "a model with readout parameters", "it has a single layer"
+        )
     factors = [sp.Mul.make_args(sp.factor(model.loss.partial((c + i,)))) for i in range(q)]
-    common = set(factors[0]).intersection(*factors[1:]) if q > 1 else _scalar_factors(factors[0], model)
+    common = (
+        set(factors[0]).intersection(*factors[1:]) if q > 1 else _scalar_factors(factors[0], model)
+    )
     vectors = [sp.Mul(*(f for f in each if f not in common)) for each in factors]
     nodes = [
-        [GaussianExpectation(e, preactivation_law(model, l)) for e in vectors] for l in range(model.components)
+        [GaussianExpectation(e, preactivation_law(model, l)) for e in vectors]
+        for l in range(model.components)
     ]
-    at_mean = [[n.noiseless() if isinstance(n, GaussianExpectation) else n for n in row] for row in nodes]
+    at_mean = [
+        [n.noiseless() if isinstance(n, GaussianExpectation) else n for n in row] for row in nodes
+    ]
     return ReadoutFeatures(model, sp.ImmutableDenseMatrix(at_mean))
 
 
 def _scalar_factors(factors: tuple[sp.Expr, ...], model: Model) -> set[sp.Expr]:
-    """With one readout parameter any factor is common; keep those without the label, which are the feature."""
+    """With one readout parameter any factor is common; keep those without the label, which are the
+    feature.
+    """
     return {f for f in factors if f.has(LABEL) or not f.has(*model.symbols.preactivation)}

@@ -31,7 +31,8 @@ class Activation:
     Raises
     ------
     InputError
-        Another symbol than the argument, a function without a derivative, or a kink that is not declared.
+        Another symbol than the argument, a function without a derivative, or a kink that is not
+        declared.
 
     Examples
     --------
@@ -50,31 +51,44 @@ class Activation:
         other = sorted(map(str, expression.free_symbols - {ARGUMENT}))
         if other or ARGUMENT not in expression.free_symbols:
             raise InputError(
-                "activation", f"{self.expression} with symbols {other}", f"a function of {ARGUMENT} alone",
+                "activation",
+                f"{self.expression} with symbols {other}",
+                f"a function of {ARGUMENT} alone",
                 "write it with theory.problem.activations.ARGUMENT",
             )
         points = exact_sequence("kinks", self.kinks)
         if not all(p.is_number and p.is_real for p in points):
-            raise InputError("kinks", self.kinks, "real numbers", "give the points where the activation has a kink")
+            raise InputError(
+                "kinks",
+                self.kinks,
+                "real numbers",
+                "give the points where the activation has a kink",
+            )
         object.__setattr__(self, "kinks", points)
         try:
             written = canonical(expression, self.kinks_at(ARGUMENT))
         except InputError as error:
             declare = "declare where it has a kink: Activation(name, expression, kinks=(0,))"
             raise InputError(
-                "activation", f"{self.name} = {self.expression} ({error.got})", error.expected,
+                "activation",
+                f"{self.name} = {self.expression} ({error.got})",
+                error.expected,
                 declare if error.parameter == "kinks" else error.remedy,
             ) from None
         object.__setattr__(self, "expression", written)
         slope = written.diff(ARGUMENT)
         if slope.diff(ARGUMENT).has(sp.Derivative, sp.Subs):
             raise InputError(
-                "activation", f"{self.name} = {self.expression}", "a function with known first and second derivatives",
+                "activation",
+                f"{self.name} = {self.expression}",
+                "a function with known first and second derivatives",
                 "write it in elementary functions, or define fdiff",
             )
         if tidy(slope).has(sp.DiracDelta):
             raise InputError(
-                "activation", f"{self.name} = {self.expression}", "a continuous function",
+                "activation",
+                f"{self.name} = {self.expression}",
+                "a continuous function",
                 "a jump has no gradient to descend: replace it by a ramp",
             )
 
@@ -119,7 +133,9 @@ def get_activation(activation: str | Activation) -> Activation:
         return activation
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise InputError(
-            "activation", repr(activation), f"one of {sorted(ACTIVATIONS)}, or an Activation",
+            "activation",
+            repr(activation),
+            f"one of {sorted(ACTIVATIONS)}, or an Activation",
             "define another one as theory.Activation(name, expression, kinks)",
         )
     return ACTIVATIONS[activation]

@@ -13,7 +13,8 @@ from .softplus_sigmoid import Softplus
 
 
 def softmax_cross_entropy(classes: int) -> Loss:
-    r"""Return :math:`\ell = -u_y + \log\sum_c e^{u_c}` for labels y = 1..classes (mathematics.md section 1).
+    r"""Return :math:`\ell = -u_y + \log\sum_c e^{u_c}` for labels y = 1..classes (mathematics.md
+    section 1).
 
     Examples
     --------
@@ -25,6 +26,7 @@ def softmax_cross_entropy(classes: int) -> Loss:
     return Loss(
         LogSumExp(*u) - picked, units=classes, gauge=sp.ImmutableDenseMatrix(sp.ones(classes, 1))
     )
+
 
 def two_layer_cross_entropy(width: int, activation: str | Activation = "relu") -> Loss:
     r"""Return :math:`\ell = -yf + \log(1+e^f)`, :math:`f=\sum_i v_i\,g(u_i)`, labels 0 and 1.
@@ -41,4 +43,3 @@ def two_layer_cross_entropy(width: int, activation: str | Activation = "relu") -
     f = sp.Add(*(v[i] * g(u[i]) for i in range(width)))
     kinks = tuple(kink for a in u for kink in g.kinks_at(a))
     return Loss(Softplus(f) - symbols.LABEL * f, units=width, readout_size=width, kinks=kinks)
-

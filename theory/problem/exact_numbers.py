@@ -14,11 +14,15 @@ from theory.errors import InputError
 def exact(name: str, value: object) -> sp.Expr:
     """Turn a number into an exact rational and leave SymPy expressions alone.
 
-    A float means the decimal it prints as: 0.1 becomes 1/10, not the nearest binary fraction.  A text must be a
-    number, such as "1/3" or "0.25": a name in quotes is more likely a slip than a symbol.
+    A float means the decimal it prints as: 0.1 becomes 1/10, not the nearest binary fraction.  A
+    text must be a number, such as "1/3" or "0.25": a name in quotes is more likely a slip than a
+    symbol.
     """
     wrong = InputError(
-        name, repr(value), "a number or a SymPy expression", 'give a number such as 0.1 or "1/3", or a Symbol'
+        name,
+        repr(value),
+        "a number or a SymPy expression",
+        'give a number such as 0.1 or "1/3", or a Symbol',
     )
     if isinstance(value, sp.Expr):
         expression = sp.nsimplify(value, rational=True) if value.has(sp.Float) else value
@@ -39,11 +43,15 @@ def exact(name: str, value: object) -> sp.Expr:
         raise InputError(name, value, "a finite number", "remove NaN and infinities")
     return expression
 
+
 def exact_sequence(name: str, values: object) -> tuple[sp.Expr, ...]:
     """Turn a sequence of numbers or symbols into exact expressions."""
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InputError(name, repr(values), "a sequence of numbers", "write one entry per component in a list")
+        raise InputError(
+            name, repr(values), "a sequence of numbers", "write one entry per component in a list"
+        )
     return tuple(exact(name, v) for v in values)
+
 
 def as_matrix(name: str, value: object) -> sp.ImmutableDenseMatrix:
     """Turn nested sequences (or a matrix) into an exact immutable SymPy matrix."""
@@ -61,33 +69,41 @@ def as_matrix(name: str, value: object) -> sp.ImmutableDenseMatrix:
         )
     return sp.ImmutableDenseMatrix([[exact(name, e) for e in row] for row in rows])
 
+
 def check_weights(weights: Sequence[sp.Expr]) -> None:
     """Refuse numeric weights that are not positive or do not sum to 1."""
     for i, p in enumerate(weights):
         if p.is_number and not (p.is_real and p > 0):
             raise InputError(
-                f"weights[{i}]", p, "a number > 0", "give every weight > 0; drop a class of weight 0"
+                f"weights[{i}]",
+                p,
+                "a number > 0",
+                "give every weight > 0; drop a class of weight 0",
             )
     if all(p.is_number for p in weights):
         total = sp.Add(*weights)
         # sequences of decimals such as [0.333, 0.333, 0.334] are exact; [1/3]*3 as floats is not
         if abs(float(total) - 1.0) > 1e-12:
             raise InputError(
-                "weights", f"{[str(p) for p in weights]} with sum {total} = {float(total):g}",
-                "weights on the simplex (sum 1)", "divide the weights by their sum",
+                "weights",
+                f"{[str(p) for p in weights]} with sum {total} = {float(total):g}",
+                "weights on the simplex (sum 1)",
+                "divide the weights by their sum",
             )
+
 
 def check_directions_gram(gram: sp.MatrixBase) -> None:
     """Refuse a numeric Gram matrix that is not symmetric positive definite."""
-    # decimals such as 0.1 * 3 and 0.3 differ in the last bit: a Gram matrix is symmetric to rounding
-    if any(
-        abs(d) > sp.Rational(1, 10**12) if d.is_number else d != 0 for d in (gram - gram.T)
-    ):
+    # decimals such as 0.1 * 3 and 0.3 differ in the last bit: a Gram matrix is symmetric to
+    # rounding
+    if any(abs(d) > sp.Rational(1, 10**12) if d.is_number else d != 0 for d in (gram - gram.T)):
         raise InputError(
             "directions_gram", gram.tolist(), "a symmetric matrix", "use Gamma_st = e_s . e_t"
         )
     if any(e.is_number and not e.is_real for e in gram):
-        raise InputError("directions_gram", gram.tolist(), "real numbers", "drop the imaginary parts")
+        raise InputError(
+            "directions_gram", gram.tolist(), "real numbers", "drop the imaginary parts"
+        )
     if gram.free_symbols:
         return
     # exact leading minors: no tolerance to choose
@@ -101,6 +117,7 @@ def check_directions_gram(gram: sp.MatrixBase) -> None:
                 "remove a mean that is a combination of the others, or state it through coordinates S",
             )
 
+
 def check_positive(name: str, value: sp.Expr, remedy: str, *, allow_zero: bool = False) -> None:
     """Refuse a numeric ``value`` that is not > 0 (>= 0 if ``allow_zero``)."""
     if not value.is_number:
@@ -108,10 +125,12 @@ def check_positive(name: str, value: sp.Expr, remedy: str, *, allow_zero: bool =
     if not value.is_real or value < 0 or (value == 0 and not allow_zero):
         raise InputError(name, value, "a number >= 0" if allow_zero else "a number > 0", remedy)
 
+
 def _check_length(name: str, values: Sequence[object], expected: int) -> None:
     if len(values) != expected:
         raise InputError(
-            name, f"{len(values)} entries", f"{expected}, one per component",
+            name,
+            f"{len(values)} entries",
+            f"{expected}, one per component",
             f"give {expected} {name}",
         )
-

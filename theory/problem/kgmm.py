@@ -25,7 +25,8 @@ def kgmm(
     r"""Return the k-class Gaussian mixture under multinomial logistic regression.
 
     Classes l = 1..k with label l and mean :math:`\mu_l = e_l`; one first-layer vector a class;
-    :math:`\ell = -u_y + \log\sum_c e^{u_c}` (mathematics.md section 1; arXiv 2310.03010, section 2).
+    :math:`\ell = -u_y + \log\sum_c e^{u_c}` (mathematics.md section 1; arXiv 2310.03010, section
+    2).
 
     Parameters
     ----------
@@ -45,7 +46,8 @@ def kgmm(
     Raises
     ------
     InputError
-        k < 2, wrong shapes, weights off the simplex, dependent means, or a parameter out of its domain.
+        k < 2, wrong shapes, weights off the simplex, dependent means, or a parameter out of its
+        domain.
 
     Examples
     --------
@@ -60,7 +62,10 @@ def kgmm(
     if isinstance(directions_gram, str):
         if directions_gram != "orthonormal":
             raise InputError(
-                "directions_gram", repr(directions_gram), "a matrix or 'orthonormal'", "check the spelling"
+                "directions_gram",
+                repr(directions_gram),
+                "a matrix or 'orthonormal'",
+                "check the spelling",
             )
         directions_gram = sp.eye(k)
     mixture = Mixture.build(

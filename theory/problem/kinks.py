@@ -1,4 +1,5 @@
-r"""Where a loss is not smooth: one canonical form of its kinks, and the rule for derivatives across them.
+r"""Where a loss is not smooth: one canonical form of its kinks, and the rule for derivatives across
+them.
 
 Every non-smooth function of a loss is written with :class:`theory.problem.relu_step.ReLU` and
 :class:`theory.problem.relu_step.Step` of one of its declared kinks, k(u) = 0.  Then
@@ -6,14 +7,17 @@ Every non-smooth function of a loss is written with :class:`theory.problem.relu_
 .. math:: \mathrm{ReLU}(k)' = \mathrm{Step}(k),\quad \mathrm{Step}(k)' = \delta(k),\quad \mathrm{Step}(0) = 0,
           \quad \mathrm{Step}^2 = \mathrm{Step},\quad \mathrm{ReLU}(k)\,\delta(k) = 0,
 
-and a second derivative of the loss is a function plus a sum of functions times :math:`\delta(k)`.  Three *kink rules*
-name what is kept of it (mathematics.md section 2):
+and a second derivative of the loss is a function plus a sum of functions times :math:`\delta(k)`.
+Three *kink rules* name what is kept of it (mathematics.md section 2):
 
-* ``"distributional"``: everything.  The Hessian of the population risk, the derivative of its gradient.
-* ``"almost-everywhere"``: the function alone.  What automatic differentiation and averages over data give.
+* ``"distributional"``: everything.  The Hessian of the population risk, the derivative of its
+  gradient.
+* ``"almost-everywhere"``: the function alone.  What automatic differentiation and averages over
+  data give.
 * ``"difference"``: the deltas alone, distributional minus almost-everywhere.
 
-Integration by parts always needs the distributional derivative; the rule concerns only which Hessian is meant.
+Integration by parts always needs the distributional derivative; the rule concerns only which
+Hessian is meant.
 """
 
 from __future__ import annotations
@@ -31,14 +35,29 @@ KINK_RULES = ("distributional", "almost-everywhere", "difference")
 DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE = KINK_RULES
 
 _REWRITTEN = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside)
-_REFUSED = (sp.Piecewise, sp.floor, sp.ceiling, sp.frac, sp.Mod, sp.DiracDelta, sp.re, sp.im, sp.arg)
+_REFUSED = (
+    sp.Piecewise,
+    sp.floor,
+    sp.ceiling,
+    sp.frac,
+    sp.Mod,
+    sp.DiracDelta,
+    sp.re,
+    sp.im,
+    sp.arg,
+)
 _KINKED = (*_REWRITTEN, ReLU, Step)
 
 
 def check_kink_rule(rule: str) -> str:
     """Return a kink rule, refused unless it is one."""
     if rule not in KINK_RULES:
-        raise InputError("kink_rule", repr(rule), f"one of {KINK_RULES}", "see theory.problem.kinks for what they mean")
+        raise InputError(
+            "kink_rule",
+            repr(rule),
+            f"one of {KINK_RULES}",
+            "see theory.problem.kinks for what they mean",
+        )
     return rule
 
 
@@ -48,8 +67,8 @@ def canonical(expression: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
     Raises
     ------
     InputError
-        A kink that is not declared, a function without a derivative, or one that jumps in a way that cannot be
-        written so (Piecewise, floor).
+        A kink that is not declared, a function without a derivative, or one that jumps in a way
+        that cannot be written so (Piecewise, floor).
 
     Examples
     --------
@@ -73,8 +92,8 @@ def split_deltas(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
     Raises
     ------
     InputError
-        A derivative or a product of deltas, or a step times the delta of the same kink: not integrable against a
-        Gaussian density without a further convention.
+        A derivative or a product of deltas, or a step times the delta of the same kink: not
+        integrable against a Gaussian density without a further convention.
 
     Examples
     --------
@@ -98,15 +117,19 @@ def split_deltas(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
             continue
         if len(delta.args) > 1 or coefficient.has(*names.values()) or coefficient.has(Step(kink)):
             raise InputError(
-                "route", "'stein', which differentiates across a kink twice",
-                "'projection'", "derive by the projection route, which differentiates nothing",
+                "route",
+                "'stein', which differentiates across a kink twice",
+                "'projection'",
+                "derive by the projection route, which differentiates nothing",
             )
         parts[kink] = coefficient
     return regular, parts
 
 
 def tidy(expression: sp.Expr) -> sp.Expr:
-    """The same distribution with ReLU(k) delta(k) = 0 used, as far as the expression is linear in its deltas."""
+    """The same distribution with ReLU(k) delta(k) = 0 used, as far as the expression is linear in
+    its deltas.
+    """
     try:
         regular, parts = split_deltas(expression)
     except InputError:
@@ -133,7 +156,8 @@ def apply_kink_rule(expression: sp.Expr, rule: str) -> sp.Expr:
 
 
 def unsigned(kink: sp.Expr) -> sp.Expr:
-    """Of k and -k the one that SymPy keeps in DiracDelta, an even function: deltas are found under this name.
+    """Of k and -k the one that SymPy keeps in DiracDelta, an even function: deltas are found under
+    this name.
 
     Examples
     --------
@@ -148,7 +172,9 @@ def unsigned(kink: sp.Expr) -> sp.Expr:
 def kink_forms(
     kinks: Sequence[sp.Expr], preactivation: Sequence[sp.Symbol]
 ) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
-    """Return (A, c) with kinks = A u + c, or None unless every kink is affine in u with numbers as coefficients."""
+    """Return (A, c) with kinks = A u + c, or None unless every kink is affine in u with numbers as
+    coefficients.
+    """
     origin = dict.fromkeys(preactivation, sp.Integer(0))
     rows, offsets = [], []
     for kink in kinks:
@@ -160,20 +186,26 @@ def kink_forms(
         offsets.append([offset])
     size = (len(rows), len(preactivation))
     flat = [e for row in rows for e in row]
-    return sp.ImmutableDenseMatrix(*size, flat), sp.ImmutableDenseMatrix(len(rows), 1, [o for o, in offsets])
+    return sp.ImmutableDenseMatrix(*size, flat), sp.ImmutableDenseMatrix(
+        len(rows), 1, [o for (o,) in offsets]
+    )
 
 
 def _refuse_unknown_functions(expression: sp.Expr) -> None:
     unknown = sorted({str(e.func) for e in expression.atoms(AppliedUndef)})
     if unknown:
         raise InputError(
-            "loss expression", f"the undefined function {unknown[0]}", "functions with a known derivative",
+            "loss expression",
+            f"the undefined function {unknown[0]}",
+            "functions with a known derivative",
             "write it in elementary functions, or subclass sympy.Function with fdiff",
         )
     refused = sorted({type(e).__name__ for e in expression.atoms(*_REFUSED)})
     if refused:
         raise InputError(
-            "loss expression", f"the function {refused[0]}", "kinks written with ReLU and Step",
+            "loss expression",
+            f"the function {refused[0]}",
+            "kinks written with ReLU and Step",
             "write a ramp as theory.ReLU(k) and a jump of slope as theory.Step(k), and declare kinks=(k, ...)",
         )
 
@@ -213,6 +245,8 @@ def _match(e: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
     declared = f"kinks={tuple(kinks)}" if kinks else "no kinks"
     argument = unsigned(argument)
     raise InputError(
-        "kinks", f"{declared} for a loss with the kink {argument} = 0", "every kink of the loss declared",
+        "kinks",
+        f"{declared} for a loss with the kink {argument} = 0",
+        "every kink of the loss declared",
         f"add {argument} to kinks (Loss(..., kinks=({argument},)))",
     )

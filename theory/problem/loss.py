@@ -16,12 +16,13 @@ from .kinks import canonical, kink_forms, tidy, unsigned
 
 @dataclass(frozen=True)
 class Loss:
-    r"""Scalar loss :math:`\ell(y; u, v)` of a label, the pre-activations u and the readout parameters v.
+    r"""Scalar loss :math:`\ell(y; u, v)` of a label, the pre-activations u and the readout
+    parameters v.
 
     Everything else in the project is derived from this expression: with
-    :math:`g_a=\partial_{u_a}\ell` and :math:`H_{ab}=\partial_{u_a}\partial_{u_b}\ell`, the sample gradient is
-    :math:`\nabla_{x^a}L = g_a Y + \beta x^a` and the sample Hessian :math:`H_{ab} Y Y^T + \beta\delta_{ab} I`
-    (mathematics.md section 1).
+    :math:`g_a=\partial_{u_a}\ell` and :math:`H_{ab}=\partial_{u_a}\partial_{u_b}\ell`, the sample
+    gradient is :math:`\nabla_{x^a}L = g_a Y + \beta x^a` and the sample Hessian :math:`H_{ab} Y Y^T
+    + \beta\delta_{ab} I` (mathematics.md section 1).
 
     Parameters
     ----------
@@ -32,18 +33,19 @@ class Loss:
     readout_size : int
         q, the number of readout parameters.
     gauge : sympy.ImmutableDenseMatrix, C x g, optional
-        Columns n with sum_a n_a d/du_a d ell/dw = 0 for every variable w (u or v): directions along which all
-        derivatives of the loss are constant.  Not trusted: checked at rational points to 20 digits, and again
-        by whoever drops a quadrature dimension because of it.
+        Columns n with sum_a n_a d/du_a d ell/dw = 0 for every variable w (u or v): directions along
+        which all derivatives of the loss are constant.  Not trusted: checked at rational points to
+        20 digits, and again by whoever drops a quadrature dimension because of it.
     kinks : tuple of sympy.Expr
-        Expressions in u whose zeros are the points where the loss is not smooth.  Empty for a smooth loss.  The
-        loss is rewritten with ReLU and Step of these expressions (:mod:`theory.problem.kinks`).
+        Expressions in u whose zeros are the points where the loss is not smooth.  Empty for a
+        smooth loss.  The loss is rewritten with ReLU and Step of these expressions
+        (:mod:`theory.problem.kinks`).
 
     Raises
     ------
     InputError
-        If the expression contains an unknown symbol, a function without derivative or a kink that is not declared,
-        or a declared gauge is not one.
+        If the expression contains an unknown symbol, a function without derivative or a kink that
+        is not declared, or a declared gauge is not one.
 
     Examples
     --------
@@ -64,21 +66,27 @@ class Loss:
 
     def __post_init__(self) -> None:
         if self.units < 1:
-            raise InputError("units", self.units, "an integer >= 1", "a loss needs a pre-activation")
+            raise InputError(
+                "units", self.units, "an integer >= 1", "a loss needs a pre-activation"
+            )
         if not isinstance(self.expression, sp.Expr):
-            raise InputError("loss expression", repr(self.expression), "a SymPy expression", "use sympify")
+            raise InputError(
+                "loss expression", repr(self.expression), "a SymPy expression", "use sympify"
+            )
         known = {symbols.LABEL, *self.variables}
         unknown = sorted(self.expression.free_symbols - known, key=str)
         alike = [str(s) for s in unknown if str(s) in map(str, known)]
         if alike:
             raise InputError(
-                "loss expression", f"symbols {alike} with other assumptions",
+                "loss expression",
+                f"symbols {alike} with other assumptions",
                 f"the real symbols {alike} of theory.symbols",
                 "build them with theory.symbols.vector: a Symbol of the same name but other assumptions is another",
             )
         if unknown:
             raise InputError(
-                "loss expression", f"unknown symbols {[str(s) for s in unknown]}",
+                "loss expression",
+                f"unknown symbols {[str(s) for s in unknown]}",
                 f"only {symbols.LABEL}, {', '.join(map(str, self.variables))}",
                 "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL",
             )
@@ -92,7 +100,9 @@ class Loss:
         for e in sorted(self.expression.atoms(sp.Function), key=sp.default_sort_key):
             if any(e.diff(x).has(sp.Derivative, sp.Subs) for x in self.variables if e.has(x)):
                 raise InputError(
-                    "loss expression", f"the function {e.func}", "functions with a known derivative",
+                    "loss expression",
+                    f"the function {e.func}",
+                    "functions with a known derivative",
                     "write it in elementary functions, or define its fdiff",
                 )
 
@@ -105,7 +115,9 @@ class Loss:
                 if symbols.LABEL in used:
                     remedy = "write a term with a kink of its own for each label: y*ReLU(1 - u_1) + (1 - y)*ReLU(u_1)"
                 raise InputError(
-                    "kinks", kink, f"expressions in {', '.join(map(str, self.preactivation))} that vanish at a kink",
+                    "kinks",
+                    kink,
+                    f"expressions in {', '.join(map(str, self.preactivation))} that vanish at a kink",
                     remedy,
                 )
         return tuple(unsigned(kink) for kink in kinks)
@@ -138,7 +150,8 @@ class Loss:
         Parameters
         ----------
         indices : iterable of int
-            0-based positions in :attr:`variables`; order does not matter, repetition is repeated derivation.
+            0-based positions in :attr:`variables`; order does not matter, repetition is repeated
+            derivation.
 
         Returns
         -------
@@ -157,11 +170,17 @@ class Loss:
     def _check_gauge(self, gauge: sp.ImmutableDenseMatrix) -> None:
         if gauge.shape[0] != self.units:
             raise InputError(
-                "gauge", f"shape {gauge.shape}", f"{self.units} rows", "give a column vector over the units"
+                "gauge",
+                f"shape {gauge.shape}",
+                f"{self.units} rows",
+                "give a column vector over the units",
             )
         # labels the expression tells apart: those it names, and two it does not
         named = {
-            a for delta in self.expression.atoms(sp.KroneckerDelta) for a in delta.args if a.is_number
+            a
+            for delta in self.expression.atoms(sp.KroneckerDelta)
+            for a in delta.args
+            if a.is_number
         }
         labels = [*sorted(named, key=sp.default_sort_key), sp.Rational(1, 3), sp.Integer(-7)]
         columns = range(gauge.shape[1])
@@ -181,11 +200,8 @@ class Loss:
                     )
                     if abs(total) > sp.Float("1e-20"):
                         raise InputError(
-                            "gauge", gauge.tolist(),
+                            "gauge",
+                            gauge.tolist(),
                             "directions along which every first derivative of the loss is constant",
                             "drop the gauge; it only saves quadrature dimensions",
                         )
-
-
-
-

@@ -1,4 +1,6 @@
-"""Gaussian mixture: weights, labels, means as coordinates in a basis of directions, and the precision."""
+"""Gaussian mixture: weights, labels, means as coordinates in a basis of directions, and the
+precision.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ class Mixture:
     r"""Mixture of n isotropic Gaussians in R^d, with d left free.
 
     Component l has weight p_l, label y_l and mean :math:`\mu_l = \sum_s S_{ls} e_s`; a feature is
-    :math:`Y = \mu_l + Z/\sqrt\lambda`, Z standard normal.  The directions e_1..e_r are linearly independent
-    with Gram matrix Gamma (mathematics.md section 1).
+    :math:`Y = \mu_l + Z/\sqrt\lambda`, Z standard normal.  The directions e_1..e_r are linearly
+    independent with Gram matrix Gamma (mathematics.md section 1).
 
     Parameters
     ----------
@@ -45,8 +47,8 @@ class Mixture:
     Raises
     ------
     InputError
-        If the shapes disagree, numeric weights leave the simplex, a numeric Gamma is not symmetric positive
-        definite (linearly dependent means), or a numeric precision is not positive.
+        If the shapes disagree, numeric weights leave the simplex, a numeric Gamma is not symmetric
+        positive definite (linearly dependent means), or a numeric precision is not positive.
 
     Examples
     --------
@@ -91,7 +93,9 @@ class Mixture:
             if gram.rows == gram.cols:
                 check_directions_gram(gram)
                 upper = gram
-                gram = sp.ImmutableDenseMatrix(*gram.shape, lambda i, j: upper[min(i, j), max(i, j)])
+                gram = sp.ImmutableDenseMatrix(
+                    *gram.shape, lambda i, j: upper[min(i, j), max(i, j)]
+                )
         lam = symbols.PRECISION if precision is None else exact("precision", precision)
         return cls(weights_expr, labels_expr, coordinates_expr, gram, lam)
 
@@ -99,7 +103,9 @@ class Mixture:
         n, r = self.coordinates.shape
         if n < 1 or r < 1:
             raise InputError(
-                "coordinates", f"shape {n} x {r}", "at least one component and one direction",
+                "coordinates",
+                f"shape {n} x {r}",
+                "at least one component and one direction",
                 "state S with a row per component and a column per direction",
             )
         _check_length("weights", self.weights, n)
@@ -107,7 +113,9 @@ class Mixture:
         if self.directions_gram.shape != (r, r):
             rows, columns = self.directions_gram.shape
             raise InputError(
-                "directions_gram", f"shape {rows} x {columns}", f"shape {r} x {r}",
+                "directions_gram",
+                f"shape {rows} x {columns}",
+                f"shape {r} x {r}",
                 "give the Gram matrix of the directions, one row per column of the coordinates",
             )
         check_weights(self.weights)
@@ -128,17 +136,3 @@ class Mixture:
     def mean_overlaps(self) -> sp.ImmutableDenseMatrix:
         """S Gamma: entry (l, s) is mu_l . e_s."""
         return sp.ImmutableDenseMatrix(self.coordinates * self.directions_gram)
-
-
-
-
-
-
-
-
-
-
-
-
-
-

@@ -18,10 +18,11 @@ from .mixture import Mixture
 
 @dataclass(frozen=True)
 class Model:
-    r"""Online SGD on a Gaussian mixture: sample loss :math:`L = \ell(y_l; u, v) + \frac\beta2(\|x\|^2+\|v\|^2)`.
+    r"""Online SGD on a Gaussian mixture: sample loss :math:`L = \ell(y_l; u, v) +
+    \frac\beta2(\|x\|^2+\|v\|^2)`.
 
-    SGD is :math:`x \leftarrow x - \delta\nabla L`, :math:`\delta = c_\delta/d`, one fresh sample a step; time is
-    t = steps * delta (mathematics.md section 1).
+    SGD is :math:`x \leftarrow x - \delta\nabla L`, :math:`\delta = c_\delta/d`, one fresh sample a
+    step; time is t = steps * delta (mathematics.md section 1).
 
     Parameters
     ----------
@@ -62,7 +63,9 @@ class Model:
         return cls(mixture, loss, beta, c_delta, name)
 
     def __post_init__(self) -> None:
-        check_positive("ridge", self.ridge, "give the weight decay beta, 0 for none", allow_zero=True)
+        check_positive(
+            "ridge", self.ridge, "give the weight decay beta, 0 for none", allow_zero=True
+        )
         check_positive("step", self.step, "give c_delta, the step size times the dimension")
         if not self.name:
             raise InputError("name", repr(self.name), "a non-empty text", "name the model")
@@ -101,14 +104,19 @@ class Model:
     def parameter_symbols(self) -> frozenset[sp.Symbol]:
         """Symbols of the mixture, ridge and step that are not fixed to numbers."""
         parts: list[sp.Expr] = [
-            *self.mixture.weights, *self.mixture.directions_gram, *self.mixture.coordinates,
-            *self.mixture.labels, self.mixture.precision,
-            self.ridge, self.step,
+            *self.mixture.weights,
+            *self.mixture.directions_gram,
+            *self.mixture.coordinates,
+            *self.mixture.labels,
+            self.mixture.precision,
+            self.ridge,
+            self.step,
         ]
         return frozenset().union(*(e.free_symbols for e in parts))
 
     def substitute(self, values: Mapping[sp.Symbol, object]) -> Model:
-        """Return the model with numbers for (some of) its open parameters, validated like any other.
+        """Return the model with numbers for (some of) its open parameters, validated like any
+        other.
 
         Parameters
         ----------
@@ -141,7 +149,8 @@ class Model:
     def gram_definition(self) -> dict[sp.Symbol, sp.Expr]:
         r"""Return {Q_ab: R_ab + (m Gamma^{-1} m^T)_ab}, to eliminate Q from an expression.
 
-        Derived expressions keep Q as a symbol: it enters only through the law of the pre-activations.
+        Derived expressions keep Q as a symbol: it enters only through the law of the
+        pre-activations.
 
         Examples
         --------

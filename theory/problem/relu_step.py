@@ -9,10 +9,11 @@ from .stable_functions import Maximum, StableFunction
 
 
 class Step(StableFunction):
-    r"""1 for f > 0, else 0: the derivative of :class:`ReLU`, idempotent; its own derivative is DiracDelta(f).
+    r"""1 for f > 0, else 0: the derivative of :class:`ReLU`, idempotent; its own derivative is
+    DiracDelta(f).
 
-    The value 0 at f = 0 is the convention of automatic differentiation; no expectation depends on it, and no
-    comparison is made while f is symbolic.
+    The value 0 at f = 0 is the convention of automatic differentiation; no expectation depends on
+    it, and no comparison is made while f is symbolic.
 
     Examples
     --------
@@ -43,6 +44,7 @@ class Step(StableFunction):
     def _latex(self, printer: StrPrinter, exp: str | None = None) -> str:
         text = rf"\mathbf{{1}}_{{{printer._print(self.args[0])} > 0}}"
         return text if exp is None else rf"{text}^{{{exp}}}"
+
 
 class ReLU(StableFunction):
     """max(f, 0); its derivative is ``Step(f)``.
@@ -77,4 +79,3 @@ class ReLU(StableFunction):
     def _latex(self, printer: StrPrinter, exp: str | None = None) -> str:
         text = rf"\left({printer._print(self.args[0])}\right)_+"
         return text if exp is None else rf"{text}^{{{exp}}}"
-

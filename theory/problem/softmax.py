@@ -35,6 +35,7 @@ class LogSumExp(StableFunction):
         text = rf"\operatorname{{lse}}\left({arguments}\right)"
         return text if exp is None else rf"{text}^{{{exp}}}"
 
+
 class Softmax(StableFunction):
     r"""Class probability pi_a(u) = exp(u_a) / sum_c exp(u_c).
 
@@ -64,11 +65,7 @@ class Softmax(StableFunction):
     def _eval_derivative(self, s: sp.Symbol) -> sp.Expr:
         # the base class would differentiate the index argument too
         return sp.Add(
-            *(
-                self.fdiff(i + 2) * a.diff(s)
-                for i, a in enumerate(self.args[1:])
-                if a.has(s)
-            )
+            *(self.fdiff(i + 2) * a.diff(s) for i, a in enumerate(self.args[1:]) if a.has(s))
         )
 
     def _eval_rewrite_as_exp(self, index: sp.Expr, *args: sp.Expr, **hints: object) -> sp.Expr:
@@ -89,4 +86,3 @@ class Softmax(StableFunction):
         arguments = ", ".join(printer._print(a) for a in self.args[1:])
         power = "" if exp is None else f"^{{{exp}}}"
         return rf"\pi_{{{self.index}}}{power}\left({arguments}\right)"
-

@@ -30,6 +30,7 @@ class Softplus(StableFunction):
         f = self.args[0]
         return Maximum(f, 0) + sp.log(1 + sp.exp(-sp.Abs(f)))
 
+
 class Sigmoid(StableFunction):
     """1 / (1 + exp(-f)); sigma' = sigma (1 - sigma).
 
@@ -57,4 +58,3 @@ class Sigmoid(StableFunction):
     def _latex(self, printer: StrPrinter, exp: str | None = None) -> str:
         power = "" if exp is None else f"^{{{exp}}}"
         return rf"\sigma{power}\left({printer._print(self.args[0])}\right)"
-

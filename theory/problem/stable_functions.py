@@ -1,9 +1,11 @@
-"""Smooth functions a loss may use, with derivatives that stay small and printing that stays readable.
+"""Smooth functions a loss may use, with derivatives that stay small and printing that stays
+readable.
 
-SymPy can differentiate ``log(exp(u1) + ... + exp(uk))``, but every derivative repeats the whole sum.  These
-functions know their derivative in terms of each other, so that derivatives of the softmax loss are
-polynomials in the class probabilities, and ``rewrite(exp)`` recovers the elementary form at any time.
-``stable()`` is the form that generated code uses: equal, but free of overflow.
+SymPy can differentiate ``log(exp(u1) + ... + exp(uk))``, but every derivative repeats the whole
+sum.  These functions know their derivative in terms of each other, so that derivatives of the
+softmax loss are polynomials in the class probabilities, and ``rewrite(exp)`` recovers the
+elementary form at any time. ``stable()`` is the form that generated code uses: equal, but free of
+overflow.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ class StableFunction(sp.Function):
     def stable(self) -> sp.Expr:
         """Return an equal expression for code generation that does not overflow in floating point.
 
-        It may contain :class:`Maximum`, which only generated code evaluates; ``rewrite(exp)`` is the form for
-        everything else.
+        It may contain :class:`Maximum`, which only generated code evaluates; ``rewrite(exp)`` is
+        the form for everything else.
         """
         raise NotImplementedError(f"{type(self).__name__} must define stable()")
 
@@ -29,24 +31,14 @@ class StableFunction(sp.Function):
 
 
 class Maximum(sp.Function):
-    """Largest of its arguments, never evaluated: for stable forms that only generated code will see.
+    """Largest of its arguments, never evaluated: for stable forms that only generated code will
+    see.
 
-    ``sympy.Max`` compares its arguments symbolically at every construction, which dominates code generation.
+    ``sympy.Max`` compares its arguments symbolically at every construction, which dominates code
+    generation.
     """
 
     is_real = True
-
-
-
-
-
-
-
-
-
-
-
-
 
 
 def stabilise(expression: sp.Expr) -> sp.Expr:
@@ -58,6 +50,4 @@ def stabilise(expression: sp.Expr) -> sp.Expr:
     >>> stabilise(Sigmoid(f))
     tanh(f/2)/2 + 1/2
     """
-    return expression.replace(
-        lambda e: isinstance(e, StableFunction), lambda e: e.stable()
-    )
+    return expression.replace(lambda e: isinstance(e, StableFunction), lambda e: e.stable())

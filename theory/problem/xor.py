@@ -30,8 +30,8 @@ def xor(
 ) -> Model:
     r"""Return the XOR mixture under a two-layer network of K = ``width`` hidden units.
 
-    Clusters :math:`\mu,-\mu` with label 1 and :math:`\nu,-\nu` with label 0;
-    :math:`f = \sum_i v_i\,g(u_i)`, :math:`\ell = -yf + \log(1+e^f)` (mathematics.md section 1; arXiv 2310.03010,
+    Clusters :math:`\mu,-\mu` with label 1 and :math:`\nu,-\nu` with label 0; :math:`f = \sum_i
+    v_i\,g(u_i)`, :math:`\ell = -yf + \log(1+e^f)` (mathematics.md section 1; arXiv 2310.03010,
     section 3, which has K >= 4 and orthonormal :math:`\mu,\nu`).
 
     Parameters
@@ -54,8 +54,8 @@ def xor(
     Raises
     ------
     InputError
-        K < 1, an activation with an undeclared kink or without derivative, weights off the simplex, dependent
-        directions, or a parameter out of its domain.
+        K < 1, an activation with an undeclared kink or without derivative, weights off the simplex,
+        dependent directions, or a parameter out of its domain.
 
     Examples
     --------
@@ -66,7 +66,9 @@ def xor(
     -v_1*y*step(u_1) + v_1*Sigmoid(v_1*relu(u_1) + v_2*relu(u_2))*step(u_1)
     """
     if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise InputError("width", repr(width), "an integer K >= 1", "a two-layer network needs a hidden unit")
+        raise InputError(
+            "width", repr(width), "an integer K >= 1", "a two-layer network needs a hidden unit"
+        )
     mixture = Mixture.build(
         labels=LABELS,
         coordinates=COORDINATES,

@@ -1,4 +1,6 @@
-"""Checks of every block, entry by entry: data against V B V^T + c I, and the risk Hessian against the gradient."""
+"""Checks of every block, entry by entry: data against V B V^T + c I, and the risk Hessian against
+the gradient.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from .judged_theory import Theory
 MATRICES = ("hessian", "gradient")
 # (label, measured, its standard error, predicted, its error)
 Entry = tuple[str, float, float, float, float]
-# step of the finite differences, in standard deviations of the pre-activation; the second is half of it
+# step of the finite differences, in standard deviations of the pre-activation; the second is half
+# of it
 DIFFERENCE_STEP = 0.25
 
 
@@ -40,8 +43,13 @@ def blocks(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     z = critical_value(sum(len(entries) for _, entries in families), share)
     for label, entries in families:
         comparisons.append(_worst(label, entries, z, (), resolution=0.01))
-    samples = {"test_points": evidence.level.test_points, "dimension": evidence.level.spectrum_dimensions[-1]}
-    return Outcome(comparisons, samples, [plots.training_plot(theory, evidence, m) for m in MATRICES])
+    samples = {
+        "test_points": evidence.level.test_points,
+        "dimension": evidence.level.spectrum_dimensions[-1],
+    }
+    return Outcome(
+        comparisons, samples, [plots.training_plot(theory, evidence, m) for m in MATRICES]
+    )
 
 
 def curvature(theory: Theory, evidence: Evidence, share: float) -> Outcome:
@@ -76,7 +84,11 @@ def curvature(theory: Theory, evidence: Evidence, share: float) -> Outcome:
             candidates.append(_compare(label, entry, limit.size, z, parts, resolution=0.05))
         comparisons.append(max(candidates, key=lambda c: c.strain))
     return Outcome(
-        comparisons, {"test_points": evidence.level.test_points, "steps": [DIFFERENCE_STEP, DIFFERENCE_STEP / 2]},
+        comparisons,
+        {
+            "test_points": evidence.level.test_points,
+            "steps": [DIFFERENCE_STEP, DIFFERENCE_STEP / 2],
+        },
         notes=notes,
     )
 
@@ -90,10 +102,16 @@ def _block_cases(evidence: Evidence) -> list[tuple[Scenario, State, str]]:
     return cases
 
 
-def _predicted(theory: Theory, evidence: Evidence, scenario: Scenario, state: State, matrix: str) -> SpanMatrix:
+def _predicted(
+    theory: Theory, evidence: Evidence, scenario: Scenario, state: State, matrix: str
+) -> SpanMatrix:
     return population_block(
-        theory.model, scenario.parameters, state, matrix="gradient" if matrix == "gradient" else "hessian",
-        block="all" if theory.model.readout_size else "first_layer", blocks=theory.blocks(matrix),
+        theory.model,
+        scenario.parameters,
+        state,
+        matrix="gradient" if matrix == "gradient" else "hessian",
+        block="all" if theory.model.readout_size else "first_layer",
+        blocks=theory.blocks(matrix),
         tolerance=evidence.system.quadrature,
     )
 
@@ -101,7 +119,9 @@ def _predicted(theory: Theory, evidence: Evidence, scenario: Scenario, state: St
 def _block_entries(
     theory: Theory, evidence: Evidence, scenario: Scenario, state: State, matrix: str, name: str
 ) -> Iterator[tuple[str, Iterator[Entry]]]:
-    """Every block with its entries: those of x^a, x^b on the basis and the bulk, of x^a, v_i, and of v_i, v_j."""
+    """Every block with its entries: those of x^a, x^b on the basis and the bulk, of x^a, v_i, and
+    of v_i, v_j.
+    """
     data = evidence.projection(scenario, state, matrix, name)
     predicted = _predicted(theory, evidence, scenario, state, matrix)
     rank, c = predicted.basis.rank, theory.model.units
@@ -112,11 +132,17 @@ def _block_entries(
     def block(a: int, b: int) -> Iterator[Entry]:
         for i, j in upper_triangle(rank):
             yield (
-                f"entry ({i + 1}, {j + 1})", data.matrix.values[a, b, i, j], data.matrix_error.values[a, b, i, j],
-                full[a, i, b, j], error[a, i, b, j],
+                f"entry ({i + 1}, {j + 1})",
+                data.matrix.values[a, b, i, j],
+                data.matrix_error.values[a, b, i, j],
+                full[a, i, b, j],
+                error[a, i, b, j],
             )
         yield (
-            "bulk", data.bulk.values[a, b], data.bulk_error.values[a, b], predicted.bulk[a, b],
+            "bulk",
+            data.bulk.values[a, b],
+            data.bulk_error.values[a, b],
+            predicted.bulk[a, b],
             predicted.bulk_error[a, b],
         )
 
@@ -131,21 +157,34 @@ def _block_entries(
         for i, j in np.ndindex(rank, q):
             row = a * rank + i
             yield (
-                f"entry ({i + 1}, {j + 1})", data.mixed.values[a, j, i], data.mixed_error.values[a, j, i],
-                mixed[row, j], mixed_error[row, j],
+                f"entry ({i + 1}, {j + 1})",
+                data.mixed.values[a, j, i],
+                data.mixed_error.values[a, j, i],
+                mixed[row, j],
+                mixed_error[row, j],
             )
 
     for a in range(c):
         yield f"block (x^{a + 1}, v)", across(a)
     last, last_error = predicted.matrix[split:, split:], predicted.matrix_error[split:, split:]
-    yield "block (v, v)", (
-        (f"entry ({i + 1}, {j + 1})", data.readout.values[i, j], data.readout_error.values[i, j], last[i, j],
-         last_error[i, j])
-        for i, j in upper_triangle(q)
+    yield (
+        "block (v, v)",
+        (
+            (
+                f"entry ({i + 1}, {j + 1})",
+                data.readout.values[i, j],
+                data.readout_error.values[i, j],
+                last[i, j],
+                last_error[i, j],
+            )
+            for i, j in upper_triangle(q)
+        ),
     )
 
 
-def _worst(label: str, entries: list[Entry], z: float, parts: tuple[Part, ...], resolution: float) -> Comparison:
+def _worst(
+    label: str, entries: list[Entry], z: float, parts: tuple[Part, ...], resolution: float
+) -> Comparison:
     made = [_compare(label, entry, len(entries), z, parts, resolution) for entry in entries]
     return max(made, key=lambda c: c.strain)
 
@@ -155,11 +194,16 @@ def _compare(
 ) -> Comparison:
     name, measured, error, predicted, predicted_error = entry
     return Comparison(
-        f"{label}, {name} (the worst of {count})", float(measured), float(predicted),
-        Tolerance((
-            Part(z * float(error), f"{z:.2f} standard errors (T3)"),
-            Part(float(predicted_error), "quadrature (T2)"), *parts,
-        )),
+        f"{label}, {name} (the worst of {count})",
+        float(measured),
+        float(predicted),
+        Tolerance(
+            (
+                Part(z * float(error), f"{z:.2f} standard errors (T3)"),
+                Part(float(predicted_error), "quadrature (T2)"),
+                *parts,
+            )
+        ),
         resolution=resolution,
     )
 
@@ -167,24 +211,31 @@ def _compare(
 def _row_name(predicted: SpanMatrix, i: int, j: int) -> str:
     rank = predicted.basis.rank
     a, inner = divmod(i, rank)
-    row = f"x^{a + 1} along {inner + 1}" if a < predicted.rows else f"v_{i - predicted.rows * rank + 1}"
+    row = (
+        f"x^{a + 1} along {inner + 1}"
+        if a < predicted.rows
+        else f"v_{i - predicted.rows * rank + 1}"
+    )
     return f"gradient of {row}, moved along {j + 1}"
 
 
 def _gradient_differences(
     theory: Theory, evidence: Evidence, scenario: Scenario, state: State, unit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    r"""Derivative of the mean gradient along every basis vector of x^unit: value, standard error, remainder.
+    r"""Derivative of the mean gradient along every basis vector of x^unit: value, standard error,
+    remainder.
 
-    Central differences over the same samples with two steps h, h/2, extrapolated to order h^4; entries of the
-    gradient as in the rows of :class:`numerics.spectra.span_matrix.SpanMatrix`.  The sample gradient alone is used.
+    Central differences over the same samples with two steps h, h/2, extrapolated to order h^4;
+    entries of the gradient as in the rows of :class:`numerics.spectra.span_matrix.SpanMatrix`.  The
+    sample gradient alone is used.
     """
     model, parameters = theory.model, scenario.parameters
     basis = span_basis(parameters, state)
     c, rank = model.units, basis.rank
     deviation = np.sqrt(state.gram(parameters.directions_gram)[unit, unit] / parameters.precision)
     gradient = compile_derivatives(model, "gradient")
-    # x^unit moves by a length that changes its pre-activation, whose features have length about 1, by the step
+    # x^unit moves by a length that changes its pre-activation, whose features have length about 1,
+    # by the step
     steps = DIFFERENCE_STEP * deviation * np.array([1.0, 0.5])
     dimension, samples = evidence.level.spectrum_dimensions[-1], evidence.level.test_points
     chunk, total = 20_000, 0
@@ -203,7 +254,9 @@ def _gradient_differences(
                     moved = u.copy()
                     moved[unit] += sign * h * w[:, j]
                     g = gradient(data.labels, moved, state.readout)
-                    ends.append(np.concatenate([(g[:c, None] * w.T).reshape(c * rank, size), g[c:]]))
+                    ends.append(
+                        np.concatenate([(g[:c, None] * w.T).reshape(c * rank, size), g[c:]])
+                    )
                 rows[k] = (ends[0] - ends[1]) / (2 * h)
             sums[:, :, j] += rows.sum(axis=2)
             squares[:, :, j] += (rows**2).sum(axis=2)
@@ -215,6 +268,8 @@ def _gradient_differences(
     limit = (4 * mean[1] - mean[0]) / 3
     error = np.sqrt(np.clip(16 * variance[1] + variance[0] - 8 * covariance, 0, None) / 9 / samples)
     # the two steps differ by a term of order h^2; the next is smaller by about (h / deviation)^2
-    difference_error = np.sqrt(np.clip(variance[0] + variance[1] - 2 * covariance, 0, None) / samples)
+    difference_error = np.sqrt(
+        np.clip(variance[0] + variance[1] - 2 * covariance, 0, None) / samples
+    )
     remainder = DIFFERENCE_STEP**2 * (np.abs(mean[1] - mean[0]) + difference_error)
     return limit, error, remainder

@@ -1,4 +1,6 @@
-"""Checks that need the reduced chain or other noise: its law, fluctuations about the curves, universality."""
+"""Checks that need the reduced chain or other noise: its law, fluctuations about the curves,
+universality.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ ALIGNED_BATCH = 256
 
 
 def chain(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """The reduced chain has the law of SGD in d dimensions: means, covariances and distributions agree."""
+    """The reduced chain has the law of SGD in d dimensions: means, covariances and distributions
+    agree.
+    """
     scenario = evidence.system.scenarios[0]
     direct = evidence.curve_runs(scenario)[0]
     d, count = direct.attrs["dimension"], direct.sizes["replica"]
@@ -56,11 +60,15 @@ def chain(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         error = float(np.hypot(se_one, se_other))
         comparisons.append(
             Comparison(
-                f"{scenario.name}: {what} {time}, chain against direct", float(other), float(one),
-                Tolerance((
-                    Part(z * error, f"{z:.2f} standard errors of the difference (T3)"),
-                    Part(1e-12, "rounding, for what a symmetry fixes (T1)"),
-                )),
+                f"{scenario.name}: {what} {time}, chain against direct",
+                float(other),
+                float(one),
+                Tolerance(
+                    (
+                        Part(z * error, f"{z:.2f} standard errors of the difference (T3)"),
+                        Part(1e-12, "rounding, for what a symmetry fixes (T1)"),
+                    )
+                ),
                 resolution=scale,
             )
         )
@@ -70,25 +78,32 @@ def chain(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         compare(f"mean of {name}", left[:, i], right[:, i], 0.2 * spread[i] + 1e-9)
     for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
         compare(
-            f"covariance of {names[i]} and {names[j]}", (left - middle)[:, i] * (left - middle)[:, j],
-            (right - middle)[:, i] * (right - middle)[:, j], 0.4 * spread[i] * spread[j] + 1e-9,
+            f"covariance of {names[i]} and {names[j]}",
+            (left - middle)[:, i] * (left - middle)[:, j],
+            (right - middle)[:, i] * (right - middle)[:, j],
+            0.4 * spread[i] * spread[j] + 1e-9,
         )
-    # P(sup |F_m - F_n| > c sqrt((m + n) / (m n))) <= 2 exp(-2 c^2), exact law below that bound (Massart 1990)
+    # P(sup |F_m - F_n| > c sqrt((m + n) / (m n))) <= 2 exp(-2 c^2), exact law below that bound
+    # (Massart 1990)
     tail = share / (2 * len(names) + rows.size)
     critical = float(np.sqrt(-0.5 * np.log(tail / 2)) * np.sqrt(2 / count))
     for i, name in enumerate(names):
         comparisons.append(
             Comparison(
                 f"{scenario.name}: largest difference of the distribution functions of {name} {time}",
-                _distribution_distance(left[:, i], right[:, i]), 0.0,
-                Tolerance((Part(critical, "Kolmogorov-Smirnov, Massart's bound (T3)"),)), resolution=0.1,
+                _distribution_distance(left[:, i], right[:, i]),
+                0.0,
+                Tolerance((Part(critical, "Kolmogorov-Smirnov, Massart's bound (T3)"),)),
+                resolution=0.1,
             )
         )
     return Outcome(comparisons, {"dimension": d, "replicas of each": count})
 
 
 def fluctuations(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """SGD fluctuates about its curve by a Gaussian of covariance C / d, and its mean is off by mu / d."""
+    """SGD fluctuates about its curve by a Gaussian of covariance C / d, and its mean is off by mu /
+    d.
+    """
     scenario, level = evidence.system.scenarios[-1], evidence.level
     time = scenario.times[0]
     predicted = integrate_fluctuations(
@@ -102,16 +117,25 @@ def fluctuations(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         evidence.chain_runs(scenario, time, d, n)
         for d, n in zip(level.shift_dimensions, level.shift_replicas, strict=True)
     ]
-    comparisons, plot_list = _fluctuation_comparisons(theory, scenario, predicted, wide, shifted, share)
+    comparisons, plot_list = _fluctuation_comparisons(
+        theory, scenario, predicted, wide, shifted, share
+    )
     samples = {
-        "dimensions (covariance)": list(level.wide_dimensions), "replicas (covariance)": list(level.wide_replicas),
-        "dimensions (mean)": list(level.shift_dimensions), "replicas (mean)": list(level.shift_replicas), "time": time,
+        "dimensions (covariance)": list(level.wide_dimensions),
+        "replicas (covariance)": list(level.wide_replicas),
+        "dimensions (mean)": list(level.shift_dimensions),
+        "replicas (mean)": list(level.shift_replicas),
+        "time": time,
     }
     return Outcome(comparisons, samples, plot_list)
 
 
 def _fluctuation_comparisons(
-    theory: Theory, scenario: Scenario, predicted: xr.Dataset, wide: list[xr.Dataset], shifted: list[xr.Dataset],
+    theory: Theory,
+    scenario: Scenario,
+    predicted: xr.Dataset,
+    wide: list[xr.Dataset],
+    shifted: list[xr.Dataset],
     share: float,
 ) -> tuple[list[Comparison], list[Plot]]:
     names = [str(s) for s in theory.model.symbols.state]
@@ -120,7 +144,14 @@ def _fluctuation_comparisons(
     dimensions = _dimensions(wide)
     ends = [statistics_matrix(r)[:, -1] for r in wide]
     comparisons = _covariance_comparisons(
-        names, predicted, ends, dimensions, z, f"{scenario.name}: ", at, "integration and quadrature (T2)"
+        names,
+        predicted,
+        ends,
+        dimensions,
+        z,
+        f"{scenario.name}: ",
+        at,
+        "integration and quadrature (T2)",
     )
     spread = np.array([np.sqrt(v.var(axis=0, ddof=1).sum()) for v in ends])
     relative = np.array([1 / np.sqrt(2 * (len(v) - 1)) for v in ends])
@@ -129,11 +160,17 @@ def _fluctuation_comparisons(
         Comparison(
             f"{scenario.name}: exponent of d in the standard deviation, "
             f"d = {dimensions.min():.0e} .. {dimensions.max():.0e}",
-            width.slope, -0.5,
-            Tolerance((
-                Part(z * width.error, f"{z:.2f} standard errors (T3)"),
-                Part(2.0 / dimensions.min(), "O(1/d) correction of the variance, coefficient up to 2 (T4)"),
-            )),
+            width.slope,
+            -0.5,
+            Tolerance(
+                (
+                    Part(z * width.error, f"{z:.2f} standard errors (T3)"),
+                    Part(
+                        2.0 / dimensions.min(),
+                        "O(1/d) correction of the variance, coefficient up to 2 (T4)",
+                    ),
+                )
+            ),
             resolution=0.1,
         )
     )
@@ -145,17 +182,25 @@ def _fluctuation_comparisons(
     direction /= np.linalg.norm(direction)
     along = [(statistics_matrix(r)[:, -1] - curve) @ direction for r in shifted]
     bias, error = map(np.array, zip(*map(mean_and_error, along), strict=True))
-    scaled = extrapolate(1 / sizes, sizes[:, None] * bias[:, None], sizes[:, None] * error[:, None], degree=1)
+    scaled = extrapolate(
+        1 / sizes, sizes[:, None] * bias[:, None], sizes[:, None] * error[:, None], degree=1
+    )
     expected = float(shift @ direction)
     comparisons.append(
         Comparison(
             f"{scenario.name}: d (mean - curve) {at} along the direction in which it shows best, d -> infinity",
-            float(scaled.value[0]), expected,
-            Tolerance((
-                Part(z * float(scaled.error[0]), f"{z:.2f} standard errors (T3)"),
-                Part(float(scaled.remainder[0]), "next power of 1/d (T4)"),
-                Part(float(predicted.mean_shift_error.values @ np.abs(direction)), "integration and quadrature (T2)"),
-            )),
+            float(scaled.value[0]),
+            expected,
+            Tolerance(
+                (
+                    Part(z * float(scaled.error[0]), f"{z:.2f} standard errors (T3)"),
+                    Part(float(scaled.remainder[0]), "next power of 1/d (T4)"),
+                    Part(
+                        float(predicted.mean_shift_error.values @ np.abs(direction)),
+                        "integration and quadrature (T2)",
+                    ),
+                )
+            ),
             resolution=0.5 * abs(expected),
         )
     )
@@ -163,32 +208,61 @@ def _fluctuation_comparisons(
     comparisons.append(
         Comparison(
             f"{scenario.name}: exponent of d in |mean - curve| along the same direction",
-            slope.slope, -1.0,
-            Tolerance((
-                Part(z * slope.error, f"{z:.2f} standard errors (T3)"),
-                Part(5.0 / sizes.min(), "next power of 1/d, a coefficient up to 5 times the first (T4)"),
-            )),
+            slope.slope,
+            -1.0,
+            Tolerance(
+                (
+                    Part(z * slope.error, f"{z:.2f} standard errors (T3)"),
+                    Part(
+                        5.0 / sizes.min(),
+                        "next power of 1/d, a coefficient up to 5 times the first (T4)",
+                    ),
+                )
+            ),
             resolution=0.4,
         )
     )
     plot_list = [
         plots.exponent_plot(
-            "fluctuation-chain", f"Fluctuation of the reduced chain about its mean, {scenario.name} scenario.",
-            dimensions, spread, relative * spread, width, -0.5, "dimension d", "standard deviation of the statistics",
+            "fluctuation-chain",
+            f"Fluctuation of the reduced chain about its mean, {scenario.name} scenario.",
+            dimensions,
+            spread,
+            relative * spread,
+            width,
+            -0.5,
+            "dimension d",
+            "standard deviation of the statistics",
         ),
         plots.exponent_plot(
-            "bias-chain", f"Deviation of the mean of the reduced chain from the curve, {scenario.name} scenario.",
-            sizes, np.abs(bias), error, slope, -1.0, "dimension d", "|mean − curve|",
+            "bias-chain",
+            f"Deviation of the mean of the reduced chain from the curve, {scenario.name} scenario.",
+            sizes,
+            np.abs(bias),
+            error,
+            slope,
+            -1.0,
+            "dimension d",
+            "|mean − curve|",
         ),
     ]
     return comparisons, plot_list
 
 
 def _covariance_comparisons(
-    names: list[str], predicted: xr.Dataset, ends: list[Array], dimensions: Array, z: float, before: str, at: str,
-    computed: str, *further: Part,
+    names: list[str],
+    predicted: xr.Dataset,
+    ends: list[Array],
+    dimensions: Array,
+    z: float,
+    before: str,
+    at: str,
+    computed: str,
+    *further: Part,
 ) -> list[Comparison]:
-    """Covariances of sqrt(d) times the statistics, extrapolated to d -> infinity, against the prediction."""
+    """Covariances of sqrt(d) times the statistics, extrapolated to d -> infinity, against the
+    prediction.
+    """
     pairs = upper_triangle(len(names))
     rows, columns = map(list, zip(*pairs, strict=True))
     centred = [(v - v.mean(axis=0)) * np.sqrt(d) for v, d in zip(ends, dimensions, strict=True)]
@@ -199,13 +273,16 @@ def _covariance_comparisons(
     return [
         Comparison(
             f"{before}covariance of sqrt(d) {names[i]} and sqrt(d) {names[j]} {at}, d -> infinity",
-            float(limit.value[k]), float(covariance[i, j]),
-            Tolerance((
-                Part(z * float(limit.error[k]), f"{z:.2f} standard errors (T3)"),
-                Part(float(limit.remainder[k]), "next power of 1/d (T4)"),
-                *further,
-                Part(float(own[i, j]), computed),
-            )),
+            float(limit.value[k]),
+            float(covariance[i, j]),
+            Tolerance(
+                (
+                    Part(z * float(limit.error[k]), f"{z:.2f} standard errors (T3)"),
+                    Part(float(limit.remainder[k]), "next power of 1/d (T4)"),
+                    *further,
+                    Part(float(own[i, j]), computed),
+                )
+            ),
             resolution=0.5 * float(np.sqrt(covariance[i, i] * covariance[j, j])) + 1e-6,
         )
         for k, (i, j) in enumerate(pairs)
@@ -239,28 +316,44 @@ def stationary(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     rest = extrapolate(1 / dimensions, means, errors, degree=1)
     stays = [
         Comparison(
-            f"mean of {name} after a long run from the fixed point, d -> infinity", float(rest.value[i]),
+            f"mean of {name} after a long run from the fixed point, d -> infinity",
+            float(rest.value[i]),
             float(predicted.state[i]),
-            Tolerance((
-                Part(z * float(rest.error[i]), f"{z:.2f} standard errors (T3)"),
-                Part(float(rest.remainder[i]), "next power of 1/d (T4)"),
-                Part(float(point.attrs["error_estimate"]), "solver of the fixed point (T2)"),
-            )),
+            Tolerance(
+                (
+                    Part(z * float(rest.error[i]), f"{z:.2f} standard errors (T3)"),
+                    Part(float(rest.remainder[i]), "next power of 1/d (T4)"),
+                    Part(float(point.attrs["error_estimate"]), "solver of the fixed point (T2)"),
+                )
+            ),
             resolution=0.05,
         )
         for i, name in enumerate(names)
     ]
     missing = np.exp(-8.0) * float(np.abs(predicted.covariance.values).max())
     comparisons = _covariance_comparisons(
-        names, predicted, ends, dimensions, z, "", "at the fixed point", "quadrature and differences (T2)",
+        names,
+        predicted,
+        ends,
+        dimensions,
+        z,
+        "",
+        "at the fixed point",
+        "quadrature and differences (T2)",
         Part(missing, "the run is finite: exp(-8) is missing (T4)"),
     )
-    samples = {"dimensions": list(level.settled_dimensions), "replicas": list(level.settled_replicas), "time": end}
+    samples = {
+        "dimensions": list(level.settled_dimensions),
+        "replicas": list(level.settled_replicas),
+        "time": end,
+    }
     return Outcome(stays + comparisons, samples)
 
 
 def universality(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """Independent noise of another law has the same curves, unless weights or directions lie along coordinates."""
+    """Independent noise of another law has the same curves, unless weights or directions lie along
+    coordinates.
+    """
     scenario, level = evidence.system.scenarios[0], evidence.level
     time = scenario.times[0]
     curve = theory.curve(scenario)
@@ -270,19 +363,25 @@ def universality(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     comparisons = []
     for noise in OTHER_NOISE:
         runs = [
-            evidence.runs(scenario, d, level.other_replicas, times=(time,), noise=noise) for d in level.other_dimensions
+            evidence.runs(scenario, d, level.other_replicas, times=(time,), noise=noise)
+            for d in level.other_dimensions
         ]
-        means, errors = zip(*(mean_and_error(statistics_matrix(r)[:, -1]) for r in runs), strict=True)
+        means, errors = zip(
+            *(mean_and_error(statistics_matrix(r)[:, -1]) for r in runs), strict=True
+        )
         limit = extrapolate([1 / d for d in level.other_dimensions], means, errors, degree=1)
         comparisons += [
             Comparison(
                 f"{scenario.name}, {noise} noise in a random frame: {name} at t = {time:g}, d -> infinity",
-                float(limit.value[i]), float(predicted[i]),
-                Tolerance((
-                    Part(z * float(limit.error[i]), f"{z:.2f} standard errors (T3)"),
-                    Part(float(limit.remainder[i]), "next power of 1/d (T4)"),
-                    Part(curve.attrs["error_estimate"], "integration and quadrature (T2)"),
-                )),
+                float(limit.value[i]),
+                float(predicted[i]),
+                Tolerance(
+                    (
+                        Part(z * float(limit.error[i]), f"{z:.2f} standard errors (T3)"),
+                        Part(float(limit.remainder[i]), "next power of 1/d (T4)"),
+                        Part(curve.attrs["error_estimate"], "integration and quadrature (T2)"),
+                    )
+                ),
                 resolution=0.05,
             )
             for i, name in enumerate(names)
@@ -291,23 +390,30 @@ def universality(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     return Outcome(
         comparisons,
         {
-            "dimensions": list(level.other_dimensions), "replicas": level.other_replicas,
+            "dimensions": list(level.other_dimensions),
+            "replicas": level.other_replicas,
             "samples along coordinates": level.aligned_replicas * ALIGNED_BATCH,
         },
     )
 
 
 def _noisy(scenario: Scenario) -> Scenario:
-    """The scenario with noise of standard deviation 2: pre-activations then reach where the loss is far from linear."""
+    """The scenario with noise of standard deviation 2: pre-activations then reach where the loss is
+    far from linear.
+    """
     given = scenario.parameters
     parameters = Parameters(given.weights, 0.25, given.ridge, given.step, given.directions_gram)
     return replace(scenario, name=f"{scenario.name}, lambda = 1/4", parameters=parameters)
 
 
-def _aligned_comparison(theory: Theory, evidence: Evidence, scenario: Scenario, z: float) -> Comparison:
-    """One step with Rademacher noise along coordinates, on the line from the Gaussian mean step to the exact one.
+def _aligned_comparison(
+    theory: Theory, evidence: Evidence, scenario: Scenario, z: float
+) -> Comparison:
+    """One step with Rademacher noise along coordinates, on the line from the Gaussian mean step to
+    the exact one.
 
-    At 0 the step would be that of the effective dynamics; at 1 it is the expectation over all signs of the noise.
+    At 0 the step would be that of the effective dynamics; at 1 it is the expectation over all signs
+    of the noise.
     """
     model, parameters, state = theory.model, scenario.parameters, scenario.initial
     size = model.units * model.directions
@@ -317,7 +423,12 @@ def _aligned_comparison(theory: Theory, evidence: Evidence, scenario: Scenario, 
     dimension = evidence.level.other_dimensions[0]
     delta = parameters.step / dimension
     runs = evidence.runs(
-        scenario, dimension, evidence.level.aligned_replicas, times=(delta,), noise="rademacher", frame="coordinate",
+        scenario,
+        dimension,
+        evidence.level.aligned_replicas,
+        times=(delta,),
+        noise="rademacher",
+        frame="coordinate",
         batch=ALIGNED_BATCH,
     )
     moved = (statistics_matrix(runs)[:, -1, :size] - state.overlap.ravel()) / delta
@@ -327,12 +438,17 @@ def _aligned_comparison(theory: Theory, evidence: Evidence, scenario: Scenario, 
     return Comparison(
         f"{scenario.name}, Rademacher noise along coordinates: mean step of the overlaps, 0 for the effective dynamics "
         "and 1 for the sum over all signs",
-        float(mean), 1.0, Tolerance((Part(z * float(error), f"{z:.2f} standard errors (T3)"),)), resolution=0.5,
+        float(mean),
+        1.0,
+        Tolerance((Part(z * float(error), f"{z:.2f} standard errors (T3)"),)),
+        resolution=0.5,
     )
 
 
 def _enumerated_step(theory: Theory, scenario: Scenario) -> Array:
-    """Exact mean step of the overlaps over delta, Rademacher noise on the coordinates of directions and weights."""
+    """Exact mean step of the overlaps over delta, Rademacher noise on the coordinates of directions
+    and weights.
+    """
     model, parameters, state = theory.model, scenario.parameters, scenario.initial
     width = model.directions + model.units
     directions, x = realise_weights(parameters, state, width)

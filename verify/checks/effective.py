@@ -1,4 +1,6 @@
-"""Checks of effective spectra: against data in the proportional limit, against the population, train against test."""
+"""Checks of effective spectra: against data in the proportional limit, against the population,
+train against test.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ class _Case:
     def name(self, part: tuple[str, BlockName]) -> str:
         """For reports."""
         matrix, block = part
-        where = "full first layer" if isinstance(block, str) else f"block ({block[0] + 1}, {block[1] + 1})"
+        where = (
+            "full first layer"
+            if isinstance(block, str)
+            else f"block ({block[0] + 1}, {block[1] + 1})"
+        )
         moment = f"t = {self.scenario.times[self.time]:g}, lambda = {self.scenario.parameters.precision:g}"
         return f"{self.scenario.name}, {moment}, M/d = {self.ratio}, {matrix} {where}"
 
@@ -60,33 +66,51 @@ def _cases(evidence: Evidence) -> Iterator[_Case]:
 
 
 def proportional(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """Bulk, edges, outliers and eigenvectors of data at fixed M/d tend to those of the effective theory."""
+    """Bulk, edges, outliers and eigenvectors of data at fixed M/d tend to those of the effective
+    theory.
+    """
     comparisons: list[Comparison] = []
     spreads: list[tuple[np.ndarray, np.ndarray]] = []
     cases = list(_cases(evidence))
     replicas = evidence.level.effective_replicas
     # at most this many numbers per part: quantiles, edges, count, span, angle, shares, and outliers
-    budget = sum(len(case.parts) for case in cases) * (len(QUANTILES) + 8 + 3 * theory.model.directions) + 1
+    budget = (
+        sum(len(case.parts) for case in cases) * (len(QUANTILES) + 8 + 3 * theory.model.directions)
+        + 1
+    )
     z = critical_value(budget, share, min(replicas) - 1)
     for case in cases:
         state = _state(evidence, case)
         data = [
-            evidence.proportional_data(case.scenario, case.time, state, case.parts, d, case.ratio, n)
+            evidence.proportional_data(
+                case.scenario, case.time, state, case.parts, d, case.ratio, n
+            )
             for d, n in zip(case.dimensions, replicas, strict=True)
         ]
         for part in case.parts:
             predicted = effective_spectrum(
-                theory.model, case.scenario.parameters, state, case.ratio, matrix=part[0], block=part[1],
+                theory.model,
+                case.scenario.parameters,
+                state,
+                case.ratio,
+                matrix=part[0],
+                block=part[1],
                 regularized=False,
             )
-            found = _Against(case.name(part), predicted, [d[part] for d in data], np.array(case.dimensions), z)
+            found = _Against(
+                case.name(part), predicted, [d[part] for d in data], np.array(case.dimensions), z
+            )
             comparisons += found.comparisons()
             spreads += found.spreads()
     comparisons.append(_spread_exponent(spreads, np.array(evidence.level.effective_dimensions), z))
-    return Outcome(comparisons, {
-        "dimensions": list(evidence.level.effective_dimensions), "replicas": list(replicas),
-        "M/d": sorted({case.ratio for case in cases}),
-    })
+    return Outcome(
+        comparisons,
+        {
+            "dimensions": list(evidence.level.effective_dimensions),
+            "replicas": list(replicas),
+            "M/d": sorted({case.ratio for case in cases}),
+        },
+    )
 
 
 def _state(evidence: Evidence, case: _Case) -> State:
@@ -95,12 +119,25 @@ def _state(evidence: Evidence, case: _Case) -> State:
 
 
 class _Against:
-    """One part of a matrix: prediction beside eigenvalues and projected eigenvectors of data at several dimensions."""
+    """One part of a matrix: prediction beside eigenvalues and projected eigenvectors of data at
+    several dimensions.
+    """
 
     def __init__(
-        self, name: str, predicted: xr.Dataset, data: list[xr.Dataset], dimensions: np.ndarray, z: float
+        self,
+        name: str,
+        predicted: xr.Dataset,
+        data: list[xr.Dataset],
+        dimensions: np.ndarray,
+        z: float,
     ) -> None:
-        self.name, self.predicted, self.data, self.dimensions, self.z = name, predicted, data, dimensions, z
+        self.name, self.predicted, self.data, self.dimensions, self.z = (
+            name,
+            predicted,
+            data,
+            dimensions,
+            z,
+        )
         self.sides = {side: np.flatnonzero(predicted.side.values == side) for side in (1, -1)}
         critical = predicted.near_critical.values == 1
         self.clear = {side: not critical[chosen].any() for side, chosen in self.sides.items()}
@@ -117,20 +154,35 @@ class _Against:
             yield from self._count()
 
     def _limit(
-        self, what: str, samples: list[np.ndarray], predicted: float, own: float, resolution: float, power: float = 1.0
+        self,
+        what: str,
+        samples: list[np.ndarray],
+        predicted: float,
+        own: float,
+        resolution: float,
+        power: float = 1.0,
     ) -> Comparison:
         """A mean over replicas at every d, extrapolated to d -> infinity in 1 / d^power."""
         means, errors = zip(*(mean_and_error(s) for s in samples), strict=True)
         fit = extrapolate(
-            self.dimensions ** -power, np.array(means)[:, None], np.array(errors)[:, None] + 1e-15, degree=1
+            self.dimensions**-power,
+            np.array(means)[:, None],
+            np.array(errors)[:, None] + 1e-15,
+            degree=1,
         )
         return Comparison(
-            f"{self.name}: {what}, d -> infinity", float(fit.value[0]), predicted,
-            Tolerance((
-                Part(self.z * float(fit.error[0]), f"{self.z:.2f} standard errors, Student (T3)"),
-                Part(float(fit.remainder[0]), f"next power of d^-{power:.2g} (T4)"),
-                Part(own, "quadrature of the effective theory (T2)"),
-            )),
+            f"{self.name}: {what}, d -> infinity",
+            float(fit.value[0]),
+            predicted,
+            Tolerance(
+                (
+                    Part(
+                        self.z * float(fit.error[0]), f"{self.z:.2f} standard errors, Student (T3)"
+                    ),
+                    Part(float(fit.remainder[0]), f"next power of d^-{power:.2g} (T4)"),
+                    Part(own, "quadrature of the effective theory (T2)"),
+                )
+            ),
             resolution=resolution,
         )
 
@@ -145,9 +197,15 @@ class _Against:
             yield self._limit(what, samples, float(below[i]), float(error[i]), 0.03)
 
     def _edge(self, side: int) -> Iterator[Comparison]:
-        """The first eigenvalue of the bulk; fluctuations and shift at a square-root edge are of order d^(-2/3)."""
+        """The first eigenvalue of the bulk; fluctuations and shift at a square-root edge are of
+        order d^(-2/3).
+        """
         kind = self.predicted.attrs["edge_kind_right" if side > 0 else "edge_kind_left"]
-        if kind != "critical" or not self.clear[side] or self.predicted.attrs["missed_by"] < CROWDED:
+        if (
+            kind != "critical"
+            or not self.clear[side]
+            or self.predicted.attrs["missed_by"] < CROWDED
+        ):
             return
         if side < 0 and self.predicted.attrs["atom"] > 0:  # the atom lies below
             return
@@ -163,7 +221,9 @@ class _Against:
 
     @staticmethod
     def _from(side: int, values: np.ndarray) -> np.ndarray:
-        """Eigenvalues, or what belongs to them, counted from one end; they come in decreasing order."""
+        """Eigenvalues, or what belongs to them, counted from one end; they come in decreasing
+        order.
+        """
         return values if side > 0 else values[:, ::-1]
 
     def _outliers(self, side: int) -> Iterator[Comparison]:
@@ -173,15 +233,26 @@ class _Against:
         for n, i in enumerate(order):
             samples = [self._from(side, d.eigenvalue.values)[:, n] for d in self.data]
             place, error = float(self.predicted.outliers[i]), float(self.predicted.outlier_error[i])
-            yield self._limit(f"outlier {n + 1} on the {where}", samples, place, error, 0.15 * abs(place))
+            yield self._limit(
+                f"outlier {n + 1} on the {where}", samples, place, error, 0.15 * abs(place)
+            )
         vectors = [self._from(side, d.projection.values)[:, :count] for d in self.data]
         own = float(self.predicted.overlap_error.values[order].max())
         samples = [np.sum(v**2, axis=(1, 2, 3)) / count for v in vectors]
         overlap = float(self.predicted.overlap.values[order].mean())
-        yield self._limit(f"overlap of the outliers on the {where} with the span, mean", samples, overlap, own, 0.15)
+        yield self._limit(
+            f"overlap of the outliers on the {where} with the span, mean",
+            samples,
+            overlap,
+            own,
+            0.15,
+        )
         flat = self.predicted.outlier_vector.values[order].reshape(count, -1)
         angle = float(np.linalg.svd(flat, compute_uv=False)[-1] ** 2)
-        samples = [np.linalg.svd(v.reshape(len(v), count, -1), compute_uv=False)[:, -1] ** 2 for v in vectors]
+        samples = [
+            np.linalg.svd(v.reshape(len(v), count, -1), compute_uv=False)[:, -1] ** 2
+            for v in vectors
+        ]
         what = f"cos^2 of the largest principal angle between outliers on the {where} and the span"
         yield self._limit(what, samples, angle, own, 0.15)
         weights = self.data[0].weights.values  # (unit, span), unit vectors
@@ -190,10 +261,14 @@ class _Against:
             row = 0 if single else a
             samples = [np.sum((v[:, :, row] @ weights[a]) ** 2, axis=1) for v in vectors]
             expected = float(self.predicted.weight_share.values[order, a].sum())
-            yield self._limit(f"share of x^{a + 1} in the outliers on the {where}", samples, expected, own, 0.15)
+            yield self._limit(
+                f"share of x^{a + 1} in the outliers on the {where}", samples, expected, own, 0.15
+            )
 
     def _count(self) -> Iterator[Comparison]:
-        """How many eigenvalues lie beyond the middle between the edge and the innermost outlier, at the largest d."""
+        """How many eigenvalues lie beyond the middle between the edge and the innermost outlier, at
+        the largest d.
+        """
         right = self.sides[1]
         edge = float(self.predicted.edges[-1, 1])
         if not len(right) or float(self.predicted.edge_distance.values[right].min()) < CROWDED:
@@ -202,11 +277,15 @@ class _Against:
         counts = np.sum(self.data[-1].eigenvalue.values > middle, axis=1)
         mean, error = mean_and_error(counts.astype(float))
         yield Comparison(
-            f"{self.name}: eigenvalues beyond the bulk at d = {self.dimensions[-1]}", float(mean), float(len(right)),
-            Tolerance((
-                Part(self.z * float(error), f"{self.z:.2f} standard errors, Student (T3)"),
-                Part(0.1, "finite d: an outlier crosses the middle in one run of ten (T4)"),
-            )),
+            f"{self.name}: eigenvalues beyond the bulk at d = {self.dimensions[-1]}",
+            float(mean),
+            float(len(right)),
+            Tolerance(
+                (
+                    Part(self.z * float(error), f"{self.z:.2f} standard errors, Student (T3)"),
+                    Part(0.1, "finite d: an outlier crosses the middle in one run of ten (T4)"),
+                )
+            ),
             resolution=0.9,
         )
 
@@ -224,16 +303,25 @@ class _Against:
 def _spread_exponent(
     spreads: list[tuple[np.ndarray, np.ndarray]], dimensions: np.ndarray, z: float
 ) -> Comparison:
-    """Outliers fluctuate like d^(-1/2): the geometric mean over all parts, as if they were one sample."""
+    """Outliers fluctuate like d^(-1/2): the geometric mean over all parts, as if they were one
+    sample.
+    """
     values = np.exp(np.mean([np.log(v) for v, _ in spreads], axis=0))
     # parts of one data set are dependent: no error is divided by their number
     fit = fit_exponent(dimensions, values, spreads[0][1])
     return Comparison(
-        "exponent of d in the standard deviation of the outermost outlier, geometric mean over parts", fit.slope, -0.5,
-        Tolerance((
-            Part(z * fit.error, f"{z:.2f} standard errors as of one part (T3)"),
-            Part(2.0 / dimensions.min(), "O(1/d) correction of the variance, coefficient up to 2 (T4)"),
-        )),
+        "exponent of d in the standard deviation of the outermost outlier, geometric mean over parts",
+        fit.slope,
+        -0.5,
+        Tolerance(
+            (
+                Part(z * fit.error, f"{z:.2f} standard errors as of one part (T3)"),
+                Part(
+                    2.0 / dimensions.min(),
+                    "O(1/d) correction of the variance, coefficient up to 2 (T4)",
+                ),
+            )
+        ),
         resolution=1.0,
     )
 
@@ -245,14 +333,25 @@ def large_aspect(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     comparisons = []
     for matrix in MATRICES:
         population = population_spectrum(
-            theory.model, scenario.parameters, state, matrix=matrix, block=(0, 0), blocks=theory.blocks(matrix),
+            theory.model,
+            scenario.parameters,
+            state,
+            matrix=matrix,
+            block=(0, 0),
+            blocks=theory.blocks(matrix),
             tolerance=evidence.system.quadrature,
         )
         values, bulk = population.eigenvalue.values, float(population.bulk.values.max())
         places, errors = [], []
         for ratio in LARGE_ASPECTS:
             found = effective_spectrum(
-                theory.model, scenario.parameters, state, ratio, matrix=matrix, block=(0, 0), regularized=False,
+                theory.model,
+                scenario.parameters,
+                state,
+                ratio,
+                matrix=matrix,
+                block=(0, 0),
+                regularized=False,
                 density=False,
             )
             right = found.side.values == 1
@@ -266,11 +365,17 @@ def large_aspect(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         comparisons += [
             Comparison(
                 f"{scenario.name}, {matrix} block (1, 1): outlier {i + 1}, M/d -> infinity, against the population",
-                float(fit.value[i]), float(exact[i]),
-                Tolerance((
-                    Part(float(fit.remainder[i]), "next power of d/M (T4)"),
-                    Part(3 * float(errors_[:, i].max()) + float(own), "quadrature on both sides (T2)"),
-                )),
+                float(fit.value[i]),
+                float(exact[i]),
+                Tolerance(
+                    (
+                        Part(float(fit.remainder[i]), "next power of d/M (T4)"),
+                        Part(
+                            3 * float(errors_[:, i].max()) + float(own),
+                            "quadrature on both sides (T2)",
+                        ),
+                    )
+                ),
                 resolution=0.01 * abs(float(exact[i])),
             )
             for i in range(exact.size)
@@ -279,12 +384,18 @@ def large_aspect(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         slope = fit_exponent(LARGE_ASPECTS, far, (errors_[:, 0] + own) / far + 1e-9)
         comparisons.append(
             Comparison(
-                f"{scenario.name}, {matrix} block (1, 1): exponent of M/d in |outlier 1 - population|", slope.slope,
+                f"{scenario.name}, {matrix} block (1, 1): exponent of M/d in |outlier 1 - population|",
+                slope.slope,
                 -1.0,
-                Tolerance((
-                    Part(abs(slope.curvature) + 1 / min(LARGE_ASPECTS), "next power of d/M bends the line (T4)"),
-                    Part(3 * slope.error, "quadrature on both sides (T2)"),
-                )),
+                Tolerance(
+                    (
+                        Part(
+                            abs(slope.curvature) + 1 / min(LARGE_ASPECTS),
+                            "next power of d/M bends the line (T4)",
+                        ),
+                        Part(3 * slope.error, "quadrature on both sides (T2)"),
+                    )
+                ),
                 resolution=0.5,  # -1 and not -1/2
             )
         )
@@ -292,11 +403,16 @@ def large_aspect(theory: Theory, evidence: Evidence, share: float) -> Outcome:
 
 
 def train_spectra(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """Spectra of the samples that trained the weights align like those of fresh ones, and tend to them like d/M."""
+    """Spectra of the samples that trained the weights align like those of fresh ones, and tend to
+    them like d/M.
+    """
     scenario, level = evidence.system.scenarios[0], evidence.level
     ratios, replicas = level.train_ratios, level.train_replicas
     z = critical_value(len(MATRICES) * (1 + 2 * 2), share, replicas - 1)
-    data = [evidence.train_and_test(scenario, level.train_dimension, ratio, replicas) for ratio in ratios]
+    data = [
+        evidence.train_and_test(scenario, level.train_dimension, ratio, replicas)
+        for ratio in ratios
+    ]
     comparisons = []
     for matrix in MATRICES:
         pair = [d.sel(matrix=matrix) for d in data]
@@ -306,12 +422,16 @@ def train_spectra(theory: Theory, evidence: Evidence, share: float) -> Outcome:
             Comparison(
                 f"{matrix} block (1, 1), M/d = {ratios[0]}: overlap of the top eigenvector with the span,"
                 " test minus train (at most 0)",
-                -float(mean), 0.0,
-                Tolerance((
-                    Part(z * float(error), f"{z:.2f} standard errors, Student (T3)"),
-                    Part(0.5 / level.train_dimension, "finite d (T4)"),
-                )),
-                resolution=0.1, one_sided=True,
+                -float(mean),
+                0.0,
+                Tolerance(
+                    (
+                        Part(z * float(error), f"{z:.2f} standard errors, Student (T3)"),
+                        Part(0.5 / level.train_dimension, "finite d (T4)"),
+                    )
+                ),
+                resolution=0.1,
+                one_sided=True,
             )
         )
         for name, scale in (("outlier", 0.1), ("overlap", 0.05)):
@@ -327,12 +447,15 @@ def train_spectra(theory: Theory, evidence: Evidence, share: float) -> Outcome:
             comparisons.append(
                 Comparison(
                     f"{matrix} block (1, 1): {name} of train over that of test data, minus 1, M/d -> infinity",
-                    float(fit.value[0]), 0.0,
-                    Tolerance((
-                        Part(z * float(fit.error[0]), f"{z:.2f} standard errors, Student (T3)"),
-                        Part(float(fit.remainder[0]), "next power of d/M (T4)"),
-                        Part(1 / level.train_dimension, "finite d (T4)"),
-                    )),
+                    float(fit.value[0]),
+                    0.0,
+                    Tolerance(
+                        (
+                            Part(z * float(fit.error[0]), f"{z:.2f} standard errors, Student (T3)"),
+                            Part(float(fit.remainder[0]), "next power of d/M (T4)"),
+                            Part(1 / level.train_dimension, "finite d (T4)"),
+                        )
+                    ),
                     resolution=scale,
                 )
             )

@@ -1,4 +1,6 @@
-r"""What every check states, as a displayed equation, and MathML for pages without scripts or network."""
+r"""What every check states, as a displayed equation, and MathML for pages without scripts or
+network.
+"""
 
 from __future__ import annotations
 
@@ -80,12 +82,21 @@ EQUATIONS = {
 
 # how many parts these elements have: with fewer a browser shows an error, or nothing
 _PARTS = {
-    "mfrac": 2, "mroot": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munderover": 3,
+    "mfrac": 2,
+    "mroot": 2,
+    "msub": 2,
+    "msup": 2,
+    "msubsup": 3,
+    "munder": 2,
+    "mover": 2,
+    "munderover": 3,
 }
 
 
 def mathml_parts(latex: str) -> list[str]:
-    r"""MathML of a displayed equation in parts, split where it says ``\qquad``: a narrow page stacks them."""
+    r"""MathML of a displayed equation in parts, split where it says ``\qquad``: a narrow page
+    stacks them.
+    """
     return [mathml(part.strip()) for part in latex.split(r"\qquad")]
 
 
@@ -96,7 +107,8 @@ def mathml(latex: str) -> str:
     Raises
     ------
     theory.InputError
-        LaTeX that cannot be converted: what would be shown as a backslash, as an error or not at all.
+        LaTeX that cannot be converted: what would be shown as a backslash, as an error or not at
+        all.
 
     Examples
     --------

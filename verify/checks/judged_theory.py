@@ -25,10 +25,12 @@ from verify.evidence.systems import Scenario
 class Theory:
     """A model and the formulas to be judged; by default those the engine derives.
 
-    The Hessian is that of the loss without ridge, as in the statements of arXiv 2310.03010: beta I shifts every
-    eigenvalue alike, belongs to no subspace, and would hide how the rest scales with 1/lambda.
+    The Hessian is that of the loss without ridge, as in the statements of arXiv 2310.03010: beta I
+    shifts every eigenvalue alike, belongs to no subspace, and would hide how the rest scales with
+    1/lambda.
 
-    Replace a field to judge somebody else's formula (or a wrong one on purpose: :mod:`verify.mutants.theories`).
+    Replace a field to judge somebody else's formula (or a wrong one on purpose:
+    :mod:`verify.mutants.theories`).
 
     Attributes
     ----------
@@ -51,7 +53,9 @@ class Theory:
     curvature: BlockMatrix
     features: ReadoutFeatures | None = None
     # curves of this very drift, by scenario; a replaced theory starts without
-    _curves: dict[str, xr.Dataset] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _curves: dict[str, xr.Dataset] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def derive(cls, model: Model) -> Theory:
@@ -61,17 +65,27 @@ class Theory:
         if not model.loss.is_smooth:
             hessian = derive_hessian(model, regularized=False, kink_rule=ALMOST_EVERYWHERE)
         features = derive_readout_features(model) if model.readout_size else None
-        return cls(model, derive_drift(model), hessian, derive_gradient_matrix(model), curvature, features)
+        return cls(
+            model, derive_drift(model), hessian, derive_gradient_matrix(model), curvature, features
+        )
 
     def blocks(self, matrix: str) -> BlockMatrix:
-        """The Hessian ("hessian"), gradient-matrix ("gradient") or risk-Hessian ("curvature") blocks."""
-        return {"hessian": self.hessian, "gradient": self.gradient, "curvature": self.curvature}[matrix]
+        """The Hessian ("hessian"), gradient-matrix ("gradient") or risk-Hessian ("curvature")
+        blocks.
+        """
+        return {"hessian": self.hessian, "gradient": self.gradient, "curvature": self.curvature}[
+            matrix
+        ]
 
     def curve(self, scenario: Scenario) -> xr.Dataset:
         """The curve that the drift under judgement predicts for a scenario."""
         if scenario.name not in self._curves:
             self._curves[scenario.name] = integrate_curves(
-                self.model, scenario.parameters, scenario.initial, list(scenario.times), drift=self.drift,
+                self.model,
+                scenario.parameters,
+                scenario.initial,
+                list(scenario.times),
+                drift=self.drift,
                 tolerance=scenario.tolerance,
             )
         return self._curves[scenario.name]

@@ -23,7 +23,10 @@ CHECKS: dict[str, tuple[CheckFunction, str]] = {
     "curves": (checks_dynamics.curves, "arXiv 2206.04030; mathematics.md section 4"),
     "finite_size": (checks_dynamics.finite_size, "mathematics.md sections 4 and 9"),
     "chain": (checks_chain.chain, "mathematics.md section 6"),
-    "fluctuations": (checks_chain.fluctuations, "arXiv 2206.04030, section 2; mathematics.md sections 4 and 6"),
+    "fluctuations": (
+        checks_chain.fluctuations,
+        "arXiv 2206.04030, section 2; mathematics.md sections 4 and 6",
+    ),
     "stationary": (checks_chain.stationary, "mathematics.md section 4"),
     "universality": (checks_chain.universality, "mathematics.md sections 4 and 6"),
     "alignment": (checks_dynamics.alignment, "arXiv 2310.03010; mathematics.md sections 8 and 9"),
@@ -40,12 +43,18 @@ CHECKS: dict[str, tuple[CheckFunction, str]] = {
     "precision_exponents": (checks_dynamics.precision_exponents, "mathematics.md section 9"),
     "fixed_point": (checks_dynamics.fixed_point, "mathematics.md section 5"),
     "routes": (checks_dynamics.routes, "mathematics.md section 2"),
-    "second_layer": (checks_separation.second_layer, "arXiv 2310.03010, section 3; mathematics.md sections 5, 8 and 9"),
-    "separated_points": (checks_separation.separated_points, "arXiv 2310.03010, section 3; mathematics.md section 5"),
+    "second_layer": (
+        checks_separation.second_layer,
+        "arXiv 2310.03010, section 3; mathematics.md sections 5, 8 and 9",
+    ),
+    "separated_points": (
+        checks_separation.separated_points,
+        "arXiv 2310.03010, section 3; mathematics.md section 5",
+    ),
     "outcomes": (checks_separation.outcomes, "mathematics.md section 5"),
 }
+
 
 def statement_of(check: str) -> str:
     """What a check states, in words."""
     return (CHECKS[check][0].__doc__ or check).strip().splitlines()[0]
-

@@ -34,9 +34,6 @@ class VerificationInterrupted(KeyboardInterrupt):
         self.partial = partial
 
 
-
-
-
 def run(
     system: str = "kgmm",
     level: str = "quick",
@@ -61,24 +58,28 @@ def run(
     progress : callable, optional
         Called with the name of the check at work and the fraction done over the whole run.
     theory : Theory, optional
-        Formulas to judge; the engine's own when omitted.  Its form is checked first (:mod:`verify.checks.theory_form`).
+        Formulas to judge; the engine's own when omitted.  Its form is checked first
+        (:mod:`verify.checks.theory_form`).
     evidence : Evidence, optional
-        Measurements to reuse (for judging several theories against the same data); must be of the same system.
+        Measurements to reuse (for judging several theories against the same data); must be of the
+        same system.
     only : sequence of str, optional
         Names of checks to run; all of the system when omitted.
     family_error : float
-        Probability that a true theory is refuted by chance, over all checks of the system; a share of it where several
-        systems are judged in one run.
+        Probability that a true theory is refuted by chance, over all checks of the system; a share
+        of it where several systems are judged in one run.
 
     Returns
     -------
     Report
-        The probability that a true theory is refuted by chance anywhere in it is at most ``family_error``.
+        The probability that a true theory is refuted by chance anywhere in it is at most
+        ``family_error``.
 
     Raises
     ------
     theory.InputError
-        Unknown system, level or check, a bad seed, a theory of another form than the model's; before any work.
+        Unknown system, level or check, a bad seed, a theory of another form than the model's;
+        before any work.
     VerificationInterrupted
         On Ctrl-C; carries the report of what had finished.
     """
@@ -97,18 +98,27 @@ def run(
 
     def report(complete: bool) -> Report:
         return Report(
-            chosen.name, sizes.name, measured.seed, family_error, results, perf_counter() - start,
-            _environment(), complete, () if only is None else tuple(names),
+            chosen.name,
+            sizes.name,
+            measured.seed,
+            family_error,
+            results,
+            perf_counter() - start,
+            _environment(),
+            complete,
+            () if only is None else tuple(names),
         )
 
-    # many small matrix products: threads of the linear algebra library would only wait for each other, and the
-    # replicas already use all processors
+    # many small matrix products: threads of the linear algebra library would only wait for each
+    # other, and the replicas already use all processors
     try:
         with threadpool_limits(limits=1, user_api="blas"):
             for i, name in enumerate(names):
                 if progress is not None:
                     progress(name, i / len(names))
-                    measured.progress = lambda f, name=name, i=i: progress(name, (i + f) / len(names))
+                    measured.progress = lambda f, name=name, i=i: progress(
+                        name, (i + f) / len(names)
+                    )
                 results.append(_run_one(name, subject, measured, share))
     except KeyboardInterrupt:
         raise VerificationInterrupted(report(False), len(names)) from None
@@ -118,8 +128,12 @@ def run(
 
 
 def run_all(
-    level: str = "quick", seed: int = 0, *, systems: Sequence[str] = tuple(SYSTEMS),
-    progress: Callable[[str, float], None] | None = None, only: Sequence[str] | None = None,
+    level: str = "quick",
+    seed: int = 0,
+    *,
+    systems: Sequence[str] = tuple(SYSTEMS),
+    progress: Callable[[str, float], None] | None = None,
+    only: Sequence[str] | None = None,
 ) -> JointReport:
     """Judge several systems in one run, which has one error budget.
 
@@ -132,12 +146,14 @@ def run_all(
     progress : callable, optional
         Called with ``system: check`` and the fraction done over the whole run.
     only : sequence of str, optional
-        Names of checks to run in every system that has them, to the same tolerances; all when omitted.
+        Names of checks to run in every system that has them, to the same tolerances; all when
+        omitted.
 
     Returns
     -------
     JointReport
-        The probability that a true theory is refuted by chance anywhere in it is at most FAMILY_ERROR, shared equally.
+        The probability that a true theory is refuted by chance anywhere in it is at most
+        FAMILY_ERROR, shared equally.
 
     Raises
     ------
@@ -147,24 +163,41 @@ def run_all(
         On Ctrl-C; carries the joint report of what had finished.
     """
     wanted = check_names(systems, only)
-    chosen = {name: [check for check in get_system(name).checks if check in wanted] for name in systems}
+    chosen = {
+        name: [check for check in get_system(name).checks if check in wanted] for name in systems
+    }
     checks = {name: len(listed) for name, listed in chosen.items()}
     total, done = sum(checks.values()), 0
     reports: list[Report] = []
 
     def joint(complete: bool) -> JointReport:
-        return JointReport(tuple(reports), level, seed, FAMILY_ERROR, complete, () if only is None else tuple(wanted))
+        return JointReport(
+            tuple(reports),
+            level,
+            seed,
+            FAMILY_ERROR,
+            complete,
+            () if only is None else tuple(wanted),
+        )
 
     for name in (name for name in systems if checks[name]):
         inner = None
         if progress is not None:
+
             def inner(check: str, fraction: float, name: str = name, done: int = done) -> None:
                 progress(f"{name}: {check}", (done + checks[name] * fraction) / total)
+
         try:
-            reports.append(run(
-                name, level, seed, progress=inner, family_error=FAMILY_ERROR / len(checks),
-                only=None if only is None else chosen[name],
-            ))
+            reports.append(
+                run(
+                    name,
+                    level,
+                    seed,
+                    progress=inner,
+                    family_error=FAMILY_ERROR / len(checks),
+                    only=None if only is None else chosen[name],
+                )
+            )
         except VerificationInterrupted as event:
             reports += [report for report in _reports(event.partial) if report.results]
             raise VerificationInterrupted(joint(False), total) from None
@@ -172,8 +205,6 @@ def run_all(
             raise VerificationInterrupted(joint(False), total) from None
         done += checks[name]
     return joint(True)
-
-
 
 
 def _reports(done: Report | JointReport) -> Sequence[Report]:
@@ -196,7 +227,9 @@ def check_names(systems: Sequence[str], only: Sequence[str] | None = None) -> li
     theory.InputError
         A name in ``only`` that no check of these systems has.
     """
-    return _names(tuple(dict.fromkeys(check for name in systems for check in get_system(name).checks)), only)
+    return _names(
+        tuple(dict.fromkeys(check for name in systems for check in get_system(name).checks)), only
+    )
 
 
 def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
@@ -206,11 +239,16 @@ def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
         if name in CHECKS and name not in available:
             homes = [system for system in SYSTEMS if name in get_system(system).checks]
             raise InputError(
-                "only", repr(name), f"one of {', '.join(available)}", f"this check applies to {', '.join(homes)}"
+                "only",
+                repr(name),
+                f"one of {', '.join(available)}",
+                f"this check applies to {', '.join(homes)}",
             )
         check_choice("only", name, available, "check: specalign verify --list names them")
     if not only:
-        raise InputError("only", "no name", f"names among {', '.join(available)}", "leave it away for all checks")
+        raise InputError(
+            "only", "no name", f"names among {', '.join(available)}", "leave it away for all checks"
+        )
     return [name for name in available if name in only]
 
 
@@ -220,13 +258,22 @@ def _run_one(name: str, theory: Theory, evidence: Evidence, share: float) -> Che
     try:
         outcome = function(theory, evidence, share)
     except (IntegrationError, FixedPointError, ResolventError) as error:
-        # a theory that gives no number (its flow diverges, its fixed point does not exist) is refuted, not excused;
-        # trouble in the measurements is an error of the run, not of the theory
+        # a theory that gives no number (its flow diverges, its fixed point does not exist) is
+        # refuted, not excused; trouble in the measurements is an error of the run, not of the
+        # theory
         nothing = Tolerance((Part(0.0, "the theory gives no number to compare"),))
         outcome = Outcome(
             [Comparison(f"computable: {error}", float("nan"), 0.0, nothing)], {}, notes=[str(error)]
         )
     return CheckResult(
-        name, statement_of(name), source, outcome.comparisons, evidence.seed,
-        outcome.samples, perf_counter() - start, outcome.plots, outcome.notes, EQUATIONS[name],
+        name,
+        statement_of(name),
+        source,
+        outcome.comparisons,
+        evidence.seed,
+        outcome.samples,
+        perf_counter() - start,
+        outcome.plots,
+        outcome.notes,
+        EQUATIONS[name],
     )

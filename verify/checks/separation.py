@@ -1,4 +1,6 @@
-"""Checks of networks with several fixed points: the second layer, where runs settle, and how often in each."""
+"""Checks of networks with several fixed points: the second layer, where runs settle, and how often
+in each.
+"""
 
 from __future__ import annotations
 
@@ -31,38 +33,56 @@ MISALIGNMENTS = {
 
 
 def second_layer(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """v and its blocks live in the span of the separated features: their rank is the number of separated clusters."""
+    """v and its blocks live in the span of the separated features: their rank is the number of
+    separated clusters.
+    """
     system, replicas = evidence.system, evidence.level.spectrum_replicas
     kinds = len(system.trained(system.precisions[0]))
-    z = critical_value(len(MATRICES) * kinds * (len(MISALIGNMENTS) + CLUSTER_COUNT), share, replicas - 1)
+    z = critical_value(
+        len(MATRICES) * kinds * (len(MISALIGNMENTS) + CLUSTER_COUNT), share, replicas - 1
+    )
     comparisons, d = [], 2.0 * evidence.level.trained_dimension
     for s in range(kinds):
         scenarios = [system.trained(p)[s] for p in system.precisions]
         name, point = scenarios[0].name.split(",")[0], _point(scenarios[0])
         rank = len(point.separated)
         for matrix in MATRICES:
-            tables = [_second_layer(theory, evidence, scenario, matrix, rank) for scenario in scenarios]
+            tables = [
+                _second_layer(theory, evidence, scenario, matrix, rank) for scenario in scenarios
+            ]
             for key, text in MISALIGNMENTS.items():
                 limit = _without_noise(system.precisions, [t[key] for t in tables])
-                comparisons.append(_at_limit(f"{name}, {matrix}: {text}, lambda -> infinity", limit, 0.0, z, d, 0.05))
+                comparisons.append(
+                    _at_limit(
+                        f"{name}, {matrix}: {text}, lambda -> infinity", limit, 0.0, z, d, 0.05
+                    )
+                )
             predicted = sorted(map(float, point.readout_eigenvalues(matrix).values()), reverse=True)
             for i, value in enumerate(predicted):
                 limit = _without_noise(system.precisions, [t[f"eigenvalue {i}"] for t in tables])
                 comparisons.append(
                     _at_limit(
-                        f"{name}, {matrix} block (v, v): eigenvalue {i + 1} of {rank}, lambda -> infinity", limit,
-                        value, z, d / value, 0.1 * value + 0.002,
+                        f"{name}, {matrix} block (v, v): eigenvalue {i + 1} of {rank}, lambda -> infinity",
+                        limit,
+                        value,
+                        z,
+                        d / value,
+                        0.1 * value + 0.002,
                     )
                 )
     samples = {
-        "precisions": list(system.precisions), "replicas": replicas, "test_points": evidence.level.layer_points,
+        "precisions": list(system.precisions),
+        "replicas": replicas,
+        "test_points": evidence.level.layer_points,
         "dimension": d,
     }
     return Outcome(comparisons, samples, plots.layer_heatmap_plots(theory, evidence))
 
 
 def separated_points(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """Runs settle at the closed-form fixed points, sub-optimal ones included, and stay with their clusters."""
+    """Runs settle at the closed-form fixed points, sub-optimal ones included, and stay with their
+    clusters.
+    """
     system = evidence.system
     first = system.trained(system.precisions[0])
     z = critical_value(sum(2 * len(_point(s).separated) + 1 for s in first), share)
@@ -78,29 +98,50 @@ def separated_points(theory: Theory, evidence: Evidence, share: float) -> Outcom
             ):
                 limits = [e.limits[key] for e in ends]
                 limit = _without_noise(
-                    system.precisions, [(float(e.value[i]), float(e.error[i])) for e in limits],
+                    system.precisions,
+                    [(float(e.value[i]), float(e.error[i])) for e in limits],
                     max(float(e.remainder[i]) for e in limits),
                 )
                 comparisons.append(
-                    _at_limit(f"{name}, cluster {l + 1}: {text}, lambda -> infinity", limit, predicted, z, np.inf, 0.1)
+                    _at_limit(
+                        f"{name}, cluster {l + 1}: {text}, lambda -> infinity",
+                        limit,
+                        predicted,
+                        z,
+                        np.inf,
+                        0.1,
+                    )
                 )
-        # at the first precision the noise is not small against the weights, and a unit may still change its cluster
+        # at the first precision the noise is not small against the weights, and a unit may still
+        # change its cluster
         moved = float(np.mean([e.moved for e in ends[1:]]))
         comparisons.append(
             Comparison(
-                f"{name}: share of runs that separate other than {len(point.separated)} clusters", moved, 0.0,
-                Tolerance((Part(0.0, "settled units stay: the fixed points attract (mathematics.md section 5)"),)),
+                f"{name}: share of runs that separate other than {len(point.separated)} clusters",
+                moved,
+                0.0,
+                Tolerance(
+                    (
+                        Part(
+                            0.0,
+                            "settled units stay: the fixed points attract (mathematics.md section 5)",
+                        ),
+                    )
+                ),
             )
         )
     samples = {
         "dimensions": [evidence.level.trained_dimension, 2 * evidence.level.trained_dimension],
-        "replicas": evidence.level.trained_replicas, "precisions": list(system.precisions),
+        "replicas": evidence.level.trained_replicas,
+        "precisions": list(system.precisions),
     }
     return Outcome(comparisons, samples, [plots.side_by_side_plot(theory, evidence)])
 
 
 def outcomes(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """Random starts separate one to four clusters with the exact probabilities when lambda >> d, and more below."""
+    """Random starts separate one to four clusters with the exact probabilities when lambda >> d,
+    and more below.
+    """
     study = evidence.system.outcomes
     assert study is not None  # the systems that name this check have it
     runs = [evidence.outcome_runs(p) for p in study.precisions]
@@ -114,12 +155,18 @@ def outcomes(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     comparisons = [
         Comparison(
             f"lambda / d = {ratio[0]:g}: frequency of {i + 1} separated clusters in {n} runs",
-            float(frequencies[i + 1]), float(p),
-            Tolerance((
-                Part(z * float(np.sqrt(p * (1 - p) / n)), f"{z:.2f} standard errors, binomial (T3)"),
-                Part(0.5 / n, "discreteness"),
-                Part(float(frequencies[0]), "runs that had not settled"),
-            )),
+            float(frequencies[i + 1]),
+            float(p),
+            Tolerance(
+                (
+                    Part(
+                        z * float(np.sqrt(p * (1 - p) / n)),
+                        f"{z:.2f} standard errors, binomial (T3)",
+                    ),
+                    Part(0.5 / n, "discreteness"),
+                    Part(float(frequencies[0]), "runs that had not settled"),
+                )
+            ),
             resolution=0.08,
         )
         for i, p in enumerate(exact)
@@ -129,8 +176,10 @@ def outcomes(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     comparisons.append(
         Comparison(
             f"lambda / d = {ratio[-1]:.2g}: {z:.2f} standard errors less the excess of all four over independent picks",
-            z * error - float(low - exact[-1]), 0.0,
-            Tolerance((Part(0.0, "the excess is more than chance (mathematics.md section 5)"),)), one_sided=True,
+            z * error - float(low - exact[-1]),
+            0.0,
+            Tolerance((Part(0.0, "the excess is more than chance (mathematics.md section 5)"),)),
+            one_sided=True,
         )
     )
     chi_square = float(scipy.stats.chisquare(counts[0][1:], exact * counts[0][1:].sum()).pvalue)
@@ -148,7 +197,9 @@ def outcomes(theory: Theory, evidence: Evidence, share: float) -> Outcome:
             f"lambda / d = {r:.3g}: all four in {text} of {total} runs ({exact[-1]:.1%} for independent picks)"
         )
     samples = {
-        "dimension": study.dimension, "precisions": list(study.precisions), "runs": [int(c.sum()) for c in counts]
+        "dimension": study.dimension,
+        "precisions": list(study.precisions),
+        "runs": [int(c.sum()) for c in counts],
     }
     return Outcome(comparisons, samples, [plots.outcome_plot(study, counts)], notes)
 
@@ -194,23 +245,34 @@ def _without_noise(
 
 
 def _at_limit(
-    quantity: str, limit: Extrapolation, predicted: float, z: float, dimension: float, resolution: float
+    quantity: str,
+    limit: Extrapolation,
+    predicted: float,
+    z: float,
+    dimension: float,
+    resolution: float,
 ) -> Comparison:
     """Compare a limit lambda -> infinity, measured at a finite dimension unless that is infinite."""
     return Comparison(
-        quantity, float(limit.value[0]), predicted,
-        Tolerance((
-            Part(z * float(limit.error[0]), f"{z:.2f} standard errors (T3)"),
-            Part(float(limit.remainder[0]), "next power of lambda^(-1/2) (T4)"),
-            Part(1.0 / dimension, "O(1/d) at the dimension of the runs (T4)"),
-        )),
+        quantity,
+        float(limit.value[0]),
+        predicted,
+        Tolerance(
+            (
+                Part(z * float(limit.error[0]), f"{z:.2f} standard errors (T3)"),
+                Part(float(limit.remainder[0]), "next power of lambda^(-1/2) (T4)"),
+                Part(1.0 / dimension, "O(1/d) at the dimension of the runs (T4)"),
+            )
+        ),
         resolution=resolution,
     )
 
 
 @dataclass(frozen=True)
 class _Settled:
-    """Ends of runs: quantities per separated cluster at d -> infinity, and the share of runs with another number."""
+    """Ends of runs: quantities per separated cluster at d -> infinity, and the share of runs with
+    another number.
+    """
 
     limits: dict[str, Extrapolation]
     moved: float
@@ -230,7 +292,9 @@ def _settled(evidence: Evidence, scenario: Scenario) -> _Settled:
 
 
 def _cluster_table(point: SeparatedFixedPoint, run: xr.Dataset) -> dict[str, np.ndarray]:
-    """Per replica and separated cluster: sum of v_i^2, and mean of the overlap along the cluster minus |v_i|."""
+    """Per replica and separated cluster: sum of v_i^2, and mean of the overlap along the cluster
+    minus |v_i|.
+    """
     overlap, v = run.overlap.values[:, -1], run.readout.values[:, -1]
     norm, gap = [], []
     for l in point.separated:

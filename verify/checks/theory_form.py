@@ -1,4 +1,6 @@
-"""A claimed theory is checked for its form before any work: shapes, kinds, symbols, laws of expectations."""
+"""A claimed theory is checked for its form before any work: shapes, kinds, symbols, laws of
+expectations.
+"""
 
 from __future__ import annotations
 
@@ -24,25 +26,27 @@ def check_claim(theory: Theory, model: Model) -> None:
     Raises
     ------
     theory.InputError
-        Another model; a part of the wrong kind or shape; a matrix that is not symmetric; a symbol the model does not
-        have, or one of the right name that was made without its assumptions; an expectation over another law, or one
-        that does not enter as a polynomial.
+        Another model; a part of the wrong kind or shape; a matrix that is not symmetric; a symbol
+        the model does not have, or one of the right name that was made without its assumptions; an
+        expectation over another law, or one that does not enter as a polynomial.
     """
     if not isinstance(theory, Theory):
         raise InputError(
-            "theory", type(theory).__name__, "a verify.checks.judged_theory.Theory",
+            "theory",
+            type(theory).__name__,
+            "a verify.checks.judged_theory.Theory",
             "start from Theory.derive(model) and replace parts",
         )
     if theory.model is not model and theory.model != model:
         raise InputError(
-            "theory.model", theory.model.name, f"the model {model.name} of the system",
+            "theory.model",
+            theory.model.name,
+            f"the model {model.name} of the system",
             "start from Theory.derive(get_system(name).model)",
         )
     known = _known_symbols(model)
     for name, expression in _expressions(theory, model):
         _check_expression(f"theory.{name}", expression, model, known)
-
-
 
 
 def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
@@ -52,25 +56,43 @@ def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
     _check_kind("drift", drift, Drift, "replace parts of derive_drift(model)")
     shapes = {"overlap": (c, r), "gram_perp": (c, c), "corrector": (c, c), "readout": (q, 1)}
     for part, shape in shapes.items():
-        yield from _entries(f"drift.{part}", getattr(drift, part), shape, symmetric=part in ("gram_perp", "corrector"))
+        yield from _entries(
+            f"drift.{part}",
+            getattr(drift, part),
+            shape,
+            symmetric=part in ("gram_perp", "corrector"),
+        )
     for kind in ("hessian", "gradient", "curvature"):
         matrix: BlockMatrix = theory.blocks(kind)
-        derive = "derive_gradient_matrix(model)" if kind == "gradient" else "derive_hessian(model, regularized=False)"
+        derive = (
+            "derive_gradient_matrix(model)"
+            if kind == "gradient"
+            else "derive_hessian(model, regularized=False)"
+        )
         _check_kind(kind, matrix, BlockMatrix, f"replace blocks of {derive}")
         meant = "gradient" if kind == "gradient" else "hessian"
         if matrix.kind != meant or matrix.regularized:
             got = f"a {matrix.kind} matrix {'with' if matrix.regularized else 'without'} ridge"
-            raise InputError(f"theory.{kind}", got, f"a {meant} matrix without ridge", f"replace blocks of {derive}")
+            raise InputError(
+                f"theory.{kind}",
+                got,
+                f"a {meant} matrix without ridge",
+                f"replace blocks of {derive}",
+            )
         pairs = symbols.upper_triangle(c)
         if sorted(matrix.first_layer) != pairs:
             raise InputError(
-                f"theory.{kind}.first_layer", f"blocks {sorted(matrix.first_layer)}", f"blocks {pairs}",
+                f"theory.{kind}.first_layer",
+                f"blocks {sorted(matrix.first_layer)}",
+                f"blocks {pairs}",
                 "give every pair of units (a, b), a <= b, counted from 0",
             )
         for (a, b), block in matrix.first_layer.items():
             place = f"{kind}.first_layer[{a}, {b}]"
             _check_kind(place, block, Block, "give theory.Block(coefficients, bulk)")
-            yield from _entries(f"{place}.coefficients", block.coefficients, (r + c, r + c), symmetric=a == b)
+            yield from _entries(
+                f"{place}.coefficients", block.coefficients, (r + c, r + c), symmetric=a == b
+            )
             yield f"{place}.bulk", block.bulk
         yield from _entries(f"{kind}.mixed", matrix.mixed, (c * q, r + c))
         yield from _entries(f"{kind}.readout", matrix.readout, (q, q), symmetric=True)
@@ -83,7 +105,9 @@ def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
 
 def _check_kind(name: str, value: object, kind: type, remedy: str) -> None:
     if not isinstance(value, kind):
-        raise InputError(f"theory.{name}", type(value).__name__, f"a theory.{kind.__name__}", remedy)
+        raise InputError(
+            f"theory.{name}", type(value).__name__, f"a theory.{kind.__name__}", remedy
+        )
 
 
 def _entries(
@@ -91,31 +115,31 @@ def _entries(
 ) -> Iterator[tuple[str, sp.Expr]]:
     if not isinstance(matrix, sp.MatrixBase):
         raise InputError(
-            f"theory.{name}", type(matrix).__name__, f"a SymPy matrix of shape {shape}",
+            f"theory.{name}",
+            type(matrix).__name__,
+            f"a SymPy matrix of shape {shape}",
             "use sympy.ImmutableDenseMatrix",
         )
     # a matrix without entries has no shape to get wrong
     if matrix.shape != shape and (len(matrix) or 0 not in shape):
         raise InputError(
-            f"theory.{name}", f"shape {matrix.shape}", f"shape {shape}", "rows are units, as in the derived one"
+            f"theory.{name}",
+            f"shape {matrix.shape}",
+            f"shape {shape}",
+            "rows are units, as in the derived one",
         )
     for i in range(matrix.rows):
         for j in range(matrix.cols):
-            if symmetric and i > j and matrix[i, j] != matrix[j, i] and sp.expand(matrix[i, j] - matrix[j, i]) != 0:
+            if (
+                symmetric
+                and i > j
+                and matrix[i, j] != matrix[j, i]
+                and sp.expand(matrix[i, j] - matrix[j, i]) != 0
+            ):
                 raise InputError(
-                    f"theory.{name}[{i}, {j}]", _short(matrix[i, j]), f"the same as [{j}, {i}], {_short(matrix[j, i])}",
+                    f"theory.{name}[{i}, {j}]",
+                    _short(matrix[i, j]),
+                    f"the same as [{j}, {i}], {_short(matrix[j, i])}",
                     "the matrix is symmetric: give both entries the same expression",
                 )
             yield f"{name}[{i}, {j}]", matrix[i, j]
-
-
-
-
-
-
-
-
-
-
-
-

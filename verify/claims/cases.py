@@ -1,4 +1,6 @@
-"""The entries that a claim is about, each with what is claimed, what is derived and how it is measured."""
+"""The entries that a claim is about, each with what is claimed, what is derived and how it is
+measured.
+"""
 
 from __future__ import annotations
 
@@ -50,10 +52,16 @@ class Case:
 
     @property
     def needs_full_rank(self) -> bool:
-        """Coefficients on dependent vectors are not unique, and whitened pre-activations choose among them."""
-        whitened = any(n.uses_whitening for e in (self.claimed, self.derived) for n in find_expectations(e))
+        """Coefficients on dependent vectors are not unique, and whitened pre-activations choose
+        among them.
+        """
+        whitened = any(
+            n.uses_whitening for e in (self.claimed, self.derived) for n in find_expectations(e)
+        )
         inverse = any(re.fullmatch(r"P_\d+_\d+", str(s)) for s in self.claimed.free_symbols)
-        coefficient = self.target is not None and any(part[0] in ("e", "x") for part in self.target.parts)
+        coefficient = self.target is not None and any(
+            part[0] in ("e", "x") for part in self.target.parts
+        )
         return (whitened or inverse) and (coefficient or not self._by_features)
 
     @property
@@ -74,19 +82,24 @@ def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
     Raises
     ------
     theory.InputError
-        An entry that the model does not have, a formula that means nothing for it, too many entries.
+        An entry that the model does not have, a formula that means nothing for it, too many
+        entries.
     """
     model = claim.model if model is None else model
     quantity = claim.quantity
     bindings = list(quantity.instances(model))
     if len(bindings) > MOST:
         raise InputError(
-            "quantity", f"{quantity.entry!r} with {len(bindings)} entries", f"at most {MOST}",
+            "quantity",
+            f"{quantity.entry!r} with {len(bindings)} entries",
+            f"at most {MOST}",
             "give some of its indices as numbers, or take a smaller model",
         )
     if not claim.is_text and len(bindings) > 1:
         raise InputError(
-            "claim", f"a SymPy expression for {len(bindings)} entries of {quantity.entry!r}", "one entry",
+            "claim",
+            f"a SymPy expression for {len(bindings)} entries of {quantity.entry!r}",
+            "one entry",
             "name the entry with numbers, such as m_1_2, or give the formula as text",
         )
     return [case_at(claim, model, b) for b in bindings]
@@ -111,7 +124,10 @@ def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
             error.text, error.position, error.plain, error.expected, error.remedy, "quantity"
         ) from error
     return Case(
-        quantity.name(bindings), bindings, claimed, derived_left,
+        quantity.name(bindings),
+        bindings,
+        claimed,
+        derived_left,
         raw=raw.read(left, text, bindings, sample=sample),
         raw_claim=_claimed(claim, raw, bindings) if sample else None,
     )
@@ -119,6 +135,8 @@ def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
 
 def _claimed(claim: Claim, vocabulary: Vocabulary, bindings: Mapping[str, int]) -> sp.Expr:
     if claim.is_text:
-        return sp.sympify(vocabulary.read(claim.formula, claim.text, bindings, sample=claim.quantity.sample))
+        return sp.sympify(
+            vocabulary.read(claim.formula, claim.text, bindings, sample=claim.quantity.sample)
+        )
     check_expression("claim", claim.formula, vocabulary.model)
     return claim.formula

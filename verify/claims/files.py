@@ -1,10 +1,10 @@
-r"""Files of claims: TOML and LaTeX are data and are read without running anything; a .py file is a module that runs.
+r"""Files of claims: TOML and LaTeX are data and are read without running anything; a .py file is a
+module that runs.
 
-TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each formula.  LaTeX:
-one formula
-in display mathematics, with what else there is to say in comments ``% quantity: drift m_a_s`` before it.  Python:
-a module that
-defines ``CLAIMS`` (or ``claim``), made by :func:`verify.claims.judge.make_claim`; it runs as the user who checks it.
+TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each
+formula.  LaTeX: one formula in display mathematics, with what else there is to say in comments ``%
+quantity: drift m_a_s`` before it.  Python: a module that defines ``CLAIMS`` (or ``claim``), made by
+:func:`verify.claims.judge.make_claim`; it runs as the user who checks it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,33 @@ from .judgement import Claim
 
 SUFFIXES = (".toml", ".tex", ".py")
 _KEYS = (
-    "name", "quantity", "formula", "latex", "order", "parameter", "regularized", "kink_rule", "source", "expected",
+    "name",
+    "quantity",
+    "formula",
+    "latex",
+    "order",
+    "parameter",
+    "regularized",
+    "kink_rule",
+    "source",
+    "expected",
 )
 # how many classes or units a formula in LaTeX is judged for, where its comments do not say
-_MODEL_KEYS = ("model", "k", "width", "activation", "weights", "precision", "ridge", "step", "directions_gram")
+_MODEL_KEYS = (
+    "model",
+    "k",
+    "width",
+    "activation",
+    "weights",
+    "precision",
+    "ridge",
+    "step",
+    "directions_gram",
+)
 _ENVIRONMENT = re.compile(
     r"\\\[(?P<a>.*?)\\\]|\$\$(?P<b>.*?)\$\$|\\begin\{(?P<env>equation|align|displaymath)(?P<star>\*?)\}(?P<c>.*?)"
-    r"\\end\{(?P=env)(?P=star)\}", re.S,
+    r"\\end\{(?P=env)(?P=star)\}",
+    re.S,
 )
 
 
@@ -52,12 +72,16 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
             # a module runs code: it is run where it is named, not because it lies in a directory
             inside = sorted(p for p in path.iterdir() if p.suffix in (".toml", ".tex"))
             if not inside:
-                raise InputError("FILE", path, "a directory with .toml or .tex files", "name the files")
+                raise InputError(
+                    "FILE", path, "a directory with .toml or .tex files", "name the files"
+                )
             found += inside
         elif not path.exists():
             raise InputError("FILE", path, "a file of claims", "check the path")
         elif path.suffix not in SUFFIXES:
-            raise InputError("FILE", path, f"a file ending in {', '.join(SUFFIXES)}", "see docs/derivations.md")
+            raise InputError(
+                "FILE", path, f"a file ending in {', '.join(SUFFIXES)}", "see docs/derivations.md"
+            )
         else:
             found.append(path)
     return found
@@ -85,10 +109,16 @@ def _from_toml(path: Path) -> list[Claim]:
         read_values(path, data, Configuration, "claim")
     if not isinstance(claims, list) or not claims or not all(isinstance(c, dict) for c in claims):
         raise InputError(
-            f"claims {path.name}", "no [[claim]]", "a table [[claim]] for each formula", "see examples/claims"
+            f"claims {path.name}",
+            "no [[claim]]",
+            "a table [[claim]] for each formula",
+            "see examples/claims",
         )
     model = Configuration(**read_values(path, data, Configuration, "claim")).symbolic_model()
-    return [_claim(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}") for i, c in enumerate(claims)]
+    return [
+        _claim(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}")
+        for i, c in enumerate(claims)
+    ]
 
 
 def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Claim:
@@ -98,10 +128,16 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
         if key in given and not isinstance(given[key], str):
             raise InputError(f"{where}: {key}", repr(given[key]), "a text", "write it in quotes")
     if ("formula" in given) == ("latex" in given):
-        raise InputError(where, "formula and latex" if "latex" in given else "no formula", "one of formula and latex",
-                         "give the formula as text or in LaTeX")
+        raise InputError(
+            where,
+            "formula and latex" if "latex" in given else "no formula",
+            "one of formula and latex",
+            "give the formula as text or in LaTeX",
+        )
     if "quantity" not in given:
-        raise InputError(where, "no quantity", "what the formula is for", 'write quantity = "drift m_a_s"')
+        raise InputError(
+            where, "no quantity", "what the formula is for", 'write quantity = "drift m_a_s"'
+        )
     if not isinstance(given.get("regularized", True), bool):
         got = repr(given["regularized"])
         raise InputError(f"{where}: regularized", got, "true or false", "write it without quotes")
@@ -111,17 +147,28 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
     formula = str(given.get("formula", given.get("latex")))
     try:
         found = make_claim(
-            model, given["quantity"], formula if "formula" in given else "0", name=given.get("name", name),
-            order=given.get("order"), parameter=given.get("parameter", "lambda"), regularized=given.get("regularized"),
-            kink_rule=given.get("kink_rule"), source=given.get("source", ""), expected=expected,
+            model,
+            given["quantity"],
+            formula if "formula" in given else "0",
+            name=given.get("name", name),
+            order=given.get("order"),
+            parameter=given.get("parameter", "lambda"),
+            regularized=given.get("regularized"),
+            kink_rule=given.get("kink_rule"),
+            source=given.get("source", ""),
+            expected=expected,
         )
         if "latex" in given:
             found = replace(found, formula=parse_latex(formula), text=formula)
             check_form(found)
     except FormulaError as error:
-        raise FormulaError(error.text, error.position, error.plain, error.expected, error.remedy, where) from error
+        raise FormulaError(
+            error.text, error.position, error.plain, error.expected, error.remedy, where
+        ) from error
     except InputError as error:
-        raise InputError(f"{where}: {error.parameter}", error.got, error.expected, error.remedy) from error
+        raise InputError(
+            f"{where}: {error.parameter}", error.got, error.expected, error.remedy
+        ) from error
     return found
 
 
@@ -132,29 +179,40 @@ def _from_latex(path: Path) -> list[Claim]:
         raise InputError("FILE", path, "a readable text in UTF-8", str(error)) from error
     found, last, said = [], 0, {}  # type: ignore[var-annotated]
     for i, match in enumerate(_ENVIRONMENT.finditer(text)):
-        # what is said once holds for the formulas after it, except for what only one formula can have
-        said = {k: v for k, v in said.items() if k in _MODEL_KEYS} | _comments(text[last:match.start()], path)
+        # what is said once holds for the formulas after it, except for what only one formula can
+        # have
+        said = {k: v for k, v in said.items() if k in _MODEL_KEYS} | _comments(
+            text[last : match.start()], path
+        )
         last = match.end()
         body = next(g for g in (match["a"], match["b"], match["c"]) if g is not None)
         body = re.sub(r"(?<!\\)%[^\n]*", "", re.sub(r"\\(label|tag)\{[^}]*\}", "", body))
         left, equals, right = body.partition("=")
         if "=" in _outside_braces(body) and equals:
             cut = _outside_braces(body).index("=")
-            left, right = body[:cut], body[cut + 1:]
+            left, right = body[:cut], body[cut + 1 :]
             if "quantity" not in said:
                 said["quantity"] = left.strip()
         else:
             right = body
-        model = Configuration(**read_values(path, _model_tables(said), Configuration)).symbolic_model()
+        model = Configuration(
+            **read_values(path, _model_tables(said), Configuration)
+        ).symbolic_model()
         given = {k: v for k, v in said.items() if k in _KEYS} | {"latex": right.strip()}
         if "order" in given:
-            given["order"] = int(given["order"]) if str(given["order"]).isdigit() else given["order"]
+            given["order"] = (
+                int(given["order"]) if str(given["order"]).isdigit() else given["order"]
+            )
         if "regularized" in given:
             given["regularized"] = given["regularized"] == "true"
-        found.append(_claim(f"formula {i + 1} of {path.name}", model, given, f"{path.stem} {i + 1}"))
+        found.append(
+            _claim(f"formula {i + 1} of {path.name}", model, given, f"{path.stem} {i + 1}")
+        )
     if not found:
         raise InputError(
-            f"claims {path.name}", "no display mathematics", r"\[ ... \], $$ ... $$ or an equation environment",
+            f"claims {path.name}",
+            "no display mathematics",
+            r"\[ ... \], $$ ... $$ or an equation environment",
             "put the formula into one",
         )
     return found
@@ -183,7 +241,9 @@ def _model_tables(said: Mapping[str, Any]) -> dict[str, Any]:
         parameters["weights"] = parse_list("weights", said["weights"])
     if "directions_gram" in said:
         text = said["directions_gram"]
-        parameters["directions_gram"] = text if text.isalpha() else parse_rows("directions_gram", text)
+        parameters["directions_gram"] = (
+            text if text.isalpha() else parse_rows("directions_gram", text)
+        )
     return {"model": model, "parameters": parameters}
 
 
@@ -200,9 +260,15 @@ def _from_module(path: Path) -> list[Claim]:
     module = runpy.run_path(str(path))
     claims = module.get("CLAIMS", module.get("claim"))
     claims = [claims] if isinstance(claims, Claim) else claims
-    if not isinstance(claims, (list, tuple)) or not claims or not all(isinstance(c, Claim) for c in claims):
+    if (
+        not isinstance(claims, (list, tuple))
+        or not claims
+        or not all(isinstance(c, Claim) for c in claims)
+    ):
         raise InputError(
-            f"claims {path.name}", "no CLAIMS", "a list CLAIMS, or claim, made by verify.make_claim",
+            f"claims {path.name}",
+            "no CLAIMS",
+            "a list CLAIMS, or claim, made by verify.make_claim",
             "write CLAIMS = [make_claim(model, quantity, formula), ...]",
         )
     return list(claims)

@@ -1,8 +1,8 @@
 r"""Claims about the noiseless fixed point, and about eigenvalues of blocks there.
 
-Digits: the fixed point is solved to fifty digits at random ridge and weights, and both sides are evaluated there.
-Sampling, here: the regularized risk of the class means, from the loss in elementary functions, is minimized in double
-precision; neither the drift nor a closed form enters.
+Digits: the fixed point is solved to fifty digits at random ridge and weights, and both sides are
+evaluated there. Sampling, here: the regularized risk of the class means, from the loss in
+elementary functions, is minimized in double precision; neither the drift nor a closed form enters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ import scipy.optimize
 import sympy as sp
 
 from numerics.expectations.certified_double import array_functions
-from theory import InputError, Model, noiseless, separated_fixed_point, solve_noiseless_fixed_point, symbols
+from theory import (
+    InputError,
+    Model,
+    noiseless,
+    separated_fixed_point,
+    solve_noiseless_fixed_point,
+    symbols,
+)
 from theory.fixed_points.existing_clusters import CLUSTERS
 from theory.fixed_points.implicit import softmax_fixed_point
 from theory.problem.kinks import ALMOST_EVERYWHERE
@@ -71,17 +78,25 @@ def fixed_cases(claim: Claim, solve: bool = True) -> list[FixedCase]:
             size = model.directions if units else model.readout_size
             if units and not model.loss.is_smooth:
                 raise InputError(
-                    "quantity", f"{quantity.entry!r} of {model.name}", "H_v[n] for a loss with kinks",
+                    "quantity",
+                    f"{quantity.entry!r} of {model.name}",
+                    "H_v[n] for a loss with kinks",
                     "its first-layer blocks at a fixed point depend on the share of active samples",
                 )
             if not 0 <= number < size:
-                raise InputError("quantity", quantity.entry, f"an eigenvalue 1..{size}", "count from the largest")
+                raise InputError(
+                    "quantity", quantity.entry, f"an eigenvalue 1..{size}", "count from the largest"
+                )
             found.append(FixedCase(quantity.name(bindings), claimed, None, (units, number)))
         else:
             assert quantity.left is not None
-            found.append(FixedCase(
-                quantity.name(bindings), claimed, vocabulary.read(quantity.left, quantity.entry, bindings)
-            ))
+            found.append(
+                FixedCase(
+                    quantity.name(bindings),
+                    claimed,
+                    vocabulary.read(quantity.left, quantity.entry, bindings),
+                )
+            )
     for case in found:
         _check_symbols(claim, case)
     if solve:
@@ -94,16 +109,23 @@ def _check_symbols(claim: Claim, case: FixedCase) -> None:
     model = claim.model
     s = model.symbols
     known = {
-        *s.overlap, *s.gram_perp, *s.readout, *symbols.vector("s", model.units, positive=True), model.ridge,
-        *model.mixture.weights, *model.mixture.directions_gram,
+        *s.overlap,
+        *s.gram_perp,
+        *s.readout,
+        *symbols.vector("s", model.units, positive=True),
+        model.ridge,
+        *model.mixture.weights,
+        *model.mixture.directions_gram,
     }
     for where, expression in (("claim", case.claimed), ("quantity", case.left)):
         for symbol in sorted(sp.sympify(expression or 0).free_symbols - known, key=str):
             raise InputError(
-                where, f"{symbol} in a claim about the noiseless fixed point",
+                where,
+                f"{symbol} in a claim about the noiseless fixed point",
                 "overlaps, readout, gaps, weights, the ridge and Gamma",
                 "lambda is infinite there; claim a limit of the drift with order = 0 instead"
-                if symbol == symbols.PRECISION else "leave it out",
+                if symbol == symbols.PRECISION
+                else "leave it out",
             )
 
 
@@ -117,33 +139,48 @@ def judge_fixed_point(claim: Claim, rng: np.random.Generator) -> Verdict:
         state = _solve(claim.model, values, DIGITS)
         raw_state = _minimize(claim.model, values)
         for case in cases:
-            one, two = (_evaluate(claim, case, side, {**values, **state}) for side in ("claimed", "left"))
+            one, two = (
+                _evaluate(claim, case, side, {**values, **state}) for side in ("claimed", "left")
+            )
             if wrong is None and not _close(one, two):
                 wrong = case, values, one, two
             raw_one, raw_two = (
-                _evaluate(claim, case, side, {**values, **raw_state}, raw=True) for side in ("claimed", "left")
+                _evaluate(claim, case, side, {**values, **raw_state}, raw=True)
+                for side in ("claimed", "left")
             )
             gap = abs(float(raw_one - raw_two)) / (1 + abs(float(raw_two)))
             largest = max(largest, gap)
             if not gap <= RESOLUTION:
-                raw_wrong = raw_wrong or f"{case.name}: {float(raw_one):.8g} is claimed, {float(raw_two):.8g} is found"
+                raw_wrong = (
+                    raw_wrong
+                    or f"{case.name}: {float(raw_one):.8g} is claimed, {float(raw_two):.8g} is found"
+                )
     sampling = Stage(
-        "sampling", Status.REFUTED if raw_wrong else Status.AGREES,
-        (raw_wrong or f"agrees to {largest:.1g}") + f" at the minimum of the raw risk, {POINTS} sets of parameters",
+        "sampling",
+        Status.REFUTED if raw_wrong else Status.AGREES,
+        (raw_wrong or f"agrees to {largest:.1g}")
+        + f" at the minimum of the raw risk, {POINTS} sets of parameters",
         {"smallest_detectable": RESOLUTION},
     )
     example, difference, repair = None, "", ""
     if wrong is None:
-        digits = Stage("digits", Status.AGREES, f"agrees to {DIGITS - 5} digits at {POINTS} fixed points", {})
+        digits = Stage(
+            "digits", Status.AGREES, f"agrees to {DIGITS - 5} digits at {POINTS} fixed points", {}
+        )
         symbolic = _symbolic(claim, cases)
     else:
         case, values, one, two = wrong
         with mpmath.workdps(DIGITS):
             difference = mpmath.nstr(one - two, 12)
-        digits = Stage("digits", Status.REFUTED, f"{case.name}: claimed - derived = {difference}", {})
+        digits = Stage(
+            "digits", Status.REFUTED, f"{case.name}: claimed - derived = {difference}", {}
+        )
         symbolic = Stage("symbolic", Status.UNPROVED, "not attempted: the numbers differ")
         example = Counterexample(
-            case.name, claim.model.name, {str(k): str(v) for k, v in values.items()}, mpmath.nstr(one, 12),
+            case.name,
+            claim.model.name,
+            {str(k): str(v) for k, v in values.items()},
+            mpmath.nstr(one, 12),
             mpmath.nstr(two, 12),
         )
         repair = _repair(claim, case, values)
@@ -165,14 +202,20 @@ def _repair(claim: Claim, case: FixedCase, values: Values) -> str:
         return _close(_evaluate(claim, one, "claimed", at), right)
 
     right = _evaluate(claim, case, "left", at)
-    return nearest_change(claim, case.claimed, None, Mender(
-        lambda changed: fixed_cases(changed, solve=False)[index].claimed,
-        lambda expressions: [same(replace(case, claimed=e), right) for e in expressions],
-        lambda expression: same(replace(case, claimed=expression), right),
-        lambda changed: all(
-            same(c, _evaluate(claim, c, "left", at)) for c in fixed_cases(changed, solve=False)
+    return nearest_change(
+        claim,
+        case.claimed,
+        None,
+        Mender(
+            lambda changed: fixed_cases(changed, solve=False)[index].claimed,
+            lambda expressions: [same(replace(case, claimed=e), right) for e in expressions],
+            lambda expression: same(replace(case, claimed=expression), right),
+            lambda changed: all(
+                same(c, _evaluate(claim, c, "left", at)) for c in fixed_cases(changed, solve=False)
+            ),
         ),
-    ), case.name)
+        case.name,
+    )
 
 
 def _close(one: Any, two: Any) -> bool:
@@ -190,10 +233,22 @@ def _symbolic(claim: Claim, cases: list[FixedCase]) -> Stage:
     for case in cases:
         if case.left is None:
             return Stage("symbolic", Status.UNPROVED, "eigenvalues are compared as numbers")
-        one, two = (_logarithms(sp.expand(sp.sympify(e).xreplace(solved))) for e in (case.claimed, case.left))
+        one, two = (
+            _logarithms(sp.expand(sp.sympify(e).xreplace(solved)))
+            for e in (case.claimed, case.left)
+        )
         if not prove_equal(one, two, model).proved:
-            return Stage("symbolic", Status.UNPROVED, f"{case.name}: the identities tried do not bring it to zero")
-    return Stage("symbolic", Status.PROVED, f"claimed - derived = 0 by {identity}", {"identities": [identity]})
+            return Stage(
+                "symbolic",
+                Status.UNPROVED,
+                f"{case.name}: the identities tried do not bring it to zero",
+            )
+    return Stage(
+        "symbolic",
+        Status.PROVED,
+        f"claimed - derived = 0 by {identity}",
+        {"identities": [identity]},
+    )
 
 
 def _closed_form(model: Model) -> tuple[dict[sp.Symbol, sp.Expr], str]:
@@ -218,9 +273,12 @@ def _closed_form(model: Model) -> tuple[dict[sp.Symbol, sp.Expr], str]:
 
 def _logarithms(e: sp.Expr) -> sp.Expr:
     """Logarithms of products of positive numbers as sums."""
-    return sp.expand(e.replace(
-        lambda x: isinstance(x, sp.log), lambda x: sp.expand_log(sp.log(sp.factor(x.args[0])), force=True)
-    ))
+    return sp.expand(
+        e.replace(
+            lambda x: isinstance(x, sp.log),
+            lambda x: sp.expand_log(sp.log(sp.factor(x.args[0])), force=True),
+        )
+    )
 
 
 def _draw(model: Model, rng: np.random.Generator) -> Values:
@@ -235,7 +293,9 @@ def _draw(model: Model, rng: np.random.Generator) -> Values:
     gram = model.mixture.directions_gram
     for i, j in symbols.upper_triangle(model.directions):
         if gram[i, j].is_Symbol:
-            values[gram[i, j]] = sp.Integer(1) if i == j else sp.Rational(int(rng.integers(-20, 21)), 100)
+            values[gram[i, j]] = (
+                sp.Integer(1) if i == j else sp.Rational(int(rng.integers(-20, 21)), 100)
+            )
     return values
 
 
@@ -259,7 +319,8 @@ def _gaps(model: Model, state: Mapping[sp.Symbol, sp.Expr]) -> Values:
     if model.directions != k or k < 2:
         return {}
     return {
-        gap: state[m[l, l]] - state[m[(l + 1) % k, l]] for l, gap in enumerate(symbols.vector("s", k, positive=True))
+        gap: state[m[l, l]] - state[m[(l + 1) % k, l]]
+        for l, gap in enumerate(symbols.vector("s", k, positive=True))
     }
 
 
@@ -269,7 +330,9 @@ def _evaluate(claim: Claim, case: FixedCase, side: str, at: Values, raw: bool = 
         if side == "left" and case.block is not None:
             units, number = case.block
             matrix = _raw_block(model, units, at) if raw else _derived_block(claim, units, at)
-            eigenvalues = sorted(mpmath.eigsy(mpmath.matrix(matrix.tolist()), eigvals_only=True), reverse=True)
+            eigenvalues = sorted(
+                mpmath.eigsy(mpmath.matrix(matrix.tolist()), eigvals_only=True), reverse=True
+            )
             return eigenvalues[number]
         expression = case.claimed if side == "claimed" else case.left
         return number_of(sp.N(sp.sympify(expression).xreplace(at).rewrite(sp.exp), DIGITS + 5))
@@ -291,7 +354,10 @@ def _derived_block(claim: Claim, units: tuple[int, ...], at: Values) -> sp.Matri
 def noiseless_numbers(matrix: sp.MatrixBase, at: Values) -> list[list[sp.Expr]]:
     """Entries in the noiseless limit, as numbers."""
     return [
-        [sp.N(noiseless(matrix[i, j]).xreplace(at).rewrite(sp.exp), DIGITS + 5) for j in range(matrix.cols)]
+        [
+            sp.N(noiseless(matrix[i, j]).xreplace(at).rewrite(sp.exp), DIGITS + 5)
+            for j in range(matrix.cols)
+        ]
         for i in range(matrix.rows)
     ]
 
@@ -301,10 +367,12 @@ def _root(model: Model, at: Values) -> sp.Matrix:
     return sp.Matrix(model.mixture.directions_gram.xreplace(at)).cholesky()
 
 
-# --- the raw risk ---------------------------------------------------------------------------------------------
+# --- the raw risk ---------------------------------------------------------------------------------
 
 
-def _raw_parts(model: Model, values: Mapping[sp.Symbol, sp.Expr]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+def _raw_parts(
+    model: Model, values: Mapping[sp.Symbol, sp.Expr]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     """Directions as rows, means, weights and ridge as numbers."""
     e = np.array(_root(model, dict(values)).tolist(), dtype=float)
     means = np.array(model.mixture.coordinates.tolist(), dtype=float) @ e
@@ -319,16 +387,22 @@ def _minimize(model: Model, values: Values) -> Values:
     expressions = [raw.expression, *(raw.partial((i,)) for i in range(len(raw.variables)))]
     # one function a component: its label is a number in it
     functions = [
-        sp.lambdify(raw.variables, [f.xreplace({symbols.LABEL: y}) for f in expressions], [array_functions(), "numpy"])
+        sp.lambdify(
+            raw.variables,
+            [f.xreplace({symbols.LABEL: y}) for f in expressions],
+            [array_functions(), "numpy"],
+        )
         for y in model.mixture.labels
     ]
 
     def risk(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        x, v = theta[: c * len(e)].reshape(c, -1), theta[c * len(e):]
+        x, v = theta[: c * len(e)].reshape(c, -1), theta[c * len(e) :]
         u = means @ x.T
         out = np.array([f(*u[l], *v) for l, f in enumerate(functions)], dtype=float).T
         gradient = [np.tensordot(weights * out[1 + a], means, 1) for a in range(c)]
-        slope = np.concatenate([np.ravel(gradient), [weights @ o for o in out[1 + c:]]]) + beta * theta
+        slope = (
+            np.concatenate([np.ravel(gradient), [weights @ o for o in out[1 + c :]]]) + beta * theta
+        )
         return float(weights @ out[0] + beta / 2 * theta @ theta), slope
 
     if q:
@@ -338,19 +412,25 @@ def _minimize(model: Model, values: Values) -> Values:
         theta = np.concatenate([start.ravel(), np.where(labels_of == 1, 1.0, -1.0)])
     else:
         theta = 0.1 * means[:c].ravel() if len(means) >= c else np.zeros(c * len(e))
-    found = scipy.optimize.minimize(risk, theta, jac=True, method="BFGS", options={"gtol": 1e-11, "maxiter": 5_000})
-    x, v = found.x[: c * len(e)].reshape(c, -1), found.x[c * len(e):]
+    found = scipy.optimize.minimize(
+        risk, theta, jac=True, method="BFGS", options={"gtol": 1e-11, "maxiter": 5_000}
+    )
+    x, v = found.x[: c * len(e)].reshape(c, -1), found.x[c * len(e) :]
     overlap = x @ e.T
     s = model.symbols
     state: Values = {
-        s.overlap[a, j]: sp.Float(float(overlap[a, j]), 17) for a in range(c) for j in range(model.directions)
+        s.overlap[a, j]: sp.Float(float(overlap[a, j]), 17)
+        for a in range(c)
+        for j in range(model.directions)
     }
     state |= {name: sp.Float(float(value), 17) for name, value in zip(s.readout, v, strict=True)}
     return state if q else state | _gaps(model, state)
 
 
 def _raw_block(model: Model, units: tuple[int, ...], at: Values) -> sp.Matrix:
-    """sum_l p_l h_l mu_l mu_l^T + beta, or the second layer, from second derivatives of the raw loss."""
+    """sum_l p_l h_l mu_l mu_l^T + beta, or the second layer, from second derivatives of the raw
+    loss.
+    """
     raw, c = RawLoss(model), model.units
     e, means, weights, beta = _raw_parts(model, at)
     overlap = np.array([[float(at[x]) for x in row] for row in model.symbols.overlap.tolist()])
@@ -367,7 +447,10 @@ def _raw_block(model: Model, units: tuple[int, ...], at: Values) -> sp.Matrix:
 
     if not units:
         size = model.readout_size
-        rows = [[float(weights @ second(c + i, c + j)) + beta * (i == j) for j in range(size)] for i in range(size)]
+        rows = [
+            [float(weights @ second(c + i, c + j)) + beta * (i == j) for j in range(size)]
+            for i in range(size)
+        ]
         return sp.Matrix(rows)
     h = weights * second(*units)
     total = (means.T * h) @ means + beta * (units[0] == units[1]) * np.eye(len(e))

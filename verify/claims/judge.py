@@ -1,9 +1,9 @@
 r"""Checking derivations: a formula somebody brings, judged in three stages of their own.
 
-(a) *symbolic*: exact identities bring claimed minus derived to zero, or they do not; (b) *digits*: both are
-evaluated at
-random admissible points, to as many digits as the quadrature certifies; (c) *sampling*: the claim is compared with
-samples from the raw definition in R^d, which share nothing with the engine's formula.
+(a) *symbolic*: exact identities bring claimed minus derived to zero, or they do not; (b) *digits*:
+both are evaluated at random admissible points, to as many digits as the quadrature certifies; (c)
+*sampling*: the claim is compared with samples from the raw definition in R^d, which share nothing
+with the engine's formula.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ from .quantity_names import parse_quantity
 from .sample_identities import judge_samples
 from .smaller_models import smaller_models
 
-# random points with many digits and of samples, points in general position, samples a component and point
+# random points with many digits and of samples, points in general position, samples a component and
+# point
 POINTS, GENERAL = 2, 3
 SAMPLES = 40_000
 # a resolution above this share of the largest value of the claim says little
@@ -58,9 +59,18 @@ LEAST_DIGITS = 6
 
 
 def check_derivation(
-    model: Model, quantity: str | Quantity, claim: str | sp.Expr, *, name: str = "claim", order: int | None = None,
-    parameter: str = "lambda", regularized: bool | None = None, kink_rule: str | None = None, source: str = "",
-    expected: str | None = None, seed: int = 0,
+    model: Model,
+    quantity: str | Quantity,
+    claim: str | sp.Expr,
+    *,
+    name: str = "claim",
+    order: int | None = None,
+    parameter: str = "lambda",
+    regularized: bool | None = None,
+    kink_rule: str | None = None,
+    source: str = "",
+    expected: str | None = None,
+    seed: int = 0,
 ) -> Judgement:
     r"""Judge a formula that is claimed for a quantity of a model.
 
@@ -69,13 +79,13 @@ def check_derivation(
     model : theory.Model
         Symbols are drawn at random, numbers are kept.
     quantity : str or Quantity
-        An entry by the names of docs/conventions.md, ``drift m_a_s``, ``corrector_1_2``, ``H_1_2[e_1,x_2]``,
-        ``G_a_b[bulk]``, ``Cov[m_1_1,R_1_2]``, ``gradient g_a[x_b]``, ``step R_1_1``; or an expression,
-        ``E_l[g_a*Y_s]``,
-        ``diff(pi_a*pi_b, u_c)``.  Letters a, b, c (units), s, t (directions), l (components), i, j (readout) stand
-        for all of their values.
+        An entry by the names of docs/conventions.md, ``drift m_a_s``, ``corrector_1_2``,
+        ``H_1_2[e_1,x_2]``, ``G_a_b[bulk]``, ``Cov[m_1_1,R_1_2]``, ``gradient g_a[x_b]``, ``step
+        R_1_1``; or an expression, ``E_l[g_a*Y_s]``, ``diff(pi_a*pi_b, u_c)``.  Letters a, b, c
+        (units), s, t (directions), l (components), i, j (readout) stand for all of their values.
     claim : str or sympy.Expr
-        In the language of docs/derivations.md, in LaTeX, or an expression in the symbols of ``theory.symbols``.
+        In the language of docs/derivations.md, in LaTeX, or an expression in the symbols of
+        ``theory.symbols``.
     name, source, expected : str
         For reports; ``expected`` is ``"true"`` or ``"false"``.
     order : int, optional
@@ -84,7 +94,8 @@ def check_derivation(
     regularized : bool, optional
         The ridge is included: by default in the Hessian and not in the gradient matrix.
     kink_rule : str, optional
-        What second derivatives keep of a kink (:mod:`theory.problem.kinks`); distributional when omitted.
+        What second derivatives keep of a kink (:mod:`theory.problem.kinks`); distributional when
+        omitted.
     seed : int
         Root of the random points and samples.
 
@@ -96,8 +107,8 @@ def check_derivation(
     Raises
     ------
     theory.InputError
-        An unknown quantity, a formula that cannot be read (with position and reason), a symbol the model does not have,
-        an index that is free or out of range; before any work.
+        An unknown quantity, a formula that cannot be read (with position and reason), a symbol the
+        model does not have, an index that is free or out of range; before any work.
 
     Examples
     --------
@@ -109,20 +120,44 @@ def check_derivation(
     >>> wrong.finding.value, wrong.repair
     ('refuted', 'multiply the whole by lambda^-1')
     """
-    return judge(make_claim(
-        model, quantity, claim, name=name, order=order, parameter=parameter, regularized=regularized,
-        kink_rule=kink_rule, source=source, expected=expected,
-    ), seed)
+    return judge(
+        make_claim(
+            model,
+            quantity,
+            claim,
+            name=name,
+            order=order,
+            parameter=parameter,
+            regularized=regularized,
+            kink_rule=kink_rule,
+            source=source,
+            expected=expected,
+        ),
+        seed,
+    )
 
 
 def make_claim(
-    model: Model, quantity: str | Quantity, claim: str | sp.Expr, *, name: str = "claim", order: int | None = None,
-    parameter: str = "lambda", regularized: bool | None = None, kink_rule: str | None = None, source: str = "",
+    model: Model,
+    quantity: str | Quantity,
+    claim: str | sp.Expr,
+    *,
+    name: str = "claim",
+    order: int | None = None,
+    parameter: str = "lambda",
+    regularized: bool | None = None,
+    kink_rule: str | None = None,
+    source: str = "",
     expected: str | None = None,
 ) -> Claim:
     """Read a claim and refuse one that means nothing; see :func:`check_derivation`."""
     if not isinstance(model, Model):
-        raise InputError("model", type(model).__name__, "a theory.Model", "build one with kgmm, xor or Model.build")
+        raise InputError(
+            "model",
+            type(model).__name__,
+            "a theory.Model",
+            "build one with kgmm, xor or Model.build",
+        )
     check_choice("parameter", parameter, ("lambda", "d"))
     if expected is not None:
         check_choice("expected", expected, ("true", "false"))
@@ -137,7 +172,9 @@ def make_claim(
     if isinstance(claim, str):
         formula = parse_latex(claim) if looks_like_latex(claim) else parse_formula(claim)
     elif not isinstance(claim, sp.Expr):
-        raise InputError("claim", repr(claim), "a text or a SymPy expression", "write the formula in quotes")
+        raise InputError(
+            "claim", repr(claim), "a text or a SymPy expression", "write the formula in quotes"
+        )
     found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
     check_form(found)
     return found
@@ -199,7 +236,7 @@ def _finding(symbolic: Stage, digits: Stage, sampling: Stage, missed: bool) -> F
     return Finding.AGREES if digits.status is Status.AGREES else Finding.INCONCLUSIVE
 
 
-# --- the stages ---------------------------------------------------------------------------------------------------
+# --- the stages -----------------------------------------------------------------------------------
 
 
 def _symbolic(claim: Claim, cases: list[Case], wrong: tuple[Case, Point] | None) -> Stage:
@@ -210,14 +247,18 @@ def _symbolic(claim: Claim, cases: list[Case], wrong: tuple[Case, Point] | None)
         proof = prove_equal(case.claimed, case.derived, claim.model)
         if not proof.proved:
             return Stage(
-                "symbolic", Status.UNPROVED,
+                "symbolic",
+                Status.UNPROVED,
                 f"{case.name}: the identities tried leave {_short(proof.remainder)}",
                 {"identities": list(proof.identities)},
             )
         used |= dict.fromkeys(proof.identities)
     names = [u for u in used if u != "identical expressions"] or list(used)
     return Stage(
-        "symbolic", Status.PROVED, f"claimed - derived = 0 by {', '.join(names)}", {"identities": names}
+        "symbolic",
+        Status.PROVED,
+        f"claimed - derived = 0 by {', '.join(names)}",
+        {"identities": names},
     )
 
 
@@ -226,7 +267,8 @@ def _digits(
 ) -> tuple[Stage, tuple[Case, Point] | None]:
     """Digits at points with many of them, then at points in general position.
 
-    Entries that need full rank where this has too many dimensions are looked at where all but a few units are dormant.
+    Entries that need full rank where this has too many dimensions are looked at where all but a few
+    units are dormant.
     """
     model, judged = claim.model, set[str]()
     found: list[tuple[Point, int, str]] = []
@@ -244,27 +286,39 @@ def _digits(
             if gap.refuted:
                 return _refuted(case, gap, where), (case, where)
         judged |= {case.name for case in chosen}
-        found.append((where, min(gap.digits for gap in values), _position(model, where, point is None)))
+        found.append(
+            (where, min(gap.digits for gap in values), _position(model, where, point is None))
+        )
     if not found:
-        return Stage("digits", Status.INCONCLUSIVE, "no point has integrals in few enough dimensions"), None
+        return Stage(
+            "digits", Status.INCONCLUSIVE, "no point has integrals in few enough dimensions"
+        ), None
     parts = []
     for kind in dict.fromkeys(k for *_, k in found):
         reached = [d for _, d, k in found if k == kind]
         parts.append(f"{min(reached)} digits at {len(reached)} points{kind}")
     enough = max(d for _, d, _ in found) >= LEAST_DIGITS
-    text = f"agrees to {' and '.join(parts)}" if enough else (
-        f"no {LEAST_DIGITS} digits are certified at any point: the integrals are hard or do not exist"
+    text = (
+        f"agrees to {' and '.join(parts)}"
+        if enough
+        else (
+            f"no {LEAST_DIGITS} digits are certified at any point: the integrals are hard or do not exist"
+        )
     )
     left = [c.name for c in cases if c.name not in judged]
     if left and enough:
         text += f"; {len(left)} of {len(cases)} entries have integrals in too many dimensions, such as {left[0]}"
     return Stage(
-        "digits", Status.AGREES if enough and not left else Status.INCONCLUSIVE, text,
+        "digits",
+        Status.AGREES if enough and not left else Status.INCONCLUSIVE,
+        text,
         {"digits": [d for _, d, _ in found], "points": [p.describe() for p, _, _ in found]},
     ), None
 
 
-def _points(model: Model, cases: list[Case], rng: np.random.Generator) -> Iterator[tuple[Point | None, list[Case]]]:
+def _points(
+    model: Model, cases: list[Case], rng: np.random.Generator
+) -> Iterator[tuple[Point | None, list[Case]]]:
     """Where to look at which entries; None stands for a point with as many digits as there are."""
     anywhere = [c for c in cases if not c.needs_full_rank]
     if anywhere:
@@ -284,9 +338,15 @@ def _points(model: Model, cases: list[Case], rng: np.random.Generator) -> Iterat
 
 def _position(model: Model, point: Point, many: bool) -> str:
     if many:
-        return " with all weight vectors on a line" if point.rank < model.units and point.rank == 1 else ""
+        return (
+            " with all weight vectors on a line"
+            if point.rank < model.units and point.rank == 1
+            else ""
+        )
     dormant = sum(1 for v in point.readout if v == 0)
-    return f" with {dormant} unit{'s' * (dormant > 1)} dormant" if dormant else " in general position"
+    return (
+        f" with {dormant} unit{'s' * (dormant > 1)} dormant" if dormant else " in general position"
+    )
 
 
 def _refuted(case: Case, gap: Gap, point: Point) -> Stage:
@@ -296,7 +356,9 @@ def _refuted(case: Case, gap: Gap, point: Point) -> Stage:
     if gap.undefined:
         text = f"{case.name}: the claim is complex or infinite at an admissible point"
     difference = None if gap.undefined else float(gap.value)
-    return Stage("digits", Status.REFUTED, text, {"difference": difference, "points": [point.describe()]})
+    return Stage(
+        "digits", Status.REFUTED, text, {"difference": difference, "points": [point.describe()]}
+    )
 
 
 def _sampling(
@@ -325,8 +387,12 @@ def _sampling(
     assert worst is not None
     case, deviation = worst
     details: dict[str, Any] = {
-        "deviation": deviation.value, "standard_error": deviation.error, "critical_value": deviation.critical,
-        "smallest_detectable": weakest, "samples": SAMPLES * claim.model.components, "points": POINTS,
+        "deviation": deviation.value,
+        "standard_error": deviation.error,
+        "critical_value": deviation.critical,
+        "smallest_detectable": weakest,
+        "samples": SAMPLES * claim.model.components,
+        "points": POINTS,
         "comparisons": comparisons,
     }
     scale = f"{SAMPLES * claim.model.components:,} samples at each of {POINTS} points"
@@ -337,7 +403,9 @@ def _sampling(
             text, details["deviation"] = f"{case.name}: the claim is complex or infinite", None
         return Stage("sampling", Status.REFUTED, text, details), False
     if same:
-        return Stage("sampling", Status.INCONCLUSIVE, "the claim is the raw definition itself, to the letter"), False
+        return Stage(
+            "sampling", Status.INCONCLUSIVE, "the claim is the raw definition itself, to the letter"
+        ), False
     text = (
         f"{len(cases)} entries within {deviation.critical:.1f} standard errors; a deviation of {weakest:.2g} would be"
         f" found (values up to {largest:.2g}); {scale}"
@@ -347,7 +415,9 @@ def _sampling(
 
 
 def _should_be_seen(cases: Sequence[Case], found: Sequence[Deviation], point: Point) -> bool:
-    """Derived and claimed differ here by more than the samples resolve, and yet the samples agree with the claim."""
+    """Derived and claimed differ here by more than the samples resolve, and yet the samples agree
+    with the claim.
+    """
     try:
         values = gaps([(c.claimed, c.derived) for c in cases], point, None, cases[0].more)
     except (DimensionError, ArithmeticError):
@@ -355,7 +425,7 @@ def _should_be_seen(cases: Sequence[Case], found: Sequence[Deviation], point: Po
     return any(float(abs(g.value)) > 2 * d.resolution for g, d in zip(values, found, strict=True))
 
 
-# --- counterexamples --------------------------------------------------------------------------------------------
+# --- counterexamples ------------------------------------------------------------------------------
 
 
 def _shrunk(claim: Claim, case: Case, point: Point) -> tuple[Counterexample, Case, Model]:
@@ -363,7 +433,9 @@ def _shrunk(claim: Claim, case: Case, point: Point) -> tuple[Counterexample, Cas
     rng = np.random.default_rng(0)
     for model in smaller_models(claim):
         try:
-            smaller = [c for c in cases_of(claim, model) if not c.needs_full_rank or model.units == 1]
+            smaller = [
+                c for c in cases_of(claim, model) if not c.needs_full_rank or model.units == 1
+            ]
         except InputError:
             continue
         trial = random_point(model, rng, 1)
@@ -373,14 +445,25 @@ def _shrunk(claim: Claim, case: Case, point: Point) -> tuple[Counterexample, Cas
             break
     simple = shrink(point, lambda p: is_refuted(case.claimed, case.derived, p, case.more))
     try:
-        gap = gaps([(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], simple, DIGITS, case.more)
+        gap = gaps(
+            [(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)],
+            simple,
+            DIGITS,
+            case.more,
+        )
     except DimensionError:
-        gap = gaps([(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], simple, None, case.more)
+        gap = gaps(
+            [(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)], simple, None, case.more
+        )
     with mpmath.workdps(20):
         claimed, right = mpmath.nstr(gap[0].value, 12), mpmath.nstr(-gap[1].value, 12)
-    return Counterexample(case.name, simple.model.name, simple.describe(), claimed, right), case, simple.model
+    return (
+        Counterexample(case.name, simple.model.name, simple.describe(), claimed, right),
+        case,
+        simple.model,
+    )
 
 
 def _short(expression: sp.Expr, limit: int = 300) -> str:
     text = str(expression)
-    return text if len(text) <= limit else f"{text[:limit - 3]}..."
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

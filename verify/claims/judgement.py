@@ -25,9 +25,10 @@ class Status(StrEnum):
 class Finding(StrEnum):
     """Verdict on a claim.
 
-    ``PROVED``: exact identities bring the difference to zero.  ``AGREES``: it agrees to the digits stated, not proved.
-    ``REFUTED``: there is a counterexample.  ``INCONCLUSIVE``: no stage could tell.  ``CONTRADICTORY``: the derived
-    formula and the raw definition disagree about it, which points to a defect of the engine.
+    ``PROVED``: exact identities bring the difference to zero.  ``AGREES``: it agrees to the digits
+    stated, not proved. ``REFUTED``: there is a counterexample.  ``INCONCLUSIVE``: no stage could
+    tell.  ``CONTRADICTORY``: the derived formula and the raw definition disagree about it, which
+    points to a defect of the engine.
     """
 
     PROVED = "proved"
@@ -157,16 +158,30 @@ class Judgement:
         """Plain data for JSON."""
         example = self.counterexample
         return {
-            "name": self.claim.name, "model": self.claim.model.name,
+            "name": self.claim.name,
+            "model": self.claim.model.name,
             "quantity": f"{self.claim.quantity.kind} {self.claim.quantity.entry}".strip(),
-            "formula": self.claim.text, "source": self.claim.source, "order": self.claim.order,
-            "verdict": self.finding.value, "expected": self.claim.expected, "as_expected": self.as_expected,
+            "formula": self.claim.text,
+            "source": self.claim.source,
+            "order": self.claim.order,
+            "verdict": self.finding.value,
+            "expected": self.claim.expected,
+            "as_expected": self.as_expected,
             "stages": [
-                {"name": s.name, "status": s.status.value, "text": s.text, **s.details} for s in self.stages
+                {"name": s.name, "status": s.status.value, "text": s.text, **s.details}
+                for s in self.stages
             ],
-            "counterexample": None if example is None else {
-                "entry": example.entry, "model": example.model, "values": example.values,
-                "claimed": example.claimed, "derived": example.derived,
+            "counterexample": None
+            if example is None
+            else {
+                "entry": example.entry,
+                "model": example.model,
+                "values": example.values,
+                "claimed": example.claimed,
+                "derived": example.derived,
             },
-            "difference": self.difference, "repair": self.repair, "seed": self.seed, "seconds": self.seconds,
+            "difference": self.difference,
+            "repair": self.repair,
+            "seed": self.seed,
+            "seconds": self.seconds,
         }

@@ -34,10 +34,14 @@ GRADIENT_MATRIX, DIFFUSION, EXPRESSION = "gradient-matrix", "diffusion", "expres
 FIXED_POINT, EIGENVALUE = "fixed-point", "eigenvalue"
 # kind -> an example of an entry
 KINDS = {
-    DRIFT: "m_a_s, R_a_b, v_i or corrector_a_b", STEP: "m_a_s, R_a_b or v_i", GRADIENT: "g_a[e_s], g_a[x_b] or g_v_i",
+    DRIFT: "m_a_s, R_a_b, v_i or corrector_a_b",
+    STEP: "m_a_s, R_a_b or v_i",
+    GRADIENT: "g_a[e_s], g_a[x_b] or g_v_i",
     HESSIAN: "H_a_b[e_s,x_c], H_a_b[bulk], H_a_v_i[e_s] or H_v_i_v_j",
-    GRADIENT_MATRIX: "G_a_b[e_s,x_c], G_a_b[bulk], G_a_v_i[e_s] or G_v_i_v_j", DIFFUSION: "Cov[m_a_s,R_a_b]",
-    FIXED_POINT: "m_a_s, v_i, or any expression in them and in the gaps s_l", EIGENVALUE: "H_a_b[1] or H_v[1]",
+    GRADIENT_MATRIX: "G_a_b[e_s,x_c], G_a_b[bulk], G_a_v_i[e_s] or G_v_i_v_j",
+    DIFFUSION: "Cov[m_a_s,R_a_b]",
+    FIXED_POINT: "m_a_s, v_i, or any expression in them and in the gaps s_l",
+    EIGENVALUE: "H_a_b[1] or H_v[1]",
 }
 # a part of an entry: a letter and its indices (0-based numbers once a letter has a value)
 Part = tuple[str, tuple[Index, ...]]
@@ -47,8 +51,8 @@ Part = tuple[str, tuple[Index, ...]]
 class Target:
     """One entry: its kind, and names with 0-based positions.
 
-    ``parts`` is ``(("m", (0, 1)),)`` for the drift of m_1_2 and ``(("H", (0, 1)), ("e", (0,)), ("x", (1,)))`` for
-    H_1_2[e_1,x_2].
+    ``parts`` is ``(("m", (0, 1)),)`` for the drift of m_1_2 and ``(("H", (0, 1)), ("e", (0,)),
+    ("x", (1,)))`` for H_1_2[e_1,x_2].
     """
 
     kind: str
@@ -92,7 +96,12 @@ class Quantity:
         """The indices that the quantity leaves open: the claim is about all of their values."""
         if self.left is not None:
             return tuple(dict.fromkeys(letter for letter, _ in free_letters(self.left)))
-        found = [i for _, indices in self.parts for i in indices if isinstance(i, str) and i not in ("v", "bulk")]
+        found = [
+            i
+            for _, indices in self.parts
+            for i in indices
+            if isinstance(i, str) and i not in ("v", "bulk")
+        ]
         return tuple(dict.fromkeys(found))
 
     def instances(self, model: Model) -> Iterator[dict[str, int]]:
@@ -102,7 +111,8 @@ class Quantity:
             size = Vocabulary(model).size_of(letter)
             if size is None:
                 raise InputError(
-                    "quantity", f"the index {letter!r} in {self.entry!r}",
+                    "quantity",
+                    f"the index {letter!r} in {self.entry!r}",
                     "a, b, c, ... for units, s, t for directions, l for components, i, j for readout parameters",
                     "use a letter of the conventions",
                 )
@@ -125,7 +135,9 @@ class Quantity:
                 size, what = _range(base, len(found), second, model)
                 if not 1 <= value <= size:
                     raise InputError(
-                        "quantity", f"{self.entry!r} with the {what} {value}", f"1..{size} for {model.name}",
+                        "quantity",
+                        f"{self.entry!r} with the {what} {value}",
+                        f"1..{size} for {model.name}",
                         "count from 1, and check the size of the model",
                     )
                 found.append(value - 1)
@@ -139,7 +151,9 @@ class Quantity:
             at = ", ".join(f"{k}={v}" for k, v in bindings.items())
             return f"{show(self.left)}" + (f" at {at}" if at else "")
         texts = [
-            "_".join(["" if b == "number" else b, *(str(bindings.get(str(i), i)) for i in ix)]).lstrip("_")
+            "_".join(
+                ["" if b == "number" else b, *(str(bindings.get(str(i), i)) for i in ix)]
+            ).lstrip("_")
             for b, ix in self.parts
         ]
         if self.kind == DIFFUSION:
@@ -158,7 +172,7 @@ def _range(base: str, position: int, second: bool, model: Model) -> tuple[int, s
     return model.units, "unit"
 
 
-# --- what the engine derives -----------------------------------------------------------------------------------
+# --- what the engine derives ----------------------------------------------------------------------
 
 
 @lru_cache(maxsize=16)
@@ -183,7 +197,9 @@ def _blocks(model: Model, kind: str, regularized: bool, kink_rule: str) -> Block
     return derive_gradient_matrix(model, regularized=regularized)
 
 
-def block_matrix(model: Model, kind: str, regularized: bool, kink_rule: str = DISTRIBUTIONAL) -> BlockMatrix:
+def block_matrix(
+    model: Model, kind: str, regularized: bool, kink_rule: str = DISTRIBUTIONAL
+) -> BlockMatrix:
     """The engine's Hessian or gradient matrix, derived once."""
     return _blocks(model, kind, regularized, kink_rule)
 
@@ -201,7 +217,9 @@ def derived(model: Model, target: Target) -> sp.Expr:
         if base == "v":
             return drift.readout[at[0], 0]
         limit = drift.gram_perp[at] + drift.corrector[at]
-        return limit if kind == DRIFT else limit + derive_finite_size(model).gram_perp[at] / DIMENSION
+        return (
+            limit if kind == DRIFT else limit + derive_finite_size(model).gram_perp[at] / DIMENSION
+        )
     if kind == DIFFUSION:
         covariance = _diffusion(model).covariance
         return covariance[tuple(state_position(model, part) for part in parts)]
@@ -231,5 +249,7 @@ def basis_position(model: Model, part: tuple[str, tuple[int | str, ...]]) -> int
 def state_position(model: Model, part: tuple[str, tuple[int | str, ...]]) -> int:
     """Position in the state vector."""
     s, (base, at) = model.symbols, part
-    symbol = s.readout[int(at[0])] if base == "v" else (s.overlap if base == "m" else s.gram_perp)[at]
+    symbol = (
+        s.readout[int(at[0])] if base == "v" else (s.overlap if base == "m" else s.gram_perp)[at]
+    )
     return s.state.index(symbol)

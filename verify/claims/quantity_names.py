@@ -1,4 +1,6 @@
-"""Reading what a claim is about: a named entry such as ``drift m_a_s``, or an expression of the language."""
+"""Reading what a claim is about: a named entry such as ``drift m_a_s``, or an expression of the
+language.
+"""
 
 from __future__ import annotations
 
@@ -34,21 +36,35 @@ _LETTERS = {kind: start for start, kind in _STARTS.items() if kind != DRIFT} | {
 _WRITTEN = {"m": "m_a_s", "R": "R_a_b", "v": "v_i", "corrector": "corrector_a_b"}
 # other words for the names above, as they are met in papers and in code
 _ALIASES = {
-    "h": "H", "hess": "H", "hessian": "H", "cov": "Cov", "covariance": "Cov", "diffusion": "Cov", "g": "gradient g",
-    "grad": "gradient g", "gradient": "gradient g", "correction": "corrector", "diffusivity": "Cov",
+    "h": "H",
+    "hess": "H",
+    "hessian": "H",
+    "cov": "Cov",
+    "covariance": "Cov",
+    "diffusion": "Cov",
+    "g": "gradient g",
+    "grad": "gradient g",
+    "gradient": "gradient g",
+    "correction": "corrector",
+    "diffusivity": "Cov",
 }
 
 
 def parse_quantity(
-    text: str, *, regularized: bool | None = None, kink_rule: str | None = None, sample: bool | None = None
+    text: str,
+    *,
+    regularized: bool | None = None,
+    kink_rule: str | None = None,
+    sample: bool | None = None,
 ) -> Quantity:
-    """Read ``drift m_a_s``, ``H_1_2[e_1,x_2]``, ``corrector_a_b``, ``Cov[m_1_1,R_1_1]``, or an expression.
+    """Read ``drift m_a_s``, ``H_1_2[e_1,x_2]``, ``corrector_a_b``, ``Cov[m_1_1,R_1_1]``, or an
+    expression.
 
     Raises
     ------
     theory.InputError
-        An unknown kind, an entry that the kind does not have, or an expression that cannot be read; with what was
-        probably meant.
+        An unknown kind, an entry that the kind does not have, or an expression that cannot be read;
+        with what was probably meant.
 
     Examples
     --------
@@ -57,12 +73,18 @@ def parse_quantity(
     """
     text, rule = text.strip(), check_kink_rule(kink_rule or DISTRIBUTIONAL)
     if not text:
-        raise InputError("quantity", "nothing", "what the formula is for", 'write for example "drift m_a_s"')
+        raise InputError(
+            "quantity", "nothing", "what the formula is for", 'write for example "drift m_a_s"'
+        )
     word, _, rest = text.partition(" ")
     start = re.match(r"[A-Za-z]+", text)
     if word in KINDS:
         kind, entry = word, rest.strip()
-    elif start and start.group() in _STARTS and re.fullmatch(r"\w+(\[[^\]]*\])?", re.sub(r"\s", "", text)):
+    elif (
+        start
+        and start.group() in _STARTS
+        and re.fullmatch(r"\w+(\[[^\]]*\])?", re.sub(r"\s", "", text))
+    ):
         kind, entry = _STARTS[start.group()], text
     elif re.fullmatch(r"[\w-]+", word) and rest and re.match(r"\w", rest):
         check_choice("quantity", word, KINDS, kind="quantity")
@@ -82,18 +104,24 @@ def _expression(text: str, fixed_point: bool = False) -> Node:
         tree = parse_formula(text)
     except FormulaError as error:
         remedy = _probably(text) or error.remedy
-        raise FormulaError(error.text, error.position, error.plain, error.expected, remedy, "quantity") from error
+        raise FormulaError(
+            error.text, error.position, error.plain, error.expected, remedy, "quantity"
+        ) from error
     if isinstance(tree, Call) and tree.name.base.lower() in ("cov", "covariance"):
         raise InputError("quantity", repr(text), KINDS[DIFFUSION], _probably(text))
     if isinstance(tree, Name) and not fixed_point:
         if tree.base in ("m", "R", "v"):
             raise InputError(
-                "quantity", f"{text!r}, a variable", "what the formula is for",
+                "quantity",
+                f"{text!r}, a variable",
+                "what the formula is for",
                 f"did you mean 'drift {text}'; the step, its covariance and fixed points have names of their own",
             )
         if tree.base not in SHAPES:
             raise InputError(
-                "quantity", repr(text), f"an entry ({', '.join([*KINDS, *_STARTS])}) or an expression",
+                "quantity",
+                repr(text),
+                f"an entry ({', '.join([*KINDS, *_STARTS])}) or an expression",
                 _probably(text) or "see docs/derivations.md for what can be claimed",
             )
     return tree
@@ -114,7 +142,9 @@ def _probably(text: str) -> str:
     if not entry.startswith(("_", "[")):
         return ""
     known = {w: w for w in (*_STARTS, *KINDS)} | _ALIASES
-    close = [word] if word in known else difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    close = (
+        [word] if word in known else difflib.get_close_matches(word.lower(), known, n=1, cutoff=0.6)
+    )
     # single letters are names of the language, unless brackets follow that only entries have
     if not close or (len(word) == 1 and "[" not in entry):
         return ""
@@ -132,7 +162,11 @@ def _parts(kind: str, entry: str) -> tuple[Part, ...]:
     head = split_name(match[1])
     inner = [split_name(part) for part in match[2].split(",")] if match[2] else []
     if kind == DIFFUSION:
-        if head != ("Cov", ()) or len(inner) != 2 or any(_shape(p) not in ("m2", "R2", "v1") for p in inner):
+        if (
+            head != ("Cov", ())
+            or len(inner) != 2
+            or any(_shape(p) not in ("m2", "R2", "v1") for p in inner)
+        ):
             raise _wrong(kind, entry)
         return tuple(inner)
     if kind in (DRIFT, STEP):
@@ -143,13 +177,18 @@ def _parts(kind: str, entry: str) -> tuple[Part, ...]:
     if kind == EIGENVALUE:
         number = inner[0][0] if len(inner) == 1 and not inner[0][1] else ""
         units = tuple(i for i in head[1] if i != "v")
-        if head[0] != "H" or not number.isdigit() or len(units) not in (0, 2) or (not units and head[1] != ("v",)):
+        if (
+            head[0] != "H"
+            or not number.isdigit()
+            or len(units) not in (0, 2)
+            or (not units and head[1] != ("v",))
+        ):
             raise _wrong(kind, entry)
         return head, ("number", (int(number),))
     base, indices = head
     layers = tuple(i for i in indices if i != "v")
     second = indices.count("v")
-    wanted = (1 if kind == GRADIENT else 2)
+    wanted = 1 if kind == GRADIENT else 2
     places = 0 if second == wanted else (1 if second == 1 or kind == GRADIENT else 2)
     bulk = inner == [("bulk", ())]
     if base != _LETTERS[kind] or len(layers) != wanted or (indices and indices[-1] == "v"):
@@ -170,7 +209,11 @@ def _wrong(kind: str, entry: str) -> InputError:
     if kind in (DRIFT, STEP):
         names = [n for n in _WRITTEN if kind == DRIFT or n != "corrector"]
         close = difflib.get_close_matches(base, names, n=1, cutoff=0.5)
-        remedy = f"write {_WRITTEN[close[0]]}, with letters or numbers for its indices" if close else remedy
+        remedy = (
+            f"write {_WRITTEN[close[0]]}, with letters or numbers for its indices"
+            if close
+            else remedy
+        )
     elif base in _STARTS and _STARTS[base] != kind:
         remedy = f"did you mean '{entry}', without the word {kind}"
     elif kind == DIFFUSION:

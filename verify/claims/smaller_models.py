@@ -14,8 +14,8 @@ from .judgement import Claim
 def smaller_models(claim: Claim) -> Iterator[Model]:
     """Models of the claim's family with fewer classes or hidden units, the smallest first.
 
-    Only a claim in text can be read for another size, and only a model whose weights and Gram matrix are symbols,
-    equal or orthonormal has a smaller one.
+    Only a claim in text can be read for another size, and only a model whose weights and Gram
+    matrix are symbols, equal or orthonormal has a smaller one.
     """
     model = claim.model
     if not claim.is_text:
@@ -38,7 +38,12 @@ def _kgmm(model: Model, k: int) -> Model | None:
 def _xor(model: Model, width: int) -> Model | None:
     if not model.readout_size or model.components != 4:
         return None
-    return xor(width, weights=model.mixture.weights, directions_gram=model.mixture.directions_gram, **_scalars(model))
+    return xor(
+        width,
+        weights=model.mixture.weights,
+        directions_gram=model.mixture.directions_gram,
+        **_scalars(model),
+    )
 
 
 _FAMILIES: tuple[tuple[Callable[[Model, int], Model | None], int], ...] = ((_kgmm, 2), (_xor, 1))

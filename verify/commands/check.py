@@ -26,24 +26,35 @@ def check(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", show_default=False,
+            metavar="FILE...",
+            show_default=False,
             help="Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py runs as you.",
         ),
     ],
     claim: Annotated[
         str | None,
-        typer.Option("--claim", metavar="NAME", show_default=False, help="Judge the claim of this name only."),
+        typer.Option(
+            "--claim", metavar="NAME", show_default=False, help="Judge the claim of this name only."
+        ),
     ] = None,
-    seed: Annotated[str, typer.Option(metavar="INT", help="Root of random points and samples, at least 0.")] = "0",
+    seed: Annotated[
+        str, typer.Option(metavar="INT", help="Root of random points and samples, at least 0.")
+    ] = "0",
     json: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", show_default=False, help="Write all as JSON; - for the screen."),
+        typer.Option(
+            "--json",
+            metavar="FILE",
+            show_default=False,
+            help="Write all as JSON; - for the screen.",
+        ),
     ] = None,
 ) -> None:
-    """Judge formulas: proved, in agreement to stated digits, or refuted with a counterexample and a repair.
+    """Judge formulas: proved, in agreement to stated digits, or refuted with a counterexample and a
+    repair.
 
-    Exit code 0 means that every claim stands (or, where it says what is expected, is judged as expected), 1 that one is
-    refuted, 2 bad input, 3 that one could not be told.
+    Exit code 0 means that every claim stands (or, where it says what is expected, is judged as
+    expected), 1 that one is refuted, 2 bad input, 3 that one could not be told.
 
     Example:  specalign check examples/claims
     """
@@ -70,7 +81,9 @@ def check(
         for i, one in enumerate(claims):
             progress(one.name, i / len(claims))
             done.append(judge(one, root))
-    document = json_module.dumps({"seed": root, "claims": [j.to_dict() for j in done]}, indent=2, ensure_ascii=False)
+    document = json_module.dumps(
+        {"seed": root, "claims": [j.to_dict() for j in done]}, indent=2, ensure_ascii=False
+    )
     if screen:
         say(document)
     else:
@@ -97,9 +110,12 @@ def _show(done: list[Judgement]) -> None:
     console = standard_output()
     rows = [
         [
-            j.claim.name, j.claim.model.name, j.finding.value,
+            j.claim.name,
+            j.claim.model.name,
+            j.finding.value,
             "" if j.as_expected is None else ("yes" if j.as_expected else "NO"),
-            *(j.stage(name).status.value for name in ("symbolic", "digits", "sampling")), f"{j.seconds:.1f}",
+            *(j.stage(name).status.value for name in ("symbolic", "digits", "sampling")),
+            f"{j.seconds:.1f}",
         ]
         for j in done
     ]

@@ -1,7 +1,7 @@
 """The `specalign` command: derive, check, curves, simulate, spectrum, effective, sweep, verify.
 
-Exit codes: 0 all is well, 1 a check failed or was inconclusive or a computation diverged, 2 bad input,
-130 interrupted.
+Exit codes: 0 all is well, 1 a check failed or was inconclusive or a computation diverged, 2 bad
+input, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -50,7 +50,11 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(
-    name="specalign", cls=_Commands, no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
+    name="specalign",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 all well, 1 a check did not hold or a run diverged, 2 bad input, 130 interrupted.",
@@ -68,7 +72,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Theory checker for stochastic gradient descent (SGD) in high dimension.

@@ -32,7 +32,9 @@ def curves(
     limit: Annotated[
         str | None,
         typer.Option(
-            metavar="exact|noiseless", show_default=False, rich_help_panel="Run",
+            metavar="exact|noiseless",
+            show_default=False,
+            rich_help_panel="Run",
             help="exact (default), or noiseless: lambda to infinity, sliding along kinks where the flow has to.",
         ),
     ] = None,
@@ -41,29 +43,48 @@ def curves(
 ) -> None:
     """Compute the theoretical training curves (dimension to infinity), with an error estimate.
 
-    Works without any option. kgmm: three classes with equal weights, orthonormal means, overlap 0 and R_perp the
-    identity, the limit of a random start in high dimension. xor: four units, each leaning a little towards another
-    cluster. Any other start is given by --overlap and --gram-perp, and --readout.
+    Works without any option. kgmm: three classes with equal weights, orthonormal means, overlap 0
+    and R_perp the identity, the limit of a random start in high dimension. xor: four units, each
+    leaning a little towards another cluster. Any other start is given by --overlap and --gram-perp,
+    and --readout.
 
     Example:  specalign curves --weights 0.5,0.3,0.2 --time 16 --plot curves.png --output curves.nc
 
     Example:  specalign curves xor --limit noiseless --plot sliding.png
     """
     given = opt.configure(
-        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
-        step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
-        batch=batch, schedule=schedule,
+        config,
+        name=name,
+        k=k,
+        width=width,
+        activation=activation,
+        weights=weights,
+        precision=precision,
+        ridge=ridge,
+        step=step,
+        directions_gram=directions_gram,
+        overlap=overlap,
+        gram_perp=gram_perp,
+        readout=readout,
+        time=time,
+        batch=batch,
+        schedule=schedule,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
     flow = opt.chosen("--limit", limit or opt.Flow.exact, opt.Flow)
     if flow is opt.Flow.noiseless and precision is not None:
         raise InputError(
-            "--precision", precision, "no number together with --limit noiseless", "leave --precision away"
+            "--precision",
+            precision,
+            "no number together with --limit noiseless",
+            "leave --precision away",
         )
     times, pace = given.times(), given.pace()
     if flow is opt.Flow.noiseless and (batch, schedule) != (None, None):
         name, said = ("--batch", batch) if batch is not None else ("--schedule", schedule)
-        raise InputError(name, said, "nothing of the kind together with --limit noiseless", f"leave {name} away")
+        raise InputError(
+            name, said, "nothing of the kind together with --limit noiseless", f"leave {name} away"
+        )
     model, parameters, initial = opt.numbers(given)
 
     from verify.tables.runs import course_table, curve_remarks, final_table
@@ -78,7 +99,11 @@ def curves(
             from numerics.dynamics.noiseless_flow import integrate_noiseless
 
             data = integrate_noiseless(model, parameters, initial, times)
-            fine = integrate_noiseless(model, parameters, initial, fine_times(data)) if between else None
+            fine = (
+                integrate_noiseless(model, parameters, initial, fine_times(data))
+                if between
+                else None
+            )
         else:
             from numerics.core.validation import check_times
             from numerics.dynamics.curves import solve_curve
@@ -96,6 +121,10 @@ def curves(
     if plot is not None:
         from verify.figures import plot_curves
 
-        numbers = parameters_text(parameters, directions=names, noiseless=flow is opt.Flow.noiseless)
-        title = f"{model.name}: {what}, {numbers}{'' if flow is opt.Flow.noiseless else run_text(data)}"
+        numbers = parameters_text(
+            parameters, directions=names, noiseless=flow is opt.Flow.noiseless
+        )
+        title = (
+            f"{model.name}: {what}, {numbers}{'' if flow is opt.Flow.noiseless else run_text(data)}"
+        )
         write_figure(plot_curves(data, title=title, directions=names, fine=fine), plot)

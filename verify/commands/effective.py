@@ -1,4 +1,6 @@
-"""The command `effective`: spectra in the proportional limit, at one state or along training, beside data."""
+"""The command `effective`: spectra in the proportional limit, at one state or along training,
+beside data.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +33,16 @@ def effective(
     matrix: Annotated[
         str,
         typer.Option(
-            metavar=opt.metavar(opt.Matrix), rich_help_panel="Matrix",
+            metavar=opt.metavar(opt.Matrix),
+            rich_help_panel="Matrix",
             help="Hessian of the loss, almost everywhere, or the gradient matrix G, the mean of grad grad^T.",
         ),
     ] = "hessian",
     block: Annotated[
         str,
         typer.Option(
-            metavar="A,B|full|readout|mixed|all", rich_help_panel="Matrix",
+            metavar="A,B|full|readout|mixed|all",
+            rich_help_panel="Matrix",
             help="Block of two units, counted from 1; or the full first layer, the second layer, the blocks of both,"
             " everything.",
         ),
@@ -48,7 +52,9 @@ def effective(
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="T|end", show_default=False, rich_help_panel="Matrix",
+            metavar="T|end",
+            show_default=False,
+            rich_help_panel="Matrix",
             help="Time on the theoretical curve, in units of steps * c_delta / dimension, or the end of the run, --time"
             " (default: initial state).",
         ),
@@ -56,7 +62,8 @@ def effective(
     emergence: Annotated[
         bool,
         typer.Option(
-            "--emergence", rich_help_panel="Matrix",
+            "--emergence",
+            rich_help_panel="Matrix",
             help="Follow the outliers along the curve to the end of --time, and find when they leave the bulk.",
         ),
     ] = False,
@@ -77,32 +84,56 @@ def effective(
     samples: opt.Samples = None,
     seed: opt.Seed = None,
     log: Annotated[
-        bool, typer.Option("--log", rich_help_panel="Output", help="Draw the density on a logarithmic scale.")
+        bool,
+        typer.Option(
+            "--log", rich_help_panel="Output", help="Draw the density on a logarithmic scale."
+        ),
     ] = False,
     output: opt.DataOutput = None,
     json: Annotated[
         Path | None,
         typer.Option(
-            "--json", metavar="FILE", show_default=False, rich_help_panel="Output",
+            "--json",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel="Output",
             help="Write everything but the density as JSON.",
         ),
     ] = None,
     plot: opt.Plot = None,
 ) -> None:
-    """Predict the spectrum of an empirical matrix of M fresh samples, M / d -> phi: bulk, outliers, overlaps.
+    """Predict the spectrum of an empirical matrix of M fresh samples, M / d -> phi: bulk, outliers,
+    overlaps.
 
-    --samples sets a matrix of data beside it. --emergence finds when outliers leave the bulk or fall back into it.
+    --samples sets a matrix of data beside it. --emergence finds when outliers leave the bulk or
+    fall back into it.
 
     Example:  specalign effective --block full --at 8 --aspect-ratio 4 --plot effective.png
 
     Example:  specalign effective --precision 2 --emergence --time 20 --plot emergence.png
     """
     given = opt.configure(
-        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
-        step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
-        dimension=dimension, samples=samples, seed=seed,
+        config,
+        name=name,
+        k=k,
+        width=width,
+        activation=activation,
+        weights=weights,
+        precision=precision,
+        ridge=ridge,
+        step=step,
+        directions_gram=directions_gram,
+        overlap=overlap,
+        gram_perp=gram_perp,
+        readout=readout,
+        time=time,
+        dimension=dimension,
+        samples=samples,
+        seed=seed,
     )
-    check_outputs(output=(output, opt.DATA_SUFFIXES), json=(json, ()), plot=(plot, opt.PLOT_SUFFIXES))
+    check_outputs(
+        output=(output, opt.DATA_SUFFIXES), json=(json, ()), plot=(plot, opt.PLOT_SUFFIXES)
+    )
     kind = opt.chosen("--matrix", matrix, opt.Matrix).value
     part = read_block(block, given, "mixed")
     share = _share(tail)
@@ -129,7 +160,9 @@ def effective(
             curve = solve_curve(model, parameters, state, when)
         state, state_error = curve.state(when), curve.error_estimate
     with spinner(f"effective spectrum of {model.name}"):
-        data = effective_spectrum(model, parameters, state, ratio, matrix=kind, block=part, tail=share)
+        data = effective_spectrum(
+            model, parameters, state, ratio, matrix=kind, block=part, tail=share
+        )
     measured = spectrum = None
     if count is not None:
         measured, spectrum = _measure(model, parameters, state, d, count, root, data)
@@ -146,12 +179,21 @@ def effective(
         from verify.figures import plot_effective_spectrum
 
         label = f"data, d = {d}" if count is not None else "measured"
-        write_figure(plot_effective_spectrum(data, spectrum, measured, title, log=log, data_label=label), plot)
+        write_figure(
+            plot_effective_spectrum(data, spectrum, measured, title, log=log, data_label=label),
+            plot,
+        )
 
 
 def _follow(
-    given: Configuration, kind: str, part: tuple[int, int] | str, ratio: float, tail: float, output: Path | None,
-    json: Path | None, plot: Path | None,
+    given: Configuration,
+    kind: str,
+    part: tuple[int, int] | str,
+    ratio: float,
+    tail: float,
+    output: Path | None,
+    json: Path | None,
+    plot: Path | None,
 ) -> None:
     """Outliers along training."""
     times = given.times()
@@ -165,7 +207,7 @@ def _follow(
     with spinner(f"following the outliers of {model.name} along training"):
         curve = solve_curve(model, parameters, state, float(check_times(times)[-1]))
         data = along_training(
-            model, parameters, curve, ratio, matrix=kind, block=part, time=grid, tail=tail,
+            model, parameters, curve, ratio, matrix=kind, block=part, time=grid, tail=tail
         )
 
     from verify.tables.effective import as_json, effective_title, emergence_remarks, emergence_table
@@ -183,7 +225,13 @@ def _follow(
 
 
 def _measure(
-    model: Model, parameters: Parameters, state: State, d: int, samples: int, seed: int, data: xr.Dataset
+    model: Model,
+    parameters: Parameters,
+    state: State,
+    d: int,
+    samples: int,
+    seed: int,
+    data: xr.Dataset,
 ) -> tuple[xr.Dataset, Any]:
     from numerics import draw_data
     from numerics.proportional.measured_outliers import measure_outliers
@@ -193,14 +241,20 @@ def _measure(
 
 
 def _write(
-    data: xr.Dataset, measured: xr.Dataset | None, content: dict[str, Any], output: Path | None, json: Path | None
+    data: xr.Dataset,
+    measured: xr.Dataset | None,
+    content: dict[str, Any],
+    output: Path | None,
+    json: Path | None,
 ) -> None:
     if output is not None:
         from verify.tables.spectra import join_spectra
 
         write_data(join_spectra(data, measured), output)
     if json is not None:
-        json.write_text(json_format.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        json.write_text(
+            json_format.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
         say(f"wrote {json}")
 
 
@@ -233,7 +287,9 @@ def _when(text: str | None, given: Configuration) -> float | None:
     return float(times[-1] if isinstance(times, list) else times)
 
 
-def _sizes(given: Configuration, text: str | None, part: tuple[int, int] | str) -> tuple[float, int, int | None]:
+def _sizes(
+    given: Configuration, text: str | None, part: tuple[int, int] | str
+) -> tuple[float, int, int | None]:
     """phi, d and M; with data phi is M / d."""
     from numerics.core.validation import as_integer
 
@@ -242,13 +298,18 @@ def _sizes(given: Configuration, text: str | None, part: tuple[int, int] | str) 
         return ratio, d, None
     if part in ("mixed", "all"):
         raise InputError(
-            "--block", f"{part!r} with --samples", "a block, full or readout", "leave --samples or --block away"
+            "--block",
+            f"{part!r} with --samples",
+            "a block, full or readout",
+            "leave --samples or --block away",
         )
     count = as_integer("samples", given.samples, 1, "ask for at least one sample")
     d = as_integer("dimension", d, 1, "give the number of coordinates of a feature")
     if text is not None and round(ratio * d) != count:
         raise InputError(
-            "--aspect-ratio", text, f"M / d = {count / d:g}, that of --samples and --dimension",
+            "--aspect-ratio",
+            text,
+            f"M / d = {count / d:g}, that of --samples and --dimension",
             f"leave it away, or ask for {round(ratio * d)} samples",
         )
     return count / d, d, count
@@ -258,9 +319,15 @@ def _check_emergence(part: tuple[int, int] | str, at: str | None, samples: str |
     for option, said in (("--at", at), ("--samples", samples)):
         if said is not None:
             raise InputError(
-                option, said, "nothing of the kind together with --emergence", f"leave {option} or --emergence away"
+                option,
+                said,
+                "nothing of the kind together with --emergence",
+                f"leave {option} or --emergence away",
             )
     if part in ("readout", "mixed"):
         raise InputError(
-            "--block", repr(part), "a block with a bulk together with --emergence", "use A,B, full or all"
+            "--block",
+            repr(part),
+            "a block with a bulk together with --emergence",
+            "use A,B, full or all",
         )

@@ -27,9 +27,17 @@ def report_mutants(systems: Sequence[str], seed: int, json: Path | None) -> None
         done = run_mutants(systems, seed, progress=progress)
     console = standard_output()
     for system in systems:
-        rows = [[kind, *map(str, counts)] for kind, counts in count_kinds(done.counted(system)).items()]
+        rows = [
+            [kind, *map(str, counts)] for kind, counts in count_kinds(done.counted(system)).items()
+        ]
         totals = [str(sum(int(row[i]) for row in rows)) for i in range(1, 5)]
-        columns = ("change", "mutants", "caught by digits", "above the resolution", "caught by samples")
+        columns = (
+            "change",
+            "mutants",
+            "caught by digits",
+            "above the resolution",
+            "caught by samples",
+        )
         console.print(make_table(f"Mutants of {system}", columns, [*rows, ["all", *totals]]))
     shares, equivalent = done.shares(), sum(bool(t.equivalent) for _, t in done.trials)
     say(
@@ -42,7 +50,9 @@ def report_mutants(systems: Sequence[str], seed: int, json: Path | None) -> None
         if not trial.equivalent and not trial.by_digits:
             say(f"not caught by digits: {system} {trial.mutant.entry}: {trial.mutant.text}")
     if json is not None:
-        json.write_text(json_module.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        json.write_text(
+            json_module.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         say(f"wrote {json}")
     if not done.holds:
         complain("; ".join(done.refuted) or "too few mutants are caught")

@@ -1,4 +1,6 @@
-"""The options that several commands share, and their way into a :class:`verify.settings.configuration.Configuration`."""
+"""The options that several commands share, and their way into a
+:class:`verify.settings.configuration.Configuration`.
+"""
 
 from __future__ import annotations
 
@@ -114,23 +116,29 @@ def _sizes(size: str) -> str:
 
 
 def _option(*names: str, panel: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False)
+    return typer.Option(
+        *names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False
+    )
 
 
 ModelName = Annotated[
     str | None,
     typer.Argument(
-        metavar="MODEL", show_default=False,
+        metavar="MODEL",
+        show_default=False,
         help="; ".join(
             f"{name}, {kind.description}" + (" (default)" if name == DEFAULT_MODEL else "")
             for name, kind in MODELS.items()
-        ) + ".",
+        )
+        + ".",
     ),
 ]
 Config = Annotated[
     Path | None,
     _option(
-        "--config", panel=_MODEL, metavar="FILE.toml",
+        "--config",
+        panel=_MODEL,
+        metavar="FILE.toml",
         help="Read model, numbers, initial state and run from a TOML file (see examples/); options override it.",
     ),
 ]
@@ -139,14 +147,18 @@ Width = Annotated[str | None, _option("--width", panel=_MODEL, metavar="INT", he
 ActivationName = Annotated[
     str | None,
     _option(
-        "--activation", panel=_MODEL, metavar="NAME",
+        "--activation",
+        panel=_MODEL,
+        metavar="NAME",
         help=f"xor: activation of the hidden units, one of {', '.join(ACTIVATIONS)} (default relu).",
     ),
 ]
 Weights = Annotated[
     str | None,
     _option(
-        "--weights", panel=_MODEL, metavar="P1,P2,...",
+        "--weights",
+        panel=_MODEL,
+        metavar="P1,P2,...",
         help="Weights of the classes, or of the clusters mu, -mu, nu, -nu: positive with sum 1, such as 0.5,0.3,0.2 or"
         " 1/3,1/3,1/3 (default: equal).",
     ),
@@ -154,27 +166,36 @@ Weights = Annotated[
 Precision = Annotated[
     str | None,
     _option(
-        "--precision", panel=_MODEL, metavar="NUMBER",
+        "--precision",
+        panel=_MODEL,
+        metavar="NUMBER",
         help=f"lambda > 0, the inverse variance of the noise in a feature ({_by_model('precision')}).",
     ),
 ]
 Ridge = Annotated[
     str | None,
     _option(
-        "--ridge", panel=_MODEL, metavar="NUMBER", help=f"beta >= 0, the weight decay ({_by_model('ridge')}).",
+        "--ridge",
+        panel=_MODEL,
+        metavar="NUMBER",
+        help=f"beta >= 0, the weight decay ({_by_model('ridge')}).",
     ),
 ]
 Step = Annotated[
     str | None,
     _option(
-        "--step", panel=_MODEL, metavar="NUMBER",
+        "--step",
+        panel=_MODEL,
+        metavar="NUMBER",
         help=f"c_delta > 0: step size times dimension ({_by_model('step')}).",
     ),
 ]
 DirectionsGram = Annotated[
     str | None,
     _option(
-        "--directions-gram", panel=_MODEL, metavar="ROWS",
+        "--directions-gram",
+        panel=_MODEL,
+        metavar="ROWS",
         help="Inner products of the directions, the class means or mu and nu: 'orthonormal' (default) or rows such as"
         " '1,0.4;0.4,1'.",
     ),
@@ -182,7 +203,9 @@ DirectionsGram = Annotated[
 Overlap = Annotated[
     str | None,
     _option(
-        "--overlap", panel=_INITIAL, metavar="ROWS",
+        "--overlap",
+        panel=_INITIAL,
+        metavar="ROWS",
         help="Inner products of weight vectors (rows) and directions (columns), such as '0.1,0;0,0.1' (default: kgmm 0;"
         " xor 0.1 of each unit with mu, -mu, nu, -nu in turn, because 0 is a saddle).",
     ),
@@ -190,7 +213,9 @@ Overlap = Annotated[
 GramPerp = Annotated[
     str | None,
     _option(
-        "--gram-perp", panel=_INITIAL, metavar="ROWS",
+        "--gram-perp",
+        panel=_INITIAL,
+        metavar="ROWS",
         help="Gram matrix of the parts of the weight vectors orthogonal to all directions: 'identity' or rows (default:"
         " kgmm identity, what a random start of length 1 tends to in high dimension; xor identity / 4).",
     ),
@@ -198,7 +223,9 @@ GramPerp = Annotated[
 Readout = Annotated[
     str | None,
     _option(
-        "--readout", panel=_INITIAL, metavar="V1,V2,...",
+        "--readout",
+        panel=_INITIAL,
+        metavar="V1,V2,...",
         help="xor: second-layer parameters, one a unit (default: 1/2 for a unit that leans to mu or -mu, -1/2 for one"
         " that leans to nu or -nu).",
     ),
@@ -206,14 +233,22 @@ Readout = Annotated[
 Time = Annotated[
     str | None,
     _option(
-        "--time", panel=_RUN, metavar="T or T1,T2,...",
+        "--time",
+        panel=_RUN,
+        metavar="T or T1,T2,...",
         help="End of the run, or the times to record, in units of steps * c_delta / dimension"
         f" ({_by_model('time')}).",
     ),
 ]
 Dimension = Annotated[
     str | None,
-    _option("--dimension", "-d", panel=_RUN, metavar="INT", help="Number of coordinates of a feature (default 1000)."),
+    _option(
+        "--dimension",
+        "-d",
+        panel=_RUN,
+        metavar="INT",
+        help="Number of coordinates of a feature (default 1000).",
+    ),
 ]
 Replicas = Annotated[
     str | None,
@@ -222,36 +257,52 @@ Replicas = Annotated[
 Samples = Annotated[
     str | None,
     _option(
-        "--samples", panel=_RUN, metavar="INT",
+        "--samples",
+        panel=_RUN,
+        metavar="INT",
         help="Draw this many fresh samples and compare with their empirical matrix (default: none).",
     ),
 ]
 Seed = Annotated[
     str | None,
-    _option("--seed", panel=_RUN, metavar="INT", help="Root of all random numbers, at least 0 (default 0)."),
+    _option(
+        "--seed",
+        panel=_RUN,
+        metavar="INT",
+        help="Root of all random numbers, at least 0 (default 0).",
+    ),
 ]
 Method = Annotated[
     str | None,
     _option(
-        "--method", panel=_RUN, metavar="direct|reduced",
+        "--method",
+        panel=_RUN,
+        metavar="direct|reduced",
         help="direct: all d coordinates; reduced: the exact chain of the summary statistics, whose cost does not depend"
         " on the dimension (default direct).",
     ),
 ]
 Batch = Annotated[
-    str | None, _option("--batch", panel=_RUN, metavar="INT", help="Fresh samples averaged in a step (default 1)."),
+    str | None,
+    _option(
+        "--batch", panel=_RUN, metavar="INT", help="Fresh samples averaged in a step (default 1)."
+    ),
 ]
 ScheduleOption = Annotated[
     str | None,
     _option(
-        "--schedule", panel=_RUN, metavar="EXPRESSION",
+        "--schedule",
+        panel=_RUN,
+        metavar="EXPRESSION",
         help="Factor of the step size as a function of the time t, such as '1/(1 + t)' (default: constant).",
     ),
 ]
 NoiseOption = Annotated[
     str | None,
     _option(
-        "--noise", panel=_RUN, metavar="gaussian|rademacher|uniform|student:NU",
+        "--noise",
+        panel=_RUN,
+        metavar="gaussian|rademacher|uniform|student:NU",
         help="Law of the independent entries of the noise, scaled to variance 1 / lambda; other than Gaussian in a"
         " random frame of coordinates, and with the direct method only (default gaussian).",
     ),
@@ -263,53 +314,93 @@ _RULES = (
 DerivedRule = Annotated[
     str | None,
     typer.Option(
-        "--kink-rule", metavar="RULE", show_default=False, rich_help_panel="Formula",
+        "--kink-rule",
+        metavar="RULE",
+        show_default=False,
+        rich_help_panel="Formula",
         help=f"{_RULES} (default: distributional).",
     ),
 ]
 HessianRule = Annotated[
     str | None,
     typer.Option(
-        "--kink-rule", metavar="RULE", show_default=False, rich_help_panel="Matrix",
+        "--kink-rule",
+        metavar="RULE",
+        show_default=False,
+        rich_help_panel="Matrix",
         help=f"{_RULES} (default: distributional; with --samples almost-everywhere).",
     ),
 ]
 AspectRatio = Annotated[
     str | None,
     _option(
-        "--aspect-ratio", panel="Matrix", metavar="NUMBER",
+        "--aspect-ratio",
+        panel="Matrix",
+        metavar="NUMBER",
         help="phi > 0, samples of the matrix per dimension (default 4; M / d with --samples).",
     ),
 ]
 Tail = Annotated[
     str | None,
     _option(
-        "--tail", panel="Matrix", metavar="SHARE",
+        "--tail",
+        panel="Matrix",
+        metavar="SHARE",
         help="Leave out this share of the samples with the rarest weights at either end, such as 1/4000 (default 0).",
     ),
 ]
 Plot = Annotated[
     Path | None,
-    _option("--plot", panel=_OUTPUT, metavar="FILE.png|svg|pdf", help="Draw a figure into this file."),
+    _option(
+        "--plot", panel=_OUTPUT, metavar="FILE.png|svg|pdf", help="Draw a figure into this file."
+    ),
 ]
 DataOutput = Annotated[
     Path | None,
-    _option("--output", "-o", panel=_OUTPUT, metavar="FILE.nc", help="Write the numbers as netCDF (xarray opens it)."),
+    _option(
+        "--output",
+        "-o",
+        panel=_OUTPUT,
+        metavar="FILE.nc",
+        help="Write the numbers as netCDF (xarray opens it).",
+    ),
 ]
 TextOutput = Annotated[
     Path | None,
-    _option("--output", "-o", panel=_OUTPUT, metavar="FILE", help="Write to this file instead of the terminal."),
+    _option(
+        "--output",
+        "-o",
+        panel=_OUTPUT,
+        metavar="FILE",
+        help="Write to this file instead of the terminal.",
+    ),
 ]
 
 
 def configure(
-    config: Path | None = None, *, name: str | None = None, k: str | None = None, width: str | None = None,
-    activation: str | None = None, weights: str | None = None,
-    precision: str | None = None, ridge: str | None = None, step: str | None = None,
-    directions_gram: str | None = None, overlap: str | None = None, gram_perp: str | None = None,
-    readout: str | None = None, time: str | None = None, dimension: str | None = None,
-    replicas: str | None = None, samples: str | None = None, seed: str | None = None, method: str | None = None,
-    batch: str | None = None, schedule: str | None = None, noise: str | None = None,
+    config: Path | None = None,
+    *,
+    name: str | None = None,
+    k: str | None = None,
+    width: str | None = None,
+    activation: str | None = None,
+    weights: str | None = None,
+    precision: str | None = None,
+    ridge: str | None = None,
+    step: str | None = None,
+    directions_gram: str | None = None,
+    overlap: str | None = None,
+    gram_perp: str | None = None,
+    readout: str | None = None,
+    time: str | None = None,
+    dimension: str | None = None,
+    replicas: str | None = None,
+    samples: str | None = None,
+    seed: str | None = None,
+    method: str | None = None,
+    batch: str | None = None,
+    schedule: str | None = None,
+    noise: str | None = None,
 ) -> Configuration:
     """Read the file, then let the options override it.
 
@@ -319,7 +410,10 @@ def configure(
         A file or value that cannot be read.
     """
     said = Configuration(
-        name=name, k=_integer("k", k), width=_integer("width", width), activation=activation,
+        name=name,
+        k=_integer("k", k),
+        width=_integer("width", width),
+        activation=activation,
         weights=None if weights is None else parse_list("weights", weights),
         precision=_scalar("precision", precision),
         ridge=_scalar("ridge", ridge),
@@ -329,9 +423,14 @@ def configure(
         gram_perp=_rows_or_name("gram_perp", gram_perp),
         readout=None if readout is None else parse_list("readout", readout),
         time=None if time is None else _times(time),
-        dimension=_integer("dimension", dimension), replicas=_integer("replicas", replicas),
-        samples=_integer("samples", samples), seed=_integer("seed", seed), method=method,
-        batch=_integer("batch", batch), schedule=schedule, noise=noise,
+        dimension=_integer("dimension", dimension),
+        replicas=_integer("replicas", replicas),
+        samples=_integer("samples", samples),
+        seed=_integer("seed", seed),
+        method=method,
+        batch=_integer("batch", batch),
+        schedule=schedule,
+        noise=noise,
     )
     return said if config is None else read_configuration(config).override(said)
 
@@ -341,7 +440,9 @@ def numbers(given: Configuration) -> tuple[Model, Parameters, State]:
     kind = given.kind
     if given.readout is not None and not kind.start(given.size).readout:
         raise InputError(
-            "readout", ", ".join(f"{float(v):g}" for v in given.readout), f"no readout for {given.model_name}",
+            "readout",
+            ", ".join(f"{float(v):g}" for v in given.readout),
+            f"no readout for {given.model_name}",
             "leave it away: the model has no second layer",
         )
     if given.activation not in (None, "relu") and given.overlap is None:
@@ -369,12 +470,17 @@ def check_kink_rule(text: str | None, matrix: str, model: Model) -> str | None:
     rule = chosen("--kink-rule", text, KinkRule).value
     if matrix != Matrix.hessian:
         raise InputError(
-            "--kink-rule", repr(text), f"no kink rule for {matrix}",
+            "--kink-rule",
+            repr(text),
+            f"no kink rule for {matrix}",
             "leave it away: only a Hessian has second derivatives",
         )
     if model.loss.is_smooth:
         raise InputError(
-            "--kink-rule", repr(text), f"no kink rule for {model.name}", "leave it away: its loss has no kinks"
+            "--kink-rule",
+            repr(text),
+            f"no kink rule for {model.name}",
+            "leave it away: its loss has no kinks",
         )
     return rule
 

@@ -51,14 +51,19 @@ def simulate(
     noise: opt.NoiseOption = None,
     theory: Annotated[
         bool,
-        typer.Option("--theory/--no-theory", help="Also compute the theoretical curve.", rich_help_panel="Run"),
+        typer.Option(
+            "--theory/--no-theory",
+            help="Also compute the theoretical curve.",
+            rich_help_panel="Run",
+        ),
     ] = True,
     output: opt.DataOutput = None,
     plot: opt.Plot = None,
 ) -> None:
     """Run online SGD, several independent times, and set it beside the theory.
 
-    A run that diverges or is interrupted keeps what was recorded: it is still written to --output and --plot.
+    A run that diverges or is interrupted keeps what was recorded: it is still written to --output
+    and --plot.
 
     Example:  specalign simulate --dimension 1000 --replicas 20 --time 16 --plot runs.png
 
@@ -67,9 +72,27 @@ def simulate(
     Example:  specalign simulate xor --dimension 500 --replicas 8 --plot xor.png
     """
     given = opt.configure(
-        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
-        step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout, time=time,
-        dimension=dimension, replicas=replicas, seed=seed, method=method, batch=batch, schedule=schedule, noise=noise,
+        config,
+        name=name,
+        k=k,
+        width=width,
+        activation=activation,
+        weights=weights,
+        precision=precision,
+        ridge=ridge,
+        step=step,
+        directions_gram=directions_gram,
+        overlap=overlap,
+        gram_perp=gram_perp,
+        readout=readout,
+        time=time,
+        dimension=dimension,
+        replicas=replicas,
+        seed=seed,
+        method=method,
+        batch=batch,
+        schedule=schedule,
+        noise=noise,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
     times, pace = given.times(), given.pace()
@@ -81,9 +104,16 @@ def simulate(
     try:
         with progress_bar(f"SGD on {model.name}") as report:
             runs = simulate_sgd(
-                model, parameters, initial, times, or_default(given.dimension, DIMENSION),
-                or_default(given.replicas, REPLICAS), or_default(given.seed, 0),
-                method=or_default(given.method, "direct"), noise=or_default(given.noise, "gaussian"), **pace,
+                model,
+                parameters,
+                initial,
+                times,
+                or_default(given.dimension, DIMENSION),
+                or_default(given.replicas, REPLICAS),
+                or_default(given.seed, 0),
+                method=or_default(given.method, "direct"),
+                noise=or_default(given.noise, "gaussian"),
+                **pace,
                 progress=report,
             )
     except DivergenceError as error:
@@ -110,26 +140,39 @@ def simulate(
             solution = solve_curve(model, parameters, initial, float(grid[-1]), **pace)
         curve = solution.dataset(grid)
         # a figure follows the curve between the times of a list too
-        fine = solution.dataset(fine_times(runs)) if plot is not None and isinstance(times, list) else None
+        fine = (
+            solution.dataset(fine_times(runs))
+            if plot is not None and isinstance(times, list)
+            else None
+        )
     console = standard_output()
     replicas_done, d = runs.sizes["replica"], runs.attrs["dimension"]
-    console.print(course_table(runs, f"SGD on {model.name}: mean of {replicas_done} runs in dimension {d}"))
+    console.print(
+        course_table(runs, f"SGD on {model.name}: mean of {replicas_done} runs in dimension {d}")
+    )
     names = given.kind.direction_names
     console.print(final_table(curve, runs, names))
     if curve is not None:
-        say("Expected distance of the SGD mean from the theory: a bias of order 1/d plus the standard error.")
+        say(
+            "Expected distance of the SGD mean from the theory: a bias of order 1/d plus the standard error."
+        )
         for warning in error_warnings(curve):
             say(warning)
     if plot is not None:
         from verify.figures import plot_curves
 
         what = "SGD" if curve is None else "SGD and effective dynamics"
-        title = f"{model.name}: {what}, {parameters_text(parameters, directions=names)}{run_text(runs)}"
+        title = (
+            f"{model.name}: {what}, {parameters_text(parameters, directions=names)}{run_text(runs)}"
+        )
         write_figure(plot_curves(curve, runs, title, directions=names, fine=fine), plot)
     if code:
         raise typer.Exit(code)
 
-def _kept(runs: xr.Dataset, times: float | list[float], given: Configuration, output: Path | None) -> str:
+
+def _kept(
+    runs: xr.Dataset, times: float | list[float], given: Configuration, output: Path | None
+) -> str:
     """How much of a stopped simulation was recorded, and where it is."""
     import numpy as np
 
@@ -144,5 +187,8 @@ def _kept(runs: xr.Dataset, times: float | list[float], given: Configuration, ou
         f"recorded {done} of {total} times (t = {float(runs['time'][-1]):.4g} of {grid[-1]:.4g}) in "
         f"{runs.sizes['replica']} of {wanted} runs"
     )
-    return f"{text}, written to {output}" if output is not None else f"{text}; --output FILE.nc would have kept them"
-
+    return (
+        f"{text}, written to {output}"
+        if output is not None
+        else f"{text}; --output FILE.nc would have kept them"
+    )

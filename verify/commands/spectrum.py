@@ -12,20 +12,10 @@ from verify.settings.configuration import Configuration
 
 from . import options as opt
 from .shared import DIMENSION, or_default, read_block, time_on_curve
-from .terminal import (
-    check_outputs,
-    say,
-    spinner,
-    standard_output,
-    write_data,
-    write_figure,
-)
+from .terminal import check_outputs, say, spinner, standard_output, write_data, write_figure
 
 if TYPE_CHECKING:
     pass
-
-
-
 
 
 def spectrum(
@@ -33,14 +23,16 @@ def spectrum(
     matrix: Annotated[
         str,
         typer.Option(
-            metavar=opt.metavar(opt.Matrix), rich_help_panel="Matrix",
+            metavar=opt.metavar(opt.Matrix),
+            rich_help_panel="Matrix",
             help="Hessian of the loss, or the gradient matrix G, the mean of grad grad^T.",
         ),
     ] = "hessian",
     block: Annotated[
         str,
         typer.Option(
-            metavar="A,B|full|readout|all", rich_help_panel="Matrix",
+            metavar="A,B|full|readout|all",
+            rich_help_panel="Matrix",
             help="Block of two units, counted from 1; or the full first layer, the second layer, everything.",
         ),
     ] = "1,1",
@@ -48,7 +40,9 @@ def spectrum(
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="T", show_default=False, rich_help_panel="Matrix",
+            metavar="T",
+            show_default=False,
+            rich_help_panel="Matrix",
             help="Time on the theoretical curve, in units of steps * c_delta / dimension (default: initial state).",
         ),
     ] = None,
@@ -70,19 +64,34 @@ def spectrum(
     output: opt.DataOutput = None,
     plot: opt.Plot = None,
 ) -> None:
-    """Compute eigenvalues of the Hessian or gradient matrix and how their vectors align with the means.
+    """Compute eigenvalues of the Hessian or gradient matrix and how their vectors align with the
+    means.
 
-    The population spectrum is exact in any dimension; --samples adds the spectrum of an empirical matrix. The block
-    readout is set against the features that the second layer sees of the means.
+    The population spectrum is exact in any dimension; --samples adds the spectrum of an empirical
+    matrix. The block readout is set against the features that the second layer sees of the means.
 
-    Example:  specalign spectrum --matrix hessian --block 1,1 --at 8 --samples 20000 --plot spectrum.png
+    Example:  specalign spectrum --matrix hessian --block 1,1 --at 8 --samples 20000 --plot
+    spectrum.png
 
     Example:  specalign spectrum xor --block readout --at 30 --samples 20000
     """
     given = opt.configure(
-        config, name=name, k=k, width=width, activation=activation, weights=weights, precision=precision, ridge=ridge,
-        step=step, directions_gram=directions_gram, overlap=overlap, gram_perp=gram_perp, readout=readout,
-        dimension=dimension, samples=samples, seed=seed,
+        config,
+        name=name,
+        k=k,
+        width=width,
+        activation=activation,
+        weights=weights,
+        precision=precision,
+        ridge=ridge,
+        step=step,
+        directions_gram=directions_gram,
+        overlap=overlap,
+        gram_perp=gram_perp,
+        readout=readout,
+        dimension=dimension,
+        samples=samples,
+        seed=seed,
     )
     check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
     kind = opt.chosen("--matrix", matrix, opt.Matrix).value
@@ -117,7 +126,14 @@ def spectrum(
             from numerics.spectra.empirical_spectrum import empirical_spectrum
 
             empirical = empirical_spectrum(
-                model, parameters, state, dimension=d, samples=count, seed=root, matrix=kind, block=part,
+                model,
+                parameters,
+                state,
+                dimension=d,
+                samples=count,
+                seed=root,
+                matrix=kind,
+                block=part,
                 beside=None if part == "readout" else population,
             )
 
@@ -136,7 +152,9 @@ def spectrum(
         from numerics.alignment.readout_alignment import readout_alignment
 
         spectra = [data for data in (population, empirical) if data is not None]
-        for remark in readout_remarks(*(readout_alignment(data, model, parameters, state) for data in spectra)):
+        for remark in readout_remarks(
+            *(readout_alignment(data, model, parameters, state) for data in spectra)
+        ):
             say(remark)
     for remark in spectrum_remarks(population, empirical, when, state_error):
         say(remark)
@@ -151,23 +169,21 @@ def spectrum(
 
 
 def _kink_rule(asked: str | None, matrix: str, model: Model, beside_data: bool) -> str | None:
-    """The kink rule of a Hessian: beside data almost-everywhere; None where there is nothing to choose."""
+    """The kink rule of a Hessian: beside data almost-everywhere; None where there is nothing to
+    choose.
+    """
     if matrix != opt.Matrix.hessian or model.loss.is_smooth:
         return None
     if not beside_data:
         return asked or DISTRIBUTIONAL
     if asked not in (None, ALMOST_EVERYWHERE):
         raise InputError(
-            "--kink-rule", repr(asked), f"{ALMOST_EVERYWHERE!r} with --samples",
+            "--kink-rule",
+            repr(asked),
+            f"{ALMOST_EVERYWHERE!r} with --samples",
             "samples never lie on a kink; leave --samples or --kink-rule away",
         )
     return ALMOST_EVERYWHERE
-
-
-
-
-
-
 
 
 def _check_samples(given: Configuration, part: tuple[int, int] | str) -> int | None:
@@ -178,8 +194,9 @@ def _check_samples(given: Configuration, part: tuple[int, int] | str) -> int | N
         return None
     if part == "all":
         raise InputError(
-            "--block", "'all' with --samples", "a block, full or readout", "leave --samples or --block away"
+            "--block",
+            "'all' with --samples",
+            "a block, full or readout",
+            "leave --samples or --block away",
         )
     return as_integer("samples", given.samples, 1, "ask for at least one sample")
-
-

@@ -15,7 +15,15 @@ from verify.settings.values import parse_integer
 from verify.tables.text import make_table
 
 from . import options as opt
-from .terminal import check_outputs, complain, named_progress, say, spinner, standard_output, write_figure
+from .terminal import (
+    check_outputs,
+    complain,
+    named_progress,
+    say,
+    spinner,
+    standard_output,
+    write_figure,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,23 +39,34 @@ _STATUS = ("open", "done", "failed")
 def sweep(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE.toml", show_default=False, help="The grid: see examples/sweep_*.toml."),
+        typer.Argument(
+            metavar="FILE.toml", show_default=False, help="The grid: see examples/sweep_*.toml."
+        ),
     ],
     store: Annotated[
         Path,
         typer.Option(
-            "--store", metavar="DIRECTORY.zarr", show_default=False,
+            "--store",
+            metavar="DIRECTORY.zarr",
+            show_default=False,
             help="Where the numbers go; a store that exists is completed (xarray.open_zarr reads it).",
         ),
     ],
     workers: Annotated[
         str | None,
-        typer.Option("--workers", metavar="INT", show_default=False, help="Processes (default: all processors)."),
+        typer.Option(
+            "--workers",
+            metavar="INT",
+            show_default=False,
+            help="Processes (default: all processors).",
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
-            "--scheduler", metavar="ADDRESS", show_default=False,
+            "--scheduler",
+            metavar="ADDRESS",
+            show_default=False,
             help="Compute on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786.",
         ),
     ] = None,
@@ -59,14 +78,18 @@ def sweep(
         bool, typer.Option("--list", help="List the points and how far they are; compute nothing.")
     ] = False,
 ) -> None:
-    """Measure alignment, spectra, concentration, escape and more at every point of a grid of parameters.
+    """Measure alignment, spectra, concentration, escape and more at every point of a grid of
+    parameters.
 
-    The numbers do not depend on the number of workers. A point that fails is recorded with its error, the others go
-    on. A sweep that was stopped goes on with the same command. Times are in units of steps * c_delta / dimension.
+    The numbers do not depend on the number of workers. A point that fails is recorded with its
+    error, the others go on. A sweep that was stopped goes on with the same command. Times are in
+    units of steps * c_delta / dimension.
 
-    Example:  specalign sweep examples/sweep_dimension.toml --store dimension.zarr --plot dimension.png
+    Example:  specalign sweep examples/sweep_dimension.toml --store dimension.zarr --plot
+    dimension.png
 
-    Example:  specalign sweep examples/sweep_escape.toml --store escape.zarr --scheduler tcp://10.0.0.1:8786
+    Example:  specalign sweep examples/sweep_escape.toml --store escape.zarr --scheduler
+    tcp://10.0.0.1:8786
     """
     if scheduler is None and not listing:
         _prepare_processes()
@@ -78,12 +101,20 @@ def sweep(
         raise InputError("--workers", count, "an integer >= 1", "use at least one worker")
     if count is not None and scheduler is not None:
         raise InputError(
-            "--workers", "given with --scheduler", "one of the two", "the scheduler has workers of its own"
+            "--workers",
+            "given with --scheduler",
+            "one of the two",
+            "the scheduler has workers of its own",
         )
     described = read_sweep(file)
     check_outputs(plot=(plot, opt.PLOT_SUFFIXES))
     if plot is not None and described.figure is None:
-        raise InputError("--plot", plot, "a file with a table [figure]", f"add [figure] to {file}, as in examples/")
+        raise InputError(
+            "--plot",
+            plot,
+            "a file with a table [figure]",
+            f"add [figure] to {file}, as in examples/",
+        )
 
     from numerics.sweeps.store import check_place
 
@@ -102,7 +133,9 @@ def sweep(
 
 
 def _prepare_processes() -> None:
-    """Let the process that workers are copies of (see numerics.sweeps.executors) import its packages while this one does."""
+    """Let the process that workers are copies of (see numerics.sweeps.executors) import its
+    packages while this one does.
+    """
     if sys.platform == "linux":
         from multiprocessing import forkserver
 
@@ -162,25 +195,36 @@ def _list(grid: Sweep, store: Path) -> None:
 
     from numerics import open_store
 
-    status, seconds, errors = np.zeros(grid.total, int), np.full(grid.total, np.nan), [""] * grid.total
+    status, seconds, errors = (
+        np.zeros(grid.total, int),
+        np.full(grid.total, np.nan),
+        [""] * grid.total,
+    )
     if store.exists():
         data = open_store(store)
         if data["status"].shape != grid.shape:
             raise InputError(
-                "store", store, f"a store of shape {grid.shape}, as {grid.total} points have",
+                "store",
+                store,
+                f"a store of shape {grid.shape}, as {grid.total} points have",
                 "it belongs to another sweep: choose another --store",
             )
         status, seconds = data["status"].to_numpy().ravel(), data["seconds"].to_numpy().ravel()
         errors = [str(e) for e in data["error"].to_numpy().ravel()]
     rows = [
         [
-            str(i + 1), *(str(v) for v in grid.values(i).values()), _STATUS[status[i]],
-            "" if np.isnan(seconds[i]) else f"{seconds[i]:.2f}", errors[i],
+            str(i + 1),
+            *(str(v) for v in grid.values(i).values()),
+            _STATUS[status[i]],
+            "" if np.isnan(seconds[i]) else f"{seconds[i]:.2f}",
+            errors[i],
         ]
         for i in range(grid.total)
     ]
     title = f"{grid.total} points, measured: {', '.join(m.name for m in grid.measurements)}"
-    standard_output().print(make_table(title, ["point", *grid.axes, "status", "seconds", "error"], rows, left=1))
+    standard_output().print(
+        make_table(title, ["point", *grid.axes, "status", "seconds", "error"], rows, left=1)
+    )
 
 
 def _draw(described: SweepFile, data: xr.Dataset, plot: Path) -> None:

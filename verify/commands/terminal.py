@@ -1,4 +1,6 @@
-"""What the commands write to the terminal: tables, progress bars, one-line errors; and where files may go."""
+"""What the commands write to the terminal: tables, progress bars, one-line errors; and where files
+may go.
+"""
 
 from __future__ import annotations
 
@@ -51,8 +53,6 @@ def complain(text: str) -> None:
     typer.echo(" ".join(text.split()), err=True)
 
 
-
-
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
     """A bar on standard error, moving on a terminal only; yields a function of the fraction done."""
@@ -67,7 +67,9 @@ def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
 
     Where standard error is no terminal, a line for every step that has been finished.
     """
-    with _waiting(description, SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION) as bar:
+    with _waiting(
+        description, SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION
+    ) as bar:
         task = bar.add_task(description, total=1.0)
         if bar.console.is_terminal:
             yield lambda name, fraction: bar.update(task, description=name, completed=fraction)
@@ -82,7 +84,9 @@ def _finished_steps(description: str) -> Callable[[str, float], None]:
     def report(name: str, fraction: float) -> None:
         nonlocal at_work
         if at_work and name != at_work:
-            complain(f"{description}: finished {at_work}; {fraction:.0%} done after {perf_counter() - start:.0f} s")
+            complain(
+                f"{description}: finished {at_work}; {fraction:.0%} done after {perf_counter() - start:.0f} s"
+            )
         at_work = name
 
     return report
@@ -98,15 +102,23 @@ def spinner(description: str) -> Iterator[None]:
 
 @contextmanager
 def _waiting(description: str, *columns: ProgressColumn) -> Iterator[Progress]:
-    """A display on the terminal; where standard error is none, one line once the work has taken PATIENCE seconds."""
+    """A display on the terminal; where standard error is none, one line once the work has taken
+    PATIENCE seconds.
+    """
     console = Console(stderr=True)
-    notice = Timer(PATIENCE, complain, [f"{description}: this takes longer than {PATIENCE:g} s, please wait"])
+    notice = Timer(
+        PATIENCE, complain, [f"{description}: this takes longer than {PATIENCE:g} s, please wait"]
+    )
     notice.daemon = True
     if not console.is_terminal:
         notice.start()
     try:
         with Progress(
-            *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+            *columns,
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
         ) as bar:
             yield bar
     finally:
@@ -134,7 +146,10 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
         return None
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(
-            option, path, f"a file name ending in {', '.join(suffixes)}", "the ending chooses the format"
+            option,
+            path,
+            f"a file name ending in {', '.join(suffixes)}",
+            "the ending chooses the format",
         )
     if path.is_dir():
         raise InputError(option, path, "a file name", "it is a directory; add a file name")
@@ -150,7 +165,10 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
                 pass
     except OSError as error:
         raise InputError(
-            option, path, f"a writable place ({error.strerror or error})", "choose another directory or file name"
+            option,
+            path,
+            f"a writable place ({error.strerror or error})",
+            "choose another directory or file name",
         ) from error
     return path
 
@@ -162,13 +180,9 @@ def check_outputs(**paths: tuple[Path | None, Sequence[str]]) -> None:
         if check_output(f"--{name}", path, suffixes) is not None and path is not None:
             other = seen.setdefault(path.resolve(), name)
             if other != name:
-                raise InputError(f"--{name}", path, f"a file other than that of --{other}", "choose two names")
-
-
-
-
-
-
+                raise InputError(
+                    f"--{name}", path, f"a file other than that of --{other}", "choose two names"
+                )
 
 
 def write_data(data: xr.Dataset, path: Path | None) -> None:

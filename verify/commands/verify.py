@@ -36,40 +36,53 @@ def verify(
             help="quick takes about two minutes on two cores for all; full uses more runs and larger dimensions.",
         ),
     ] = "quick",
-    seed: Annotated[str, typer.Option(metavar="INT", help="Root of all random numbers, at least 0.")] = "0",
+    seed: Annotated[
+        str, typer.Option(metavar="INT", help="Root of all random numbers, at least 0.")
+    ] = "0",
     only: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME[,NAME]", show_default=False,
+            metavar="NAME[,NAME]",
+            show_default=False,
             help="Run these checks alone; verdicts and tolerances are those of the whole run.",
         ),
     ] = None,
     list_checks: Annotated[
         bool,
-        typer.Option("--list", help="Name every check with its statement and the systems it applies to, and stop."),
+        typer.Option(
+            "--list",
+            help="Name every check with its statement and the systems it applies to, and stop.",
+        ),
     ] = False,
     json: Annotated[
         Path | None,
-        typer.Option("--json", metavar="FILE", show_default=False, help="Write all results as JSON."),
+        typer.Option(
+            "--json", metavar="FILE", show_default=False, help="Write all results as JSON."
+        ),
     ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
-            "--report", metavar="FILE.html", show_default=False,
+            "--report",
+            metavar="FILE.html",
+            show_default=False,
             help="Write a self-contained HTML report with figures.",
         ),
     ] = None,
     mutants: Annotated[
         bool,
         typer.Option(
-            "--mutants", help="Judge systematic wrong formulas instead, and report the share that each stage catches.",
+            "--mutants",
+            help="Judge systematic wrong formulas instead, and report the share that each stage catches.",
         ),
     ] = False,
 ) -> None:
-    """Check the theory against simulated SGD and empirical spectra; a verdict with tolerance for each statement.
+    """Check the theory against simulated SGD and empirical spectra; a verdict with tolerance for
+    each statement.
 
-    Exit code 0 means that every check holds, 1 that one fails or is inconclusive. The probability that a true theory is
-    refuted by chance is at most 1e-4 for the whole command, however many systems it covers.
+    Exit code 0 means that every check holds, 1 that one fails or is inconclusive. The probability
+    that a true theory is refuted by chance is at most 1e-4 for the whole command, however many
+    systems it covers.
 
     Example:  specalign verify --level quick --seed 1 --report report.html
     """
@@ -143,6 +156,10 @@ def _judge(done: Report | JointReport) -> int:
     )
     if done.verdict is Verdict.HOLDS:
         return 0
-    parts = [f"{v.value}: {', '.join(names[v])}" for v in (Verdict.FAILS, Verdict.INCONCLUSIVE) if names[v]]
+    parts = [
+        f"{v.value}: {', '.join(names[v])}"
+        for v in (Verdict.FAILS, Verdict.INCONCLUSIVE)
+        if names[v]
+    ]
     complain("; ".join(parts) or "no check was made")
     return opt.NOT_WELL

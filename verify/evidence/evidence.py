@@ -1,8 +1,10 @@
-"""Measurements that theories are judged against: simulated once, used by every check and every theory.
+"""Measurements that theories are judged against: simulated once, used by every check and every
+theory.
 
-What is measured does not depend on a derived formula except through the loss itself: SGD takes the generated gradient
-of the loss, spectra the raw sample Hessian and gradients.  (:meth:`Evidence.distance` measures how far a given
-population block is from the data, so it is not kept.)
+What is measured does not depend on a derived formula except through the loss itself: SGD takes the
+generated gradient of the loss, spectra the raw sample Hessian and gradients.
+(:meth:`Evidence.distance` measures how far a given population block is from the data, so it is not
+kept.)
 """
 
 from __future__ import annotations
@@ -39,7 +41,11 @@ class Evidence:
     """
 
     def __init__(
-        self, system: System, level: Level, seed: int, progress: Callable[[float], None] | None = None
+        self,
+        system: System,
+        level: Level,
+        seed: int,
+        progress: Callable[[float], None] | None = None,
     ) -> None:
         self.system, self.level, self.seed = system, level, seed
         self.progress = progress
@@ -47,27 +53,43 @@ class Evidence:
         self._last_data: tuple[str, SampleData] | None = None
 
     def child_seed(self, name: str) -> int:
-        """Seed of the measurement ``name``; independent of the order in which measurements are made."""
+        """Seed of the measurement ``name``; independent of the order in which measurements are
+        made.
+        """
         sequence = np.random.SeedSequence([self.seed, zlib.crc32(name.encode())])
         return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def runs(
-        self, scenario: Scenario, dimension: int, replicas: int, times: tuple[float, ...] | None = None,
+        self,
+        scenario: Scenario,
+        dimension: int,
+        replicas: int,
+        times: tuple[float, ...] | None = None,
         **options: str | int,
     ) -> xr.Dataset:
-        """SGD runs of a scenario; ``options`` such as ``method`` or ``noise`` are those of simulate_sgd."""
+        """SGD runs of a scenario; ``options`` such as ``method`` or ``noise`` are those of
+        simulate_sgd.
+        """
         chosen = "".join(f" {name}={value}" for name, value in sorted(options.items()))
         key = f"sgd {scenario.name} d={dimension} replicas={replicas}{chosen}{'' if times is None else f' t={times}'}"
         return self._keep(
             key,
             lambda: simulate_sgd(
-                self.system.model, scenario.parameters, scenario.initial,
-                list(scenario.times if times is None else times), dimension, replicas, self.child_seed(key),
-                progress=self.progress, **options,  # type: ignore[arg-type]
+                self.system.model,
+                scenario.parameters,
+                scenario.initial,
+                list(scenario.times if times is None else times),
+                dimension,
+                replicas,
+                self.child_seed(key),
+                progress=self.progress,
+                **options,  # type: ignore[arg-type]
             ),
         )
 
-    def chain_runs(self, scenario: Scenario, time: float, dimension: int, replicas: int) -> xr.Dataset:
+    def chain_runs(
+        self, scenario: Scenario, time: float, dimension: int, replicas: int
+    ) -> xr.Dataset:
         """Runs of the reduced chain up to one time."""
         return self.runs(scenario, dimension, replicas, (time,), method="reduced")
 
@@ -85,7 +107,13 @@ class Evidence:
         return self._keep(
             key,
             lambda: simulate_sgd(
-                self.system.model, scenario.parameters, scenario.initial, times, 256, 20, self.child_seed(key)
+                self.system.model,
+                scenario.parameters,
+                scenario.initial,
+                times,
+                256,
+                20,
+                self.child_seed(key),
             ),
         )
 
@@ -105,63 +133,101 @@ class Evidence:
         return self._keep(
             key,
             lambda: empirical_projection(
-                self.system.model, scenario.parameters, state, dimension=dimension,
-                samples=self.level.test_points, seed=self.child_seed(key), matrix=matrix,
+                self.system.model,
+                scenario.parameters,
+                state,
+                dimension=dimension,
+                samples=self.level.test_points,
+                seed=self.child_seed(key),
+                matrix=matrix,
                 regularized=False,
             ),
         )
 
     def spectrum(
-        self, scenario: Scenario, state: State, matrix: str, unit: int, dimension: int, aspect: int, name: str
+        self,
+        scenario: Scenario,
+        state: State,
+        matrix: str,
+        unit: int,
+        dimension: int,
+        aspect: int,
+        name: str,
     ) -> xr.Dataset:
         """Empirical spectrum of the (unit, unit) block on aspect * dimension fresh test points."""
         key = f"data {scenario.name} d={dimension} M/d={aspect} {name}"
         return self._keep(
             f"{key} {matrix} {unit}",
             lambda: spectrum_of_data(
-                self._data(key, scenario, state, dimension, aspect), matrix=matrix, block=(unit, unit),
+                self._data(key, scenario, state, dimension, aspect),
+                matrix=matrix,
+                block=(unit, unit),
                 regularized=False,
             ),
         )
 
-    def readout_spectrum(self, scenario: Scenario, state: State, matrix: str, name: str) -> xr.Dataset:
-        """Empirical spectrum of the (v, v) block on fresh test points; its law does not depend on their dimension."""
+    def readout_spectrum(
+        self, scenario: Scenario, state: State, matrix: str, name: str
+    ) -> xr.Dataset:
+        """Empirical spectrum of the (v, v) block on fresh test points; its law does not depend on
+        their dimension.
+        """
         key = f"readout {scenario.name} {name}"
         return self._keep(
             f"{key} {matrix}",
             lambda: spectrum_of_data(
-                self._data(key, scenario, state, self.level.spectrum_dimensions[-1], None), matrix=matrix,
-                block="readout", regularized=False,
+                self._data(key, scenario, state, self.level.spectrum_dimensions[-1], None),
+                matrix=matrix,
+                block="readout",
+                regularized=False,
             ),
         )
 
     def proportional_data(
-        self, scenario: Scenario, time: int, state: State, parts: Sequence[tuple[str, BlockName]], dimension: int,
-        ratio: int, replicas: int,
+        self,
+        scenario: Scenario,
+        time: int,
+        state: State,
+        parts: Sequence[tuple[str, BlockName]],
+        dimension: int,
+        ratio: int,
+        replicas: int,
     ) -> dict[tuple[str, BlockName], xr.Dataset]:
-        """Eigenvalues of parts of matrices of M = ratio * d fresh samples, and projections of outer eigenvectors.
+        """Eigenvalues of parts of matrices of M = ratio * d fresh samples, and projections of outer
+        eigenvectors.
 
-        Parts of one replica share their samples.  ``eigenvalue`` (replica, eigen), decreasing; ``projection`` (replica,
-        eigen, unit, span), filled at both ends; ``weights`` (unit, span), unit vectors.
+        Parts of one replica share their samples.  ``eigenvalue`` (replica, eigen), decreasing;
+        ``projection`` (replica, eigen, unit, span), filled at both ends; ``weights`` (unit, span),
+        unit vectors.
         """
         key = f"proportional {scenario.name} {time} d={dimension} M/d={ratio}"
         missing = [part for part in parts if f"{key} {part}" not in self._kept]
         if missing:
             made = proportional_samples(
-                self.system, scenario, state, missing, dimension, ratio,
+                self.system,
+                scenario,
+                state,
+                missing,
+                dimension,
+                ratio,
                 np.random.SeedSequence(self.child_seed(key)).spawn(replicas),
             )
             self._kept |= {f"{key} {part}": data for part, data in made.items()}
         return {part: self._kept[f"{key} {part}"] for part in parts}
 
-    def train_and_test(self, scenario: Scenario, dimension: int, ratio: int, replicas: int) -> xr.Dataset:
-        """Top eigenvalue and overlap with the span of block (1, 1), of the samples that trained and of fresh ones.
+    def train_and_test(
+        self, scenario: Scenario, dimension: int, ratio: int, replicas: int
+    ) -> xr.Dataset:
+        """Top eigenvalue and overlap with the span of block (1, 1), of the samples that trained and
+        of fresh ones.
 
         ``outlier`` and ``overlap`` (replica, data, matrix).
         """
         key = f"train and test {scenario.name} d={dimension} M/d={ratio}"
         seeds = np.random.SeedSequence(self.child_seed(key)).spawn(replicas)
-        return self._keep(key, lambda: train_and_test_samples(self.system, scenario, dimension, ratio, seeds))
+        return self._keep(
+            key, lambda: train_and_test_samples(self.system, scenario, dimension, ratio, seeds)
+        )
 
     def fresh_risk(self, scenario: Scenario, dimension: int) -> xr.Dataset:
         """Loss and accuracy of SGD runs of a scenario on fresh data, (replica, time)."""
@@ -174,49 +240,83 @@ class Evidence:
             lambda: xr.concat(
                 [
                     empirical_risk(
-                        self.system.model, scenario.parameters, runs.isel(replica=i), dimension=dimension,
-                        samples=self.level.risk_samples, seed=child,
+                        self.system.model,
+                        scenario.parameters,
+                        runs.isel(replica=i),
+                        dimension=dimension,
+                        samples=self.level.risk_samples,
+                        seed=child,
                     )
                     for i, child in enumerate(children)
                 ],
-                "replica", combine_attrs="drop_conflicts",
+                "replica",
+                combine_attrs="drop_conflicts",
             ),
         )
 
     def outcome_runs(self, precision: float) -> xr.Dataset:
-        """Ends of SGD runs from random starts W_i ~ N(0, I/d), v_i ~ N(0, 1), for the outcome study."""
+        """Ends of SGD runs from random starts W_i ~ N(0, I/d), v_i ~ N(0, 1), for the outcome
+        study.
+        """
         study = self.system.outcomes
         assert study is not None  # asked for by a check of systems that have it
         key = f"outcomes lambda={precision:g}"
-        count, end = self.level.outcome_runs[study.precisions.index(precision)], study.end(precision)
+        count, end = (
+            self.level.outcome_runs[study.precisions.index(precision)],
+            study.end(precision),
+        )
         return self._keep(
             key,
             lambda: simulate_sgd(
-                study.model, study.parameters(precision),
+                study.model,
+                study.parameters(precision),
                 study.random_starts(count, np.random.default_rng(self.child_seed(f"{key} starts"))),
-                [end / 3, 2 * end / 3, end], study.dimension, count, self.child_seed(key), method="reduced",
+                [end / 3, 2 * end / 3, end],
+                study.dimension,
+                count,
+                self.child_seed(key),
+                method="reduced",
                 progress=self.progress,
             ),
         )
 
-    def _data(self, key: str, scenario: Scenario, state: State, dimension: int, aspect: int | None) -> SampleData:
+    def _data(
+        self, key: str, scenario: Scenario, state: State, dimension: int, aspect: int | None
+    ) -> SampleData:
         """Test data of one key; the last one is kept, so that blocks asked in a row share it."""
         if self._last_data is None or self._last_data[0] != key:
             data = draw_data(
-                self.system.model, scenario.parameters, state, dimension,
-                self.level.layer_points if aspect is None else aspect * dimension, self.child_seed(key),
+                self.system.model,
+                scenario.parameters,
+                state,
+                dimension,
+                self.level.layer_points if aspect is None else aspect * dimension,
+                self.child_seed(key),
             )
             self._last_data = (key, data)
         return self._last_data[1]
 
     def distance(
-        self, scenario: Scenario, state: State, population: SpanMatrix, dimension: int, aspect: int, name: str
+        self,
+        scenario: Scenario,
+        state: State,
+        population: SpanMatrix,
+        dimension: int,
+        aspect: int,
+        name: str,
     ) -> float:
-        """Operator-norm distance of an empirical block from ``population`` (not kept: it depends on a theory)."""
+        """Operator-norm distance of an empirical block from ``population`` (not kept: it depends on
+        a theory).
+        """
         key = f"distance {scenario.name} {population.kind} d={dimension} M/d={aspect} {name}"
         return empirical_distance(
-            self.system.model, scenario.parameters, state, population, dimension=dimension,
-            samples=aspect * dimension, seed=self.child_seed(key),
+            self.system.model,
+            scenario.parameters,
+            state,
+            population,
+            dimension=dimension,
+            samples=aspect * dimension,
+            seed=self.child_seed(key),
         )
 
     def _keep(self, key: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:

@@ -73,29 +73,50 @@ class Level:
     train_ratios: tuple[int, ...] = (4, 16, 64)
     train_replicas: int = 40
 
+
 LEVELS = {
     "quick": Level(
-        "quick", dimensions=(32, 64, 128, 256), replicas=(12000, 8000, 6000, 3000),
-        trained_dimension=64, trained_replicas=500, test_points=100_000, aspects=(32, 128, 512),
-        spectrum_dimensions=(24, 48), spectrum_replicas=24,
+        "quick",
+        dimensions=(32, 64, 128, 256),
+        replicas=(12000, 8000, 6000, 3000),
+        trained_dimension=64,
+        trained_replicas=500,
+        test_points=100_000,
+        aspects=(32, 128, 512),
+        spectrum_dimensions=(24, 48),
+        spectrum_replicas=24,
     ),
     "full": Level(
-        "full", dimensions=(32, 64, 128, 256, 512, 1024),
+        "full",
+        dimensions=(32, 64, 128, 256, 512, 1024),
         replicas=(64000, 48000, 32000, 16000, 8000, 2000),
-        trained_dimension=128, trained_replicas=2000, test_points=2_000_000, aspects=(32, 128, 512, 1024),
-        spectrum_dimensions=(32, 64, 128), spectrum_replicas=32, layer_points=200_000, risk_replicas=400,
-        risk_samples=2_000, outcome_runs=(20_000, 10_000, 10_000, 10_000),
-        wide_replicas=(40_000, 20_000, 10_000, 3_000, 600), shift_dimensions=(50, 100, 200, 400, 800, 1_600),
-        shift_replicas=(300_000,) * 6, settled_replicas=(20_000, 20_000, 20_000), other_dimensions=(64, 128, 256, 512),
-        other_replicas=6_000, aligned_replicas=10_000,
-        effective_dimensions=(64, 128, 256, 512), effective_replicas=(400, 200, 100, 50), train_dimension=128,
+        trained_dimension=128,
+        trained_replicas=2000,
+        test_points=2_000_000,
+        aspects=(32, 128, 512, 1024),
+        spectrum_dimensions=(32, 64, 128),
+        spectrum_replicas=32,
+        layer_points=200_000,
+        risk_replicas=400,
+        risk_samples=2_000,
+        outcome_runs=(20_000, 10_000, 10_000, 10_000),
+        wide_replicas=(40_000, 20_000, 10_000, 3_000, 600),
+        shift_dimensions=(50, 100, 200, 400, 800, 1_600),
+        shift_replicas=(300_000,) * 6,
+        settled_replicas=(20_000, 20_000, 20_000),
+        other_dimensions=(64, 128, 256, 512),
+        other_replicas=6_000,
+        aligned_replicas=10_000,
+        effective_dimensions=(64, 128, 256, 512),
+        effective_replicas=(400, 200, 100, 50),
+        train_dimension=128,
         train_replicas=200,
     ),
 }
+
 
 def get_level(name: str) -> Level:
     """Return a level by name."""
     if name not in LEVELS:
         raise InputError("level", repr(name), f"one of {sorted(LEVELS)}", "use quick or full")
     return LEVELS[name]
-

@@ -14,12 +14,12 @@ def state_of(runs: xr.Dataset, replica: int, time: int) -> State:
     one = runs.isel(replica=replica, time=time)
     return State(one.overlap.values, one.gram_perp.values, one.readout.values)
 
+
 def statistics_matrix(run: xr.Dataset) -> np.ndarray:
-    """The state vector of every record: (replica, time, statistic), or (time, statistic) for a curve."""
+    """The state vector of every record: (replica, time, statistic), or (time, statistic) for a
+    curve.
+    """
     rows = upper_triangle(run.sizes["unit"])
-    upper = np.stack(
-        [run.gram_perp.values[..., a, b] for a, b in rows], axis=-1
-    )
+    upper = np.stack([run.gram_perp.values[..., a, b] for a, b in rows], axis=-1)
     overlap = run.overlap.values.reshape(*run.overlap.shape[:-2], -1)
     return np.concatenate([overlap, upper, run.readout.values], axis=-1)
-

@@ -16,16 +16,25 @@ from .systems import Scenario, System
 
 
 def proportional_samples(
-    system: System, scenario: Scenario, state: State, parts: Sequence[tuple[str, BlockName]], dimension: int,
-    ratio: int, seeds: Sequence[np.random.SeedSequence],
+    system: System,
+    scenario: Scenario,
+    state: State,
+    parts: Sequence[tuple[str, BlockName]],
+    dimension: int,
+    ratio: int,
+    seeds: Sequence[np.random.SeedSequence],
 ) -> dict[tuple[str, BlockName], xr.Dataset]:
-    """Spectra of parts of matrices of fresh samples, one replica a seed: see ``Evidence.proportional_data``."""
+    """Spectra of parts of matrices of fresh samples, one replica a seed: see
+    ``Evidence.proportional_data``.
+    """
     basis = span_basis(scenario.parameters, state)
     ends = 2 * system.model.units * basis.rank
     values: dict[tuple[str, BlockName], list[np.ndarray]] = {part: [] for part in parts}
     vectors: dict[tuple[str, BlockName], list[np.ndarray]] = {part: [] for part in parts}
     for seed in seeds:
-        data = draw_data(system.model, scenario.parameters, state, dimension, ratio * dimension, seed)
+        data = draw_data(
+            system.model, scenario.parameters, state, dimension, ratio * dimension, seed
+        )
         for part in parts:
             eigenvalues, eigenvectors = np.linalg.eigh(block_operator(data, *part, False).dense())
             rows = len(eigenvalues) // dimension
@@ -37,19 +46,27 @@ def proportional_samples(
             vectors[part].append(projected)
     x = basis.weights / np.linalg.norm(basis.weights, axis=1, keepdims=True)
     return {
-        part: xr.Dataset({
-            "eigenvalue": (("replica", "eigen"), np.array(values[part])),
-            "projection": (("replica", "eigen", "row", "span"), np.array(vectors[part])),
-            "weights": (("unit", "span"), x),
-        })
+        part: xr.Dataset(
+            {
+                "eigenvalue": (("replica", "eigen"), np.array(values[part])),
+                "projection": (("replica", "eigen", "row", "span"), np.array(vectors[part])),
+                "weights": (("unit", "span"), x),
+            }
+        )
         for part in parts
     }
 
 
 def train_and_test_samples(
-    system: System, scenario: Scenario, dimension: int, ratio: int, seeds: Sequence[np.random.SeedSequence]
+    system: System,
+    scenario: Scenario,
+    dimension: int,
+    ratio: int,
+    seeds: Sequence[np.random.SeedSequence],
 ) -> xr.Dataset:
-    """Leading eigenpairs of the samples that trained and of fresh ones: see ``Evidence.train_and_test``."""
+    """Leading eigenpairs of the samples that trained and of fresh ones: see
+    ``Evidence.train_and_test``.
+    """
     matrices, kinds = ("hessian", "gradient"), ("train", "test")
     outlier, overlap = (np.empty((len(seeds), len(kinds), len(matrices))) for _ in range(2))
     for i, seed in enumerate(seeds):
@@ -62,7 +79,9 @@ def train_and_test_samples(
         span = np.linalg.qr(np.concatenate([trained.directions, trained.weights]).T)[0]
         for j, data in enumerate((trained, trained.fresh(ratio * dimension, second))):
             for k, matrix in enumerate(matrices):
-                values, vectors = np.linalg.eigh(block_operator(data, matrix, (0, 0), False).dense())
+                values, vectors = np.linalg.eigh(
+                    block_operator(data, matrix, (0, 0), False).dense()
+                )
                 outlier[i, j, k] = values[-1]
                 overlap[i, j, k] = np.sum((vectors[:, -1] @ span) ** 2)
     dims = ("replica", "data", "matrix")

@@ -1,4 +1,6 @@
-"""The systems `specalign verify` knows: a model, settings to test it in, and the statements it has to meet."""
+"""The systems `specalign verify` knows: a model, settings to test it in, and the statements it has
+to meet.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Scenario:
     initial : State
     times : tuple of float
     tolerance : float, optional
-        Error asked of the theoretical curve; that of :func:`numerics.integrate_curves` when omitted.
+        Error asked of the theoretical curve; that of :func:`numerics.integrate_curves` when
+        omitted.
     point : SeparatedFixedPoint, optional
         The noiseless fixed points the scenario is heading for.
     """
@@ -58,10 +61,11 @@ class OutcomeStudy:
         Of 1, 2, 3, 4 separated clusters, exact at precision >> dimension.
     dimension : int
     precisions : tuple of float
-        Decreasing; the first is far above the dimension, the others chart the departure from the probabilities.
+        Decreasing; the first is far above the dimension, the others chart the departure from the
+        probabilities.
     times : tuple of float
-        End of the runs at each precision, long enough for (nearly) every run to have decided; a third and two thirds of
-        it are recorded too.
+        End of the runs at each precision, long enough for (nearly) every run to have decided; a
+        third and two thirds of it are recorded too.
     """
 
     model: Model
@@ -96,19 +100,22 @@ class System:
     Attributes
     ----------
     scenarios : tuple of Scenario
-        Compared curve by curve; unequal weights, correlated means and both small and large noise occur.
+        Compared curve by curve; unequal weights, correlated means and both small and large noise
+        occur.
     trained : callable, precision -> tuple of Scenario
-        Trained, well-aligned states at a given precision: burn-in long enough for the statements on alignment.
+        Trained, well-aligned states at a given precision: burn-in long enough for the statements on
+        alignment.
     precisions : tuple of float
         Values of lambda over which exponents are measured.
     checks : tuple of str
         Names of ``verify.checks.registry.CHECKS``.
     description : str
     quadrature : float, optional
-        Absolute error asked of population matrices and drifts; that of :mod:`numerics` when omitted.
+        Absolute error asked of population matrices and drifts; that of :mod:`numerics` when
+        omitted.
     replica_share : float
-        Share of the level's replicas to use for curves and first-layer spectra: those of a larger model cost more, and
-        are sharper than they need be.
+        Share of the level's replicas to use for curves and first-layer spectra: those of a larger
+        model cost more, and are sharper than they need be.
     implicit : ImplicitFixedPoint, optional
         Closed form of a unique noiseless fixed point.
     outcomes : OutcomeStudy, optional
@@ -132,8 +139,22 @@ class System:
 
 
 COMMON_CHECKS = (
-    "curves", "finite_size", "chain", "universality", "risk", "alignment", "blocks", "curvature", "span", "eigenspaces",
-    "concentration", "proportional", "large_aspect", "train_spectra", "precision_exponents", "routes",
+    "curves",
+    "finite_size",
+    "chain",
+    "universality",
+    "risk",
+    "alignment",
+    "blocks",
+    "curvature",
+    "span",
+    "eigenspaces",
+    "concentration",
+    "proportional",
+    "large_aspect",
+    "train_spectra",
+    "precision_exponents",
+    "routes",
 )
 SINGLE_LAYER_CHECKS = (*COMMON_CHECKS, "top_vector", "fixed_point", "fluctuations", "stationary")
 TWO_LAYER_CHECKS = (*COMMON_CHECKS, "second_layer", "separated_points", "outcomes")
@@ -142,7 +163,9 @@ TWO_LAYER_CHECKS = (*COMMON_CHECKS, "second_layer", "separated_points", "outcome
 def kgmm_system(k: int = 3) -> System:
     """The single-layer system of arXiv 2310.03010: k classes, softmax regression."""
     model = kgmm(k)
-    rng = np.random.default_rng(20231003)  # fixed initial conditions: part of the definition, not of a run
+    rng = np.random.default_rng(
+        20231003
+    )  # fixed initial conditions: part of the definition, not of a run
     small = 0.3 * rng.normal(size=(k, k))
     perpendicular = 0.5 * np.eye(k) + 0.1
     weights = np.linspace(1.5, 0.5, k)
@@ -154,19 +177,24 @@ def kgmm_system(k: int = 3) -> System:
         model=model,
         scenarios=(
             Scenario(
-                "orthonormal", Parameters(weights, 10.0, 0.1, 2.0), State(small, perpendicular),
+                "orthonormal",
+                Parameters(weights, 10.0, 0.1, 2.0),
+                State(small, perpendicular),
                 (1.0, 2.0, 4.0, 8.0),
             ),
             Scenario(
-                "correlated", Parameters(weights[::-1], 4.0, 0.05, 2.0, correlated),
-                State(-small, perpendicular), (1.0, 2.0, 4.0, 8.0),
+                "correlated",
+                Parameters(weights[::-1], 4.0, 0.05, 2.0, correlated),
+                State(-small, perpendicular),
+                (1.0, 2.0, 4.0, 8.0),
             ),
         ),
         trained=lambda precision: (
             Scenario(
                 f"aligned, lambda = {precision:g}",
                 Parameters(np.full(k, 1.0 / k), precision, 0.2, 1.0),
-                State(small, 0.1 * np.eye(k)), (30.0,),
+                State(small, 0.1 * np.eye(k)),
+                (30.0,),
             ),
         ),
         precisions=(8.0, 32.0, 128.0, 512.0),
@@ -177,7 +205,8 @@ def kgmm_system(k: int = 3) -> System:
     )
 
 
-# every cluster has a unit, one has two: all clusters are separated, and the four features do not fill R^5
+# every cluster has a unit, one has two: all clusters are separated, and the four features do not
+# fill R^5
 OPTIMAL = ("mu", "-mu", "nu", "-nu", "mu")
 # nobody picks -nu: rank 3
 SUB_OPTIMAL = ("mu", "mu", "-mu", "nu", "nu")
@@ -186,17 +215,21 @@ SUB_OPTIMAL = ("mu", "mu", "-mu", "nu", "nu")
 def xor_system() -> System:
     """The two-layer system of arXiv 2310.03010: XOR clusters, five ReLU units, logistic loss.
 
-    Five units, not four: with four the span of the four feature vectors is all of R^4 and nothing could be misaligned
-    with it.
+    Five units, not four: with four the span of the four feature vectors is all of R^4 and nothing
+    could be misaligned with it.
     """
     width = len(OPTIMAL)
     model = xor(width)
-    rng = np.random.default_rng(20231004)  # fixed initial conditions: part of the definition, not of a run
+    rng = np.random.default_rng(
+        20231004
+    )  # fixed initial conditions: part of the definition, not of a run
     noise, perpendicular = 0.05 * rng.normal(size=(2, width, 2)), 0.2 * np.eye(width) + 0.05
     readout_noise = 0.1 * rng.uniform(-1, 1, size=(2, width))
 
     def leaning(assignment: Sequence[str], i: int) -> State:
-        """Every unit leans towards its cluster by more than the noise of the summary statistics at any d used."""
+        """Every unit leans towards its cluster by more than the noise of the summary statistics at
+        any d used.
+        """
         directions, signs = picks(assignment)
         return State(0.4 * directions + noise[i], perpendicular, 0.6 * signs + readout_noise[i])
 
@@ -211,12 +244,18 @@ def xor_system() -> System:
         model=model,
         scenarios=(
             Scenario(
-                "optimal", Parameters([0.3, 0.25, 0.25, 0.2], 20.0, 0.04, 1.0, np.eye(2)), leaning(OPTIMAL, 0),
-                (1.0, 2.0, 4.0, 8.0), 3e-4,
+                "optimal",
+                Parameters([0.3, 0.25, 0.25, 0.2], 20.0, 0.04, 1.0, np.eye(2)),
+                leaning(OPTIMAL, 0),
+                (1.0, 2.0, 4.0, 8.0),
+                3e-4,
             ),
             Scenario(
-                "sub-optimal", Parameters([0.25, 0.2, 0.25, 0.3], 40.0, 0.05, 2.0, np.eye(2)),
-                leaning(SUB_OPTIMAL, 1), (1.0, 2.0, 4.0, 8.0), 3e-4,
+                "sub-optimal",
+                Parameters([0.25, 0.2, 0.25, 0.3], 40.0, 0.05, 2.0, np.eye(2)),
+                leaning(SUB_OPTIMAL, 1),
+                (1.0, 2.0, 4.0, 8.0),
+                3e-4,
             ),
         ),
         trained=trained,
@@ -226,7 +265,11 @@ def xor_system() -> System:
         replica_share=0.5,
         description=f"XOR mixture, two-layer ReLU network of {width} units",
         outcomes=OutcomeStudy(
-            xor(4), 0.02, (4 / 256, 84 / 256, 144 / 256, 24 / 256), 64, (1e6, 640.0, 64.0, 64.0 / 3),
+            xor(4),
+            0.02,
+            (4 / 256, 84 / 256, 144 / 256, 24 / 256),
+            64,
+            (1e6, 640.0, 64.0, 64.0 / 3),
             (80.0, 120.0, 160.0, 200.0),
         ),
     )
@@ -235,14 +278,19 @@ def xor_system() -> System:
 def picks(assignment: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Direction (K x 2) and sign of the readout of units that pick the named clusters."""
     chosen = [CLUSTERS.index(name) for name in assignment]
-    return np.array(COORDINATES, dtype=float)[chosen], np.where(np.array(LABELS)[chosen] == 1, 1.0, -1.0)
+    return np.array(COORDINATES, dtype=float)[chosen], np.where(
+        np.array(LABELS)[chosen] == 1, 1.0, -1.0
+    )
 
 
-def _near_fixed_point(model: Model, name: str, assignment: Sequence[str], precision: float) -> Scenario:
-    """A start at the noiseless fixed point, from where the rest is relaxation to that of the given precision.
+def _near_fixed_point(
+    model: Model, name: str, assignment: Sequence[str], precision: float
+) -> Scenario:
+    """A start at the noiseless fixed point, from where the rest is relaxation to that of the given
+    precision.
 
-    At the end of the run exp(-2 beta t) = 0.2 % is left of the initial R_perp, which is of the order of the
-    stationary one at every precision: what is measured then is not what was put in.
+    At the end of the run exp(-2 beta t) = 0.2 % is left of the initial R_perp, which is of the
+    order of the stationary one at every precision: what is measured then is not what was put in.
     """
     parameters = Parameters(np.full(4, 0.25), precision, 0.08, 1.0, np.eye(2))
     point = separated_fixed_point(xor(model.units, weights=["1/4"] * 4, ridge="2/25"), assignment)
@@ -251,7 +299,9 @@ def _near_fixed_point(model: Model, name: str, assignment: Sequence[str], precis
         members = list(point.members[l])
         readout[members] = np.sqrt(float(square) / len(members))
     directions, signs = picks(assignment)
-    state = State(readout[:, None] * directions, np.eye(model.units) / (2 * precision), signs * readout)
+    state = State(
+        readout[:, None] * directions, np.eye(model.units) / (2 * precision), signs * readout
+    )
     return Scenario(f"{name}, lambda = {precision:g}", parameters, state, (40.0,), 1e-3, point)
 
 
@@ -261,5 +311,7 @@ SYSTEMS: dict[str, Callable[[], System]] = {"kgmm": kgmm_system, "xor": xor_syst
 def get_system(name: str) -> System:
     """Return a system by name."""
     if name not in SYSTEMS:
-        raise InputError("system", repr(name), f"one of {sorted(SYSTEMS)}", "see specalign verify --help")
+        raise InputError(
+            "system", repr(name), f"one of {sorted(SYSTEMS)}", "see specalign verify --help"
+        )
     return SYSTEMS[name]()

@@ -1,4 +1,6 @@
-"""Figures, drawn from data; every function returns a new ``matplotlib.figure.Figure`` and touches no global state."""
+"""Figures, drawn from data; every function returns a new ``matplotlib.figure.Figure`` and touches
+no global state.
+"""
 
 from .alignment import plot_alignment
 from .curves import plot_curves
@@ -12,8 +14,24 @@ from .style import FORMATS, PALETTE, SETTINGS, TIME_LABEL, save_figure
 from .sweeps import plot_sweep
 
 __all__ = [
-    "FORMATS", "PALETTE", "SETTINGS", "TIME_LABEL", "draw_heatmap", "plot_alignment", "plot_alignment_heatmap",
-    "plot_curves", "plot_effective_spectrum", "plot_eigenvalues_along_training", "plot_emergence", "plot_exponent",
-    "plot_layer_heatmaps", "plot_outcomes", "plot_phase_diagram", "plot_risk", "plot_side_by_side", "plot_spectrum",
-    "plot_sweep", "save_figure",
+    "FORMATS",
+    "PALETTE",
+    "SETTINGS",
+    "TIME_LABEL",
+    "draw_heatmap",
+    "plot_alignment",
+    "plot_alignment_heatmap",
+    "plot_curves",
+    "plot_effective_spectrum",
+    "plot_eigenvalues_along_training",
+    "plot_emergence",
+    "plot_exponent",
+    "plot_layer_heatmaps",
+    "plot_outcomes",
+    "plot_phase_diagram",
+    "plot_risk",
+    "plot_side_by_side",
+    "plot_spectrum",
+    "plot_sweep",
+    "save_figure",
 ]

@@ -13,46 +13,60 @@ from verify.tables.effective import close_groups, effective_title
 
 from .style import PALETTE, SETTINGS, legend_beside, set_title
 
-# outliers closer than this, relative to the larger, may mix their eigenvectors at finite size: they count together
+# outliers closer than this, relative to the larger, may mix their eigenvectors at finite size: they
+# count together
 MIXED = 0.05
 
 
 def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | None = None) -> Figure:
-    """Draw measured against predicted alignment: overlaps, shares of x^a in eigenvectors and in the leading eigenspace.
+    """Draw measured against predicted alignment: overlaps, shares of x^a in eigenvectors and in the
+    leading eigenspace.
 
-    Outliers within 5 % of each other count together, since data mix their eigenvectors: the mean of their overlaps and
-    shares is drawn.
+    Outliers within 5 % of each other count together, since data mix their eigenvectors: the mean of
+    their overlaps and shares is drawn.
 
     Parameters
     ----------
     predicted : xarray.Dataset
         As :func:`numerics.effective_spectrum` or :func:`numerics.emergence` returns it.
     measured : xarray.Dataset
-        Any of ``overlap``, ``weight_share`` and ``leading_share`` with the dimensions of ``predicted``, and ``replica``
-        or not: with it, bars are one standard deviation over replicas; else those of variables such as
-        ``overlap_error``, if there are any.
+        Any of ``overlap``, ``weight_share`` and ``leading_share`` with the dimensions of
+        ``predicted``, and ``replica`` or not: with it, bars are one standard deviation over
+        replicas; else those of variables such as ``overlap_error``, if there are any.
     title : str, optional
     """
     names = {
-        "overlap": ("overlap with span(e, x)", "o"), "weight_share": ("in an eigenvector", "^"),
+        "overlap": ("overlap with span(e, x)", "o"),
+        "weight_share": ("in an eigenvector", "^"),
         "leading_share": ("in the leading eigenspace", "s"),
     }
     with rc_context(SETTINGS):
         figure = Figure(figsize=(8.8, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1.0)
-        handles: list[Any] = [Line2D([], [], color="black", linestyle="--", linewidth=1.0, label="equal")]
+        handles: list[Any] = [
+            Line2D([], [], color="black", linestyle="--", linewidth=1.0, label="equal")
+        ]
         for variable, (label, marker) in names.items():
             if variable not in predicted or variable not in measured:
                 continue
             theory, theory_error, data, error = _beside(predicted, measured, variable)
             units = theory.sizes.get("unit", 0)
             for a in range(units or 1):
-                x, dx, y, dy = (_flat(v, a if units else None) for v in (theory, theory_error, data, error))
+                x, dx, y, dy = (
+                    _flat(v, a if units else None) for v in (theory, theory_error, data, error)
+                )
                 colour = PALETTE[(a + 1) % len(PALETTE)] if units else PALETTE[0]
                 face = colour if variable != "weight_share" else "white"
-                style: dict[str, Any] = {"marker": marker, "color": colour, "markerfacecolor": face, "markersize": 6.0}
-                axes.errorbar(x, y, yerr=dy, xerr=dx, linestyle="none", elinewidth=0.9, capsize=2, **style)
+                style: dict[str, Any] = {
+                    "marker": marker,
+                    "color": colour,
+                    "markerfacecolor": face,
+                    "markersize": 6.0,
+                }
+                axes.errorbar(
+                    x, y, yerr=dy, xerr=dx, linestyle="none", elinewidth=0.9, capsize=2, **style
+                )
                 text = f"share of $x^{{{a + 1}}}$ {label}" if units else label
                 handles.append(Line2D([], [], linestyle="none", **style, label=text))
         axes.set_xlim(-0.03, 1.03)
@@ -82,7 +96,9 @@ def _beside(
         places = predicted["outliers"].sel(eigen=theory["eigen"]).to_numpy()
         groups = xr.DataArray(close_groups(places, MIXED), dims="eigen", name="group")
         theory, data = (v.groupby(groups).mean() for v in (theory, data))
-        theory_error, error = (None if v is None else v.groupby(groups).max() for v in (theory_error, error))
+        theory_error, error = (
+            None if v is None else v.groupby(groups).max() for v in (theory_error, error)
+        )
     if "replica" in data.dims:
         error = data.std("replica", ddof=1) if data.sizes["replica"] > 1 else None
         data = data.mean("replica")

@@ -1,4 +1,6 @@
-"""Figures of curves and runs: overlaps unit by unit, the part off the directions, misalignment, readouts."""
+"""Figures of curves and runs: overlaps unit by unit, the part off the directions, misalignment,
+readouts.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,16 @@ from numpy.typing import NDArray
 
 from verify.tables.text import SLIDING_SHARE, direction_labels, has_readout
 
-from .style import FONT, PALETTE, SETTINGS, TIME_LABEL, line_style, predicted_style, set_title, spaced_layout
+from .style import (
+    FONT,
+    PALETTE,
+    SETTINGS,
+    TIME_LABEL,
+    line_style,
+    predicted_style,
+    set_title,
+    spaced_layout,
+)
 
 # thin replica lines drawn at most; the band uses all replicas
 _MAX_REPLICA_LINES = 20
@@ -30,32 +41,39 @@ _DOTS: dict[str, Any] = {"marker": "o", "markersize": 4.5}
 FEW_TIMES = 25
 # entries of a legend that fit into a panel, and from which on they have to be small
 _PANEL_LEGEND, _LONG_LEGEND = 13, 9
-# curves closer than this share of the panel are seen as one: a line is wider for every later one that hides it
+# curves closer than this share of the panel are seen as one: a line is wider for every later one
+# that hides it
 _COINCIDE, _WIDTH, _WIDER, _LEVELS = 0.005, 1.8, 1.6, 3
 
 
 def plot_curves(
-    curve: xr.Dataset | None, runs: xr.Dataset | None = None, title: str | None = None, *,
-    directions: Sequence[str] = (), fine: xr.Dataset | None = None,
+    curve: xr.Dataset | None,
+    runs: xr.Dataset | None = None,
+    title: str | None = None,
+    *,
+    directions: Sequence[str] = (),
+    fine: xr.Dataset | None = None,
 ) -> Figure:
-    """Draw overlaps per unit, the diagonal of R_perp, the misalignment and the readouts, if any, against time.
+    """Draw overlaps per unit, the diagonal of R_perp, the misalignment and the readouts, if any,
+    against time.
 
-    All panels of overlaps have one scale.  A noiseless curve that slides has a panel of the shares of active samples.
+    All panels of overlaps have one scale.  A noiseless curve that slides has a panel of the shares
+    of active samples.
 
     Parameters
     ----------
     curve : xarray.Dataset or None
         Theory, as :func:`numerics.integrate_curves` returns it: solid lines.
     runs : xarray.Dataset, optional
-        Simulations, as :func:`numerics.simulate_sgd` returns them: a thin line per replica, a thicker one for the
-        mean and a band of one standard deviation over replicas; the theory is then dashed, in a dark shade of the same
-        colour.
+        Simulations, as :func:`numerics.simulate_sgd` returns them: a thin line per replica, a
+        thicker one for the mean and a band of one standard deviation over replicas; the theory is
+        then dashed, in a dark shade of the same colour.
     title : str, optional
     directions : sequence of str, optional
         Names of the directions; numbers when omitted.
     fine : xarray.Dataset, optional
-        The same theory at many times, where ``curve`` has few: lines follow it, and dots are at the times of ``curve``
-        or, where there are any, of the mean of ``runs``.
+        The same theory at many times, where ``curve`` has few: lines follow it, and dots are at the
+        times of ``curve`` or, where there are any, of the mean of ``runs``.
 
     Returns
     -------
@@ -73,7 +91,9 @@ def plot_curves(
     handles = [
         *([Line2D([], [], linestyle="none", label="theory")] if runs is None else []),
         *_handles("directions, in the panels of units", "direction", names),
-        *_handles("units, in the other panels", "unit", list(map(str, range(1, _colours(data) + 1)))),
+        *_handles(
+            "units, in the other panels", "unit", list(map(str, range(1, _colours(data) + 1)))
+        ),
         *_source_handles(sources),
     ]
     with rc_context(SETTINGS):
@@ -101,7 +121,13 @@ def plot_curves(
         if second_layer:
             grid[units + 2].set_title("second layer", fontsize=FONT)
             grid[units + 2].set_ylabel("readout $v_i$")
-            by_unit.append((grid[units + 2], "readout", [{"parameter": i} for i in range(data.sizes["parameter"])]))
+            by_unit.append(
+                (
+                    grid[units + 2],
+                    "readout",
+                    [{"parameter": i} for i in range(data.sizes["parameter"])],
+                )
+            )
         for axes, variable, selections in by_unit:
             series = [sources.pick(variable, select) for select in selections]
             widths = _widths([one.line for one in series] if runs is None else [])
@@ -121,8 +147,13 @@ def plot_curves(
             size = FONT - (1.5 if len(handles) > _LONG_LEGEND else 0.5)
             two = len(handles) > _PANEL_LEGEND
             legend = grid[panels].legend(
-                handles=handles, loc="upper left", borderaxespad=0.0, columnspacing=1.0, labelspacing=0.3,
-                ncols=1 + two, fontsize=size,
+                handles=handles,
+                loc="upper left",
+                borderaxespad=0.0,
+                columnspacing=1.0,
+                labelspacing=0.3,
+                ncols=1 + two,
+                fontsize=size,
             )
             legend.set_in_layout(not two)  # two columns reach into the next empty panel
         else:
@@ -136,7 +167,9 @@ Series = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class _Drawn:
-    """What is drawn of one statistic: times and values of a line, of dots, and of runs (replica, time)."""
+    """What is drawn of one statistic: times and values of a line, of dots, and of runs (replica,
+    time).
+    """
 
     line: Series | None
     dots: Series | None
@@ -163,8 +196,10 @@ class _Sources:
     def pick(self, variable: str, select: dict[str, int]) -> _Drawn:
         mark = self.sparse and self.runs is None
         return _Drawn(
-            _pick(self.line, variable, select), _pick(self.curve if mark else None, variable, select),
-            _pick(self.runs, variable, select), self.sparse,
+            _pick(self.line, variable, select),
+            _pick(self.curve if mark else None, variable, select),
+            _pick(self.runs, variable, select),
+            self.sparse,
         )
 
 
@@ -192,17 +227,26 @@ def _slides(share: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _draw_sliding(axes: Axes, curve: xr.Dataset | None, picked: Sequence[int], units: int) -> None:
-    """Shares of active samples of the steps, drawn while the flow slides: a colour a unit, that of the other panels."""
+    """Shares of active samples of the steps, drawn while the flow slides: a colour a unit, that of
+    the other panels.
+    """
     assert curve is not None
     axes.set_title("sliding along kinks", fontsize=FONT)
     axes.set_ylabel("share of active samples")
-    time, shares = curve["time"].to_numpy(), curve["active_share"].transpose("surface", "time").to_numpy()
+    time, shares = (
+        curve["time"].to_numpy(),
+        curve["active_share"].transpose("surface", "time").to_numpy(),
+    )
     unit = [_unit_of(str(curve["surface"].to_numpy()[i])) for i in picked]
     for i, (surface, a) in enumerate(zip(picked, unit, strict=True)):
         style = line_style(a if a is not None else units + i)
         # the later ones, on top, are thinner: symmetric units slide with one share
         width = _WIDTH + _WIDER * min(len(picked) - 1 - i, _LEVELS)
-        axes.plot(time, np.where(_slides(shares[surface]), shares[surface], np.nan), **(style | {"linewidth": width}))
+        axes.plot(
+            time,
+            np.where(_slides(shares[surface]), shares[surface], np.nan),
+            **(style | {"linewidth": width}),
+        )
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlim(time[0], time[-1])
 
@@ -213,9 +257,7 @@ def _unit_of(surface: str) -> int | None:
     return None if match is None else int(match[1]) - 1
 
 
-def _pick(
-    data: xr.Dataset | None, variable: str, select: dict[str, int]
-) -> Series | None:
+def _pick(data: xr.Dataset | None, variable: str, select: dict[str, int]) -> Series | None:
     if data is None:
         return None
     return data["time"].to_numpy(), data[variable].isel(select).to_numpy()
@@ -226,7 +268,10 @@ def _widths(curves: Sequence[Series | None]) -> dict[int, float]:
     values = [c[1] for c in curves if c is not None]
     reach = max((float(np.abs(v).max(initial=0.0)) for v in values), default=0.0)
     same = [
-        sum(bool(np.abs(values[i] - values[j]).max(initial=0.0) < _COINCIDE * reach) for j in range(i + 1, len(values)))
+        sum(
+            bool(np.abs(values[i] - values[j]).max(initial=0.0) < _COINCIDE * reach)
+            for j in range(i + 1, len(values))
+        )
         for i in range(len(values))
     ]
     return {i: _WIDTH + _WIDER * min(later, _LEVELS) for i, later in enumerate(same) if later}
@@ -243,14 +288,29 @@ def _draw_series(axes: Axes, index: int, drawn: _Drawn, *, width: float | None =
             # nothing is known between few times: no line suggests that it is
             axes.errorbar(time, mean, spread, color=colour, linestyle="none", **_DOTS, zorder=2)
         else:
-            axes.plot(time, values[:_MAX_REPLICA_LINES].T, color=colour, alpha=0.35, linewidth=0.6, zorder=1.6)
+            axes.plot(
+                time,
+                values[:_MAX_REPLICA_LINES].T,
+                color=colour,
+                alpha=0.35,
+                linewidth=0.6,
+                zorder=1.6,
+            )
             if spread is not None:
                 axes.fill_between(
-                    time, mean - spread, mean + spread, color=colour, alpha=0.25, linewidth=0, zorder=1.5
+                    time,
+                    mean - spread,
+                    mean + spread,
+                    color=colour,
+                    alpha=0.25,
+                    linewidth=0,
+                    zorder=1.5,
                 )
             axes.plot(time, mean, **style, zorder=2)
     if drawn.line is not None:
-        axes.plot(*drawn.line, **(style if drawn.runs is None else predicted_style(index)), zorder=3)
+        axes.plot(
+            *drawn.line, **(style if drawn.runs is None else predicted_style(index)), zorder=3
+        )
     if drawn.dots is not None:
         axes.plot(*drawn.dots, color=colour, linestyle="none", **_DOTS, zorder=3)
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -267,7 +327,9 @@ def _handles(heading: str, kind: str, names: Sequence[str]) -> list[Line2D]:
 def _source_handles(sources: _Sources) -> list[Any]:
     colour = PALETTE[0]
     if sources.runs is None:
-        dots = Line2D([], [], color=colour, linestyle="none", **_DOTS, label="at the recorded times")
+        dots = Line2D(
+            [], [], color=colour, linestyle="none", **_DOTS, label="at the recorded times"
+        )
         return [dots] if sources.sparse else []
     replicas, dimension = sources.runs.sizes["replica"], sources.runs.attrs.get("dimension")
     where = f", d = {dimension}" if dimension is not None else ""
@@ -277,10 +339,18 @@ def _source_handles(sources: _Sources) -> list[Any]:
         label = f"SGD, mean{spread}\nof {replicas} runs{where}"
         handles.append(Line2D([], [], color=colour, linestyle="none", **_DOTS, label=label))
     else:
-        handles.append(Line2D([], [], color=colour, linewidth=_WIDTH, label=f"SGD, mean of {replicas} runs{where}"))
+        handles.append(
+            Line2D(
+                [], [], color=colour, linewidth=_WIDTH, label=f"SGD, mean of {replicas} runs{where}"
+            )
+        )
     if replicas > 1 and not sources.sparse:
-        handles.append(Patch(color=colour, alpha=0.25, linewidth=0, label="SGD, mean ± 1 standard deviation"))
-        handles.append(Line2D([], [], color=colour, alpha=0.5, linewidth=0.6, label="SGD, single run"))
+        handles.append(
+            Patch(color=colour, alpha=0.25, linewidth=0, label="SGD, mean ± 1 standard deviation")
+        )
+        handles.append(
+            Line2D([], [], color=colour, alpha=0.5, linewidth=0.6, label="SGD, single run")
+        )
     if sources.curve is not None:
         handles.append(Line2D([], [], **predicted_style(0), label="theory"))
     return handles

@@ -35,8 +35,13 @@ Floats = NDArray[np.float64]
 
 
 def plot_effective_spectrum(
-    effective: xr.Dataset, eigenvalues: ArrayLike | xr.Dataset | None = None, measured: xr.Dataset | None = None,
-    title: str | None = None, *, log: bool = False, data_label: str = "measured",
+    effective: xr.Dataset,
+    eigenvalues: ArrayLike | xr.Dataset | None = None,
+    measured: xr.Dataset | None = None,
+    title: str | None = None,
+    *,
+    log: bool = False,
+    data_label: str = "measured",
 ) -> Figure:
     """Draw the density of the bulk above, and the outliers with their overlaps below.
 
@@ -47,9 +52,11 @@ def plot_effective_spectrum(
     effective : xarray.Dataset
         As :func:`numerics.effective_spectrum` returns it.
     eigenvalues : array, shape (n,) or (replicas, n), or xarray.Dataset, optional
-        All eigenvalues of matrices of data, or their density as :func:`numerics.empirical_density` returns it.
+        All eigenvalues of matrices of data, or their density as :func:`numerics.empirical_density`
+        returns it.
     measured : xarray.Dataset, optional
-        Outliers of data, as :func:`numerics.proportional.measured_outliers.measure_outliers` returns them: ``eigenvalue``, ``overlap``.
+        Outliers of data, as :func:`numerics.proportional.measured_outliers.measure_outliers`
+        returns them: ``eigenvalue``, ``overlap``.
     title : str, optional
         Model, matrix, block, lambda and phi when omitted.
     log : bool
@@ -64,7 +71,9 @@ def plot_effective_spectrum(
         figure = Figure(figsize=(9.6, 5.6 if bulk else 3.2), layout=spaced_layout())
         everything, inside = _ranges(effective, histogram, measured)
         narrow = bulk and np.ptp(inside) < _NARROW * np.ptp(everything)
-        panels = figure.subplots(1 + bulk, 1, height_ratios=[1.5, 1][: 1 + bulk], squeeze=False)[:, 0]
+        panels = figure.subplots(1 + bulk, 1, height_ratios=[1.5, 1][: 1 + bulk], squeeze=False)[
+            :, 0
+        ]
         if bulk:
             handles += _draw_density(panels[0], effective, histogram, log, data_label)
             panels[0].set_xlim(*(inside if narrow else everything))
@@ -81,7 +90,9 @@ def plot_effective_spectrum(
 
 @dataclass(frozen=True)
 class _Histogram:
-    """Densities on cells, the mass at the atom, and all eigenvalues if they are known, one row a replica."""
+    """Densities on cells, the mass at the atom, and all eigenvalues if they are known, one row a
+    replica.
+    """
 
     cells: Floats
     density: Floats
@@ -141,12 +152,25 @@ def _draw_density(
     handles: list[Any] = []
     place, atom = atom_place(effective), float(effective.attrs["atom"])
     if histogram is not None:
-        axes.stairs(histogram.density, histogram.cells, fill=True, color=PALETTE[4], alpha=0.55, linewidth=0)
-        note = f"\natom at {place:g}: mass {histogram.atom:.4g}" if atom > 0 or histogram.atom > 0 else ""
+        axes.stairs(
+            histogram.density, histogram.cells, fill=True, color=PALETTE[4], alpha=0.55, linewidth=0
+        )
+        note = (
+            f"\natom at {place:g}: mass {histogram.atom:.4g}"
+            if atom > 0 or histogram.atom > 0
+            else ""
+        )
         handles.append(Patch(color=PALETTE[4], alpha=0.55, linewidth=0, label=data_label + note))
         if histogram.error is not None:
             middle = (histogram.cells[:-1] + histogram.cells[1:]) / 2
-            axes.errorbar(middle, histogram.density, histogram.error, color=PALETTE[0], linestyle="none", linewidth=0.7)
+            axes.errorbar(
+                middle,
+                histogram.density,
+                histogram.error,
+                color=PALETTE[0],
+                linestyle="none",
+                linewidth=0.7,
+            )
     if "density" in effective:
         x, rho = effective["grid"].to_numpy(), effective["density"].to_numpy()
         error = effective["density_error"].to_numpy()
@@ -154,12 +178,20 @@ def _draw_density(
         for a, b in effective["edges"].to_numpy():
             inside = (x >= a) & (x <= b)
             axes.fill_between(
-                x[inside], np.maximum(rho - error, 0)[inside], (rho + error)[inside], color=PALETTE[1], alpha=0.3,
+                x[inside],
+                np.maximum(rho - error, 0)[inside],
+                (rho + error)[inside],
+                color=PALETTE[1],
+                alpha=0.3,
                 linewidth=0,
             )
             axes.plot(x[inside], rho[inside], color=PALETTE[1], linewidth=1.6)
         note = f"\natom at {place:g}: mass {atom:.4g}" if atom > 0 else ""
-        handles.append(Line2D([], [], color=PALETTE[1], linewidth=1.6, label="predicted, with its error" + note))
+        handles.append(
+            Line2D(
+                [], [], color=PALETTE[1], linewidth=1.6, label="predicted, with its error" + note
+            )
+        )
         _limit_density(axes, rho, histogram, log)
     handles += _draw_edges(axes, effective)
     axes.set_ylabel("density per unit of eigenvalue")
@@ -193,12 +225,17 @@ def _draw_edges(axes: Axes, effective: xr.Dataset) -> list[Any]:
             used.append(kind)
     return [
         Line2D([], [], color=GREY, linestyle=style, linewidth=1.1, label=_EDGE_NAMES[kind])
-        for kind, style in _EDGES.items() if kind in used
+        for kind, style in _EDGES.items()
+        if kind in used
     ]
 
 
 def _draw_outliers(
-    axes: Axes, effective: xr.Dataset, histogram: _Histogram | None, measured: xr.Dataset | None, data_label: str
+    axes: Axes,
+    effective: xr.Dataset,
+    histogram: _Histogram | None,
+    measured: xr.Dataset | None,
+    data_label: str,
 ) -> list[Any]:
     handles: list[Any] = []
     style: dict[str, Any]
@@ -209,14 +246,22 @@ def _draw_outliers(
     place, overlap = effective["outliers"].to_numpy(), effective["overlap"].to_numpy()
     near = effective["near_critical"].to_numpy() == 1
     for picked, face, label in (
-        (~near, PALETTE[1], "outlier, predicted"), (near, "white", "outlier near an edge, predicted"),
+        (~near, PALETTE[1], "outlier, predicted"),
+        (near, "white", "outlier near an edge, predicted"),
     ):
         if picked.any():
             style = {"marker": "D", "color": PALETTE[1], "markerfacecolor": face, "markersize": 6.0}
-            axes.vlines(place[picked], 0, overlap[picked], color=PALETTE[1], linewidth=0.9, zorder=2)
+            axes.vlines(
+                place[picked], 0, overlap[picked], color=PALETTE[1], linewidth=0.9, zorder=2
+            )
             axes.errorbar(
-                place[picked], overlap[picked], yerr=effective["overlap_error"].to_numpy()[picked],
-                xerr=effective["outlier_error"].to_numpy()[picked], linestyle="none", elinewidth=0.9, **style,
+                place[picked],
+                overlap[picked],
+                yerr=effective["overlap_error"].to_numpy()[picked],
+                xerr=effective["outlier_error"].to_numpy()[picked],
+                linestyle="none",
+                elinewidth=0.9,
+                **style,
             )
             handles.append(Line2D([], [], linestyle="none", **style, label=label))
     groups = close_groups(place, _SEEN_AS_ONE)
@@ -224,12 +269,19 @@ def _draw_outliers(
         members = np.flatnonzero(groups == group)
         if members.size > 1:
             axes.annotate(
-                f"×{members.size}", (place[members[0]], overlap[members].max()), (7, -3), textcoords="offset points",
+                f"×{members.size}",
+                (place[members[0]], overlap[members].max()),
+                (7, -3),
+                textcoords="offset points",
                 fontsize=FONT - 1,
             )
     if measured is not None and measured.sizes.get("eigen"):
         style = {
-            "marker": "o", "color": PALETTE[0], "markerfacecolor": "none", "markersize": 8.0, "markeredgewidth": 1.4,
+            "marker": "o",
+            "color": PALETTE[0],
+            "markerfacecolor": "none",
+            "markersize": 8.0,
+            "markeredgewidth": 1.4,
         }
         axes.plot(measured["eigenvalue"], measured["overlap"], linestyle="none", **style, zorder=3)
         handles.append(Line2D([], [], linestyle="none", **style, label=f"outlier, {data_label}"))

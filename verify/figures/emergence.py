@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from verify.tables.effective import effective_title, parameters_in
 from verify.tables.spectra import matrix_name
 
-from .style import GREY, PALETTE, SETTINGS, TIME_LABEL, dot_style, legend_beside, line_style, set_title
+from .style import (
+    GREY,
+    PALETTE,
+    SETTINGS,
+    TIME_LABEL,
+    dot_style,
+    legend_beside,
+    line_style,
+    set_title,
+)
 
 # events that the legend names one by one
 _NAMED_EVENTS = 6
@@ -28,16 +37,19 @@ _PALE = 0.55
 Floats = NDArray[np.float64]
 
 
-def plot_emergence(emergence: xr.Dataset, measured: xr.Dataset | None = None, title: str | None = None) -> Figure:
-    """Draw the outliers along training, the bulk shaded between its edges, and the times of emergence and merging.
+def plot_emergence(
+    emergence: xr.Dataset, measured: xr.Dataset | None = None, title: str | None = None
+) -> Figure:
+    """Draw the outliers along training, the bulk shaded between its edges, and the times of
+    emergence and merging.
 
     Parameters
     ----------
     emergence : xarray.Dataset
         As :func:`numerics.emergence` returns it.
     measured : xarray.Dataset, optional
-        ``eigenvalue`` (time, [replica,] eigen) of data: dots, of replicas the mean with a bar of one standard
-        deviation.
+        ``eigenvalue`` (time, [replica,] eigen) of data: dots, of replicas the mean with a bar of
+        one standard deviation.
     title : str, optional
     """
     time = emergence["time"].to_numpy()
@@ -67,16 +79,21 @@ def plot_emergence(emergence: xr.Dataset, measured: xr.Dataset | None = None, ti
         axes.set_ylabel("eigenvalue")
         axes.margins(x=0.02)
         legend_beside(axes, handles)
-        set_title(figure, effective_title(emergence) + ", along training" if title is None else title)
+        set_title(
+            figure, effective_title(emergence) + ", along training" if title is None else title
+        )
     return figure
 
 
 def _with_events(emergence: xr.Dataset, side: int, index: int) -> tuple[Floats, Floats]:
     """An outlier as a line that begins and ends where it leaves the bulk."""
-    here = (emergence["event_side"].to_numpy() == side) & (emergence["event_index"].to_numpy() == index)
+    here = (emergence["event_side"].to_numpy() == side) & (
+        emergence["event_index"].to_numpy() == index
+    )
     time = np.append(emergence["time"].to_numpy(), emergence["event_time"].to_numpy()[here])
     values = np.append(
-        emergence["outlier"].sel(side=side, index=index).to_numpy(), emergence["event_place"].to_numpy()[here]
+        emergence["outlier"].sel(side=side, index=index).to_numpy(),
+        emergence["event_place"].to_numpy()[here],
     )
     order = np.argsort(time, kind="stable")
     return time[order], values[order]
@@ -90,16 +107,29 @@ def _draw_events(axes: Axes, emergence: xr.Dataset) -> list[Any]:
         t, error = float(event["event_time"]), float(event["event_time_error"])
         emerges = int(event["event_change"]) > 0
         style: dict[str, Any] = {
-            "marker": "^" if emerges else "v", "color": "black", "markersize": 7.0, "markerfacecolor": "white",
+            "marker": "^" if emerges else "v",
+            "color": "black",
+            "markersize": 7.0,
+            "markerfacecolor": "white",
         }
         axes.axvline(t, color="black", linestyle=(0, (1, 2)), linewidth=0.9, zorder=1)
-        axes.errorbar(t, float(event["event_place"]), xerr=error, capsize=3, zorder=4, linestyle="none", **style)
+        axes.errorbar(
+            t,
+            float(event["event_place"]),
+            xerr=error,
+            capsize=3,
+            zorder=4,
+            linestyle="none",
+            **style,
+        )
         word = "emerges" if emerges else "merges"
         label = f"outlier {int(event['event_index'])} {word} at t = {_with_error(t, error)}"
         if i < _NAMED_EVENTS:
             handles.append(Line2D([], [], linestyle="none", **style, label=label))
     if len(events) > _NAMED_EVENTS:
-        handles.append(Line2D([], [], linestyle="none", label=f"and {len(events) - _NAMED_EVENTS} more"))
+        handles.append(
+            Line2D([], [], linestyle="none", label=f"and {len(events) - _NAMED_EVENTS} more")
+        )
     return handles
 
 
@@ -117,15 +147,29 @@ def _draw_measured(axes: Axes, measured: xr.Dataset) -> Any:
     for i in range(mean.sizes["eigen"]):
         error = None if spread is None else spread.isel(eigen=i)
         axes.errorbar(
-            measured["time"], mean.isel(eigen=i), error, color="black", linestyle="none", elinewidth=0.9, capsize=2,
-            **(dot_style(0, "#f0f0f0") | {"markersize": 4.5}), zorder=3,
+            measured["time"],
+            mean.isel(eigen=i),
+            error,
+            color="black",
+            linestyle="none",
+            elinewidth=0.9,
+            capsize=2,
+            **(dot_style(0, "#f0f0f0") | {"markersize": 4.5}),
+            zorder=3,
         )
-    label = "measured" if spread is None else f"measured, mean ± 1 standard\ndeviation of {values.sizes['replica']}"
+    label = (
+        "measured"
+        if spread is None
+        else f"measured, mean ± 1 standard\ndeviation of {values.sizes['replica']}"
+    )
     return Line2D([], [], linestyle="none", **dot_style(0, "#f0f0f0"), label=label)
 
 
-def plot_phase_diagram(diagram: xr.Dataset, title: str | None = None, *, quantity: str = "outlier_count") -> Figure:
-    """Draw the number of outliers, or another quantity, over phi and lambda, with the thresholds as lines.
+def plot_phase_diagram(
+    diagram: xr.Dataset, title: str | None = None, *, quantity: str = "outlier_count"
+) -> Figure:
+    """Draw the number of outliers, or another quantity, over phi and lambda, with the thresholds as
+    lines.
 
     The legend says where a threshold lies outside the grid.
 
@@ -137,13 +181,27 @@ def plot_phase_diagram(diagram: xr.Dataset, title: str | None = None, *, quantit
     quantity : {"outlier_count", "excess", "alignment"}
     """
     phi, precision = diagram["aspect_ratio"].to_numpy(), diagram["precision"].to_numpy()
-    n, share, means = int(diagram.attrs["count"]), float(diagram.attrs["share"]), int(diagram.attrs["means"])
+    n, share, means = (
+        int(diagram.attrs["count"]),
+        float(diagram.attrs["share"]),
+        int(diagram.attrs["means"]),
+    )
     lines: tuple[tuple[str, str, str, Any, Floats | None], ...] = (
         ("threshold", f"outlier {n} exists above", PALETTE[1], "-", _sign(diagram["excess"], 0.0)),
-        ("alignment_threshold", f"every $x^a$ has a share > {share:g} above", PALETTE[0], "--",
-         _sign(diagram["alignment"], share)),
-        ("bbp_threshold", f"the data show {'their mean' if means == 1 else f'all {means} means'} above (BBP)", "black",
-         (0, (1, 1.2)), None),
+        (
+            "alignment_threshold",
+            f"every $x^a$ has a share > {share:g} above",
+            PALETTE[0],
+            "--",
+            _sign(diagram["alignment"], share),
+        ),
+        (
+            "bbp_threshold",
+            f"the data show {'their mean' if means == 1 else f'all {means} means'} above (BBP)",
+            "black",
+            (0, (1, 1.2)),
+            None,
+        ),
     )
     with rc_context(SETTINGS):
         figure = Figure(figsize=(9.4, 4.6), layout="constrained")
@@ -152,9 +210,25 @@ def plot_phase_diagram(diagram: xr.Dataset, title: str | None = None, *, quantit
         handles = []
         for name, label, colour, style, sign in lines:
             values = diagram[name].to_numpy()
-            axes.plot(phi, values, color=colour, linestyle=style, linewidth=2.0, marker=".", markersize=5, zorder=3)
+            axes.plot(
+                phi,
+                values,
+                color=colour,
+                linestyle=style,
+                linewidth=2.0,
+                marker=".",
+                markersize=5,
+                zorder=3,
+            )
             if name == "threshold":
-                axes.errorbar(phi, values, diagram["threshold_error"], color=colour, linestyle="none", capsize=2)
+                axes.errorbar(
+                    phi,
+                    values,
+                    diagram["threshold_error"],
+                    color=colour,
+                    linestyle="none",
+                    capsize=2,
+                )
             text = "\n".join([label, *_outside(phi, values, sign)])
             handles.append(Line2D([], [], color=colour, linestyle=style, linewidth=2.0, label=text))
         axes.set_xscale("log")
@@ -168,7 +242,13 @@ def plot_phase_diagram(diagram: xr.Dataset, title: str | None = None, *, quantit
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
-        axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1, borderaxespad=0.0)
+        axes.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            ncols=1,
+            borderaxespad=0.0,
+        )
         set_title(figure, _phase_title(diagram) if title is None else title)
     return figure
 
@@ -189,14 +269,18 @@ def _draw_map(figure: Figure, axes: Axes, diagram: xr.Dataset, quantity: str) ->
     if quantity == "outlier_count":
         low, high = int(values.min()), int(values.max())
         bounds = np.arange(low, high + 2) - 0.5
-        options |= {"cmap": colormaps["cividis"].resampled(max(2, high - low + 1)),
-                    "norm": BoundaryNorm(bounds, max(2, high - low + 1))}
+        options |= {
+            "cmap": colormaps["cividis"].resampled(max(2, high - low + 1)),
+            "norm": BoundaryNorm(bounds, max(2, high - low + 1)),
+        }
     else:
         reach = float(np.abs(values).max())
         signed = {"vmin": -reach, "vmax": reach, "cmap": "PuOr"}
         options |= {"vmin": 0, "vmax": 1} if quantity == "alignment" else signed
     image = axes.pcolormesh(x, y, values, **options, rasterized=True)
-    bar = figure.colorbar(image, ax=axes, label=str(diagram[quantity].attrs.get("long_name", quantity)))
+    bar = figure.colorbar(
+        image, ax=axes, label=str(diagram[quantity].attrs.get("long_name", quantity))
+    )
     if quantity == "outlier_count":
         bar.set_ticks(range(int(values.min()), int(values.max()) + 1))
 
@@ -225,7 +309,8 @@ def _outside(phi: Floats, values: Floats, sign: Floats | None) -> list[str]:
         return [f"(outside the grid at φ = {_listed(phi[lost])})"]
     kinds = ((1, "below the grid"), (-1, "above the grid"), (0, "not crossed upwards"))
     return [
-        f"({word} at φ = {_listed(phi[lost & (sign == which)])})" for which, word in kinds
+        f"({word} at φ = {_listed(phi[lost & (sign == which)])})"
+        for which, word in kinds
         if (lost & (sign == which)).any()
     ]
 

@@ -11,8 +11,16 @@ from .style import PALETTE, SETTINGS, legend_beside, set_title
 
 
 def plot_exponent(
-    x: ArrayLike, y: ArrayLike, error: ArrayLike | None, slope: float, predicted_slope: float, xlabel: str,
-    ylabel: str, *, title: str | None = None, slope_error: float | None = None,
+    x: ArrayLike,
+    y: ArrayLike,
+    error: ArrayLike | None,
+    slope: float,
+    predicted_slope: float,
+    xlabel: str,
+    ylabel: str,
+    *,
+    title: str | None = None,
+    slope_error: float | None = None,
 ) -> Figure:
     """Draw a power law on log-log axes: points with error bars, the fitted and the predicted slope.
 
@@ -47,12 +55,29 @@ def plot_exponent(
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.plot(ends, line(predicted_slope), color="black", linestyle="--", linewidth=1.3,
-                  label=f"predicted slope {_signed(predicted_slope)}")
-        axes.plot(ends, line(slope), color=PALETTE[0], linewidth=1.6, label=f"fitted slope {_signed(slope)}{spread}")
+        axes.plot(
+            ends,
+            line(predicted_slope),
+            color="black",
+            linestyle="--",
+            linewidth=1.3,
+            label=f"predicted slope {_signed(predicted_slope)}",
+        )
+        axes.plot(
+            ends,
+            line(slope),
+            color=PALETTE[0],
+            linewidth=1.6,
+            label=f"fitted slope {_signed(slope)}{spread}",
+        )
         axes.errorbar(
-            at, values, yerr=None if error is None else _downward_safe(values, bars), fmt="o", color=PALETTE[1],
-            capsize=3, label="measured" if error is None else "measured ± 1 s.e.",
+            at,
+            values,
+            yerr=None if error is None else _downward_safe(values, bars),
+            fmt="o",
+            color=PALETTE[1],
+            capsize=3,
+            label="measured" if error is None else "measured ± 1 s.e.",
         )
         if at.size <= 8:
             # the measured places are better ticks than powers of ten
@@ -65,10 +90,11 @@ def plot_exponent(
         set_title(figure, title)
     return figure
 
+
 def _signed(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
+
 
 def _downward_safe(values: NDArray[np.float64], bars: NDArray[np.float64]) -> NDArray[np.float64]:
     """Error bars that stay positive on a logarithmic axis."""
     return np.array([np.minimum(bars, 0.95 * values), bars])
-

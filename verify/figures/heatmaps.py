@@ -15,8 +15,14 @@ from .style import FONT, SETTINGS, set_title
 
 
 def plot_alignment_heatmap(
-    matrix: ArrayLike, row_labels: Sequence[str], column_labels: Sequence[str], title: str | None = None, *,
-    xlabel: str = "", ylabel: str = "", colorbar_label: str = "squared cosine",
+    matrix: ArrayLike,
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    title: str | None = None,
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    colorbar_label: str = "squared cosine",
 ) -> Figure:
     """Draw squared cosines as a heat map: a row per vector, a column per reference vector.
 
@@ -33,7 +39,8 @@ def plot_alignment_heatmap(
         margin = 0.075 * max(map(len, row_labels), default=0) + 0.3 * bool(ylabel)
         wide = max(max(map(len, column_labels), default=0) * 0.085, 0.62)
         figure = Figure(
-            figsize=(wide * columns + margin + 1.7, max(2.6, 0.4 * rows + 1.5)), layout="constrained"
+            figsize=(wide * columns + margin + 1.7, max(2.6, 0.4 * rows + 1.5)),
+            layout="constrained",
         )
         axes = figure.subplots()
         image = draw_heatmap(axes, values, row_labels, column_labels)
@@ -43,10 +50,13 @@ def plot_alignment_heatmap(
         figure.colorbar(image, ax=axes, label=colorbar_label, ticks=[0, 0.25, 0.5, 0.75, 1])
     return figure
 
+
 def draw_heatmap(
     axes: Axes, values: NDArray[np.float64], row_labels: Sequence[str], column_labels: Sequence[str]
 ) -> Any:
-    """Squares of values in [0, 1], each with its number where there is room; NaN stays empty.  Returns the image."""
+    """Squares of values in [0, 1], each with its number where there is room; NaN stays empty.
+    Returns the image.
+    """
     rows, columns = values.shape
     image = axes.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto")
     axes.grid(False)
@@ -62,6 +72,13 @@ def draw_heatmap(
                     continue
                 # black and white have equal contrast to cividis near 0.48
                 shade = "black" if values[i, j] > 0.48 else "white"
-                axes.text(j, i, f"{values[i, j]:.2f}", ha="center", va="center", color=shade, fontsize=size)
+                axes.text(
+                    j,
+                    i,
+                    f"{values[i, j]:.2f}",
+                    ha="center",
+                    va="center",
+                    color=shade,
+                    fontsize=size,
+                )
     return image
-

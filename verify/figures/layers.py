@@ -1,4 +1,6 @@
-"""Figures of networks with two layers: alignment of both layers, two runs side by side, risk, outcomes."""
+"""Figures of networks with two layers: alignment of both layers, two runs side by side, risk,
+outcomes.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ def plot_layer_heatmaps(panels: Sequence[HeatPanel], times: Sequence[str], title
     lines = (len(panels) + 1) // 2
     tallest = max(len(p.rows) for p in panels)
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(1.5 * len(times) + 3.0, lines * (0.42 * tallest + 1.2) + 0.5), layout="constrained")
+        figure = Figure(
+            figsize=(1.5 * len(times) + 3.0, lines * (0.42 * tallest + 1.2) + 0.5),
+            layout="constrained",
+        )
         grid = figure.subplots(lines, 2, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
@@ -46,14 +51,21 @@ def plot_layer_heatmaps(panels: Sequence[HeatPanel], times: Sequence[str], title
         for axes in grid[-1]:
             axes.set_xlabel(TIME_LABEL)
         figure.suptitle(title)
-        figure.colorbar(image, ax=grid, label="share of the squared length", ticks=[0, 0.25, 0.5, 0.75, 1], shrink=0.8)
+        figure.colorbar(
+            image,
+            ax=grid,
+            label="share of the squared length",
+            ticks=[0, 0.25, 0.5, 0.75, 1],
+            shrink=0.8,
+        )
     return figure
 
 
 def plot_side_by_side(
     pairs: Sequence[tuple[str, xr.Dataset, xr.Dataset]], directions: Sequence[str], title: str
 ) -> Figure:
-    """Draw several runs in columns: overlaps with every direction and the readouts, SGD replicas and theory.
+    """Draw several runs in columns: overlaps with every direction and the readouts, SGD replicas
+    and theory.
 
     Parameters
     ----------
@@ -64,11 +76,14 @@ def plot_side_by_side(
     """
     rows = [*directions, "readout"]
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(4.6 * len(pairs) + 1.6, 2.3 * len(rows) + 0.9), layout="constrained")
+        figure = Figure(
+            figsize=(4.6 * len(pairs) + 1.6, 2.3 * len(rows) + 0.9), layout="constrained"
+        )
         grid = figure.subplots(len(rows), len(pairs), sharex="col", sharey="row", squeeze=False)
         for column, (name, curve, runs) in enumerate(pairs):
             units = curve.sizes["unit"]
             for row, axes in enumerate(grid[:, column]):
+
                 def series(data: xr.Dataset, i: int, row: int = row) -> Array:
                     if row < len(directions):
                         return np.asarray(data.overlap.isel(unit=i, direction=row).values)
@@ -81,18 +96,25 @@ def plot_side_by_side(
             grid[0, column].set_title(name)
             grid[-1, column].set_xlabel(TIME_LABEL)
         for axes, label in zip(grid[:, 0], rows, strict=True):
-            axes.set_ylabel("readout $v_i$" if label == "readout" else f"overlap $W_i\\cdot${label}")
+            axes.set_ylabel(
+                "readout $v_i$" if label == "readout" else f"overlap $W_i\\cdot${label}"
+            )
         handles = [
-            Line2D([], [], color=PALETTE[i % len(PALETTE)], label=f"unit {i + 1}, SGD") for i in range(units)
+            Line2D([], [], color=PALETTE[i % len(PALETTE)], label=f"unit {i + 1}, SGD")
+            for i in range(units)
         ]
-        handles.append(Line2D([], [], **predicted_style(0), label="effective dynamics, in every colour"))
+        handles.append(
+            Line2D([], [], **predicted_style(0), label="effective dynamics, in every colour")
+        )
         figure.legend(handles=handles, loc="outside right upper")
         figure.suptitle(title)
     return figure
 
 
 def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) -> Figure:
-    """Draw loss and accuracy: the expectation along the curve, and fresh data of SGD runs with their spread."""
+    """Draw loss and accuracy: the expectation along the curve, and fresh data of SGD runs with
+    their spread.
+    """
     with rc_context(SETTINGS):
         figure = Figure(figsize=(8.6, 3.4), layout="constrained")
         for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -100,7 +122,14 @@ def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) ->
             mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
             axes.plot(curve.time, curve[name], **_BLACK_DASHED, label="effective dynamics")
             axes.errorbar(
-                measured.time, mean, 2 * error, fmt="o", markersize=4, color=PALETTE[0], capsize=2, label=note
+                measured.time,
+                mean,
+                2 * error,
+                fmt="o",
+                markersize=4,
+                color=PALETTE[0],
+                capsize=2,
+                label=note,
             )
             axes.set_xlabel(TIME_LABEL)
             axes.set_ylabel(name)
@@ -112,7 +141,9 @@ def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) ->
 def plot_outcomes(
     ratios: Sequence[float], counts: Sequence[Array], probabilities: Sequence[float], title: str
 ) -> Figure:
-    """Draw the distribution of the number of separated clusters, and how all four departs as lambda/d falls."""
+    """Draw the distribution of the number of separated clusters, and how all four departs as
+    lambda/d falls.
+    """
     with rc_context(SETTINGS):
         figure = Figure(figsize=(9.6, 3.8), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -120,7 +151,15 @@ def plot_outcomes(
         totals = np.array([c.sum() for c in counts])
         all_four = np.array([c[-1] for c in counts]) / totals
         bars = 2 * np.sqrt(all_four * (1 - all_four) / totals)
-        right.errorbar(ratios, all_four, bars, fmt="o", color=PALETTE[1], capsize=3, label="SGD, two standard errors")
+        right.errorbar(
+            ratios,
+            all_four,
+            bars,
+            fmt="o",
+            color=PALETTE[1],
+            capsize=3,
+            label="SGD, two standard errors",
+        )
         right.axhline(probabilities[-1], **_BLACK_DASHED, label="independent picks")
         right.set_xscale("log")
         right.set_xticks(ratios, labels=[plain_number(ratio) for ratio in ratios])
@@ -152,11 +191,21 @@ def _draw_distribution(
         share = count / count.sum()
         error = 2 * np.sqrt(share * (1 - share) / count.sum())
         axes.bar(
-            at - 0.4 + (k + 0.5) * width, share, width, yerr=error, color=PALETTE[k % len(PALETTE)], ecolor="#595959",
+            at - 0.4 + (k + 0.5) * width,
+            share,
+            width,
+            yerr=error,
+            color=PALETTE[k % len(PALETTE)],
+            ecolor="#595959",
             label=f"λ/d = {plain_number(ratio)}",
         )
     for n, p in enumerate(probabilities, start=1):
-        axes.plot([n - 0.42, n + 0.42], [p, p], **_BLACK_DASHED, label="independent picks" if n == 1 else None)
+        axes.plot(
+            [n - 0.42, n + 0.42],
+            [p, p],
+            **_BLACK_DASHED,
+            label="independent picks" if n == 1 else None,
+        )
     axes.set_xticks(at)
     axes.set_xlabel("number of separated clusters")
     axes.set_ylabel("share of runs")

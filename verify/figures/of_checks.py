@@ -32,7 +32,11 @@ def curves_plot(scenario: Scenario, theory: Theory, evidence: Evidence) -> Plot:
     def draw() -> Figure:
         runs = evidence.display_runs(scenario)
         curve = integrate_curves(
-            theory.model, scenario.parameters, scenario.initial, scenario.times[-1], drift=theory.drift
+            theory.model,
+            scenario.parameters,
+            scenario.initial,
+            scenario.times[-1],
+            drift=theory.drift,
         )
         title = f"{scenario.name}: {describe(scenario)}"
         return figures.plot_curves(curve, runs, title=title, directions=direction_names(evidence))
@@ -46,15 +50,33 @@ def curves_plot(scenario: Scenario, theory: Theory, evidence: Evidence) -> Plot:
 
 
 def exponent_plot(
-    name: str, caption: str, x: np.ndarray, y: np.ndarray, error: np.ndarray, fit: Exponent,
-    predicted_slope: float, xlabel: str, ylabel: str,
+    name: str,
+    caption: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    error: np.ndarray,
+    fit: Exponent,
+    predicted_slope: float,
+    xlabel: str,
+    ylabel: str,
 ) -> Plot:
-    """A power law with its fitted and predicted exponent; what the caption says before "against" is the title."""
+    """A power law with its fitted and predicted exponent; what the caption says before "against" is
+    the title.
+    """
     title = re.split(r",? against ", caption)[0].removesuffix(".").replace("infinity", "∞")
     return Plot(
-        name, caption,
+        name,
+        caption,
         lambda: figures.plot_exponent(
-            x, y, error, fit.slope, predicted_slope, xlabel, ylabel, title=title, slope_error=fit.error
+            x,
+            y,
+            error,
+            fit.slope,
+            predicted_slope,
+            xlabel,
+            ylabel,
+            title=title,
+            slope_error=fit.error,
         ),
     )
 
@@ -79,8 +101,10 @@ def training_plot(theory: Theory, evidence: Evidence, matrix: str) -> Plot:
             for t in range(times.size)[every]
         ]
         return figures.plot_eigenvalues_along_training(
-            times, np.array([s.eigenvalue.values[:count] for s in spectra]),
-            np.array([s.bulk.values[0] for s in spectra]), np.array(measured),
+            times,
+            np.array([s.eigenvalue.values[:count] for s in spectra]),
+            np.array([s.bulk.values[0] for s in spectra]),
+            np.array(measured),
             measured_times=times[every],
             title=(
                 f"{TITLES[matrix]} block (1, 1), {describe(scenario)}\n"
@@ -97,7 +121,9 @@ def training_plot(theory: Theory, evidence: Evidence, matrix: str) -> Plot:
 
 
 def heatmap_plots(theory: Theory, evidence: Evidence) -> list[Plot]:
-    """The paper's heat maps: SGD against eigenvectors, and both against the means, for a trained run."""
+    """The paper's heat maps: SGD against eigenvectors, and both against the means, for a trained
+    run.
+    """
     precision = evidence.system.precisions[1]
     scenario = evidence.system.trained(precision)[0]
     dimension, aspect = evidence.level.spectrum_dimensions[-1], evidence.level.aspects[-1]
@@ -119,7 +145,9 @@ def heatmap_plots(theory: Theory, evidence: Evidence) -> list[Plot]:
         names = direction_names(evidence)
         columns = list(names) or [f"mean {s + 1}" for s in range(theory.model.directions)]
         return figures.plot_alignment_heatmap(
-            np.array(rows), labels, columns,
+            np.array(rows),
+            labels,
+            columns,
             title=f"{TITLES[matrix]}, λ = {precision:g}, d = {dimension}, M/d = {aspect}",
         )
 
@@ -145,17 +173,30 @@ def share_plot(theory: Theory, evidence: Evidence) -> Plot:
         rows, labels = [], []
         for matrix in TITLES:
             for a in range(theory.model.units):
-                rows.append([
-                    evidence.spectrum(
-                        scenario, _run_state(runs, t), matrix, a, dimension, aspect, f"training {t}"
-                    ).unit_share.values[a]
-                    for t in picked
-                ])
-                labels.append(f"$x^{{{a + 1}}}$ in {'Hessian' if matrix == 'hessian' else 'G'} ({a + 1}, {a + 1})")
+                rows.append(
+                    [
+                        evidence.spectrum(
+                            scenario,
+                            _run_state(runs, t),
+                            matrix,
+                            a,
+                            dimension,
+                            aspect,
+                            f"training {t}",
+                        ).unit_share.values[a]
+                        for t in picked
+                    ]
+                )
+                labels.append(
+                    f"$x^{{{a + 1}}}$ in {'Hessian' if matrix == 'hessian' else 'G'} ({a + 1}, {a + 1})"
+                )
         return figures.plot_alignment_heatmap(
-            np.array(rows), labels, [f"{runs.time.values[t]:.3g}" for t in picked],
+            np.array(rows),
+            labels,
+            [f"{runs.time.values[t]:.3g}" for t in picked],
             title=f"SGD in the top-{theory.model.directions} eigenspaces, {describe(scenario)}",
-            xlabel="time t = steps·δ", colorbar_label="share of |x|²",
+            xlabel="time t = steps·δ",
+            colorbar_label="share of |x|²",
         )
 
     return Plot(
@@ -184,5 +225,10 @@ def _run_state(runs: xr.Dataset, t: int) -> State:
 
 def _population(theory: Theory, scenario: Scenario, state: State, matrix: str) -> xr.Dataset:
     return population_spectrum(
-        theory.model, scenario.parameters, state, matrix=matrix, block=(0, 0), blocks=theory.blocks(matrix)
+        theory.model,
+        scenario.parameters,
+        state,
+        matrix=matrix,
+        block=(0, 0),
+        blocks=theory.blocks(matrix),
     )

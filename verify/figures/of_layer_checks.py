@@ -1,4 +1,6 @@
-"""Plots of the checks of two-layer systems, drawn from evidence and theory when a report asks for them."""
+"""Plots of the checks of two-layer systems, drawn from evidence and theory when a report asks for
+them.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,19 @@ def side_by_side_plot(theory: Theory, evidence: Evidence) -> Plot:
         pairs = []
         for scenario in evidence.system.scenarios:
             curve = integrate_curves(
-                theory.model, scenario.parameters, scenario.initial, scenario.times[-1], drift=theory.drift,
+                theory.model,
+                scenario.parameters,
+                scenario.initial,
+                scenario.times[-1],
+                drift=theory.drift,
                 tolerance=scenario.tolerance,
             )
-            pairs.append((f"{scenario.name}: {describe(scenario)}", curve, evidence.display_runs(scenario)))
-        return layer_figures.plot_side_by_side(pairs, ["μ", "ν"], "Overlaps and readouts along training, d = 256")
+            pairs.append(
+                (f"{scenario.name}: {describe(scenario)}", curve, evidence.display_runs(scenario))
+            )
+        return layer_figures.plot_side_by_side(
+            pairs, ["μ", "ν"], "Overlaps and readouts along training, d = 256"
+        )
 
     return Plot(
         "side-by-side",
@@ -42,7 +52,9 @@ def side_by_side_plot(theory: Theory, evidence: Evidence) -> Plot:
 
 
 def layer_heatmap_plots(theory: Theory, evidence: Evidence) -> list[Plot]:
-    """Four heat maps for each scenario: both layers of SGD in the eigenspaces of Hessian and G, on test data."""
+    """Four heat maps for each scenario: both layers of SGD in the eigenspaces of Hessian and G, on
+    test data.
+    """
 
     def draw(scenario: Scenario) -> Figure:
         runs = evidence.display_runs(scenario)
@@ -54,29 +66,38 @@ def layer_heatmap_plots(theory: Theory, evidence: Evidence) -> list[Plot]:
         for matrix, text in TITLES.items():
             shares = [
                 [
-                    float(evidence.spectrum(
-                        scenario, state, matrix, a, dimension, aspect, f"training {t}"
-                    ).unit_share.values[a])
+                    float(
+                        evidence.spectrum(
+                            scenario, state, matrix, a, dimension, aspect, f"training {t}"
+                        ).unit_share.values[a]
+                    )
                     for t, state in zip(picked, states, strict=True)
                 ]
                 for a in units
             ]
-            panels.append(HeatPanel(
-                f"$W_i$ in the top 2 of the {text}, block (i, i)", np.array(shares), [f"$W_{a + 1}$" for a in units]
-            ))
+            panels.append(
+                HeatPanel(
+                    f"$W_i$ in the top 2 of the {text}, block (i, i)",
+                    np.array(shares),
+                    [f"$W_{a + 1}$" for a in units],
+                )
+            )
         for matrix, text in TITLES.items():
             cosines, inside = [], []
             for t, state in zip(picked, states, strict=True):
                 spectrum = evidence.readout_spectrum(scenario, state, matrix, f"training {t}")
                 vectors = spectrum.eigenvector.values
                 cosines.append((vectors @ state.readout) ** 2 / np.sum(state.readout**2))
-                features = readout_features(theory.model, scenario.parameters, state, theory.features)
+                features = readout_features(
+                    theory.model, scenario.parameters, state, theory.features
+                )
                 inside.append(float(eigenspace_share(features, state.readout)))
             rows = [*(f"eigenvector {i + 1}" for i in range(vectors.shape[0])), "features"]
             values = np.concatenate([np.array(cosines).T, np.array(inside)[None]])
             panels.append(HeatPanel(f"$v$ along the {text}, block (v, v)", values, rows))
         return layer_figures.plot_layer_heatmaps(
-            panels, [f"{runs.time.values[t]:.3g}" for t in picked],
+            panels,
+            [f"{runs.time.values[t]:.3g}" for t in picked],
             f"{scenario.name}: {describe(scenario)}; test data, d = {dimension}, M/d = {aspect}",
         )
 
@@ -98,12 +119,18 @@ def risk_plot(scenario: Scenario, theory: Theory, evidence: Evidence) -> Plot:
     def draw() -> Figure:
         dimension = evidence.level.dimensions[-1]
         curve = integrate_curves(
-            theory.model, scenario.parameters, scenario.initial, np.linspace(0, scenario.times[-1], 25),
-            drift=theory.drift, tolerance=scenario.tolerance,
+            theory.model,
+            scenario.parameters,
+            scenario.initial,
+            np.linspace(0, scenario.times[-1], 25),
+            drift=theory.drift,
+            tolerance=scenario.tolerance,
         )
         return layer_figures.plot_risk(
-            population_risk(theory.model, scenario.parameters, curve), evidence.fresh_risk(scenario, dimension),
-            f"{scenario.name}: {describe(scenario)}", f"SGD on fresh data, d = {dimension}",
+            population_risk(theory.model, scenario.parameters, curve),
+            evidence.fresh_risk(scenario, dimension),
+            f"{scenario.name}: {describe(scenario)}",
+            f"SGD on fresh data, d = {dimension}",
         )
 
     return Plot(
@@ -122,7 +149,9 @@ def outcome_plot(study: OutcomeStudy, counts: list[np.ndarray]) -> Plot:
         "Number of clusters that runs from random starts separate, and the frequency of all four against the precision "
         "per dimension; dashed: every unit picks a cluster independently.",
         lambda: layer_figures.plot_outcomes(
-            ratios, counts, study.probabilities, f"K = {study.model.units}, β = {study.ridge:g}, d = {study.dimension}"
+            ratios,
+            counts,
+            study.probabilities,
+            f"K = {study.model.units}, β = {study.ridge:g}, d = {study.dimension}",
         ),
     )
-

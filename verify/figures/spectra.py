@@ -1,6 +1,8 @@
-"""Figures: spectra, eigenvalues along training, alignment heat maps, exponents; curves are in verify.figures.curves.
+"""Figures: spectra, eigenvalues along training, alignment heat maps, exponents; curves are in
+verify.figures.curves.
 
-Every function returns a new ``matplotlib.figure.Figure``; nothing touches pyplot's global state or needs a display.
+Every function returns a new ``matplotlib.figure.Figure``; nothing touches pyplot's global state or
+needs a display.
 """
 
 from __future__ import annotations
@@ -45,10 +47,14 @@ _CELL, _MAX_MAP_WIDTH = 0.58, 9.5
 
 
 def plot_spectrum(
-    population: xr.Dataset, empirical: xr.Dataset | None = None, title: str | None = None, *,
+    population: xr.Dataset,
+    empirical: xr.Dataset | None = None,
+    title: str | None = None,
+    *,
     directions: Sequence[str] = (),
 ) -> Figure:
-    """Draw eigenvalues with the bulk, farthest from it first, and the alignment of the outliers with the means.
+    """Draw eigenvalues with the bulk, farthest from it first, and the alignment of the outliers
+    with the means.
 
     Parameters
     ----------
@@ -65,19 +71,29 @@ def plot_spectrum(
     mapped.sort(key=lambda row: row.eigen)
     maps = []
     if "mean_overlap" in population and mapped:
-        maps.append(("population", *_cosines(population, [row.eigen for row in mapped], directions)))
+        maps.append(
+            ("population", *_cosines(population, [row.eigen for row in mapped], directions))
+        )
     if empirical is not None and "mean_overlap" in empirical and mapped:
-        maps.append(("empirical", *_cosines(empirical, [row.empirical for row in mapped], directions)))
+        maps.append(
+            ("empirical", *_cosines(empirical, [row.empirical for row in mapped], directions))
+        )
     # two wide maps stand one below the other
     wide = max((max(2.4, _CELL * cosines.shape[1] + 1.1) for _, cosines, _ in maps), default=0.0)
     stacked = len(maps) * wide > _MAX_MAP_WIDTH
     across = 1 if stacked else len(maps)
     height = 4.6 if not stacked else max(4.6, 2 * (0.26 * len(mapped) + 1.3))
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(4.9 + across * wide + 0.5 * bool(maps), height), layout=spaced_layout())
-        grid = figure.add_gridspec(len(maps) if stacked else 1, 1 + across, width_ratios=[4.9, *([wide] * across)])
+        figure = Figure(
+            figsize=(4.9 + across * wide + 0.5 * bool(maps), height), layout=spaced_layout()
+        )
+        grid = figure.add_gridspec(
+            len(maps) if stacked else 1, 1 + across, width_ratios=[4.9, *([wide] * across)]
+        )
         _draw_eigenvalues(figure.add_subplot(grid[:, 0]), population, empirical, rows)
-        panels = [figure.add_subplot(grid[i, 1] if stacked else grid[0, 1 + i]) for i in range(len(maps))]
+        panels = [
+            figure.add_subplot(grid[i, 1] if stacked else grid[0, 1 + i]) for i in range(len(maps))
+        ]
         image = None
         for axes, (name, cosines, labels) in zip(panels, maps, strict=True):
             image = draw_heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
@@ -86,7 +102,11 @@ def plot_spectrum(
             kind = kind if "," not in labels[0] else f"unit, {kind}"
             axes.set_xlabel(f"{kind}; v: second layer" if labels[-1] == "v" else kind)
             if axes is panels[0] or stacked:
-                axes.set_ylabel("outlier, rank by size" if has_bulk(population) else "eigenvector, largest first")
+                axes.set_ylabel(
+                    "outlier, rank by size"
+                    if has_bulk(population)
+                    else "eigenvector, largest first"
+                )
         if image is not None:
             where = panels if stacked else panels[-1]
             figure.colorbar(image, ax=where, label="squared cosine", ticks=[0, 0.25, 0.5, 0.75, 1])
@@ -95,8 +115,14 @@ def plot_spectrum(
 
 
 def plot_eigenvalues_along_training(
-    times: ArrayLike, eigenvalues: ArrayLike, bulk: ArrayLike, measured: ArrayLike | None = None, *,
-    measured_times: ArrayLike | None = None, title: str | None = None, ylabel: str = "eigenvalue",
+    times: ArrayLike,
+    eigenvalues: ArrayLike,
+    bulk: ArrayLike,
+    measured: ArrayLike | None = None,
+    *,
+    measured_times: ArrayLike | None = None,
+    title: str | None = None,
+    ylabel: str = "eigenvalue",
 ) -> Figure:
     """Draw the outlying eigenvalues and the bulk of a block against training time.
 
@@ -108,7 +134,8 @@ def plot_eigenvalues_along_training(
     bulk : array, shape (T,) or (T, 2)
         The bulk eigenvalue, or the lower and upper edge of the bulk.
     measured : array, shape (M, E'), optional
-        Empirical eigenvalues, largest first, drawn as dots; beyond the first E they are of the bulk, and grey.
+        Empirical eigenvalues, largest first, drawn as dots; beyond the first E they are of the
+        bulk, and grey.
     measured_times : array, shape (M,), optional
         Times of the measured eigenvalues; ``times`` when omitted.
     title, ylabel : str, optional
@@ -124,7 +151,9 @@ def plot_eigenvalues_along_training(
         else:
             axes.plot(t, edges, color=GREY, linestyle=(0, (1, 1)), linewidth=2)
             handles.append(
-                Line2D([], [], color=GREY, linestyle=(0, (1, 1)), linewidth=2, label="bulk, predicted")
+                Line2D(
+                    [], [], color=GREY, linestyle=(0, (1, 1)), linewidth=2, label="bulk, predicted"
+                )
             )
         for i in range(values.shape[1]):
             axes.plot(t, values[:, i], **line_style(i))
@@ -136,11 +165,19 @@ def plot_eigenvalues_along_training(
             for i in range(dots.shape[1]):
                 style = dot_style(i) if i < outliers else dot_style(0, "#b0b0b0")
                 axes.plot(at, dots[:, i], linestyle="none", **style)
-            some = [Line2D([], [], linestyle="none", **dot_style(i)) for i in range(min(outliers, 3))]
+            some = [
+                Line2D([], [], linestyle="none", **dot_style(i)) for i in range(min(outliers, 3))
+            ]
             handles.append(LabelledTuple("measured", tuple(some)))
             if dots.shape[1] > outliers:
                 handles.append(
-                    Line2D([], [], linestyle="none", **dot_style(0, "#b0b0b0"), label="measured, edge of the bulk")
+                    Line2D(
+                        [],
+                        [],
+                        linestyle="none",
+                        **dot_style(0, "#b0b0b0"),
+                        label="measured, edge of the bulk",
+                    )
                 )
         axes.set_xlabel(TIME_LABEL)
         axes.set_ylabel(ylabel)
@@ -150,14 +187,12 @@ def plot_eigenvalues_along_training(
     return figure
 
 
-
-
-
-
 def _cosines(
     data: xr.Dataset, picked: Sequence[int | None], names: Sequence[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Squared cosines (picked eigenvectors, references) with the names of the references; None makes an empty row."""
+    """Squared cosines (picked eigenvectors, references) with the names of the references; None
+    makes an empty row.
+    """
     values = data["mean_overlap"]
     directions = values.sizes["direction"]
     labels = direction_labels(names, directions)
@@ -171,9 +206,13 @@ def _cosines(
         table = values.sum("unit").transpose("eigen", "direction").to_numpy()
     if "eigenvector_readout" in data:
         # of a matrix of both layers: what of the vector lies in the second
-        table = np.column_stack([table, (data["eigenvector_readout"] ** 2).sum("parameter").to_numpy()])
+        table = np.column_stack(
+            [table, (data["eigenvector_readout"] ** 2).sum("parameter").to_numpy()]
+        )
         labels = [*labels, "v"]
-    return np.array([np.full(len(labels), np.nan) if i is None else table[i] for i in picked]), labels
+    return np.array(
+        [np.full(len(labels), np.nan) if i is None else table[i] for i in picked]
+    ), labels
 
 
 def _draw_eigenvalues(
@@ -189,29 +228,53 @@ def _draw_eigenvalues(
         picked = [(row.eigen + 1, values[row.eigen]) for row in shown if row.outlier is outlier]
         if picked:
             axes.plot(
-                *np.array(picked).T, linestyle="none", marker="o", markersize=8.0, label=label, color=colour,
-                markerfacecolor="none", markeredgewidth=1.5,
+                *np.array(picked).T,
+                linestyle="none",
+                marker="o",
+                markersize=8.0,
+                label=label,
+                color=colour,
+                markerfacecolor="none",
+                markeredgewidth=1.5,
             )
     if empirical is not None:
         measured = empirical["eigenvalue"].to_numpy()
-        paired = [(row.eigen + 1, measured[row.empirical]) for row in shown if row.empirical is not None]
+        paired = [
+            (row.eigen + 1, measured[row.empirical]) for row in shown if row.empirical is not None
+        ]
         everything += [value for _, value in paired]
         if paired:
             axes.plot(
-                *np.array(paired).T, linestyle="none", marker="x", markersize=6.0, color=PALETTE[1],
+                *np.array(paired).T,
+                linestyle="none",
+                marker="x",
+                markersize=6.0,
+                color=PALETTE[1],
                 markeredgewidth=1.5,
                 label=f"empirical, {empirical.attrs['samples']} samples, d = {empirical.attrs['dimension']}",
             )
         if bulk and "bulk_edge" in empirical:
             low, high = empirical["bulk_edge"].to_numpy()
             everything += [low, high]
-            axes.axhspan(low, high, color=PALETTE[1], alpha=0.15, linewidth=0, zorder=0.5, label="empirical bulk")
+            axes.axhspan(
+                low,
+                high,
+                color=PALETTE[1],
+                alpha=0.15,
+                linewidth=0,
+                zorder=0.5,
+                label="empirical bulk",
+            )
     if bulk:
         levels = population["bulk"].to_numpy()
         everything += list(levels)
         for i, value in enumerate(levels):
             axes.axhline(
-                value, color=GREY, linestyle=(0, (1, 1)), linewidth=1.6, zorder=1,
+                value,
+                color=GREY,
+                linestyle=(0, (1, 1)),
+                linewidth=1.6,
+                zorder=1,
                 label="population bulk" if i == 0 else None,
             )
     if min(everything) > 0 and max(everything) > 50 * min(everything):
@@ -223,10 +286,6 @@ def _draw_eigenvalues(
     axes.set_xlabel("rank by size, largest first")
     axes.set_ylabel("eigenvalue")
     # above the data, where nothing is drawn
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, ncols=2, columnspacing=1.0)
-
-
-
-
-
-
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, ncols=2, columnspacing=1.0
+    )

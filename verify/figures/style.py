@@ -1,7 +1,7 @@
 """How every figure looks: colours, line styles, fonts, room for titles and legends, file formats.
 
-Colours are those of Okabe and Ito, which remain distinct under the common colour-vision deficiencies; where
-there are more series than colours, the line style changes too.
+Colours are those of Okabe and Ito, which remain distinct under the common colour-vision
+deficiencies; where there are more series than colours, the line style changes too.
 """
 
 from __future__ import annotations
@@ -22,23 +22,37 @@ from matplotlib.legend_handler import HandlerTuple
 TIME_LABEL = "time t = steps·δ"
 FORMATS = (".png", ".svg", ".pdf")
 
-# Okabe–Ito without yellow (too light for a line on white); black is kept for references and predictions
+# Okabe–Ito without yellow (too light for a line on white); black is kept for references and
+# predictions
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _STYLES = ("-", "--", ":", "-.")
 GREY = "#595959"
 PREDICTED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
 FONT = 10.0
 SETTINGS: Any = {
-    "font.size": FONT, "axes.titlesize": FONT + 1, "axes.labelsize": FONT, "legend.fontsize": FONT - 0.5,
-    "xtick.labelsize": FONT - 1, "ytick.labelsize": FONT - 1, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "grid.color": "#e3e3e3", "grid.linewidth": 0.6,
-    "axes.axisbelow": True, "legend.frameon": False, "svg.hashsalt": "specalign", "figure.facecolor": "white",
+    "font.size": FONT,
+    "axes.titlesize": FONT + 1,
+    "axes.labelsize": FONT,
+    "legend.fontsize": FONT - 0.5,
+    "xtick.labelsize": FONT - 1,
+    "ytick.labelsize": FONT - 1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "svg.hashsalt": "specalign",
+    "figure.facecolor": "white",
 }
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure in the format of the file name (.png, .svg or .pdf)."""
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(Path(path).suffix.lower())
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
+        Path(path).suffix.lower()
+    )
     with rc_context(SETTINGS):
         figure.savefig(path, dpi=150, metadata=metadata)
 
@@ -60,8 +74,14 @@ def legend_beside(axes: Axes, handles: Sequence[Any]) -> None:
     """A legend to the right of the axes, where it hides nothing."""
     shown = [handle.handles if isinstance(handle, LabelledTuple) else handle for handle in handles]
     axes.legend(
-        shown, [handle.label if isinstance(handle, LabelledTuple) else handle.get_label() for handle in handles],
-        handler_map={tuple: HandlerTuple(ndivide=None)}, loc="upper left", bbox_to_anchor=(1.02, 1.0),
+        shown,
+        [
+            handle.label if isinstance(handle, LabelledTuple) else handle.get_label()
+            for handle in handles
+        ],
+        handler_map={tuple: HandlerTuple(ndivide=None)},
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1.0),
         borderaxespad=0.0,
     )
 
@@ -90,8 +110,15 @@ def predicted_style(index: int) -> dict[str, Any]:
 
 
 def dot_style(index: int, face: str | None = None) -> dict[str, Any]:
-    """Dots of a colour of the palette with a white edge, or filled with ``face`` and edged in black."""
+    """Dots of a colour of the palette with a white edge, or filled with ``face`` and edged in
+    black.
+    """
     colour = PALETTE[index % len(PALETTE)]
     edge = "black" if face else "white"
-    return {"marker": "o", "markersize": 5.5, "markerfacecolor": face or colour, "markeredgecolor": edge,
-            "markeredgewidth": 0.7}
+    return {
+        "marker": "o",
+        "markersize": 5.5,
+        "markerfacecolor": face or colour,
+        "markeredgecolor": edge,
+        "markeredgewidth": 0.7,
+    }

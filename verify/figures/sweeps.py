@@ -20,25 +20,32 @@ if TYPE_CHECKING:
 # a 95 % interval is this many standard errors wide on either side
 _QUANTILE = 1.96
 SYMBOLS = {
-    "precision": "λ", "ridge": "β", "step": "c_δ", "dimension": "d", "samples": "M", "samples_per_dimension": "M/d",
-    "k": "k", "width": "K", "time": "t", "matrix": "", "unit": "unit", "replica": "run",
+    "precision": "λ",
+    "ridge": "β",
+    "step": "c_δ",
+    "dimension": "d",
+    "samples": "M",
+    "samples_per_dimension": "M/d",
+    "k": "k",
+    "width": "K",
+    "time": "t",
+    "matrix": "",
+    "unit": "unit",
+    "replica": "run",
 }
 _AXIS_LABELS = {
-    "precision": "precision λ", "ridge": "ridge β", "step": "step $c_\\delta$", "dimension": "dimension d",
-    "samples": "test samples M", "samples_per_dimension": "test samples over dimension, M/d",
-    "k": "number of classes k", "width": "hidden units K", "seed": "seed", "batch": "batch size",
+    "precision": "precision λ",
+    "ridge": "ridge β",
+    "step": "step $c_\\delta$",
+    "dimension": "dimension d",
+    "samples": "test samples M",
+    "samples_per_dimension": "test samples over dimension, M/d",
+    "k": "number of classes k",
+    "width": "hidden units K",
+    "seed": "seed",
+    "batch": "batch size",
 }
 _NAMES = {"hessian": "Hessian", "gradient": "G"}
-
-
-
-
-
-
-
-
-
-
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,8 @@ class Series:
 def series_of(data: xr.Dataset, table: FigureTable, variable: str, panel: int = 0) -> list[Series]:
     """The lines of a variable: means over everything that is neither ``x`` nor ``lines``.
 
-    Runs and seeds are independent: their spread gives the standard error.  Whatever else is left is averaged first.
+    Runs and seeds are independent: their spread gives the standard error.  Whatever else is left is
+    averaged first.
     """
     values = data[variable]
     select = table.select[panel] if table.select else {}
@@ -75,13 +83,15 @@ def series_of(data: xr.Dataset, table: FigureTable, variable: str, panel: int = 
     if lines is None:
         return [Series("", x, mean, error)]
     return [
-        Series(_line_label(data, lines, i), x, mean[i], error[i]) for i in range(values.sizes[lines])
+        Series(_line_label(data, lines, i), x, mean[i], error[i])
+        for i in range(values.sizes[lines])
         if np.isfinite(mean[i]).any()
     ]
 
 
 def exponent_of(series: Series) -> tuple[float, float] | None:
-    """Exponent of a power law and the half width of its 95 % interval; None for fewer than three points.
+    """Exponent of a power law and the half width of its 95 % interval; None for fewer than three
+    points.
 
     The standard error is enlarged where points scatter about the line more than their errors allow.
     """
@@ -152,14 +162,23 @@ def _panel(axes: Axes, data: xr.Dataset, table: FigureTable, i: int, variable: s
             label = f"{label}: {text}" if label else text
         error = np.nan_to_num(series.error)
         if np.isfinite(series.error).any():
-            axes.errorbar(series.x, series.mean, yerr=error, fmt="none", ecolor=line_style(j)["color"], capsize=2.5)
+            axes.errorbar(
+                series.x,
+                series.mean,
+                yerr=error,
+                fmt="none",
+                ecolor=line_style(j)["color"],
+                capsize=2.5,
+            )
         many = series.x.size > 30
         style = line_style(j) | ({} if many else dot_style(j))
         axes.plot(series.x, series.mean, label=label or None, **style)
     if table.theory[i]:
         colours = {series.label: line_style(j)["color"] for j, series in enumerate(drawn)}
         for series in series_of(data, table, table.theory[i], i):
-            axes.plot(series.x, series.mean, **PREDICTED | {"color": colours.get(series.label, "black")})
+            axes.plot(
+                series.x, series.mean, **PREDICTED | {"color": colours.get(series.label, "black")}
+            )
         theory = "population" if table.theory[i].startswith("population") else "effective dynamics"
         axes.plot([], [], label=theory, **PREDICTED)
     _ticks(axes, data, table)

@@ -56,8 +56,9 @@ def check_model(
 ) -> ModelReport:
     r"""Judge every law on a model at random admissible parameters and states.
 
-    The laws are :data:`verify.laws.check_model.LAWS`: symmetry and definiteness of the matrices, derivatives, the two routes
-    to every moment, bases and names, gauge, single steps of SGD, limits of little noise, spectra.
+    The laws are :data:`verify.laws.check_model.LAWS`: symmetry and definiteness of the matrices,
+    derivatives, the two routes to every moment, bases and names, gauge, single steps of SGD, limits
+    of little noise, spectra.
 
     Parameters
     ----------
@@ -66,18 +67,21 @@ def check_model(
     only : sequence of str, optional
         Names of laws; all when omitted.  A law is judged alike alone and in company.
     seed : int, optional
-        Root of all randomness; that of the environment variable SPECALIGN_TEST_SEED, else a fresh one, when omitted.
+        Root of all randomness; that of the environment variable SPECALIGN_TEST_SEED, else a fresh
+        one, when omitted.
     formulas : Formulas, optional
         Formulas to judge in place of the derived ones.
     domain : Domain, optional
         Where parameters and states come from.
     on_fail : {"raise", "report"}
-        Raise on a law that fails or is inconclusive, or leave it to the caller to look at the report.
+        Raise on a law that fails or is inconclusive, or leave it to the caller to look at the
+        report.
 
     Returns
     -------
     ModelReport
-        A true theory is refuted by chance with probability at most 1e-4 over all laws, whatever the seed.
+        A true theory is refuted by chance with probability at most 1e-4 over all laws, whatever the
+        seed.
 
     Raises
     ------
@@ -120,27 +124,44 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
     cases = law.cases_of(model)
     share = FAMILY_ERROR / (len(LAWS) * cases)
     for number in range(cases):
+
         def judge(point: Point, number: int = number) -> list[Comparison]:
             parameters, state = parameters_at(model, point, domain), state_at(model, point, domain)
-            return law.judge(Case(model, formulas, parameters, state, _generator(law, seed, number, 1), share))
+            return law.judge(
+                Case(model, formulas, parameters, state, _generator(law, seed, number, 1), share)
+            )
 
         point = random_point(model, _generator(law, seed, number, 0))
         try:
             found = judge(point)
-        except InputError as error:  # a formula of this model that nothing evaluates; the model itself was checked
+        except (
+            InputError
+        ) as error:  # a formula of this model that nothing evaluates; the model itself was checked
             notes.append(f"could not be judged: {error}")
-            if not example:  # what holds in other cases says nothing for this one; a failure stays one
+            if (
+                not example
+            ):  # what holds in other cases says nothing for this one; a failure stays one
                 comparisons.clear()
             break
         if not example and any(c.verdict is Verdict.FAILS for c in found):
             simple = shrink(point, lambda p: _fails(judge, p))
             found = judge(simple)
             example = _example(
-                law, formulas, parameters_at(model, simple, domain), state_at(model, simple, domain), seed
+                law,
+                formulas,
+                parameters_at(model, simple, domain),
+                state_at(model, simple, domain),
+                seed,
             )
         comparisons += found
     check = CheckResult(
-        law.name, law.statement, law.source, comparisons, seed, {"cases": cases}, perf_counter() - start,
+        law.name,
+        law.statement,
+        law.source,
+        comparisons,
+        seed,
+        {"cases": cases},
+        perf_counter() - start,
         notes=notes,
     )
     return LawResult(law, check, example=example)
@@ -155,7 +176,9 @@ def _fails(judge: Callable[[Point], list[Comparison]], point: Point) -> bool:
 
 def _generator(law: Law, seed: int, *numbers: int) -> np.random.Generator:
     """Random numbers that depend on the law and the case alone, not on what else is judged."""
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(law.name.encode()), *numbers]))
+    return np.random.default_rng(
+        np.random.SeedSequence([seed, zlib.crc32(law.name.encode()), *numbers])
+    )
 
 
 def _example(law: Law, formulas: Formulas, parameters: Parameters, state: State, seed: int) -> str:
@@ -163,16 +186,20 @@ def _example(law: Law, formulas: Formulas, parameters: Parameters, state: State,
         return str(np.round(values, 12).tolist())
 
     # the derived formulas obey the law where those in their place may not
-    claimed = f", formulas=... with your {', '.join(formulas.replaced)}" if formulas.replaced else ""
-    return "\n".join([
-        "  simplest failing case:",
-        f"    Parameters({show(parameters.weights)}, precision={parameters.precision:.12g},"
-        f" ridge={parameters.ridge:.12g}, step={parameters.step:.12g},"
-        f" directions_gram={show(parameters.directions_gram)})",
-        f"    State({show(state.overlap)}, {show(state.gram_perp)}, {show(state.readout)})",
-        f"  repeat: verify.check_model(model, only=[{law.name!r}], seed={seed}{claimed}),"
-        f" or {SEED_VARIABLE}={seed} for a test",
-    ])
+    claimed = (
+        f", formulas=... with your {', '.join(formulas.replaced)}" if formulas.replaced else ""
+    )
+    return "\n".join(
+        [
+            "  simplest failing case:",
+            f"    Parameters({show(parameters.weights)}, precision={parameters.precision:.12g},"
+            f" ridge={parameters.ridge:.12g}, step={parameters.step:.12g},"
+            f" directions_gram={show(parameters.directions_gram)})",
+            f"    State({show(state.overlap)}, {show(state.gram_perp)}, {show(state.readout)})",
+            f"  repeat: verify.check_model(model, only=[{law.name!r}], seed={seed}{claimed}),"
+            f" or {SEED_VARIABLE}={seed} for a test",
+        ]
+    )
 
 
 def domain_of(model: Model) -> Domain:
@@ -184,11 +211,16 @@ def check_formulas(formulas: Formulas, model: Model) -> Formulas:
     """Refuse what are no formulas, or those of another model."""
     if not isinstance(formulas, Formulas):
         raise InputError(
-            "formulas", type(formulas).__name__, "verify.Formulas", 'write Formulas(model, {"drift": ...})'
+            "formulas",
+            type(formulas).__name__,
+            "verify.Formulas",
+            'write Formulas(model, {"drift": ...})',
         )
     if formulas.model != model:
         raise InputError(
-            "formulas", f"those of the model {formulas.model.name}", f"formulas of {model.name}",
+            "formulas",
+            f"those of the model {formulas.model.name}",
+            f"formulas of {model.name}",
             "build Formulas(model, ...)",
         )
     return formulas
@@ -202,7 +234,9 @@ def chosen_seed(seed: int | None) -> int:
     if not text:
         return secrets.randbits(32)
     if not text.isdigit():
-        raise InputError(SEED_VARIABLE, repr(text), "a non-negative integer", "unset it for a fresh seed")
+        raise InputError(
+            SEED_VARIABLE, repr(text), "a non-negative integer", "unset it for a fresh seed"
+        )
     return int(text)
 
 

@@ -1,4 +1,6 @@
-"""Laws of the dynamics: drift, diffusion and G against single steps of SGD, and the limits of little noise."""
+"""Laws of the dynamics: drift, diffusion and G against single steps of SGD, and the limits of
+little noise.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,13 @@ Array = NDArray[np.float64]
 SAMPLES = 120_000
 # smallest deviation of interest of a slope in 1 / lambda, as a share of the largest slope
 SLOPE = 1e-2
-# a dimension in which nothing beyond the limit is left to see, and the factor of what is: mathematics.md section 4
+# a dimension in which nothing beyond the limit is left to see, and the factor of what is:
+# mathematics.md section 4
 LARGE = 10**7
 # precisions in the limit of little noise; expansions in 1 / lambda are extrapolated over them
 LITTLE_NOISE = (5e3, 1e4, 2e4, 4e4)
-# beside a kink a pre-activation must be on one side: narrower noise, and no expansion to extrapolate
+# beside a kink a pre-activation must be on one side: narrower noise, and no expansion to
+# extrapolate
 LEAST_NOISE = (1e8, 2e8, 4e8, 8e8)
 # a kink closer than this many standard deviations to a mean has not yet reached its limit
 CLEAR_OF_KINKS = 8.0
@@ -44,9 +48,13 @@ def mean_increment(case: Case) -> list[Comparison]:
         sampled = sample_mean(increments, case.share, 2 * drift.size)
         size = np.sqrt((increments**2).mean(axis=0))
         found += _by_part(
-            model, f"mean increment per unit of time, d = {dimension}", sampled.value, drift + beyond / dimension,
+            model,
+            f"mean increment per unit of time, d = {dimension}",
+            sampled.value,
+            drift + beyond / dimension,
             [
-                *sampled.parts, (drift_error + beyond_error / dimension, "quadrature (T2)"),
+                *sampled.parts,
+                (drift_error + beyond_error / dimension, "quadrature (T2)"),
                 (1e-7 * size, "differences of the loss (T2)"),
             ],
             size,
@@ -79,18 +87,37 @@ def gradient_matrix_mean(case: Case) -> list[Comparison]:
     gradients = np.concatenate([steps.first_layer.reshape(SAMPLES, -1), steps.readout], axis=1)
     sampled = sample_products(gradients, case.share)
     deviation = np.sqrt(np.diag(sampled.value))
-    return [_judge_products("mean outer product of sample gradients", sampled, predicted, errors, deviation, None)]
+    return [
+        _judge_products(
+            "mean outer product of sample gradients", sampled, predicted, errors, deviation, None
+        )
+    ]
 
 
 def _judge_products(
-    quantity: str, sampled: SampleMean, predicted: Array, errors: Array, deviation: Array, names: list[str] | None
+    quantity: str,
+    sampled: SampleMean,
+    predicted: Array,
+    errors: Array,
+    deviation: Array,
+    names: list[str] | None,
 ) -> Comparison:
-    """Entries in units of what both of their factors are in the mean; products have heavier tails than the factors."""
+    """Entries in units of what both of their factors are in the mean; products have heavier tails
+    than the factors.
+    """
     sizes = np.outer(deviation, deviation)
     return compare(
-        quantity, sampled.value, predicted,
-        [*sampled.parts, (errors, "quadrature (T2)"), (1e-6 * sizes, "differences of the loss, and 1/d (T2, T4)")],
-        resolution=SAMPLED, scale=4 * sizes + 1e-6, names=names,
+        quantity,
+        sampled.value,
+        predicted,
+        [
+            *sampled.parts,
+            (errors, "quadrature (T2)"),
+            (1e-6 * sizes, "differences of the loss, and 1/d (T2, T4)"),
+        ],
+        resolution=SAMPLED,
+        scale=4 * sizes + 1e-6,
+        names=names,
     )
 
 
@@ -104,9 +131,13 @@ def noiseless_limit(case: Case) -> list[Comparison]:
     values, error = _at_little_noise(case)
     value, remainder = _extrapolate(values)
     return _by_part(
-        case.model, "drift, extrapolated to infinite precision", value, limit,
+        case.model,
+        "drift, extrapolated to infinite precision",
+        value,
+        limit,
         [
-            (remainder, "change by the last extrapolation in 1/lambda (T4)"), (8 * error, "quadrature (T2)"),
+            (remainder, "change by the last extrapolation in 1/lambda (T4)"),
+            (8 * error, "quadrature (T2)"),
             (ROUNDING * (1 + np.abs(limit)), "rounding (T1)"),
         ],
         np.full(limit.size, max(float(np.abs(limit).max()), 1e-2)),
@@ -115,7 +146,9 @@ def noiseless_limit(case: Case) -> list[Comparison]:
 
 
 def low_noise_expansion(case: Case) -> list[Comparison]:
-    """Coefficient of 1/lambda in the drift, from differences at large precisions, against the expansion."""
+    """Coefficient of 1/lambda in the drift, from differences at large precisions, against the
+    expansion.
+    """
     drift = case.formulas.drift
     first = low_noise(drift, 1).vector
     zeroth = low_noise(drift, 0).vector
@@ -123,10 +156,15 @@ def low_noise_expansion(case: Case) -> list[Comparison]:
     predicted, _ = case.values([a - b for a, b in zip(first, zeroth, strict=True)], parameters=unit)
     values, error = _at_little_noise(case)
     x = [1 / precision for precision in LITTLE_NOISE]
-    slopes = [(a - b) / (s - t) for (a, b), (s, t) in zip(pairwise(values), pairwise(x), strict=True)]
+    slopes = [
+        (a - b) / (s - t) for (a, b), (s, t) in zip(pairwise(values), pairwise(x), strict=True)
+    ]
     value, remainder = _extrapolate(slopes)
     return _by_part(
-        case.model, "coefficient of 1/lambda in the drift", value, predicted,
+        case.model,
+        "coefficient of 1/lambda in the drift",
+        value,
+        predicted,
         [
             (remainder, "change by the last extrapolation in 1/lambda (T4)"),
             (
@@ -134,7 +172,8 @@ def low_noise_expansion(case: Case) -> list[Comparison]:
                 "quadrature and rounding over 1/lambda (T1, T2)",
             ),
         ],
-        np.full(predicted.size, max(float(np.abs(predicted).max()), 1e-2)), resolution=SLOPE,
+        np.full(predicted.size, max(float(np.abs(predicted).max()), 1e-2)),
+        resolution=SLOPE,
     )
 
 
@@ -142,7 +181,8 @@ def _at_little_noise(case: Case) -> tuple[list[Array], Array]:
     smooth = case.model.loss.is_smooth
     found = [
         case.values(
-            case.formulas.drift.vector, parameters=case.with_parameters(precision=precision),
+            case.formulas.drift.vector,
+            parameters=case.with_parameters(precision=precision),
             tolerance=1e-13 if smooth else 1e-6,
         )
         for precision in (LITTLE_NOISE if smooth else LEAST_NOISE)
@@ -151,14 +191,18 @@ def _at_little_noise(case: Case) -> tuple[list[Array], Array]:
 
 
 def _extrapolate(values: list[Array]) -> tuple[Array, Array]:
-    """Limit of values at x, x/2, x/4, ..., free of their first order, and what the last step changed."""
+    """Limit of values at x, x/2, x/4, ..., free of their first order, and what the last step
+    changed.
+    """
     first, second = [2 * b - a for a, b in pairwise(values)][-2:]
     change = largest_change(second - first, values[-1] - values[-2])
     return second, np.full(second.shape, change)
 
 
 def _clear_of_kinks(case: Case) -> Case | None:
-    """The case with overlaps for which every mean is on one side of every kink; None if there are none."""
+    """The case with overlaps for which every mean is on one side of every kink; None if there are
+    none.
+    """
     forms = case.model.loss.kink_forms
     if case.model.loss.is_smooth or forms is None:
         return case
@@ -168,7 +212,9 @@ def _clear_of_kinks(case: Case) -> Case | None:
         overlap = case.state.overlap
         gram = case.state.gram(case.parameters.directions_gram)
         width = np.sqrt(np.einsum("ja,ab,jb->j", matrix, gram, matrix) / LEAST_NOISE[0])
-        if np.all(np.abs(coordinates @ overlap.T @ matrix.T + offsets.ravel()) > CLEAR_OF_KINKS * width):
+        if np.all(
+            np.abs(coordinates @ overlap.T @ matrix.T + offsets.ravel()) > CLEAR_OF_KINKS * width
+        ):
             return case
         redrawn = case.rng.uniform(-1, 1, overlap.shape)
         case = replace(case, state=State(redrawn, case.state.gram_perp, case.state.readout))
@@ -176,7 +222,12 @@ def _clear_of_kinks(case: Case) -> Case | None:
 
 
 def _by_part(
-    model: Model, quantity: str, measured: Array, predicted: Array, parts: list[tuple[Array, str]], scale: Array,
+    model: Model,
+    quantity: str,
+    measured: Array,
+    predicted: Array,
+    parts: list[tuple[Array, str]],
+    scale: Array,
     resolution: float = SAMPLED,
 ) -> list[Comparison]:
     """One comparison each for overlaps, R_perp and readout: the worst entry of each."""
@@ -185,10 +236,16 @@ def _by_part(
     ends = [0, overlaps, overlaps + len(symbols.upper_triangle(model.units)), len(names)]
     return [
         compare(
-            quantity, measured[i:j], predicted[i:j], [(v[i:j], why) for v, why in parts], resolution=resolution,
-            scale=scale[i:j], names=names[i:j],
+            quantity,
+            measured[i:j],
+            predicted[i:j],
+            [(v[i:j], why) for v, why in parts],
+            resolution=resolution,
+            scale=scale[i:j],
+            names=names[i:j],
         )
-        for i, j in pairwise(ends) if j > i
+        for i, j in pairwise(ends)
+        if j > i
     ]
 
 
@@ -210,31 +267,49 @@ def _open_precision(model: Model) -> str | None:
 
 LAWS = (
     Law(
-        "mean_increment", "The drift, with its 1/d part, is the mean step of SGD, corrector included.",
-        r"E[S_{t+\delta} - S_t \mid S_t] = \delta\,\big(F + F_1/d\big)", "arXiv 2206.04030; mathematics.md section 4",
-        "standard errors over independent steps (T3), quadrature (T2)", mean_increment, cases=2,
+        "mean_increment",
+        "The drift, with its 1/d part, is the mean step of SGD, corrector included.",
+        r"E[S_{t+\delta} - S_t \mid S_t] = \delta\,\big(F + F_1/d\big)",
+        "arXiv 2206.04030; mathematics.md section 4",
+        "standard errors over independent steps (T3), quadrature (T2)",
+        mean_increment,
+        cases=2,
     ),
     Law(
-        "increment_covariance", "The diffusion is the covariance of one step of SGD.",
+        "increment_covariance",
+        "The diffusion is the covariance of one step of SGD.",
         r"\mathrm{Cov}(S_{t+\delta} - S_t \mid S_t)/\delta^2 \to \mathrm{Cov}(G)",
         "arXiv 2206.04030; mathematics.md section 4",
-        "standard errors over independent steps (T3), quadrature (T2)", increment_covariance, cases=1,
+        "standard errors over independent steps (T3), quadrature (T2)",
+        increment_covariance,
+        cases=1,
     ),
     Law(
-        "gradient_matrix_mean", "G is the mean of the outer products of sample gradients.",
-        r"G = \lim_M \tfrac1M\sum_i \nabla\ell_i\,\nabla\ell_i^T", "mathematics.md section 3",
-        "standard errors over independent samples (T3), quadrature (T2)", gradient_matrix_mean, cases=1,
+        "gradient_matrix_mean",
+        "G is the mean of the outer products of sample gradients.",
+        r"G = \lim_M \tfrac1M\sum_i \nabla\ell_i\,\nabla\ell_i^T",
+        "mathematics.md section 3",
+        "standard errors over independent samples (T3), quadrature (T2)",
+        gradient_matrix_mean,
+        cases=1,
     ),
     Law(
-        "noiseless_limit", "The drift tends to the noiseless drift as the noise vanishes.",
-        r"\lim_{\lambda\to\infty} F(\lambda) = F|_{E_l[f(u)] \to f(mS_l^T)}", "mathematics.md section 5",
-        "the next powers of 1/lambda, from four precisions (T4), quadrature (T2)", noiseless_limit,
+        "noiseless_limit",
+        "The drift tends to the noiseless drift as the noise vanishes.",
+        r"\lim_{\lambda\to\infty} F(\lambda) = F|_{E_l[f(u)] \to f(mS_l^T)}",
+        "mathematics.md section 5",
+        "the next powers of 1/lambda, from four precisions (T4), quadrature (T2)",
+        noiseless_limit,
         lambda model: _open_precision(model) or _flat_kinks(model),
     ),
     Law(
-        "low_noise_expansion", "The first order of the low-noise expansion is the slope of the drift in 1/lambda.",
-        r"F(\lambda) = F_\infty + \lambda^{-1}F^{(1)} + O(\lambda^{-2})", "mathematics.md section 5",
-        "the next power of 1/lambda, from four precisions (T4), quadrature (T2)", low_noise_expansion,
-        lambda model: _is_smooth(model) or _open_precision(model), cases=2,
+        "low_noise_expansion",
+        "The first order of the low-noise expansion is the slope of the drift in 1/lambda.",
+        r"F(\lambda) = F_\infty + \lambda^{-1}F^{(1)} + O(\lambda^{-2})",
+        "mathematics.md section 5",
+        "the next power of 1/lambda, from four precisions (T4), quadrature (T2)",
+        low_noise_expansion,
+        lambda model: _is_smooth(model) or _open_precision(model),
+        cases=2,
     ),
 )

@@ -1,6 +1,8 @@
-r"""Vectors of R^d for the laws: frames that realise a state, matrices from their coefficients, differences.
+r"""Vectors of R^d for the laws: frames that realise a state, matrices from their coefficients,
+differences.
 
-None of it comes from :mod:`numerics.core.geometry` or :mod:`numerics.spectra.population_block`, which the laws are to judge.
+None of it comes from :mod:`numerics.core.geometry` or :mod:`numerics.spectra.population_block`,
+which the laws are to judge.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from .law import Case, Numbers
 Array = NDArray[np.float64]
 # first step of finite differences, in units of the pre-activation's change; halved twice
 STEP = 0.08
-# an extrapolation gains at least this factor where the step is that much shorter than the scale of the function
+# an extrapolation gains at least this factor where the step is that much shorter than the scale of
+# the function
 BEFORE = 1e-2
 
 
@@ -59,13 +62,17 @@ class Frame:
         return np.asarray(vectors @ e.T @ np.linalg.solve(e @ e.T, e))
 
 
-def random_frame(parameters: Parameters, state: State, dimension: int, rng: np.random.Generator) -> Frame:
+def random_frame(
+    parameters: Parameters, state: State, dimension: int, rng: np.random.Generator
+) -> Frame:
     """Vectors with the given Gram matrices, in a random orthonormal frame of R^d."""
     gamma, m = parameters.directions_gram, state.overlap
     c, r = m.shape
     basis = np.linalg.qr(rng.standard_normal((dimension, r + c)))[0].T
     directions = _root(gamma) @ basis[:r]
-    return Frame(directions, m @ np.linalg.solve(gamma, directions) + _root(state.gram_perp) @ basis[r:])
+    return Frame(
+        directions, m @ np.linalg.solve(gamma, directions) + _root(state.gram_perp) @ basis[r:]
+    )
 
 
 def _root(gram: Array) -> Array:
@@ -75,7 +82,9 @@ def _root(gram: Array) -> Array:
 
 
 def dense(model: Model) -> Callable[[Array, Array], Array]:
-    """The map (numbers of ``verify.laws.judged_formulas.block_expressions``, generators) -> the matrix, Cd + q rows."""
+    """The map (numbers of ``verify.laws.judged_formulas.block_expressions``, generators) -> the
+    matrix, Cd + q rows.
+    """
     c, q, size = model.units, model.readout_size, model.units + model.directions
 
     def assemble(numbers: Array, generators: Array) -> Array:
@@ -100,7 +109,9 @@ def dense(model: Model) -> Callable[[Array, Array], Array]:
 
 
 def gradient_vector(model: Model) -> Callable[[Array, Array], Array]:
-    """The map (numbers of a PopulationGradient, generators) -> the gradient, C d numbers and then q."""
+    """The map (numbers of a PopulationGradient, generators) -> the gradient, C d numbers and then
+    q.
+    """
     c, size = model.units, model.units + model.directions
 
     def assemble(numbers: Array, generators: Array) -> Array:
@@ -111,7 +122,9 @@ def gradient_vector(model: Model) -> Callable[[Array, Array], Array]:
 
 
 def gradient_expressions(gradient: PopulationGradient) -> list[sp.Expr]:
-    """Coefficients of the C first-layer vectors and the q readout parts, in the order of :func:`gradient_vector`."""
+    """Coefficients of the C first-layer vectors and the q readout parts, in the order of
+    :func:`gradient_vector`.
+    """
     return [*gradient.first_layer, *gradient.readout]
 
 
@@ -121,11 +134,14 @@ def risk_expressions(risk: PopulationRisk) -> list[sp.Expr]:
 
 
 def largest_change(last: Array, before: Array) -> float:
-    """Bound of the error of an extrapolation: its largest change by the last step, at least BEFORE of that before it.
+    """Bound of the error of an extrapolation: its largest change by the last step, at least BEFORE
+    of that before it.
 
     The change of one entry alone may be small by accident.
     """
-    return max(float(np.abs(last).max(initial=0.0)), BEFORE * float(np.abs(before).max(initial=0.0)))
+    return max(
+        float(np.abs(last).max(initial=0.0)), BEFORE * float(np.abs(before).max(initial=0.0))
+    )
 
 
 @dataclass(frozen=True)
@@ -149,7 +165,9 @@ class Movement:
 
 
 def movements(case: Case, frame: Frame) -> list[Movement]:
-    """One random direction for every first-layer vector and one for the readout, of length sqrt(d) and 1."""
+    """One random direction for every first-layer vector and one for the readout, of length sqrt(d)
+    and 1.
+    """
     c, q, d = case.model.units, case.model.readout_size, frame.dimension
     found = []
     for a in range(c):
@@ -162,8 +180,13 @@ def movements(case: Case, frame: Frame) -> list[Movement]:
 
 
 def derivative(
-    numbers: Numbers, parameters: Parameters, frame: Frame, readout: Array, movement: Movement,
-    read: Callable[[Array, Array, State], Array], step: float = STEP,
+    numbers: Numbers,
+    parameters: Parameters,
+    frame: Frame,
+    readout: Array,
+    movement: Movement,
+    read: Callable[[Array, Array, State], Array],
+    step: float = STEP,
 ) -> tuple[Array, Array, Array]:
     """Derivative along a movement by central differences at three steps, extrapolated twice.
 
@@ -179,7 +202,8 @@ def derivative(
     -------
     samples : array, shape (scramblings or 1, ...)
     truncation : array
-        The largest change by the last extrapolation, at least BEFORE of that by the last halving: a bound of the error.
+        The largest change by the last extrapolation, at least BEFORE of that by the last halving: a
+        bound of the error.
     rounding : array
         Error of the values over the step.
     """

@@ -1,4 +1,6 @@
-"""The formulas that the laws judge: derived when first asked for, or put in their place by whoever claims others."""
+"""The formulas that the laws judge: derived when first asked for, or put in their place by whoever
+claims others.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,12 @@ from theory import (
 from theory.errors import check_choice
 
 _DERIVE: dict[str, Callable[[Model], Any]] = {
-    "risk": derive_risk, "gradient": derive_gradient, "hessian": derive_hessian,
-    "gradient_matrix": derive_gradient_matrix, "drift": derive_drift, "diffusion": derive_diffusion,
+    "risk": derive_risk,
+    "gradient": derive_gradient,
+    "hessian": derive_hessian,
+    "gradient_matrix": derive_gradient_matrix,
+    "drift": derive_drift,
+    "diffusion": derive_diffusion,
     "finite_size": derive_finite_size,
 }
 
@@ -47,8 +53,9 @@ class Formulas:
     ----------
     model : theory.Model
     replaced : dict
-        By name: ``risk``, ``gradient``, ``hessian`` (of the risk, ridge included), ``gradient_matrix`` (without ridge),
-        ``drift``, ``diffusion``, ``finite_size``; objects as the ``derive_*`` functions of :mod:`theory` return them.
+        By name: ``risk``, ``gradient``, ``hessian`` (of the risk, ridge included),
+        ``gradient_matrix`` (without ridge), ``drift``, ``diffusion``, ``finite_size``; objects as
+        the ``derive_*`` functions of :mod:`theory` return them.
 
     Raises
     ------
@@ -107,7 +114,9 @@ class Formulas:
 
 
 def block_expressions(blocks: BlockMatrix) -> list[sp.Expr]:
-    """Everything a matrix consists of: its upper blocks, each with its bulk, then mixed and readout."""
+    """Everything a matrix consists of: its upper blocks, each with its bulk, then mixed and
+    readout.
+    """
     units = range(blocks.model.units)
     found: list[sp.Expr] = []
     for a in units:

@@ -27,20 +27,25 @@ Array = NDArray[np.float64]
 
 # of sums of products of numbers of order 1, in the dimensions of the laws
 ROUNDING = 1e-12
-# smallest deviation of interest, as a share of the size of the quantity: where both sides are deterministic, and where
-# one is sampled, by quasi-Monte Carlo (kinks, four and more dimensions) or by steps of SGD.  A wrong term is larger.
+# smallest deviation of interest, as a share of the size of the quantity: where both sides are
+# deterministic, and where one is sampled, by quasi-Monte Carlo (kinks, four and more dimensions) or
+# by steps of SGD.  A wrong term is larger.
 SHARP, SAMPLED = 1e-3, 0.1
-# absolute error asked of the coefficients of matrices where rules sample: they are many, and the resolution is no finer
+# absolute error asked of the coefficients of matrices where rules sample: they are many, and the
+# resolution is no finer
 COARSE = 3e-4
+
 
 @dataclass(frozen=True)
 class Numbers:
-    """Values of expressions at a state with bounds of their errors, and what evaluates them at other states alike.
+    """Values of expressions at a state with bounds of their errors, and what evaluates them at
+    other states alike.
 
     Attributes
     ----------
     values, errors : array, shape (number of expressions,)
-    samples : array, shape (scramblings, number of expressions), or None where the rule is deterministic
+    samples : array, shape (scramblings, number of expressions), or None where the rule is
+        deterministic
     """
 
     values: Array
@@ -50,10 +55,13 @@ class Numbers:
     compiled: CompiledExpressions
     share: float
 
-    def map(self, linear: Callable[[Array, Array], Array], generators: Array) -> tuple[Array, Array]:
+    def map(
+        self, linear: Callable[[Array, Array], Array], generators: Array
+    ) -> tuple[Array, Array]:
         """A linear map of the values with bounds of its errors.
 
-        ``linear(numbers, generators)`` is multilinear: with the errors and absolute generators it gives the bound.
+        ``linear(numbers, generators)`` is multilinear: with the errors and absolute generators it
+        gives the bound.
         """
         if self.samples is None:
             bound = self.errors + 16 * np.finfo(float).eps * np.abs(self.values)
@@ -66,7 +74,9 @@ class Numbers:
         return mean, self.widening(mean.size) * sampling_error(samples)
 
     def widening(self, count: int) -> float:
-        """Errors over scramblings are 99 % intervals of one number: the factor to the level of the case."""
+        """Errors over scramblings are 99 % intervals of one number: the factor to the level of the
+        case.
+        """
         degrees = SCRAMBLINGS - 1
         return critical_value(max(count, 1), self.share, degrees) / critical_value(1, 0.01, degrees)
 
@@ -75,7 +85,9 @@ class Numbers:
         parts = (state.overlap, state.gram_perp, state.readout)
         if self.samples is None:
             return self.compiled.evaluate(parameters, *parts, self.rule)[None]
-        overlap, gram_perp, readout = (np.repeat(part[None], self.rule.replicates, axis=0) for part in parts)
+        overlap, gram_perp, readout = (
+            np.repeat(part[None], self.rule.replicates, axis=0) for part in parts
+        )
         return self.compiled.evaluate_replicates(parameters, overlap, gram_perp, readout, self.rule)
 
 
@@ -103,14 +115,23 @@ class Case:
     share: float
 
     def numbers(
-        self, expressions: Sequence[sp.Expr], *, model: Model | None = None, parameters: Parameters | None = None,
-        state: State | None = None, tolerance: float | None = None,
+        self,
+        expressions: Sequence[sp.Expr],
+        *,
+        model: Model | None = None,
+        parameters: Parameters | None = None,
+        state: State | None = None,
+        tolerance: float | None = None,
     ) -> Numbers:
         """Evaluate expressions at the parameters and state of the case, or at others."""
-        compiled = compile_expressions(self.model if model is None else model, tuple(expressions), "numpy")
+        compiled = compile_expressions(
+            self.model if model is None else model, tuple(expressions), "numpy"
+        )
         found = compiled.estimate(
-            self.parameters if parameters is None else parameters, self.state if state is None else state,
-            tolerance=tolerance, seed=int(self.rng.integers(2**32)),
+            self.parameters if parameters is None else parameters,
+            self.state if state is None else state,
+            tolerance=tolerance,
+            seed=int(self.rng.integers(2**32)),
         )
         return Numbers(found.values, found.errors, found.samples, found.rule, compiled, self.share)
 
@@ -130,7 +151,10 @@ class Case:
         """The parameters with some of them changed."""
         p = self.parameters
         parts: dict[str, Any] = {
-            "weights": p.weights, "precision": p.precision, "ridge": p.ridge, "step": p.step,
+            "weights": p.weights,
+            "precision": p.precision,
+            "ridge": p.ridge,
+            "step": p.step,
             "directions_gram": p.directions_gram,
         }
         return Parameters(**(parts | changes))
@@ -162,7 +186,8 @@ class Law:
     applies : callable, Model -> str or None
         Why the law says nothing about a model; None where it does.
     cases : int
-        How many random cases are judged; a third where expectations are sampled, and every one is dear.
+        How many random cases are judged; a third where expectations are sampled, and every one is
+        dear.
     """
 
     name: str
@@ -180,10 +205,17 @@ class Law:
 
 
 def compare(
-    quantity: str, measured: Array, predicted: Array, parts: Sequence[tuple[Array | float, str]], *,
-    resolution: float, scale: Array | float | None = None, names: Sequence[str] | None = None,
+    quantity: str,
+    measured: Array,
+    predicted: Array,
+    parts: Sequence[tuple[Array | float, str]],
+    *,
+    resolution: float,
+    scale: Array | float | None = None,
+    names: Sequence[str] | None = None,
 ) -> Comparison:
-    """Compare arrays entry by entry and return the worst: failures first, then what is too weak, then the nearest.
+    """Compare arrays entry by entry and return the worst: failures first, then what is too weak,
+    then the nearest.
 
     ``resolution`` is a share of ``scale``, by default the largest entry of either side.
     """
@@ -191,13 +223,18 @@ def compare(
     if scale is None:
         scale = max(np.abs(measured).max(initial=0.0), np.abs(predicted).max(initial=0.0), 1e-3)
     sizes = np.broadcast_to(np.asarray(scale, dtype=float), measured.shape).ravel()
-    spread = [(np.broadcast_to(np.asarray(v, dtype=float), measured.shape).ravel(), why) for v, why in parts]
+    spread = [
+        (np.broadcast_to(np.asarray(v, dtype=float), measured.shape).ravel(), why)
+        for v, why in parts
+    ]
     measured, predicted = measured.ravel(), predicted.ravel()
     found = [
         Comparison(
-            quantity if names is None and measured.size == 1 else
-            f"{quantity}, entry {i + 1 if names is None else names[i]}",
-            float(measured[i]), float(predicted[i]),
+            quantity
+            if names is None and measured.size == 1
+            else f"{quantity}, entry {i + 1 if names is None else names[i]}",
+            float(measured[i]),
+            float(predicted[i]),
             Tolerance(tuple(Part(float(v[i]), why) for v, why in spread)),
             resolution=float(resolution * sizes[i]),
         )
@@ -224,7 +261,9 @@ def check_is_model(model: object, parameter: str = "model") -> Model:
     if not isinstance(model, Model):
         got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         raise InputError(
-            parameter, got, "a theory.Model",
+            parameter,
+            got,
+            "a theory.Model",
             "build one: theory.Model.build(mixture, loss), theory.kgmm(3), theory.xor(4)",
         )
     return model

@@ -1,4 +1,6 @@
-"""The laws as tests of a user's own suite: one for every law of every model, expected failures with a reason."""
+"""The laws as tests of a user's own suite: one for every law of every model, expected failures with
+a reason.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,11 @@ class ModelCheck:
             It fails or is inconclusive.
         """
         return check_model(
-            self.model, only=[self.law.name], seed=self.seed, formulas=self.formulas, domain=self.domain
+            self.model,
+            only=[self.law.name],
+            seed=self.seed,
+            formulas=self.formulas,
+            domain=self.domain,
         ).results[0]
 
     def __str__(self) -> str:
@@ -56,8 +62,8 @@ def parametrize_checks(
 ) -> Any:
     """Return a pytest decorator: one test for every law of every model.
 
-    A law that does not apply is skipped with its reason, never passed.  An expected failure is strict: if the law holds
-    after all, the test fails.
+    A law that does not apply is skipped with its reason, never passed.  An expected failure is
+    strict: if the law holds after all, the test fails.
 
     Parameters
     ----------
@@ -79,8 +85,8 @@ def parametrize_checks(
     Raises
     ------
     theory.InputError
-        No model, an unknown law, no reason for a failure, a failure expected of a law that does not apply, or formulas
-        of another model.
+        No model, an unknown law, no reason for a failure, a failure expected of a law that does not
+        apply, or formulas of another model.
 
     Examples
     --------
@@ -113,22 +119,30 @@ def parametrize_checks(
     return pytest.mark.parametrize("check", parameters)
 
 
-def _expected(given: ExpectedFailures | None, model: Model, names: Sequence[str]) -> Mapping[str, str]:
+def _expected(
+    given: ExpectedFailures | None, model: Model, names: Sequence[str]
+) -> Mapping[str, str]:
     expected = given(model) if callable(given) else ({} if given is None else given)
     if not isinstance(expected, Mapping):
         raise InputError(
-            "expected_failures", type(expected).__name__, "a mapping from a law to a reason",
+            "expected_failures",
+            type(expected).__name__,
+            "a mapping from a law to a reason",
             'write {"gauge": "why it fails"}',
         )
     for name, reason in expected.items():
         check_choice("expected_failures", name, LAWS, "law")
         if not isinstance(reason, str) or not reason.strip():
             raise InputError(
-                f"expected_failures[{name!r}]", repr(reason), "the reason, as text",
+                f"expected_failures[{name!r}]",
+                repr(reason),
+                "the reason, as text",
                 "say why the law is expected to fail",
             )
         if name not in names:
-            raise InputError("expected_failures", name, f"laws among {list(names)}", "it is left out by only=")
+            raise InputError(
+                "expected_failures", name, f"laws among {list(names)}", "it is left out by only="
+            )
         if (why := LAWS[name].applies(model)) is not None:
             raise InputError(
                 "expected_failures", name, f"laws that apply to {model.name}", f"drop it: {why}"

@@ -43,12 +43,17 @@ def gradient_matrix_psd(case: Case) -> list[Comparison]:
     lowest = float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[0])
     return [
         Comparison(
-            "minus the smallest eigenvalue of G", -lowest, 0.0,
-            Tolerance((
-                Part(float(np.linalg.norm(errors, 2)), "norm of the quadrature errors (T2)"),
-                Part(ROUNDING * size, "rounding (T1)"),
-            )),
-            resolution=SAMPLED * size, one_sided=True,
+            "minus the smallest eigenvalue of G",
+            -lowest,
+            0.0,
+            Tolerance(
+                (
+                    Part(float(np.linalg.norm(errors, 2)), "norm of the quadrature errors (T2)"),
+                    Part(ROUNDING * size, "rounding (T1)"),
+                )
+            ),
+            resolution=SAMPLED * size,
+            one_sided=True,
         )
     ]
 
@@ -62,11 +67,16 @@ def hessian_symmetric(case: Case) -> list[Comparison]:
 
     def judge(name: str, rows: slice, columns: slice) -> None:
         block, error = matrix[rows, columns], errors[rows, columns]
-        found.append(compare(
-            name, block, block.T,
-            [(error + error.T, "quadrature (T2)"), (ROUNDING * scale, "rounding (T1)")],
-            resolution=resolution_of(numbers), scale=scale,
-        ))
+        found.append(
+            compare(
+                name,
+                block,
+                block.T,
+                [(error + error.T, "quadrature (T2)"), (ROUNDING * scale, "rounding (T1)")],
+                resolution=resolution_of(numbers),
+                scale=scale,
+            )
+        )
 
     for a in range(c):
         for b in range(a, c):
@@ -90,15 +100,22 @@ def gradient_of_risk(case: Case) -> list[Comparison]:
     assemble = gradient_vector(case.model)
     found = []
     for movement in movements(case, frame):
+
         def along(numbers: Array, generators: Array, movement: Movement = movement) -> Array:
             return np.atleast_1d(assemble(numbers, generators) @ movement.flat)
 
         predicted, errors = _along(gradient, along, frame, movement)
-        found.append(_judge_derivative(
-            f"derivative of the risk along a random movement of {movement.name}",
-            derivative(risk, case.parameters, frame, case.state.readout, movement, read),
-            predicted, errors, risk, gradient, _size_along(gradient, assemble, frame, movement),
-        ))
+        found.append(
+            _judge_derivative(
+                f"derivative of the risk along a random movement of {movement.name}",
+                derivative(risk, case.parameters, frame, case.state.readout, movement, read),
+                predicted,
+                errors,
+                risk,
+                gradient,
+                _size_along(gradient, assemble, frame, movement),
+            )
+        )
     return found
 
 
@@ -111,18 +128,29 @@ def hessian_of_gradient(case: Case) -> list[Comparison]:
     size = float(np.linalg.norm(hessian.map(matrix, frame.generators)[0], 2))
     found = []
     for movement in movements(case, frame):
+
         def times(numbers: Array, generators: Array, movement: Movement = movement) -> Array:
             return np.asarray(matrix(numbers, generators) @ movement.flat)
 
         predicted, errors = _along(hessian, times, frame, movement)
-        found.append(_judge_derivative(
-            f"derivative of the gradient along a random movement of {movement.name}",
-            derivative(
-                gradient, case.parameters, frame, case.state.readout, movement,
-                lambda values, generators, state: assemble(values, generators),
-            ),
-            predicted, errors, gradient, hessian, size * float(np.linalg.norm(movement.flat)),
-        ))
+        found.append(
+            _judge_derivative(
+                f"derivative of the gradient along a random movement of {movement.name}",
+                derivative(
+                    gradient,
+                    case.parameters,
+                    frame,
+                    case.state.readout,
+                    movement,
+                    lambda values, generators, state: assemble(values, generators),
+                ),
+                predicted,
+                errors,
+                gradient,
+                hessian,
+                size * float(np.linalg.norm(movement.flat)),
+            )
+        )
     return found
 
 
@@ -131,26 +159,39 @@ def _tight(case: Case) -> float | None:
     return 1e-12 if case.model.loss.is_smooth else None
 
 
-def _along(numbers: Numbers, linear: Callable[..., Array], frame: Frame, movement: Movement) -> tuple[Array, Array]:
-    """A linear map that ends in a product with a movement, whose error bound needs the movement's absolute value."""
+def _along(
+    numbers: Numbers, linear: Callable[..., Array], frame: Frame, movement: Movement
+) -> tuple[Array, Array]:
+    """A linear map that ends in a product with a movement, whose error bound needs the movement's
+    absolute value.
+    """
     if numbers.samples is not None:
         return numbers.spread(np.array([linear(row, frame.generators) for row in numbers.samples]))
     absolute = Movement(movement.name, np.abs(movement.weights), np.abs(movement.readout))
     bound = numbers.errors + 16 * np.finfo(float).eps * np.abs(numbers.values)
-    return linear(numbers.values, frame.generators), linear(bound, np.abs(frame.generators), absolute)
+    return linear(numbers.values, frame.generators), linear(
+        bound, np.abs(frame.generators), absolute
+    )
 
 
 def _size_along(
     numbers: Numbers, assemble: Callable[[Array, Array], Array], frame: Frame, movement: Movement
 ) -> float:
-    """Length of the part of the gradient that a movement can see: the product itself may be small by chance."""
+    """Length of the part of the gradient that a movement can see: the product itself may be small
+    by chance.
+    """
     vector = assemble(numbers.values, frame.generators)
     return float(np.linalg.norm(vector[movement.flat != 0]) + 1e-3)
 
 
 def _judge_derivative(
-    quantity: str, differences: tuple[Array, Array, Array], predicted: Array, errors: Array, left: Numbers,
-    right: Numbers, scale: float,
+    quantity: str,
+    differences: tuple[Array, Array, Array],
+    predicted: Array,
+    errors: Array,
+    left: Numbers,
+    right: Numbers,
+    scale: float,
 ) -> Comparison:
     samples, truncation, rounding = differences
     if left.samples is None:
@@ -158,24 +199,33 @@ def _judge_derivative(
     else:
         measured, sampling = left.spread(samples)
     return compare(
-        quantity, measured, predicted,
+        quantity,
+        measured,
+        predicted,
         [
             (truncation, "change by the last extrapolation of the differences (T2)"),
             (rounding + 0 * measured, "errors of the values over the step (T2)"),
-            (sampling, "quadrature of the differences (T2)"), (errors, "quadrature of the prediction (T2)"),
+            (sampling, "quadrature of the differences (T2)"),
+            (errors, "quadrature of the prediction (T2)"),
         ],
-        resolution=resolution_of(left, right), scale=scale,
+        resolution=resolution_of(left, right),
+        scale=scale,
     )
 
 
 def moment_routes(case: Case) -> list[Comparison]:
     """Stein against projection, for everything both serve."""
     model = case.model
-    derived: dict[str, Callable[[Model, str], Any]] = {"gradient": derive_gradient, "drift": derive_drift}
+    derived: dict[str, Callable[[Model, str], Any]] = {
+        "gradient": derive_gradient,
+        "drift": derive_drift,
+    }
     if model.loss.is_smooth:
         derived |= {"Hessian": derive_hessian, "G": derive_gradient_matrix}
     own: dict[str, Any] = {
-        "gradient": case.formulas.gradient, "drift": case.formulas.drift, "Hessian": case.formulas.hessian,
+        "gradient": case.formulas.gradient,
+        "drift": case.formulas.drift,
+        "Hessian": case.formulas.hessian,
         "G": case.formulas.gradient_matrix,
     }
     found = []
@@ -184,20 +234,28 @@ def moment_routes(case: Case) -> list[Comparison]:
         left = case.numbers(tuple(own[name].expressions()))
         right = case.numbers(tuple(derive(model, other).expressions()))
         (a, ea), (b, eb) = (
-            (n.values, n.errors) if n.samples is None else n.spread(n.samples) for n in (left, right)
+            (n.values, n.errors) if n.samples is None else n.spread(n.samples)
+            for n in (left, right)
         )
         scale = max(float(np.abs(a).max()), 1e-3)
         # coefficients on nearly parallel weights are large, in both routes alike
-        found.append(compare(
-            f"{name}: {own[name].route} against {other}", a, b,
-            [(ea + eb, "quadrature of both routes (T2)"), (ROUNDING * scale, "rounding (T1)")],
-            resolution=resolution_of(left, right), scale=scale,
-        ))
+        found.append(
+            compare(
+                f"{name}: {own[name].route} against {other}",
+                a,
+                b,
+                [(ea + eb, "quadrature of both routes (T2)"), (ROUNDING * scale, "rounding (T1)")],
+                resolution=resolution_of(left, right),
+                scale=scale,
+            )
+        )
     return found
 
 
 def block_spectrum(case: Case) -> list[Comparison]:
-    """Eigenvalues of the dense matrix in a random frame against those found without it, at the same coefficients."""
+    """Eigenvalues of the dense matrix in a random frame against those found without it, at the same
+    coefficients.
+    """
     model = case.model
     frame = _frame(case, beyond=2)
     d = frame.dimension
@@ -209,7 +267,8 @@ def block_spectrum(case: Case) -> list[Comparison]:
         expressions = block_expressions(blocks)
         numbers = case.matrix_numbers(blocks).values
         matrix = dense(model)(numbers, frame.generators)
-        # numbers in place of the expressions: the law is one of matrices, and quadrature has no part in it
+        # numbers in place of the expressions: the law is one of matrices, and quadrature has no
+        # part in it
         known = {e: sp.Float(x, 17) for e, x in zip(expressions, numbers.tolist(), strict=True)}
         given = blocks.map(known.__getitem__)
         size = float(np.linalg.norm(matrix, 2))
@@ -221,47 +280,81 @@ def block_spectrum(case: Case) -> list[Comparison]:
                 label = f"block ({a + 1}, {b + 1})"
                 whole = matrix[a * d : (a + 1) * d, b * d : (b + 1) * d]
             small = population_spectrum(
-                model, case.parameters, case.state, matrix=blocks.kind, block=part, blocks=given, dimension=d
+                model,
+                case.parameters,
+                case.state,
+                matrix=blocks.kind,
+                block=part,
+                blocks=given,
+                dimension=d,
             )
             multiplicity = small.bulk_multiplicity.values.astype(int)
-            values = np.concatenate([small.eigenvalue.values, np.repeat(small.bulk.values, multiplicity)])
-            found.append(compare(
-                f"{name}, {label}: eigenvalue", np.asarray(np.linalg.eigvalsh((whole + whole.T) / 2), dtype=float),
-                np.sort(values),
-                [(100 * ROUNDING * size, "rounding of both (T1)")], resolution=SHARP, scale=size,
-            ))
+            values = np.concatenate(
+                [small.eigenvalue.values, np.repeat(small.bulk.values, multiplicity)]
+            )
+            found.append(
+                compare(
+                    f"{name}, {label}: eigenvalue",
+                    np.asarray(np.linalg.eigvalsh((whole + whole.T) / 2), dtype=float),
+                    np.sort(values),
+                    [(100 * ROUNDING * size, "rounding of both (T1)")],
+                    resolution=SHARP,
+                    scale=size,
+                )
+            )
     return found
 
 
 LAWS = (
     Law(
-        "gradient_matrix_psd", "G, a mean of squares, has no negative eigenvalue.",
-        r"G = E[\nabla\ell\,\nabla\ell^T] \succeq 0", "mathematics.md section 3",
-        "quadrature (T2) and rounding (T1)", gradient_matrix_psd, cases=6,
+        "gradient_matrix_psd",
+        "G, a mean of squares, has no negative eigenvalue.",
+        r"G = E[\nabla\ell\,\nabla\ell^T] \succeq 0",
+        "mathematics.md section 3",
+        "quadrature (T2) and rounding (T1)",
+        gradient_matrix_psd,
+        cases=6,
     ),
     Law(
-        "hessian_symmetric", "Every block of the Hessian is a symmetric matrix.",
-        r"E[H_{ab}\,YY^T] = E[H_{ab}\,YY^T]^T", "mathematics.md section 3", "quadrature (T2) and rounding (T1)",
+        "hessian_symmetric",
+        "Every block of the Hessian is a symmetric matrix.",
+        r"E[H_{ab}\,YY^T] = E[H_{ab}\,YY^T]^T",
+        "mathematics.md section 3",
+        "quadrature (T2) and rounding (T1)",
         hessian_symmetric,
     ),
     Law(
-        "gradient_of_risk", "The gradient is the derivative of the risk, ridge included.",
-        r"E[\nabla L] = \nabla\Big(E[\ell] + \tfrac\beta2(\|x\|^2 + \|v\|^2)\Big)", "mathematics.md sections 1 and 3",
-        "central differences at three steps, and quadrature (T2)", gradient_of_risk,
+        "gradient_of_risk",
+        "The gradient is the derivative of the risk, ridge included.",
+        r"E[\nabla L] = \nabla\Big(E[\ell] + \tfrac\beta2(\|x\|^2 + \|v\|^2)\Big)",
+        "mathematics.md sections 1 and 3",
+        "central differences at three steps, and quadrature (T2)",
+        gradient_of_risk,
     ),
     Law(
-        "hessian_of_gradient", "The Hessian is the derivative of the gradient, kinks included.",
-        r"E[\nabla^2 L] = \nabla E[\nabla L]", "mathematics.md sections 2 and 3",
-        "central differences at three steps, and quadrature (T2)", hessian_of_gradient, cases=2,
+        "hessian_of_gradient",
+        "The Hessian is the derivative of the gradient, kinks included.",
+        r"E[\nabla^2 L] = \nabla E[\nabla L]",
+        "mathematics.md sections 2 and 3",
+        "central differences at three steps, and quadrature (T2)",
+        hessian_of_gradient,
+        cases=2,
     ),
     Law(
-        "moment_routes", "Stein's lemma and projection give the same moments.",
-        r"\lambda^{-1}E_l[\partial_c f] = E_l[f\,w_c],\quad w = Q^+(u - E u)", "mathematics.md section 2",
-        "quadrature of both routes (T2) and rounding (T1)", moment_routes,
+        "moment_routes",
+        "Stein's lemma and projection give the same moments.",
+        r"\lambda^{-1}E_l[\partial_c f] = E_l[f\,w_c],\quad w = Q^+(u - E u)",
+        "mathematics.md section 2",
+        "quadrature of both routes (T2) and rounding (T1)",
+        moment_routes,
     ),
     Law(
-        "block_spectrum", "Spectra found without a d x d matrix are those of the d x d matrix.",
+        "block_spectrum",
+        "Spectra found without a d x d matrix are those of the d x d matrix.",
         r"\mathrm{spec}(VBV^T + cI_d) = \mathrm{spec}(cI + W^{1/2}BW^{1/2}) \cup \{c\},\quad W = V^TV",
-        "mathematics.md section 3", "rounding (T1): both sides have the same coefficients", block_spectrum, cases=2,
+        "mathematics.md section 3",
+        "rounding (T1): both sides have the same coefficients",
+        block_spectrum,
+        cases=2,
     ),
 )

@@ -1,4 +1,6 @@
-"""What became of the laws of a model: outcomes, comparisons, and the simplest case on which one fails."""
+"""What became of the laws of a model: outcomes, comparisons, and the simplest case on which one
+fails.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ class LawResult:
     reason : str
         Why it does not apply.
     example : str
-        The simplest failing case found, as code, and the command that repeats it; empty if nothing failed.
+        The simplest failing case found, as code, and the command that repeats it; empty if nothing
+        failed.
     """
 
     law: Law
@@ -54,8 +57,13 @@ class LawResult:
             lines += [
                 f"  {c.quantity}: measured {c.measured:.6g}, predicted {c.predicted:.6g}, deviation {c.deviation:.3g},"
                 f" tolerance {c.tolerance.total:.3g} = {c.tolerance}"
-                + (f"; to be of use at most {c.resolution:.3g}" if c.verdict is Verdict.INCONCLUSIVE else "")
-                for c in self.check.comparisons if c.verdict is not Verdict.HOLDS
+                + (
+                    f"; to be of use at most {c.resolution:.3g}"
+                    if c.verdict is Verdict.INCONCLUSIVE
+                    else ""
+                )
+                for c in self.check.comparisons
+                if c.verdict is not Verdict.HOLDS
             ]
             lines += [f"  {note}" for note in self.check.notes]
         if self.example:
@@ -85,7 +93,9 @@ class ModelReport:
 
     @property
     def holds(self) -> bool:
-        """True if every law that applies holds, and at least one applies: what is inconclusive does not hold."""
+        """True if every law that applies holds, and at least one applies: what is inconclusive does
+        not hold.
+        """
         judged = [r.check.verdict for r in self.results if r.check is not None]
         return bool(judged) and all(verdict is Verdict.HOLDS for verdict in judged)
 
@@ -97,5 +107,9 @@ class ModelReport:
         counts: dict[str, int] = {}
         for r in self.results:
             counts[r.outcome] = counts.get(r.outcome, 0) + 1
-        head = f"{self.model.name}: " + ", ".join(f"{count} {name}" for name, count in counts.items())
-        return "\n".join([f"{head}; seed {self.seed}, {self.seconds:.1f} s", *(str(r) for r in self.results)])
+        head = f"{self.model.name}: " + ", ".join(
+            f"{count} {name}" for name, count in counts.items()
+        )
+        return "\n".join(
+            [f"{head}; seed {self.seed}, {self.seconds:.1f} s", *(str(r) for r in self.results)]
+        )

@@ -29,7 +29,9 @@ Array = NDArray[np.float64]
 
 
 def _judge_twin(case: Case, twin: Twin, formulas: Formulas) -> list[Comparison]:
-    """Risk, drift and gradient matrix of a twin against the first problem's, under the names of the first."""
+    """Risk, drift and gradient matrix of a twin against the first problem's, under the names of the
+    first.
+    """
     c, r, model = case.model.units, case.model.directions, case.model
     units, readout = list(twin.units), list(twin.readout)
     inverse = np.asarray(np.linalg.inv(twin.basis), dtype=float)
@@ -40,13 +42,18 @@ def _judge_twin(case: Case, twin: Twin, formulas: Formulas) -> list[Comparison]:
         return numbers
 
     def back(numbers: Array, generators: Array) -> Array:
-        """Drift of the twin under the names of the first problem; ``generators`` is the inverse basis."""
+        """Drift of the twin under the names of the first problem; ``generators`` is the inverse
+        basis.
+        """
         gram = np.empty((c, c))
         gram[rows, columns] = gram[columns, rows] = numbers[c * r : c * r + len(rows)]
-        return np.concatenate([
-            (numbers[: c * r].reshape(c, r)[units] @ generators.T).ravel(), gram[np.ix_(units, units)][rows, columns],
-            numbers[c * r + len(rows) :][readout],
-        ])
+        return np.concatenate(
+            [
+                (numbers[: c * r].reshape(c, r)[units] @ generators.T).ravel(),
+                gram[np.ix_(units, units)][rows, columns],
+                numbers[c * r + len(rows) :][readout],
+            ]
+        )
 
     frame = random_frame(case.parameters, case.state, r + c + 1, case.rng)
     own, other = dense(model), dense(twin.model)
@@ -57,7 +64,11 @@ def _judge_twin(case: Case, twin: Twin, formulas: Formulas) -> list[Comparison]:
         return other(numbers, generators)[np.ix_(order, order)]
 
     generators = np.concatenate([twin.basis @ frame.directions, put(frame.weights, units)])
-    there: dict[str, Any] = {"model": twin.model, "parameters": twin.parameters, "state": twin.state}
+    there: dict[str, Any] = {
+        "model": twin.model,
+        "parameters": twin.parameters,
+        "state": twin.state,
+    }
     for name, left, right, read in (
         ("risk", [case.formulas.risk.loss], [formulas.risk.loss], plain),
         ("drift", case.formulas.drift.vector, formulas.drift.vector, back),
@@ -76,15 +87,21 @@ def _judge_twin(case: Case, twin: Twin, formulas: Formulas) -> list[Comparison]:
 def _equal(name: str, a: Array, b: Array, error: Array, *numbers: Numbers) -> Comparison:
     scale = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)), 1e-3)
     return compare(
-        name, a, b, [(error, "quadrature of both (T2)"), (10 * ROUNDING * scale, "rounding (T1)")],
-        resolution=resolution_of(*numbers), scale=scale,
+        name,
+        a,
+        b,
+        [(error, "quadrature of both (T2)"), (10 * ROUNDING * scale, "rounding (T1)")],
+        resolution=resolution_of(*numbers),
+        scale=scale,
     )
 
 
 def relabelled_units(case: Case) -> list[Comparison]:
     """Theory of the loss with its units renamed, under the old names."""
     twin_model = permuted_units(case.model)
-    twin = make_twin(case, twin_model, units=cycle(case.model.units), readout=cycle(case.model.readout_size))
+    twin = make_twin(
+        case, twin_model, units=cycle(case.model.units), readout=cycle(case.model.readout_size)
+    )
     return _judge_twin(case, twin, Formulas(twin_model))
 
 
@@ -96,12 +113,16 @@ def relabelled_components(case: Case) -> list[Comparison]:
 
 
 def relabelled_classes(case: Case) -> list[Comparison]:
-    """The same formulas at a renamed state and renamed parameters, by a symmetry that moves all units it can."""
+    """The same formulas at a renamed state and renamed parameters, by a symmetry that moves all
+    units it can.
+    """
     s = widest_symmetry(case.model)
     assert s is not None  # the law applies
-    basis = np.eye(case.model.directions)[[s.directions.index(k) for k in range(case.model.directions)]]
+    basis = np.eye(case.model.directions)[
+        [s.directions.index(k) for k in range(case.model.directions)]
+    ]
     twin = make_twin(
-        case, case.model, units=s.units, readout=s.readout, components=s.components, basis=basis,
+        case, case.model, units=s.units, readout=s.readout, components=s.components, basis=basis
     )
     return _judge_twin(case, twin, case.formulas)
 
@@ -114,11 +135,15 @@ def rotation(case: Case) -> list[Comparison]:
     for s in range(r):  # shears, one direction after the other: integers, and determinant 1
         a[s] += steps[s] * a[(s + 1) % r] if r > 1 else -2 * a[s]
     twin_model = other_basis(case.model, tuple(tuple(int(x) for x in row) for row in a))
-    return _judge_twin(case, make_twin(case, twin_model, basis=a.astype(float)), Formulas(twin_model))
+    return _judge_twin(
+        case, make_twin(case, twin_model, basis=a.astype(float)), Formulas(twin_model)
+    )
 
 
 def gauge(case: Case) -> list[Comparison]:
-    """Rows of the Hessian along a gauge sum to the ridge; weights moved along it have the same gradient of the loss."""
+    """Rows of the Hessian along a gauge sum to the ridge; weights moved along it have the same
+    gradient of the loss.
+    """
     model, beta = case.model, case.parameters.ridge
     assert model.loss.gauge is not None  # the law applies
     null = np.array(model.loss.gauge.tolist(), dtype=float)
@@ -131,11 +156,19 @@ def gauge(case: Case) -> list[Comparison]:
         total = np.tensordot(n, matrix[: c * d].reshape(c, d, c * d + q), axes=1)
         error = np.tensordot(np.abs(n), errors[: c * d].reshape(c, d, c * d + q), axes=1)
         ridge = np.concatenate([np.kron(n, beta * np.eye(d)), np.zeros((d, q))], axis=1)
-        found.append(compare(
-            "sum of the Hessian's rows along the gauge", total, ridge,
-            [(error, "quadrature (T2)"), (c * ROUNDING * float(np.abs(matrix).max()), "rounding (T1)")],
-            resolution=resolution_of(numbers), scale=float(np.abs(matrix).max()),
-        ))
+        found.append(
+            compare(
+                "sum of the Hessian's rows along the gauge",
+                total,
+                ridge,
+                [
+                    (error, "quadrature (T2)"),
+                    (c * ROUNDING * float(np.abs(matrix).max()), "rounding (T1)"),
+                ],
+                resolution=resolution_of(numbers),
+                scale=float(np.abs(matrix).max()),
+            )
+        )
     weights = frame.weights + null @ case.rng.standard_normal((null.shape[1], d))
     moved = frame.state(weights, case.state.readout)
     here = case.numbers(gradient_expressions(case.formulas.gradient))
@@ -157,7 +190,9 @@ def _has_two_units(model: Model) -> str | None:
 
 
 def _has_two_components(model: Model) -> str | None:
-    return None if model.components > 1 else "the mixture has one component: there is no other order"
+    return (
+        None if model.components > 1 else "the mixture has one component: there is no other order"
+    )
 
 
 def _has_symmetry(model: Model) -> str | None:
@@ -170,32 +205,48 @@ def _has_symmetry(model: Model) -> str | None:
 
 LAWS = (
     Law(
-        "rotation", "Nothing depends on the basis in which the span of the means is stated.",
-        r"F(mA^T, A\Gamma A^T; SA^{-1}) = F(m, \Gamma; S)\,A^T", "mathematics.md sections 1 and 2",
-        "quadrature on both sides (T2) and rounding (T1)", rotation,
+        "rotation",
+        "Nothing depends on the basis in which the span of the means is stated.",
+        r"F(mA^T, A\Gamma A^T; SA^{-1}) = F(m, \Gamma; S)\,A^T",
+        "mathematics.md sections 1 and 2",
+        "quadrature on both sides (T2) and rounding (T1)",
+        rotation,
     ),
     Law(
-        "relabelled_units", "Renaming the units of the loss renames everything, and changes nothing else.",
-        r"F_{\ell\circ P}(Pm, PR^\perp P^T, Pv) = P\,F_\ell(m, R^\perp, v)", "mathematics.md section 1",
-        "quadrature on both sides (T2) and rounding (T1)", relabelled_units, _has_two_units,
+        "relabelled_units",
+        "Renaming the units of the loss renames everything, and changes nothing else.",
+        r"F_{\ell\circ P}(Pm, PR^\perp P^T, Pv) = P\,F_\ell(m, R^\perp, v)",
+        "mathematics.md section 1",
+        "quadrature on both sides (T2) and rounding (T1)",
+        relabelled_units,
+        _has_two_units,
     ),
     Law(
-        "relabelled_components", "The order in which a mixture lists its components does not matter.",
-        r"F(p_{\sigma}, S_{\sigma}, y_{\sigma}) = F(p, S, y)", "mathematics.md section 1",
-        "quadrature on both sides (T2) and rounding (T1)", relabelled_components,
+        "relabelled_components",
+        "The order in which a mixture lists its components does not matter.",
+        r"F(p_{\sigma}, S_{\sigma}, y_{\sigma}) = F(p, S, y)",
+        "mathematics.md section 1",
+        "quadrature on both sides (T2) and rounding (T1)",
+        relabelled_components,
         _has_two_components,
     ),
     Law(
         "relabelled_classes",
         "Where loss and mixture are symmetric, formulas at the renamed state are the renamed formulas.",
-        r"\ell(\sigma y; Pu, Pv) = \ell(y; u, v) \;\Rightarrow\; F(Ps) = P\,F(s)", "mathematics.md section 1",
-        "quadrature on both sides (T2) and rounding (T1)", relabelled_classes, _has_symmetry,
+        r"\ell(\sigma y; Pu, Pv) = \ell(y; u, v) \;\Rightarrow\; F(Ps) = P\,F(s)",
+        "mathematics.md section 1",
+        "quadrature on both sides (T2) and rounding (T1)",
+        relabelled_classes,
+        _has_symmetry,
     ),
     Law(
         "gauge",
         "Where the loss has a gauge, the Hessian's rows along it sum to the ridge and the gradient does not move.",
         r"\sum_a n_a\,\partial_{u_a}\partial_w\ell = 0 \;\Rightarrow\;"
         r" \sum_a n_a\,E[\nabla^2_{x^ax^b}L] = \beta\,n_b I",
-        "mathematics.md section 5", "quadrature (T2) and rounding (T1)", gauge, _has_gauge,
+        "mathematics.md section 5",
+        "quadrature (T2) and rounding (T1)",
+        gauge,
+        _has_gauge,
     ),
 )

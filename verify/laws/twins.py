@@ -1,4 +1,6 @@
-"""The same problem under other names, or over another basis: models whose theory must be that of the first, renamed."""
+"""The same problem under other names, or over another basis: models whose theory must be that of
+the first, renamed.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,20 @@ class Twin:
 
 
 def make_twin(
-    case: Case, model: Model, *, units: Sequence[int] | None = None, readout: Sequence[int] | None = None,
-    components: Sequence[int] | None = None, basis: Array | None = None,
+    case: Case,
+    model: Model,
+    *,
+    units: Sequence[int] | None = None,
+    readout: Sequence[int] | None = None,
+    components: Sequence[int] | None = None,
+    basis: Array | None = None,
 ) -> Twin:
     """Carry parameters and state of a case over; place k of a permutation says where entry k goes."""
     c, q, r = case.model.units, case.model.readout_size, case.model.directions
-    units, readout = tuple(range(c) if units is None else units), tuple(range(q) if readout is None else readout)
+    units, readout = (
+        tuple(range(c) if units is None else units),
+        tuple(range(q) if readout is None else readout),
+    )
     basis = np.eye(r) if basis is None else basis
     weights = case.parameters.weights
     if components is not None:
@@ -55,7 +65,8 @@ def make_twin(
     gamma = basis @ case.parameters.directions_gram @ basis.T
     state = case.state
     moved = State(
-        put(state.overlap, units) @ basis.T, put(put(state.gram_perp, units).T, units).T,
+        put(state.overlap, units) @ basis.T,
+        put(put(state.gram_perp, units).T, units).T,
         put(state.readout, readout),
     )
     parameters = case.with_parameters(weights=weights, directions_gram=(gamma + gamma.T) / 2)
@@ -70,7 +81,9 @@ def put(values: Array, places: Sequence[int]) -> Array:
 
 
 def cycle(size: int) -> tuple[int, ...]:
-    """Place k goes to k + 1: for three and more not its own inverse, so that a transposed permutation shows."""
+    """Place k goes to k + 1: for three and more not its own inverse, so that a transposed
+    permutation shows.
+    """
     return tuple((k + 1) % size for k in range(size))
 
 
@@ -84,7 +97,10 @@ def permuted_units(model: Model) -> Model:
     if gauge is not None:
         gauge = sp.ImmutableDenseMatrix([gauge.row(units.index(a)) for a in range(model.units)])
     kinks = tuple(k.xreplace(names) for k in loss.kinks)
-    return replace(model, loss=Loss(loss.expression.xreplace(names), loss.units, loss.readout_size, gauge, kinks))
+    return replace(
+        model,
+        loss=Loss(loss.expression.xreplace(names), loss.units, loss.readout_size, gauge, kinks),
+    )
 
 
 @lru_cache(maxsize=32)
@@ -93,12 +109,18 @@ def permuted_components(model: Model) -> Model:
     mixture, places = model.mixture, cycle(model.components)
     back = [places.index(l) for l in range(model.components)]
     fixed = all(p.is_number for p in mixture.weights)
-    return replace(model, mixture=Mixture(
-        tuple(mixture.weights[l] for l in back) if fixed else symbols.vector("p", model.components, positive=True),
-        tuple(mixture.labels[l] for l in back),
-        sp.ImmutableDenseMatrix([mixture.coordinates.row(l) for l in back]),
-        mixture.directions_gram, mixture.precision,
-    ))
+    return replace(
+        model,
+        mixture=Mixture(
+            tuple(mixture.weights[l] for l in back)
+            if fixed
+            else symbols.vector("p", model.components, positive=True),
+            tuple(mixture.labels[l] for l in back),
+            sp.ImmutableDenseMatrix([mixture.coordinates.row(l) for l in back]),
+            mixture.directions_gram,
+            mixture.precision,
+        ),
+    )
 
 
 @lru_cache(maxsize=64)
@@ -106,16 +128,26 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
     """The same mixture over the directions e' = A e: coordinates S A^-1, Gram matrix A Gamma A^T."""
     mixture, a = model.mixture, sp.ImmutableDenseMatrix(rows)
     fixed = not mixture.directions_gram.free_symbols
-    gram = a * mixture.directions_gram * a.T if fixed else symbols.symmetric("Gamma", model.directions)
-    return replace(model, mixture=Mixture(
-        mixture.weights, mixture.labels, sp.ImmutableDenseMatrix(mixture.coordinates * a.inv()),
-        sp.ImmutableDenseMatrix(gram), mixture.precision,
-    ))
+    gram = (
+        a * mixture.directions_gram * a.T if fixed else symbols.symmetric("Gamma", model.directions)
+    )
+    return replace(
+        model,
+        mixture=Mixture(
+            mixture.weights,
+            mixture.labels,
+            sp.ImmutableDenseMatrix(mixture.coordinates * a.inv()),
+            sp.ImmutableDenseMatrix(gram),
+            mixture.precision,
+        ),
+    )
 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """A renaming that leaves loss and mixture as they are; place k of each permutation says where entry k goes."""
+    """A renaming that leaves loss and mixture as they are; place k of each permutation says where
+    entry k goes.
+    """
 
     units: tuple[int, ...]
     readout: tuple[int, ...]
@@ -145,9 +177,11 @@ def widest_symmetry(model: Model) -> Symmetry | None:
 
 @lru_cache(maxsize=32)
 def find_symmetries(model: Model) -> tuple[Symmetry, ...]:
-    """Exchanges of two units that the loss does not notice, together with readout, labels and directions.
+    """Exchanges of two units that the loss does not notice, together with readout, labels and
+    directions.
 
-    Looked for among exchanges of two, at random points of the loss; the mixture is compared exactly.
+    Looked for among exchanges of two, at random points of the loss; the mixture is compared
+    exactly.
     """
     found = []
     for units in _exchanges(model.units):
@@ -155,7 +189,10 @@ def find_symmetries(model: Model) -> tuple[Symmetry, ...]:
             continue
         for readout in _exchanges(model.readout_size):
             for labels in _label_maps(model):
-                if _leaves_loss(model, units, readout, labels) and (fit := _mixture_map(model, labels)) is not None:
+                if (
+                    _leaves_loss(model, units, readout, labels)
+                    and (fit := _mixture_map(model, labels)) is not None
+                ):
                     found.append(Symmetry(units, readout, *fit))
                     break
             else:
@@ -187,11 +224,18 @@ def _leaves_loss(
     loss = model.loss
     for shift, (y, image) in enumerate(labels.items()):
         u = [sp.Rational((7 * a + 3 * shift) % 11 - 5, a + shift + 2) for a in range(loss.units)]
-        v = [sp.Rational((5 * i + 2 * shift) % 7 - 3, i + shift + 3) for i in range(loss.readout_size)]
+        v = [
+            sp.Rational((5 * i + 2 * shift) % 7 - 3, i + shift + 3)
+            for i in range(loss.readout_size)
+        ]
         here = dict(zip(loss.variables, [*u, *v], strict=True)) | {symbols.LABEL: y}
-        moved = [u[units.index(a)] for a in range(loss.units)] + [v[readout.index(i)] for i in range(loss.readout_size)]
+        moved = [u[units.index(a)] for a in range(loss.units)] + [
+            v[readout.index(i)] for i in range(loss.readout_size)
+        ]
         there = dict(zip(loss.variables, moved, strict=True)) | {symbols.LABEL: image}
-        if abs((loss.expression.subs(here) - loss.expression.subs(there)).evalf(30)) > sp.Float("1e-20"):
+        if abs((loss.expression.subs(here) - loss.expression.subs(there)).evalf(30)) > sp.Float(
+            "1e-20"
+        ):
             return False
     return True
 
@@ -199,12 +243,17 @@ def _leaves_loss(
 def _mixture_map(
     model: Model, labels: dict[sp.Expr, sp.Expr]
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Permutations of components and directions that carry the mixture into itself with renamed labels."""
+    """Permutations of components and directions that carry the mixture into itself with renamed
+    labels.
+    """
     mixture = model.mixture
     rows = [tuple(mixture.coordinates.row(l)) for l in range(mixture.components)]
     for directions in _exchanges(mixture.directions):
         back = [directions.index(s) for s in range(mixture.directions)]
-        images = [(labels[y], tuple(row[s] for s in back)) for y, row in zip(mixture.labels, rows, strict=True)]
+        images = [
+            (labels[y], tuple(row[s] for s in back))
+            for y, row in zip(mixture.labels, rows, strict=True)
+        ]
         targets = list(zip(mixture.labels, rows, strict=True))
         if len(set(targets)) < len(targets) or set(images) != set(targets):
             continue
@@ -214,9 +263,14 @@ def _mixture_map(
         if any(
             mixture.weights[l].is_number and mixture.weights[l] != mixture.weights[components[l]]
             for l in range(mixture.components)
-        ) or (fixed and any(
-            gram[s, t] != gram[directions[s], directions[t]] for s in range(gram.rows) for t in range(gram.rows)
-        )):
+        ) or (
+            fixed
+            and any(
+                gram[s, t] != gram[directions[s], directions[t]]
+                for s in range(gram.rows)
+                for t in range(gram.rows)
+            )
+        ):
             continue
         return components, directions
     return None

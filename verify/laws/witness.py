@@ -1,7 +1,8 @@
-r"""One step of SGD from the raw definition: samples in R^d, the loss itself, and differences of the loss.
+r"""One step of SGD from the raw definition: samples in R^d, the loss itself, and differences of the
+loss.
 
-Nothing derived enters: components and noise are drawn, the loss is evaluated at x Y, its gradient is a central
-difference, the weights take the step, and their summary statistics are taken anew.
+Nothing derived enters: components and noise are drawn, the loss is evaluated at x Y, its gradient
+is a central difference, the weights take the step, and their summary statistics are taken anew.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from .frames import Frame
 from .law import Case
 
 Array = NDArray[np.float64]
-# central differences of the loss: the error is about the square, and the share of samples so close to a kink
+# central differences of the loss: the error is about the square, and the share of samples so close
+# to a kink
 LOSS_STEP = 1e-5
 CHUNK = 20_000
 
@@ -45,9 +47,9 @@ class Steps:
 def sample_steps(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
     r"""Take ``count`` independent single steps from the state of a case.
 
-    ``frame`` may have fewer axes than R^d.  Noise is isotropic, so that of all axes off its span only the length of the
-    noise counts: the last axis then carries the square root of a chi-square variable with the degrees of freedom
-    of d - r - C axes, exactly as in R^d.
+    ``frame`` may have fewer axes than R^d.  Noise is isotropic, so that of all axes off its span
+    only the length of the noise counts: the last axis then carries the square root of a chi-square
+    variable with the degrees of freedom of d - r - C axes, exactly as in R^d.
 
     Parameters
     ----------
@@ -58,7 +60,9 @@ def sample_steps(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
         d.
     count : int
     """
-    parts = [_chunk(case, frame, dimension, min(CHUNK, count - at)) for at in range(0, count, CHUNK)]
+    parts = [
+        _chunk(case, frame, dimension, min(CHUNK, count - at)) for at in range(0, count, CHUNK)
+    ]
     names = ("increments", "first_layer", "readout")
     return Steps(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
@@ -74,9 +78,7 @@ def _chunk(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
     delta = p.step / dimension
     data = by_u[:, :, None] * features[:, None, :]
     weights = frame.weights - delta * (data + p.ridge * frame.weights)
-    after = np.concatenate(
-        [_statistics(frame, weights), v - delta * (by_v + p.ridge * v)], axis=1
-    )
+    after = np.concatenate([_statistics(frame, weights), v - delta * (by_v + p.ridge * v)], axis=1)
     before = np.concatenate([_statistics(frame, frame.weights[None])[0], v])
     return Steps((after - before) / delta, data, by_v)
 
@@ -89,7 +91,8 @@ class SampleMean:
     ----------
     value : array
     parts : list of (array, reason)
-        z standard errors; and what the largest sample may stand for, where a few samples make the mean.
+        z standard errors; and what the largest sample may stand for, where a few samples make the
+        mean.
     """
 
     value: Array
@@ -97,13 +100,14 @@ class SampleMean:
 
 
 def sample_mean(values: Array, share: float, entries: int | None = None) -> SampleMean:
-    r"""Mean of the rows, which is off by more than its tolerance with probability at most ``share``.
+    r"""Mean of the rows, which is off by more than its tolerance with probability at most
+    ``share``.
 
     .. math:: z\,\hat\sigma/\sqrt N + 3\,b\,\ln(3/\epsilon)/N
 
-    with b the largest deviation seen: the second term is that of the empirical Bernstein bound (Audibert, Munos,
-    Szepesvari 2009).  Without heavy tails it is small; with them the standard error alone, itself found from a few
-    samples, is not to be believed.
+    with b the largest deviation seen: the second term is that of the empirical Bernstein bound
+    (Audibert, Munos, Szepesvari 2009).  Without heavy tails it is small; with them the standard
+    error alone, itself found from a few samples, is not to be believed.
 
     Parameters
     ----------
@@ -117,7 +121,11 @@ def sample_mean(values: Array, share: float, entries: int | None = None) -> Samp
     mean = values.mean(axis=0)
     deviation = np.abs(values - mean)
     return _with_parts(
-        mean, np.sqrt((deviation**2).mean(axis=0)), deviation.max(axis=0), count, share,
+        mean,
+        np.sqrt((deviation**2).mean(axis=0)),
+        deviation.max(axis=0),
+        count,
+        share,
         mean.size if entries is None else entries,
     )
 
@@ -134,13 +142,18 @@ def sample_products(values: Array, share: float) -> SampleMean:
     return _with_parts(mean, spread, largest, len(values), share, size * (size + 1) // 2)
 
 
-def _with_parts(mean: Array, spread: Array, largest: Array, count: int, share: float, entries: int) -> SampleMean:
+def _with_parts(
+    mean: Array, spread: Array, largest: Array, count: int, share: float, entries: int
+) -> SampleMean:
     z = critical_value(entries, share)
     tail = 3.0 * np.log(3.0 * entries / share) / count
-    return SampleMean(mean, [
-        (z * spread / np.sqrt(count), f"{z:.2f} standard errors of {count} samples (T3)"),
-        (tail * largest, "the largest sample: heavy tails (T3)"),
-    ])
+    return SampleMean(
+        mean,
+        [
+            (z * spread / np.sqrt(count), f"{z:.2f} standard errors of {count} samples (T3)"),
+            (tail * largest, "the largest sample: heavy tails (T3)"),
+        ],
+    )
 
 
 def loss_gradient(case: Case, labels: Array, u: Array) -> tuple[Array, Array]:
@@ -151,7 +164,11 @@ def loss_gradient(case: Case, labels: Array, u: Array) -> tuple[Array, Array]:
         for i in range(size):
             shift = h * np.eye(size)[i]
             sides = (
-                loss(labels, (u + s * shift).T if out is by_u else u.T, v if out is by_u else v + s * shift)
+                loss(
+                    labels,
+                    (u + s * shift).T if out is by_u else u.T,
+                    v if out is by_u else v + s * shift,
+                )
                 for s in (1.0, -1.0)
             )
             plus, minus = sides
@@ -160,7 +177,9 @@ def loss_gradient(case: Case, labels: Array, u: Array) -> tuple[Array, Array]:
 
 
 def _noise(case: Case, frame: Frame, dimension: int, count: int) -> Array:
-    """Standard normal noise; where the frame is smaller than R^d, in the axes of its span and one beyond."""
+    """Standard normal noise; where the frame is smaller than R^d, in the axes of its span and one
+    beyond.
+    """
     axes = frame.dimension
     if axes == dimension:
         return np.asarray(case.rng.standard_normal((count, axes)))

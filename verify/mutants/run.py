@@ -1,4 +1,6 @@
-"""How many systematic wrong formulas each stage catches alone, and whether it leaves the true ones in peace."""
+"""How many systematic wrong formulas each stage catches alone, and whether it leaves the true ones
+in peace.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +36,34 @@ MOST, SAMPLES, POINTS = 5, 100_000, 2
 DIGITS_SHARE, SAMPLING_SHARE = 1.0, 0.95
 
 KGMM_ENTRIES = (
-    "drift m_1_1", "drift m_1_2", "drift R_1_1", "drift R_1_2", "corrector_1_2", "H_1_1[bulk]", "H_1_2[bulk]",
-    "H_1_2[e_1,e_1]", "H_1_2[e_1,x_1]", "H_1_1[x_1,x_2]", "G_1_1[bulk]", "G_1_2[e_1,x_2]",
+    "drift m_1_1",
+    "drift m_1_2",
+    "drift R_1_1",
+    "drift R_1_2",
+    "corrector_1_2",
+    "H_1_1[bulk]",
+    "H_1_2[bulk]",
+    "H_1_2[e_1,e_1]",
+    "H_1_2[e_1,x_1]",
+    "H_1_1[x_1,x_2]",
+    "G_1_1[bulk]",
+    "G_1_2[e_1,x_2]",
 )
 XOR_ENTRIES = (
-    "drift m_1_1", "drift m_2_1", "drift R_1_1", "drift R_1_2", "drift v_1", "corrector_1_2", "H_1_1[bulk]",
-    "H_1_2[bulk]", "H_1_v_2[e_1]", "H_1_v_1[e_2]", "H_v_1_v_2", "G_1_1[bulk]", "G_1_2[e_1,x_2]", "G_v_1_v_2",
+    "drift m_1_1",
+    "drift m_2_1",
+    "drift R_1_1",
+    "drift R_1_2",
+    "drift v_1",
+    "corrector_1_2",
+    "H_1_1[bulk]",
+    "H_1_2[bulk]",
+    "H_1_v_2[e_1]",
+    "H_1_v_1[e_2]",
+    "H_v_1_v_2",
+    "G_1_1[bulk]",
+    "G_1_2[e_1,x_2]",
+    "G_v_1_v_2",
     "G_1_v_2[e_1]",
 )
 # system -> (model, entries, kink rules of Hessians)
@@ -108,31 +132,57 @@ class MutationReport:
     @property
     def holds(self) -> bool:
         shares = self.shares()
-        return shares["digits"] >= DIGITS_SHARE and shares["sampling"] >= SAMPLING_SHARE and not self.refuted
+        return (
+            shares["digits"] >= DIGITS_SHARE
+            and shares["sampling"] >= SAMPLING_SHARE
+            and not self.refuted
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
-            "seed": self.seed, "family_error": self.family_error, "seconds": self.seconds, "holds": self.holds,
-            "formulas": self.formulas, "refuted_formulas": list(self.refuted), "mutants": len(self.counted()),
+            "seed": self.seed,
+            "family_error": self.family_error,
+            "seconds": self.seconds,
+            "holds": self.holds,
+            "formulas": self.formulas,
+            "refuted_formulas": list(self.refuted),
+            "mutants": len(self.counted()),
             "shares": self.shares(),
             "equivalent": [
-                {"system": s, "entry": t.mutant.entry, "change": t.mutant.text, "reason": t.equivalent}
-                for s, t in self.trials if t.equivalent
+                {
+                    "system": s,
+                    "entry": t.mutant.entry,
+                    "change": t.mutant.text,
+                    "reason": t.equivalent,
+                }
+                for s, t in self.trials
+                if t.equivalent
             ],
             "trials": [
                 {
-                    "system": s, "entry": t.mutant.entry, "kind": t.mutant.kind, "change": t.mutant.text,
-                    "digits": t.by_digits, "sampling": t.by_sampling, "visible": t.visible, "effect": t.effect,
+                    "system": s,
+                    "entry": t.mutant.entry,
+                    "kind": t.mutant.kind,
+                    "change": t.mutant.text,
+                    "digits": t.by_digits,
+                    "sampling": t.by_sampling,
+                    "visible": t.visible,
+                    "effect": t.effect,
                     "resolution": t.resolution,
                 }
-                for s, t in self.trials if not t.equivalent
+                for s, t in self.trials
+                if not t.equivalent
             ],
         }
 
 
 def run_mutants(
-    systems: Sequence[str] = tuple(SUBJECTS), seed: int = 0, *, most: int = MOST, samples: int = SAMPLES,
+    systems: Sequence[str] = tuple(SUBJECTS),
+    seed: int = 0,
+    *,
+    most: int = MOST,
+    samples: int = SAMPLES,
     progress: Callable[[str, float], None] | None = None,
 ) -> MutationReport:
     """Make the mutants of the entries of both systems and let each stage judge them alone.
@@ -153,12 +203,18 @@ def run_mutants(
     Returns
     -------
     MutationReport
-        A true formula is refuted by chance with probability at most ``family_error`` over the whole run.
+        A true formula is refuted by chance with probability at most ``family_error`` over the whole
+        run.
     """
     for name in systems:
         check_choice("system", name, SUBJECTS)
     start = perf_counter()
-    jobs = [(name, entry, rule) for name in systems for entry in SUBJECTS[name][1] for rule in _rules(name, entry)]
+    jobs = [
+        (name, entry, rule)
+        for name in systems
+        for entry in SUBJECTS[name][1]
+        for rule in _rules(name, entry)
+    ]
     trials: list[tuple[str, Trial]] = []
     refuted: list[str] = []
     models = {name: SUBJECTS[name][0]() for name in systems}
@@ -172,33 +228,50 @@ def run_mutants(
             if progress is not None:
                 progress(f"{name}: {entry}", i / len(jobs))
             mutants = mutants_of(models[name], entry, kink_rule=rule, most=most, seed=seed)
-            found, wrong = _entry_trials(models[name], entry, rule, mutants, drawn[name], streams[name], len(jobs))
+            found, wrong = _entry_trials(
+                models[name], entry, rule, mutants, drawn[name], streams[name], len(jobs)
+            )
             trials += [(name, t) for t in found]
             refuted += [f"{name} {entry}: {w}" for w in wrong]
-    return MutationReport(tuple(trials), tuple(refuted), len(jobs), seed, FAMILY_ERROR, perf_counter() - start)
+    return MutationReport(
+        tuple(trials), tuple(refuted), len(jobs), seed, FAMILY_ERROR, perf_counter() - start
+    )
 
 
 def refuted_formulas(
-    systems: Sequence[str] = tuple(SUBJECTS), seed: int = 0, *, samples: int = SAMPLES,
+    systems: Sequence[str] = tuple(SUBJECTS),
+    seed: int = 0,
+    *,
+    samples: int = SAMPLES,
     family_error: float = FAMILY_ERROR,
 ) -> list[str]:
-    """Derived formulas that digits or samples refute: none, but with probability ``family_error`` over the whole run.
+    """Derived formulas that digits or samples refute: none, but with probability ``family_error``
+    over the whole run.
 
     The numbers of a run are drawn as in :func:`run_mutants`; only the derived formulas are judged.
     """
     found = []
-    jobs = [(name, entry, rule) for name in systems for entry in SUBJECTS[name][1] for rule in _rules(name, entry)]
+    jobs = [
+        (name, entry, rule)
+        for name in systems
+        for entry in SUBJECTS[name][1]
+        for rule in _rules(name, entry)
+    ]
     for index, name in enumerate(systems):
         model, rng = SUBJECTS[name][0](), np.random.default_rng([seed, index, 11])
         targets = [
-            parse_quantity(entry, kink_rule=rule).target(model, {}) for other, entry, rule in jobs if other == name
+            parse_quantity(entry, kink_rule=rule).target(model, {})
+            for other, entry, rule in jobs
+            if other == name
         ]
         rights = [derived(model, target) for target in targets]
         for _ in range(POINTS):
             drawn = RawSamples(random_point(model, rng), rng, samples)
             measured = [measure(target, drawn) for target in targets]
             for target, deviation in zip(
-                targets, deviations(measured, rights, drawn, POINTS * len(jobs), family_error), strict=True
+                targets,
+                deviations(measured, rights, drawn, POINTS * len(jobs), family_error),
+                strict=True,
             ):
                 if deviation.refuted:
                     found.append(f"{name} {target}: {deviation.value:.3g} ± {deviation.error:.2g}")
@@ -212,13 +285,20 @@ def _rules(system: str, entry: str) -> tuple[str | None, ...]:
 
 
 def _entry_trials(
-    model: Model, entry: str, rule: str | None, mutants: list[Mutant], drawn: list[RawSamples],
-    rng: np.random.Generator, formulas: int,
+    model: Model,
+    entry: str,
+    rule: str | None,
+    mutants: list[Mutant],
+    drawn: list[RawSamples],
+    rng: np.random.Generator,
+    formulas: int,
 ) -> tuple[list[Trial], list[str]]:
     target = parse_quantity(entry, kink_rule=rule).target(model, {})
     right = derived(model, target)
     wrong = []
-    by_digits = _caught_by_digits(model, target, [right, *(m.expression for m in mutants)], right, rng)
+    by_digits = _caught_by_digits(
+        model, target, [right, *(m.expression for m in mutants)], right, rng
+    )
     if by_digits[0]:
         wrong.append("refuted by digits")
     sampled: list[list[Deviation]] = []
@@ -239,13 +319,22 @@ def _entry_trials(
         if not caught:
             proof = prove_equal(mutant.expression, right, model)
             same = ", ".join(proof.identities) if proof.proved else ""
-        ratios = [e[j] / d[j].resolution if d[j].resolution else np.inf * bool(e[j]) for e, d in
-                  zip(effects, sampled, strict=True)]
+        ratios = [
+            e[j] / d[j].resolution if d[j].resolution else np.inf * bool(e[j])
+            for e, d in zip(effects, sampled, strict=True)
+        ]
         k = int(np.nanargmax(ratios))
-        found.append(Trial(
-            mutant, same, caught, any(d[j].refuted for d in sampled), bool(ratios[k] > 1), effects[k][j],
-            sampled[k][j].resolution,
-        ))
+        found.append(
+            Trial(
+                mutant,
+                same,
+                caught,
+                any(d[j].refuted for d in sampled),
+                bool(ratios[k] > 1),
+                effects[k][j],
+                sampled[k][j].resolution,
+            )
+        )
     return found, wrong
 
 
@@ -258,7 +347,9 @@ def _caught_by_digits(
     points: list[Point | None] = [*general_points(model, rng, 3), *([] if full else [None, None])]
     for point in points:
         try:
-            values = certified_gaps(pairs, model, rng)[1] if point is None else gaps(pairs, point, None)
+            values = (
+                certified_gaps(pairs, model, rng)[1] if point is None else gaps(pairs, point, None)
+            )
         except DimensionError:
             continue
         caught = [c or v.refuted for c, v in zip(caught, values, strict=True)]
@@ -276,7 +367,8 @@ def count_kinds(trials: Sequence[Trial]) -> dict[str, tuple[int, int, int, int]]
     kinds = Counter(t.mutant.kind for t in trials)
     return {
         kind: (
-            n, sum(t.by_digits for t in trials if t.mutant.kind == kind),
+            n,
+            sum(t.by_digits for t in trials if t.mutant.kind == kind),
             sum(t.visible for t in trials if t.mutant.kind == kind),
             sum(t.visible and t.by_sampling for t in trials if t.mutant.kind == kind),
         )

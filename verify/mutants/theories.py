@@ -29,23 +29,34 @@ def drop_noise_term(theory: Theory) -> Theory:
 
 def flip_ridge(theory: Theory) -> Theory:
     """The drift with + beta where - beta is due."""
-    return replace(theory, drift=theory.drift.map(lambda e: e.xreplace({symbols.RIDGE: -symbols.RIDGE})))
+    return replace(
+        theory, drift=theory.drift.map(lambda e: e.xreplace({symbols.RIDGE: -symbols.RIDGE}))
+    )
 
 
 def drop_softmax_case(theory: Theory) -> Theory:
     r"""The Hessian with the case b != a = c of d_c(pi_a pi_b) treated like three different indices.
 
-    The derivative is then -2 pi_a pi_b pi_c instead of pi_a pi_b (1 - 2 pi_a), so d_c H_ab is off by
-    pi_a pi_b = -H_ab.
+    The derivative is then -2 pi_a pi_b pi_c instead of pi_a pi_b (1 - 2 pi_a), so d_c H_ab is off
+    by pi_a pi_b = -H_ab.
     """
     loss = theory.model.loss
     first = {}
     for (a, b), block in theory.hessian.first_layer.items():
-        wrong = {
-            loss.partial((a, a, b)): loss.partial((a, a, b)) - loss.partial((a, b)),
-        } if a != b else {}
-        first[a, b] = block if not wrong else Block(
-            sp.ImmutableDenseMatrix(block.coefficients.applyfunc(_substitute_integrands(wrong))), block.bulk
+        wrong = (
+            {loss.partial((a, a, b)): loss.partial((a, a, b)) - loss.partial((a, b))}
+            if a != b
+            else {}
+        )
+        first[a, b] = (
+            block
+            if not wrong
+            else Block(
+                sp.ImmutableDenseMatrix(
+                    block.coefficients.applyfunc(_substitute_integrands(wrong))
+                ),
+                block.bulk,
+            )
         )
     return replace(theory, hessian=replace(theory.hessian, first_layer=first))
 
@@ -58,7 +69,9 @@ def ignore_weights(theory: Theory) -> Theory:
 
 
 def almost_everywhere(theory: Theory) -> Theory:
-    """The second derivative of the activation as automatic differentiation has it, where the distributional is due."""
+    """The second derivative of the activation as automatic differentiation has it, where the
+    distributional is due.
+    """
 
     def drop(e: GaussianExpectation) -> sp.Expr:
         return GaussianExpectation(apply_kink_rule(e.general_integrand, ALMOST_EVERYWHERE), e.law)
@@ -73,7 +86,9 @@ def swap_label(theory: Theory) -> Theory:
     def swap(e: GaussianExpectation) -> sp.Expr:
         if e.law.component != last:
             return e
-        return GaussianExpectation(e.general_integrand.xreplace({symbols.LABEL: 1 - symbols.LABEL}), e.law)
+        return GaussianExpectation(
+            e.general_integrand.xreplace({symbols.LABEL: 1 - symbols.LABEL}), e.law
+        )
 
     return _everywhere(theory, _on_nodes(swap))
 
@@ -84,7 +99,8 @@ def drop_readout_factor(theory: Theory) -> Theory:
     block = theory.hessian.first_layer[0, 0]
     wrong = block.map(_on_nodes(lambda e: GaussianExpectation(e.general_integrand / v, e.law)))
     return replace(
-        theory, hessian=replace(theory.hessian, first_layer=theory.hessian.first_layer | {(0, 0): wrong})
+        theory,
+        hessian=replace(theory.hessian, first_layer=theory.hessian.first_layer | {(0, 0): wrong}),
     )
 
 
@@ -114,13 +130,18 @@ TWO_LAYER_MUTANTS: dict[str, Callable[[Theory], Theory]] = {
 def _everywhere(theory: Theory, change: Callable[[sp.Expr], sp.Expr]) -> Theory:
     """The theory with a change made to every formula of the dynamics and the matrices."""
     return replace(
-        theory, drift=theory.drift.map(change), hessian=theory.hessian.map(change),
-        gradient=theory.gradient.map(change), curvature=theory.curvature.map(change),
+        theory,
+        drift=theory.drift.map(change),
+        hessian=theory.hessian.map(change),
+        gradient=theory.gradient.map(change),
+        curvature=theory.curvature.map(change),
     )
 
 
 def _on_nodes(change: Callable[[GaussianExpectation], sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
-    return lambda expression: expression.replace(lambda e: isinstance(e, GaussianExpectation), change)
+    return lambda expression: expression.replace(
+        lambda e: isinstance(e, GaussianExpectation), change
+    )
 
 
 def _has_inverse_precision(term: sp.Expr) -> bool:
@@ -133,10 +154,12 @@ def _drop(expression: sp.Expr, predicate: Callable[[sp.Expr], bool]) -> sp.Expr:
 
 
 def _substitute_integrands(wrong: dict[sp.Expr, sp.Expr]) -> Callable[[sp.Expr], sp.Expr]:
-    return _on_nodes(lambda e: GaussianExpectation(wrong.get(e.general_integrand, e.general_integrand), e.law))
+    return _on_nodes(
+        lambda e: GaussianExpectation(wrong.get(e.general_integrand, e.general_integrand), e.law)
+    )
 
 
-# --- systematic mutants of one derived expression ---------------------------------------------------------------
+# --- systematic mutants of one derived expression -------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -148,8 +171,8 @@ class Mutant:
     entry : str
     target : Target
     kind : str
-        ``drop``, ``sign``, ``factor``, ``index``, ``component``, ``kronecker``, ``kink``, the same inside of an
-        expectation (``inner ...``), ``corrector`` or ``almost-everywhere``.
+        ``drop``, ``sign``, ``factor``, ``index``, ``component``, ``kronecker``, ``kink``, the same
+        inside of an expectation (``inner ...``), ``corrector`` or ``almost-everywhere``.
     text : str
     expression, right : sympy.Expr
         The wrong and the derived expression.
@@ -164,7 +187,12 @@ class Mutant:
 
 
 def mutants_of(
-    model: Model, quantity: str, *, kink_rule: str | None = None, most: int | None = None, seed: int = 0
+    model: Model,
+    quantity: str,
+    *,
+    kink_rule: str | None = None,
+    most: int | None = None,
+    seed: int = 0,
 ) -> list[Mutant]:
     """Systematic wrong expressions for one entry of a derived object.
 
@@ -196,9 +224,11 @@ def mutants_of(
     target = asked.target(model, {})
     right = derived(model, target)
     found: dict[str, dict[sp.Expr, Mutant]] = {}
-    for kind, text, wrong in (*_whole(model, target, right), *_components(right), *(
-        (e.kind, e.text, e.expression) for e in single_edits(right)
-    )):
+    for kind, text, wrong in (
+        *_whole(model, target, right),
+        *_components(right),
+        *((e.kind, e.text, e.expression) for e in single_edits(right)),
+    ):
         if wrong != right:
             mutant = Mutant(asked.name({}), target, kind, text, wrong, right)
             found.setdefault(kind, {}).setdefault(wrong, mutant)
@@ -219,9 +249,15 @@ def _whole(model: Model, target: Target, right: sp.Expr) -> Iterator[tuple[str, 
     if target.kind == DRIFT and base == "R":
         corrector = derived(model, replace(target, parts=(("corrector", at),)))
         yield "corrector", "drop the corrector", right - corrector
-    if target.kind == HESSIAN and not model.loss.is_smooth and target.kink_rule != ALMOST_EVERYWHERE:
-        yield "almost-everywhere", "take the almost-everywhere Hessian", derived(
-            model, replace(target, kink_rule=ALMOST_EVERYWHERE)
+    if (
+        target.kind == HESSIAN
+        and not model.loss.is_smooth
+        and target.kink_rule != ALMOST_EVERYWHERE
+    ):
+        yield (
+            "almost-everywhere",
+            "take the almost-everywhere Hessian",
+            derived(model, replace(target, kink_rule=ALMOST_EVERYWHERE)),
         )
 
 
@@ -233,4 +269,8 @@ def _components(right: sp.Expr) -> Iterator[tuple[str, str, sp.Expr]]:
         if len(laws) > 1:
             other = laws[(laws.index(node.law) + 1) % len(laws)]
             changed = GaussianExpectation(node.general_integrand, other)
-            yield "component", f"read E_{other.component} for E_{node.law.component}", right.xreplace({node: changed})
+            yield (
+                "component",
+                f"read E_{other.component} for E_{node.law.component}",
+                right.xreplace({node: changed}),
+            )

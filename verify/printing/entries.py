@@ -1,4 +1,6 @@
-"""Names of printed formulas: what ``specalign derive --entry`` accepts, and what it says to a name it does not know."""
+"""Names of printed formulas: what ``specalign derive --entry`` accepts, and what it says to a name
+it does not know.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ _PAIR = re.compile(r"(v_)?\d+,(v_)?\d+")
 class Entry:
     """One printed formula.
 
-    ``name`` is what ``--entry`` accepts, ``group`` selects it together with others (a block), ``latex`` is the
-    left-hand side in LaTeX.
+    ``name`` is what ``--entry`` accepts, ``group`` selects it together with others (a block),
+    ``latex`` is the left-hand side in LaTeX.
     """
 
     name: str
@@ -56,7 +58,9 @@ def find_entries(entries: Mapping[str, Entry], wanted: str) -> list[str]:
     if found is None and re.fullmatch(_PAIR, asked):
         # a block by its pair, without the letter of the matrix
         pair = asked.replace(",", "_")
-        found = next((names for letter in "HG" if (names := known.get(_canonical(f"{letter}_{pair}")))), None)
+        found = next(
+            (names for letter in "HG" if (names := known.get(_canonical(f"{letter}_{pair}")))), None
+        )
     if found is None:
         raise _unknown_entry(entries, wanted, known)
     return found
@@ -70,19 +74,29 @@ def basis_names(model: Model) -> list[tuple[str, str]]:
     ]
 
 
-def _unknown_entry(entries: Mapping[str, Entry], wanted: str, known: dict[str, list[str]]) -> InputError:
+def _unknown_entry(
+    entries: Mapping[str, Entry], wanted: str, known: dict[str, list[str]]
+) -> InputError:
     """The range of the indices if only these are wrong, else the nearest name."""
     asked = _canonical(wanted)
     transposed = _transposed(asked)
-    if _canonical(transposed) in known or any(name.split("_", 1)[-1] == transposed.replace(",", "_") for name in known):
+    if _canonical(transposed) in known or any(
+        name.split("_", 1)[-1] == transposed.replace(",", "_") for name in known
+    ):
         return InputError(
-            "--entry", repr(wanted), "the smaller unit of a block first",
+            "--entry",
+            repr(wanted),
+            "the smaller unit of a block first",
             f"block (b, a) is the transpose of block (a, b): ask for {transposed}",
         )
     template, got = _template(asked)
     if re.fullmatch(_PAIR, asked):
         block = _template(asked.replace(",", "_"))[0]
-        members = [_template(name)[1] for name in known if _template(name)[0] in (f"H_{block}", f"G_{block}")]
+        members = [
+            _template(name)[1]
+            for name in known
+            if _template(name)[0] in (f"H_{block}", f"G_{block}")
+        ]
     else:
         members = [_template(name)[1] for name in known if _template(name)[0] == template]
     if members:
@@ -93,7 +107,10 @@ def _unknown_entry(entries: Mapping[str, Entry], wanted: str, known: dict[str, l
             for x, values in zip("ijkl"[: len(got)], zip(*members, strict=True), strict=True)
         ]
         return InputError(
-            "--entry", repr(wanted), f"{pattern} with {', '.join(ranges)}", "choose indices in this range"
+            "--entry",
+            repr(wanted),
+            f"{pattern} with {', '.join(ranges)}",
+            "choose indices in this range",
         )
     shown = list(entries)[:3] + sorted({e.group for e in entries.values() if e.group})[:3]
     close = difflib.get_close_matches(asked, known, n=1, cutoff=0.5)
@@ -102,7 +119,9 @@ def _unknown_entry(entries: Mapping[str, Entry], wanted: str, known: dict[str, l
 
 
 def _transposed(name: str) -> str:
-    """The entry of block (a, b) that an entry of block (b, a) with b > a is; other names as they are."""
+    """The entry of block (a, b) that an entry of block (b, a) with b > a is; other names as they
+    are.
+    """
     match = re.fullmatch(r"(?:([HG])_)?(\d+)([_,])(\d+)(?:\[(\w+),(\w+)\])?", name)
     if match is None or int(match[2]) <= int(match[4]):
         return name
@@ -116,7 +135,9 @@ def _template(name: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _canonical(name: str) -> str:
-    """Compare names without spaces, with the smaller index of a symmetric pair and the first layer first."""
+    """Compare names without spaces, with the smaller index of a symmetric pair and the first layer
+    first.
+    """
     text = re.sub(r"\s+", "", name)
     if match := re.fullmatch(r"(R|corrector|[HG]_v)_(\d+)(_v)?_(\d+)", text):
         letter, one, second_layer, other = match.groups()

@@ -1,4 +1,6 @@
-"""The fixed points that ``specalign derive --quantity fixed-point`` prints, of one layer and of two."""
+"""The fixed points that ``specalign derive --quantity fixed-point`` prints, of one layer and of
+two.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,15 @@ def softmax_points(model: Model) -> Collected:
     if model.mixture.directions_gram == sp.eye(model.directions):
         point = softmax_fixed_point(model)
         entries = [
-            Entry(str(s.overlap[a, i]), "", str(s.overlap[a, i]), sp.latex(s.overlap[a, i]), point.overlap[a, i])
-            for a in range(model.units) for i in range(model.directions)
+            Entry(
+                str(s.overlap[a, i]),
+                "",
+                str(s.overlap[a, i]),
+                sp.latex(s.overlap[a, i]),
+                point.overlap[a, i],
+            )
+            for a in range(model.units)
+            for i in range(model.directions)
         ]
         for gap, residual in zip(point.gaps, point.residuals, strict=True):
             entries.append(Entry(f"{gap}", "", f"0 [fixes {gap}]", "0", residual))
@@ -44,17 +53,22 @@ def softmax_points(model: Model) -> Collected:
             numbers = point.solve()
             entries += [
                 Entry(
-                    f"solved[{x}]", "solved", f"solved[{x}]", rf"\mathrm{{solved}}[{sp.latex(x)}]",
+                    f"solved[{x}]",
+                    "solved",
+                    f"solved[{x}]",
+                    rf"\mathrm{{solved}}[{sp.latex(x)}]",
                     sp.Float(numbers[a, i], 15),
                 )
-                for a in range(model.units) for i, x in enumerate(s.overlap.row(a))
+                for a in range(model.units)
+                for i, x in enumerate(s.overlap.row(a))
             ]
         return title, (Note(text, text),), entries
     needed = model.parameter_symbols - {symbols.PRECISION, symbols.STEP}
     if needed:
         rows = ";".join(",".join(map(str, row)) for row in model.mixture.directions_gram.tolist())
         raise InputError(
-            "directions_gram", f"{rows!r} with the symbols {', '.join(sorted(map(str, needed)))}",
+            "directions_gram",
+            f"{rows!r} with the symbols {', '.join(sorted(map(str, needed)))}",
             "orthonormal means for a fixed-point formula, or numbers for all of weights, ridge and directions_gram",
             "give --weights and --ridge, or leave --directions-gram away",
         )
@@ -67,17 +81,25 @@ def softmax_points(model: Model) -> Collected:
 
 
 def separated_points(model: Model, assignment: Sequence[str]) -> Collected:
-    """The fixed points at which the units pick the given clusters: state, norms, flow, and all blocks.
+    """The fixed points at which the units pick the given clusters: state, norms, flow, and all
+    blocks.
 
     Raises
     ------
     theory.InputError
-        An assignment with unknown names or of another length, or clusters that no fixed point separates at this ridge.
+        An assignment with unknown names or of another length, or clusters that no fixed point
+        separates at this ridge.
     """
     _check_existence(model, assignment)
     point = separated_fixed_point(model, assignment)
     title = f"fixed points of the noiseless dynamics of {model.name}, {len(point.separated)} of 4 clusters separated"
-    entries = [*_state(point), *_norms(point), *_flow(point), *_blocks(point), *_readout_eigenvalues(point)]
+    entries = [
+        *_state(point),
+        *_norms(point),
+        *_flow(point),
+        *_blocks(point),
+        *_readout_eigenvalues(point),
+    ]
     return title, tuple(_notes(point)), entries
 
 
@@ -91,13 +113,17 @@ def _check_existence(model: Model, assignment: Sequence[str]) -> None:
         lost = [name for name in CLUSTERS if name in assignment and name not in existing]
         if not existing:
             raise InputError(
-                "ridge", beta, f"a number below p/2 of some cluster, that is below {max(weights) / 2}",
+                "ridge",
+                beta,
+                f"a number below p/2 of some cluster, that is below {max(weights) / 2}",
                 "only the zero fixed point exists at such a ridge: nothing is separated; give a smaller --ridge",
             )
         if lost:
             rest = ",".join(name if name in existing else IDLE for name in assignment)
             raise InputError(
-                "ridge", beta, f"a number below p/2 = {weights[CLUSTERS.index(lost[0])] / 2} of the cluster {lost[0]}",
+                "ridge",
+                beta,
+                f"a number below p/2 = {weights[CLUSTERS.index(lost[0])] / 2} of the cluster {lost[0]}",
                 f"no fixed point separates {' or '.join(lost)} at such a ridge; give a smaller --ridge, or --assignment"
                 f" {rest}",
             )
@@ -107,8 +133,11 @@ def _check_existence(model: Model, assignment: Sequence[str]) -> None:
         # the weights of the picked clusters sum to 1 at most
         few = 2 * beta >= 1
         raise InputError(
-            "ridge", beta, f"a number below 1/{2 * len(picked)}, since beta < p/2 for every separated cluster",
-            "only the zero fixed point exists at such a ridge, whatever the weights; give a smaller --ridge" if few
+            "ridge",
+            beta,
+            f"a number below 1/{2 * len(picked)}, since beta < p/2 for every separated cluster",
+            "only the zero fixed point exists at such a ridge, whatever the weights; give a smaller --ridge"
+            if few
             else "at equal weights only the zero fixed point exists from 1/8 on; give a smaller --ridge, or an"
             " --assignment to fewer clusters",
         )
@@ -129,8 +158,11 @@ def _norms(point: SeparatedFixedPoint) -> Iterator[Entry]:
     for l, square in point.squared_norms.items():
         total, name = sp.Add(*(v[i] ** 2 for i in point.members[l])), CLUSTERS[l]
         yield Entry(
-            f"norm[{name}]", "norm", f"norm[{name}] = {total}",
-            rf"\mathrm{{norm}}[{_LATEX[name]}] = {sp.latex(total)}", square,
+            f"norm[{name}]",
+            "norm",
+            f"norm[{name}] = {total}",
+            rf"\mathrm{{norm}}[{_LATEX[name]}] = {sp.latex(total)}",
+            square,
         )
 
 
@@ -138,7 +170,11 @@ def _flow(point: SeparatedFixedPoint) -> Iterator[Entry]:
     for n, (value, times) in enumerate(point.flow_eigenvalues().items(), start=1):
         often = f"{times} times" if times > 1 else "once"
         yield Entry(
-            f"flow_{n}", "flow", f"flow_{n} ({often})", rf"\mathrm{{flow}}_{{{n}}}\ (\text{{{often}}})", value
+            f"flow_{n}",
+            "flow",
+            f"flow_{n} ({often})",
+            rf"\mathrm{{flow}}_{{{n}}}\ (\text{{{often}}})",
+            value,
         )
 
 
@@ -158,12 +194,18 @@ def _blocks(point: SeparatedFixedPoint) -> Iterator[Entry]:
                     mixed, group = point.mixed(i, j), f"H_{i + 1}_v_{j + 1}"
                     for s in range(2):
                         latex = rf"H_{{{i + 1}, v_{{{j + 1}}}}}[e_{{{s + 1}}}]"
-                        yield Entry(f"{group}[e_{s + 1}]", group, f"{group}[e_{s + 1}]", latex, mixed[s, 0])
+                        yield Entry(
+                            f"{group}[e_{s + 1}]", group, f"{group}[e_{s + 1}]", latex, mixed[s, 0]
+                        )
         readout = point.readout(matrix)
         for i, j in symbols.upper_triangle(point.model.readout_size):
             name = f"{letter}_v_{i + 1}_v_{j + 1}"
             yield Entry(
-                name, f"{letter}_v", name, rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}", readout[i, j]
+                name,
+                f"{letter}_v",
+                name,
+                rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}",
+                readout[i, j],
             )
 
 
@@ -178,11 +220,16 @@ def _readout_eigenvalues(point: SeparatedFixedPoint) -> Iterator[Entry]:
 def _notes(point: SeparatedFixedPoint) -> Iterator[Note]:
     names = [IDLE if l is None else CLUSTERS[l] for l in point.assignment]
     text = ", ".join(f"{i + 1}: {'idle' if n == IDLE else n}" for i, n in enumerate(names))
-    latex = ", ".join(f"{i + 1}: {'idle' if n == IDLE else f'${_LATEX[n]}$'}" for i, n in enumerate(names))
+    latex = ", ".join(
+        f"{i + 1}: {'idle' if n == IDLE else f'${_LATEX[n]}$'}" for i, n in enumerate(names)
+    )
     yield Note(f"Units pick {text}.", f"Units pick {latex}.")
     if point.separated:
-        signs = [f"v_{i + 1} {'>' if point.sign(l) > 0 else '<'} 0" for i, l in enumerate(point.assignment)
-                 if l is not None]
+        signs = [
+            f"v_{i + 1} {'>' if point.sign(l) > 0 else '<'} 0"
+            for i, l in enumerate(point.assignment)
+            if l is not None
+        ]
         yield Note(
             f"R = 0 and {', '.join(signs)}. norm[z], the sum of v_i^2 over the units that pick z, fixes |f| at z; the"
             " readouts are free on that sphere. They exist while beta < p/2 of every cluster that is picked.",
@@ -191,9 +238,14 @@ def _notes(point: SeparatedFixedPoint) -> Iterator[Note]:
             " picked.",
         )
     else:
-        yield Note("The zero fixed point: R = 0, and nothing is separated.", "The zero fixed point: $R = 0$.")
+        yield Note(
+            "The zero fixed point: R = 0, and nothing is separated.",
+            "The zero fixed point: $R = 0$.",
+        )
     yield from _stability(point)
-    ranks = ", ".join(f"({i + 1}, {i + 1}) {point.first_layer(i, i).rank()}" for i in range(point.model.units))
+    ranks = ", ".join(
+        f"({i + 1}, {i + 1}) {point.first_layer(i, i).rank()}" for i in range(point.model.units)
+    )
     count = len(point.separated)
     yield Note(
         f"Ranks: v, v block {count}, the number of separated clusters; first-layer blocks {ranks}; the same for H and"

@@ -1,4 +1,6 @@
-"""The formulas that ``specalign derive`` prints: derived objects as named entries in text, LaTeX or pretty form."""
+"""The formulas that ``specalign derive`` prints: derived objects as named entries in text, LaTeX or
+pretty form.
+"""
 
 from __future__ import annotations
 
@@ -47,8 +49,13 @@ class Formulas(Derived):
 
 
 def collect(
-    model: Model, quantity: str, route: str | None = None, *, kink_rule: str | None = None,
-    assignment: Sequence[str] | None = None, notation: Note | None = None,
+    model: Model,
+    quantity: str,
+    route: str | None = None,
+    *,
+    kink_rule: str | None = None,
+    assignment: Sequence[str] | None = None,
+    notation: Note | None = None,
 ) -> Formulas:
     """Derive a quantity and name its entries.
 
@@ -58,7 +65,8 @@ def collect(
     quantity : str
         One of QUANTITIES.
     route : {"stein", "projection"}, optional
-        That of theory when omitted: Stein, but projection where a kink would be differentiated twice.
+        That of theory when omitted: Stein, but projection where a kink would be differentiated
+        twice.
     kink_rule : str, optional
         Of a Hessian (:mod:`theory.problem.kinks`); distributional when omitted.
     assignment : sequence of str, optional
@@ -75,7 +83,9 @@ def collect(
     else:
         title, notes, entries = _COLLECTORS[quantity](model, route)
     notes = notes if notation is None else (*notes, notation)
-    return Formulas(model, title, notes, {e.name: e for e in entries}, {e.name: e.expression for e in entries})
+    return Formulas(
+        model, title, notes, {e.name: e for e in entries}, {e.name: e.expression for e in entries}
+    )
 
 
 def select(formulas: Formulas, wanted: str) -> Formulas:
@@ -90,7 +100,9 @@ def select(formulas: Formulas, wanted: str) -> Formulas:
     entries = {name: formulas.entries[name] for name in found}
     groups = {entry.group for entry in entries.values()}
     return replace(
-        formulas, entries=entries, values={name: formulas.values[name] for name in found},
+        formulas,
+        entries=entries,
+        values={name: formulas.values[name] for name in found},
         selection=groups.pop() if len(groups) == 1 else wanted.strip(),
     )
 
@@ -107,19 +119,29 @@ def apply_limit(formulas: Formulas, limit: str) -> Formulas:
         return formulas
     if limit != "noiseless" and not (limit.isascii() and limit.isdigit()):
         raise InputError(
-            "--limit", repr(limit), "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda",
+            "--limit",
+            repr(limit),
+            "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda",
             "use --limit 1 for the first correction to the noiseless limit",
         )
     order = 0 if limit == "noiseless" else int(limit)
     if order and not formulas.model.loss.is_smooth:
         raise InputError(
-            "--limit", repr(limit), f"exact or noiseless for {formulas.model.name}, whose loss has kinks",
+            "--limit",
+            repr(limit),
+            f"exact or noiseless for {formulas.model.name}, whose loss has kinks",
             "what a kink contributes is no power series in 1/lambda; use --limit noiseless, or specalign curves for"
             " numbers at any lambda",
         )
     expanded = low_noise(formulas, order)
-    name = "noiseless limit, lambda -> infinity" if order == 0 else f"expansion in 1/lambda up to order {order}"
-    notes = formulas.notes if formulas.model.loss.is_smooth else (*formulas.notes, *_on_kinks(expanded))
+    name = (
+        "noiseless limit, lambda -> infinity"
+        if order == 0
+        else f"expansion in 1/lambda up to order {order}"
+    )
+    notes = (
+        formulas.notes if formulas.model.loss.is_smooth else (*formulas.notes, *_on_kinks(expanded))
+    )
     return replace(expanded, title=f"{formulas.title} ({name})", notes=notes)
 
 
@@ -142,9 +164,15 @@ def render(formulas: Formulas, style: str) -> str:
     """The formulas as ``text``, ``latex`` or ``pretty``; comments start with # or %."""
     latex = style == "latex"
     mark = "%" if latex else "#"
-    shown = [name for name, value in formulas.values.items() if value != 0] or list(formulas.entries)[:1]
+    shown = [name for name, value in formulas.values.items() if value != 0] or list(
+        formulas.entries
+    )[:1]
     lines = [f"{mark} {formulas.title}"]
-    notes = [*formulas.notes, *_hidden(formulas, len(shown)), *legend(list(formulas.values.values()))]
+    notes = [
+        *formulas.notes,
+        *_hidden(formulas, len(shown)),
+        *legend(list(formulas.values.values())),
+    ]
     lines += [f"{mark} {note.latex if latex else note.text}" for note in notes]
     lines.append("")
     for name in shown:
@@ -154,7 +182,11 @@ def render(formulas: Formulas, style: str) -> str:
             lines.append(rf"\[ {entry.latex} = {sp.latex(value)}{near} \]")
         elif style == "pretty":
             near = f"  # {decimals}" if (decimals := _decimals(value)) else ""
-            lines += [f"{entry.text} ={near}", sp.pretty(value, use_unicode=True, num_columns=110), ""]
+            lines += [
+                f"{entry.text} ={near}",
+                sp.pretty(value, use_unicode=True, num_columns=110),
+                "",
+            ]
         else:
             near = f"  # {decimals}" if (decimals := _decimals(value)) else ""
             lines.append(f"{entry.text} = {value}{near}")
@@ -167,7 +199,9 @@ def _decimals(value: sp.Expr) -> str:
 
 
 def _hidden(formulas: Formulas, shown: int) -> Iterator[Note]:
-    """How many entries are zero and left out: zeros are shown only where there is nothing else to show."""
+    """How many entries are zero and left out: zeros are shown only where there is nothing else to
+    show.
+    """
     total = len(formulas.values)
     of = "" if formulas.selection is None else f" of {formulas.selection}"
     if total == 1:
@@ -181,7 +215,8 @@ def _hidden(formulas: Formulas, shown: int) -> Iterator[Note]:
     yield Note(text, text.replace("_", r"\_"))
 
 
-# --- one collector a quantity ---------------------------------------------------------------------------------
+# --- one collector a quantity ---------------------------------------------------------------------
+
 
 def _drift(model: Model, route: str | None) -> Collected:
     drift = derive_drift(model, route or default_route(model, curvatures=False))
@@ -193,8 +228,11 @@ def _drift(model: Model, route: str | None) -> Collected:
     for a, b in symbols.upper_triangle(model.units):
         entries.append(
             Entry(
-                f"corrector_{a + 1}_{b + 1}", "corrector", f"corrector_{a + 1}_{b + 1}",
-                rf"\mathrm{{corrector}}_{{{a + 1} {b + 1}}}", drift.corrector[a, b],
+                f"corrector_{a + 1}_{b + 1}",
+                "corrector",
+                f"corrector_{a + 1}_{b + 1}",
+                rf"\mathrm{{corrector}}_{{{a + 1} {b + 1}}}",
+                drift.corrector[a, b],
             )
         )
     notes = (
@@ -215,13 +253,18 @@ def _gradient(model: Model, route: str | None) -> Collected:
         for j, (name, latex) in enumerate(basis_names(model)):
             entries.append(
                 Entry(
-                    f"g_{a + 1}[{name}]", f"g_{a + 1}", f"g_{a + 1}[{name}]", rf"g_{{{a + 1}}}[{latex}]",
+                    f"g_{a + 1}[{name}]",
+                    f"g_{a + 1}",
+                    f"g_{a + 1}[{name}]",
+                    rf"g_{{{a + 1}}}[{latex}]",
                     gradient.first_layer[a, j],
                 )
             )
     for i in range(model.readout_size):
         entries.append(
-            Entry(f"g_v_{i + 1}", "g_v", f"g_v_{i + 1}", rf"g_{{v_{{{i + 1}}}}}", gradient.readout[i])
+            Entry(
+                f"g_v_{i + 1}", "g_v", f"g_v_{i + 1}", rf"g_{{v_{{{i + 1}}}}}", gradient.readout[i]
+            )
         )
     notes = (
         Note(
@@ -240,7 +283,9 @@ def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
     notes = [*block_notes("H", model), Note(ridge, ridge)]
     title = "population Hessian"
     if not model.loss.is_smooth:
-        title = f"{'difference of two' if kink_rule == DIFFERENCE else kink_rule} population Hessian"
+        title = (
+            f"{'difference of two' if kink_rule == DIFFERENCE else kink_rule} population Hessian"
+        )
         title += "s" if kink_rule == DIFFERENCE else ""
         notes.append(Note(_RULES[kink_rule], _RULES[kink_rule]))
     return _title(title, model, hessian.route), tuple(notes), list(_blocks(hessian, "H"))
@@ -268,8 +313,11 @@ def _diffusion(model: Model, route: str | None) -> Collected:
     latex = [sp.latex(s) for s in model.symbols.state]
     entries = [
         Entry(
-            f"Cov[{names[i]},{names[j]}]", names[i], f"Cov[{names[i]},{names[j]}]",
-            rf"\mathrm{{Cov}}\left[{latex[i]}, {latex[j]}\right]", covariance[i, j],
+            f"Cov[{names[i]},{names[j]}]",
+            names[i],
+            f"Cov[{names[i]},{names[j]}]",
+            rf"\mathrm{{Cov}}\left[{latex[i]}, {latex[j]}\right]",
+            covariance[i, j],
         )
         for i, j in symbols.upper_triangle(len(names))
     ]
@@ -285,7 +333,10 @@ def _diffusion(model: Model, route: str | None) -> Collected:
 
 
 _COLLECTORS = {
-    "drift": _drift, "gradient": _gradient, "gradient-matrix": _gradient_matrix, "diffusion": _diffusion,
+    "drift": _drift,
+    "gradient": _gradient,
+    "gradient-matrix": _gradient_matrix,
+    "diffusion": _diffusion,
 }
 
 
@@ -295,25 +346,42 @@ def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
     for (a, b), block in matrix.first_layer.items():
         group = f"{letter}_{a + 1}_{b + 1}"
         latex = rf"{letter}_{{{a + 1} {b + 1}}}"
-        yield Entry(f"{group}[bulk]", group, f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", block.bulk)
+        yield Entry(
+            f"{group}[bulk]", group, f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", block.bulk
+        )
         # a diagonal block is symmetric
         size = range(len(basis))
-        for i, j in symbols.upper_triangle(len(basis)) if a == b else ((i, j) for i in size for j in size):
+        for i, j in (
+            symbols.upper_triangle(len(basis)) if a == b else ((i, j) for i in size for j in size)
+        ):
             name = f"{group}[{basis[i][0]},{basis[j][0]}]"
-            yield Entry(name, group, name, rf"{latex}[{basis[i][1]}, {basis[j][1]}]", block.coefficients[i, j])
+            yield Entry(
+                name,
+                group,
+                name,
+                rf"{latex}[{basis[i][1]}, {basis[j][1]}]",
+                block.coefficients[i, j],
+            )
     q = model.readout_size
     for row in range(matrix.mixed.shape[0]):
         a, i = divmod(row, q)
         group = f"{letter}_{a + 1}_v_{i + 1}"
         for j, (name, text) in enumerate(basis):
             yield Entry(
-                f"{group}[{name}]", group, f"{group}[{name}]", rf"{letter}_{{{a + 1}, v_{{{i + 1}}}}}[{text}]",
+                f"{group}[{name}]",
+                group,
+                f"{group}[{name}]",
+                rf"{letter}_{{{a + 1}, v_{{{i + 1}}}}}[{text}]",
                 matrix.mixed[row, j],
             )
     for i, j in symbols.upper_triangle(q):
         name = f"{letter}_v_{i + 1}_v_{j + 1}"
         yield Entry(
-            name, f"{letter}_v", name, rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}", matrix.readout[i, j]
+            name,
+            f"{letter}_v",
+            name,
+            rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}",
+            matrix.readout[i, j],
         )
 
 

@@ -53,10 +53,16 @@ def legend(values: Sequence[sp.Expr]) -> Iterator[Note]:
             r"$\pi_a(u_1, \ldots, u_C) = e^{u_a} / \sum_{c=1}^C e^{u_c}$ (softmax);"
             r" inside $\mathbb{E}_l$ its arguments $u_1, \ldots, u_C$ are not written.",
         )
-    used = [f for f in _FUNCTIONS if any(v.has(f) for v in values) or any(n.general_integrand.has(f) for n in nodes)]
+    used = [
+        f
+        for f in _FUNCTIONS
+        if any(v.has(f) for v in values) or any(n.general_integrand.has(f) for n in nodes)
+    ]
     if used:
         meanings = [_FUNCTIONS[f] for f in used]
-        yield Note("; ".join(n.text for n in meanings) + ".", "; ".join(n.latex for n in meanings) + ".")
+        yield Note(
+            "; ".join(n.text for n in meanings) + ".", "; ".join(n.latex for n in meanings) + "."
+        )
     if nodes or "Q" in free:
         yield Note(
             "Q = R + m Gamma^-1 m^T is the Gram matrix of the weight vectors: Q_a_b = x^a . x^b.",
@@ -90,5 +96,8 @@ _MEANINGS = {
     "beta": Note("beta: ridge", r"$\beta$: ridge"),
     "c": Note("c_delta: step size times dimension", r"$c_\delta$: step size times dimension"),
     "Gamma": Note("Gamma_s_t = e_s . e_t", r"$\Gamma_{s t} = e_s \cdot e_t$"),
-    "s": Note("s_l > 0: gap m_l_l - m_a_l of column l", r"$s_l > 0$: gap $m_{l l} - m_{a l}$ of column $l$"),
+    "s": Note(
+        "s_l > 0: gap m_l_l - m_a_l of column l",
+        r"$s_l > 0$: gap $m_{l l} - m_{a l}$ of column $l$",
+    ),
 }

@@ -2,8 +2,8 @@ r"""Random admissible points: exact parameters and a state that weight vectors i
 
 .. math:: x^a = \sum_k A_{ak}f_k,\quad f_k=\sum_s C_{ks}e_s+n_k,\quad n_k\cdot n_{k'}=N_{kk'},\; n_k\perp e_s,
 
-so that :math:`m=AC\Gamma`, :math:`R_\perp=ANA^T`, and Q has the rank of A: with one column all weight vectors lie on a
-line, and every Gaussian integral is one on a line.
+so that :math:`m=AC\Gamma`, :math:`R_\perp=ANA^T`, and Q has the rank of A: with one column all
+weight vectors lie on a line, and every Gaussian integral is one on a line.
 """
 
 from __future__ import annotations
@@ -57,7 +57,11 @@ class Point:
         inner = self.along * self.gamma * self.along.T + self.across
         found = dict(self._parameters())
         overlap, perp = a * self.along * self.gamma, a * self.across * a.T
-        found |= _entries(s.overlap, overlap) | _entries(s.gram_perp, perp) | _entries(s.gram, a * inner * a.T)
+        found |= (
+            _entries(s.overlap, overlap)
+            | _entries(s.gram_perp, perp)
+            | _entries(s.gram, a * inner * a.T)
+        )
         found |= _entries(s.gram_inverse, _pseudo_inverse(a, inner))
         return found | dict(zip(s.readout, self.readout, strict=True))
 
@@ -66,16 +70,16 @@ class Point:
         pairs = [
             *zip(model.mixture.weights, self.weights, strict=True),
             *zip(model.mixture.directions_gram, self.gamma, strict=True),
-            (model.mixture.precision, self.precision), (model.ridge, self.ridge), (model.step, self.step),
+            (model.mixture.precision, self.precision),
+            (model.ridge, self.ridge),
+            (model.step, self.step),
         ]
         yield from ((name, value) for name, value in pairs if name.is_Symbol)
 
     def describe(self) -> dict[str, str]:
         """The point by the names of its symbols, without what follows from the others."""
         s = self.model.symbols
-        shown = [
-            *dict(self._parameters()), *s.overlap, *dict.fromkeys(s.gram_perp), *s.readout,
-        ]
+        shown = [*dict(self._parameters()), *s.overlap, *dict.fromkeys(s.gram_perp), *s.readout]
         return {str(name): str(self.values[name]) for name in shown}
 
 
@@ -83,7 +87,9 @@ def _entries(names: sp.MatrixBase, numbers: sp.MatrixBase) -> dict[sp.Symbol, sp
     return {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
 
 
-def _pseudo_inverse(a: sp.ImmutableDenseMatrix, inner: sp.ImmutableDenseMatrix) -> sp.ImmutableDenseMatrix:
+def _pseudo_inverse(
+    a: sp.ImmutableDenseMatrix, inner: sp.ImmutableDenseMatrix
+) -> sp.ImmutableDenseMatrix:
     """Of A G A^T, through full-rank factors; 0 where there is no room for any."""
     if a.rank() < a.cols or inner.rank() < inner.rows:
         gram = a * inner * a.T
@@ -95,8 +101,9 @@ def _pseudo_inverse(a: sp.ImmutableDenseMatrix, inner: sp.ImmutableDenseMatrix) 
 def random_point(model: Model, rng: np.random.Generator, rank: int | None = None) -> Point:
     """Draw a point whose Q has the given rank (full when omitted).
 
-    All numbers are rationals with small denominators, none of them zero.  The precision is between 1 and 4, the
-    variances of the pre-activations about 1/2: terms of different order in 1/lambda are then of similar size.
+    All numbers are rationals with small denominators, none of them zero.  The precision is between
+    1 and 4, the variances of the pre-activations about 1/2: terms of different order in 1/lambda
+    are then of similar size.
     """
     c, r, q = model.units, model.directions, model.readout_size
     rank = c if rank is None else rank
@@ -108,7 +115,8 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         return sp.Rational(value, 60)
 
     def matrix(rows: int, columns: int, scale: float) -> sp.ImmutableDenseMatrix:
-        # no two of the same size: units that coincide, and entries read for each other, would hide a mistake
+        # no two of the same size: units that coincide, and entries read for each other, would hide
+        # a mistake
         count = rows * columns
         denominator = 60 * (1 + 2 * count // int(60 * scale))
         sizes = rng.choice(np.arange(1, int(denominator * scale) + 1), count, replace=False)
@@ -134,10 +142,15 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         raw = [number(0.4, 1.6) for _ in range(model.components)]
     given = model.mixture.weights
     return Point(
-        model, mixing, matrix(rank, r, 0.8), positive(rank, 0.5, sp.Rational(1, 4)),
+        model,
+        mixing,
+        matrix(rank, r, 0.8),
+        positive(rank, 0.5, sp.Rational(1, 4)),
         sp.ImmutableDenseMatrix(gram) if fixed else positive(r, 0.5, sp.Rational(3, 4)),
         sp.ImmutableDenseMatrix(
-            model.components, 1, [w / sum(raw) if p.is_Symbol else p for p, w in zip(given, raw, strict=True)]
+            model.components,
+            1,
+            [w / sum(raw) if p.is_Symbol else p for p, w in zip(given, raw, strict=True)],
         ),
         matrix(q, 1, 1.2) if q else sp.ImmutableDenseMatrix(0, 1, []),
         number(1.2, 4) if model.mixture.precision.is_Symbol else model.mixture.precision,
@@ -146,12 +159,16 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
     )
 
 
-def dormant_points(model: Model, rng: np.random.Generator, active: int, most: int = 6) -> Iterator[Point]:
-    """Points of full rank at which only ``active`` units feed the output: v_a is zero for the others.
+def dormant_points(
+    model: Model, rng: np.random.Generator, active: int, most: int = 6
+) -> Iterator[Point]:
+    """Points of full rank at which only ``active`` units feed the output: v_a is zero for the
+    others.
 
-    These have no overlap with anything, so that Q is block-diagonal: the whitened pre-activations of the active units
-    depend on their pre-activations alone, and integrals over all units become integrals over the active ones.  There
-    are such points where the loss does not see a unit whose readout vanishes.
+    These have no overlap with anything, so that Q is block-diagonal: the whitened pre-activations
+    of the active units depend on their pre-activations alone, and integrals over all units become
+    integrals over the active ones.  There are such points where the loss does not see a unit whose
+    readout vanishes.
     """
     s, c = model.symbols, model.units
     if model.readout_size != c or c <= active:
@@ -163,19 +180,26 @@ def dormant_points(model: Model, rng: np.random.Generator, active: int, most: in
     for index in rng.permutation(len(chosen))[:most]:
         units = chosen[int(index)]
         point = random_point(model, rng)
-        along, across, readout = (m.as_mutable() for m in (point.along, point.across, point.readout))
+        along, across, readout = (
+            m.as_mutable() for m in (point.along, point.across, point.readout)
+        )
         for a in set(range(c)) - set(units):
             along[a, :] = sp.zeros(1, along.cols)
             readout[a, 0] = 0
             for b in units:
                 across[a, b] = across[b, a] = 0
         yield replace(
-            point, along=along.as_immutable(), across=across.as_immutable(), readout=readout.as_immutable()
+            point,
+            along=along.as_immutable(),
+            across=across.as_immutable(),
+            readout=readout.as_immutable(),
         )
 
 
 def shrink(point: Point, refuted: Callable[[Point], bool], budget: int = 60) -> Point:
-    """The simplest point found at which something is still refuted: zeros, ones and equal weights where possible."""
+    """The simplest point found at which something is still refuted: zeros, ones and equal weights
+    where possible.
+    """
     tried = 0
 
     def attempt(candidate: Point) -> bool:

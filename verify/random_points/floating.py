@@ -1,7 +1,8 @@
-"""Admissible numbers for any model from points of a cube: well-conditioned by construction, the centre the simplest.
+"""Admissible numbers for any model from points of a cube: well-conditioned by construction, the
+centre the simplest.
 
-One construction serves the random cases of :func:`verify.check_model`, which a failure shrinks towards the centre, and
-the strategies of :mod:`verify.strategies.problem_strategies`.
+One construction serves the random cases of :func:`verify.check_model`, which a failure shrinks
+towards the centre, and the strategies of :mod:`verify.strategies.problem_strategies`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Domain:
     precision, ridge, step : (low, high)
         lambda and c_delta are log-uniform, beta is uniform.
     overlap, readout : float or (low, high)
-        Bounds of |m_as| and |v_i|: the largest, or the smallest and the largest, which keeps units off their kinks.
+        Bounds of |m_as| and |v_i|: the largest, or the smallest and the largest, which keeps units
+        off their kinks.
     perpendicular : float
         Geometric mean of the eigenvalues that R_perp may have, > 0.
 
@@ -56,9 +58,13 @@ class Domain:
 
     def __post_init__(self) -> None:
         if as_scalar("condition", self.condition, 0.0, True, "give a bound >= 1") < 1:
-            raise InputError("condition", self.condition, "a number >= 1", "1 leaves multiples of the identity")
+            raise InputError(
+                "condition", self.condition, "a number >= 1", "1 leaves multiples of the identity"
+            )
         if as_scalar("least_weight", self.least_weight, 0.0, True, "give a share in (0, 1]") > 1:
-            raise InputError("least_weight", self.least_weight, "a share in (0, 1]", "1 makes all weights equal")
+            raise InputError(
+                "least_weight", self.least_weight, "a share in (0, 1]", "1 makes all weights equal"
+            )
         for name, strict in (("precision", True), ("ridge", False), ("step", True)):
             check_range(name, getattr(self, name), strict)
         for name in ("overlap", "readout"):
@@ -66,16 +72,28 @@ class Domain:
                 check_range(name, getattr(self, name), False)
             else:
                 as_scalar(name, getattr(self, name), 0.0, False, "give the largest absolute value")
-        as_scalar("perpendicular", self.perpendicular, 0.0, True, "give the size of the eigenvalues of R_perp")
+        as_scalar(
+            "perpendicular",
+            self.perpendicular,
+            0.0,
+            True,
+            "give the size of the eigenvalues of R_perp",
+        )
 
 
 def check_range(name: str, ends: object, strict: bool) -> tuple[float, float]:
-    """Refuse what is no pair (low, high) of numbers with low <= high, both > 0 (>= 0 unless ``strict``)."""
+    """Refuse what is no pair (low, high) of numbers with low <= high, both > 0 (>= 0 unless
+    ``strict``).
+    """
     if not isinstance(ends, (tuple, list)) or len(ends) != 2:
         raise InputError(name, repr(ends), "a pair (low, high)", "give the two ends of the range")
-    low, high = (as_scalar(name, end, 0.0, strict, "give the two ends of the range") for end in ends)
+    low, high = (
+        as_scalar(name, end, 0.0, strict, "give the two ends of the range") for end in ends
+    )
     if low > high:
-        raise InputError(name, repr(ends), "a pair (low, high) with low <= high", "exchange the ends")
+        raise InputError(
+            name, repr(ends), "a pair (low, high) with low <= high", "exchange the ends"
+        )
     return low, high
 
 
@@ -100,7 +118,9 @@ def random_point(model: Model, rng: np.random.Generator) -> Point:
 
 
 def parameters_at(model: Model, point: Point, domain: Domain) -> Parameters:
-    """Parameters of a point; what the model, of open parameters by :func:`check_open_parameters`, fixes is kept."""
+    """Parameters of a point; what the model, of open parameters by :func:`check_open_parameters`,
+    fixes is kept.
+    """
     mixture = model.mixture
     fixed = [float(p) if p.is_number else None for p in mixture.weights]
     rest = 1.0 - sum(p for p in fixed if p is not None)
@@ -130,14 +150,19 @@ def state_at(model: Model, point: Point, domain: Domain, rank: int | None = None
 
 
 def rational_values(
-    model: Model, number: Callable[[float, float], sp.Expr], *, precision: int, scale: int = 1,
-    least_weight: float = 1 / 3, ridge: tuple[float, float] = (0.05, 0.5),
+    model: Model,
+    number: Callable[[float, float], sp.Expr],
+    *,
+    precision: int,
+    scale: int = 1,
+    least_weight: float = 1 / 3,
+    ridge: tuple[float, float] = (0.05, 0.5),
 ) -> dict[sp.Symbol, sp.Expr]:
     """Exact, consistent values for every symbol: Gamma, R > 0, Q = R + m Gamma^-1 m^T, P = Q^-1.
 
-    Eigenvalues of Gamma lie in [1, 1 + 0.16 r^2], of R in scale^2 [1, 1 + C^2] / 4, and Q stays below
-    scale^2 (1 + C^2 + 1.44 r C) / 4, so that the covariance Q / precision and the condition number of P are bounded
-    whatever ``number(low, high)`` returns of its range.
+    Eigenvalues of Gamma lie in [1, 1 + 0.16 r^2], of R in scale^2 [1, 1 + C^2] / 4, and Q stays
+    below scale^2 (1 + C^2 + 1.44 r C) / 4, so that the covariance Q / precision and the condition
+    number of P are bounded whatever ``number(low, high)`` returns of its range.
     """
     s, mixture = model.symbols, model.mixture
 
@@ -158,42 +183,58 @@ def rational_values(
     rest = 1 - sp.Add(*(p for p in mixture.weights if p.is_number))
     values = {p: rest * w / sum(raw) for p, w in zip(left, raw, strict=True)}
     matrices = (
-        (s.overlap, m), (s.gram_perp, perp), (s.gram, gram), (s.gram_inverse, gram.inv()),
+        (s.overlap, m),
+        (s.gram_perp, perp),
+        (s.gram, gram),
+        (s.gram_inverse, gram.inv()),
         (mixture.directions_gram, gamma),
     )
     for names, numbers in matrices:
         values |= {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
     values |= {v: number(-1, 1) for v in s.readout}
     values |= {
-        mixture.precision: sp.Integer(precision), model.ridge: number(*ridge), model.step: number(0.5, 2),
+        mixture.precision: sp.Integer(precision),
+        model.ridge: number(*ridge),
+        model.step: number(0.5, 2),
     }
     return {symbol: value for symbol, value in values.items() if symbol.is_Symbol}
 
 
 def check_open_parameters(model: Model) -> None:
-    """Refuse models whose open parameters are not the canonical symbols, which numbers are given for by name."""
+    """Refuse models whose open parameters are not the canonical symbols, which numbers are given
+    for by name.
+    """
     mixture = model.mixture
     canonical = [
         *zip(mixture.weights, symbols.vector("p", model.components, positive=True), strict=True),
-        (mixture.precision, symbols.PRECISION), (model.ridge, symbols.RIDGE), (model.step, symbols.STEP),
+        (mixture.precision, symbols.PRECISION),
+        (model.ridge, symbols.RIDGE),
+        (model.step, symbols.STEP),
     ]
     gram, names = mixture.directions_gram, symbols.symmetric("Gamma", model.directions)
     if gram.free_symbols:
         canonical += zip(gram, names, strict=True)
         if any(e.is_number for e in gram):
             raise InputError(
-                "model", f"Gamma with some entries fixed, {gram.tolist()}", "all entries fixed or all open",
+                "model",
+                f"Gamma with some entries fixed, {gram.tolist()}",
+                "all entries fixed or all open",
                 "a random positive definite Gamma would contradict the fixed ones",
             )
     for expression, symbol in canonical:
         if not expression.is_number and expression != symbol:
             raise InputError(
-                "model", f"the parameter {expression}", f"a number or the symbol {symbol}",
+                "model",
+                f"the parameter {expression}",
+                f"a number or the symbol {symbol}",
                 "build the model without it: what is left out becomes its symbol",
             )
     if any(e.free_symbols for e in (*mixture.labels, *mixture.coordinates)):
         raise InputError(
-            "model", "labels or coordinates with symbols", "numbers", "numbers are needed to evaluate the loss"
+            "model",
+            "labels or coordinates with symbols",
+            "numbers",
+            "numbers are needed to evaluate the loss",
         )
 
 
@@ -206,16 +247,24 @@ def weights_at(coordinates: Array, least: float) -> Array:
 
 
 def gram_coordinates(size: int) -> int:
-    """Coordinates of a positive definite matrix: its eigenvalues and the angles of its eigenvectors."""
+    """Coordinates of a positive definite matrix: its eigenvalues and the angles of its
+    eigenvectors.
+    """
     return size * (size + 1) // 2
 
 
 def gram_at(
-    coordinates: Array, size: int, condition: float, rank: int | None = None, signs: Array | float = 1.0
+    coordinates: Array,
+    size: int,
+    condition: float,
+    rank: int | None = None,
+    signs: Array | float = 1.0,
 ) -> Array:
-    """A Gram matrix with eigenvalues in [condition^-1/2, condition^1/2], those after the first ``rank`` 0.
+    """A Gram matrix with eigenvalues in [condition^-1/2, condition^1/2], those after the first
+    ``rank`` 0.
 
-    The identity at the centre of the cube, if no rank is given.  Signs of the eigenvalues make it indefinite.
+    The identity at the centre of the cube, if no rank is given.  Signs of the eigenvalues make it
+    indefinite.
     """
     eigenvalues = signs * condition ** (coordinates[:size] / 2)
     eigenvalues[size if rank is None else rank :] = 0.0
@@ -230,10 +279,11 @@ def frame_coordinates(rank: int, dimension: int) -> int:
 
 
 def frame_at(coordinates: Array, rank: int, dimension: int) -> Array:
-    """``rank`` orthonormal rows of R^dimension: unit vectors, turned in one plane after the other; every frame is one.
+    """``rank`` orthonormal rows of R^dimension: unit vectors, turned in one plane after the other;
+    every frame is one.
 
-    The last rows are turned first, in the planes that the ones before them do not reach yet: what annihilates the rows
-    below the diagonal one by one, read backwards.
+    The last rows are turned first, in the planes that the ones before them do not reach yet: what
+    annihilates the rows below the diagonal one by one, read backwards.
     """
     vectors = np.eye(rank, dimension)
     planes = [(i, j) for i in reversed(range(rank)) for j in range(i + 1, dimension)]
@@ -244,7 +294,9 @@ def frame_at(coordinates: Array, rank: int, dimension: int) -> Array:
 
 
 def log_uniform(coordinate: float, ends: tuple[float, float]) -> float:
-    """The number that far along a range on a logarithmic scale: its ends at -1 and 1, the geometric mean at 0."""
+    """The number that far along a range on a logarithmic scale: its ends at -1 and 1, the geometric
+    mean at 0.
+    """
     low, high = ends
     return float(min(max(np.sqrt(low * high) * (high / low) ** (coordinate / 2), low), high))
 
@@ -256,7 +308,9 @@ def uniform(coordinate: float, ends: tuple[float, float]) -> float:
 
 
 def simpler_points(point: Point) -> Iterator[Point]:
-    """Points nearer to the centre, the boldest first: whole parts at 0, single coordinates at 0, fewer digits."""
+    """Points nearer to the centre, the boldest first: whole parts at 0, single coordinates at 0,
+    fewer digits.
+    """
     for name, values in point.items():
         if np.any(values):
             yield point | {name: np.zeros_like(values)}
@@ -288,7 +342,9 @@ def shrink(point: Point, fails: Callable[[Point], bool], most: int = 60) -> Poin
 
 
 def _signed(coordinates: Array, bound: float | tuple[float, float]) -> Array:
-    """Numbers of either sign with absolute values up to the bound, or between the two; the smallest at the centre."""
+    """Numbers of either sign with absolute values up to the bound, or between the two; the smallest
+    at the centre.
+    """
     if not isinstance(bound, (tuple, list)):
         return bound * coordinates
     low, high = bound

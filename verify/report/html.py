@@ -41,8 +41,8 @@ def write_json(report: Report | JointReport, path: Path) -> None:
 def write_html(report: Report | JointReport, path: Path) -> None:
     """Write a report as one HTML file: styles and figures inside, no script, no network.
 
-    Every check has an anchor, its name: ``report.html#curves``; in the report of several systems with the name of its
-    system in front: ``report.html#xor-curves``.
+    Every check has an anchor, its name: ``report.html#curves``; in the report of several systems
+    with the name of its system in front: ``report.html#xor-curves``.
     """
     path.write_text(render_html(report), encoding="utf-8")
 
@@ -50,11 +50,16 @@ def write_html(report: Report | JointReport, path: Path) -> None:
 def render_html(report: Report | JointReport) -> str:
     """The HTML of a report: a summary, then a section per system with all of its checks."""
     environment = Environment(
-        loader=PackageLoader("verify.report", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("verify.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {
-        "figures": format_number, "greek": greek, "references": _references,
+        "figures": format_number,
+        "greek": greek,
+        "references": _references,
         # made here, of LaTeX that is known
         "equations": lambda latex: [Markup(part) for part in mathml_parts(latex)],
     }
@@ -62,7 +67,11 @@ def render_html(report: Report | JointReport) -> str:
     reports = report.reports if isinstance(report, JointReport) else [report]
     systems = [_system(r, f"{r.system}-" if joint else "") for r in reports]
     return environment.get_template("report.html.j2").render(
-        report=report, systems=systems, joint=joint, counts=_counts(report.results), open_rows=_OPEN_ROWS,
+        report=report,
+        systems=systems,
+        joint=joint,
+        counts=_counts(report.results),
+        open_rows=_OPEN_ROWS,
         open_checks=[c for s in systems for c in s.checks if c.result.verdict is not Verdict.HOLDS],
     )
 
@@ -72,7 +81,8 @@ def _counts(judged: Sequence[CheckResult] | Sequence[Comparison]) -> dict[Verdic
 
 
 def strict(value: Any) -> Any:
-    """Plain data for strict JSON: NumPy scalars and arrays unpacked, numbers that are not finite explained.
+    """Plain data for strict JSON: NumPy scalars and arrays unpacked, numbers that are not finite
+    explained.
 
     Examples
     --------
@@ -102,7 +112,9 @@ def strict(value: Any) -> Any:
 
 
 def format_number(value: float | None, digits: int = 4, zero: float = 0.0) -> str:
-    """A number for a reader: few digits, a true minus sign, infinities and NaN in words, 0 up to ``zero``."""
+    """A number for a reader: few digits, a true minus sign, infinities and NaN in words, 0 up to
+    ``zero``.
+    """
     if value is None:
         return "–"
     if (text := _not_finite(value)) is not None:
@@ -130,28 +142,45 @@ _SIGNS = [
     *(
         (re.compile(rf"(?<![A-Za-z]){name}(?![A-Za-z])"), sign)
         for name, sign in (
-            ("lambda", "λ"), ("beta", "β"), ("delta", "δ"), ("Gamma", "Γ"), ("mu", "μ"), ("phi", "φ"),
+            ("lambda", "λ"),
+            ("beta", "β"),
+            ("delta", "δ"),
+            ("Gamma", "Γ"),
+            ("mu", "μ"),
+            ("phi", "φ"),
             ("infinity", "∞"),
         )
     ),
     *(
         (re.compile(pattern), sign)
         for pattern, sign in (
-            (r"\bsqrt (?=\w)", "√"), (r"->", "→"), (r"<=", "≤"), (r">=", "≥"), (r"_perp\b", "⊥"),
+            (r"\bsqrt (?=\w)", "√"),
+            (r"->", "→"),
+            (r"<=", "≤"),
+            (r">=", "≥"),
+            (r"_perp\b", "⊥"),
             (r"(?<=\w)\^2(?![\w.])", "²"),
-            (r"(?<=\w)\^a(?!\w)", "ᵃ"), (r"(?<=\w)\^b(?!\w)", "ᵇ"), (r"\^T\b", "ᵀ"),
-            *((rf"(?<=\bx)\^{digit}(?![\w.])", sign) for digit, sign in zip("123456789", "¹²³⁴⁵⁶⁷⁸⁹", strict=True)),
+            (r"(?<=\w)\^a(?!\w)", "ᵃ"),
+            (r"(?<=\w)\^b(?!\w)", "ᵇ"),
+            (r"\^T\b", "ᵀ"),
+            *(
+                (rf"(?<=\bx)\^{digit}(?![\w.])", sign)
+                for digit, sign in zip("123456789", "¹²³⁴⁵⁶⁷⁸⁹", strict=True)
+            ),
         )
     ),
 ]
 
 
 def _references(text: str) -> list[tuple[str, str | None]]:
-    """A source in pieces, each with its address if it is an arXiv number; the report itself loads nothing."""
+    """A source in pieces, each with its address if it is an arXiv number; the report itself loads
+    nothing.
+    """
     pieces = re.split(r"(arXiv \d{4}\.\d{5})", text)
     return [
         (piece, f"https://arxiv.org/abs/{piece.split()[1]}" if piece.startswith("arXiv ") else None)
-        for piece in pieces if piece
+        for piece in pieces
+        if piece
     ]
 
 
@@ -163,7 +192,10 @@ def _not_finite(value: Any) -> str | None:
     if isinstance(value, (list, tuple)):
         texts = [_not_finite(entry) for entry in value]
         if any(text is not None for text in texts):
-            return ", ".join(str(entry) if text is None else text for entry, text in zip(value, texts, strict=True))
+            return ", ".join(
+                str(entry) if text is None else text
+                for entry, text in zip(value, texts, strict=True)
+            )
     return None
 
 
@@ -230,4 +262,8 @@ def _embed(plot: Plot) -> _Figure:
     if buffer.tell() > _SVG_LIMIT:
         buffer, kind = io.BytesIO(), "png"
         figure.savefig(buffer, format="png", dpi=150)
-    return _Figure(plot.name, plot.caption, f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    return _Figure(
+        plot.name,
+        plot.caption,
+        f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}",
+    )

@@ -1,4 +1,6 @@
-"""What a command works on: model, numbers, initial state and run, from a TOML file and from options."""
+"""What a command works on: model, numbers, initial state and run, from a TOML file and from
+options.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Configuration:
     precision: Number | None = field(default=None, metadata={"table": "parameters"})
     ridge: Number | None = field(default=None, metadata={"table": "parameters"})
     step: Number | None = field(default=None, metadata={"table": "parameters"})
-    directions_gram: list[list[Number]] | str | None = field(default=None, metadata={"table": "parameters"})
+    directions_gram: list[list[Number]] | str | None = field(
+        default=None, metadata={"table": "parameters"}
+    )
     overlap: list[list[Number]] | None = field(default=None, metadata={"table": "initial"})
     gram_perp: list[list[Number]] | str | None = field(default=None, metadata={"table": "initial"})
     readout: list[Number] | None = field(default=None, metadata={"table": "initial"})
@@ -55,7 +59,11 @@ class Configuration:
 
     def override(self, other: Configuration) -> Self:
         """Return this configuration with everything that ``other`` says."""
-        said = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name) is not None}
+        said = {
+            f.name: getattr(other, f.name)
+            for f in fields(other)
+            if getattr(other, f.name) is not None
+        }
         return replace(self, **said)
 
     @property
@@ -76,10 +84,14 @@ class Configuration:
         kind = MODELS[name]
         for option in _OWN:
             if getattr(self, option) is not None and option not in (kind.size, *kind.options):
-                owners = [n for n, other in MODELS.items() if option in (other.size, *other.options)]
+                owners = [
+                    n for n, other in MODELS.items() if option in (other.size, *other.options)
+                ]
                 others = ", ".join(o for o in (kind.size, *kind.options))
                 raise InputError(
-                    option, getattr(self, option), f"no {option} for the model {name}",
+                    option,
+                    getattr(self, option),
+                    f"no {option} for the model {name}",
                     f"leave it away: {option} belongs to {' and '.join(owners)}, and {name} has {others}",
                 )
         if self.activation is not None:
@@ -102,9 +114,13 @@ class Configuration:
         gram: Any = self._named_gram()
         self._check_weights()
         return self._build(
-            weights=_exact(self.weights), precision=_finite("precision", self.precision),
-            ridge=_finite("ridge", self.ridge), step=_finite("step", self.step),
-            directions_gram=sp.eye(self.kind.directions(self.size)) if gram == ORTHONORMAL else _exact_rows(gram),
+            weights=_exact(self.weights),
+            precision=_finite("precision", self.precision),
+            ridge=_finite("ridge", self.ridge),
+            step=_finite("step", self.step),
+            directions_gram=sp.eye(self.kind.directions(self.size))
+            if gram == ORTHONORMAL
+            else _exact_rows(gram),
         )
 
     def model(self) -> Model:
@@ -112,7 +128,9 @@ class Configuration:
         gram = self._named_gram()
         own = gram is not None and gram != ORTHONORMAL
         return self._build(
-            directions_gram=symbols.symmetric("Gamma", self.kind.directions(self.size)) if own else None
+            directions_gram=symbols.symmetric("Gamma", self.kind.directions(self.size))
+            if own
+            else None
         )
 
     def parameters(self) -> Parameters:
@@ -127,10 +145,16 @@ class Configuration:
         gram = self._named_gram()
         scalars = {name: getattr(self, name) for name in ("precision", "ridge", "step")}
         return Parameters(
-            np.full(components, 1 / components) if self.weights is None else np.array(self.weights, dtype=float),
-            **{name: float(getattr(kind, name) if given is None else given) for name, given in scalars.items()},
+            np.full(components, 1 / components)
+            if self.weights is None
+            else np.array(self.weights, dtype=float),
+            **{
+                name: float(getattr(kind, name) if given is None else given)
+                for name, given in scalars.items()
+            },
             directions_gram=(
-                np.eye(directions) if gram is None or isinstance(gram, str)
+                np.eye(directions)
+                if gram is None or isinstance(gram, str)
                 else self._floats("directions_gram", gram, (directions, directions))
             ),
         )
@@ -144,7 +168,12 @@ class Configuration:
         start = self.kind.start(self.size)
         gram_perp: Any = self.gram_perp
         if isinstance(gram_perp, str) and gram_perp != IDENTITY:
-            raise InputError("gram_perp", repr(gram_perp), f"{IDENTITY!r} or rows of numbers", "check the spelling")
+            raise InputError(
+                "gram_perp",
+                repr(gram_perp),
+                f"{IDENTITY!r} or rows of numbers",
+                "check the spelling",
+            )
         if gram_perp is None:
             gram_perp = float(start.perpendicular) * np.eye(model.units)
         elif gram_perp == IDENTITY:
@@ -163,7 +192,9 @@ class Configuration:
         from numerics.core.parameters import check_parameters
         from numerics.core.state import check_state
 
-        parameters = self.parameters()  # before the model, whose derivatives take long for many units
+        parameters = (
+            self.parameters()
+        )  # before the model, whose derivatives take long for many units
         model = self.model()
         initial = self.initial(model)
         check_parameters(model, parameters)
@@ -193,7 +224,12 @@ class Configuration:
         """The Gram matrix of the directions as it was said; a name is known to be the one there is."""
         gram = self.directions_gram
         if isinstance(gram, str) and gram != ORTHONORMAL:
-            raise InputError("directions_gram", repr(gram), f"{ORTHONORMAL!r} or rows of numbers", "check the spelling")
+            raise InputError(
+                "directions_gram",
+                repr(gram),
+                f"{ORTHONORMAL!r} or rows of numbers",
+                "check the spelling",
+            )
         return gram
 
     def _check_weights(self) -> None:
@@ -204,8 +240,11 @@ class Configuration:
         count = len(self.weights)
         fits = count >= kind.least and kind.components(count) == count
         raise InputError(
-            "weights", f"{count} entries", f"{expected}, one per {kind.component}",
-            f"give {expected} weights" + (f", of {', '.join(kind.clusters)}" if kind.clusters else "")
+            "weights",
+            f"{count} entries",
+            f"{expected}, one per {kind.component}",
+            f"give {expected} weights"
+            + (f", of {', '.join(kind.clusters)}" if kind.clusters else "")
             + (f", or {kind.size} = {count}" if fits else ""),
         )
 
@@ -213,7 +252,8 @@ class Configuration:
         got = [len(row) for row in rows]
         if got != [shape[1]] * shape[0]:
             raise InputError(
-                name, f"{len(rows)} rows of {', '.join(map(str, sorted(set(got)))) or 'no'} entries",
+                name,
+                f"{len(rows)} rows of {', '.join(map(str, sorted(set(got)))) or 'no'} entries",
                 f"{shape[0]} rows of {shape[1]} entries",
                 f"check commas and semicolons, and {self.kind.size}, {self.kind.meaning}",
             )
@@ -226,8 +266,8 @@ def read_configuration(path: Path) -> Configuration:
     Raises
     ------
     theory.InputError
-        The file cannot be read or is not TOML; a table or key is unknown (with the nearest known name), or a value
-        has the wrong kind.
+        The file cannot be read or is not TOML; a table or key is unknown (with the nearest known
+        name), or a value has the wrong kind.
     """
     return Configuration(**read_values(path, read_toml(path), Configuration))
 
@@ -239,20 +279,29 @@ def read_toml(path: Path) -> dict[str, Any]:
             return tomllib.load(file, parse_float=exact_number)
     except OSError as error:
         raise InputError(
-            "config", path, "a readable TOML file", f"{error.strerror or error}; see the files in examples/"
+            "config",
+            path,
+            "a readable TOML file",
+            f"{error.strerror or error}; see the files in examples/",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError("config", path, f"valid TOML ({error})", "see the files in examples/") from error
+        raise InputError(
+            "config", path, f"valid TOML ({error})", "see the files in examples/"
+        ) from error
 
 
-def read_values(path: Path, data: Mapping[str, Any], kind: type[Configuration], *further: str) -> dict[str, Any]:
+def read_values(
+    path: Path, data: Mapping[str, Any], kind: type[Configuration], *further: str
+) -> dict[str, Any]:
     """What the tables of a configuration say; ``further`` are tables that somebody else reads."""
     known = known_keys(kind)
     values: dict[str, Any] = {}
     for table, content in data.items():
         check_choice(f"config {path.name}", table, [*known, *further], kind="table")
         if not isinstance(content, dict):
-            raise InputError(f"config {path.name}", f"{table} = ...", f"a table [{table}]", "put keys below it")
+            raise InputError(
+                f"config {path.name}", f"{table} = ...", f"a table [{table}]", "put keys below it"
+            )
         if table in further:
             continue
         for key, value in content.items():
@@ -272,7 +321,12 @@ def known_keys(kind: type[Configuration]) -> dict[str, list[str]]:
 def _finite(name: str, value: Number | None) -> Number | None:
     if isinstance(value, float):
         infinite = name == "precision" and value > 0  # NaN is not
-        raise InputError(name, value, "a finite number", WITHOUT_NOISE if infinite else "remove NaN and infinities")
+        raise InputError(
+            name,
+            value,
+            "a finite number",
+            WITHOUT_NOISE if infinite else "remove NaN and infinities",
+        )
     return value
 
 
@@ -281,4 +335,8 @@ def _exact(values: list[Number] | None) -> list[Number | None] | None:
 
 
 def _exact_rows(rows: list[list[Number]] | None) -> list[list[Number | None]] | None:
-    return None if rows is None else [[_finite("directions_gram", value) for value in row] for row in rows]
+    return (
+        None
+        if rows is None
+        else [[_finite("directions_gram", value) for value in row] for row in rows]
+    )

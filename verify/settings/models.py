@@ -1,4 +1,6 @@
-"""The models that the command knows: one table, in which everything that differs between them stands."""
+"""The models that the command knows: one table, in which everything that differs between them
+stands.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Rows = list[list[Fraction]]
 
 @dataclass(frozen=True)
 class Start:
-    """An initial state in exact numbers: overlap C x r, R_perp = ``perpendicular`` times the identity, readout."""
+    """An initial state in exact numbers: overlap C x r, R_perp = ``perpendicular`` times the
+    identity, readout.
+    """
 
     overlap: Rows
     perpendicular: Fraction
@@ -81,7 +85,10 @@ class ModelKind:
             return self.default
         if given < self.least:
             raise InputError(
-                self.size, given, f"an integer >= {self.least}, {self.meaning}", f"leave it away for {self.default}"
+                self.size,
+                given,
+                f"an integer >= {self.least}, {self.meaning}",
+                f"leave it away for {self.default}",
             )
         return given
 
@@ -107,17 +114,39 @@ def _leaning_start(width: int) -> Start:
 
 MODELS = {
     "kgmm": ModelKind(
-        build=kgmm, description="a k-class Gaussian mixture under softmax regression", size="k",
-        meaning="the number of classes", default=3, least=2, components=lambda k: k, directions=lambda k: k,
-        component="class", start=_random_start, precision=Fraction(10), ridge=Fraction(1, 10), step=Fraction(1),
+        build=kgmm,
+        description="a k-class Gaussian mixture under softmax regression",
+        size="k",
+        meaning="the number of classes",
+        default=3,
+        least=2,
+        components=lambda k: k,
+        directions=lambda k: k,
+        component="class",
+        start=_random_start,
+        precision=Fraction(10),
+        ridge=Fraction(1, 10),
+        step=Fraction(1),
         time=Fraction(16),
     ),
     "xor": ModelKind(
-        build=xor, description="the XOR mixture of four clusters under a two-layer network", size="width",
-        meaning="the number K of hidden units", default=4, least=1, components=lambda _: len(COORDINATES),
-        directions=lambda _: 2, component="cluster", start=_leaning_start, precision=Fraction(100),
-        ridge=Fraction(1, 20), step=Fraction(1), time=Fraction(30), options=("activation",),
-        direction_names=("μ", "ν"), clusters=CLUSTERS,
+        build=xor,
+        description="the XOR mixture of four clusters under a two-layer network",
+        size="width",
+        meaning="the number K of hidden units",
+        default=4,
+        least=1,
+        components=lambda _: len(COORDINATES),
+        directions=lambda _: 2,
+        component="cluster",
+        start=_leaning_start,
+        precision=Fraction(100),
+        ridge=Fraction(1, 20),
+        step=Fraction(1),
+        time=Fraction(30),
+        options=("activation",),
+        direction_names=("μ", "ν"),
+        clusters=CLUSTERS,
         notation=Note(
             "Clusters 1..4 are mu, -mu (label 1) and nu, -nu (label 0), with e_1 = mu and e_2 = nu; x^a is the weight"
             " vector W_a of hidden unit a.",

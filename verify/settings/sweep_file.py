@@ -1,4 +1,6 @@
-"""A sweep in a TOML file: the tables of a configuration, [sweep] with the axes, [measurement] and [figure]."""
+"""A sweep in a TOML file: the tables of a configuration, [sweep] with the axes, [measurement] and
+[figure].
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,10 @@ class SweepConfiguration(Configuration):
             return self.samples
         if self.samples is not None:
             raise InputError(
-                "samples", "samples and samples_per_dimension", "one of the two", "leave one of them away"
+                "samples",
+                "samples and samples_per_dimension",
+                "one of the two",
+                "leave one of them away",
             )
         ratio = float(self.samples_per_dimension)
         if not 0 < ratio < float("inf"):
@@ -57,11 +62,15 @@ class SweepConfiguration(Configuration):
             return given
         for name in ("overlap", "gram_perp"):
             if getattr(self, name) is not None:
-                raise InputError("random", f"random and {name}", "one of the two", "leave one of them away")
+                raise InputError(
+                    "random", f"random and {name}", "one of the two", "leave one of them away"
+                )
         return RandomStart(float(self.random), tuple(given.readout.tolist()))
 
     def simulation(self) -> dict[str, Any]:
-        """Further arguments of simulate_sgd; the exact reduced chain is the default where noise is Gaussian."""
+        """Further arguments of simulate_sgd; the exact reduced chain is the default where noise is
+        Gaussian.
+        """
         noise = "gaussian" if self.noise is None else self.noise
         default = "reduced" if noise == "gaussian" else "direct"
         return {"method": self.method or default, "noise": noise, **self.pace()}
@@ -99,7 +108,9 @@ class SweepFile:
         from numerics import Setting
 
         said = self.base.override(SweepConfiguration(**values))
-        parameters = said.parameters()  # before the model, whose derivatives take long for many units
+        parameters = (
+            said.parameters()
+        )  # before the model, whose derivatives take long for many units
         gram = said.directions_gram
         key = (said.kind.size, said.size, said.activation, gram is None or isinstance(gram, str))
         if key not in self._models:
@@ -107,8 +118,14 @@ class SweepFile:
         model = self._models[key]
         dimension = _DIMENSION if said.dimension is None else said.dimension
         return Setting(
-            model, parameters, said.start(model), said.times(), dimension,
-            _REPLICAS if said.replicas is None else said.replicas, said.test_samples(dimension), said.simulation(),
+            model,
+            parameters,
+            said.start(model),
+            said.times(),
+            dimension,
+            _REPLICAS if said.replicas is None else said.replicas,
+            said.test_samples(dimension),
+            said.simulation(),
         )
 
     def sweep(self) -> Sweep:
@@ -147,21 +164,31 @@ def read_sweep(path: Path) -> SweepFile:
         As for :func:`verify.settings.configuration.read_configuration`.
     """
     data = read_toml(path)
-    base = SweepConfiguration(**read_values(path, data, SweepConfiguration, "sweep", "measurement", "figure"))
+    base = SweepConfiguration(
+        **read_values(path, data, SweepConfiguration, "sweep", "measurement", "figure")
+    )
     table = dict(data.get("sweep", {}))
     where = f"config {path.name} [sweep]"
     if not table:
         raise InputError(
-            where, "nothing", "a table [sweep] of axes and measurements",
+            where,
+            "nothing",
+            "a table [sweep] of axes and measurements",
             "see the files sweep_*.toml in examples/",
         )
     measure = _measure(where, table.pop("measure", None))
     axes = {key: _axis(path, key, values) for key, values in table.items()}
     for key in axes:
         if getattr(base, key) is not None and key != "seed":
-            raise InputError(key, "a value and an axis", "one of the two", f"leave {key} away above [sweep]")
+            raise InputError(
+                key, "a value and an axis", "one of the two", f"leave {key} away above [sweep]"
+            )
     return SweepFile(
-        path, base, axes, measure, _measurement(path, data.get("measurement", {})),
+        path,
+        base,
+        axes,
+        measure,
+        _measurement(path, data.get("measurement", {})),
         read_figure(path, data["figure"]) if "figure" in data else None,
     )
 
@@ -169,14 +196,20 @@ def read_sweep(path: Path) -> SweepFile:
 def _axis(path: Path, key: str, values: Any) -> list[Any]:
     known = [name for names in known_keys(SweepConfiguration).values() for name in names]
     where = f"config {path.name} [sweep]"
-    check_choice(where, key, [*(n for n in known if n not in _COMMON), *_COMMON, "measure"], kind="key")
+    check_choice(
+        where, key, [*(n for n in known if n not in _COMMON), *_COMMON, "measure"], kind="key"
+    )
     if key in _COMMON:
-        raise InputError(where, repr(key), "a field that may differ from point to point", _COMMON[key])
+        raise InputError(
+            where, repr(key), "a field that may differ from point to point", _COMMON[key]
+        )
     if not isinstance(values, list) or not values:
         raise InputError(f"[sweep] {key}", values, "a list of values", f"write {key} = [..., ...]")
     if key in _LISTS and not all(isinstance(value, list) for value in values):
         raise InputError(
-            f"[sweep] {key}", plain(values), "a list of lists: each value is a list",
+            f"[sweep] {key}",
+            plain(values),
+            "a list of lists: each value is a list",
             f"put one more pair of brackets around it: {key} = [[...], [...]]",
         )
     return [plain(READERS[key](key, value)) for value in values]
@@ -187,10 +220,14 @@ def _measure(where: str, names: Any) -> tuple[str, ...]:
 
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise InputError(
-            f"{where} measure", "nothing" if names is None else repr(names), "a list of measurements",
+            f"{where} measure",
+            "nothing" if names is None else repr(names),
+            "a list of measurements",
             f'write measure = ["alignment"], of {", ".join(MEASUREMENTS)}',
         )
-    return tuple(check_choice(f"{where} measure", name, MEASUREMENTS, kind="measurement") for name in names)
+    return tuple(
+        check_choice(f"{where} measure", name, MEASUREMENTS, kind="measurement") for name in names
+    )
 
 
 def _measurement(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,7 +239,9 @@ def _measurement(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     if "blocks" in table:
         blocks = table["blocks"]
         if not isinstance(blocks, list):
-            raise InputError("blocks", repr(blocks), "a list of units counted from 1", "write blocks = [1]")
+            raise InputError(
+                "blocks", repr(blocks), "a list of units counted from 1", "write blocks = [1]"
+            )
         found["blocks"] = tuple(READERS["seed"]("blocks", b) for b in blocks)
     return found
 

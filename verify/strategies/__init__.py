@@ -16,6 +16,16 @@ from .problem_strategies import (
 )
 
 __all__ = [
-    "bases", "frames", "gram_matrices", "mixtures", "models", "parameters", "precisions", "problems",
-    "rational_parameters", "states", "symmetric_matrices", "weights",
+    "bases",
+    "frames",
+    "gram_matrices",
+    "mixtures",
+    "models",
+    "parameters",
+    "precisions",
+    "problems",
+    "rational_parameters",
+    "states",
+    "symmetric_matrices",
+    "weights",
 ]

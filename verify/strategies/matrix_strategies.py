@@ -1,7 +1,8 @@
-"""Hypothesis strategies for weights, precisions, matrices and frames: what :mod:`verify.strategies.problem_strategies` builds problems of.
+"""Hypothesis strategies for weights, precisions, matrices and frames: what
+:mod:`verify.strategies.problem_strategies` builds problems of.
 
-Everything is drawn as a point of a cube and mapped to what was asked for, so that nothing has to be filtered and every
-bound holds by construction.
+Everything is drawn as a point of a cube and mapped to what was asked for, so that nothing has to be
+filtered and every bound holds by construction.
 """
 
 from __future__ import annotations
@@ -49,16 +50,21 @@ def refusing(strategy: Callable[P, st.SearchStrategy[T]]) -> Callable[P, st.Sear
 @lru_cache(maxsize=None)
 def _simplest_first() -> tuple[float, ...]:
     """Thousandths in [-1, 1]: 0, 1, -1, then one decimal, two, three; none is a denormal number."""
+
     def digits(n: int) -> int:
         return sum(n % power != 0 for power in (1000, 100, 10))
 
-    return tuple(n / 1000 for n in sorted(range(-1000, 1001), key=lambda n: (digits(n), abs(n), n < 0)))
+    return tuple(
+        n / 1000 for n in sorted(range(-1000, 1001), key=lambda n: (digits(n), abs(n), n < 0))
+    )
 
 
 def coordinates(size: int) -> st.SearchStrategy[Array]:
     """Points of the cube [-1, 1]^size, of few digits where possible; the simplest is 0."""
     one = st.sampled_from(_simplest_first())
-    return st.lists(one, min_size=size, max_size=size).map(lambda values: np.array(values, dtype=float))
+    return st.lists(one, min_size=size, max_size=size).map(
+        lambda values: np.array(values, dtype=float)
+    )
 
 
 @refusing
@@ -125,18 +131,21 @@ def precisions(low: float = 1.0, high: float = 100.0) -> st.SearchStrategy[float
 def gram_matrices(
     size: int, *, condition: float = 10.0, scale: float = 1.0, rank: int | None = None
 ) -> st.SearchStrategy[Array]:
-    """Symmetric positive (semi)definite matrices of bounded condition number; the simplest are multiples of 1.
+    """Symmetric positive (semi)definite matrices of bounded condition number; the simplest are
+    multiples of 1.
 
     Parameters
     ----------
     size : int
         n >= 1.
     condition : float
-        Bound >= 1 of the condition number: eigenvalues lie in ``scale`` * [condition^-1/2, condition^1/2].
+        Bound >= 1 of the condition number: eigenvalues lie in ``scale`` * [condition^-1/2,
+        condition^1/2].
     scale : float
         > 0.
     rank : int, optional
-        Of the matrix, from 0 to n; the bounds are those of the eigenvalues that are not 0.  n when omitted.
+        Of the matrix, from 0 to n; the bounds are those of the eigenvalues that are not 0.  n when
+        omitted.
 
     Returns
     -------
@@ -157,20 +166,26 @@ def gram_matrices(
     bound = Domain(condition=condition).condition
     factor = as_scalar("scale", scale, 0.0, True, "give the size of the eigenvalues")
     if rank is not None and as_integer("rank", rank, 0, "give a rank from 0 to the size") > n:
-        raise InputError("rank", rank, f"an integer from 0 to {n}", "a matrix has no rank above its size")
+        raise InputError(
+            "rank", rank, f"an integer from 0 to {n}", "a matrix has no rank above its size"
+        )
     return coordinates(gram_coordinates(n)).map(lambda t: factor * gram_at(t, n, bound, rank))
 
 
 @refusing
-def symmetric_matrices(size: int, *, condition: float = 10.0, scale: float = 1.0) -> st.SearchStrategy[Array]:
-    """Symmetric matrices with eigenvalues of either sign, none of them near 0; the identity is the simplest.
+def symmetric_matrices(
+    size: int, *, condition: float = 10.0, scale: float = 1.0
+) -> st.SearchStrategy[Array]:
+    """Symmetric matrices with eigenvalues of either sign, none of them near 0; the identity is the
+    simplest.
 
     Parameters
     ----------
     size : int
         n >= 1.
     condition : float
-        Bound >= 1 of the condition number: |eigenvalues| lie in ``scale`` * [condition^-1/2, condition^1/2].
+        Bound >= 1 of the condition number: |eigenvalues| lie in ``scale`` * [condition^-1/2,
+        condition^1/2].
     scale : float
         > 0.
 
@@ -200,7 +215,8 @@ def symmetric_matrices(size: int, *, condition: float = 10.0, scale: float = 1.0
 
 @refusing
 def frames(rank: int, dimension: int) -> st.SearchStrategy[Array]:
-    """Orthonormal rows of R^d; the first unit vectors are the simplest.  With ``rank`` = d, rotations.
+    """Orthonormal rows of R^d; the first unit vectors are the simplest.  With ``rank`` = d,
+    rotations.
 
     Parameters
     ----------
@@ -228,13 +244,16 @@ def frames(rank: int, dimension: int) -> st.SearchStrategy[Array]:
     d = as_integer("dimension", dimension, 1, "a space has a dimension")
     r = as_integer("rank", rank, 1, "a frame has a row")
     if r > d:
-        raise InputError("rank", rank, f"an integer from 1 to {d}", "R^d has no more than d orthonormal vectors")
+        raise InputError(
+            "rank", rank, f"an integer from 1 to {d}", "R^d has no more than d orthonormal vectors"
+        )
     return coordinates(frame_coordinates(r, d)).map(lambda t: frame_at(t, r, d))
 
 
 @refusing
 def bases(rank: int, dimension: int, *, condition: float = 10.0) -> st.SearchStrategy[Array]:
-    """Linearly independent rows of R^d, their Gram matrix well conditioned: directions, weights, any subspace.
+    """Linearly independent rows of R^d, their Gram matrix well conditioned: directions, weights,
+    any subspace.
 
     Parameters
     ----------
@@ -243,7 +262,8 @@ def bases(rank: int, dimension: int, *, condition: float = 10.0) -> st.SearchStr
     dimension : int
         d >= 1.
     condition : float
-        Bound >= 1 of the condition number of the Gram matrix of the rows; the root of it bounds that of the rows.
+        Bound >= 1 of the condition number of the Gram matrix of the rows; the root of it bounds
+        that of the rows.
 
     Returns
     -------
@@ -260,6 +280,9 @@ def bases(rank: int, dimension: int, *, condition: float = 10.0) -> st.SearchStr
     >>> find(bases(2, 3), lambda rows: True).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
-    # M^1/2 F is every matrix of full rank with the eigenvalues of M: F absorbs what is orthogonal on the right
+    # M^1/2 F is every matrix of full rank with the eigenvalues of M: F absorbs what is orthogonal
+    # on the right
     bound = Domain(condition=condition).condition ** 0.5
-    return st.tuples(gram_matrices(rank, condition=bound), frames(rank, dimension)).map(lambda pair: pair[0] @ pair[1])
+    return st.tuples(gram_matrices(rank, condition=bound), frames(rank, dimension)).map(
+        lambda pair: pair[0] @ pair[1]
+    )

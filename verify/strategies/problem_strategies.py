@@ -1,8 +1,10 @@
-"""Hypothesis strategies for mixtures, parameters, states and small models, well-conditioned by construction.
+"""Hypothesis strategies for mixtures, parameters, states and small models, well-conditioned by
+construction.
 
-For the tests of any project that uses :mod:`theory` or :mod:`numerics`; needs hypothesis
-(``pip install 'specalign[hypothesis]'``), which nothing else of the package does.  Every strategy shrinks towards the
-simplest case: equal weights, the identity as Gram matrix, overlaps 0, the middle of every range.  Nothing is filtered.
+For the tests of any project that uses :mod:`theory` or :mod:`numerics`; needs hypothesis (``pip
+install 'specalign[hypothesis]'``), which nothing else of the package does.  Every strategy shrinks
+towards the simplest case: equal weights, the identity as Gram matrix, overlaps 0, the middle of
+every range.  Nothing is filtered.
 """
 
 from __future__ import annotations
@@ -52,13 +54,25 @@ from .matrix_strategies import (
 Array = NDArray[np.float64]
 
 __all__ = [
-    "bases", "frames", "gram_matrices", "mixtures", "models", "parameters", "precisions", "problems",
-    "rational_parameters", "states", "symmetric_matrices", "weights",
+    "bases",
+    "frames",
+    "gram_matrices",
+    "mixtures",
+    "models",
+    "parameters",
+    "precisions",
+    "problems",
+    "rational_parameters",
+    "states",
+    "symmetric_matrices",
+    "weights",
 ]
 
 
 def _point(model: Model) -> st.SearchStrategy[Point]:
-    return st.fixed_dictionaries({name: coordinates(size) for name, size in point_shapes(model).items()})
+    return st.fixed_dictionaries(
+        {name: coordinates(size) for name, size in point_shapes(model).items()}
+    )
 
 
 @lru_cache(maxsize=None)
@@ -81,8 +95,8 @@ def parameters(model: Model, domain: Domain | None = None) -> st.SearchStrategy[
     Returns
     -------
     strategy of numerics.Parameters
-        Every open weight is at least ``least_weight`` of an equal one; the condition number of Gamma, where it is open,
-        is at most ``condition``.
+        Every open weight is at least ``least_weight`` of an equal one; the condition number of
+        Gamma, where it is open, is at most ``condition``.
 
     Raises
     ------
@@ -100,7 +114,9 @@ def parameters(model: Model, domain: Domain | None = None) -> st.SearchStrategy[
 
 
 @refusing
-def states(model: Model, domain: Domain | None = None, *, singular: bool = False) -> st.SearchStrategy[State]:
+def states(
+    model: Model, domain: Domain | None = None, *, singular: bool = False
+) -> st.SearchStrategy[State]:
     """Admissible :class:`numerics.State` of a model.
 
     Parameters
@@ -114,7 +130,8 @@ def states(model: Model, domain: Domain | None = None, *, singular: bool = False
     Returns
     -------
     strategy of numerics.State
-        The condition number of R_perp is at most ``condition``; that of the part that is not 0, if ``singular``.
+        The condition number of R_perp is at most ``condition``; that of the part that is not 0, if
+        ``singular``.
 
     Raises
     ------
@@ -136,8 +153,9 @@ def problems(
 ) -> st.SearchStrategy[tuple[Parameters, State]]:
     r"""Parameters and a state of a model.
 
-    With :math:`\kappa` the ``condition`` of the domain, o its ``overlap`` and p its ``perpendicular``, the condition
-    numbers of :math:`\Gamma` and :math:`R_\perp` are at most :math:`\kappa`, and (unless ``singular``)
+    With :math:`\kappa` the ``condition`` of the domain, o its ``overlap`` and p its
+    ``perpendicular``, the condition numbers of :math:`\Gamma` and :math:`R_\perp` are at most
+    :math:`\kappa`, and (unless ``singular``)
 
     .. math:: \operatorname{cond} Q \le \kappa\left(1 + C\,r\,o^2/p\right),\qquad
         Q = R_\perp + m\,\Gamma^{-1}m^T .
@@ -150,7 +168,8 @@ def problems(
     domain : verify.Domain, optional
         Bounds and ranges.
     singular : bool
-        R_perp of any rank from 0 to C, its other part well conditioned; positive definite when False.
+        R_perp of any rank from 0 to C, its other part well conditioned; positive definite when
+        False.
 
     Returns
     -------
@@ -172,16 +191,24 @@ def problems(
     space = _domain(domain)
     ranks = st.integers(0, model.units) if singular else st.none()
     return st.tuples(_point(model), ranks).map(
-        lambda drawn: (parameters_at(model, drawn[0], space), state_at(model, drawn[0], space, drawn[1]))
+        lambda drawn: (
+            parameters_at(model, drawn[0], space),
+            state_at(model, drawn[0], space, drawn[1]),
+        )
     )
 
 
 @refusing
 def rational_parameters(
-    model: Model, *, precision: int | None = None, scale: int = 1, least: float = 1 / 3,
+    model: Model,
+    *,
+    precision: int | None = None,
+    scale: int = 1,
+    least: float = 1 / 3,
     ridge: tuple[float, float] = (0.05, 0.5),
 ) -> st.SearchStrategy[dict[sp.Symbol, sp.Expr]]:
-    r"""Exact values for every symbol of a model: parameters, state, and consistent Q and P = Q^-1, in hundredths.
+    r"""Exact values for every symbol of a model: parameters, state, and consistent Q and P = Q^-1,
+    in hundredths.
 
     With s the ``scale``, and where :math:`\Gamma` is open,
 
@@ -208,7 +235,8 @@ def rational_parameters(
     Raises
     ------
     hypothesis.errors.InvalidArgument
-        No Model, one whose open parameters are not the canonical symbols, or a bound out of its domain.
+        No Model, one whose open parameters are not the canonical symbols, or a bound out of its
+        domain.
 
     Examples
     --------
@@ -239,7 +267,10 @@ def rational_parameters(
 
 @refusing
 def mixtures(
-    *, components: tuple[int, int] = (1, 4), directions: tuple[int, int] = (1, 3), labels: tuple[object, ...] = (0, 1)
+    *,
+    components: tuple[int, int] = (1, 4),
+    directions: tuple[int, int] = (1, 3),
+    labels: tuple[object, ...] = (0, 1),
 ) -> st.SearchStrategy[Mixture]:
     """Mixtures with open weights, Gram matrix and precision, and small integer coordinates.
 
@@ -253,7 +284,8 @@ def mixtures(
     Returns
     -------
     strategy of theory.Mixture
-        The first r means lie along one direction each, so that every direction is seen; later ones may be 0.
+        The first r means lie along one direction each, so that every direction is seen; later ones
+        may be 0.
 
     Raises
     ------
@@ -278,7 +310,8 @@ def mixtures(
     def draw_mixture(draw: st.DrawFn) -> Mixture:
         r = draw(st.integers(*ranges["directions"]))
         n = draw(st.integers(*ranges["components"]))
-        # as many numbers for every size, so that a smaller one is reached from a larger one by itself
+        # as many numbers for every size, so that a smaller one is reached from a larger one by
+        # itself
         most, widest = ranges["components"][1], ranges["directions"][1]
         named = draw(st.lists(st.sampled_from(labels), min_size=most, max_size=most))
         entries = draw(st.lists(st.integers(-1, 1), min_size=most * widest, max_size=most * widest))
@@ -305,13 +338,19 @@ def _linear_regression(mixture: Mixture) -> Model:
 @lru_cache(maxsize=1000)
 def _logistic(mixture: Mixture) -> Model:
     u = symbols.vector("u", 1)
-    return Model.build(mixture, Loss(Softplus(u[0]) - symbols.LABEL * u[0], units=1), name="logistic")
+    return Model.build(
+        mixture, Loss(Softplus(u[0]) - symbols.LABEL * u[0], units=1), name="logistic"
+    )
 
 
 @lru_cache(maxsize=1000)
 def _committee(mixture: Mixture) -> Model:
     u = symbols.vector("u", 2)
-    return Model.build(mixture, Loss((sp.erf(u[0]) + sp.erf(u[1]) - symbols.LABEL) ** 2 / 2, units=2), name="committee")
+    return Model.build(
+        mixture,
+        Loss((sp.erf(u[0]) + sp.erf(u[1]) - symbols.LABEL) ** 2 / 2, units=2),
+        name="committee",
+    )
 
 
 _softmax, _xor = lru_cache(maxsize=None)(kgmm), lru_cache(maxsize=None)(xor)
@@ -322,27 +361,32 @@ _KINDS: dict[str, Callable[[], st.SearchStrategy[Model]]] = {
     "committee": lambda: mixtures(directions=(1, 2)).map(_committee),
     "kgmm": lambda: st.integers(2, 3).map(_softmax),
     "xor": lambda: st.integers(1, 2).map(_xor),
-    "smooth_xor": lambda: st.sampled_from(["tanh", "erf"]).map(lambda name: _xor(2, activation=name)),
+    "smooth_xor": lambda: st.sampled_from(["tanh", "erf"]).map(
+        lambda name: _xor(2, activation=name)
+    ),
 }
 _KINKED = ("xor",)
 
 
 @refusing
 def models(*kinds: str, smooth: bool = False) -> st.SearchStrategy[Model]:
-    """Small models, all of whose expectations are cheap: at most three units, readout or not, kinks or not.
+    """Small models, all of whose expectations are cheap: at most three units, readout or not, kinks
+    or not.
 
     Parameters
     ----------
     *kinds : str
-        Among ``regression`` (square loss), ``logistic``, ``committee`` (two erf units), ``kgmm`` (2 or 3 classes),
-        ``xor`` (1 or 2 ReLU units) and ``smooth_xor`` (tanh or erf units); all when none is named.
+        Among ``regression`` (square loss), ``logistic``, ``committee`` (two erf units), ``kgmm`` (2
+        or 3 classes), ``xor`` (1 or 2 ReLU units) and ``smooth_xor`` (tanh or erf units); all when
+        none is named.
     smooth : bool
         Leave out those with kinks.
 
     Returns
     -------
     strategy of theory.Model
-        Weights, Gamma, lambda, beta and c_delta are open, except that the directions of ``xor`` are orthonormal.
+        Weights, Gamma, lambda, beta and c_delta are open, except that the directions of ``xor`` are
+        orthonormal.
 
     Raises
     ------
@@ -355,10 +399,14 @@ def models(*kinds: str, smooth: bool = False) -> st.SearchStrategy[Model]:
     >>> find(models("kgmm"), lambda model: True).name
     'kgmm2'
     """
-    chosen = [check_choice("kinds", kind, _KINDS, "kind of model") for kind in kinds] or list(_KINDS)
+    chosen = [check_choice("kinds", kind, _KINDS, "kind of model") for kind in kinds] or list(
+        _KINDS
+    )
     if smooth:
         if kinds and (kinked := [kind for kind in kinds if kind in _KINKED]):
-            raise InputError("kinds", kinked, "kinds of smooth models", "leave smooth=True away, or name others")
+            raise InputError(
+                "kinds", kinked, "kinds of smooth models", "leave smooth=True away, or name others"
+            )
         chosen = [kind for kind in chosen if kind not in _KINKED]
     return st.sampled_from(chosen).flatmap(lambda kind: _KINDS[kind]())
 
@@ -367,5 +415,10 @@ def _domain(domain: Any) -> Domain:
     if domain is None:
         return Domain()
     if not isinstance(domain, Domain):
-        raise InputError("domain", type(domain).__name__, "a verify.Domain", "build one: Domain(precision=(1, 10))")
+        raise InputError(
+            "domain",
+            type(domain).__name__,
+            "a verify.Domain",
+            "build one: Domain(precision=(1, 10))",
+        )
     return domain

@@ -51,14 +51,27 @@ def atom_place(data: xr.Dataset) -> float:
 def close_groups(places: NDArray[np.float64], close: float) -> NDArray[np.intp]:
     """Numbers of groups of outliers, sorted, that lie close to each other."""
     size = np.maximum(np.abs(places[1:]), np.abs(places[:-1]))
-    return np.concatenate([[0], np.cumsum(np.abs(np.diff(places)) > close * size)]).astype(int)[: places.size]
+    return np.concatenate([[0], np.cumsum(np.abs(np.diff(places)) > close * size)]).astype(int)[
+        : places.size
+    ]
 
 
 def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: str) -> Table:
-    """Outliers, farthest right first, with errors and, where there are data, their eigenvalues and overlaps."""
+    """Outliers, farthest right first, with errors and, where there are data, their eigenvalues and
+    overlaps.
+    """
     units = min(effective.sizes["unit"], _UNITS) if "weight_share" in effective else 0
     beside = ["empirical"] if measured is not None else []
-    columns = ["outlier", "side", "eigenvalue", "error", "off the edge", *beside, "overlap", *beside]
+    columns = [
+        "outlier",
+        "side",
+        "eigenvalue",
+        "error",
+        "off the edge",
+        *beside,
+        "overlap",
+        *beside,
+    ]
     columns += [f"share of x^{a + 1}" for a in range(units)]
     rows = []
     for i in range(effective.sizes["eigen"]):
@@ -66,7 +79,13 @@ def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: s
         near = " (near critical)" if int(row["near_critical"]) else ""
         place, distance = float(row["outliers"]), float(row["edge_distance"])
         apart = f"{100 * distance:.3g} %{near}" if effective.sizes["interval"] else "no bulk"
-        cells = [str(i + 1), _SIDES[int(row["side"])], number(place, 6), f"{float(row['outlier_error']):.1g}", apart]
+        cells = [
+            str(i + 1),
+            _SIDES[int(row["side"])],
+            number(place, 6),
+            f"{float(row['outlier_error']):.1g}",
+            apart,
+        ]
         cells += _measured(measured, "eigenvalue", i, "{:.6g}")
         cells += [f"{float(row['overlap']):.4f}", *_measured(measured, "overlap", i, "{:.4f}")]
         cells += [f"{float(row['weight_share'][a]):.4f}" for a in range(units)]
@@ -82,12 +101,19 @@ def _measured(measured: xr.Dataset | None, variable: str, i: int, form: str) -> 
 
 
 def effective_remarks(
-    effective: xr.Dataset, measured: xr.Dataset | None = None, time: float | None = None, state_error: float = 0.0,
+    effective: xr.Dataset,
+    measured: xr.Dataset | None = None,
+    time: float | None = None,
+    state_error: float = 0.0,
 ) -> Iterator[str]:
     """Number of outliers, edges and their kind, atom, alignment, data and errors."""
     side, near = effective["side"].to_numpy(), int(effective["near_critical"].sum())
-    parts = ", ".join(f"{int(np.sum(side == s))} {name}" for s, name in _SIDES.items() if np.any(side == s))
-    yield f"Outliers predicted: {side.size}" + (f" ({parts} of the bulk)." if effective.sizes["interval"] else ".")
+    parts = ", ".join(
+        f"{int(np.sum(side == s))} {name}" for s, name in _SIDES.items() if np.any(side == s)
+    )
+    yield f"Outliers predicted: {side.size}" + (
+        f" ({parts} of the bulk)." if effective.sizes["interval"] else "."
+    )
     if near:
         are = "is" if near == 1 else "are"
         yield (
@@ -143,7 +169,11 @@ def _share_sentence(effective: xr.Dataset, measured: xr.Dataset | None) -> str:
     def text(data: xr.Dataset) -> str:
         return ", ".join(f"{float(s):.4f}" for s in data["leading_share"])
 
-    other = "" if measured is None or "leading_share" not in measured else f" (empirical: {text(measured)})"
+    other = (
+        ""
+        if measured is None or "leading_share" not in measured
+        else f" (empirical: {text(measured)})"
+    )
     return f"Share of each x^a in the leading eigenspace: {text(effective)}{other}."
 
 
@@ -152,12 +182,19 @@ def emergence_table(emergence: xr.Dataset, title: str) -> Table:
     rows = []
     for i in range(emergence.sizes["event"]):
         event = emergence.isel(event=i)
-        rows.append([
-            "emerges" if int(event["event_change"]) > 0 else "merges", str(int(event["event_index"])),
-            _SIDES[int(event["event_side"])], f"{float(event['event_time']):.8g}",
-            f"{float(event['event_time_error']):.1g}", number(float(event["event_place"]), 6),
-        ])
-    return make_table(title, ["event", "outlier", "side", "time t", "error", "edge then"], rows, left=1)
+        rows.append(
+            [
+                "emerges" if int(event["event_change"]) > 0 else "merges",
+                str(int(event["event_index"])),
+                _SIDES[int(event["event_side"])],
+                f"{float(event['event_time']):.8g}",
+                f"{float(event['event_time_error']):.1g}",
+                number(float(event["event_place"]), 6),
+            ]
+        )
+    return make_table(
+        title, ["event", "outlier", "side", "time t", "error", "edge then"], rows, left=1
+    )
 
 
 def emergence_remarks(emergence: xr.Dataset) -> Iterator[str]:
@@ -184,7 +221,11 @@ def emergence_remarks(emergence: xr.Dataset) -> Iterator[str]:
 
 def as_json(data: xr.Dataset, measured: xr.Dataset | None = None) -> dict[str, Any]:
     """What the tables say, for programs: NaN and infinities become null."""
-    kept = {str(n): _plain(v.values) for n, v in data.variables.items() if v.ndim <= 3 and "grid" not in v.dims}
+    kept = {
+        str(n): _plain(v.values)
+        for n, v in data.variables.items()
+        if v.ndim <= 3 and "grid" not in v.dims
+    }
     found = {"attributes": {k: _plain(v) for k, v in data.attrs.items()}, "values": kept}
     if measured is not None:
         found["empirical"] = {str(n): _plain(v.values) for n, v in measured.variables.items()}

@@ -21,16 +21,6 @@ _COLUMNS = 6
 _LAST_DIGIT = 1e-4
 
 
-
-
-
-
-
-
-
-
-
-
 def course_table(data: xr.Dataset, title: str) -> Table:
     """Size of the statistics along the run: means over replicas where there are any."""
     mean = data.mean("replica") if "replica" in data.dims else data
@@ -51,12 +41,13 @@ def course_table(data: xr.Dataset, title: str) -> Table:
     return make_table(title, list(columns), rows, left=0)
 
 
-
-
-def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None, names: Sequence[str] = ()) -> Table:
+def final_table(
+    curve: xr.Dataset | None, runs: xr.Dataset | None, names: Sequence[str] = ()
+) -> Table:
     """Statistics of every unit at the last time: a row for SGD and one for the theory.
 
-    ``names`` are those of the directions, where they have any; a readout stands in the row of the unit it reads.
+    ``names`` are those of the directions, where they have any; a readout stands in the row of the
+    unit it reads.
     """
     data = runs if runs is not None else curve
     if data is None:
@@ -65,7 +56,9 @@ def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None, names: Sequen
     hidden = directions < data.sizes["direction"]
     # which direction a unit sees most, where not all are shown
     last = data["overlap"].isel(time=-1)
-    most = np.abs((last.mean("replica") if "replica" in last.dims else last).to_numpy()).argmax(axis=1)
+    most = np.abs((last.mean("replica") if "replica" in last.dims else last).to_numpy()).argmax(
+        axis=1
+    )
     parameters = data.sizes["parameter"] if has_readout(data) else 0
     sources = [("SGD", runs)] if runs is not None else []
     sources += [("theory", curve)] if curve is not None else []
@@ -74,7 +67,8 @@ def final_table(curve: xr.Dataset | None, runs: xr.Dataset | None, names: Sequen
         picks: list[tuple[str, dict[str, int]]] = [
             *(("overlap", {"unit": a, "direction": s}) for s in range(directions)),
             *([("overlap", {"unit": a, "direction": int(most[a])})] if hidden else []),
-            ("gram_perp", {"unit": a, "unit_b": a}), ("misalignment", {"unit": a}),
+            ("gram_perp", {"unit": a, "unit_b": a}),
+            ("misalignment", {"unit": a}),
             *([("readout", {"parameter": a})] if a < parameters else []),
         ]
         for name, source in sources:
@@ -109,7 +103,8 @@ def curve_remarks(data: xr.Dataset) -> Iterator[str]:
     steps = [str(surface).removesuffix(" > 0") for surface in last["surface"].to_numpy()]
     sliding = [
         f"{step.removeprefix('-')} = 0 with step({step}) = {share:.3g}"
-        for step, share in zip(steps, last.to_numpy(), strict=True) if SLIDING_SHARE < share < 1 - SLIDING_SHARE
+        for step, share in zip(steps, last.to_numpy(), strict=True)
+        if SLIDING_SHARE < share < 1 - SLIDING_SHARE
     ]
     if sliding:
         yield f"Sliding along kinks at the end, a step being the share of active samples: {'; '.join(sliding)}."
@@ -122,7 +117,9 @@ def error_warnings(curve: xr.Dataset) -> Iterator[str]:
     error = float(curve.attrs.get("error_estimate", 0.0))
     if error > _LAST_DIGIT:
         decimals = max(0, math.floor(-math.log10(error)))
-        certain = {0: "no decimal is", 1: "only the first decimal is"}.get(decimals, f"only {decimals} decimals are")
+        certain = {0: "no decimal is", 1: "only the first decimal is"}.get(
+            decimals, f"only {decimals} decimals are"
+        )
         yield (
             f"Warning: the estimated error {error:.2g} of the theory is larger than the last printed digit: {certain} "
             "certain. It grows with the noise and with the time; a shorter --time or a larger --precision lowers it."
@@ -134,17 +131,9 @@ def _last(data: xr.Dataset | None, variable: str, select: dict[str, int]) -> str
         return ""
     values = data[variable].isel(select | {"time": -1}).to_numpy()
     # what is smaller than the error, or than rounding, is zero to a reader
-    mean = fixed(float(values.mean()), zero=max(ROUNDING, float(data.attrs.get("error_estimate", 0.0))))
+    mean = fixed(
+        float(values.mean()), zero=max(ROUNDING, float(data.attrs.get("error_estimate", 0.0)))
+    )
     if values.size == 1:
         return mean
     return f"{mean} ± {fixed(float(values.std(ddof=1) / np.sqrt(values.size)), zero=ROUNDING)}"
-
-
-
-
-
-
-
-
-
-

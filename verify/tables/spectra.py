@@ -1,4 +1,6 @@
-"""Spectra as the command shows them: outliers first, wherever they lie, with the empirical eigenvalues beside them."""
+"""Spectra as the command shows them: outliers first, wherever they lie, with the empirical
+eigenvalues beside them.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from .text import direction_labels, make_table, number
 # eigenvalues and overlaps shown in a table; the rest is in the file written by --output
 _ROWS = 12
 _COLUMNS = 6
-# an eigenvalue of the bulk farther from it than this share of the nearest outlier makes the line between them blurred
+# an eigenvalue of the bulk farther from it than this share of the nearest outlier makes the line
+# between them blurred
 _BLURRED = 0.5
 # what is no outlier by the rule, and yet differs from the bulk by more than the error
 NEAR_BULK = "near bulk"
@@ -46,23 +49,32 @@ def has_bulk(population: xr.Dataset) -> bool:
     """False for the readout block, and where the dimension leaves nothing off the span."""
     if "outlier" not in population:
         return False
-    return "bulk_multiplicity" not in population or int(population["bulk_multiplicity"].to_numpy()[0]) > 0
+    return (
+        "bulk_multiplicity" not in population
+        or int(population["bulk_multiplicity"].to_numpy()[0]) > 0
+    )
 
 
 def pair_spectra(population: xr.Dataset, empirical: xr.Dataset | None = None) -> list[Row]:
-    """Order eigenvalues by their distance from the bulk, outliers first, and pair them from both ends.
+    """Order eigenvalues by their distance from the bulk, outliers first, and pair them from both
+    ends.
 
     Parameters
     ----------
     population : xarray.Dataset
         As :func:`numerics.population_spectrum` returns it.
     empirical : xarray.Dataset, optional
-        As :func:`numerics.empirical_spectrum` returns it with ``beside=population``; for the readout block without.
+        As :func:`numerics.empirical_spectrum` returns it with ``beside=population``; for the
+        readout block without.
     """
     count = population.sizes["eigen"]
     if not has_bulk(population):
         # fewer samples than entries leave a matrix of their number as rank
-        most = 0 if empirical is None else min(empirical.sizes["eigen"], int(empirical.attrs["samples"]))
+        most = (
+            0
+            if empirical is None
+            else min(empirical.sizes["eigen"], int(empirical.attrs["samples"]))
+        )
         return [Row(i, True, i if i < most else None) for i in range(count)]
     outlier = population["outlier"].to_numpy() == 1
     distance = np.abs(population["bulk_distance"].to_numpy())
@@ -74,8 +86,11 @@ def pair_spectra(population: xr.Dataset, empirical: xr.Dataset | None = None) ->
     return [Row(int(i), bool(outlier[i]), partner.get(int(i))) for i in order]
 
 
-def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None, names: Sequence[str] = ()) -> Table:
-    """Eigenvalues by distance from the bulk, the share of their vectors in the span of the means, squared cosines.
+def spectrum_table(
+    population: xr.Dataset, empirical: xr.Dataset | None, names: Sequence[str] = ()
+) -> Table:
+    """Eigenvalues by distance from the bulk, the share of their vectors in the span of the means,
+    squared cosines.
 
     ``names`` are those of the directions; they are means 1, 2, ... when omitted.
     """
@@ -97,14 +112,23 @@ def spectrum_table(population: xr.Dataset, empirical: xr.Dataset | None, names: 
         cells.append(number(float(population["eigenvalue"][row.eigen]), 6, zero))
         cells += [number(float(population["bulk_distance"][row.eigen]), 4, zero)] if bulk else []
         if empirical is not None:
-            cells.append("" if row.empirical is None else number(float(empirical["eigenvalue"][row.empirical]), 6))
+            cells.append(
+                ""
+                if row.empirical is None
+                else number(float(empirical["eigenvalue"][row.empirical]), 6)
+            )
         if overlaps is not None:
             cells.append(f"{float(population['share_of_directions'][row.eigen]):.4f}")
             cells += [f"{float(overlaps[row.eigen, s]):.4f}" for s in range(directions)]
         if second_layer:
             cells.append(f"{float((population['eigenvector_readout'][row.eigen] ** 2).sum()):.4f}")
         table.append(cells)
-    columns = ["eigen", *(["part"] if bulk else []), "eigenvalue", *(["minus bulk"] if bulk else [])]
+    columns = [
+        "eigen",
+        *(["part"] if bulk else []),
+        "eigenvalue",
+        *(["minus bulk"] if bulk else []),
+    ]
     columns += ["empirical"] if empirical is not None else []
     columns += ["share in span"] if overlaps is not None else []
     kind = "" if names else "mean "
@@ -120,26 +144,40 @@ def _part(population: xr.Dataset, row: Row) -> str:
     """Outlier by the rule; else in the bulk up to the error, or only near it."""
     if row.outlier:
         return "outlier"
-    return NEAR_BULK if abs(float(population["bulk_distance"][row.eigen])) > _bulk_error(population) else "bulk"
+    return (
+        NEAR_BULK
+        if abs(float(population["bulk_distance"][row.eigen])) > _bulk_error(population)
+        else "bulk"
+    )
 
 
 def _bulk_error(population: xr.Dataset) -> float:
     """What an eigenvalue has to differ by from the bulk to be told apart from it."""
-    return 2 * float(population.attrs["error_estimate"]) + float(population.attrs.get("bulk_error", 0.0))
+    return 2 * float(population.attrs["error_estimate"]) + float(
+        population.attrs.get("bulk_error", 0.0)
+    )
 
 
 def _near_bulk(population: xr.Dataset) -> NDArray[np.intp]:
-    """0-based positions of the eigenvalues that are no outliers by the rule, and yet not those of the bulk."""
+    """0-based positions of the eigenvalues that are no outliers by the rule, and yet not those of
+    the bulk.
+    """
     distance = np.abs(population["bulk_distance"].to_numpy())
-    return np.flatnonzero((population["outlier"].to_numpy() == 0) & (distance > _bulk_error(population)))
+    return np.flatnonzero(
+        (population["outlier"].to_numpy() == 0) & (distance > _bulk_error(population))
+    )
 
 
 def spectrum_remarks(
-    population: xr.Dataset, empirical: xr.Dataset | None = None, time: float | None = None, state_error: float = 0.0,
+    population: xr.Dataset,
+    empirical: xr.Dataset | None = None,
+    time: float | None = None,
+    state_error: float = 0.0,
 ) -> Iterator[str]:
     """Bulk, outliers and their alignment, warnings, sizes and errors, in sentences.
 
-    ``time`` is the time on the theoretical curve the state was taken from, ``state_error`` its error there.
+    ``time`` is the time on the theoretical curve the state was taken from, ``state_error`` its
+    error there.
     """
     few = None if empirical is None else _few_samples(population, empirical)
     if few is not None:
@@ -176,16 +214,18 @@ def _bulk_sentence(population: xr.Dataset) -> str:
         return f"Bulk (eigenvalues off the span of means and weights): {text}{note}."
     multiplicity = int(population["bulk_multiplicity"].to_numpy()[0])
     each = "each " if values.size > 1 else ""
-    return (
-        f"Bulk (eigenvalues off the span of means and weights): {text}, {each}with multiplicity {multiplicity}{note}."
-    )
+    return f"Bulk (eigenvalues off the span of means and weights): {text}, {each}with multiplicity {multiplicity}{note}."
 
 
 def _outlier_sentence(population: xr.Dataset) -> str:
     outlier = population["outlier"].to_numpy() == 1
     values, bulk = population["eigenvalue"].to_numpy()[outlier], population["bulk"].to_numpy()
     above, below = int(np.sum(values > bulk.max())), int(np.sum(values < bulk.min()))
-    places = [(above, "above the bulk"), (below, "below it"), (values.size - above - below, "between its levels")]
+    places = [
+        (above, "above the bulk"),
+        (below, "below it"),
+        (values.size - above - below, "between its levels"),
+    ]
     where = ", ".join(f"{n} {place}" for n, place in places if n) or "none"
     near = _near_bulk(population).size
     if _is_block(population):
@@ -199,7 +239,9 @@ def _outlier_sentence(population: xr.Dataset) -> str:
         f" {_rows(near)} marked {NEAR_BULK}: within {share} of that distance, off the bulk by more than the error, and "
         "by this rule not told apart from it."
     )
-    return f"Outliers, at least {share} as far from the bulk as the farthest: {where}." + (rest if near else "")
+    return f"Outliers, at least {share} as far from the bulk as the farthest: {where}." + (
+        rest if near else ""
+    )
 
 
 def _rows(count: int) -> str:
@@ -242,7 +284,11 @@ def _separation_warnings(population: xr.Dataset) -> Iterator[str]:
             "Warning: the outliers are not separated from the bulk within the error: "
             "their eigenspace is not determined."
         )
-    elif outlier.any() and not outlier.all() and size[~outlier].max() > _BLURRED * size[outlier].min():
+    elif (
+        outlier.any()
+        and not outlier.all()
+        and size[~outlier].max() > _BLURRED * size[outlier].min()
+    ):
         i = int(np.flatnonzero(~outlier)[size[~outlier].argmax()])
         yield (
             f"Warning: the outliers are not separated from the edge of the bulk: eigenvalue {i + 1}, counted as bulk, "
@@ -274,7 +320,9 @@ def _empirical_warnings(population: xr.Dataset, empirical: xr.Dataset) -> Iterat
 
 
 def _few_samples(population: xr.Dataset, empirical: xr.Dataset) -> str | None:
-    """A warning where there are fewer samples than the matrix, or a block of it, has rows: it is then singular."""
+    """A warning where there are fewer samples than the matrix, or a block of it, has rows: it is
+    then singular.
+    """
     samples, d = int(empirical.attrs["samples"]), int(empirical.attrs["dimension"])
     if population.attrs["block"] == "readout":
         size, what = population.sizes["eigen"], "fewer samples than second-layer parameters"
@@ -345,7 +393,9 @@ def join_spectra(population: xr.Dataset, empirical: xr.Dataset | None) -> xr.Dat
     names = {str(n): f"empirical_{n}" for n in (*empirical.variables, *empirical.dims)}
     renamed = empirical.rename(names)
     joined = xr.merge([population, renamed], combine_attrs="drop")
-    joined.attrs = population.attrs | {f"empirical_{key}": value for key, value in empirical.attrs.items()}
+    joined.attrs = population.attrs | {
+        f"empirical_{key}": value for key, value in empirical.attrs.items()
+    }
     return joined
 
 

@@ -25,11 +25,18 @@ SLIDING_SHARE = 1e-6
 # below this a statistic is rounding
 ROUNDING = 1e-12
 
-def parameters_text(parameters: Parameters, *, directions: Sequence[str] = (), noiseless: bool = False) -> str:
-    """The numbers of a model in one line, for titles; ``directions`` are their names, where they have any."""
+
+def parameters_text(
+    parameters: Parameters, *, directions: Sequence[str] = (), noiseless: bool = False
+) -> str:
+    """The numbers of a model in one line, for titles; ``directions`` are their names, where they
+    have any.
+    """
     k, gram = parameters.weights.size, parameters.directions_gram
     equal = np.ptp(parameters.weights) < 1e-12
-    weights = f"p = 1/{k}" if equal else f"p = ({', '.join(f'{p:.3g}' for p in parameters.weights)})"
+    weights = (
+        f"p = 1/{k}" if equal else f"p = ({', '.join(f'{p:.3g}' for p in parameters.weights)})"
+    )
     size = gram.shape[0]
     upper = gram[np.triu_indices(size, 1)]
     if np.array_equal(gram, np.eye(size)):
@@ -40,38 +47,52 @@ def parameters_text(parameters: Parameters, *, directions: Sequence[str] = (), n
         means = f"{_directions(directions)} not orthonormal"
     return f"{scales_text(parameters, noiseless=noiseless)}, {weights}, {means}"
 
+
 def _directions(names: Sequence[str]) -> str:
     return " and ".join(names) if names else "means"
+
 
 def scales_text(parameters: Parameters, *, noiseless: bool = False) -> str:
     """Precision, ridge and step in one line, for titles."""
     precision = "∞" if noiseless else f"{parameters.precision:g}"
     return rf"λ = {precision}, β = {parameters.ridge:g}, $c_\delta$ = {parameters.step:g}"
 
+
 def run_text(data: xr.Dataset) -> str:
-    """How a curve or simulation was run, where that is not the default: for titles, with a comma in front."""
+    """How a curve or simulation was run, where that is not the default: for titles, with a comma in
+    front.
+    """
     names = {"method": "", "batch": "batch = ", "schedule": "η(t) = ", "noise": "noise: "}
     said = {name: str(data.attrs[name]) for name in names if name in data.attrs}
     told = [names[name] + value for name, value in said.items() if value != _RUN_DEFAULTS[name]]
     return "".join(f", {text}" for text in told)
+
 
 def fine_times(data: xr.Dataset) -> NDArray[np.float64]:
     """Times between which a figure draws straight lines: a grid and the recorded times themselves."""
     times = data["time"].to_numpy()
     return np.union1d(times, np.linspace(times[0], times[-1], _FINE))
 
+
 def has_readout(data: xr.Dataset) -> bool:
     """Whether the model has a second layer."""
     return "readout" in data and data["readout"].size > 0
 
+
 # columns that a title may claim
 _TITLE_WIDTH = 60
 
-def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> Table:
+
+def make_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1
+) -> Table:
     """A table whose first ``left`` columns are text and whose others are numbers."""
     # wide enough for a short title to stand in one line
     table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold",
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
         min_width=min(len(title), _TITLE_WIDTH),
     )
     for i, column in enumerate(columns):
@@ -80,8 +101,10 @@ def make_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_row(*row)
     return table
 
+
 def number(value: float, digits: int = 4, zero: float = 0.0) -> str:
-    """A number for a table: ``digits`` figures, without exponent where that is short, "0" up to ``zero``.
+    """A number for a table: ``digits`` figures, without exponent where that is short, "0" up to
+    ``zero``.
 
     Examples
     --------
@@ -90,8 +113,10 @@ def number(value: float, digits: int = 4, zero: float = 0.0) -> str:
     """
     return "0" if abs(value) <= zero else f"{value:.{digits}g}"
 
+
 def fixed(value: float, places: int = 4, zero: float = 0.0) -> str:
-    """A number for a column of numbers near 1: fixed ``places``, figures with exponent far from 1, "0" up to ``zero``.
+    """A number for a column of numbers near 1: fixed ``places``, figures with exponent far from 1,
+    "0" up to ``zero``.
 
     Examples
     --------
@@ -105,7 +130,7 @@ def fixed(value: float, places: int = 4, zero: float = 0.0) -> str:
         return f"{value:.2g}"
     return f"{value:.{places}f}" if size < 1e5 else f"{value:.4g}"
 
+
 def direction_labels(names: Sequence[str], count: int) -> list[str]:
     """Names of the directions, or their numbers."""
     return list(names[:count]) if names else [str(s + 1) for s in range(count)]
-

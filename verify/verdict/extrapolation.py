@@ -30,8 +30,8 @@ class Extrapolation:
 def extrapolate(x: ArrayLike, values: ArrayLike, errors: ArrayLike, degree: int) -> Extrapolation:
     r"""Fit :math:`y(x)=y_0+y_1x+\dots` by weighted least squares and return y_0.
 
-    The remainder is :math:`|y_0^{(degree)}-y_0^{(degree-1)}|\,x_{min}/x_{max}`: dropping one power moves the
-    intercept by the left factor, and the next power is smaller by about the right one.
+    The remainder is :math:`|y_0^{(degree)}-y_0^{(degree-1)}|\,x_{min}/x_{max}`: dropping one power
+    moves the intercept by the left factor, and the next power is smaller by about the right one.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ class Exponent:
     slope, error : float
         Weighted least squares and its standard error.
     curvature : float
-        Change of the local slope from the first to the last interval: what a pure power would not have.
+        Change of the local slope from the first to the last interval: what a pure power would not
+        have.
     """
 
     slope: float

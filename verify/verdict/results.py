@@ -25,7 +25,9 @@ class Plot:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check function returns; the runner adds name, seed and time to make a :class:`CheckResult`."""
+    """What a check function returns; the runner adds name, seed and time to make a
+    :class:`CheckResult`.
+    """
 
     comparisons: list[Comparison]
     samples: dict[str, Any]
@@ -162,9 +164,15 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
-            "system": self.system, "level": self.level, "seed": self.seed,
-            "family_error": self.family_error, "verdict": self.verdict.value, "seconds": self.seconds,
-            "command": self.command, "environment": self.environment, "complete": self.complete,
+            "system": self.system,
+            "level": self.level,
+            "seed": self.seed,
+            "family_error": self.family_error,
+            "verdict": self.verdict.value,
+            "seconds": self.seconds,
+            "command": self.command,
+            "environment": self.environment,
+            "complete": self.complete,
             "results": [r.to_dict() for r in self.results],
         }
 
@@ -176,11 +184,13 @@ class JointReport:
     Attributes
     ----------
     reports : sequence of Report
-        One a system, in the order they were judged; of an interrupted run those with a finished check.
+        One a system, in the order they were judged; of an interrupted run those with a finished
+        check.
     level : str
     seed : int
     family_error : float
-        Probability that a true theory is refuted by chance anywhere: the sum of those of the reports.
+        Probability that a true theory is refuted by chance anywhere: the sum of those of the
+        reports.
     complete : bool
         False when the run was interrupted: what is missing is not a pass.
     only : tuple of str
@@ -220,6 +230,10 @@ class JointReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
-            "verdict": self.verdict.value, "family_error": self.family_error, "seconds": self.seconds,
-            "command": self.command, "complete": self.complete, "reports": [r.to_dict() for r in self.reports],
+            "verdict": self.verdict.value,
+            "family_error": self.family_error,
+            "seconds": self.seconds,
+            "command": self.command,
+            "complete": self.complete,
+            "reports": [r.to_dict() for r in self.reports],
         }

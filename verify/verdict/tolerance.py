@@ -1,4 +1,6 @@
-"""Where every bound comes from: tolerances made of named parts, and verdicts that cannot pass by weakness."""
+"""Where every bound comes from: tolerances made of named parts, and verdicts that cannot pass by
+weakness.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +10,17 @@ from enum import StrEnum
 import numpy as np
 import scipy.stats
 
-# Family-wise error rate of one whole run of `specalign verify`: the probability that a true theory is
-# refuted by chance, shared equally among the checks and, inside a check, among its comparisons.
+# Family-wise error rate of one whole run of `specalign verify`: the probability that a true theory
+# is refuted by chance, shared equally among the checks and, inside a check, among its comparisons.
 FAMILY_ERROR = 1e-4
 
 
 class Verdict(StrEnum):
     """Outcome of a check.
 
-    ``HOLDS``: the deviation is within the tolerance and the tolerance is small enough to mean something.
-    ``FAILS``: the deviation exceeds the tolerance.  ``INCONCLUSIVE``: the data are too weak for the stated
-    resolution; never counted as a pass.
+    ``HOLDS``: the deviation is within the tolerance and the tolerance is small enough to mean
+    something. ``FAILS``: the deviation exceeds the tolerance.  ``INCONCLUSIVE``: the data are too
+    weak for the stated resolution; never counted as a pass.
     """
 
     HOLDS = "holds"
@@ -66,8 +68,8 @@ class Comparison:
     measured, predicted : float
     tolerance : Tolerance
     resolution : float or None
-        The smallest deviation of interest: if the tolerance is larger, the comparison is inconclusive rather
-        than a pass.  None where the tolerance is itself the statement.
+        The smallest deviation of interest: if the tolerance is larger, the comparison is
+        inconclusive rather than a pass.  None where the tolerance is itself the statement.
     one_sided : bool
         The statement is measured <= predicted.
     """
@@ -103,7 +105,8 @@ class Comparison:
 
 
 def critical_value(comparisons: int, share: float, degrees: float | None = None) -> float:
-    """Two-sided critical value such that ``comparisons`` true statements all pass with probability 1 - share.
+    """Two-sided critical value such that ``comparisons`` true statements all pass with probability
+    1 - share.
 
     Parameters
     ----------
@@ -126,7 +129,9 @@ def critical_value(comparisons: int, share: float, degrees: float | None = None)
 
 
 def combine(verdicts: list[Verdict]) -> Verdict:
-    """A family fails if any member fails, is inconclusive if any is and none fails, and holds otherwise."""
+    """A family fails if any member fails, is inconclusive if any is and none fails, and holds
+    otherwise.
+    """
     if Verdict.FAILS in verdicts:
         return Verdict.FAILS
     if Verdict.INCONCLUSIVE in verdicts or not verdicts:

@@ -13,7 +13,8 @@ from .part import KernelPart, unpack_lines
 
 
 class DirectArrays(NamedTuple):
-    """What the direct kernel works on; n components, batch b, r directions, w = r or d coordinates they touch.
+    """What the direct kernel works on; n components, batch b, r directions, w = r or d coordinates
+    they touch.
 
     Attributes
     ----------
@@ -51,16 +52,19 @@ def part(units: int, noise: str) -> KernelPart:
     """The direct method for a number of units and a kind of noise."""
     preactivations, update = step_lines(units, "features[j, i]", "features[0, i]")
     return KernelPart(
-        _RECORD, unpack_lines(DirectArrays), "record(x, basis, factor, overlap[slot], gram_perp[slot])",
-        _DRAW.replace("@DRAW@", DRAWS[noise]) + preactivations, update,
+        _RECORD,
+        unpack_lines(DirectArrays),
+        "record(x, basis, factor, overlap[slot], gram_perp[slot])",
+        _DRAW.replace("@DRAW@", DRAWS[noise]) + preactivations,
+        update,
     )
 
 
 def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
     """Lines that compute the pre-activations of sample j, and those of the update.
 
-    ``feature`` is coordinate i of sample j of the batch, ``first`` that of sample 0.  Pre-activations have one scalar a
-    unit, so that the compiler sees independent sums.
+    ``feature`` is coordinate i of sample j of the batch, ``first`` that of sample 0.
+    Pre-activations have one scalar a unit, so that the compiler sees independent sums.
     """
     ids = range(units)
     lines = {
@@ -111,8 +115,9 @@ def record(x, basis, factor, overlap, gram_perp):
             gram_perp[b, a] = gram_perp[a, b]
 '''
 
-# sample j of the batch into ``features``; drawing calls functions and cannot be vectorised, the other loops can
-_DRAW = '''
+# sample j of the batch into ``features``; drawing calls functions and cannot be vectorised, the
+# other loops can
+_DRAW = """
 draw = rng.random()
 l = 0
 while l < cumulative.size - 1 and draw >= cumulative[l]:
@@ -122,18 +127,19 @@ for i in range(x.shape[1]):
     features[j, i] = scale * @DRAW@
 for i in range(means.shape[1]):
     features[j, i] += means[l, i]
-'''
+"""
 
 # its pre-activations into ``u``
-_PREACTIVATIONS = '''@ZERO@
+_PREACTIVATIONS = """@ZERO@
 for i in range(x.shape[1]):
     z = @FEATURE@
     @ACCUMULATE@
 @STORE@
-'''
+"""
 
-# x <- shrink x - rate sum_j g_j y_j; row by row, for the compiler cannot know that rows do not overlap
-_UPDATE = '''
+# x <- shrink x - rate sum_j g_j y_j; row by row, for the compiler cannot know that rows do not
+# overlap
+_UPDATE = """
 for a in range(@UNITS@):
     rate_a = rate * g[0, a]
     for i in range(x.shape[1]):
@@ -142,4 +148,4 @@ for a in range(@UNITS@):
         rate_a = rate * g[j, a]
         for i in range(x.shape[1]):
             x[a, i] -= rate_a * @FEATURE@
-'''
+"""

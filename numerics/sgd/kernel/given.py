@@ -1,4 +1,6 @@
-"""One step of SGD on samples that are given: the part of the generated kernel that reads them in order."""
+"""One step of SGD on samples that are given: the part of the generated kernel that reads them in
+order.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +31,10 @@ def part(units: int) -> KernelPart:
     """Given samples, for a number of units; nothing is recorded and no random number drawn."""
     sample, update = step_lines(units, "samples[l, i]", "samples[first, i]")
     return KernelPart(
-        "", unpack_lines(GivenArrays), "pass", "l = (step - begin) * batch + j\n" + sample,
-        "first = (step - begin) * batch\n" + update.replace("samples[l, i]", "samples[first + j, i]"),
+        "",
+        unpack_lines(GivenArrays),
+        "pass",
+        "l = (step - begin) * batch + j\n" + sample,
+        "first = (step - begin) * batch\n"
+        + update.replace("samples[l, i]", "samples[first + j, i]"),
     )

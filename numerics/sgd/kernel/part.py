@@ -21,7 +21,8 @@ class KernelPart:
     sample : str
         Draws sample j of a batch: sets its component ``l`` and its pre-activations ``u``.
     update : str
-        Takes the step, with the gradients ``g``, ``rate`` = delta / b and ``shrink`` = 1 - delta beta.
+        Takes the step, with the gradients ``g``, ``rate`` = delta / b and ``shrink`` = 1 - delta
+        beta.
     """
 
     functions: str

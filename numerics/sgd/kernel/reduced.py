@@ -1,16 +1,19 @@
-r"""One step of the exact chain of the summary statistics: the part of the generated kernel without the dimension.
+r"""One step of the exact chain of the summary statistics: the part of the generated kernel without
+the dimension.
 
-With Gaussian noise the law of a step depends on the weights through m, R_perp and v alone.  Take orthonormal
-coordinates of the span of the directions (m then C x r) and a factor R_perp = A A^T, A lower triangular.  A sample
-of component l has the coordinates S_l + z / sqrt(lambda) along the directions and zeta / sqrt(lambda) along an
-orthonormal basis of the rows of x_perp, z and zeta standard normal, so
+With Gaussian noise the law of a step depends on the weights through m, R_perp and v alone.  Take
+orthonormal coordinates of the span of the directions (m then C x r) and a factor R_perp = A A^T, A
+lower triangular.  A sample of component l has the coordinates S_l + z / sqrt(lambda) along the
+directions and zeta / sqrt(lambda) along an orthonormal basis of the rows of x_perp, z and zeta
+standard normal, so
 
 .. math:: u = m\,(S_l + z/\sqrt\lambda) + A\zeta/\sqrt\lambda,
 
-and of what remains in the other n = d - r - C coordinates only its Gram matrix over the samples of a batch matters:
-a Wishart matrix with n degrees of freedom (a chi-square variable for one sample), drawn by its Bartlett factor.
-The step makes of [A, 0] the matrix [s A - (delta/b) sum_j g_j zeta_j^T / sqrt(lambda), -(delta/b) G L / sqrt(lambda)],
-which Givens rotations from the right bring back to a lower triangle (mathematics.md section 6).
+and of what remains in the other n = d - r - C coordinates only its Gram matrix over the samples of
+a batch matters: a Wishart matrix with n degrees of freedom (a chi-square variable for one sample),
+drawn by its Bartlett factor. The step makes of [A, 0] the matrix [s A - (delta/b) sum_j g_j
+zeta_j^T / sqrt(lambda), -(delta/b) G L / sqrt(lambda)], which Givens rotations from the right bring
+back to a lower triangle (mathematics.md section 6).
 """
 
 from __future__ import annotations
@@ -23,13 +26,14 @@ from numerics.core.validation import Array
 
 from .part import KernelPart, unpack_lines
 
-# Random numbers are drawn for this many samples at once: their unpredictable branches then do not stall the
-# arithmetic of the steps, which is one long chain of dependent operations.
+# Random numbers are drawn for this many samples at once: their unpredictable branches then do not
+# stall the arithmetic of the steps, which is one long chain of dependent operations.
 BLOCK = 256
 
 
 class ReducedArrays(NamedTuple):
-    """What the reduced kernel works on; n components, r directions, batch b, q = min(b, C), B steps a block.
+    """What the reduced kernel works on; n components, r directions, batch b, q = min(b, C), B steps
+    a block.
 
     Attributes
     ----------
@@ -79,8 +83,11 @@ class ReducedArrays(NamedTuple):
 def part() -> KernelPart:
     """The reduced method."""
     return KernelPart(
-        _FUNCTIONS, unpack_lines(ReducedArrays), "record(m, a_perp, factor, overlap[slot], gram_perp[slot])",
-        _SAMPLE, _UPDATE,
+        _FUNCTIONS,
+        unpack_lines(ReducedArrays),
+        "record(m, a_perp, factor, overlap[slot], gram_perp[slot])",
+        _SAMPLE,
+        _UPDATE,
     )
 
 
@@ -186,8 +193,9 @@ def update_many(a, zeta, bartlett, rate, g, triangle):
     triangularise(a)
 '''
 
-# sample j of the batch, from the block, along the directions (y) and the weights (zeta); pre-activations into ``u``
-_SAMPLE = '''
+# sample j of the batch, from the block, along the directions (y) and the weights (zeta);
+# pre-activations into ``u``
+_SAMPLE = """
 if j == 0:
     if position[0] == component.shape[0]:
         draw_block(rng, cumulative, scale, tail, noise, wishart, component)
@@ -206,10 +214,10 @@ for a in range(@UNITS@):
     for c in range(a + 1):
         total += a_perp[a, c] * zeta[j, c]
     u[a] = total
-'''
+"""
 
 # m <- shrink m - rate sum_j g_j y_j; A as in the heading of this module
-_UPDATE = '''
+_UPDATE = """
 for a in range(@UNITS@):
     for i in range(m.shape[1]):
         m[a, i] *= shrink
@@ -223,4 +231,4 @@ if batch == 1:
     update_one(a_perp, zeta, wishart[k, 0, 0], rate, g)
 else:
     update_many(a_perp, zeta, wishart[k], rate, g, triangle)
-'''
+"""

@@ -1,8 +1,10 @@
-"""The SGD kernels, generated from the gradient of the loss: one loop, and what a step is in either method.
+"""The SGD kernels, generated from the gradient of the loss: one loop, and what a step is in either
+method.
 
-A method brings the lines that ``record`` summary statistics, ``sample`` (a fresh sample's component and
-pre-activations) and ``update`` (the step).  The loop around them, the gradient and the second layer are shared.
-They are lines and not functions: to hand a dozen arrays to a function costs more than what it does with them.
+A method brings the lines that ``record`` summary statistics, ``sample`` (a fresh sample's component
+and pre-activations) and ``update`` (the step).  The loop around them, the gradient and the second
+layer are shared. They are lines and not functions: to hand a dozen arrays to a function costs more
+than what it does with them.
 """
 
 from __future__ import annotations
@@ -24,20 +26,25 @@ METHODS = ("direct", "reduced")
 
 @lru_cache(maxsize=64)
 def compile_kernel(loss: Loss, method: str = "direct", noise: str = "gaussian") -> ModuleType:
-    """Generate and compile the SGD kernel of a loss; the module has ``advance`` and ``sample_gradient``."""
+    """Generate and compile the SGD kernel of a loss; the module has ``advance`` and
+    ``sample_gradient``.
+    """
     return codegen.load_module(kernel_source(loss, method, noise))
 
 
 def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -> str:
-    """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around it.
+    """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around
+    it.
 
     Parameters
     ----------
     loss : theory.Loss
     method : {"direct", "reduced", "given"}
-        The d-dimensional simulation, the chain of the summary statistics, or one pass over given samples.
+        The d-dimensional simulation, the chain of the summary statistics, or one pass over given
+        samples.
     noise : str
-        Kind of the noise's entries (:class:`numerics.sgd.noise.Noise`); the reduced chain is Gaussian.
+        Kind of the noise's entries (:class:`numerics.sgd.noise.Noise`); the reduced chain is
+        Gaussian.
 
     Returns
     -------
@@ -54,9 +61,16 @@ def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -
     if method == "given":
         part = kernel_given.part(loss.units)
     else:
-        part = kernel_direct.part(loss.units, noise) if method == "direct" else kernel_reduced.part()
+        part = (
+            kernel_direct.part(loss.units, noise) if method == "direct" else kernel_reduced.part()
+        )
     text = part.functions + _LOOP
-    marks = {"UNPACK": part.unpack, "RECORD": part.record, "SAMPLE": part.sample, "UPDATE": part.update}
+    marks = {
+        "UNPACK": part.unpack,
+        "RECORD": part.record,
+        "SAMPLE": part.sample,
+        "UPDATE": part.update,
+    }
     for mark, lines in marks.items():
         text = _fill(text, mark, lines)
     return gradient + text.replace("@UNITS@", str(loss.units))
@@ -65,7 +79,10 @@ def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -
 def _fill(text: str, mark: str, lines: str) -> str:
     """A mark stands alone in its line, whose indentation is that of the lines that replace it."""
     return re.sub(
-        rf"^( *)@{mark}@$", lambda found: indent(lines.strip("\n"), found[1]), text, flags=re.MULTILINE
+        rf"^( *)@{mark}@$",
+        lambda found: indent(lines.strip("\n"), found[1]),
+        text,
+        flags=re.MULTILINE,
     )
 
 

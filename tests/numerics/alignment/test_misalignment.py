@@ -9,13 +9,20 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import aslinearoperator
 
 from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
-from numerics.alignment.misalignment import SMALL, matrix_misalignment, operator_norm, vector_misalignment
+from numerics.alignment.misalignment import (
+    SMALL,
+    matrix_misalignment,
+    operator_norm,
+    vector_misalignment,
+)
 from numerics.core.geometry import orthonormal_rows
 from theory import InputError
 from verify import strategies
 
 SIZE = 7
-ROUNDING = 1e-10  # sums of tens of O(1) numbers; the bases below have a condition number of at most 3
+ROUNDING = (
+    1e-10  # sums of tens of O(1) numbers; the bases below have a condition number of at most 3
+)
 BASES = st.integers(1, SIZE - 1).flatmap(lambda rank: strategies.bases(rank, SIZE, condition=9))
 VECTORS = strategies.bases(4, SIZE)
 
@@ -102,12 +109,18 @@ def test_hand_case():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: vector_misalignment([1.0, 2.0], [[1.0, 0.0, 0.0]]), "basis: got 3 columns; expected 2"),
+        (
+            lambda: vector_misalignment([1.0, 2.0], [[1.0, 0.0, 0.0]]),
+            "basis: got 3 columns; expected 2",
+        ),
         (lambda: vector_misalignment([1.0, np.nan], [[1.0, 0.0]]), "x: got .*finite"),
         (lambda: eigenspace_share([[1.0]], [[1.0, 2.0]]), "vectors: got 1 columns; expected 2"),
         (lambda: principal_angles([[1.0, 0.0]], [[1.0]]), "b: got 1 columns"),
         (lambda: principal_angles([[1.0, 0.0]], [[0.0, 0.0]]), "only zero rows"),
-        (lambda: matrix_misalignment([[1.0, 2.0], [0.0, 1.0]], [[1.0, 0.0]]), "matrix: .*symmetric"),
+        (
+            lambda: matrix_misalignment([[1.0, 2.0], [0.0, 1.0]], [[1.0, 0.0]]),
+            "matrix: .*symmetric",
+        ),
         (lambda: matrix_misalignment([[1.0, 2.0]], [[1.0, 0.0]]), "matrix: .*symmetric"),
         (lambda: matrix_misalignment(np.eye(2), [[1.0]]), "basis: got 1 columns"),
     ],

@@ -7,7 +7,16 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory import Activation, InputError, ReLU, Sigmoid, derive_readout_features, kgmm, symbols, xor
+from theory import (
+    Activation,
+    InputError,
+    ReLU,
+    Sigmoid,
+    derive_readout_features,
+    kgmm,
+    symbols,
+    xor,
+)
 from theory.problem.activations import ARGUMENT, get_activation
 
 MEANS = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -43,7 +52,9 @@ def test_features_are_the_activations_at_the_means(shape, width):
 
 @pytest.mark.parametrize("width", [2, 3])
 def test_features_span_the_readout_gradient_at_the_means(width):
-    """The definition: d ell / d v at the mean pre-activations of every cluster, from the loss by hand."""
+    """The definition: d ell / d v at the mean pre-activations of every cluster, from the loss by
+    hand.
+    """
     model = xor(width)
     vectors = derive_readout_features(model).vectors
     v, w = model.symbols.readout, model.symbols.overlap
@@ -56,7 +67,9 @@ def test_features_span_the_readout_gradient_at_the_means(width):
 @settings(max_examples=25)
 @given(st.lists(st.integers(-4, 4).filter(bool), min_size=8, max_size=8))
 def test_features_of_relu_are_not_the_span_of_the_overlaps(entries):
-    """Span(W mu, W nu) has dimension 2; the features W mu = g(W mu) - g(-W mu) and |W mu| are in the larger span."""
+    """Span(W mu, W nu) has dimension 2; the features W mu = g(W mu) - g(-W mu) and |W mu| are in
+    the larger span.
+    """
     model = xor(4)
     w = sp.Matrix(4, 2, entries)
     names = dict(zip(model.symbols.overlap, w, strict=True))
@@ -71,13 +84,18 @@ def test_the_four_features_have_rank_four_where_every_unit_picks_its_cluster():
     """W = (mu, -mu, nu, -nu): the feature matrix is the identity, W itself has rank 2."""
     model = xor(4)
     w = sp.Matrix(MEANS)
-    vectors = derive_readout_features(model).vectors.subs(dict(zip(model.symbols.overlap, w, strict=True)))
+    vectors = derive_readout_features(model).vectors.subs(
+        dict(zip(model.symbols.overlap, w, strict=True))
+    )
     assert vectors == sp.eye(4)
     assert w.rank() == 2
 
 
 def test_a_single_layer_has_no_features():
-    with pytest.raises(InputError, match=r"model: got kgmm2; expected a model with readout parameters. Remedy: it has"):
+    with pytest.raises(
+        InputError,
+        match=r"model: got kgmm2; expected a model with readout parameters. Remedy: it has",
+    ):
         derive_readout_features(kgmm(2))
 
 

@@ -1,9 +1,10 @@
-"""Generated code: both targets against mpmath at 50 digits, refusals, argument order, the module cache.
+"""Generated code: both targets against mpmath at 50 digits, refusals, argument order, the module
+cache.
 
-Tolerance (T1).  A derivative of the softmax loss is a polynomial in the class probabilities; pi_a itself comes
-from exp(u_a - max u) with a relative error of a few eps plus eps |u| from rounding the difference.  With D the
-sum of the absolute values of the monomials (which are at most 1), |computed - exact| <= C eps (1 + |u|) D; C = 16
-covers the number of operations per monomial.
+Tolerance (T1).  A derivative of the softmax loss is a polynomial in the class probabilities; pi_a
+itself comes from exp(u_a - max u) with a relative error of a few eps plus eps |u| from rounding the
+difference.  With D the sum of the absolute values of the monomials (which are at most 1), |computed
+- exact| <= C eps (1 + |u|) D; C = 16 covers the number of operations per monomial.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ C = 16
 
 def partials(loss, order):
     """All partial derivatives of the loss of the given order."""
-    return [loss.partial(i) for i in combinations_with_replacement(range(len(loss.variables)), order)]
+    return [
+        loss.partial(i) for i in combinations_with_replacement(range(len(loss.variables)), order)
+    ]
 
 
 def compiled(name, arguments, expressions, target):
@@ -41,7 +44,9 @@ def compiled(name, arguments, expressions, target):
 
 @lru_cache(maxsize=None)
 def _compiled(name, arguments, expressions, target):
-    return getattr(codegen.load_module(codegen.generate_function(name, arguments, expressions, target)), name)
+    return getattr(
+        codegen.load_module(codegen.generate_function(name, arguments, expressions, target)), name
+    )
 
 
 @lru_cache(maxsize=None)
@@ -57,7 +62,9 @@ def exact(expressions, names, numbers):
 
 @lru_cache(maxsize=None)
 def absolute(expressions):
-    """Sum of the absolute values of the monomials of each expression, for factors that are positive."""
+    """Sum of the absolute values of the monomials of each expression, for factors that are
+    positive.
+    """
     terms = [[t.as_coeff_Mul() for t in sp.Add.make_args(sp.expand(e))] for e in expressions]
     return tuple(sp.Add(*(abs(number) * rest for number, rest in row)) for row in terms)
 
@@ -100,7 +107,15 @@ def test_softmax_derivatives_to_order_four_at_moderate_preactivations(y, u):
 @pytest.mark.parametrize("y", [1, 2, 3])
 @pytest.mark.parametrize(
     "u",
-    [(1e3, 0, -1e3), (-1e3, -1e3, -1e3), (1e3, 1e3, 1e3), (1e3, 999.5, 998), (0, 0, 0), (-700, 5, 710), (36, 0, -37)],
+    [
+        (1e3, 0, -1e3),
+        (-1e3, -1e3, -1e3),
+        (1e3, 1e3, 1e3),
+        (1e3, 999.5, 998),
+        (0, 0, 0),
+        (-700, 5, 710),
+        (36, 0, -37),
+    ],
 )
 def test_softmax_derivatives_at_extreme_preactivations(y, u):
     with np.errstate(over="raise", invalid="raise", divide="raise"):
@@ -126,9 +141,13 @@ def test_logistic_functions_never_overflow(f):
     for target in ("numba", "numpy"):
         out = np.empty((4, 1) if target == "numpy" else 4)
         with np.errstate(over="raise", invalid="raise"):
-            compiled("logistic", (("u", x),), expressions, target)(np.full((1, 1) if target == "numpy" else 1, f), out)
+            compiled("logistic", (("u", x),), expressions, target)(
+                np.full((1, 1) if target == "numpy" else 1, f), out
+            )
         for value, reference in zip(out.ravel(), right, strict=True):
-            assert abs(mpmath.mpf(value) - reference) <= C * EPS * (1 + abs(f)) * max(1, abs(reference))
+            assert abs(mpmath.mpf(value) - reference) <= C * EPS * (1 + abs(f)) * max(
+                1, abs(reference)
+            )
 
 
 def test_two_layer_derivatives_equal_mpmath():
@@ -144,12 +163,13 @@ def test_two_layer_derivatives_equal_mpmath():
     for i in range(20):
         compiled("two", arguments, expressions, "numba")(1.0, u[:, i], v, one)
         right = np.array([float(x) for x in exact(expressions, names, (1, *u[:, i], *v))])
-        # every factor is at most 8 for |u|, |v| <= 2 and there are fewer than 100 terms of degree <= 6
+        # every factor is at most 8 for |u|, |v| <= 2 and there are fewer than 100 terms of degree
+        # <= 6
         assert np.abs(one - right).max() < 1e5 * EPS
         assert np.abs(many[:, i] - right).max() < 1e5 * EPS
 
 
-# --- the boundary: what is refused ------------------------------------------------------------------------
+# --- the boundary: what is refused ----------------------------------------------------------------
 
 
 def test_undeclared_symbols_are_refused_by_name():
@@ -161,7 +181,9 @@ def test_undeclared_symbols_are_refused_by_name():
 
 def test_a_symbol_of_the_same_name_but_other_assumptions_is_undeclared():
     with pytest.raises(InputError, match="undeclared"):
-        codegen.generate_body((("x", (sp.Symbol("x", real=True),)),), [sp.Symbol("x", positive=True)], "numba")
+        codegen.generate_body(
+            (("x", (sp.Symbol("x", real=True),)),), [sp.Symbol("x", positive=True)], "numba"
+        )
 
 
 def test_distributions_are_refused():
@@ -178,13 +200,21 @@ def test_functions_without_code_are_refused(target):
     u, z = sp.symbols("u z", real=True)
     mystery = sp.Function("mystery")(u)
     for expression, name in (
-        (1 + u * sp.exp(mystery), "mystery"), (mystery.diff(u), "mystery"), (sp.zeta(u) + sp.Max(u, 0), "zeta"),
-        (sp.besselj(0, u) ** 2, "besselj"), (sp.factorial(u), "factorial"), (sp.Sum(u**z, (z, 0, 3)), "Sum"),
-        (sp.Integral(sp.exp(-(u**2) * z), (z, 0, 1)), "Integral"), (sp.I * u, "I"), (sp.oo * u, "oo"),
+        (1 + u * sp.exp(mystery), "mystery"),
+        (mystery.diff(u), "mystery"),
+        (sp.zeta(u) + sp.Max(u, 0), "zeta"),
+        (sp.besselj(0, u) ** 2, "besselj"),
+        (sp.factorial(u), "factorial"),
+        (sp.Sum(u**z, (z, 0, 3)), "Sum"),
+        (sp.Integral(sp.exp(-(u**2) * z), (z, 0, 1)), "Integral"),
+        (sp.I * u, "I"),
+        (sp.oo * u, "oo"),
         (Softplus(sp.zeta(u)), "zeta"),
         (u * sp.Piecewise((u, u > 0), (1 / u, u < -1)), "Piecewise"),
     ):
-        with pytest.raises(InputError, match=rf"there is no code; expected .*Remedy: rewrite {name} in") as caught:
+        with pytest.raises(
+            InputError, match=rf"there is no code; expected .*Remedy: rewrite {name} in"
+        ) as caught:
             codegen.generate_function("f", (("u", (u,)),), [u, expression], target)
         assert name in str(caught.value.got)
         assert "u_0" not in str(caught.value)
@@ -192,7 +222,20 @@ def test_functions_without_code_are_refused(target):
 
 @pytest.mark.parametrize(
     "function",
-    [sp.erf, sp.erfc, sp.gamma, sp.loggamma, sp.tanh, sp.atan, sp.sinc, sp.sign, sp.Heaviside, sp.Abs, sp.asinh, Step],
+    [
+        sp.erf,
+        sp.erfc,
+        sp.gamma,
+        sp.loggamma,
+        sp.tanh,
+        sp.atan,
+        sp.sinc,
+        sp.sign,
+        sp.Heaviside,
+        sp.Abs,
+        sp.asinh,
+        Step,
+    ],
 )
 def test_functions_with_code_have_it_in_both_targets(function):
     u = sp.Symbol("u", real=True)
@@ -211,17 +254,23 @@ def test_functions_with_code_have_it_in_both_targets(function):
 def test_unknown_symbols_of_a_known_kind_come_with_the_range_of_that_kind():
     groups = (("outer", (*symbols.vector("p", 3), *kgmm(3).symbols.overlap, symbols.RIDGE)),)
     wrong = [sp.Symbol("m_9_9", real=True), sp.Symbol("p_4"), sp.Symbol("nu")]
-    with pytest.raises(InputError, match=r"\['m_9_9', 'nu', 'p_4'\]; .*: m_1_1 to m_3_3, p_1 to p_3\. Remedy"):
+    with pytest.raises(
+        InputError, match=r"\['m_9_9', 'nu', 'p_4'\]; .*: m_1_1 to m_3_3, p_1 to p_3\. Remedy"
+    ):
         codegen.check_symbols(wrong, groups)
-    with pytest.raises(InputError, match=r"\['outer'\]: beta\. Remedy: .*same name and other assumptions"):
+    with pytest.raises(
+        InputError, match=r"\['outer'\]: beta\. Remedy: .*same name and other assumptions"
+    ):
         codegen.check_symbols([sp.Symbol("beta")], groups)
 
 
-# --- arguments, broadcasting, output ----------------------------------------------------------------------
+# --- arguments, broadcasting, output --------------------------------------------------------------
 
 
 def test_argument_order_is_the_declared_one():
-    """Entry i of an argument is its i-th symbol, however names or hashes would sort; every rotation is tried."""
+    """Entry i of an argument is its i-th symbol, however names or hashes would sort; every rotation
+    is tried.
+    """
     names = sp.symbols("z b y a x c w d")
     expression = [sp.Add(*(10**i * s for i, s in enumerate(names)))]
     for shift in range(len(names)):
@@ -242,7 +291,9 @@ def test_source_does_not_depend_on_the_order_of_sets():
 
 def test_a_scalar_argument_may_be_an_array_and_constants_broadcast():
     u, y = symbols.vector("u", 2), symbols.LABEL
-    function = compiled("f", (("y", (y,)), ("u", u)), [y * u[0], sp.Integer(7), sp.Max(u[0], u[1], 0), y], "numpy")
+    function = compiled(
+        "f", (("y", (y,)), ("u", u)), [y * u[0], sp.Integer(7), sp.Max(u[0], u[1], 0), y], "numpy"
+    )
     labels, points = np.arange(5.0), fresh_rng().normal(size=(2, 5))
     out = np.empty((4, 5))
     function(labels, points, out)
@@ -288,7 +339,7 @@ def test_source_can_be_printed():
     compile(source, "generated", "exec")
 
 
-# --- the cache ---------------------------------------------------------------------------------------------
+# --- the cache ------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Parameters and states: every bad input is refused by name before any work; the order of the state vector."""
+"""Parameters and states: every bad input is refused by name before any work; the order of the state
+vector.
+"""
 
 from __future__ import annotations
 
@@ -75,8 +77,18 @@ def assert_refused(parameter, got, expected, call, *args, **kwargs):
         ("step", 0.0, "0", "> 0"),
         ("step", -1.0, "-1", "> 0"),
         ("step", INF, "inf", "finite"),
-        ("directions_gram", DEPENDENT, "smallest eigenvalue", "positive definite.*linearly independent means"),
-        ("directions_gram", [[1.0, 2.0], [2.0, 1.0]], "smallest eigenvalue -1", "positive definite"),
+        (
+            "directions_gram",
+            DEPENDENT,
+            "smallest eigenvalue",
+            "positive definite.*linearly independent means",
+        ),
+        (
+            "directions_gram",
+            [[1.0, 2.0], [2.0, 1.0]],
+            "smallest eigenvalue -1",
+            "positive definite",
+        ),
         ("directions_gram", [["1", "0"], ["0", "1"]], "'1'", "numbers in 2"),
         ("directions_gram", [[1.0, 0.2], [0.1, 1.0]], r"0\.2", "symmetric"),
         ("directions_gram", [[1.0, 0.2, 0.0]], r"\(1, 3\)", "square"),
@@ -106,7 +118,12 @@ def test_smallest_accepted_values():
         ("gram_perp", ([[1.0]], [1.0]), "1 dimension", "2 dimension"),
         ("gram_perp", ([[1.0]], [[NAN]]), "nan", "finite"),
         ("gram_perp", ([[1.0]], [[-0.1]]), r"smallest eigenvalue -0\.1", "positive semidefinite"),
-        ("gram_perp", ([[0.0], [0.0]], [[1.0, 1.1], [1.1, 1.0]]), r"eigenvalue -0\.1", "positive semidefinite"),
+        (
+            "gram_perp",
+            ([[0.0], [0.0]], [[1.0, 1.1], [1.1, 1.0]]),
+            r"eigenvalue -0\.1",
+            "positive semidefinite",
+        ),
         ("gram_perp", ([[0.0], [0.0]], [[1.0, 0.1], [0.2, 1.0]]), r"0\.2", "symmetric"),
         ("readout", ([[1.0]], [[1.0]], [[1.0]]), r"shape \(1, 1\)", "1 dimension"),
         ("readout", ([[1.0]], [[1.0]], [NAN]), "nan", "finite"),
@@ -117,7 +134,10 @@ def test_bad_states_are_refused_by_name(parameter, arguments, got, expected):
 
 
 def test_singular_and_zero_gram_perp_are_admissible():
-    assert State([[1.0], [2.0]], np.zeros((2, 2))).gram(np.eye(1)).tolist() == [[1.0, 2.0], [2.0, 4.0]]
+    assert State([[1.0], [2.0]], np.zeros((2, 2))).gram(np.eye(1)).tolist() == [
+        [1.0, 2.0],
+        [2.0, 4.0],
+    ]
     assert State([[0.0], [0.0]], [[1.0, 1.0], [1.0, 1.0]]).gram_perp[0, 1] == 1.0
 
 
@@ -139,13 +159,25 @@ def test_shapes_that_differ_from_the_model_are_refused_before_any_work():
         lambda p, s: simulate_sgd(model, p, s, [0, 1], 50),
     ):
         assert_refused("initial.overlap", r"shape \(2, 2\)", r"shape \(3, 3\)", call, good, two)
-        assert_refused("weights", "2 entries", "3, one per component", call, Parameters([0.5, 0.5], 1, 0, 1), start)
+        assert_refused(
+            "weights",
+            "2 entries",
+            "3, one per component",
+            call,
+            Parameters([0.5, 0.5], 1, 0, 1),
+            start,
+        )
         small = Parameters(**GOOD, directions_gram=np.eye(2))
         assert_refused("directions_gram", r"\(2, 2\)", r"\(3, 3\)", call, small, start)
         with_readout = State(np.zeros((3, 3)), np.eye(3), [1.0])
         assert_refused("initial.readout", r"\(1,\)", r"\(0,\)", call, good, with_readout)
     assert_refused(
-        "initial.overlap", r"\(3, 2\)", r"\(3, 3\)", check_state, model, State(np.zeros((3, 2)), np.eye(3))
+        "initial.overlap",
+        r"\(3, 2\)",
+        r"\(3, 3\)",
+        check_state,
+        model,
+        State(np.zeros((3, 2)), np.eye(3)),
     )
 
 
@@ -156,13 +188,19 @@ def test_shapes_that_differ_from_the_model_are_refused_before_any_work():
         ("precision", {"precision": 4}, 10.0),
         ("ridge", {"ridge": 0.2}, 0.1),
         ("step", {"step": 2}, 1.0),
-        ("directions_gram", {"directions_gram": "orthonormal"}, [[1, 0.1, 0], [0.1, 1, 0], [0, 0, 1]]),
+        (
+            "directions_gram",
+            {"directions_gram": "orthonormal"},
+            [[1, 0.1, 0], [0.1, 1, 0], [0, 0, 1]],
+        ),
     ],
 )
 def test_parameters_that_contradict_the_model_are_refused(parameter, fixed, value):
     model = kgmm(3, **fixed)
     parameters = Parameters(**(GOOD | {parameter: value}))
-    assert_refused(parameter, ".", "which the model kgmm3 fixes", check_parameters, model, parameters)
+    assert_refused(
+        parameter, ".", "which the model kgmm3 fixes", check_parameters, model, parameters
+    )
 
 
 def logistic_regression(gram=None):
@@ -176,8 +214,14 @@ def logistic_regression(gram=None):
 @pytest.mark.parametrize(
     ("model", "remedy"),
     [
-        (logistic_regression([["3/4"]]), r"pass directions_gram=\[\[0\.75\]\], as in the model, to Parameters"),
-        (logistic_regression(), r"1 direction\(s\); pass directions_gram, a 1 x 1 matrix of e_s \. e_t, to Parameters"),
+        (
+            logistic_regression([["3/4"]]),
+            r"pass directions_gram=\[\[0\.75\]\], as in the model, to Parameters",
+        ),
+        (
+            logistic_regression(),
+            r"1 direction\(s\); pass directions_gram, a 1 x 1 matrix of e_s \. e_t, to Parameters",
+        ),
         (
             kgmm(2, directions_gram=[[1, "1/4"], ["1/4", 2]]),
             r"pass directions_gram=\[\[1\.0, 0\.25\], \[0\.25, 2\.0\]\], as in the model",
@@ -217,7 +261,9 @@ def test_parameters_of_a_numeric_model():
     assert parameters.precision == 4.0
     assert parameters.directions_gram.tolist() == [[1.0, 0.1], [0.1, 2.0]]
     assert json.loads(parameters.to_json())["weights"] == [1 / 3, 2 / 3]
-    assert_refused("model", r"beta.*lambda", "numbers only", parameters_of, kgmm(2, weights=["1/3", "2/3"]))
+    assert_refused(
+        "model", r"beta.*lambda", "numbers only", parameters_of, kgmm(2, weights=["1/3", "2/3"])
+    )
 
 
 @pytest.mark.parametrize("value", [1.5, True, "3", None, 0])
@@ -227,7 +273,14 @@ def test_as_integer_refuses(value):
 
 def test_scalar_and_array_helpers_accept():
     assert as_integer("n", np.int64(3), 1, "x") == 3
-    for value in (2.5, np.float32(2.5), np.array(2.5), sp.Rational(5, 2), Fraction(5, 2), Decimal("2.5")):
+    for value in (
+        2.5,
+        np.float32(2.5),
+        np.array(2.5),
+        sp.Rational(5, 2),
+        Fraction(5, 2),
+        Decimal("2.5"),
+    ):
         assert as_scalar("x", value, 0.0, True, "x") == 2.5
         assert as_array("x", [value, 1], 1).tolist() == [2.5, 1.0]
     assert as_array("x", [[1, 2]], 2).dtype == float
@@ -245,7 +298,7 @@ def test_no_times_are_refused(time):
         assert_refused("time", r"\[\]", "one or more", call)
 
 
-# --- the order of the state -------------------------------------------------------------------------------
+# --- the order of the state -----------------------------------------------------------------------
 
 ENTRIES = st.floats(-1e3, 1e3, allow_nan=False)
 
@@ -270,12 +323,18 @@ def test_flatten_and_unflatten_are_inverse(data, units, directions, readout):
         assert np.array_equal(v[factor - 1], factor * state.readout)
 
 
-@pytest.mark.parametrize("model", [kgmm(2), kgmm(4), two_layer_model()], ids=["k2", "k4", "twolayer"])
+@pytest.mark.parametrize(
+    "model", [kgmm(2), kgmm(4), two_layer_model()], ids=["k2", "k4", "twolayer"]
+)
 def test_order_of_the_state_vector_is_that_of_the_symbols(model):
     """Every symbol of the theory's state stands where flatten puts the number of that name."""
     rng, s = fresh_rng(), model.symbols
     half = rng.normal(size=(model.units, model.units))
-    state = State(rng.normal(size=(model.units, model.directions)), half @ half.T, rng.normal(size=model.readout_size))
+    state = State(
+        rng.normal(size=(model.units, model.directions)),
+        half @ half.T,
+        rng.normal(size=model.readout_size),
+    )
     named = {}
     for names, numbers in ((s.overlap, state.overlap), (s.gram_perp, state.gram_perp)):
         named |= {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
@@ -295,7 +354,9 @@ def test_outer_values_follow_outer_symbols():
     inverse = np.linalg.inv(gram)
     parts = (state.overlap, state.gram_perp, state.readout, gram, inverse)
     values, shifted = outer_values(parameters, *(np.stack([x, x + 1]) for x in parts))
-    assert np.array_equal(shifted - values != 0, [str(s)[0] in "mRvQP" for s in outer_symbols(model)])
+    assert np.array_equal(
+        shifted - values != 0, [str(s)[0] in "mRvQP" for s in outer_symbols(model)]
+    )
     table = dict(zip(map(str, outer_symbols(model)), values, strict=True))
     assert len(table) == len(values)
     assert (table["p_3"], table["lambda"], table["beta"], table["c_delta"]) == (0.1, 3.0, 0.2, 1.5)

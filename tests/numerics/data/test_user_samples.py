@@ -1,4 +1,6 @@
-"""Samples of one's own: what they give, and what is refused; train data and test data at the same weights."""
+"""Samples of one's own: what they give, and what is refused; train data and test data at the same
+weights.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +42,12 @@ def softmax():
 def own(rng, samples=80, d=12, **options):
     labels = rng.integers(1, 4, size=samples)
     x = rng.standard_normal((3, d))
-    return sample_data(softmax(), rng.standard_normal((samples, d)), labels, x, **{"ridge": 0.1} | options)
+    return sample_data(
+        softmax(), rng.standard_normal((samples, d)), labels, x, **{"ridge": 0.1} | options
+    )
 
 
-# --- the same functions for both ----------------------------------------------------------------------------------
+# --- the same functions for both ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("block", ["full", (0, 0), (0, 1)])
@@ -53,13 +57,19 @@ def test_given_samples_give_what_drawn_ones_give(block):
     drawn = draw_data(softmax(), SOFTMAX, STATE, 20, 100, int(rng.integers(2**31)))
     turn = np.linalg.qr(rng.standard_normal((20, 20)))[0]
     given = sample_data(
-        softmax(), drawn.features @ turn, drawn.labels, drawn.weights @ turn, directions=drawn.directions @ turn,
+        softmax(),
+        drawn.features @ turn,
+        drawn.labels,
+        drawn.weights @ turn,
+        directions=drawn.directions @ turn,
         parameters=SOFTMAX,
     )
     for part in ("overlap", "gram_perp"):
         assert np.abs(getattr(given.state, part) - getattr(STATE, part)).max() < 1e-12
     for matrix in ("hessian", "gradient"):
-        first, second = (empirical_spectrum(data, matrix=matrix, block=block, count=4) for data in (drawn, given))
+        first, second = (
+            empirical_spectrum(data, matrix=matrix, block=block, count=4) for data in (drawn, given)
+        )
         assert set(first) == set(second)
         for name in set(first) - {"eigenvector", "residual"}:
             # sums in another frame; leading vectors of these few are well separated at random
@@ -70,8 +80,17 @@ def test_given_samples_give_what_drawn_ones_give(block):
 def test_without_directions_nothing_is_measured_against_them():
     data = own(fresh_rng())
     assert data.state is None
-    whole, block = empirical_spectrum(data, count=4), empirical_spectrum(data, block=(0, 0), count=4)
-    absent = {"share_of_directions", "mean_overlap", "principal_angle", "misfit", "row_share_of_directions"}
+    whole, block = (
+        empirical_spectrum(data, count=4),
+        empirical_spectrum(data, block=(0, 0), count=4),
+    )
+    absent = {
+        "share_of_directions",
+        "mean_overlap",
+        "principal_angle",
+        "misfit",
+        "row_share_of_directions",
+    }
     for found in (whole, block):
         assert not absent & set(found)
     assert "row_weight" in whole
@@ -86,14 +105,19 @@ def test_a_function_of_data_refuses_what_data_bring():
     with pytest.raises(InputError, match="seed: got None; expected a value, to draw with"):
         empirical_spectrum(softmax(), SOFTMAX, STATE, dimension=12, samples=20)
     population = numerics.population_spectrum(softmax(), SOFTMAX, STATE, block=(0, 0))
-    with pytest.raises(InputError, match="beside: got a population spectrum; expected None for data without dir"):
+    with pytest.raises(
+        InputError, match="beside: got a population spectrum; expected None for data without dir"
+    ):
         empirical_spectrum(data, block=(0, 0), beside=population)
 
 
 def test_float32_is_drawn_and_kept():
-    data = draw_data(softmax(), SOFTMAX, STATE, 30, 5000, int(fresh_rng().integers(2**31)), dtype="float32")
+    data = draw_data(
+        softmax(), SOFTMAX, STATE, 30, 5000, int(fresh_rng().integers(2**31)), dtype="float32"
+    )
     assert data.features.dtype == np.float32
-    # the law: component means, variance 1 / lambda; five standard errors would happen once in a million
+    # the law: component means, variance 1 / lambda; five standard errors would happen once in a
+    # million
     means = (coordinates_of(softmax()) @ data.directions)[data.labels.astype(int) - 1]
     rest = (data.features - means) * np.sqrt(10)
     assert abs(rest.mean()) < 5 / np.sqrt(rest.size)
@@ -112,7 +136,7 @@ def test_drawing_in_blocks_is_drawing_at_once(monkeypatch):
         np.testing.assert_array_equal(a, b)
 
 
-# --- train data ---------------------------------------------------------------------------------------------------
+# --- train data -----------------------------------------------------------------------------------
 
 
 def direct_samples(model, parameters, state, d, steps, seed):
@@ -122,7 +146,9 @@ def direct_samples(model, parameters, state, d, steps, seed):
     cumulative = np.cumsum(parameters.weights)
     component, features = np.empty(steps, dtype=int), np.empty((steps, d))
     for s in range(steps):
-        component[s] = min(np.searchsorted(cumulative, generator.random(), side="right"), cumulative.size - 1)
+        component[s] = min(
+            np.searchsorted(cumulative, generator.random(), side="right"), cumulative.size - 1
+        )
         features[s] = generator.standard_normal(d) / np.sqrt(parameters.precision)
     features += (coordinates_of(model) @ directions)[component]
     return features, labels_of(model)[component], directions, x
@@ -131,21 +157,32 @@ def direct_samples(model, parameters, state, d, steps, seed):
 SYSTEMS = {
     "softmax": (lambda: kgmm(3), SOFTMAX, State(np.zeros((3, 3)), np.eye(3))),
     "xor": (
-        lambda: xor(3), Parameters([0.25] * 4, 10.0, 0.05, 1.0, np.eye(2)),
+        lambda: xor(3),
+        Parameters([0.25] * 4, 10.0, 0.05, 1.0, np.eye(2)),
         State([[1.0, 0.2], [-0.5, 0.4], [0.1, -0.8]], 0.5 * np.eye(3), [1.0, -0.7, 0.4]),
     ),
 }
 
 
-@pytest.mark.parametrize(("name", "batch"), [("softmax", 1), ("softmax", 4), ("xor", 1), ("xor", 2)])
+@pytest.mark.parametrize(
+    ("name", "batch"), [("softmax", 1), ("softmax", 4), ("xor", 1), ("xor", 2)]
+)
 def test_one_pass_is_the_direct_simulation(name, batch):
     make, parameters, state = SYSTEMS[name]
     model, d, seed = make(), 40, int(fresh_rng().integers(2**31))
-    run = simulate_sgd(model, parameters, state, [2.0], d, 1, seed=seed, keep_weights=True, batch=batch)
+    run = simulate_sgd(
+        model, parameters, state, [2.0], d, 1, seed=seed, keep_weights=True, batch=batch
+    )
     steps = int(run.steps[-1]) * batch
     features, labels, directions, x = direct_samples(model, parameters, state, d, steps, seed)
     start = sample_data(
-        model, features, labels, x, readout=state.readout, directions=directions, parameters=parameters
+        model,
+        features,
+        labels,
+        x,
+        readout=state.readout,
+        directions=directions,
+        parameters=parameters,
     )
     trained = train_data(start, batch=batch)
     # the same operations: what compilers may reorder grows by less than the number of steps
@@ -157,11 +194,20 @@ def test_one_pass_is_the_direct_simulation(name, batch):
     assert trained.role == "train data"
     assert np.array_equal(start.weights, x)  # the start stays
     # mutants: samples in another order, a ridge that is lost
-    other = train_data(replace(start, source=sample_data(
-        model, features[::-1], labels, x, readout=state.readout, parameters=parameters
-    ).source), batch=batch)
+    other = train_data(
+        replace(
+            start,
+            source=sample_data(
+                model, features[::-1], labels, x, readout=state.readout, parameters=parameters
+            ).source,
+        ),
+        batch=batch,
+    )
     assert np.abs(other.weights - trained.weights).max() > 1e3 * bound
-    assert np.abs(train_data(replace(start, ridge=0.0), batch=batch).weights - trained.weights).max() > 1e3 * bound
+    assert (
+        np.abs(train_data(replace(start, ridge=0.0), batch=batch).weights - trained.weights).max()
+        > 1e3 * bound
+    )
 
 
 @pytest.mark.parametrize("where", ["mapped", "streamed", "float32"])
@@ -175,6 +221,7 @@ def test_training_reads_data_wherever_they_are(where, tmp_path, monkeypatch):
         np.save(tmp_path / "x.npy", data.features)
         other = with_samples(data, tmp_path / "x.npy", data.labels)
     else:
+
         def chunks():
             for start in range(0, 100, 20):
                 yield data.features[start : start + 20], data.labels[start : start + 20]
@@ -183,12 +230,16 @@ def test_training_reads_data_wherever_they_are(where, tmp_path, monkeypatch):
     for options in ({}, {"batch": 10}, {"schedule": lambda t: 1 / (1 + t)}):
         first, second = (train_data(each, step=2.0, **options) for each in (data, other))
         assert np.abs(first.weights - second.weights).max() < 1e-12
-    assert np.abs(train_data(data, step=2.0).weights - train_data(data, step=1.0).weights).max() > 1e-3
+    assert (
+        np.abs(train_data(data, step=2.0).weights - train_data(data, step=1.0).weights).max() > 1e-3
+    )
 
 
 def test_train_and_test_spectra_stand_beside_each_other():
     model, rng = softmax(), fresh_rng()
-    start = draw_data(model, SOFTMAX, State(np.zeros((3, 3)), np.eye(3)), 60, 480, int(rng.integers(2**31)))
+    start = draw_data(
+        model, SOFTMAX, State(np.zeros((3, 3)), np.eye(3)), 60, 480, int(rng.integers(2**31))
+    )
     train = train_data(start)
     test = train.fresh(480, int(rng.integers(2**31)))
     assert np.array_equal(train.weights, test.weights)
@@ -208,7 +259,8 @@ def test_training_that_cannot_be_is_refused():
     data = own(fresh_rng())
     for change, message in (
         ({"step": 1.0, "batch": 7}, "batch: got 7; expected a divisor of the 80 samples"),
-        ({"step": 0.0}, "step: got 0"), ({}, "step: got None; expected a number > 0"),
+        ({"step": 0.0}, "step: got 0"),
+        ({}, "step: got None; expected a number > 0"),
         ({"step": 1.0, "schedule": lambda t: -t}, "schedule: got"),
     ):
         with pytest.raises(InputError, match=message):
@@ -219,7 +271,7 @@ def test_training_that_cannot_be_is_refused():
         data.fresh(10, 0)
 
 
-# --- bad input ----------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 X, Y, W = np.ones((4, 2)), np.array([1, 2, 3, 1]), np.ones((3, 2))
 BAD = np.array([[1.0, 0.0], [0.0, 1.0], [np.nan, 0.0], [0.0, 0.0]])
@@ -232,12 +284,21 @@ BAD = np.array([[1.0, 0.0], [0.0, 1.0], [np.nan, 0.0], [0.0, 0.0]])
         ({"features": np.ones(4)}, r"features: got shape \(4,\)"),
         ({"features": np.ones((0, 2)), "labels": []}, "features: got no rows"),
         ({"features": BAD}, "features: got NaN or infinity in row 2"),
-        ({"features": np.ones((4, 2), dtype=complex)}, "features: got dtype complex128; expected real numbers"),
+        (
+            {"features": np.ones((4, 2), dtype=complex)},
+            "features: got dtype complex128; expected real numbers",
+        ),
         ({"features": "nowhere.npy"}, "features: got nowhere.npy; expected a .npy file"),
         ({"features": lambda: []}, "features: got no chunk"),
-        ({"features": lambda: [np.ones((4, 2))]}, r"features, chunk 1: got ndarray; expected a pair \(X, y\)"),
+        (
+            {"features": lambda: [np.ones((4, 2))]},
+            r"features, chunk 1: got ndarray; expected a pair \(X, y\)",
+        ),
         ({"features": lambda: [(X, Y), (X[:, :1], Y)]}, "features, chunk 2: got shape"),
-        ({"features": lambda: [(X, Y), (X.astype("f"), Y)]}, "features, chunk 2: got float32; expected float64"),
+        (
+            {"features": lambda: [(X, Y), (X.astype("f"), Y)]},
+            "features, chunk 2: got float32; expected float64",
+        ),
         ({"features": lambda: [(X, Y[:2])]}, r"features, chunk 1: got labels of shape \(2,\)"),
         ({"labels": [1, 2, 3]}, "labels: got 3 labels; expected 4, one per sample"),
         ({"labels": [0, 1, 2, 1]}, "labels: got 0 at sample 0; expected one of 1, 2, 3"),
@@ -250,7 +311,10 @@ BAD = np.array([[1.0, 0.0], [0.0, 1.0], [np.nan, 0.0], [0.0, 0.0]])
         ({"role": "validation"}, "role: got 'validation'; expected one of test data, train data"),
         ({"directions": np.eye(2)}, r"directions: got shape \(2, 2\); expected shape \(3, 2\)"),
         ({"directions": np.ones((3, 2))}, "directions: got .* expected a positive definite matrix"),
-        ({"ridge": 0.3, "parameters": SOFTMAX}, "ridge: got 0.3; expected 0.1, that of the parameters"),
+        (
+            {"ridge": 0.3, "parameters": SOFTMAX},
+            "ridge: got 0.3; expected 0.1, that of the parameters",
+        ),
     ],
 )
 def test_bad_samples_are_named(change, message):
@@ -262,7 +326,9 @@ def test_bad_samples_are_named(change, message):
 
 
 def test_directions_of_another_gram_matrix_are_refused():
-    with pytest.raises(InputError, match="directions: got a Gram matrix off by 3; expected that of the parameters"):
+    with pytest.raises(
+        InputError, match="directions: got a Gram matrix off by 3; expected that of the parameters"
+    ):
         own(fresh_rng(), directions=2 * np.eye(3, 12), parameters=SOFTMAX)
 
 

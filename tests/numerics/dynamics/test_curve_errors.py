@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numerics import Parameters, State, integrate_curves, solve_curve
 from verify import Domain, strategies
 
-# --- a case solved by hand --------------------------------------------------------------------------------
+# --- a case solved by hand ------------------------------------------------------------------------
 
 
 def linear_solution(t, m0, r0, gamma, precision, ridge, step):
@@ -25,7 +25,9 @@ def linear_solution(t, m0, r0, gamma, precision, ridge, step):
     b = 2 * (1 / precision + ridge) - step / precision**2
     inside = 1 / (gamma * precision)
     terms = [
-        (0, (limit - 1) ** 2 + inside * limit**2), (1, 2 * k * (limit - 1 + inside * limit)), (2, k**2 * (1 + inside)),
+        (0, (limit - 1) ** 2 + inside * limit**2),
+        (1, 2 * k * (limit - 1 + inside * limit)),
+        (2, k**2 * (1 + inside)),
     ]
     r = r0 * np.exp(-b * t)
     for j, f in terms:
@@ -34,7 +36,12 @@ def linear_solution(t, m0, r0, gamma, precision, ridge, step):
 
 
 @given(
-    st.floats(-2, 2), st.floats(0, 2), st.floats(0.3, 2), st.floats(1, 50), st.floats(0, 0.5), st.floats(0.1, 1),
+    st.floats(-2, 2),
+    st.floats(0, 2),
+    st.floats(0.3, 2),
+    st.floats(1, 50),
+    st.floats(0, 0.5),
+    st.floats(0.1, 1),
     st.sampled_from([1e-4, 1e-6, 1e-8, 1e-10]),
 )
 @settings(max_examples=30)
@@ -45,7 +52,10 @@ def test_linear_case_meets_the_solution_by_hand(m0, r0, gamma, precision, ridge,
     time = np.linspace(0, 5, 41)
     m, r = linear_solution(time, m0, r0, gamma, precision, ridge, step)
     curve = integrate_curves(
-        linear_model(), Parameters([0.5, 0.5], precision, ridge, step, [[gamma]]), State([[m0]], [[r0]]), time,
+        linear_model(),
+        Parameters([0.5, 0.5], precision, ridge, step, [[gamma]]),
+        State([[m0]], [[r0]]),
+        time,
         tolerance=tolerance,
     )
     estimate = curve.attrs["error_estimate"]
@@ -58,16 +68,35 @@ def test_linear_case_meets_the_solution_by_hand(m0, r0, gamma, precision, ridge,
 @pytest.mark.parametrize("family", ["gauss-hermite", "sobol"])
 @pytest.mark.parametrize(
     ("tolerance", "end"),
-    [(1e-1, 0.06), (1e-2, 0.05), (1e-2, 0.1), (1e-2, 0.6), (1e-3, 0.35), (1e-4, 0.2), (1e-6, 0.5), (1e-8, 0.3)],
+    [
+        (1e-1, 0.06),
+        (1e-2, 0.05),
+        (1e-2, 0.1),
+        (1e-2, 0.6),
+        (1e-3, 0.35),
+        (1e-4, 0.2),
+        (1e-6, 0.5),
+        (1e-8, 0.3),
+    ],
 )
-def test_two_runs_of_the_same_few_steps_do_not_pass_for_an_exact_curve(tolerance, end, family, monkeypatch):
-    """On a short interval both resolutions may be one step, and agree to the last digit on a wrong value."""
+def test_two_runs_of_the_same_few_steps_do_not_pass_for_an_exact_curve(
+    tolerance, end, family, monkeypatch
+):
+    """On a short interval both resolutions may be one step, and agree to the last digit on a wrong
+    value.
+    """
     monkeypatch.setattr("numerics.dynamics.curves.choose_family", lambda dimension, smooth: family)
-    for m0, r0, gamma, precision, ridge in ((1.6, 0.9, 1.85, 30.0, 0.37), (-1.9, 0.5, 1.7, 1e9, 0.1)):
+    for m0, r0, gamma, precision, ridge in (
+        (1.6, 0.9, 1.85, 30.0, 0.37),
+        (-1.9, 0.5, 1.7, 1e9, 0.1),
+    ):
         if family == "sobol" and precision < 1e9:
             continue  # its error is that of the quadrature
         curve = solve_curve(
-            linear_model(), Parameters([0.5, 0.5], precision, ridge, 0.5, [[gamma]]), State([[m0]], [[r0]]), end,
+            linear_model(),
+            Parameters([0.5, 0.5], precision, ridge, 0.5, [[gamma]]),
+            State([[m0]], [[r0]]),
+            end,
             tolerance=tolerance,
         )
         time = np.linspace(0, end, 101)
@@ -76,7 +105,7 @@ def test_two_runs_of_the_same_few_steps_do_not_pass_for_an_exact_curve(tolerance
         assert curve.error_estimate <= tolerance
 
 
-# --- the reported error -----------------------------------------------------------------------------------
+# --- the reported error ---------------------------------------------------------------------------
 
 
 def assert_covered(problem, end, tolerance):
@@ -94,7 +123,8 @@ def assert_covered(problem, end, tolerance):
 
 DOMAIN = Domain(precision=(1, 100), ridge=(0, 0.5), step=(0.1, 3))
 PROBLEMS = (
-    st.sampled_from([2, 3]).flatmap(lambda k: strategies.problems(softmax(k), DOMAIN)), st.floats(0.5, 8),
+    st.sampled_from([2, 3]).flatmap(lambda k: strategies.problems(softmax(k), DOMAIN)),
+    st.floats(0.5, 8),
     st.sampled_from([1e-4, 1e-6, 1e-8]),
 )
 
@@ -113,20 +143,27 @@ def test_error_estimate_covers_the_true_error_of_many_problems(problem, end, tol
 
 
 def test_quasi_monte_carlo_error_covers_the_true_error(monkeypatch):
-    """The softmax of three classes pushed to Sobol points, against its tensor curve; 99 % intervals, 20 seeds."""
+    """The softmax of three classes pushed to Sobol points, against its tensor curve; 99 %
+    intervals, 20 seeds.
+    """
     rng = fresh_rng()
     missed, trials = 0, 20
     for seed in rng.integers(2**31, size=trials):
-        parameters, start = random_problem(softmax(3), rng, Domain(precision=(5, 50), ridge=(0, 0.5), step=(0.1, 3)))
+        parameters, start = random_problem(
+            softmax(3), rng, Domain(precision=(5, 50), ridge=(0, 0.5), step=(0.1, 3))
+        )
         exact = solve_curve(softmax(3), parameters, start, 2.0)
         with monkeypatch.context() as patch:
-            patch.setattr("numerics.dynamics.curves.choose_family", lambda dimension, smooth: "sobol")
+            patch.setattr(
+                "numerics.dynamics.curves.choose_family", lambda dimension, smooth: "sobol"
+            )
             curve = solve_curve(softmax(3), parameters, start, 2.0, tolerance=3e-3, seed=int(seed))
         assert curve.rule.kind == "sobol"
         assert curve.rule.replicates == 8
         time = np.linspace(0, 2, 21)
         missed += int(np.abs(curve.vector(time) - exact.vector(time)).max() > curve.error_estimate)
-    # the largest half width stands for the error of 15 statistics, so a miss is rarer than 1 %; 3 % to be safe
+    # the largest half width stands for the error of 15 statistics, so a miss is rarer than 1 %; 3 %
+    # to be safe
     assert missed <= scipy.stats.binom.isf(1e-6, trials, 0.03)
 
 

@@ -1,4 +1,6 @@
-"""Curves of the effective dynamics: time, symmetries, limits, trouble.  Their errors: test_flow_error.py."""
+"""Curves of the effective dynamics: time, symmetries, limits, trouble.  Their errors:
+test_flow_error.py.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,6 @@ from verify import Domain, strategies
 NAMES = ("overlap", "gram_perp", "gram", "readout", "misalignment")
 
 
-
-
 @lru_cache(maxsize=None)
 def drift_of(k, kind="full"):
     drift = derive_drift(softmax(k))
@@ -30,14 +30,12 @@ def drift_of(k, kind="full"):
 
 
 def problems(k, low, high):
-    return strategies.problems(softmax(k), Domain(precision=(low, high), ridge=(0, 0.5), step=(0.1, 3)))
+    return strategies.problems(
+        softmax(k), Domain(precision=(low, high), ridge=(0, 0.5), step=(0.1, 3))
+    )
 
 
-
-
-
-
-# --- time -------------------------------------------------------------------------------------------------
+# --- time -----------------------------------------------------------------------------------------
 
 
 def test_time_labels_are_exactly_those_asked_for():
@@ -73,8 +71,20 @@ def test_dense_output_equals_integrating_to_that_time(problem):
 @pytest.mark.parametrize(
     "time",
     [
-        [], [1, 1], [2, 1], [-1, 0], [0, float("nan")], [[0, 1]], float("inf"), 0.0, -1.0, "soon", "1", ["0", "1"],
-        True, [False, True],
+        [],
+        [1, 1],
+        [2, 1],
+        [-1, 0],
+        [0, float("nan")],
+        [[0, 1]],
+        float("inf"),
+        0.0,
+        -1.0,
+        "soon",
+        "1",
+        ["0", "1"],
+        True,
+        [False, True],
     ],
 )
 def test_bad_times_are_refused(time):
@@ -83,14 +93,18 @@ def test_bad_times_are_refused(time):
         integrate_curves(softmax(2), Parameters([0.5, 0.5], 10, 0.1, 1.0), start, time)
 
 
-@pytest.mark.parametrize(("option", "value"), [("tolerance", 0.0), ("tolerance", -1), ("seed", -1), ("route", "ito")])
+@pytest.mark.parametrize(
+    ("option", "value"), [("tolerance", 0.0), ("tolerance", -1), ("seed", -1), ("route", "ito")]
+)
 def test_bad_options_are_refused(option, value):
     start = State(np.zeros((2, 2)), np.eye(2))
     with pytest.raises(InputError, match=option):
-        integrate_curves(softmax(2), Parameters([0.5, 0.5], 10, 0.1, 1.0), start, [0, 1], **{option: value})
+        integrate_curves(
+            softmax(2), Parameters([0.5, 0.5], 10, 0.1, 1.0), start, [0, 1], **{option: value}
+        )
 
 
-# --- theory -----------------------------------------------------------------------------------------------
+# --- theory ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -98,15 +112,23 @@ def test_bad_options_are_refused(option, value):
 @given(data=st.data())
 def test_both_routes_give_the_same_curve(k, data):
     parameters, start = data.draw(problems(k, 10, 50))
-    curves = [integrate_curves(softmax(k), parameters, start, [0, 1, 3], route=r) for r in ("stein", "projection")]
+    curves = [
+        integrate_curves(softmax(k), parameters, start, [0, 1, 3], route=r)
+        for r in ("stein", "projection")
+    ]
     assert difference(*curves) <= sum(c.attrs["error_estimate"] for c in curves)
     assert [c.attrs["route"] for c in curves] == ["stein", "projection"]
 
 
 def test_the_corrector_is_what_its_absence_removes():
-    """At time 0 the slopes of R_perp differ by (c_delta / lambda) E[g g^T]; for x = 0 this is known."""
+    """At time 0 the slopes of R_perp differ by (c_delta / lambda) E[g g^T]; for x = 0 this is
+    known.
+    """
     weights, lam, step = np.array([0.5, 0.3, 0.2]), 10.0, 2.0
-    parameters, start = Parameters(weights, lam, 0.1, step), State(np.zeros((3, 3)), np.zeros((3, 3)))
+    parameters, start = (
+        Parameters(weights, lam, 0.1, step),
+        State(np.zeros((3, 3)), np.zeros((3, 3))),
+    )
     h = 1e-3
     full = integrate_curves(softmax(3), parameters, start, [0, h], tolerance=1e-10)
     wrong = drift_of(3, "without corrector")
@@ -140,11 +162,16 @@ def test_curves_are_equivariant_under_relabelling_of_the_classes(problem, order)
     parameters, start = problem
     both = np.ix_(order, order)
     relabelled = Parameters(
-        parameters.weights[order], parameters.precision, parameters.ridge, parameters.step,
+        parameters.weights[order],
+        parameters.precision,
+        parameters.ridge,
+        parameters.step,
         parameters.directions_gram[both],
     )
     one = integrate_curves(softmax(3), parameters, start, [0, 2, 5])
-    other = integrate_curves(softmax(3), relabelled, State(start.overlap[both], start.gram_perp[both]), [0, 2, 5])
+    other = integrate_curves(
+        softmax(3), relabelled, State(start.overlap[both], start.gram_perp[both]), [0, 2, 5]
+    )
     limit = one.attrs["error_estimate"] + other.attrs["error_estimate"]
     for name in ("overlap", "gram_perp"):
         permuted = one[name].values[:, order][:, :, order]
@@ -152,14 +179,21 @@ def test_curves_are_equivariant_under_relabelling_of_the_classes(problem, order)
 
 
 def test_noiseless_limit_is_approached_like_one_over_lambda():
-    """The next term of the expansion is of relative order 1/lambda; slopes between successive doublings."""
+    """The next term of the expansion is of relative order 1/lambda; slopes between successive
+    doublings.
+    """
     start = State([[0.4, -0.2, 0.1], [-0.1, 0.3, 0.0], [0.0, 0.2, 0.5]], 0.2 * np.eye(3))
     precisions, deviations = np.array([1e3, 2e3, 4e3, 8e3]), []
     for precision in precisions:
         parameters = Parameters([0.5, 0.3, 0.2], precision, 0.1, 1.0)
         full = integrate_curves(softmax(3), parameters, start, [0, 1, 4], tolerance=1e-10)
         limit = integrate_curves(
-            softmax(3), parameters, start, [0, 1, 4], drift=drift_of(3, "noiseless"), tolerance=1e-10
+            softmax(3),
+            parameters,
+            start,
+            [0, 1, 4],
+            drift=drift_of(3, "noiseless"),
+            tolerance=1e-10,
         )
         deviations.append(difference(full, limit))
     slopes = np.diff(np.log(deviations)) / np.log(2)
@@ -181,24 +215,32 @@ def test_derived_variables_follow_from_the_statistics(problem):
     assert curve.gram_perp.dims == ("time", "unit", "unit_b")
 
 
-# --- trouble, time and files ------------------------------------------------------------------------------
+# --- trouble, time and files ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("step", [30.0, 3e4])
 def test_divergence_is_reported_with_the_time_reached(step):
-    """For lambda = 1, beta = 0 the linear case has R' = (c_delta - 2) R + ...: it explodes for c_delta > 2."""
+    """For lambda = 1, beta = 0 the linear case has R' = (c_delta - 2) R + ...: it explodes for
+    c_delta > 2.
+    """
     parameters = Parameters([0.5, 0.5], 1.0, 0.0, step, [[1.0]])
     with pytest.raises(IntegrationError, match=r"linear could not be .*reduce the step") as caught:
         integrate_curves(linear_model(), parameters, State([[0.0]], [[1.0]]), [0, 50.0])
     assert 0 < caught.value.reached < 50
     before = integrate_curves(
-        linear_model(), parameters, State([[0.0]], [[1.0]]), [0, caught.value.reached / 3], tolerance=1e-6
+        linear_model(),
+        parameters,
+        State([[0.0]], [[1.0]]),
+        [0, caught.value.reached / 3],
+        tolerance=1e-6,
     )
     assert np.all(np.isfinite(before.gram_perp))
 
 
 def test_three_classes_over_sixteen_units_take_a_fraction_of_a_second():
-    """The benchmarks print the real figure, about 0.1 s; this only guards against a lost compilation."""
+    """The benchmarks print the real figure, about 0.1 s; this only guards against a lost
+    compilation.
+    """
     parameters, start = Parameters([0.5, 0.3, 0.2], 10, 0.1, 1.0), State(0.3 * np.eye(3), np.eye(3))
     seconds = []
     for _ in range(4):
@@ -233,7 +275,14 @@ def test_curves_survive_a_file(tmp_path):
             assert back[name].attrs == curve[name].attrs
         assert back.time.attrs == curve.time.attrs
         assert dict(back.attrs) == dict(curve.attrs)
-    for key in ("error_estimate", "error_meaning", "library_versions", "specalign_version", "parameters", "loss"):
+    for key in (
+        "error_estimate",
+        "error_meaning",
+        "library_versions",
+        "specalign_version",
+        "parameters",
+        "loss",
+    ):
         assert key in curve.attrs
     assert all("units" in curve[name].attrs for name in NAMES)
 
@@ -244,9 +293,18 @@ def test_expressions_of_another_drift_are_integrated_as_given():
     drift = drift_of(2)
     zero = sp.ImmutableDenseMatrix(sp.zeros(2, 2))
     decay = type(drift)(
-        model, "stein", sp.ImmutableDenseMatrix(-model.symbols.overlap),
-        sp.ImmutableDenseMatrix(-model.symbols.gram_perp), zero, sp.ImmutableDenseMatrix(0, 1, []),
+        model,
+        "stein",
+        sp.ImmutableDenseMatrix(-model.symbols.overlap),
+        sp.ImmutableDenseMatrix(-model.symbols.gram_perp),
+        zero,
+        sp.ImmutableDenseMatrix(0, 1, []),
     )
     start = State([[1.0, 2.0], [3.0, 4.0]], np.eye(2))
-    curve = integrate_curves(model, Parameters([0.5, 0.5], 10, 0.1, 1.0), start, [0, 1.5], drift=decay)
-    assert np.abs(curve.overlap.values[1] - np.exp(-1.5) * start.overlap).max() <= curve.attrs["error_estimate"]
+    curve = integrate_curves(
+        model, Parameters([0.5, 0.5], 10, 0.1, 1.0), start, [0, 1.5], drift=decay
+    )
+    assert (
+        np.abs(curve.overlap.values[1] - np.exp(-1.5) * start.overlap).max()
+        <= curve.attrs["error_estimate"]
+    )

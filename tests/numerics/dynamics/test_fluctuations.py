@@ -1,4 +1,6 @@
-"""Fluctuations about curves and fixed points: against closed forms and the reduced chain, and with parts left out."""
+"""Fluctuations about curves and fixed points: against closed forms and the reduced chain, and with
+parts left out.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,17 @@ from numerics import (
     solve_fixed_point,
     stationary_fluctuations,
 )
-from theory import InputError, Loss, Mixture, Model, derive_diffusion, derive_finite_size, kgmm, symbols, xor
+from theory import (
+    InputError,
+    Loss,
+    Mixture,
+    Model,
+    derive_diffusion,
+    derive_finite_size,
+    kgmm,
+    symbols,
+    xor,
+)
 
 PARAMETERS = Parameters([0.5, 0.3, 0.2], 5, 0.2, 2.0)
 START = State(0.3 * np.eye(3), np.eye(3))
@@ -33,15 +45,20 @@ def linear_model():
     return Model.build(one, Loss(u[0] ** 2 / 2, units=1))
 
 
-# --- closed forms -----------------------------------------------------------------------------------------
+# --- closed forms ---------------------------------------------------------------------------------
 
 
 def test_covariance_of_the_mean_of_a_linear_unit_against_its_own_equation():
-    """g = u: m' = -(1 + beta + 1/lambda) m and Var(u Y.e) = E[u^2 (Y.e)^2] - E[u Y.e]^2 by Isserlis."""
+    """g = u: m' = -(1 + beta + 1/lambda) m and Var(u Y.e) = E[u^2 (Y.e)^2] - E[u Y.e]^2 by
+    Isserlis.
+    """
     lam, beta, step = 3.0, 0.4, 1.5
     m0, r0 = 0.7, 0.5
     found = integrate_fluctuations(
-        linear_model(), Parameters([1], lam, beta, step), State([[m0]], [[r0]]), np.linspace(0, 2, 201)
+        linear_model(),
+        Parameters([1], lam, beta, step),
+        State([[m0]], [[r0]]),
+        np.linspace(0, 2, 201),
     )
     t, m, r = found.time.values, found.state.values[:, 0], found.state.values[:, 1]
     rate = 1 + beta + 1 / lam
@@ -64,11 +81,14 @@ def test_errors_cover_the_true_error():
         for name in ("covariance", "mean_shift"):
             error = float(np.abs(found[name] - exact[name]).max())
             assert error <= float(found[f"{name}_error"].max()) + 1e-7
-            # it is twice the difference to a run at ten times the tolerance, whose step errors add up
+            # it is twice the difference to a run at ten times the tolerance, whose step errors add
+            # up
             assert float(found[f"{name}_error"].max()) < 100 * tolerance
     eigenvalues = np.linalg.eigvalsh(exact.covariance.values[-1])
     assert eigenvalues.min() > -1e-8
-    np.testing.assert_array_equal(exact.covariance.values, np.swapaxes(exact.covariance.values, 1, 2))
+    np.testing.assert_array_equal(
+        exact.covariance.values, np.swapaxes(exact.covariance.values, 1, 2)
+    )
 
 
 def test_long_runs_settle_to_the_stationary_law():
@@ -82,7 +102,7 @@ def test_long_runs_settle_to_the_stationary_law():
     assert float(settled.covariance_error.max()) < 1e-6
 
 
-# --- against the chain --------------------------------------------------------------------------------------
+# --- against the chain ----------------------------------------------------------------------------
 
 
 def largest_z(predicted, runs, dimension):
@@ -119,7 +139,15 @@ def limit(comparisons):
 def test_mean_and_covariance_of_the_chain(options):
     predicted = integrate_fluctuations(kgmm(3), PARAMETERS, START, [0.0, 2.0], **options)
     runs = simulate_sgd(
-        kgmm(3), PARAMETERS, START, [2.0], 300, 40_000, int(fresh_rng().integers(2**31)), method="reduced", **options
+        kgmm(3),
+        PARAMETERS,
+        START,
+        [2.0],
+        300,
+        40_000,
+        int(fresh_rng().integers(2**31)),
+        method="reduced",
+        **options,
     )
     z, count = largest_z(predicted, runs, 300)
     print(z, limit(count))
@@ -142,7 +170,9 @@ def test_kinked_loss_over_five_decades():
     last = predicted.isel(time=-1)
     dimensions, widths = (100, 1000, 10_000, 100_000, 1_000_000), []
     for d, n in zip(dimensions, (4000, 2000, 1000, 300, 100), strict=True):
-        runs = simulate_sgd(model, parameters, state, [1.0], d, n, int(rng.integers(2**31)), method="reduced")
+        runs = simulate_sgd(
+            model, parameters, state, [1.0], d, n, int(rng.integers(2**31)), method="reduced"
+        )
         values = vectors(runs)
         widths.append(np.sqrt(values.var(axis=0, ddof=1).sum()))
         if d <= 1000:
@@ -157,28 +187,41 @@ def test_kinked_loss_over_five_decades():
 
 @pytest.mark.parametrize("part", ["diffusion", "finite size"])
 def test_what_a_wrong_part_does(part, monkeypatch):
-    """A diffusion with a fifth less, or the 1/d part of the step left out, changes the result beyond its error."""
-    right = integrate_fluctuations(kgmm(2), Parameters([0.6, 0.4], 3, 0.5, 2), State(np.eye(2), np.eye(2)), [0.0, 1.0])
+    """A diffusion with a fifth less, or the 1/d part of the step left out, changes the result
+    beyond its error.
+    """
+    right = integrate_fluctuations(
+        kgmm(2), Parameters([0.6, 0.4], 3, 0.5, 2), State(np.eye(2), np.eye(2)), [0.0, 1.0]
+    )
     if part == "diffusion":
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations, "derive_diffusion", lambda model: derive_diffusion(model).map(lambda e: e * 4 / 5)
+            numerics.dynamics.fluctuations,
+            "derive_diffusion",
+            lambda model: derive_diffusion(model).map(lambda e: e * 4 / 5),
         )
     else:
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations, "derive_finite_size",
-            lambda model, batch: derive_finite_size(model, batch=batch).map(lambda e: sp.Integer(0)),
+            numerics.dynamics.fluctuations,
+            "derive_finite_size",
+            lambda model, batch: derive_finite_size(model, batch=batch).map(
+                lambda e: sp.Integer(0)
+            ),
         )
-    wrong = integrate_fluctuations(kgmm(2), Parameters([0.6, 0.4], 3, 0.5, 2), State(np.eye(2), np.eye(2)), [0.0, 1.0])
+    wrong = integrate_fluctuations(
+        kgmm(2), Parameters([0.6, 0.4], 3, 0.5, 2), State(np.eye(2), np.eye(2)), [0.0, 1.0]
+    )
     name = "covariance" if part == "diffusion" else "mean_shift"
     assert float(abs(right[name] - wrong[name]).max()) > 100 * float(right[f"{name}_error"].max())
 
 
-# --- refusals -----------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 def test_singular_start_is_refused():
     with pytest.raises(InputError, match="initial: got a Gram matrix Q with smallest eigenvalue"):
-        integrate_fluctuations(kgmm(3), PARAMETERS, State(np.zeros((3, 3)), np.zeros((3, 3))), [1.0])
+        integrate_fluctuations(
+            kgmm(3), PARAMETERS, State(np.zeros((3, 3)), np.zeros((3, 3))), [1.0]
+        )
 
 
 def test_a_moving_state_and_an_unstable_point_are_refused():
@@ -188,7 +231,8 @@ def test_a_moving_state_and_an_unstable_point_are_refused():
     u = symbols.vector("u", 1)
     one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(one, Loss(-(u[0] ** 2) / 2, units=1))
-    # R = 0 would be singular; at lambda with 2/lambda + c/lambda^2 = 2 beta every R is a fixed point
+    # R = 0 would be singular; at lambda with 2/lambda + c/lambda^2 = 2 beta every R is a fixed
+    # point
     with pytest.raises(InputError, match=r"state: got a fixed point that is (unstable|undecided)"):
         stationary_fluctuations(model, Parameters([1], 2.0, 0.5625, 0.5), State([[0.0]], [[1.0]]))
 
@@ -200,11 +244,15 @@ def test_other_bad_values():
     with pytest.raises(InputError, match="batch: got 0"):
         integrate_fluctuations(kgmm(2), parameters, state, 1.0, batch=0)
     with pytest.raises(IntegrationError):
-        integrate_fluctuations(linear_model(), Parameters([1], 0.01, 0.0, 1), State([[1.0]], [[1.0]]), 100.0)
+        integrate_fluctuations(
+            linear_model(), Parameters([1], 0.01, 0.0, 1), State([[1.0]], [[1.0]]), 100.0
+        )
 
 
 def test_dataset_round_trip(tmp_path):
-    found = integrate_fluctuations(kgmm(2), Parameters([0.5, 0.5], 5, 0.2, 1), State(np.eye(2), np.eye(2)), [0.0, 0.5])
+    found = integrate_fluctuations(
+        kgmm(2), Parameters([0.5, 0.5], 5, 0.2, 1), State(np.eye(2), np.eye(2)), [0.0, 0.5]
+    )
     path = tmp_path / "f.nc"
     found.to_netcdf(path, engine="h5netcdf")
     assert found.sel(statistic="R_1_2", statistic_b="m_1_1").covariance.shape == (2,)

@@ -1,4 +1,6 @@
-"""Finite-lambda fixed points and Jacobians: against the noiseless form, long curves and symbolic derivatives."""
+"""Finite-lambda fixed points and Jacobians: against the noiseless form, long curves and symbolic
+derivatives.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,17 @@ from numerics import Parameters, State, compile_expressions, integrate_curves
 from numerics.core.errors import FixedPointError
 from numerics.dynamics.fixed_points import solve_fixed_point
 from numerics.dynamics.jacobian import drift_jacobian
-from theory import InputError, Loss, Mixture, Model, derive_drift, kgmm, softmax_fixed_point, symbols, xor
+from theory import (
+    InputError,
+    Loss,
+    Mixture,
+    Model,
+    derive_drift,
+    kgmm,
+    softmax_fixed_point,
+    symbols,
+    xor,
+)
 
 
 @lru_cache(maxsize=None)
@@ -25,7 +37,9 @@ def softmax(k):
 
 def noiseless_overlap(k, weights, ridge):
     """Roots of the implicit form of the theory, by mpmath."""
-    point = softmax_fixed_point(kgmm(k, weights=weights, directions_gram="orthonormal", ridge=sp.Rational(ridge)))
+    point = softmax_fixed_point(
+        kgmm(k, weights=weights, directions_gram="orthonormal", ridge=sp.Rational(ridge))
+    )
     gaps = {}
     for s, residual in zip(point.gaps, point.residuals, strict=True):
         f = sp.lambdify(s, residual, "mpmath")
@@ -84,8 +98,9 @@ def test_corrector_moves_the_fixed_point():
 def test_linear_sgd_has_its_closed_form(quadrature):
     """l = (u - 1)^2 / 2, c = c_delta.
 
-    (1 + 1/lambda + beta) m = 1 and (2/lambda + 2 beta - c/lambda^2) R = c ((m - 1)^2 + m^2/lambda)/lambda.
-    A declared kink far away leaves the loss as it is and selects the projection route and quasi-Monte Carlo.
+    (1 + 1/lambda + beta) m = 1 and (2/lambda + 2 beta - c/lambda^2) R = c ((m - 1)^2 +
+    m^2/lambda)/lambda. A declared kink far away leaves the loss as it is and selects the projection
+    route and quasi-Monte Carlo.
     """
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
@@ -101,20 +116,28 @@ def test_linear_sgd_has_its_closed_form(quadrature):
     assert abs(float(point.overlap.values[0, 0]) - m) <= bound
     assert abs(float(point.gram_perp.values[0, 0]) - r) <= bound
     rates = sorted([-(1 + 1 / lam + beta), -2 / lam - 2 * beta + step / lam**2], reverse=True)
-    assert np.abs(point.jacobian_eigenvalue_real - rates).max() <= 3 * float(point.jacobian_eigenvalue_error) + 1e-9
+    assert (
+        np.abs(point.jacobian_eigenvalue_real - rates).max()
+        <= 3 * float(point.jacobian_eigenvalue_error) + 1e-9
+    )
 
 
-# --- the Jacobian -----------------------------------------------------------------------------------------
+# --- the Jacobian ---------------------------------------------------------------------------------
 
 
 def symbolic_jacobian(model, drift):
-    """dF/ds with Q = R + m Gamma^-1 m^T moving along: partial derivatives plus the chain rule through Q."""
+    """dF/ds with Q = R + m Gamma^-1 m^T moving along: partial derivatives plus the chain rule
+    through Q.
+    """
     gram = model.gram_definition()
     rows = []
     for e in drift.vector:
         through = {q: e.diff(q) for q in gram}
         rows.append(
-            [e.diff(s) + sp.Add(*(through[q] * gram[q].diff(s) for q in gram)) for s in model.symbols.state]
+            [
+                e.diff(s) + sp.Add(*(through[q] * gram[q].diff(s) for q in gram))
+                for s in model.symbols.state
+            ]
         )
     return rows
 
@@ -140,14 +163,17 @@ def test_jacobian_equals_the_symbolic_derivative(name):
         model = Model.build(mixture, two.loss)
     weights = np.array([0.4, 0.3, 0.1, 0.2])[: model.components]
     state = generic_state(model, fresh_rng())
-    # conditioning is capped: a field of deviation 0.8 at most, readouts up to 1.2, so that the integrals converge
+    # conditioning is capped: a field of deviation 0.8 at most, readouts up to 1.2, so that the
+    # integrals converge
     state = State(state.overlap, state.gram_perp, np.clip(state.readout, -1.2, 1.2))
     precision = max(3.0, np.linalg.eigvalsh(state.gram(np.array(gamma)))[-1] / 0.8**2)
     parameters = Parameters(weights / weights.sum(), precision, 0.2, 1.3, gamma)
     rows = symbolic_jacobian(model, derive_drift(model))
     size = len(rows)
     found = drift_jacobian(model, parameters, state)
-    exact_values = compile_expressions(model, tuple(e for row in rows for e in row)).estimate(parameters, state)
+    exact_values = compile_expressions(model, tuple(e for row in rows for e in row)).estimate(
+        parameters, state
+    )
     difference = np.abs(found.jacobian.values - exact_values.values.reshape(size, size))
     bound = found.jacobian_error.values + exact_values.errors.reshape(size, size)
     # the estimate covers the true error, and is small enough to mean something
@@ -166,9 +192,13 @@ def square_model():
 
 
 def test_a_large_step_destabilises_linear_sgd():
-    """dR/dt = -2 (1/lambda + beta) R + c (m^2 + Q/lambda)/lambda grows at m = 0 if c/lambda^2 > 2 (1/lambda + beta)."""
+    """dR/dt = -2 (1/lambda + beta) R + c (m^2 + Q/lambda)/lambda grows at m = 0 if c/lambda^2 > 2
+    (1/lambda + beta).
+    """
     for step, word in ((1.0, "stable"), (10.0, "unstable")):
-        found = drift_jacobian(square_model(), Parameters([1.0], 1.0, 0.5, step), State([[0.0]], [[1.0]]))
+        found = drift_jacobian(
+            square_model(), Parameters([1.0], 1.0, 0.5, step), State([[0.0]], [[1.0]])
+        )
         expected = sorted([-2.5, -2 * 1.5 + step], reverse=True)
         assert np.allclose(found.jacobian_eigenvalue_real, expected, atol=1e-8)
         assert np.all(found.jacobian_eigenvalue_imag == 0)
@@ -176,7 +206,7 @@ def test_a_large_step_destabilises_linear_sgd():
         assert found.attrs["stable"] == int(word == "stable")
 
 
-# --- round trip and failures ------------------------------------------------------------------------------
+# --- round trip and failures ----------------------------------------------------------------------
 
 
 def test_dataset_survives_netcdf(tmp_path):
@@ -193,12 +223,20 @@ GOOD = Parameters([0.5, 0.5], 10.0, 0.2, 1.0)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"parameters": Parameters([0.5, 0.5], 10.0, 0.0, 1.0)}, "ridge: got 0; expected a number > 0"),
+        (
+            {"parameters": Parameters([0.5, 0.5], 10.0, 0.0, 1.0)},
+            "ridge: got 0; expected a number > 0",
+        ),
         ({"start": State(np.zeros((3, 2)), np.eye(3))}, "start.overlap: got shape"),
         ({"tolerance": -1.0}, "tolerance: got -1.0"),
         ({"seed": -1}, "seed: got -1"),
-        ({"model": two_layer_model(), "parameters": Parameters([0.25] * 4, 1, 0.1, 1, np.eye(3))},
-         "start: got None; expected a State"),
+        (
+            {
+                "model": two_layer_model(),
+                "parameters": Parameters([0.25] * 4, 1, 0.1, 1, np.eye(3)),
+            },
+            "start: got None; expected a State",
+        ),
     ],
 )
 def test_bad_input_is_named(change, message):
@@ -208,16 +246,22 @@ def test_bad_input_is_named(change, message):
 
 
 def test_a_singular_gram_matrix_has_no_jacobian():
-    with pytest.raises(InputError, match=r"state: got Gram matrix Q with eigenvalues.*positive definite"):
+    with pytest.raises(
+        InputError, match=r"state: got Gram matrix Q with eigenvalues.*positive definite"
+    ):
         drift_jacobian(softmax(2), GOOD, State(np.zeros((2, 2)), np.zeros((2, 2))))
 
 
 def test_no_fixed_point_is_a_named_failure():
-    """Linear SGD with a destabilising step and a mean that keeps moving: R_perp grows without bound."""
+    """Linear SGD with a destabilising step and a mean that keeps moving: R_perp grows without
+    bound.
+    """
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(mixture, Loss((u[0] - 1) ** 2 / 2, units=1))
-    with pytest.raises(FixedPointError, match=r"no fixed point of model was found.*diverge") as caught:
+    with pytest.raises(
+        FixedPointError, match=r"no fixed point of model was found.*diverge"
+    ) as caught:
         solve_fixed_point(model, Parameters([1.0], 1.0, 0.5, 10.0), State([[0.0]], [[1.0]]))
     assert caught.value.residual > 0
 
@@ -227,14 +271,18 @@ LEANING = State([[0.5, 0.0], [0.0, 0.5]], np.eye(2) / 4, [0.5, -0.5])
 
 @pytest.mark.slow
 def test_a_jump_to_zero_is_not_where_the_flow_leads():
-    """Newton's method jumps from a leaning start to 0, where Q is singular; the flow from there does not."""
+    """Newton's method jumps from a leaning start to 0, where Q is singular; the flow from there
+    does not.
+    """
     parameters = Parameters([0.4, 0.3, 0.2, 0.1], 200.0, 0.02, 1.0, np.eye(2))
     point = solve_fixed_point(xor(2), parameters, LEANING)
     assert point.attrs["stability"] == "stable"
     assert point.attrs["route_to_root"].startswith("flow over")
     end = integrate_curves(xor(2), parameters, LEANING, [0.0, 300.0])
     np.testing.assert_allclose(
-        point.overlap, end.overlap[-1], atol=end.attrs["error_estimate"] + point.attrs["error_estimate"] + 1e-2
+        point.overlap,
+        end.overlap[-1],
+        atol=end.attrs["error_estimate"] + point.attrs["error_estimate"] + 1e-2,
     )
 
 

@@ -24,7 +24,11 @@ def reference():
     parameters = Parameters(
         content["p"], content["precision"], content["ridge"], content["step"], np.eye(2)
     )
-    return content, parameters, State(content["overlap0"], content["gram_perp0"], content["readout0"])
+    return (
+        content,
+        parameters,
+        State(content["overlap0"], content["gram_perp0"], content["readout0"]),
+    )
 
 
 def parameters(precision, weights=EVEN, ridge=0.05):
@@ -33,8 +37,11 @@ def parameters(precision, weights=EVEN, ridge=0.05):
 
 def start(rng, width, size=0.3):
     half = rng.normal(size=(width, width)) / np.sqrt(width)
-    return State(size * rng.normal(size=(width, 2)), 0.5 * half @ half.T + 0.2 * np.eye(width),
-                 rng.uniform(0.2, 0.8, width) * rng.choice([-1, 1], width))
+    return State(
+        size * rng.normal(size=(width, 2)),
+        0.5 * half @ half.T + 0.2 * np.eye(width),
+        rng.uniform(0.2, 0.8, width) * rng.choice([-1, 1], width),
+    )
 
 
 def difference(one, other):
@@ -57,25 +64,34 @@ def test_the_reference_is_reproduced_within_its_error():
 def test_the_reference_tells_the_corrector_from_its_absence():
     content, numbers, initial = reference()
     drift = derive_drift(model_of(4)).without_corrector()
-    curve = integrate_curves(model_of(4), numbers, initial, content["time"], drift=drift, tolerance=1e-3)
+    curve = integrate_curves(
+        model_of(4), numbers, initial, content["time"], drift=drift, tolerance=1e-3
+    )
     assert off(curve, content) > 10 * (content["error_estimate"] + MARGIN)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [10.0, 100.0])
 def test_the_certified_error_covers_the_true_one(precision):
-    """K = 4, T = 30, tolerance 1e-4: met, and honest against a sharper curve with other scramblings.
+    """K = 4, T = 30, tolerance 1e-4: met, and honest against a sharper curve with other
+    scramblings.
 
-    The error is a 99 % interval for the worst of 45 statistics at 65 times, doubled against a chance of 1e-2 in each.
+    The error is a 99 % interval for the worst of 45 statistics at 65 times, doubled against a
+    chance of 1e-2 in each.
     """
     rng, times = fresh_rng(), np.linspace(0, 30, 31)
     # at lambda = 10 the sharper curve takes minutes
     for _ in range(1 if precision < 50 else 3):
         initial, seeds = start(rng, 4), rng.integers(2**31, size=2)
-        loose = integrate_curves(model_of(4), parameters(precision), initial, times, tolerance=1e-4, seed=int(seeds[0]))
-        tight = integrate_curves(model_of(4), parameters(precision), initial, times, tolerance=2e-5, seed=int(seeds[1]))
+        loose = integrate_curves(
+            model_of(4), parameters(precision), initial, times, tolerance=1e-4, seed=int(seeds[0])
+        )
+        tight = integrate_curves(
+            model_of(4), parameters(precision), initial, times, tolerance=2e-5, seed=int(seeds[1])
+        )
         assert loose.attrs["error_estimate"] <= 1e-4
-        # sharper than what it judges, as far as the largest rule reaches; its own error is added below
+        # sharper than what it judges, as far as the largest rule reaches; its own error is added
+        # below
         assert tight.attrs["error_estimate"] < loose.attrs["error_estimate"]
         distance = difference(loose, tight)
         print(f"stated {loose.attrs['error_estimate']:.2e}, true {distance:.2e}")
@@ -84,15 +100,22 @@ def test_the_certified_error_covers_the_true_one(precision):
 
 @pytest.mark.slow
 def test_errors_are_covered_as_often_as_they_say():
-    """xor(2), many scramblings of one start: the stated error misses the true one in a few per cent at most."""
+    """xor(2), many scramblings of one start: the stated error misses the true one in a few per cent
+    at most.
+    """
     rng, times, trials = fresh_rng(), np.linspace(0, 10, 11), 30
     initial, numbers = start(rng, 2), parameters(20.0, weights=[0.3, 0.2, 0.15, 0.35])
     right = integrate_curves(model_of(2), numbers, initial, times, tolerance=1e-5, seed=2**31)
     missed = 0
     for seed in rng.integers(2**31, size=trials):
-        curve = integrate_curves(model_of(2), numbers, initial, times, tolerance=3e-4, seed=int(seed))
-        missed += difference(curve, right) > curve.attrs["error_estimate"] + right.attrs["error_estimate"]
-    # P(more than 9 of 30) < 1e-6 where each misses with 5 % (the largest of many entries, not one of them)
+        curve = integrate_curves(
+            model_of(2), numbers, initial, times, tolerance=3e-4, seed=int(seed)
+        )
+        missed += (
+            difference(curve, right) > curve.attrs["error_estimate"] + right.attrs["error_estimate"]
+        )
+    # P(more than 9 of 30) < 1e-6 where each misses with 5 % (the largest of many entries, not one
+    # of them)
     assert missed <= 9
 
 
@@ -104,22 +127,31 @@ def test_both_routes_give_the_same_curve():
         integrate_curves(model_of(2), numbers, initial, [0.0, 0.5, 1.0], route=r, tolerance=1e-3)
         for r in ("stein", "projection")
     )
-    assert difference(one, other) <= 1.5 * (one.attrs["error_estimate"] + other.attrs["error_estimate"])
+    assert difference(one, other) <= 1.5 * (
+        one.attrs["error_estimate"] + other.attrs["error_estimate"]
+    )
     assert max(c.attrs["error_estimate"] for c in (one, other)) <= 1e-3
     assert [c.attrs["route"] for c in (one, other)] == ["stein", "projection"]
 
 
 def test_symmetries_of_the_network():
-    """Permuting units, and exchanging mu with -mu, permutes the curve, within twice the stated errors."""
+    """Permuting units, and exchanging mu with -mu, permutes the curve, within twice the stated
+    errors.
+    """
     rng, times = fresh_rng(), [0.0, 2.0, 8.0]
     initial, weights = start(rng, 3), [0.3, 0.2, 0.15, 0.35]
     curve = integrate_curves(model_of(3), parameters(20.0, weights), initial, times)
     order = [2, 0, 1]
-    permuted = State(initial.overlap[order], initial.gram_perp[np.ix_(order, order)], initial.readout[order])
+    permuted = State(
+        initial.overlap[order], initial.gram_perp[np.ix_(order, order)], initial.readout[order]
+    )
     other = integrate_curves(model_of(3), parameters(20.0, weights), permuted, times)
     limit = 2 * (curve.attrs["error_estimate"] + other.attrs["error_estimate"])
     assert np.abs(other.overlap.values - curve.overlap.values[:, order]).max() <= limit
-    assert np.abs(other.gram_perp.values - curve.gram_perp.values[:, order][:, :, order]).max() <= limit
+    assert (
+        np.abs(other.gram_perp.values - curve.gram_perp.values[:, order][:, :, order]).max()
+        <= limit
+    )
     mirrored = State(initial.overlap * [-1, 1], initial.gram_perp, initial.readout)
     other = integrate_curves(model_of(3), parameters(20.0, [0.2, 0.3, 0.15, 0.35]), mirrored, times)
     limit = 2 * (curve.attrs["error_estimate"] + other.attrs["error_estimate"])
@@ -128,7 +160,9 @@ def test_symmetries_of_the_network():
 
 
 def test_parallel_and_idle_units():
-    """R_perp = 0 with equal rows (perfectly correlated kinks), and a unit without weights: curves as of fewer units."""
+    """R_perp = 0 with equal rows (perfectly correlated kinks), and a unit without weights: curves
+    as of fewer units.
+    """
     numbers, times = parameters(50.0), [0.0, 1.0, 4.0]
     overlap, readout = np.array([[0.3, 0.1], [0.3, 0.1]]), np.array([0.4, 0.4])
     twins = integrate_curves(model_of(2), numbers, State(overlap, np.zeros((2, 2)), readout), times)
@@ -144,7 +178,9 @@ def test_parallel_and_idle_units():
 
 @pytest.mark.slow
 def test_twenty_units():
-    """K = 20, lambda = 100, T = 30: 270 statistics, certified to 1e-4 in minutes, against other scramblings."""
+    """K = 20, lambda = 100, T = 30: 270 statistics, certified to 1e-4 in minutes, against other
+    scramblings.
+    """
     rng = fresh_rng()
     initial = start(rng, 20)
     curve = solve_curve(model_of(20), parameters(100.0), initial, 30.0, tolerance=1e-4, seed=1)

@@ -24,10 +24,12 @@ def test_fifty_digits_of_closed_forms() -> None:
     u = law.variables[0]
     m, s2 = law.mean[0].xreplace(point.values), law.covariance[0, 0].xreplace(point.values)
     exact = {
-        u**4: m**4 + 6 * m**2 * s2 + 3 * s2**2, sp.exp(u): sp.exp(m + s2 / 2),
+        u**4: m**4 + 6 * m**2 * s2 + 3 * s2**2,
+        sp.exp(u): sp.exp(m + s2 / 2),
         sp.erf(u): sp.erf(m / sp.sqrt(1 + 2 * s2)),
         Step(u): (1 + sp.erf(m / sp.sqrt(2 * s2))) / 2,
-        ReLU(u): m * (1 + sp.erf(m / sp.sqrt(2 * s2))) / 2 + sp.sqrt(s2 / (2 * sp.pi)) * sp.exp(-(m**2) / (2 * s2)),
+        ReLU(u): m * (1 + sp.erf(m / sp.sqrt(2 * s2))) / 2
+        + sp.sqrt(s2 / (2 * sp.pi)) * sp.exp(-(m**2) / (2 * s2)),
         sp.cos(u) * sp.DiracDelta(u): sp.exp(-(m**2) / (2 * s2)) / sp.sqrt(2 * sp.pi * s2),
     }
     nodes = {GaussianExpectation(f, law): value for f, value in exact.items()}

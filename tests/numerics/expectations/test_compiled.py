@@ -72,8 +72,11 @@ def numbers_of(model, values):
         return np.array(sp.Matrix(matrix).xreplace(values).tolist(), dtype=float)
 
     parameters = Parameters(
-        array(mixture.weights)[:, 0], float(values[symbols.PRECISION]), float(values[symbols.RIDGE]),
-        float(values[symbols.STEP]), array(mixture.directions_gram),
+        array(mixture.weights)[:, 0],
+        float(values[symbols.PRECISION]),
+        float(values[symbols.RIDGE]),
+        float(values[symbols.STEP]),
+        array(mixture.directions_gram),
     )
     readout = [float(values[v]) for v in s.readout]
     return parameters, State(array(s.overlap), array(s.gram_perp), readout)
@@ -83,22 +86,30 @@ def parts(state):
     return state.overlap, state.gram_perp, state.readout
 
 
-# --- values -----------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("kgmm2", "drift"), ("kgmm2", "projection"), ("kgmm2", "gradient"), ("kgmm2", "hessian"),
-        ("kgmm2", "gradient matrix"), ("kgmm2", "diffusion"), ("twolayer", "drift"), ("twolayer", "projection"),
+        ("kgmm2", "drift"),
+        ("kgmm2", "projection"),
+        ("kgmm2", "gradient"),
+        ("kgmm2", "hessian"),
+        ("kgmm2", "gradient matrix"),
+        ("kgmm2", "diffusion"),
+        ("twolayer", "drift"),
+        ("twolayer", "projection"),
         ("twolayer", "hessian"),
     ],
 )
 def test_values_equal_mpmath(name, what):
-    """Random rational parameters, expectations by 24-point rules at 50 digits from the definition of the law.
+    """Random rational parameters, expectations by 24-point rules at 50 digits from the definition
+    of the law.
 
-    The reference errs by about exp(-2 pi sqrt(24 / (2 Q / lambda))) < 1e-13 for Q / lambda < 0.3; the double-precision
-    sums by some eps times the sum of absolute terms, bounded through the size of the coefficients (1e3 here).
+    The reference errs by about exp(-2 pi sqrt(24 / (2 Q / lambda))) < 1e-13 for Q / lambda < 0.3;
+    the double-precision sums by some eps times the sum of absolute terms, bounded through the size
+    of the coefficients (1e3 here).
     """
     model, expressions = model_of(name), expressions_of(name, what)
     values = random_exact_values(model, fresh_rng(), precision=40)
@@ -114,7 +125,9 @@ def test_values_equal_mpmath(name, what):
 
 @pytest.mark.parametrize("what", ["drift", "projection", "hessian"])
 def test_values_equal_full_dimensional_quadrature(what):
-    """Three classes: the gauge leaves 2 dimensions; the reference integrates over all 3 pre-activations."""
+    """Three classes: the gauge leaves 2 dimensions; the reference integrates over all 3
+    pre-activations.
+    """
     model, expressions = model_of("kgmm3"), expressions_of("kgmm3", what)
     values = random_exact_values(model, fresh_rng(), precision=20)
     right = evaluate_array(expressions, values, 30)[:, 0]
@@ -142,7 +155,9 @@ def test_chunks_change_nothing(monkeypatch):
     compiled = CompiledExpressions(model, expressions, "numpy")
     parameters, state = numbers_of(model, random_exact_values(model, fresh_rng(), precision=5))
     whole = compiled.evaluate(parameters, *parts(state), gauss_hermite(2, 13))
-    monkeypatch.setattr("numerics.expectations.smooth_integrands.CHUNK_ENTRIES", 10 * len(compiled.integrands))
+    monkeypatch.setattr(
+        "numerics.expectations.smooth_integrands.CHUNK_ENTRIES", 10 * len(compiled.integrands)
+    )
     chunked = compiled.evaluate(parameters, *parts(state), gauss_hermite(2, 13))
     assert np.abs(whole - chunked).max() <= 1e-13 * (1 + np.abs(whole).max())
 
@@ -171,7 +186,7 @@ def test_the_gauge_is_not_used_where_an_integrand_does_not_respect_it():
     assert abs(compiled.estimate(parameters, state).values[0] - right) < 1e-13 * (1 + right)
 
 
-# --- degenerate states ------------------------------------------------------------------------------------
+# --- degenerate states ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("route", ["drift", "projection"])
@@ -193,18 +208,22 @@ def test_weights_inside_the_span_of_the_directions(route):
 
 
 def test_all_weights_zero():
-    """Q = 0: every class has probability 1/3, the drift of m_as is (1{a=s} - 1/3) p_s and R_perp only diffuses."""
+    """Q = 0: every class has probability 1/3, the drift of m_as is (1{a=s} - 1/3) p_s and R_perp
+    only diffuses.
+    """
     model = kgmm(3)
     compiled = compile_expressions(model, derive_drift(model).vector)
     p, lam, step = np.array([0.5, 0.3, 0.2]), 10.0, 2.0
-    values = compiled.estimate(Parameters(p, lam, 0.1, step), State(np.zeros((3, 3)), np.zeros((3, 3)))).values
+    values = compiled.estimate(
+        Parameters(p, lam, 0.1, step), State(np.zeros((3, 3)), np.zeros((3, 3)))
+    ).values
     assert np.abs(values[:9] - ((np.eye(3) - 1 / 3) * p).ravel()).max() < 1e-15
     g = 1 / 3 - np.eye(3)
     corrector = step / lam * np.einsum("l,al,bl->ab", p, g, g)
     assert np.abs(values[9:] - corrector[np.triu_indices(3)]).max() < 1e-15
 
 
-# --- expressions without expectations ---------------------------------------------------------------------
+# --- expressions without expectations -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -226,15 +245,27 @@ def test_limits_compile_and_equal_sympy(name, order):
 def test_products_and_powers_of_expectations():
     """Variances and squares of sums of expectations are polynomials in the moments as well."""
     model = kgmm(2)
-    a, b = (GaussianExpectation(model.loss.partial((0,)), preactivation_law(model, l)) for l in range(2))
+    a, b = (
+        GaussianExpectation(model.loss.partial((0,)), preactivation_law(model, l)) for l in range(2)
+    )
     lam, m = symbols.PRECISION, model.symbols.overlap[0, 1]
     expressions = (
-        a * b, a**2 / lam**2, (a + m) * (b - 2 / lam), (a + m * b) ** 2, sp.exp(-m) * a, sp.Integer(3), a / m
+        a * b,
+        a**2 / lam**2,
+        (a + m) * (b - 2 / lam),
+        (a + m * b) ** 2,
+        sp.exp(-m) * a,
+        sp.Integer(3),
+        a / m,
     )
     values = random_exact_values(model, fresh_rng(), precision=20)
     right = evaluate_array(expressions, values, 40)[:, 0]
     for target in ("numba", "numpy"):
-        got = compile_expressions(model, expressions, target).estimate(*numbers_of(model, values)).values
+        got = (
+            compile_expressions(model, expressions, target)
+            .estimate(*numbers_of(model, values))
+            .values
+        )
         assert np.abs(got - right).max() <= 1e-12 * (1 + np.abs(right).max())
 
 
@@ -248,16 +279,23 @@ def test_covariance_of_the_diffusion_compiles():
         return flat.reshape(matrix.shape)
 
     mean = value(diffusion.mean)
-    assert np.abs(value(diffusion.covariance) - value(diffusion.second_moment) + mean @ mean.T).max() < 1e-12
+    assert (
+        np.abs(value(diffusion.covariance) - value(diffusion.second_moment) + mean @ mean.T).max()
+        < 1e-12
+    )
 
 
-# --- refusals and caching ---------------------------------------------------------------------------------
+# --- refusals and caching -------------------------------------------------------------------------
 
 
 def test_unknown_symbols_are_refused_by_name():
     model, stranger = kgmm(2), sp.Symbol("stranger")
     law = preactivation_law(model, 0)
-    for expression in (stranger, sp.exp(stranger), GaussianExpectation(stranger * law.variables[0], law)):
+    for expression in (
+        stranger,
+        sp.exp(stranger),
+        GaussianExpectation(stranger * law.variables[0], law),
+    ):
         with pytest.raises(InputError, match="stranger"):
             compile_expressions(model, (expression,))
 
@@ -281,7 +319,9 @@ def test_compilation_is_cached_and_its_source_printable():
 
 
 def test_field_scale_is_the_largest_standard_deviation_of_the_differences():
-    """Two classes: the quadrature axis is (u_1 - u_2) / sqrt 2, of variance (Q_11 - 2 Q_12 + Q_22) / (2 lambda)."""
+    """Two classes: the quadrature axis is (u_1 - u_2) / sqrt 2, of variance (Q_11 - 2 Q_12 + Q_22)
+    / (2 lambda).
+    """
     compiled = compile_expressions(kgmm(2), derive_drift(kgmm(2)).vector)
     state = State(np.zeros((2, 2)), [[3.0, 1.0], [1.0, 2.0]])
     scale = compiled.field_scale(Parameters([0.5, 0.5], 6.0, 0, 1), state)
@@ -289,9 +329,14 @@ def test_field_scale_is_the_largest_standard_deviation_of_the_differences():
 
 
 def test_symbols_that_the_model_fixes_to_numbers():
-    mixture = Mixture.build(weights=["1/2", "1/2"], labels=[1, 2], coordinates=[[1, 0], [0, 1]], precision=4)
+    mixture = Mixture.build(
+        weights=["1/2", "1/2"], labels=[1, 2], coordinates=[[1, 0], [0, 1]], precision=4
+    )
     fixed = Model.build(mixture, kgmm(2).loss, ridge="1/10", step=2, name="fixed")
-    parameters, state = Parameters([0.5, 0.5], 4, 0.1, 2), State([[0.3, 0.1], [-0.2, 0.4]], 0.5 * np.eye(2))
+    parameters, state = (
+        Parameters([0.5, 0.5], 4, 0.1, 2),
+        State([[0.3, 0.1], [-0.2, 0.4]], 0.5 * np.eye(2)),
+    )
     one = compile_expressions(fixed, derive_drift(fixed).vector).estimate(parameters, state)
     other = compile_expressions(kgmm(2), derive_drift(kgmm(2)).vector).estimate(parameters, state)
     assert np.abs(one.values - other.values).max() < 1e-14

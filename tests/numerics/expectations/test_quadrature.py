@@ -1,4 +1,6 @@
-"""Quadrature rules: what they integrate exactly, and whether their reported errors cover the true ones."""
+"""Quadrature rules: what they integrate exactly, and whether their reported errors cover the true
+ones.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ def moment(degree):
     return 0.0 if degree % 2 else float(sp.factorial2(degree - 1))
 
 
-# --- tensor rules -----------------------------------------------------------------------------------------
+# --- tensor rules ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("dimension", "size"), [(1, 6), (1, 13), (1, 28), (2, 6), (2, 9), (3, 6)])
@@ -57,7 +59,9 @@ def test_gauss_hermite_is_exact_to_degree_two_n_minus_one(dimension, size):
         monomial = np.prod(z ** np.array(powers), axis=1)
         size_of_sum = rule.weights @ np.abs(monomial)
         error = rule.weights @ monomial - np.prod([moment(p) for p in powers])
-        assert abs(error) <= 1e3 * EPS * size_of_sum  # nodes are known to eps, raised to a power of at most 55
+        assert (
+            abs(error) <= 1e3 * EPS * size_of_sum
+        )  # nodes are known to eps, raised to a power of at most 55
     # and not further: E z^(2n) is off by exactly n!
     missing = moment(2 * size) - rule.weights @ z[:, 0] ** (2 * size)
     assert abs(missing - float(sp.factorial(size))) <= 1e4 * EPS * moment(2 * size)
@@ -84,7 +88,9 @@ def test_rules_are_read_only_and_say_what_they_are():
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0.0
     assert str(tensor) == "tensor Gauss-Hermite, 6 nodes in each of 2 dimensions"
-    assert str(random) == "scrambled Sobol with mirror images, 8 nodes x 2 scramblings, 3 dimensions"
+    assert (
+        str(random) == "scrambled Sobol with mirror images, 8 nodes x 2 scramblings, 3 dimensions"
+    )
 
 
 @pytest.mark.parametrize("dimension", range(1, 13))
@@ -98,7 +104,7 @@ def test_choice_of_the_family(dimension, smooth):
     assert choose_family(dimension, smooth) == expected
 
 
-# --- Sobol rules ------------------------------------------------------------------------------------------
+# --- Sobol rules ----------------------------------------------------------------------------------
 
 
 def test_sobol_replicates_follow_the_seed():
@@ -119,7 +125,8 @@ def test_mirrored_points_integrate_odd_functions_exactly():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "name"), [((2, 12, 4, 0), "size"), ((2, 2, 4, 0), "size"), ((2, 16, 1, 0), "replicates")]
+    ("arguments", "name"),
+    [((2, 12, 4, 0), "size"), ((2, 2, 4, 0), "size"), ((2, 16, 1, 0), "replicates")],
 )
 def test_bad_sobol_rules_are_refused(arguments, name):
     with pytest.raises(InputError, match=name):
@@ -129,8 +136,8 @@ def test_bad_sobol_rules_are_refused(arguments, name):
 def test_sobol_converges_faster_than_monte_carlo():
     """Measured slope of the root mean square error in N, for a smooth function that is not odd.
 
-    Plain Monte Carlo has -1/2.  Measured here over 12 seeds: -0.99, standard deviation 0.04; the bound leaves
-    six of them to either side.
+    Plain Monte Carlo has -1/2.  Measured here over 12 seeds: -0.99, standard deviation 0.04; the
+    bound leaves six of them to either side.
     """
     seed = int(fresh_rng().integers(2**32))
     sizes, errors = 2 ** np.arange(6, 14), []
@@ -148,12 +155,16 @@ def test_replicate_error_covers_as_often_as_it_says():
     trials = 20_000
     for confidence in (0.9, 0.99):
         values = 3.0 + rng.standard_normal((8, trials))
-        missed = int(np.sum(np.abs(values.mean(axis=0) - 3.0) > replicate_error(values, confidence)))
-        low, high = scipy.stats.binom.ppf([FAMILY_ERROR / 4, 1 - FAMILY_ERROR / 4], trials, 1 - confidence)
+        missed = int(
+            np.sum(np.abs(values.mean(axis=0) - 3.0) > replicate_error(values, confidence))
+        )
+        low, high = scipy.stats.binom.ppf(
+            [FAMILY_ERROR / 4, 1 - FAMILY_ERROR / 4], trials, 1 - confidence
+        )
         assert low <= missed <= high
 
 
-# --- the reported error of an estimate --------------------------------------------------------------------
+# --- the reported error of an estimate ------------------------------------------------------------
 
 U = symbols.vector("u", 1)
 ONE = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
@@ -183,7 +194,11 @@ FUNCTIONS = {
     "cosine": (sp.cos(U[0]), np.cos, 10.0),
     "logistic": (Sigmoid(U[0]), lambda u: 1 / (1 + np.exp(-u)), 10.0),
     "softplus": (Softplus(U[0]), lambda u: np.logaddexp(0, u), 10.0),
-    "variance": (Sigmoid(U[0]) * (1 - Sigmoid(U[0])), lambda u: 1 / (2 + np.exp(-u) + np.exp(u)), 10.0),
+    "variance": (
+        Sigmoid(U[0]) * (1 - Sigmoid(U[0])),
+        lambda u: 1 / (2 + np.exp(-u) + np.exp(u)),
+        10.0,
+    ),
 }
 
 
@@ -228,7 +243,9 @@ def exponential(dimension, along):
 @pytest.mark.parametrize("along", ["axis", "diagonal"])
 @pytest.mark.parametrize("dimension", [1, 2, 3, 4])
 def test_tensor_error_covers_exponentials_of_wide_fields(dimension, along):
-    """E e^(s z) = e^(s^2/2) lives at |z| = s, where weights are tiny, and beyond the nodes for large s."""
+    """E e^(s z) = e^(s^2/2) lives at |z| = s, where weights are tiny, and beyond the nodes for
+    large s.
+    """
     for scale in (1, 3, 5, 7, 8, 9, 10, 11, 12, 14, 16, 20, 25, 30):
         state = State(np.zeros((dimension, 1)), scale**2 * np.eye(dimension))
         estimate = exponential(dimension, along).estimate(Parameters([1], 1.0, 0, 1), state)
@@ -249,19 +266,27 @@ def test_an_overflow_at_the_outermost_nodes_leaves_what_coarser_rules_give(targe
     estimates = [evaluator.estimate(parameters, State([[0.0]], [[s**2]])) for s in (20.0, 30.0)]
     assert [e.rule.size for e in estimates] == [192, 96]
     assert np.all(np.isfinite([[e.values[0], e.errors[0]] for e in estimates]))
-    with pytest.raises(ArithmeticError, match=r"model smooth overflows: .* deviation 500.*raise the precision"):
+    with pytest.raises(
+        ArithmeticError, match=r"model smooth overflows: .* deviation 500.*raise the precision"
+    ):
         evaluator.estimate(parameters, State([[0.0]], [[500.0**2]]))
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e3])
 @pytest.mark.parametrize("scale", [0.3, 1.0, 3.0, 10.0])
 def test_errors_cover_the_rounding_of_integrands_that_cancel(scale, shift):
-    """E[(u - mu)^4 - 6 s^2 (u - mu)^2 + 3 s^4] = 0, while E|f| is of size s^4: rounding is relative to the latter."""
+    """E[(u - mu)^4 - 6 s^2 (u - mu)^2 + 3 s^4] = 0, while E|f| is of size s^4: rounding is relative
+    to the latter.
+    """
     mu, s = 0.3, sp.Rational(str(scale))
     x = U[0] - sp.Rational(3, 10)
-    functions = [c * (x**4 - 6 * s**2 * x**2 + 3 * s**4) for c in (1, sp.Rational(7, 3), sp.Rational(1, 7))]
+    functions = [
+        c * (x**4 - 6 * s**2 * x**2 + 3 * s**4) for c in (1, sp.Rational(7, 3), sp.Rational(1, 7))
+    ]
     functions += [c * (x**2 - s**2) for c in (1, sp.Rational(7, 3), sp.Rational(1, 7))]
-    functions += [sp.sin(c * x) + sp.Integer(int(shift)) * x for c in (sp.Rational(1, 10), sp.Rational(1, 3))]
+    functions += [
+        sp.sin(c * x) + sp.Integer(int(shift)) * x for c in (sp.Rational(1, 10), sp.Rational(1, 3))
+    ]
     law = preactivation_law(SMOOTH, 0)
     nodes = tuple(GaussianExpectation(f, law) for f in functions)
     for target in ("numba", "numpy"):
@@ -276,8 +301,10 @@ def test_errors_cover_the_rounding_of_terms_that_cancel():
     """Differences of expectations that are equal in exact arithmetic, multiplied by large numbers."""
     law = preactivation_law(SMOOTH, 0)
     square = GaussianExpectation(U[0] ** 2, law)
-    moments = symbols.PRECISION ** -1 * SMOOTH.symbols.gram[0, 0] + SMOOTH.symbols.overlap[0, 0] ** 2
-    expressions = tuple(10**6 * (square - moments) * c for c in (1, sp.Rational(1, 3), sp.Rational(5, 7)))
+    moments = symbols.PRECISION**-1 * SMOOTH.symbols.gram[0, 0] + SMOOTH.symbols.overlap[0, 0] ** 2
+    expressions = tuple(
+        10**6 * (square - moments) * c for c in (1, sp.Rational(1, 3), sp.Rational(5, 7))
+    )
     evaluator = compile_expressions(SMOOTH, expressions, "numpy")
     for scale in np.linspace(0.5, 3, 40):
         estimate = evaluator.estimate(*place(scale))
@@ -286,9 +313,14 @@ def test_errors_cover_the_rounding_of_terms_that_cancel():
 
 
 def softmax_product(mean, covariance):
-    """E[pi_1 pi_2] of three classes by a dense trapezoid rule in the two differences of pre-activations."""
+    """E[pi_1 pi_2] of three classes by a dense trapezoid rule in the two differences of
+    pre-activations.
+    """
     differences = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
-    centre, factor = differences @ mean, np.linalg.cholesky(differences @ covariance @ differences.T)
+    centre, factor = (
+        differences @ mean,
+        np.linalg.cholesky(differences @ covariance @ differences.T),
+    )
     z = np.arange(-300, 301) / 32
     weights = scipy.stats.norm.pdf(z) / 32
     a, b = np.meshgrid(z, z, indexing="ij")
@@ -331,7 +363,9 @@ def coverage(model, function, state, parameters, right, trials, rng, **options):
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
 def test_sobol_error_covers_the_true_error(scale):
-    """E e^(-u) 1{u > 0} in closed form; the 99 % interval may miss in 3 % of the trials (its law is not normal)."""
+    """E e^(-u) 1{u > 0} in closed form; the 99 % interval may miss in 3 % of the trials (its law is
+    not normal).
+    """
     parameters, state = place(scale)
     right = np.exp(-0.3 + scale**2 / 2) * scipy.stats.norm.cdf(0.3 / scale - scale)
     trials = 200
@@ -358,7 +392,9 @@ def test_sobol_error_covers_the_true_error_in_five_dimensions():
     state = State(rng.uniform(-0.3, 0.3, (5, 1)), half @ half.T)
     parameters = Parameters([1], 1.0, 0, 1)
     right = np.exp(state.overlap.sum() + state.gram(np.eye(1)).sum() / 2)
-    missed = coverage(model, sp.exp(sp.Add(*u)), state, parameters, right, trials, rng, max_nodes=512)
+    missed = coverage(
+        model, sp.exp(sp.Add(*u)), state, parameters, right, trials, rng, max_nodes=512
+    )
     assert missed <= scipy.stats.binom.isf(FAMILY_ERROR, trials, 0.03)
 
 

@@ -1,4 +1,6 @@
-"""Exact moments of steps and ramps against one-dimensional quadrature split where the integrand bends."""
+"""Exact moments of steps and ramps against one-dimensional quadrature split where the integrand
+bends.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 REACH = 12.0  # Phi(-12) is 2e-33
 
 
-# --- the witness ------------------------------------------------------------------------------------------
+# --- the witness ----------------------------------------------------------------------------------
 
 
 def functions(kind):
@@ -32,14 +34,20 @@ def functions(kind):
     if kind == "ramp":
 
         def ramp(m, s):
-            return m * ndtr(m / s) + s * np.exp(-((m / s) ** 2) / 2) / np.sqrt(2 * np.pi) if s > 0 else np.maximum(m, 0)
+            return (
+                m * ndtr(m / s) + s * np.exp(-((m / s) ** 2) / 2) / np.sqrt(2 * np.pi)
+                if s > 0
+                else np.maximum(m, 0)
+            )
 
         return (lambda x: np.maximum(x, 0.0)), ramp
     return (lambda x: x), lambda m, s: m
 
 
 def product(first, second, mean, deviation, rho, root):
-    """E[f(k_1) g(k_2)]: over k_1 by Gauss-Legendre panels, over k_2 given k_1 in closed form; root^2 = 1 - rho^2."""
+    """E[f(k_1) g(k_2)]: over k_1 by Gauss-Legendre panels, over k_2 given k_1 in closed form;
+    root^2 = 1 - rho^2.
+    """
     f, g = functions(first)[0], functions(second)[1]
     edges = {-REACH, REACH}
     if deviation[0] == 0:
@@ -54,14 +62,20 @@ def product(first, second, mean, deviation, rho, root):
     for a, b in pairwise(edges):
         z = (a + b) / 2 + (b - a) / 2 * NODES
         inner = g(mean[1] + rho * deviation[1] * z, deviation[1] * root)
-        total += (b - a) / 2 * float(np.sum(WEIGHTS * np.exp(-(z**2) / 2) * f(mean[0] + deviation[0] * z) * inner))
+        total += (
+            (b - a)
+            / 2
+            * float(np.sum(WEIGHTS * np.exp(-(z**2) / 2) * f(mean[0] + deviation[0] * z) * inner))
+        )
     return total / np.sqrt(2 * np.pi)
 
 
 def bound(mean, deviation, root):
-    """T1: the correlation is known to a few eps, which P(both > 0) magnifies by 1 / sqrt(1 - rho^2).
+    """T1: the correlation is known to a few eps, which P(both > 0) magnifies by 1 / sqrt(1 -
+    rho^2).
 
-    Thresholds t enter as (t_j - rho t_i) / sqrt(1 - rho^2); the panels of the witness err by 1e-15 as well.
+    Thresholds t enter as (t_j - rho t_i) / sqrt(1 - rho^2); the panels of the witness err by 1e-15
+    as well.
     """
     t = np.divide(np.abs(mean), deviation, out=np.zeros(2), where=deviation > 0).clip(0, 40)
     conditioning = (1 + t.max()) / max(root, 1e-8) if root else 1.0
@@ -89,21 +103,34 @@ def compare(mean, deviation, rho, root, kinds):
             assert abs(found.step_step[i, j] - product("step", "step", *pair)) <= limit
         if i < steps:
             assert abs(found.step_ramp[i, j] - product("step", kinds[j], *pair)) <= limit * size[j]
-        assert abs(found.ramp_ramp[i, j] - product(kinds[i], kinds[j], *pair)) <= limit * size[i] * size[j]
+        assert (
+            abs(found.ramp_ramp[i, j] - product(kinds[i], kinds[j], *pair))
+            <= limit * size[i] * size[j]
+        )
     assert found.step_step.shape == (steps, steps)
     assert found.step_ramp.shape == (steps, 2)
 
 
 THRESHOLDS = st.one_of(
-    st.floats(-4, 4), st.floats(-50, 50), st.sampled_from([0.0, -0.0, 10.0, -10.0, 38.0, -38.0, 1e-30, -1e-30, 1e-170]),
+    st.floats(-4, 4),
+    st.floats(-50, 50),
+    st.sampled_from([0.0, -0.0, 10.0, -10.0, 38.0, -38.0, 1e-30, -1e-30, 1e-170]),
 )
 DEVIATIONS = st.one_of(st.floats(-3, 3).map(np.exp), st.just(1.0))
 # where there is no noise a mean is a number, not a multiple of a deviation
-MEANS = st.one_of(st.floats(-4, 4, allow_subnormal=False), st.sampled_from([0.0, -0.0, 10.0, -38.0, 1e-30, -1e-30]))
+MEANS = st.one_of(
+    st.floats(-4, 4, allow_subnormal=False),
+    st.sampled_from([0.0, -0.0, 10.0, -38.0, 1e-30, -1e-30]),
+)
 KINDS = st.sampled_from([("ramp", "ramp"), ("ramp", "linear"), ("linear", "linear")])
 
 
-@given(st.tuples(THRESHOLDS, THRESHOLDS), st.tuples(DEVIATIONS, DEVIATIONS), st.floats(-0.999, 0.999), KINDS)
+@given(
+    st.tuples(THRESHOLDS, THRESHOLDS),
+    st.tuples(DEVIATIONS, DEVIATIONS),
+    st.floats(-0.999, 0.999),
+    KINDS,
+)
 @example((0.0, -1e-30), (1.0, 1.0), 0.3, ("ramp", "ramp"))
 @example((1e-170, -1e-170), (1.0, 1.0), -0.3, ("ramp", "ramp"))
 @example((38.0, -38.0), (1.0, 2.0), 0.9, ("ramp", "ramp"))
@@ -114,24 +141,36 @@ def test_moments_of_two_variables(thresholds, deviations, rho, kinds):
 
 
 @given(
-    st.tuples(THRESHOLDS, THRESHOLDS), st.tuples(DEVIATIONS, DEVIATIONS), st.floats(-12, -1), st.sampled_from([1, -1]),
+    st.tuples(THRESHOLDS, THRESHOLDS),
+    st.tuples(DEVIATIONS, DEVIATIONS),
+    st.floats(-12, -1),
+    st.sampled_from([1, -1]),
     KINDS,
 )
 @example((0.0, 0.0), (1.0, 1.0), -12.0, 1, ("ramp", "ramp"))
 def test_moments_at_correlations_near_one(thresholds, deviations, exponent, sign, kinds):
-    """1 - |rho| down to 1e-12: the error grows like eps / sqrt(1 - rho^2), as the slope of P(both > 0) does."""
+    """1 - |rho| down to 1e-12: the error grows like eps / sqrt(1 - rho^2), as the slope of P(both >
+    0) does.
+    """
     rho = sign * (1 - 10.0**exponent)
     mean = np.multiply(thresholds, deviations)
     compare(mean, deviations, rho, np.sqrt((1 - rho) * (1 + rho)), kinds)
 
 
-@given(st.tuples(THRESHOLDS, THRESHOLDS), st.tuples(DEVIATIONS, DEVIATIONS), st.sampled_from([1.0, -1.0]), KINDS)
+@given(
+    st.tuples(THRESHOLDS, THRESHOLDS),
+    st.tuples(DEVIATIONS, DEVIATIONS),
+    st.sampled_from([1.0, -1.0]),
+    KINDS,
+)
 @example((0.0, 0.0), (1.0, 1.0), 1.0, ("ramp", "ramp"))
 @example((0.0, 0.0), (1.0, 1.0), -1.0, ("ramp", "ramp"))
 @example((1.0, 1.0), (1.0, 1.0), 1.0, ("ramp", "ramp"))
 @example((1.0, -1.0), (1.0, 3.0), -1.0, ("ramp", "ramp"))
 def test_perfect_correlation_is_exact(thresholds, deviations, rho, kinds):
-    """Parallel and opposite variables: no loss of digits, whatever rounding does to the correlation."""
+    """Parallel and opposite variables: no loss of digits, whatever rounding does to the
+    correlation.
+    """
     compare(np.multiply(thresholds, deviations), deviations, rho, 0.0, kinds)
 
 
@@ -166,7 +205,9 @@ def random_covariance(rng, n, rank):
 
 @pytest.mark.parametrize("rank", [1, 2, 3, 4])
 def test_step_products_equal_scipy(rank):
-    """scipy's bivariate normal integral (error 1e-8) over covariances of any rank, zero rows included."""
+    """scipy's bivariate normal integral (error 1e-8) over covariances of any rank, zero rows
+    included.
+    """
     rng = fresh_rng()
     for _ in range(10):
         _, covariance = random_covariance(rng, 4, rank)
@@ -184,7 +225,9 @@ def test_step_products_equal_scipy(rank):
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 def test_singular_covariances_are_recognised(rank):
-    """Variables of low rank, many parallel: every moment against the witness, scaled to floating-point deviations."""
+    """Variables of low rank, many parallel: every moment against the witness, scaled to
+    floating-point deviations.
+    """
     rng = fresh_rng()
     for _ in range(6):
         a, _ = random_covariance(rng, 4, rank)
@@ -194,7 +237,9 @@ def test_singular_covariances_are_recognised(rank):
         found = ramp_moments(mean, covariance, 3)
         for i, j in zip(*index_pairs(4), strict=True):
             scale = deviation[i] * deviation[j]
-            cross = np.array([a[i, p] * a[j, q] - a[i, q] * a[j, p] for p in range(rank) for q in range(p)])
+            cross = np.array(
+                [a[i, p] * a[j, q] - a[i, q] * a[j, p] for p in range(rank) for q in range(p)]
+            )
             root = float(np.linalg.norm(cross) / scale) if scale else 1.0
             root = 0.0 if root < 1e-12 else root
             rho = float(a[i] @ a[j] / scale) if scale else 0.0
@@ -229,7 +274,8 @@ def test_what_holds_for_any_law(covariance, mean):
     """0 <= P(both) <= P(one), symmetry, and q_i - q_i' = k_i for opposite kinks."""
     signs = np.concatenate([np.eye(3), -np.eye(3)])
     found = ramp_moments(signs @ mean, signs @ covariance @ signs.T, 6)
-    # the correlation is known to a few eps, its root to the root of that where it is 1 by accident of the draw
+    # the correlation is known to a few eps, its root to the root of that where it is 1 by accident
+    # of the draw
     slack = 1e-7
     assert np.all(found.step_step >= -slack)
     assert np.all(found.step_step <= found.step[:, None] + slack)
@@ -252,7 +298,10 @@ def test_what_holds_for_any_law(covariance, mean):
 
 def test_zeros_have_the_shapes_of_the_moments():
     rng = fresh_rng()
-    found, zeros = ramp_moments(rng.normal(size=(2, 5)), np.eye(5), 3), RampMoments.zeros((2,), 3, 5)
+    found, zeros = (
+        ramp_moments(rng.normal(size=(2, 5)), np.eye(5), 3),
+        RampMoments.zeros((2,), 3, 5),
+    )
     for name in NAMES:
         assert getattr(found, name).shape == getattr(zeros, name).shape
         assert not getattr(zeros, name).any()

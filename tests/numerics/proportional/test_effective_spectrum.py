@@ -1,4 +1,6 @@
-"""Effective spectra: closed forms, the population limit, the reference, data; and what mistakes in them do."""
+"""Effective spectra: closed forms, the population limit, the reference, data; and what mistakes in
+them do.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def weighted(labels, spike=True, weights=None):
     """Loss y u^2 / 2: the weight D is the label; means on e, or none."""
     u = symbols.vector("u", 1)
     mixture = Mixture.build(
-        weights=weights, labels=labels, coordinates=[[1 if spike else 0]] * len(labels), directions_gram=[[1]]
+        weights=weights,
+        labels=labels,
+        coordinates=[[1 if spike else 0]] * len(labels),
+        directions_gram=[[1]],
     )
     return Model.build(mixture, Loss(symbols.LABEL * u[0] ** 2 / 2, units=1))
 
@@ -39,14 +44,18 @@ def right_edge(found):
     return float(found.edges[-1, 1])
 
 
-# --- closed forms -------------------------------------------------------------------------------------------
+# --- closed forms ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ratio", [0.25, 0.8, 1.5, 40.0])
 @pytest.mark.parametrize("precision", [0.3, 4.0])
 def test_marchenko_pastur_and_its_spike(ratio, precision):
-    """D = 1: edges (1 +- 1/sqrt(phi))^2 / lambda; the mean is a spike 1 + lambda (Baik, Ben Arous, Peche)."""
-    found = effective_spectrum(weighted([1]), Parameters([1], precision, 0, 1), State([[0.3]], [[0.7]]), ratio)
+    """D = 1: edges (1 +- 1/sqrt(phi))^2 / lambda; the mean is a spike 1 + lambda (Baik, Ben Arous,
+    Peche).
+    """
+    found = effective_spectrum(
+        weighted([1]), Parameters([1], precision, 0, 1), State([[0.3]], [[0.7]]), ratio
+    )
     gamma = 1 / ratio
     right = (1 + np.sqrt(gamma)) ** 2 / precision
     assert right_edge(found) == pytest.approx(right, rel=1e-10)
@@ -77,8 +86,10 @@ def test_weights_that_vanish(ratio):
     """D in {0, 1}: Marchenko-Pastur with phi times the share of ones; the zeros only thin it out."""
     share = 0.4
     found = effective_spectrum(
-        weighted([0, 1], weights=["3/5", "2/5"]), Parameters([1 - share, share], 2.0, 0, 1, [[1.0]]),
-        State([[0]], [[1]]), ratio,
+        weighted([0, 1], weights=["3/5", "2/5"]),
+        Parameters([1 - share, share], 2.0, 0, 1, [[1.0]]),
+        State([[0]], [[1]]),
+        ratio,
     )
     right = share * (1 + 1 / np.sqrt(ratio * share)) ** 2 / 2.0
     assert right_edge(found) == pytest.approx(right, rel=1e-10)
@@ -87,15 +98,22 @@ def test_weights_that_vanish(ratio):
 
 @pytest.mark.parametrize("ratio", [2.0, 9.0])
 def test_two_weights_against_high_precision(ratio):
-    """Generalised Marchenko-Pastur with D = 1 or -3: edges are the extrema of z(S) nearest to S = 0."""
+    """Generalised Marchenko-Pastur with D = 1 or -3: edges are the extrema of z(S) nearest to S =
+    0.
+    """
     p, lam, ds = (0.7, 0.3), 1.5, (1, -3)
     found = effective_spectrum(
-        weighted(list(ds), spike=False, weights=["7/10", "3/10"]), Parameters(list(p), lam, 0, 1, [[1.0]]),
-        State([[0]], [[1]]), ratio,
+        weighted(list(ds), spike=False, weights=["7/10", "3/10"]),
+        Parameters(list(p), lam, 0, 1, [[1.0]]),
+        State([[0]], [[1]]),
+        ratio,
     )
 
     def z(s):
-        return -1 / s + sum(q * d / (1 + s * d / (ratio * lam)) for q, d in zip(p, ds, strict=True)) / lam
+        return (
+            -1 / s
+            + sum(q * d / (1 + s * d / (ratio * lam)) for q, d in zip(p, ds, strict=True)) / lam
+        )
 
     with mpmath.workdps(30):
         for side, pole in ((1, -ratio * lam / 1), (-1, ratio * lam / 3)):
@@ -103,10 +121,12 @@ def test_two_weights_against_high_precision(ratio):
             values = [side * z(s) for s in grid]
             start = grid[values.index(min(values))]
             s = mpmath.findroot(lambda s: mpmath.diff(z, s), start)
-            assert (right_edge if side > 0 else left_edge)(found) == pytest.approx(float(z(s)), rel=1e-10)
+            assert (right_edge if side > 0 else left_edge)(found) == pytest.approx(
+                float(z(s)), rel=1e-10
+            )
 
 
-# --- limits and the reference -------------------------------------------------------------------------------
+# --- limits and the reference ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
@@ -117,11 +137,17 @@ def test_many_samples_recover_the_population(matrix, block):
     else:
         state = STATE
     ratio = 1e7
-    found = effective_spectrum(kgmm(3), PARAMETERS, state, ratio, matrix=matrix, block=block, regularized=False)
-    exact = population_spectrum(kgmm(3), PARAMETERS, state, matrix=matrix, block=block, regularized=False)
+    found = effective_spectrum(
+        kgmm(3), PARAMETERS, state, ratio, matrix=matrix, block=block, regularized=False
+    )
+    exact = population_spectrum(
+        kgmm(3), PARAMETERS, state, matrix=matrix, block=block, regularized=False
+    )
     bulk = exact.bulk.values
     far = np.abs(exact.eigenvalue.values[:, None] - bulk).min(axis=1)
-    beyond = (exact.eigenvalue.values > bulk.max() + 1e-3) | (exact.eigenvalue.values < bulk.min() - 1e-3)
+    beyond = (exact.eigenvalue.values > bulk.max() + 1e-3) | (
+        exact.eigenvalue.values < bulk.min() - 1e-3
+    )
     wanted = exact.eigenvalue.values[beyond & (far > 1e-3)]
     assert wanted.size
     nearest = [found.outliers.values[np.abs(found.outliers.values - w).argmin()] for w in wanted]
@@ -138,7 +164,9 @@ REFERENCE_ERROR = {"hessian": 7e-4, "gradient": 2.5e-3}
 def test_reference(matrix):
     """The reference, within the errors of its nodes: see the next test for how large they are."""
     expected = np.array(REFERENCE["effective_H" if matrix == "hessian" else "effective_G"])
-    found = effective_spectrum(kgmm(3), PARAMETERS, STATE, REFERENCE["aspect"], matrix=matrix, regularized=False)
+    found = effective_spectrum(
+        kgmm(3), PARAMETERS, STATE, REFERENCE["aspect"], matrix=matrix, regularized=False
+    )
     assert float(found.outlier_error.max()) < 1e-6
     relative = np.abs(found.outliers.values[: expected.size] / expected - 1)
     print(matrix, relative)
@@ -147,16 +175,22 @@ def test_reference(matrix):
     data = REFERENCE["empirical_H" if matrix == "hessian" else "empirical_G"]
     mean, spread = (np.array(data[k])[: expected.size] for k in ("mean", "sd"))
     # three replicas: their spread is known to a factor; finite d moves outliers by some 1/d
-    assert np.all(np.abs(found.outliers.values[: expected.size] - mean) < 4 * spread + 3 / data["d"] * mean)
+    assert np.all(
+        np.abs(found.outliers.values[: expected.size] - mean) < 4 * spread + 3 / data["d"] * mean
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 def test_nodes_of_the_reference_explain_its_deviation(matrix):
-    """Scramblings of as many Sobol nodes scatter by more than half the deviation, around the tensor rule's value."""
+    """Scramblings of as many Sobol nodes scatter by more than half the deviation, around the tensor
+    rule's value.
+    """
     nodes = WeightNodes(kgmm(3), PARAMETERS, STATE, matrix, "first_layer")
     rule = sobol(nodes.dimension, 2**12, 8, int(fresh_rng().integers(2**31)))
-    found = effective_spectrum(kgmm(3), PARAMETERS, STATE, REFERENCE["aspect"], matrix=matrix, regularized=False)
+    found = effective_spectrum(
+        kgmm(3), PARAMETERS, STATE, REFERENCE["aspect"], matrix=matrix, regularized=False
+    )
     expected = np.array(REFERENCE["effective_H" if matrix == "hessian" else "effective_G"])
     places = []
     for i in range(rule.replicates):
@@ -164,13 +198,17 @@ def test_nodes_of_the_reference_explain_its_deviation(matrix):
         places.append([o.place for o in run.outliers][: expected.size])
     places = np.array(places)
     spread = places.std(axis=0, ddof=1)
-    z = np.abs(places.mean(axis=0) - found.outliers.values[: expected.size]) / (spread / np.sqrt(rule.replicates))
+    z = np.abs(places.mean(axis=0) - found.outliers.values[: expected.size]) / (
+        spread / np.sqrt(rule.replicates)
+    )
     assert z.max() < 8  # Student with 7 degrees, at most 4 of them
     assert np.abs(expected - found.outliers.values[: expected.size]).max() < 8 * spread.max()
 
 
 def test_equal_outliers_have_orthogonal_eigenvectors():
-    """Exchangeable classes: pairs of equal outliers, and the shares that breaking the symmetry by 1e-7 gives."""
+    """Exchangeable classes: pairs of equal outliers, and the shares that breaking the symmetry by
+    1e-7 gives.
+    """
     parameters = Parameters([1 / 3] * 3, 10, 0, 1)
     shares = []
     for broken in (0.0, 1e-7):
@@ -183,7 +221,7 @@ def test_equal_outliers_have_orthogonal_eigenvectors():
     np.testing.assert_allclose(shares[0], shares[1], rtol=1e-5)
 
 
-# --- data ---------------------------------------------------------------------------------------------------
+# --- data -----------------------------------------------------------------------------------------
 
 
 def data_z(found, model, parameters, state, block, dimension, replicas, ratio):
@@ -193,7 +231,13 @@ def data_z(found, model, parameters, state, block, dimension, replicas, ratio):
     places, overlaps = [], []
     for seed in seeds:
         data = empirical_spectrum(
-            model, parameters, state, block=block, dimension=dimension, samples=int(ratio * dimension), seed=int(seed),
+            model,
+            parameters,
+            state,
+            block=block,
+            dimension=dimension,
+            samples=int(ratio * dimension),
+            seed=int(seed),
             regularized=False,
         )
         places.append(data.eigenvalue.values[:count])
@@ -205,7 +249,9 @@ def data_z(found, model, parameters, state, block, dimension, replicas, ratio):
         beyond = 10 / dimension * np.abs(predicted)
         return np.maximum(np.abs(samples.mean(axis=0) - predicted) - beyond, 0) / error
 
-    return float(z(places, found.outliers.values).max()), float(z(overlaps, found.direction_share.values).max())
+    return float(z(places, found.outliers.values).max()), float(
+        z(overlaps, found.direction_share.values).max()
+    )
 
 
 CASE = (kgmm(3), PARAMETERS, STATE)
@@ -213,7 +259,9 @@ CASE = (kgmm(3), PARAMETERS, STATE)
 
 @pytest.mark.slow
 def test_outliers_and_overlaps_of_data():
-    """Block (1, 1) of the softmax Hessian at M / d = 4: number, places and shares in the span of the means."""
+    """Block (1, 1) of the softmax Hessian at M / d = 4: number, places and shares in the span of
+    the means.
+    """
     found = effective_spectrum(*CASE, 4.0, block=(0, 0), regularized=False)
     assert found.near_critical.values.tolist() == [0, 0, 0]
     z = data_z(found, *CASE, (0, 0), 400, 24, 4.0)
@@ -222,13 +270,17 @@ def test_outliers_and_overlaps_of_data():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wrong", ["phi and 1/phi exchanged", "1/lambda missing", "F' missing", "weights centred"])
+@pytest.mark.parametrize(
+    "wrong", ["phi and 1/phi exchanged", "1/lambda missing", "F' missing", "weights centred"]
+)
 def test_wrong_theories_are_refuted_by_data(wrong, monkeypatch):
     if wrong == "1/lambda missing":
         right = Resolvent.mean
         monkeypatch.setattr(Resolvent, "mean", lambda self, a: right(self, a) * self.law.precision)
         curved = Resolvent.curvature
-        monkeypatch.setattr(Resolvent, "curvature", lambda self, a: curved(self, a) * self.law.precision)
+        monkeypatch.setattr(
+            Resolvent, "curvature", lambda self, a: curved(self, a) * self.law.precision
+        )
     elif wrong == "F' missing":
         monkeypatch.setattr(Resolvent, "derivative", lambda self, s: 0 * s)
     elif wrong == "weights centred":
@@ -247,9 +299,13 @@ def test_wrong_theories_are_refuted_by_data(wrong, monkeypatch):
 
 
 def test_kinked_blocks():
-    """XOR, block (1, 1): weights vanish for half of the data; G too; errors are intervals over scramblings."""
+    """XOR, block (1, 1): weights vanish for half of the data; G too; errors are intervals over
+    scramblings.
+    """
     parameters = Parameters([0.25] * 4, 20, 0.05, 1.0, np.eye(2))
-    state = State([[1, 0.1], [-1, 0.1], [0.1, 1], [0.0, -1]], 0.2 * np.eye(4) + 0.05, [0.8, 0.8, -0.8, -0.8])
+    state = State(
+        [[1, 0.1], [-1, 0.1], [0.1, 1], [0.0, -1]], 0.2 * np.eye(4) + 0.05, [0.8, 0.8, -0.8, -0.8]
+    )
     found = effective_spectrum(xor(4), parameters, state, 4.0, matrix="gradient", block=(0, 0))
     exact = population_spectrum(xor(4), parameters, state, matrix="gradient", block=(0, 0))
     assert 1 <= found.sizes["eigen"] <= 2
@@ -258,7 +314,7 @@ def test_kinked_blocks():
     assert float(found.outliers[0]) > float(exact.eigenvalue[0])
 
 
-# --- refusals -----------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -268,7 +324,11 @@ def test_kinked_blocks():
         (-1.0, {}, "aspect_ratio: got -1"),
         (4, {"block": (0, 3)}, "block: got"),
         (4, {"matrix": "fisher"}, "matrix: got 'fisher'"),
-        (4, {"matrix": "gradient", "regularized": True}, "regularized: got True; expected False for the gradient"),
+        (
+            4,
+            {"matrix": "gradient", "regularized": True},
+            "regularized: got True; expected False for the gradient",
+        ),
     ],
 )
 def test_bad_input(ratio, options, message):
@@ -294,13 +354,22 @@ def test_readout_is_the_population_block(matrix):
 @pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 def test_mixed_and_whole_matrix_against_data(matrix):
-    """Singular values of the mixed block and eigenvalues of everything, beside dense matrices of fresh data."""
+    """Singular values of the mixed block and eigenvalues of everything, beside dense matrices of
+    fresh data.
+    """
     ratio, dimension, replicas = 4.0, 300, 16
     model, c = xor(3), 3
     seen: dict[str, list[np.ndarray]] = {"mixed": [], "all": []}
     found = {
         block: effective_spectrum(
-            model, TWO_LAYERS, LAYERS, ratio, block=block, matrix=matrix, regularized=False, density=False
+            model,
+            TWO_LAYERS,
+            LAYERS,
+            ratio,
+            block=block,
+            matrix=matrix,
+            regularized=False,
+            density=False,
         )
         for block in seen
     }
@@ -308,7 +377,9 @@ def test_mixed_and_whole_matrix_against_data(matrix):
         data = draw_data(model, TWO_LAYERS, LAYERS, dimension, int(ratio * dimension), int(seed))
         k = data.derivatives(matrix)
         k = k[:, None] * k[None] if matrix == "gradient" else k
-        mixed = np.einsum("aqm,md->adq", k[:c, c:], data.features).reshape(c * dimension, -1) / len(data.features)
+        mixed = np.einsum("aqm,md->adq", k[:c, c:], data.features).reshape(c * dimension, -1) / len(
+            data.features
+        )
         first = np.einsum("abm,md,me->adbe", k[:c, :c], data.features, data.features, optimize=True)
         first = first.reshape(c * dimension, -1) / len(data.features)
         whole = np.block([[first, mixed], [mixed.T, k[c:, c:].mean(axis=-1)]])
@@ -319,7 +390,10 @@ def test_mixed_and_whole_matrix_against_data(matrix):
         assert expected.size >= 3
         samples = np.array(values)[:, : expected.size]
         error = samples.std(axis=0, ddof=1) / np.sqrt(replicas)
-        z = np.maximum(np.abs(samples.mean(axis=0) - expected) - 10 / dimension * expected, 0) / error
+        z = (
+            np.maximum(np.abs(samples.mean(axis=0) - expected) - 10 / dimension * expected, 0)
+            / error
+        )
         print(block, matrix, z)
         assert z.max() < 6
 
@@ -329,5 +403,7 @@ def test_dataset_round_trip(tmp_path):
     path = tmp_path / "e.nc"
     found.to_netcdf(path, engine="h5netcdf")
     assert found.attrs["aspect_ratio"] == 4.0
-    shifted = effective_spectrum(kgmm(3), Parameters(REFERENCE["p"], 10, 0.25, 1.0), STATE, 4.0, block=(0, 0))
+    shifted = effective_spectrum(
+        kgmm(3), Parameters(REFERENCE["p"], 10, 0.25, 1.0), STATE, 4.0, block=(0, 0)
+    )
     np.testing.assert_allclose(shifted.outliers, found.outliers + 0.25, rtol=1e-9)

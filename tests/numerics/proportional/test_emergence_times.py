@@ -44,7 +44,9 @@ def test_events_are_where_the_count_changes(curve, found):
     assert found.sizes["event"] > 0
     right = found.event_side.values == 1
     for time, error, change in zip(
-        found.event_time.values[right], found.event_time_error.values[right], found.event_change.values[right],
+        found.event_time.values[right],
+        found.event_time_error.values[right],
+        found.event_change.values[right],
         strict=True,
     ):
         step = max(20 * float(error), 1e-4)
@@ -66,7 +68,8 @@ def test_counts_follow_from_events(found):
         mine = found.event_side.values == side
         times, changes = found.event_time.values[mine], found.event_change.values[mine]
         expected = [
-            int(found["count"].sel(side=side)[0]) + int(changes[times < t].sum()) for t in found.time.values
+            int(found["count"].sel(side=side)[0]) + int(changes[times < t].sum())
+            for t in found.time.values
         ]
         assert found["count"].sel(side=side).values.tolist() == expected
 
@@ -77,7 +80,9 @@ def test_agrees_with_the_spectrum_at_a_time(curve, found):
     here = found.sel(time=t)
     right = state.side.values == 1
     outliers = here.outlier.sel(side=1).values
-    np.testing.assert_allclose(outliers[np.isfinite(outliers)], state.outliers.values[right], rtol=1e-9)
+    np.testing.assert_allclose(
+        outliers[np.isfinite(outliers)], state.outliers.values[right], rtol=1e-9
+    )
     assert float(here.edge.sel(side=1)) == pytest.approx(float(state.edges[-1, 1]), rel=1e-9)
     np.testing.assert_allclose(here.leading_share, state.leading_share, rtol=1e-7)
 
@@ -114,7 +119,7 @@ def test_blocks_without_bulk_are_refused():
         phase_diagram(xor(2), parameters, start, [1, 2], [4.0], block="readout")
 
 
-# --- phase diagrams -----------------------------------------------------------------------------------------
+# --- phase diagrams -------------------------------------------------------------------------------
 
 
 def test_threshold_of_the_data_is_that_of_baik_ben_arous_peche():
@@ -122,7 +127,11 @@ def test_threshold_of_the_data_is_that_of_baik_ben_arous_peche():
     p = np.array([0.7, 0.3])
     ratios = [1.0, 4.0, 25.0]
     diagram = phase_diagram(
-        kgmm(2), Parameters(p, 1.0, 0.1, 1.0), State(np.zeros((2, 2)), 0.1 * np.eye(2)), [0.1, 1.0, 10.0], ratios
+        kgmm(2),
+        Parameters(p, 1.0, 0.1, 1.0),
+        State(np.zeros((2, 2)), 0.1 * np.eye(2)),
+        [0.1, 1.0, 10.0],
+        ratios,
     )
     np.testing.assert_allclose(diagram.bbp_threshold, 1 / (p.min() * np.sqrt(ratios)), rtol=1e-6)
 
@@ -133,7 +142,9 @@ def test_constant_weights_share_the_threshold_of_the_data():
     one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(one, Loss(u[0] ** 2 / 2, units=1))
     ratios = [0.5, 2.0, 9.0]
-    diagram = phase_diagram(model, Parameters([1], 1, 0, 1), State([[0.4]], [[0.3]]), [0.1, 1, 10], ratios)
+    diagram = phase_diagram(
+        model, Parameters([1], 1, 0, 1), State([[0.4]], [[0.3]]), [0.1, 1, 10], ratios
+    )
     np.testing.assert_allclose(diagram.threshold, 1 / np.sqrt(ratios), rtol=1e-6)
     np.testing.assert_allclose(diagram.bbp_threshold, diagram.threshold, rtol=1e-6)
     assert np.all(diagram.outlier_count == (diagram.precision > 1 / np.sqrt(diagram.aspect_ratio)))
@@ -150,12 +161,16 @@ def test_threshold_along_training():
     assert float(diagram.threshold_error[0]) < 1e-3 * precision
     for factor, expected in ((0.99, False), (1.01, True)):
         changed = parameters.with_precision(factor * precision)
-        found = effective_spectrum(kgmm(2), changed, state(changed), 2.0, block=(0, 0), density=False)
+        found = effective_spectrum(
+            kgmm(2), changed, state(changed), 2.0, block=(0, 0), density=False
+        )
         assert (np.sum(found.side.values == 1) >= 2) is np.bool_(expected)
 
 
 def test_a_grid_that_meets_the_threshold():
-    """The last mean's spike sits exactly on the edge at lambda = 1: nothing is left on the span, and nothing is NaN."""
+    """The last mean's spike sits exactly on the edge at lambda = 1: nothing is left on the span,
+    and nothing is NaN.
+    """
     parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0)
     origin = State(np.zeros((2, 2)), np.eye(2))
     diagram = phase_diagram(kgmm(2), parameters, origin, [0.3, 1.0, 3.0, 9.0], [4.0])

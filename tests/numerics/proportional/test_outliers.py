@@ -1,4 +1,6 @@
-"""Outliers on either side of the bulk: which they are, their eigenspace, and the empirical eigenvalues beside them."""
+"""Outliers on either side of the bulk: which they are, their eigenspace, and the empirical
+eigenvalues beside them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ import pytest
 import scipy.linalg
 from helpers import fresh_rng
 
-from numerics import Parameters, State, empirical_spectrum, population_spectrum, realise_weights, solve_curve
+from numerics import (
+    Parameters,
+    State,
+    empirical_spectrum,
+    population_spectrum,
+    realise_weights,
+    solve_curve,
+)
 from numerics.spectra.eigenpairs import leading_eigenpairs
 from numerics.spectra.operators import SecondMoment
 from numerics.spectra.population_spectrum import OUTLIER_SHARE
@@ -30,8 +39,15 @@ def spectra(block, matrix="hessian", state=None, dimension=D, samples=SAMPLES, *
     call = {"matrix": matrix, "block": block}
     population = population_spectrum(kgmm(3), PARAMETERS, state, dimension=dimension, **call)
     empirical = empirical_spectrum(
-        kgmm(3), PARAMETERS, state, dimension=dimension, samples=samples, beside=population,
-        seed=int(fresh_rng().integers(2**31)), **call, **options,
+        kgmm(3),
+        PARAMETERS,
+        state,
+        dimension=dimension,
+        samples=samples,
+        beside=population,
+        seed=int(fresh_rng().integers(2**31)),
+        **call,
+        **options,
     )
     return population, empirical
 
@@ -51,7 +67,8 @@ def test_outliers_of_a_block_are_the_farthest_from_the_bulk(block, matrix):
         # H_ab = -pi_a pi_b < 0 off the diagonal
         assert np.all((distance[population.outlier.values == 1] > 0) == (block[0] == block[1]))
     assert population.attrs["outliers_separated"] == 1
-    # their span is near that of the means, unlike the span of the leading eigenvectors off the diagonal
+    # their span is near that of the means, unlike the span of the leading eigenvectors off the
+    # diagonal
     assert np.degrees(population.outlier_angle.values.max()) < 12
 
 
@@ -63,15 +80,21 @@ def test_outliers_above_are_the_leading_eigenspace():
 
 def test_outliers_of_the_full_matrix_leave_the_bulk_out():
     population = population_spectrum(kgmm(3), PARAMETERS, trained(), block="full")
-    size = np.abs(np.subtract.outer(population.eigenvalue.values, population.bulk.values)).min(axis=1)
+    size = np.abs(np.subtract.outer(population.eigenvalue.values, population.bulk.values)).min(
+        axis=1
+    )
     assert np.array_equal(population.outlier.values == 1, size > OUTLIER_SHARE * size.max())
     assert 0 < population.outlier.sum() <= 9
 
 
 def test_a_block_without_outliers_has_no_eigenspace_of_them():
-    """Far from every decision boundary nothing is left of the Hessian: all eigenvalues are the ridge."""
+    """Far from every decision boundary nothing is left of the Hessian: all eigenvalues are the
+    ridge.
+    """
     far = State(1e4 * np.eye(3), np.zeros((3, 3)))
-    none = population_spectrum(kgmm(3), Parameters([1 / 3] * 3, 1e6, 0.1, 1), far, block=(0, 0), dimension=D)
+    none = population_spectrum(
+        kgmm(3), Parameters([1 / 3] * 3, 1e6, 0.1, 1), far, block=(0, 0), dimension=D
+    )
     assert none.outlier.sum() == 0
     assert "outlier_share" not in none
     remarks = " ".join(spectrum_remarks(none))
@@ -80,7 +103,9 @@ def test_a_block_without_outliers_has_no_eigenspace_of_them():
 
 
 @pytest.mark.parametrize("method", ["dense", "lanczos"])
-@pytest.mark.parametrize(("block", "matrix"), [((0, 1), "hessian"), ((0, 1), "gradient"), ("full", "hessian")])
+@pytest.mark.parametrize(
+    ("block", "matrix"), [((0, 1), "hessian"), ((0, 1), "gradient"), ("full", "hessian")]
+)
 def test_empirical_eigenvalues_come_from_both_ends(block, matrix, method):
     population, empirical = spectra(block, matrix, method=method)
     partner = empirical.population_eigen.values
@@ -111,7 +136,9 @@ def test_both_ends_are_those_of_the_whole_spectrum():
     above, below = np.sum(distance > 1e-9), np.sum(distance < -1e-9)
     expected = np.concatenate([values[: above + 1], values[D - below - 1 :]])
     np.testing.assert_allclose(empirical.eigenvalue, expected, atol=1e-12)
-    np.testing.assert_allclose(empirical.bulk_edge, [values[D - below - 1], values[above]], atol=1e-12)
+    np.testing.assert_allclose(
+        empirical.bulk_edge, [values[D - below - 1], values[above]], atol=1e-12
+    )
     _, x = realise_weights(PARAMETERS, trained(), D)
     lowest = whole.eigenvector.values[D - 3 :]
     share = np.sum((x @ lowest.T) ** 2, axis=1) / np.sum(x**2, axis=1)
@@ -139,12 +166,18 @@ def test_without_room_for_a_bulk_everything_is_paired(dimension, blanks):
 )
 def test_beside_has_to_be_of_the_same_part(change, message):
     population = population_spectrum(kgmm(3), PARAMETERS, trained(), block=(0, 1))
-    call = {"dimension": 10, "samples": 20, "seed": 1, "block": (0, 1), "beside": population} | change
+    call = {
+        "dimension": 10,
+        "samples": 20,
+        "seed": 1,
+        "block": (0, 1),
+        "beside": population,
+    } | change
     with pytest.raises(InputError, match=message):
         empirical_spectrum(kgmm(3), PARAMETERS, trained(), **call)
 
 
-# --- what the command says about them -------------------------------------------------------------------------
+# --- what the command says about them -------------------------------------------------------------
 
 
 def test_the_table_starts_with_the_outliers_and_leaves_blanks_in_the_bulk():
@@ -153,7 +186,9 @@ def test_the_table_starts_with_the_outliers_and_leaves_blanks_in_the_bulk():
     assert cells(table, "eigen")[:3] == ["6", "5", "4"]
     assert cells(table, "part")[:3] == ["outlier"] * 3
     assert {part == "bulk" for part in cells(table, "part")[3:]} == {True, False}
-    for part, distance in zip(cells(table, "part")[3:], cells(table, "minus bulk")[3:], strict=True):
+    for part, distance in zip(
+        cells(table, "part")[3:], cells(table, "minus bulk")[3:], strict=True
+    ):
         assert part == ("bulk" if distance == "0" else "near bulk")
     assert all(cells(table, "empirical")[:3])
     assert cells(table, "empirical")[3:] == ["", "", ""]
@@ -178,7 +213,9 @@ def test_rows_of_the_full_matrix_within_five_per_cent_are_near_the_bulk():
     )
 
 
-@pytest.mark.parametrize(("block", "samples", "size"), [((0, 0), 3, D), ((0, 1), 2, D), ("full", 5, 3 * D)])
+@pytest.mark.parametrize(
+    ("block", "samples", "size"), [((0, 0), 3, D), ((0, 1), 2, D), ("full", 5, 3 * D)]
+)
 def test_nothing_stands_beside_the_population_beyond_the_rank(block, samples, size):
     population, empirical = spectra(block, samples=samples)
     paired = empirical.eigenvalue.values[empirical.population_eigen.values > 0]
@@ -197,7 +234,9 @@ def test_enough_samples_are_not_warned_of():
 def test_a_blurred_edge_is_warned_of():
     """At lambda = 1 the weights make outliers as far from the bulk as the means do."""
     noisy = Parameters([1 / 3] * 3, 1.0, 0.1, 1)
-    population = population_spectrum(kgmm(3), noisy, State(np.zeros((3, 3)), np.eye(3)), block=(0, 0), dimension=D)
+    population = population_spectrum(
+        kgmm(3), noisy, State(np.zeros((3, 3)), np.eye(3)), block=(0, 0), dimension=D
+    )
     assert "not separated from the edge of the bulk" in " ".join(spectrum_remarks(population))
 
 
@@ -209,8 +248,12 @@ def test_outliers_inside_the_empirical_bulk_are_warned_of():
 
 
 def test_a_bulk_of_zero_is_printed_as_zero():
-    population = population_spectrum(kgmm(3), PARAMETERS, trained(), matrix="gradient", block="full", dimension=D)
-    assert 0 < abs(float(population.bulk.values[-1])) < 1e-12 or float(population.bulk.values[-1]) == 0
+    population = population_spectrum(
+        kgmm(3), PARAMETERS, trained(), matrix="gradient", block="full", dimension=D
+    )
+    assert (
+        0 < abs(float(population.bulk.values[-1])) < 1e-12 or float(population.bulk.values[-1]) == 0
+    )
     bulk = next(iter(spectrum_remarks(population)))
     assert ", 0, each with multiplicity" in bulk
     assert "0 means below the error" in bulk

@@ -17,18 +17,28 @@ from numerics.core import codegen
 from numerics.sgd.kernel.source import kernel_source
 from theory import InputError, kgmm, xor
 
-# --- law --------------------------------------------------------------------------------------------------
+# --- law ------------------------------------------------------------------------------------------
 
 
 def marginals_agree(name, dimension, steps, runs, rng, batch=1, **options):
-    """Two-sample Kolmogorov-Smirnov tests of every statistic and of random combinations, after some steps."""
+    """Two-sample Kolmogorov-Smirnov tests of every statistic and of random combinations, after some
+    steps.
+    """
     model, _, parameters, state = case(name)
     time = [steps * parameters.step / dimension]
     samples = [
         vectors(
             simulate_sgd(
-                model, parameters, state, time, dimension, replicas=runs, seed=int(rng.integers(2**32)), method=method,
-                batch=batch, **options,
+                model,
+                parameters,
+                state,
+                time,
+                dimension,
+                replicas=runs,
+                seed=int(rng.integers(2**32)),
+                method=method,
+                batch=batch,
+                **options,
             )
         )
         for method in ("direct", "reduced")
@@ -37,7 +47,11 @@ def marginals_agree(name, dimension, steps, runs, rng, batch=1, **options):
     scale = samples[0].std(axis=0) + 1e-300
     # combinations see correlations that marginals do not
     mixed = rng.standard_normal((size, size)) / scale[:, None]
-    pairs = [(a, b) for s in (np.eye(size), mixed) for a, b in zip((samples[0] @ s).T, (samples[1] @ s).T, strict=True)]
+    pairs = [
+        (a, b)
+        for s in (np.eye(size), mixed)
+        for a, b in zip((samples[0] @ s).T, (samples[1] @ s).T, strict=True)
+    ]
     p = min(scipy.stats.ks_2samp(a, b).pvalue for a, b in pairs)
     print(f"smallest p {p:.2g} of {len(pairs)}")
     return p > FAMILY_ERROR / len(pairs)
@@ -46,11 +60,16 @@ def marginals_agree(name, dimension, steps, runs, rng, batch=1, **options):
 @pytest.mark.parametrize(
     ("name", "dimension", "steps", "batch"),
     [
-        ("softmax", 6, 12, 1), ("softmax", 20, 30, 1), ("twolayer", 5, 10, 1), ("twolayer", 60, 60, 1),
+        ("softmax", 6, 12, 1),
+        ("softmax", 20, 30, 1),
+        ("twolayer", 5, 10, 1),
+        ("twolayer", 60, 60, 1),
         ("softmax", 9, 9, 4),
     ],
 )
-def test_marginals_after_many_steps_equal_those_of_the_direct_simulation(name, dimension, steps, batch):
+def test_marginals_after_many_steps_equal_those_of_the_direct_simulation(
+    name, dimension, steps, batch
+):
     assert marginals_agree(name, dimension, steps, 4000, fresh_rng(), batch)
 
 
@@ -61,7 +80,14 @@ def test_marginals_agree_with_schedule_and_kinks():
     found = [
         vectors(
             simulate_sgd(
-                model, parameters, state, [3.0], 15, replicas=4000, seed=int(rng.integers(2**32)), method=method,
+                model,
+                parameters,
+                state,
+                [3.0],
+                15,
+                replicas=4000,
+                seed=int(rng.integers(2**32)),
+                method=method,
                 schedule=1 / (1 + TIME),
             )
         )
@@ -96,16 +122,27 @@ def test_wrong_chains_are_told_from_the_direct_simulation(wrong, monkeypatch):
 
 
 def wishart_z(source, degrees, rng, count=40_000):
-    """Largest z of first and second moments of L L^T against those of a Wishart matrix, and of exact zeros."""
+    """Largest z of first and second moments of L L^T against those of a Wishart matrix, and of
+    exact zeros.
+    """
     kernel, size = codegen.load_module(source), 3
     factors = np.zeros((count, size, size))
     generator = np.random.Generator(np.random.SFC64(int(rng.integers(2**63))))
-    kernel.draw_block(generator, np.ones(1), 1.0, float(degrees), np.empty((0, 1, 1)), factors, np.empty((0, 1), int))
+    kernel.draw_block(
+        generator,
+        np.ones(1),
+        1.0,
+        float(degrees),
+        np.empty((0, 1, 1)),
+        factors,
+        np.empty((0, 1), int),
+    )
     gram = factors @ factors.transpose(0, 2, 1)
     rows, columns = np.triu_indices(size)
     entries = gram[:, rows, columns]
     equal = (rows == columns).astype(float)
-    # E W = n I, Var W_ij = n (1 + delta_ij), cov of different entries 0 (Muirhead 1982, section 3.2)
+    # E W = n I, Var W_ij = n (1 + delta_ij), cov of different entries 0 (Muirhead 1982, section
+    # 3.2)
     products = (entries - degrees * equal) ** 2 - degrees * (1 + equal)
     samples = np.concatenate([entries - degrees * equal, products], axis=1)
     z = np.abs(samples.mean(axis=0)) / (samples.std(axis=0) / np.sqrt(count) + 1e-12)
@@ -121,19 +158,23 @@ def test_bartlett_factors_make_wishart_matrices_and_a_diagonal_alone_does_not(de
     if degrees:
         lower = "wishart[k, j, i] = scale * rng.standard_normal()"
         assert source.count(lower) == 1
-        assert wishart_z(source.replace(lower, "wishart[k, j, i] = 0.0"), degrees, fresh_rng())[0] > 6
+        assert (
+            wishart_z(source.replace(lower, "wishart[k, j, i] = 0.0"), degrees, fresh_rng())[0] > 6
+        )
 
 
 def test_the_large_dimension_is_the_effective_dynamics():
     """At d = 10^8 fluctuations are 1e-4: the curve, with its corrector, within six of them."""
     model, _, parameters, state = case("softmax")
-    run = simulate_sgd(model, parameters, state, [0.5e-1, 1e-1], 10**8, replicas=1, seed=4, method="reduced")
+    run = simulate_sgd(
+        model, parameters, state, [0.5e-1, 1e-1], 10**8, replicas=1, seed=4, method="reduced"
+    )
     curve = integrate_curves(model, parameters, state, run.time.values)
     assert float(abs(run.overlap[0] - curve.overlap).max()) < 6e-4
     assert float(abs(run.gram_perp[0] - curve.gram_perp).max()) < 6e-4
 
 
-# --- bookkeeping ------------------------------------------------------------------------------------------
+# --- bookkeeping ----------------------------------------------------------------------------------
 
 
 def test_results_do_not_depend_on_workers_or_slices(monkeypatch):
@@ -148,12 +189,18 @@ def test_results_do_not_depend_on_workers_or_slices(monkeypatch):
 
 
 def test_start_is_recorded_exactly_and_may_be_singular():
-    """x = 0, and two equal units: R_perp has rank 0 and 1, and grows from there as in the direct simulation."""
+    """x = 0, and two equal units: R_perp has rank 0 and 1, and grows from there as in the direct
+    simulation.
+    """
     model, _, parameters, _ = case("softmax")
     for gram in (np.zeros((3, 3)), np.ones((3, 3))):
         state = State(np.zeros((3, 3)), gram)
-        run = simulate_sgd(model, parameters, state, [0.0, 1.0], 50, replicas=400, seed=1, method="reduced")
-        np.testing.assert_allclose(run.gram_perp[:, 0], np.broadcast_to(gram, (400, 3, 3)), atol=1e-12)
+        run = simulate_sgd(
+            model, parameters, state, [0.0, 1.0], 50, replicas=400, seed=1, method="reduced"
+        )
+        np.testing.assert_allclose(
+            run.gram_perp[:, 0], np.broadcast_to(gram, (400, 3, 3)), atol=1e-12
+        )
         other = simulate_sgd(model, parameters, state, [0.0, 1.0], 50, replicas=400, seed=2)
         a, b = vectors(run), vectors(other)
         z = np.abs(a.mean(0) - b.mean(0)) / np.sqrt((a.var(0) + b.var(0)) / 400)
@@ -163,9 +210,15 @@ def test_start_is_recorded_exactly_and_may_be_singular():
 
 def test_attributes_say_what_was_done():
     model, _, parameters, state = case("softmax")
-    run = simulate_sgd(model, parameters, state, [0.1], 100, method="reduced", batch=3, schedule=2 / (1 + TIME))
+    run = simulate_sgd(
+        model, parameters, state, [0.1], 100, method="reduced", batch=3, schedule=2 / (1 + TIME)
+    )
     assert {k: run.attrs[k] for k in ("method", "batch", "schedule", "noise", "dimension")} == {
-        "method": "reduced", "batch": 3, "schedule": "2/(t + 1)", "noise": "gaussian", "dimension": 100,
+        "method": "reduced",
+        "batch": 3,
+        "schedule": "2/(t + 1)",
+        "noise": "gaussian",
+        "dimension": 100,
     }
 
 
@@ -177,14 +230,18 @@ def test_a_diverging_chain_stops_with_what_was_recorded():
     assert 0 < caught.value.partial.sizes["time"] < 201
 
 
-# --- schedules and batches ----------------------------------------------------------------------------------
+# --- schedules and batches ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("method", ["direct", "reduced"])
 def test_a_constant_schedule_is_another_step(method):
     model, _, parameters, state = case("twolayer")
-    double = Parameters(parameters.weights, parameters.precision, parameters.ridge, 2 * parameters.step, GAMMA)
-    one = simulate_sgd(model, parameters, state, [0, 1.0, 2.0], 200, seed=5, method=method, schedule=lambda t: 2.0)
+    double = Parameters(
+        parameters.weights, parameters.precision, parameters.ridge, 2 * parameters.step, GAMMA
+    )
+    one = simulate_sgd(
+        model, parameters, state, [0, 1.0, 2.0], 200, seed=5, method=method, schedule=lambda t: 2.0
+    )
     two = simulate_sgd(model, double, state, [0, 2.0, 4.0], 200, seed=5, method=method)
     np.testing.assert_array_equal(one.steps, two.steps)
     np.testing.assert_allclose(one.overlap, two.overlap, atol=1e-14)
@@ -192,7 +249,9 @@ def test_a_constant_schedule_is_another_step(method):
 
 
 def test_a_schedule_is_read_at_the_time_of_each_step(monkeypatch):
-    """Pure decay: with g = 0 (a zero second layer) the weights shrink by the product of 1 - delta(t) beta."""
+    """Pure decay: with g = 0 (a zero second layer) the weights shrink by the product of 1 -
+    delta(t) beta.
+    """
     model, _, parameters, state = case("twolayer")
     monkeypatch.setattr("numerics.sgd.replica.MOST_RATES", 7)
     still = State(state.overlap, state.gram_perp, [0.0, 0.0])
@@ -211,13 +270,15 @@ def test_the_average_over_a_large_batch_is_the_drift(method):
     """b = 20,000: one step of the mean gradient, all fluctuation below 1 / sqrt(b)."""
     model, _, parameters, state = case("softmax")
     delta = parameters.step / 1000
-    run = simulate_sgd(model, parameters, state, [0, delta], 1000, method=method, batch=20_000, seed=3)
+    run = simulate_sgd(
+        model, parameters, state, [0, delta], 1000, method=method, batch=20_000, seed=3
+    )
     moved = (vectors(run) - vectors(run, 0))[0] / delta
     # corrector / b and the step's own square remain: below 1e-3 here
     np.testing.assert_allclose(moved, theory("softmax", "without corrector"), atol=0.06)
 
 
-# --- refusals -----------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -244,7 +305,9 @@ def test_the_average_over_a_large_batch_is_the_drift(method):
 )
 def test_bad_options_are_refused_before_any_work(options, message, monkeypatch):
     model, _, parameters, state = case("softmax")
-    monkeypatch.setattr(numerics.sgd.simulate, "compile_kernel", lambda *_: pytest.fail("work was started"))
+    monkeypatch.setattr(
+        numerics.sgd.simulate, "compile_kernel", lambda *_: pytest.fail("work was started")
+    )
     with pytest.raises(InputError, match=message):
         simulate_sgd(model, parameters, state, 2.0, 50, **options)
 

@@ -28,9 +28,9 @@ from theory import InputError, kgmm
 
 def generator(seed, replica, replicas):
     """The random stream of one replica, as documented in the attributes of a run."""
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed).spawn(replicas)[replica]))
-
-
+    return np.random.Generator(
+        np.random.SFC64(np.random.SeedSequence(seed).spawn(replicas)[replica])
+    )
 
 
 def plain_sgd(name, rng, dimension, steps):
@@ -49,7 +49,7 @@ def plain_sgd(name, rng, dimension, steps):
     return x, v
 
 
-# --- the steps --------------------------------------------------------------------------------------------
+# --- the steps ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["softmax", "twolayer"])
@@ -59,12 +59,20 @@ def test_trajectories_equal_a_plain_loop_fed_with_the_same_stream(name, dimensio
     seed, steps = int(fresh_rng().integers(2**32)), 200
     delta = parameters.step / dimension
     run = simulate_sgd(
-        model, parameters, state, [0.0, steps * delta], dimension, replicas=3, seed=seed, keep_weights=True
+        model,
+        parameters,
+        state,
+        [0.0, steps * delta],
+        dimension,
+        replicas=3,
+        seed=seed,
+        keep_weights=True,
     )
     assert run.steps.values.tolist() == [0, steps]
     for replica in range(3):
         x, v = plain_sgd(name, generator(seed, replica, 3), dimension, steps)
-        # each step rounds to a few eps; 1e4 covers the growth over 200 steps (errors of the weights are damped)
+        # each step rounds to a few eps; 1e4 covers the growth over 200 steps (errors of the weights
+        # are damped)
         limit = 1e4 * np.finfo(float).eps * (1 + np.abs(x).max())
         assert np.abs(run.weights.values[replica] - x).max() < limit
         assert np.abs(run.readout.values[replica, -1] - v).max(initial=0.0) < limit
@@ -83,7 +91,9 @@ def test_kept_weights_have_the_recorded_statistics():
     run = simulate_sgd(model, parameters, state, 0.5, 200, replicas=4, seed=3, keep_weights=True)
     assert run.weights.dims == ("replica", "unit", "coordinate")
     for replica, recorded in enumerate(vectors(run)):
-        again = state_of_weights(parameters, run.weights.values[replica], run.readout.values[replica, -1])
+        again = state_of_weights(
+            parameters, run.weights.values[replica], run.readout.values[replica, -1]
+        )
         assert np.abs(again.flatten() - recorded).max() < 1e-12
     gram = run.weights.values @ run.weights.values.transpose(0, 2, 1)
     assert np.abs(gram - run.gram.values[:, -1]).max() < 1e-12
@@ -100,14 +110,16 @@ def test_one_initial_state_per_replica():
     assert np.array_equal(vectors(run)[2], vectors(alone)[2])
 
 
-# --- randomness and time ----------------------------------------------------------------------------------
+# --- randomness and time --------------------------------------------------------------------------
 
 
 def test_results_depend_on_the_seed_and_not_on_the_workers():
     model, _, parameters, state = case("softmax")
 
     def simulate(seed, workers, replicas=5):
-        return simulate_sgd(model, parameters, state, 1.0, 60, replicas=replicas, seed=seed, workers=workers)
+        return simulate_sgd(
+            model, parameters, state, 1.0, 60, replicas=replicas, seed=seed, workers=workers
+        )
 
     first = simulate(11, 1)
     for workers in (1, 2, 7, None):
@@ -140,7 +152,7 @@ def test_recording_more_often_does_not_change_the_path():
     assert np.all(np.isfinite(fine.gram_perp))
 
 
-# --- refusals ---------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -151,14 +163,20 @@ def test_recording_more_often_does_not_change_the_path():
         ("replicas", {"replicas": 0}, "replicas: got 0; expected an integer >= 1"),
         ("seed", {"seed": -1}, "seed: got -1"),
         ("workers", {"workers": 0}, "workers: got 0"),
-        ("initial", {"replicas": 3, "initial": 2}, r"initial: got 2 states; expected one State, or 3"),
+        (
+            "initial",
+            {"replicas": 3, "initial": 2},
+            r"initial: got 2 states; expected one State, or 3",
+        ),
         ("time", {"time": [1.0, 0.5]}, "time: .*increasing"),
         ("time", {"time": -1.0}, "time: got -1"),
     ],
 )
 def test_bad_arguments_are_refused_before_any_work(name, changes, message, monkeypatch):
     model, _, parameters, state = case("softmax")
-    monkeypatch.setattr("numerics.sgd.simulate.compile_kernel", lambda loss: pytest.fail("work was started"))
+    monkeypatch.setattr(
+        "numerics.sgd.simulate.compile_kernel", lambda loss: pytest.fail("work was started")
+    )
     arguments = {"initial": state, "time": [0, 1], "dimension": 50} | changes
     if changes.get("initial"):
         arguments["initial"] = [state] * changes["initial"]
@@ -167,7 +185,7 @@ def test_bad_arguments_are_refused_before_any_work(name, changes, message, monke
     assert caught.value.parameter == name
 
 
-# --- trouble ----------------------------------------------------------------------------------------------
+# --- trouble --------------------------------------------------------------------------------------
 
 
 def exploding():
@@ -179,9 +197,18 @@ def exploding():
 @pytest.mark.parametrize(("replicas", "workers"), [(1, 1), (3, 3), (3, 1)])
 def test_divergence_stops_with_the_time_reached_and_what_was_recorded(replicas, workers):
     model, parameters, state = exploding()
-    with pytest.raises(DivergenceError, match=r"diverged at t = .*reduce step .c_delta.*dimension") as caught:
+    with pytest.raises(
+        DivergenceError, match=r"diverged at t = .*reduce step .c_delta.*dimension"
+    ) as caught:
         simulate_sgd(
-            model, parameters, state, np.arange(0, 5000, 10.0), 50, replicas=replicas, seed=1, workers=workers
+            model,
+            parameters,
+            state,
+            np.arange(0, 5000, 10.0),
+            50,
+            replicas=replicas,
+            seed=1,
+            workers=workers,
         )
     error = caught.value
     assert 0 < error.reached < 5000
@@ -200,7 +227,15 @@ def test_a_diverging_replica_stops_the_others_and_is_named_as_in_the_dataset():
     states, seen = [state, State(1e11 * state.overlap, state.gram_perp)], []
     with pytest.raises(DivergenceError, match=r"\(replica 2 of 2, d = 100") as caught:
         simulate_sgd(
-            model, parameters, states, [0, 1, 1e5], 100, replicas=2, seed=1, workers=2, progress=seen.append
+            model,
+            parameters,
+            states,
+            [0, 1, 1e5],
+            100,
+            replicas=2,
+            seed=1,
+            workers=2,
+            progress=seen.append,
         )
     assert max(seen, default=0.0) < 0.2, "the other replica ran on"
     assert "ridge" not in str(caught.value)
@@ -211,9 +246,14 @@ def test_the_remedy_names_the_ridge_where_it_is_what_makes_steps_unstable():
     model, _, _, state = case("softmax")
     for ridge, named in ((70.0, True), (0.0, False)):
         wild = Parameters([0.5, 0.15, 0.35], 0.001, ridge, 1.5 if named else 1e12, GAMMA)
-        with pytest.raises(DivergenceError, match=r"Remedy: .*reduce step \(c_delta\) or enlarge dimension") as caught:
+        with pytest.raises(
+            DivergenceError, match=r"Remedy: .*reduce step \(c_delta\) or enlarge dimension"
+        ) as caught:
             simulate_sgd(model, wild, state, np.arange(0, 2000, 40) * wild.step / 50, 50)
-        assert ("reduce ridge: a step multiplies the weights by 1 - delta * ridge = -1.1" in str(caught.value)) == named
+        assert (
+            "reduce ridge: a step multiplies the weights by 1 - delta * ridge = -1.1"
+            in str(caught.value)
+        ) == named
 
 
 def test_weights_of_finished_replicas_are_not_kept_in_memory():
@@ -225,7 +265,9 @@ def test_weights_of_finished_replicas_are_not_kept_in_memory():
     def peak(**options):
         tracemalloc.start()
         try:
-            simulate_sgd(model, parameters, states, [0.0], dimension, replicas=replicas, workers=1, **options)
+            simulate_sgd(
+                model, parameters, states, [0.0], dimension, replicas=replicas, workers=1, **options
+            )
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -240,7 +282,15 @@ def long_run(progress, replicas=2):
     model, _, parameters, state = case("softmax")
     time = np.concatenate([np.arange(0, 50.0), [1e7]])
     return simulate_sgd(
-        model, parameters, state, time, 100, replicas=replicas, seed=4, workers=replicas, progress=progress
+        model,
+        parameters,
+        state,
+        time,
+        100,
+        replicas=replicas,
+        seed=4,
+        workers=replicas,
+        progress=progress,
     )
 
 
@@ -297,18 +347,22 @@ def test_interrupt_by_signal_keeps_what_was_recorded():
 def test_progress_goes_from_near_zero_to_one():
     model, _, parameters, state = case("softmax")
     seen = []
-    simulate_sgd(model, parameters, state, [300.0], 100, replicas=3, workers=1, progress=seen.append)
+    simulate_sgd(
+        model, parameters, state, [300.0], 100, replicas=3, workers=1, progress=seen.append
+    )
     assert seen == sorted(seen)
     assert 0 < seen[0] <= 1
     assert seen[-1] == 1.0
 
 
-# --- results ----------------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------
 
 
 def test_runs_survive_a_file(tmp_path):
     model, _, parameters, state = case("twolayer")
-    run = simulate_sgd(model, parameters, state, [0, 0.5], 50, replicas=2, seed=9, keep_weights=True)
+    run = simulate_sgd(
+        model, parameters, state, [0, 0.5], 50, replicas=2, seed=9, keep_weights=True
+    )
     run.to_netcdf(tmp_path / "run.nc")
     with xr.open_dataset(tmp_path / "run.nc") as back:
         assert set(back.data_vars) == set(run.data_vars)
@@ -318,8 +372,17 @@ def test_runs_survive_a_file(tmp_path):
             assert "units" in back[name].attrs
         assert dict(back.attrs) == dict(run.attrs)
     expected = {
-        "seed", "dimension", "step_size", "bit_generator", "error_estimate", "library_versions",
-        "specalign_version", "parameters", "loss", "model", "source",
+        "seed",
+        "dimension",
+        "step_size",
+        "bit_generator",
+        "error_estimate",
+        "library_versions",
+        "specalign_version",
+        "parameters",
+        "loss",
+        "model",
+        "source",
     }
     assert expected <= set(run.attrs)
     assert (run.attrs["seed"], run.attrs["dimension"], run.attrs["complete"]) == (9, 50, 1)

@@ -1,4 +1,6 @@
-"""Block Krylov against dense eigenpairs: values, multiplicities, subspaces, both ends, an edge, single precision."""
+"""Block Krylov against dense eigenpairs: values, multiplicities, subspaces, both ends, an edge,
+single precision.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ import scipy.linalg
 from helpers import fresh_rng
 
 import numerics.spectra.block_krylov as krylov
-from numerics import Parameters, State, draw_data, effective_spectrum, empirical_spectrum, population_spectrum
+from numerics import (
+    Parameters,
+    State,
+    draw_data,
+    effective_spectrum,
+    empirical_spectrum,
+    population_spectrum,
+)
 from numerics.spectra.block_krylov import block_krylov, orthonormalise
 from numerics.spectra.eigenpairs import Search, leading_eigenpairs
 from numerics.spectra.empirical_parts import block_operator
@@ -27,9 +36,11 @@ def random_matrix(rng, values):
 
 def products_of(matrix, error=0.0):
     """Products; in single precision with a relative error of that size."""
+
     def product(rows, single):
         out = rows @ matrix
         return out * (1 + error * np.sin(1e3 * out / np.abs(out).max())) if single else out
+
     return product
 
 
@@ -59,15 +70,23 @@ def test_leading_pairs_are_those_of_eigh(name, block):
     assert found.converged.all()
     assert np.abs(found.values - top).max() <= 100 * EPS * 3
     assert np.abs(found.vectors @ found.vectors.T - np.eye(4)).max() <= 100 * EPS
-    residual = np.linalg.norm(found.vectors @ matrix - found.values[:, None] * found.vectors, axis=1)
+    residual = np.linalg.norm(
+        found.vectors @ matrix - found.values[:, None] * found.vectors, axis=1
+    )
     assert np.abs(residual - found.residuals).max() <= 100 * EPS * 3
     assert np.all(residual <= 1e-10 * found.values)
-    # Davis and Kahan: the residual over the gap to the bulk bounds the angle of the whole eigenspace
-    assert sine(found.vectors, vectors[:4]) <= np.linalg.norm(residual) / (top[-1] - values[4:].max()) + 100 * EPS
+    # Davis and Kahan: the residual over the gap to the bulk bounds the angle of the whole
+    # eigenspace
+    assert (
+        sine(found.vectors, vectors[:4])
+        <= np.linalg.norm(residual) / (top[-1] - values[4:].max()) + 100 * EPS
+    )
 
 
 def test_without_reorthogonalisation_the_result_is_wrong(monkeypatch):
-    """The mutant gives copies of the leading eigenvalue, which true residuals do not show but this test does."""
+    """The mutant gives copies of the leading eigenvalue, which true residuals do not show but this
+    test does.
+    """
     rng = fresh_rng()
     values = np.concatenate([[50.0, 20.0, 1.5, 1.4], rng.uniform(0, 1, 296)])
     matrix, _ = random_matrix(rng, values)
@@ -101,18 +120,30 @@ def test_errors_of_single_precision_are_corrected(error):
     matrix, vectors = random_matrix(rng, values)
     matrix = (matrix + matrix.T) / 2
     found = block_krylov(
-        products_of(matrix, error), rng.standard_normal((5, 400)), 3, tolerance=1e-11, single=True, max_passes=200
+        products_of(matrix, error),
+        rng.standard_normal((5, 400)),
+        3,
+        tolerance=1e-11,
+        single=True,
+        max_passes=200,
     )
     assert found.converged.all()
-    residual = np.linalg.norm(found.vectors @ matrix - found.values[:, None] * found.vectors, axis=1)
+    residual = np.linalg.norm(
+        found.vectors @ matrix - found.values[:, None] * found.vectors, axis=1
+    )
     assert np.all(residual <= 1e-11 * found.values + 100 * EPS)
     assert sine(found.vectors, vectors[:3]) <= np.linalg.norm(residual) / 0.3 + 100 * EPS
     # without the correction the errors stay
     uncorrected = block_krylov(
-        lambda rows, single: products_of(matrix, error)(rows, True), rng.standard_normal((5, 400)), 3,
-        tolerance=1e-11, max_passes=60,
+        lambda rows, single: products_of(matrix, error)(rows, True),
+        rng.standard_normal((5, 400)),
+        3,
+        tolerance=1e-11,
+        max_passes=60,
     )
-    true = np.linalg.norm(uncorrected.vectors @ matrix - uncorrected.values[:, None] * uncorrected.vectors, axis=1)
+    true = np.linalg.norm(
+        uncorrected.vectors @ matrix - uncorrected.values[:, None] * uncorrected.vectors, axis=1
+    )
     assert np.any(true > 1e-11 * values[:3])
 
 
@@ -121,7 +152,9 @@ def test_everything_beyond_an_edge(beyond):
     rng = fresh_rng()
     values = np.concatenate([[3.0, 2.0, 1.5, 1.4][:beyond], rng.uniform(0, 1, 300)])
     matrix, _ = random_matrix(rng, values)
-    found = block_krylov(products_of(matrix), rng.standard_normal((2, len(values))), 1, tolerance=1e-9, edge=1.1)
+    found = block_krylov(
+        products_of(matrix), rng.standard_normal((2, len(values))), 1, tolerance=1e-9, edge=1.1
+    )
     assert np.allclose(found.values, values[:beyond], atol=1e-12)
     assert found.complete
     assert found.converged.all()
@@ -130,7 +163,9 @@ def test_everything_beyond_an_edge(beyond):
 def test_too_few_passes_are_told():
     rng = fresh_rng()
     matrix, _ = random_matrix(rng, rng.uniform(0, 1, 500))
-    found = block_krylov(products_of(matrix), rng.standard_normal((3, 500)), 2, tolerance=1e-12, max_passes=5)
+    found = block_krylov(
+        products_of(matrix), rng.standard_normal((3, 500)), 2, tolerance=1e-12, max_passes=5
+    )
     assert found.passes == 5
     assert not found.converged.any()
     assert np.all(found.residuals > 1e-12)
@@ -143,14 +178,16 @@ def test_an_invariant_start_does_not_end_the_search():
     assert np.allclose(found.values, [19, 18, 17], atol=1e-12)
 
 
-# --- of data ----------------------------------------------------------------------------------------------------
+# --- of data --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mixed", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 def test_krylov_of_data_is_eigh_of_data(matrix, dtype, mixed, monkeypatch):
-    monkeypatch.setattr("numerics.spectra.eigenpairs.SINGLE_NUMBERS", 0)  # copies also of small data
+    monkeypatch.setattr(
+        "numerics.spectra.eigenpairs.SINGLE_NUMBERS", 0
+    )  # copies also of small data
     seed = int(fresh_rng().integers(2**31))
     data = draw_data(kgmm(3), PARAMETERS, STATE, 120, 960, seed, dtype=dtype)
     call = {"matrix": matrix, "count": 4}
@@ -189,7 +226,9 @@ def test_all_outliers_beyond_a_predicted_edge():
     predicted = effective_spectrum(model, PARAMETERS, STATE, 8.0)
     edge = 1.1 * float(predicted.edges.max())
     data = draw_data(model, PARAMETERS, STATE, 300, 2400, int(fresh_rng().integers(2**31)))
-    values = scipy.linalg.eigvalsh(block_operator(data, "hessian", "first_layer", False).dense())[::-1]
+    values = scipy.linalg.eigvalsh(block_operator(data, "hessian", "first_layer", False).dense())[
+        ::-1
+    ]
     for method in ("krylov", "dense"):
         found = empirical_spectrum(data, beyond=edge, method=method)
         count = int(np.sum(values > edge))
@@ -210,7 +249,10 @@ def test_a_start_of_ones_own_saves_passes():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "power"}, "method: got 'power'; expected 'auto', 'dense', 'krylov' or 'lanczos'"),
+        (
+            {"method": "power"},
+            "method: got 'power'; expected 'auto', 'dense', 'krylov' or 'lanczos'",
+        ),
         ({"tolerance": 0.0}, "tolerance: got 0.0"),
         ({"block_size": 0}, "block_size: got 0"),
         ({"max_passes": 1}, "max_passes: got 1"),
@@ -234,7 +276,8 @@ def test_both_ends_by_iteration_are_those_of_the_whole_matrix(block):
     population = population_spectrum(model, PARAMETERS, STATE, block=block)
     data = draw_data(model, PARAMETERS, STATE, 60, 600, int(fresh_rng().integers(2**31)))
     found, exact = (
-        empirical_spectrum(data, block=block, beside=population, method=method) for method in ("krylov", "dense")
+        empirical_spectrum(data, block=block, beside=population, method=method)
+        for method in ("krylov", "dense")
     )
     norm = float(np.abs(exact.eigenvalue).max())
     assert found.converged.all()

@@ -1,4 +1,6 @@
-"""Spectral density: quadrature against exact eigenvalues within its own errors, atoms, mass, bad grids."""
+"""Spectral density: quadrature against exact eigenvalues within its own errors, atoms, mass, bad
+grids.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def seed():
 
 
 def distribution(operator, points, mass_of_atom):
-    """Share of exact eigenvalues up to each point; those of the atom count from the shift on, rounding or not."""
+    """Share of exact eigenvalues up to each point; those of the atom count from the shift on,
+    rounding or not.
+    """
     values = np.linalg.eigvalsh(operator.dense())
     null = round(mass_of_atom * values.size)
     order = np.argsort(np.abs(values - operator.shift_value))
@@ -50,9 +54,13 @@ def critical(comparisons):
 
 
 CASES = [
-    ("softmax", 200, 1600, "hessian", "full"), ("softmax", 200, 1600, "gradient", "full"),
-    ("softmax", 200, 90, "hessian", "full"), ("softmax", 300, 900, "hessian", (0, 1)),
-    ("xor", 150, 1200, "hessian", "full"), ("xor", 150, 110, "gradient", "full"), ("xor", 300, 250, "hessian", (0, 0)),
+    ("softmax", 200, 1600, "hessian", "full"),
+    ("softmax", 200, 1600, "gradient", "full"),
+    ("softmax", 200, 90, "hessian", "full"),
+    ("softmax", 300, 900, "hessian", (0, 1)),
+    ("xor", 150, 1200, "hessian", "full"),
+    ("xor", 150, 110, "gradient", "full"),
+    ("xor", 300, 250, "hessian", (0, 0)),
 ]
 
 
@@ -86,7 +94,9 @@ def test_quadrature_is_exact_within_its_errors(name, d, samples, matrix, block):
 
 
 def test_errors_over_probes_cover_repeatedly():
-    """The share of deviations beyond one standard error is that of Student's law, over independent seeds."""
+    """The share of deviations beyond one standard error is that of Student's law, over independent
+    seeds.
+    """
     data = draw_data(softmax(), SOFTMAX, STATE, 30, 240, seed())
     operator = block_operator(data, "hessian", "first_layer", False)
     point = float(np.quantile(np.linalg.eigvalsh(operator.dense()), 0.7))
@@ -94,7 +104,12 @@ def test_errors_over_probes_cover_repeatedly():
     rng, repeats, probes, inside = fresh_rng(), 100, 12, 0
     for _ in range(repeats):
         found = empirical_density(
-            data, regularized=False, grid=[0, point, 1], method="lanczos", probes=probes, steps=60,
+            data,
+            regularized=False,
+            grid=[0, point, 1],
+            method="lanczos",
+            probes=probes,
+            steps=60,
             seed=int(rng.integers(2**31)),
         )
         # nearly all eigenvalues are found: what is left is the error over probes
@@ -110,7 +125,9 @@ def test_errors_over_probes_cover_repeatedly():
 
 @pytest.mark.parametrize("method", ["dense", "lanczos"])
 def test_nothing_below_zero_and_mass_one(method):
-    """A positive semidefinite matrix on its default grid: cells from the ridge on, all mass in them and the atom."""
+    """A positive semidefinite matrix on its default grid: cells from the ridge on, all mass in them
+    and the atom.
+    """
     for samples in (60, 700):
         data = draw_data(softmax(), SOFTMAX, STATE, 80, samples, seed())
         for matrix, shift in (("hessian", 0.1), ("gradient", 0.0)):
@@ -121,7 +138,9 @@ def test_nothing_below_zero_and_mass_one(method):
             assert np.all(np.diff(found.distribution) >= -1e-12)
             assert found.attrs["mass_outside"] == 0
             widths = np.diff(found.boundary.values)
-            assert float((found.density * widths).sum() + found.atom_mass.sum()) == pytest.approx(1, abs=1e-12)
+            assert float((found.density * widths).sum() + found.atom_mass.sum()) == pytest.approx(
+                1, abs=1e-12
+            )
             assert found.atom_value.values == shift
             rank = min(2 * 80, 2 * samples) if matrix == "hessian" else min(2 * 80, samples)
             assert float(found.atom_mass[0]) == pytest.approx(1 - rank / 240, abs=1e-12)
@@ -134,16 +153,22 @@ def test_a_negative_part_is_kept():
         found = empirical_density(data, block=(0, 1), method=method, seed=seed())
         assert found.attrs["positive"] == 0
         assert found.distribution.sel(boundary=found.boundary[found.boundary <= 0][-1]) > 0.98
-        assert float((found.density * np.diff(found.boundary.values)).sum()) == pytest.approx(1, abs=1e-9)
+        assert float((found.density * np.diff(found.boundary.values)).sum()) == pytest.approx(
+            1, abs=1e-9
+        )
 
 
 def test_marchenko_pastur_by_hand():
-    """The square loss has D = 1: quartiles of the law of ratio d / M = 1/4, to the fluctuations of order 1 / d."""
+    """The square loss has D = 1: quartiles of the law of ratio d / M = 1/4, to the fluctuations of
+    order 1 / d.
+    """
     u = symbols.vector("u", 1)
     one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(one, Loss(u[0] ** 2 / 2, units=1))
     rng, d, samples = fresh_rng(), 300, 1200
-    data = sample_data(model, rng.standard_normal((samples, d)), np.zeros(samples), np.ones((1, d)), ridge=0.0)
+    data = sample_data(
+        model, rng.standard_normal((samples, d)), np.zeros(samples), np.ones((1, d)), ridge=0.0
+    )
     t = np.linspace(0.25, 2.25, 20_001)[1:-1]
     law = np.sqrt((2.25 - t) * (t - 0.25)) / (2 * np.pi * 0.25 * t)
     cumulative = np.cumsum(law) * (t[1] - t[0])
@@ -181,7 +206,10 @@ def test_the_size_chooses():
         ({"steps": 1}, "steps: got 1"),
         ({"method": "krylov"}, "method: got 'krylov'"),
         ({"block": (3, 0)}, r"block: got \(3, 0\)"),
-        ({"block": (0, 1), "matrix": "gradient", "regularized": True}, "expected a symmetric block"),
+        (
+            {"block": (0, 1), "matrix": "gradient", "regularized": True},
+            "expected a symmetric block",
+        ),
     ],
 )
 def test_bad_input_is_named(change, message):

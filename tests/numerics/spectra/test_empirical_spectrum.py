@@ -1,4 +1,6 @@
-"""Empirical Hessian and G: against hand-written sums over samples, dense eigh, and the population formulas."""
+"""Empirical Hessian and G: against hand-written sums over samples, dense eigh, and the population
+formulas.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def threshold(comparisons):
 
 
 def by_hand(model, raw, data, matrix, regularized):
-    """The dense first-layer matrix and the readout block as sums over samples, with derivatives by hand."""
+    """The dense first-layer matrix and the readout block as sums over samples, with derivatives by
+    hand.
+    """
     u = data.features @ data.weights.T
     # labels of the models here identify what the derivative by hand needs: the component
     component = data.component
@@ -68,7 +72,9 @@ def by_hand(model, raw, data, matrix, regularized):
         for h, y in zip(sample.hessian, data.features, strict=True):
             total += np.kron(h, np.outer(y, y))
         q = sample.readout_hessian.shape[1]
-        return total / len(u) + beta * np.eye(c * d), sample.readout_hessian.mean(0) + beta * np.eye(q)
+        return total / len(u) + beta * np.eye(c * d), sample.readout_hessian.mean(
+            0
+        ) + beta * np.eye(q)
     for g, y in zip(sample.g, data.features, strict=True):
         gradient = np.kron(g, y) + beta * data.weights.ravel()
         total += np.outer(gradient, gradient)
@@ -77,19 +83,24 @@ def by_hand(model, raw, data, matrix, regularized):
 
 
 class Drawn:
-    """The samples a call with the same seed sees, and their components (drawn first, by definition)."""
+    """The samples a call with the same seed sees, and their components (drawn first, by
+    definition).
+    """
 
     def __init__(self, model, parameters, state, dimension, samples, seed):
         data = draw_data(model, parameters, state, dimension, samples, seed)
         self.features, self.weights, self.state, self.parameters = (
-            data.features, data.weights, data.state, data.parameters
+            data.features,
+            data.weights,
+            data.state,
+            data.parameters,
         )
         generator = np.random.default_rng(seed)
         self.component = generator.choice(model.components, size=samples, p=parameters.weights)
         assert np.array_equal(data.labels, np.array(model.mixture.labels, float)[self.component])
 
 
-# --- against sums over samples ----------------------------------------------------------------------------
+# --- against sums over samples --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("regularized", [True, False])
@@ -100,7 +111,13 @@ def test_eigenpairs_are_those_of_the_sum_over_samples(name, matrix, regularized)
     parameters, state = case(model)
     drawn = Drawn(model, parameters, state, 8, 60, SEED)
     dense, readout = by_hand(model, raw, drawn, matrix, regularized)
-    call: dict = {"dimension": 8, "samples": 60, "seed": SEED, "matrix": matrix, "regularized": regularized}
+    call: dict = {
+        "dimension": 8,
+        "samples": 60,
+        "seed": SEED,
+        "matrix": matrix,
+        "regularized": regularized,
+    }
     blocks: list = [("full", dense), ((0, 0), dense[:8, :8])]
     if not (matrix == "gradient" and regularized):
         blocks.append(((1, 0), dense[8:16, :8]))
@@ -128,15 +145,22 @@ def check_spectrum(found, part, drawn, block):
     expected = found.mean_overlap.values.reshape(cosine.shape)
     assert np.allclose(expected, cosine, atol=1e-12)
     projector = np.kron(np.eye(size // d), np.eye(d) - q @ q.T)
-    assert abs(float(found.misfit) - np.linalg.norm(projector @ part, 2) / np.linalg.norm(part, 2)) < 1e-12
+    assert (
+        abs(float(found.misfit) - np.linalg.norm(projector @ part, 2) / np.linalg.norm(part, 2))
+        < 1e-12
+    )
     if isinstance(block, tuple):
         x, top = drawn.weights, vectors[:r]
-        assert np.allclose(found.unit_share, np.sum((x @ top.T) ** 2, axis=1) / np.sum(x**2, axis=1), atol=1e-12)
+        assert np.allclose(
+            found.unit_share, np.sum((x @ top.T) ** 2, axis=1) / np.sum(x**2, axis=1), atol=1e-12
+        )
         sines = np.linalg.svd(top.T - q @ (q.T @ top.T), compute_uv=False)
         assert np.allclose(np.sin(found.principal_angle.values), sines, atol=1e-12)
     else:
         assert np.allclose(found.row_weight.sum("unit"), 1, atol=1e-12)
-        assert np.allclose(found.row_share_of_directions.sum("unit"), found.share_of_directions, atol=1e-12)
+        assert np.allclose(
+            found.row_share_of_directions.sum("unit"), found.share_of_directions, atol=1e-12
+        )
 
 
 def relu_case():
@@ -144,7 +168,11 @@ def relu_case():
     u = symbols.vector("u", 1)
     loss = Loss((sp.Max(u[0], 0) - symbols.LABEL) ** 2 / 2, units=1, kinks=(u[0],))
     mixture = Mixture.build(labels=[0, 1], coordinates=[[1], [-1]], directions_gram=[[1]])
-    return Model.build(mixture, loss), Parameters([0.5, 0.5], 1.0, 0.2, 1.0, [[1.0]]), State([[0.3]], [[1.0]])
+    return (
+        Model.build(mixture, loss),
+        Parameters([0.5, 0.5], 1.0, 0.2, 1.0, [[1.0]]),
+        State([[0.3]], [[1.0]]),
+    )
 
 
 def test_a_kinked_loss_uses_the_almost_everywhere_derivative():
@@ -160,7 +188,7 @@ def test_a_kinked_loss_uses_the_almost_everywhere_derivative():
     assert np.allclose(found.eigenvalue, np.linalg.eigvalsh(expected)[::-1], atol=1e-12)
 
 
-# --- operators and iteration ------------------------------------------------------------------------------
+# --- operators and iteration ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -172,7 +200,12 @@ def test_operator_equals_its_definition(k):
     n, x = rng.standard_normal((2, k * d))
     operator = SecondMoment(y, weight, shift=0.7, ridge=0.4, mean_gradient=n, parameters=x)
     dense = sum(np.kron(w, np.outer(v, v)) for w, v in zip(weight, y, strict=True)) / samples
-    dense = dense + 0.7 * np.eye(k * d) + 0.4 * (np.outer(n, x) + np.outer(x, n)) + 0.16 * np.outer(x, x)
+    dense = (
+        dense
+        + 0.7 * np.eye(k * d)
+        + 0.4 * (np.outer(n, x) + np.outer(x, n))
+        + 0.16 * np.outer(x, x)
+    )
     v = rng.standard_normal((k * d, 4))
     assert np.allclose(operator.dense(), dense, atol=1e-12)
     assert np.allclose(operator @ v, dense @ v, atol=1e-11)
@@ -185,7 +218,14 @@ def test_operator_equals_its_definition(k):
 def test_lanczos_finds_what_dense_eigh_finds(matrix, block):
     model = softmax(3)
     parameters, state = case(model, precision=10.0)
-    call: dict = {"dimension": 50, "samples": 500, "seed": SEED, "matrix": matrix, "block": block, "count": 4}
+    call: dict = {
+        "dimension": 50,
+        "samples": 500,
+        "seed": SEED,
+        "matrix": matrix,
+        "block": block,
+        "count": 4,
+    }
     dense, lanczos = (
         empirical_spectrum(model, parameters, state, method=m, **call) for m in ("dense", "lanczos")
     )
@@ -212,7 +252,7 @@ def test_the_size_chooses_the_method():
         SecondMoment(np.eye(3), np.ones((2, 1, 1)))
 
 
-# --- against the population -------------------------------------------------------------------------------
+# --- against the population -----------------------------------------------------------------------
 
 
 def z_scores(model, parameters, state, data, population):
@@ -226,7 +266,8 @@ def z_scores(model, parameters, state, data, population):
 
 
 CASES = [
-    (2, "hessian", True), (2, "gradient", False),
+    (2, "hessian", True),
+    (2, "gradient", False),
     pytest.param(2, "gradient", True, marks=pytest.mark.slow),
     pytest.param(3, "hessian", False, marks=pytest.mark.slow),
     pytest.param(3, "gradient", False, marks=pytest.mark.slow),
@@ -239,13 +280,19 @@ def test_population_formula_passes_an_entrywise_test(k, matrix, regularized):
     parameters, state = case(model)
     seed = int(fresh_rng().integers(2**63))
     call: dict = {"matrix": matrix, "regularized": regularized}
-    data = empirical_projection(model, parameters, state, dimension=k * 2 + 3, samples=200_000, seed=seed, **call)
+    data = empirical_projection(
+        model, parameters, state, dimension=k * 2 + 3, samples=200_000, seed=seed, **call
+    )
     right = population_block(model, parameters, state, **call)
     largest, count = z_scores(model, parameters, state, data, right)
     assert largest < threshold(count)
     # the same data refute a precision that is 10 % off
-    other = Parameters(parameters.weights, 1.1 * parameters.precision, 0.3, 1.0, parameters.directions_gram)
-    wrong, _ = z_scores(model, parameters, state, data, population_block(model, other, state, **call))
+    other = Parameters(
+        parameters.weights, 1.1 * parameters.precision, 0.3, 1.0, parameters.directions_gram
+    )
+    wrong, _ = z_scores(
+        model, parameters, state, data, population_block(model, other, state, **call)
+    )
     assert wrong > 2 * threshold(count)
 
 
@@ -254,22 +301,35 @@ def test_gradient_matrix_of_a_kinked_loss():
     model, parameters, state = relu_case()
     call: dict = {"matrix": "gradient", "regularized": True}
     seed = int(fresh_rng().integers(2**63))
-    data = empirical_projection(model, parameters, state, dimension=4, samples=200_000, seed=seed, **call)
+    data = empirical_projection(
+        model, parameters, state, dimension=4, samples=200_000, seed=seed, **call
+    )
     small = population_block(model, parameters, state, **call)
     difference = np.abs(data.matrix.values[0, 0] - small.matrix)
-    assert np.all(difference <= threshold(4) * data.matrix_error.values[0, 0] + 3 * small.matrix_error)
+    assert np.all(
+        difference <= threshold(4) * data.matrix_error.values[0, 0] + 3 * small.matrix_error
+    )
     assert small.matrix_error.max() < 0.05 * np.abs(small.matrix).max()
 
 
 def test_projection_is_the_projected_sum_over_samples():
-    """In one chunk the mean is that of the spectrum's matrix; the standard error is that of the sample."""
+    """In one chunk the mean is that of the spectrum's matrix; the standard error is that of the
+    sample.
+    """
     model = softmax(2)
     parameters, state = case(model)
     for matrix in ("hessian", "gradient"):
         drawn = Drawn(model, parameters, state, 7, 50, SEED)
         dense, _ = by_hand(model, raw_softmax, drawn, matrix, True)
         found = empirical_projection(
-            model, parameters, state, dimension=7, samples=50, seed=SEED, matrix=matrix, regularized=True
+            model,
+            parameters,
+            state,
+            dimension=7,
+            samples=50,
+            seed=SEED,
+            matrix=matrix,
+            regularized=True,
         )
         blocks = dense.reshape(2, 7, 2, 7).transpose(0, 2, 1, 3)
         assert np.allclose(found.matrix, blocks[:, :, :4, :4], atol=1e-12)
@@ -279,7 +339,9 @@ def test_projection_is_the_projected_sum_over_samples():
     entry = (sample.g[:, 0] * drawn.features[:, 1] + 0.3 * drawn.weights[0, 1]) * (
         sample.g[:, 1] * drawn.features[:, 2] + 0.3 * drawn.weights[1, 2]
     )
-    assert found.matrix_error.values[0, 1, 1, 2] == pytest.approx(entry.std(ddof=1) / np.sqrt(50), rel=1e-10)
+    assert found.matrix_error.values[0, 1, 1, 2] == pytest.approx(
+        entry.std(ddof=1) / np.sqrt(50), rel=1e-10
+    )
 
 
 def test_projection_in_chunks_is_the_same_estimator(monkeypatch):
@@ -289,7 +351,9 @@ def test_projection_in_chunks_is_the_same_estimator(monkeypatch):
     whole = empirical_projection(model, parameters, state, **call)
     monkeypatch.setattr("numerics.spectra.empirical_projection.CHUNK_ENTRIES", 30_000)
     chunked = empirical_projection(model, parameters, state, **call)
-    z = np.abs(whole.matrix - chunked.matrix) / np.sqrt(whole.matrix_error**2 + chunked.matrix_error**2)
+    z = np.abs(whole.matrix - chunked.matrix) / np.sqrt(
+        whole.matrix_error**2 + chunked.matrix_error**2
+    )
     assert float(z.max()) < threshold(z.size)
     assert np.allclose(whole.matrix_error, chunked.matrix_error, rtol=0.5)
 
@@ -301,14 +365,16 @@ def test_no_bulk_where_there_is_no_room_for_it():
     assert "bulk" not in found
 
 
-# --- reproducibility, own weights, round trip, errors -----------------------------------------------------
+# --- reproducibility, own weights, round trip, errors ---------------------------------------------
 
 
 def test_a_seed_is_a_result():
     model = softmax(2)
     parameters, state = case(model)
     call: dict = {"dimension": 10, "samples": 200, "block": (0, 0)}
-    first, again, other = (empirical_spectrum(model, parameters, state, seed=s, **call) for s in (1, 1, 2))
+    first, again, other = (
+        empirical_spectrum(model, parameters, state, seed=s, **call) for s in (1, 1, 2)
+    )
     xr.testing.assert_identical(first, again)
     assert not np.array_equal(first.eigenvalue, other.eigenvalue)
     child = empirical_spectrum(model, parameters, state, seed=np.random.SeedSequence(1), **call)
@@ -321,9 +387,13 @@ def test_given_weights_are_used():
     _, x = realise_weights(parameters, state, 10)
     call: dict = {"dimension": 10, "samples": 200, "seed": 3, "block": (0, 0), "count": 10}
     default = empirical_spectrum(model, parameters, state, **call)
-    xr.testing.assert_identical(default, empirical_spectrum(model, parameters, state, weights=x, **call))
+    xr.testing.assert_identical(
+        default, empirical_spectrum(model, parameters, state, weights=x, **call)
+    )
     moved = x.copy()
-    moved[:, 2:] = x[:, 2:][:, ::-1]  # another position off the directions: same statistics, other sample
+    moved[:, 2:] = x[:, 2:][
+        :, ::-1
+    ]  # another position off the directions: same statistics, other sample
     other = empirical_spectrum(model, parameters, state, weights=moved, **call)
     assert np.abs(other.eigenvalue - default.eigenvalue).max() > 1e-6
 
@@ -332,7 +402,9 @@ def test_given_weights_are_used():
 def test_dataset_survives_netcdf(tmp_path, block):
     model = softmax(2)
     parameters, state = case(model)
-    found = empirical_spectrum(model, parameters, state, dimension=10, samples=50, seed=1, block=block)
+    found = empirical_spectrum(
+        model, parameters, state, dimension=10, samples=50, seed=1, block=block
+    )
     found.to_netcdf(tmp_path / "spectrum.nc")
     xr.testing.assert_identical(found, xr.load_dataset(tmp_path / "spectrum.nc"))
     found = empirical_projection(model, parameters, state, dimension=10, samples=50, seed=1)
@@ -349,7 +421,10 @@ def test_dataset_survives_netcdf(tmp_path, block):
         ({"block": (2, 0)}, r"block: got \(2, 0\)"),
         ({"block": "all"}, "block: got 'all'"),
         ({"block": "readout"}, "no readout parameters"),
-        ({"block": (0, 1), "matrix": "gradient", "regularized": True}, "expected a symmetric block"),
+        (
+            {"block": (0, 1), "matrix": "gradient", "regularized": True},
+            "expected a symmetric block",
+        ),
         ({"matrix": "G"}, "matrix: got 'G'"),
         ({"count": 0}, "count: got 0"),
         ({"count": 11}, "count: got 11; expected at most 10"),
@@ -362,7 +437,13 @@ def test_dataset_survives_netcdf(tmp_path, block):
 def test_bad_input_is_named(change, message):
     model = softmax(2)
     parameters, state = case(model)
-    call: dict = {"dimension": 10, "samples": 20, "seed": 1, "block": (0, 0), "state": state} | change
+    call: dict = {
+        "dimension": 10,
+        "samples": 20,
+        "seed": 1,
+        "block": (0, 0),
+        "state": state,
+    } | change
     with pytest.raises(InputError, match=message):
         empirical_spectrum(model, parameters, call.pop("state"), **call)
 

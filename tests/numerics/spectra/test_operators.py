@@ -1,4 +1,6 @@
-"""Operators of empirical matrices against differences of a hand-written gradient, and against each other."""
+"""Operators of empirical matrices against differences of a hand-written gradient, and against each
+other.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,19 @@ def system(name):
 
 
 def own_samples(name, rng, samples=40, d=5, dtype=float):
-    """Features that follow no mixture, labels and weights of all kinds, and the components behind the labels."""
+    """Features that follow no mixture, labels and weights of all kinds, and the components behind
+    the labels.
+    """
     model, raw = system(name)
     component = rng.integers(model.components, size=samples)
     features = rng.standard_normal((samples, d)).astype(dtype)
     data = sample_data(
-        model, features, labels_of(model)[component], rng.standard_normal((model.units, d)),
-        readout=rng.standard_normal(model.readout_size), ridge=BETA,
+        model,
+        features,
+        labels_of(model)[component],
+        rng.standard_normal((model.units, d)),
+        readout=rng.standard_normal(model.readout_size),
+        ridge=BETA,
     )
     return data, raw, component
 
@@ -64,14 +72,18 @@ def by_differences(data, raw, component):
             pair.append((up - down) / (2 * h))
         columns.append(pair)
     fine, coarse = (np.array([c[j] for c in columns]).T for j in (0, 1))
-    # Richardson: three times the error of the fine one is the difference; rounding of the gradient over the step
+    # Richardson: three times the error of the fine one is the difference; rounding of the gradient
+    # over the step
     bound = np.abs(fine - coarse).max() + 100 * EPS * np.abs(theta).max() / step
     return fine, bound
 
 
 def sums_of_gradients(data, raw, component, beta):
     sample = raw(component, data.features @ data.weights.T, data.readout)
-    rows = np.einsum("na,nd->nad", sample.g, data.features).reshape(data.samples, -1) + beta * data.weights.ravel()
+    rows = (
+        np.einsum("na,nd->nad", sample.g, data.features).reshape(data.samples, -1)
+        + beta * data.weights.ravel()
+    )
     if data.readout.size:
         rows = np.concatenate([rows, sample.readout + beta * data.readout], axis=1)
     return rows.T @ rows / data.samples
@@ -85,7 +97,9 @@ def parts_of(whole, data):
     """Every part of a dense (C d + q) matrix by its name."""
     c, d = data.weights.shape
     n = c * d
-    found = {(a, b): whole[a * d : (a + 1) * d, b * d : (b + 1) * d] for a in range(c) for b in range(c)}
+    found = {
+        (a, b): whole[a * d : (a + 1) * d, b * d : (b + 1) * d] for a in range(c) for b in range(c)
+    }
     found |= {"first_layer": whole[:n, :n]}
     if data.readout.size:
         found |= {"mixed": whole[:n, n:], "readout": whole[n:, n:], "all": whole}
@@ -123,8 +137,11 @@ def test_gradient_matrix_is_the_sum_of_products_of_gradients(name, regularized):
         operator = empirical_operator(data, matrix="gradient", block=block, regularized=regularized)
         # sums of M products of d terms in another order
         assert np.abs(formed(operator) - part).max() <= 100 * EPS * data.samples * scale
-        other = empirical_operator(data, matrix="gradient", block=block, regularized=not regularized) \
-            if not isinstance(block, tuple) or block[0] == block[1] else None
+        other = (
+            empirical_operator(data, matrix="gradient", block=block, regularized=not regularized)
+            if not isinstance(block, tuple) or block[0] == block[1]
+            else None
+        )
         assert other is None or np.abs(formed(other) - part).max() > 1e-6 * scale
 
 
@@ -143,7 +160,7 @@ def test_symmetric_products_columns_and_adjoint(matrix):
         assert np.abs(operator.dense() @ v - whole).max() <= 10 * tolerance
 
 
-# --- where the data are ---------------------------------------------------------------------------------------
+# --- where the data are ---------------------------------------------------------------------------
 
 
 def placed(data, where, path):
@@ -152,7 +169,9 @@ def placed(data, where, path):
         return data
     options = {"readout": data.readout, "ridge": data.ridge}
     if where == "fortran":
-        return sample_data(data.model, np.asfortranarray(data.features), data.labels, data.weights, **options)
+        return sample_data(
+            data.model, np.asfortranarray(data.features), data.labels, data.weights, **options
+        )
     if where == "mapped":
         np.save(path, data.features)
         return sample_data(data.model, path, data.labels, data.weights, **options)
@@ -172,18 +191,32 @@ def test_data_elsewhere_give_the_same_products(where, dtype, tmp_path, monkeypat
     rng = fresh_rng()
     data, _, _ = own_samples("twolayer", rng, samples=260, d=23, dtype=dtype)
     other = placed(data, where, tmp_path / "features.npy")
-    exact = replace(data, source=sample_data(
-        data.model, data.features.astype(float), data.labels, data.weights, readout=data.readout, ridge=BETA
-    ).source)
+    exact = replace(
+        data,
+        source=sample_data(
+            data.model,
+            data.features.astype(float),
+            data.labels,
+            data.weights,
+            readout=data.readout,
+            ridge=BETA,
+        ).source,
+    )
     assert other.source.dtype == dtype
     for matrix in ("hessian", "gradient"):
         for block in ("first_layer", "all", (0, 0)):
-            operators = [empirical_operator(each, matrix=matrix, block=block) for each in (exact, data, other)]
+            operators = [
+                empirical_operator(each, matrix=matrix, block=block)
+                for each in (exact, data, other)
+            ]
             v = rng.standard_normal((operators[0].shape[0], 4))
             reference = operators[0] @ v
             for operator in operators[1:]:
                 # double precision sums of the same numbers in another order, float32 data or not
-                assert np.abs(operator @ v - reference).max() <= 50 * EPS * 260 * np.abs(reference).max()
+                assert (
+                    np.abs(operator @ v - reference).max()
+                    <= 50 * EPS * 260 * np.abs(reference).max()
+                )
                 assert np.abs(operator.dense() - operators[0].dense()).max() <= 50 * EPS * 260
 
 
@@ -225,7 +258,7 @@ def test_one_pass_reads_the_data_once():
     assert operator.passes == 1
 
 
-# --- the null space ---------------------------------------------------------------------------------------------
+# --- the null space -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("samples", "d"), [(100, 6), (5, 6), (9, 6)])
@@ -237,12 +270,16 @@ def test_rank_of_the_softmax_matrices(samples, d, matrix):
     known = null_space(operator)
     values = np.abs(np.linalg.eigvalsh(operator.dense()))
     assert known.rank == np.sum(values > 1e-10 * values.max())
-    assert np.abs(known.kernel.sum(axis=1) ** 2 - 3).max() < 1e-10  # one vector, (1, 1, 1) / sqrt(3)
+    assert (
+        np.abs(known.kernel.sum(axis=1) ** 2 - 3).max() < 1e-10
+    )  # one vector, (1, 1, 1) / sqrt(3)
     assert known.mass == pytest.approx(1 - known.rank / (3 * d))
 
 
 def test_rank_of_confident_samples():
-    """Weights of order exp(-|y|) are differences of numbers near one: their rounding errors are no rank."""
+    """Weights of order exp(-|y|) are differences of numbers near one: their rounding errors are no
+    rank.
+    """
     data, _, _ = own_samples("softmax", fresh_rng(), samples=500, d=1000)
     sure = sample_data(data.model, data.features, data.labels, 0.08 * data.weights, ridge=0.0)
     assert null_space(block_operator(sure, "hessian", "first_layer", False)).rank == 1000
@@ -268,7 +305,9 @@ def test_rank_where_units_are_inactive(samples):
 
 def test_more_eigenpairs_than_the_rank_are_refused():
     data, _, _ = own_samples("softmax", fresh_rng(), samples=5, d=6)
-    with pytest.raises(ValueError, match="count: got 11; expected at most 10, the rank of the matrix of 5 samples"):
+    with pytest.raises(
+        ValueError, match="count: got 11; expected at most 10, the rank of the matrix of 5 samples"
+    ):
         empirical_spectrum(data, count=11)
     assert empirical_spectrum(data, count=10).converged.all()
     whole = empirical_spectrum(data, count=18)  # all of them, zeros included

@@ -1,4 +1,6 @@
-"""Population spectra in the span of directions and weights against explicit d x d and Cd x Cd matrices."""
+"""Population spectra in the span of directions and weights against explicit d x d and Cd x Cd
+matrices.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def two_layer():
 
 
 def placed(model, rank=None):
-    """Parameters and a state with R_perp of the given rank (any when omitted), and a rotation of R^d to see them in."""
+    """Parameters and a state with R_perp of the given rank (any when omitted), and a rotation of
+    R^d to see them in.
+    """
     problem = strategies.problems(model, DOMAIN, singular=True)
     if rank is not None:
         size = model.units
@@ -54,7 +58,9 @@ def placed(model, rank=None):
 
 
 def explicit(model, parameters, state, turn, matrix, regularized):
-    """The dense (Cd + q) x (Cd + q) matrix from the derived coefficients, in a rotated position of R^d."""
+    """The dense (Cd + q) x (Cd + q) matrix from the derived coefficients, in a rotated position of
+    R^d.
+    """
     directions, x = realise_weights(parameters, state, D)
     v = turn @ np.vstack([directions, x]).T
     c, q = model.units, model.readout_size
@@ -97,7 +103,7 @@ def whole_spectrum(data):
     return np.sort(np.concatenate(parts))[::-1]
 
 
-# --- the basis --------------------------------------------------------------------------------------------
+# --- the basis ------------------------------------------------------------------------------------
 
 
 @given(strategies.problems(softmax(3), singular=True))
@@ -105,10 +111,14 @@ def test_basis_is_orthonormal_and_reproduces_the_gram_matrix(problem):
     parameters, state = problem
     basis = span_basis(parameters, state)
     gram = np.block(
-        [[parameters.directions_gram, state.overlap.T], [state.overlap, state.gram(parameters.directions_gram)]]
+        [
+            [parameters.directions_gram, state.overlap.T],
+            [state.overlap, state.gram(parameters.directions_gram)],
+        ]
     )
     assert np.abs(basis.coordinates @ basis.coordinates.T - gram).max() < ROUNDING
-    # lengths of the parts orthogonal to the directions divide: the smallest kept one bounds the conditioning
+    # lengths of the parts orthogonal to the directions divide: the smallest kept one bounds the
+    # conditioning
     shortest = np.linalg.norm(basis.coordinates[3:, 3:], axis=0).min(initial=1.0)
     unit = basis.coefficients @ gram @ basis.coefficients.T
     assert np.abs(unit - np.eye(basis.rank)).max() < ROUNDING / shortest**2
@@ -130,12 +140,16 @@ def test_tiny_perpendicular_parts_are_kept():
     parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0)
     basis = span_basis(parameters, State(np.eye(2), np.diag([1e-12, 4e-12])))
     assert basis.rank == 4
-    assert np.allclose(basis.coordinates[2:, 2:] ** 2, [[1e-12, 0], [0, 4e-12]], rtol=1e-12, atol=1e-30)
+    assert np.allclose(
+        basis.coordinates[2:, 2:] ** 2, [[1e-12, 0], [0, 4e-12]], rtol=1e-12, atol=1e-30
+    )
 
 
 @pytest.mark.parametrize("units", [2, 3, 4])
 def test_the_basis_does_not_depend_on_how_eigenvectors_are_picked(units):
-    """Equal eigenvalues of R_perp: rounding decides which eigenvectors a library returns, and nothing else."""
+    """Equal eigenvalues of R_perp: rounding decides which eigenvectors a library returns, and
+    nothing else.
+    """
     rng = fresh_rng()
     parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0)
     overlap = rng.normal(size=(units, 2))
@@ -146,13 +160,15 @@ def test_the_basis_does_not_depend_on_how_eigenvectors_are_picked(units):
     assert np.abs(np.triu(plain.weights[:, 2:], 1)).max() < ROUNDING
 
 
-# --- spectra against dense matrices -----------------------------------------------------------------------
+# --- spectra against dense matrices ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("matrix", "regularized"),
     [
-        ("hessian", True), ("hessian", False), ("gradient", False),
+        ("hessian", True),
+        ("hessian", False),
+        ("gradient", False),
         pytest.param("gradient", True, marks=pytest.mark.slow),
     ],
 )
@@ -192,12 +208,16 @@ def check_against_dense(model, matrix, regularized, parameters, state, turn):
     for block, part in parts:
         found = population_spectrum(model, parameters, state, block=block, **call)
         assert found.attrs["matrix"] == matrix
-        assert np.abs(whole_spectrum(found) - np.linalg.eigvalsh(part)[::-1]).max() < ROUNDING * (1 + scale)
+        assert np.abs(whole_spectrum(found) - np.linalg.eigvalsh(part)[::-1]).max() < ROUNDING * (
+            1 + scale
+        )
         check_eigenvectors(found, part, v, block, c, ROUNDING * (1 + scale))
 
 
 def check_eigenvectors(found, part, v, block, c, bound):
-    """Eigenvectors placed in R^d solve the dense eigenproblem; derived shares are those of the placed vectors."""
+    """Eigenvectors placed in R^d solve the dense eigenproblem; derived shares are those of the
+    placed vectors.
+    """
     if "basis" not in found:
         vectors = found.eigenvector_readout.values
         assert np.abs(part @ vectors.T - vectors.T * found.eigenvalue.values).max() < bound
@@ -207,7 +227,11 @@ def check_eigenvectors(found, part, v, block, c, bound):
     # the coefficients of the basis grow with the inverse of the shortest perpendicular part
     slack = bound * (1 + np.abs(found.basis.values).max() ** 2)
     assert np.abs(frame.T @ frame - np.eye(frame.shape[1])).max() < slack
-    inner = found.eigenvector.values if found.eigenvector.ndim == 3 else found.eigenvector.values[:, None]
+    inner = (
+        found.eigenvector.values
+        if found.eigenvector.ndim == 3
+        else found.eigenvector.values[:, None]
+    )
     placed = (inner @ frame.T).reshape(len(inner), -1)
     if block == "all":
         placed = np.hstack([placed, found.eigenvector_readout.values])
@@ -225,7 +249,8 @@ def check_eigenvectors(found, part, v, block, c, bound):
         size = np.linalg.norm(part, 2)
         # a zero matrix lies everywhere; of a small one the share is known to rounding over its size
         assert size == float(found.misfit) == 0 or (
-            abs(float(found.misfit) - np.linalg.norm(projector @ part, 2) / size) < slack * (1 + 1 / size)
+            abs(float(found.misfit) - np.linalg.norm(projector @ part, 2) / size)
+            < slack * (1 + 1 / size)
         )
     if isinstance(block, tuple) and found.attrs["top_separated"]:
         check_top_space(found, part, v, q, slack)
@@ -238,7 +263,9 @@ def check_top_space(found, part, v, q, bound):
     gap = found.attrs["top_gap"]
     length = np.sum(x**2, axis=0)
     inside = np.sum((vectors.T @ x) ** 2, axis=0)
-    share = np.divide(inside, length, out=np.ones_like(inside), where=length > 0)  # zero vectors lie everywhere
+    share = np.divide(
+        inside, length, out=np.ones_like(inside), where=length > 0
+    )  # zero vectors lie everywhere
     turn = 10 * bound * (1 + 1 / gap)
     assert np.abs(found.unit_share.values - share).max() < turn
     sines = np.sin(found.principal_angle.values)
@@ -251,12 +278,14 @@ def check_top_space(found, part, v, q, bound):
 def test_misalignment_is_the_dataset_value_and_does_not_need_the_dimension(problem):
     parameters, state = problem
     found = population_spectrum(softmax(2), parameters, state, block=(0, 0))
-    assert population_misalignment(softmax(2), parameters, state, block=(0, 0)) == float(found.misfit)
+    assert population_misalignment(softmax(2), parameters, state, block=(0, 0)) == float(
+        found.misfit
+    )
     assert "bulk_multiplicity" not in found
     assert found.attrs["bulk_multiplicity"] == "d - 4 for each of 1 bulk eigenvalue(s)"
 
 
-# --- closed forms and limits ------------------------------------------------------------------------------
+# --- closed forms and limits ----------------------------------------------------------------------
 
 
 def test_flat_softmax_has_the_spectrum_of_the_second_moment():
@@ -264,7 +293,9 @@ def test_flat_softmax_has_the_spectrum_of_the_second_moment():
     zero = State(np.zeros((3, 3)), np.zeros((3, 3)))
     parameters = Parameters([0.5, 0.3, 0.2], 4.0, 0.5, 1.0)
     found = population_spectrum(softmax(3), parameters, zero, block=(0, 0), dimension=20)
-    assert np.allclose(found.eigenvalue, 2 / 9 * (np.array([0.5, 0.3, 0.2]) + 0.25) + 0.5, atol=1e-12)
+    assert np.allclose(
+        found.eigenvalue, 2 / 9 * (np.array([0.5, 0.3, 0.2]) + 0.25) + 0.5, atol=1e-12
+    )
     assert np.allclose(found.bulk, 2 / 36 + 0.5, atol=1e-12)
     assert found.bulk_multiplicity.values.tolist() == [17]
     assert found.attrs["top_separated"] == 1
@@ -272,11 +303,15 @@ def test_flat_softmax_has_the_spectrum_of_the_second_moment():
     g = population_spectrum(softmax(3), parameters, zero, matrix="gradient", block=(0, 0))
     bulk = (0.5 * 4 / 9 + 0.5 / 9) / 4
     assert np.allclose(g.bulk, bulk, atol=1e-12)
-    assert np.allclose(np.sort(g.eigenvalue), np.sort([0.5 * 4 / 9, 0.3 / 9, 0.2 / 9]) + bulk, atol=1e-12)
+    assert np.allclose(
+        np.sort(g.eigenvalue), np.sort([0.5 * 4 / 9, 0.3 / 9, 0.2 / 9]) + bulk, atol=1e-12
+    )
 
 
 def test_noiseless_fixed_point_has_one_leading_mean_and_equal_others():
-    """mathematics.md section 5: orthonormal means, k = 3, lambda = infinity: the (c, c) block leads with mu_c."""
+    """mathematics.md section 5: orthonormal means, k = 3, lambda = infinity: the (c, c) block leads
+    with mu_c.
+    """
     c, gap = 0, 1.5
     overlap = gap * (np.eye(3) - 1 / 3)
     parameters = Parameters([1 / 3] * 3, 1e10, 0.1, 1.0)
@@ -291,7 +326,9 @@ def test_noiseless_fixed_point_has_one_leading_mean_and_equal_others():
 
 
 def test_a_bulk_above_an_outlier_is_flagged():
-    """With H_12 = -pi_1 pi_2 < 0 the bulk lies above every outlier: no leading eigenspace in the span."""
+    """With H_12 = -pi_1 pi_2 < 0 the bulk lies above every outlier: no leading eigenspace in the
+    span.
+    """
     state = State(np.eye(2), 0.5 * np.eye(2))
     parameters = Parameters([0.5, 0.5], 3.0, 0.1, 1.0)
     found = population_spectrum(softmax(2), parameters, state, block=(0, 1))
@@ -305,7 +342,9 @@ def test_a_bulk_above_an_outlier_is_flagged():
 def test_reported_error_covers_the_true_one(problem):
     parameters, state = problem
     coarse, fine = (
-        population_spectrum(softmax(2), parameters, state, matrix="gradient", block=(0, 0), tolerance=t)
+        population_spectrum(
+            softmax(2), parameters, state, matrix="gradient", block=(0, 0), tolerance=t
+        )
         for t in (1e-2, 1e-12)
     )
     bound = coarse.eigenvalue_error.values + fine.eigenvalue_error.values
@@ -316,7 +355,9 @@ def test_reported_error_covers_the_true_one(problem):
 @settings(max_examples=20)
 @given(strategies.problems(softmax(2), singular=True))
 def test_rows_of_the_softmax_hessian_sum_to_the_ridge(problem):
-    """Gauge: sum_a H_ab = 0, so (1, 1) tensor anything is an eigenvector of the full matrix at beta."""
+    """Gauge: sum_a H_ab = 0, so (1, 1) tensor anything is an eigenvector of the full matrix at
+    beta.
+    """
     parameters, state = problem
     small = population_block(softmax(2), parameters, state)
     rank = small.basis.rank
@@ -324,7 +365,7 @@ def test_rows_of_the_softmax_hessian_sum_to_the_ridge(problem):
     assert np.allclose(small.matrix[:rank] + small.matrix[rank:], expected, atol=1e-9)
 
 
-# --- other expressions, round trip, errors ----------------------------------------------------------------
+# --- other expressions, round trip, errors --------------------------------------------------------
 
 GENERIC = (
     Parameters([0.4, 0.6], 3.0, 0.2, 1.0, [[1.0, 0.3], [0.3, 0.8]]),
@@ -367,7 +408,10 @@ ORIGIN = State(np.zeros((2, 2)), np.eye(2))
         ({"block": "readout"}, "block: got 'readout'.*no readout parameters"),
         ({"block": 3}, "block: got 3"),
         ({"matrix": "fisher"}, "matrix: got 'fisher'; expected one of"),
-        ({"matrix": "gradient", "regularized": True, "block": (0, 1)}, "expected a symmetric block"),
+        (
+            {"matrix": "gradient", "regularized": True, "block": (0, 1)},
+            "expected a symmetric block",
+        ),
         ({"dimension": 3}, "dimension: got 3; expected an integer >= 4"),
         ({"dimension": 10.0}, "dimension: got 10.0"),
         ({"tolerance": 0.0}, "tolerance: got 0.0"),

@@ -75,7 +75,10 @@ def test_a_lost_scheduler_stops_the_sweep_and_keeps_what_is_done(cluster, tmp_pa
             cluster.close()
 
     sweep = small(SLOW, precision=list(range(1, 10)))
-    with pytest.raises(SweepError, match="scheduler"), dask_executor(cluster.scheduler_address) as executor:
+    with (
+        pytest.raises(SweepError, match="scheduler"),
+        dask_executor(cluster.scheduler_address) as executor,
+    ):
         run_sweep(sweep, tmp_path / "s.zarr", executor, progress=end)
     with ThreadPoolExecutor(4) as executor:
         assert (run_sweep(sweep, tmp_path / "s.zarr", executor).status == 1).all()
@@ -84,9 +87,19 @@ def test_a_lost_scheduler_stops_the_sweep_and_keeps_what_is_done(cluster, tmp_pa
 @pytest.mark.slow
 def test_the_command_computes_on_a_scheduler(cluster, tmp_path):
     file = tmp_path / "sweep.toml"
-    file.write_text('[run]\ntime = [0, 1]\ndimension = 20\n[sweep]\nprecision = [5, 10]\nmeasure = ["statistics"]\n')
+    file.write_text(
+        '[run]\ntime = [0, 1]\ndimension = 20\n[sweep]\nprecision = [5, 10]\nmeasure = ["statistics"]\n'
+    )
     result = CliRunner().invoke(
-        app, ["sweep", str(file), "--store", str(tmp_path / "s.zarr"), "--scheduler", cluster.scheduler_address]
+        app,
+        [
+            "sweep",
+            str(file),
+            "--store",
+            str(tmp_path / "s.zarr"),
+            "--scheduler",
+            cluster.scheduler_address,
+        ],
     )
     assert result.exit_code == 0, result.output
     assert "2 of 2 points done, 0 failed" in result.stdout
@@ -96,7 +109,10 @@ def refused(address: str, monkeypatch) -> str:
     pytest.importorskip("distributed")
     monkeypatch.setattr(executors, "PATIENCE", 1.0)
     begin = monotonic()
-    with pytest.raises(InputError, match=r"scheduler: got .* running Dask scheduler") as caught, dask_executor(address):
+    with (
+        pytest.raises(InputError, match=r"scheduler: got .* running Dask scheduler") as caught,
+        dask_executor(address),
+    ):
         pass
     assert monotonic() - begin < 10
     return str(caught.value)
@@ -113,7 +129,9 @@ def test_a_listener_that_never_answers_is_an_error_within_seconds(monkeypatch):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        assert "no answer within 1 s" in refused(f"tcp://127.0.0.1:{silent.getsockname()[1]}", monkeypatch)
+        assert "no answer within 1 s" in refused(
+            f"tcp://127.0.0.1:{silent.getsockname()[1]}", monkeypatch
+        )
 
 
 def test_nonsense_is_no_address(monkeypatch):
@@ -122,7 +140,10 @@ def test_nonsense_is_no_address(monkeypatch):
 
 def test_without_dask_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install 'specalign\[dask\]'"), dask_executor("tcp://127.0.0.1:1"):
+    with (
+        pytest.raises(InputError, match=r"pip install 'specalign\[dask\]'"),
+        dask_executor("tcp://127.0.0.1:1"),
+    ):
         pass
 
 

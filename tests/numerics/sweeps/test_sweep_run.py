@@ -43,14 +43,16 @@ def threads():
         yield executor
 
 
-# --- the grid -------------------------------------------------------------------------------------------------
+# --- the grid -------------------------------------------------------------------------------------
 
 
 def test_the_grid_is_the_product_with_the_last_axis_fastest():
     sweep = small()
     assert sweep.total == 6
     assert [sweep.values(i) for i in (0, 1, 3)] == [
-        {"precision": 5, "dimension": 20}, {"precision": 5, "dimension": 30}, {"precision": 10, "dimension": 20},
+        {"precision": 5, "dimension": 20},
+        {"precision": 5, "dimension": 30},
+        {"precision": 10, "dimension": 20},
     ]
 
 
@@ -80,7 +82,14 @@ def test_a_point_is_an_ordinary_simulation(tmp_path, threads):
     data = run_sweep(sweep, tmp_path / "s.zarr", threads)
     trial, setting = Trial(sweep.settings[0], 7, 0), sweep.settings[0]
     runs = simulate_sgd(
-        setting.model, setting.parameters, setting.initial, [0, 0.5, 1], 20, 2, trial.seed("sgd"), method="reduced"
+        setting.model,
+        setting.parameters,
+        setting.initial,
+        [0, 0.5, 1],
+        20,
+        2,
+        trial.seed("sgd"),
+        method="reduced",
     )
     np.testing.assert_array_equal(data.overlap[0].values, runs.overlap.values)
 
@@ -94,7 +103,13 @@ def test_lists_and_texts_are_labelled_axes(tmp_path, threads):
 
 def test_sizes_that_differ_are_padded(tmp_path, threads):
     data = run_sweep(small("statistics", k=[2, 3], replicas=[1, 2]), tmp_path / "s.zarr", threads)
-    assert dict(data.misalignment.sizes) == {"k": 2, "replicas": 2, "replica": 2, "time": 3, "unit": 3}
+    assert dict(data.misalignment.sizes) == {
+        "k": 2,
+        "replicas": 2,
+        "replica": 2,
+        "time": 3,
+        "unit": 3,
+    }
     present = np.isfinite(data.misalignment.isel(time=0).values)
     assert present[1, 1].all()
     assert present[0, 0].tolist() == [[True, True, False], [False] * 3]
@@ -102,15 +117,18 @@ def test_sizes_that_differ_are_padded(tmp_path, threads):
 
 def test_times_within_a_step_share_a_record():
     setting = Setting(
-        kgmm(2), Parameters([0.5, 0.5], 10, 0.1, 1), State(np.zeros((2, 2)), np.eye(2)),
-        time=[0, 0.51, 0.52, 1], dimension=10,
+        kgmm(2),
+        Parameters([0.5, 0.5], 10, 0.1, 1),
+        State(np.zeros((2, 2)), np.eye(2)),
+        time=[0, 0.51, 0.52, 1],
+        dimension=10,
     )
     overlap = Trial(setting, 0, 0).records("overlap")
     assert overlap.shape == (1, 4, 2, 2)
     np.testing.assert_array_equal(overlap[:, 1], overlap[:, 2])
 
 
-# --- the same numbers anywhere --------------------------------------------------------------------------------
+# --- the same numbers anywhere --------------------------------------------------------------------
 
 EVERYTHING = tuple(MEASUREMENTS)
 
@@ -119,8 +137,14 @@ def test_threads_of_any_number_give_the_same_bits(tmp_path):
     sweeps = []
     for workers in (1, 3):
         with ThreadPoolExecutor(workers) as executor:
-            sweeps.append(run_sweep(small(*EVERYTHING, precision=[5, 10]), tmp_path / f"{workers}.zarr", executor))
-    xr.testing.assert_identical(*(s.load().drop_vars("seconds").drop_attrs(deep=False) for s in sweeps))
+            sweeps.append(
+                run_sweep(
+                    small(*EVERYTHING, precision=[5, 10]), tmp_path / f"{workers}.zarr", executor
+                )
+            )
+    xr.testing.assert_identical(
+        *(s.load().drop_vars("seconds").drop_attrs(deep=False) for s in sweeps)
+    )
 
 
 @pytest.mark.slow
@@ -136,7 +160,9 @@ def test_processes_of_any_number_give_the_same_bits(tmp_path, threads):
 
 def test_what_else_is_measured_does_not_matter(tmp_path, threads):
     alone = run_sweep(small("risk", precision=[5]), tmp_path / "a.zarr", threads)
-    together = run_sweep(small("gap", "alignment", "risk", precision=[5]), tmp_path / "b.zarr", threads)
+    together = run_sweep(
+        small("gap", "alignment", "risk", precision=[5]), tmp_path / "b.zarr", threads
+    )
     np.testing.assert_array_equal(alone.loss.values, together.loss.values)
 
 
@@ -149,14 +175,18 @@ def test_seeds_change_everything_random(tmp_path, threads):
     np.testing.assert_array_equal(data.noise.sel(seed=2, precision=10).values, expected)
 
 
-# --- points that fail -----------------------------------------------------------------------------------------
+# --- points that fail -----------------------------------------------------------------------------
 
 
 def test_a_failing_point_is_recorded_and_the_others_are_done(tmp_path, threads, monkeypatch):
     told = []
-    data = run_sweep(small(FAILING), tmp_path / "s.zarr", threads, progress=lambda *n: told.append(n))
+    data = run_sweep(
+        small(FAILING), tmp_path / "s.zarr", threads, progress=lambda *n: told.append(n)
+    )
     assert data.status.values.tolist() == [[2, 2, 2], [1, 1, 1]]
-    assert str(data.error.values[0, 0]).startswith("ZeroDivisionError: precision five, ünlucky (sweep_helpers.py, line")
+    assert str(data.error.values[0, 0]).startswith(
+        "ZeroDivisionError: precision five, ünlucky (sweep_helpers.py, line"
+    )
     assert str(data.error.values[1, 0]) == ""
     assert np.isnan(data.noise.values[0]).all()
     assert told[0] == (0, 0, 6)
@@ -196,7 +226,7 @@ def test_points_compute_on_one_thread_in_their_own_processes(tmp_path):
     assert (data.noise[..., 1] != os.getpid()).all()
 
 
-# --- interruption and broken executors ------------------------------------------------------------------------
+# --- interruption and broken executors ------------------------------------------------------------
 
 
 def test_an_interrupted_sweep_goes_on(tmp_path, threads):
@@ -213,7 +243,7 @@ def test_an_interrupted_sweep_goes_on(tmp_path, threads):
     with ThreadPoolExecutor(2) as executor:
         data = run_sweep(small(), tmp_path / "s.zarr", executor)
     assert (data.status == 1).all()
-    assert sorted(computed()[len(before):]) == [i for i in range(6) if i not in done]
+    assert sorted(computed()[len(before) :]) == [i for i in range(6) if i not in done]
 
 
 def test_an_executor_that_is_shut_down_stops_the_sweep(tmp_path):
@@ -239,7 +269,7 @@ def test_points_in_flight_are_bounded(tmp_path):
         assert executor.most <= Engine(executor).capacity == 2
 
 
-# --- bad input ------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -316,8 +346,14 @@ def test_the_fingerprint_of_a_setting_sees_every_number_and_no_place_in_memory()
     prints = [
         Setting(**fields | change).digest()
         for change in (
-            {}, {"time": [0, 2]}, {"replicas": 3}, {"samples": 7}, {"dimension": 21}, {"initial": RandomStart(1.0)},
-            {"options": {"batch": 2}}, {"options": {"schedule": named_schedule}},
+            {},
+            {"time": [0, 2]},
+            {"replicas": 3},
+            {"samples": 7},
+            {"dimension": 21},
+            {"initial": RandomStart(1.0)},
+            {"options": {"batch": 2}},
+            {"options": {"schedule": named_schedule}},
             {"parameters": Parameters([0.4, 0.6], 10, 0.1, 1)},
         )
     ]
@@ -325,20 +361,23 @@ def test_the_fingerprint_of_a_setting_sees_every_number_and_no_place_in_memory()
     assert prints[0] == build({}).digest()
 
 
-# --- measurements ---------------------------------------------------------------------------------------------
+# --- measurements ---------------------------------------------------------------------------------
 
 
 def trial_of(model, parameters, start, **setting):
     options = setting.pop("measure", MeasureOptions())
     return Trial(
-        Setting(model, parameters, start, **{"time": [0, 0.1], "dimension": 40} | setting), 1, 0, options
+        Setting(model, parameters, start, **{"time": [0, 0.1], "dimension": 40} | setting),
+        1,
+        0,
+        options,
     )
 
 
 def test_alignment_and_gap_come_near_the_population_with_much_data():
     start = State([[2.0, -1.0], [-1.0, 2.0]], 0.1 * np.eye(2))
     trial = trial_of(
-        kgmm(2), Parameters([0.5, 0.5], 20, 0.1, 1e-6), start, samples=40_000, replicas=2,
+        kgmm(2), Parameters([0.5, 0.5], 20, 0.1, 1e-6), start, samples=40_000, replicas=2
     )
     found = {}
     for name in ("alignment", "gap", "population", "concentration"):
@@ -352,7 +391,10 @@ def test_alignment_and_gap_come_near_the_population_with_much_data():
 
 def test_blocks_not_asked_for_are_missing():
     trial = trial_of(
-        kgmm(2), Parameters([0.5, 0.5], 20, 0.1, 1), State(np.zeros((2, 2)), np.eye(2)), samples=200,
+        kgmm(2),
+        Parameters([0.5, 0.5], 20, 0.1, 1),
+        State(np.zeros((2, 2)), np.eye(2)),
+        samples=200,
         measure=MeasureOptions(blocks=(2,)),
     )
     found = MEASUREMENTS["alignment"].values(trial)["alignment"]
@@ -362,7 +404,13 @@ def test_blocks_not_asked_for_are_missing():
 
 def test_the_empirical_hessian_of_a_kinked_loss_is_set_against_what_data_average_to():
     start = State([[1.0, 0.0], [0.0, 1.0]], 0.2 * np.eye(2), [1.0, -1.0])
-    trial = trial_of(xor(2), Parameters([0.25] * 4, 5, 0.05, 1e-6, np.eye(2)), start, dimension=10, samples=100_000)
+    trial = trial_of(
+        xor(2),
+        Parameters([0.25] * 4, 5, 0.05, 1e-6, np.eye(2)),
+        start,
+        dimension=10,
+        samples=100_000,
+    )
     assert (MEASUREMENTS["concentration"].values(trial)["relative_distance"] < 0.05).all()
 
 
@@ -372,7 +420,12 @@ def test_escape_is_flagged():
     never, first, half = (
         MEASUREMENTS["escape"].values(
             trial_of(
-                kgmm(2), parameters, start, time=np.linspace(0, 4, 41), dimension=400, replicas=3,
+                kgmm(2),
+                parameters,
+                start,
+                time=np.linspace(0, 4, 41),
+                dimension=400,
+                replicas=3,
                 measure=MeasureOptions(threshold=threshold),
             )
         )

@@ -1,4 +1,6 @@
-"""The store of a sweep: it outlives its driver and its workers, and refuses what does not belong to it."""
+"""The store of a sweep: it outlives its driver and its workers, and refuses what does not belong to
+it.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
-# --- resuming ---------------------------------------------------------------------------------------------------
+# --- resuming -------------------------------------------------------------------------------------
 
 
 def test_finished_points_are_not_repeated(tmp_path, threads):
@@ -90,7 +92,9 @@ def test_a_killed_driver_loses_nothing_and_leaves_no_process(tmp_path, threads):
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     places = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    process = subprocess.Popen([sys.executable, str(script), str(store)], env=os.environ | {"PYTHONPATH": places})
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(store)], env=os.environ | {"PYTHONPATH": places}
+    )
     wait_until(lambda: done_in(store) >= 3)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -102,7 +106,7 @@ def test_a_killed_driver_loses_nothing_and_leaves_no_process(tmp_path, threads):
     started = computed()
     data = run_sweep(small(SLOW, precision=list(range(1, 13))), store, threads).load()
     assert (data.status == 1).all()
-    assert sorted(computed()[len(started):]) == [i for i in range(12) if i not in done]
+    assert sorted(computed()[len(started) :]) == [i for i in range(12) if i not in done]
     np.testing.assert_array_equal(before.values[done], data.noise.values[done])
     with ThreadPoolExecutor(1) as executor:
         whole = run_sweep(small(SLOW, precision=list(range(1, 13))), tmp_path / "w.zarr", executor)
@@ -132,7 +136,7 @@ def test_a_killed_worker_is_replaced(tmp_path, monkeypatch):
     np.testing.assert_array_equal(calm.noise.values, data.noise.values)
 
 
-# --- another sweep, another driver, another place ---------------------------------------------------------------
+# --- another sweep, another driver, another place -------------------------------------------------
 
 
 def test_a_store_of_another_sweep_is_refused_and_the_difference_named(tmp_path, threads):
@@ -184,7 +188,10 @@ def test_places_without_directory_are_refused(tmp_path, threads):
 
 
 def test_a_second_driver_is_refused(tmp_path, threads):
-    with locked(tmp_path / "s.zarr"), pytest.raises(InputError, match=f"in use by process {os.getpid()}"):
+    with (
+        locked(tmp_path / "s.zarr"),
+        pytest.raises(InputError, match=f"in use by process {os.getpid()}"),
+    ):
         run_sweep(small(), tmp_path / "s.zarr", threads)
     run_sweep(small(), tmp_path / "s.zarr", threads)
     assert not (tmp_path / "s.zarr.lock").exists()

@@ -1,4 +1,6 @@
-"""Gaussian expectation node: printing, derivatives, closed forms, integration by parts, bound variables."""
+"""Gaussian expectation node: printing, derivatives, closed forms, integration by parts, bound
+variables.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ def numeric(expression, values, points=20):
     return evaluate(expression, values, table)
 
 
-# --- printing --------------------------------------------------------------------------------------------
+# --- printing -------------------------------------------------------------------------------------
 
 
 def test_text_names_component_and_integrand():
@@ -74,12 +76,14 @@ def test_the_label_is_filled_in_when_shown_and_kept_inside():
     assert not node.integrand.has(symbols.LABEL)
 
 
-# --- the node as an expression ---------------------------------------------------------------------------
+# --- the node as an expression --------------------------------------------------------------------
 
 
 def test_law_is_the_mixture_law():
     law = preactivation_law(two_layer_model(), 1)  # mean -e_1 + e_3
-    assert list(law.mean) == [sp.Symbol(f"m_{a}_3", real=True) - sp.Symbol(f"m_{a}_1", real=True) for a in (1, 2)]
+    assert list(law.mean) == [
+        sp.Symbol(f"m_{a}_3", real=True) - sp.Symbol(f"m_{a}_1", real=True) for a in (1, 2)
+    ]
     assert law.covariance[0, 1] == sp.Symbol("Q_1_2", real=True) / LAM
     assert (law.component, law.label, law.precision) == (2, 1, LAM)
 
@@ -130,13 +134,17 @@ def test_substitution_of_parameters_reaches_the_law():
     assert E(v * u1, LAW).subs(v, 3) == E(3 * u1, LAW)
 
 
-# --- derivatives -----------------------------------------------------------------------------------------
+# --- derivatives ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("integrand", [MODEL.loss.partial((0,)), MODEL.loss.partial((0, 1)), sp.cos(u1) * u2], ids=str)
+@pytest.mark.parametrize(
+    "integrand", [MODEL.loss.partial((0,)), MODEL.loss.partial((0, 1)), sp.cos(u1) * u2], ids=str
+)
 @pytest.mark.parametrize("symbol", [m11, m21, Q11, Q12, Q22, LAM], ids=str)
 def test_derivative_against_finite_differences(integrand, symbol):
-    """Price's theorem: central differences at 50 digits; step^2 = 1e-20 times third derivatives of order 1."""
+    """Price's theorem: central differences at 50 digits; step^2 = 1e-20 times third derivatives of
+    order 1.
+    """
     values = random_exact_values(MODEL, fresh_rng(), precision=40)
     node, step = E(integrand, LAW), sp.Rational(1, 10**10)
     high, low = (numeric(node, values | {symbol: values[symbol] + sign * step}) for sign in (1, -1))
@@ -151,7 +159,9 @@ def test_derivative_commutes_with_evaluation(f):
         assert sp.expand(node.diff(symbol).doit() - node.doit().diff(symbol)) == 0
 
 
-@pytest.mark.parametrize("symbol", [m11, Q11, Q12, LAM, S.gram_inverse[0, 0], S.gram_inverse[0, 1]], ids=str)
+@pytest.mark.parametrize(
+    "symbol", [m11, Q11, Q12, LAM, S.gram_inverse[0, 0], S.gram_inverse[0, 1]], ids=str
+)
 @pytest.mark.parametrize("f", [u1 * w1, u1**2 * w1 * w2, w1**2], ids=str)
 def test_derivative_commutes_with_integration_by_parts(f, symbol):
     node = E(f, LAW)
@@ -171,13 +181,15 @@ def test_derivative_in_an_unrelated_symbol_is_zero():
     assert E(u1**2, LAW).diff(S.overlap[0, 1]) == 0  # the mean of another component
 
 
-# --- closed forms ----------------------------------------------------------------------------------------
+# --- closed forms ---------------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=15)
 @given(f=polynomials, a=small, b=small, values=strategies.rational_parameters(MODEL, precision=40))
 def test_polynomial_times_exponential_against_quadrature(f, a, b, values):
-    """Entire integrands: Gauss-Hermite with 24 nodes errs by (|slope|^2 max Q / 40)^24 / 24! or less."""
+    """Entire integrands: Gauss-Hermite with 24 nodes errs by (|slope|^2 max Q / 40)^24 / 24! or
+    less.
+    """
     node = E(f * sp.exp(sp.Rational(1, 2) * (a * u1 + b * u2) + 1), LAW)
     closed = node.doit()
     assert not sp.sympify(closed).has(GaussianExpectation)
@@ -194,11 +206,22 @@ def test_closed_forms_by_hand():
 
     assert value(u1**4) == sp.expand(mean**4 + 6 * mean**2 * variance + 3 * variance**2)
     assert sp.simplify(value(sp.exp(u1)) - sp.exp(mean + variance / 2)) == 0
-    assert sp.simplify(value(u1 * sp.exp(u1)) - (mean + variance) * sp.exp(mean + variance / 2)) == 0
+    assert (
+        sp.simplify(value(u1 * sp.exp(u1)) - (mean + variance) * sp.exp(mean + variance / 2)) == 0
+    )
     assert sp.simplify(value(sp.erf(u1)) - sp.erf(mean / sp.sqrt(1 + 2 * variance))) == 0
-    assert sp.simplify(value((sp.exp(u1) + u1) ** 2) - (
-        sp.exp(2 * mean + 2 * variance) + 2 * (mean + variance) * sp.exp(mean + variance / 2) + mean**2 + variance
-    )) == 0
+    assert (
+        sp.simplify(
+            value((sp.exp(u1) + u1) ** 2)
+            - (
+                sp.exp(2 * mean + 2 * variance)
+                + 2 * (mean + variance) * sp.exp(mean + variance / 2)
+                + mean**2
+                + variance
+            )
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize("seed_offset", range(3))
@@ -224,15 +247,20 @@ def test_without_a_closed_form_the_node_stays():
     assert E(sp.exp(u1**2), LAW).doit() == E(sp.exp(u1**2), LAW)
 
 
-# --- integration by parts --------------------------------------------------------------------------------
+# --- integration by parts -------------------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=20)
 @given(
-    f=polynomials, i=st.integers(0, 3), j=st.integers(0, 2), values=strategies.rational_parameters(MODEL, precision=7)
+    f=polynomials,
+    i=st.integers(0, 3),
+    j=st.integers(0, 2),
+    values=strategies.rational_parameters(MODEL, precision=7),
 )
 def test_integration_by_parts_by_wick_moments(f, i, j, values):
-    """With w = P (u - mean) written out, everything is a polynomial in u; its exact mean is the answer."""
+    """With w = P (u - mean) written out, everything is a polynomial in u; its exact mean is the
+    answer.
+    """
     node = E(f * w1**i * w2**j, LAW)
     centred = sp.Matrix([u1 - m11, u2 - m21])
     explicit = sp.Matrix([[S.gram_inverse[a, b] for b in range(2)] for a in range(2)]) * centred
@@ -244,7 +272,9 @@ def test_integration_by_parts_by_wick_moments(f, i, j, values):
 
 
 def wick(powers, values):
-    """E[u_1^i u_2^j] by the recursion E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f], no library code."""
+    """E[u_1^i u_2^j] by the recursion E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f], no library
+    code.
+    """
     i, j = powers
     if i == j == 0:
         return sp.Integer(1)

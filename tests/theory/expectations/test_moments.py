@@ -1,4 +1,6 @@
-"""Weighted moments of a feature: both routes, a raw Monte Carlo witness, and the exactness of the evaluator."""
+"""Weighted moments of a feature: both routes, a raw Monte Carlo witness, and the exactness of the
+evaluator.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def test_weight_is_a_canonical_product():
 
 
 @pytest.mark.parametrize(
-    "weight", [Weight.of((0,)), Weight.of((0,), (1,)), Weight.of((0, 1)), Weight.of((0,), (0,), (1,))]
+    "weight",
+    [Weight.of((0,)), Weight.of((0,), (1,)), Weight.of((0, 1)), Weight.of((0,), (0,), (1,))],
 )
 @pytest.mark.parametrize("indices", [(), (0,), (0, 1), (1, 1), (1, 0)])
 @pytest.mark.parametrize("model", [kgmm(2), two_layer_model()], ids=lambda m: m.name)
@@ -66,7 +69,9 @@ def test_slope_and_curvature_agree_symbolically(model, weight):
 
 
 def test_projection_route_differentiates_nothing():
-    """Its integrands are the weight times w's, so it serves losses whose weights have no derivative."""
+    """Its integrands are the weight times w's, so it serves losses whose weights have no
+    derivative.
+    """
     moments = Moments(kgmm(2), "projection")
     w = moments.model.symbols.whitened
     h = moments.expression(Weight.of((0,), (1,)))
@@ -75,14 +80,20 @@ def test_projection_route_differentiates_nothing():
 
 
 def test_projection_route_serves_a_kinked_loss():
-    """g = max(u, 0): the slope is lambda^-1 P(u > 0), which no classical derivative of a kink is needed for."""
+    """g = max(u, 0): the slope is lambda^-1 P(u > 0), which no classical derivative of a kink is
+    needed for.
+    """
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     loss = Loss(sp.Max(u[0], 0) ** 2 / 2, units=1, kinks=(u[0],))
-    (node,) = find_expectations(Moments(Model.build(mixture, loss), "projection").slope(Weight.of((0,)), 0, 0))
+    (node,) = find_expectations(
+        Moments(Model.build(mixture, loss), "projection").slope(Weight.of((0,)), 0, 0)
+    )
     m, gram, precision = mpmath.mpf("0.3"), mpmath.mpf("1.7"), mpmath.mpf(2)
     deviation = mpmath.sqrt(gram / precision)
-    integrand = sp.lambdify([u[0], node.law.whitened[0]], node.general_integrand, [mp_functions(), "mpmath"])
+    integrand = sp.lambdify(
+        [u[0], node.law.whitened[0]], node.general_integrand, [mp_functions(), "mpmath"]
+    )
     value = mpmath.quad(
         lambda z: mpmath.npdf(z) * integrand(m + deviation * z, deviation * z / gram),
         [-12, -m / deviation, 0, 12],
@@ -94,7 +105,9 @@ def test_projection_route_serves_a_kinked_loss():
 @pytest.mark.parametrize("route", ["stein", "projection"])
 @pytest.mark.parametrize("name", ["kgmm2", "kgmm3", "twolayer"])
 def test_moments_of_raw_noise(name, route):
-    """E_l[h Z] and E_l[h Z Z^T] of raw Gaussian vectors, in one component, against slope and curvature."""
+    """E_l[h Z] and E_l[h Z Z^T] of raw Gaussian vectors, in one component, against slope and
+    curvature.
+    """
     rng = fresh_rng()
     model, raw = case(name)
     geo = geometry(model, rng, jitter=0.3)
@@ -109,7 +122,10 @@ def test_moments_of_raw_noise(name, route):
         out = []
         for h in (sample.g[:, 0], sample.hessian[:, 0, 1], sample.g[:, 0] * sample.g[:, 1]):
             t = centred @ geo.x
-            out += [h[:, None] * t, (h[:, None, None] * t[:, :, None] * t[:, None, :]).reshape(len(y), -1)]
+            out += [
+                h[:, None] * t,
+                (h[:, None, None] * t[:, :, None] * t[:, None, :]).reshape(len(y), -1),
+            ]
         return np.concatenate(out, axis=1)
 
     def only(component, y):  # the component is drawn anew: keep the noise, force component l
@@ -120,20 +136,29 @@ def test_moments_of_raw_noise(name, route):
     expressions = []
     for h in weights:
         expressions.append(sp.Matrix([moments.slope(h, l, c) for c in units]))
-        expressions.append(sp.Matrix(len(units), len(units), lambda c, d, h=h: moments.curvature(h, l, c, d)))
+        expressions.append(
+            sp.Matrix(len(units), len(units), lambda c, d, h=h: moments.curvature(h, l, c, d))
+        )
         expressions.append(sp.Matrix([moments.mean(h, l)]))
     values = [evaluate_array(m, geo.values, 80 if model.units == 2 else 30) for m in expressions]
     predicted = []
     for i in range(0, len(values), 3):
         slope, curvature, mean = values[i : i + 3]
-        predicted += [gram @ slope.ravel(), gram @ curvature @ gram + mean[0, 0] * gram / geo.precision]
-    result = sample_mean(geo, rng, only, 60_000).compare(np.concatenate([p.ravel() for p in predicted]))
+        predicted += [
+            gram @ slope.ravel(),
+            gram @ curvature @ gram + mean[0, 0] * gram / geo.precision,
+        ]
+    result = sample_mean(geo, rng, only, 60_000).compare(
+        np.concatenate([p.ravel() for p in predicted])
+    )
     assert result.holds, result
 
 
 @pytest.mark.parametrize("name", ["kgmm2", "kgmm3", "twolayer"])
 def test_evaluator_error_is_below_the_sampling_error(name):
-    """Fewer nodes change the drift by less than a tenth of the sampled standard errors, which are about 2e-3."""
+    """Fewer nodes change the drift by less than a tenth of the sampled standard errors, which are
+    about 2e-3.
+    """
     model, _ = case(name)
     geo = geometry(model, fresh_rng(), jitter=0.3)
     drift = derive_drift(model, "projection")
@@ -143,7 +168,9 @@ def test_evaluator_error_is_below_the_sampling_error(name):
 
 
 def test_evaluators_agree_with_each_other_and_with_a_closed_form():
-    """A known value: E[u_1^2 w_c] = 2 E[u_1] d_c u_1 / lambda is 2 m / lambda for c = 1 and 0 for c = 2."""
+    """A known value: E[u_1^2 w_c] = 2 E[u_1] d_c u_1 / lambda is 2 m / lambda for c = 1 and 0 for c
+    = 2.
+    """
     model = kgmm(2)
     values = random_exact_values(model, fresh_rng(), precision=40)
     moments = Moments(model, "projection")
@@ -159,14 +186,19 @@ def test_evaluators_agree_with_each_other_and_with_a_closed_form():
 
 
 def test_unknown_route_is_named():
-    with pytest.raises(InputError, match=r"route: got 'wick'; expected one of .*'stein'.*'projection'.*Remedy: choose"):
+    with pytest.raises(
+        InputError,
+        match=r"route: got 'wick'; expected one of .*'stein'.*'projection'.*Remedy: choose",
+    ):
         Moments(kgmm(2), "wick")
     with pytest.raises(InputError, match=r"route: got 'Stein'"):
         derive_drift(kgmm(2), "Stein")
 
 
 def test_stein_route_of_a_kinked_loss_keeps_the_delta_and_refuses_curvatures():
-    """g = step(u): its derivative is a delta, its second derivative is no longer integrable without a convention."""
+    """g = step(u): its derivative is a delta, its second derivative is no longer integrable without
+    a convention.
+    """
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(mixture, Loss(sp.Max(u[0], 0), units=1, kinks=(u[0],)))

@@ -52,13 +52,17 @@ def targets(name):
 
 
 def coefficients(expressions, order, values):
-    """Numbers a_0 .. a_order of each expression, from one expansion: it is a polynomial in 1/lambda."""
+    """Numbers a_0 .. a_order of each expression, from one expansion: it is a polynomial in
+    1/lambda.
+    """
     series = [low_noise(e, order) for e in expressions]
     grid = range(1, order + 2)
     rows = [evaluate_elementary(series, values | {LAM: sp.Rational(1, x)}) for x in grid]
     vandermonde = sp.Matrix(order + 1, order + 1, lambda i, j: sp.Integer(grid[i]) ** j).inv()
-    return [[sum(vandermonde[j, i] * row[n] for i, row in enumerate(rows)) for n in range(len(series))]
-            for j in range(order + 1)]
+    return [
+        [sum(vandermonde[j, i] * row[n] for i, row in enumerate(rows)) for n in range(len(series))]
+        for j in range(order + 1)
+    ]
 
 
 def integrate(expressions, values, points):
@@ -70,16 +74,21 @@ def integrate(expressions, values, points):
 SLOW_THREE = pytest.param("kgmm2", 3, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize(("name", "orders"), [("kgmm2", 2), SLOW_THREE, ("twolayer", 1), ("kgmm3", 1)])
+@pytest.mark.parametrize(
+    ("name", "orders"), [("kgmm2", 2), SLOW_THREE, ("twolayer", 1), ("kgmm3", 1)]
+)
 def test_remainder_is_the_next_term(name, orders):
-    """lambda^(n+1) (E - S_n) = a_{n+1} + a_{n+2}/lambda + ...: at lambda = 10^8 and random parameters.
+    """lambda^(n+1) (E - S_n) = a_{n+1} + a_{n+2}/lambda + ...: at lambda = 10^8 and random
+    parameters.
 
-    a_j / a_{j-1} is at most max Q times a derivative of a loss analytic within pi/2: below 10^3 here, so that the
-    neglected terms are below 10^-4 of the scale of a_{n+1}.
+    a_j / a_{j-1} is at most max Q times a derivative of a loss analytic within pi/2: below 10^3
+    here, so that the neglected terms are below 10^-4 of the scale of a_{n+1}.
     """
     model, expressions = targets(name)
     values = random_exact_values(model, fresh_rng(), precision=10**8)
-    exact = integrate(expressions, values, 6)  # exact to degree 11: the error of the rule is of order lambda^-6
+    exact = integrate(
+        expressions, values, 6
+    )  # exact to degree 11: the error of the rule is of order lambda^-6
     series = coefficients(expressions, orders, values)
     for n in range(orders):
         scale = max(map(abs, series[n + 1]))
@@ -96,37 +105,50 @@ def fixed_values(model):
 
 @pytest.mark.parametrize("order", [0, 1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_error_falls_at_the_rate_of_the_next_order(order):
-    """Slope of log error against log lambda is -(order + 1), at the fixed parameters of a correlated mixture."""
+    """Slope of log error against log lambda is -(order + 1), at the fixed parameters of a
+    correlated mixture.
+    """
     model, expressions = targets("kgmm2")
     series = [low_noise(e, order) for e in expressions]
     errors = []
     for precision in (200, 400, 800):
         values = fixed_values(model) | {LAM: sp.Integer(precision)}
         exact, approximate = integrate(expressions, values, 20), evaluate_elementary(series, values)
-        errors.append(float(sp.sqrt(sum((a - b) ** 2 for a, b in zip(exact, approximate, strict=True)))))
+        errors.append(
+            float(sp.sqrt(sum((a - b) ** 2 for a, b in zip(exact, approximate, strict=True))))
+        )
     deviation = [abs(math.log2(errors[i] / errors[i + 1]) - (order + 1)) for i in range(2)]
-    # the term after the next one changes the slope by O(1/lambda): a few per mille, halved at each doubling
+    # the term after the next one changes the slope by O(1/lambda): a few per mille, halved at each
+    # doubling
     assert max(deviation) < 0.05
     assert deviation[1] < 0.75 * deviation[0]
 
 
 @pytest.mark.parametrize("name", ["kgmm2", "kgmm3"])
 def test_noiseless_is_the_limit_of_the_finite_precision_field(name):
-    """(field - noiseless) / next term -> 1 with an error of order 1/lambda, for the drift as a vector."""
+    """(field - noiseless) / next term -> 1 with an error of order 1/lambda, for the drift as a
+    vector.
+    """
     model, _ = case(name)
     drift = derive_drift(model)
     expressions, base = list(drift.expressions()), fixed_values(model)
     zero, one = coefficients(expressions, 1, base)
     limit = evaluate_elementary(noiseless(drift).expressions(), base)
-    assert max(abs(a - b) for a, b in zip(zero, limit, strict=True)) < 1e-45  # the same number, 50 digits
+    assert (
+        max(abs(a - b) for a, b in zip(zero, limit, strict=True)) < 1e-45
+    )  # the same number, 50 digits
     size = sp.sqrt(sum(a**2 for a in one))
     deviations = []
     for precision in (500, 1000, 2000):
         exact = integrate(expressions, base | {LAM: sp.Integer(precision)}, 8)
         residual = [(e - z) * precision for e, z in zip(exact, limit, strict=True)]
-        deviations.append(float(sp.sqrt(sum((r - a) ** 2 for r, a in zip(residual, one, strict=True))) / size))
+        deviations.append(
+            float(sp.sqrt(sum((r - a) ** 2 for r, a in zip(residual, one, strict=True))) / size)
+        )
         # cannot pass with a missing or doubled next term: those would deviate by 1
-        assert deviations[-1] < 20 / precision  # the second coefficient is at most 20 times the first here
+        assert (
+            deviations[-1] < 20 / precision
+        )  # the second coefficient is at most 20 times the first here
     for finer, coarser in zip(deviations[1:], deviations, strict=False):
         assert 0.4 < finer / coarser < 0.6  # halves when lambda doubles, up to O(1/lambda)
 
@@ -134,7 +156,8 @@ def test_noiseless_is_the_limit_of_the_finite_precision_field(name):
 @pytest.mark.parametrize(
     ("derive", "order"),
     [
-        *((derive, order) for derive in DERIVE[:3] for order in (0, 1)), (derive_gradient_matrix, 0),
+        *((derive, order) for derive in DERIVE[:3] for order in (0, 1)),
+        (derive_gradient_matrix, 0),
         pytest.param(derive_gradient_matrix, 1, marks=pytest.mark.slow),
         pytest.param(derive_drift, 2, marks=pytest.mark.slow),
         pytest.param(derive_hessian, 2, marks=pytest.mark.slow),
@@ -143,7 +166,9 @@ def test_noiseless_is_the_limit_of_the_finite_precision_field(name):
 )
 def test_both_routes_have_one_expansion(derive, order):
     model = kgmm(2)
-    stein, projection = (low_noise(derive(model, route), order) for route in ("stein", "projection"))
+    stein, projection = (
+        low_noise(derive(model, route), order) for route in ("stein", "projection")
+    )
     for a, b in zip(stein.expressions(), projection.expressions(), strict=True):
         assert linearise(a - b) == 0
 
@@ -197,8 +222,10 @@ def test_expansion_of_products_and_powers(order, powers):
     i, j = powers
     expression = f**i * g**j / LAM + 2
     x = sp.Symbol("x", positive=True)
-    expected = expression.doit() if not expression.has(GaussianExpectation) else expression.replace(
-        lambda e: isinstance(e, GaussianExpectation), lambda e: e.doit()
+    expected = (
+        expression.doit()
+        if not expression.has(GaussianExpectation)
+        else expression.replace(lambda e: isinstance(e, GaussianExpectation), lambda e: e.doit())
     )
     expected = sp.series(expected.subs(LAM, 1 / x), x, 0, order + 1).removeO().subs(x, 1 / LAM)
     assert sp.simplify(low_noise(expression, order) - expected) == 0
@@ -206,13 +233,17 @@ def test_expansion_of_products_and_powers(order, powers):
 
 def test_expansion_is_a_polynomial_of_its_order():
     for order, derived in ((2, derive_drift(kgmm(2))), (1, derive_hessian(kgmm(2), "projection"))):
-        degrees = [sp.Poly(sp.expand(e), 1 / LAM).degree() for e in low_noise(derived, order).expressions()]
+        degrees = [
+            sp.Poly(sp.expand(e), 1 / LAM).degree() for e in low_noise(derived, order).expressions()
+        ]
         assert max(degrees) == order
 
 
 @pytest.mark.parametrize("order", [-1, 1.5, True, "2", None])
 def test_bad_order_is_explained(order):
-    with pytest.raises(InputError, match=r"order: got .*; expected an integer >= 0. Remedy: give the highest power"):
+    with pytest.raises(
+        InputError, match=r"order: got .*; expected an integer >= 0. Remedy: give the highest power"
+    ):
         low_noise(derive_drift(kgmm(2)), order)
 
 
@@ -220,22 +251,32 @@ def fixed_precision_objects():
     model = kgmm(2, precision=10)
     node = GaussianExpectation(model.symbols.preactivation[0] ** 2, preactivation_law(model, 0))
     return {
-        "drift": derive_drift(model), "gradient": derive_gradient(model), "blocks": derive_hessian(model),
-        "block": derive_hessian(model).block(0, 0), "expression": node, "product": 3 * node + 1,
+        "drift": derive_drift(model),
+        "gradient": derive_gradient(model),
+        "blocks": derive_hessian(model),
+        "block": derive_hessian(model).block(0, 0),
+        "expression": node,
+        "product": 3 * node + 1,
     }
 
 
 @pytest.mark.parametrize("name", ["drift", "gradient", "blocks", "block", "expression", "product"])
-@pytest.mark.parametrize("limit", [noiseless, lambda d: low_noise(d, 1)], ids=["noiseless", "low_noise"])
+@pytest.mark.parametrize(
+    "limit", [noiseless, lambda d: low_noise(d, 1)], ids=["noiseless", "low_noise"]
+)
 def test_no_limit_in_a_precision_that_is_fixed(name, limit):
     """With lambda = 10 inside, 1/10 would survive the limit and the result would be silently wrong."""
-    with pytest.raises(InputError, match=r"precision: got 10; expected the symbol lambda. Remedy: build"):
+    with pytest.raises(
+        InputError, match=r"precision: got 10; expected the symbol lambda. Remedy: build"
+    ):
         limit(fixed_precision_objects()[name])
 
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_no_expansion_across_a_kink(order):
-    """The expansion differentiates the loss; across a kink that yields products of DiracDelta and Heaviside."""
+    """The expansion differentiates the loss; across a kink that yields products of DiracDelta and
+    Heaviside.
+    """
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(mixture, Loss(sp.Max(u[0], 0) ** 2 / 2, units=1, kinks=(u[0],)))

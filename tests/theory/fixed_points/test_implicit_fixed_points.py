@@ -1,4 +1,6 @@
-"""Fixed points of the noiseless dynamics: closed implicit form, solved form, and the raw gradient in R^d."""
+"""Fixed points of the noiseless dynamics: closed implicit form, solved form, and the raw gradient
+in R^d.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def gap_of(k, p, beta):
     with mpmath.workdps(DIGITS + 10):
         p, beta = (mpmath.mpf(x.p) / x.q for x in (sp.Rational(p), sp.Rational(beta)))
         low, high = mpmath.mpf(0), p / beta
-        for _ in range(4 * (DIGITS + 10)):  # a factor 2^-240 < 10^-72 of an interval shorter than 100
+        for _ in range(
+            4 * (DIGITS + 10)
+        ):  # a factor 2^-240 < 10^-72 of an interval shorter than 100
             middle = (low + high) / 2
             if beta * middle * (mpmath.exp(middle) + k - 1) < k * p:
                 low = middle
@@ -51,12 +55,15 @@ def gap_of(k, p, beta):
 
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_implicit_form_annihilates_the_drift_symbolically(k):
-    """Any weights: eliminate p_l by the residual equations and the noiseless drift vanishes identically."""
+    """Any weights: eliminate p_l by the residual equations and the noiseless drift vanishes
+    identically.
+    """
     model = kgmm(k, directions_gram="orthonormal")
     point = softmax_fixed_point(model)
     drift = noiseless(derive_drift(model))
     weights = {
-        p: sp.solve(residual, p)[0] for p, residual in zip(model.mixture.weights, point.residuals, strict=True)
+        p: sp.solve(residual, p)[0]
+        for p, residual in zip(model.mixture.weights, point.residuals, strict=True)
     }
     where = dict(zip(model.symbols.overlap, point.overlap, strict=True))
     where |= {r: sp.Integer(0) for r in model.symbols.gram_perp}
@@ -71,7 +78,9 @@ def test_equal_weights_give_the_published_equation(k):
     model = kgmm(k, weights=[sp.Rational(1, k)] * k, directions_gram="orthonormal")
     point = softmax_fixed_point(model)
     for s, residual in zip(point.gaps, point.residuals, strict=True):
-        assert sp.simplify(residual / (sp.exp(s) + k - 1) - (BETA * s - 1 / (sp.exp(s) + k - 1))) == 0
+        assert (
+            sp.simplify(residual / (sp.exp(s) + k - 1) - (BETA * s - 1 / (sp.exp(s) + k - 1))) == 0
+        )
         assert s.is_positive
 
 
@@ -83,15 +92,27 @@ def orthonormal(k):
 
 
 @settings(max_examples=8)
-@given(st.sampled_from([2, 3, 4]).flatmap(lambda k: st.tuples(
-    st.just(k), strategies.rational_parameters(orthonormal(k)[0], precision=1, least=1 / 9, ridge=(0.02, 0.5))
-)))
+@given(
+    st.sampled_from([2, 3, 4]).flatmap(
+        lambda k: st.tuples(
+            st.just(k),
+            strategies.rational_parameters(
+                orthonormal(k)[0], precision=1, least=1 / 9, ridge=(0.02, 0.5)
+            ),
+        )
+    )
+)
 def test_implicit_form_at_50_digits(drawn):
     k, values = drawn
     model, point, drift = orthonormal(k)
     values = {p: values[p] for p in (*model.mixture.weights, BETA)}
-    gaps = {s: gap_of(k, values[p], values[BETA]) for s, p in zip(point.gaps, model.mixture.weights, strict=True)}
-    where = values | dict(zip(model.symbols.overlap, (e.xreplace(gaps) for e in point.overlap), strict=True))
+    gaps = {
+        s: gap_of(k, values[p], values[BETA])
+        for s, p in zip(point.gaps, model.mixture.weights, strict=True)
+    }
+    where = values | dict(
+        zip(model.symbols.overlap, (e.xreplace(gaps) for e in point.overlap), strict=True)
+    )
     for residual in point.residuals:
         assert abs(evaluate(residual, values | gaps, {})) < 1e-45
     for e in drift:
@@ -99,13 +120,17 @@ def test_implicit_form_at_50_digits(drawn):
 
 
 @settings(max_examples=8)
-@given(k=st.sampled_from([2, 3, 5]), ridge=st.fractions("1/1000", 3), part=st.fractions("1/10", "1/2"))
+@given(
+    k=st.sampled_from([2, 3, 5]), ridge=st.fractions("1/1000", 3), part=st.fractions("1/10", "1/2")
+)
 def test_implicit_form_solves_itself(k, ridge, part):
     """ImplicitFixedPoint.solve against the bisection of this file, weights and ridge as values."""
     model = kgmm(k, directions_gram="orthonormal")
     weights = [sp.Rational(part.numerator, part.denominator)] + [sp.Integer(0)] * (k - 1)
     weights = [(w + sp.Rational(1, k)) / (1 + sum(weights)) for w in weights]
-    values = dict(zip(model.mixture.weights, weights, strict=True)) | {BETA: sp.Rational(str(ridge))}
+    values = dict(zip(model.mixture.weights, weights, strict=True)) | {
+        BETA: sp.Rational(str(ridge))
+    }
     overlap = softmax_fixed_point(model).solve(values)
     for l, p in enumerate(weights):
         s = gap_of(k, p, values[BETA])
@@ -122,13 +147,17 @@ def test_implicit_form_solves_itself_at_extreme_ridges(ridge):
 
 
 def test_solving_the_implicit_form_names_missing_values():
-    with pytest.raises(InputError, match=r"values: got no value for \['beta', 'p_1'\]; expected a number"):
+    with pytest.raises(
+        InputError, match=r"values: got no value for \['beta', 'p_1'\]; expected a number"
+    ):
         softmax_fixed_point(kgmm(2, directions_gram="orthonormal")).solve()
 
 
 @pytest.mark.parametrize("ridge", [0, -1])
 def test_solving_the_implicit_form_without_a_ridge_ends(ridge):
-    """In a process of its own: the equation has no root, and looking for a bracket must not go on forever."""
+    """In a process of its own: the equation has no root, and looking for a bracket must not go on
+    forever.
+    """
     code = (
         "from theory import *\n"
         "point = softmax_fixed_point(kgmm(2, weights=['1/2', '1/2'], directions_gram='orthonormal'))\n"
@@ -138,7 +167,9 @@ def test_solving_the_implicit_form_without_a_ridge_ends(ridge):
         "    print(error)"
     )
     root = ROOT
-    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=20)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=20
+    )
     assert run.stdout.startswith(f"ridge: got {ridge}; expected a number > 0"), run.stderr
 
 
@@ -146,7 +177,9 @@ def correlated(k):
     """Values of weights, Gamma and beta alone."""
     model = kgmm(k)
     kept = (*model.mixture.weights, *model.mixture.directions_gram, BETA)
-    return strategies.rational_parameters(model, precision=1).map(lambda values: {s: values[s] for s in kept})
+    return strategies.rational_parameters(model, precision=1).map(
+        lambda values: {s: values[s] for s in kept}
+    )
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -164,7 +197,9 @@ def test_solved_point_has_zero_residual_for_correlated_means(k, data):
 @settings(max_examples=3)
 @given(data=st.data())
 def test_raw_gradient_vanishes_at_the_solved_point(k, data):
-    """In R^d: x = E Gamma^-1 m^T, sum_l p_l (softmax(x^T mu_l) - hot_l) mu_l^T + beta x = 0, no derived formula."""
+    """In R^d: x = E Gamma^-1 m^T, sum_l p_l (softmax(x^T mu_l) - hot_l) mu_l^T + beta x = 0, no
+    derived formula.
+    """
     model, values = kgmm(k), data.draw(correlated(k))
     found = solve_noiseless_fixed_point(model, values)
     gamma = np.array(model.mixture.directions_gram.xreplace(values).tolist(), float)
@@ -184,7 +219,9 @@ def test_raw_gradient_vanishes_at_the_solved_point(k, data):
 @settings(max_examples=5)
 @given(correlated(2), strategies.rational_parameters(kgmm(2), precision=1, scale=5))
 def test_the_fixed_point_does_not_depend_on_the_start(values, elsewhere):
-    """The noiseless risk is strictly convex for beta > 0, so there is one fixed point; starts of entries up to 3."""
+    """The noiseless risk is strictly convex for beta > 0, so there is one fixed point; starts of
+    entries up to 3.
+    """
     model = kgmm(2)
     reference = solve_noiseless_fixed_point(model, values)
     start = {s: elsewhere[s] for s in model.symbols.overlap}
@@ -205,7 +242,9 @@ def test_solver_agrees_with_the_implicit_form(k):
 
 
 def test_readout_models_are_solved_too():
-    """From the end of a short Euler curve to a fixed point that separates classes, not the trivial one at 0."""
+    """From the end of a short Euler curve to a fixed point that separates classes, not the trivial
+    one at 0.
+    """
     model, s = two_layer_model(), two_layer_model().symbols
     values = {p: sp.Rational(1, 4) for p in model.mixture.weights} | {BETA: sp.Rational(1, 50)}
     gamma = model.mixture.directions_gram
@@ -224,11 +263,13 @@ def test_readout_models_are_solved_too():
         assert abs(evaluate(e, found, {})) < 1e-28  # solved to 30 digits
 
 
-# --- refusals --------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 def test_implicit_form_needs_orthonormal_means():
-    with pytest.raises(InputError, match=r"directions_gram: got .*; expected the identity. Remedy: use solve_"):
+    with pytest.raises(
+        InputError, match=r"directions_gram: got .*; expected the identity. Remedy: use solve_"
+    ):
         softmax_fixed_point(kgmm(2))
     with pytest.raises(InputError, match="directions_gram"):
         softmax_fixed_point(kgmm(2, directions_gram=[[1, "1/2"], ["1/2", 1]]))
@@ -247,22 +288,28 @@ def test_implicit_form_is_for_the_softmax_mixture_only():
 
 def test_a_ridge_is_needed():
     for call in (softmax_fixed_point, solve_noiseless_fixed_point):
-        with pytest.raises(InputError, match=r"ridge: got 0; expected a number > 0. Remedy: without a ridge"):
+        with pytest.raises(
+            InputError, match=r"ridge: got 0; expected a number > 0. Remedy: without a ridge"
+        ):
             call(kgmm(2, ridge=0, directions_gram="orthonormal"))
     with pytest.raises(InputError, match=r"ridge"):
         solve_noiseless_fixed_point(kgmm(2, directions_gram="orthonormal"), {BETA: 0})
 
 
 def test_missing_values_are_named():
-    with pytest.raises(InputError, match=r"values: got no value for \['beta', 'p_1', 'p_2'\]; expected a number"):
+    with pytest.raises(
+        InputError, match=r"values: got no value for \['beta', 'p_1', 'p_2'\]; expected a number"
+    ):
         solve_noiseless_fixed_point(kgmm(2, directions_gram="orthonormal"))
 
 
 @pytest.mark.parametrize(
     ("bad", "parameter"),
     [
-        ({BETA: -1}, "ridge"), ({indexed("p", 0, positive=True): 2}, "weights"),
-        ({indexed("Gamma", 0, 1): 1}, "directions_gram"), ({BETA: float("nan")}, "beta"),
+        ({BETA: -1}, "ridge"),
+        ({indexed("p", 0, positive=True): 2}, "weights"),
+        ({indexed("Gamma", 0, 1): 1}, "directions_gram"),
+        ({BETA: float("nan")}, "beta"),
     ],
     ids=["negative ridge", "weights off the simplex", "dependent means", "nan"],
 )

@@ -1,4 +1,6 @@
-"""Separated fixed points of the XOR network, against direct calculations that share nothing with the closed forms."""
+"""Separated fixed points of the XOR network, against direct calculations that share nothing with
+the closed forms.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,13 @@ CLUSTER = {"mu": 0, "-mu": 1, "nu": 2, "-nu": 3}
 P, BETA = symbols.vector("p", 4, positive=True), symbols.RIDGE
 
 
-# --- the noiseless drift vanishes, symbolically ----------------------------------------------------------
+# --- the noiseless drift vanishes, symbolically ---------------------------------------------------
 
 
 class Sliding:
-    """The noiseless drift at v_i = +-a_i, W_i = a_i S_l, with unknown shares where a unit sits on its kink."""
+    """The noiseless drift at v_i = +-a_i, W_i = a_i S_l, with unknown shares where a unit sits on
+    its kink.
+    """
 
     def __init__(self, assignment) -> None:
         self.assignment, self.width = assignment, len(assignment)
@@ -52,7 +56,9 @@ class Sliding:
         self.place, self.shares, self.theta = {}, {}, {}
         for i, name in enumerate(assignment):
             own = CLUSTER.get(name)
-            self.place[s.readout[i]] = sp.Integer(0) if own is None else self.sizes[i] * (1 if LABELS[own] else -1)
+            self.place[s.readout[i]] = (
+                sp.Integer(0) if own is None else self.sizes[i] * (1 if LABELS[own] else -1)
+            )
             for t in range(2):
                 m = s.overlap[i, t]
                 at = sp.Integer(0) if own is None else self.sizes[i] * int(MEANS[own][t])
@@ -69,7 +75,13 @@ class Sliding:
                     self.shares[ReLU(sign * m)] = self.sizes[i] * int(own == l)
 
     def norm(self, l):
-        return sp.Add(*(a**2 for a, name in zip(self.sizes, self.assignment, strict=True) if CLUSTER.get(name) == l))
+        return sp.Add(
+            *(
+                a**2
+                for a, name in zip(self.sizes, self.assignment, strict=True)
+                if CLUSTER.get(name) == l
+            )
+        )
 
     def filled(self, l):
         return any(CLUSTER.get(name) == l for name in self.assignment)
@@ -79,7 +91,11 @@ class Sliding:
         argument = sp.expand(argument)
         if argument == 0:
             return sp.Rational(1, 2)
-        (l,) = (l for l in range(4) if sp.expand(argument - (1 if LABELS[l] else -1) * self.norm(l)) == 0)
+        (l,) = (
+            l
+            for l in range(4)
+            if sp.expand(argument - (1 if LABELS[l] else -1) * self.norm(l)) == 0
+        )
         return (P[l] - BETA) / P[l] if LABELS[l] else BETA / P[l]
 
     def drift(self) -> list[sp.Expr]:
@@ -109,7 +125,9 @@ def test_the_noiseless_drift_has_one_step_a_term():
 
 @pytest.mark.parametrize("width", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_drift_vanishes_at_every_assignment(width):
-    """All 5^K assignments, any weights and ridge, any point of the spheres, with the shares of the theory."""
+    """All 5^K assignments, any weights and ridge, any point of the spheres, with the shares of the
+    theory.
+    """
     model = xor(width)
     for assignment in itertools.product(NAMES, repeat=width):
         point = separated_fixed_point(model, assignment)
@@ -117,7 +135,9 @@ def test_the_drift_vanishes_at_every_assignment(width):
 
 
 @settings(max_examples=5)
-@given(st.integers(4, 5).flatmap(lambda k: st.lists(st.sampled_from(NAMES), min_size=k, max_size=k)))
+@given(
+    st.integers(4, 5).flatmap(lambda k: st.lists(st.sampled_from(NAMES), min_size=k, max_size=k))
+)
 def test_the_drift_vanishes_for_wider_networks(assignment):
     point = separated_fixed_point(xor(len(assignment)), assignment)
     assert set(Sliding(tuple(assignment)).residuals(point.active_share)) <= {0}
@@ -125,7 +145,9 @@ def test_the_drift_vanishes_for_wider_networks(assignment):
 
 @pytest.mark.parametrize("assignment", list(itertools.product(NAMES, repeat=2)), ids="/".join)
 def test_the_shares_are_the_only_ones_at_which_the_drift_vanishes(assignment):
-    """Solved for: the pushes from both sides of the axis cancel, and one cluster's loss is the other's gain."""
+    """Solved for: the pushes from both sides of the axis cancel, and one cluster's loss is the
+    other's gain.
+    """
     sliding = Sliding(assignment)
     point = separated_fixed_point(xor(2), assignment)
     pairs = {(i, l // 2) for i, l in sliding.theta}
@@ -146,7 +168,7 @@ def test_another_norm_or_share_does_not_solve_it():
     assert set(sliding.residuals(point.active_share)) != {0}
 
 
-# --- norms -----------------------------------------------------------------------------------------------
+# --- norms ----------------------------------------------------------------------------------------
 
 
 def test_norms_at_equal_weights():
@@ -174,11 +196,13 @@ def test_names_of_the_parts():
     assert set(point.readout_conditions) == {point.model.symbols.readout[i] for i in (1, 4)}
 
 
-# --- blocks: against a direct calculation with random numbers --------------------------------------------
+# --- blocks: against a direct calculation with random numbers -------------------------------------
 
 
 class Numbers:
-    """A random assignment, weights, ridge and point of the spheres, and everything at lambda -> infinity by hand."""
+    """A random assignment, weights, ridge and point of the spheres, and everything at lambda ->
+    infinity by hand.
+    """
 
     def __init__(self, rng, width: int, assignment=None) -> None:
         self.assignment = list(assignment or rng.choice(NAMES, size=width))
@@ -187,9 +211,12 @@ class Numbers:
         self.p = raw / raw.sum()
         self.beta = 0.5 * self.p.min() * rng.uniform(0.1, 0.9)
         self.own = [CLUSTER.get(name) for name in self.assignment]
-        self.norm = np.array([
-            math.log((p - self.beta) / self.beta) if l in self.own else 0.0 for l, p in enumerate(self.p)
-        ])
+        self.norm = np.array(
+            [
+                math.log((p - self.beta) / self.beta) if l in self.own else 0.0
+                for l, p in enumerate(self.p)
+            ]
+        )
         raw = rng.uniform(0.3, 1.0, width)
         self.v, self.w = np.zeros(width), np.zeros((width, 2))
         for i, l in enumerate(self.own):
@@ -219,7 +246,9 @@ WIDTHS = [1, 2, 4, 7]
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_readout_blocks(width):
-    """E[sigma' g g^T] and E[(sigma - y)^2 g g^T] at the means: rank = separated clusters, eigenvalues by NumPy."""
+    """E[sigma' g g^T] and E[(sigma - y)^2 g g^T] at the means: rank = separated clusters,
+    eigenvalues by NumPy.
+    """
     rng = fresh_rng()
     for _ in range(8):
         at = Numbers(rng, width)
@@ -228,7 +257,10 @@ def test_readout_blocks(width):
             expected = g.T @ (weight[:, None] * g)
             assert np.abs(at(at.point.readout(matrix)) - expected).max() < 1e-13
             eigenvalues = np.sort(np.linalg.eigvalsh(expected))[::-1]
-            named = sorted((float(at(e)[0, 0]) for e in at.point.readout_eigenvalues(matrix).values()), reverse=True)
+            named = sorted(
+                (float(at(e)[0, 0]) for e in at.point.readout_eigenvalues(matrix).values()),
+                reverse=True,
+            )
             clusters = len({l for l in at.own if l is not None})
             assert len(named) == len(at.point.separated) == clusters
             assert np.abs(eigenvalues[:clusters] - named).max(initial=0) < 1e-13
@@ -238,23 +270,29 @@ def test_readout_blocks(width):
 
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_the_rank_is_the_number_of_separated_clusters_symbolically(width):
-    for assignment in itertools.islice(itertools.product(NAMES, repeat=width), 0, None, max(1, 5**width // 6)):
+    for assignment in itertools.islice(
+        itertools.product(NAMES, repeat=width), 0, None, max(1, 5**width // 6)
+    ):
         point = separated_fixed_point(xor(width), assignment)
-        v = dict(zip(point.model.symbols.readout, sp.symbols(f"x0:{width}", positive=True), strict=True))
+        v = dict(
+            zip(point.model.symbols.readout, sp.symbols(f"x0:{width}", positive=True), strict=True)
+        )
         clusters = len(set(assignment) - {"0"})
         assert point.readout().xreplace(v).rank() == clusters
         assert point.readout("gradient").xreplace(v).rank() == clusters
 
 
-# --- blocks and shares: against the equilibrium at large, finite precision --------------------------------
+# --- blocks and shares: against the equilibrium at large, finite precision ------------------------
 
 
 class FiniteNoise:
-    """E[h] over Y = S_l + z / sqrt(lambda), z in the plane of mu and nu, R_perp = 0: nothing but the definition.
+    """E[h] over Y = S_l + z / sqrt(lambda), z in the plane of mu and nu, R_perp = 0: nothing but
+    the definition.
 
-    The unknowns of unit i are its overlap with the cluster it picked, its offset a_i (overlap with the other axis,
-    times sqrt(lambda)) and v_i.  At a cluster of that other axis its kink is the line where z along its own axis is
-    -(a_i + ...) / m_i: Gauss-Hermite across the line, panels split at the kinks along it.
+    The unknowns of unit i are its overlap with the cluster it picked, its offset a_i (overlap with
+    the other axis, times sqrt(lambda)) and v_i.  At a cluster of that other axis its kink is the
+    line where z along its own axis is -(a_i + ...) / m_i: Gauss-Hermite across the line, panels
+    split at the kinks along it.
     """
 
     def __init__(self, at: Numbers, precision: float) -> None:
@@ -309,17 +347,27 @@ class FiniteNoise:
             dw -= weight * v[:, None] * np.einsum("n,in,sn->is", p * r, on, y)
             dv -= weight * g @ (p * r)
         units = np.arange(self.width)
-        own, other = dw[units, self.axis] * self.side, dw[units, 1 - self.axis] * np.sqrt(self.precision)
+        own, other = (
+            dw[units, self.axis] * self.side,
+            dw[units, 1 - self.axis] * np.sqrt(self.precision),
+        )
         return np.concatenate([own, other, dv])
 
     def equilibrium(self) -> np.ndarray:
-        """Solved from the closed form at lambda -> infinity, with offsets that make the shares there."""
+        """Solved from the closed form at lambda -> infinity, with offsets that make the shares
+        there.
+        """
         units = range(self.width)
-        theta = [float(self.at(self.at.point.active_share(i, 2 * int(1 - self.axis[i])))[0, 0]) for i in units]
+        theta = [
+            float(self.at(self.at.point.active_share(i, 2 * int(1 - self.axis[i])))[0, 0])
+            for i in units
+        ]
         size = np.abs(self.at.v)
         start = np.concatenate([size, size * scipy.stats.norm.ppf(theta), self.at.v])
         # units of one cluster may exchange their sizes: least squares stays near the start
-        scale = np.concatenate([np.ones(self.width), np.full(self.width, np.sqrt(self.precision)), np.ones(self.width)])
+        scale = np.concatenate(
+            [np.ones(self.width), np.full(self.width, np.sqrt(self.precision)), np.ones(self.width)]
+        )
         found = scipy.optimize.least_squares(
             lambda x: self.drift(x) / scale, start, method="lm", xtol=1e-14, ftol=1e-14
         )
@@ -327,11 +375,18 @@ class FiniteNoise:
         return found.x
 
     def blocks(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Shares, and the blocks of Hessian (almost everywhere) and G, as arrays over units and (mu, nu)."""
+        """Shares, and the blocks of Hessian (almost everywhere) and G, as arrays over units and
+        (mu, nu).
+        """
         k = self.width
         names = {
-            "share": (k, 4), "joint": (k, k, 4), "hessian": (k, k, 2, 2), "gradient": (k, k, 2, 2),
-            "mixed": (k, k, 2), "readout hessian": (k, k), "readout gradient": (k, k),
+            "share": (k, 4),
+            "joint": (k, k, 4),
+            "hessian": (k, k, 2, 2),
+            "gradient": (k, k, 2, 2),
+            "mixed": (k, k, 2),
+            "readout hessian": (k, k),
+            "readout gradient": (k, k),
         }
         out = {name: np.zeros(shape) for name, shape in names.items()}
         for l, weight in enumerate(self.at.p):
@@ -341,7 +396,9 @@ class FiniteNoise:
             out["joint"][:, :, l] = np.einsum("n,in,jn->ij", p, on, on)
             p = weight * p
             out["hessian"] += np.einsum("n,in,jn,sn,tn->ijst", p * s1, fu, fu, y, y, optimize=True)
-            out["gradient"] += np.einsum("n,in,jn,sn,tn->ijst", p * r**2, fu, fu, y, y, optimize=True)
+            out["gradient"] += np.einsum(
+                "n,in,jn,sn,tn->ijst", p * r**2, fu, fu, y, y, optimize=True
+            )
             out["mixed"] += np.einsum("n,in,jn,sn->ijs", p * s1, fu, g, y, optimize=True)
             out["mixed"] += np.eye(k)[:, :, None] * np.einsum("n,in,sn->is", p * r, on, y)[:, None]
             out["readout hessian"] += np.einsum("n,in,jn->ij", p * s1, g, g)
@@ -353,7 +410,9 @@ class FiniteNoise:
         at, point, units = self.at, self.at.point, range(self.width)
         pair = lambda entry: np.array([[entry(i, j) for j in units] for i in units])  # noqa: E731
         return {
-            "share": np.array([[at(point.active_share(i, l))[0, 0] for l in range(4)] for i in units]),
+            "share": np.array(
+                [[at(point.active_share(i, l))[0, 0] for l in range(4)] for i in units]
+            ),
             "joint": pair(lambda i, j: [at(point.joint_share(i, j, l))[0, 0] for l in range(4)]),
             "hessian": pair(lambda i, j: at(point.first_layer(i, j))),
             "gradient": pair(lambda i, j: at(point.first_layer(i, j, "gradient"))),
@@ -365,23 +424,33 @@ class FiniteNoise:
 
 FAST = [["-nu"], ["mu", "nu"], ["mu", "-mu"]]
 SLOW = [
-    ["mu"], ["mu", "mu", "-nu"], ["-mu", "mu", "nu"], ["mu", "-mu", "nu", "-nu"], ["nu", "nu", "-nu", "-mu"],
+    ["mu"],
+    ["mu", "mu", "-nu"],
+    ["-mu", "mu", "nu"],
+    ["mu", "-mu", "nu", "-nu"],
+    ["nu", "nu", "-nu", "-mu"],
 ]
 ASSIGNMENTS = FAST + [pytest.param(a, marks=pytest.mark.slow) for a in SLOW]
 
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids="/".join)
 def test_shares_and_blocks_are_the_limit_of_the_equilibrium(assignment):
-    """Deviations fall like lambda^-1/2: by 10 from 10^4 to 10^6, up to a next order that is 10^-2 of the first."""
+    """Deviations fall like lambda^-1/2: by 10 from 10^4 to 10^6, up to a next order that is 10^-2
+    of the first.
+    """
     at = Numbers(fresh_rng(), len(assignment), assignment)
     deviations = []
     for precision in (1e4, 1e6):
         finite = FiniteNoise(at, precision)
         x = finite.equilibrium()
-        at.v = x.reshape(3, -1)[2]  # the closed forms hold at every point of the sphere: take this one
+        at.v = x.reshape(3, -1)[
+            2
+        ]  # the closed forms hold at every point of the sphere: take this one
         measured, closed = finite.blocks(x), finite.closed_forms()
         deviations.append({name: np.abs(measured[name] - closed[name]).max() for name in closed})
-        assert np.abs(finite.unpack(x)[0] - np.abs(at.v)[:, None] * MEANS[at.own]).max() < 5 / np.sqrt(precision)
+        assert np.abs(
+            finite.unpack(x)[0] - np.abs(at.v)[:, None] * MEANS[at.own]
+        ).max() < 5 / np.sqrt(precision)
     coarse, fine = deviations
     assert max(coarse.values()) < 3e-2  # 3 lambda^-1/2
     assert max(fine.values()) < 0.15 * max(coarse.values())
@@ -389,7 +458,9 @@ def test_shares_and_blocks_are_the_limit_of_the_equilibrium(assignment):
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids="/".join)
 def test_flow_eigenvalues_are_those_of_the_jacobian_of_the_equilibrium(assignment):
-    """2K slow eigenvalues tend to the named ones, K run to -infinity like sqrt(lambda): the sliding directions."""
+    """2K slow eigenvalues tend to the named ones, K run to -infinity like sqrt(lambda): the sliding
+    directions.
+    """
     at = Numbers(fresh_rng(), len(assignment), assignment)
     named = at.point.flow_eigenvalues()
     expected = np.sort([float(at(e)[0, 0]) for e, times in named.items() for _ in range(times)])
@@ -404,18 +475,22 @@ def test_flow_eigenvalues_are_those_of_the_jacobian_of_the_equilibrium(assignmen
         fast.append(found[: len(assignment)].max() / np.sqrt(precision))
         deviations.append(np.abs(found[len(assignment) :] - expected).max())
     assert deviations[0] < 3e-2
-    assert deviations[1] < 0.15 * deviations[0] + 1e-4  # rounding: 1e-13 sqrt(lambda) / h, of a non-normal matrix
+    assert (
+        deviations[1] < 0.15 * deviations[0] + 1e-4
+    )  # rounding: 1e-13 sqrt(lambda) / h, of a non-normal matrix
     assert max(fast) < -1e-3
     assert abs(fast[1] / fast[0] - 1) < 0.1
     assert expected.max() < 1e-12  # attracting, but for motions on the spheres
 
 
-# --- stability of idle units -----------------------------------------------------------------------------
+# --- stability of idle units ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_an_idle_unit_grows_towards_the_clusters_nobody_picks(width):
-    """Its linear flow beside the others: (W, v) <- (A v - beta W, A W - beta v) along S_l, A = p_l |sigma - y|."""
+    """Its linear flow beside the others: (W, v) <- (A v - beta W, A W - beta v) along S_l, A = p_l
+    |sigma - y|.
+    """
     rng = fresh_rng()
     for _ in range(10):
         at = Numbers(rng, width, ["0", *rng.choice(NAMES, size=width - 1)])
@@ -444,11 +519,18 @@ def exact_weights(values):
 def test_stability_claims():
     even = ["1/4"] * 4
     below, above = (xor(2, weights=even, ridge=beta) for beta in ("1/20", "1/5"))
-    assert separated_fixed_point(below, ["mu", "nu"]).stability() == "attracting"  # sub-optimal, no unit left
+    assert (
+        separated_fixed_point(below, ["mu", "nu"]).stability() == "attracting"
+    )  # sub-optimal, no unit left
     assert separated_fixed_point(below, ["mu", "0"]).stability() == "unstable"
     assert separated_fixed_point(below, ["0", "0"]).stability() == "unstable"
-    assert separated_fixed_point(above, ["0", "0"]).stability() == "attracting"  # weight decay wins everywhere
-    assert separated_fixed_point(xor(2, weights=even, ridge="1/8"), ["0", "0"]).stability() == "neutral"
+    assert (
+        separated_fixed_point(above, ["0", "0"]).stability() == "attracting"
+    )  # weight decay wins everywhere
+    assert (
+        separated_fixed_point(xor(2, weights=even, ridge="1/8"), ["0", "0"]).stability()
+        == "neutral"
+    )
     full = xor(5, weights=even, ridge="1/20")
     assert separated_fixed_point(full, ["mu", "-mu", "nu", "-nu", "0"]).stability() == "neutral"
     assert separated_fixed_point(full, ["mu", "-mu", "nu", "-nu", "nu"]).stability() == "attracting"
@@ -456,21 +538,29 @@ def test_stability_claims():
 
 def test_stability_needs_numbers_beside_an_idle_unit():
     point = separated_fixed_point(xor(2), ["mu", "0"])
-    with pytest.raises(InputError, match=r"values: got no numbers for \['beta', 'p_2'.*; expected numbers for the wei"):
+    with pytest.raises(
+        InputError,
+        match=r"values: got no numbers for \['beta', 'p_2'.*; expected numbers for the wei",
+    ):
         point.stability()
 
 
-# --- where no fixed point separates ----------------------------------------------------------------------
+# --- where no fixed point separates ---------------------------------------------------------------
 
 
 @settings(max_examples=30)
-@given(st.lists(st.integers(1, 20), min_size=4, max_size=4), st.fractions("1/100", "1/2", max_denominator=100))
+@given(
+    st.lists(st.integers(1, 20), min_size=4, max_size=4),
+    st.fractions("1/100", "1/2", max_denominator=100),
+)
 def test_a_cluster_is_separated_up_to_half_its_weight(raw, ridge):
     """Where p sigma(-x) = beta has a root x > 0: at x = 0 the push is p/2, and it falls with x."""
     weights = [sp.Rational(n, sum(raw)) for n in raw]
     beta = sp.Rational(ridge.numerator, ridge.denominator)
     model = xor(1, weights=weights, ridge=beta)
-    expected = tuple(l for l, p in enumerate(weights) if beta < p * Sigmoid(sp.Integer(0)).rewrite(sp.exp))
+    expected = tuple(
+        l for l, p in enumerate(weights) if beta < p * Sigmoid(sp.Integer(0)).rewrite(sp.exp)
+    )
     assert existing_clusters(model) == expected
     assert existing_clusters(xor(1), exact_values(weights, beta)) == expected
     for name, l in CLUSTER.items():
@@ -506,7 +596,7 @@ def test_only_the_zero_fixed_point_above():
     assert zero.squared_norms == {}
 
 
-# --- probabilities ---------------------------------------------------------------------------------------
+# --- probabilities --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", range(1, 7))
@@ -527,20 +617,26 @@ def test_probabilities_are_stirling_numbers_and_sum_to_one(width):
     stirling = [1, 0, 0, 0, 0]
     for _ in range(width):
         stirling = [0] + [n * stirling[n] + stirling[n - 1] for n in range(1, 5)]
-    expected = tuple(sp.Rational(math.comb(4, n) * math.factorial(n) * stirling[n], 4**width) for n in range(1, 5))
+    expected = tuple(
+        sp.Rational(math.comb(4, n) * math.factorial(n) * stirling[n], 4**width)
+        for n in range(1, 5)
+    )
     found = separation_probabilities(width)
     assert found == expected
     assert sum(found) == 1
 
 
 def test_units_pick_uniformly_by_signs():
-    """The noiseless flow of one unit from a small W: every sign of v and of W mu, W nu ends at its own cluster."""
+    """The noiseless flow of one unit from a small W: every sign of v and of W mu, W nu ends at its
+    own cluster.
+    """
     drift = noiseless_drift(1)
     s = drift.model.symbols
     unknowns = [*s.overlap, *s.readout]
     values = dict.fromkeys(P, sp.Rational(1, 4)) | {BETA: sp.Rational(1, 20)}
     field = sp.lambdify(
-        unknowns, [e.xreplace(values).rewrite(sp.exp) for e in (*drift.overlap, *drift.readout)],
+        unknowns,
+        [e.xreplace(values).rewrite(sp.exp) for e in (*drift.overlap, *drift.readout)],
         [{"ReLU": lambda z: max(z, 0.0), "Step": lambda z: float(z > 0)}, "numpy"],
     )
     rng = fresh_rng()
@@ -555,7 +651,7 @@ def test_units_pick_uniformly_by_signs():
         assert abs(x[2] - signs[2] * math.sqrt(math.log(4))) < 2e-2
 
 
-# --- bad input -------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 GOOD = ["mu", "nu"]
 BAD = [
@@ -580,7 +676,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("model", "assignment", "values", "parameter", "got", "expected"), BAD, ids=lambda x: None)
+@pytest.mark.parametrize(
+    ("model", "assignment", "values", "parameter", "got", "expected"), BAD, ids=lambda x: None
+)
 def test_bad_input_is_explained(model, assignment, values, parameter, got, expected):
     with pytest.raises(InputError) as caught:
         separated_fixed_point(model, assignment, values)
@@ -596,20 +694,32 @@ def test_weights_may_be_symbols_of_the_user():
 
 
 def test_existence_needs_a_ridge_and_numbers():
-    with pytest.raises(InputError, match=r"values: got a model with symbolic weights or ridge; expected numbers"):
+    with pytest.raises(
+        InputError, match=r"values: got a model with symbolic weights or ridge; expected numbers"
+    ):
         existing_clusters(xor(2))
-    with pytest.raises(InputError, match=r"ridge: got 0; expected a number > 0. Remedy: without a ridge"):
+    with pytest.raises(
+        InputError, match=r"ridge: got 0; expected a number > 0. Remedy: without a ridge"
+    ):
         existing_clusters(xor(2, weights=["1/4"] * 4, ridge=0))
 
 
 def test_an_unknown_matrix_is_refused():
     point = separated_fixed_point(xor(1), ["mu"])
-    for ask in (point.readout, point.readout_eigenvalues, lambda matrix: point.first_layer(0, 0, matrix)):
-        with pytest.raises(InputError, match=r"matrix: got 'fisher'; expected 'hessian' or 'gradient'. Remedy"):
+    for ask in (
+        point.readout,
+        point.readout_eigenvalues,
+        lambda matrix: point.first_layer(0, 0, matrix),
+    ):
+        with pytest.raises(
+            InputError, match=r"matrix: got 'fisher'; expected 'hessian' or 'gradient'. Remedy"
+        ):
             ask("fisher")
 
 
 @pytest.mark.parametrize("width", [0, -2, True, 2.0, "4", None])
 def test_a_bad_width_is_refused(width):
-    with pytest.raises(InputError, match=r"width: got .*; expected an integer K >= 1. Remedy: a two-layer network"):
+    with pytest.raises(
+        InputError, match=r"width: got .*; expected an integer K >= 1. Remedy: a two-layer network"
+    ):
         separation_probabilities(width)

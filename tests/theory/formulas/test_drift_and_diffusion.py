@@ -1,4 +1,6 @@
-"""Effective dynamics: two routes, a d-dimensional witness, the risk it descends, and the mutants it refuses."""
+"""Effective dynamics: two routes, a d-dimensional witness, the risk it descends, and the mutants it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ def state_vector(drift) -> np.ndarray:
     return np.array(drift.vector, float)
 
 
-# --- two routes ------------------------------------------------------------------------------------------
+# --- two routes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -82,7 +84,7 @@ def test_diffusion_routes_agree_at_50_digits(name, data):
     assert difference < 1e-12 * scale
 
 
-# --- brute-force witness ---------------------------------------------------------------------------------
+# --- brute-force witness --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [True, False], ids=["limit", "real-step"])
@@ -93,13 +95,17 @@ def test_drift_is_the_mean_increment_of_sgd(name, route, limit):
     model, raw = case(name)
     geo = geometry(model, rng, dimension=30, jitter=0.3)
     sampled = increments(geo, raw, limit=limit)
-    (result,) = verdict(derive_drift(model, route), geo, rng, sampled=sampled, predicted=state_vector, size=SIZE)
+    (result,) = verdict(
+        derive_drift(model, route), geo, rng, sampled=sampled, predicted=state_vector, size=SIZE
+    )
     assert result.holds, result
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_drift_witness_refutes_the_mutants(name):
-    """Each mutant is off by at least 20 standard errors at these fixed parameters, the threshold is below 6."""
+    """Each mutant is off by at least 20 standard errors at these fixed parameters, the threshold is
+    below 6.
+    """
     rng = fresh_rng()
     model, raw = case(name)
     geo = geometry(model, rng)
@@ -114,17 +120,26 @@ def test_drift_witness_refutes_the_mutants(name):
     if model.units == model.directions:
         wrong["overlap transposed"] = mutants.transposed_overlap(drift)
     right, *rest = verdict(
-        drift, geo, rng, sampled=increments(geo, raw, limit=False), predicted=state_vector, size=SIZE,
+        drift,
+        geo,
+        rng,
+        sampled=increments(geo, raw, limit=False),
+        predicted=state_vector,
+        size=SIZE,
         mutants=wrong.values(),
     )
     assert right.holds, right
     survivors = {k: v for k, v in zip(wrong, rest, strict=True) if v.holds}
     assert survivors == {}
-    assert min(v.largest for v in rest) > 2 * right.threshold  # so that refutation holds for any seed
+    assert (
+        min(v.largest for v in rest) > 2 * right.threshold
+    )  # so that refutation holds for any seed
 
 
 def diffusion_verdicts(diffusions, geo, raw, rng):
-    """Mean and covariance of one increment (without its deterministic ridge part) against derived diffusions."""
+    """Mean and covariance of one increment (without its deterministic ridge part) against derived
+    diffusions.
+    """
     found = [numbers(d, geo) for d in diffusions]
     means = [as_array(f.mean).ravel() for f in found]
     upper = np.triu_indices(len(means[0]))
@@ -136,7 +151,9 @@ def diffusion_verdicts(diffusions, geo, raw, rng):
         first.add(g)
         g = g - means[0]
         products.add(g[:, upper[0]] * g[:, upper[1]])
-    return [(first.compare(m), products.compare(c)) for m, c in zip(means, covariances, strict=True)]
+    return [
+        (first.compare(m), products.compare(c)) for m, c in zip(means, covariances, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +172,9 @@ def test_diffusion_is_the_covariance_of_the_increment(name, route):
 
 @pytest.mark.parametrize("name", ["kgmm2", pytest.param("twolayer", marks=pytest.mark.slow)])
 def test_diffusion_witness_refutes_the_mutants(name):
-    """Fluctuation of the corrector forgotten, 1/lambda dropped, weights ignored, mean not subtracted."""
+    """Fluctuation of the corrector forgotten, 1/lambda dropped, weights ignored, mean not
+    subtracted.
+    """
     rng = fresh_rng()
     model, raw = case(name)
     geo = geometry(model, rng)
@@ -163,7 +182,9 @@ def test_diffusion_witness_refutes_the_mutants(name):
     no_corrector = diffusion.map(lambda e: e.xreplace({STEP: sp.Integer(0)}))
     wrong = [
         replace(no_corrector, mean=diffusion.mean),
-        replace(diffusion, second_moment=mutants.without_inverse_precision(diffusion).second_moment),
+        replace(
+            diffusion, second_moment=mutants.without_inverse_precision(diffusion).second_moment
+        ),
         replace(diffusion, second_moment=mutants.weights_ignored(diffusion).second_moment),
         replace(diffusion, mean=0 * diffusion.mean),
     ]
@@ -173,12 +194,14 @@ def test_diffusion_witness_refutes_the_mutants(name):
     assert min(v.largest for _, v in rest) > 2 * right.threshold
 
 
-# --- what the drift descends, and its symmetries ---------------------------------------------------------
+# --- what the drift descends, and its symmetries --------------------------------------------------
 
 
 @lru_cache(maxsize=None)
 def flow_and_drift(name):
-    """Pairs of expressions: the gradient flow of F in the symbols of the state, and the drift without its corrector."""
+    """Pairs of expressions: the gradient flow of F in the symbols of the state, and the drift
+    without its corrector.
+    """
     model, _ = case(name)
     s, beta = model.symbols, model.ridge
     risk = sp.Add(
@@ -203,27 +226,38 @@ def flow_and_drift(name):
 @settings(max_examples=3)
 @given(data=st.data())
 def test_drift_without_corrector_is_the_gradient_flow_of_the_risk(name, data):
-    """F(m, R, v) = E[loss] + beta/2 (tr Q + |v|^2), Q = R + m Gamma^-1 m^T, differentiated by the heat equation.
+    """F(m, R, v) = E[loss] + beta/2 (tr Q + |v|^2), Q = R + m Gamma^-1 m^T, differentiated by the
+    heat equation.
 
     With R symmetric and its upper triangle as variables: dm/dt = -(dF/dm) Gamma,
     dR_ab/dt = -sum_c (1 + delta_ac) dF/dR_ac R_cb - (a <-> b), dv/dt = -dF/dv.
     """
-    # nodes of the flow carry R + m Gamma^-1 m^T in their law, nodes of the drift Q: same numbers.  Both sides are
-    # the same quadrature of the same integrands, so few nodes suffice: what is left is rounding at 50 digits.
-    pairs, values = flow_and_drift(name), data.draw(strategies.rational_parameters(case(name)[0], precision=40))
-    table = expectations_mp([n for pair in pairs for e in pair for n in find_expectations(e)], values, 4)
+    # nodes of the flow carry R + m Gamma^-1 m^T in their law, nodes of the drift Q: same numbers.
+    # Both sides are the same quadrature of the same integrands, so few nodes suffice: what is left
+    # is rounding at 50 digits.
+    pairs, values = (
+        flow_and_drift(name),
+        data.draw(strategies.rational_parameters(case(name)[0], precision=40)),
+    )
+    table = expectations_mp(
+        [n for pair in pairs for e in pair for n in find_expectations(e)], values, 4
+    )
     for a, b in pairs:
         assert abs(evaluate(a - b, values, table)) < 1e-40
 
 
 @settings(max_examples=10)
-@given(values=strategies.rational_parameters(kgmm(3), precision=40), order=st.permutations(range(3)))
+@given(
+    values=strategies.rational_parameters(kgmm(3), precision=40), order=st.permutations(range(3))
+)
 def test_relabelling_the_classes_permutes_the_drift(values, order):
     model = kgmm(3)
     s, gamma, p = model.symbols, model.mixture.directions_gram, model.mixture.weights
     renamed = dict(values) | {p[a]: values[p[order[a]]] for a in range(3)}
     for names in (s.overlap, s.gram_perp, s.gram, s.gram_inverse, gamma):
-        renamed |= {names[a, b]: values[names[order[a], order[b]]] for a in range(3) for b in range(3)}
+        renamed |= {
+            names[a, b]: values[names[order[a], order[b]]] for a in range(3) for b in range(3)
+        }
     drift = derive_drift(model, "projection")
     left, right = (
         drift.map(lambda e, v=v, t=t: evaluate(e, v, t))
@@ -233,7 +267,9 @@ def test_relabelling_the_classes_permutes_the_drift(values, order):
         for a in range(3):
             for b in range(3):
                 gap = getattr(right, part)[a, b] - getattr(left, part)[order[a], order[b]]
-                assert abs(gap) < 1e-9  # a tensor rule is not symmetric under relabelling: its error at 12 nodes
+                assert (
+                    abs(gap) < 1e-9
+                )  # a tensor rule is not symmetric under relabelling: its error at 12 nodes
 
 
 @pytest.mark.parametrize("k", [2, 3, 4])
@@ -242,7 +278,9 @@ def test_softmax_gauge_of_the_drift(k):
     model = kgmm(k)
     drift = derive_drift(model, "projection")
     for s in range(k):
-        total = sum(drift.overlap[a, s] + model.ridge * model.symbols.overlap[a, s] for a in range(k))
+        total = sum(
+            drift.overlap[a, s] + model.ridge * model.symbols.overlap[a, s] for a in range(k)
+        )
         assert probabilities_sum_to_one(total, k) == 0
     total = sum(drift.corrector)
     assert probabilities_sum_to_one(total, k) == 0
@@ -266,7 +304,11 @@ def probabilities_sum_to_one(expression, k):
 def test_corrector_is_positive_semidefinite(name, data):
     """A mean of squares, so it is one under any rule of positive weights: few nodes do."""
     model, _ = case(name)
-    corrector = as_array(numbers_at(corrector_of(name), data.draw(strategies.rational_parameters(model)), 12).corrector)
+    corrector = as_array(
+        numbers_at(
+            corrector_of(name), data.draw(strategies.rational_parameters(model)), 12
+        ).corrector
+    )
     assert np.array_equal(corrector, corrector.T)
     # the softmax corrector has the exact null vector (1, ..., 1)
     assert np.linalg.eigvalsh(corrector).min() > -1e-12
@@ -276,7 +318,10 @@ def test_corrector_is_positive_semidefinite(name, data):
 def corrector_of(name):
     """The drift with nothing but its corrector, which is all that is evaluated."""
     drift = derive_drift(case(name)[0])
-    zero = {field: sp.ImmutableDenseMatrix(0 * getattr(drift, field)) for field in ("overlap", "gram_perp", "readout")}
+    zero = {
+        field: sp.ImmutableDenseMatrix(0 * getattr(drift, field))
+        for field in ("overlap", "gram_perp", "readout")
+    }
     return replace(drift, **zero)
 
 
@@ -313,6 +358,10 @@ def test_without_corrector_leaves_the_rest_alone():
     drift = derive_drift(kgmm(2))
     bare = drift.without_corrector()
     assert bare.corrector == sp.zeros(2, 2)
-    assert (bare.overlap, bare.gram_perp, bare.readout) == (drift.overlap, drift.gram_perp, drift.readout)
+    assert (bare.overlap, bare.gram_perp, bare.readout) == (
+        drift.overlap,
+        drift.gram_perp,
+        drift.readout,
+    )
     assert not any(e.has(STEP) for e in bare.vector)
     assert any(e.has(STEP) for e in drift.vector)

@@ -1,4 +1,6 @@
-"""The exact mean increment at finite dimension: two routes, raw samples, and what a mistake in it does."""
+"""The exact mean increment at finite dimension: two routes, raw samples, and what a mistake in it
+does.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,13 @@ def test_routes_agree(name, batch):
     assert np.abs(stein.values).max() > 0.05
 
 
-@pytest.mark.parametrize(("name", "dimension", "batch"), [("softmax", 6, 1), ("twolayer", 5, 1), ("softmax", 6, 3)])
+@pytest.mark.parametrize(
+    ("name", "dimension", "batch"), [("softmax", 6, 1), ("twolayer", 5, 1), ("softmax", 6, 3)]
+)
 def test_mean_of_a_raw_step_is_exact_at_the_smallest_dimension(name, dimension, batch):
-    """E[change] / delta = F + F1 / d with nothing left, where 1 / d is largest; without F1 the same test fails."""
+    """E[change] / delta = F + F1 / d with nothing left, where 1 / d is largest; without F1 the same
+    test fails.
+    """
     size = 200_000
     steps = one_raw_step(name, dimension, size, fresh_rng(), batch)
     drift, less = theory(name, "drift"), theory(name, "without corrector")
@@ -71,10 +77,15 @@ def test_kinks_by_projection():
     change = ((away @ away.transpose(0, 2, 1)) - state.gram_perp)[:, upper[0], upper[1]] / delta
 
     def values(vector):
-        found = compile_expressions(model, tuple(vector), "numpy").estimate(parameters, state, tolerance=1e-5)
+        found = compile_expressions(model, tuple(vector), "numpy").estimate(
+            parameters, state, tolerance=1e-5
+        )
         return found.values[6:12], found.errors[6:12]
 
-    (drift, e1), (extra, e2) = values(derive_drift(model).vector), values(derive_finite_size(model).vector)
+    (drift, e1), (extra, e2) = (
+        values(derive_drift(model).vector),
+        values(derive_finite_size(model).vector),
+    )
     error = change.std(axis=0) / np.sqrt(size)
     z = np.maximum(np.abs(change.mean(axis=0) - drift - extra / d) - e1 - e2 / d, 0) / error
     assert z.max() <= threshold(6)

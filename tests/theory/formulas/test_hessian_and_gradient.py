@@ -1,4 +1,6 @@
-"""Population gradient, Hessian and G-matrix: two routes, derivatives of the risk, structure, derivation time."""
+"""Population gradient, Hessian and G-matrix: two routes, derivatives of the risk, structure,
+derivation time.
+"""
 
 from __future__ import annotations
 
@@ -50,20 +52,25 @@ def regularized_gradient_matrix(model, route):
 DERIVE = [derive_gradient, derive_hessian, derive_gradient_matrix, regularized_gradient_matrix]
 
 
-# --- two routes ------------------------------------------------------------------------------------------
+# --- two routes -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("derive", DERIVE, ids=lambda f: f.__name__)
-@pytest.mark.parametrize("name", ["kgmm2", "kgmm3", pytest.param("twolayer", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["kgmm2", "kgmm3", pytest.param("twolayer", marks=pytest.mark.slow)]
+)
 def test_routes_agree_symbolically(name, derive):
     model, _ = case(name)
-    for a, b in zip(derive(model, "stein").expressions(), derive(model, "projection").expressions(), strict=True):
+    for a, b in zip(
+        derive(model, "stein").expressions(), derive(model, "projection").expressions(), strict=True
+    ):
         assert linearise(a - integrate_by_parts(b)) == 0
 
 
 @pytest.mark.parametrize(
     ("name", "derive"),
-    [("kgmm2", f) for f in DERIVE] + [("kgmm3", f) for f in DERIVE[:2]]
+    [("kgmm2", f) for f in DERIVE]
+    + [("kgmm3", f) for f in DERIVE[:2]]
     + [pytest.param("kgmm3", f, marks=pytest.mark.slow) for f in DERIVE[2:]],
     ids=lambda x: getattr(x, "__name__", x),
 )
@@ -75,7 +82,7 @@ def test_routes_agree_at_50_digits(name, derive, data):
     assert difference < 1e-12 * scale
 
 
-# --- derivatives of the risk -----------------------------------------------------------------------------
+# --- derivatives of the risk ----------------------------------------------------------------------
 
 
 def risk(model):
@@ -89,7 +96,9 @@ def risk(model):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_is_the_derivative_of_the_risk(name):
-    """grad_{x^a} F(m, Q) = sum_s dF/dm_as e_s + sum_b (1 + delta_ab) dF/dQ_ab x^b, by the heat equation."""
+    """grad_{x^a} F(m, Q) = sum_s dF/dm_as e_s + sum_b (1 + delta_ab) dF/dQ_ab x^b, by the heat
+    equation.
+    """
     model, _ = case(name)
     s, total = model.symbols, risk(model)
     gradient = derive_gradient(model)
@@ -106,9 +115,11 @@ def test_gradient_is_the_derivative_of_the_risk(name):
 
 @pytest.mark.parametrize("name", ["kgmm2", pytest.param("twolayer", marks=pytest.mark.slow)])
 def test_hessian_is_the_second_derivative_of_the_risk(name):
-    """d2/de df F(x^a + e t, x^b + f t') for t, t' in {e_s, x^c, n}, n a unit vector orthogonal to all others.
+    """d2/de df F(x^a + e t, x^b + f t') for t, t' in {e_s, x^c, n}, n a unit vector orthogonal to
+    all others.
 
-    Moving x^a moves m_a. and Q_a. polynomially; the heat equation does the rest.  No Hessian formula enters.
+    Moving x^a moves m_a. and Q_a. polynomially; the heat equation does the rest.  No Hessian
+    formula enters.
     """
     model, _ = case(name)
     values = random_exact_values(model, fresh_rng(), precision=40)
@@ -121,13 +132,17 @@ def test_hessian_is_the_second_derivative_of_the_risk(name):
     origin = dict.fromkeys(steps, sp.Integer(0))
 
     def moved_risk(moves):
-        """The risk after x^a += epsilon t for each (a, t); every vector is a list of (coefficient, index in w)."""
+        """The risk after x^a += epsilon t for each (a, t); every vector is a list of (coefficient,
+        index in w).
+        """
         vectors = [[(sp.Integer(1), r + c)] for c in units]
         for epsilon, (a, t) in zip(steps, moves, strict=False):
             vectors[a].append((epsilon, t))
         dot = lambda p, q: sp.expand(sum(x * y * w[g, h] for (x, g), (y, h) in product(p, q)))  # noqa: E731
         moved = {s.overlap[c, k]: dot(vectors[c], [(1, k)]) for c in units for k in range(r)}
-        moved |= {s.gram[c, d]: dot(vectors[c], vectors[d]) for c in units for d in range(c, model.units)}
+        moved |= {
+            s.gram[c, d]: dot(vectors[c], vectors[d]) for c in units for d in range(c, model.units)
+        }
         return total.xreplace(moved)
 
     hessian = derive_hessian(model)
@@ -138,19 +153,24 @@ def test_hessian_is_the_second_derivative_of_the_risk(name):
             continue  # equal to (j, i)
         second = moved_risk([(a, i), (b, j)]).diff(steps[0]).diff(steps[1]).xreplace(origin)
         block = hessian.block(a, b)
-        pairs.append((second, (span[i, :] * block.coefficients * span[j, :].T)[0] + block.bulk * w[i, j]))
+        pairs.append(
+            (second, (span[i, :] * block.coefficients * span[j, :].T)[0] + block.bulk * w[i, j])
+        )
     for (row, (a, v)), i in product(enumerate(product(units, s.readout)), tests):
         second = moved_risk([(a, i)]).diff(steps[0]).xreplace(origin).diff(v)
         pairs.append((second, (hessian.mixed[row, :] * span[i, :].T)[0]))
     for (i, v), (j, other) in product(enumerate(s.readout), repeat=2):
         pairs.append((total.diff(v).diff(other), hessian.readout[i, j]))
-    # both sides are the same quadrature of the same polynomial in derivatives of the loss: rounding is left
-    table = expectations_mp([n for pair in pairs for x in pair for n in find_expectations(x)], values, 4)
+    # both sides are the same quadrature of the same polynomial in derivatives of the loss: rounding
+    # is left
+    table = expectations_mp(
+        [n for pair in pairs for x in pair for n in find_expectations(x)], values, 4
+    )
     for second, predicted in pairs:
         assert abs(evaluate(second - predicted, values, table)) < 1e-40
 
 
-# --- structure -------------------------------------------------------------------------------------------
+# --- structure ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -159,9 +179,13 @@ def test_diagonal_blocks_and_readout_are_symmetric(name, route):
     model, _ = case(name)
     for blocks in (derive_hessian(model, route), regularized_gradient_matrix(model, route)):
         for a in range(model.units):
-            assert linearise_matrix(blocks.block(a, a).coefficients - blocks.block(a, a).coefficients.T).is_zero_matrix
+            assert linearise_matrix(
+                blocks.block(a, a).coefficients - blocks.block(a, a).coefficients.T
+            ).is_zero_matrix
         assert linearise_matrix(blocks.readout - blocks.readout.T).is_zero_matrix
-        if blocks.kind == "hessian":  # H_ab is a scalar weight: off-diagonal coefficient matrices too
+        if (
+            blocks.kind == "hessian"
+        ):  # H_ab is a scalar weight: off-diagonal coefficient matrices too
             assert all(b.coefficients.is_symmetric() for b in blocks.first_layer.values())
 
 
@@ -170,15 +194,19 @@ def linearise_matrix(matrix):
 
 
 @settings(max_examples=8)
-@given(st.sampled_from([2, 3]).flatmap(
-    lambda k: st.tuples(st.just(k), strategies.rational_parameters(kgmm(k), precision=40))
-))
+@given(
+    st.sampled_from([2, 3]).flatmap(
+        lambda k: st.tuples(st.just(k), strategies.rational_parameters(kgmm(k), precision=40))
+    )
+)
 def test_softmax_gauge_of_the_hessian(drawn):
     """sum_b H_ab = 0: the blocks of a row of the regularized Hessian sum to beta I."""
     k, values = drawn
     model = kgmm(k)
     hessian = derive_hessian(model)
-    table = expectations_mp(hessian.expectations(), values, 3)  # an identity of integrands: any nodes do
+    table = expectations_mp(
+        hessian.expectations(), values, 3
+    )  # an identity of integrands: any nodes do
     for a in range(k):
         row = [hessian.block(a, b) for b in range(k)]
         coefficients = sum((b.coefficients for b in row), sp.zeros(2 * k, 2 * k))
@@ -192,15 +220,19 @@ def test_softmax_gauge_of_the_hessian(drawn):
 @settings(max_examples=5)
 @given(data=st.data())
 def test_gradient_matrix_is_positive_semidefinite(name, regularized, data):
-    """On T = [e, x, n], n a unit vector orthogonal to the others, the whole matrix, readout blocks included.
+    """On T = [e, x, n], n a unit vector orthogonal to the others, the whole matrix, readout blocks
+    included.
 
-    It is a mean of squares, so it is positive semidefinite under any rule of positive weights: few nodes do.
+    It is a mean of squares, so it is positive semidefinite under any rule of positive weights: few
+    nodes do.
     """
     model, _ = case(name)
     values = data.draw(strategies.rational_parameters(model))
     blocks = numbers_at(gradient_matrix_of(name, regularized), values, 8)
     s, r, c, q = model.symbols, model.directions, model.units, model.readout_size
-    m, gamma, gram = (as_array(x.xreplace(values)) for x in (s.overlap, model.mixture.directions_gram, s.gram))
+    m, gamma, gram = (
+        as_array(x.xreplace(values)) for x in (s.overlap, model.mixture.directions_gram, s.gram)
+    )
     inner = np.eye(r + c + 1)
     inner[: r + c, : r + c] = np.block([[gamma, m.T], [m, gram]])
     left = inner[:, : r + c]
@@ -210,7 +242,9 @@ def test_gradient_matrix_is_positive_semidefinite(name, regularized, data):
         full[a][b] = left @ as_array(block.coefficients) @ left.T + float(block.bulk) * inner
     matrix = np.block(full)
     if q:
-        mixed = (as_array(blocks.mixed) @ left.T).reshape(c, q, -1).transpose(0, 2, 1).reshape(-1, q)
+        mixed = (
+            (as_array(blocks.mixed) @ left.T).reshape(c, q, -1).transpose(0, 2, 1).reshape(-1, q)
+        )
         matrix = np.block([[matrix, mixed], [mixed.T, as_array(blocks.readout)]])
     rounding = 1e-11 * (1 + np.abs(matrix).max())
     assert np.abs(matrix - matrix.T).max() < rounding
@@ -236,25 +270,31 @@ def test_ridge_enters_the_hessian_only_on_the_diagonal():
 def test_lower_blocks_are_transposes():
     blocks = regularized_gradient_matrix(kgmm(2), "stein")
     assert blocks.block(1, 0).coefficients == blocks.block(0, 1).coefficients.T
-    assert blocks.block(1, 0).coefficients != blocks.block(0, 1).coefficients  # regularized: not symmetric
+    assert (
+        blocks.block(1, 0).coefficients != blocks.block(0, 1).coefficients
+    )  # regularized: not symmetric
     assert blocks.block(1, 0).bulk == blocks.block(0, 1).bulk
     assert not any(e.has(kgmm(2).ridge) for e in derive_gradient_matrix(kgmm(2)).expressions())
 
 
 @pytest.mark.parametrize("pair", [(0, 2), (-1, 0), (2, 2)])
 def test_block_out_of_range_is_refused(pair):
-    with pytest.raises(InputError, match=r"block: got \(.*\); expected two units in 0..1. Remedy: count units from 0"):
+    with pytest.raises(
+        InputError,
+        match=r"block: got \(.*\); expected two units in 0..1. Remedy: count units from 0",
+    ):
         derive_hessian(kgmm(2)).block(*pair)
 
 
-# --- derivation time -------------------------------------------------------------------------------------
+# --- derivation time ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("k", "limit"), [(3, 2.0), pytest.param(10, 15.0, marks=pytest.mark.slow)])
 def test_cold_derivation_time(k, limit):
     """Drift, Hessian and G blocks in a fresh process, imports included.
 
-    Processor time, not wall-clock time: the derivation is serial, and other work on the machine must not count.
+    Processor time, not wall-clock time: the derivation is serial, and other work on the machine
+    must not count.
     """
     code = (
         "import time\n"
@@ -264,7 +304,11 @@ def test_cold_derivation_time(k, limit):
         "print(time.process_time())"
     )
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
         timeout=20 * limit,
     )
     assert float(run.stdout) < limit

@@ -1,4 +1,6 @@
-"""Population gradient, Hessian and G-matrix against sample averages in R^d, and the mutants they expose."""
+"""Population gradient, Hessian and G-matrix against sample averages in R^d, and the mutants they
+expose.
+"""
 
 from __future__ import annotations
 
@@ -33,13 +35,20 @@ def compare(blocks, geo, raw, rng, mutated=()):
     sampler = sampled_hessian if blocks.kind == "hessian" else sampled_gradient_matrix
     sampled = sampler(geo, raw, t, regularized=blocks.regularized)
     return verdict(
-        blocks, geo, rng, sampled=sampled, predicted=lambda b: projected_blocks(b, geo, t), size=SIZE,
+        blocks,
+        geo,
+        rng,
+        sampled=sampled,
+        predicted=lambda b: projected_blocks(b, geo, t),
+        size=SIZE,
         mutants=mutated,
     )
 
 
 @pytest.mark.parametrize("regularized", [True, False])
-@pytest.mark.parametrize("derive", [derive_hessian, derive_gradient_matrix], ids=["hessian", "gradient"])
+@pytest.mark.parametrize(
+    "derive", [derive_hessian, derive_gradient_matrix], ids=["hessian", "gradient"]
+)
 @pytest.mark.parametrize(
     ("name", "route"),
     [(name, route) for name in ("kgmm2", "twolayer") for route in ROUTES]
@@ -74,7 +83,9 @@ def test_gradient_is_the_mean_of_sample_gradients(name, route):
     gradient = derive_gradient(model, route)
     wrong = [mutants.ridge_flipped(gradient), mutants.weights_ignored(gradient)]
     wrong.append(mutants.without_inverse_precision(gradient))
-    right, *rest = verdict(gradient, geo, rng, sampled=sampled, predicted=predicted, size=SIZE, mutants=wrong)
+    right, *rest = verdict(
+        gradient, geo, rng, sampled=sampled, predicted=predicted, size=SIZE, mutants=wrong
+    )
     assert right.holds, right
     if route == "stein":  # the projection route has no explicit 1/lambda in the gradient
         assert [v.holds for v in rest] == [False] * 3
@@ -110,4 +121,6 @@ def test_block_witness_refutes_the_mutants(name, kind):
     assert right.holds, right
     survivors = {k: v for k, v in zip(wrong, rest, strict=True) if v.holds}
     assert survivors == {}
-    assert min(v.largest for v in rest) > 2 * right.threshold  # so that refutation holds for any seed
+    assert (
+        min(v.largest for v in rest) > 2 * right.threshold
+    )  # so that refutation holds for any seed

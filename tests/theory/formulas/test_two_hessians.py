@@ -1,6 +1,8 @@
-"""The two Hessians of the XOR network: of the population risk (distributional) and of the samples (almost everywhere).
+"""The two Hessians of the XOR network: of the population risk (distributional) and of the samples
+(almost everywhere).
 
-Witnesses: the risk E[ell] in R^d by quadrature of the raw loss and its finite differences; samples in R^d.
+Witnesses: the risk E[ell] in R^d by quadrature of the raw loss and its finite differences; samples
+in R^d.
 """
 
 from __future__ import annotations
@@ -58,17 +60,21 @@ CASES = {
     "abs": (Activation("abs", sp.Abs(ARGUMENT), kinks=(0,)), np.abs, (0.0,)),
     "hinge": (
         Activation("hinge", sp.Max(ARGUMENT - sp.Rational(1, 4), 0), kinks=("1/4",)),
-        lambda u: np.maximum(u - 0.25, 0), (0.25,),
+        lambda u: np.maximum(u - 0.25, 0),
+        (0.25,),
     ),
     "ramp": (
         Activation("ramp", sp.Max(ARGUMENT, 0) - sp.Max(ARGUMENT - 1, 0), kinks=(0, 1)),
-        lambda u: np.clip(u, 0, 1), (0.0, 1.0),
+        lambda u: np.clip(u, 0, 1),
+        (0.0, 1.0),
     ),
 }
 
 
 class Point:
-    """A random point of parameter space in R^d, d = K + 3, with correlated directions and unequal weights."""
+    """A random point of parameter space in R^d, d = K + 3, with correlated directions and unequal
+    weights.
+    """
 
     def __init__(self, units: int, name: str, rng) -> None:
         self.activation, self.function, self.kinks = CASES[name]
@@ -77,14 +83,20 @@ class Point:
         frame = np.linalg.qr(rng.standard_normal((d, d)))[0]
         self.directions = np.array([[1.0, 0.0], [0.4, 0.8]]) @ frame[:2]
         along = np.array([[0.7, -0.5], [-0.4, 0.8]])[:units] * rng.uniform(0.7, 1.3, (units, 2))
-        across = np.array([[0.6, 0.0], [0.2, 0.5]])[:units, :units] * rng.uniform(0.7, 1.3, (units, units))
+        across = np.array([[0.6, 0.0], [0.2, 0.5]])[:units, :units] * rng.uniform(
+            0.7, 1.3, (units, units)
+        )
         self.x = along @ frame[:2] + across @ frame[2 : 2 + units]
         self.v = np.array([1.2, -0.9])[:units] * rng.uniform(0.7, 1.3, units)
         weights = rng.uniform(0.5, 1.5, 4)
         self.weights = weights / weights.sum()
         self.precision, self.ridge, self.step = 2.0, 0.3, 1.5
-        self.settings = {"directions": self.directions, "weights": self.weights, "precision": self.precision,
-                         "ridge": self.ridge}
+        self.settings = {
+            "directions": self.directions,
+            "weights": self.weights,
+            "precision": self.precision,
+            "ridge": self.ridge,
+        }
 
     @property
     def values(self) -> dict:
@@ -103,7 +115,9 @@ class Point:
 
     def risk(self, flat: np.ndarray) -> float:
         x = flat[: self.x.size].reshape(self.x.shape)
-        return risk(x, flat[self.x.size :], activation=self.function, kinks=self.kinks, **self.settings)
+        return risk(
+            x, flat[self.x.size :], activation=self.function, kinks=self.kinks, **self.settings
+        )
 
     @property
     def flat(self) -> np.ndarray:
@@ -118,7 +132,9 @@ class Point:
         return self._extrapolated(self._second, 2)
 
     def _extrapolated(self, difference, order: int) -> tuple[np.ndarray, float]:
-        """Richardson twice: what the last step still moved bounds the error; the risk is known to about 1e-14."""
+        """Richardson twice: what the last step still moved bounds the error; the risk is known to
+        about 1e-14.
+        """
         coarse, middle, fine = (difference(STEP / 2**k) for k in range(3))
         first, second = (4 * middle - coarse) / 3, (4 * fine - middle) / 3
         return (16 * second - first) / 15, largest(second - first) + 4e-14 / (STEP / 4) ** order
@@ -127,7 +143,9 @@ class Point:
         return self.risk(self.flat + sum(moves))
 
     def _first(self, h: float) -> np.ndarray:
-        return np.array([self._moved(e) - self._moved(-e) for e in h * np.eye(self.flat.size)]) / (2 * h)
+        return np.array([self._moved(e) - self._moved(-e) for e in h * np.eye(self.flat.size)]) / (
+            2 * h
+        )
 
     def _second(self, h: float) -> np.ndarray:
         n, steps = self.flat.size, h * np.eye(self.flat.size)
@@ -149,10 +167,12 @@ class Point:
         for a in range(k):
             for b in range(k):
                 block = found.block(a, b)
-                out[a * d : (a + 1) * d, b * d : (b + 1) * d] = (
-                    span.T @ as_array(block.coefficients) @ span + float(block.bulk) * np.eye(d)
-                )
-        mixed = (as_array(found.mixed).reshape(k, k, -1) @ span).transpose(0, 2, 1).reshape(k * d, k)
+                out[a * d : (a + 1) * d, b * d : (b + 1) * d] = span.T @ as_array(
+                    block.coefficients
+                ) @ span + float(block.bulk) * np.eye(d)
+        mixed = (
+            (as_array(found.mixed).reshape(k, k, -1) @ span).transpose(0, 2, 1).reshape(k * d, k)
+        )
         out[: k * d, k * d :], out[k * d :, : k * d] = mixed, mixed.T
         out[k * d :, k * d :] = as_array(found.readout)
         return out
@@ -176,12 +196,16 @@ ALL = HERE + [pytest.param(2, name, marks=pytest.mark.slow) for name in CASES if
 
 @pytest.mark.parametrize(("units", "name"), ALL)
 def test_differences_of_the_risk_are_the_distributional_hessian_and_not_the_other(units, name):
-    """Every block W W, W v, v v; the blocks of one unit W_i W_i tell the two Hessians apart, by the third rule."""
+    """Every block W W, W v, v v; the blocks of one unit W_i W_i tell the two Hessians apart, by the
+    third rule.
+    """
     point = Point(units, name, fresh_rng())
     witness, error = point.hessian()
     assert error < 1e-4  # else the comparison says little
     rules = ("distributional", "almost-everywhere", "difference")
-    full, regular, kinks = (point.full(derive_hessian(point.model, kink_rule=rule)) for rule in rules)
+    full, regular, kinks = (
+        point.full(derive_hessian(point.model, kink_rule=rule)) for rule in rules
+    )
     assert largest(witness - full) < error
     assert largest(witness - regular - kinks) < error
     off = blocks_of(point, witness - regular)
@@ -191,35 +215,49 @@ def test_differences_of_the_risk_are_the_distributional_hessian_and_not_the_othe
 
 
 def test_differences_refute_the_mutants():
-    """Factor v_i dropped, kinks counted twice or with the wrong sign or without the bulk, a label swapped."""
+    """Factor v_i dropped, kinks counted twice or with the wrong sign or without the bulk, a label
+    swapped.
+    """
     point = Point(1, "relu", fresh_rng())
     witness, error = point.hessian()
     hessian = derive_hessian(point.model)
     regular, kinks = (
-        derive_hessian(point.model, kink_rule=rule).first_layer[0, 0] for rule in ("almost-everywhere", "difference")
+        derive_hessian(point.model, kink_rule=rule).first_layer[0, 0]
+        for rule in ("almost-everywhere", "difference")
     )
     right = hessian.first_layer[0, 0]
     (v,) = point.model.symbols.readout
 
     def with_block(coefficients, bulk):
-        return replace(hessian, first_layer={(0, 0): Block(sp.ImmutableDenseMatrix(coefficients), bulk)})
+        return replace(
+            hessian, first_layer={(0, 0): Block(sp.ImmutableDenseMatrix(coefficients), bulk)}
+        )
 
     wrong = {
         "factor v dropped": hessian.map(lambda e: e.subs(v**2, v)),
         "kinks twice": with_block(right.coefficients + kinks.coefficients, right.bulk + kinks.bulk),
-        "kinks with the wrong sign": with_block(regular.coefficients - kinks.coefficients, regular.bulk - kinks.bulk),
+        "kinks with the wrong sign": with_block(
+            regular.coefficients - kinks.coefficients, regular.bulk - kinks.bulk
+        ),
         "bulk without kinks": with_block(right.coefficients, regular.bulk),
         "label swapped": derive_hessian(swapped(point.model)),
     }
-    survivors = [k for k, mutant in wrong.items() if largest(witness - point.full(mutant)) < 20 * error]
+    survivors = [
+        k for k, mutant in wrong.items() if largest(witness - point.full(mutant)) < 20 * error
+    ]
     assert survivors == []
 
 
 def swapped(model: Model) -> Model:
     """The same network with the label of cluster -mu flipped."""
     mixture = model.mixture
-    other = Mixture(mixture.weights, tuple(map(sp.Integer, (1, 0, 0, 0))), mixture.coordinates,
-                    mixture.directions_gram, mixture.precision)
+    other = Mixture(
+        mixture.weights,
+        tuple(map(sp.Integer, (1, 0, 0, 0))),
+        mixture.coordinates,
+        mixture.directions_gram,
+        mixture.precision,
+    )
     return Model(other, model.loss, model.ridge, model.step, "swapped")
 
 
@@ -230,17 +268,21 @@ def test_differences_of_the_risk_are_the_gradient(units, name, route):
     witness, error = point.gradient()
     found = numbers(derive_gradient(point.model, route), point.values, point.kinks)
     span = np.vstack([point.directions, point.x])
-    gradient = np.concatenate([(as_array(found.first_layer) @ span).ravel(), as_array(found.readout).ravel()])
+    gradient = np.concatenate(
+        [(as_array(found.first_layer) @ span).ravel(), as_array(found.readout).ravel()]
+    )
     assert largest(gradient - witness) < error
 
 
-# --- samples in R^d --------------------------------------------------------------------------------------
+# --- samples in R^d -------------------------------------------------------------------------------
 
 SIZE = 60_000  # samples; standard errors about 2e-3
 
 
 def raw_relu(component: np.ndarray, u: np.ndarray, v: np.ndarray) -> Raw:
-    """Sample derivatives of -y f + log(1 + e^f), f = v . max(u, 0), as automatic differentiation takes them."""
+    """Sample derivatives of -y f + log(1 + e^f), f = v . max(u, 0), as automatic differentiation
+    takes them.
+    """
     y = np.array([1, 1, 0, 0])[component]
     g, on = np.maximum(u, 0), (u > 0) * 1.0
     f = g @ v
@@ -248,9 +290,12 @@ def raw_relu(component: np.ndarray, u: np.ndarray, v: np.ndarray) -> Raw:
     s1, residual = (sigma * (1 - sigma))[:, None, None], (sigma - y)[:, None, None]
     fu = v * on
     return Raw(
-        residual[:, 0] * fu, s1 * fu[:, :, None] * fu[:, None, :], residual[:, 0] * g,
+        residual[:, 0] * fu,
+        s1 * fu[:, :, None] * fu[:, None, :],
+        residual[:, 0] * g,
         s1 * fu[:, :, None] * g[:, None, :] + residual * np.eye(len(v)) * on[:, :, None],
-        s1 * g[:, :, None] * g[:, None, :], np.logaddexp(0, f) - y * f,
+        s1 * g[:, :, None] * g[:, None, :],
+        np.logaddexp(0, f) - y * f,
     )
 
 
@@ -259,7 +304,9 @@ def correlated_xor() -> Model:
 
 
 def compare_with_samples(blocks, geo: Geometry, rng, sampler, wrong):
-    """Verdicts of the z-test (family-wise error 1e-6) on blocks and mutants, all entries on T = [e, x, n]."""
+    """Verdicts of the z-test (family-wise error 1e-6) on blocks and mutants, all entries on T = [e,
+    x, n].
+    """
     t = test_vectors(geo, rng)
     data = sample_mean(geo, rng, sampler(geo, raw_relu, t, regularized=blocks.regularized), SIZE)
     predict = lambda b: projected_blocks(numbers(b, geo.values), geo, t)  # noqa: E731
@@ -273,12 +320,15 @@ def test_the_mean_of_sample_hessians_is_the_almost_everywhere_hessian_and_not_th
     regular = derive_hessian(model, kink_rule="almost-everywhere")
     v = model.symbols.readout
     wrong = [
-        derive_hessian(model), derive_hessian(swapped(model), kink_rule="almost-everywhere"),
+        derive_hessian(model),
+        derive_hessian(swapped(model), kink_rule="almost-everywhere"),
         regular.map(lambda e: e.subs(v[0] * v[1], v[0])),
     ]
     right, rest = compare_with_samples(regular, geo, rng, sampled_hessian, wrong)
     assert right.holds, right
-    assert min(r.largest for r in rest) > 2 * right.threshold  # so that refutation holds for any seed
+    assert (
+        min(r.largest for r in rest) > 2 * right.threshold
+    )  # so that refutation holds for any seed
 
 
 @pytest.mark.parametrize("regularized", [True, False])
@@ -287,8 +337,10 @@ def test_the_mean_of_sample_gradient_products_is_the_gradient_matrix(regularized
     model = correlated_xor()
     geo = geometry(model, rng)
     matrix = derive_gradient_matrix(model, regularized=regularized)
-    wrong = [derive_gradient_matrix(swapped(model), regularized=regularized),
-             derive_gradient_matrix(model, regularized=not regularized)]
+    wrong = [
+        derive_gradient_matrix(swapped(model), regularized=regularized),
+        derive_gradient_matrix(model, regularized=not regularized),
+    ]
     right, rest = compare_with_samples(matrix, geo, rng, sampled_gradient_matrix, wrong)
     assert right.holds, right
     assert min(r.largest for r in rest) > 2 * right.threshold
@@ -303,24 +355,34 @@ def test_hand_derivatives_of_the_samples_are_finite_differences():
     loss = lambda z: raw_relu(component, z[None, :2], z[2:]).loss[0]  # noqa: E731
     z, e = np.concatenate([u[0], v]), h * np.eye(4)
     first = np.array([loss(z + a) - loss(z - a) for a in e]) / (2 * h)
-    second = np.array([
-        [loss(z + a + b) - loss(z + a - b) - loss(z - a + b) + loss(z - a - b) for b in e] for a in e
-    ]) / (4 * h**2)
-    by_hand = np.block([[sample.hessian[0], sample.mixed[0]], [sample.mixed[0].T, sample.readout_hessian[0]]])
-    assert largest(first - np.concatenate([sample.g[0], sample.readout[0]])) < 1e-6  # h^2 times third derivatives
+    second = np.array(
+        [
+            [loss(z + a + b) - loss(z + a - b) - loss(z - a + b) + loss(z - a - b) for b in e]
+            for a in e
+        ]
+    ) / (4 * h**2)
+    by_hand = np.block(
+        [[sample.hessian[0], sample.mixed[0]], [sample.mixed[0].T, sample.readout_hessian[0]]]
+    )
+    assert (
+        largest(first - np.concatenate([sample.g[0], sample.readout[0]])) < 1e-6
+    )  # h^2 times third derivatives
     assert largest(second - by_hand) < 1e-5  # the same, and eps / h^2 of rounding
 
 
-# --- the two routes, and the numbers of numerics ---------------------------------------------------------
+# --- the two routes, and the numbers of numerics --------------------------------------------------
 
 
 @pytest.mark.parametrize("derive", [derive_drift, derive_gradient], ids=["drift", "gradient"])
 @pytest.mark.parametrize(("units", "name"), [*HERE, (2, "abs")])
 def test_both_routes_give_the_same_numbers(units, name, derive):
-    """Stein with its deltas against projection without derivatives, both by quadrature to about 1e-13."""
+    """Stein with its deltas against projection without derivatives, both by quadrature to about
+    1e-13.
+    """
     point = Point(units, name, fresh_rng())
     left, right = (
-        as_float(numbers(derive(point.model, route), point.values, point.kinks)) for route in ("stein", "projection")
+        as_float(numbers(derive(point.model, route), point.values, point.kinks))
+        for route in ("stein", "projection")
     )
     assert largest(left - right) < 1e-11
     assert largest(left) > 1e-3
@@ -340,7 +402,9 @@ def as_float(derived) -> np.ndarray:
 
 
 def interval_factor(count: int) -> float:
-    """By how much to widen 99 % intervals of 8 scramblings for FAMILY_ERROR over ``count`` comparisons."""
+    """By how much to widen 99 % intervals of 8 scramblings for FAMILY_ERROR over ``count``
+    comparisons.
+    """
     wide, usual = (scipy.stats.t.isf(level / 2, 7) for level in (FAMILY_ERROR / count, 0.01))
     return float(wide / usual)
 
@@ -369,12 +433,16 @@ def test_compiled_blocks_are_the_blocks(units, rule):
     """population_block on span(directions, x) against the d x d matrix by panels: W W, W v and v v."""
     point = Point(units, "relu", fresh_rng())
     derived = derive_hessian(point.model, kink_rule=rule)
-    small = population_block(point.model, point.parameters, point.state, block="all", blocks=derived, tolerance=1e-5)
-    basis = span_basis(point.parameters, point.state).coefficients @ np.vstack([point.directions, point.x])
+    small = population_block(
+        point.model, point.parameters, point.state, block="all", blocks=derived, tolerance=1e-5
+    )
+    basis = span_basis(point.parameters, point.state).coefficients @ np.vstack(
+        [point.directions, point.x]
+    )
     lift = np.kron(np.eye(units), basis)
-    frame = np.block([
-        [lift, np.zeros((len(lift), units))], [np.zeros((units, lift.shape[1])), np.eye(units)],
-    ])
+    frame = np.block(
+        [[lift, np.zeros((len(lift), units))], [np.zeros((units, lift.shape[1])), np.eye(units)]]
+    )
     exact = frame @ point.full(derived) @ frame.T
     assert np.all(np.abs(small.matrix - exact) < interval_factor(exact.size) * small.matrix_error)
     assert small.matrix_error.max() < 1e-3
@@ -382,23 +450,33 @@ def test_compiled_blocks_are_the_blocks(units, rule):
 
 def test_curvatures_across_a_kink_are_refused_by_the_stein_route():
     for derive in (derive_hessian, derive_gradient_matrix):
-        with pytest.raises(InputError, match=r"route: got 'stein'.*; expected 'projection'. Remedy: derive by"):
+        with pytest.raises(
+            InputError, match=r"route: got 'stein'.*; expected 'projection'. Remedy: derive by"
+        ):
             derive(xor(2), "stein")
 
 
 def test_an_unknown_kink_rule_is_refused():
-    with pytest.raises(InputError, match=r"kink_rule: got 'classical'; expected one of .*almost-everywhere.* Remedy"):
+    with pytest.raises(
+        InputError,
+        match=r"kink_rule: got 'classical'; expected one of .*almost-everywhere.* Remedy",
+    ):
         derive_hessian(xor(1), kink_rule="classical")
 
 
 def test_the_panels_know_a_normal_moment():
-    """The quadrature itself: E of ramp, step and delta of N(m, s^2), by the formulas of the normal law."""
+    """The quadrature itself: E of ramp, step and delta of N(m, s^2), by the formulas of the normal
+    law.
+    """
     rng = fresh_rng()
     model = xor(1)
     point = Point(1, "relu", rng)
     law = preactivation_law(model, 0)
     (u,) = law.variables
-    nodes = [GaussianExpectation(e, law) for e in (ReLU(u), Step(u), u**2 * Step(u), sp.exp(u) * sp.DiracDelta(2 * u))]
+    nodes = [
+        GaussianExpectation(e, law)
+        for e in (ReLU(u), Step(u), u**2 * Step(u), sp.exp(u) * sp.DiracDelta(2 * u))
+    ]
     table = expectations(nodes, point.values)
     m = float((point.x @ point.directions.T)[0, 0])
     s = float(np.sqrt(point.x[0] @ point.x[0] / point.precision))

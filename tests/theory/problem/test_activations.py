@@ -39,7 +39,9 @@ def test_every_named_activation_is_covered():
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_values_and_slopes(name):
-    """Against NumPy, and the slope against its central difference (h^2 times third derivatives, off the kink)."""
+    """Against NumPy, and the slope against its central difference (h^2 times third derivatives, off
+    the kink).
+    """
     g, rng, h = get_activation(name), fresh_rng(), 1e-5
     for z in rng.uniform(0.01, 4, 5) * rng.choice([-1, 1], 5):
         value = float(g(sp.Float(z, 30)))
@@ -57,7 +59,10 @@ def test_kinks_are_declared_where_the_slope_jumps(name):
     assert (regular == 0) == (name in KINKED)
 
 
-@given(st.fractions(0, 1, max_denominator=50).filter(lambda a: a < 1), st.fractions(-3, 3, max_denominator=7))
+@given(
+    st.fractions(0, 1, max_denominator=50).filter(lambda a: a < 1),
+    st.fractions(-3, 3, max_denominator=7),
+)
 def test_leaky_relu_has_two_slopes(slope, z):
     a, z = (sp.Rational(q.numerator, q.denominator) for q in (slope, z))
     assert leaky_relu(a)(z) == max(z, a * z)
@@ -95,10 +100,24 @@ BAD = [
     (sp.Abs(Z), (), "activation", "f = Abs(z)", "every kink", "kinks=(0,)"),
     (ReLU(Z), (1,), "activation", "the kink z = 0", "every kink", "kinks=(0,)"),
     (ReLU(Z) + ReLU(Z - 2), (0,), "activation", "z - 2", "every kink", "kinks=(0,)"),
-    (sp.Function("h")(Z), (), "activation", "undefined function h", "known derivative", "elementary functions"),
+    (
+        sp.Function("h")(Z),
+        (),
+        "activation",
+        "undefined function h",
+        "known derivative",
+        "elementary functions",
+    ),
     (NoSlope(Z), (), "activation", "NoSlope", "known first", "fdiff"),
     (NoSecondSlope(Z), (), "activation", "NoSecondSlope", "second derivatives", "fdiff"),
-    (sp.Piecewise((0, Z < 0), (Z, True)), (0,), "activation", "Piecewise", "ReLU and Step", "ramp as theory.ReLU"),
+    (
+        sp.Piecewise((0, Z < 0), (Z, True)),
+        (0,),
+        "activation",
+        "Piecewise",
+        "ReLU and Step",
+        "ramp as theory.ReLU",
+    ),
     (Step(Z), (0,), "activation", "step(z)", "a continuous function", "ramp"),
     (Z * Step(Z - 1), (1,), "activation", "step(z - 1)", "a continuous function", "ramp"),
     (sp.Integer(1), (), "activation", "1", "a function of z", "ARGUMENT"),
@@ -112,7 +131,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("expression", "kinks", "parameter", "got", "expected", "remedy"), BAD, ids=lambda x: None)
+@pytest.mark.parametrize(
+    ("expression", "kinks", "parameter", "got", "expected", "remedy"), BAD, ids=lambda x: None
+)
 def test_bad_activations_are_explained(expression, kinks, parameter, got, expected, remedy):
     with pytest.raises(InputError) as caught:
         Activation("f", expression, kinks=kinks)
@@ -122,7 +143,10 @@ def test_bad_activations_are_explained(expression, kinks, parameter, got, expect
 
 @pytest.mark.parametrize("name", ["swish", None, 5, ["relu"], sp.tanh, ReLU(Z)], ids=str)
 def test_an_unknown_activation_is_refused_with_the_known_ones(name):
-    with pytest.raises(InputError, match=r"activation: got .*; expected one of \['erf', .*\], or an Activation. Rem"):
+    with pytest.raises(
+        InputError,
+        match=r"activation: got .*; expected one of \['erf', .*\], or an Activation. Rem",
+    ):
         xor(2, activation=name)
 
 
@@ -134,5 +158,7 @@ def test_a_slope_out_of_range_is_refused(slope):
 
 def test_a_loss_of_a_function_without_derivative_is_refused():
     u = symbols.vector("u", 1)
-    with pytest.raises(InputError, match=r"loss expression: got the function NoSlope; expected .* Remedy: .*fdiff"):
+    with pytest.raises(
+        InputError, match=r"loss expression: got the function NoSlope; expected .* Remedy: .*fdiff"
+    ):
         Loss(NoSlope(u[0]), units=1)

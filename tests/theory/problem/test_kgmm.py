@@ -1,4 +1,6 @@
-"""The k-class Gaussian mixture: its statement, and the formulas of the literature transcribed by hand."""
+"""The k-class Gaussian mixture: its statement, and the formulas of the literature transcribed by
+hand.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,12 @@ def test_statement(k):
 
 def test_numbers_replace_symbols():
     model = kgmm(
-        3, weights=["1/2", "3/10", "1/5"], directions_gram="orthonormal", precision="5/2", ridge=0, step=2
+        3,
+        weights=["1/2", "3/10", "1/5"],
+        directions_gram="orthonormal",
+        precision="5/2",
+        ridge=0,
+        step=2,
     )
     assert model.parameter_symbols == set()
     assert model.mixture.directions_gram == sp.eye(3)
@@ -51,7 +58,9 @@ def test_symbols_of_the_user_are_kept():
 
 
 class Hand:
-    """The formulas of mathematics.md section 3 and 4 for softmax, written with pi_a and Kronecker deltas."""
+    """The formulas of mathematics.md section 3 and 4 for softmax, written with pi_a and Kronecker
+    deltas.
+    """
 
     def __init__(self, k):
         self.model, self.k = kgmm(k), k
@@ -95,14 +104,17 @@ def test_drift_transcribed(k):
             corrector = sp.Integer(0)
             for l in classes:
                 for c in classes:
-                    expected -= hand.p[l] / lam * (
-                        hand.mean(l, hand.h(a, c)) * s.gram_perp[c, b] + hand.mean(l, hand.h(b, c)) * s.gram_perp[c, a]
+                    expected -= (
+                        hand.p[l]
+                        / lam
+                        * (
+                            hand.mean(l, hand.h(a, c)) * s.gram_perp[c, b]
+                            + hand.mean(l, hand.h(b, c)) * s.gram_perp[c, a]
+                        )
                     )
                 corrector += step / lam * hand.p[l] * hand.mean(l, hand.g(a, l) * hand.g(b, l))
             assert linearise(drift.gram_perp[a, b] - expected) == 0
             assert linearise(same_label(drift.corrector[a, b]) - corrector) == 0
-
-
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -120,7 +132,9 @@ def test_hessian_transcribed(k):
                     slope = hand.p[i] * hand.mean(i, hand.dh(a, b, j)) / hand.lam
                     assert linearise(block.coefficients[i, k + j] - slope) == 0
                     second = hand.dh(a, b, i).diff(hand.u[j])
-                    curvature = sum(hand.p[l] * hand.mean(l, second) for l in range(k)) / hand.lam**2
+                    curvature = (
+                        sum(hand.p[l] * hand.mean(l, second) for l in range(k)) / hand.lam**2
+                    )
                     assert linearise(block.coefficients[k + i, k + j] - curvature) == 0
 
 
@@ -136,7 +150,12 @@ def test_gradient_matrix_transcribed():
                 assert linearise(entry - hand.p[l] * hand.mean(l, weight)) == 0
                 for c in range(k):
                     entry = same_label(block.coefficients[l, k + c])
-                    assert linearise(entry - hand.p[l] * hand.mean(l, weight.diff(hand.u[c])) / hand.lam) == 0
+                    assert (
+                        linearise(
+                            entry - hand.p[l] * hand.mean(l, weight.diff(hand.u[c])) / hand.lam
+                        )
+                        == 0
+                    )
 
 
 BAD = [
@@ -146,7 +165,13 @@ BAD = [
     (("3",), {}, "k", "'3'", "an integer >= 2"),
     ((2,), {"directions_gram": "orthogonal"}, "directions_gram", "'orthogonal'", "'orthonormal'"),
     ((3,), {"directions_gram": [[1, 0], [0, 1]]}, "directions_gram", "2 x 2", "3 x 3"),
-    ((2,), {"directions_gram": [[1, 1], [1, 1]]}, "directions_gram", "minor of size 2 is 0", "independent means"),
+    (
+        (2,),
+        {"directions_gram": [[1, 1], [1, 1]]},
+        "directions_gram",
+        "minor of size 2 is 0",
+        "independent means",
+    ),
     ((2,), {"weights": [0.5, 0.3, 0.2]}, "weights", "3 entries", "2, one per component"),
     ((2,), {"weights": [0.5, 0.6]}, "weights", "1.1", "sum 1"),
     ((2,), {"weights": [1, 0]}, "weights[1]", "0", "> 0"),
@@ -158,7 +183,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("args", "kwargs", "parameter", "got", "expected"), BAD, ids=lambda x: None)
+@pytest.mark.parametrize(
+    ("args", "kwargs", "parameter", "got", "expected"), BAD, ids=lambda x: None
+)
 def test_bad_input_is_explained(args, kwargs, parameter, got, expected):
     with pytest.raises(InputError) as caught:
         kgmm(*args, **kwargs)

@@ -1,4 +1,6 @@
-"""The calculus of kinks: one canonical form, derivatives as distributions, and the three rules on every block."""
+"""The calculus of kinks: one canonical form, derivatives as distributions, and the three rules on
+every block.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ SHAPES = {
 }
 
 small = st.integers(-3, 3)
-places = st.fractions(-2, 2, max_denominator=3).map(lambda q: sp.Rational(q.numerator, q.denominator))
+places = st.fractions(-2, 2, max_denominator=3).map(
+    lambda q: sp.Rational(q.numerator, q.denominator)
+)
 slopes = st.sampled_from([-2, -1, 1, 3]).map(sp.Integer)
 
 
@@ -57,19 +61,34 @@ def pieces(kink):
     """Non-smooth functions of the multiples of a kink."""
     return st.builds(
         lambda f, a: f(a * kink),
-        st.sampled_from([
-            lambda k: sp.Max(k, 0), lambda k: sp.Min(k, 0), sp.Abs, sp.sign, sp.Heaviside, ReLU, Step,
-            lambda k: sp.Max(k, -2 * k), lambda k: sp.Min(u + k, u),
-        ]),
+        st.sampled_from(
+            [
+                lambda k: sp.Max(k, 0),
+                lambda k: sp.Min(k, 0),
+                sp.Abs,
+                sp.sign,
+                sp.Heaviside,
+                ReLU,
+                Step,
+                lambda k: sp.Max(k, -2 * k),
+                lambda k: sp.Min(u + k, u),
+            ]
+        ),
         slopes,
     )
 
 
-# --- canonical -------------------------------------------------------------------------------------------
+# --- canonical ------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60)
-@given(places.flatmap(lambda q: st.tuples(st.just(q), st.lists(pieces(u - q), min_size=1, max_size=3))), places, slopes)
+@given(
+    places.flatmap(
+        lambda q: st.tuples(st.just(q), st.lists(pieces(u - q), min_size=1, max_size=3))
+    ),
+    places,
+    slopes,
+)
 def test_canonical_form_has_the_same_values(drawn, point, scale):
     """At every point off the kink, whatever multiple of the kink is declared."""
     place, functions = drawn
@@ -93,17 +112,40 @@ def test_canonical_chooses_among_several_kinks():
 
 
 REFUSED = [
-    (sp.Abs(u), (), "kinks", "no kinks for a loss with the kink u = 0", "every kink", "add u to kinks"),
+    (
+        sp.Abs(u),
+        (),
+        "kinks",
+        "no kinks for a loss with the kink u = 0",
+        "every kink",
+        "add u to kinks",
+    ),
     (sp.Abs(u - 1), (u,), "kinks", "the kink u - 1 = 0", "every kink", "add u - 1 to kinks"),
     (sp.Max(u, 0), (u**2,), "kinks", "the kink u = 0", "every kink", "add u"),
-    (sp.Piecewise((0, u < 0), (u, True)), (u,), "loss expression", "Piecewise", "ReLU and Step", "write a ramp"),
+    (
+        sp.Piecewise((0, u < 0), (u, True)),
+        (u,),
+        "loss expression",
+        "Piecewise",
+        "ReLU and Step",
+        "write a ramp",
+    ),
     (sp.floor(u), (u,), "loss expression", "floor", "ReLU and Step", "write a ramp"),
     (sp.DiracDelta(u), (u,), "loss expression", "DiracDelta", "ReLU and Step", "write a ramp"),
-    (sp.Function("h")(u), (u,), "loss expression", "undefined function h", "known derivative", "elementary"),
+    (
+        sp.Function("h")(u),
+        (u,),
+        "loss expression",
+        "undefined function h",
+        "known derivative",
+        "elementary",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("expression", "kinks", "parameter", "got", "expected", "remedy"), REFUSED, ids=lambda x: None)
+@pytest.mark.parametrize(
+    ("expression", "kinks", "parameter", "got", "expected", "remedy"), REFUSED, ids=lambda x: None
+)
 def test_what_cannot_be_written_with_the_declared_kinks_is_refused(
     expression, kinks, parameter, got, expected, remedy
 ):
@@ -117,24 +159,32 @@ def test_what_cannot_be_written_with_the_declared_kinks_is_refused(
 
 
 def test_undeclared_kinks_of_a_loss_are_refused():
-    with pytest.raises(InputError, match=r"kinks: got .*kink u_1 = 0; expected every kink of the loss declared"):
+    with pytest.raises(
+        InputError, match=r"kinks: got .*kink u_1 = 0; expected every kink of the loss declared"
+    ):
         Loss(sp.Max(u1, 0), units=1)
-    with pytest.raises(InputError, match=r"kinks: got v_1; expected expressions in u_1 that vanish"):
+    with pytest.raises(
+        InputError, match=r"kinks: got v_1; expected expressions in u_1 that vanish"
+    ):
         Loss(sp.Max(u1, 0), units=1, readout_size=1, kinks=(symbols.vector("v", 1)[0],))
     hinge = 1 - (2 * symbols.LABEL - 1) * u1
     with pytest.raises(InputError, match=r"a term with a kink of its own for each label"):
         Loss(sp.Max(hinge, 0), units=1, kinks=(hinge,))
 
 
-# --- derivatives as distributions ------------------------------------------------------------------------
+# --- derivatives as distributions -----------------------------------------------------------------
 
-polynomials = st.lists(small, min_size=1, max_size=4).map(lambda c: sp.Add(*(a * u**i for i, a in enumerate(c))))
+polynomials = st.lists(small, min_size=1, max_size=4).map(
+    lambda c: sp.Add(*(a * u**i for i, a in enumerate(c)))
+)
 
 
 @settings(max_examples=30)
 @given(polynomials, polynomials, polynomials, places, slopes)
 def test_second_derivative_is_the_distribution(smooth, first, second, place, scale):
-    """The integral of f'' against a test function is that of f against its second derivative: the definition."""
+    """The integral of f'' against a test function is that of f against its second derivative: the
+    definition.
+    """
     kink = scale * (u - place)
     f = smooth + first * ReLU(kink) + second * ReLU(kink) ** 2
     regular, parts = split_deltas(f.diff(u, 2))
@@ -142,8 +192,11 @@ def test_second_derivative_is_the_distribution(smooth, first, second, place, sca
     x, w = panels(0.0, 1.0, [float(place)])
 
     def integral(expression):
-        values = sp.lambdify(u, expression, [{"ReLU": lambda k: np.maximum(k, 0), "Step": lambda k: (k > 0) * 1.0},
-                                             "numpy"])(x)
+        values = sp.lambdify(
+            u,
+            expression,
+            [{"ReLU": lambda k: np.maximum(k, 0), "Step": lambda k: (k > 0) * 1.0}, "numpy"],
+        )(x)
         return float(np.sum(w * values))
 
     on_kinks = sum(float((c * test).subs(u, place)) / abs(k.diff(u)) for k, c in parts.items())
@@ -161,14 +214,19 @@ def test_ramp_times_delta_vanishes_and_a_smooth_kink_has_no_delta():
 
 
 NOT_INTEGRABLE = [
-    Step(u) * sp.DiracDelta(u), sp.DiracDelta(u) ** 2, sp.DiracDelta(u).diff(u), sp.DiracDelta(u1) * sp.DiracDelta(u2),
+    Step(u) * sp.DiracDelta(u),
+    sp.DiracDelta(u) ** 2,
+    sp.DiracDelta(u).diff(u),
+    sp.DiracDelta(u1) * sp.DiracDelta(u2),
     (Step(u) + 1) * sp.DiracDelta(u),
 ]
 
 
 @pytest.mark.parametrize("expression", NOT_INTEGRABLE, ids=str)
 def test_what_is_no_function_plus_deltas_is_refused(expression):
-    with pytest.raises(InputError, match=r"route: got 'stein'.*; expected 'projection'. Remedy: derive by the proj"):
+    with pytest.raises(
+        InputError, match=r"route: got 'stein'.*; expected 'projection'. Remedy: derive by the proj"
+    ):
         split_deltas(expression)
     assert tidy(expression) == expression
 
@@ -177,7 +235,9 @@ def test_what_is_no_function_plus_deltas_is_refused(expression):
 def test_a_kink_may_be_declared_with_either_sign(kink):
     """SymPy writes delta(-k) as delta(k): deltas must still be found under the declared kink."""
     v = symbols.vector("v", 1)[0]
-    loss = Loss(Softplus(v * ReLU(kink)) - y * v * ReLU(kink), units=2, readout_size=1, kinks=(kink,))
+    loss = Loss(
+        Softplus(v * ReLU(kink)) - y * v * ReLU(kink), units=2, readout_size=1, kinks=(kink,)
+    )
     regular, parts = split_deltas(loss.partial((0, 0)))
     assert set(parts) == set(loss.kinks)
     (delta,) = parts
@@ -187,11 +247,14 @@ def test_a_kink_may_be_declared_with_either_sign(kink):
     assert sp.expand(parts[delta].subs(on) - slope**2 * v * (Sigmoid(0) - y)) == 0
     f = v * ReLU(kink)
     expected = slope**2 * v**2 * Sigmoid(f) * (1 - Sigmoid(f)) * Step(kink)
-    for point in ({u1: sp.Rational(7, 3), u2: sp.Rational(1, 5)}, {u1: -sp.Rational(7, 3), u2: sp.Rational(1, 5)}):
+    for point in (
+        {u1: sp.Rational(7, 3), u2: sp.Rational(1, 5)},
+        {u1: -sp.Rational(7, 3), u2: sp.Rational(1, 5)},
+    ):
         assert abs(sp.N((regular - expected).subs({**point, v: sp.Rational(3, 2)}), 30)) < 1e-25
 
 
-# --- the rules -------------------------------------------------------------------------------------------
+# --- the rules ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("width", [1, 2, 3])
@@ -214,7 +277,9 @@ def test_second_derivatives_of_the_loss_by_hand(name, width):
         assert sp.expand(apply_kink_rule(second, "almost-everywhere") - regular) == 0
         assert sp.expand(apply_kink_rule(second, "difference") - on_kink) == 0
         assert sp.expand(apply_kink_rule(second, "distributional") - regular - on_kink) == 0
-        mixed = sigma * (1 - sigma) * vs[a] * slope[a] * g(us[b]) + (sigma - y) * slope[a] * int(a == b)
+        mixed = sigma * (1 - sigma) * vs[a] * slope[a] * g(us[b]) + (sigma - y) * slope[a] * int(
+            a == b
+        )
         readout = sigma * (1 - sigma) * g(us[a]) * g(us[b])
         for indices, expected in (((a, width + b), mixed), ((width + a, width + b), readout)):
             for rule, value in zip(KINK_RULES, (expected, expected, 0), strict=True):
@@ -226,7 +291,9 @@ BLOCKS = [("relu", 2), ("leaky", 2), ("abs", 2), ("hinge", 2), ("relu", 3)]
 
 @pytest.mark.parametrize(("name", "width"), BLOCKS)
 def test_almost_everywhere_plus_difference_is_distributional_in_every_block(name, width):
-    """Symbolically, entry by entry of W_i W_j, W_i v_j and v v; the ridge belongs to the first two rules."""
+    """Symbolically, entry by entry of W_i W_j, W_i v_j and v v; the ridge belongs to the first two
+    rules.
+    """
     model = xor(width, activation=SHAPES[name][0])
     full, regular, kinks = (derive_hessian(model, kink_rule=rule) for rule in KINK_RULES)
     assert [b.kink_rule for b in (full, regular, kinks)] == list(KINK_RULES)
@@ -248,12 +315,18 @@ def test_the_rules_agree_for_a_smooth_activation():
 
 
 def test_rules_are_named():
-    assert [check_kink_rule(rule) for rule in KINK_RULES] == ["distributional", "almost-everywhere", "difference"]
-    with pytest.raises(InputError, match=r"kink_rule: got 'ae'; expected one of \('distributional'.* Remedy: see"):
+    assert [check_kink_rule(rule) for rule in KINK_RULES] == [
+        "distributional",
+        "almost-everywhere",
+        "difference",
+    ]
+    with pytest.raises(
+        InputError, match=r"kink_rule: got 'ae'; expected one of \('distributional'.* Remedy: see"
+    ):
         check_kink_rule("ae")
 
 
-# --- affine kinks ----------------------------------------------------------------------------------------
+# --- affine kinks ---------------------------------------------------------------------------------
 
 
 def test_kink_forms_are_the_affine_coefficients():

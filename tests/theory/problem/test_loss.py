@@ -1,4 +1,6 @@
-"""Loss: partial derivatives, each from the definition, and declarations that are checked, not trusted."""
+"""Loss: partial derivatives, each from the definition, and declarations that are checked, not
+trusted.
+"""
 
 from __future__ import annotations
 
@@ -35,14 +37,20 @@ def test_softmax_derivatives_are_those_of_the_elementary_form(k):
     loss = softmax_cross_entropy(k)
     u = loss.preactivation
     elementary = sp.log(sp.Add(*map(sp.exp, u)))
-    point = {x: sp.Rational(int(n), 9) for x, n in zip(u, fresh_rng().integers(-20, 20, k), strict=True)}
+    point = {
+        x: sp.Rational(int(n), 9) for x, n in zip(u, fresh_rng().integers(-20, 20, k), strict=True)
+    }
     for order in (1, 2, 3):
         for indices in itertools.combinations_with_replacement(range(k), order):
             for y in (1, k):
                 hot = -1 if order == 1 and indices[0] + 1 == y else 0
                 expected = elementary.diff(*(u[i] for i in indices)).subs(point) + hot
-                value = loss.partial(indices).xreplace({**point, LABEL: sp.Integer(y)}).rewrite(sp.exp)
-                assert abs(sp.N(value - expected, 40)) < 1e-35  # 40 digits, cancellation of O(1) terms
+                value = (
+                    loss.partial(indices).xreplace({**point, LABEL: sp.Integer(y)}).rewrite(sp.exp)
+                )
+                assert (
+                    abs(sp.N(value - expected, 40)) < 1e-35
+                )  # 40 digits, cancellation of O(1) terms
 
 
 @settings(deadline=None, max_examples=20)
@@ -65,7 +73,11 @@ def test_derivatives_equal_the_ones_written_by_hand(name):
     if name == "twolayer":
         loss, raw, labels = two_layer_model().loss, raw_two_layer, np.array([0, 1, 1, 0])
     else:
-        loss, raw, labels = softmax_cross_entropy(int(name[-1])), raw_softmax, np.arange(1, int(name[-1]) + 1)
+        loss, raw, labels = (
+            softmax_cross_entropy(int(name[-1])),
+            raw_softmax,
+            np.arange(1, int(name[-1]) + 1),
+        )
     c, q = loss.units, loss.readout_size
     component = rng.integers(0, len(labels), 50)
     u, v = rng.standard_normal((50, c)), rng.standard_normal(q)
@@ -82,9 +94,13 @@ def test_derivatives_equal_the_ones_written_by_hand(name):
     pairs += [(value(a, b), sample.hessian[:, a, b]) for a in range(c) for b in range(c)]
     pairs += [(value(c + i), sample.readout[:, i]) for i in range(q)]
     pairs += [(value(a, c + i), sample.mixed[:, a, i]) for a in range(c) for i in range(q)]
-    pairs += [(value(c + i, c + j), sample.readout_hessian[:, i, j]) for i in range(q) for j in range(q)]
+    pairs += [
+        (value(c + i, c + j), sample.readout_hessian[:, i, j]) for i in range(q) for j in range(q)
+    ]
     for mine, theirs in pairs:
-        assert np.abs(mine - theirs).max() < 1e-13  # O(1) numbers, a few dozen double-precision operations
+        assert (
+            np.abs(mine - theirs).max() < 1e-13
+        )  # O(1) numbers, a few dozen double-precision operations
 
 
 def test_two_layer_hand_derivatives_are_finite_differences():
@@ -100,9 +116,9 @@ def test_two_layer_hand_derivatives_are_finite_differences():
         return raw_two_layer(y, x[None, :2], x[2:]).loss[0]
 
     sample = raw_two_layer(y, u, v)
-    hessian = np.block([
-        [sample.hessian[0], sample.mixed[0]], [sample.mixed[0].T, sample.readout_hessian[0]],
-    ])
+    hessian = np.block(
+        [[sample.hessian[0], sample.mixed[0]], [sample.mixed[0].T, sample.readout_hessian[0]]]
+    )
     gradient = np.concatenate([sample.g[0], sample.readout[0]])
     for i in range(4):
         assert abs((shifted((i, step)) - shifted((i, -step))) / (2 * step) - gradient[i]) < 1e-6
@@ -139,12 +155,18 @@ u1, u2 = symbols.vector("u", 2)
         (LogSumExp(u1, u2), [[1], [2]], 0),
         (u1**2, [[1], [0]], 0),
         (sp.KroneckerDelta(LABEL, 2) * u1**2, [[1], [0]], 0),  # a gauge for label 1 only
-        (LogSumExp(u1, u2) + v1 * u1, [[1], [1]], 1),  # d ell / d v_1 = u_1 is not constant along it
+        (
+            LogSumExp(u1, u2) + v1 * u1,
+            [[1], [1]],
+            1,
+        ),  # d ell / d v_1 = u_1 is not constant along it
     ],
     ids=["wrong direction", "not flat", "flat for one label", "readout derivative moves"],
 )
 def test_a_false_gauge_is_refused(expression, gauge, readout):
-    with pytest.raises(InputError, match=r"gauge: got .*; expected .*constant.* Remedy: drop the gauge"):
+    with pytest.raises(
+        InputError, match=r"gauge: got .*; expected .*constant.* Remedy: drop the gauge"
+    ):
         Loss(expression, units=2, readout_size=readout, gauge=sp.ImmutableDenseMatrix(gauge))
 
 
@@ -154,9 +176,14 @@ def test_a_true_gauge_is_accepted():
 
 
 def test_bad_losses_are_explained():
-    with pytest.raises(InputError, match=r"gauge: got shape \(3, 1\); expected 2 rows. Remedy: give a column vector"):
+    with pytest.raises(
+        InputError,
+        match=r"gauge: got shape \(3, 1\); expected 2 rows. Remedy: give a column vector",
+    ):
         Loss(LogSumExp(u1, u2), units=2, gauge=sp.ImmutableDenseMatrix(sp.ones(3, 1)))
-    with pytest.raises(InputError, match=r"loss expression: got unknown symbols \['q', 'z'\]; expected only y, u_1"):
+    with pytest.raises(
+        InputError, match=r"loss expression: got unknown symbols \['q', 'z'\]; expected only y, u_1"
+    ):
         Loss(sp.Symbol("z") * u1 + sp.Symbol("q"), units=1)
     with pytest.raises(InputError, match=r"unknown symbols \['u_2'\]"):
         Loss(u1 * u2, units=1)
@@ -165,7 +192,9 @@ def test_bad_losses_are_explained():
 
 
 def test_a_symbol_of_the_right_name_and_wrong_assumptions_is_explained():
-    """sp.Symbol('u_1') is not the real symbol u_1; saying only 'got u_1, expected u_1' helps nobody."""
+    """sp.Symbol('u_1') is not the real symbol u_1; saying only 'got u_1, expected u_1' helps
+    nobody.
+    """
     with pytest.raises(InputError, match=r"u_1.*(assumption|real)"):
         Loss(sp.Symbol("u_1") ** 2, units=1)
 

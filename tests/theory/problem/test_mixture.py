@@ -14,10 +14,15 @@ from theory import InputError, Loss, Mixture, Model, symbols
 
 
 def build(**changed):
-    """A valid mixture of three components over two correlated directions, with some arguments replaced."""
+    """A valid mixture of three components over two correlated directions, with some arguments
+    replaced.
+    """
     arguments = {
-        "weights": ["1/2", "1/3", "1/6"], "labels": [0, 1, 1], "coordinates": [[1, 0], [0, 1], [-1, 2]],
-        "directions_gram": [[1, "1/4"], ["1/4", 1]], "precision": 10,
+        "weights": ["1/2", "1/3", "1/6"],
+        "labels": [0, 1, 1],
+        "coordinates": [[1, 0], [0, 1], [-1, 2]],
+        "directions_gram": [[1, "1/4"], ["1/4", 1]],
+        "precision": 10,
     }
     return Mixture.build(**{**arguments, **changed})
 
@@ -42,12 +47,18 @@ def test_what_is_left_out_becomes_a_symbol():
 def test_decimals_become_exact(numerator, denominator):
     exact = sp.Rational(numerator, denominator)
     assert build(precision=f"{numerator}/{denominator}").precision == exact
-    assert build(precision=numerator / 64).precision == sp.Rational(numerator, 64)  # a binary fraction
+    assert build(precision=numerator / 64).precision == sp.Rational(
+        numerator, 64
+    )  # a binary fraction
 
 
 def test_decimal_floats_mean_what_they_print():
     assert build(precision=0.1).precision == sp.Rational(1, 10)
-    assert build(weights=[0.2, 0.3, 0.5]).weights == (sp.Rational(1, 5), sp.Rational(3, 10), sp.Rational(1, 2))
+    assert build(weights=[0.2, 0.3, 0.5]).weights == (
+        sp.Rational(1, 5),
+        sp.Rational(3, 10),
+        sp.Rational(1, 2),
+    )
 
 
 @settings(deadline=None, max_examples=25)
@@ -84,16 +95,31 @@ BAD = [
     ({"labels": [0, 1, float("nan")]}, "labels", "nan", "finite"),
     ({"coordinates": [[1, 0], [0]]}, "coordinates", "[[1, 0], [0]]", "rows of equal length"),
     ({"coordinates": []}, "coordinates", "[]", "rows"),
-    ({"coordinates": [[], [], []]}, "coordinates", "3 x 0", "at least one component and one direction"),
+    (
+        {"coordinates": [[], [], []]},
+        "coordinates",
+        "3 x 0",
+        "at least one component and one direction",
+    ),
     ({"coordinates": 7}, "coordinates", "7", "a matrix"),
     ({"coordinates": [[1, 0], [0, float("inf")], [0, 0]]}, "coordinates", "inf", "finite"),
     ({"directions_gram": [[1]]}, "directions_gram", "1 x 1", "2 x 2"),
     ({"directions_gram": [[1, 0, 0], [0, 1, 0]]}, "directions_gram", "2 x 3", "2 x 2"),
     ({"directions_gram": [[1, 0.2], [0.3, 1]]}, "directions_gram", "3/10", "symmetric"),
-    ({"directions_gram": [[1, 1], [1, 1]]}, "directions_gram", "[[1, 1], [1, 1]]", "linearly independent means"),
+    (
+        {"directions_gram": [[1, 1], [1, 1]]},
+        "directions_gram",
+        "[[1, 1], [1, 1]]",
+        "linearly independent means",
+    ),
     ({"directions_gram": [[1, 2], [2, 1]]}, "directions_gram", "-3", "positive definite"),
     ({"directions_gram": [[1, sp.I], [sp.I, 1]]}, "directions_gram", "I", "real"),
-    ({"directions_gram": [[1, float("nan")], [float("nan"), 1]]}, "directions_gram", "nan", "finite"),
+    (
+        {"directions_gram": [[1, float("nan")], [float("nan"), 1]]},
+        "directions_gram",
+        "nan",
+        "finite",
+    ),
     ({"precision": 0}, "precision", "0", "> 0"),
     ({"precision": -2}, "precision", "-2", "> 0"),
     ({"precision": sp.I}, "precision", "I", "> 0"),
@@ -107,8 +133,6 @@ def test_bad_input_is_explained(changed, parameter, got, expected):
     with pytest.raises(InputError) as caught:
         build(**changed)
     check_message(caught.value, parameter, got, expected)
-
-
 
 
 MODEL_BAD = [
@@ -142,7 +166,9 @@ def test_ridge_zero_is_allowed_and_omitted_parameters_are_symbols():
 def test_parameter_symbols_include_symbolic_coordinates_and_labels():
     a, b = sp.symbols("a b", real=True)
     u = symbols.vector("u", 1)
-    mixture = Mixture.build(weights=[1], labels=[b], coordinates=[[a]], directions_gram=[[1]], precision=1)
+    mixture = Mixture.build(
+        weights=[1], labels=[b], coordinates=[[a]], directions_gram=[[1]], precision=1
+    )
     model = Model.build(mixture, Loss((u[0] - symbols.LABEL) ** 2, units=1), ridge=0, step=1)
     assert model.parameter_symbols == {a, b}
 

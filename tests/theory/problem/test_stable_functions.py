@@ -16,15 +16,23 @@ from theory.problem.stable_functions import Maximum, StableFunction, stabilise
 
 x, y, z = sp.symbols("x y z", real=True)
 FUNCTIONS = [
-    LogSumExp(x, y, z), Softmax(1, x, y, z), Softmax(3, x, y, z), Softplus(x), Sigmoid(x),
-    Softplus(x * y - z) ** 2, Softmax(2, 2 * x, x + y), Sigmoid(LogSumExp(x, y)),
+    LogSumExp(x, y, z),
+    Softmax(1, x, y, z),
+    Softmax(3, x, y, z),
+    Softplus(x),
+    Sigmoid(x),
+    Softplus(x * y - z) ** 2,
+    Softmax(2, 2 * x, x + y),
+    Sigmoid(LogSumExp(x, y)),
 ]
 finite = st.floats(-30, 30, allow_nan=False)
 
 
 def at(expression, values):
     names = sorted(expression.free_symbols, key=str)
-    return sp.N(expression.subs({n: sp.Rational(str(v)) for n, v in zip(names, values, strict=False)}), 40)
+    return sp.N(
+        expression.subs({n: sp.Rational(str(v)) for n, v in zip(names, values, strict=False)}), 40
+    )
 
 
 @pytest.mark.parametrize("f", FUNCTIONS, ids=str)
@@ -33,7 +41,8 @@ def at(expression, values):
 def test_derivative_is_that_of_the_elementary_form(f, values):
     for name in sorted(f.free_symbols, key=str):
         expected = f.rewrite(sp.exp).diff(name)
-        # the same number computed from two forms at 40 digits; exp(60) costs 26 of them through cancellation
+        # the same number computed from two forms at 40 digits; exp(60) costs 26 of them through
+        # cancellation
         gap = abs(at(f.diff(name), values) - at(expected, values))
         assert gap < 1e-10 * (1 + abs(at(expected, values)))
 
@@ -52,7 +61,9 @@ def test_stable_form_is_equal(f, values):
 @pytest.mark.parametrize("f", [f for f in FUNCTIONS if f.is_Function], ids=str)
 @pytest.mark.parametrize("size", [1e3, 1e6])
 def test_stable_form_does_not_overflow(f, size):
-    """Against mpmath, whose exponent range has no end; NumPy warns on overflow and warnings are errors."""
+    """Against mpmath, whose exponent range has no end; NumPy warns on overflow and warnings are
+    errors.
+    """
     names = sorted(f.free_symbols, key=str)
     compiled = sp.lambdify(names, stabilise(f), [{"Maximum": max}, "numpy"])
     elementary = sp.lambdify(names, f.rewrite(sp.exp), "mpmath")
@@ -72,7 +83,9 @@ def test_stable_form_does_not_overflow(f, size):
 def test_numeric_values(values):
     a, b, c = (sp.Rational(str(v)) for v in values)
     total = sum(mpmath.exp(mpmath.mpf(t.p) / t.q) for t in (a, b, c))
-    assert float(LogSumExp(a, b, c)) == pytest.approx(float(mpmath.log(total)), rel=1e-12, abs=1e-12)
+    assert float(LogSumExp(a, b, c)) == pytest.approx(
+        float(mpmath.log(total)), rel=1e-12, abs=1e-12
+    )
     assert float(sum(Softmax(i, a, b, c) for i in (1, 2, 3))) == pytest.approx(1, abs=1e-13)
     assert float(Sigmoid(a) + Sigmoid(-a)) == pytest.approx(1, abs=1e-14)
     assert float(Softplus(a) - Softplus(-a) - a) == pytest.approx(0, abs=1e-12)

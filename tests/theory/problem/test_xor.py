@@ -35,13 +35,23 @@ BETA, LAM = symbols.RIDGE, symbols.PRECISION
 @pytest.mark.parametrize("width", [1, 2, 4, 20])
 def test_statement(width):
     model = xor(width)
-    assert (model.units, model.directions, model.components, model.readout_size) == (width, 2, 4, width)
+    assert (model.units, model.directions, model.components, model.readout_size) == (
+        width,
+        2,
+        4,
+        width,
+    )
     assert model.mixture.labels == LABELS
     assert model.mixture.coordinates == sp.Matrix(MEANS)
     assert model.mixture.directions_gram == sp.eye(2)
     assert model.name == f"xor{width}"
     assert len(model.symbols.state) == 2 * width + width * (width + 1) // 2 + width
-    assert model.parameter_symbols == {*symbols.vector("p", 4, positive=True), LAM, BETA, symbols.STEP}
+    assert model.parameter_symbols == {
+        *symbols.vector("p", 4, positive=True),
+        LAM,
+        BETA,
+        symbols.STEP,
+    }
     u, v = model.symbols.preactivation, model.symbols.readout
     f = sp.Add(*(v[i] * ReLU(u[i]) for i in range(width)))
     assert sp.expand(model.loss.expression - (-symbols.LABEL * f + Softplus(f))) == 0
@@ -63,7 +73,11 @@ def test_opposite_clusters_share_a_label_and_the_axes_do_not():
 
 def test_numbers_replace_symbols():
     model = xor(
-        2, weights=["1/2", "1/4", "1/8", 0.125], directions_gram=[[1, 0.5], [0.5, 1]], precision=100, ridge="1/20",
+        2,
+        weights=["1/2", "1/4", "1/8", 0.125],
+        directions_gram=[[1, 0.5], [0.5, 1]],
+        precision=100,
+        ridge="1/20",
         step=2,
     )
     assert model.parameter_symbols == set()
@@ -81,7 +95,11 @@ def test_any_weights_on_the_simplex_are_accepted_and_kept(raw):
 
 def test_symbols_of_the_user_are_kept():
     rho, q = sp.symbols("rho q", real=True)
-    model = xor(1, directions_gram=[[1, rho], [rho, 1]], weights=[q, q, sp.Rational(1, 2) - q, sp.Rational(1, 2) - q])
+    model = xor(
+        1,
+        directions_gram=[[1, rho], [rho, 1]],
+        weights=[q, q, sp.Rational(1, 2) - q, sp.Rational(1, 2) - q],
+    )
     assert model.parameter_symbols == {rho, q, LAM, BETA, symbols.STEP}
 
 
@@ -114,7 +132,14 @@ class Hand:
 
     def h(self, a, b, l):
         """Almost everywhere, and the delta on the kink."""
-        regular = self.sigma * (1 - self.sigma) * self.v[a] * self.v[b] * Step(self.u[a]) * Step(self.u[b])
+        regular = (
+            self.sigma
+            * (1 - self.sigma)
+            * self.v[a]
+            * self.v[b]
+            * Step(self.u[a])
+            * Step(self.u[b])
+        )
         if a != b:
             return regular
         there = self.f.xreplace({ReLU(self.u[a]): sp.Integer(0)})
@@ -143,8 +168,11 @@ def test_drift_transcribed(width):
     for a in units:
         for t in range(2):
             overlap = hand.average(
-                lambda l, a=a, t=t: hand.mean(l, hand.g(a, l)) * MEANS[l][t]
-                + sp.Add(*(hand.mean(l, hand.h(a, b, l)) * s.overlap[b, t] for b in units)) / LAM
+                lambda l, a=a, t=t: (
+                    hand.mean(l, hand.g(a, l)) * MEANS[l][t]
+                    + sp.Add(*(hand.mean(l, hand.h(a, b, l)) * s.overlap[b, t] for b in units))
+                    / LAM
+                )
             )
             assert vanishes(drift.overlap[a, t] + overlap + BETA * s.overlap[a, t])
         readout = hand.average(lambda l, a=a: hand.mean(l, hand.readout(a, l)))
@@ -152,8 +180,14 @@ def test_drift_transcribed(width):
         for b in units:
             perp = sp.Integer(0)
             for c in units:
-                perp += hand.average(lambda l, a=a, c=c: hand.mean(l, hand.h(a, c, l))) * s.gram_perp[c, b]
-                perp += hand.average(lambda l, b=b, c=c: hand.mean(l, hand.h(b, c, l))) * s.gram_perp[c, a]
+                perp += (
+                    hand.average(lambda l, a=a, c=c: hand.mean(l, hand.h(a, c, l)))
+                    * s.gram_perp[c, b]
+                )
+                perp += (
+                    hand.average(lambda l, b=b, c=c: hand.mean(l, hand.h(b, c, l)))
+                    * s.gram_perp[c, a]
+                )
             assert vanishes(drift.gram_perp[a, b] + perp / LAM + 2 * BETA * s.gram_perp[a, b])
             corrector = hand.average(lambda l, a=a, b=b: hand.mean(l, hand.g(a, l) * hand.g(b, l)))
             assert vanishes(drift.corrector[a, b] - step / LAM * corrector)
@@ -165,13 +199,19 @@ def generator(hand, l, i):
 
 
 def coefficients(hand, weight):
-    """(B, c) of sum_l p_l E_l[h Y Y^T] by projection: Y = mean + X w and a rest orthogonal to x (section 2)."""
+    """(B, c) of sum_l p_l E_l[h Y Y^T] by projection: Y = mean + X w and a rest orthogonal to x
+    (section 2).
+    """
     k = hand.width
 
     def entry(i, j):
-        product = hand.average(lambda l: hand.mean(l, weight(l) * generator(hand, l, i) * generator(hand, l, j)))
+        product = hand.average(
+            lambda l: hand.mean(l, weight(l) * generator(hand, l, i) * generator(hand, l, j))
+        )
         if i >= 2 and j >= 2:
-            product -= hand.inverse[i - 2, j - 2] / LAM * hand.average(lambda l: hand.mean(l, weight(l)))
+            product -= (
+                hand.inverse[i - 2, j - 2] / LAM * hand.average(lambda l: hand.mean(l, weight(l)))
+            )
         return product
 
     return sp.Matrix(2 + k, 2 + k, entry), hand.average(lambda l: hand.mean(l, weight(l))) / LAM
@@ -190,7 +230,9 @@ def test_hessian_transcribed(width):
         for i in range(width):
             for j in range(2 + width):
                 expected = hand.average(
-                    lambda l, a=a, i=i, j=j: hand.mean(l, hand.mixed(a, i, l) * generator(hand, l, j))
+                    lambda l, a=a, i=i, j=j: hand.mean(
+                        l, hand.mixed(a, i, l) * generator(hand, l, j)
+                    )
                 )
                 assert vanishes(hessian.mixed[a * width + i, j] - expected)
             outer = hand.sigma * (1 - hand.sigma) * ReLU(hand.u[a]) * ReLU(hand.u[i])
@@ -204,11 +246,15 @@ def test_gradient_matrix_transcribed(width):
     for a in range(width):
         for b in range(a, width):
             block = matrix.block(a, b)
-            expected, bulk = coefficients(hand, lambda l, a=a, b=b: sp.expand(hand.g(a, l) * hand.g(b, l)))
+            expected, bulk = coefficients(
+                hand, lambda l, a=a, b=b: sp.expand(hand.g(a, l) * hand.g(b, l))
+            )
             assert vanishes(block.bulk - bulk)
             assert all(vanishes(x) for x in block.coefficients - expected)
         for i in range(width):
-            product = hand.average(lambda l, a=a, i=i: hand.mean(l, sp.expand(hand.readout(a, l) * hand.readout(i, l))))
+            product = hand.average(
+                lambda l, a=a, i=i: hand.mean(l, sp.expand(hand.readout(a, l) * hand.readout(i, l)))
+            )
             assert vanishes(matrix.readout[a, i] - product)
 
 
@@ -241,7 +287,13 @@ BAD = [
     ((2,), {"weights": [0.5, 0.25, 0.25, 0]}, "weights[3]", "0", "> 0"),
     ((2,), {"weights": "uniform"}, "weights", "'uniform'", "a sequence"),
     ((2,), {"directions_gram": sp.eye(3)}, "directions_gram", "3 x 3", "2 x 2"),
-    ((2,), {"directions_gram": [[1, 1], [1, 1]]}, "directions_gram", "minor of size 2 is 0", "independent means"),
+    (
+        (2,),
+        {"directions_gram": [[1, 1], [1, 1]]},
+        "directions_gram",
+        "minor of size 2 is 0",
+        "independent means",
+    ),
     ((2,), {"precision": 0}, "precision", "0", "> 0"),
     ((2,), {"precision": float("inf")}, "precision", "inf", "finite"),
     ((2,), {"ridge": -0.1}, "ridge", "-1/10", ">= 0"),
@@ -250,7 +302,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("args", "kwargs", "parameter", "got", "expected"), BAD, ids=lambda x: None)
+@pytest.mark.parametrize(
+    ("args", "kwargs", "parameter", "got", "expected"), BAD, ids=lambda x: None
+)
 def test_bad_input_is_explained(args, kwargs, parameter, got, expected):
     with pytest.raises(InputError) as caught:
         xor(*args, **kwargs)

@@ -1,4 +1,6 @@
-"""Checks of effective spectra: true theories are not refuted at any seed, and each recognisable mistake is."""
+"""Checks of effective spectra: true theories are not refuted at any seed, and each recognisable
+mistake is.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,13 @@ from verify.evidence.systems import get_system
 from verify.verdict.tolerance import Verdict
 
 SMALL = replace(
-    LEVELS["quick"], name="small", dimensions=(32, 64), replicas=(10, 10), effective_dimensions=(48, 96, 144),
-    effective_replicas=(40, 30, 30), train_replicas=30,
+    LEVELS["quick"],
+    name="small",
+    dimensions=(32, 64),
+    replicas=(10, 10),
+    effective_dimensions=(48, 96, 144),
+    effective_replicas=(40, 30, 30),
+    train_replicas=30,
 )
 
 
@@ -40,13 +47,16 @@ def mixture() -> Evidence:
 def test_the_true_theory_is_not_refuted(check: str, evidence: Evidence) -> None:
     report = run(evidence.system.name, evidence=evidence, only=[check])
     assert report.verdict is not Verdict.FAILS, [
-        (c.quantity, c.measured, c.predicted) for c in report.results[0].comparisons if c.verdict is Verdict.FAILS
+        (c.quantity, c.measured, c.predicted)
+        for c in report.results[0].comparisons
+        if c.verdict is Verdict.FAILS
     ]
 
 
 def exchange_aspect_ratio(monkeypatch):
     monkeypatch.setattr(
-        verify.checks.effective, "effective_spectrum",
+        verify.checks.effective,
+        "effective_spectrum",
         lambda model, parameters, state, ratio, **options: effective_spectrum(
             model, parameters, state, 1 / ratio, **options
         ),
@@ -56,7 +66,9 @@ def exchange_aspect_ratio(monkeypatch):
 def drop_inverse_precision(monkeypatch):
     mean, curvature = Resolvent.mean, Resolvent.curvature
     monkeypatch.setattr(Resolvent, "mean", lambda self, a: mean(self, a) * self.law.precision)
-    monkeypatch.setattr(Resolvent, "curvature", lambda self, a: curvature(self, a) * self.law.precision)
+    monkeypatch.setattr(
+        Resolvent, "curvature", lambda self, a: curvature(self, a) * self.law.precision
+    )
 
 
 def drop_derivative(monkeypatch):
@@ -96,17 +108,23 @@ def test_mistakes_are_refuted(mistake: str, mixture: Evidence, monkeypatch) -> N
 
 @pytest.mark.slow
 def test_a_wrong_population_is_refuted_at_large_aspect(mixture: Evidence) -> None:
-    """The effective theory does not take the formulas under judgement: it exposes a wrong population block."""
+    """The effective theory does not take the formulas under judgement: it exposes a wrong
+    population block.
+    """
     from verify.checks.judged_theory import Theory
     from verify.mutants.theories import ignore_weights
 
     wrong = ignore_weights(Theory.derive(mixture.system.model))
-    assert run("kgmm", evidence=mixture, theory=wrong, only=["large_aspect"]).verdict is Verdict.FAILS
+    assert (
+        run("kgmm", evidence=mixture, theory=wrong, only=["large_aspect"]).verdict is Verdict.FAILS
+    )
 
 
 @pytest.mark.slow
 def test_train_data_that_do_not_align_are_refuted(mixture: Evidence, monkeypatch) -> None:
-    """Weights trained on other samples than those looked at, turned away from the means, do not pass."""
+    """Weights trained on other samples than those looked at, turned away from the means, do not
+    pass.
+    """
     plain = Evidence.train_and_test
 
     def turned(self, scenario, dimension, ratio, replicas):

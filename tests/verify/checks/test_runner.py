@@ -20,14 +20,28 @@ from verify.evidence.systems import get_system
 from verify.mutants.theories import MUTANTS
 from verify.verdict.tolerance import FAMILY_ERROR, Verdict
 
-# Far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never refuted
-# (probability FAMILY_ERROR per run, whatever the seed), and the mutants are wrong by much more than the noise.
+# Far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
+# refuted (probability FAMILY_ERROR per run, whatever the seed), and the mutants are wrong by much
+# more than the noise.
 SMALL = replace(
-    LEVELS["quick"], name="small", dimensions=(32, 64, 128), replicas=(3000, 2000, 1500), trained_replicas=60,
-    test_points=20_000, aspects=(32, 64, 128), spectrum_dimensions=(24,), spectrum_replicas=8,
-    wide_dimensions=(100, 1_000, 10_000), wide_replicas=(1_000, 500, 200), shift_dimensions=(50, 100, 200),
-    shift_replicas=(8_000, 8_000, 8_000), settled_dimensions=(50, 100), settled_replicas=(800, 800),
-    other_dimensions=(64, 128), other_replicas=600, aligned_replicas=400,
+    LEVELS["quick"],
+    name="small",
+    dimensions=(32, 64, 128),
+    replicas=(3000, 2000, 1500),
+    trained_replicas=60,
+    test_points=20_000,
+    aspects=(32, 64, 128),
+    spectrum_dimensions=(24,),
+    spectrum_replicas=8,
+    wide_dimensions=(100, 1_000, 10_000),
+    wide_replicas=(1_000, 500, 200),
+    shift_dimensions=(50, 100, 200),
+    shift_replicas=(8_000, 8_000, 8_000),
+    settled_dimensions=(50, 100),
+    settled_replicas=(800, 800),
+    other_dimensions=(64, 128),
+    other_replicas=600,
+    aligned_replicas=400,
 )
 
 # wrong theory -> a check that must refute it from simulation alone
@@ -77,12 +91,16 @@ def test_the_missing_softmax_case_is_wrong_in_off_diagonal_blocks_only(
     assert not any("gradient" in q for q in failing)
 
 
-def test_ignored_weights_are_also_seen_in_the_blocks(evidence: Evidence, true_theory: Theory) -> None:
+def test_ignored_weights_are_also_seen_in_the_blocks(
+    evidence: Evidence, true_theory: Theory
+) -> None:
     wrong = MUTANTS["class weights ignored"](true_theory)
     assert run(evidence=evidence, theory=wrong, only=["blocks"]).verdict is Verdict.FAILS
 
 
-def test_dropped_corrector_is_also_seen_in_the_alignment(evidence: Evidence, true_theory: Theory) -> None:
+def test_dropped_corrector_is_also_seen_in_the_alignment(
+    evidence: Evidence, true_theory: Theory
+) -> None:
     wrong = MUTANTS["corrector dropped"](true_theory)
     assert run(evidence=evidence, theory=wrong, only=["alignment"]).verdict is Verdict.FAILS
 
@@ -90,21 +108,32 @@ def test_dropped_corrector_is_also_seen_in_the_alignment(evidence: Evidence, tru
 def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
     """Each check refutes at least one wrong theory: a check that cannot fail is a defect."""
     own = {
-        "curves": MUTANTS["corrector dropped"], "alignment": MUTANTS["corrector dropped"],
-        "precision_exponents": MUTANTS["corrector dropped"], "blocks": MUTANTS["class weights ignored"],
-        "fixed_point": MUTANTS["class weights ignored"], "routes": MUTANTS["1/lambda term dropped"],
-        "finite_size": MUTANTS["corrector dropped"], "span": _bulk_to_the_power_zero,
-        "eigenspaces": _slope_without_precision, "top_vector": _swap_classes, "concentration": _swap_classes,
-        "risk": MUTANTS["class weights ignored"], "curvature": _wrong_curvature,
-        "fluctuations": MUTANTS["corrector dropped"], "stationary": MUTANTS["class weights ignored"],
+        "curves": MUTANTS["corrector dropped"],
+        "alignment": MUTANTS["corrector dropped"],
+        "precision_exponents": MUTANTS["corrector dropped"],
+        "blocks": MUTANTS["class weights ignored"],
+        "fixed_point": MUTANTS["class weights ignored"],
+        "routes": MUTANTS["1/lambda term dropped"],
+        "finite_size": MUTANTS["corrector dropped"],
+        "span": _bulk_to_the_power_zero,
+        "eigenspaces": _slope_without_precision,
+        "top_vector": _swap_classes,
+        "concentration": _swap_classes,
+        "risk": MUTANTS["class weights ignored"],
+        "curvature": _wrong_curvature,
+        "fluctuations": MUTANTS["corrector dropped"],
+        "stationary": MUTANTS["class weights ignored"],
         "universality": MUTANTS["class weights ignored"],
     }
-    # the chain is judged against the direct simulation, see below; effective spectra in test_verify_effective.py
+    # the chain is judged against the direct simulation, see below; effective spectra in
+    # test_verify_effective.py
     elsewhere = {"chain", "proportional", "large_aspect", "train_spectra"}
     assert {*own, *elsewhere} == set(evidence.system.checks)
     passed = [
-        name for name, mutant in own.items()
-        if run(evidence=evidence, theory=mutant(true_theory), only=[name]).verdict is not Verdict.FAILS
+        name
+        for name, mutant in own.items()
+        if run(evidence=evidence, theory=mutant(true_theory), only=[name]).verdict
+        is not Verdict.FAILS
     ]
     assert passed == []
 
@@ -120,7 +149,9 @@ def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
 
     def compile_wrong(loss, method, noise):  # type: ignore[no-untyped-def]
         source = kernel_source(loss, method, noise)
-        return codegen.load_module(source.replace("np.sqrt(2.0 * rng.standard_gamma(0.5 * left))", "0.0"))
+        return codegen.load_module(
+            source.replace("np.sqrt(2.0 * rng.standard_gamma(0.5 * left))", "0.0")
+        )
 
     monkeypatch.setattr(numerics.sgd.simulate, "compile_kernel", compile_wrong)
     report = run(evidence=_small_evidence(), theory=true_theory, only=["chain"])
@@ -129,7 +160,8 @@ def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("part", "check"), [("noise", "fluctuations"), ("shift", "fluctuations"), ("noise", "stationary")]
+    ("part", "check"),
+    [("noise", "fluctuations"), ("shift", "fluctuations"), ("noise", "stationary")],
 )
 def test_wrong_fluctuations_are_refuted(
     part: str, check: str, monkeypatch: pytest.MonkeyPatch, true_theory: Theory
@@ -137,11 +169,14 @@ def test_wrong_fluctuations_are_refuted(
     """Half the diffusion; a 1/d part of the step with the wrong sign."""
     if part == "noise":
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations, "derive_diffusion", lambda model: derive_diffusion(model).map(lambda e: e / 2)
+            numerics.dynamics.fluctuations,
+            "derive_diffusion",
+            lambda model: derive_diffusion(model).map(lambda e: e / 2),
         )
     else:
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations, "derive_finite_size",
+            numerics.dynamics.fluctuations,
+            "derive_finite_size",
             lambda model, batch: derive_finite_size(model, batch=batch).map(lambda e: -e),
         )
     evidence = Evidence(get_system("kgmm"), LEVELS["quick"], int(fresh_rng().integers(2**31)))
@@ -149,25 +184,35 @@ def test_wrong_fluctuations_are_refuted(
     assert report.verdict is Verdict.FAILS
 
 
-def test_a_theory_that_diverges_is_refuted_not_an_error(evidence: Evidence, true_theory: Theory) -> None:
+def test_a_theory_that_diverges_is_refuted_not_an_error(
+    evidence: Evidence, true_theory: Theory
+) -> None:
     """With + 40 beta the flow leaves every bound before the last time: no number, hence no pass."""
     from theory import symbols
 
     wrong = replace(
-        true_theory, drift=true_theory.drift.map(lambda e: e.xreplace({symbols.RIDGE: -40 * symbols.RIDGE}))
+        true_theory,
+        drift=true_theory.drift.map(lambda e: e.xreplace({symbols.RIDGE: -40 * symbols.RIDGE})),
     )
     report = run(evidence=evidence, theory=wrong, only=["curves"])
     assert report.verdict is Verdict.FAILS
     assert "could not be integrated" in report.results[0].notes[0]
 
 
-def test_an_interrupted_run_keeps_what_was_finished(evidence: Evidence, true_theory: Theory) -> None:
+def test_an_interrupted_run_keeps_what_was_finished(
+    evidence: Evidence, true_theory: Theory
+) -> None:
     def interrupt(name: str, _: float) -> None:
         if name == "finite_size":
             raise KeyboardInterrupt
 
     with pytest.raises(VerificationInterrupted) as caught:
-        run(evidence=evidence, theory=true_theory, only=["curves", "finite_size"], progress=interrupt)
+        run(
+            evidence=evidence,
+            theory=true_theory,
+            only=["curves", "finite_size"],
+            progress=interrupt,
+        )
     partial = caught.value.partial
     assert [r.name for r in partial.results] == ["curves"]
     assert not partial.complete
@@ -175,7 +220,9 @@ def test_an_interrupted_run_keeps_what_was_finished(evidence: Evidence, true_the
 
 
 def test_evidence_does_not_depend_on_the_order_of_checks(evidence: Evidence) -> None:
-    assert evidence.child_seed("a") == Evidence(evidence.system, SMALL, evidence.seed).child_seed("a")
+    assert evidence.child_seed("a") == Evidence(evidence.system, SMALL, evidence.seed).child_seed(
+        "a"
+    )
     assert evidence.child_seed("a") != evidence.child_seed("b")
 
 
@@ -226,7 +273,9 @@ def _wrong_curvature(theory: Theory) -> Theory:
 
 
 def _swap_classes(theory: Theory) -> Theory:
-    """Every diagonal block with the expectations of the next class in its place (a transposed index)."""
+    """Every diagonal block with the expectations of the next class in its place (a transposed
+    index).
+    """
 
     def change(matrix):  # type: ignore[no-untyped-def]
         k = theory.model.units

@@ -63,52 +63,87 @@ MALFORMED = {
         r"theory.drift.overlap\[0, 0\]: got a Symbol\('beta'\) made with other assumptions.*theory.symbols.RIDGE",
     ),
     "wrong assumptions of an overlap": (
-        lambda: with_overlap(sp.Symbol("m_2_1")), r"Symbol\('m_2_1'\).*write model.symbols.overlap\[1, 0\]"
+        lambda: with_overlap(sp.Symbol("m_2_1")),
+        r"Symbol\('m_2_1'\).*write model.symbols.overlap\[1, 0\]",
     ),
     "wrong assumptions inside": (
-        lambda: with_overlap(GaussianExpectation(sp.Symbol("u_1"), LAW)), r"write model.symbols.preactivation\[0\]"
+        lambda: with_overlap(GaussianExpectation(sp.Symbol("u_1"), LAW)),
+        r"write model.symbols.preactivation\[0\]",
     ),
-    "unknown symbol": (lambda: with_overlap(sp.Symbol("gamma")), r"the symbol gamma outside.*only Gamma_i_j, P_i_j"),
-    "misspelt symbol": (lambda: with_overlap(sp.Symbol("c_dleta")), r"did you mean c_delta: write .*symbols.STEP"),
+    "unknown symbol": (
+        lambda: with_overlap(sp.Symbol("gamma")),
+        r"the symbol gamma outside.*only Gamma_i_j, P_i_j",
+    ),
+    "misspelt symbol": (
+        lambda: with_overlap(sp.Symbol("c_dleta")),
+        r"did you mean c_delta: write .*symbols.STEP",
+    ),
     "pre-activation outside": (
-        lambda: with_overlap(symbols.vector("u", 1)[0]), r"u_1 outside expectations.*put it into an expectation"
+        lambda: with_overlap(symbols.vector("u", 1)[0]),
+        r"u_1 outside expectations.*put it into an expectation",
     ),
     "parameter inside": (
-        lambda: with_overlap(GaussianExpectation(symbols.RIDGE * LAW.variables[0], LAW)), "beta inside.*in front of E_l"
+        lambda: with_overlap(GaussianExpectation(symbols.RIDGE * LAW.variables[0], LAW)),
+        "beta inside.*in front of E_l",
     ),
-    "another law": (lambda: with_overlap(other_law()), r"use GaussianExpectation\(f, preactivation_law\(model, l\)\)"),
+    "another law": (
+        lambda: with_overlap(other_law()),
+        r"use GaussianExpectation\(f, preactivation_law\(model, l\)\)",
+    ),
     "quotient": (
-        lambda: with_overlap(1 / GaussianExpectation(LAW.variables[0], LAW)), "a polynomial in the expectations"
+        lambda: with_overlap(1 / GaussianExpectation(LAW.variables[0], LAW)),
+        "a polynomial in the expectations",
     ),
-    "undefined function": (lambda: with_overlap(sp.Function("f")(symbols.RIDGE)), "a function with a definition"),
+    "undefined function": (
+        lambda: with_overlap(sp.Function("f")(symbols.RIDGE)),
+        "a function with a definition",
+    ),
     "infinite": (lambda: with_overlap(sp.oo), "a finite expression"),
     "transposed shape": (
         lambda: with_drift(overlap=sp.ImmutableDenseMatrix(sp.zeros(3, 2))),
         r"theory.drift.overlap: got shape \(3, 2\); expected shape \(3, 3\)",
     ),
-    "list": (lambda: with_drift(overlap=[[0] * 3] * 3), r"got list; expected a SymPy matrix of shape \(3, 3\)"),
-    "scalar corrector": (
-        lambda: with_drift(corrector=sp.ImmutableDenseMatrix([[0]])), r"drift.corrector: got shape \(1, 1\)"
+    "list": (
+        lambda: with_drift(overlap=[[0] * 3] * 3),
+        r"got list; expected a SymPy matrix of shape \(3, 3\)",
     ),
-    "asymmetric": (lambda: with_drift(gram_perp=asymmetric()), r"gram_perp\[1, 0\].*the matrix is symmetric"),
+    "scalar corrector": (
+        lambda: with_drift(corrector=sp.ImmutableDenseMatrix([[0]])),
+        r"drift.corrector: got shape \(1, 1\)",
+    ),
+    "asymmetric": (
+        lambda: with_drift(gram_perp=asymmetric()),
+        r"gram_perp\[1, 0\].*the matrix is symmetric",
+    ),
     "drift of another kind": (
-        lambda: replace(derived(), drift=derived().hessian), "got BlockMatrix; expected a theory.Drift"
+        lambda: replace(derived(), drift=derived().hessian),
+        "got BlockMatrix; expected a theory.Drift",
     ),
     "gradient as Hessian": (
         lambda: replace(derived(), hessian=derived().gradient),
         "got a gradient matrix without ridge; expected a hessian",
     ),
     "Hessian with ridge": (
-        lambda: replace(derived(), hessian=derive_hessian(derived().model)), "with ridge.*regularized=False"
+        lambda: replace(derived(), hessian=derive_hessian(derived().model)),
+        "with ridge.*regularized=False",
     ),
     "missing block": (without_pair, r"theory.hessian.first_layer: got blocks"),
     "small block": (
         lambda: with_block((0, 1), coefficients=sp.ImmutableDenseMatrix(sp.eye(3))),
         r"hessian.first_layer\[0, 1\].coefficients: got shape \(3, 3\); expected shape \(6, 6\)",
     ),
-    "bulk as a number": (lambda: with_block((0, 1), bulk=0.1), r"bulk: got 0.1; expected a SymPy expression"),
-    "no theory": (lambda: derived().drift, "theory: got Drift; expected a verify.checks.judged_theory.Theory"),
-    "another model": (lambda: Theory.derive(kgmm(2)), "theory.model: got kgmm2; expected the model kgmm3"),
+    "bulk as a number": (
+        lambda: with_block((0, 1), bulk=0.1),
+        r"bulk: got 0.1; expected a SymPy expression",
+    ),
+    "no theory": (
+        lambda: derived().drift,
+        "theory: got Drift; expected a verify.checks.judged_theory.Theory",
+    ),
+    "another model": (
+        lambda: Theory.derive(kgmm(2)),
+        "theory.model: got kgmm2; expected the model kgmm3",
+    ),
 }
 
 
@@ -116,7 +151,9 @@ MALFORMED = {
 def test_a_malformed_theory_is_refused_before_any_work(name, monkeypatch):
     make, message = MALFORMED[name]
     theory = make()
-    monkeypatch.setattr(verify.checks.runner, "_run_one", lambda *_: pytest.fail("work was started"))
+    monkeypatch.setattr(
+        verify.checks.runner, "_run_one", lambda *_: pytest.fail("work was started")
+    )
     with pytest.raises(InputError, match=message) as caught:
         run(theory=theory, only=["routes"])
     assert len(str(caught.value)) < 600

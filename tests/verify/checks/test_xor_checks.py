@@ -1,4 +1,6 @@
-"""The verification of the two-layer system: the true theory holds, every wrong one is refuted, any seed."""
+"""The verification of the two-layer system: the true theory holds, every wrong one is refuted, any
+seed.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,26 @@ from verify.evidence.systems import SYSTEMS, get_system
 from verify.mutants.theories import TWO_LAYER_MUTANTS, drop_noise_term, ignore_weights
 from verify.verdict.tolerance import Verdict
 
-# far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never refuted
+# far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
+# refuted
 SMALL = replace(
-    LEVELS["quick"], name="small", dimensions=(32, 64, 128), replicas=(2000, 1500, 1000), trained_dimension=32,
-    trained_replicas=60, test_points=20_000, aspects=(32, 64, 128), spectrum_dimensions=(24,), spectrum_replicas=16,
-    layer_points=10_000, risk_replicas=60, risk_samples=200, outcome_runs=(400, 50, 50, 400),
-    other_dimensions=(64, 128), other_replicas=600, aligned_replicas=400,
+    LEVELS["quick"],
+    name="small",
+    dimensions=(32, 64, 128),
+    replicas=(2000, 1500, 1000),
+    trained_dimension=32,
+    trained_replicas=60,
+    test_points=20_000,
+    aspects=(32, 64, 128),
+    spectrum_dimensions=(24,),
+    spectrum_replicas=16,
+    layer_points=10_000,
+    risk_replicas=60,
+    risk_samples=200,
+    outcome_runs=(400, 50, 50, 400),
+    other_dimensions=(64, 128),
+    other_replicas=600,
+    aligned_replicas=400,
 )
 # wrong theory -> a check that must refute it from simulation alone
 REFUTED_BY = {
@@ -64,7 +80,9 @@ def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, true_theor
 
 
 @pytest.mark.slow
-def test_the_dropped_factor_is_wrong_in_its_own_block_only(evidence: Evidence, true_theory: Theory) -> None:
+def test_the_dropped_factor_is_wrong_in_its_own_block_only(
+    evidence: Evidence, true_theory: Theory
+) -> None:
     wrong = TWO_LAYER_MUTANTS["factor v_i dropped from a W-block"](true_theory)
     report = run(evidence=evidence, theory=wrong, only=["blocks"])
     failing = [c.quantity for c in report.results[0].comparisons if c.verdict is Verdict.FAILS]
@@ -74,17 +92,22 @@ def test_the_dropped_factor_is_wrong_in_its_own_block_only(evidence: Evidence, t
 
 @pytest.mark.slow
 def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
-    """Each check of a theory refutes a wrong one; `separated_points` and `outcomes` judge a closed form, see below."""
+    """Each check of a theory refutes a wrong one; `separated_points` and `outcomes` judge a closed
+    form, see below.
+    """
     own = {
-        "finite_size": "corrector dropped", "risk": "label of one cluster swapped",
-        "precision_exponents": "corrector dropped", "routes": "almost-everywhere for distributional",
+        "finite_size": "corrector dropped",
+        "risk": "label of one cluster swapped",
+        "precision_exponents": "corrector dropped",
+        "routes": "almost-everywhere for distributional",
     }
     wrong = {name: TWO_LAYER_MUTANTS[mutant](true_theory) for name, mutant in own.items()}
     wrong |= {"span": _larger_bulk(true_theory), "eigenspaces": _curved_off_the_span(true_theory)}
     wrong |= {"concentration": _swapped_units(true_theory), "blocks": ignore_weights(true_theory)}
     wrong |= {"curves": drop_noise_term(true_theory), "universality": drop_noise_term(true_theory)}
     passed = [
-        name for name, theory in wrong.items()
+        name
+        for name, theory in wrong.items()
         if run(evidence=evidence, theory=theory, only=[name]).verdict is not Verdict.FAILS
     ]
     assert passed == []
@@ -96,7 +119,8 @@ def _larger_bulk(theory: Theory) -> Theory:
 
 
 def _curved_off_the_span(theory: Theory) -> Theory:
-    """Every diagonal block with a large term along x^a - P x^a, the part of the weights orthogonal to the directions.
+    """Every diagonal block with a large term along x^a - P x^a, the part of the weights orthogonal
+    to the directions.
 
     The top eigenspace turns off the span, by far more than a few replicas can miss.
     """
@@ -155,13 +179,19 @@ def test_every_check_belongs_to_a_system() -> None:
 
 
 def test_separated_clusters_are_counted_by_norm_and_sign() -> None:
-    """Hand-made ends: a grown unit on each of mu and nu; one with the wrong sign; one that has not grown."""
+    """Hand-made ends: a grown unit on each of mu and nu; one with the wrong sign; one that has not
+    grown.
+    """
     import xarray as xr
 
     overlap = np.array([[[1.2, 0.0], [0.0, 1.2], [0.0, -1.2], [-0.1, 0.0]]])
     readout = np.array([[1.2, -1.2, 1.2, 0.1]])
-    ends = xr.Dataset({"overlap": (("replica", "unit", "direction"), overlap),
-                       "readout": (("replica", "parameter"), readout)})
+    ends = xr.Dataset(
+        {
+            "overlap": (("replica", "unit", "direction"), overlap),
+            "readout": (("replica", "parameter"), readout),
+        }
+    )
     parameters = get_system("xor").outcomes.parameters(100.0)
     assert separated_clusters(ends, parameters).tolist() == [[True, False, True, False]]
     counts = separated_counts(get_system("xor").outcomes, ends.expand_dims(time=2), 1e6)

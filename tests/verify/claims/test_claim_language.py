@@ -1,4 +1,6 @@
-"""The language of claims: what is printed is read back, what cannot be read is refused with its position."""
+"""The language of claims: what is printed is read back, what cannot be read is refused with its
+position.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ from verify.claims.quantity_names import parse_quantity
 
 INDICES = st.one_of(st.integers(1, 12), st.sampled_from("abcstlij"))
 NAMES = st.builds(
-    Name, st.sampled_from(["m", "R", "c_delta", "lambda", "pi", "Gamma", "u"]),
+    Name,
+    st.sampled_from(["m", "R", "c_delta", "lambda", "pi", "Gamma", "u"]),
     st.lists(INDICES, max_size=3).map(tuple),
 )
 LEAVES = st.one_of(st.integers(0, 10**6).map(lambda n: Number(Fraction(n))), NAMES)
@@ -43,12 +46,18 @@ def _larger(inner: st.SearchStrategy) -> st.SearchStrategy:
     several = st.lists(inner, min_size=2, max_size=3).map(tuple)
     condition = st.builds(Condition, st.sampled_from("abc"), INDICES, st.booleans())
     return st.one_of(
-        several.map(Add), several.map(Multiply), st.builds(Divide, inner, inner), st.builds(Negative, inner),
+        several.map(Add),
+        several.map(Multiply),
+        st.builds(Divide, inner, inner),
+        st.builds(Negative, inner),
         st.builds(Power, inner, inner),
         st.builds(Call, st.sampled_from([Name("exp"), Name("diff"), Name("relu")]), several),
         st.builds(Expectation, st.one_of(st.none(), INDICES), inner),
         st.builds(
-            Sum, st.sampled_from([("b",), ("b", "c")]), inner, st.lists(condition, max_size=2).map(tuple)
+            Sum,
+            st.sampled_from([("b",), ("b", "c")]),
+            inner,
+            st.lists(condition, max_size=2).map(tuple),
         ),
     )
 
@@ -80,12 +89,17 @@ def _value(node) -> Fraction:  # type: ignore[no-untyped-def]
 def _arithmetic(inner: st.SearchStrategy) -> st.SearchStrategy:
     several = st.lists(inner, min_size=2, max_size=3).map(tuple)
     return st.one_of(
-        several.map(Add), several.map(Multiply), st.builds(Divide, inner, inner), st.builds(Negative, inner),
+        several.map(Add),
+        several.map(Multiply),
+        st.builds(Divide, inner, inner),
+        st.builds(Negative, inner),
         st.builds(Power, inner, st.integers(0, 3).map(lambda n: Number(Fraction(n)))),
     )
 
 
-@given(st.recursive(st.integers(0, 9).map(lambda n: Number(Fraction(n))), _arithmetic, max_leaves=12))
+@given(
+    st.recursive(st.integers(0, 9).map(lambda n: Number(Fraction(n))), _arithmetic, max_leaves=12)
+)
 def test_what_is_printed_means_the_same(node) -> None:  # type: ignore[no-untyped-def]
     try:
         value = _value(node)
@@ -120,13 +134,20 @@ def _position_of_error(parse, text: str) -> int | None:  # type: ignore[no-untyp
 @pytest.mark.parametrize(
     ("text", "position", "message"),
     [
-        ("", 0, "expected a formula"), ("m_1_2 +", 7, "a number, a name or a bracket"), ("(beta", 5, "not closed"),
-        ("beta lambda", 5, r"write \* between factors"), ("E_l_s[u_1]", 0, "one component"),
-        ("sum(m_1_1)", 0, "letters summed over"), ("m[ab]", 2, "an index: a letter or a number"),
-        ("beta $ 2", 5, r"the character '\$'"), ("sum_b(m_b_b, b)", 14, "'==' or '!='"),
+        ("", 0, "expected a formula"),
+        ("m_1_2 +", 7, "a number, a name or a bracket"),
+        ("(beta", 5, "not closed"),
+        ("beta lambda", 5, r"write \* between factors"),
+        ("E_l_s[u_1]", 0, "one component"),
+        ("sum(m_1_1)", 0, "letters summed over"),
+        ("m[ab]", 2, "an index: a letter or a number"),
+        ("beta $ 2", 5, r"the character '\$'"),
+        ("sum_b(m_b_b, b)", 14, "'==' or '!='"),
     ],
 )
-def test_malformed_formulas_give_position_and_reason(text: str, position: int, message: str) -> None:
+def test_malformed_formulas_give_position_and_reason(
+    text: str, position: int, message: str
+) -> None:
     with pytest.raises(FormulaError, match=message) as caught:
         parse_formula(text)
     assert caught.value.position == position
@@ -136,9 +157,12 @@ def test_malformed_formulas_give_position_and_reason(text: str, position: int, m
 @pytest.mark.parametrize(
     ("text", "position", "message"),
     [
-        (r"\frac{1}", 8, "a group in braces"), (r"\lambda^{-1", 11, "not closed"),
+        (r"\frac{1}", 8, "a group in braces"),
+        (r"\lambda^{-1", 11, "not closed"),
         (r"\foo", 0, "see docs/derivations.md"),
-        (r"\langle x, y \rangle", 0, "an inner product"), (r"m_{as", 5, "an index"), (r"\sum b", 5, "expected '_'"),
+        (r"\langle x, y \rangle", 0, "an inner product"),
+        (r"m_{as", 5, "an index"),
+        (r"\sum b", 5, "expected '_'"),
     ],
 )
 def test_malformed_latex_gives_position_and_reason(text: str, position: int, message: str) -> None:
@@ -156,13 +180,20 @@ def test_deep_nesting_is_refused(parse) -> None:  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("latex", "text"),
     [
-        (r"\lambda^{-1} R^\perp_{ab}", "lambda^-1*R_a_b"), (r"\tfrac{c_\delta}{\lambda}", "c_delta/lambda"),
+        (r"\lambda^{-1} R^\perp_{ab}", "lambda^-1*R_a_b"),
+        (r"\tfrac{c_\delta}{\lambda}", "c_delta/lambda"),
         (r"\mathbb{E}_l\left[g_a\, Y\cdot e_s\right]", "E_l[g_a*Y_s]"),
-        (r"\sum_{b\ne a} m_{bs}", "sum_b(m_b_s, b != a)"), (r"\mathbf 1\{a=y\}", "delta_a_y"),
-        (r"\partial_{u_c}(\pi_a\pi_b)", "diff(pi_a*pi_b, u_c)"), (r"(u_i)_+", "relu(u_i)"),
+        (r"\sum_{b\ne a} m_{bs}", "sum_b(m_b_s, b != a)"),
+        (r"\mathbf 1\{a=y\}", "delta_a_y"),
+        (r"\partial_{u_c}(\pi_a\pi_b)", "diff(pi_a*pi_b, u_c)"),
+        (r"(u_i)_+", "relu(u_i)"),
         (r"e^{m_{12}}", "exp(m_1_2)"),
-        (r"\pi_a^2", "pi_a^2"), (r"\Gamma_{st}\,p_l", "Gamma_s_t*p_l"), (r"Y\cdot x_\perp^b", "zeta_b"),
-        (r"H_{a v_i}", "H_a_v_i"), (r"m_{10,2}", "m_10_2"), (r"\exp(-u_1)", "exp(-u_1)"),
+        (r"\pi_a^2", "pi_a^2"),
+        (r"\Gamma_{st}\,p_l", "Gamma_s_t*p_l"),
+        (r"Y\cdot x_\perp^b", "zeta_b"),
+        (r"H_{a v_i}", "H_a_v_i"),
+        (r"m_{10,2}", "m_10_2"),
+        (r"\exp(-u_1)", "exp(-u_1)"),
     ],
 )
 def test_latex_means_the_same_as_text(latex: str, text: str) -> None:
@@ -173,12 +204,22 @@ def test_latex_means_the_same_as_text(latex: str, text: str) -> None:
     ("text", "message"),
     [
         ("lamda*beta", "the unknown name 'lamda' at column 1.*did you mean lambda"),
-        ("E_1[g_a]", "the free index 'a' at column 5.*sum over it"), ("m_1", "m with 1 indices.*write m_a_s"),
-        ("m_1_4", "direction 4 at column 1.*1..3, the directions of kgmm3"), ("v_1", "'v', which kgmm3 does not have"),
-        ("g_1", "differs from sample to sample"), ("E_1[E_1[u_1]]", "one level of"), ("1/0", "a division by zero"),
-        ("beta^1000", "the exponent 1000"), ("foo(beta)", "the function 'foo'"), ("sum_z(p_1)", "a sum over 'z'"),
-        ("sum_a(sum_a(p_a))", "has a value already"), ("E_4[u_1]", "component 4"), ("H_1_1_1 + 0", "differs from"),
-        ("E_1[H_1]", "H with 1 indices"), ("tanh(u_1, u_2)", "differs from|2 arguments"), ("log(0)", "it is infinite"),
+        ("E_1[g_a]", "the free index 'a' at column 5.*sum over it"),
+        ("m_1", "m with 1 indices.*write m_a_s"),
+        ("m_1_4", "direction 4 at column 1.*1..3, the directions of kgmm3"),
+        ("v_1", "'v', which kgmm3 does not have"),
+        ("g_1", "differs from sample to sample"),
+        ("E_1[E_1[u_1]]", "one level of"),
+        ("1/0", "a division by zero"),
+        ("beta^1000", "the exponent 1000"),
+        ("foo(beta)", "the function 'foo'"),
+        ("sum_z(p_1)", "a sum over 'z'"),
+        ("sum_a(sum_a(p_a))", "has a value already"),
+        ("E_4[u_1]", "component 4"),
+        ("H_1_1_1 + 0", "differs from"),
+        ("E_1[H_1]", "H with 1 indices"),
+        ("tanh(u_1, u_2)", "differs from|2 arguments"),
+        ("log(0)", "it is infinite"),
     ],
 )
 def test_formulas_without_meaning_are_refused_with_a_suggestion(text: str, message: str) -> None:
@@ -189,16 +230,26 @@ def test_formulas_without_meaning_are_refused_with_a_suggestion(text: str, messa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("drfit m_a_s", "did you mean 'drift'"), ("drift corector_a_b", "write corrector_a_b"),
-        ("drift n_a_s", "the entry 'n_a_s'"), ("H_1[bulk]", "the entry"), ("Cov[m_1_1]", "Cov"),
-        ("H_1_2", r"such as H_1_2\[bulk\] or H_1_2\[e_1,e_1\]"), ("H_1_1[bulks]", r"did you mean 'H_1_1\[bulk\]'"),
-        ("E_l[g_a*", "the end"), ("  ", "quantity: got nothing"), ("m_a_s", "did you mean 'drift m_a_s'"),
-        ("v_1", "a variable.*did you mean 'drift v_1'"), ("corector_a_b", "quantity: .*did you mean 'corrector_a_b'"),
+        ("drfit m_a_s", "did you mean 'drift'"),
+        ("drift corector_a_b", "write corrector_a_b"),
+        ("drift n_a_s", "the entry 'n_a_s'"),
+        ("H_1[bulk]", "the entry"),
+        ("Cov[m_1_1]", "Cov"),
+        ("H_1_2", r"such as H_1_2\[bulk\] or H_1_2\[e_1,e_1\]"),
+        ("H_1_1[bulks]", r"did you mean 'H_1_1\[bulk\]'"),
+        ("E_l[g_a*", "the end"),
+        ("  ", "quantity: got nothing"),
+        ("m_a_s", "did you mean 'drift m_a_s'"),
+        ("v_1", "a variable.*did you mean 'drift v_1'"),
+        ("corector_a_b", "quantity: .*did you mean 'corrector_a_b'"),
         ("drift_m_a_s", "did you mean 'drift m_a_s'"),
         ("covariance[m_1_1,R_1_1]", r"did you mean 'Cov\[m_1_1,R_1_1\]'"),
-        ("Cov(m_1_1,R_1_1)", r"did you mean 'Cov\[m_1_1,R_1_1\]'"), ("h_1_2[bulk]", "did you mean 'H_1_2"),
-        ("g_a[x_b]", "did you mean 'gradient g_a"), ("hessian G_1_2[bulk]", "without the word hessian"),
-        ("diffusion m_1_1", "write the two variables"), ("foo", "quantity: got 'foo'.*see docs/derivations.md"),
+        ("Cov(m_1_1,R_1_1)", r"did you mean 'Cov\[m_1_1,R_1_1\]'"),
+        ("h_1_2[bulk]", "did you mean 'H_1_2"),
+        ("g_a[x_b]", "did you mean 'gradient g_a"),
+        ("hessian G_1_2[bulk]", "without the word hessian"),
+        ("diffusion m_1_1", "write the two variables"),
+        ("foo", "quantity: got 'foo'.*see docs/derivations.md"),
     ],
 )
 def test_unknown_quantities_are_refused(text: str, message: str) -> None:

@@ -44,7 +44,9 @@ def test_a_true_formula_is_proved_with_the_identity_named() -> None:
 def test_a_zero_that_sympy_cannot_decide_is_never_proved() -> None:
     """sqrt(2 + sqrt(3)) = (sqrt(6) + sqrt(2)) / 2, which expansion does not see."""
     hidden = "beta*m_a_s*(sqrt(2 + sqrt(3)) - (sqrt(6) + sqrt(2))/2)"
-    result = check_derivation(TWO, "drift m_a_s", f"-E[g_a*Y_s] - beta*m_a_s + {hidden}", seed=seed())
+    result = check_derivation(
+        TWO, "drift m_a_s", f"-E[g_a*Y_s] - beta*m_a_s + {hidden}", seed=seed()
+    )
     assert result.finding is Finding.AGREES
     assert result.stage("symbolic").status is Status.UNPROVED
     assert "50 digits at 2 points" in result.stage("digits").text
@@ -68,7 +70,11 @@ def test_a_wrong_formula_has_a_small_counterexample_and_a_repair() -> None:
         ("H_a_b[bulk]", "E[H_a_b]/lambda + beta", "multiply beta by delta_a_b"),
         ("drift m_a_s", "-E[g_a*Y_s] + beta*m_a_s", "flip the sign of beta*m_a_s"),
         ("drift m_a_s", "-E[g_a*Y_s] - beta*m_s_a", "write m_a_s for m_s_a"),
-        ("drift R_a_b", "-E[g_a*zeta_b] - 2*beta*R_a_b + c_delta*E[g_a*g_b]/lambda", "exchanged: -E\\[g_b\\*zeta_a\\]"),
+        (
+            "drift R_a_b",
+            "-E[g_a*zeta_b] - 2*beta*R_a_b + c_delta*E[g_a*g_b]/lambda",
+            "exchanged: -E\\[g_b\\*zeta_a\\]",
+        ),
         ("corrector_1_2", "-c_delta*E[g_1*g_2]/lambda", "flip the sign of the whole"),
     ],
 )
@@ -84,7 +90,11 @@ def test_single_changes_are_found(quantity: str, formula: str, repair: str) -> N
     ("formula", "order", "repair"),
     [
         ("p_s*(delta_a_s - exp(m_s_a)/sum_b(exp(m_b_s))) - beta*m_a_s", 0, "write m_a_s for m_s_a"),
-        ("p_s*(delta_a_s + exp(m_a_s)/sum_b(exp(m_b_s))) - beta*m_a_s", 0, "flip the sign of exp(m_a_s)/sum_b"),
+        (
+            "p_s*(delta_a_s + exp(m_a_s)/sum_b(exp(m_b_s))) - beta*m_a_s",
+            0,
+            "flip the sign of exp(m_a_s)/sum_b",
+        ),
         ("p_s*(delta_a_s - exp(m_a_s)/sum_b(exp(m_b_s)))", 0, "add the missing term -beta*m_1_1"),
     ],
 )
@@ -104,7 +114,9 @@ def test_fixed_points_are_repaired() -> None:
 
 
 def test_a_noiseless_fixed_point_has_no_noise() -> None:
-    with pytest.raises(InputError, match=r"lambda in a claim about the noiseless fixed point.*order = 0"):
+    with pytest.raises(
+        InputError, match=r"lambda in a claim about the noiseless fixed point.*order = 0"
+    ):
         check_derivation(TWO, "fixed-point m_a_s", "m_a_s/lambda")
 
 
@@ -127,7 +139,10 @@ def test_what_no_sample_meets_is_not_told() -> None:
     result = check_derivation(xor(2), "diff(step(u_1), u_1)", "0", seed=seed())
     assert result.finding is Finding.INCONCLUSIVE
     assert "distribution" in result.stage("digits").text
-    assert check_derivation(xor(2), "diff(step(u_1), u_1)", "dirac(u_1)", seed=seed()).finding is Finding.PROVED
+    assert (
+        check_derivation(xor(2), "diff(step(u_1), u_1)", "dirac(u_1)", seed=seed()).finding
+        is Finding.PROVED
+    )
 
 
 def test_the_definition_itself_is_no_evidence_for_sampling() -> None:
@@ -144,37 +159,55 @@ def test_samples_and_digits_have_one_sign() -> None:
 
 def test_wide_networks_have_digits_where_units_are_dormant() -> None:
     """Coefficients with P need full rank: four dimensions, but two where two units feed the output."""
-    right = check_derivation(xor(4), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - E[H_1_1]*P_1_1/lambda", seed=seed())
+    right = check_derivation(
+        xor(4), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - E[H_1_1]*P_1_1/lambda", seed=seed()
+    )
     assert right.stage("digits").status is Status.AGREES
     assert "with 2 units dormant" in right.stage("digits").text
     assert min(right.stage("digits").details["digits"]) >= 10
-    wrong = check_derivation(xor(3), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - 2*E[H_1_1]*P_1_1/lambda", seed=seed())
+    wrong = check_derivation(
+        xor(3), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - 2*E[H_1_1]*P_1_1/lambda", seed=seed()
+    )
     assert wrong.stage("digits").status is Status.REFUTED
     assert wrong.finding is Finding.REFUTED
 
 
 def test_the_missing_case_of_the_softmax_is_found() -> None:
-    result = check_derivation(TWO, "diff(pi_a*pi_b, u_c)", "pi_a*pi_b*(delta_b_c - 2*pi_c)", seed=seed())
+    result = check_derivation(
+        TWO, "diff(pi_a*pi_b, u_c)", "pi_a*pi_b*(delta_b_c - 2*pi_c)", seed=seed()
+    )
     assert result.finding is Finding.REFUTED
     assert "delta_a_c" in result.repair
     assert result.stage("sampling").status is Status.REFUTED
 
 
 def test_a_defect_of_the_engine_cannot_vouch_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With d pi_a / d u_b = -pi_a pi_b, claimed and derived agree with each other, and not with samples."""
+    """With d pi_a / d u_b = -pi_a pi_b, claimed and derived agree with each other, and not with
+    samples.
+    """
     right = Softmax.fdiff
     clear_cache()  # SymPy remembers derivatives
     # the case a = b is gone for the second probability
     monkeypatch.setattr(
-        Softmax, "fdiff",
-        lambda self, argindex=1: -self * Softmax(argindex - 1, *self.args[1:])
-        if self.index == 2 and argindex == 3 else right(self, argindex),
+        Softmax,
+        "fdiff",
+        lambda self, argindex=1: (
+            -self * Softmax(argindex - 1, *self.args[1:])
+            if self.index == 2 and argindex == 3
+            else right(self, argindex)
+        ),
     )
     mixture = Mixture.build(
-        labels=[1, 2], coordinates=[[1, 0], [0, 1]], directions_gram=[[1, "1/7"], ["1/7", 1]], precision="3/2"
+        labels=[1, 2],
+        coordinates=[[1, 0], [0, 1]],
+        directions_gram=[[1, "1/7"], ["1/7", 1]],
+        precision="3/2",
     )
     u = symbols.vector("u", 2)
-    loss = Loss(LogSumExp(*u) - sum(sp.KroneckerDelta(symbols.LABEL, a + 1) * u[a] for a in range(2)), units=2)
+    loss = Loss(
+        LogSumExp(*u) - sum(sp.KroneckerDelta(symbols.LABEL, a + 1) * u[a] for a in range(2)),
+        units=2,
+    )
     model = Model.build(mixture, loss, name="broken")
     result = check_derivation(model, "H_2_2[bulk]", "E[H_2_2]/lambda + beta", seed=seed())
     clear_cache()
@@ -183,10 +216,14 @@ def test_a_defect_of_the_engine_cannot_vouch_for_itself(monkeypatch: pytest.Monk
     assert result.finding is Finding.CONTRADICTORY
 
 
-def test_a_wrong_derived_formula_is_exposed_by_a_right_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_derived_formula_is_exposed_by_a_right_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The engine loses its corrector; the claim has it; the samples side with the claim."""
     monkeypatch.setattr(
-        verify.claims.cases, "derived", lambda model, target: derive_drift(model).gram_perp[target.parts[0][1]]
+        verify.claims.cases,
+        "derived",
+        lambda model, target: derive_drift(model).gram_perp[target.parts[0][1]],
     )
     claim = "-2*E[g_1*zeta_1] - 2*beta*R_1_1 + c_delta*E[g_1^2]/lambda"
     result = check_derivation(TWO, "drift R_1_1", claim, seed=seed())
@@ -212,7 +249,8 @@ def test_sampling_alone_catches_mutants(model: Model, quantity: str) -> None:
     visible = [d for d in found if abs(d.value - true.value) > d.resolution]
     # at some points many effects are small; without any the test would say nothing
     assert len(visible) >= 4
-    # a visible effect is missed with probability 5 % at most, and by far less beyond twice the resolution
+    # a visible effect is missed with probability 5 % at most, and by far less beyond twice the
+    # resolution
     assert all(d.refuted for d in visible if abs(d.value - true.value) > 2 * d.resolution)
 
 
@@ -224,7 +262,11 @@ def test_no_true_formula_is_refuted() -> None:
 def test_no_true_formula_is_refuted_in_many_runs() -> None:
     """Two hundred runs of 1e-9 each, whatever the seeds."""
     start = seed()
-    wrong = [r for n in range(200) for r in refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9)]
+    wrong = [
+        r
+        for n in range(200)
+        for r in refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9)
+    ]
     assert wrong == []
 
 
@@ -247,7 +289,16 @@ def test_equivalent_mutants_are_told_apart_by_an_identity() -> None:
 
 def test_kinds_of_mutants() -> None:
     kinds = {m.kind for q in ("drift R_1_2", "H_1_1[bulk]") for m in mutants_of(xor(2), q)}
-    assert {"drop", "sign", "factor", "index", "component", "corrector", "almost-everywhere", "kink"} <= kinds
+    assert {
+        "drop",
+        "sign",
+        "factor",
+        "index",
+        "component",
+        "corrector",
+        "almost-everywhere",
+        "kink",
+    } <= kinds
 
 
 def test_points_have_no_coincidences() -> None:
@@ -256,7 +307,11 @@ def test_points_have_no_coincidences() -> None:
     for model, rank in ((TWO, 1), (xor(4), 2), (kgmm(5), 5)):
         for _ in range(40):
             point = random_point(model, rng, rank)
-            for matrix in (point.along, *([point.mixing] if rank < model.units else []), point.readout):
+            for matrix in (
+                point.along,
+                *([point.mixing] if rank < model.units else []),
+                point.readout,
+            ):
                 assert len({abs(x) for x in matrix}) == len(matrix)
 
 
@@ -264,7 +319,9 @@ def test_an_order_that_cannot_be_measured_is_not_exact(monkeypatch: pytest.Monke
     """Where quadrature certifies nothing, a difference that is not seen is no agreement."""
     certified = verify.claims.asymptotic.gaps
     monkeypatch.setattr(
-        verify.claims.asymptotic, "gaps", lambda *a, **k: [replace(g, error=g.size) for g in certified(*a, **k)]
+        verify.claims.asymptotic,
+        "gaps",
+        lambda *a, **k: [replace(g, error=g.size) for g in certified(*a, **k)],
     )
     noiseless = "p_s*(delta_a_s - exp(m_a_s)/sum_b(exp(m_b_s))) - beta*m_a_s"
     result = check_derivation(TWO, "drift m_a_s", noiseless, order=1, seed=seed())
@@ -294,10 +351,17 @@ def test_steps_in_d_dimensions_differ_from_their_limit_by_order_one() -> None:
     [
         (TWO, "fixed-point beta*s_l*(exp(s_l) + k - 1)", "k*p_l", "p_l"),
         (
-            kgmm(2, directions_gram="orthonormal", weights=["1/2", "1/2"]), "eigenvalue H_1_2[2]",
-            "-exp(s_1)/(exp(s_1) + 1)^2/2", "-exp(s_1)/(exp(s_1) + 1)^2",
+            kgmm(2, directions_gram="orthonormal", weights=["1/2", "1/2"]),
+            "eigenvalue H_1_2[2]",
+            "-exp(s_1)/(exp(s_1) + 1)^2/2",
+            "-exp(s_1)/(exp(s_1) + 1)^2",
         ),
-        (xor(4, weights=["1/4"] * 4), "fixed-point v_i^2", "log((1 - 4*beta)/(4*beta))", "log(1/(4*beta))"),
+        (
+            xor(4, weights=["1/4"] * 4),
+            "fixed-point v_i^2",
+            "log((1 - 4*beta)/(4*beta))",
+            "log(1/(4*beta))",
+        ),
     ],
 )
 def test_claims_about_fixed_points(model: Model, quantity: str, right: str, wrong: str) -> None:
@@ -308,15 +372,20 @@ def test_claims_about_fixed_points(model: Model, quantity: str, right: str, wron
 
 
 def test_a_wrong_fixed_point_of_the_engine_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solved for another ridge, the digits side with a claim that the minimum of the raw risk refutes."""
+    """Solved for another ridge, the digits side with a claim that the minimum of the raw risk
+    refutes.
+    """
     right = verify.claims.fixed_points.solve_noiseless_fixed_point
     monkeypatch.setattr(
-        verify.claims.fixed_points, "solve_noiseless_fixed_point",
+        verify.claims.fixed_points,
+        "solve_noiseless_fixed_point",
         lambda model, values, digits: right(
             model, {k: v / 2 if k == symbols.RIDGE else v for k, v in values.items()}, digits=digits
         ),
     )
-    result = check_derivation(TWO, "fixed-point beta*s_l*(exp(s_l) + k - 1)/2", "k*p_l", seed=seed())
+    result = check_derivation(
+        TWO, "fixed-point beta*s_l*(exp(s_l) + k - 1)/2", "k*p_l", seed=seed()
+    )
     assert result.finding is Finding.CONTRADICTORY
 
 
@@ -333,7 +402,9 @@ def test_expressions_of_sympy_and_a_model_of_ones_own() -> None:
     u = symbols.vector("u", 1)
     logistic = Loss(Softplus(u[0]) - symbols.LABEL * u[0], units=1)
     model = Model.build(
-        Mixture.build(labels=[1, 0], coordinates=[[1], [-1]], directions_gram=[[1]]), logistic, name="logistic"
+        Mixture.build(labels=[1, 0], coordinates=[[1], [-1]], directions_gram=[[1]]),
+        logistic,
+        name="logistic",
     )
     right = derive_drift(model).corrector[0, 0]
     assert check_derivation(model, "corrector_1_1", right, seed=seed()).finding is Finding.PROVED
@@ -348,7 +419,9 @@ def test_expressions_of_sympy_and_a_model_of_ones_own() -> None:
 
 def test_the_same_seed_gives_the_same_judgement() -> None:
     once, again = (
-        replace(check_derivation(TWO, "corrector_1_1", "c_delta*E[g_1^2]/lambda", seed=7), seconds=0.0)
+        replace(
+            check_derivation(TWO, "corrector_1_1", "c_delta*E[g_1^2]/lambda", seed=7), seconds=0.0
+        )
         for _ in range(2)
     )
     assert once.to_dict() == again.to_dict()

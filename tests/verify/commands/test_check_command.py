@@ -35,7 +35,9 @@ def test_there_are_published_style_claims_of_both_kinds() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", sorted(p.name for p in EXAMPLES.iterdir() if p.suffix in (".toml", ".tex")))
+@pytest.mark.parametrize(
+    "file", sorted(p.name for p in EXAMPLES.iterdir() if p.suffix in (".toml", ".tex"))
+)
 def test_every_example_is_judged_rightly(file: str) -> None:
     for claim in read_claims(EXAMPLES / file):
         assert judge(claim).as_expected, claim.name
@@ -65,7 +67,8 @@ def test_exit_codes_and_output(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("", "no [[claim]]"), ('[[claim]]\nquantity = "drift m_1_1"\n', "no formula"),
+        ("", "no [[claim]]"),
+        ('[[claim]]\nquantity = "drift m_1_1"\n', "no formula"),
         ('[[claim]]\nformula = "beta"\n', "no quantity"),
         ('[[claim]]\nquantity = "drift m_1_1"\nformula = "lamda"\n', "did you mean lambda"),
         ('[[claim]]\nquantity = "drift m_1_1"\nformla = "beta"\n', "did you mean 'formula'"),

@@ -1,4 +1,6 @@
-"""The command: what it prints and writes, its exit codes, and that bad input stops it before any work."""
+"""The command: what it prints and writes, its exit codes, and that bad input stops it before any
+work.
+"""
 
 from __future__ import annotations
 
@@ -38,20 +40,16 @@ from verify.verdict.tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
 FAST = ["--time", "0,0.05,0.1"]
 
 
-
-
-
-
-
-
-# --- help and version ----------------------------------------------------------------------------------------
+# --- help and version -----------------------------------------------------------------------------
 
 
 def test_version_names_the_program():
     assert succeed("--version").startswith("specalign ")
 
 
-@pytest.mark.parametrize("command", ["derive", "curves", "simulate", "spectrum", "effective", "verify"])
+@pytest.mark.parametrize(
+    "command", ["derive", "curves", "simulate", "spectrum", "effective", "verify"]
+)
 def test_help_states_purpose_and_example(command):
     text = succeed(command, "--help")
     assert f"Example:  specalign {command}" in text
@@ -67,30 +65,55 @@ def test_help_of_the_program_lists_the_commands_and_exit_codes():
         assert word in text
 
 
-# --- bad input -------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 BAD = {
-    "dependent means": (["curves", "--directions-gram", "1,1,0;1,1,0;0,0,1"], ["directions_gram", "independent means"]),
-    "weights off the simplex": (["curves", "--weights", "0.5,0.3,0.3"], ["weights", "sum 1.1", "simplex", "divide"]),
+    "dependent means": (
+        ["curves", "--directions-gram", "1,1,0;1,1,0;0,0,1"],
+        ["directions_gram", "independent means"],
+    ),
+    "weights off the simplex": (
+        ["curves", "--weights", "0.5,0.3,0.3"],
+        ["weights", "sum 1.1", "simplex", "divide"],
+    ),
     "negative weight": (["curves", "--weights", "1.5,-0.3,-0.2"], ["weights", "positive"]),
-    "weights of another k": (["curves", "--weights", "0.5,0.5"], ["weights", "2 entries", "expected 3", "k = 2"]),
-    "precision zero": (["curves", "--precision", "0"], ["precision", "got 0", "> 0", "inverse noise variance"]),
+    "weights of another k": (
+        ["curves", "--weights", "0.5,0.5"],
+        ["weights", "2 entries", "expected 3", "k = 2"],
+    ),
+    "precision zero": (
+        ["curves", "--precision", "0"],
+        ["precision", "got 0", "> 0", "inverse noise variance"],
+    ),
     "precision negative": (["simulate", "--precision", "-1"], ["precision", "got -1", "> 0"]),
     "ridge negative": (["curves", "--ridge", "-0.1"], ["ridge", "got -0.1", ">= 0"]),
     "step zero": (["simulate", "--step", "0"], ["step", "got 0", "> 0"]),
     "not a number": (["curves", "--precision", "ten"], ["precision", "'ten'", "a number"]),
     "NaN": (["curves", "--precision", "nan"], ["precision", "nan", "finite"]),
-    "infinite overlap": (["curves", "--overlap", "inf,0,0;0,0,0;0,0,0"], ["overlap", "finite numbers"]),
+    "infinite overlap": (
+        ["curves", "--overlap", "inf,0,0;0,0,0;0,0,0"],
+        ["overlap", "finite numbers"],
+    ),
     "overflowing number": (["curves", "--ridge", "1e999"], ["ridge", "inf", "finite"]),
     "division by zero": (["curves", "--weights", "1/0,1/2,1/2"], ["weights", "1/0"]),
-    "gram_perp not PSD": (["curves", "--gram-perp", "1,2,0;2,1,0;0,0,1"], ["gram_perp", "semidefinite"]),
-    "gram_perp not symmetric": (["curves", "--gram-perp", "1,0,0;1,1,0;0,0,1"], ["gram_perp", "symmetric"]),
+    "gram_perp not PSD": (
+        ["curves", "--gram-perp", "1,2,0;2,1,0;0,0,1"],
+        ["gram_perp", "semidefinite"],
+    ),
+    "gram_perp not symmetric": (
+        ["curves", "--gram-perp", "1,0,0;1,1,0;0,0,1"],
+        ["gram_perp", "symmetric"],
+    ),
     "gram_perp name": (["curves", "--gram-perp", "unit"], ["gram_perp", "'unit'", "identity"]),
-    "directions name": (["curves", "--directions-gram", "orthogonal"], ["directions_gram", "orthonormal"]),
+    "directions name": (
+        ["curves", "--directions-gram", "orthogonal"],
+        ["directions_gram", "orthonormal"],
+    ),
     "overlap shape": (["curves", "--overlap", "1,2"], ["overlap", "1 rows of 2", "3 rows of 3"]),
     "ragged rows": (["curves", "--overlap", "1,2,3;1,2;1,2,3"], ["overlap", "2, 3 entries"]),
     "readout of a single layer": (
-        ["curves", "--readout", "1"], ["readout: got 1", "no readout for kgmm", "leave it away"]
+        ["curves", "--readout", "1"],
+        ["readout: got 1", "no readout for kgmm", "leave it away"],
     ),
     "k too small": (["curves", "--k", "1"], ["k:", "got 1", ">= 2"]),
     "k not an integer": (["curves", "--k", "2.5"], ["k:", "'2.5'", "an integer"]),
@@ -102,32 +125,70 @@ BAD = {
     "negative time": (["simulate", "--time", "-1"], ["time", "got -1", "> 0"]),
     "negative time on a curve": (["spectrum", "--at", "-1"], ["--at", "got -1", ">= 0"]),
     "zero weight": (
-        ["curves", "--weights", "1,0,0"], ["entry 2 is 0", "every weight > 0", "drop a class of weight 0"]
+        ["curves", "--weights", "1,0,0"],
+        ["entry 2 is 0", "every weight > 0", "drop a class of weight 0"],
     ),
-    "zero weight of a formula": (["derive", "--weights", "1,0,0"], ["weights[1]: got 0", "drop a class of weight 0"]),
-    "infinite precision": (["curves", "--precision", "inf"], ["precision: got inf", "--limit noiseless"]),
-    "infinite precision of a formula": (["derive", "--precision", "inf"], ["precision: got inf", "--limit noiseless"]),
+    "zero weight of a formula": (
+        ["derive", "--weights", "1,0,0"],
+        ["weights[1]: got 0", "drop a class of weight 0"],
+    ),
+    "infinite precision": (
+        ["curves", "--precision", "inf"],
+        ["precision: got inf", "--limit noiseless"],
+    ),
+    "infinite precision of a formula": (
+        ["derive", "--precision", "inf"],
+        ["precision: got inf", "--limit noiseless"],
+    ),
     "no sample": (["spectrum", "--samples", "0"], ["samples", "got 0", ">= 1"]),
     "block counted from zero": (["spectrum", "--block", "0,1"], ["--block", "'0,1'", "units 1..3"]),
     "block name": (["spectrum", "--block", "whole"], ["--block", "'whole'", "1..3, or full."]),
-    "block beyond the units": (["spectrum", "--block", "4,1"], ["--block: got '4,1'", "units 1..3, or full."]),
-    "block without readout": (["spectrum", "--block", "readout"], ["--block: got 'readout'", "no readout parameters"]),
+    "block beyond the units": (
+        ["spectrum", "--block", "4,1"],
+        ["--block: got '4,1'", "units 1..3, or full."],
+    ),
+    "block without readout": (
+        ["spectrum", "--block", "readout"],
+        ["--block: got 'readout'", "no readout parameters"],
+    ),
     "unknown model": (["curves", "kgm"], ["model", "'kgm'", "kgmm", "did you mean"]),
     "unknown system": (["verify", "kgm"], ["system", "'kgm'", "kgmm", "did you mean"]),
-    "unknown option": (["curves", "--presicion", "3"], ["No such option", "--presicion", "--precision"]),
+    "unknown option": (
+        ["curves", "--presicion", "3"],
+        ["No such option", "--presicion", "--precision"],
+    ),
     "unknown command": (["curve"], ["curve", "curves"]),
     "unknown quantity": (["derive", "--quantity", "drft"], ["--quantity", "drft", "drift"]),
-    "unknown level": (["verify", "--level", "medium"], ["--level: got 'medium'", "one of quick, full"]),
+    "unknown level": (
+        ["verify", "--level", "medium"],
+        ["--level: got 'medium'", "one of quick, full"],
+    ),
     "unknown route": (["derive", "--route", "stien"], ["--route", "did you mean 'stein'"]),
-    "unknown format": (["derive", "--format", "tex"], ["--format: got 'tex'", "text, latex, pretty"]),
+    "unknown format": (
+        ["derive", "--format", "tex"],
+        ["--format: got 'tex'", "text, latex, pretty"],
+    ),
     "unknown matrix": (["spectrum", "--matrix", "hesian"], ["--matrix", "did you mean 'hessian'"]),
     "unknown limit": (["derive", "--limit", "soft"], ["--limit: got 'soft'", "noiseless"]),
-    "limit of a number": (["derive", "--limit", "1", "--precision", "3"], ["--precision", "leave --precision away"]),
-    "limit of a fixed point": (["derive", "--quantity", "fixed-point", "--limit", "1"], ["--limit", "noiseless"]),
-    "unknown entry": (["derive", "--entry", "mm_1_1"], ["entry", "'mm_1_1'", "did you mean 'm_1_1'"]),
-    "entry out of range": (["derive", "--entry", "m_9_9"], ["'m_9_9'", "m_i_j with i in 1..3, j in 1..3"]),
+    "limit of a number": (
+        ["derive", "--limit", "1", "--precision", "3"],
+        ["--precision", "leave --precision away"],
+    ),
+    "limit of a fixed point": (
+        ["derive", "--quantity", "fixed-point", "--limit", "1"],
+        ["--limit", "noiseless"],
+    ),
+    "unknown entry": (
+        ["derive", "--entry", "mm_1_1"],
+        ["entry", "'mm_1_1'", "did you mean 'm_1_1'"],
+    ),
+    "entry out of range": (
+        ["derive", "--entry", "m_9_9"],
+        ["'m_9_9'", "m_i_j with i in 1..3, j in 1..3"],
+    ),
     "block entry out of range": (
-        ["derive", "--k", "2", "--quantity", "hessian", "--entry", "3,1"], ["'3,1'", "i in 1..2, j in 1..2"]
+        ["derive", "--k", "2", "--quantity", "hessian", "--entry", "3,1"],
+        ["'3,1'", "i in 1..2, j in 1..2"],
     ),
     "transposed block": (
         ["derive", "--k", "2", "--quantity", "hessian", "--entry", "H_2_1[e_1,x_2]"],
@@ -135,15 +196,23 @@ BAD = {
     ),
     "open symbols of a fixed point": (
         ["derive", "--k", "2", "--quantity", "fixed-point", "--directions-gram", "1,0.4;0.4,1"],
-        ["directions_gram: got '1,2/5;2/5,1' with the symbols beta", "--ridge", "leave --directions-gram away"],
+        [
+            "directions_gram: got '1,2/5;2/5,1' with the symbols beta",
+            "--ridge",
+            "leave --directions-gram away",
+        ],
     ),
     "derive with dependent means": (
-        ["derive", "--k", "2", "--directions-gram", "1,1;1,1"], ["directions_gram", "independent means"]
+        ["derive", "--k", "2", "--directions-gram", "1,1;1,1"],
+        ["directions_gram", "independent means"],
     ),
     "derive with NaN": (["derive", "--weights", "nan,0.5,0.5"], ["weights", "nan", "finite"]),
     "verify seed": (["verify", "--seed", "x"], ["seed", "'x'", "an integer"]),
     "verify negative seed": (["verify", "--seed", "-1"], ["seed", "got -1", ">= 0"]),
-    "missing config": (["curves", "--config", "absent.toml"], ["config", "absent.toml", "readable"]),
+    "missing config": (
+        ["curves", "--config", "absent.toml"],
+        ["config", "absent.toml", "readable"],
+    ),
 }
 
 
@@ -165,9 +234,15 @@ def test_bad_input_is_refused_before_any_work(name, no_work):
 
 
 OUTPUTS = [
-    ("derive", "--output", ""), ("curves", "--output", ".nc"), ("curves", "--plot", ".png"),
-    ("simulate", "--output", ".nc"), ("simulate", "--plot", ".svg"), ("spectrum", "--output", ".nc"),
-    ("spectrum", "--plot", ".pdf"), ("verify", "--json", ".json"), ("verify", "--report", ".html"),
+    ("derive", "--output", ""),
+    ("curves", "--output", ".nc"),
+    ("curves", "--plot", ".png"),
+    ("simulate", "--output", ".nc"),
+    ("simulate", "--plot", ".svg"),
+    ("spectrum", "--output", ".nc"),
+    ("spectrum", "--plot", ".pdf"),
+    ("verify", "--json", ".json"),
+    ("verify", "--report", ".html"),
 ]
 
 
@@ -191,7 +266,11 @@ def test_unwritable_output_is_refused_before_any_work(command, option, suffix, n
 
 @pytest.mark.parametrize(
     ("command", "option", "file"),
-    [("curves", "--plot", "a.gif"), ("curves", "--output", "a.csv"), ("verify", "--report", "a.txt")],
+    [
+        ("curves", "--plot", "a.gif"),
+        ("curves", "--output", "a.csv"),
+        ("verify", "--report", "a.txt"),
+    ],
 )
 def test_unknown_formats_are_refused_before_any_work(command, option, file, no_work, tmp_path):
     result = invoke(command, option, tmp_path / file)
@@ -219,10 +298,12 @@ def test_an_existing_output_survives_bad_input(no_work, tmp_path):
     assert path.read_bytes() == b"kept"
 
 
-# --- configuration files -----------------------------------------------------------------------------------------
+# --- configuration files --------------------------------------------------------------------------
 
 
-EXAMPLES = [p for p in sorted((ROOT / "examples").glob("*.toml")) if not p.name.startswith("sweep_")]
+EXAMPLES = [
+    p for p in sorted((ROOT / "examples").glob("*.toml")) if not p.name.startswith("sweep_")
+]
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda p: p.name)
@@ -246,7 +327,10 @@ def test_example_files_are_read(file):
         ("[model]\nk = true", ["k:", "True", "write k = 3"]),
         ("[run]\ndimension = '500'", ["dimension:", "'500'", "write dimension = 500"]),
         ("[run]\nreplicas = 'many'", ["replicas:", "'many'", "write replicas = 20"]),
-        ("[parameters]\nprecision = '10'", ["precision:", "the text '10'", "a number", "without quotes"]),
+        (
+            "[parameters]\nprecision = '10'",
+            ["precision:", "the text '10'", "a number", "without quotes"],
+        ),
         ("[parameters]\nweights = ['0.5', 0.5]", ["weights:", "the text '0.5'", "without quotes"]),
         ("[parameters]\nweights = []", ["weights:", "[]", "a list of numbers"]),
         ("[parameters]\nweights = [[0.5]]", ["weights:", "without inner brackets"]),
@@ -277,7 +361,9 @@ def test_bad_files_are_refused(text, words, tmp_path, no_work):
 
 def test_options_override_the_file(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text("[model]\nk = 2\n[parameters]\nprecision = 4\nridge = '1/3'\nweights = ['1/4', 0.75]\n")
+    path.write_text(
+        "[model]\nk = 2\n[parameters]\nprecision = 4\nridge = '1/3'\nweights = ['1/4', 0.75]\n"
+    )
     given = read_configuration(path).override(Configuration(precision=5))
     assert given.parameters().precision == 5
     assert given.parameters().ridge == 1 / 3
@@ -295,11 +381,21 @@ def test_an_expression_is_not_evaluated():
         Configuration().override(options.configure(precision="__import__('os').getpid()"))
 
 
-# --- derive -------------------------------------------------------------------------------------------------------
+# --- derive ---------------------------------------------------------------------------------------
 
 
 def test_derive_prints_the_drift_with_open_symbols():
-    text = succeed("derive", "--k", "2", "--entry", "m_1_2", "--limit", "noiseless", "--directions-gram", "orthonormal")
+    text = succeed(
+        "derive",
+        "--k",
+        "2",
+        "--entry",
+        "m_1_2",
+        "--limit",
+        "noiseless",
+        "--directions-gram",
+        "orthonormal",
+    )
     formula = text.splitlines()[-1]
     assert formula == "d m_1_2/dt = -beta*m_1_2 - p_2*softmax_1(m_1_2, m_2_2)"
 
@@ -311,7 +407,9 @@ def test_derive_keeps_the_corrector_in_sight():
 
 
 def test_numbers_enter_a_formula_exactly():
-    text = succeed("derive", "--k", "2", "--ridge", "0.1", "--entry", "m_1_1", "--weights", "1/3,2/3")
+    text = succeed(
+        "derive", "--k", "2", "--ridge", "0.1", "--entry", "m_1_1", "--weights", "1/3,2/3"
+    )
     assert "- m_1_1/10" in text
     assert "beta" not in text.splitlines()[-1]
 
@@ -325,24 +423,35 @@ def test_quantities_print_in_every_format(quantity, style):
     text = succeed("derive", "--k", "2", "--quantity", quantity, "--format", style)
     body = [line for line in text.splitlines() if line and line[0] not in "#%"]
     assert len(body) >= 6
-    assert all(line.startswith(r"\[") and line.endswith(r"\]") for line in body) == (style == "latex")
+    assert all(line.startswith(r"\[") and line.endswith(r"\]") for line in body) == (
+        style == "latex"
+    )
 
 
 @pytest.mark.parametrize("style", ["text", "latex"])
 @pytest.mark.parametrize(
     ("arguments", "total"),
     [
-        (["--quantity", "hessian"], 39), (["--quantity", "hessian", "--limit", "noiseless"], 39),
+        (["--quantity", "hessian"], 39),
+        (["--quantity", "hessian", "--limit", "noiseless"], 39),
         (["--quantity", "hessian", "--entry", "1,2", "--limit", "noiseless"], 17),
-        (["--quantity", "gradient", "--entry", "g_1"], 4), (["--limit", "noiseless"], 10),
+        (["--quantity", "gradient", "--entry", "g_1"], 4),
+        (["--limit", "noiseless"], 10),
         (["--entry", "corrector", "--limit", "noiseless"], 3),
         (["--entry", "corrector_1_1", "--limit", "noiseless"], 1),
     ],
 )
 def test_what_the_header_says_of_zeros_is_true(arguments, total, style):
     lines = succeed("derive", "--k", "2", "--format", style, *arguments).splitlines()
-    body = [line.strip("\\[] ").split(" = ", 1)[1].strip() for line in lines if line and line[0] not in "%#"]
-    notes = [re.search(r"of the (\d+) entries.* (\d+) are zero and not shown", line, re.I) for line in lines]
+    body = [
+        line.strip("\\[] ").split(" = ", 1)[1].strip()
+        for line in lines
+        if line and line[0] not in "%#"
+    ]
+    notes = [
+        re.search(r"of the (\d+) entries.* (\d+) are zero and not shown", line, re.I)
+        for line in lines
+    ]
     stated = [tuple(map(int, note.groups())) for note in notes if note]
     if any(value != "0" for value in body):
         assert "0" not in body
@@ -356,7 +465,9 @@ def test_what_the_header_says_of_zeros_is_true(arguments, total, style):
 def test_the_header_of_latex_defines_what_it_uses():
     text = succeed("derive", "--k", "2", "--quantity", "hessian", "--format", "latex")
     head = [line for line in text.splitlines() if line.startswith("%")]
-    assert any(r"$\pi_a(u_1, \ldots, u_C) = e^{u_a} / \sum_{c=1}^C e^{u_c}$" in line for line in head)
+    assert any(
+        r"$\pi_a(u_1, \ldots, u_C) = e^{u_a} / \sum_{c=1}^C e^{u_c}$" in line for line in head
+    )
     assert any(r"$H_{a b}[\mathrm{bulk}]$ is $c$" in line for line in head)
     assert r"H_{1 1}[\mathrm{bulk}] = " in text
     assert "[I]" not in text
@@ -364,7 +475,9 @@ def test_the_header_of_latex_defines_what_it_uses():
 
 def test_a_symmetric_entry_is_found_under_both_names():
     one, other = (
-        succeed("derive", "--k", "2", "--quantity", "hessian", "--entry", f"H_1_1[{pair}]").splitlines()[-1]
+        succeed(
+            "derive", "--k", "2", "--quantity", "hessian", "--entry", f"H_1_1[{pair}]"
+        ).splitlines()[-1]
         for pair in ("e_1,x_1", "x_1,e_1")
     )
     assert one == other
@@ -386,13 +499,24 @@ def test_projection_route_explains_its_symbols():
 
 def test_a_limit_drops_the_precision_of_the_file():
     config = ROOT / "examples" / "kgmm_k3.toml"
-    assert "softmax" in succeed("derive", "--config", config, "--limit", "noiseless", "--entry", "m_1_1")
+    assert "softmax" in succeed(
+        "derive", "--config", config, "--limit", "noiseless", "--entry", "m_1_1"
+    )
 
 
 def test_correlated_fixed_point_is_solved():
     text = succeed(
-        "derive", "--k", "2", "--quantity", "fixed-point", "--weights", "1/2,1/2", "--ridge", "0.1",
-        "--directions-gram", "1,0.4;0.4,1",
+        "derive",
+        "--k",
+        "2",
+        "--quantity",
+        "fixed-point",
+        "--weights",
+        "1/2,1/2",
+        "--ridge",
+        "0.1",
+        "--directions-gram",
+        "1,0.4;0.4,1",
     )
     values = dict(line.split(" = ") for line in text.splitlines() if line.startswith("m_"))
     assert float(values["m_1_1"]) == -float(values["m_2_1"]) > 0
@@ -404,7 +528,7 @@ def test_derive_writes_a_file(tmp_path):
     assert path.read_text().count(" = ") >= 10
 
 
-# --- curves, simulate, spectrum -----------------------------------------------------------------------------------
+# --- curves, simulate, spectrum -------------------------------------------------------------------
 
 
 def test_curves_needs_no_option_and_states_its_error(monkeypatch):
@@ -439,8 +563,21 @@ def test_simulate_sets_sgd_beside_the_theory(tmp_path):
 def test_a_diverging_run_keeps_what_was_recorded(tmp_path):
     data, plot = tmp_path / "s.nc", tmp_path / "s.png"
     result = invoke(
-        "simulate", "--time", "60", "-d", 10, "--replicas", 1, "--step", "20", "--ridge", "3", "--output", data,
-        "--plot", plot,
+        "simulate",
+        "--time",
+        "60",
+        "-d",
+        10,
+        "--replicas",
+        1,
+        "--step",
+        "20",
+        "--ridge",
+        "3",
+        "--output",
+        data,
+        "--plot",
+        plot,
     )
     assert result.exit_code == 1
     assert "diverged at t =" in result.stderr
@@ -457,7 +594,9 @@ def test_an_interrupted_run_keeps_what_was_recorded(tmp_path, monkeypatch):
     real = numerics.simulate_sgd
 
     def interrupted(*arguments, **keywords):
-        raise numerics.sgd.simulate.SimulationInterrupted(real(*arguments, **keywords).isel(time=slice(0, 2)))
+        raise numerics.sgd.simulate.SimulationInterrupted(
+            real(*arguments, **keywords).isel(time=slice(0, 2))
+        )
 
     monkeypatch.setattr(numerics, "simulate_sgd", interrupted)
     data = tmp_path / "s.nc"
@@ -475,8 +614,23 @@ def test_an_interrupted_run_keeps_what_was_recorded(tmp_path, monkeypatch):
 def test_spectrum_of_a_block(matrix, tmp_path):
     data, plot = tmp_path / "p.nc", tmp_path / "p.png"
     text = succeed(
-        "spectrum", "--k", "2", "--matrix", matrix, "--block", "1,2", "--at", "0.1", "-d", 20, "--samples", 200,
-        "--output", data, "--plot", plot,
+        "spectrum",
+        "--k",
+        "2",
+        "--matrix",
+        matrix,
+        "--block",
+        "1,2",
+        "--at",
+        "0.1",
+        "-d",
+        20,
+        "--samples",
+        200,
+        "--output",
+        data,
+        "--plot",
+        plot,
     )
     assert "block (1, 2)" in text
     assert "The state, taken from the curve at t = 0.1, has an error of its own" in text
@@ -500,8 +654,15 @@ def test_spectrum_of_the_full_matrix():
 
 def test_few_samples_are_warned_of_and_stand_beside_nothing_beyond_their_rank():
     text = succeed("spectrum", "--samples", 2, "-d", 40)
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
-    assert "Warning: M/d = 0.05 is too small for a comparison. 2 samples leave a matrix of low rank" in text
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("│")
+    ]
+    assert (
+        "Warning: M/d = 0.05 is too small for a comparison. 2 samples leave a matrix of low rank"
+        in text
+    )
     assert sum(bool(row[4]) for row in rows) == 2
     assert "Empirical bulk" not in text
 
@@ -516,9 +677,15 @@ def test_an_error_beyond_the_printed_digits_is_warned_of():
 def test_a_wide_table_shows_what_each_unit_sees_most():
     text = succeed("curves", "--k", 8, "--time", 0.1)
     assert "overlaps with the first 6 directions, and the largest of each unit" in text
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "theory" in line]
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in text.splitlines()
+        if "theory" in line
+    ]
     assert [row[8].split()[1] for row in rows] == [f"({a})" for a in range(1, 9)]
-    assert all(float(row[8].split()[0]) == max(map(float, (*row[2:8], row[8].split()[0]))) for row in rows)
+    assert all(
+        float(row[8].split()[0]) == max(map(float, (*row[2:8], row[8].split()[0]))) for row in rows
+    )
 
 
 def test_a_fixed_point_of_numbers_is_solved():
@@ -532,15 +699,23 @@ def test_a_fixed_point_of_numbers_is_solved():
 
 def test_off_diagonal_outliers_stand_beside_the_lowest_empirical_eigenvalues(tmp_path):
     data = tmp_path / "p.nc"
-    text = succeed("spectrum", "--at", "4", "--block", "1,2", "-d", 40, "--samples", 20_000, "--output", data)
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    text = succeed(
+        "spectrum", "--at", "4", "--block", "1,2", "-d", 40, "--samples", 20_000, "--output", data
+    )
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("│")
+    ]
     assert [row[0] for row in rows[:3]] == ["6", "5", "4"]
     assert [row[1] for row in rows[:3]] == ["outlier"] * 3
     assert {row[1] for row in rows[3:]} <= {"bulk", "near bulk"}
     with xr.open_dataset(data, engine="h5netcdf") as spectrum:
         lowest = spectrum["empirical_eigenvalue"].values[::-1][:3]
     np.testing.assert_allclose([float(row[4]) for row in rows[:3]], lowest, rtol=1e-5)
-    np.testing.assert_allclose([float(row[4]) for row in rows[:3]], [float(row[2]) for row in rows[:3]], atol=0.01)
+    np.testing.assert_allclose(
+        [float(row[4]) for row in rows[:3]], [float(row[2]) for row in rows[:3]], atol=0.01
+    )
     assert [row[4] for row in rows[3:]] == [""] * 3
     assert "3 below it" in text
 
@@ -551,15 +726,22 @@ def test_help_of_curves_says_where_they_start():
     assert "--overlap and --gram-perp" in text
 
 
-# --- numbers, titles, waiting -----------------------------------------------------------------------------------------
+# --- numbers, titles, waiting ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.0, "0"), (1e-17, "0"), (3.21e-7, "3.2e-07"), (-0.00009, "-9e-05"), (0.25, "0.2500"),
-        (-99999.0, "-99999.0000"), (123456789012.3, "1.235e+11"), (-1.5e300, "-1.5e+300"),
-        (float("nan"), "nan"), (float("inf"), "inf"),
+        (0.0, "0"),
+        (1e-17, "0"),
+        (3.21e-7, "3.2e-07"),
+        (-0.00009, "-9e-05"),
+        (0.25, "0.2500"),
+        (-99999.0, "-99999.0000"),
+        (123456789012.3, "1.235e+11"),
+        (-1.5e300, "-1.5e+300"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
     ],
 )
 def test_numbers_of_any_size_fit_a_column(value, text):
@@ -568,7 +750,17 @@ def test_numbers_of_any_size_fit_a_column(value, text):
 
 
 def test_huge_statistics_do_not_tear_the_table():
-    text = succeed("simulate", *FAST, "-d", 20, "--replicas", 2, "--overlap", "1e9,0,0;0,1e-9,0;0,0,1", "--no-theory")
+    text = succeed(
+        "simulate",
+        *FAST,
+        "-d",
+        20,
+        "--replicas",
+        2,
+        "--overlap",
+        "1e9,0,0;0,1e-9,0;0,0,1",
+        "--no-theory",
+    )
     assert "e+" in text
     assert max(map(len, text.splitlines())) < 141
 
@@ -576,7 +768,10 @@ def test_huge_statistics_do_not_tear_the_table():
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        (Parameters([0.5, 0.5], 10, 0.1, 1), "λ = 10, β = 0.1, $c_\\delta$ = 1, p = 1/2, orthonormal means"),
+        (
+            Parameters([0.5, 0.5], 10, 0.1, 1),
+            "λ = 10, β = 0.1, $c_\\delta$ = 1, p = 1/2, orthonormal means",
+        ),
         (
             Parameters([0.6, 0.4], 0.5, 0, 2, [[1, 0.4], [0.4, 1]]),
             "λ = 0.5, β = 0, $c_\\delta$ = 2, p = (0.6, 0.4), $\\Gamma_{st}$ = 0.4 off the diagonal",
@@ -596,16 +791,25 @@ def test_every_figure_has_model_and_parameters_in_its_title(command, tmp_path, m
 
     for module in (commands_numeric, commands_theory, simulate):
         monkeypatch.setattr(module, "write_figure", note)
-    options = {"curves": FAST, "simulate": [*FAST, "-d", 20, "--replicas", 2], "spectrum": []}[command]
+    options = {"curves": FAST, "simulate": [*FAST, "-d", 20, "--replicas", 2], "spectrum": []}[
+        command
+    ]
     succeed(command, "--k", 2, "--precision", 7, *options, "--plot", tmp_path / "a.png")
     assert titles[0].startswith("kgmm2: ")
     assert "λ = 7, β = 0.1, $c_\\delta$ = 1, p = 1/2, orthonormal means" in titles[0]
 
 
 @pytest.mark.parametrize(
-    "waiting", [lambda: spinner("counting"), lambda: progress_bar("counting"), lambda: named_progress("counting")]
+    "waiting",
+    [
+        lambda: spinner("counting"),
+        lambda: progress_bar("counting"),
+        lambda: named_progress("counting"),
+    ],
 )
-def test_long_work_is_announced_in_one_line_where_there_is_no_terminal(waiting, monkeypatch, capsys):
+def test_long_work_is_announced_in_one_line_where_there_is_no_terminal(
+    waiting, monkeypatch, capsys
+):
     monkeypatch.setattr(console, "PATIENCE", 0.05)
     with waiting():
         sleep(0.3)
@@ -626,15 +830,20 @@ def test_building_a_model_of_many_classes_is_announced(monkeypatch):
     assert result.exit_code == 0
 
 
-# --- verify --------------------------------------------------------------------------------------------------------
+# --- verify ---------------------------------------------------------------------------------------
 
 
 def report_of(*measured: float, resolution: float | None = None) -> Report:
     bound = Tolerance((Part(0.1, "standard errors"),))
     results = [
         CheckResult(
-            f"check{i}", "A holds.", "section 1", [Comparison("a", value, 0.0, bound, resolution)], 7,
-            {"replicas": 3}, 0.5,
+            f"check{i}",
+            "A holds.",
+            "section 1",
+            [Comparison("a", value, 0.0, bound, resolution)],
+            7,
+            {"replicas": 3},
+            0.5,
         )
         for i, value in enumerate(measured)
     ]
@@ -657,7 +866,9 @@ def verify_with(monkeypatch, report: Report, *arguments: object):
 
 
 def test_verify_without_a_system_covers_all(monkeypatch, tmp_path):
-    result, calls = verify_with(monkeypatch, report_of(0.01, -0.05), "--seed", 7, "--json", tmp_path / "r.json")
+    result, calls = verify_with(
+        monkeypatch, report_of(0.01, -0.05), "--seed", 7, "--json", tmp_path / "r.json"
+    )
     assert result.exit_code == 0, result.output
     assert calls == [("kgmm", "quick", 7), ("xor", "quick", 7)]
     assert "4 of 4 checks hold" in result.stdout
@@ -666,7 +877,11 @@ def test_verify_without_a_system_covers_all(monkeypatch, tmp_path):
 
 def test_verify_only_some_checks(monkeypatch):
     """In every system that has them, in its order; a system without any is left out."""
-    monkeypatch.setattr(verify.checks.runner, "run", lambda *a, **_: replace(report_of(0.01), system=a[0], only=("routes",)))
+    monkeypatch.setattr(
+        verify.checks.runner,
+        "run",
+        lambda *a, **_: replace(report_of(0.01), system=a[0], only=("routes",)),
+    )
     shares = []
     result = invoke("verify", "--seed", 7, "--only", "outcomes")
     assert result.exit_code == 0, result.output
@@ -680,7 +895,10 @@ def test_verify_only_some_checks(monkeypatch):
     monkeypatch.setattr(verify.checks.runner, "run", run)
     invoke("verify", "--only", " fixed_point , routes")
     # the share of a system is that of the whole command, so that tolerances are the same
-    assert shares == [("kgmm", ["routes", "fixed_point"], FAMILY_ERROR / 2), ("xor", ["routes"], FAMILY_ERROR / 2)]
+    assert shares == [
+        ("kgmm", ["routes", "fixed_point"], FAMILY_ERROR / 2),
+        ("xor", ["routes"], FAMILY_ERROR / 2),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -702,7 +920,11 @@ def test_unknown_checks_are_refused(arguments, words):
 def test_list_of_checks():
     result = invoke("verify", "--list")
     assert result.exit_code == 0, result.output
-    rows = {line.split("│")[1].strip(): line for line in result.stdout.splitlines() if line.startswith("│")}
+    rows = {
+        line.split("│")[1].strip(): line
+        for line in result.stdout.splitlines()
+        if line.startswith("│")
+    }
     assert set(verify.checks.runner.CHECKS) <= set(rows)
     assert "kgmm, xor" in rows["curves"]
     assert "Mean SGD trajectories" in rows["curves"]
@@ -724,12 +946,15 @@ def test_an_interrupted_verification_keeps_what_was_finished(monkeypatch, tmp_pa
     monkeypatch.setattr(verify.checks.runner, "run", run)
     result = invoke("verify", "--json", json, "--report", html)
     assert result.exit_code == 130, result.output
-    assert re.search(r"interrupted after 3 of \d\d checks; what was finished is kept", result.stderr)
+    assert re.search(
+        r"interrupted after 3 of \d\d checks; what was finished is kept", result.stderr
+    )
     data = loads(json.read_text())
     assert data["complete"] is False
     assert data["verdict"] == "inconclusive"
     assert [(r["system"], len(r["results"]), r["complete"]) for r in data["reports"]] == [
-        ("kgmm", 2, True), ("xor", 1, False)
+        ("kgmm", 2, True),
+        ("xor", 1, False),
     ]
     assert "xor-check0" in html.read_text("utf-8")
 
@@ -772,7 +997,17 @@ def test_verify_names_the_system_of_what_fails(monkeypatch):
 def test_verify_holds(monkeypatch, tmp_path):
     json, html = tmp_path / "r.json", tmp_path / "r.html"
     result, calls = verify_with(
-        monkeypatch, report_of(0.01, -0.05), "kgmm", "--level", "full", "--seed", 7, "--json", json, "--report", html
+        monkeypatch,
+        report_of(0.01, -0.05),
+        "kgmm",
+        "--level",
+        "full",
+        "--seed",
+        7,
+        "--json",
+        json,
+        "--report",
+        html,
     )
     assert result.exit_code == 0, result.output
     assert calls == [("kgmm", "full", 7)]
@@ -803,12 +1038,15 @@ def test_verify_without_any_check_is_not_a_pass(monkeypatch):
     assert "no check was made" in result.stderr
 
 
-# --- the process itself -----------------------------------------------------------------------------------------------
+# --- the process itself ---------------------------------------------------------------------------
 
 
 def test_exit_code_of_the_process():
     run = subprocess.run(
-        [sys.executable, "-m", "verify.commands.cli", "curves", "--precision", "-1"], cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-m", "verify.commands.cli", "curves", "--precision", "-1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
         timeout=60,
     )
     assert run.returncode == 2
@@ -820,7 +1058,8 @@ def test_exit_code_of_the_process():
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_control_c_saves_the_partial_run(tmp_path):
     path = tmp_path / "s.nc"
-    # the signal comes half a second after the simulation has begun, however long imports and compilation took
+    # the signal comes half a second after the simulation has begun, however long imports and
+    # compilation took
     code = f"""
 import os, signal, threading
 import numerics.sgd.simulate
@@ -833,9 +1072,13 @@ def run(*arguments):
 numerics.sgd.simulate.run_replica = run
 app(["simulate", "--time", "1e9", "-d", "6", "--replicas", "1", "--output", {str(path)!r}])
 """
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert run.returncode == 130, run.stderr
-    assert re.search(r"interrupted: recorded \d+ of 201 times .* in 1 of 1 runs, written to", run.stderr)
+    assert re.search(
+        r"interrupted: recorded \d+ of 201 times .* in 1 of 1 runs, written to", run.stderr
+    )
     with xr.open_dataset(path, engine="h5netcdf") as runs:
         assert 1 <= runs.sizes["time"] < 201
         assert not runs.attrs["complete"]
@@ -865,9 +1108,16 @@ def test_curve_of_the_command_is_that_of_the_library(tmp_path):
 
 def test_finished_steps_are_lines_where_there_is_no_terminal(capsys):
     with named_progress("judging") as progress:
-        for name, fraction in (("curves", 0.0), ("curves", 0.3), ("span", 0.5), ("span", 0.7), ("done", 1.0)):
+        for name, fraction in (
+            ("curves", 0.0),
+            ("curves", 0.3),
+            ("span", 0.5),
+            ("span", 0.7),
+            ("done", 1.0),
+        ):
             progress(name, fraction)
     lines = capsys.readouterr().err.splitlines()
     assert [re.sub(r"\d+ s$", "0 s", line) for line in lines] == [
-        "judging: finished curves; 50% done after 0 s", "judging: finished span; 100% done after 0 s",
+        "judging: finished curves; 50% done after 0 s",
+        "judging: finished span; 100% done after 0 s",
     ]

@@ -21,8 +21,18 @@ SMALL = ["--k", "2", "--precision", "4", "--ridge", "0.1"]
 def test_numbers_are_those_of_the_python_function(tmp_path):
     paths = {name: tmp_path / f"a.{name}" for name in ("nc", "json", "png")}
     text = succeed(
-        "effective", *SMALL, "--at", "2", "--aspect-ratio", "3", "--output", paths["nc"], "--json", paths["json"],
-        "--plot", paths["png"],
+        "effective",
+        *SMALL,
+        "--at",
+        "2",
+        "--aspect-ratio",
+        "3",
+        "--output",
+        paths["nc"],
+        "--json",
+        paths["json"],
+        "--plot",
+        paths["png"],
     )
     model, parameters = kgmm(2), Parameters([0.5, 0.5], 4, 0.1, 1)
     state = solve_curve(model, parameters, State(np.zeros((2, 2)), np.eye(2)), 2.0).state(2.0)
@@ -46,8 +56,19 @@ def test_numbers_are_those_of_the_python_function(tmp_path):
 def test_data_stand_beside_the_theory(tmp_path):
     output = tmp_path / "a.nc"
     text = succeed(
-        "effective", *SMALL, "--block", "full", "--samples", "40", "-d", "80", "--output", output, "--plot",
-        tmp_path / "a.svg", "--log",
+        "effective",
+        *SMALL,
+        "--block",
+        "full",
+        "--samples",
+        "40",
+        "-d",
+        "80",
+        "--output",
+        output,
+        "--plot",
+        tmp_path / "a.svg",
+        "--log",
     )
     written = xr.load_dataset(output, engine="h5netcdf")
     assert written.attrs["aspect_ratio"] == 0.5
@@ -72,7 +93,11 @@ def test_essential_edges_and_tails_are_explained():
 def test_near_critical_outliers_are_flagged():
     """Just above the threshold of the second outlier at the start."""
     found = numerics.phase_diagram(
-        kgmm(2), Parameters([0.5, 0.5], 1, 0.1, 1), State(np.zeros((2, 2)), np.eye(2)), [0.3, 1.1, 3, 9], [4.0],
+        kgmm(2),
+        Parameters([0.5, 0.5], 1, 0.1, 1),
+        State(np.zeros((2, 2)), np.eye(2)),
+        [0.3, 1.1, 3, 9],
+        [4.0],
     )
     precision = 1.02 * float(found.threshold[0])
     text = succeed("effective", "--k", "2", "--precision", f"{precision:.8f}")
@@ -82,8 +107,24 @@ def test_near_critical_outliers_are_flagged():
 
 def test_emergence_lists_events(tmp_path):
     text = succeed(
-        "effective", "--k", "2", "--precision", "2", "--ridge", "0.05", "--gram-perp", "0.01,0;0,0.01", "--emergence",
-        "--time", "0,2,4", "--plot", tmp_path / "a.png", "--json", tmp_path / "a.json", "--output", tmp_path / "a.nc",
+        "effective",
+        "--k",
+        "2",
+        "--precision",
+        "2",
+        "--ridge",
+        "0.05",
+        "--gram-perp",
+        "0.01,0;0,0.01",
+        "--emergence",
+        "--time",
+        "0,2,4",
+        "--plot",
+        tmp_path / "a.png",
+        "--json",
+        tmp_path / "a.json",
+        "--output",
+        tmp_path / "a.nc",
     )
     content = json.loads((tmp_path / "a.json").read_text())
     (time,) = content["values"]["event_time"]
@@ -96,7 +137,9 @@ def test_emergence_lists_events(tmp_path):
 
 
 def test_the_readout_has_no_bulk():
-    text = succeed("effective", "xor", "--width", "2", "--block", "readout", "--samples", "400", "-d", "40")
+    text = succeed(
+        "effective", "xor", "--width", "2", "--block", "readout", "--samples", "400", "-d", "40"
+    )
     assert "No bulk" in text
     assert "Atom" not in text
 
@@ -120,7 +163,8 @@ BAD = {
     "aspect ratio zero": (["--aspect-ratio", "0"], ["--aspect-ratio: got 0", "> 0", "M / d"]),
     "aspect ratio no number": (["--aspect-ratio", "four"], ["'four'", "a number"]),
     "aspect ratio against samples": (
-        ["--aspect-ratio", "3", "--samples", "100", "-d", "50"], ["--aspect-ratio: got 3", "M / d = 2", "150 samples"]
+        ["--aspect-ratio", "3", "--samples", "100", "-d", "50"],
+        ["--aspect-ratio: got 3", "M / d = 2", "150 samples"],
     ),
     "large tail": (["--tail", "0.5"], ["tail: got 0.5", "at most 0.1", "1 / M"]),
     "unknown matrix": (["--matrix", "hesian"], ["--matrix", "did you mean 'hessian'"]),
@@ -128,15 +172,22 @@ BAD = {
     "mixed of one layer": (["--block", "mixed"], ["--block: got 'mixed'", "no readout parameters"]),
     "time": (["--at", "-1"], ["--at", "got -1", ">= 0"]),
     "two times": (["--emergence", "--at", "1"], ["--at: got 1", "together with --emergence"]),
-    "data along training": (["--emergence", "--samples", "10"], ["--samples", "together with --emergence"]),
+    "data along training": (
+        ["--emergence", "--samples", "10"],
+        ["--samples", "together with --emergence"],
+    ),
     "no sample": (["--samples", "0"], ["samples", "got 0", ">= 1"]),
     "small dimension": (["--samples", "10", "-d", "5"], ["dimension", "got 5", ">= 6"]),
     "negative seed": (["--seed", "-1"], ["seed", "got -1"]),
     "ending": (["--plot", "a.txt"], ["--plot", "png"]),
     "readout along training": (
-        ["xor", "--emergence", "--block", "readout"], ["--block: got 'readout'", "with a bulk"]
+        ["xor", "--emergence", "--block", "readout"],
+        ["--block: got 'readout'", "with a bulk"],
     ),
-    "data of both layers": (["xor", "--block", "all", "--samples", "10"], ["--block: got 'all'", "leave --samples"]),
+    "data of both layers": (
+        ["xor", "--block", "all", "--samples", "10"],
+        ["--block: got 'all'", "leave --samples"],
+    ),
 }
 
 

@@ -45,7 +45,9 @@ EXAMPLES = sorted((ROOT / "examples").glob("sweep_*.toml"))
 
 
 def invoke(*arguments: object):
-    return CliRunner().invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    return CliRunner().invoke(
+        app, [str(a) for a in arguments], env={"COLUMNS": "200", "NO_COLOR": "1"}
+    )
 
 
 @pytest.fixture
@@ -69,47 +71,116 @@ def no_work(monkeypatch):
     monkeypatch.setattr(numerics.sweeps.run, "_Driver", refuse)
 
 
-# --- bad input ------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 BAD = {
-    "misspelt axis": (("precision = [5", "presicion = [5"), ["[sweep]", "'presicion'", "did you mean 'precision'"]),
+    "misspelt axis": (
+        ("precision = [5", "presicion = [5"),
+        ["[sweep]", "'presicion'", "did you mean 'precision'"],
+    ),
     "misspelt table": (("[sweep]", "[swep]"), ["'swep'", "did you mean 'sweep'"]),
-    "misspelt measurement": (('["statistics"]', '["statistic"]'), ["measure", "did you mean 'statistics'"]),
+    "misspelt measurement": (
+        ('["statistics"]', '["statistic"]'),
+        ["measure", "did you mean 'statistics'"],
+    ),
     "no measurement": (('measure = ["statistics"]', ""), ["measure", "alignment"]),
-    "measurement as text": (('["statistics"]', '"statistics"'), ["measure", "a list of measurements"]),
-    "one value": (("precision = [5, 10]", "precision = 5"), ["[sweep] precision", "a list of values"]),
-    "no value": (("precision = [5, 10]", "precision = []"), ["[sweep] precision", "a list of values"]),
-    "text among numbers": (("precision = [5, 10]", 'precision = [5, "ten"]'), ["precision", "a number"]),
-    "a fractional dimension": (("precision = [5, 10]", "replicas = [1.5]"), ["replicas", "an integer"]),
-    "weights without inner brackets": (("precision = [5, 10]", "weights = [0.5, 0.5]"), ["weights", "brackets"]),
-    "value out of its domain": (("precision = [5, 10]", "precision = [5, -10]"), ["precision", "at precision = -10"]),
-    "a small dimension": (("ridge = [0.1, 0.2, 0.3]", "samples = [1]"), ["samples", "samples_per_dimension"]),
-    "axis and value": (("ridge = [0.1, 0.2, 0.3]", "dimension = [20, 30]"), ["dimension", "a value and an axis"]),
+    "measurement as text": (
+        ('["statistics"]', '"statistics"'),
+        ["measure", "a list of measurements"],
+    ),
+    "one value": (
+        ("precision = [5, 10]", "precision = 5"),
+        ["[sweep] precision", "a list of values"],
+    ),
+    "no value": (
+        ("precision = [5, 10]", "precision = []"),
+        ["[sweep] precision", "a list of values"],
+    ),
+    "text among numbers": (
+        ("precision = [5, 10]", 'precision = [5, "ten"]'),
+        ["precision", "a number"],
+    ),
+    "a fractional dimension": (
+        ("precision = [5, 10]", "replicas = [1.5]"),
+        ["replicas", "an integer"],
+    ),
+    "weights without inner brackets": (
+        ("precision = [5, 10]", "weights = [0.5, 0.5]"),
+        ["weights", "brackets"],
+    ),
+    "value out of its domain": (
+        ("precision = [5, 10]", "precision = [5, -10]"),
+        ["precision", "at precision = -10"],
+    ),
+    "a small dimension": (
+        ("ridge = [0.1, 0.2, 0.3]", "samples = [1]"),
+        ["samples", "samples_per_dimension"],
+    ),
+    "axis and value": (
+        ("ridge = [0.1, 0.2, 0.3]", "dimension = [20, 30]"),
+        ["dimension", "a value and an axis"],
+    ),
     "times as axis": (("ridge = [0.1, 0.2, 0.3]", "time = [1, 2]"), ["'time'", "latest time"]),
-    "models as axis": (("ridge = [0.1, 0.2, 0.3]", 'name = ["xor"]'), ["'name'", "a file for each model"]),
-    "width of a mixture": (("ridge = [0.1, 0.2, 0.3]", "width = [2, 3]"), ["width", "no width for the model kgmm"]),
-    "weights of another k": (("ridge = [0.1, 0.2, 0.3]", "weights = [[0.2, 0.3, 0.5]]"), ["weights", "3 entries"]),
+    "models as axis": (
+        ("ridge = [0.1, 0.2, 0.3]", 'name = ["xor"]'),
+        ["'name'", "a file for each model"],
+    ),
+    "width of a mixture": (
+        ("ridge = [0.1, 0.2, 0.3]", "width = [2, 3]"),
+        ["width", "no width for the model kgmm"],
+    ),
+    "weights of another k": (
+        ("ridge = [0.1, 0.2, 0.3]", "weights = [[0.2, 0.3, 0.5]]"),
+        ["weights", "3 entries"],
+    ),
     "repeated value": (("precision = [5, 10]", "precision = [5, 5]"), ["precision", "5 twice"]),
     "negative seed": (("ridge = [0.1, 0.2, 0.3]", "seed = [-1]"), ["seed", "got -1"]),
-    "unknown option of a measurement": (("[sweep]", "[measurement]\ntreshold = 1\n[sweep]"), ["threshold"]),
-    "blocks as a number": (("[sweep]", "[measurement]\nblocks = 1\n[sweep]"), ["blocks", "a list of units"]),
-    "block zero": (("[sweep]", "[measurement]\nblocks = [0]\n[sweep]"), ["blocks", "counted from 1"]),
+    "unknown option of a measurement": (
+        ("[sweep]", "[measurement]\ntreshold = 1\n[sweep]"),
+        ["threshold"],
+    ),
+    "blocks as a number": (
+        ("[sweep]", "[measurement]\nblocks = 1\n[sweep]"),
+        ["blocks", "a list of units"],
+    ),
+    "block zero": (
+        ("[sweep]", "[measurement]\nblocks = [0]\n[sweep]"),
+        ["blocks", "counted from 1"],
+    ),
     "random and given": (
-        ("[run]", "[initial]\nrandom = 1\noverlap = [[0, 0], [0, 0]]\n[run]"), ["random", "one of the two"]
+        ("[run]", "[initial]\nrandom = 1\noverlap = [[0, 0], [0, 0]]\n[run]"),
+        ["random", "one of the two"],
     ),
     "random length": (("[run]", "[initial]\nrandom = 0\n[run]"), ["random", "> 0"]),
-    "ratio of samples": (("samples_per_dimension = 4", "samples_per_dimension = 0"), ["samples_per_dimension", "> 0"]),
-    "unknown method": (("seed = 3", 'method = "reduce"'), ["method", "did you mean 'reduced'"]),
-    "figure of something else": (("[sweep]", '[figure]\nx = "ridge"\ny = "alignment"\n[sweep]'), ["[figure] y"]),
-    "figure against something else": (("[sweep]", '[figure]\nx = "rigde"\ny = "overlap"\n[sweep]'), ["[figure] x"]),
-    "figure without x": (("[sweep]", '[figure]\ny = "overlap"\n[sweep]'), ["no x"]),
-    "figure lines": (("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nlines="unti"\n[sweep]'), ["lines", "'unit'"]),
-    "figure label": (
-        ("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nselect={unit=3}\n[sweep]'), ["select unit", "one of 1, 2"]
+    "ratio of samples": (
+        ("samples_per_dimension = 4", "samples_per_dimension = 0"),
+        ["samples_per_dimension", "> 0"],
     ),
-    "figure key": (("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nlogx=true\n[sweep]'), ["'logx'", "log_x"]),
+    "unknown method": (("seed = 3", 'method = "reduce"'), ["method", "did you mean 'reduced'"]),
+    "figure of something else": (
+        ("[sweep]", '[figure]\nx = "ridge"\ny = "alignment"\n[sweep]'),
+        ["[figure] y"],
+    ),
+    "figure against something else": (
+        ("[sweep]", '[figure]\nx = "rigde"\ny = "overlap"\n[sweep]'),
+        ["[figure] x"],
+    ),
+    "figure without x": (("[sweep]", '[figure]\ny = "overlap"\n[sweep]'), ["no x"]),
+    "figure lines": (
+        ("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nlines="unti"\n[sweep]'),
+        ["lines", "'unit'"],
+    ),
+    "figure label": (
+        ("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nselect={unit=3}\n[sweep]'),
+        ["select unit", "one of 1, 2"],
+    ),
+    "figure key": (
+        ("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nlogx=true\n[sweep]'),
+        ["'logx'", "log_x"],
+    ),
     "figure panels": (
-        ("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nfit=[true, false]\n[sweep]'), ["fit", "2 entries"]
+        ("[sweep]", '[figure]\nx="ridge"\ny="overlap"\nfit=[true, false]\n[sweep]'),
+        ["fit", "2 entries"],
     ),
 }
 
@@ -177,7 +248,7 @@ def test_missing_files_and_places_are_refused(write, tmp_path, no_work):
         assert word in result.stderr
 
 
-# --- running --------------------------------------------------------------------------------------------------
+# --- running --------------------------------------------------------------------------------------
 
 
 def test_listing_computes_nothing(write, tmp_path, no_work):
@@ -190,13 +261,17 @@ def test_listing_computes_nothing(write, tmp_path, no_work):
 
 @pytest.mark.slow
 def test_the_command_runs_resumes_draws_and_refuses(write, tmp_path):
-    figure = '\n[figure]\nx = "ridge"\ny = "misalignment"\nlines = "precision"\nselect = { time = 1 }\n'
+    figure = (
+        '\n[figure]\nx = "ridge"\ny = "misalignment"\nlines = "precision"\nselect = { time = 1 }\n'
+    )
     store, plot = tmp_path / "s.zarr", tmp_path / "f.png"
     result = invoke("sweep", write(BASE + figure), "--store", store, "--workers", 2, "--plot", plot)
     assert result.exit_code == 0, result.output
     assert f"6 of 6 points done, 0 failed: {store}" in result.stdout
     assert plot.stat().st_size > 5000
-    assert invoke("sweep", write(BASE + figure), "--store", store, "--list").stdout.count("done") == 6
+    assert (
+        invoke("sweep", write(BASE + figure), "--store", store, "--list").stdout.count("done") == 6
+    )
     # a figure is not part of what the store holds
     assert invoke("sweep", write(), "--store", store).exit_code == 0
     result = invoke("sweep", write(BASE, ("time = [0, 1]", "time = [0, 2]")), "--store", store)
@@ -205,7 +280,11 @@ def test_the_command_runs_resumes_draws_and_refuses(write, tmp_path):
 
 
 def test_failed_points_are_told_and_exit_1(write, tmp_path):
-    path = write(BASE, ("ridge = [0.1, 0.2, 0.3]", "ridge = [0.1, 1000]"), ("precision = [5, 10]", "precision = [5]"))
+    path = write(
+        BASE,
+        ("ridge = [0.1, 0.2, 0.3]", "ridge = [0.1, 1000]"),
+        ("precision = [5, 10]", "precision = [5]"),
+    )
     result = invoke("sweep", path, "--store", tmp_path / "s.zarr", "--workers", 1)
     assert result.exit_code == 1
     assert "1 of 2 points done, 1 failed" in result.stdout
@@ -215,11 +294,29 @@ def test_failed_points_are_told_and_exit_1(write, tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(write, tmp_path):
-    path = write(BASE, ("ridge = [0.1, 0.2, 0.3]", f"seed = {list(range(2000))}"), ("seed = 3", "replicas = 200"))
+    path = write(
+        BASE,
+        ("ridge = [0.1, 0.2, 0.3]", f"seed = {list(range(2000))}"),
+        ("seed = 3", "replicas = 200"),
+    )
     store = tmp_path / "s.zarr"
     process = subprocess.Popen(
-        [sys.executable, "-m", "verify.commands.cli", "sweep", str(path), "--store", str(store), "--workers", "2"],
-        cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        [
+            sys.executable,
+            "-m",
+            "verify.commands.cli",
+            "sweep",
+            str(path),
+            "--store",
+            str(store),
+            "--workers",
+            "2",
+        ],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     end = monotonic() + 60
     while monotonic() < end:
@@ -229,11 +326,13 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(write, tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it too
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
-    assert re.search(r"interrupted: \d+ of 4000 points are kept in .*the same command goes on", errors), errors
+    assert re.search(
+        r"interrupted: \d+ of 4000 points are kept in .*the same command goes on", errors
+    ), errors
     assert not (tmp_path / "s.zarr.lock").exists()
 
 
-# --- files and figures ----------------------------------------------------------------------------------------
+# --- files and figures ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
@@ -249,16 +348,27 @@ def test_examples_are_sweeps_with_a_figure(path):
 
 def test_there_is_an_example_for_every_question():
     assert {p.stem for p in EXAMPLES} == {
-        "sweep_dimension", "sweep_samples", "sweep_size_kgmm", "sweep_width_xor", "sweep_escape",
+        "sweep_dimension",
+        "sweep_samples",
+        "sweep_size_kgmm",
+        "sweep_width_xor",
+        "sweep_escape",
     }
 
 
 def test_files_give_the_settings_they_say(write):
-    sweep = read_sweep(write(BASE, ("samples_per_dimension = 4", "samples_per_dimension = 2.5"))).sweep()
+    sweep = read_sweep(
+        write(BASE, ("samples_per_dimension = 4", "samples_per_dimension = 2.5"))
+    ).sweep()
     assert sweep.shape == (2, 3)
     assert sweep.seed == 3
     last = sweep.settings[-1]
-    assert (last.parameters.precision, last.parameters.ridge, last.samples, last.dimension) == (10, 0.3, 50, 20)
+    assert (last.parameters.precision, last.parameters.ridge, last.samples, last.dimension) == (
+        10,
+        0.3,
+        50,
+        20,
+    )
     assert sweep.settings[0].model is last.model
 
 
@@ -266,7 +376,9 @@ def power_law(noise: float = 0.0) -> xr.Dataset:
     x = np.array([10.0, 20, 40, 80])
     rng = np.random.default_rng(0)
     values = 3 * x[:, None] ** -0.5 * (1 + noise * rng.normal(size=(4, 50)))
-    return xr.Dataset({"y": (("dimension", "replica"), values)}, {"dimension": x, "replica": np.arange(50)})
+    return xr.Dataset(
+        {"y": (("dimension", "replica"), values)}, {"dimension": x, "replica": np.arange(50)}
+    )
 
 
 def test_the_exponent_of_a_power_law_lies_in_its_interval():
@@ -294,13 +406,23 @@ def test_a_figure_has_a_panel_each_and_states_the_exponent():
     data["z"] = data.y.expand_dims(matrix=["hessian", "gradient"])
     data["population_z"] = data.z.mean("replica")
     table = FigureTable(
-        "dimension", ("y", "z"), "matrix", select=({}, {}), theory=("", "population_z"), log_x=True,
-        log_y=(True, True), fit=(True, False), labels=("", "z label"), title="title",
+        "dimension",
+        ("y", "z"),
+        "matrix",
+        select=({}, {}),
+        theory=("", "population_z"),
+        log_x=True,
+        log_y=(True, True),
+        fit=(True, False),
+        labels=("", "z label"),
+        title="title",
     )
     figure = plot_sweep(data, table)
     first, second = figure.axes
     assert first.get_xscale() == first.get_yscale() == "log"
-    assert re.fullmatch(r"exponent −0\.\d\d ± 0\.\d\d", first.get_legend().get_texts()[0].get_text())
+    assert re.fullmatch(
+        r"exponent −0\.\d\d ± 0\.\d\d", first.get_legend().get_texts()[0].get_text()
+    )
     assert [t.get_text() for t in second.get_legend().get_texts()] == ["Hessian", "G", "population"]
     assert second.get_ylabel() == "z label"
     assert first.get_xlabel() == "dimension d"

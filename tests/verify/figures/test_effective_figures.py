@@ -1,4 +1,6 @@
-"""Figures of effective spectra, emergence and phase diagrams: complete, labelled, and where the numbers are."""
+"""Figures of effective spectra, emergence and phase diagrams: complete, labelled, and where the
+numbers are.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,15 @@ import pytest
 import xarray as xr
 from figure_checks import assert_inside, assert_legend_free, texts
 
-from numerics import Parameters, State, draw_data, effective_spectrum, emergence, phase_diagram, solve_curve
+from numerics import (
+    Parameters,
+    State,
+    draw_data,
+    effective_spectrum,
+    emergence,
+    phase_diagram,
+    solve_curve,
+)
 from numerics.proportional import measured_outliers as effective_data
 from numerics.proportional.measured_outliers import measure_outliers
 from theory import Loss, Mixture, Model, kgmm, symbols
@@ -32,7 +42,9 @@ def predicted(ratio: float, precision: float = 4.0, ridge: float = 0.0) -> xr.Da
 
 
 def data(ratio: float, precision: float = 4.0, ridge: float = 0.0, d: int = 60, seed: int = 0):
-    return draw_data(spiked(), Parameters([1], precision, ridge, 1), STATE, d, round(ratio * d), seed)
+    return draw_data(
+        spiked(), Parameters([1], precision, ridge, 1), STATE, d, round(ratio * d), seed
+    )
 
 
 @pytest.mark.parametrize("log", [False, True])
@@ -81,7 +93,9 @@ def test_a_narrow_bulk_has_a_scale_of_its_own():
 def test_kinds_of_edges_and_near_critical_outliers_are_told_apart():
     found = predicted(4.0)
     plain = texts(plot_effective_spectrum(found))
-    found = found.assign(near_critical=("eigen", [1])).assign_attrs(edge_kind_right="essential", edge_kind_left="zero")
+    found = found.assign(near_critical=("eigen", [1])).assign_attrs(
+        edge_kind_right="essential", edge_kind_left="zero"
+    )
     figure = plot_effective_spectrum(found)
     words = texts(figure)
     for word in ("edge of the support, behind a thin tail", "end of the support, at the atom"):
@@ -89,7 +103,9 @@ def test_kinds_of_edges_and_near_critical_outliers_are_told_apart():
         assert word not in plain
     assert "outlier near an edge, predicted" in words
     assert "outlier, predicted" not in words
-    styles = {line.get_linestyle() for line in figure.axes[0].lines if len(set(line.get_xdata())) == 1}
+    styles = {
+        line.get_linestyle() for line in figure.axes[0].lines if len(set(line.get_xdata())) == 1
+    }
     assert len(styles) == 2
 
 
@@ -107,7 +123,9 @@ def test_where_the_atom_lies():
 
 
 def test_measured_outliers_are_those_of_the_matrix():
-    """Against numpy on the matrix itself, at equal weights; overlap and share from projections written out."""
+    """Against numpy on the matrix itself, at equal weights; overlap and share from projections
+    written out.
+    """
     found, sample = predicted(4.0), data(4.0, seed=3)
     measured, whole = measure_outliers(sample, found)
     features = sample.features
@@ -115,7 +133,9 @@ def test_measured_outliers_are_those_of_the_matrix():
     np.testing.assert_allclose(whole, values, atol=1e-12 * values[-1])
     assert float(measured.eigenvalue[0]) == pytest.approx(values[-1], rel=1e-12)
     span = np.linalg.qr(np.concatenate([sample.directions, sample.weights]).T)[0]
-    assert float(measured.overlap[0]) == pytest.approx(np.sum((span.T @ vectors[:, -1]) ** 2), rel=1e-9)
+    assert float(measured.overlap[0]) == pytest.approx(
+        np.sum((span.T @ vectors[:, -1]) ** 2), rel=1e-9
+    )
     x = sample.weights[0]
     share = (vectors[:, -1] @ x) ** 2 / (x @ x)
     assert float(measured.weight_share[0, 0]) == pytest.approx(share, rel=1e-9)
@@ -151,7 +171,9 @@ def test_alignment_stands_on_the_line_for_equal_data():
     assert_legend_free(figure)
     axes = figure.axes[0]
     assert {"predicted squared cosine", "measured squared cosine", "equal"} <= set(texts(figure))
-    points = np.array([line.get_xydata()[0] for line in axes.lines[1:] if line.get_marker() in ("o", "^", "s")])
+    points = np.array(
+        [line.get_xydata()[0] for line in axes.lines[1:] if line.get_marker() in ("o", "^", "s")]
+    )
     assert len(points) == 3
     np.testing.assert_allclose(points[:, 0], points[:, 1])
 
@@ -159,9 +181,13 @@ def test_alignment_stands_on_the_line_for_equal_data():
 def test_close_outliers_are_averaged_and_replicas_make_bars():
     close = 1 - MIXED / 2
     theory = xr.Dataset(
-        {"outliers": ("eigen", [1.0, close, 0.5]), "overlap": ("eigen", [0.8, 0.6, 0.4])}, {"eigen": [1, 2, 3]}
+        {"outliers": ("eigen", [1.0, close, 0.5]), "overlap": ("eigen", [0.8, 0.6, 0.4])},
+        {"eigen": [1, 2, 3]},
     )
-    replicas = xr.Dataset({"overlap": (("replica", "eigen"), [[0.7, 0.6, 0.3], [0.9, 0.6, 0.5]])}, {"eigen": [1, 2, 3]})
+    replicas = xr.Dataset(
+        {"overlap": (("replica", "eigen"), [[0.7, 0.6, 0.3], [0.9, 0.6, 0.5]])},
+        {"eigen": [1, 2, 3]},
+    )
     figure = plot_alignment(theory, replicas, title="t")
     (line,) = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     np.testing.assert_allclose(line.get_xydata(), [[0.7, 0.7], [0.4, 0.4]])
@@ -180,7 +206,8 @@ def merging() -> xr.Dataset:
 def test_emergence_marks_its_events(merging):
     assert merging.sizes["event"] == 1
     measured = xr.Dataset(
-        {"eigenvalue": (("time", "replica", "eigen"), np.ones((2, 3, 2)) * 0.3)}, coords={"time": [0.0, 4.0]}
+        {"eigenvalue": (("time", "replica", "eigen"), np.ones((2, 3, 2)) * 0.3)},
+        coords={"time": [0.0, 4.0]},
     )
     figure = plot_emergence(merging, measured)
     assert_inside(figure)
@@ -191,7 +218,8 @@ def test_emergence_marks_its_events(merging):
     assert any("deviation of 3" in w for w in words)
     axes = figure.axes[0]
     assert any(set(line.get_xdata()) == {event} for line in axes.lines)
-    # the line of the second outlier ends in the edge at that time, and not at the last time that was reported
+    # the line of the second outlier ends in the edge at that time, and not at the last time that
+    # was reported
     second = axes.lines[3]
     known = np.isfinite(second.get_ydata())
     assert second.get_xdata()[known][-1] == event
@@ -205,8 +233,12 @@ def test_emergence_without_events_says_so(merging):
 
 @pytest.mark.parametrize("quantity", ["outlier_count", "excess", "alignment"])
 def test_phase_diagrams_have_lines_and_say_what_is_outside(quantity):
-    """The square loss: the threshold is 1 / sqrt(phi), off the grid of precisions for the last aspect ratio."""
-    found = phase_diagram(spiked(), Parameters([1], 1, 0, 1), STATE, [0.2, 1, 10], [1.5, 9.0, 400.0])
+    """The square loss: the threshold is 1 / sqrt(phi), off the grid of precisions for the last
+    aspect ratio.
+    """
+    found = phase_diagram(
+        spiked(), Parameters([1], 1, 0, 1), STATE, [0.2, 1, 10], [1.5, 9.0, 400.0]
+    )
     figure = plot_phase_diagram(found, quantity=quantity)
     assert_inside(figure)
     axes, words = figure.axes[0], texts(figure)
@@ -214,5 +246,7 @@ def test_phase_diagrams_have_lines_and_say_what_is_outside(quantity):
     assert {"precision λ", "aspect ratio φ = M/d"} <= set(words)
     assert any("outlier 1 exists above\n(below the grid at φ = 400)" in w for w in words)
     assert any("(BBP)\n(outside the grid at φ = 400)" in w for w in words)
-    threshold = next(line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 3)
+    threshold = next(
+        line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 3
+    )
     np.testing.assert_allclose(threshold.get_ydata()[:2], 1 / np.sqrt([1.5, 9.0]), rtol=1e-5)

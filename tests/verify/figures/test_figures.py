@@ -1,4 +1,6 @@
-"""Figures: drawn for every shape of result, with labels and units, nothing cut off, no global state."""
+"""Figures: drawn for every shape of result, with labels and units, nothing cut off, no global
+state.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ def curve(units: int, directions: int, times: int = 11) -> xr.Dataset:
     decay = np.exp(-t / 4)[:, None, None]
     return xr.Dataset(
         {
-            "overlap": (("time", "unit", "direction"), decay * rng.normal(size=(times, units, directions))),
+            "overlap": (
+                ("time", "unit", "direction"),
+                decay * rng.normal(size=(times, units, directions)),
+            ),
             "gram_perp": (("time", "unit", "unit_b"), decay * np.eye(units)),
             "misalignment": (("time", "unit"), np.abs(np.sin(t))[:, None] * np.ones(units)),
         },
@@ -30,29 +35,32 @@ def curve(units: int, directions: int, times: int = 11) -> xr.Dataset:
 
 def runs(units: int, directions: int, replicas: int) -> xr.Dataset:
     noise = np.random.default_rng(2)
-    parts = [curve(units, directions).map(lambda v: v + 0.02 * noise.normal(size=v.shape)) for _ in range(replicas)]
+    parts = [
+        curve(units, directions).map(lambda v: v + 0.02 * noise.normal(size=v.shape))
+        for _ in range(replicas)
+    ]
     return xr.concat(parts, "replica").assign_attrs(dimension=100)
 
 
 def spectrum(shape: tuple[int, ...], eigen: int, **attributes: object) -> xr.Dataset:
     dims = ("eigen", "unit", "direction") if len(shape) == 2 else ("eigen", "direction")
-    overlaps = np.random.default_rng(3).dirichlet(np.ones(int(np.prod(shape))), size=eigen).reshape(eigen, *shape)
+    overlaps = (
+        np.random.default_rng(3)
+        .dirichlet(np.ones(int(np.prod(shape))), size=eigen)
+        .reshape(eigen, *shape)
+    )
     return xr.Dataset(
         {
-            "eigenvalue": ("eigen", np.linspace(1, 0.1, eigen)), "bulk": ("bulk", [0.05]),
+            "eigenvalue": ("eigen", np.linspace(1, 0.1, eigen)),
+            "bulk": ("bulk", [0.05]),
             "bulk_distance": ("eigen", np.linspace(0.95, 0.05, eigen)),
             "outlier": ("eigen", (np.arange(eigen) < 3).astype(int)),
             "population_eigen": ("eigen", np.where(np.arange(eigen) < 3, np.arange(eigen) + 1, 0)),
-            "bulk_edge": ("edge", [0.0, 0.2]), "mean_overlap": (dims, overlaps),
+            "bulk_edge": ("edge", [0.0, 0.2]),
+            "mean_overlap": (dims, overlaps),
         },
         attrs={"error_estimate": 1e-12, "block": "first_layer"} | attributes,
     )
-
-
-
-
-
-
 
 
 LONG = "kgmm3, lambda = 10, beta = 0.1, c_delta = 1, a long title that has to be broken into lines; dots: M/d = 512"
@@ -61,7 +69,12 @@ LONG = "kgmm3, lambda = 10, beta = 0.1, c_delta = 1, a long title that has to be
 @pytest.mark.parametrize(
     ("units", "directions", "source"),
     [
-        (1, 1, "theory"), (2, 2, "both"), (3, 3, "theory"), (3, 3, "both"), (3, 3, "runs"), (4, 2, "both"),
+        (1, 1, "theory"),
+        (2, 2, "both"),
+        (3, 3, "theory"),
+        (3, 3, "both"),
+        (3, 3, "runs"),
+        (4, 2, "both"),
         (10, 10, "both"),
     ],
 )
@@ -83,7 +96,9 @@ def with_readout(data: xr.Dataset, size: int) -> xr.Dataset:
     return data.assign(readout=((*data["misalignment"].dims[:-1], "parameter"), values))
 
 
-@pytest.mark.parametrize(("units", "source"), [(1, "theory"), (4, "both"), (4, "theory"), (7, "both"), (20, "theory")])
+@pytest.mark.parametrize(
+    ("units", "source"), [(1, "theory"), (4, "both"), (4, "theory"), (7, "both"), (20, "theory")]
+)
 def test_curves_of_two_layers(units, source):
     theory = with_readout(curve(units, 2), units)
     simulated = with_readout(runs(units, 2, 3), units) if source == "both" else None
@@ -93,15 +108,22 @@ def test_curves_of_two_layers(units, source):
     words = texts(figure)
     assert "readout $v_i$" in words
     assert sum(w == figures.TIME_LABEL for w in words) == units + 3
-    # a colour stands for a direction in some panels and for a unit in others: each has a swatch of its own
+    # a colour stands for a direction in some panels and for a unit in others: each has a swatch of
+    # its own
     assert {"direction μ", "direction ν", *(f"unit {a + 1}" for a in range(units))} <= set(words)
     readouts = next(a for a in figure.axes if a.get_ylabel() == "readout $v_i$")
-    styles = {(line.get_color(), line.get_linestyle()) for line in readouts.lines if line.get_alpha() is None}
+    styles = {
+        (line.get_color(), line.get_linestyle())
+        for line in readouts.lines
+        if line.get_alpha() is None
+    }
     assert len(styles) >= units
 
 
 def test_curves_on_top_of_each_other_are_all_seen():
-    figure = figures.plot_curves(curve(4, 2).assign(misalignment=curve(1, 2)["misalignment"].isel(unit=[0] * 4)))
+    figure = figures.plot_curves(
+        curve(4, 2).assign(misalignment=curve(1, 2)["misalignment"].isel(unit=[0] * 4))
+    )
     for axes in figure.axes:
         if "misalignment" in axes.get_ylabel() or "squared length" in axes.get_ylabel():
             widths = [line.get_linewidth() for line in axes.lines]
@@ -133,8 +155,10 @@ def test_few_times_are_marked_on_a_fine_curve():
 def test_sliding_has_a_panel():
     shares = np.zeros((11, 2))
     shares[4:, 0] = 0.5
-    data = curve(2, 2).assign(active_share=(("time", "surface"), shares)).assign_coords(
-        surface=["m_2_1 > 0", "-m_2_1 > 0"]
+    data = (
+        curve(2, 2)
+        .assign(active_share=(("time", "surface"), shares))
+        .assign_coords(surface=["m_2_1 > 0", "-m_2_1 > 0"])
     )
     figure = figures.plot_curves(data)
     panel = next(a for a in figure.axes if a.get_ylabel() == "share of active samples")
@@ -170,7 +194,9 @@ def test_equations_in_titles_are_not_broken():
     figure = figures.plot_spectrum(spectrum((2,), 4).drop_vars("mean_overlap"), title=LONG)
     assert "\n" in figure.get_suptitle()
     assert figure.get_suptitle().replace("\n", " ") == LONG
-    assert not any(line.endswith("=") or line.startswith("=") for line in figure.get_suptitle().splitlines())
+    assert not any(
+        line.endswith("=") or line.startswith("=") for line in figure.get_suptitle().splitlines()
+    )
 
 
 @pytest.mark.parametrize("shape", [(2,), (4, 2)])
@@ -206,10 +232,16 @@ def test_spectra(shape, empirical):
     assert "squared cosine" in words
     assert ("empirical eigenvectors" in words) == empirical
     assert any("1000 samples, d = 50" in w for w in words) == empirical
-    assert {"population outliers", "population, in or near the bulk", "population bulk"} <= set(words)
+    assert {"population outliers", "population, in or near the bulk", "population bulk"} <= set(
+        words
+    )
     assert ("empirical bulk" in words) == empirical
     # the maps show the outliers, in the order of the eigenvalues on the left
-    ranks = np.sort(np.concatenate([line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "o"]))
+    ranks = np.sort(
+        np.concatenate(
+            [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "o"]
+        )
+    )
     np.testing.assert_array_equal(ranks, np.arange(1, 9))
     assert [t.get_text() for t in figure.axes[1].get_yticklabels()] == ["1", "2", "3"]
 
@@ -217,7 +249,9 @@ def test_spectra(shape, empirical):
 def test_outliers_below_the_bulk_stand_beside_their_counterparts():
     population = spectrum((3,), 6)
     below = {"bulk_distance": -population.bulk_distance[::-1], "outlier": population.outlier[::-1]}
-    population = population.assign({name: ("eigen", values.values) for name, values in below.items()})
+    population = population.assign(
+        {name: ("eigen", values.values) for name, values in below.items()}
+    )
     measured = spectrum((3,), 5, samples=10, dimension=20)
     measured = measured.assign(population_eigen=("eigen", [0, 0, 4, 5, 6]))
     figure = figures.plot_spectrum(population, measured)
@@ -244,7 +278,9 @@ def test_eigenvalues_along_training(edges):
     )
     assert_inside(figure)
     assert_legend_free(figure)
-    assert {"bulk, predicted", "eigenvalue 2, predicted", "measured", figures.TIME_LABEL} <= set(texts(figure))
+    assert {"bulk, predicted", "eigenvalue 2, predicted", "measured", figures.TIME_LABEL} <= set(
+        texts(figure)
+    )
 
 
 def test_measured_eigenvalues_of_the_bulk_are_named():
@@ -253,7 +289,9 @@ def test_measured_eigenvalues_of_the_bulk_are_named():
     dots = np.column_stack([values, 0.11 + 0 * t])
     figure = figures.plot_eigenvalues_along_training(t, values, 0.1 + 0 * t, dots)
     assert "measured, edge of the bulk" in texts(figure)
-    faces = [line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    faces = [
+        line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"
+    ]
     assert len(set(faces)) == 3
 
 
@@ -261,7 +299,9 @@ def test_measured_eigenvalues_of_the_bulk_are_named():
 def test_heat_map_annotates_every_value_legibly(rows):
     values = np.random.default_rng(0).random((rows, 3))
     labels = [f"block (1, 1), eigenvector {i}" for i in range(rows)]
-    figure = figures.plot_alignment_heatmap(values, labels, ["mean 1", "mean 2", "mean 3"], title=LONG)
+    figure = figures.plot_alignment_heatmap(
+        values, labels, ["mean 1", "mean 2", "mean 3"], title=LONG
+    )
     assert_inside(figure)
     axes = figure.axes[0]
     written = [t for t in axes.texts if t.get_text()]
@@ -284,7 +324,15 @@ def test_exponents(error):
     x = np.array([8.0, 32.0, 128.0])
     y = 2 * x**-0.5
     figure = figures.plot_exponent(
-        x, y, 2 * y if error else None, -0.5, -0.5, "precision λ", "norm ratio", title=LONG, slope_error=0.02
+        x,
+        y,
+        2 * y if error else None,
+        -0.5,
+        -0.5,
+        "precision λ",
+        "norm ratio",
+        title=LONG,
+        slope_error=0.02,
     )
     assert_inside(figure)
     assert_legend_free(figure)

@@ -38,18 +38,34 @@ from verify.verdict.tolerance import Verdict
 
 U, Y = symbols.vector("u", 2), symbols.LABEL
 LOGISTIC = Model.build(
-    Mixture.build(labels=[1, 0], coordinates=[[1], [-1]]), Loss(Softplus(U[0]) - Y * U[0], units=1), name="logistic"
+    Mixture.build(labels=[1, 0], coordinates=[[1], [-1]]),
+    Loss(Softplus(U[0]) - Y * U[0], units=1),
+    name="logistic",
 )
 # linear regression on three clusters of the plane, nothing symmetric
 QUADRATIC = Model.build(
-    Mixture.build(labels=[0, 1, 2], coordinates=[[1, 0], [0, 1], [1, -1]]), Loss((U[0] - Y) ** 2 / 2, units=1),
+    Mixture.build(labels=[0, 1, 2], coordinates=[[1, 0], [0, 1], [1, -1]]),
+    Loss((U[0] - Y) ** 2 / 2, units=1),
     name="quadratic",
 )
 COMMITTEE = Model.build(
-    Mixture.build(labels=[1, -1, 2], coordinates=[[1, 0], [0, 1], [1, -1]], directions_gram=[[1, "1/5"], ["1/5", 1]]),
-    Loss((sp.erf(U[0]) + sp.erf(U[1]) - Y) ** 2 / 2, units=2), name="committee", ridge="1/10",
+    Mixture.build(
+        labels=[1, -1, 2],
+        coordinates=[[1, 0], [0, 1], [1, -1]],
+        directions_gram=[[1, "1/5"], ["1/5", 1]],
+    ),
+    Loss((sp.erf(U[0]) + sp.erf(U[1]) - Y) ** 2 / 2, units=2),
+    name="committee",
+    ridge="1/10",
 )
-NUMBERS = kgmm(2, weights=["1/4", "3/4"], directions_gram=[[1, "1/3"], ["1/3", 1]], precision=4, ridge=0, step=1)
+NUMBERS = kgmm(
+    2,
+    weights=["1/4", "3/4"],
+    directions_gram=[[1, "1/3"], ["1/3", 1]],
+    precision=4,
+    ridge=0,
+    step=1,
+)
 
 
 @parametrize_checks([kgmm(2), LOGISTIC, QUADRATIC, COMMITTEE, NUMBERS])
@@ -63,7 +79,7 @@ def test_laws_hold_for_larger_models(check):
     check()
 
 
-# --- every law fails on its mistake ------------------------------------------------------------------------------
+# --- every law fails on its mistake ---------------------------------------------------------------
 
 THREE = kgmm(3)
 
@@ -91,10 +107,12 @@ def without_gamma(drift):
 
 
 def without_bulk(blocks):
-    return blocks.map(lambda e: e).__class__(**{
-        **{f: getattr(blocks, f) for f in blocks.__dataclass_fields__},
-        "first_layer": {k: replace(b, bulk=-b.bulk) for k, b in blocks.first_layer.items()},
-    })
+    return blocks.map(lambda e: e).__class__(
+        **{
+            **{f: getattr(blocks, f) for f in blocks.__dataclass_fields__},
+            "first_layer": {k: replace(b, bulk=-b.bulk) for k, b in blocks.first_layer.items()},
+        }
+    )
 
 
 def first_weight_ignored(derived):
@@ -111,28 +129,49 @@ def almost_everywhere(model):
 
 
 MISTAKES = {
-    "gradient_matrix_psd": (THREE, "gradient_matrix", lambda m: without_bulk(derive_gradient_matrix(m))),
+    "gradient_matrix_psd": (
+        THREE,
+        "gradient_matrix",
+        lambda m: without_bulk(derive_gradient_matrix(m)),
+    ),
     "hessian_symmetric": (THREE, "hessian", lambda m: half_of_cross_terms(derive_hessian(m))),
     "gradient_of_risk": (THREE, "gradient", lambda m: ridge_flipped(derive_gradient(m))),
     "gradient_of_risk, risk": (THREE, "risk", lambda m: weights_ignored(derive_risk(m))),
     "hessian_of_gradient": (xor(2), "hessian", almost_everywhere),
-    "hessian_of_gradient, smooth": (THREE, "hessian", lambda m: missing_softmax_case(derive_hessian(m))),
+    "hessian_of_gradient, smooth": (
+        THREE,
+        "hessian",
+        lambda m: missing_softmax_case(derive_hessian(m)),
+    ),
     "moment_routes": (THREE, "gradient", lambda m: without_inverse_precision(derive_gradient(m))),
     "rotation": (THREE, "drift", lambda m: without_gamma(derive_drift(m))),
-    "relabelled_units": (THREE, "drift", lambda m: changed_entry(derive_drift(m), (0, 1), lambda e: 2 * e)),
+    "relabelled_units": (
+        THREE,
+        "drift",
+        lambda m: changed_entry(derive_drift(m), (0, 1), lambda e: 2 * e),
+    ),
     "relabelled_components": (THREE, "drift", lambda m: first_weight_ignored(derive_drift(m))),
     "relabelled_classes": (
-        THREE, "drift",
-        lambda m: changed_entry(derive_drift(m), (0, 0), lambda e: e.xreplace({symbols.RIDGE: sp.Integer(0)})),
+        THREE,
+        "drift",
+        lambda m: changed_entry(
+            derive_drift(m), (0, 0), lambda e: e.xreplace({symbols.RIDGE: sp.Integer(0)})
+        ),
     ),
     "gauge": (THREE, "hessian", lambda m: derive_hessian(m, regularized=False)),
     "mean_increment, corrector": (THREE, "drift", lambda m: derive_drift(m).without_corrector()),
     "mean_increment, noise": (THREE, "drift", lambda m: without_inverse_precision(derive_drift(m))),
     "mean_increment, 1/d": (
-        THREE, "finite_size", lambda m: derive_finite_size(m).map(lambda e: -e)
+        THREE,
+        "finite_size",
+        lambda m: derive_finite_size(m).map(lambda e: -e),
     ),
     "increment_covariance": (kgmm(2), "diffusion", lambda m: halved(derive_diffusion(m))),
-    "gradient_matrix_mean": (THREE, "gradient_matrix", lambda m: weights_ignored(derive_gradient_matrix(m))),
+    "gradient_matrix_mean": (
+        THREE,
+        "gradient_matrix",
+        lambda m: weights_ignored(derive_gradient_matrix(m)),
+    ),
 }
 
 
@@ -166,11 +205,20 @@ def scaled_expansion(orders):
 
 ENGINE = {
     "block_spectrum": (
-        numerics.spectra.population_block, "span_basis",
+        numerics.spectra.population_block,
+        "span_basis",
         lambda right: lambda p, s: right(replace_gram(p), s),
     ),
-    "noiseless_limit": (theory.expectations.noiseless_limit, "heat_expansion", lambda _: scaled_expansion({0})),
-    "low_noise_expansion": (theory.expectations.noiseless_limit, "heat_expansion", lambda _: scaled_expansion({1})),
+    "noiseless_limit": (
+        theory.expectations.noiseless_limit,
+        "heat_expansion",
+        lambda _: scaled_expansion({0}),
+    ),
+    "low_noise_expansion": (
+        theory.expectations.noiseless_limit,
+        "heat_expansion",
+        lambda _: scaled_expansion({1}),
+    ),
 }
 
 
@@ -202,14 +250,16 @@ def test_laws_are_stated():
         assert law.judge.__doc__
 
 
-# --- what does not apply, and what is too weak ----------------------------------------------------------------------
+# --- what does not apply, and what is too weak ----------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("model", "law", "reason"),
     [
-        (QUADRATIC, "gauge", "declares no gauge"), (QUADRATIC, "relabelled_units", "one unit"),
-        (QUADRATIC, "relabelled_classes", "one unit"), (NUMBERS, "noiseless_limit", "fixes the precision to 4"),
+        (QUADRATIC, "gauge", "declares no gauge"),
+        (QUADRATIC, "relabelled_units", "one unit"),
+        (QUADRATIC, "relabelled_classes", "one unit"),
+        (NUMBERS, "noiseless_limit", "fixes the precision to 4"),
         (xor(2), "low_noise_expansion", "a kink has no expansion"),
         (kgmm(2, weights=["1/4", "3/4"]), "relabelled_classes", "no exchange of two units"),
     ],
@@ -229,16 +279,22 @@ def test_what_is_too_weak_is_inconclusive(monkeypatch):
 
 
 def test_what_the_engine_cannot_evaluate_is_inconclusive():
-    """A trainable bias inside a kink: the distributional Hessian has a delta at a place that depends on v."""
+    """A trainable bias inside a kink: the distributional Hessian has a delta at a place that
+    depends on v.
+    """
     v = symbols.vector("v", 2)
-    loss = Loss((v[0] * ReLU(U[0] + v[1]) - Y) ** 2 / 2, units=1, readout_size=2, kinks=(U[0] + v[1],))
-    report = check_model(Model.build(LOGISTIC.mixture, loss), only=["hessian_symmetric"], on_fail="report")
+    loss = Loss(
+        (v[0] * ReLU(U[0] + v[1]) - Y) ** 2 / 2, units=1, readout_size=2, kinks=(U[0] + v[1],)
+    )
+    report = check_model(
+        Model.build(LOGISTIC.mixture, loss), only=["hessian_symmetric"], on_fail="report"
+    )
     assert report["hessian_symmetric"].outcome == "inconclusive"
     assert "could not be judged" in str(report)
     assert "Dirac delta" in str(report)
 
 
-# --- reports ----------------------------------------------------------------------------------------------------------
+# --- reports --------------------------------------------------------------------------------------
 
 
 def wrong_kgmm2():
@@ -255,8 +311,12 @@ def test_a_failing_case_is_simple_and_can_be_repeated():
     # everything but the ridge is at the centre of its range, or close to it
     assert "Parameters([0.5, 0.5]" in text
     assert "directions_gram=[[1.0, 0.0], [0.0, 1.0]]" in text
-    assert f"only=['gradient_of_risk'], seed={report.seed}, formulas=... with your gradient)" in text
-    again = check_model(model, only=["gradient_of_risk"], formulas=formulas, seed=report.seed, on_fail="report")
+    assert (
+        f"only=['gradient_of_risk'], seed={report.seed}, formulas=... with your gradient)" in text
+    )
+    again = check_model(
+        model, only=["gradient_of_risk"], formulas=formulas, seed=report.seed, on_fail="report"
+    )
     assert again["gradient_of_risk"].example == report["gradient_of_risk"].example
 
 
@@ -276,7 +336,7 @@ def test_the_seed_of_the_environment_is_used(monkeypatch):
         check_model(LOGISTIC, only=["rotation"])
 
 
-# --- bad input --------------------------------------------------------------------------------------------------------
+# --- bad input ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -289,21 +349,43 @@ def test_the_seed_of_the_environment_is_used(monkeypatch):
         (lambda: check_model(LOGISTIC, seed=-1), "seed: got -1"),
         (lambda: check_model(LOGISTIC, on_fail="ignore"), "on_fail"),
         (lambda: check_model(LOGISTIC, formulas=Formulas(kgmm(2))), "those of the model kgmm2"),
-        (lambda: check_model(LOGISTIC, formulas={"drift": None}), "formulas: got dict; expected verify.Formulas"),
-        (lambda: parametrize_checks(LOGISTIC, formulas=Formulas(kgmm(2))), "those of the model kgmm2"),
+        (
+            lambda: check_model(LOGISTIC, formulas={"drift": None}),
+            "formulas: got dict; expected verify.Formulas",
+        ),
+        (
+            lambda: parametrize_checks(LOGISTIC, formulas=Formulas(kgmm(2))),
+            "those of the model kgmm2",
+        ),
         (lambda: Formulas(LOGISTIC, {"drfit": None}), "did you mean 'drift'"),
         (lambda: Domain(condition=0.5), "condition: got 0.5"),
         (lambda: Domain(precision=(10, 1)), "low <= high"),
         (lambda: Domain(overlap=(2, 1)), "low <= high"),
         (lambda: Domain(readout=-1), "readout: got -1"),
-        (lambda: check_model(Model.build(LOGISTIC.mixture, LOGISTIC.loss, ridge=2 * symbols.RIDGE)), "symbol beta"),
+        (
+            lambda: check_model(
+                Model.build(LOGISTIC.mixture, LOGISTIC.loss, ridge=2 * symbols.RIDGE)
+            ),
+            "symbol beta",
+        ),
         (lambda: parametrize_checks([]), "at least one theory.Model"),
         (lambda: parametrize_checks([LOGISTIC, 3]), r"models\[1\]: got int"),
-        (lambda: parametrize_checks(LOGISTIC, expected_failures={"gage": "x"}), "did you mean 'gauge'"),
-        (lambda: parametrize_checks(LOGISTIC, expected_failures={"rotation": " "}), "the reason, as text"),
-        (lambda: parametrize_checks(LOGISTIC, expected_failures={"gauge": "x"}), "declares no gauge"),
         (
-            lambda: parametrize_checks(LOGISTIC, only=["rotation"], expected_failures={"moment_routes": "x"}),
+            lambda: parametrize_checks(LOGISTIC, expected_failures={"gage": "x"}),
+            "did you mean 'gauge'",
+        ),
+        (
+            lambda: parametrize_checks(LOGISTIC, expected_failures={"rotation": " "}),
+            "the reason, as text",
+        ),
+        (
+            lambda: parametrize_checks(LOGISTIC, expected_failures={"gauge": "x"}),
+            "declares no gauge",
+        ),
+        (
+            lambda: parametrize_checks(
+                LOGISTIC, only=["rotation"], expected_failures={"moment_routes": "x"}
+            ),
             "left out by only=",
         ),
         (lambda: parametrize_checks(LOGISTIC, expected_failures=["rotation"]), "a mapping"),
@@ -320,7 +402,7 @@ def test_unknown_names_of_the_package():
     assert "check_model" in dir(verify)
 
 
-# --- in a user's test suite -----------------------------------------------------------------------------------------
+# --- in a user's test suite -----------------------------------------------------------------------
 
 SUITE = """
 import verify
@@ -360,7 +442,8 @@ def test_broken(check, monkeypatch):
 def test_in_a_test_suite_of_its_own(pytester):
     pytester.makepyfile(SUITE)
     result = pytester.runpytest_inprocess("-rsxX", "-p", "no:cacheprovider")
-    # an unexpected pass is a failure, a law that does not apply is skipped, an expected failure is one
+    # an unexpected pass is a failure, a law that does not apply is skipped, an expected failure is
+    # one
     result.assert_outcomes(passed=1, failed=1, skipped=1, xfailed=2)
     text = result.stdout.str()
     assert "not applicable: the loss declares no gauge" in text

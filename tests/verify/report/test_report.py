@@ -22,7 +22,9 @@ VOID = {"meta", "img", "br", "hr", "link", "input", "path"}
 
 
 def tolerance(size: float) -> Tolerance:
-    return Tolerance((Part(size / 2, "4.1 standard errors (T3)"), Part(size / 2, "next power of 1/d (T4)")))
+    return Tolerance(
+        (Part(size / 2, "4.1 standard errors (T3)"), Part(size / 2, "next power of 1/d (T4)"))
+    )
 
 
 def small_plot() -> Figure:
@@ -41,29 +43,48 @@ def example() -> Report:
     many = [Comparison(f"m_{i} at t = 1", 0.001 * i, 0.0, tolerance(0.1)) for i in range(40)]
     results = [
         CheckResult(
-            "curves", "Means of SGD follow the curve.", "section 4", many, 3,
-            {"dimensions": [32, 64], "replicas": np.array([10, 20])}, 1.25,
-            [Plot("orthonormal", 'Overlaps < 1 & "theory"', small_plot)], ["d is finite"],
+            "curves",
+            "Means of SGD follow the curve.",
+            "section 4",
+            many,
+            3,
+            {"dimensions": [32, 64], "replicas": np.array([10, 20])},
+            1.25,
+            [Plot("orthonormal", 'Overlaps < 1 & "theory"', small_plot)],
+            ["d is finite"],
         ),
         CheckResult(
-            "span", "Blocks live in the span <of the means>.", "section 9",
+            "span",
+            "Blocks live in the span <of the means>.",
+            "section 9",
             [
                 Comparison("norm", 0.3, 0.1, tolerance(0.02)),
                 Comparison("bound", 0.2, 0.5, tolerance(0.02), one_sided=True),
                 Comparison("lost", math.nan, 0.5, tolerance(0.02)),
                 Comparison("diverged", math.inf, 0.5, tolerance(0.02)),
-            ], 3, {"points": 1000}, 0.5, [Plot("large", "Noise", large_plot)],
+            ],
+            3,
+            {"points": 1000},
+            0.5,
+            [Plot("large", "Noise", large_plot)],
         ),
         CheckResult(
-            "weak", "Something.", "arXiv 2310.03010; section 9",
-            [Comparison("lambda = 8: sin^2 in R_perp", 0.1, 0.1, tolerance(0.2), resolution=0.05)], 3, {}, 0.1,
+            "weak",
+            "Something.",
+            "arXiv 2310.03010; section 9",
+            [Comparison("lambda = 8: sin^2 in R_perp", 0.1, 0.1, tolerance(0.2), resolution=0.05)],
+            3,
+            {},
+            0.1,
         ),
         CheckResult("empty", "Nothing was compared.", "nowhere", [], 3, {}, 0.0),
     ]
-    return Report("kgmm", "quick", 3, 1e-4, results, 2.5, {"python": "3.11", "machine": "<two processors>"})
+    return Report(
+        "kgmm", "quick", 3, 1e-4, results, 2.5, {"python": "3.11", "machine": "<two processors>"}
+    )
 
 
-# --- JSON -----------------------------------------------------------------------------------------------------
+# --- JSON -----------------------------------------------------------------------------------------
 
 
 def refuse(text: str):
@@ -76,7 +97,12 @@ def test_json_is_strict_and_complete(tmp_path):
     data = json.loads(path.read_text("utf-8"), parse_constant=refuse)
     assert data["verdict"] == "fails"
     assert data["command"] == "specalign verify kgmm --level quick --seed 3"
-    assert [r["verdict"] for r in data["results"]] == ["holds", "fails", "inconclusive", "inconclusive"]
+    assert [r["verdict"] for r in data["results"]] == [
+        "holds",
+        "fails",
+        "inconclusive",
+        "inconclusive",
+    ]
     assert data["results"][0]["samples"] == {"dimensions": [32, 64], "replicas": [10, 20]}
     lost, diverged = data["results"][1]["comparisons"][2:]
     assert lost["measured"] is None
@@ -105,7 +131,7 @@ def test_strict_values(value, expected):
     json.dumps(strict(value), allow_nan=False)
 
 
-# --- HTML -----------------------------------------------------------------------------------------------------
+# --- HTML -----------------------------------------------------------------------------------------
 
 
 class Reader(HTMLParser):
@@ -194,11 +220,25 @@ def test_html_loads_nothing_and_runs_nothing(read, page):
 def test_html_says_everything(read):
     text = " ".join(read.text.split())
     for part in (
-        "Means of SGD follow the curve.", "section 4", "4.1 standard errors (T3)", "next power of 1/d (T4)",
-        "specalign verify kgmm --level quick --seed 3", "--seed 3 --only curves", "d is finite", "32, 64", "10, 20",
-        "1.2 s", "≤ 0.5", "NaN", "Infinity", "inconclusive if the tolerance exceeds 0.05", "No comparison was made.",
+        "Means of SGD follow the curve.",
+        "section 4",
+        "4.1 standard errors (T3)",
+        "next power of 1/d (T4)",
+        "specalign verify kgmm --level quick --seed 3",
+        "--seed 3 --only curves",
+        "d is finite",
+        "32, 64",
+        "10, 20",
+        "1.2 s",
+        "≤ 0.5",
+        "NaN",
+        "Infinity",
+        "inconclusive if the tolerance exceeds 0.05",
+        "No comparison was made.",
         "probability at most",
-        "<two processors>", "the other 35 comparisons", "the span <of the means>",
+        "<two processors>",
+        "the other 35 comparisons",
+        "the span <of the means>",
     ):
         assert part in text
     assert text.count("4.1 standard errors (T3)") == 45
@@ -226,7 +266,11 @@ def test_html_is_made_for_phones_and_for_the_dark(page):
 
 def test_tables_and_full_figures_scroll_in_their_own_boxes(page):
     assert page.count("<table") == page.count('<div class="scroll" tabindex="0"')
-    assert page.count("<img ") == page.count('<div class="scroll picture" tabindex="0"') == page.count('class="zoom"')
+    assert (
+        page.count("<img ")
+        == page.count('<div class="scroll picture" tabindex="0"')
+        == page.count('class="zoom"')
+    )
     assert '<th scope="col" class="n">measured</th>' in page  # as the numbers below it
     assert ".zoom:checked + .picture img { max-width: none; }" in page
 
@@ -237,7 +281,7 @@ def test_html_is_the_same_every_time(page, tmp_path):
     assert path.read_text("utf-8") == page
 
 
-# --- several systems --------------------------------------------------------------------------------------------
+# --- several systems ------------------------------------------------------------------------------
 
 
 def joint(complete: bool = True) -> JointReport:
@@ -271,14 +315,26 @@ def test_json_of_several_systems(tmp_path):
 def test_html_of_several_systems_has_a_summary_and_a_section_each(read_joint):
     assert read_joint.open == []
     assert len(set(read_joint.ids)) == len(read_joint.ids)
-    for anchor in ("systems", "kgmm", "xor", "kgmm-checks", "xor-checks", "kgmm-curves", "xor-curves", "kgmm-weak"):
+    for anchor in (
+        "systems",
+        "kgmm",
+        "xor",
+        "kgmm-checks",
+        "xor-checks",
+        "kgmm-curves",
+        "xor-curves",
+        "kgmm-weak",
+    ):
         assert anchor in read_joint.ids
         assert f"#{anchor}" in read_joint.links
     assert all(link[1:] in read_joint.ids for link in read_joint.links if link.startswith("#"))
     text = " ".join(read_joint.text.split())
     for part in (
-        "Theory against simulation: kgmm, xor", "5 checks: holds 2, fails 1, inconclusive 2", "at most 0.0001",
-        "share of the error probability5e−05", "specalign verify xor --level quick --seed 3",
+        "Theory against simulation: kgmm, xor",
+        "5 checks: holds 2, fails 1, inconclusive 2",
+        "at most 0.0001",
+        "share of the error probability5e−05",
+        "specalign verify xor --level quick --seed 3",
     ):
         assert part in text
     # the numbers of a check are those of the joint run
@@ -290,16 +346,34 @@ def test_html_of_several_systems_has_a_summary_and_a_section_each(read_joint):
 @pytest.mark.parametrize(
     ("verdicts", "complete", "expected"),
     [
-        ([True, True], True, Verdict.HOLDS), ([True, False], True, Verdict.FAILS),
-        ([True, True], False, Verdict.INCONCLUSIVE), ([True, False], False, Verdict.FAILS),
+        ([True, True], True, Verdict.HOLDS),
+        ([True, False], True, Verdict.FAILS),
+        ([True, True], False, Verdict.INCONCLUSIVE),
+        ([True, False], False, Verdict.FAILS),
         ([], False, Verdict.INCONCLUSIVE),
     ],
 )
 def test_the_verdict_of_several_systems_is_the_worst(verdicts, complete, expected):
     reports = [
-        Report("kgmm", "quick", 3, 5e-5, [CheckResult(
-            "curves", "A.", "section 1", [Comparison("a", 0.0 if holds else 1.0, 0.0, tolerance(0.1))], 3, {}, 0.1
-        )], 0.1, {})
+        Report(
+            "kgmm",
+            "quick",
+            3,
+            5e-5,
+            [
+                CheckResult(
+                    "curves",
+                    "A.",
+                    "section 1",
+                    [Comparison("a", 0.0 if holds else 1.0, 0.0, tolerance(0.1))],
+                    3,
+                    {},
+                    0.1,
+                )
+            ],
+            0.1,
+            {},
+        )
         for holds in verdicts
     ]
     found = JointReport(reports, "quick", 3, 1e-4, complete)
@@ -307,7 +381,7 @@ def test_the_verdict_of_several_systems_is_the_worst(verdicts, complete, expecte
     assert ("interrupted" in render_html(found)) == (not complete)
 
 
-# --- text -------------------------------------------------------------------------------------------------------
+# --- text -----------------------------------------------------------------------------------------
 
 
 def test_the_worst_comes_first():
@@ -318,7 +392,10 @@ def test_the_worst_comes_first():
 def test_details_name_the_failures_and_their_tolerance():
     text = "\n".join(verdict_details(example().results[1]))
     assert "span: fails" in text
-    assert "norm: measured 0.3, predicted 0.1, deviation 0.2, tolerance 0.02 = 0.01 (4.1 standard errors" in text
+    assert (
+        "norm: measured 0.3, predicted 0.1, deviation 0.2, tolerance 0.02 = 0.01 (4.1 standard errors"
+        in text
+    )
     assert "bound" not in text
 
 
@@ -327,7 +404,8 @@ def test_the_table_has_a_row_for_every_check():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(-0.5, "−0.5"), (math.nan, "NaN"), (None, "–"), (1234567.0, "1.235e+06"), (0.0, "0")]
+    ("value", "text"),
+    [(-0.5, "−0.5"), (math.nan, "NaN"), (None, "–"), (1234567.0, "1.235e+06"), (0.0, "0")],
 )
 def test_numbers_are_readable(value, text):
     assert format_number(value) == text

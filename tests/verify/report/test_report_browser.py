@@ -1,4 +1,6 @@
-"""The report in a real browser: nothing on the console, no network, formulas drawn, narrow and wide, light and dark."""
+"""The report in a real browser: nothing on the console, no network, formulas drawn, narrow and
+wide, light and dark.
+"""
 
 from __future__ import annotations
 
@@ -51,16 +53,31 @@ def figure() -> Figure:
 def results(system: str) -> list[CheckResult]:
     """Every check there is, with long quantities, a figure, and what a verdict may be."""
     close = Tolerance(
-        (Part(0.01, "4.1 standard errors over independent replicas (T3)"), Part(0.002, "quadrature (T2)"))
+        (
+            Part(0.01, "4.1 standard errors over independent replicas (T3)"),
+            Part(0.002, "quadrature (T2)"),
+        )
     )
     comparisons = [
-        Comparison(f"{system}: overlap m_1_{i} at t = {i}, extrapolated to d -> infinity", 0.1234567, 0.12 + s, close)
+        Comparison(
+            f"{system}: overlap m_1_{i} at t = {i}, extrapolated to d -> infinity",
+            0.1234567,
+            0.12 + s,
+            close,
+        )
         for i, s in enumerate([0.0] * 8 + ([0.5] if system == "xor" else []))
     ]
     return [
         CheckResult(
-            name, statement_of(name), source, comparisons, 3, {"dimensions": [32, 64, 128, 256], "replicas": 1000}, 1.5,
-            [Plot("figure", "A figure with a caption.", figure)] if name == "curves" else [], ["A note."],
+            name,
+            statement_of(name),
+            source,
+            comparisons,
+            3,
+            {"dimensions": [32, 64, 128, 256], "replicas": 1000},
+            1.5,
+            [Plot("figure", "A figure with a caption.", figure)] if name == "curves" else [],
+            ["A note."],
             EQUATIONS[name],
         )
         for name, (_, source) in CHECKS.items()
@@ -70,7 +87,9 @@ def results(system: str) -> list[CheckResult]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    parts = [Report(s, "quick", 3, 5e-5, results(s), 12.0, {"python": "3.11"}) for s in ("kgmm", "xor")]
+    parts = [
+        Report(s, "quick", 3, 5e-5, results(s), 12.0, {"python": "3.11"}) for s in ("kgmm", "xor")
+    ]
     write_html(JointReport(parts, "quick", 3, 1e-4), path)
     return path
 
@@ -100,13 +119,17 @@ def test_the_report_in_a_browser(page, report, width, dark):
 
 def test_formulas_are_drawn(page, report):
     page.open(report)
-    sizes = page.evaluate("[...document.querySelectorAll('math')].map(m => [m.getBoundingClientRect().width, "
-                          "m.getBoundingClientRect().height])")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('math')].map(m => [m.getBoundingClientRect().width, "
+        "m.getBoundingClientRect().height])"
+    )
     assert len(sizes) == 2 * sum(len(mathml_parts(latex)) for latex in EQUATIONS.values())
     assert all(width > 20 and height > 10 for width, height in sizes)
     # laid out as mathematics, not as a row of letters: a fraction is higher than its numerator
-    assert page.evaluate("[...document.querySelectorAll('mfrac')].every(f => f.getBoundingClientRect().height > "
-                         "1.5 * f.firstElementChild.getBoundingClientRect().height)")
+    assert page.evaluate(
+        "[...document.querySelectorAll('mfrac')].every(f => f.getBoundingClientRect().height > "
+        "1.5 * f.firstElementChild.getBoundingClientRect().height)"
+    )
     assert page.evaluate("document.querySelectorAll('merror').length") == 0
     assert "\\" not in str(page.evaluate("document.body.innerText"))
 
@@ -115,18 +138,24 @@ def test_formulas_are_drawn(page, report):
 def test_formulas_fit_their_page(page, report, width):
     """What is wider than a phone scrolls in its own box; that is for the exception."""
     page.open(report, width=width)
-    wide = page.evaluate("[...document.querySelectorAll('.formula')].filter(f => f.scrollWidth > f.clientWidth).length")
+    wide = page.evaluate(
+        "[...document.querySelectorAll('.formula')].filter(f => f.scrollWidth > f.clientWidth).length"
+    )
     assert wide <= (0 if width == DESKTOP else 8)  # of 40 formulas
 
 
 def test_a_check_can_be_linked_to(page, report):
-    """Every check has an anchor that the browser scrolls to, and says what it is, its seed and how to repeat it."""
+    """Every check has an anchor that the browser scrolls to, and says what it is, its seed and how
+    to repeat it.
+    """
     page.open(report, width=PHONE)
     for name in CHECKS:
         page.evaluate(f"location.hash = 'xor-{name}'")
         assert page.evaluate(f"document.querySelector(':target').id == 'xor-{name}'")
-        assert page.evaluate("Math.abs(document.querySelector(':target').getBoundingClientRect().top) < 2 || "
-                             "scrollY + innerHeight >= document.documentElement.scrollHeight - 2")
+        assert page.evaluate(
+            "Math.abs(document.querySelector(':target').getBoundingClientRect().top) < 2 || "
+            "scrollY + innerHeight >= document.documentElement.scrollHeight - 2"
+        )
         text = page.evaluate("document.querySelector(':target').innerText")
         assert f"specalign verify --level quick --seed 3 --only {name}" in text
         assert "seed\n3" in text
@@ -156,7 +185,7 @@ def test_the_browser_sees_what_is_wrong(page, tmp_path):
     assert page.evaluate("document.documentElement.scrollWidth") > PHONE
 
 
-# --- without a browser --------------------------------------------------------------------------------------------
+# --- without a browser ----------------------------------------------------------------------------
 
 
 def test_every_check_has_an_equation():

@@ -1,4 +1,6 @@
-"""Strategies: what they promise holds of everything they draw, and bad arguments are refused where they are given."""
+"""Strategies: what they promise holds of everything they draw, and bad arguments are refused where
+they are given.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,13 @@ from verify.random_points.floating import frame_at
 from verify.strategies import matrix_strategies as strategy_matrices
 
 DOMAIN = Domain(
-    condition=5, least_weight=0.5, precision=(2, 50), ridge=(0.1, 0.2), step=(1, 4), overlap=0.5, readout=2,
+    condition=5,
+    least_weight=0.5,
+    precision=(2, 50),
+    ridge=(0.1, 0.2),
+    step=(1, 4),
+    overlap=0.5,
+    readout=2,
     perpendicular=3,
 )
 
@@ -55,12 +63,19 @@ def test_gram_matrices_are_well_conditioned(gram):
     assert 3 / 7**0.5 * (1 - 1e-12) <= values[0] <= values[-1] <= 3 * 7**0.5 * (1 + 1e-12)
 
 
-@given(st.integers(0, 3).flatmap(lambda rank: st.tuples(st.just(rank), strategies.gram_matrices(3, rank=rank))))
+@given(
+    st.integers(0, 3).flatmap(
+        lambda rank: st.tuples(st.just(rank), strategies.gram_matrices(3, rank=rank))
+    )
+)
 def test_gram_matrices_have_the_rank_asked_for(drawn):
     rank, gram = drawn
     values = np.linalg.eigvalsh(gram)
     assert np.all(np.abs(values[: 3 - rank]) < 1e-14)
-    assert np.all((values[3 - rank :] >= 10**-0.5 * (1 - 1e-12)) & (values[3 - rank :] <= 10**0.5 * (1 + 1e-12)))
+    assert np.all(
+        (values[3 - rank :] >= 10**-0.5 * (1 - 1e-12))
+        & (values[3 - rank :] <= 10**0.5 * (1 + 1e-12))
+    )
 
 
 @given(st.integers(1, 5).flatmap(lambda n: strategies.symmetric_matrices(n, condition=7, scale=3)))
@@ -71,7 +86,9 @@ def test_symmetric_matrices_are_well_conditioned(matrix):
 
 
 def test_symmetric_matrices_have_every_signature():
-    found = collect(strategies.symmetric_matrices(2), lambda matrix: int((np.linalg.eigvalsh(matrix) > 0).sum()))
+    found = collect(
+        strategies.symmetric_matrices(2), lambda matrix: int((np.linalg.eigvalsh(matrix) > 0).sum())
+    )
     assert set(found) == {0, 1, 2}
 
 
@@ -85,7 +102,9 @@ def test_frames_are_orthonormal(drawn):
     assert np.abs(frame @ frame.T - np.eye(len(frame))).max() < 1e-14
 
 
-@given(SIZES.flatmap(lambda sizes: st.tuples(st.just(sizes), strategies.bases(*sizes, condition=4))))
+@given(
+    SIZES.flatmap(lambda sizes: st.tuples(st.just(sizes), strategies.bases(*sizes, condition=4)))
+)
 def test_bases_are_well_conditioned(drawn):
     sizes, rows = drawn
     assert rows.shape == sizes
@@ -93,7 +112,9 @@ def test_bases_are_well_conditioned(drawn):
 
 
 def test_every_frame_can_be_drawn():
-    """The angles that annihilate the entries of a random rotation one by one rebuild its first rows, up to signs."""
+    """The angles that annihilate the entries of a random rotation one by one rebuild its first
+    rows, up to signs.
+    """
     rng, d = fresh_rng(), 5
     rotation = np.linalg.qr(rng.standard_normal((d, d)))[0]
     for rank in range(1, d + 1):
@@ -155,16 +176,29 @@ KEPT_OFF = Domain(overlap=(0.2, 0.7), readout=(0.5, 1.5))
 
 @given(strategies.states(xor(2), KEPT_OFF))
 def test_states_can_be_kept_off_zero(state):
-    for numbers, (low, high) in ((state.overlap, KEPT_OFF.overlap), (state.readout, KEPT_OFF.readout)):
+    for numbers, (low, high) in (
+        (state.overlap, KEPT_OFF.overlap),
+        (state.readout, KEPT_OFF.readout),
+    ):
         assert np.all((low <= np.abs(numbers)) & (np.abs(numbers) <= high * (1 + 1e-15)))
 
 
 def test_numbers_kept_off_zero_have_both_signs():
-    found = collect(strategies.states(xor(1), KEPT_OFF), lambda state: (state.overlap[0, 0] > 0, state.readout[0] > 0))
+    found = collect(
+        strategies.states(xor(1), KEPT_OFF),
+        lambda state: (state.overlap[0, 0] > 0, state.readout[0] > 0),
+    )
     assert len(set(found)) == 4
 
 
-FIXED = kgmm(2, weights=["1/4", "3/4"], directions_gram=[[1, "1/3"], ["1/3", 1]], precision=4, ridge=0, step=1)
+FIXED = kgmm(
+    2,
+    weights=["1/4", "3/4"],
+    directions_gram=[[1, "1/3"], ["1/3", 1]],
+    precision=4,
+    ridge=0,
+    step=1,
+)
 
 
 @given(strategies.parameters(FIXED))
@@ -204,11 +238,17 @@ def test_every_kind_of_model_can_be_drawn():
         assert find(strategies.models(kind), lambda _: True).name.startswith(name)
 
 
-RATIONAL = st.sampled_from([2, 3]).flatmap(lambda k: st.tuples(
-    st.just(k), st.sampled_from([1, 3]).flatmap(lambda scale: st.tuples(
-        st.just(scale), strategies.rational_parameters(kgmm(k), scale=scale, least=0.5, ridge=(0.01, 2))
-    ))
-))
+RATIONAL = st.sampled_from([2, 3]).flatmap(
+    lambda k: st.tuples(
+        st.just(k),
+        st.sampled_from([1, 3]).flatmap(
+            lambda scale: st.tuples(
+                st.just(scale),
+                strategies.rational_parameters(kgmm(k), scale=scale, least=0.5, ridge=(0.01, 2)),
+            )
+        ),
+    )
+)
 
 
 @settings(max_examples=25)  # exact inverses take 50 ms
@@ -260,11 +300,17 @@ def test_the_simplest_problem_is_the_centre():
 
 def simplest(strategy, condition):
     """What a failing property shrinks to; why it fails is not explained, which takes the longest."""
-    return find(strategy, condition, settings=settings(phases=(Phase.generate, Phase.shrink), max_examples=2000))
+    return find(
+        strategy,
+        condition,
+        settings=settings(phases=(Phase.generate, Phase.shrink), max_examples=2000),
+    )
 
 
 def test_a_failing_property_shrinks_to_few_units_and_simple_numbers():
-    """The mistake Q = R_perp, and then only for a second unit: two units, two components, one overlap other than 0."""
+    """The mistake Q = R_perp, and then only for a second unit: two units, two components, one
+    overlap other than 0.
+    """
     drawn = strategies.models().flatmap(lambda m: st.tuples(st.just(m), strategies.problems(m)))
 
     def forgotten(case):
@@ -303,24 +349,31 @@ def test_exact_values_shrink_to_small_denominators():
 def test_nothing_is_filtered():
     """Every draw is used: there is nothing in the sources that throws one away."""
     for module in (strategies, strategy_matrices, admissible):
-        assert not re.search(r"\.filter\(|\bassume\b|\breject\b|unique", Path(module.__file__).read_text("utf-8"))
+        assert not re.search(
+            r"\.filter\(|\bassume\b|\breject\b|unique", Path(module.__file__).read_text("utf-8")
+        )
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: strategies.weights(0), "components: got 0"), (lambda: strategies.weights(2, least=2), "share in"),
+        (lambda: strategies.weights(0), "components: got 0"),
+        (lambda: strategies.weights(2, least=2), "share in"),
         (lambda: strategies.gram_matrices(2, condition=0.5), "condition"),
-        (lambda: strategies.gram_matrices(2.5), "size"), (lambda: strategies.gram_matrices(2, scale=0), "scale"),
+        (lambda: strategies.gram_matrices(2.5), "size"),
+        (lambda: strategies.gram_matrices(2, scale=0), "scale"),
         (lambda: strategies.gram_matrices(2, rank=3), "from 0 to 2"),
         (lambda: strategies.gram_matrices(2, rank=-1), "rank"),
         (lambda: strategies.symmetric_matrices(0), "size"),
         (lambda: strategies.symmetric_matrices(2, scale=-1), "scale"),
-        (lambda: strategies.frames(3, 2), "from 1 to 2"), (lambda: strategies.frames(0, 2), "rank: got 0"),
-        (lambda: strategies.bases(2, 0), "dimension"), (lambda: strategies.bases(2, 3, condition=0.1), "condition"),
+        (lambda: strategies.frames(3, 2), "from 1 to 2"),
+        (lambda: strategies.frames(0, 2), "rank: got 0"),
+        (lambda: strategies.bases(2, 0), "dimension"),
+        (lambda: strategies.bases(2, 3, condition=0.1), "condition"),
         (lambda: strategies.rational_parameters(kgmm(2), least=0), "least_weight"),
         (lambda: strategies.rational_parameters(kgmm(2), ridge=(1, 0)), "low <= high"),
-        (lambda: strategies.precisions(10, 1), "low <= high"), (lambda: strategies.precisions(0, 1), "precision"),
+        (lambda: strategies.precisions(10, 1), "low <= high"),
+        (lambda: strategies.precisions(0, 1), "precision"),
         (lambda: strategies.parameters("kgmm"), "a theory.Model"),
         (lambda: strategies.problems(kgmm(2), {"condition": 3}), "a verify.Domain"),
         (lambda: strategies.states(kgmm(2, ridge=2 * symbols.RIDGE)), "the symbol beta"),

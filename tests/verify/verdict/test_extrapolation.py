@@ -13,16 +13,24 @@ X = np.array([1 / 32, 1 / 64, 1 / 128, 1 / 256])
 
 
 @given(st.floats(-5, 5), st.floats(-50, 50), st.floats(-500, 500))
-def test_extrapolation_is_exact_for_its_own_degree(limit: float, first: float, second: float) -> None:
+def test_extrapolation_is_exact_for_its_own_degree(
+    limit: float, first: float, second: float
+) -> None:
     values = (limit + first * X + second * X**2)[:, None]
     fit = extrapolate(X, values, np.full((4, 1), 1e-3), degree=2)
     # conditioning of the fit in scaled abscissae is below 1e3
-    assert abs(fit.value[0] - limit) <= 1e3 * np.finfo(float).eps * (1 + abs(limit) + abs(first) + abs(second))
+    assert abs(fit.value[0] - limit) <= 1e3 * np.finfo(float).eps * (
+        1 + abs(limit) + abs(first) + abs(second)
+    )
 
 
 @given(st.floats(-5, 5), st.floats(0.1, 50), st.floats(-0.2, 0.2))
-def test_remainder_covers_the_next_power_when_powers_decay(first: float, second: float, ratio: float) -> None:
-    """The cubic term is at most a fifth of the quadratic one at the largest x: the stated premise, quantified."""
+def test_remainder_covers_the_next_power_when_powers_decay(
+    first: float, second: float, ratio: float
+) -> None:
+    """The cubic term is at most a fifth of the quadratic one at the largest x: the stated premise,
+    quantified.
+    """
     third = ratio * second / X[0]
     values = (1 + first * X + second * X**2 + third * X**3)[:, None]
     fit = extrapolate(X, values, np.full((4, 1), 1e-3), degree=2)
@@ -30,13 +38,17 @@ def test_remainder_covers_the_next_power_when_powers_decay(first: float, second:
 
 
 def test_standard_error_of_the_intercept_covers() -> None:
-    """Over 400 data sets the standardised intercept has unit variance (chi-square at 1e-6 two-sided)."""
+    """Over 400 data sets the standardised intercept has unit variance (chi-square at 1e-6
+    two-sided).
+    """
     import scipy.stats
 
     rng, n = fresh_rng(), 400
     errors = np.array([0.3, 0.2, 0.1, 0.2])
     noise = rng.normal(size=(4, n)) * errors[:, None]
-    fit = extrapolate(X, 1 + 3 * X[:, None] + noise, np.broadcast_to(errors[:, None], (4, n)), degree=1)
+    fit = extrapolate(
+        X, 1 + 3 * X[:, None] + noise, np.broadcast_to(errors[:, None], (4, n)), degree=1
+    )
     total = np.sum(((fit.value - 1) / fit.error) ** 2)
     low, high = scipy.stats.chi2.ppf([5e-7, 1 - 5e-7], n)
     assert low < total < high

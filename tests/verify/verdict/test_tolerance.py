@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from verify.verdict.tolerance import Comparison, Part, Tolerance, Verdict, combine, critical_value
 
 
-def comparison(measured: float, bound: float, resolution: float | None = None, one_sided: bool = False) -> Comparison:
-    return Comparison("x", measured, 1.0, Tolerance((Part(bound, "a reason"),)), resolution, one_sided)
+def comparison(
+    measured: float, bound: float, resolution: float | None = None, one_sided: bool = False
+) -> Comparison:
+    return Comparison(
+        "x", measured, 1.0, Tolerance((Part(bound, "a reason"),)), resolution, one_sided
+    )
 
 
 def test_a_deviation_beyond_the_tolerance_fails_even_when_the_resolution_is_poor() -> None:

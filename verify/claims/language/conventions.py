@@ -16,11 +16,29 @@ DIMENSION = sp.Symbol("d", positive=True)
 UNITS, DIRECTIONS, COMPONENTS, PARAMETERS = "abcdef", "st", "l", "ij"
 
 FUNCTIONS = {
-    "exp": sp.exp, "log": sp.log, "ln": sp.log, "sqrt": sp.sqrt, "sin": sp.sin, "cos": sp.cos, "tanh": sp.tanh,
-    "sinh": sp.sinh, "cosh": sp.cosh,
-    "erf": sp.erf, "relu": ReLU, "ReLU": ReLU, "step": Step, "Step": Step, "Sigmoid": Sigmoid, "sigmoid": Sigmoid,
-    "sigma": Sigmoid, "Softplus": Softplus, "softplus": Softplus, "dirac": sp.DiracDelta, "DiracDelta": sp.DiracDelta,
-    "lse": LogSumExp, "LogSumExp": LogSumExp,
+    "exp": sp.exp,
+    "log": sp.log,
+    "ln": sp.log,
+    "sqrt": sp.sqrt,
+    "sin": sp.sin,
+    "cos": sp.cos,
+    "tanh": sp.tanh,
+    "sinh": sp.sinh,
+    "cosh": sp.cosh,
+    "erf": sp.erf,
+    "relu": ReLU,
+    "ReLU": ReLU,
+    "step": Step,
+    "Step": Step,
+    "Sigmoid": Sigmoid,
+    "sigmoid": Sigmoid,
+    "sigma": Sigmoid,
+    "Softplus": Softplus,
+    "softplus": Softplus,
+    "dirac": sp.DiracDelta,
+    "DiracDelta": sp.DiracDelta,
+    "lse": LogSumExp,
+    "LogSumExp": LogSumExp,
 }
 
 # functions whose arguments are indices or variables
@@ -28,9 +46,34 @@ SPECIAL = ("diff", "softmax", "KroneckerDelta")
 
 # name -> number of indices, for messages and suggestions
 SHAPES = {
-    "lambda": "", "beta": "", "c_delta": "", "y": "", "m": "a_s", "R": "a_b", "Q": "a_b", "P": "a_b", "Gamma": "s_t",
-    "S": "l_s", "p": "l", "v": "i", "u": "a", "w": "a", "Y": "s", "zeta": "b", "g": "a", "H": "a_b", "pi": "a",
-    "ell": "", "delta": "a_b", "s": "l", "k": "", "K": "", "r": "", "n": "", "q": "", "d": "",
+    "lambda": "",
+    "beta": "",
+    "c_delta": "",
+    "y": "",
+    "m": "a_s",
+    "R": "a_b",
+    "Q": "a_b",
+    "P": "a_b",
+    "Gamma": "s_t",
+    "S": "l_s",
+    "p": "l",
+    "v": "i",
+    "u": "a",
+    "w": "a",
+    "Y": "s",
+    "zeta": "b",
+    "g": "a",
+    "H": "a_b",
+    "pi": "a",
+    "ell": "",
+    "delta": "a_b",
+    "s": "l",
+    "k": "",
+    "K": "",
+    "r": "",
+    "n": "",
+    "q": "",
+    "d": "",
 }
 
 # seen only by a sample
@@ -38,7 +81,10 @@ RANDOM = ("u", "w", "Y", "zeta", "g", "H", "pi", "ell", "y")
 
 MAX_EXPONENT = 64
 
-LETTERS = "a, b, c, ... for units, s, t for directions, l for components, i, j for readout parameters"
+LETTERS = (
+    "a, b, c, ... for units, s, t for directions, l for components, i, j for readout parameters"
+)
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -49,4 +95,3 @@ class Scope:
 
     def bind(self, letters: Sequence[str], values: Sequence[int]) -> Scope:
         return replace(self, bindings={**self.bindings, **dict(zip(letters, values, strict=True))})
-

@@ -13,8 +13,9 @@ from theory.expectations.gaussian_law import preactivation_law
 def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
     r"""E_l[f] with the features of f averaged at fixed u.
 
-    With w = Q^+(u - Eu), a feature is :math:`F=EF+\sum_c(t\cdot x^c)w_c+\varepsilon`, :math:`\varepsilon`
-    independent of u with covariance :math:`t\cdot t'/\lambda-\lambda^{-1}\sum_{cd}(t\cdot x^c)P_{cd}(t'\cdot x^d)`.
+    With w = Q^+(u - Eu), a feature is :math:`F=EF+\sum_c(t\cdot x^c)w_c+\varepsilon`,
+    :math:`\varepsilon` independent of u with covariance :math:`t\cdot
+    t'/\lambda-\lambda^{-1}\sum_{cd}(t\cdot x^c)P_{cd}(t'\cdot x^d)`.
     """
     law = preactivation_law(model, component)
     s, lam = model.symbols, model.mixture.precision
@@ -22,6 +23,7 @@ def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
     used = [x for x in (*y, *zeta) if x in f.free_symbols]
     if not used:
         return GaussianExpectation(f, law)
+
     def facts(x: sp.Symbol) -> tuple[sp.Expr, list[sp.Expr], tuple[str, int]]:
         if x in y:
             j = y.index(x)
@@ -38,9 +40,13 @@ def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
 
     def covariance(one: sp.Symbol, two: sp.Symbol) -> sp.Expr:
         (_, left, a), (_, right, b) = known[one], known[two]
-        explained = sp.Add(*(
-            left[c] * s.gram_inverse[c, d] * right[d] for c in range(model.units) for d in range(model.units)
-        ))
+        explained = sp.Add(
+            *(
+                left[c] * s.gram_inverse[c, d] * right[d]
+                for c in range(model.units)
+                for d in range(model.units)
+            )
+        )
         return (inner(a, b) - explained) / lam
 
     polynomial = sp.Poly(f, *used)
@@ -62,7 +68,9 @@ def _outside(term: sp.Expr, law: sp.Basic) -> sp.Expr:
     return constant * GaussianExpectation(rest, law)
 
 
-def _pairings(factors: list[sp.Symbol]) -> Iterator[tuple[list[sp.Symbol], list[tuple[sp.Symbol, sp.Symbol]]]]:
+def _pairings(
+    factors: list[sp.Symbol],
+) -> Iterator[tuple[list[sp.Symbol], list[tuple[sp.Symbol, sp.Symbol]]]]:
     """Every way to leave some factors alone and pair the others (Wick)."""
     if not factors:
         yield [], []
@@ -71,5 +79,5 @@ def _pairings(factors: list[sp.Symbol]) -> Iterator[tuple[list[sp.Symbol], list[
     for fixed, pairs in _pairings(rest):
         yield [first, *fixed], pairs
     for i, other in enumerate(rest):
-        for fixed, pairs in _pairings(rest[:i] + rest[i + 1:]):
+        for fixed, pairs in _pairings(rest[:i] + rest[i + 1 :]):
             yield fixed, [(first, other), *pairs]

@@ -1,9 +1,10 @@
-r"""Claimed formulas in LaTeX, read by a grammar of their own into the trees of :mod:`verify.claims.language.text`.
+r"""Claimed formulas in LaTeX, read by a grammar of their own into the trees of
+:mod:`verify.claims.language.text`.
 
-The notation is that of docs/conventions.md: ``\pi_a``, ``\lambda^{-1}``, ``\sum_l p_l``, ``\mathbb{E}_l[...]``,
-``\frac``,
-``R^\perp_{ab}``, ``\delta_{ab}``, ``\mathbf 1\{a=y\}``, ``Y\cdot e_s``, ``\partial_c(...)``.  A sum reaches to the
-next + or - outside of brackets; factors may stand side by side.  Nothing is evaluated.
+The notation is that of docs/conventions.md: ``\pi_a``, ``\lambda^{-1}``, ``\sum_l p_l``,
+``\mathbb{E}_l[...]``, ``\frac``, ``R^\perp_{ab}``, ``\delta_{ab}``, ``\mathbf 1\{a=y\}``, ``Y\cdot
+e_s``, ``\partial_c(...)``.  A sum reaches to the next + or - outside of brackets; factors may stand
+side by side.  Nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -30,13 +31,25 @@ from .tree import (
 )
 
 _GREEK = {
-    r"\lambda": "lambda", r"\beta": "beta", r"\pi": "pi", r"\Gamma": "Gamma", r"\delta": "delta", r"\zeta": "zeta",
+    r"\lambda": "lambda",
+    r"\beta": "beta",
+    r"\pi": "pi",
+    r"\Gamma": "Gamma",
+    r"\delta": "delta",
+    r"\zeta": "zeta",
     r"\ell": "ell",
 }
 _FUNCTIONS = {
-    r"\exp": "exp", r"\log": "log", r"\ln": "log", r"\tanh": "tanh",
-    r"\sinh": "sinh", r"\cosh": "cosh", r"\sin": "sin", r"\cos": "cos",
-    r"\sigma": "sigmoid", r"\sqrt": "sqrt",
+    r"\exp": "exp",
+    r"\log": "log",
+    r"\ln": "log",
+    r"\tanh": "tanh",
+    r"\sinh": "sinh",
+    r"\cosh": "cosh",
+    r"\sin": "sin",
+    r"\cos": "cos",
+    r"\sigma": "sigmoid",
+    r"\sqrt": "sqrt",
 }
 _PRODUCTS = (r"\cdot", r"\times", "*")
 _UNEQUAL = (r"\ne", r"\neq")
@@ -86,7 +99,11 @@ class _Latex(LatexReader):
 
     def signed_term(self, sign: Token | None) -> Node:
         term = self.product()
-        return Negative(term, position=sign.position) if sign is not None and sign.text == "-" else term
+        return (
+            Negative(term, position=sign.position)
+            if sign is not None and sign.text == "-"
+            else term
+        )
 
     def product(self) -> Node:
         start = self.next.position
@@ -95,7 +112,9 @@ class _Latex(LatexReader):
             if self.accept(*_PRODUCTS):
                 factors.append(self.factor())
             elif self.accept("/"):
-                above = factors[0] if len(factors) == 1 else Multiply(tuple(factors), position=start)
+                above = (
+                    factors[0] if len(factors) == 1 else Multiply(tuple(factors), position=start)
+                )
                 factors = [Divide(above, self.factor(), position=start)]
             elif self.starts_factor():
                 factors.append(self.factor())
@@ -171,14 +190,21 @@ class _Latex(LatexReader):
             return self.wrapped(token)
         if text == r"\langle":
             raise FormulaError(
-                self.text, start, "an inner product", "scalars of the conventions",
+                self.text,
+                start,
+                "an inner product",
+                "scalars of the conventions",
                 "write Y\\cdot e_s for <Y, e_s> and \\zeta_b for <Y, x_\\perp^b>",
             )
         if text in _GREEK:
             base = _GREEK[text]
             return Name(base, self.indices(), position=start)
         raise FormulaError(
-            self.text, start, repr(text), "LaTeX of the conventions", "see docs/derivations.md for what is read"
+            self.text,
+            start,
+            repr(text),
+            "LaTeX of the conventions",
+            "see docs/derivations.md for what is read",
         )
 
     def letter(self) -> Node:
@@ -225,7 +251,11 @@ class _Latex(LatexReader):
         if found := self.indices():
             if len(found) > 1:
                 raise FormulaError(
-                    self.text, token.position, "E with several indices", "one component", "write \\mathbb{E}_l[...]"
+                    self.text,
+                    token.position,
+                    "E with several indices",
+                    "one component",
+                    "write \\mathbb{E}_l[...]",
                 )
             component = found[0]
         opened = self.accept("[", "(", r"\{")
@@ -249,7 +279,18 @@ class _Latex(LatexReader):
             return self.expectation(token)
         if word in ("1", "I"):
             return self.indicator(token)
-        if word in ("exp", "log", "tanh", "relu", "ReLU", "step", "erf", "sigmoid", "softplus", "dirac"):
+        if word in (
+            "exp",
+            "log",
+            "tanh",
+            "relu",
+            "ReLU",
+            "step",
+            "erf",
+            "sigmoid",
+            "softplus",
+            "dirac",
+        ):
             return self.function(word, token.position)
         return Name(word, self.indices(), position=token.position)
 
@@ -295,7 +336,11 @@ class _Latex(LatexReader):
             self.accept(",")
             if self.accept("}"):
                 break
-        return Call(Name("diff", position=token.position), (self.factor(), *variables), position=token.position)
+        return Call(
+            Name("diff", position=token.position),
+            (self.factor(), *variables),
+            position=token.position,
+        )
 
     def summed(self, token: Token) -> Node:
         self.demand("_")
@@ -306,7 +351,9 @@ class _Latex(LatexReader):
             letter = self.take()
             if letter.kind != "letter":
                 self.at -= letter.kind != "end"
-                raise self.error("the letter of an index", "write \\sum_{b}, \\sum_{bc} or \\sum_{b\\ne a}")
+                raise self.error(
+                    "the letter of an index", "write \\sum_{b}, \\sum_{bc} or \\sum_{b\\ne a}"
+                )
             letters.append(letter.text)
             if opened is None:
                 break

@@ -1,4 +1,6 @@
-"""Tokens of LaTeX, and how indices are read from them: what the grammar of :mod:`verify.claims.language.latex` stands on."""
+"""Tokens of LaTeX, and how indices are read from them: what the grammar of
+:mod:`verify.claims.language.latex` stands on.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ _TOKEN = re.compile(
     r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|limits|nonumber)(?![A-Za-z])\.?|[~&])*"
     r"(?:(?P<number>\d+\.\d+|\d+)|(?P<command>\\[A-Za-z]+|\\[{}|])|(?P<letter>[A-Za-z])|(?P<sign>[-+*/^_(){}\[\],=.']))"
 )
-_SPACE = re.compile(r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\.?|[~&])*$")
+_SPACE = re.compile(
+    r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\.?|[~&])*$"
+)
 
 
 def latex_tokens(text: str) -> list[Token]:
@@ -22,7 +26,10 @@ def latex_tokens(text: str) -> list[Token]:
         if match is None:
             start = position + len(text[position:]) - len(text[position:].lstrip())
             raise FormulaError(
-                text, start, f"the character {text[start]!r}", "LaTeX of a formula",
+                text,
+                start,
+                f"the character {text[start]!r}",
+                "LaTeX of a formula",
                 "see docs/derivations.md for what is read",
             )
         kind = str(match.lastgroup)
@@ -35,7 +42,7 @@ class LatexReader(Reader):
     """Indices after _ and ^, and the mark of the perpendicular part."""
 
     def is_perp(self, ahead: int) -> bool:
-        texts = [t.text for t in self.found[self.at + ahead:self.at + ahead + 3]]
+        texts = [t.text for t in self.found[self.at + ahead : self.at + ahead + 3]]
         return texts[:1] == [r"\perp"] or texts == ["{", r"\perp", "}"]
 
     def skip_perp(self) -> None:
@@ -72,7 +79,9 @@ class LatexReader(Reader):
                 self.take()
                 continue
             else:
-                raise self.error("an index: a letter or a number from 1", "write m_{12}, m_{as} or R_{a,b}")
+                raise self.error(
+                    "an index: a letter or a number from 1", "write m_{12}, m_{as} or R_{a,b}"
+                )
             if opened is None:
                 return tuple(found)
             if self.accept("}"):
@@ -81,7 +90,7 @@ class LatexReader(Reader):
     def inside(self) -> str:
         """What is left of the group that is being read."""
         texts = []
-        for token in self.found[max(0, self.at - 2):]:
+        for token in self.found[max(0, self.at - 2) :]:
             if token.text == "}":
                 break
             texts.append(token.text)

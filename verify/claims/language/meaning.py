@@ -1,10 +1,11 @@
-r"""What a claimed formula means for a model: a syntax tree becomes a SymPy expression, or is refused with its position.
+r"""What a claimed formula means for a model: a syntax tree becomes a SymPy expression, or is
+refused with its position.
 
-Two readings of one tree are kept apart.  The *derived* reading takes derivatives of the loss from the engine and
-removes the features :math:`Y\cdot e_s` and :math:`\zeta_b=Y\cdot x_\perp^b` from expectations by conditioning on
-u.  The
-*raw* reading writes the loss in elementary functions, differentiates that by itself, and leaves features for sampling:
-nothing of the engine's derivations enters it.
+Two readings of one tree are kept apart.  The *derived* reading takes derivatives of the loss from
+the engine and removes the features :math:`Y\cdot e_s` and :math:`\zeta_b=Y\cdot x_\perp^b` from
+expectations by conditioning on u.  The *raw* reading writes the loss in elementary functions,
+differentiates that by itself, and leaves features for sampling: nothing of the engine's derivations
+enters it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,7 @@ from theory import GaussianExpectation, ReLU, Sigmoid, Softplus, Step
 from theory.expectations.gaussian_law import preactivation_law
 from theory.problem.softmax import LogSumExp
 
-from .conventions import (
-    FUNCTIONS,
-    LETTERS,
-    MAX_EXPONENT,
-    SHAPES,
-    SPECIAL,
-    Scope,
-)
+from .conventions import FUNCTIONS, LETTERS, MAX_EXPONENT, SHAPES, SPECIAL, Scope
 from .features import average_features
 from .names import NamesOfModel
 from .tree import (
@@ -61,7 +55,12 @@ class _Reading(NamesOfModel):
             case Divide(above, below):
                 divisor = self.of(below, scope)
                 if divisor == 0:
-                    raise self.fail(node, "a division by zero", "a divisor that is not zero", "check the denominator")
+                    raise self.fail(
+                        node,
+                        "a division by zero",
+                        "a divisor that is not zero",
+                        "check the denominator",
+                    )
                 return self.of(above, scope) / divisor
             case Power(base, exponent):
                 return self.power(node, self.of(base, scope), self.of(exponent, scope))
@@ -78,10 +77,15 @@ class _Reading(NamesOfModel):
     def power(self, node: Node, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
         if exponent.is_number and abs(exponent) > MAX_EXPONENT:
             raise self.fail(
-                node, f"the exponent {exponent}", f"one up to {MAX_EXPONENT}", "write exp(...) for large powers"
+                node,
+                f"the exponent {exponent}",
+                f"one up to {MAX_EXPONENT}",
+                "write exp(...) for large powers",
             )
         if base == 0 and not exponent.is_positive:
-            raise self.fail(node, "a division by zero", "a base that is not zero", "check the power")
+            raise self.fail(
+                node, "a division by zero", "a base that is not zero", "check the power"
+            )
         return base**exponent
 
     def sum(self, node: Sum, scope: Scope) -> sp.Expr:
@@ -89,10 +93,14 @@ class _Reading(NamesOfModel):
         for letter in node.indices:
             size = self.vocabulary.size_of(letter)
             if size is None:
-                raise self.fail(node, f"a sum over {letter!r}", LETTERS, "use a letter of the conventions")
+                raise self.fail(
+                    node, f"a sum over {letter!r}", LETTERS, "use a letter of the conventions"
+                )
             if letter in scope.bindings:
                 raise self.fail(
-                    node, f"a sum over {letter!r}, which has a value already", "a letter that is not used outside",
+                    node,
+                    f"a sum over {letter!r}, which has a value already",
+                    "a letter that is not used outside",
                     "rename the index of the sum",
                 )
             sizes.append(size)
@@ -110,13 +118,18 @@ class _Reading(NamesOfModel):
     def expectation(self, node: Expectation, scope: Scope) -> sp.Expr:
         if scope.inside:
             raise self.fail(
-                node, "an expectation where a sample is at hand", "one level of E_l[...]",
+                node,
+                "an expectation where a sample is at hand",
+                "one level of E_l[...]",
                 "put constants in front of E_l[...]",
             )
         if node.component is None:
-            return sp.Add(*(
-                p * self.within(node.body, l, scope) for l, p in enumerate(self.model.mixture.weights)
-            ))
+            return sp.Add(
+                *(
+                    p * self.within(node.body, l, scope)
+                    for l, p in enumerate(self.model.mixture.weights)
+                )
+            )
         l = self.index(node.component, node, scope)
         self.check_range(node, "E", "component", l, self.model.components)
         return self.within(node.body, l - 1, scope)
@@ -135,12 +148,18 @@ class _Reading(NamesOfModel):
             for variable in variables:
                 x = self.of(variable, scope) if isinstance(variable, Name) else sp.Integer(0)
                 if not x.is_Symbol:
-                    raise self.fail(variable, "no variable", "a symbol such as u_a", "write diff(f, u_a)")
+                    raise self.fail(
+                        variable, "no variable", "a symbol such as u_a", "write diff(f, u_a)"
+                    )
                 f = self.vocabulary.loss.derivative(f, x) if self.vocabulary.raw else f.diff(x)
             return f
         if base == "KroneckerDelta":
             indices = tuple(
-                a.base if isinstance(a, Name) and not a.indices else int(a.value) if isinstance(a, Number) else "?"
+                a.base
+                if isinstance(a, Name) and not a.indices
+                else int(a.value)
+                if isinstance(a, Number)
+                else "?"
                 for a in node.arguments
             )
             return self.name(Name("delta", indices, position=node.position), scope)
@@ -148,17 +167,29 @@ class _Reading(NamesOfModel):
             return self.name(Name("pi", node.name.indices, position=node.position), scope)
         function = FUNCTIONS.get(base)
         if function is None or node.name.indices:
-            close = difflib.get_close_matches(base, [*FUNCTIONS, *SPECIAL, "sum", "E"], n=1, cutoff=0.5)
-            known = f"did you mean {close[0]}" if close else f"known are {', '.join(sorted(FUNCTIONS))}"
+            close = difflib.get_close_matches(
+                base, [*FUNCTIONS, *SPECIAL, "sum", "E"], n=1, cutoff=0.5
+            )
+            known = (
+                f"did you mean {close[0]}" if close else f"known are {', '.join(sorted(FUNCTIONS))}"
+            )
             if base in SHAPES:
                 known = f"write * after {base}"
             raise self.fail(node, f"the function {base!r}", "a function of the conventions", known)
         arguments = [self.of(a, scope) for a in node.arguments]
         if base not in ("lse", "LogSumExp") and len(arguments) != 1:
-            raise self.fail(node, f"{base} of {len(arguments)} arguments", "one argument", f"write {base}(x)")
+            raise self.fail(
+                node, f"{base} of {len(arguments)} arguments", "one argument", f"write {base}(x)"
+            )
         value = function(*arguments)
         if self.vocabulary.raw and not isinstance(value, (ReLU, Step, sp.DiracDelta)):
-            value = value.rewrite(sp.exp) if isinstance(value, (Sigmoid, Softplus, LogSumExp)) else value
+            value = (
+                value.rewrite(sp.exp)
+                if isinstance(value, (Sigmoid, Softplus, LogSumExp))
+                else value
+            )
         if value.has(sp.zoo, sp.nan, sp.oo):
-            raise self.fail(node, f"{base} where it is infinite", "a finite value", "check its argument")
+            raise self.fail(
+                node, f"{base} where it is infinite", "a finite value", "check its argument"
+            )
         return value

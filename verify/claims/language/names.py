@@ -18,12 +18,10 @@ if TYPE_CHECKING:
     from .vocabulary import Vocabulary
 
 
-
-
-
 @dataclass(frozen=True)
 class NamesOfModel:
-    """Names to expressions: symbols, derivatives of the loss, Kronecker deltas; indices are checked.
+    """Names to expressions: symbols, derivatives of the loss, Kronecker deltas; indices are
+    checked.
 
     Attributes
     ----------
@@ -48,7 +46,9 @@ class NamesOfModel:
         if index not in scope.bindings:
             known = ", ".join(scope.bindings) or "none"
             raise self.fail(
-                node, f"the free index {index!r}", f"an index of the quantity ({known}) or of a sum",
+                node,
+                f"the free index {index!r}",
+                f"an index of the quantity ({known}) or of a sum",
                 f"sum over it, sum_{index}(...), or name the quantity with it",
             )
         return scope.bindings[index]
@@ -60,15 +60,28 @@ class NamesOfModel:
         if base not in self.vocabulary.names():
             close = difflib.get_close_matches(base, self.vocabulary.names(), n=1, cutoff=0.5)
             if base in FUNCTIONS:
-                raise self.fail(node, f"{base!r} without arguments", f"{base}(...)", "give its argument in brackets")
-            missing = f"{base!r}, which {model.name} does not have" if base in SHAPES else f"the unknown name {base!r}"
+                raise self.fail(
+                    node,
+                    f"{base!r} without arguments",
+                    f"{base}(...)",
+                    "give its argument in brackets",
+                )
+            missing = (
+                f"{base!r}, which {model.name} does not have"
+                if base in SHAPES
+                else f"the unknown name {base!r}"
+            )
             raise self.fail(
-                node, missing, f"a name of the conventions: {', '.join(self.vocabulary.names())}",
+                node,
+                missing,
+                f"a name of the conventions: {', '.join(self.vocabulary.names())}",
                 f"did you mean {close[0]}" if close else "see docs/conventions.md",
             )
         if base in RANDOM and not scope.inside and not (base == "y" and node.indices):
             raise self.fail(
-                node, f"{base!r}, which differs from sample to sample", "it inside E_l[...]",
+                node,
+                f"{base!r}, which differs from sample to sample",
+                "it inside E_l[...]",
                 "take its expectation, or give the quantity as left = ... about one sample",
             )
         if base in ("g", "H"):
@@ -79,34 +92,65 @@ class NamesOfModel:
             l = self.indices(node, scope, ("component", model.components))[0]
             return model.mixture.labels[l]
         constants: dict[str, sp.Expr] = {
-            "lambda": model.mixture.precision, "beta": model.ridge, "c_delta": model.step, "y": symbols.LABEL,
-            "ell": self.vocabulary.loss.expression if self.vocabulary.raw else model.loss.expression,
-            "k": sp.Integer(model.units), "K": sp.Integer(model.units), "r": sp.Integer(model.directions),
-            "n": sp.Integer(model.components), "q": sp.Integer(model.readout_size), "d": DIMENSION,
+            "lambda": model.mixture.precision,
+            "beta": model.ridge,
+            "c_delta": model.step,
+            "y": symbols.LABEL,
+            "ell": self.vocabulary.loss.expression
+            if self.vocabulary.raw
+            else model.loss.expression,
+            "k": sp.Integer(model.units),
+            "K": sp.Integer(model.units),
+            "r": sp.Integer(model.directions),
+            "n": sp.Integer(model.components),
+            "q": sp.Integer(model.readout_size),
+            "d": DIMENSION,
         }
         if base in constants:
             self.indices(node, scope)
             return constants[base]
         unit, direction = ("unit", model.units), ("direction", model.directions)
         shapes = {
-            "m": (unit, direction), "R": (unit, unit), "Q": (unit, unit), "P": (unit, unit),
-            "Gamma": (direction, direction), "S": (("component", model.components), direction),
-            "p": (("component", model.components),), "v": (("readout parameter", model.readout_size),), "u": (unit,),
-            "w": (unit,), "Y": (direction,), "zeta": (unit,), "pi": (unit,), "s": (("class", model.units),),
+            "m": (unit, direction),
+            "R": (unit, unit),
+            "Q": (unit, unit),
+            "P": (unit, unit),
+            "Gamma": (direction, direction),
+            "S": (("component", model.components), direction),
+            "p": (("component", model.components),),
+            "v": (("readout parameter", model.readout_size),),
+            "u": (unit,),
+            "w": (unit,),
+            "Y": (direction,),
+            "zeta": (unit,),
+            "pi": (unit,),
+            "s": (("class", model.units),),
         }
         at = self.indices(node, scope, *shapes[base])
         matrices = {
-            "m": s.overlap, "R": s.gram_perp, "Q": s.gram, "P": s.gram_inverse,
-            "Gamma": model.mixture.directions_gram, "S": model.mixture.coordinates,
+            "m": s.overlap,
+            "R": s.gram_perp,
+            "Q": s.gram,
+            "P": s.gram_inverse,
+            "Gamma": model.mixture.directions_gram,
+            "S": model.mixture.coordinates,
         }
         if base in matrices:
             return matrices[base][at[0], at[1]]
         if base == "pi":
             u = s.preactivation
-            return sp.exp(u[at[0]]) / sp.Add(*map(sp.exp, u)) if self.vocabulary.raw else Softmax(at[0] + 1, *u)
+            return (
+                sp.exp(u[at[0]]) / sp.Add(*map(sp.exp, u))
+                if self.vocabulary.raw
+                else Softmax(at[0] + 1, *u)
+            )
         vectors = {
-            "p": model.mixture.weights, "v": s.readout, "u": s.preactivation, "w": s.whitened,
-            "Y": symbols.vector("Y", model.directions), "zeta": symbols.vector("zeta", model.units),
+            "p": model.mixture.weights,
+            "v": s.readout,
+            "u": s.preactivation,
+            "w": s.whitened,
+            "Y": symbols.vector("Y", model.directions),
+            "zeta": symbols.vector("zeta", model.units),
             "s": symbols.vector("s", model.units, positive=True),
         }
         return vectors[base][at[0]]
@@ -116,7 +160,9 @@ class NamesOfModel:
         if len(node.indices) != len(kinds):
             shape = SHAPES[node.base]
             raise self.fail(
-                node, f"{node.base} with {len(node.indices)} indices", f"{len(kinds) or 'no'} indices",
+                node,
+                f"{node.base} with {len(node.indices)} indices",
+                f"{len(kinds) or 'no'} indices",
                 f"write {node.base}{'_' + shape if shape else ''}",
             )
         found = []
@@ -129,7 +175,9 @@ class NamesOfModel:
     def check_range(self, node: Node, what: str, kind: str, value: int, size: int) -> None:
         if not 1 <= value <= size:
             raise self.fail(
-                node, f"{what} with the {kind} {value}", f"1..{size}, the {kind}s of {self.model.name}",
+                node,
+                f"{what} with the {kind} {value}",
+                f"1..{size}, the {kind}s of {self.model.name}",
                 "count from 1, and check the size of the model",
             )
 
@@ -141,13 +189,17 @@ class NamesOfModel:
                 second_layer = True
                 continue
             value = self.index(index, node, scope)
-            kind, size = ("readout parameter", model.readout_size) if second_layer else ("unit", model.units)
+            kind, size = (
+                ("readout parameter", model.readout_size) if second_layer else ("unit", model.units)
+            )
             self.check_range(node, node.base, kind, value, size)
             found.append(value - 1 + (model.units if second_layer else 0))
             second_layer = False
         if len(found) != (1 if node.base == "g" else 2) or second_layer:
             raise self.fail(
-                node, f"{node.base} with {len(found)} indices", "one derivative" if node.base == "g" else "two",
+                node,
+                f"{node.base} with {len(found)} indices",
+                "one derivative" if node.base == "g" else "two",
                 "write g_a or g_v_i" if node.base == "g" else "write H_a_b, H_a_v_i or H_v_i_v_j",
             )
         if self.vocabulary.raw:
@@ -157,12 +209,19 @@ class NamesOfModel:
 
     def kronecker(self, node: Name, scope: Scope) -> sp.Expr:
         if len(node.indices) != 2:
-            raise self.fail(node, f"delta with {len(node.indices)} indices", "two indices", "write delta_a_b")
+            raise self.fail(
+                node, f"delta with {len(node.indices)} indices", "two indices", "write delta_a_b"
+            )
         if "y" not in node.indices:
             left, right = (self.index(i, node, scope) for i in node.indices)
             return sp.Integer(int(left == right))
         if not scope.inside:
-            raise self.fail(node, "the label y outside an expectation", "y inside E_l[...]", "write delta_a_l there")
+            raise self.fail(
+                node,
+                "the label y outside an expectation",
+                "y inside E_l[...]",
+                "write delta_a_l there",
+            )
         other = node.indices[1 - node.indices.index("y")]
         if other == "y":
             return sp.Integer(1)

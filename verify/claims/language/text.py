@@ -1,9 +1,10 @@
 r"""The language of claimed formulas: text to a syntax tree and back, without evaluating any code.
 
-The names are those of docs/conventions.md; indices follow an underscore (``m_1_2``, ``m_a_s``) or stand in brackets
-(``m[a,s]``).  ``E_l[f]`` is an expectation, ``sum_b(f)`` a sum over all values of an index, ``sum_b(f, b != a)`` over
-some of them, ``delta_a_b`` a Kronecker delta and ``diff(f, u_a)`` a derivative.  A tree has no meaning yet:
-:mod:`verify.claims.language.meaning` gives it that of a model.
+The names are those of docs/conventions.md; indices follow an underscore (``m_1_2``, ``m_a_s``) or
+stand in brackets (``m[a,s]``).  ``E_l[f]`` is an expectation, ``sum_b(f)`` a sum over all values of
+an index, ``sum_b(f, b != a)`` over some of them, ``delta_a_b`` a Kronecker delta and ``diff(f,
+u_a)`` a derivative.  A tree has no meaning yet: :mod:`verify.claims.language.meaning` gives it that
+of a model.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
-    """A piece of a formula: its kind (number, name, sign or end), what it says, and where it starts, from 0."""
+    """A piece of a formula: its kind (number, name, sign or end), what it says, and where it
+    starts, from 0.
+    """
 
     kind: str
     text: str
@@ -56,7 +59,10 @@ def tokens(text: str) -> list[Token]:
         if match is None:
             start = position + len(text[position:]) - len(text[position:].lstrip())
             raise FormulaError(
-                text, start, f"the character {text[start]!r}", "numbers, names, + - * / ^ ( ) [ ] and commas",
+                text,
+                start,
+                f"the character {text[start]!r}",
+                "numbers, names, + - * / ^ ( ) [ ] and commas",
                 "LaTeX is read where a formula holds a backslash or is given as latex = ...",
             )
         kind = str(match.lastgroup)
@@ -86,7 +92,11 @@ class Reader:
     def demand(self, text: str, opened: Token | None = None) -> Token:
         token = self.accept(text)
         if token is None:
-            remedy = f"the one at column {opened.position + 1} is not closed" if opened else f"write {text!r} here"
+            remedy = (
+                f"the one at column {opened.position + 1} is not closed"
+                if opened
+                else f"write {text!r} here"
+            )
             raise self.error(f"{text!r}", remedy)
         return token
 
@@ -105,7 +115,8 @@ class _Parser(Reader):
         if self.next.kind != "end":
             missing = self.next.kind in ("name", "number") or self.next.text == "("
             raise self.error(
-                "an operator or the end", "write * between factors" if missing else "check the brackets before it"
+                "an operator or the end",
+                "write * between factors" if missing else "check the brackets before it",
             )
         return node
 
@@ -193,7 +204,10 @@ class _Parser(Reader):
     def expectation(self, token: Token, indices: tuple[Index, ...]) -> Node:
         if len(indices) > 1:
             raise FormulaError(
-                self.text, token.position, repr(token.text), "E[...] or E_l[...] with one component",
+                self.text,
+                token.position,
+                repr(token.text),
+                "E[...] or E_l[...] with one component",
                 "write E_l[f] for component l and E[f] for the whole mixture",
             )
         bracket = self.accept("[", "(")
@@ -207,7 +221,10 @@ class _Parser(Reader):
         letters = tuple(i for i in indices if isinstance(i, str))
         if not letters or len(letters) != len(indices):
             raise FormulaError(
-                self.text, token.position, repr(token.text), "sum_b(...) with the letters summed over",
+                self.text,
+                token.position,
+                repr(token.text),
+                "sum_b(...) with the letters summed over",
                 "write sum_b(f), sum_b_c(f) or sum_b(f, b != a)",
             )
         bracket = self.demand("(")
@@ -231,7 +248,7 @@ def split_name(text: str) -> tuple[str, tuple[Index, ...]]:
     """A name and the indices that follow its underscores: ``m_1_2`` is m with (1, 2)."""
     for known in COMPOUND:
         if text == known or text.startswith(f"{known}_"):
-            return known, _indices(text[len(known):].split("_")[1:])
+            return known, _indices(text[len(known) :].split("_")[1:])
     base, *rest = text.split("_")
     return base, _indices(rest)
 
@@ -267,5 +284,9 @@ def nested(text: str, read: Callable[[], Node]) -> Node:
         return read()
     except RecursionError as error:
         raise FormulaError(
-            text, 0, "a formula nested too deeply", "at most some hundred levels of brackets", "drop needless brackets"
+            text,
+            0,
+            "a formula nested too deeply",
+            "at most some hundred levels of brackets",
+            "drop needless brackets",
         ) from error

@@ -25,7 +25,14 @@ class FormulaError(InputError):
         super().__init__(where, f"{got} at {place} of {_excerpt(text, position)}", expected, remedy)
 
     def __reduce__(self) -> tuple[type[FormulaError], tuple[str, int, str, str, str, str]]:  # type: ignore[override]
-        return type(self), (self.text, self.position, self.plain, self.expected, self.remedy, self.parameter)
+        return type(self), (
+            self.text,
+            self.position,
+            self.plain,
+            self.expected,
+            self.remedy,
+            self.parameter,
+        )
 
 
 @dataclass(frozen=True)
@@ -152,7 +159,9 @@ def _text(node: Node) -> tuple[str, int]:
             return f"-{_show(inside, 2)}", 2
         case Multiply(factors):
             first, *rest = factors
-            return "*".join([_show(first, 1 if isinstance(first, Divide) else 2), *(_show(f, 2) for f in rest)]), 1
+            return "*".join(
+                [_show(first, 1 if isinstance(first, Divide) else 2), *(_show(f, 2) for f in rest)]
+            ), 1
         case Divide(above, below):
             return f"{_show(above, 1)}/{_show(below, 2)}", 1
         case Add(terms):
@@ -188,13 +197,16 @@ def _excerpt(text: str, position: int) -> str:
     flat = " ".join(text.split()) if "\n" in text else text
     if len(flat) <= 72:
         return repr(flat)
-    around = " ".join(text[max(0, position - 30):position + 30].split())
+    around = " ".join(text[max(0, position - 30) : position + 30].split())
     return f"'...{around}...'"
 
 
 def free_letters(tree: Node) -> Iterator[tuple[str, int]]:
     """Index letters that no sum binds, with their positions."""
-    def indices(found: Sequence[Index], position: int, bound: frozenset[str]) -> Iterator[tuple[str, int]]:
+
+    def indices(
+        found: Sequence[Index], position: int, bound: frozenset[str]
+    ) -> Iterator[tuple[str, int]]:
         for i in found:
             if isinstance(i, str) and i not in bound and i not in ("y", "v"):
                 yield i, position

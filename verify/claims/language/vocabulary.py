@@ -45,7 +45,12 @@ class Vocabulary:
         return RawLoss(self.model)
 
     def read(
-        self, tree: Node, text: str, bindings: Mapping[str, int] | None = None, *, sample: bool = False
+        self,
+        tree: Node,
+        text: str,
+        bindings: Mapping[str, int] | None = None,
+        *,
+        sample: bool = False,
     ) -> sp.Expr:
         """The expression that a formula stands for.
 
@@ -57,12 +62,14 @@ class Vocabulary:
         bindings : mapping letter -> int, optional
             Values, counted from 1, of the indices that the quantity has.
         sample : bool
-            The formula is about one sample: u, y and derivatives of the loss stand outside expectations.
+            The formula is about one sample: u, y and derivatives of the loss stand outside
+            expectations.
 
         Raises
         ------
         FormulaError
-            An unknown name, a wrong number or range of indices, a free index, a name where it has no value.
+            An unknown name, a wrong number or range of indices, a free index, a name where it has
+            no value.
         """
         return _Reading(self, text).of(tree, Scope(dict(bindings or {}), inside=sample))
 
@@ -70,7 +77,9 @@ class Vocabulary:
         """How many values an index letter has."""
         model = self.model
         for letters, size in (
-            (UNITS, model.units), (DIRECTIONS, model.directions), (COMPONENTS, model.components),
+            (UNITS, model.units),
+            (DIRECTIONS, model.directions),
+            (COMPONENTS, model.components),
             (PARAMETERS, model.readout_size or model.units),
         ):
             if letter in letters:
@@ -85,4 +94,3 @@ class Vocabulary:
         left |= set() if self.sized else {"d"}
         left |= set() if model.loss.gauge is not None else {"pi"}
         return [n for n in SHAPES if n not in left]
-

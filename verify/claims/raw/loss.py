@@ -1,7 +1,9 @@
-"""The raw loss: in elementary functions, differentiated by itself, so that it can witness against the engine.
+"""The raw loss: in elementary functions, differentiated by itself, so that it can witness against
+the engine.
 
-Nothing of :meth:`theory.Loss.partial` or of the derivatives of :mod:`theory.problem.stable_functions` is used.  A ramp is written as
-its argument times a switch, which is constant on either side of the kink; across it the jump is kept.
+Nothing of :meth:`theory.Loss.partial` or of the derivatives of
+:mod:`theory.problem.stable_functions` is used.  A ramp is written as its argument times a switch,
+which is constant on either side of the kink; across it the jump is kept.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class RawLoss:
         return _derivative(f, x, rule)
 
     def partial(self, indices: Sequence[int], rule: str = DISTRIBUTIONAL) -> sp.Expr:
-        """A derivative of the loss; ``rule`` concerns the last of two, since the loss itself is continuous."""
+        """A derivative of the loss; ``rule`` concerns the last of two, since the loss itself is
+        continuous.
+        """
         return _partial(self.expression, tuple(self.variables[i] for i in sorted(indices)), rule)
 
 
@@ -50,7 +54,9 @@ def _derivative(f: sp.Expr, x: sp.Symbol, rule: str) -> sp.Expr:
     for switch, step in switches.items():
         kink = step.args[0]
         slope = kink.diff(x)
-        jump = (switched.xreplace({switch: sp.Integer(1)}) - switched.xreplace({switch: sp.Integer(0)}))
+        jump = switched.xreplace({switch: sp.Integer(1)}) - switched.xreplace(
+            {switch: sp.Integer(0)}
+        )
         # the jump where the kink is: a ramp has none
         at = _zero_of(kink)
         jump = sp.simplify(jump.xreplace(switches).subs(*at)) if at else jump.xreplace(switches)
@@ -76,6 +82,7 @@ def _elementary_loss(model: Model) -> sp.Expr:
 
 def elementary(f: sp.Expr) -> sp.Expr:
     """The same function with exponentials, logarithms and steps only."""
+
     def change(e: sp.Expr) -> sp.Expr:
         if isinstance(e, ReLU):
             return e.args[0] * Step(e.args[0])

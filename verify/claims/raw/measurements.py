@@ -1,4 +1,6 @@
-"""Entries of derived objects as they are measured on raw samples: increments of SGD, projected second moments."""
+"""Entries of derived objects as they are measured on raw samples: increments of SGD, projected
+second moments.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +45,11 @@ class Measured:
 def measure(target: Target, samples: RawSamples) -> Measured:
     """Measure an entry from its definition.
 
-    Drift: mean increment of one step over the step, in d and 2d dimensions with the same leading coordinates; its part
-    in 1/d is linear and drops out of 2 f(2d) - f(d).  Corrector: what the increment of R gains when the step is
-    doubled.
-    Diffusion: covariance of increments in d, 2d and 4d dimensions, extrapolated by (8 f(4d) - 6 f(2d) + f(d)) / 3,
-    exact for a polynomial of degree 2 in 1/d.  Blocks: T^T M T - c W^-1, T dual to V, c the mean on the complement
-    of V.
+    Drift: mean increment of one step over the step, in d and 2d dimensions with the same leading
+    coordinates; its part in 1/d is linear and drops out of 2 f(2d) - f(d).  Corrector: what the
+    increment of R gains when the step is doubled. Diffusion: covariance of increments in d, 2d and
+    4d dimensions, extrapolated by (8 f(4d) - 6 f(2d) + f(d)) / 3, exact for a polynomial of degree
+    2 in 1/d.  Blocks: T^T M T - c W^-1, T dual to V, c the mean on the complement of V.
     """
     if target.kind in (DRIFT, STEP):
         return _linear(samples, lambda l: _drift(target, samples, l))
@@ -59,14 +60,18 @@ def measure(target: Target, samples: RawSamples) -> Measured:
 
 def _linear(samples: RawSamples, of: Callable[[int], Array]) -> Measured:
     means = {sp.Dummy(f"mean_{l + 1}"): (l, of(l)) for l in range(len(samples.batches))}
-    return Measured(sp.Add(*(sp.Float(samples.weights[l]) * x for x, (l, _) in means.items())), means)
+    return Measured(
+        sp.Add(*(sp.Float(samples.weights[l]) * x for x, (l, _) in means.items())), means
+    )
 
 
 def _drift(target: Target, samples: RawSamples, l: int) -> Array:
     d, part = samples.dimension, target.parts[0]
     if part[0] == "corrector":
         j = state_position(samples.model, ("R", part[1]))
-        one, two = ((samples.increments(n * d, 2.0)[l] - samples.increments(n * d)[l])[:, j] for n in (1, 2))
+        one, two = (
+            (samples.increments(n * d, 2.0)[l] - samples.increments(n * d)[l])[:, j] for n in (1, 2)
+        )
     else:
         j = state_position(samples.model, part)
         if target.kind == STEP:
@@ -125,7 +130,9 @@ def _block(target: Target, batch: Batch) -> Array:
         if not positions:
             return batch.mean_of(h, lambda b: b.noise) + beta * (layers[0] == layers[1])
         i, j = positions
-        return batch.mean_of(h, lambda b: b.projected[:, i] * b.projected[:, j] - b.noise * gram_inverse[i, j])
+        return batch.mean_of(
+            h, lambda b: b.projected[:, i] * b.projected[:, j] - b.noise * gram_inverse[i, j]
+        )
     both = [batch.mean_of(samples.loss.partial((variable(k),))) for k in (0, 1)]
 
     def part(k: int, position: int = 0) -> Array:

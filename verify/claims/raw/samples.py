@@ -1,9 +1,10 @@
-r"""Samples of the mixture in R^d, vectors that realise a state, and what is measured on them from the definitions.
+r"""Samples of the mixture in R^d, vectors that realise a state, and what is measured on them from
+the definitions.
 
-Nothing of the engine's derivations enters: samples are drawn, the loss is differentiated in elementary functions
-(:mod:`verify.claims.raw.loss`), steps of SGD are taken, blocks are second moments projected on the dual vectors of
-V = [e, x].  A Dirac delta of a form k = a . u + c is the density of k at 0 times the mean over samples moved onto its
-hyperplane, where Y is Gaussian again.
+Nothing of the engine's derivations enters: samples are drawn, the loss is differentiated in
+elementary functions (:mod:`verify.claims.raw.loss`), steps of SGD are taken, blocks are second
+moments projected on the dual vectors of V = [e, x].  A Dirac delta of a form k = a . u + c is the
+density of k at 0 times the mean over samples moved onto its hyperplane, where Y is Gaussian again.
 """
 
 from __future__ import annotations
@@ -64,12 +65,14 @@ class Frame:
     @cached_property
     def complement(self) -> Array:
         """Orthonormal vectors orthogonal to V."""
-        return np.linalg.svd(self.span)[0][:, self.span.shape[1]:]
+        return np.linalg.svd(self.span)[0][:, self.span.shape[1] :]
 
 
 @dataclass
 class Batch:
-    """Samples of one component, with what is seen of them; ``weight`` is the density where they were moved to."""
+    """Samples of one component, with what is seen of them; ``weight`` is the density where they
+    were moved to.
+    """
 
     samples: RawSamples
     component: int
@@ -154,7 +157,9 @@ class RawSamples:
         self.loss = RawLoss(point.model)
         self.dimension = self.model.directions + point.rank + SPARE
         self.frame = Frame.of(point, self.dimension, rng)
-        self.precision, self.ridge, self.step = (float(x) for x in (point.precision, point.ridge, point.step))
+        self.precision, self.ridge, self.step = (
+            float(x) for x in (point.precision, point.ridge, point.step)
+        )
         self.readout = np.array([float(v) for v in point.readout])
         self.weights = np.array([float(p) for p in point.weights])
         coordinates = np.array(self.model.mixture.coordinates.tolist(), dtype=float)
@@ -162,7 +167,11 @@ class RawSamples:
         self._steps: dict[tuple[int, float], list[Array]] = {}
         self._numbers = {s: float(v) for s, v in point.values.items()}
         self.batches = [
-            Batch(self, l, mean + rng.standard_normal((size, self.dimension)) / np.sqrt(self.precision))
+            Batch(
+                self,
+                l,
+                mean + rng.standard_normal((size, self.dimension)) / np.sqrt(self.precision),
+            )
             for l, mean in enumerate(self.means)
         ]
         # further coordinates, for steps in more dimensions: means and weights have none there
@@ -184,11 +193,15 @@ class RawSamples:
     def increments(self, dimension: int, factor: float = 1.0) -> list[Array]:
         """(change of the state in one step of SGD) / step, N x size for every component.
 
-        The step is ``factor`` c_delta / dimension, taken in R^dimension: ``self.dimension`` times 1, 2 or 4.
+        The step is ``factor`` c_delta / dimension, taken in R^dimension: ``self.dimension`` times
+        1, 2 or 4.
         """
         key = (dimension, factor)
         if key not in self._steps:
-            self._steps[key] = [self._step(batch, dimension, factor * self.step / dimension) for batch in self.batches]
+            self._steps[key] = [
+                self._step(batch, dimension, factor * self.step / dimension)
+                for batch in self.batches
+            ]
         return self._steps[key]
 
     def _step(self, batch: Batch, dimension: int, delta: float) -> Array:
@@ -196,7 +209,9 @@ class RawSamples:
         extra = dimension - self.dimension
         if extra and self._more is None:
             shape = (self.size, 3 * self.dimension)
-            self._more = [self.rng.standard_normal(shape) / np.sqrt(self.precision) for _ in self.batches]
+            self._more = [
+                self.rng.standard_normal(shape) / np.sqrt(self.precision) for _ in self.batches
+            ]
         pad = lambda v: np.vstack([v, np.zeros((extra, v.shape[1]))])  # noqa: E731
         x, e = pad(frame.x), pad(frame.directions)
         basis = np.linalg.qr(e)[0]
@@ -217,25 +232,39 @@ class RawSamples:
             overlap = (moved @ e - x.T @ e) / delta
             change = (away @ away.transpose(0, 2, 1) - gram) / delta
             readout = -dv - self.ridge * self.readout
-            found.append(np.concatenate(
-                [overlap.reshape(len(y), -1), change[:, upper[0], upper[1]], readout], axis=1
-            ))
+            found.append(
+                np.concatenate(
+                    [overlap.reshape(len(y), -1), change[:, upper[0], upper[1]], readout], axis=1
+                )
+            )
         return np.concatenate(found)
 
 
 _SEEN: dict[str, Callable[[Batch], Array]] = {
-    "u": lambda b: b.u, "w": lambda b: b.whitened, "Y": lambda b: b.along, "zeta": lambda b: b.zeta,
+    "u": lambda b: b.u,
+    "w": lambda b: b.whitened,
+    "Y": lambda b: b.along,
+    "zeta": lambda b: b.zeta,
 }
 
 
 @lru_cache(maxsize=10_000)
-def _compiled(f: sp.Expr, model: Model) -> tuple[Callable[..., Any], list[tuple[str, int]], list[sp.Symbol]]:
+def _compiled(
+    f: sp.Expr, model: Model
+) -> tuple[Callable[..., Any], list[tuple[str, int]], list[sp.Symbol]]:
     """Code for a function of what is seen of a sample, and for which columns and numbers it asks."""
     names = {
-        "u": model.symbols.preactivation, "w": model.symbols.whitened,
-        "Y": symbols.vector("Y", model.directions), "zeta": symbols.vector("zeta", model.units),
+        "u": model.symbols.preactivation,
+        "w": model.symbols.whitened,
+        "Y": symbols.vector("Y", model.directions),
+        "zeta": symbols.vector("zeta", model.units),
     }
-    found = [(name, i, x) for name, group in names.items() for i, x in enumerate(group) if x in f.free_symbols]
+    found = [
+        (name, i, x)
+        for name, group in names.items()
+        for i, x in enumerate(group)
+        if x in f.free_symbols
+    ]
     arguments = [x for *_, x in found]
     outer = sorted(f.free_symbols - set(arguments), key=str)
     compiled = sp.lambdify([*arguments, *outer], f, [array_functions(), "scipy", "numpy"], cse=True)

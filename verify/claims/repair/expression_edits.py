@@ -1,8 +1,9 @@
 """Single-term changes of an expression: what mutants are made of, and what mends a wrong claim.
 
-Each edit changes one thing: it drops a term or flips its sign, changes a factor, swaps two indices, drops a Kronecker
-case, drops what a kink leaves, replaces a component; inside an expectation as well as outside.  Read backwards the
-same edits repair a claim, with one more: to add what is missing where that is a single term.
+Each edit changes one thing: it drops a term or flips its sign, changes a factor, swaps two indices,
+drops a Kronecker case, drops what a kink leaves, replaces a component; inside an expectation as
+well as outside.  Read backwards the same edits repair a claim, with one more: to add what is
+missing where that is a single term.
 """
 
 from __future__ import annotations
@@ -20,12 +21,26 @@ from theory.problem.kinks import ALMOST_EVERYWHERE, apply_kink_rule
 
 # factors that derivations lose or gain
 FACTORS: tuple[sp.Expr, ...] = (
-    symbols.PRECISION, 1 / symbols.PRECISION, sp.Integer(2), sp.Rational(1, 2), symbols.STEP, 1 / symbols.STEP,
+    symbols.PRECISION,
+    1 / symbols.PRECISION,
+    sp.Integer(2),
+    sp.Rational(1, 2),
+    symbols.STEP,
+    1 / symbols.STEP,
     symbols.RIDGE,
 )
 # kinds of edits, in the order in which a repair tries them
 KINDS = (
-    "sign", "factor", "index", "component", "kronecker", "kink", "drop", "inner sign", "inner factor", "inner drop",
+    "sign",
+    "factor",
+    "index",
+    "component",
+    "kronecker",
+    "kink",
+    "drop",
+    "inner sign",
+    "inner factor",
+    "inner drop",
     "inner index",
 )
 
@@ -46,7 +61,8 @@ def single_edits(expression: sp.Expr, wanted: sp.Expr | None = None) -> Iterator
     ----------
     expression : sympy.Expr
     wanted : sympy.Expr, optional
-        For repairs: what it should be.  If the difference is a single term, adding it is an edit too.
+        For repairs: what it should be.  If the difference is a single term, adding it is an edit
+        too.
 
     Examples
     --------
@@ -102,7 +118,9 @@ def _swapped(term: sp.Expr) -> Iterator[tuple[str, sp.Expr]]:
             single = re.fullmatch(r"(p|v)_(\d+)", str(symbol))
             if single is not None:
                 i = int(single[2])
-                other = symbols.indexed(single[1], (i - 2) if i > 1 else 1, positive=True if single[1] == "p" else None)
+                other = symbols.indexed(
+                    single[1], (i - 2) if i > 1 else 1, positive=True if single[1] == "p" else None
+                )
                 yield f"read {other} for {symbol}", plain.xreplace({symbol: other}).xreplace(back)
             continue
         base, i, j = match[1], int(match[2]), int(match[3])
@@ -124,9 +142,17 @@ def _of_node(node: GaussianExpectation) -> Iterator[tuple[str, str, sp.Expr]]:
         return GaussianExpectation(g, law)
 
     if f.has(sp.DiracDelta):
-        yield "kink", "take the almost-everywhere derivative", with_integrand(apply_kink_rule(f, ALMOST_EVERYWHERE))
+        yield (
+            "kink",
+            "take the almost-everywhere derivative",
+            with_integrand(apply_kink_rule(f, ALMOST_EVERYWHERE)),
+        )
     for delta in sorted(f.atoms(sp.KroneckerDelta), key=sp.default_sort_key):
-        yield "kronecker", f"drop the case {delta}", with_integrand(f.xreplace({delta: sp.Integer(0)}))
+        yield (
+            "kronecker",
+            f"drop the case {delta}",
+            with_integrand(f.xreplace({delta: sp.Integer(0)})),
+        )
     expanded = sp.expand(f)
     terms = sp.Add.make_args(expanded)
     # 1 - pi_a is delta_aa - pi_a: what a forgotten case of a derivative loses

@@ -1,4 +1,6 @@
-"""Single changes of a claimed formula as it is written: what mends it for all of its indices at once."""
+"""Single changes of a claimed formula as it is written: what mends it for all of its indices at
+once.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,13 @@ from verify.claims.language.tree import (
 )
 
 _FACTORS = (
-    Power(Name("lambda"), Negative(Number(Fraction(1)))), Name("lambda"), Number(Fraction(2)), Number(Fraction(1, 2)),
-    Name("c_delta"), Power(Name("c_delta"), Negative(Number(Fraction(1)))), Name("beta"),
+    Power(Name("lambda"), Negative(Number(Fraction(1)))),
+    Name("lambda"),
+    Number(Fraction(2)),
+    Number(Fraction(1, 2)),
+    Name("c_delta"),
+    Power(Name("c_delta"), Negative(Number(Fraction(1)))),
+    Name("beta"),
 )
 
 
@@ -39,7 +46,8 @@ class FormulaEdit:
 
 
 def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
-    """Every single change: a sign, a factor, a transposed or other index, a term less, a Kronecker case more.
+    """Every single change: a sign, a factor, a transposed or other index, a term less, a Kronecker
+    case more.
 
     Parameters
     ----------
@@ -65,7 +73,10 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
             shown = _short(node)
             yield FormulaEdit(f"flip the sign of {shown}", _put(tree, path, Negative(node)))
             for factor in _FACTORS:
-                yield FormulaEdit(f"multiply {shown} by {show(factor)}", _put(tree, path, Multiply((factor, node))))
+                yield FormulaEdit(
+                    f"multiply {shown} by {show(factor)}",
+                    _put(tree, path, Multiply((factor, node))),
+                )
     for path, node in _places(tree):
         if path and _is_term(tree, path):
             parent = _get(tree, path[:-1])
@@ -85,9 +96,12 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
                 delta = Name("delta", (one, two))
                 other = Add((Number(Fraction(1)), Negative(delta)))
                 product = Multiply((delta, node))
-                yield FormulaEdit(f"multiply {_short(node)} by {show(delta)}", _put(tree, path, product))
                 yield FormulaEdit(
-                    f"leave out {_short(node)} where {one} = {two}", _put(tree, path, Multiply((other, node)))
+                    f"multiply {_short(node)} by {show(delta)}", _put(tree, path, product)
+                )
+                yield FormulaEdit(
+                    f"leave out {_short(node)} where {one} = {two}",
+                    _put(tree, path, Multiply((other, node))),
                 )
     for path, node in _places(tree):
         if path and isinstance(node, Name) and not _is_term(tree, path):
@@ -151,6 +165,7 @@ def _put(tree: Node, path: Path, node: Node) -> Node:
 
 def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
     """Transposed indices, and one index replaced by another letter at hand."""
+
     def walk(node: Node, path: Path, bound: tuple[str, ...]) -> Iterator[FormulaEdit]:
         if isinstance(node, Name) and node.indices and "v" not in node.indices:
             found = node.indices
@@ -160,16 +175,19 @@ def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
             for position, index in enumerate(found):
                 for letter in (*letters, *bound):
                     if letter != index and isinstance(index, str):
-                        others.append((*found[:position], letter, *found[position + 1:]))
+                        others.append((*found[:position], letter, *found[position + 1 :]))
             for other in dict.fromkeys(others):
                 changed = replace(node, indices=other)
-                yield FormulaEdit(f"write {show(changed)} for {show(node)}", _put(whole, path, changed))
+                yield FormulaEdit(
+                    f"write {show(changed)} for {show(node)}", _put(whole, path, changed)
+                )
         if isinstance(node, Expectation) and isinstance(node.component, str):
             for letter in (*letters, *bound):
                 if letter != node.component:
                     changed_e = replace(node, component=letter)
                     yield FormulaEdit(
-                        f"write E_{letter} for E_{node.component} in {_short(node)}", _put(whole, path, changed_e)
+                        f"write E_{letter} for E_{node.component} in {_short(node)}",
+                        _put(whole, path, changed_e),
                     )
         inner = (*bound, *node.indices) if isinstance(node, Sum) else bound
         for i, child in enumerate(children(node)):
@@ -192,7 +210,7 @@ def _exchanged(node: Node, one: str, two: str) -> Node:
 
 def _pairs(letters: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for i, one in enumerate(letters):
-        for two in letters[i + 1:]:
+        for two in letters[i + 1 :]:
             if _kind(one) and _kind(two):
                 yield one, two
 

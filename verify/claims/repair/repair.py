@@ -1,4 +1,6 @@
-"""The nearest single change that mends a refuted claim, found by trying edits and confirmed on all of its entries."""
+"""The nearest single change that mends a refuted claim, found by trying edits and confirmed on all
+of its entries.
+"""
 
 from __future__ import annotations
 
@@ -48,13 +50,18 @@ class Mender:
 
 
 def nearest_change(
-    claim: Claim, claimed: sp.Expr, right: sp.Expr | None, mender: Mender, entry: str,
+    claim: Claim,
+    claimed: sp.Expr,
+    right: sp.Expr | None,
+    mender: Mender,
+    entry: str,
     remainder: sp.Expr | None = None,
 ) -> str:
     """In words, or empty where no single change mends the claim.
 
-    Changes of the formula as it is written come first: they have to mend every entry.  Then those of the expression
-    that the wrong entry is, and the single term that it lacks; they are said to be of that entry alone.
+    Changes of the formula as it is written come first: they have to mend every entry.  Then those
+    of the expression that the wrong entry is, and the single term that it lacks; they are said to
+    be of that entry alone.
 
     Parameters
     ----------
@@ -79,7 +86,9 @@ def nearest_change(
                 continue
             if expression != claimed:
                 changes.append((edit.text, expression, changed))
-        for kept, (text, _, changed) in zip(mender.kept([e for _, e, _ in changes]), changes, strict=True):
+        for kept, (text, _, changed) in zip(
+            mender.kept([e for _, e, _ in changes]), changes, strict=True
+        ):
             if kept and mender.mends_all(changed):
                 return text
     if right is None:
@@ -89,31 +98,57 @@ def nearest_change(
         single.append(Edit("missing", f"add the missing term {-remainder}", claimed - remainder))
     for kept, found in zip(mender.kept([e.expression for e in single]), single, strict=True):
         if kept and mender.confirmed(found.expression):
-            return found.text if "the whole" in found.text or not entry else f"in {entry}: {found.text}"
+            return (
+                found.text
+                if "the whole" in found.text or not entry
+                else f"in {entry}: {found.text}"
+            )
     return ""
 
 
 def find_repair(
-    claim: Claim, case: Case, model: Model, rng: np.random.Generator, remainder: sp.Expr | None = None
+    claim: Claim,
+    case: Case,
+    model: Model,
+    rng: np.random.Generator,
+    remainder: sp.Expr | None = None,
 ) -> str:
-    """Of a claim that is to hold exactly: sieved at one point in double precision, confirmed with many digits."""
+    """Of a claim that is to hold exactly: sieved at one point in double precision, confirmed with
+    many digits.
+    """
+
     def mends_all(changed: Claim) -> bool:
         cases = cases_of(changed)
         full = any(c.needs_full_rank for c in cases)
-        return _agrees([(c.claimed, c.derived) for c in cases], full, changed.model, rng, cases[0].more)
+        return _agrees(
+            [(c.claimed, c.derived) for c in cases], full, changed.model, rng, cases[0].more
+        )
 
-    return nearest_change(claim, case.claimed, case.derived, Mender(
-        lambda changed: case_at(changed, model, case.bindings).claimed,
-        lambda expressions: _sieve(expressions, case, model, rng),
-        lambda expression: _agrees([(expression, case.derived)], case.needs_full_rank, model, rng, case.more),
-        mends_all,
-    ), case.name, remainder)
+    return nearest_change(
+        claim,
+        case.claimed,
+        case.derived,
+        Mender(
+            lambda changed: case_at(changed, model, case.bindings).claimed,
+            lambda expressions: _sieve(expressions, case, model, rng),
+            lambda expression: _agrees(
+                [(expression, case.derived)], case.needs_full_rank, model, rng, case.more
+            ),
+            mends_all,
+        ),
+        case.name,
+        remainder,
+    )
 
 
-def _sieve(candidates: Sequence[sp.Expr], case: Case, model: Model, rng: np.random.Generator) -> list[bool]:
+def _sieve(
+    candidates: Sequence[sp.Expr], case: Case, model: Model, rng: np.random.Generator
+) -> list[bool]:
     (point,) = general_points(model, rng, 1)
     values = {**point.values, **case.more}
-    nodes = list(dict.fromkeys(n for e in (*candidates, case.derived) for n in find_expectations(e)))
+    nodes = list(
+        dict.fromkeys(n for e in (*candidates, case.derived) for n in find_expectations(e))
+    )
     try:
         table = node_values(nodes, point, values, None)
     except (DimensionError, ArithmeticError):
@@ -131,12 +166,17 @@ def _sieve(candidates: Sequence[sp.Expr], case: Case, model: Model, rng: np.rand
 
 
 def _agrees(
-    pairs: Sequence[tuple[sp.Expr, sp.Expr]], full_rank: bool, model: Model, rng: np.random.Generator,
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]],
+    full_rank: bool,
+    model: Model,
+    rng: np.random.Generator,
     more: dict[sp.Symbol, sp.Expr],
 ) -> bool:
     try:
-        found = gaps(pairs, random_point(model, rng), None, more) if full_rank else (
-            certified_gaps(pairs, model, rng, more)[1]
+        found = (
+            gaps(pairs, random_point(model, rng), None, more)
+            if full_rank
+            else (certified_gaps(pairs, model, rng, more)[1])
         )
         return not any(gap.refuted for gap in found)
     except (DimensionError, ArithmeticError):

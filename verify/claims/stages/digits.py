@@ -1,4 +1,6 @@
-"""Stage (b): two expressions at random admissible points, to as many digits as the quadrature certifies."""
+"""Stage (b): two expressions at random admissible points, to as many digits as the quadrature
+certifies.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ Numbers = Mapping[sp.Symbol, Any]
 class Gap:
     """claimed - derived of one entry at one point, with the certified error of the evaluation.
 
-    ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.  Where the claim is
-    not a finite real number and what is derived is one, it is ``undefined``; where neither is, nothing can be said.
+    ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.
+    Where the claim is not a finite real number and what is derived is one, it is ``undefined``;
+    where neither is, nothing can be said.
     """
 
     value: Any
@@ -35,7 +38,9 @@ class Gap:
 
     @property
     def refuted(self) -> bool:
-        return self.undefined or bool(abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3))
+        return self.undefined or bool(
+            abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3)
+        )
 
     @property
     def digits(self) -> int:
@@ -43,14 +48,22 @@ class Gap:
         if not mpmath.isfinite(self.value):
             return 0
         gap = (abs(self.value) + self.error) / self.size if self.size else mpmath.mpf(0)
-        return DIGITS if gap <= mpmath.mpf(10) ** -DIGITS else max(0, int(mpmath.floor(-mpmath.log10(gap))))
+        return (
+            DIGITS
+            if gap <= mpmath.mpf(10) ** -DIGITS
+            else max(0, int(mpmath.floor(-mpmath.log10(gap))))
+        )
 
 
 def certified_gaps(
-    pairs: Sequence[tuple[sp.Expr, sp.Expr]], model: Model, rng: np.random.Generator,
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]],
+    model: Model,
+    rng: np.random.Generator,
     more: Mapping[sp.Symbol, sp.Expr] | None = None,
 ) -> tuple[Point, list[Gap]]:
-    """Fifty digits at a random point: of full rank if its integrals are on a line, else with all weights on a line."""
+    """Fifty digits at a random point: of full rank if its integrals are on a line, else with all
+    weights on a line.
+    """
     gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
     if model.units - gauge <= 1:
         point = random_point(model, rng)
@@ -70,7 +83,10 @@ def most_dimensions(model: Model) -> int:
 def general_points(model: Model, rng: np.random.Generator, count: int = 2) -> list[Point]:
     """Points in general position, as far as quadrature in double precision reaches."""
     gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
-    return [random_point(model, rng, min(model.units, most_dimensions(model) + gauge)) for _ in range(count)]
+    return [
+        random_point(model, rng, min(model.units, most_dimensions(model) + gauge))
+        for _ in range(count)
+    ]
 
 
 def arguments_at(claimed: sp.Expr, right: sp.Expr, point: Point) -> int:
@@ -87,8 +103,11 @@ def arguments_at(claimed: sp.Expr, right: sp.Expr, point: Point) -> int:
 
 
 def gaps(
-    pairs: Sequence[tuple[sp.Expr, sp.Expr]], point: Point, digits: int | None,
-    more: Mapping[sp.Symbol, sp.Expr] | None = None, known: dict[GaussianExpectation, tuple[Any, Any]] | None = None,
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]],
+    point: Point,
+    digits: int | None,
+    more: Mapping[sp.Symbol, sp.Expr] | None = None,
+    known: dict[GaussianExpectation, tuple[Any, Any]] | None = None,
 ) -> list[Gap]:
     """Evaluate pairs (claimed, derived) at a point.
 
@@ -101,7 +120,8 @@ def gaps(
     more : mapping, optional
         Values of further symbols, such as the dimension.
     known : dict, optional
-        Expectations at this point by an earlier call, which ``more`` does not change; it is added to.
+        Expectations at this point by an earlier call, which ``more`` does not change; it is added
+        to.
 
     Raises
     ------
@@ -127,7 +147,10 @@ def _without(expression: sp.Expr, zeros: Mapping[sp.Basic, sp.Basic]) -> sp.Expr
 
 
 def node_values(
-    nodes: Sequence[GaussianExpectation], point: Point, values: Mapping[sp.Symbol, sp.Expr], digits: int | None
+    nodes: Sequence[GaussianExpectation],
+    point: Point,
+    values: Mapping[sp.Symbol, sp.Expr],
+    digits: int | None,
 ) -> dict[GaussianExpectation, tuple[Any, Any]]:
     """Value and certified error of every expectation."""
     gauge = point.model.loss.gauge
@@ -137,7 +160,9 @@ def node_values(
 
 
 def _gap(
-    claimed: sp.Expr, right: sp.Expr, values: Mapping[sp.Symbol, sp.Expr],
+    claimed: sp.Expr,
+    right: sp.Expr,
+    values: Mapping[sp.Symbol, sp.Expr],
     table: Mapping[GaussianExpectation, tuple[Any, Any]],
 ) -> Gap:
     one, first, size = evaluate(claimed, values, table)
@@ -147,9 +172,12 @@ def _gap(
 
 
 def evaluate(
-    expression: sp.Expr, values: Mapping[sp.Symbol, sp.Expr], table: Mapping[GaussianExpectation, tuple[Any, Any]]
+    expression: sp.Expr,
+    values: Mapping[sp.Symbol, sp.Expr],
+    table: Mapping[GaussianExpectation, tuple[Any, Any]],
 ) -> tuple[Any, Any, Any]:
-    """Value, error and size of an expression; the size adds absolute values where the value may cancel.
+    """Value, error and size of an expression; the size adds absolute values where the value may
+    cancel.
 
     The value is NaN where the expression is complex or infinite.
     """
@@ -160,7 +188,9 @@ def evaluate(
 
 
 def _walk(
-    e: sp.Expr, numbers: Mapping[sp.Symbol, Any], table: Mapping[GaussianExpectation, tuple[Any, Any]]
+    e: sp.Expr,
+    numbers: Mapping[sp.Symbol, Any],
+    table: Mapping[GaussianExpectation, tuple[Any, Any]],
 ) -> tuple[Any, Any, Any]:
     if isinstance(e, GaussianExpectation):
         value, error = (real_or_nan(x) for x in table[e])
@@ -187,7 +217,9 @@ def _walk(
         relative = abs(n) * d / abs(v) if v else d
         return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
     # a function of exact numbers
-    plain = sp.N(e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps)
+    plain = sp.N(
+        e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps
+    )
     value = number_of(plain)
     return value, mpmath.mpf(0), abs(value)
 
@@ -211,7 +243,9 @@ def _exact(value: Any) -> Any:
     return mpmath.mpmathify(sp.N(value, mpmath.mp.dps))
 
 
-def is_refuted(claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.Symbol, sp.Expr] | None = None) -> bool:
+def is_refuted(
+    claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.Symbol, sp.Expr] | None = None
+) -> bool:
     """Quick look in double precision, for shrinking."""
     try:
         gap = gaps([(claimed, right)], point, None, more)[0]
@@ -220,4 +254,13 @@ def is_refuted(claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.
     return gap.undefined or (gap.refuted and abs(gap.value) > 1e-8 * gap.size)
 
 
-__all__ = ["DIGITS", "Gap", "certified_gaps", "evaluate", "gaps", "general_points", "is_refuted", "node_values"]
+__all__ = [
+    "DIGITS",
+    "Gap",
+    "certified_gaps",
+    "evaluate",
+    "gaps",
+    "general_points",
+    "is_refuted",
+    "node_values",
+]

@@ -67,18 +67,22 @@ class Deviation:
 
 
 def deviations(
-    measured: Sequence[Measured | sp.Expr], claims: Sequence[sp.Expr], samples: RawSamples, comparisons: int,
+    measured: Sequence[Measured | sp.Expr],
+    claims: Sequence[sp.Expr],
+    samples: RawSamples,
+    comparisons: int,
     family_error: float = FAMILY_ERROR,
 ) -> list[Deviation]:
     """Compare measurements with claims on the same samples.
 
-    The expectations of a claim are averaged over the samples that the measurement uses: what both share cancels, and
-    the standard error is that of the difference.
+    The expectations of a claim are averaged over the samples that the measurement uses: what both
+    share cancels, and the standard error is that of the difference.
 
     Parameters
     ----------
     measured : sequence of Measured or Expr
-        An expression holds raw expectations (:class:`verify.claims.language.vocabulary.Vocabulary` with ``raw``).
+        An expression holds raw expectations (:class:`verify.claims.language.vocabulary.Vocabulary`
+        with ``raw``).
     claims : sequence of Expr
     samples : RawSamples
     comparisons : int
@@ -86,18 +90,28 @@ def deviations(
     """
     critical = critical_value(comparisons, family_error)
     table: dict[GaussianExpectation, np.ndarray] = {}
-    return [_deviation(left, right, samples, table, critical) for left, right in zip(measured, claims, strict=True)]
+    return [
+        _deviation(left, right, samples, table, critical)
+        for left, right in zip(measured, claims, strict=True)
+    ]
 
 
 def _deviation(
-    left: Measured | sp.Expr, right: sp.Expr, samples: RawSamples, table: dict[GaussianExpectation, np.ndarray],
+    left: Measured | sp.Expr,
+    right: sp.Expr,
+    samples: RawSamples,
+    table: dict[GaussianExpectation, np.ndarray],
     critical: float,
 ) -> Deviation:
     own = left.means if isinstance(left, Measured) else {}
     numbers: dict[sp.Symbol, sp.Expr] = dict(samples.point.values)
     numbers[DIMENSION] = sp.Integer(samples.dimension)
     claim = right.xreplace(numbers_outside(right, numbers))
-    found = left.expression if isinstance(left, Measured) else left.xreplace(numbers_outside(left, numbers))
+    found = (
+        left.expression
+        if isinstance(left, Measured)
+        else left.xreplace(numbers_outside(left, numbers))
+    )
     difference = claim - found
     nodes = list(dict.fromkeys(n for e in (found, claim) for n in find_expectations(e)))
     names = {node: sp.Dummy() for node in nodes}
@@ -110,7 +124,9 @@ def _deviation(
     plain = difference.xreplace(names)
     at = {name: sp.Float(float(values.mean())) for name, (_, values) in columns.items()}
     if not np.isfinite(_number(found.xreplace(names).xreplace(at))):
-        raise InputError("quantity", "a complex or infinite mean", "finite numbers", "check where it is defined")
+        raise InputError(
+            "quantity", "a complex or infinite mean", "finite numbers", "check where it is defined"
+        )
     claimed = _number(claim.xreplace(names).xreplace(at))
     if not np.isfinite(claimed):
         return Deviation(np.nan, 0.0, claimed, critical)
@@ -128,7 +144,9 @@ def _number(value: sp.Expr) -> float:
     return float(value) if value.is_real and value.is_finite else np.nan
 
 
-def numbers_outside(expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]) -> dict[sp.Basic, sp.Basic]:
+def numbers_outside(
+    expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]
+) -> dict[sp.Basic, sp.Basic]:
     """A replacement by numbers that leaves expectations as they are."""
     nodes = {node: node for node in find_expectations(expression)}
     return {**numbers, **nodes}

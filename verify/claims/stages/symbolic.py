@@ -1,7 +1,7 @@
 """Stage (a): is the difference of two expressions exactly zero, and by which identities?
 
-Only exact arithmetic decides: an expression is zero here when expansion into independent generators leaves nothing.
-What SymPy cannot bring there is *not proved*, however small its numbers are.
+Only exact arithmetic decides: an expression is zero here when expansion into independent generators
+leaves nothing. What SymPy cannot bring there is *not proved*, however small its numbers are.
 """
 
 from __future__ import annotations
@@ -83,21 +83,23 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
     yield "linearity of E_l", linearise
     yield "steps are idempotent and relu = u step", lambda e: _on_functions(e, _steps)
     yield "symmetry of the softmax", lambda e: linearise(_on_functions(e, _sorted_softmax))
-    yield "softmax probabilities sum to 1", lambda e: linearise(_on_functions(e, _independent_softmax))
+    yield (
+        "softmax probabilities sum to 1",
+        lambda e: linearise(_on_functions(e, _independent_softmax)),
+    )
     weights = model.mixture.weights
     if weights[-1].is_Symbol:
         last = {weights[-1]: 1 - sp.Add(*weights[:-1])}
         yield "weights sum to 1", lambda e: sp.expand(_outside(e, last))
     yield "Stein's identity", lambda e: linearise(_on_functions(stein(e), _independent_softmax))
-    yield "closed forms of Gaussian moments", lambda e: sp.expand(
-        _on_nodes(e, lambda n: n.doit())
-    )
+    yield "closed forms of Gaussian moments", lambda e: sp.expand(_on_nodes(e, lambda n: n.doit()))
     gram = model.gram_definition()
     yield "Q = R + m Gamma^-1 m^T", lambda e: sp.expand(_outside(e, gram))
     yield "common denominator", lambda e: _rational(e) if not e.has(sp.DiracDelta) else e
-    yield "exponential form", lambda e: _rational(sp.expand(e.rewrite(sp.exp))) if not e.has(
-        GaussianExpectation
-    ) else e
+    yield (
+        "exponential form",
+        lambda e: _rational(sp.expand(e.rewrite(sp.exp))) if not e.has(GaussianExpectation) else e,
+    )
 
 
 def _rational(e: sp.Expr) -> sp.Expr:
@@ -122,19 +124,26 @@ def _split(node: GaussianExpectation) -> sp.Expr:
 
 def _on_nodes(expression: sp.Expr, change: Callable[[GaussianExpectation], sp.Expr]) -> sp.Expr:
     """Replace every expectation, each looked at once."""
-    return expression.xreplace({node: change(node) for node in dict.fromkeys(find_expectations(expression))})
+    return expression.xreplace(
+        {node: change(node) for node in dict.fromkeys(find_expectations(expression))}
+    )
 
 
 def stein(expression: sp.Expr) -> sp.Expr:
-    """Remove the whitened pre-activations and powers of u in front of other functions by integration by parts."""
+    """Remove the whitened pre-activations and powers of u in front of other functions by
+    integration by parts.
+    """
     return sp.expand(_on_nodes(expression, _by_parts))
 
 
 @lru_cache(maxsize=20_000)
 def _by_parts(node: GaussianExpectation) -> sp.Expr:
-    return linearise(_on_nodes(
-        sp.sympify(integrate_by_parts(node)), lambda n: _without_powers(n.general_integrand, n.law)
-    ))
+    return linearise(
+        _on_nodes(
+            sp.sympify(integrate_by_parts(node)),
+            lambda n: _without_powers(n.general_integrand, n.law),
+        )
+    )
 
 
 def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
@@ -142,7 +151,11 @@ def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
     total = []
     for term in sp.Add.make_args(sp.expand(f)):
         # a factor u_a or u_a**n with a whole n > 0
-        whole = {base for base, power in term.as_powers_dict().items() if sp.sympify(power).is_Integer and power > 0}
+        whole = {
+            base
+            for base, power in term.as_powers_dict().items()
+            if sp.sympify(power).is_Integer and power > 0
+        }
         a = next((i for i, u in enumerate(law.variables) if u in whole), None)
         if a is None:
             total.append(GaussianExpectation(term, law))
@@ -171,15 +184,19 @@ def _changed(node: GaussianExpectation, change: Callable[[sp.Expr], sp.Expr]) ->
 
 def _independent_softmax(f: sp.Expr) -> sp.Expr:
     """The last class probability by the others."""
+
     def change(e: sp.Expr) -> sp.Expr:
         size = len(e.args) - 1
-        return 1 - sp.Add(*(Softmax(i, *e.args[1:]) for i in range(1, size))) if e.index == size else e
+        return (
+            1 - sp.Add(*(Softmax(i, *e.args[1:]) for i in range(1, size))) if e.index == size else e
+        )
 
     return sp.expand(f.replace(lambda e: isinstance(e, Softmax), change))
 
 
 def _sorted_softmax(f: sp.Expr) -> sp.Expr:
     """Class probabilities of the same arguments in one order."""
+
     def change(e: sp.Expr) -> sp.Expr:
         arguments = sorted(e.args[1:], key=sp.default_sort_key)
         return Softmax(arguments.index(e.args[e.index]) + 1, *arguments)
@@ -188,10 +205,14 @@ def _sorted_softmax(f: sp.Expr) -> sp.Expr:
 
 
 def _steps(f: sp.Expr) -> sp.Expr:
-    return sp.expand(sp.expand(f).replace(
-        lambda e: e.is_Mul and any(isinstance(a, ReLU) for a in e.args),
-        lambda e: e.xreplace({Step(a.args[0]): sp.Integer(1) for a in e.args if isinstance(a, ReLU)}),
-    ))
+    return sp.expand(
+        sp.expand(f).replace(
+            lambda e: e.is_Mul and any(isinstance(a, ReLU) for a in e.args),
+            lambda e: e.xreplace(
+                {Step(a.args[0]): sp.Integer(1) for a in e.args if isinstance(a, ReLU)}
+            ),
+        )
+    )
 
 
 def _outside(expression: sp.Expr, replacement: dict[sp.Expr, sp.Expr]) -> sp.Expr:
