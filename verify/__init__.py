@@ -1,5 +1,4 @@
-"""Theory against evidence: claimed formulas, systems, laws of every model; reports and the
-``specalign`` command.
+"""Theory against evidence: claims, laws of models, checks of the two systems, reports and figures.
 
 Public names are loaded when first used: the command starts without them.
 """
@@ -10,57 +9,102 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import strategies
+    from .checks.judged_theory import Theory
+    from .checks.runner import VerificationInterrupted, run, run_all
     from .claims.files import read_claims
     from .claims.judge import check_derivation, judge, make_claim
     from .claims.judgement import Claim, Finding, Judgement
+    from .evidence.evidence import Evidence
+    from .figures.alignment import plot_alignment
+    from .figures.curves import plot_curves
+    from .figures.effective import plot_effective_spectrum
+    from .figures.emergence import plot_emergence, plot_phase_diagram
+    from .figures.exponents import plot_exponent
+    from .figures.heatmaps import plot_alignment_heatmap
+    from .figures.spectra import plot_eigenvalues_along_training, plot_spectrum
+    from .figures.style import save_figure
+    from .figures.sweeps import plot_sweep
     from .laws.check_model import check_model
     from .laws.judged_formulas import Formulas
     from .laws.parametrize import parametrize_checks
     from .laws.report import LawViolation, ModelReport
     from .random_points.floating import Domain
+    from .verdict.results import CheckResult, JointReport, Report
+
+# module -> its public names; what stands here is what the imports above tell a type checker
+_PUBLIC = {
+    "checks.judged_theory": ("Theory",),
+    "checks.runner": ("VerificationInterrupted", "run", "run_all"),
+    "claims.files": ("read_claims",),
+    "claims.judge": ("check_derivation", "judge", "make_claim"),
+    "claims.judgement": ("Claim", "Finding", "Judgement"),
+    "evidence.evidence": ("Evidence",),
+    "figures.alignment": ("plot_alignment",),
+    "figures.curves": ("plot_curves",),
+    "figures.effective": ("plot_effective_spectrum",),
+    "figures.emergence": ("plot_emergence", "plot_phase_diagram"),
+    "figures.exponents": ("plot_exponent",),
+    "figures.heatmaps": ("plot_alignment_heatmap",),
+    "figures.spectra": ("plot_eigenvalues_along_training", "plot_spectrum"),
+    "figures.style": ("save_figure",),
+    "figures.sweeps": ("plot_sweep",),
+    "laws.check_model": ("check_model",),
+    "laws.judged_formulas": ("Formulas",),
+    "laws.parametrize": ("parametrize_checks",),
+    "laws.report": ("LawViolation", "ModelReport"),
+    "random_points.floating": ("Domain",),
+    "strategies": (),
+    "verdict.results": ("CheckResult", "JointReport", "Report"),
+}
+_HOMES = {name: module for module, names in _PUBLIC.items() for name in names}
+# modules whose names are used through them
+_MODULES = tuple(module for module, names in _PUBLIC.items() if not names)
 
 __all__ = [
+    "CheckResult",
     "Claim",
     "Domain",
+    "Evidence",
     "Finding",
     "Formulas",
+    "JointReport",
     "Judgement",
     "LawViolation",
     "ModelReport",
+    "Report",
+    "Theory",
+    "VerificationInterrupted",
     "check_derivation",
     "check_model",
     "judge",
     "make_claim",
     "parametrize_checks",
+    "plot_alignment",
+    "plot_alignment_heatmap",
+    "plot_curves",
+    "plot_effective_spectrum",
+    "plot_eigenvalues_along_training",
+    "plot_emergence",
+    "plot_exponent",
+    "plot_phase_diagram",
+    "plot_spectrum",
+    "plot_sweep",
     "read_claims",
+    "run",
+    "run_all",
+    "save_figure",
+    "strategies",
 ]
-
-# name -> module
-_PUBLIC = {
-    "Claim": "claims.judgement",
-    "Domain": "random_points.floating",
-    "Finding": "claims.judgement",
-    "Formulas": "laws.judged_formulas",
-    "Judgement": "claims.judgement",
-    "LawViolation": "laws.report",
-    "ModelReport": "laws.report",
-    "check_derivation": "claims.judge",
-    "check_model": "laws.check_model",
-    "judge": "claims.judge",
-    "make_claim": "claims.judge",
-    "parametrize_checks": "laws.parametrize",
-    "read_claims": "claims.files",
-}
-_MODULES = ("strategies",)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     if name in _MODULES:
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_MODULES})
+    return sorted({*globals(), *__all__})

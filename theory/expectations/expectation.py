@@ -35,7 +35,7 @@ class GaussianExpectation(sp.Expr):
 
     Examples
     --------
-    >>> from theory import kgmm
+    >>> from theory import kgmm, preactivation_law
     >>> law = preactivation_law(kgmm(2), 0)
     >>> u = law.variables
     >>> GaussianExpectation(u[0]**2, law)
@@ -165,7 +165,7 @@ def integrate_by_parts(expression: sp.Expr) -> sp.Expr:
 
     Examples
     --------
-    >>> from theory import kgmm
+    >>> from theory import kgmm, preactivation_law
     >>> law = preactivation_law(kgmm(2), 0)
     >>> u, w = law.variables, law.whitened
     >>> integrate_by_parts(GaussianExpectation(u[0]**2 * w[0], law))

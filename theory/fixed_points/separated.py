@@ -256,6 +256,7 @@ def separated_fixed_point(
 
     Examples
     --------
+    >>> from theory import xor
     >>> point = separated_fixed_point(xor(4), ["mu", "-mu", "nu", "nu"])
     >>> point.squared_norms[0], len(point.separated)
     (log((-beta + p_1)/beta), 3)

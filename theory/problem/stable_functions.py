@@ -47,6 +47,7 @@ def stabilise(expression: sp.Expr) -> sp.Expr:
     Examples
     --------
     >>> f = sp.Symbol("f", real=True)
+    >>> from theory import Sigmoid
     >>> stabilise(Sigmoid(f))
     tanh(f/2)/2 + 1/2
     """
