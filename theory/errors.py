@@ -22,8 +22,8 @@ class InputError(ValueError):
 
     Examples
     --------
-    >>> print(InputError("precision", -1, "a number > 0", "give the precision lambda, not the variance"))
-    precision: got -1; expected a number > 0. Remedy: give the precision lambda, not the variance.
+    >>> print(InputError("precision", -1, "a number > 0", "give lambda, not the variance"))
+    precision: got -1; expected a number > 0. Remedy: give lambda, not the variance.
     """
 
     def __init__(self, parameter: str, got: object, expected: str, remedy: str) -> None:

@@ -50,20 +50,22 @@ def symmetric(name: str, size: int) -> sp.ImmutableDenseMatrix:
 
 @dataclass(frozen=True)
 class Symbols:
-    """The symbols of a model with ``units`` first-layer vectors, ``directions`` and ``readout``
-    parameters.
+    """The symbols of a model of given size.
 
-    ======================  ==============  =====================  =====================================
-    quantity                symbol          shape                  meaning
-    ======================  ==============  =====================  =====================================
-    ``overlap``             m_a_s           units x directions     x^a . e_s
-    ``gram_perp``           R_a_b           units x units, sym.    Gram matrix of x orthogonal to the e_s
-    ``gram``                Q_a_b           units x units, sym.    x^a . x^b = R + m Gamma^-1 m^T
-    ``gram_inverse``        P_a_b           units x units, sym.    pseudo-inverse of Q
-    ``readout``             v_i             readout                second-layer (finite) parameters
-    ``preactivation``       u_a             units                  x^a . Y
-    ``whitened``            w_a             units                  (Q^+ (u - E u))_a
-    ======================  ==============  =====================  =====================================
+    =================  ======  ==================  =======================
+    quantity           symbol  shape               meaning
+    =================  ======  ==================  =======================
+    ``overlap``        m_a_s   units x directions  x^a . e_s
+    ``gram_perp``      R_a_b   units x units       Gram matrix off the e_s
+    ``gram``           Q_a_b   units x units       R + m Gamma^-1 m^T
+    ``gram_inverse``   P_a_b   units x units       pseudo-inverse of Q
+    ``readout``        v_i     readout             finite parameters
+    ``preactivation``  u_a     units               x^a . Y
+    ``whitened``       w_a     units               (Q^+ (u - E u))_a
+    =================  ======  ==================  =======================
+
+    Q_ab = x^a . x^b, and R_ab is the part of it orthogonal to the directions; R, Q and P are
+    symmetric.  "readout" is the number of finite parameters (weights of a second layer, biases).
 
     The *state* is ``overlap`` (row-major), ``gram_perp`` (upper triangle, row-major), ``readout``;
     this order is used by every vector of summary statistics in the project.

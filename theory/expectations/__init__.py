@@ -1,3 +1,1 @@
-"""Gaussian expectations: the law of the pre-activations, Stein and projection routes, closed forms,
-limits.
-"""
+"""Gaussian expectations: the law of the pre-activations, two routes, closed forms, limits."""

@@ -1,4 +1,4 @@
-"""Expectations in closed form: the expansion in the covariance, and integrals that are elementary."""
+"""Expectations in closed form: the heat expansion, and elementary integrals."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 
 def heat_expansion(node: GaussianExpectation, order: int) -> list[sp.Expr]:
-    r"""Return the coefficients a_j of :math:`E_l[f(u)] = \sum_j a_j`, with a_j of order
-    covariance^j.
+    r"""Return the terms a_j of :math:`E_l[f(u)] = \sum_j a_j`, a_j of order j in the covariance.
 
     :math:`a_j = \frac{1}{j!}\big[(\tfrac12\sum_{cd}\Sigma_{cd}\partial_c\partial_d)^j
     f\big](mS_l^T)`, :math:`\Sigma = Q/\lambda` (mathematics.md section 5).  For a polynomial f the
@@ -32,8 +31,7 @@ def heat_expansion(node: GaussianExpectation, order: int) -> list[sp.Expr]:
 
 
 def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.Expr] | None:
-    """The iterated Laplacians of a polynomial in functions such as softmax or tanh, or None for any
-    other f.
+    """The iterated Laplacians by polynomial arithmetic, or None where f has no such form.
 
     Where the derivatives of a set of functions are polynomials in these functions, polynomial
     arithmetic replaces symbolic differentiation of ever longer products.  Coefficients of distinct
@@ -91,7 +89,7 @@ def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.
 
 
 def _closed_family(f: sp.Expr, law: GaussianLaw) -> list[sp.Expr] | None:
-    """The functions of u in f and in their own derivatives, or None if these do not come to an end."""
+    """The functions of u in f and its derivatives, or None if these do not come to an end."""
     family: list[sp.Expr] = []
     fresh = sorted(f.atoms(sp.Function), key=sp.default_sort_key)
     while fresh:

@@ -1,6 +1,4 @@
-"""What all derived objects share: they are made of SymPy expressions and can be mapped and
-inspected.
-"""
+"""The base of all derived objects: expressions that can be mapped and searched."""
 
 from __future__ import annotations
 
@@ -16,11 +14,12 @@ D = TypeVar("D", bound="Derived")
 
 
 class Derived:
-    """Base of frozen dataclasses whose fields hold SymPy expressions, matrices, or dicts of these."""
+    """Base of frozen dataclasses whose fields hold expressions, matrices, or dicts of these."""
 
     def map(self: D, function: Callable[[sp.Expr], sp.Expr]) -> D:
-        """Return a copy with ``function`` applied to every expression (a limit, a substitution, a
-        mutation).
+        """Return a copy with ``function`` applied to every expression.
+
+        It may be a limit, a substitution or a mutation.
         """
         changed = {
             f.name: _map_value(getattr(self, f.name), function)
@@ -45,7 +44,7 @@ class Derived:
 
 
 def find_expectations(expression: sp.Expr) -> Iterator[GaussianExpectation]:
-    """Yield the expectation nodes of ``expression`` in a fixed (argument) order, with repetition."""
+    """Yield the expectation nodes of an expression in argument order, with repetition."""
     if isinstance(expression, GaussianExpectation):
         yield expression
     else:

@@ -8,8 +8,6 @@ form exists.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import sympy as sp
 from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.stringpict import prettyForm
@@ -20,9 +18,6 @@ from theory.problem.softmax import Softmax
 
 from .closed_forms import closed_form
 from .gaussian_law import GaussianLaw
-
-if TYPE_CHECKING:
-    pass
 
 
 class GaussianExpectation(sp.Expr):
@@ -80,8 +75,9 @@ class GaussianExpectation(sp.Expr):
         return bool(self.args[0].free_symbols & set(self.law.whitened))
 
     def _eval_derivative(self, s: sp.Symbol) -> sp.Expr:
-        r"""d/ds of E f: the mean moves f by its gradient, the covariance by half its Laplacian
-        (Price).
+        r"""d/ds of E f: the mean moves f by its gradient, the covariance by half its Laplacian.
+
+        (Price's theorem.)
         """
         f, law = self.args
         terms = [GaussianExpectation(f.diff(s), law)]
@@ -146,9 +142,7 @@ class GaussianExpectation(sp.Expr):
 
 
 def _abbreviate(integrand: sp.Expr, law: GaussianLaw) -> sp.Expr:
-    """Write pi_a for softmax_a(u_1, ..., u_k) when the arguments are the pre-activations
-    themselves.
-    """
+    """Write pi_a for the softmax of the pre-activations themselves."""
     return integrand.replace(
         lambda e: isinstance(e, Softmax) and e.args[1:] == tuple(law.variables),
         lambda e: sp.Symbol(f"pi_{e.index}"),

@@ -1,12 +1,14 @@
-r"""Moments E_l[h Y], E_l[h Y Y^T] of a feature weighted by a function of the pre-activations, by
-two routes.
+r"""Moments E_l[h Y], E_l[h Y Y^T] weighted by a function h of the pre-activations.
 
 Every formula of the project (gradient, Hessian, G-matrix, drift, diffusion) is a combination of the
 three *coefficients* defined here, for a weight h that is a product of partial derivatives of the
 loss:
 
-.. math::  E_l[h Z]/\sqrt\lambda = \sum_c \mathrm{slope}_c(h)\, x^c, \qquad
-           E_l[h Z Z^T]/\lambda = \lambda^{-1}E_l[h]\, I + \sum_{cd} \mathrm{curvature}_{cd}(h)\, x^c x^{dT}.
+.. math::  E_l[h Z]/\sqrt\lambda &= \sum_c \mathrm{slope}_c(h)\, x^c \\
+           E_l[h Z Z^T]/\lambda &= \lambda^{-1}E_l[h]\, I
+           + \sum_{cd} \mathrm{curvature}_{cd}(h)\, x^c x^{dT}.
+
+Each has two routes:
 
 * *Stein*: slope = lambda^-1 E[d_c h], curvature = lambda^-2 E[d_c d_d h].
 * *Projection*, with w = Q^+ (u - E u): slope = E[h w_c], curvature = E[h w_c w_d] - lambda^-1
@@ -250,7 +252,7 @@ class Moments:
         )
 
     def perpendicular_feature(self, b: int) -> Feature:
-        """The feature Y . x_perp^b, the noise seen by the part of x^b orthogonal to the directions."""
+        """The feature Y . x_perp^b: the noise along the part of x^b off the directions."""
         model = self.model
         return Feature(
             (sp.Integer(0),) * model.components,

@@ -17,8 +17,8 @@ from .expectation import GaussianExpectation, integrate_by_parts
 
 # the remedy where somebody writes lambda = infinity
 WITHOUT_NOISE = (
-    "lambda -> infinity is the noiseless limit: theory.noiseless, numerics.integrate_noiseless, or --limit noiseless on"
-    " the command"
+    "lambda -> infinity is the noiseless limit: theory.noiseless, "
+    "numerics.integrate_noiseless, or --limit noiseless on the command"
 )
 
 T = TypeVar("T", bound=sp.Expr | Derived)

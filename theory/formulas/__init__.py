@@ -1,3 +1,1 @@
-"""What follows from a model: drift, diffusion, gradient, Hessian and G blocks, risk, finite-size
-terms.
-"""
+"""Formulas of a model: drift, diffusion, gradient, Hessian, G, risk, finite size."""

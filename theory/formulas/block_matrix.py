@@ -57,7 +57,7 @@ class BlockMatrix(Derived):
     kink_rule: str = DISTRIBUTIONAL
 
     def block(self, a: int, b: int) -> Block:
-        """Return the first-layer block of the 0-based units (a, b); block (b, a) is its transpose."""
+        """Return the block of the 0-based units (a, b); block (b, a) is its transpose."""
         size = self.model.units
         if not (0 <= a < size and 0 <= b < size):
             raise InputError("block", (a, b), f"two units in 0..{size - 1}", "count units from 0")

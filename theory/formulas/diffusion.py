@@ -43,7 +43,8 @@ def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
     With :math:`\zeta_b = Y\cdot x_\perp^b` one step moves the state by :math:`-\delta\,G`,
 
     .. math:: G = \big(g_a\,Y\cdot e_s + \beta m_{as};\;
-                  g_a\zeta_b + g_b\zeta_a + 2\beta R^\perp_{ab} - \tfrac{c_\delta}{\lambda} g_a g_b;\;
+                  g_a\zeta_b + g_b\zeta_a + 2\beta R^\perp_{ab}
+                  - \tfrac{c_\delta}{\lambda} g_a g_b;\;
                   \partial_{v_i}\ell + \beta v_i\big),
 
     and the diffusion matrix is Cov(G) over component and noise (mathematics.md section 4; the

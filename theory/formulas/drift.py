@@ -1,4 +1,4 @@
-"""Effective dynamics of the summary statistics: drift, corrector, diffusion."""
+"""Effective dynamics of the summary statistics: drift and corrector."""
 
 from __future__ import annotations
 
@@ -34,27 +34,28 @@ class Drift(Derived):
 
     @property
     def vector(self) -> tuple[sp.Expr, ...]:
-        """The drift of the state vector (order of :class:`theory.symbols.Symbols`), corrector
-        included.
+        """The drift of the state vector, corrector included.
+
+        Order of :class:`theory.symbols.Symbols`.
         """
         return flatten_state(self.overlap, self.gram_perp + self.corrector, self.readout)
 
     def without_corrector(self) -> Drift:
-        """The dynamics of vanishing step size c_delta -> 0 (and the classic mistake at c_delta >
-        0).
+        """The dynamics of a vanishing step size, c_delta -> 0.
+
+        At c_delta > 0 this is the classic mistake.
         """
         size = self.model.units
         return replace(self, corrector=sp.ImmutableDenseMatrix(sp.zeros(size, size)))
 
 
 def derive_drift(model: Model, route: str = "stein") -> Drift:
-    r"""Derive the effective drift of (m, R_perp, v) in the ballistic limit d -> infinity at fixed
-    c_delta.
+    r"""Derive the effective drift of (m, R_perp, v) as d -> infinity at fixed c_delta.
 
     .. math::
        \dot m_{as} &= -E[g_a\, Y\cdot e_s] - \beta m_{as} \\
-       \dot R^\perp_{ab} &= -E[g_a\, Y\cdot x_\perp^b] - E[g_b\, Y\cdot x_\perp^a] - 2\beta R^\perp_{ab}
-                            + \frac{c_\delta}{\lambda} E[g_a g_b] \\
+       \dot R^\perp_{ab} &= -E[g_a\, Y\cdot x_\perp^b] - E[g_b\, Y\cdot x_\perp^a]
+                            - 2\beta R^\perp_{ab} + \frac{c_\delta}{\lambda} E[g_a g_b] \\
        \dot v_i &= -E[\partial_{v_i}\ell] - \beta v_i
 
     with the moments evaluated by ``route`` (mathematics.md section 4; arXiv 2206.04030, section 2).

@@ -43,7 +43,8 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
     :math:`\delta=c_\delta/d` the mean increment of :math:`R^\perp` is :math:`\delta(F+F_1/d)`,
 
     .. math:: F_{1,ab} = c_\delta\beta^2R^\perp_{ab} + c_\delta\beta\,(E[g_a\zeta_b]+E[g_b\zeta_a])
-              + \frac{c_\delta}{b}\Big(\sum_{cd}K_{cd}(g_ag_b)R^\perp_{cd} - \frac r\lambda E[g_ag_b]\Big)
+              + \frac{c_\delta}{b}\Big(\sum_{cd}K_{cd}(g_ag_b)R^\perp_{cd}
+              - \frac r\lambda E[g_ag_b]\Big)
               + c_\delta\Big(1-\frac1b\Big)\,E[g_aY_\perp]\cdot E[g_bY_\perp],
 
     K the curvature of :mod:`theory.expectations.moments`:

@@ -32,7 +32,8 @@ class PopulationGradient(Derived):
 def derive_gradient(model: Model, route: str = "stein") -> PopulationGradient:
     r"""Derive the gradient of the population risk.
 
-    .. math:: E[\nabla_{x^a}L] = \sum_l p_l\Big(E_l[g_a]\,\mu_l + \lambda^{-1}\sum_b E_l[H_{ab}]\,x^b\Big) + \beta x^a
+    .. math:: E[\nabla_{x^a}L] = \sum_l p_l\Big(E_l[g_a]\,\mu_l
+              + \lambda^{-1}\sum_b E_l[H_{ab}]\,x^b\Big) + \beta x^a
 
     (mathematics.md section 3).
 

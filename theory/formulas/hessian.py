@@ -1,5 +1,6 @@
-"""Population gradient, Hessian and gradient matrix G, as small coefficient matrices on
-span(directions, x).
+"""The population Hessian, block by block.
+
+Each block is a small coefficient matrix on span(directions, x), and a multiple of the identity.
 """
 
 from __future__ import annotations

@@ -79,7 +79,8 @@ def derive_readout_features(model: Model) -> ReadoutFeatures:
 
 
 def _scalar_factors(factors: tuple[sp.Expr, ...], model: Model) -> set[sp.Expr]:
-    """With one readout parameter any factor is common; keep those without the label, which are the
-    feature.
+    """Factors that are no feature, of a loss with one readout parameter.
+
+    Any factor is common then; those with the label or without u are no feature.
     """
     return {f for f in factors if f.has(LABEL) or not f.has(*model.symbols.preactivation)}

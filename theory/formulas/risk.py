@@ -27,8 +27,9 @@ class PopulationRisk(Derived):
 
 
 def derive_risk(model: Model) -> PopulationRisk:
-    r"""Derive the expected loss :math:`E[\ell] = \sum_l p_l\,E_l[\ell(y_l;u,v)]` (mathematics.md
-    section 1).
+    r"""Derive the expected loss :math:`E[\ell] = \sum_l p_l\,E_l[\ell(y_l;u,v)]`.
+
+    Source: mathematics.md section 1.
 
     Examples
     --------

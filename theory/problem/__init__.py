@@ -1,3 +1,1 @@
-"""What a user states: the mixture, the loss with its functions and kinks, the model; and the two
-systems of the paper.
-"""
+"""What a user states: mixture, loss with its kinks, model; the two systems of the paper."""

@@ -13,8 +13,9 @@ from .softplus_sigmoid import Softplus
 
 
 def softmax_cross_entropy(classes: int) -> Loss:
-    r"""Return :math:`\ell = -u_y + \log\sum_c e^{u_c}` for labels y = 1..classes (mathematics.md
-    section 1).
+    r"""Return :math:`\ell = -u_y + \log\sum_c e^{u_c}` for labels y = 1..classes.
+
+    Source: mathematics.md section 1.
 
     Examples
     --------
@@ -35,8 +36,8 @@ def two_layer_cross_entropy(width: int, activation: str | Activation = "relu") -
 
     Examples
     --------
-    >>> print(two_layer_cross_entropy(1).partial((0, 0)))
-    v_1**2*(1 - Sigmoid(v_1*relu(u_1)))*Sigmoid(v_1*relu(u_1))*step(u_1) + (-v_1*y + v_1/2)*DiracDelta(u_1)
+    >>> print(two_layer_cross_entropy(1).partial((0,)))
+    -v_1*y*step(u_1) + v_1*Sigmoid(v_1*relu(u_1))*step(u_1)
     """
     g = get_activation(activation)
     u, v = symbols.vector("u", width), symbols.vector("v", width)

@@ -1,11 +1,11 @@
-r"""Where a loss is not smooth: one canonical form of its kinks, and the rule for derivatives across
-them.
+r"""Kinks of a loss: one canonical form, and the rule for derivatives across them.
 
 Every non-smooth function of a loss is written with :class:`theory.problem.relu_step.ReLU` and
 :class:`theory.problem.relu_step.Step` of one of its declared kinks, k(u) = 0.  Then
 
-.. math:: \mathrm{ReLU}(k)' = \mathrm{Step}(k),\quad \mathrm{Step}(k)' = \delta(k),\quad \mathrm{Step}(0) = 0,
-          \quad \mathrm{Step}^2 = \mathrm{Step},\quad \mathrm{ReLU}(k)\,\delta(k) = 0,
+.. math:: \mathrm{ReLU}(k)' = \mathrm{Step}(k),\quad \mathrm{Step}(k)' = \delta(k),
+          \quad \mathrm{Step}(0) = 0,\quad \mathrm{Step}^2 = \mathrm{Step},
+          \quad \mathrm{ReLU}(k)\,\delta(k) = 0,
 
 and a second derivative of the loss is a function plus a sum of functions times :math:`\delta(k)`.
 Three *kink rules* name what is kept of it (mathematics.md section 2):
@@ -127,9 +127,7 @@ def split_deltas(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
 
 
 def tidy(expression: sp.Expr) -> sp.Expr:
-    """The same distribution with ReLU(k) delta(k) = 0 used, as far as the expression is linear in
-    its deltas.
-    """
+    """The same distribution, with ReLU(k) delta(k) = 0 used where it is linear in its deltas."""
     try:
         regular, parts = split_deltas(expression)
     except InputError:
@@ -156,8 +154,9 @@ def apply_kink_rule(expression: sp.Expr, rule: str) -> sp.Expr:
 
 
 def unsigned(kink: sp.Expr) -> sp.Expr:
-    """Of k and -k the one that SymPy keeps in DiracDelta, an even function: deltas are found under
-    this name.
+    """Of k and -k the one that SymPy keeps in DiracDelta, an even function.
+
+    Deltas are found under this name.
 
     Examples
     --------
@@ -172,9 +171,7 @@ def unsigned(kink: sp.Expr) -> sp.Expr:
 def kink_forms(
     kinks: Sequence[sp.Expr], preactivation: Sequence[sp.Symbol]
 ) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
-    """Return (A, c) with kinks = A u + c, or None unless every kink is affine in u with numbers as
-    coefficients.
-    """
+    """Return (A, c) with kinks = A u + c in numbers, or None."""
     origin = dict.fromkeys(preactivation, sp.Integer(0))
     rows, offsets = [], []
     for kink in kinks:
@@ -206,7 +203,7 @@ def _refuse_unknown_functions(expression: sp.Expr) -> None:
             "loss expression",
             f"the function {refused[0]}",
             "kinks written with ReLU and Step",
-            "write a ramp as theory.ReLU(k) and a jump of slope as theory.Step(k), and declare kinks=(k, ...)",
+            "write a ramp as theory.ReLU(k) and declare kinks=(k, ...)",
         )
 
 

@@ -16,8 +16,7 @@ from .kinks import canonical, kink_forms, tidy, unsigned
 
 @dataclass(frozen=True)
 class Loss:
-    r"""Scalar loss :math:`\ell(y; u, v)` of a label, the pre-activations u and the readout
-    parameters v.
+    r"""Scalar loss :math:`\ell(y; u, v)` of a label, pre-activations u and readout parameters v.
 
     Everything else in the project is derived from this expression: with
     :math:`g_a=\partial_{u_a}\ell` and :math:`H_{ab}=\partial_{u_a}\partial_{u_b}\ell`, the sample
@@ -81,7 +80,7 @@ class Loss:
                 "loss expression",
                 f"symbols {alike} with other assumptions",
                 f"the real symbols {alike} of theory.symbols",
-                "build them with theory.symbols.vector: a Symbol of the same name but other assumptions is another",
+                "build them with theory.symbols.vector: a Symbol with other assumptions is another",
             )
         if unknown:
             raise InputError(
@@ -113,11 +112,15 @@ class Loss:
             if not used & set(self.preactivation) or used - set(self.variables):
                 remedy = "give u_1 for a kink at u_1 = 0"
                 if symbols.LABEL in used:
-                    remedy = "write a term with a kink of its own for each label: y*ReLU(1 - u_1) + (1 - y)*ReLU(u_1)"
+                    remedy = (
+                        "write a term with a kink of its own for each label: "
+                        "y*ReLU(1 - u_1) + (1 - y)*ReLU(u_1)"
+                    )
                 raise InputError(
                     "kinks",
                     kink,
-                    f"expressions in {', '.join(map(str, self.preactivation))} that vanish at a kink",
+                    f"expressions in {', '.join(map(str, self.preactivation))} "
+                    "that vanish at a kink",
                     remedy,
                 )
         return tuple(unsigned(kink) for kink in kinks)

@@ -1,6 +1,4 @@
-"""Gaussian mixture: weights, labels, means as coordinates in a basis of directions, and the
-precision.
-"""
+"""Gaussian mixture: weights, labels, means in a basis of directions, precision."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ from .mixture import Mixture
 
 @dataclass(frozen=True)
 class Model:
-    r"""Online SGD on a Gaussian mixture: sample loss :math:`L = \ell(y_l; u, v) +
-    \frac\beta2(\|x\|^2+\|v\|^2)`.
+    r"""Online SGD with a ridge on a Gaussian mixture.
+
+    The sample loss is :math:`L = \ell(y_l; u, v) + \frac\beta2(\|x\|^2+\|v\|^2)`.
 
     SGD is :math:`x \leftarrow x - \delta\nabla L`, :math:`\delta = c_\delta/d`, one fresh sample a
     step; time is t = steps * delta (mathematics.md section 1).
@@ -115,8 +116,7 @@ class Model:
         return frozenset().union(*(e.free_symbols for e in parts))
 
     def substitute(self, values: Mapping[sp.Symbol, object]) -> Model:
-        """Return the model with numbers for (some of) its open parameters, validated like any
-        other.
+        """Return the model with numbers for open parameters, validated like any other.
 
         Parameters
         ----------

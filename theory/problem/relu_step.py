@@ -9,8 +9,9 @@ from .stable_functions import Maximum, StableFunction
 
 
 class Step(StableFunction):
-    r"""1 for f > 0, else 0: the derivative of :class:`ReLU`, idempotent; its own derivative is
-    DiracDelta(f).
+    r"""1 for f > 0, else 0: the derivative of :class:`ReLU`.
+
+    It is idempotent, and its own derivative is DiracDelta(f).
 
     The value 0 at f = 0 is the convention of automatic differentiation; no expectation depends on
     it, and no comparison is made while f is symbolic.

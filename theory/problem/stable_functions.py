@@ -1,5 +1,4 @@
-"""Smooth functions a loss may use, with derivatives that stay small and printing that stays
-readable.
+"""Functions with short derivatives, readable printing and an overflow-free form.
 
 SymPy can differentiate ``log(exp(u1) + ... + exp(uk))``, but every derivative repeats the whole
 sum.  These functions know their derivative in terms of each other, so that derivatives of the
@@ -31,8 +30,7 @@ class StableFunction(sp.Function):
 
 
 class Maximum(sp.Function):
-    """Largest of its arguments, never evaluated: for stable forms that only generated code will
-    see.
+    """Largest of its arguments, never evaluated: only generated code will see it.
 
     ``sympy.Max`` compares its arguments symbolically at every construction, which dominates code
     generation.

@@ -1,6 +1,4 @@
-"""Gaussian expectation node: printing, derivatives, closed forms, integration by parts, bound
-variables.
-"""
+"""Gaussian expectation node: printing, derivatives, closed forms, integration by parts."""
 
 from __future__ import annotations
 
@@ -142,8 +140,9 @@ def test_substitution_of_parameters_reaches_the_law():
 )
 @pytest.mark.parametrize("symbol", [m11, m21, Q11, Q12, Q22, LAM], ids=str)
 def test_derivative_against_finite_differences(integrand, symbol):
-    """Price's theorem: central differences at 50 digits; step^2 = 1e-20 times third derivatives of
-    order 1.
+    """Price's theorem, against central differences at 50 digits.
+
+    The step squared is 1e-20, times third derivatives of order 1.
     """
     values = random_exact_values(MODEL, fresh_rng(), precision=40)
     node, step = E(integrand, LAW), sp.Rational(1, 10**10)
@@ -187,8 +186,9 @@ def test_derivative_in_an_unrelated_symbol_is_zero():
 @settings(deadline=None, max_examples=15)
 @given(f=polynomials, a=small, b=small, values=strategies.rational_parameters(MODEL, precision=40))
 def test_polynomial_times_exponential_against_quadrature(f, a, b, values):
-    """Entire integrands: Gauss-Hermite with 24 nodes errs by (|slope|^2 max Q / 40)^24 / 24! or
-    less.
+    """Gauss-Hermite with 24 nodes, which is exact enough for entire integrands.
+
+    It errs by (|slope|^2 max Q / 40)^24 / 24! or less.
     """
     node = E(f * sp.exp(sp.Rational(1, 2) * (a * u1 + b * u2) + 1), LAW)
     closed = node.doit()
@@ -258,9 +258,7 @@ def test_without_a_closed_form_the_node_stays():
     values=strategies.rational_parameters(MODEL, precision=7),
 )
 def test_integration_by_parts_by_wick_moments(f, i, j, values):
-    """With w = P (u - mean) written out, everything is a polynomial in u; its exact mean is the
-    answer.
-    """
+    """With w = P (u - mean) written out the mean of a polynomial is exact."""
     node = E(f * w1**i * w2**j, LAW)
     centred = sp.Matrix([u1 - m11, u2 - m21])
     explicit = sp.Matrix([[S.gram_inverse[a, b] for b in range(2)] for a in range(2)]) * centred
@@ -272,9 +270,7 @@ def test_integration_by_parts_by_wick_moments(f, i, j, values):
 
 
 def wick(powers, values):
-    """E[u_1^i u_2^j] by the recursion E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f], no library
-    code.
-    """
+    """E[u_1^i u_2^j] by E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f]: no library code."""
     i, j = powers
     if i == j == 0:
         return sp.Integer(1)

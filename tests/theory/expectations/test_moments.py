@@ -1,6 +1,4 @@
-"""Weighted moments of a feature: both routes, a raw Monte Carlo witness, and the exactness of the
-evaluator.
-"""
+"""Weighted moments of a feature: both routes, and a raw Monte Carlo witness."""
 
 from __future__ import annotations
 
@@ -69,9 +67,7 @@ def test_slope_and_curvature_agree_symbolically(model, weight):
 
 
 def test_projection_route_differentiates_nothing():
-    """Its integrands are the weight times w's, so it serves losses whose weights have no
-    derivative.
-    """
+    """Its integrands are the weight times w: no derivative of the weight is needed."""
     moments = Moments(kgmm(2), "projection")
     w = moments.model.symbols.whitened
     h = moments.expression(Weight.of((0,), (1,)))
@@ -80,9 +76,7 @@ def test_projection_route_differentiates_nothing():
 
 
 def test_projection_route_serves_a_kinked_loss():
-    """g = max(u, 0): the slope is lambda^-1 P(u > 0), which no classical derivative of a kink is
-    needed for.
-    """
+    """g = max(u, 0) has the slope lambda^-1 P(u > 0)."""
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     loss = Loss(sp.Max(u[0], 0) ** 2 / 2, units=1, kinks=(u[0],))
@@ -105,9 +99,7 @@ def test_projection_route_serves_a_kinked_loss():
 @pytest.mark.parametrize("route", ["stein", "projection"])
 @pytest.mark.parametrize("name", ["kgmm2", "kgmm3", "twolayer"])
 def test_moments_of_raw_noise(name, route):
-    """E_l[h Z] and E_l[h Z Z^T] of raw Gaussian vectors, in one component, against slope and
-    curvature.
-    """
+    """E_l[h Z] and E_l[h Z Z^T] of raw Gaussian vectors, against slope and curvature."""
     rng = fresh_rng()
     model, raw = case(name)
     geo = geometry(model, rng, jitter=0.3)
@@ -156,9 +148,7 @@ def test_moments_of_raw_noise(name, route):
 
 @pytest.mark.parametrize("name", ["kgmm2", "kgmm3", "twolayer"])
 def test_evaluator_error_is_below_the_sampling_error(name):
-    """Fewer nodes change the drift by less than a tenth of the sampled standard errors, which are
-    about 2e-3.
-    """
+    """Fewer nodes change the drift by less than a tenth of the sampled standard errors."""
     model, _ = case(name)
     geo = geometry(model, fresh_rng(), jitter=0.3)
     drift = derive_drift(model, "projection")
@@ -168,9 +158,7 @@ def test_evaluator_error_is_below_the_sampling_error(name):
 
 
 def test_evaluators_agree_with_each_other_and_with_a_closed_form():
-    """A known value: E[u_1^2 w_c] = 2 E[u_1] d_c u_1 / lambda is 2 m / lambda for c = 1 and 0 for c
-    = 2.
-    """
+    """E[u_1^2 w_c] = 2 E[u_1] d_c u_1 / lambda is 2 m / lambda for c = 1, 0 for c = 2."""
     model = kgmm(2)
     values = random_exact_values(model, fresh_rng(), precision=40)
     moments = Moments(model, "projection")
@@ -196,9 +184,7 @@ def test_unknown_route_is_named():
 
 
 def test_stein_route_of_a_kinked_loss_keeps_the_delta_and_refuses_curvatures():
-    """g = step(u): its derivative is a delta, its second derivative is no longer integrable without
-    a convention.
-    """
+    """g = step(u) has a delta as derivative; its second derivative needs a convention."""
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(mixture, Loss(sp.Max(u[0], 0), units=1, kinks=(u[0],)))

@@ -52,9 +52,7 @@ def targets(name):
 
 
 def coefficients(expressions, order, values):
-    """Numbers a_0 .. a_order of each expression, from one expansion: it is a polynomial in
-    1/lambda.
-    """
+    """Numbers a_0 .. a_order of each expression: it is a polynomial in 1/lambda."""
     series = [low_noise(e, order) for e in expressions]
     grid = range(1, order + 2)
     rows = [evaluate_elementary(series, values | {LAM: sp.Rational(1, x)}) for x in grid]
@@ -78,8 +76,7 @@ SLOW_THREE = pytest.param("kgmm2", 3, marks=pytest.mark.slow)
     ("name", "orders"), [("kgmm2", 2), SLOW_THREE, ("twolayer", 1), ("kgmm3", 1)]
 )
 def test_remainder_is_the_next_term(name, orders):
-    """lambda^(n+1) (E - S_n) = a_{n+1} + a_{n+2}/lambda + ...: at lambda = 10^8 and random
-    parameters.
+    """lambda^(n+1) (E - S_n) = a_{n+1} + a_{n+2}/lambda + ... at lambda = 10^8.
 
     a_j / a_{j-1} is at most max Q times a derivative of a loss analytic within pi/2: below 10^3
     here, so that the neglected terms are below 10^-4 of the scale of a_{n+1}.
@@ -105,9 +102,7 @@ def fixed_values(model):
 
 @pytest.mark.parametrize("order", [0, 1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_error_falls_at_the_rate_of_the_next_order(order):
-    """Slope of log error against log lambda is -(order + 1), at the fixed parameters of a
-    correlated mixture.
-    """
+    """Slope of log error against log lambda is -(order + 1)."""
     model, expressions = targets("kgmm2")
     series = [low_noise(e, order) for e in expressions]
     errors = []
@@ -126,9 +121,7 @@ def test_error_falls_at_the_rate_of_the_next_order(order):
 
 @pytest.mark.parametrize("name", ["kgmm2", "kgmm3"])
 def test_noiseless_is_the_limit_of_the_finite_precision_field(name):
-    """(field - noiseless) / next term -> 1 with an error of order 1/lambda, for the drift as a
-    vector.
-    """
+    """(field - noiseless) / next term -> 1 with an error of order 1/lambda, for the drift."""
     model, _ = case(name)
     drift = derive_drift(model)
     expressions, base = list(drift.expressions()), fixed_values(model)
@@ -265,7 +258,7 @@ def fixed_precision_objects():
     "limit", [noiseless, lambda d: low_noise(d, 1)], ids=["noiseless", "low_noise"]
 )
 def test_no_limit_in_a_precision_that_is_fixed(name, limit):
-    """With lambda = 10 inside, 1/10 would survive the limit and the result would be silently wrong."""
+    """With lambda = 10 inside, 1/10 would survive the limit: a silently wrong result."""
     with pytest.raises(
         InputError, match=r"precision: got 10; expected the symbol lambda. Remedy: build"
     ):
@@ -274,9 +267,7 @@ def test_no_limit_in_a_precision_that_is_fixed(name, limit):
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_no_expansion_across_a_kink(order):
-    """The expansion differentiates the loss; across a kink that yields products of DiracDelta and
-    Heaviside.
-    """
+    """The expansion differentiates the loss, which a kink does not allow."""
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(mixture, Loss(sp.Max(u[0], 0) ** 2 / 2, units=1, kinks=(u[0],)))

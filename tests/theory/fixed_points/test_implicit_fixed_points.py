@@ -1,6 +1,4 @@
-"""Fixed points of the noiseless dynamics: closed implicit form, solved form, and the raw gradient
-in R^d.
-"""
+"""Fixed points of the noiseless dynamics, and the raw gradient in R^d at them."""
 
 from __future__ import annotations
 
@@ -55,9 +53,7 @@ def gap_of(k, p, beta):
 
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_implicit_form_annihilates_the_drift_symbolically(k):
-    """Any weights: eliminate p_l by the residual equations and the noiseless drift vanishes
-    identically.
-    """
+    """Eliminate p_l by the residual equations: the noiseless drift vanishes identically."""
     model = kgmm(k, directions_gram="orthonormal")
     point = softmax_fixed_point(model)
     drift = noiseless(derive_drift(model))
@@ -155,12 +151,11 @@ def test_solving_the_implicit_form_names_missing_values():
 
 @pytest.mark.parametrize("ridge", [0, -1])
 def test_solving_the_implicit_form_without_a_ridge_ends(ridge):
-    """In a process of its own: the equation has no root, and looking for a bracket must not go on
-    forever.
-    """
+    """In a process of its own: the equation has no root, and a search must end."""
     code = (
         "from theory import *\n"
-        "point = softmax_fixed_point(kgmm(2, weights=['1/2', '1/2'], directions_gram='orthonormal'))\n"
+        "model = kgmm(2, weights=['1/2', '1/2'], directions_gram='orthonormal')\n"
+        "point = softmax_fixed_point(model)\n"
         "try:\n"
         f"    point.solve({{symbols.RIDGE: {ridge}}})\n"
         "except InputError as error:\n"
@@ -197,9 +192,7 @@ def test_solved_point_has_zero_residual_for_correlated_means(k, data):
 @settings(max_examples=3)
 @given(data=st.data())
 def test_raw_gradient_vanishes_at_the_solved_point(k, data):
-    """In R^d: x = E Gamma^-1 m^T, sum_l p_l (softmax(x^T mu_l) - hot_l) mu_l^T + beta x = 0, no
-    derived formula.
-    """
+    """In R^d: sum_l p_l (softmax(x^T mu_l) - hot_l) mu_l^T + beta x = 0, no derived formula."""
     model, values = kgmm(k), data.draw(correlated(k))
     found = solve_noiseless_fixed_point(model, values)
     gamma = np.array(model.mixture.directions_gram.xreplace(values).tolist(), float)
@@ -219,9 +212,7 @@ def test_raw_gradient_vanishes_at_the_solved_point(k, data):
 @settings(max_examples=5)
 @given(correlated(2), strategies.rational_parameters(kgmm(2), precision=1, scale=5))
 def test_the_fixed_point_does_not_depend_on_the_start(values, elsewhere):
-    """The noiseless risk is strictly convex for beta > 0, so there is one fixed point; starts of
-    entries up to 3.
-    """
+    """The noiseless risk is strictly convex for beta > 0: one fixed point from any start."""
     model = kgmm(2)
     reference = solve_noiseless_fixed_point(model, values)
     start = {s: elsewhere[s] for s in model.symbols.overlap}
@@ -242,9 +233,7 @@ def test_solver_agrees_with_the_implicit_form(k):
 
 
 def test_readout_models_are_solved_too():
-    """From the end of a short Euler curve to a fixed point that separates classes, not the trivial
-    one at 0.
-    """
+    """From the end of a short Euler curve to a fixed point that separates classes."""
     model, s = two_layer_model(), two_layer_model().symbols
     values = {p: sp.Rational(1, 4) for p in model.mixture.weights} | {BETA: sp.Rational(1, 50)}
     gamma = model.mixture.directions_gram

@@ -1,6 +1,4 @@
-"""Separated fixed points of the XOR network, against direct calculations that share nothing with
-the closed forms.
-"""
+"""Separated fixed points of the XOR network, against direct calculations."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ P, BETA = symbols.vector("p", 4, positive=True), symbols.RIDGE
 
 
 class Sliding:
-    """The noiseless drift at v_i = +-a_i, W_i = a_i S_l, with unknown shares where a unit sits on
-    its kink.
-    """
+    """The noiseless drift at v_i = +-a_i, W_i = a_i S_l, shares unknown on a kink."""
 
     def __init__(self, assignment) -> None:
         self.assignment, self.width = assignment, len(assignment)
@@ -125,9 +121,7 @@ def test_the_noiseless_drift_has_one_step_a_term():
 
 @pytest.mark.parametrize("width", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_drift_vanishes_at_every_assignment(width):
-    """All 5^K assignments, any weights and ridge, any point of the spheres, with the shares of the
-    theory.
-    """
+    """All 5^K assignments, any weights and ridge, any point of the spheres."""
     model = xor(width)
     for assignment in itertools.product(NAMES, repeat=width):
         point = separated_fixed_point(model, assignment)
@@ -145,9 +139,7 @@ def test_the_drift_vanishes_for_wider_networks(assignment):
 
 @pytest.mark.parametrize("assignment", list(itertools.product(NAMES, repeat=2)), ids="/".join)
 def test_the_shares_are_the_only_ones_at_which_the_drift_vanishes(assignment):
-    """Solved for: the pushes from both sides of the axis cancel, and one cluster's loss is the
-    other's gain.
-    """
+    """The pushes from both sides of the axis cancel at the shares solved for."""
     sliding = Sliding(assignment)
     point = separated_fixed_point(xor(2), assignment)
     pairs = {(i, l // 2) for i, l in sliding.theta}
@@ -200,9 +192,7 @@ def test_names_of_the_parts():
 
 
 class Numbers:
-    """A random assignment, weights, ridge and point of the spheres, and everything at lambda ->
-    infinity by hand.
-    """
+    """A random assignment, weights, ridge and point of the spheres, at lambda -> infinity."""
 
     def __init__(self, rng, width: int, assignment=None) -> None:
         self.assignment = list(assignment or rng.choice(NAMES, size=width))
@@ -246,9 +236,7 @@ WIDTHS = [1, 2, 4, 7]
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_readout_blocks(width):
-    """E[sigma' g g^T] and E[(sigma - y)^2 g g^T] at the means: rank = separated clusters,
-    eigenvalues by NumPy.
-    """
+    """E[sigma' g g^T] and E[(sigma - y)^2 g g^T] at the means: rank and eigenvalues by NumPy."""
     rng = fresh_rng()
     for _ in range(8):
         at = Numbers(rng, width)
@@ -286,8 +274,7 @@ def test_the_rank_is_the_number_of_separated_clusters_symbolically(width):
 
 
 class FiniteNoise:
-    """E[h] over Y = S_l + z / sqrt(lambda), z in the plane of mu and nu, R_perp = 0: nothing but
-    the definition.
+    """E[h] over Y = S_l + z / sqrt(lambda), z in the plane of mu and nu: the definition.
 
     The unknowns of unit i are its overlap with the cluster it picked, its offset a_i (overlap with
     the other axis, times sqrt(lambda)) and v_i.  At a cluster of that other axis its kink is the
@@ -330,7 +317,7 @@ class FiniteNoise:
         return np.concatenate(points, axis=1), np.concatenate(probabilities)
 
     def sample(self, x: np.ndarray, l: int):
-        """Probabilities, Y, active units, outputs g(u) and sigma(f) - y at the nodes of cluster l."""
+        """Probabilities, Y, active units, g(u) and sigma(f) - y at the nodes of cluster l."""
         w, v = self.unpack(x)
         z, p = self.nodes(w, l)
         y = MEANS[l][:, None] + z / np.sqrt(self.precision)
@@ -354,9 +341,7 @@ class FiniteNoise:
         return np.concatenate([own, other, dv])
 
     def equilibrium(self) -> np.ndarray:
-        """Solved from the closed form at lambda -> infinity, with offsets that make the shares
-        there.
-        """
+        """Solved from the closed form at lambda -> infinity, with offsets that make the shares."""
         units = range(self.width)
         theta = [
             float(self.at(self.at.point.active_share(i, 2 * int(1 - self.axis[i])))[0, 0])
@@ -375,9 +360,7 @@ class FiniteNoise:
         return found.x
 
     def blocks(self, x: np.ndarray) -> dict[str, np.ndarray]:
-        """Shares, and the blocks of Hessian (almost everywhere) and G, as arrays over units and
-        (mu, nu).
-        """
+        """Shares, and the blocks of Hessian (almost everywhere) and G, over units and (mu, nu)."""
         k = self.width
         names = {
             "share": (k, 4),
@@ -435,9 +418,7 @@ ASSIGNMENTS = FAST + [pytest.param(a, marks=pytest.mark.slow) for a in SLOW]
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids="/".join)
 def test_shares_and_blocks_are_the_limit_of_the_equilibrium(assignment):
-    """Deviations fall like lambda^-1/2: by 10 from 10^4 to 10^6, up to a next order that is 10^-2
-    of the first.
-    """
+    """Deviations fall like lambda^-1/2: by 10 from 10^4 to 10^6, up to the next order."""
     at = Numbers(fresh_rng(), len(assignment), assignment)
     deviations = []
     for precision in (1e4, 1e6):
@@ -458,9 +439,7 @@ def test_shares_and_blocks_are_the_limit_of_the_equilibrium(assignment):
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids="/".join)
 def test_flow_eigenvalues_are_those_of_the_jacobian_of_the_equilibrium(assignment):
-    """2K slow eigenvalues tend to the named ones, K run to -infinity like sqrt(lambda): the sliding
-    directions.
-    """
+    """2K slow eigenvalues tend to the named ones, K run to -infinity like sqrt(lambda)."""
     at = Numbers(fresh_rng(), len(assignment), assignment)
     named = at.point.flow_eigenvalues()
     expected = np.sort([float(at(e)[0, 0]) for e, times in named.items() for _ in range(times)])
@@ -488,9 +467,7 @@ def test_flow_eigenvalues_are_those_of_the_jacobian_of_the_equilibrium(assignmen
 
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_an_idle_unit_grows_towards_the_clusters_nobody_picks(width):
-    """Its linear flow beside the others: (W, v) <- (A v - beta W, A W - beta v) along S_l, A = p_l
-    |sigma - y|.
-    """
+    """Its linear flow: (W, v) <- (A v - beta W, A W - beta v), A = p_l |sigma - y|."""
     rng = fresh_rng()
     for _ in range(10):
         at = Numbers(rng, width, ["0", *rng.choice(NAMES, size=width - 1)])
@@ -627,9 +604,7 @@ def test_probabilities_are_stirling_numbers_and_sum_to_one(width):
 
 
 def test_units_pick_uniformly_by_signs():
-    """The noiseless flow of one unit from a small W: every sign of v and of W mu, W nu ends at its
-    own cluster.
-    """
+    """The noiseless flow of one unit from a small W ends at the cluster of its signs."""
     drift = noiseless_drift(1)
     s = drift.model.symbols
     unknowns = [*s.overlap, *s.readout]

@@ -1,6 +1,4 @@
-"""Effective dynamics: two routes, a d-dimensional witness, the risk it descends, and the mutants it
-refuses.
-"""
+"""Effective dynamics: two routes, a d-dimensional witness, the risk it descends."""
 
 from __future__ import annotations
 
@@ -103,9 +101,7 @@ def test_drift_is_the_mean_increment_of_sgd(name, route, limit):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_drift_witness_refutes_the_mutants(name):
-    """Each mutant is off by at least 20 standard errors at these fixed parameters, the threshold is
-    below 6.
-    """
+    """Each mutant is off by at least 20 standard errors, the threshold is below 6."""
     rng = fresh_rng()
     model, raw = case(name)
     geo = geometry(model, rng)
@@ -137,9 +133,7 @@ def test_drift_witness_refutes_the_mutants(name):
 
 
 def diffusion_verdicts(diffusions, geo, raw, rng):
-    """Mean and covariance of one increment (without its deterministic ridge part) against derived
-    diffusions.
-    """
+    """Mean and covariance of one increment against derived diffusions."""
     found = [numbers(d, geo) for d in diffusions]
     means = [as_array(f.mean).ravel() for f in found]
     upper = np.triu_indices(len(means[0]))
@@ -172,9 +166,7 @@ def test_diffusion_is_the_covariance_of_the_increment(name, route):
 
 @pytest.mark.parametrize("name", ["kgmm2", pytest.param("twolayer", marks=pytest.mark.slow)])
 def test_diffusion_witness_refutes_the_mutants(name):
-    """Fluctuation of the corrector forgotten, 1/lambda dropped, weights ignored, mean not
-    subtracted.
-    """
+    """Mutants: corrector, 1/lambda, weights or mean forgotten."""
     rng = fresh_rng()
     model, raw = case(name)
     geo = geometry(model, rng)
@@ -199,9 +191,7 @@ def test_diffusion_witness_refutes_the_mutants(name):
 
 @lru_cache(maxsize=None)
 def flow_and_drift(name):
-    """Pairs of expressions: the gradient flow of F in the symbols of the state, and the drift
-    without its corrector.
-    """
+    """Pairs: the gradient flow of F in the symbols of the state, the drift."""
     model, _ = case(name)
     s, beta = model.symbols, model.ridge
     risk = sp.Add(
@@ -226,8 +216,7 @@ def flow_and_drift(name):
 @settings(max_examples=3)
 @given(data=st.data())
 def test_drift_without_corrector_is_the_gradient_flow_of_the_risk(name, data):
-    """F(m, R, v) = E[loss] + beta/2 (tr Q + |v|^2), Q = R + m Gamma^-1 m^T, differentiated by the
-    heat equation.
+    """F(m, R, v) = E[loss] + beta/2 (tr Q + |v|^2), differentiated by the heat equation.
 
     With R symmetric and its upper triangle as variables: dm/dt = -(dF/dm) Gamma,
     dR_ab/dt = -sum_c (1 + delta_ac) dF/dR_ac R_cb - (a <-> b), dv/dt = -dF/dv.
@@ -274,7 +263,7 @@ def test_relabelling_the_classes_permutes_the_drift(values, order):
 
 @pytest.mark.parametrize("k", [2, 3, 4])
 def test_softmax_gauge_of_the_drift(k):
-    """sum_a g_a = 0: the sum of the x^a only decays, d/dt sum_a m_as = -beta sum_a m_as, exactly."""
+    """sum_a g_a = 0: the sum of the x^a only decays, d/dt sum_a m_as = -beta sum_a m_as."""
     model = kgmm(k)
     drift = derive_drift(model, "projection")
     for s in range(k):

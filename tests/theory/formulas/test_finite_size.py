@@ -1,6 +1,4 @@
-"""The exact mean increment at finite dimension: two routes, raw samples, and what a mistake in it
-does.
-"""
+"""The exact mean increment at finite dimension: two routes, raw samples, mutants."""
 
 from __future__ import annotations
 
@@ -36,9 +34,7 @@ def test_routes_agree(name, batch):
     ("name", "dimension", "batch"), [("softmax", 6, 1), ("twolayer", 5, 1), ("softmax", 6, 3)]
 )
 def test_mean_of_a_raw_step_is_exact_at_the_smallest_dimension(name, dimension, batch):
-    """E[change] / delta = F + F1 / d with nothing left, where 1 / d is largest; without F1 the same
-    test fails.
-    """
+    """E[change] / delta = F + F1 / d with nothing left; without F1 the test fails."""
     size = 200_000
     steps = one_raw_step(name, dimension, size, fresh_rng(), batch)
     drift, less = theory(name, "drift"), theory(name, "without corrector")

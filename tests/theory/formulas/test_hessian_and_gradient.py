@@ -1,6 +1,4 @@
-"""Population gradient, Hessian and G-matrix: two routes, derivatives of the risk, structure,
-derivation time.
-"""
+"""Population gradient, Hessian and G-matrix: two routes, derivatives of the risk."""
 
 from __future__ import annotations
 
@@ -96,9 +94,7 @@ def risk(model):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradient_is_the_derivative_of_the_risk(name):
-    """grad_{x^a} F(m, Q) = sum_s dF/dm_as e_s + sum_b (1 + delta_ab) dF/dQ_ab x^b, by the heat
-    equation.
-    """
+    """grad_{x^a} F(m, Q) = sum_s dF/dm_as e_s + sum_b (1 + delta_ab) dF/dQ_ab x^b."""
     model, _ = case(name)
     s, total = model.symbols, risk(model)
     gradient = derive_gradient(model)
@@ -115,8 +111,7 @@ def test_gradient_is_the_derivative_of_the_risk(name):
 
 @pytest.mark.parametrize("name", ["kgmm2", pytest.param("twolayer", marks=pytest.mark.slow)])
 def test_hessian_is_the_second_derivative_of_the_risk(name):
-    """d2/de df F(x^a + e t, x^b + f t') for t, t' in {e_s, x^c, n}, n a unit vector orthogonal to
-    all others.
+    """d2/de df F(x^a + e t, x^b + f t') for t, t' in {e_s, x^c, n}, n orthogonal to the others.
 
     Moving x^a moves m_a. and Q_a. polynomially; the heat equation does the rest.  No Hessian
     formula enters.
@@ -132,9 +127,7 @@ def test_hessian_is_the_second_derivative_of_the_risk(name):
     origin = dict.fromkeys(steps, sp.Integer(0))
 
     def moved_risk(moves):
-        """The risk after x^a += epsilon t for each (a, t); every vector is a list of (coefficient,
-        index in w).
-        """
+        """The risk after x^a += epsilon t; a vector is a list of (coefficient, index in w)."""
         vectors = [[(sp.Integer(1), r + c)] for c in units]
         for epsilon, (a, t) in zip(steps, moves, strict=False):
             vectors[a].append((epsilon, t))
@@ -220,8 +213,7 @@ def test_softmax_gauge_of_the_hessian(drawn):
 @settings(max_examples=5)
 @given(data=st.data())
 def test_gradient_matrix_is_positive_semidefinite(name, regularized, data):
-    """On T = [e, x, n], n a unit vector orthogonal to the others, the whole matrix, readout blocks
-    included.
+    """On T = [e, x, n], n orthogonal to the others: the whole matrix with readout blocks.
 
     It is a mean of squares, so it is positive semidefinite under any rule of positive weights: few
     nodes do.

@@ -1,6 +1,4 @@
-"""Population gradient, Hessian and G-matrix against sample averages in R^d, and the mutants they
-expose.
-"""
+"""Population gradient, Hessian and G-matrix against sample averages in R^d."""
 
 from __future__ import annotations
 

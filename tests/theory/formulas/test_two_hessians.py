@@ -1,5 +1,4 @@
-"""The two Hessians of the XOR network: of the population risk (distributional) and of the samples
-(almost everywhere).
+"""The two Hessians of the XOR network: distributional, and almost everywhere.
 
 Witnesses: the risk E[ell] in R^d by quadrature of the raw loss and its finite differences; samples
 in R^d.
@@ -72,9 +71,7 @@ CASES = {
 
 
 class Point:
-    """A random point of parameter space in R^d, d = K + 3, with correlated directions and unequal
-    weights.
-    """
+    """A random point in R^d, d = K + 3, with correlated directions and unequal weights."""
 
     def __init__(self, units: int, name: str, rng) -> None:
         self.activation, self.function, self.kinks = CASES[name]
@@ -132,9 +129,7 @@ class Point:
         return self._extrapolated(self._second, 2)
 
     def _extrapolated(self, difference, order: int) -> tuple[np.ndarray, float]:
-        """Richardson twice: what the last step still moved bounds the error; the risk is known to
-        about 1e-14.
-        """
+        """Richardson twice: what the last step still moved bounds the error."""
         coarse, middle, fine = (difference(STEP / 2**k) for k in range(3))
         first, second = (4 * middle - coarse) / 3, (4 * fine - middle) / 3
         return (16 * second - first) / 15, largest(second - first) + 4e-14 / (STEP / 4) ** order
@@ -196,9 +191,7 @@ ALL = HERE + [pytest.param(2, name, marks=pytest.mark.slow) for name in CASES if
 
 @pytest.mark.parametrize(("units", "name"), ALL)
 def test_differences_of_the_risk_are_the_distributional_hessian_and_not_the_other(units, name):
-    """Every block W W, W v, v v; the blocks of one unit W_i W_i tell the two Hessians apart, by the
-    third rule.
-    """
+    """Every block W W, W v, v v; those of one unit tell the two Hessians apart."""
     point = Point(units, name, fresh_rng())
     witness, error = point.hessian()
     assert error < 1e-4  # else the comparison says little
@@ -215,9 +208,7 @@ def test_differences_of_the_risk_are_the_distributional_hessian_and_not_the_othe
 
 
 def test_differences_refute_the_mutants():
-    """Factor v_i dropped, kinks counted twice or with the wrong sign or without the bulk, a label
-    swapped.
-    """
+    """Factor v_i dropped, kinks counted twice or with the wrong sign, a label swapped."""
     point = Point(1, "relu", fresh_rng())
     witness, error = point.hessian()
     hessian = derive_hessian(point.model)
@@ -280,9 +271,7 @@ SIZE = 60_000  # samples; standard errors about 2e-3
 
 
 def raw_relu(component: np.ndarray, u: np.ndarray, v: np.ndarray) -> Raw:
-    """Sample derivatives of -y f + log(1 + e^f), f = v . max(u, 0), as automatic differentiation
-    takes them.
-    """
+    """Sample derivatives of -y f + log(1 + e^f), as automatic differentiation has them."""
     y = np.array([1, 1, 0, 0])[component]
     g, on = np.maximum(u, 0), (u > 0) * 1.0
     f = g @ v
@@ -304,9 +293,7 @@ def correlated_xor() -> Model:
 
 
 def compare_with_samples(blocks, geo: Geometry, rng, sampler, wrong):
-    """Verdicts of the z-test (family-wise error 1e-6) on blocks and mutants, all entries on T = [e,
-    x, n].
-    """
+    """Verdicts of the z-test (family-wise error 1e-6) on blocks and mutants."""
     t = test_vectors(geo, rng)
     data = sample_mean(geo, rng, sampler(geo, raw_relu, t, regularized=blocks.regularized), SIZE)
     predict = lambda b: projected_blocks(numbers(b, geo.values), geo, t)  # noqa: E731
@@ -376,9 +363,7 @@ def test_hand_derivatives_of_the_samples_are_finite_differences():
 @pytest.mark.parametrize("derive", [derive_drift, derive_gradient], ids=["drift", "gradient"])
 @pytest.mark.parametrize(("units", "name"), [*HERE, (2, "abs")])
 def test_both_routes_give_the_same_numbers(units, name, derive):
-    """Stein with its deltas against projection without derivatives, both by quadrature to about
-    1e-13.
-    """
+    """Stein with its deltas against projection, both by quadrature to about 1e-13."""
     point = Point(units, name, fresh_rng())
     left, right = (
         as_float(numbers(derive(point.model, route), point.values, point.kinks))
@@ -402,9 +387,7 @@ def as_float(derived) -> np.ndarray:
 
 
 def interval_factor(count: int) -> float:
-    """By how much to widen 99 % intervals of 8 scramblings for FAMILY_ERROR over ``count``
-    comparisons.
-    """
+    """By how much to widen 99 % intervals of 8 scramblings for ``count`` comparisons."""
     wide, usual = (scipy.stats.t.isf(level / 2, 7) for level in (FAMILY_ERROR / count, 0.01))
     return float(wide / usual)
 
@@ -430,7 +413,7 @@ def vector_numbers(drift, point: Point):
 @pytest.mark.parametrize("rule", ["distributional", "almost-everywhere", "difference"])
 @pytest.mark.parametrize("units", [1, 2])
 def test_compiled_blocks_are_the_blocks(units, rule):
-    """population_block on span(directions, x) against the d x d matrix by panels: W W, W v and v v."""
+    """population_block on span(directions, x) against the d x d matrix by panels."""
     point = Point(units, "relu", fresh_rng())
     derived = derive_hessian(point.model, kink_rule=rule)
     small = population_block(
@@ -465,9 +448,7 @@ def test_an_unknown_kink_rule_is_refused():
 
 
 def test_the_panels_know_a_normal_moment():
-    """The quadrature itself: E of ramp, step and delta of N(m, s^2), by the formulas of the normal
-    law.
-    """
+    """The quadrature itself: E of ramp, step and delta of N(m, s^2)."""
     rng = fresh_rng()
     model = xor(1)
     point = Point(1, "relu", rng)

@@ -39,9 +39,7 @@ def test_every_named_activation_is_covered():
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_values_and_slopes(name):
-    """Against NumPy, and the slope against its central difference (h^2 times third derivatives, off
-    the kink).
-    """
+    """Against NumPy, and the slope against its central difference off the kink."""
     g, rng, h = get_activation(name), fresh_rng(), 1e-5
     for z in rng.uniform(0.01, 4, 5) * rng.choice([-1, 1], 5):
         value = float(g(sp.Float(z, 30)))

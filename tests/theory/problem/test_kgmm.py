@@ -1,6 +1,4 @@
-"""The k-class Gaussian mixture: its statement, and the formulas of the literature transcribed by
-hand.
-"""
+"""The k-class Gaussian mixture: its statement, and formulas transcribed by hand."""
 
 from __future__ import annotations
 
@@ -58,9 +56,7 @@ def test_symbols_of_the_user_are_kept():
 
 
 class Hand:
-    """The formulas of mathematics.md section 3 and 4 for softmax, written with pi_a and Kronecker
-    deltas.
-    """
+    """The formulas of mathematics.md sections 3 and 4 for softmax, by hand."""
 
     def __init__(self, k):
         self.model, self.k = kgmm(k), k

@@ -1,6 +1,4 @@
-"""The calculus of kinks: one canonical form, derivatives as distributions, and the three rules on
-every block.
-"""
+"""The calculus of kinks: one canonical form, distributions, and the three rules."""
 
 from __future__ import annotations
 
@@ -182,9 +180,7 @@ polynomials = st.lists(small, min_size=1, max_size=4).map(
 @settings(max_examples=30)
 @given(polynomials, polynomials, polynomials, places, slopes)
 def test_second_derivative_is_the_distribution(smooth, first, second, place, scale):
-    """The integral of f'' against a test function is that of f against its second derivative: the
-    definition.
-    """
+    """The integral of f'' against a test function is that of f against its second derivative."""
     kink = scale * (u - place)
     f = smooth + first * ReLU(kink) + second * ReLU(kink) ** 2
     regular, parts = split_deltas(f.diff(u, 2))
@@ -291,9 +287,7 @@ BLOCKS = [("relu", 2), ("leaky", 2), ("abs", 2), ("hinge", 2), ("relu", 3)]
 
 @pytest.mark.parametrize(("name", "width"), BLOCKS)
 def test_almost_everywhere_plus_difference_is_distributional_in_every_block(name, width):
-    """Symbolically, entry by entry of W_i W_j, W_i v_j and v v; the ridge belongs to the first two
-    rules.
-    """
+    """Symbolically, entry by entry; the ridge belongs to the first two rules."""
     model = xor(width, activation=SHAPES[name][0])
     full, regular, kinks = (derive_hessian(model, kink_rule=rule) for rule in KINK_RULES)
     assert [b.kink_rule for b in (full, regular, kinks)] == list(KINK_RULES)

@@ -1,6 +1,4 @@
-"""Loss: partial derivatives, each from the definition, and declarations that are checked, not
-trusted.
-"""
+"""Loss: partial derivatives by definition, and declarations that are checked."""
 
 from __future__ import annotations
 
@@ -192,9 +190,7 @@ def test_bad_losses_are_explained():
 
 
 def test_a_symbol_of_the_right_name_and_wrong_assumptions_is_explained():
-    """sp.Symbol('u_1') is not the real symbol u_1; saying only 'got u_1, expected u_1' helps
-    nobody.
-    """
+    """sp.Symbol('u_1') is not the real symbol u_1, and the error says so."""
     with pytest.raises(InputError, match=r"u_1.*(assumption|real)"):
         Loss(sp.Symbol("u_1") ** 2, units=1)
 

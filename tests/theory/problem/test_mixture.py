@@ -1,4 +1,4 @@
-"""Mixture: shapes, exact numbers, and refusals that name parameter, value, expectation and remedy."""
+"""Mixture: shapes, exact numbers, and refusals that say what to do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from theory import InputError, Loss, Mixture, Model, symbols
 
 
 def build(**changed):
-    """A valid mixture of three components over two correlated directions, with some arguments
-    replaced.
-    """
+    """A valid mixture of three components, with some arguments replaced."""
     arguments = {
         "weights": ["1/2", "1/3", "1/6"],
         "labels": [0, 1, 1],

@@ -61,9 +61,7 @@ def test_stable_form_is_equal(f, values):
 @pytest.mark.parametrize("f", [f for f in FUNCTIONS if f.is_Function], ids=str)
 @pytest.mark.parametrize("size", [1e3, 1e6])
 def test_stable_form_does_not_overflow(f, size):
-    """Against mpmath, whose exponent range has no end; NumPy warns on overflow and warnings are
-    errors.
-    """
+    """Against mpmath, whose exponent range has no end; an overflow warning is an error."""
     names = sorted(f.free_symbols, key=str)
     compiled = sp.lambdify(names, stabilise(f), [{"Maximum": max}, "numpy"])
     elementary = sp.lambdify(names, f.rewrite(sp.exp), "mpmath")

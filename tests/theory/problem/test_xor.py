@@ -115,7 +115,7 @@ def test_the_activation_is_a_parameter_of_the_loss():
 
 
 class Hand:
-    """Mathematics.md section 3 and 4 for f = sum v_i max(u_i, 0): g_a, H_ab and the rest by hand."""
+    """Mathematics.md sections 3 and 4 for f = sum v_i max(u_i, 0), by hand."""
 
     def __init__(self, width):
         self.model, self.width = xor(width), width
@@ -199,9 +199,7 @@ def generator(hand, l, i):
 
 
 def coefficients(hand, weight):
-    """(B, c) of sum_l p_l E_l[h Y Y^T] by projection: Y = mean + X w and a rest orthogonal to x
-    (section 2).
-    """
+    """(B, c) of sum_l p_l E_l[h Y Y^T] by projection: Y = mean + X w + an orthogonal rest."""
     k = hand.width
 
     def entry(i, j):
@@ -219,7 +217,7 @@ def coefficients(hand, weight):
 
 @pytest.mark.parametrize("width", [1, 2])
 def test_hessian_transcribed(width):
-    """W_i W_j with its delta, W_i v_j and v v, by the projection formula written once more by hand."""
+    """W_i W_j with its delta, W_i v_j and v v, by the projection formula once more by hand."""
     hand, hessian = Hand(width), derive_hessian(xor(width))
     for a in range(width):
         for b in range(a, width):
