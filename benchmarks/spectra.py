@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from numerics import Parameters, SampleData, State, draw_data, empirical_spectrum, sample_data
+from numerics import Parameters, SampleData, State, draw_data, empirical_spectrum, user_data
 from theory import kgmm
 
 TOLERANCE = 1e-8
@@ -81,7 +81,7 @@ def softmax_weights(data: SampleData) -> np.ndarray:
 
 
 def ours(data: SampleData, count: int) -> Pairs:
-    fresh = sample_data(
+    fresh = user_data(
         data.model, data.features, data.labels, data.weights, ridge=0.0, directions=data.directions
     )  # nothing kept from a run before
     found = empirical_spectrum(fresh, count=count, tolerance=TOLERANCE, misfit=False)

@@ -11,6 +11,7 @@ import numpy as np
 from numerics import (
     Measurement,
     Parameters,
+    Problem,
     Setting,
     State,
     Sweep,
@@ -28,8 +29,7 @@ MODEL = kgmm(3)
 def build(values: dict[str, float]) -> Setting:
     """A point: direct SGD, k = 3, d = 400."""
     return Setting(
-        MODEL,
-        Parameters(np.full(3, 1 / 3), values["precision"], 0.1, 1),
+        Problem(MODEL, Parameters(np.full(3, 1 / 3), values["precision"], 0.1, 1)),
         State(np.zeros((3, 3)), np.eye(3)),
         time=[0, 4],
         dimension=400,

@@ -14,13 +14,14 @@ from .core.errors import (
     SweepError,
 )
 from .core.parameters import Parameters, parameters_of
+from .core.problem import Problem
 from .core.schedule import TIME, Schedule
 from .core.state import State
 from .core.weights import realise_weights, state_of_weights
 from .data.risk import empirical_risk, population_risk
 from .data.samples import SampleData, draw_data
 from .data.train_data import train_data
-from .data.user_samples import sample_data, with_samples
+from .data.user_data import user_data, with_samples
 from .dynamics.curves import Curve, integrate_curves, solve_curve
 from .dynamics.fixed_points import solve_fixed_point
 from .dynamics.fluctuations import integrate_fluctuations, stationary_fluctuations
@@ -39,7 +40,7 @@ from .spectra.empirical_density import empirical_density
 from .spectra.empirical_distance import empirical_distance
 from .spectra.empirical_parts import empirical_operator
 from .spectra.empirical_projection import empirical_projection
-from .spectra.empirical_spectrum import empirical_spectrum, spectrum_of_data
+from .spectra.empirical_spectrum import empirical_spectrum
 from .spectra.population_block import population_block
 from .spectra.population_spectrum import population_misalignment, population_spectrum
 from .spectra.span_matrix import SpanMatrix
@@ -66,6 +67,7 @@ __all__ = [
     "Measurement",
     "Noise",
     "Parameters",
+    "Problem",
     "RandomStart",
     "ResolventError",
     "SampleData",
@@ -109,16 +111,15 @@ __all__ = [
     "readout_features",
     "realise_weights",
     "run_sweep",
-    "sample_data",
     "simulate_sgd",
     "solve_curve",
     "solve_fixed_point",
-    "spectrum_of_data",
     "state_at_fixed_point",
     "state_at_time",
     "state_of_weights",
     "stationary_fluctuations",
     "train_data",
+    "user_data",
     "vector_misalignment",
     "with_samples",
 ]

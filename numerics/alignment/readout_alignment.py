@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_integer
 from numerics.expectations.compiled import compile_expressions
-from theory import InputError, Model, ReadoutFeatures, derive_readout_features
+from theory import InputError, ReadoutFeatures, derive_readout_features
 
 from .eigenspace_angles import eigenspace_share, principal_angles
 from .misalignment import vector_misalignment
@@ -26,16 +26,17 @@ from .misalignment import vector_misalignment
 SEPARATED_SHARE = 0.3
 
 
+@takes_problem
 def readout_features(
-    model: Model, parameters: Parameters, state: State, features: ReadoutFeatures | None = None
+    problem: Problem, state: State, features: ReadoutFeatures | None = None
 ) -> Array:
     """Return the feature vector of every component, shape (n, q).
 
     Parameters
     ----------
-    model : theory.Model
+    problem : Problem
+        Or a model and Parameters in its place.
         With readout parameters.
-    parameters : Parameters
     state : State
     features : theory.ReadoutFeatures, optional
         Evaluate these instead of the derived ones.
@@ -44,21 +45,23 @@ def readout_features(
     --------
     >>> from theory import xor
     >>> state = State([[0.5, -1.0]], [[0.0]], [0.3])
-    >>> readout_features(xor(1), Parameters([0.25] * 4, 1, 0.1, 1, np.eye(2)), state).ravel()
+    >>> problem = Problem(xor(1), weights=[0.25] * 4, precision=1, ridge=0.1, step=1,
+    ...                   directions_gram=np.eye(2))
+    >>> readout_features(problem, state).ravel()
     array([0.5, 0. , 0. , 1. ])
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     given = derive_readout_features(model) if features is None else features
     compiled = compile_expressions(model, tuple(given.vectors), "numpy")
     return compiled.estimate(parameters, state).values.reshape(model.components, model.readout_size)
 
 
+@takes_problem
 def readout_alignment(
-    spectrum: xr.Dataset,
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
+    spectrum: xr.Dataset,
     *,
     features: ReadoutFeatures | None = None,
     rank: int | None = None,
@@ -68,10 +71,12 @@ def readout_alignment(
 
     Parameters
     ----------
+    problem : Problem
+        Or a model and Parameters in its place.
+    state : State
+        Where the spectrum was computed.
     spectrum : xarray.Dataset
         ``population_spectrum`` or ``empirical_spectrum`` with ``block="readout"``.
-    model, parameters, state
-        Where it was computed.
     features : theory.ReadoutFeatures, optional
         Evaluate these instead of the derived ones.
     rank : int, optional
@@ -91,6 +96,7 @@ def readout_alignment(
     theory.InputError
         A spectrum of another block; a rank out of range.
     """
+    check_state(problem.model, state, "state")
     if str(spectrum.attrs.get("block")) != "readout":
         raise InputError(
             "spectrum",
@@ -102,10 +108,10 @@ def readout_alignment(
         "eigenvector_readout" if "eigenvector_readout" in spectrum else "eigenvector"
     ].to_numpy()
     values = spectrum["eigenvalue"].to_numpy()
-    phi = readout_features(model, parameters, state, features)
+    phi = readout_features(problem, state, features)
     length = np.linalg.norm(phi, axis=1)
     found = int(np.sum(length > SEPARATED_SHARE * length.max())) if rank is None else rank
-    most = min(len(values), model.components)
+    most = min(len(values), problem.model.components)
     chosen = as_integer(
         "rank", min(found, most) if rank is None else rank, 1, "the readout has rank 1 or more"
     )
@@ -142,5 +148,5 @@ def readout_alignment(
             {"long_name": "first eigenvalue beyond the rank over the last within", "units": "1"},
         ),
     }
-    labels = {"component": np.arange(1, model.components + 1)}
+    labels = {"component": np.arange(1, problem.model.components + 1)}
     return xr.Dataset(variables, coords=labels, attrs=spectrum.attrs)

@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass, field
 
 import numpy as np
-import sympy as sp
+import xarray as xr
 from numpy.typing import ArrayLike
 
-from theory import InputError, Model, symbols
+from theory import InputError, Model
 from theory.expectations.noiseless_limit import WITHOUT_NOISE
 
-from .validation import Array, _is_infinite, as_array, as_scalar, check_gram
+from .validation import Array, _is_infinite, as_array, as_scalar, check_gram, kind_of
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -31,9 +31,8 @@ class Parameters:
     step : float
         c_delta > 0; the step size is delta = c_delta / d and time is steps * delta.
     directions_gram : array, shape (r, r), optional
-        Gamma, symmetric positive definite; the identity (orthonormal directions) when omitted, with
-        r = n components.  A model with another number of directions, or another Gamma, needs it
-        given.
+        Gamma, symmetric positive definite.  When omitted it is that of the model where the model
+        fixes it, and else the identity (orthonormal directions, one for each component).
 
     Raises
     ------
@@ -117,6 +116,10 @@ class Parameters:
         gram = None if self._gram_is_default else self.directions_gram
         return Parameters(self.weights, precision, self.ridge, self.step, gram)
 
+    def with_gram(self, directions_gram: ArrayLike) -> Parameters:
+        """The same with another Gram matrix of the directions."""
+        return Parameters(self.weights, self.precision, self.ridge, self.step, directions_gram)
+
     def to_json(self) -> str:
         """The parameters as JSON, for the attributes of a result."""
         return json.dumps(
@@ -130,90 +133,35 @@ class Parameters:
         )
 
 
-def check_parameters(model: Model, parameters: Parameters) -> None:
-    """Refuse parameters whose shape differs from the model's, or that contradict a number fixed in
-    it.
-    """
-    mixture = model.mixture
-    if parameters.weights.shape != (model.components,):
-        raise InputError(
-            "weights",
-            f"{parameters.weights.size} entries",
-            f"{model.components}, one per component",
-            f"the model {model.name} has {model.components} components",
-        )
-    expected = (model.directions, model.directions)
-    got, remedy = f"shape {parameters.directions_gram.shape}", "give their Gram matrix"
-    if parameters._gram_is_default:
-        got = f"the identity of {got}, the default when it is left out"
-        remedy = _how_to_give_gram(model)
-    if parameters.directions_gram.shape != expected:
-        raise InputError(
-            "directions_gram",
-            got,
-            f"shape {expected}",
-            f"the model {model.name} has {model.directions} direction(s); {remedy}",
-        )
-    if parameters._gram_is_default and _contradicts(
-        mixture.directions_gram, parameters.directions_gram
-    ):
-        raise InputError(
-            "directions_gram",
-            got,
-            f"{mixture.directions_gram.tolist()}, which the model {model.name} fixes",
-            remedy,
-        )
-    upper = symbols.upper_triangle(model.directions)
-    pairs = [
-        *(("weights", e, x) for e, x in zip(mixture.weights, parameters.weights, strict=True)),
-        ("precision", mixture.precision, parameters.precision),
-        ("ridge", model.ridge, parameters.ridge),
-        ("step", model.step, parameters.step),
-        *(
-            ("directions_gram", mixture.directions_gram[i, j], parameters.directions_gram[i, j])
-            for i, j in upper
-        ),
-    ]
-    for name, expression, value in pairs:
-        if _differs(expression, value):
-            raise InputError(
-                name,
-                value,
-                f"{expression}, which the model {model.name} fixes",
-                "build the model with symbols, or give the same number",
-            )
+def parameters_of(source: Model | xr.Dataset) -> Parameters:
+    """Return the numbers of a model in which everything is a number, or those of a result.
 
-
-def _differs(expression: sp.Expr, value: float) -> bool:
-    """True for a number other than ``value``; a symbol may take any."""
-    return bool(expression.is_number) and abs(float(expression) - value) > 1e-12 * (1 + abs(value))
-
-
-def _contradicts(gram: sp.MatrixBase, numbers: Array) -> bool:
-    return any(_differs(gram[i, j], numbers[i, j]) for i, j in symbols.upper_triangle(gram.rows))
-
-
-def _how_to_give_gram(model: Model) -> str:
-    """What to write to get Parameters with the Gram matrix of ``model``."""
-    gram = model.mixture.directions_gram
-    if gram.free_symbols:
-        return (
-            f"pass directions_gram, a {gram.rows} x {gram.cols} matrix of e_s . e_t, to Parameters"
-        )
-    rows = [[float(x) for x in row] for row in gram.tolist()]
-    return f"pass directions_gram={rows}, as in the model, to Parameters"
-
-
-def parameters_of(model: Model) -> Parameters:
-    """Return the numbers of a model in which everything is a number.
+    Parameters
+    ----------
+    source : theory.Model or xarray.Dataset
+        A result carries the numbers it was computed with, also one loaded by
+        :func:`numerics.from_netcdf`.
 
     Raises
     ------
     theory.InputError
-        If the model leaves a symbol open.
+        If the model leaves a symbol open, or the result has no numbers.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> parameters_of(kgmm(2, weights=["1/4", "3/4"], directions_gram="orthonormal", precision=10,
+    ...                    ridge=0, step=1)).weights
+    array([0.25, 0.75])
     """
-    if model.parameter_symbols:
-        names = sorted(map(str, model.parameter_symbols))
+    if isinstance(source, xr.Dataset):
+        return _parameters_of_result(source)
+    if not isinstance(source, Model):
+        raise InputError(
+            "source", kind_of(source), "a theory.Model, or a result", "give one of the two"
+        )
+    if source.parameter_symbols:
+        names = sorted(map(str, source.parameter_symbols))
         raise InputError(
             "model",
             f"open symbols {names}",
@@ -221,9 +169,22 @@ def parameters_of(model: Model) -> Parameters:
             "give numerics.Parameters",
         )
     return Parameters(
-        np.array([float(p) for p in model.mixture.weights]),
-        float(model.mixture.precision),
-        float(model.ridge),
-        float(model.step),
-        np.array(model.mixture.directions_gram.tolist(), dtype=float),
+        np.array([float(p) for p in source.mixture.weights]),
+        float(source.mixture.precision),
+        float(source.ridge),
+        float(source.step),
+        np.array(source.mixture.directions_gram.tolist(), dtype=float),
     )
+
+
+def _parameters_of_result(result: xr.Dataset) -> Parameters:
+    numbers = json.loads(result.attrs.get("parameters", "{}"))
+    if not numbers:
+        raise InputError(
+            "source",
+            kind_of(result),
+            "a result with the attribute 'parameters'",
+            "give a Dataset of a numeric function; arithmetic drops attributes unless "
+            "xarray.set_options(keep_attrs=True)",
+        )
+    return Parameters(**numbers)

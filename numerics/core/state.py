@@ -1,16 +1,29 @@
-"""Numbers for a model: parameters of the problem and the state of its summary statistics."""
+"""The state of a model: summary statistics of its weights."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from theory import InputError, Model
 
 from .packed_symmetric import _upper
-from .validation import Array, as_array, check_gram
+from .parameters import Parameters
+from .validation import PSD_SLACK, Array, as_array, as_integer, as_scalar, check_gram, kind_of
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+
+class HasState(Protocol):
+    """What knows its state at any time, as a dense Curve does."""
+
+    def state(self, time: float) -> State:
+        """The state at a time."""
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -59,6 +72,95 @@ class State:
         object.__setattr__(self, "gram_perp", gram_perp)
         object.__setattr__(self, "readout", readout)
 
+    @classmethod
+    def zero(cls, problem: Problem | Model) -> State:
+        """Weights that know nothing: no overlap, R_perp = I, a readout of zeros.
+
+        Parameters
+        ----------
+        problem : Problem or theory.Model
+
+        Examples
+        --------
+        >>> from theory import kgmm
+        >>> State.zero(kgmm(2)).gram_perp
+        array([[1., 0.],
+               [0., 1.]])
+        """
+        model = _model_of(problem)
+        return cls(
+            np.zeros((model.units, model.directions)),
+            np.eye(model.units),
+            np.zeros(model.readout_size),
+        )
+
+    @classmethod
+    def at(
+        cls, result: xr.Dataset | HasState, time: float | None = None, *, replica: int | None = None
+    ) -> State:
+        """The state at one recorded time of a curve or of runs, or that of a fixed point.
+
+        Parameters
+        ----------
+        result : xarray.Dataset or Curve
+            As integrate_curves, integrate_noiseless, simulate_sgd or solve_fixed_point return it,
+            or as :func:`numerics.from_netcdf` loads it.
+        time : float, optional
+            A recorded time; a dense Curve takes any.  ``State.at(curve, 0)`` is the start.  May be
+            left out where the result holds one time.
+        replica : int, optional
+            Which of the runs, counted from 0.  May be left out where there is one.
+
+        Returns
+        -------
+        State
+            Its R_perp is that of the result; eigenvalues below 0 by no more than the stated error
+            of a curve become 0.
+
+        Raises
+        ------
+        theory.InputError
+            A time that is not recorded (the nearest are named), a run that is not there, or a
+            Dataset without summary statistics.
+
+        Examples
+        --------
+        >>> from theory import kgmm
+        >>> from numerics import Problem, integrate_curves
+        >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+        >>> curve = integrate_curves(problem, State.zero(problem), [0, 1, 4])
+        >>> State.at(curve, 0).overlap
+        array([[0., 0.],
+               [0., 0.]])
+        """
+        if not isinstance(result, xr.Dataset):
+            dense = getattr(result, "state", None)
+            if dense is None or time is None or isinstance(result, State):
+                raise InputError(
+                    "result",
+                    kind_of(result),
+                    "a Dataset of a curve, of runs or of a fixed point",
+                    "give time=... of a dense curve"
+                    if dense is not None
+                    else "give what integrate_curves or simulate_sgd returned",
+                )
+            return dense(time)
+        absent = [name for name in ("overlap", "gram_perp") if name not in result]
+        if absent:
+            raise InputError(
+                "result",
+                kind_of(result),
+                f"a Dataset with {' and '.join(absent)}",
+                "give what integrate_curves or simulate_sgd returned",
+            )
+        record = _pick_replica(_pick_time(result, time), replica)
+        gram = np.asarray(record.gram_perp.values, dtype=float)
+        lowest = np.linalg.eigvalsh(gram)[0] if np.isfinite(gram).all() and gram.size else 0.0
+        if 0 < -lowest <= max(PSD_SLACK * np.abs(gram).max(), _stated_error(result)):
+            gram = nearest_psd(gram)
+        readout = record.readout.values if "readout" in record else ()
+        return cls(record.overlap.values, gram, readout)
+
     def gram(self, directions_gram: Array) -> Array:
         """Q = R_perp + m Gamma^-1 m^T, shape (C, C)."""
         return self.gram_perp + self.overlap @ np.linalg.solve(directions_gram, self.overlap.T)
@@ -71,8 +173,10 @@ class State:
         return np.concatenate([self.overlap.ravel(), self.gram_perp[rows, columns], self.readout])
 
 
-def check_state(model: Model, state: State, name: str = "initial") -> None:
-    """Refuse a state whose shapes differ from the model's."""
+def check_state(model: Model, state: object, name: str = "initial") -> State:
+    """Return ``state``; anything but a State of the shapes of the model is refused."""
+    if not isinstance(state, State):
+        raise InputError(name, kind_of(state), "a numerics.State", _instead_of(state))
     expected = {
         "overlap": (model.units, model.directions),
         "gram_perp": (model.units, model.units),
@@ -88,3 +192,85 @@ def check_state(model: Model, state: State, name: str = "initial") -> None:
                 f"the model {model.name} has {model.units} units, {model.directions} directions and "
                 f"{model.readout_size} readout parameters",
             )
+    return state
+
+
+def _instead_of(value: object) -> str:
+    """How to get a state from what was taken for one."""
+    if isinstance(value, xr.Dataset):
+        return "take one time of it: State.at(dataset, time=...)"
+    if isinstance(value, Parameters):
+        return "the order is (model, parameters, state, ...)"
+    return "write State(overlap, gram_perp, readout), State.zero(model) or State.at(result, time=8)"
+
+
+def _model_of(model: object) -> Model:
+    """The model of a problem, or the model itself."""
+    found = getattr(model, "model", model)
+    if not isinstance(found, Model):
+        raise InputError("model", kind_of(model), "a Problem or a theory.Model", "give one of them")
+    return found
+
+
+def _stated_error(result: xr.Dataset) -> float:
+    """The error a curve states of its entries; runs are exact up to rounding."""
+    return float(result.attrs.get("error_estimate", 0.0))
+
+
+def _pick_time(data: xr.Dataset, time: float | None) -> xr.Dataset:
+    """The record at a time.  Between records nothing is interpolated: the Gram matrix of an
+    interpolated state is none of any weights.
+    """
+    if "time" not in data.dims:
+        return data
+    times = np.asarray(data.time.values, dtype=float)
+    if time is None and times.size == 1:
+        return data.isel(time=0)
+    if time is None:
+        raise InputError(
+            "time",
+            "None",
+            f"one of the {times.size} recorded times from {times[0]:g} to {times[-1]:g}",
+            "write State.at(result, time=...)",
+        )
+    wanted = as_scalar("time", time, 0.0, False, "give a recorded time, in units of steps * delta")
+    distance = np.abs(times - wanted)
+    nearest = int(distance.argmin())
+    if distance[nearest] > 1e-9 * max(1.0, abs(wanted)):
+        around = np.unique(times[np.argsort(distance)[:2]])
+        raise InputError(
+            "time",
+            f"{wanted:g}, which is not recorded",
+            f"a recorded time; the nearest are {' and '.join(f'{t:.12g}' for t in around)}",
+            "take one of them, record this time, or use numerics.solve_curve(...).state(time)",
+        )
+    return data.isel(time=nearest)
+
+
+def _pick_replica(data: xr.Dataset, replica: int | None) -> xr.Dataset:
+    if "replica" not in data.dims:
+        if replica is not None:
+            raise InputError(
+                "replica", replica, "nothing: the result is no set of runs", "leave it out"
+            )
+        return data
+    runs = data.sizes["replica"]
+    if replica is None and runs == 1:
+        return data.isel(replica=0)
+    if replica is None or as_integer("replica", replica, 0, "count runs from 0") >= runs:
+        raise InputError(
+            "replica",
+            repr(replica),
+            f"0 to {runs - 1}: the result holds {runs} runs",
+            "write State.at(runs, time=..., replica=0)",
+        )
+    return data.isel(replica=int(replica))
+
+
+def nearest_psd(gram: Array) -> Array:
+    """The positive semidefinite matrix next to a symmetric one: its negative eigenvalues become 0."""
+    symmetric = (gram + gram.T) / 2
+    values, vectors = np.linalg.eigh(symmetric)
+    if not values.size or values[0] >= 0:
+        return np.asarray(symmetric)
+    return np.asarray((vectors * np.clip(values, 0.0, None)) @ vectors.T)

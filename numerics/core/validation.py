@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from theory import InputError
@@ -71,6 +72,22 @@ def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -
     if not np.isfinite(number) or number < low or (strict and number == low):
         raise InputError(name, number, f"a finite number {'>' if strict else '>='} {low:g}", remedy)
     return number
+
+
+def kind_of(value: object) -> str:
+    """What an argument of a wrong kind is, in words: ``a Dataset of overlap, gram_perp``."""
+    if value is None:
+        return "None"
+    if isinstance(value, xr.Dataset):
+        names = list(map(str, value.data_vars))
+        return f"a Dataset of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+    if isinstance(value, (str, int, float, complex)):
+        return repr(value)
+    name = getattr(value, "__qualname__", None)  # a class, or a function
+    if name is not None:
+        return f"the {'class' if isinstance(value, type) else 'function'} {name}"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
 
 
 def _is_infinite(value: object) -> bool:

@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike
 from theory import InputError
 
 from .geometry import span_basis
-from .parameters import Parameters
+from .problem import Problem, takes_problem
 from .state import State
 from .validation import Array, as_array, as_integer
 
 
-def realise_weights(parameters: Parameters, state: State, dimension: int) -> tuple[Array, Array]:
+@takes_problem
+def realise_weights(problem: Problem, state: State, dimension: int) -> tuple[Array, Array]:
     """Return directions and first-layer vectors in R^d whose summary statistics are the given ones.
 
     The directions lie in the first r coordinates (Cholesky factor of Gamma), the parts of x
@@ -22,7 +23,8 @@ def realise_weights(parameters: Parameters, state: State, dimension: int) -> tup
 
     Parameters
     ----------
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
     dimension : int
         d >= r + C.
@@ -36,29 +38,35 @@ def realise_weights(parameters: Parameters, state: State, dimension: int) -> tup
     Raises
     ------
     theory.InputError
-        d < r + C, or Gamma and overlap of different r.
+        d < r + C, or a state of another shape than the model's.
 
     Examples
     --------
-    >>> directions, x = realise_weights(Parameters([0.5, 0.5], 1, 0, 1), State([[3, 0]], [[16]]), 4)
-    >>> x
-    array([[3., 0., 4., 0.]])
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=1, ridge=0, step=1)
+    >>> state = State([[3, 0], [0, 0]], [[16, 0], [0, 0]])
+    >>> realise_weights(problem, state, 4)[1]
+    array([[3., 0., 4., 0.],
+           [0., 0., 0., 0.]])
     """
-    r = check_directions(parameters, state)
-    dimension = check_dimension(dimension, r, state.overlap.shape[0])
-    basis = span_basis(parameters, state)
+    problem.check_state(state)
+    r = problem.model.directions
+    dimension = check_dimension(dimension, r, problem.model.units)
+    basis = span_basis(problem.parameters, state)
     placed = np.zeros((basis.coordinates.shape[0], dimension))
     placed[:, : basis.rank] = basis.coordinates
     return placed[:r], placed[r:]
 
 
-def state_of_weights(parameters: Parameters, weights: ArrayLike, readout: ArrayLike = ()) -> State:
+@takes_problem
+def state_of_weights(problem: Problem, weights: ArrayLike, readout: ArrayLike = ()) -> State:
     """Summary statistics of first-layer vectors given in the coordinates of
     :func:`realise_weights`.
 
     Parameters
     ----------
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     weights : array, shape (C, d)
         Rows x^a; the directions occupy the first r coordinates.
     readout : array, shape (q,), optional
@@ -69,13 +77,22 @@ def state_of_weights(parameters: Parameters, weights: ArrayLike, readout: ArrayL
 
     Examples
     --------
-    >>> state = state_of_weights(Parameters([0.5, 0.5], 1, 0, 1), [[3.0, 0.0, 4.0, 0.0]])
-    >>> state.overlap, state.gram_perp
-    (array([[3., 0.]]), array([[16.]]))
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=1, ridge=0, step=1)
+    >>> state_of_weights(problem, [[3.0, 0.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0]]).gram_perp
+    array([[16.,  0.],
+           [ 0.,  0.]])
     """
     x = as_array("weights", weights, 2)
-    gamma = parameters.directions_gram
-    r = gamma.shape[0]
+    gamma = problem.parameters.directions_gram
+    r = problem.model.directions
+    if x.shape[0] != problem.model.units:
+        raise InputError(
+            "weights",
+            f"{x.shape[0]} rows",
+            f"{problem.model.units}, one per unit",
+            f"the model {problem.model.name} has that many first-layer vectors",
+        )
     check_dimension(x.shape[1], r, x.shape[0])
     perpendicular = x[:, r:]
     return State(
@@ -93,16 +110,3 @@ def check_dimension(dimension: object, directions: int, units: int) -> int:
         directions + units,
         f"{directions} directions and {units} units need d >= {directions + units}",
     )
-
-
-def check_directions(parameters: Parameters, state: State) -> int:
-    """Return r, after checking that Gamma and the overlap agree on it."""
-    r = parameters.directions_gram.shape[0]
-    if state.overlap.shape[1] != r:
-        raise InputError(
-            "state.overlap",
-            f"shape {state.overlap.shape}",
-            f"{r} columns, one per direction",
-            "directions_gram and overlap must have the same directions",
-        )
-    return r

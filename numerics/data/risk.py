@@ -17,7 +17,8 @@ import xarray as xr
 
 from numerics.core import codegen
 from numerics.core.geometry import labels_of
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_integer, as_scalar
@@ -65,9 +66,9 @@ def classifier(model: Model) -> Classifier:
     return Classifier(np.unique(labels_of(model)), loss)
 
 
+@takes_problem
 def population_risk(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     states: State | xr.Dataset,
     *,
     tolerance: float = 1e-3,
@@ -83,8 +84,8 @@ def population_risk(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     states : State, or Dataset with ``overlap``, ``gram_perp``, ``readout`` over ``time``
         As :func:`numerics.integrate_curves` returns it.
     tolerance : float
@@ -114,7 +115,7 @@ def population_risk(
     >>> float(found.loss.round(12)), float(found.accuracy)      # log 2, a coin
     (0.69314718056, 0.5)
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-3")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     listed = _states(model, states)
@@ -124,7 +125,7 @@ def population_risk(
         loss = compiled.estimate(
             parameters, state, tolerance=tolerance, seed=seed, max_nodes=max_nodes
         )
-        accuracy, error = _accuracy(model, parameters, state, tolerance, seed, max_nodes)
+        accuracy, error = _accuracy(problem, state, tolerance, seed, max_nodes)
         rows.append((loss.values[0], loss.errors[0], accuracy, error))
     return _dataset(
         model,
@@ -141,9 +142,9 @@ def population_risk(
     )
 
 
+@takes_problem
 def empirical_risk(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     states: State | xr.Dataset,
     *,
     dimension: int,
@@ -155,8 +156,8 @@ def empirical_risk(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     states : State, or Dataset over ``time``
         As for :func:`population_risk`; every time has samples of its own.
     dimension : int
@@ -175,7 +176,7 @@ def empirical_risk(
     theory.InputError
         Bad shapes or values.
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     dimension = check_dimension(dimension, model.directions, model.units)
     samples = as_integer("samples", samples, 2, "a standard error needs two samples")
     listed = _states(model, states)
@@ -183,7 +184,7 @@ def empirical_risk(
     sample = classifier(model)
     rows = []
     for state in listed:
-        data = draw_data(model, parameters, state, dimension, samples, generator)
+        data = draw_data(problem, state, dimension, samples, generator)
         u = data.weights @ data.features.T
         pair = (
             sample.loss(data.labels, u, state.readout),
@@ -230,16 +231,16 @@ def _states(model: Model, states: State | xr.Dataset) -> list[State]:
 
 
 def _accuracy(
-    model: Model, parameters: Parameters, state: State, tolerance: float, seed: int, max_nodes: int
+    problem: Problem, state: State, tolerance: float, seed: int, max_nodes: int
 ) -> tuple[float, float]:
     """Probability of a correct label and its error, by scrambled Sobol points refined until it is
     small.
     """
+    model, parameters = problem.model, problem.parameters
     covariance = state.gram(parameters.directions_gram) / parameters.precision
     eigenvalues, vectors = np.linalg.eigh(covariance)
     factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
-    coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
-    means, labels, sample = coordinates @ state.overlap.T, labels_of(model), classifier(model)
+    means, sample = problem.coordinates @ state.overlap.T, classifier(model)
     size = 1024
     while True:
         rule = sobol(model.units, size, REPLICATES, seed)
@@ -247,9 +248,9 @@ def _accuracy(
         flat = rule.nodes.reshape(-1, model.units) @ factor.T
         values = np.zeros((REPLICATES, size))
         for l, p in enumerate(parameters.weights):
-            values += p * sample.correct(labels[l], (means[l] + flat).T, state.readout).reshape(
-                values.shape
-            )
+            values += p * sample.correct(
+                problem.labels[l], (means[l] + flat).T, state.readout
+            ).reshape(values.shape)
         found = values.mean(axis=1)
         # scramblings that see no mistake at all may miss a rare one: never below one in all nodes
         error = float(replicate_error(found)) + 1.0 / values.size

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from numerics.core import codegen
 from numerics.core.geometry import labels_of, orthonormal_rows
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, Floats, as_array, as_integer
@@ -37,7 +38,7 @@ BLOCK_SAMPLES = 2**14
 class SampleData:
     """Samples, and the weights at which the derivatives of the loss are taken.
 
-    Made by :func:`draw_data` (fresh samples of the mixture), :func:`sample_data` (arrays, files or
+    Made by :func:`draw_data` (fresh samples of the mixture), :func:`user_data` (arrays, files or
     chunks of one's own) and :func:`train_data` (the samples that trained the weights).
 
     Attributes
@@ -198,9 +199,9 @@ def resident(features: Floats) -> Source:
     return Source(len(features), features.shape[1], features.dtype, "resident", features)
 
 
+@takes_problem
 def draw_data(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
     dimension: int,
     samples: int,
@@ -212,8 +213,8 @@ def draw_data(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
     dimension : int
         d >= r + C.
@@ -237,13 +238,13 @@ def draw_data(
     >>> data.features.shape, data.role
     ((100, 20), 'test data')
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     samples = as_integer("samples", samples, 1, "give the number M of test samples")
     dtype = check_choice("dtype", dtype, DTYPES)
-    directions, x = realise_weights(parameters, state, dimension)
+    directions, x = realise_weights(problem, state, dimension)
     if weights is not None:
-        x = _given_weights(parameters, state, x.shape, weights)
+        x = _given_weights(problem, state, x.shape, weights)
     component, features = sample_mixture(
         model, parameters, directions, samples, np.random.default_rng(seed), dtype
     )
@@ -252,7 +253,7 @@ def draw_data(
         parameters.ridge,
         x,
         state.readout,
-        labels_of(model)[component],
+        problem.labels[component],
         resident(features),
         directions,
         parameters,
@@ -307,14 +308,14 @@ def _almost_everywhere(expression: sp.Expr) -> sp.Expr:
 
 
 def _given_weights(
-    parameters: Parameters, state: State, shape: tuple[int, ...], weights: ArrayLike
+    problem: Problem, state: State, shape: tuple[int, ...], weights: ArrayLike
 ) -> Array:
     x = as_array("weights", weights, 2)
     if x.shape != shape:
         raise InputError(
             "weights", f"shape {x.shape}", f"shape {shape}", "give one row x^a per unit"
         )
-    found = state_of_weights(parameters, x)
+    found = state_of_weights(problem, x)
     scale = 1e-8 * (1 + np.abs(x).max(initial=0.0) ** 2)
     for part in ("overlap", "gram_perp"):
         difference = np.abs(getattr(found, part) - getattr(state, part)).max()
@@ -323,6 +324,6 @@ def _given_weights(
                 "weights",
                 f"{part} off by {difference:.3g} from the state",
                 "weights with these statistics",
-                "use numerics.state_of_weights(parameters, weights, readout) as the state",
+                "use numerics.state_of_weights(problem, weights, readout) as the state",
             )
     return x

@@ -20,7 +20,7 @@ from theory import InputError
 from .one_pass import row_blocks
 from .samples import ROLES, SampleData
 from .sources import BLOCK_NUMBERS
-from .user_samples import statistics
+from .user_data import statistics
 
 
 def train_data(
@@ -44,7 +44,7 @@ def train_data(
     ----------
     data : SampleData
         Samples in order, with the weights to start from: from :func:`numerics.draw_data` or
-        :func:`numerics.sample_data`.
+        :func:`numerics.user_data`.
     step : float, optional
         c_delta > 0; that of the parameters, or of the model where it is a number, when omitted.
     batch : int
@@ -70,8 +70,8 @@ def train_data(
     One step on one sample: x = 0 - (1 / d) g Y with g = (-1/2, 1/2).
 
     >>> from theory import kgmm
-    >>> from numerics import sample_data
-    >>> start = sample_data(kgmm(2), [[2.0, 0.0]], [1], np.zeros((2, 2)), ridge=0)
+    >>> from numerics import user_data
+    >>> start = user_data(kgmm(2), [[2.0, 0.0]], [1], np.zeros((2, 2)), ridge=0)
     >>> train_data(start, step=1.0).weights
     array([[ 0.5,  0. ],
            [-0.5,  0. ]])

@@ -15,10 +15,11 @@ from scipy.integrate import OdeSolution, solve_ivp
 
 from numerics.core.errors import IntegrationError
 from numerics.core.flatten import unflatten
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes, statistics_dataset
 from numerics.core.schedule import Pace
-from numerics.core.state import State, check_state
+from numerics.core.state import State, check_state, nearest_psd
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.expectations.compiled import CompiledExpressions, compile_expressions
 from numerics.expectations.quadrature import (
@@ -91,7 +92,7 @@ class Curve:
     def state(self, time: float) -> State:
         """The summary statistics at one time."""
         overlap, gram_perp, readout = unflatten(self.vector([time])[0], self.model)
-        return State(overlap, _nearest_psd(gram_perp), readout)
+        return State(overlap, nearest_psd(gram_perp), readout)
 
     def dataset(self, time: ArrayLike) -> xr.Dataset:
         """The curve at the given times, as :func:`integrate_curves` returns it."""
@@ -117,9 +118,9 @@ class Curve:
         return statistics_dataset(self.model, self.parameters, times, *parts, attributes)
 
 
+@takes_problem
 def integrate_curves(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     initial: State,
     time: ArrayLike,
     *,
@@ -138,8 +139,8 @@ def integrate_curves(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     initial : State
         At time 0.
     time : array, or float
@@ -183,8 +184,7 @@ def integrate_curves(
     """
     times = check_times(time)
     curve = solve_curve(
-        model,
-        parameters,
+        problem,
         initial,
         float(times[-1]),
         tolerance=tolerance,
@@ -197,9 +197,9 @@ def integrate_curves(
     return curve.dataset(times)
 
 
+@takes_problem
 def solve_curve(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     initial: State,
     end: float,
     *,
@@ -211,7 +211,7 @@ def solve_curve(
     schedule: sp.Expr | Callable[[Array], Array] | None = None,
 ) -> Curve:
     """Integrate to ``end`` and return the dense curve; see :func:`integrate_curves`."""
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, initial)
     end = as_scalar("time", end, 0.0, False, "give a time in units of steps * delta")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
@@ -396,9 +396,3 @@ def _solve_sobol(
             size = min(
                 max_nodes, size * 2 ** max(1, int(np.ceil(np.log2(quadrature / (0.6 * tolerance)))))
             )
-
-
-def _nearest_psd(gram: Array) -> Array:
-    """Clip eigenvalues that integration error pushed below zero."""
-    eigenvalues, vectors = np.linalg.eigh(gram)
-    return (vectors * np.clip(eigenvalues, 0.0, None)) @ vectors.T

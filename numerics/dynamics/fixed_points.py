@@ -13,7 +13,8 @@ from scipy.integrate import solve_ivp
 
 from numerics.core.errors import FixedPointError
 from numerics.core.flatten import unflatten
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import unit_coordinates
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_integer, as_scalar
@@ -51,9 +52,9 @@ NEAR_ZERO = 1e-2
 DIVERGED = 1e4
 
 
+@takes_problem
 def solve_fixed_point(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     start: State | None = None,
     *,
     tolerance: float | None = None,
@@ -70,8 +71,8 @@ def solve_fixed_point(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
         ridge > 0: without it nothing confines the weights.
     start : State, optional
         Where to start.  Omitted: overlap 0 and R_perp = I, following the flow; for models without
@@ -112,7 +113,7 @@ def solve_fixed_point(
     >>> bool(abs(0.1 * s * (np.exp(s) + 1) - 1) < 1e-5), point.attrs["stability"]
     (True, 'stable')
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     if parameters.ridge == 0:
         raise InputError(
             "ridge", 0, "a number > 0", "without a ridge there is no finite fixed point"

@@ -17,7 +17,8 @@ from scipy.integrate import solve_ivp
 
 from numerics.core.errors import IntegrationError
 from numerics.core.flatten import unflatten
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.schedule import Pace
 from numerics.core.state import State, check_state
@@ -45,9 +46,9 @@ SOBOL_SIZE = 512
 Resolution = Callable[[int], Rule]
 
 
+@takes_problem
 def integrate_fluctuations(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     initial: State,
     time: ArrayLike,
     *,
@@ -72,8 +73,8 @@ def integrate_fluctuations(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     initial : State
         The same in every run: C and mu are 0 at time 0.  Q must be positive definite on the
         directions of u that the loss depends on, all along the curve.
@@ -117,21 +118,14 @@ def integrate_fluctuations(
     >>> found.covariance.sel(statistic="m_1_1", statistic_b="m_1_1").values.round(6)
     array([0. , 0.5, 1. ])
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, initial)
     times = check_times(time)
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     pace = Pace.of(schedule, batch, float(times[-1]))
     smooth = default_drift(model, drift)
     curve = solve_curve(
-        model,
-        parameters,
-        initial,
-        float(times[-1]),
-        drift=smooth,
-        batch=batch,
-        schedule=schedule,
-        seed=seed,
+        problem, initial, float(times[-1]), drift=smooth, batch=batch, schedule=schedule, seed=seed
     )
     law = _Law.compile(model, parameters, smooth, pace)
     law.check(initial, "initial")
@@ -173,14 +167,9 @@ def integrate_fluctuations(
     return _dataset(law, times, curve.vector(times), values, errors, smooth, rule, seed)
 
 
+@takes_problem
 def stationary_fluctuations(
-    model: Model,
-    parameters: Parameters,
-    state: State,
-    *,
-    drift: Drift | None = None,
-    batch: int = 1,
-    seed: int = 0,
+    problem: Problem, state: State, *, drift: Drift | None = None, batch: int = 1, seed: int = 0
 ) -> xr.Dataset:
     r"""Return covariance and mean of the fluctuations of SGD about a stable fixed point.
 
@@ -191,8 +180,8 @@ def stationary_fluctuations(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
         A fixed point of the effective dynamics with this batch (:func:`solve_fixed_point`).
     drift, batch, seed
@@ -221,7 +210,7 @@ def stationary_fluctuations(
     ...
     theory.errors.InputError: state: got a drift of size 1 there; expected a fixed point. Remedy: use solve_fixed_point.
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     pace = Pace.of(None, batch, 0.0)
     smooth = default_drift(model, drift)
@@ -229,7 +218,7 @@ def stationary_fluctuations(
     law.check(state, "state")
     vector = state.flatten()
     now = parameters.with_step(parameters.step / batch)
-    jacobian = drift_jacobian(model, now, state, drift=smooth, seed=seed)
+    jacobian = drift_jacobian(problem.with_step(now.step), state, drift=smooth, seed=seed)
     smooth_rule = choose_family(law.drift.dimension, model.loss.is_smooth) == "gauss-hermite"
     if smooth_rule:
         size = law.drift.estimate(now, state).rule.size

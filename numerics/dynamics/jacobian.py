@@ -12,7 +12,8 @@ import scipy.linalg
 import xarray as xr
 from numpy.typing import NDArray
 
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array
@@ -30,8 +31,9 @@ SINGULAR = 1e-10
 Field = Callable[[Array], Array]
 
 
+@takes_problem
 def drift_jacobian(
-    model: Model, parameters: Parameters, state: State, *, drift: Drift | None = None, seed: int = 0
+    problem: Problem, state: State, *, drift: Drift | None = None, seed: int = 0
 ) -> xr.Dataset:
     r"""Return the Jacobian of the effective drift and its eigenvalues, with error estimates.
 
@@ -42,8 +44,8 @@ def drift_jacobian(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
         Q must be positive definite on the directions of u the loss depends on (for the softmax: up
         to the gauge).
@@ -80,7 +82,7 @@ def drift_jacobian(
     >>> found.jacobian_eigenvalue_real.values.round(6)
     array([-1.4375, -1.75  ])
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     derived = default_drift(model, drift)
     compiled = compile_expressions(model, derived.vector)

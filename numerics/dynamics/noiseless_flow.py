@@ -26,7 +26,8 @@ from scipy.integrate import solve_ivp
 from numerics.core import codegen
 from numerics.core.errors import IntegrationError
 from numerics.core.flatten import outer_symbols, outer_values, unflatten
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes, statistics_dataset
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_scalar, check_times
@@ -141,22 +142,18 @@ class _Piece:
     solution: Callable[[Array], Array]
 
 
+@takes_problem
 def integrate_noiseless(
-    model: Model,
-    parameters: Parameters,
-    initial: State,
-    time: ArrayLike,
-    *,
-    tolerance: float = 1e-9,
+    problem: Problem, initial: State, time: ArrayLike, *, tolerance: float = 1e-9
 ) -> xr.Dataset:
     r"""Integrate the limit lambda -> infinity of the effective dynamics, sliding along kinks where
     it has to.
 
     Parameters
     ----------
-    model : theory.Model
+    problem : Problem
+        Or a model and Parameters in its place.
         With symbolic precision; any loss whose kinks are affine in u, smooth losses included.
-    parameters : Parameters
         The precision is not used.
     initial : State
     time : array, or float
@@ -185,7 +182,7 @@ def integrate_noiseless(
     >>> bool(abs(found.overlap[-1, 0, 1]) < 1e-9), float(found.readout[-1, 0] ** 2 - np.log(4)) < 1e-3
     (True, True)
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, initial)
     times = check_times(time)
     tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give a relative error, such as 1e-9")

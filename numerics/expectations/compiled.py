@@ -23,7 +23,8 @@ import sympy as sp
 
 from numerics.core import codegen
 from numerics.core.flatten import outer_symbols, outer_values
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array
 from theory import Model
@@ -267,7 +268,10 @@ class CompiledExpressions:
         -------
         Estimate
         """
-        check_parameters(self.model, parameters)
+        if isinstance(parameters, Problem):
+            parameters = parameters.parameters
+        else:
+            parameters = Problem(self.model, parameters).parameters
         check_state(self.model, state, "state")
         parts = (state.overlap, state.gram_perp, state.readout)
         if not self.integrands:

@@ -12,7 +12,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from numerics.core.errors import ResolventError
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
@@ -35,9 +36,9 @@ GRID = 400
 MASS = 0.05
 
 
+@takes_problem
 def effective_spectrum(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
     aspect_ratio: float,
     *,
@@ -64,8 +65,8 @@ def effective_spectrum(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
     aspect_ratio : float
         phi > 0, test points per dimension.
@@ -132,7 +133,7 @@ def effective_spectrum(
     >>> found.edges.values.round(6)
     array([[0.0625, 0.5625]])
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     ratio = as_scalar(
         "aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension"

@@ -11,7 +11,8 @@ import scipy.optimize
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.state import State
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
@@ -29,9 +30,9 @@ from .weight_law import WeightNodes
 TIME_ACCURACY = 1e-9
 
 
+@takes_problem
 def emergence(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     curve: Curve | xr.Dataset,
     aspect_ratio: float,
     *,
@@ -52,8 +53,8 @@ def emergence(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     curve : Curve or xarray.Dataset
         As :func:`solve_curve` gives it, or :func:`integrate_curves` without a schedule (it is then
         integrated again from its first time).
@@ -97,7 +98,7 @@ def emergence(
     >>> found["count"].sel(side=1).values
     array([2, 1, 1])
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     ratio = as_scalar(
         "aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension"
     )

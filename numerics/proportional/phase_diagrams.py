@@ -12,7 +12,8 @@ import scipy.optimize
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
@@ -31,9 +32,9 @@ from .weight_law import WeightNodes, covariance_law
 LOG_ACCURACY = 1e-7
 
 
+@takes_problem
 def phase_diagram(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State | Callable[[Parameters], State],
     precisions: ArrayLike,
     aspect_ratios: ArrayLike,
@@ -57,8 +58,8 @@ def phase_diagram(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
         Everything but the precision.
     state : State or callable
         A fixed state, or a function of the parameters, such as :func:`state_at_fixed_point` or
@@ -106,7 +107,7 @@ def phase_diagram(
     >>> found.threshold.values.round(6), found.bbp_threshold.values.round(6)
     (array([0.5]), array([0.5]))
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     kind, name = check_matrix(matrix), check_block_with_bulk(model, block)
     precisions, ratios = (
         _increasing("precisions", precisions),

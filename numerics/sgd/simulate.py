@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from numerics.core.errors import DivergenceError, SimulationInterrupted
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.schedule import Pace, Schedule
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_integer, check_times
@@ -33,9 +33,9 @@ DIVERGED = 1e9
 FRAMES = ("coordinate", "random")
 
 
+@takes_problem
 def simulate_sgd(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     initial: State | Sequence[State],
     time: ArrayLike,
     dimension: int,
@@ -66,8 +66,8 @@ def simulate_sgd(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     initial : State, or one State per replica
         Realised exactly: the weights at step 0 have these overlaps and this Gram matrix.
     time : array, or float
@@ -125,12 +125,13 @@ def simulate_sgd(
     Examples
     --------
     >>> from theory import kgmm
-    >>> run = simulate_sgd(kgmm(2), Parameters([0.5, 0.5], 10, 0.1, 1), State([[0, 0], [0, 0]], [[1, 0], [0, 1]]),
-    ...                    time=[0.0, 0.5], dimension=10**6, replicas=3, seed=1, method="reduced")
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    >>> run = simulate_sgd(problem, State.zero(problem), time=[0.0, 0.5], dimension=10**6,
+    ...                    replicas=3, seed=1, method="reduced")
     >>> dict(run.overlap.sizes)
     {'replica': 3, 'time': 2, 'unit': 2, 'direction': 2}
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     law = check_method(method, noise, frame, keep_weights)
     dimension = as_integer(
         "dimension",

@@ -130,11 +130,11 @@ def empirical_density(
     Two samples in three dimensions leave a third of the spectrum at zero:
 
     >>> from theory import Loss, Mixture, Model, symbols
-    >>> from numerics import sample_data
+    >>> from numerics import user_data
     >>> u = symbols.vector("u", 1)
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
-    >>> data = sample_data(model, [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [0, 0], [[1.0, 1.0, 1.0]], ridge=0)
+    >>> data = user_data(model, [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [0, 0], [[1.0, 1.0, 1.0]], ridge=0)
     >>> found = empirical_density(data, grid=[0, 1, 3])
     >>> found.atom_mass.values.round(3), found.density.values.round(3)
     (array([0.333]), array([0.   , 0.333]))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.state import State
 from numerics.data.samples import draw_data
-from theory import InputError, Model
+from theory import InputError
 
 from .empirical_parts import block_operator
 from .span_matrix import SpanMatrix
 
 
+@takes_problem
 def empirical_distance(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
     population: SpanMatrix,
     *,
@@ -27,7 +27,9 @@ def empirical_distance(
 
     Parameters
     ----------
-    model, parameters, state
+    problem : Problem
+        Or a model and Parameters in its place.
+    state : State
     population : SpanMatrix
         Of a single block, as :func:`numerics.population_block` returns it.
     dimension, samples, seed : int
@@ -46,10 +48,10 @@ def empirical_distance(
     --------
     >>> from theory import kgmm
     >>> from numerics import population_block
-    >>> model, parameters = kgmm(2), Parameters([0.5, 0.5], 10, 0, 1)
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
     >>> state = State([[1, 0], [0, 1]], [[0.1, 0], [0, 0.1]])
-    >>> block = population_block(model, parameters, state, block=(0, 0))
-    >>> near, far = (empirical_distance(model, parameters, state, block, dimension=20, samples=m, seed=0)
+    >>> block = population_block(problem, state, block=(0, 0))
+    >>> near, far = (empirical_distance(problem, state, block, dimension=20, samples=m, seed=0)
     ...              for m in (40_000, 400))
     >>> near < far
     True
@@ -61,7 +63,7 @@ def empirical_distance(
             "a d x d block (a, b)",
             "use population_block(..., block=(a, b))",
         )
-    data = draw_data(model, parameters, state, dimension, samples, seed)
+    data = draw_data(problem, state, dimension, samples, seed)
     operator = block_operator(data, population.kind, population.block, population.regularized)
     # the layout of the data has the basis of span(directions, x) in the first coordinates
     difference = operator.dense() - population.bulk[0, 0] * np.eye(dimension)

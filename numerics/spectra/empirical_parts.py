@@ -57,8 +57,8 @@ def empirical_operator(
     Examples
     --------
     >>> from theory import kgmm
-    >>> from numerics import sample_data
-    >>> data = sample_data(kgmm(2), [[2.0, 0.0]], [1], np.zeros((2, 2)), ridge=0)
+    >>> from numerics import user_data
+    >>> data = user_data(kgmm(2), [[2.0, 0.0]], [1], np.zeros((2, 2)), ridge=0)
     >>> empirical_operator(data, block=(0, 0)) @ np.array([1.0, 1.0])     # pi (1 - pi) = 1/4
     array([1., 0.])
     """

@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 
 from numerics.core.geometry import span_basis
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes, labelled
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_integer
 from numerics.core.weights import check_dimension
 from numerics.data.samples import SampleData, draw_data
-from theory import Model, symbols
+from theory import symbols
 
 from .population_block import check_matrix, default_regularized
 from .population_spectrum import generator_names
@@ -25,9 +25,9 @@ from .population_spectrum import generator_names
 CHUNK_ENTRIES = 2_000_000
 
 
+@takes_problem
 def empirical_projection(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
     *,
     dimension: int,
@@ -48,8 +48,8 @@ def empirical_projection(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
     dimension : int
         d >= r + C.
@@ -77,7 +77,7 @@ def empirical_projection(
     kind = check_matrix(matrix)
     ridge_in = default_regularized(kind, regularized)
     samples = as_integer("samples", samples, 2, "a standard error needs two samples")
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     dimension = check_dimension(dimension, model.directions, model.units)
     basis = span_basis(parameters, state)

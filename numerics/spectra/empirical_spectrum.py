@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike
 from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
 from numerics.alignment.misalignment import matrix_misalignment
 from numerics.core.geometry import orthonormal_rows
-from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import labelled
 from numerics.core.state import State
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
 from numerics.data.samples import SampleData, draw_data
-from theory import InputError, Model
+from theory import InputError
 
 from .eigenpairs import Search, leading_eigenpairs
 from .empirical_parts import block_operator, check_symmetric, readout_block
@@ -36,9 +36,9 @@ MISFIT_SIZE = 6000
 BOTH_ENDS_SIZE = 5000
 
 
+@takes_problem(beside=SampleData)
 def empirical_spectrum(
-    model: Model | SampleData,
-    parameters: Parameters | None = None,
+    problem: Problem | SampleData,
     state: State | None = None,
     *,
     dimension: int | None = None,
@@ -72,10 +72,9 @@ def empirical_spectrum(
 
     Parameters
     ----------
-    model : theory.Model, or SampleData
-        Data in its place come with parameters, state, dimension, samples and weights, which are
-        then left away.
-    parameters : Parameters
+    problem : Problem, or SampleData
+        A model and Parameters may stand in place of the problem.  Data come with state, dimension,
+        samples and weights, which are then left away.
     state : State
     dimension : int
         d >= r + C.
@@ -152,8 +151,8 @@ def empirical_spectrum(
     --------
     >>> from theory import kgmm
     >>> zero = State([[0, 0], [0, 0]], [[0, 0], [0, 0]])
-    >>> found = empirical_spectrum(kgmm(2), Parameters([0.5, 0.5], 10, 0, 1), zero, dimension=20, samples=4000,
-    ...                            seed=1, block=(0, 0))
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
+    >>> found = empirical_spectrum(problem, zero, dimension=20, samples=4000, seed=1, block=(0, 0))
     >>> found.eigenvalue.values[:2].round(1)          # population value 0.15
     array([0.2, 0.1])
     """
@@ -170,9 +169,8 @@ def empirical_spectrum(
         "start": start,
         "misfit": misfit,
     }
-    if isinstance(model, SampleData):
+    if isinstance(problem, SampleData):
         given = {
-            "parameters": parameters,
             "state": state,
             "dimension": dimension,
             "samples": samples,
@@ -184,22 +182,19 @@ def empirical_spectrum(
                 raise InputError(
                     name, "a value beside data", "nothing", "the data have their own: leave it away"
                 )
-        return spectrum_of_data(model, matrix=matrix, block=block, **options)
+        return spectrum_of_data(problem, matrix=matrix, block=block, **options)
     kind = check_matrix(matrix)
-    _check_offered(check_block(model, block), kind, default_regularized(kind, regularized))
-    if parameters is None or state is None or dimension is None or samples is None or seed is None:
-        values = {
-            "parameters": parameters,
-            "state": state,
-            "dimension": dimension,
-            "samples": samples,
-            "seed": seed,
-        }
+    _check_offered(check_block(problem.model, block), kind, default_regularized(kind, regularized))
+    if state is None or dimension is None or samples is None or seed is None:
+        values = {"state": state, "dimension": dimension, "samples": samples, "seed": seed}
         missing = next(n for n, value in values.items() if value is None)
         raise InputError(
-            missing, "None", "a value, to draw with", "give it, or SampleData in place of the model"
+            missing,
+            "None",
+            "a value, to draw with",
+            "give it, or SampleData in place of the problem",
         )
-    data = draw_data(model, parameters, state, dimension, samples, seed, weights, dtype)
+    data = draw_data(problem, state, dimension, samples, seed, weights, dtype)
     return spectrum_of_data(data, matrix=kind, block=block, **options).assign_attrs(seed=str(seed))
 
 
@@ -227,7 +222,7 @@ def spectrum_of_data(
     Parameters
     ----------
     data : SampleData
-        As :func:`draw_data`, :func:`sample_data` or :func:`train_data` makes it.
+        As :func:`draw_data`, :func:`user_data` or :func:`train_data` makes it.
     matrix, block, regularized, count, method, beside, beyond, tolerance, block_size, max_passes,
     mixed_precision, \
 start, misfit

@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 
 from numerics.core.geometry import span_basis
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_scalar
 from numerics.expectations.compiled import compile_expressions, sampling_error
@@ -22,9 +22,9 @@ from .span_matrix import BlockName, SpanMatrix
 MATRICES = ("hessian", "gradient")
 
 
+@takes_problem
 def population_block(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
     *,
     matrix: str = "hessian",
@@ -41,8 +41,8 @@ def population_block(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
     matrix : {"hessian", "gradient"}
     block : (a, b) of 0-based units, "first_layer" (or "full"), "readout" or "all"
@@ -72,12 +72,13 @@ def population_block(
     >>> u = symbols.vector("u", 1)
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
-    >>> small = population_block(model, Parameters([1], 4, 0, 1), State([[1]], [[1]]))
+    >>> problem = Problem(model, precision=4, ridge=0, step=1)
+    >>> small = population_block(problem, State([[1]], [[1]]))
     >>> small.matrix, small.bulk
     (array([[1.25, 0.  ],
            [0.  , 0.25]]), array([[0.25]]))
     """
-    check_parameters(model, parameters)
+    model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     kind, name = check_matrix(matrix), check_block(model, block)
     if tolerance is not None:

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
-from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes, unit_coordinates
 from numerics.core.state import State
 from numerics.core.validation import Array
@@ -26,9 +26,9 @@ from .span_matrix import BlockName, SpanMatrix
 OUTLIER_SHARE = 0.05
 
 
+@takes_problem
 def population_spectrum(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
     *,
     matrix: str = "hessian",
@@ -49,8 +49,8 @@ def population_spectrum(
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
+        Or a model and Parameters in its place.
     state : State
     matrix : {"hessian", "gradient"}
     block : (a, b), "first_layer" (or "full"), "readout" or "all"
@@ -102,16 +102,17 @@ def population_spectrum(
     Two classes at x = 0: H_11 = 1/4, so the block is (1/4)(1/2)(e_1 e_1^T + e_2 e_2^T) + I / 40:
 
     >>> from theory import kgmm
-    >>> found = population_spectrum(kgmm(2), Parameters([0.5, 0.5], 10, 0, 1),
-    ...                             State([[0, 0], [0, 0]], [[0, 0], [0, 0]]), block=(0, 0))
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
+    >>> zero = State([[0, 0], [0, 0]], [[0, 0], [0, 0]])
+    >>> found = population_spectrum(problem, zero, block=(0, 0))
     >>> found.eigenvalue.values.round(6), found.bulk.values.round(6)
     (array([0.15, 0.15]), array([0.025]))
     """
+    model = problem.model
     if dimension is not None:
         dimension = check_dimension(dimension, model.directions, model.units)
     small = population_block(
-        model,
-        parameters,
+        problem,
         state,
         matrix=matrix,
         block=block,
@@ -132,7 +133,7 @@ def population_spectrum(
             {"long_name": "bound of the eigenvalue error"},
         ),
     }
-    attributes = common_attributes(model, parameters, "population") | {
+    attributes = common_attributes(model, problem.parameters, "population") | {
         "matrix": small.kind,
         "block": str(small.block),
         "regularized": int(small.regularized),
@@ -143,7 +144,7 @@ def population_spectrum(
     }
     if small.rows:
         first, last = _split(small, vectors)
-        variables |= _first_layer_variables(small, first, parameters.directions_gram)
+        variables |= _first_layer_variables(small, first, problem.parameters.directions_gram)
         variables |= _bulk_variables(small, dimension, attributes)
         distance, outlier = _outliers(small, eigenvalues, error)
         variables["bulk_distance"] = (
@@ -173,9 +174,9 @@ def population_spectrum(
     return data.assign_coords(coordinates)
 
 
+@takes_problem
 def population_misalignment(
-    model: Model,
-    parameters: Parameters,
+    problem: Problem,
     state: State,
     *,
     matrix: str = "hessian",
@@ -200,13 +201,13 @@ def population_misalignment(
     Examples
     --------
     >>> from theory import kgmm
-    >>> round(population_misalignment(kgmm(2), Parameters([0.5, 0.5], 10, 0, 1),
-    ...                               State([[0, 0], [0, 0]], [[0, 0], [0, 0]]), block=(0, 0)), 6)
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
+    >>> zero = State([[0, 0], [0, 0]], [[0, 0], [0, 0]])
+    >>> round(population_misalignment(problem, zero, block=(0, 0)), 6)
     0.166667
     """
     return population_block(
-        model,
-        parameters,
+        problem,
         state,
         matrix=matrix,
         block=block,

@@ -67,10 +67,11 @@ class Sweep:
     Examples
     --------
     >>> from theory import kgmm
-    >>> from numerics import Parameters, State
+    >>> from numerics import Problem, State
     >>> def build(values):
-    ...     return Setting(kgmm(2), Parameters([0.5, 0.5], values["precision"], 0.1, 1),
-    ...                    State(np.zeros((2, 2)), np.eye(2)), time=[0, 1], dimension=values["dimension"])
+    ...     problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=values["precision"], ridge=0.1,
+    ...                       step=1)
+    ...     return Setting(problem, State.zero(problem), time=[0, 1], dimension=values["dimension"])
     >>> sweep = Sweep({"precision": [5, 10], "dimension": [20, 40, 80]}, build, ["statistics"])
     >>> sweep.total, sweep.values(4)
     (6, {'precision': 10, 'dimension': 40})

@@ -89,13 +89,13 @@ def run_sweep(
     Examples
     --------
     >>> import tempfile
-    >>> import numpy as np
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> from theory import kgmm
-    >>> from numerics import Parameters, State
+    >>> from numerics import Problem, State
     >>> def build(values):
-    ...     return Setting(kgmm(2), Parameters([0.5, 0.5], values["precision"], 0.1, 1),
-    ...                    State(np.zeros((2, 2)), np.eye(2)), time=[0, 1], dimension=20, replicas=3)
+    ...     problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=values["precision"], ridge=0.1,
+    ...                       step=1)
+    ...     return Setting(problem, State.zero(problem), time=[0, 1], dimension=20, replicas=3)
     >>> sweep = Sweep({"precision": [5, 10]}, build, ["statistics"], seed=1)
     >>> with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(2) as executor:
     ...     data = run_sweep(sweep, f"{place}/small.zarr", executor).load()

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem
 from numerics.core.results import expression_text
 from numerics.core.schedule import Schedule
 from numerics.core.state import State, check_state
-from numerics.core.validation import Array, as_integer, check_times
+from numerics.core.validation import Array, as_integer, check_times, kind_of
 from numerics.core.weights import check_dimension
 from numerics.sgd.simulate import check_method, simulate_sgd
 from theory import InputError, Model
@@ -24,8 +25,7 @@ from .random_start import RandomStart
 MATRICES = ("hessian", "gradient")
 # arguments of simulate_sgd that a setting does not choose
 _OWN = {
-    "model",
-    "parameters",
+    "problem",
     "initial",
     "time",
     "dimension",
@@ -43,8 +43,7 @@ class Setting:
 
     Parameters
     ----------
-    model : theory.Model
-    parameters : Parameters
+    problem : Problem
     initial : State or RandomStart
     time : float or sequence of float
         Recorded times, as :func:`numerics.simulate_sgd` takes them.
@@ -63,8 +62,7 @@ class Setting:
         Values that do not fit each other.
     """
 
-    model: Model
-    parameters: Parameters
+    problem: Problem
     initial: State | RandomStart
     time: float | Sequence[float]
     dimension: int
@@ -73,7 +71,13 @@ class Setting:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_parameters(self.model, self.parameters)
+        if not isinstance(self.problem, Problem):
+            raise InputError(
+                "problem",
+                kind_of(self.problem),
+                "a numerics.Problem",
+                "write Setting(Problem(model, parameters), initial, ...)",
+            )
         if isinstance(self.initial, State):
             check_state(self.model, self.initial)
         elif len(self.initial.readout) != self.model.readout_size:
@@ -109,6 +113,16 @@ class Setting:
         schedule = Schedule.of(self.options.get("schedule"))
         if schedule is not None:
             schedule.check(int(np.rint(self.grid[-1] / delta)), delta)
+
+    @property
+    def model(self) -> Model:
+        """The model of the problem."""
+        return self.problem.model
+
+    @property
+    def parameters(self) -> Parameters:
+        """The numbers of the problem."""
+        return self.problem.parameters
 
     @property
     def grid(self) -> Array:

@@ -53,7 +53,7 @@ def one_raw_step(name, dimension, samples, rng, batch=1):
     only.
     """
     model, raw, parameters, state = case(name)
-    directions, x = realise_weights(parameters, state, dimension)
+    directions, x = realise_weights(model, parameters, state, dimension)
     means = np.array(model.mixture.coordinates.tolist(), float) @ directions
     component = rng.choice(len(means), size=samples * batch, p=parameters.weights)
     y = means[component] + rng.standard_normal((samples * batch, dimension)) / np.sqrt(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numerics import Measurement, Parameters, Setting, State, Sweep, Trial, Variable
+from numerics import Measurement, Parameters, Problem, Setting, State, Sweep, Trial, Variable
 from theory import kgmm
 
 
@@ -17,8 +17,9 @@ def build(values) -> Setting:
     k = values.get("k", 2)
     weights = values.get("weights", [1 / k] * k)
     return Setting(
-        kgmm(k),
-        Parameters(weights, values.get("precision", 10), values.get("ridge", 0.1), 1),
+        Problem(
+            kgmm(k), Parameters(weights, values.get("precision", 10), values.get("ridge", 0.1), 1)
+        ),
         State(np.zeros((k, k)), np.eye(k)),
         time=[0, 0.5, 1],
         dimension=values.get("dimension", 20),

@@ -451,7 +451,7 @@ def _enumerated_step(theory: Theory, scenario: Scenario) -> Array:
     """
     model, parameters, state = theory.model, scenario.parameters, scenario.initial
     width = model.directions + model.units
-    directions, x = realise_weights(parameters, state, width)
+    directions, x = realise_weights(model, parameters, state, width)
     signs = np.array(list(product((-1.0, 1.0), repeat=width))) / np.sqrt(parameters.precision)
     means = coordinates_of(model) @ directions
     gradient = compile_derivatives(model, "gradient")

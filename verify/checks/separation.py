@@ -218,7 +218,7 @@ def _second_layer(
         state = evidence.trained_state(scenario, replica)
         spectrum = evidence.readout_spectrum(scenario, state, matrix, f"replica {replica}")
         found = readout_alignment(
-            spectrum, theory.model, scenario.parameters, state, features=theory.features, rank=rank
+            theory.model, scenario.parameters, state, spectrum, features=theory.features, rank=rank
         )
         values = {
             "feature_angle": float(np.sin(found.feature_angle.values.max())),

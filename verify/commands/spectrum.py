@@ -153,7 +153,7 @@ def spectrum(
 
         spectra = [data for data in (population, empirical) if data is not None]
         for remark in readout_remarks(
-            *(readout_alignment(data, model, parameters, state) for data in spectra)
+            *(readout_alignment(model, parameters, state, data) for data in spectra)
         ):
             say(remark)
     for remark in spectrum_remarks(population, empirical, when, state_error):

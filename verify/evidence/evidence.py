@@ -74,7 +74,7 @@ class Evidence:
         key = f"sgd {scenario.name} d={dimension} replicas={replicas}{chosen}{'' if times is None else f' t={times}'}"
         return self._keep(
             key,
-            lambda: simulate_sgd(
+            lambda: simulate_sgd(  # type: ignore[call-overload]
                 self.system.model,
                 scenario.parameters,
                 scenario.initial,
@@ -83,7 +83,7 @@ class Evidence:
                 replicas,
                 self.child_seed(key),
                 progress=self.progress,
-                **options,  # type: ignore[arg-type]
+                **options,
             ),
         )
 

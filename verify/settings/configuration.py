@@ -189,7 +189,7 @@ class Configuration:
 
     def numbers(self) -> tuple[Model, Parameters, State]:
         """Model, parameters and initial state, checked against each other."""
-        from numerics.core.parameters import check_parameters
+        from numerics.core.problem import Problem
         from numerics.core.state import check_state
 
         parameters = (
@@ -197,9 +197,8 @@ class Configuration:
         )  # before the model, whose derivatives take long for many units
         model = self.model()
         initial = self.initial(model)
-        check_parameters(model, parameters)
         check_state(model, initial)
-        return model, parameters, initial
+        return model, Problem(model, parameters).parameters, initial
 
     def times(self) -> Any:
         """The end of the run or the list of its times, as the numeric functions take it."""

@@ -105,7 +105,7 @@ class SweepFile:
 
     def build(self, values: Mapping[str, Any]) -> Setting:
         """The setting of a point."""
-        from numerics import Setting
+        from numerics import Problem, Setting
 
         said = self.base.override(SweepConfiguration(**values))
         parameters = (
@@ -118,8 +118,7 @@ class SweepFile:
         model = self._models[key]
         dimension = _DIMENSION if said.dimension is None else said.dimension
         return Setting(
-            model,
-            parameters,
+            Problem(model, parameters),
             said.start(model),
             said.times(),
             dimension,

@@ -18,9 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from numerics import Parameters, State, integrate_curves, parameters_of, simulate_sgd, solve_curve
+from numerics import (
+    Parameters,
+    Problem,
+    State,
+    integrate_curves,
+    parameters_of,
+    simulate_sgd,
+    solve_curve,
+)
 from numerics.core.flatten import outer_symbols, outer_values, unflatten
-from numerics.core.parameters import check_parameters
 from numerics.core.state import check_state
 from numerics.core.validation import as_array, as_integer, as_scalar
 from theory import InputError, Loss, Mixture, Model, Softplus, kgmm, symbols
@@ -198,9 +205,7 @@ def test_shapes_that_differ_from_the_model_are_refused_before_any_work():
 def test_parameters_that_contradict_the_model_are_refused(parameter, fixed, value):
     model = kgmm(3, **fixed)
     parameters = Parameters(**(GOOD | {parameter: value}))
-    assert_refused(
-        parameter, ".", "which the model kgmm3 fixes", check_parameters, model, parameters
-    )
+    assert_refused(parameter, ".", "which the model kgmm3 fixes", Problem, model, parameters)
 
 
 def logistic_regression(gram=None):
@@ -212,52 +217,47 @@ def logistic_regression(gram=None):
 
 
 @pytest.mark.parametrize(
-    ("model", "remedy"),
+    ("model", "gram"),
     [
-        (
-            logistic_regression([["3/4"]]),
-            r"pass directions_gram=\[\[0\.75\]\], as in the model, to Parameters",
-        ),
-        (
-            logistic_regression(),
-            r"1 direction\(s\); pass directions_gram, a 1 x 1 matrix of e_s \. e_t, to Parameters",
-        ),
-        (
-            kgmm(2, directions_gram=[[1, "1/4"], ["1/4", 2]]),
-            r"pass directions_gram=\[\[1\.0, 0\.25\], \[0\.25, 2\.0\]\], as in the model",
-        ),
+        (logistic_regression([["3/4"]]), [[0.75]]),
+        (kgmm(2, directions_gram=[[1, "1/4"], ["1/4", 2]]), [[1.0, 0.25], [0.25, 2.0]]),
     ],
-    ids=["fixed", "open", "correlated"],
 )
-def test_a_default_gram_matrix_that_does_not_fit_the_model_says_how_to_give_it(model, remedy):
-    """The remedy is code: the matrix it shows is accepted."""
+def test_a_gram_matrix_that_is_left_out_is_that_of_the_model(model, gram):
     numbers = ([0.5, 0.5], 10, 0.1, 1.0)
-    default = Parameters(*numbers)
-    found = rf"directions_gram: got the identity of shape .*, the default .*{remedy}"
-    with pytest.raises(InputError, match=found) as caught:
-        check_parameters(model, default)
-    shown = re.search(r"directions_gram=(\[\[.*\]\])", str(caught.value))
-    good = [[0.75]] if shown is None else json.loads(shown[1])
-    check_parameters(model, Parameters(*numbers, good))
-    # one that was given is not called the default, also in a copy
+    assert Problem(model, Parameters(*numbers)).parameters.directions_gram.tolist() == gram
+    assert Problem(model, Parameters(*numbers, gram)).parameters.directions_gram.tolist() == gram
+    # an identity that was given is not left out, also in a copy
     given = Parameters(*numbers, np.eye(2))
     for copy in (given, replace(given, step=2.0)):
         with pytest.raises(InputError, match="directions_gram: got") as caught:
-            check_parameters(model, copy)
+            Problem(model, copy)
         assert "default" not in str(caught.value)
-    assert repr(default) == repr(given)
+
+
+def test_a_gram_matrix_that_is_left_out_and_not_the_identity_is_asked_for():
+    with pytest.raises(
+        InputError,
+        match=r"directions_gram: got the identity of shape .*, the default .*"
+        r"1 direction\(s\); pass directions_gram, a 1 x 1 matrix of e_s \. e_t",
+    ):
+        Problem(logistic_regression(), Parameters([0.5, 0.5], 10, 0.1, 1.0))
+    g = sp.Symbol("g", real=True)
+    half_open = kgmm(2, directions_gram=[[2, g], [g, 2]])
+    with pytest.raises(InputError, match=r"the default .*expected \[\[2, g\]"):
+        Problem(half_open, Parameters([0.5, 0.5], 10, 0.1, 1.0))
 
 
 def test_a_default_gram_matrix_that_fits_is_accepted():
     for model in (kgmm(2), kgmm(2, directions_gram="orthonormal")):
-        check_parameters(model, Parameters([0.5, 0.5], 10, 0.1, 1.0))
+        Problem(model, Parameters([0.5, 0.5], 10, 0.1, 1.0))
 
 
 def test_parameters_of_a_numeric_model():
     gamma = [["1", "1/10"], ["1/10", "2"]]
     model = kgmm(2, weights=["1/3", "2/3"], directions_gram=gamma, precision=4, ridge=0.1, step=2)
     parameters = parameters_of(model)
-    check_parameters(model, parameters)
+    Problem(model, parameters)
     assert parameters.precision == 4.0
     assert parameters.directions_gram.tolist() == [[1.0, 0.1], [0.1, 2.0]]
     assert json.loads(parameters.to_json())["weights"] == [1 / 3, 2 / 3]

@@ -139,7 +139,7 @@ def test_both_ends_are_those_of_the_whole_spectrum():
     np.testing.assert_allclose(
         empirical.bulk_edge, [values[D - below - 1], values[above]], atol=1e-12
     )
-    _, x = realise_weights(PARAMETERS, trained(), D)
+    _, x = realise_weights(kgmm(3), PARAMETERS, trained(), D)
     lowest = whole.eigenvector.values[D - 3 :]
     share = np.sum((x @ lowest.T) ** 2, axis=1) / np.sum(x**2, axis=1)
     np.testing.assert_allclose(empirical.outlier_share, share, atol=1e-9)

@@ -36,7 +36,7 @@ def generator(seed, replica, replicas):
 def plain_sgd(name, rng, dimension, steps):
     """The same algorithm as a plain NumPy loop, drawing one uniform and d normal numbers a step."""
     model, raw, parameters, state = case(name)
-    directions, x = realise_weights(parameters, state, dimension)
+    directions, x = realise_weights(model, parameters, state, dimension)
     means = np.array(model.mixture.coordinates.tolist(), float) @ directions
     v, delta = state.readout.copy(), parameters.step / dimension
     edges = np.cumsum(parameters.weights)[:-1]
@@ -76,7 +76,7 @@ def test_trajectories_equal_a_plain_loop_fed_with_the_same_stream(name, dimensio
         limit = 1e4 * np.finfo(float).eps * (1 + np.abs(x).max())
         assert np.abs(run.weights.values[replica] - x).max() < limit
         assert np.abs(run.readout.values[replica, -1] - v).max(initial=0.0) < limit
-        expected = state_of_weights(parameters, x, v).flatten()
+        expected = state_of_weights(model, parameters, x, v).flatten()
         assert np.abs(vectors(run)[replica] - expected).max() < 10 * limit
 
 
@@ -92,7 +92,7 @@ def test_kept_weights_have_the_recorded_statistics():
     assert run.weights.dims == ("replica", "unit", "coordinate")
     for replica, recorded in enumerate(vectors(run)):
         again = state_of_weights(
-            parameters, run.weights.values[replica], run.readout.values[replica, -1]
+            model, parameters, run.weights.values[replica], run.readout.values[replica, -1]
         )
         assert np.abs(again.flatten() - recorded).max() < 1e-12
     gram = run.weights.values @ run.weights.values.transpose(0, 2, 1)

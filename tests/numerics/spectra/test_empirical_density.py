@@ -12,7 +12,7 @@ import scipy.stats
 from helpers import fresh_rng
 
 import numerics.spectra.empirical_density as density
-from numerics import Parameters, State, draw_data, empirical_density, sample_data
+from numerics import Parameters, State, draw_data, empirical_density, user_data
 from numerics.spectra.empirical_parts import block_operator
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols, xor
 
@@ -166,7 +166,7 @@ def test_marchenko_pastur_by_hand():
     one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     model = Model.build(one, Loss(u[0] ** 2 / 2, units=1))
     rng, d, samples = fresh_rng(), 300, 1200
-    data = sample_data(
+    data = user_data(
         model, rng.standard_normal((samples, d)), np.zeros(samples), np.ones((1, d)), ridge=0.0
     )
     t = np.linspace(0.25, 2.25, 20_001)[1:-1]

@@ -137,7 +137,7 @@ def check_spectrum(found, part, drawn, block):
     vectors = found.eigenvector.values.reshape(size, -1)
     assert np.abs(part @ vectors.T - vectors.T * found.eigenvalue.values).max() < 1e-12
     assert found.residual.values.max() < 1e-12
-    e, _ = realise_weights(drawn.parameters, drawn.state, d)
+    e, _ = realise_weights(drawn.model, drawn.parameters, drawn.state, d)
     q = np.linalg.qr(e.T)[0]
     rows = vectors.reshape(size, -1, d)
     assert np.allclose(found.share_of_directions, np.sum((rows @ q) ** 2, axis=(1, 2)), atol=1e-12)
@@ -384,7 +384,7 @@ def test_a_seed_is_a_result():
 def test_given_weights_are_used():
     model = softmax(2)
     parameters, state = case(model)
-    _, x = realise_weights(parameters, state, 10)
+    _, x = realise_weights(model, parameters, state, 10)
     call: dict = {"dimension": 10, "samples": 200, "seed": 3, "block": (0, 0), "count": 10}
     default = empirical_spectrum(model, parameters, state, **call)
     xr.testing.assert_identical(

@@ -13,7 +13,7 @@ import pytest
 from helpers import fresh_rng, two_layer_model
 from witness import raw_softmax, raw_two_layer
 
-from numerics import empirical_operator, empirical_spectrum, sample_data
+from numerics import empirical_operator, empirical_spectrum, user_data
 from numerics.core.geometry import labels_of
 from numerics.spectra.empirical_parts import block_operator, mixed_block
 from numerics.spectra.null_space import null_space
@@ -36,7 +36,7 @@ def own_samples(name, rng, samples=40, d=5, dtype=float):
     model, raw = system(name)
     component = rng.integers(model.components, size=samples)
     features = rng.standard_normal((samples, d)).astype(dtype)
-    data = sample_data(
+    data = user_data(
         model,
         features,
         labels_of(model)[component],
@@ -169,19 +169,19 @@ def placed(data, where, path):
         return data
     options = {"readout": data.readout, "ridge": data.ridge}
     if where == "fortran":
-        return sample_data(
+        return user_data(
             data.model, np.asfortranarray(data.features), data.labels, data.weights, **options
         )
     if where == "mapped":
         np.save(path, data.features)
-        return sample_data(data.model, path, data.labels, data.weights, **options)
+        return user_data(data.model, path, data.labels, data.weights, **options)
     ends = [0, 7, 8, 100, data.samples]
 
     def chunks():
         for start, end in pairwise(ends):
             yield data.features[start:end], data.labels[start:end]
 
-    return sample_data(data.model, chunks, None, data.weights, **options)
+    return user_data(data.model, chunks, None, data.weights, **options)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -193,7 +193,7 @@ def test_data_elsewhere_give_the_same_products(where, dtype, tmp_path, monkeypat
     other = placed(data, where, tmp_path / "features.npy")
     exact = replace(
         data,
-        source=sample_data(
+        source=user_data(
             data.model,
             data.features.astype(float),
             data.labels,
@@ -250,7 +250,7 @@ def test_one_pass_reads_the_data_once():
         calls.append(1)
         yield data.features, data.labels
 
-    streamed = sample_data(data.model, chunks, None, data.weights, ridge=0.0)
+    streamed = user_data(data.model, chunks, None, data.weights, ridge=0.0)
     operator = empirical_operator(streamed)
     before = len(calls)
     _ = operator @ np.ones((18, 7))
@@ -281,7 +281,7 @@ def test_rank_of_confident_samples():
     rank.
     """
     data, _, _ = own_samples("softmax", fresh_rng(), samples=500, d=1000)
-    sure = sample_data(data.model, data.features, data.labels, 0.08 * data.weights, ridge=0.0)
+    sure = user_data(data.model, data.features, data.labels, 0.08 * data.weights, ridge=0.0)
     assert null_space(block_operator(sure, "hessian", "first_layer", False)).rank == 1000
 
 
@@ -295,7 +295,7 @@ def test_rank_where_units_are_inactive(samples):
     features[:, 0], x[0] = np.abs(features[:, 0]), np.eye(d)[0]  # always active
     x[1] = -np.eye(d)[0]  # never
     labels = rng.integers(2, size=samples).astype(float)
-    data = sample_data(model, features, labels, x, readout=[1.0, -0.7, 0.4], ridge=0.0)
+    data = user_data(model, features, labels, x, readout=[1.0, -0.7, 0.4], ridge=0.0)
     for matrix in ("hessian", "gradient"):
         for block in ("first_layer", (0, 0), (1, 1), (2, 2)):
             operator = block_operator(data, matrix, block, False)

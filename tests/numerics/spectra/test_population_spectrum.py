@@ -61,7 +61,7 @@ def explicit(model, parameters, state, turn, matrix, regularized):
     """The dense (Cd + q) x (Cd + q) matrix from the derived coefficients, in a rotated position of
     R^d.
     """
-    directions, x = realise_weights(parameters, state, D)
+    directions, x = realise_weights(model, parameters, state, D)
     v = turn @ np.vstack([directions, x]).T
     c, q = model.units, model.readout_size
 
@@ -128,11 +128,11 @@ def test_basis_is_orthonormal_and_reproduces_the_gram_matrix(problem):
 @given(strategies.problems(softmax(3), singular=True))
 def test_weights_realise_the_state(problem):
     parameters, state = problem
-    directions, x = realise_weights(parameters, state, 8)
+    directions, x = realise_weights(softmax(3), parameters, state, 8)
     assert np.abs(directions @ directions.T - parameters.directions_gram).max() < ROUNDING
     assert np.abs(x @ directions.T - state.overlap).max() < ROUNDING
     assert np.abs(x @ x.T - state.gram(parameters.directions_gram)).max() < ROUNDING
-    back = state_of_weights(parameters, x)
+    back = state_of_weights(softmax(3), parameters, x)
     assert np.abs(back.flatten() - State(state.overlap, state.gram_perp).flatten()).max() < ROUNDING
 
 

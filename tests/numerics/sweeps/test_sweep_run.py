@@ -14,6 +14,7 @@ from numerics import (
     Measurement,
     MeasureOptions,
     Parameters,
+    Problem,
     RandomStart,
     Setting,
     State,
@@ -117,8 +118,7 @@ def test_sizes_that_differ_are_padded(tmp_path, threads):
 
 def test_times_within_a_step_share_a_record():
     setting = Setting(
-        kgmm(2),
-        Parameters([0.5, 0.5], 10, 0.1, 1),
+        Problem(kgmm(2), Parameters([0.5, 0.5], 10, 0.1, 1)),
         State(np.zeros((2, 2)), np.eye(2)),
         time=[0, 0.51, 0.52, 1],
         dimension=10,
@@ -307,7 +307,7 @@ def test_a_function_that_cannot_travel_is_refused_before_any_work(tmp_path):
 def test_times_must_agree():
     def other(values):
         given = build(values)
-        return Setting(given.model, given.parameters, given.initial, [0, values["precision"]], 20)
+        return Setting(given.problem, given.initial, [0, values["precision"]], 20)
 
     with pytest.raises(InputError, match="the same times at every point"):
         Sweep({"precision": [5, 10]}, other, ["statistics"])
@@ -354,7 +354,7 @@ def test_the_fingerprint_of_a_setting_sees_every_number_and_no_place_in_memory()
             {"initial": RandomStart(1.0)},
             {"options": {"batch": 2}},
             {"options": {"schedule": named_schedule}},
-            {"parameters": Parameters([0.4, 0.6], 10, 0.1, 1)},
+            {"problem": Problem(given.model, Parameters([0.4, 0.6], 10, 0.1, 1))},
         )
     ]
     assert len(set(prints)) == len(prints)
@@ -367,7 +367,7 @@ def test_the_fingerprint_of_a_setting_sees_every_number_and_no_place_in_memory()
 def trial_of(model, parameters, start, **setting):
     options = setting.pop("measure", MeasureOptions())
     return Trial(
-        Setting(model, parameters, start, **{"time": [0, 0.1], "dimension": 40} | setting),
+        Setting(Problem(model, parameters), start, **{"time": [0, 0.1], "dimension": 40} | setting),
         1,
         0,
         options,

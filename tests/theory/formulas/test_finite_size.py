@@ -59,7 +59,7 @@ def test_kinks_by_projection():
     from numerics import realise_weights
     from theory import derive_drift
 
-    directions, x = realise_weights(parameters, state, d)
+    directions, x = realise_weights(model, parameters, state, d)
     means = np.array(model.mixture.coordinates.tolist(), float) @ directions
     l = rng.choice(4, size=size, p=parameters.weights)
     y = means[l] + rng.standard_normal((size, d)) / np.sqrt(2.0)

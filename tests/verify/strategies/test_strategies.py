@@ -17,7 +17,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
-from numerics.core.parameters import check_parameters
+from numerics.core.problem import Problem
 from numerics.core.state import check_state
 from theory import Mixture, Model, derive_drift, kgmm, symbols, xor
 from verify import Domain, strategies
@@ -144,7 +144,7 @@ def test_precisions_lie_on_both_sides_of_the_geometric_mean():
 @given(strategies.models().flatmap(lambda m: st.tuples(st.just(m), strategies.problems(m, DOMAIN))))
 def test_problems_fit_their_model_and_their_domain(drawn):
     model, (parameters, state) = drawn
-    check_parameters(model, parameters)
+    Problem(model, parameters)
     check_state(model, state)
     assert parameters.weights.min() >= 0.5 / model.components - 1e-15
     assert 2 <= parameters.precision <= 50

@@ -14,15 +14,15 @@ from helpers import fresh_rng, two_layer_model
 import numerics
 from numerics import (
     Parameters,
+    Problem,
     State,
     draw_data,
     empirical_density,
     empirical_spectrum,
     realise_weights,
-    sample_data,
     simulate_sgd,
-    spectrum_of_data,
     train_data,
+    user_data,
     with_samples,
 )
 from numerics.core.geometry import coordinates_of, labels_of
@@ -39,11 +39,15 @@ def softmax():
     return kgmm(3)
 
 
-def own(rng, samples=80, d=12, **options):
+def own(rng, problem=None, samples=80, d=12, **options):
     labels = rng.integers(1, 4, size=samples)
     x = rng.standard_normal((3, d))
-    return sample_data(
-        softmax(), rng.standard_normal((samples, d)), labels, x, **{"ridge": 0.1} | options
+    return user_data(
+        problem or softmax(),
+        rng.standard_normal((samples, d)),
+        labels,
+        x,
+        **{"ridge": 0.1} | options,
     )
 
 
@@ -56,13 +60,12 @@ def test_given_samples_give_what_drawn_ones_give(block):
     rng = fresh_rng()
     drawn = draw_data(softmax(), SOFTMAX, STATE, 20, 100, int(rng.integers(2**31)))
     turn = np.linalg.qr(rng.standard_normal((20, 20)))[0]
-    given = sample_data(
-        softmax(),
+    given = user_data(
+        Problem(softmax(), SOFTMAX),
         drawn.features @ turn,
         drawn.labels,
         drawn.weights @ turn,
         directions=drawn.directions @ turn,
-        parameters=SOFTMAX,
     )
     for part in ("overlap", "gram_perp"):
         assert np.abs(getattr(given.state, part) - getattr(STATE, part)).max() < 1e-12
@@ -95,7 +98,7 @@ def test_without_directions_nothing_is_measured_against_them():
         assert not absent & set(found)
     assert "row_weight" in whole
     assert "unit_share" in block  # needs the weights alone
-    assert spectrum_of_data(data, count=4).identical(whole)
+    assert empirical_spectrum(data, count=4).identical(whole)
 
 
 def test_a_function_of_data_refuses_what_data_bring():
@@ -127,7 +130,7 @@ def test_float32_is_drawn_and_kept():
 
 
 def test_drawing_in_blocks_is_drawing_at_once(monkeypatch):
-    directions, _ = realise_weights(SOFTMAX, STATE, 9)
+    directions, _ = realise_weights(softmax(), SOFTMAX, STATE, 9)
     seed = int(fresh_rng().integers(2**31))
     whole = sample_mixture(softmax(), SOFTMAX, directions, 57, np.random.default_rng(seed))
     monkeypatch.setattr("numerics.data.mixture_samples.BLOCK_NUMBERS", 40)
@@ -142,7 +145,7 @@ def test_drawing_in_blocks_is_drawing_at_once(monkeypatch):
 def direct_samples(model, parameters, state, d, steps, seed):
     """The samples that the direct simulation draws, one uniform and d normal numbers a step."""
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed).spawn(1)[0]))
-    directions, x = realise_weights(parameters, state, d)
+    directions, x = realise_weights(model, parameters, state, d)
     cumulative = np.cumsum(parameters.weights)
     component, features = np.empty(steps, dtype=int), np.empty((steps, d))
     for s in range(steps):
@@ -175,15 +178,8 @@ def test_one_pass_is_the_direct_simulation(name, batch):
     )
     steps = int(run.steps[-1]) * batch
     features, labels, directions, x = direct_samples(model, parameters, state, d, steps, seed)
-    start = sample_data(
-        model,
-        features,
-        labels,
-        x,
-        readout=state.readout,
-        directions=directions,
-        parameters=parameters,
-    )
+    problem = Problem(model, parameters)
+    start = user_data(problem, features, labels, x, readout=state.readout, directions=directions)
     trained = train_data(start, batch=batch)
     # the same operations: what compilers may reorder grows by less than the number of steps
     bound = 100 * EPS * steps
@@ -197,9 +193,7 @@ def test_one_pass_is_the_direct_simulation(name, batch):
     other = train_data(
         replace(
             start,
-            source=sample_data(
-                model, features[::-1], labels, x, readout=state.readout, parameters=parameters
-            ).source,
+            source=user_data(problem, features[::-1], labels, x, readout=state.readout).source,
         ),
         batch=batch,
     )
@@ -312,30 +306,30 @@ BAD = np.array([[1.0, 0.0], [0.0, 1.0], [np.nan, 0.0], [0.0, 0.0]])
         ({"directions": np.eye(2)}, r"directions: got shape \(2, 2\); expected shape \(3, 2\)"),
         ({"directions": np.ones((3, 2))}, "directions: got .* expected a positive definite matrix"),
         (
-            {"ridge": 0.3, "parameters": SOFTMAX},
-            "ridge: got 0.3; expected 0.1, that of the parameters",
+            {"ridge": 0.3, "problem": Problem(softmax(), SOFTMAX)},
+            "ridge: got 0.3; expected 0.1, that of the problem",
         ),
     ],
 )
 def test_bad_samples_are_named(change, message):
-    call = {"features": X, "labels": Y, "weights": W, "ridge": 0.0} | change
+    call = {"problem": softmax(), "features": X, "labels": Y, "weights": W, "ridge": 0.0} | change
     if callable(call["features"]) and "labels" not in change:
         call["labels"] = None
     with pytest.raises(InputError, match=message):
-        sample_data(softmax(), **call)
+        user_data(**call)
 
 
 def test_directions_of_another_gram_matrix_are_refused():
     with pytest.raises(
-        InputError, match="directions: got a Gram matrix off by 3; expected that of the parameters"
+        InputError, match="directions: got a Gram matrix off by 3; expected that of the problem"
     ):
-        own(fresh_rng(), directions=2 * np.eye(3, 12), parameters=SOFTMAX)
+        own(fresh_rng(), Problem(softmax(), SOFTMAX), directions=2 * np.eye(3, 12))
 
 
 def test_an_iterator_cannot_be_read_twice():
     once = iter([(X, Y)])
     with pytest.raises(InputError, match="features: got the same iterator at every call"):
-        sample_data(softmax(), lambda: once, None, W, ridge=0.0)
+        user_data(softmax(), lambda: once, None, W, ridge=0.0)
 
 
 def test_chunks_that_change_are_noticed():
@@ -347,11 +341,11 @@ def test_chunks_that_change_are_noticed():
         if len(rounds) < 3:  # the constructor calls twice
             yield X, Y
 
-    data = sample_data(softmax(), chunks, None, W, ridge=0.0)
+    data = user_data(softmax(), chunks, None, W, ridge=0.0)
     with pytest.raises(InputError, match="features: got 4 samples in this pass; expected 8"):
         empirical_spectrum(data, count=2)
 
 
 def test_models_with_readout_need_it():
     with pytest.raises(InputError, match="readout: got 0 numbers; expected 2"):
-        sample_data(two_layer_model(), X, [0, 1, 1, 0], np.ones((2, 2)), ridge=0.0)
+        user_data(two_layer_model(), X, [0, 1, 1, 0], np.ones((2, 2)), ridge=0.0)

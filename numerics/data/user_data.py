@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numerics.core.geometry import labels_of
-from numerics.core.parameters import Parameters, check_parameters
+from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem
 from numerics.core.state import State
-from numerics.core.validation import Array, as_array, as_scalar, check_gram
+from numerics.core.validation import Array, as_array, as_scalar, check_gram, kind_of
 from theory import InputError, Model
 from theory.errors import check_choice
 
@@ -18,8 +19,8 @@ from .samples import ROLES, SampleData
 from .sources import open_source
 
 
-def sample_data(
-    model: Model,
+def user_data(
+    problem: Problem | Model,
     features: object,
     labels: ArrayLike | None,
     weights: ArrayLike,
@@ -27,7 +28,6 @@ def sample_data(
     readout: ArrayLike = (),
     ridge: float | None = None,
     directions: ArrayLike | None = None,
-    parameters: Parameters | None = None,
     role: str = ROLES[0],
 ) -> SampleData:
     r"""Return samples of one's own as data for spectra: any features, in the order and at the
@@ -35,8 +35,9 @@ def sample_data(
 
     Parameters
     ----------
-    model : theory.Model
-        Its loss is differentiated; its mixture only says which labels there are.
+    problem : theory.Model or Problem
+        The loss of the model is differentiated; its mixture only says which labels there are.  A
+        Problem states the law that the samples come from, where it is known.
     features : array of shape (M, d), path of a ``.npy`` file, or a function that makes chunks
         Arrays of float32 or float64 are kept by reference and never copied whole.  A path (or a
         ``numpy.memmap``) stays on disk.  A function without arguments returns an iterable of pairs
@@ -48,11 +49,9 @@ def sample_data(
     readout : array, shape (q,)
         v, for a model that has it.
     ridge : float, optional
-        beta; that of ``parameters``, or of the model where it is a number, when omitted.
+        beta; that of the problem, or of the model where it is a number, when omitted.
     directions : array, shape (r, d), optional
         e_1..e_r.  Without them everything that is measured against them is absent from results.
-    parameters : Parameters, optional
-        Those of the mixture, where it is known.
     role : {"test data", "train data"}
         Whether the samples are independent of the weights.
 
@@ -65,18 +64,17 @@ def sample_data(
     ------
     theory.InputError
         Shapes that disagree, NaN or infinities, labels that the model does not have, directions
-        that are not linearly independent, another Gram matrix than that of the parameters.
+        that are not linearly independent, another Gram matrix than that of the problem.
 
     Examples
     --------
     >>> from theory import kgmm
-    >>> data = sample_data(kgmm(2), [[1.0, 0.0], [0.0, 2.0]], [1, 2], np.eye(2), ridge=0)
+    >>> data = user_data(kgmm(2), [[1.0, 0.0], [0.0, 2.0]], [1, 2], np.eye(2), ridge=0)
     >>> data.samples, data.state is None
     (2, True)
     """
+    model, parameters = _model_and_parameters(problem)
     x = _weights(model, weights)
-    if parameters is not None:
-        check_parameters(model, parameters)
     v = as_array("readout", readout, 1)
     if v.size != model.readout_size:
         raise InputError(
@@ -119,16 +117,16 @@ def sample_data(
 def with_samples(
     data: SampleData, features: object, labels: ArrayLike | None, role: str = ROLES[0]
 ) -> SampleData:
-    """The same weights with other samples, as :func:`sample_data` takes them: test data beside
+    """The same weights with other samples, as :func:`user_data` takes them: test data beside
     train data.
 
     Parameters
     ----------
     data : SampleData
     features, labels, role
-        As for :func:`sample_data`.
+        As for :func:`user_data`.
     """
-    other = sample_data(
+    other = user_data(
         data.model,
         features,
         labels,
@@ -138,6 +136,19 @@ def with_samples(
         role=role,
     )
     return replace(other, directions=data.directions, parameters=data.parameters, state=data.state)
+
+
+def _model_and_parameters(problem: object) -> tuple[Model, Parameters | None]:
+    if isinstance(problem, Problem):
+        return problem.model, problem.parameters
+    if isinstance(problem, Model):
+        return problem, None
+    raise InputError(
+        "problem",
+        kind_of(problem),
+        "a theory.Model, or a numerics.Problem",
+        "write user_data(model, X, y, weights)",
+    )
 
 
 def _weights(model: Model, weights: ArrayLike) -> Array:
@@ -161,7 +172,7 @@ def _ridge(model: Model, ridge: float | None, parameters: Parameters | None) -> 
         raise InputError("ridge", "None", "a number >= 0", "give the weight decay beta, 0 for none")
     beta = as_scalar("ridge", ridge, 0.0, False, "give the weight decay beta, 0 for none")
     for name, known in (
-        ("parameters", None if parameters is None else parameters.ridge),
+        ("problem", None if parameters is None else parameters.ridge),
         ("model", float(model.ridge) if model.ridge.is_number else None),
     ):
         if known is not None and known != beta:
@@ -190,8 +201,8 @@ def _directions(
             raise InputError(
                 "directions",
                 f"a Gram matrix off by {off:.3g}",
-                "that of the parameters",
-                "give directions_gram = directions @ directions.T to Parameters",
+                "that of the problem",
+                "give directions_gram = directions @ directions.T to the Problem",
             )
     return e
 

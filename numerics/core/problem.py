@@ -1,0 +1,381 @@
+"""A problem: a model with all its numbers, made and checked once and then handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+import numpy as np
+import sympy as sp
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from theory import InputError, Model, symbols
+
+from .geometry import coordinates_of, labels_of
+from .parameters import Parameters, parameters_of
+from .state import State, check_state
+from .validation import Array, kind_of
+
+NUMBERS = ("weights", "precision", "ridge", "step", "directions_gram")
+
+
+@dataclass(frozen=True, init=False, eq=False)
+class Problem:
+    r"""A model and the numbers it leaves open: what every numeric function starts from.
+
+    A number that the model fixes is taken from the model.  One that is stated a second time must
+    agree with it.
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters or xarray.Dataset, optional
+        All numbers in one object; or a result, whose numbers are taken.
+    weights, precision, ridge, step, directions_gram : optional
+        Instead of ``parameters``: the numbers that the model leaves open, as in
+        :class:`Parameters`.  ``directions_gram`` is the identity when nobody states it and there
+        is one direction for each component.
+
+    Raises
+    ------
+    theory.InputError
+        A number is missing, out of its domain, of a wrong shape, or contradicts the model.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2, directions_gram="orthonormal"), weights=[0.6, 0.4], precision=10,
+    ...                   ridge=0.1, step=1)
+    >>> problem.parameters.directions_gram
+    array([[1., 0.],
+           [0., 1.]])
+
+    A model of numbers only needs no second statement of them:
+
+    >>> fixed = kgmm(2, weights=["3/5", "2/5"], directions_gram="orthonormal", precision=10,
+    ...              ridge="1/10", step=1)
+    >>> Problem(fixed).parameters.ridge
+    0.1
+    """
+
+    model: Model
+    parameters: Parameters
+
+    def __init__(
+        self,
+        model: Model,
+        parameters: Parameters | xr.Dataset | None = None,
+        *,
+        weights: ArrayLike | None = None,
+        precision: float | None = None,
+        ridge: float | None = None,
+        step: float | None = None,
+        directions_gram: ArrayLike | None = None,
+    ) -> None:
+        _check_model(model, parameters)
+        values = (weights, precision, ridge, step, directions_gram)
+        stated = {n: v for n, v in zip(NUMBERS, values, strict=True) if v is not None}
+        if parameters is None:
+            numbers = _complete(model, stated)
+        elif stated:
+            raise InputError(
+                ", ".join(stated),
+                "numbers beside parameters",
+                "either Parameters or single numbers",
+                "leave one of the two out",
+            )
+        else:
+            numbers = _with_gram_of_model(model, _as_parameters(model, parameters))
+        _check_agreement(model, numbers)
+        object.__setattr__(self, "model", model)
+        object.__setattr__(self, "parameters", numbers)
+
+    @cached_property
+    def coordinates(self) -> Array:
+        """S, shape (n, r): the mean of component l is the combination S_l of the directions."""
+        return coordinates_of(self.model)
+
+    @cached_property
+    def labels(self) -> Array:
+        """The labels y_l, shape (n,)."""
+        return labels_of(self.model)
+
+    @cached_property
+    def gram_inverse(self) -> Array:
+        """Gamma^-1, shape (r, r)."""
+        return np.asarray(np.linalg.inv(self.parameters.directions_gram))
+
+    def check_state(self, state: object, name: str = "state") -> State:
+        """Return ``state``, a State of the shapes of the model; ``name`` is that of the argument.
+
+        Raises
+        ------
+        theory.InputError
+            Anything else than a State, or one of other shapes.
+        """
+        return check_state(self.model, state, name)
+
+    def with_parameters(self, parameters: Parameters) -> Problem:
+        """The same model with other numbers, checked."""
+        return Problem(self.model, parameters)
+
+    def with_step(self, step: float) -> Problem:
+        """The same with another step, which is not compared with that of the model.
+
+        A batch of b samples is the dynamics of step / b, also where the model fixes the step.
+        """
+        other = object.__new__(Problem)
+        object.__setattr__(other, "model", self.model)
+        object.__setattr__(other, "parameters", self.parameters.with_step(step))
+        return other
+
+
+def _check_model(model: object, parameters: object) -> None:
+    """Refuse what is no model, and a mixture whose means or labels are open."""
+    if not isinstance(model, Model):
+        swapped = isinstance(parameters, Model)
+        raise InputError(
+            "model",
+            kind_of(model),
+            "a theory.Model",
+            "model and parameters are swapped: the model comes first"
+            if swapped
+            else "build one with Model.build(mixture, loss), kgmm or xor",
+        )
+    mixture = model.mixture
+    for name, entries in (("labels", mixture.labels), ("coordinates", mixture.coordinates)):
+        unknown = sorted(map(str, set().union(*(e.free_symbols for e in entries))))
+        if unknown:
+            raise InputError(
+                name,
+                f"open symbols {unknown}",
+                f"numbers: {name} of the model {model.name} are no parameters",
+                "build the mixture with numbers there",
+            )
+
+
+def _as_parameters(model: Model, parameters: object) -> Parameters:
+    if isinstance(parameters, Parameters):
+        return parameters
+    if isinstance(parameters, xr.Dataset):
+        name = parameters.attrs.get("model")
+        if name != model.name:
+            raise InputError(
+                "parameters",
+                f"a result of the model {name}",
+                f"a result of the model {model.name}",
+                "give the model the result was computed with",
+            )
+        return parameters_of(parameters)
+    raise InputError(
+        "parameters",
+        kind_of(parameters),
+        "numerics.Parameters, or a result to take them from",
+        "the order is Problem(model, parameters); single numbers are named: Problem(model, step=1)",
+    )
+
+
+def _fixed_numbers(model: Model) -> dict[str, Any]:
+    """What the model states as numbers, under the names of Parameters."""
+    mixture = model.mixture
+    gram = mixture.directions_gram
+    fixed: dict[str, Any] = {}
+    if all(p.is_number for p in mixture.weights):
+        fixed["weights"] = [float(p) for p in mixture.weights]
+    for name, value in (
+        ("precision", mixture.precision), ("ridge", model.ridge), ("step", model.step)
+    ):  # fmt: skip
+        if value.is_number:
+            fixed[name] = float(value)
+    if not gram.free_symbols:
+        fixed["directions_gram"] = np.array(gram.tolist(), dtype=float)
+    return fixed
+
+
+def _complete(model: Model, stated: Mapping[str, Any]) -> Parameters:
+    """Parameters of what is stated and what the model fixes; all that is missing is named."""
+    numbers = _fixed_numbers(model) | dict(stated)
+    missing = [n for n in NUMBERS if n not in numbers and n != "directions_gram"]
+    if missing:
+        raise InputError(
+            ", ".join(missing),
+            "nothing",
+            f"numbers, which the model {model.name} leaves open",
+            f"write Problem(model, {', '.join(f'{n}=...' for n in missing)})",
+        )
+    return Parameters(**numbers)
+
+
+def _with_gram_of_model(model: Model, parameters: Parameters) -> Parameters:
+    """A Gram matrix that was not stated is that of the model, where the model fixes it."""
+    gram = _fixed_numbers(model).get("directions_gram")
+    if gram is None or not parameters._gram_is_default:
+        return parameters
+    return parameters.with_gram(gram)
+
+
+def _check_agreement(model: Model, parameters: Parameters) -> None:
+    """Refuse parameters whose shape differs from the model's, or that contradict its numbers."""
+    mixture = model.mixture
+    if parameters.weights.shape != (model.components,):
+        raise InputError(
+            "weights",
+            f"{parameters.weights.size} entries",
+            f"{model.components}, one per component",
+            f"the model {model.name} has {model.components} components",
+        )
+    _check_gram_of(model, parameters)
+    upper = symbols.upper_triangle(model.directions)
+    gram, numbers = mixture.directions_gram, parameters.directions_gram
+    pairs = [
+        *(("weights", e, x) for e, x in zip(mixture.weights, parameters.weights, strict=True)),
+        ("precision", mixture.precision, parameters.precision),
+        ("ridge", model.ridge, parameters.ridge),
+        ("step", model.step, parameters.step),
+        *(("directions_gram", gram[i, j], numbers[i, j]) for i, j in upper),
+    ]
+    for name, expression, value in pairs:
+        if _differs(expression, value):
+            raise InputError(
+                name,
+                value,
+                f"{expression}, which the model {model.name} fixes",
+                f"leave {name} out of the numbers, or build the model with a symbol there",
+            )
+
+
+def _check_gram_of(model: Model, parameters: Parameters) -> None:
+    """The Gram matrix has the size of the model's; an identity that nobody stated is not enough
+    where the model fixes single entries.
+    """
+    gram, numbers = model.mixture.directions_gram, parameters.directions_gram
+    got, remedy = f"shape {numbers.shape}", "give their Gram matrix"
+    if parameters._gram_is_default:
+        got = f"the identity of {got}, the default when it is left out"
+        remedy = f"pass directions_gram, a {gram.rows} x {gram.cols} matrix of e_s . e_t"
+    if numbers.shape != gram.shape:
+        raise InputError(
+            "directions_gram",
+            got,
+            f"shape {gram.shape}",
+            f"the model {model.name} has {model.directions} direction(s); {remedy}",
+        )
+    upper = symbols.upper_triangle(model.directions)
+    if parameters._gram_is_default and any(_differs(gram[i, j], numbers[i, j]) for i, j in upper):
+        raise InputError(
+            "directions_gram", got, f"{gram.tolist()}, which the model {model.name} fixes", remedy
+        )
+
+
+def _differs(expression: sp.Expr, value: float) -> bool:
+    """True for a number other than ``value``; a symbol may take any."""
+    return bool(expression.is_number) and abs(float(expression) - value) > 1e-12 * (1 + abs(value))
+
+
+Subject = TypeVar("Subject", contravariant=True)
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result", covariant=True)
+
+
+class TakesProblem(Protocol[Subject, Rest, Result]):
+    """A function of a problem that may be called with a model and parameters in its place."""
+
+    @overload
+    def __call__(self, problem: Subject, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Result: ...
+
+    @overload
+    def __call__(
+        self, model: Model, parameters: Parameters, /, *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Result: ...
+
+
+@overload
+def takes_problem(
+    function: Callable[Concatenate[Subject, Rest], Result], /
+) -> TakesProblem[Subject, Rest, Result]: ...
+
+
+@overload
+def takes_problem(
+    *, beside: type
+) -> Callable[
+    [Callable[Concatenate[Subject, Rest], Result]], TakesProblem[Subject, Rest, Result]
+]: ...
+
+
+def takes_problem(function: Any = None, /, *, beside: type = Problem) -> Any:
+    """Decorate ``function(problem, ...)`` so that it also takes ``(model, parameters, ...)``.
+
+    The one place where both ways to call a numeric function meet: the problem is made, and its
+    numbers are checked, here; ``function`` sees a Problem.
+
+    Parameters
+    ----------
+    function : callable
+        Its first parameter is a Problem.
+    beside : type, optional
+        Another type that the first parameter may have; ``function`` tells them apart.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def call(*arguments: Any, **named: Any) -> Any:
+            return function(*_join(arguments, named, beside), **named)
+
+        return call
+
+    return decorate if function is None else decorate(function)
+
+
+def _join(arguments: tuple[Any, ...], named: dict[str, Any], beside: type) -> tuple[Any, ...]:
+    """The arguments with a problem in front; what was named ``model`` or ``parameters`` leaves
+    ``named``.
+    """
+    arguments = (*(named.pop(n) for n in ("problem", "model") if n in named), *arguments)
+    if not arguments:
+        return arguments  # Python says which argument is missing
+    first, *rest = arguments
+    if isinstance(first, Model):
+        if "parameters" in named:
+            rest = [named.pop("parameters"), *rest]
+        second = rest[0] if rest else None
+        if not isinstance(second, Parameters):
+            raise _no_parameters(rest)
+        return Problem(first, second), *rest[1:]
+    if isinstance(first, (Problem, beside)):
+        extra = named.get("parameters", rest[0] if rest else None)
+        if isinstance(extra, Parameters):
+            raise InputError(
+                "parameters",
+                f"Parameters after a {type(first).__name__}",
+                "one of the two: what comes first holds its numbers already",
+                "leave them out; problem.with_parameters(...) has others",
+            )
+        return arguments
+    swapped = isinstance(first, Parameters) and any(isinstance(r, Model) for r in rest)
+    raise InputError(
+        "problem",
+        kind_of(first),
+        "a numerics.Problem, or a theory.Model with numerics.Parameters after it",
+        "model and parameters are swapped: the model comes first"
+        if swapped
+        else "write Problem(model, parameters) first",
+    )
+
+
+def _no_parameters(rest: list[Any]) -> InputError:
+    """What to say when a model is not followed by its parameters."""
+    remedy = "write Problem(model, weights=..., ...) in place of the model"
+    if any(isinstance(r, Parameters) for r in rest):
+        remedy = "the order is (model, parameters, state, ...)"
+    elif rest and isinstance(rest[0], (xr.Dataset, Problem)):
+        remedy = "write Problem(model, result) or the Problem in place of the model"
+    return InputError(
+        "parameters",
+        kind_of(rest[0]) if rest else "nothing",
+        "numerics.Parameters after a theory.Model",
+        remedy,
+    )
