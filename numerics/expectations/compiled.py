@@ -31,6 +31,7 @@ from theory import Model
 from theory.expectations.derived import find_expectations
 
 from .estimate import Estimate
+from .kink_forms import kink_forms
 from .kinked_integrands import KinkedIntegrands
 from .quadrature import Rule, choose_family, gauss_hermite, replicate_error, sobol, tensor_sizes
 from .smooth_integrands import Fields, Integrands, PlainIntegrands
@@ -79,7 +80,7 @@ class CompiledExpressions:
         self._labels = np.array([float(y) for y in model.mixture.labels])
         self._coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
         self._terms = SparsePolynomial(expressions, self._outer, position, model.components)
-        kinked = not model.loss.is_smooth and model.loss.kink_forms is not None
+        kinked = kink_forms(model) is not None
         self._integrands: Integrands = (KinkedIntegrands if kinked else PlainIntegrands)(
             model, self.integrands, target
         )
@@ -309,16 +310,16 @@ class CompiledExpressions:
         of :mod:`numerics.expectations.kinked_integrands` make up for that, except for whitened
         integrands, of higher degree in u.
         """
-        forms = self.model.loss.kink_forms
-        if self.model.loss.is_smooth or forms is None or not self.uses_whitening:
+        forms = kink_forms(self.model)
+        if forms is None or not self.uses_whitening:
             return min(256, max_nodes)
-        matrix, offsets = (np.array(m.tolist(), dtype=float) for m in forms)
-        overlap, gram_perp, _ = parts
+        overlap, gram_perp, readout = parts
+        matrix, offsets = (array[0] for array in forms(readout[None]))
         gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
         deviation = np.sqrt(
             np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None) / parameters.precision
         )
-        height = np.abs(self._coordinates @ overlap.T @ matrix.T + offsets.ravel())
+        height = np.abs(self._coordinates @ overlap.T @ matrix.T + offsets)
         distance = np.divide(
             height, deviation, out=np.full_like(height, np.inf), where=deviation > 0
         )

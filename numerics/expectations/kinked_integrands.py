@@ -2,7 +2,7 @@ r"""Expectations of integrands with kinks: ramps and steps as variables of their
 
 An integrand is a smooth function of the ramps :math:`q_j=\max(k_j,0)` (and of u), a polynomial in
 the steps :math:`s_j=1\{k_j>0\}`, and linear in the deltas :math:`\delta(k_j)`, for kinks
-:math:`k_j=A_ju+c_j`.  This serves twice:
+:math:`k_j=A_j(v)u+c_j(v)`.  This serves twice:
 
 * *Deltas.*  :math:`E[\delta(k_j)h(u)] = \varphi_j(0)\,E[h(u)\,|\,k_j=0]` with the density :math:`\varphi_j` of k_j, and
   :math:`u-\Sigma A_j^T k_j/\sigma_j^2` has the conditional law: the nodes serve for it as they are.
@@ -30,6 +30,7 @@ from numerics.core.validation import Array
 from theory import Model, ReLU, Step, symbols
 from theory.problem.kinks import canonical, split_deltas
 
+from .kink_forms import KinkForms
 from .ramp_moments import RampMoments, index_pairs, ramp_moments
 from .smooth_integrands import Fields, chunks
 
@@ -51,13 +52,9 @@ class KinkedIntegrands:
     def __init__(
         self, model: Model, integrands: Sequence[sp.Expr], target: str, *, control: bool = True
     ) -> None:
-        assert model.loss.kink_forms is not None
         self.control = control
-        self.forms, self.offsets = (
-            np.array(m.tolist(), dtype=float) for m in model.loss.kink_forms
-        )
-        self.offsets = self.offsets.ravel()
-        self.kinks = len(self.offsets)
+        self.forms = KinkForms(model)
+        self.kinks = self.forms.kinks
         ramps = tuple(sp.Symbol(f"ramp_{j + 1}", real=True) for j in range(self.kinks))
         steps = tuple(sp.Symbol(f"step_{j + 1}", real=True) for j in range(self.kinks))
         names: dict[sp.Expr, sp.Expr] = {}
@@ -106,9 +103,11 @@ class KinkedIntegrands:
         variables = self.kinks + self.linear.size
         out = np.zeros((*lead, len(self.regular)))
         sampled = RampMoments.zeros(lead, self.kinks, variables)
-        kink_means = fields.means @ self.forms.T + self.offsets
-        cross = self.forms @ fields.covariance
-        kink_covariance = cross @ self.forms.T
+        forms, offsets = self.forms(fields.readout)
+        across = np.ascontiguousarray(np.swapaxes(forms, 1, 2))
+        kink_means = fields.means @ across + offsets[:, None]
+        cross = forms @ fields.covariance
+        kink_covariance = cross @ across
         variance = np.diagonal(kink_covariance, axis1=1, axis2=2)
         # a kink without noise is met with probability 0 or has no side: no delta either way
         inverse = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
@@ -123,10 +122,10 @@ class KinkedIntegrands:
             fields.whitened,
             fields.weights,
             fields.readout,
-            self.forms,
-            self.offsets,
+            forms,
+            offsets,
             regression,
-            regression @ self.forms.T,
+            regression @ across,
             regression @ fields.inverse,
             density,
             self.linear,
@@ -243,7 +242,8 @@ class KinkedIntegrands:
 
     def values(self, u: Array, label: float | Array, v: Array, w: Array | None = None) -> Array:
         """The functions among the integrands (deltas left out) at u of shape (C, N), by NumPy."""
-        k = self.forms @ u + self.offsets[:, None]
+        forms, offsets = self.forms(np.asarray(v, dtype=float)[None])
+        k = forms[0] @ u + offsets[0][:, None]
         out = np.empty((len(self.regular), u.shape[1]))
         w = np.zeros_like(u) if w is None else w
         self._array_functions[0](label, u, w, v, np.maximum(k, 0.0), (k > 0) * 1.0, out)
@@ -306,7 +306,7 @@ class KinkedIntegrands:
             for part in chunks(weights.size, len(self.regular) + sum(map(len, self.deltas))):
                 w = weights[part]
                 u, white = (means[x] + shift[e, part]).T, whitened[e, part].T
-                k = forms @ u + offsets[:, None]
+                k = forms[e] @ u + offsets[e][:, None]
                 r, s = np.maximum(k, 0.0), (k > 0) * 1.0
                 f = np.empty((len(self.regular), w.size))
                 integrand(label, u, white, v[e], r, s, f)
@@ -382,7 +382,7 @@ def sums(
     density, linear, control, out, step, ramp, step_step, step_ramp, ramp_ramp,
 ):
     """Sums over nodes of the integrands with their deltas, and of steps and ramps and their products."""
-    units, kinks = shift.shape[2], offsets.size
+    units, kinks = shift.shape[2], offsets.shape[1]
     variables = kinks + linear.size
     u, at, white = np.empty(units), np.empty(units), np.empty(units)
     k, r, s = np.empty(kinks), np.empty(kinks), np.empty(kinks)
@@ -394,9 +394,9 @@ def sums(
             for a in range(units):
                 u[a] = means[e, l, a] + shift[e, i, a]
             for j in range(kinks):
-                height = offsets[j]
+                height = offsets[e, j]
                 for a in range(units):
-                    height += forms[j, a] * u[a]
+                    height += forms[e, j, a] * u[a]
                 k[j] = height
                 r[j] = max(height, 0.0)
                 s[j] = 1.0 if height > 0.0 else 0.0

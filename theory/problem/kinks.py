@@ -171,20 +171,24 @@ def unsigned(kink: sp.Expr) -> sp.Expr:
 def kink_forms(
     kinks: Sequence[sp.Expr], preactivation: Sequence[sp.Symbol]
 ) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
-    """Return (A, c) with kinks = A u + c in numbers, or None."""
+    """Return (A, c) with kinks = A u + c, free of u, or None unless every kink is affine in u.
+
+    The coefficients may depend on the readout parameters: v_1 (u_1 + v_2) has A = v_1, c = v_1 v_2.
+
+    Examples
+    --------
+    >>> u, v = sp.symbols("u v", real=True)
+    >>> kink_forms((2 * u + v,), (u,))
+    (Matrix([[2]]), Matrix([[v]]))
+    """
     origin = dict.fromkeys(preactivation, sp.Integer(0))
-    rows, offsets = [], []
-    for kink in kinks:
-        row = [kink.diff(u) for u in preactivation]
-        offset = kink.xreplace(origin)
-        if not all(e.is_number for e in (*row, offset)):
-            return None
-        rows.append(row)
-        offsets.append([offset])
-    size = (len(rows), len(preactivation))
-    flat = [e for row in rows for e in row]
-    return sp.ImmutableDenseMatrix(*size, flat), sp.ImmutableDenseMatrix(
-        len(rows), 1, [o for (o,) in offsets]
+    slopes = [sp.expand(kink.diff(u)) for kink in kinks for u in preactivation]
+    if any(slope.has(*preactivation) for slope in slopes):
+        return None
+    offsets = [kink.xreplace(origin) for kink in kinks]
+    return (
+        sp.ImmutableDenseMatrix(len(kinks), len(preactivation), slopes),
+        sp.ImmutableDenseMatrix(len(kinks), 1, offsets),
     )
 
 

@@ -144,7 +144,7 @@ class Loss:
 
     @cached_property
     def kink_forms(self) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
-        """(A, c) with kinks = A u + c in numbers, None if some kink is not of this form."""
+        """(A, c) with kinks = A(v) u + c(v), None if some kink is not of this form."""
         return kink_forms(self.kinks, self.preactivation)
 
     def partial(self, indices: Iterable[int]) -> sp.Expr:

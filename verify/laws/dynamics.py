@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics import State
+from numerics.expectations.kink_forms import kink_forms
 from theory import Model, low_noise, noiseless, symbols
 from verify.verdict.tolerance import Comparison
 
@@ -203,18 +204,16 @@ def _clear_of_kinks(case: Case) -> Case | None:
     """The case with overlaps for which every mean is on one side of every kink; None if there are
     none.
     """
-    forms = case.model.loss.kink_forms
-    if case.model.loss.is_smooth or forms is None:
+    forms = kink_forms(case.model)
+    if forms is None:
         return case
-    matrix, offsets = (np.array(m.tolist(), dtype=float) for m in forms)
+    matrix, offsets = (array[0] for array in forms(case.state.readout[None]))
     coordinates = np.array(case.model.mixture.coordinates.tolist(), dtype=float)
     for _ in range(100):
         overlap = case.state.overlap
         gram = case.state.gram(case.parameters.directions_gram)
         width = np.sqrt(np.einsum("ja,ab,jb->j", matrix, gram, matrix) / LEAST_NOISE[0])
-        if np.all(
-            np.abs(coordinates @ overlap.T @ matrix.T + offsets.ravel()) > CLEAR_OF_KINKS * width
-        ):
+        if np.all(np.abs(coordinates @ overlap.T @ matrix.T + offsets) > CLEAR_OF_KINKS * width):
             return case
         redrawn = case.rng.uniform(-1, 1, overlap.shape)
         case = replace(case, state=State(redrawn, case.state.gram_perp, case.state.readout))

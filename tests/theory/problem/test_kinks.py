@@ -330,5 +330,10 @@ def test_kink_forms_are_the_affine_coefficients():
     kinks = list(a * sp.Matrix([u1, u2]) + c)
     assert kink_forms(kinks, (u1, u2)) == (sp.ImmutableDenseMatrix(a), sp.ImmutableDenseMatrix(c))
     assert kink_forms((u1**2 - 1,), (u1, u2)) is None
-    assert kink_forms((u1 - symbols.vector("v", 1)[0],), (u1, u2)) is None
+    v = symbols.vector("v", 2)
+    trained = (v[0] * (u1 - v[1]), u2 + v[1])
+    assert kink_forms(trained, (u1, u2)) == (
+        sp.ImmutableDenseMatrix([[v[0], 0], [0, 1]]),
+        sp.ImmutableDenseMatrix([-v[0] * v[1], v[1]]),
+    )
     assert xor(2).loss.kink_forms == (sp.eye(2), sp.zeros(2, 1))
