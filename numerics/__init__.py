@@ -12,6 +12,7 @@ from .core.errors import (
     ResolventError,
     SimulationInterrupted,
     SweepError,
+    ToleranceWarning,
 )
 from .core.parameters import Parameters, parameters_of
 from .core.problem import Problem
@@ -22,7 +23,8 @@ from .data.risk import empirical_risk, population_risk
 from .data.samples import SampleData, draw_data
 from .data.train_data import train_data
 from .data.user_data import user_data, with_samples
-from .dynamics.curves import Curve, integrate_curves, solve_curve
+from .dynamics.curve import Curve
+from .dynamics.curves import integrate_curves, solve_curve
 from .dynamics.fixed_points import solve_fixed_point
 from .dynamics.fluctuations import integrate_fluctuations, stationary_fluctuations
 from .dynamics.jacobian import drift_jacobian
@@ -79,6 +81,7 @@ __all__ = [
     "Sweep",
     "SweepError",
     "SweepInterrupted",
+    "ToleranceWarning",
     "Trial",
     "Variable",
     "compile_expressions",

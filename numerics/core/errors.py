@@ -7,6 +7,10 @@ from __future__ import annotations
 import xarray as xr
 
 
+class ToleranceWarning(UserWarning):
+    """A result whose error estimate is larger than the tolerance asked for."""
+
+
 class SweepError(RuntimeError):
     """The sweep cannot go on; finished points are kept."""
 

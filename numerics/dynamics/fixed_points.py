@@ -29,7 +29,6 @@ from numerics.expectations.quadrature import (
 )
 from theory import Drift, InputError, Model
 
-from .curves import SOBOL_REPLICATES
 from .jacobian import (
     Field,
     autonomous_field,
@@ -38,6 +37,7 @@ from .jacobian import (
     integrated_gram_eigenvalues,
     is_singular,
 )
+from .refinement import SOBOL_REPLICATES
 
 # a root of the field is accepted when the field is this small relative to the size of the state
 ROOT_RESIDUAL = 1e-10

@@ -34,8 +34,10 @@ from numerics.expectations.quadrature import (
 )
 from theory import Drift, InputError, Model, derive_diffusion, derive_finite_size, symbols
 
-from .curves import SOBOL_REPLICATES, Curve, solve_curve
+from .curve import Curve
+from .curves import solve_curve
 from .jacobian import default_drift, drift_jacobian
+from .refinement import SOBOL_REPLICATES
 
 # step of the differences of fourth order, in units of the state; smaller near the edge of the
 # positive Gram matrices

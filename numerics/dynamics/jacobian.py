@@ -21,7 +21,7 @@ from numerics.expectations.compiled import CompiledExpressions, compile_expressi
 from numerics.expectations.quadrature import Rule, gauss_hermite, replicate_error, tensor_sizes
 from theory import Drift, InputError, Model, derive_drift
 
-from .curves import right_hand_side
+from .flow_field import right_hand_side
 
 # step of the central differences: error h^4 after extrapolation, rounding eps / h
 STEP = 2e-3

@@ -16,7 +16,8 @@ from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.state import State
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
-from numerics.dynamics.curves import Curve, solve_curve
+from numerics.dynamics.curve import Curve
+from numerics.dynamics.curves import solve_curve
 from numerics.expectations.quadrature import replicate_error
 from numerics.spectra.population_block import check_matrix
 from numerics.spectra.span_matrix import BlockName

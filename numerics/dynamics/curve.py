@@ -1,0 +1,94 @@
+"""A theoretical curve as a function of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy.integrate import OdeSolution
+
+from numerics.core.flatten import unflatten
+from numerics.core.parameters import Parameters
+from numerics.core.results import common_attributes, statistics_dataset
+from numerics.core.schedule import Pace
+from numerics.core.state import State, nearest_psd
+from numerics.core.validation import Array, check_times
+from numerics.expectations.quadrature import Rule
+from theory import InputError, Model
+
+from .flow_field import PLAIN
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A theoretical curve as a function of time: dense output on [0, end].
+
+    Attributes
+    ----------
+    model, parameters
+    end : float
+        Last time; calling beyond it is refused.
+    error_estimate : float
+        Largest absolute error of any statistic at any time of [0, end], estimated inside every
+        step of the integrator from two resolutions of both the quadrature and the integrator
+        (tensor rules) or a 99 % interval over scramblings (Sobol).
+    rule : Rule
+    solution : scipy OdeSolution
+        Of one curve, or of a curve per scrambling one after the other: their mean is the curve.
+    tolerance : float
+    evaluations : int
+        Number of right-hand sides computed in all.
+    route : str
+        Of the drift integrated.
+    seed : int
+        Root of the scramblings; 0 where the rule is deterministic.
+    pace : Pace
+    """
+
+    model: Model
+    parameters: Parameters
+    end: float
+    error_estimate: float
+    rule: Rule
+    solution: OdeSolution
+    tolerance: float
+    evaluations: int
+    route: str
+    seed: int
+    pace: Pace = PLAIN
+
+    def vector(self, time: ArrayLike) -> Array:
+        """State vectors at the given times, shape (len(time), state size)."""
+        times = check_times(time)
+        if times[-1] > self.end * (1 + 1e-12):
+            raise InputError("time", times[-1], f"times <= {self.end}", "integrate further")
+        values = self.solution(times)
+        return values.reshape(self.rule.replicates, -1, times.size).mean(axis=0).T
+
+    def state(self, time: float) -> State:
+        """The summary statistics at one time."""
+        overlap, gram_perp, readout = unflatten(self.vector([time])[0], self.model)
+        return State(overlap, nearest_psd(gram_perp), readout)
+
+    def dataset(self, time: ArrayLike) -> xr.Dataset:
+        """The curve at the given times, as :func:`integrate_curves` returns it."""
+        times = check_times(time)
+        parts = unflatten(self.vector(times), self.model)
+        attributes = common_attributes(self.model, self.parameters, "effective dynamics") | {
+            "error_estimate": self.error_estimate,
+            "error_meaning": "largest absolute error over statistics and time: " + self._meaning,
+            "tolerance": self.tolerance,
+            "quadrature": str(self.rule),
+            "route": self.route,
+            "seed": self.seed,
+            "right_hand_sides": self.evaluations,
+            **self.pace.attributes,
+        }
+        return statistics_dataset(self.model, self.parameters, times, *parts, attributes)
+
+    @property
+    def _meaning(self) -> str:
+        if self.rule.replicates == 1:
+            return "difference of two resolutions of quadrature and integrator"
+        return "99 % Student interval over independent scramblings"

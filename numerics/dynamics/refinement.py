@@ -1,0 +1,159 @@
+"""A curve and its error: quadrature and integrator are refined until two solutions agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numerics.core.parameters import Parameters
+from numerics.core.schedule import Pace
+from numerics.core.state import State
+from numerics.core.validation import Array
+from numerics.expectations.compiled import CompiledExpressions
+from numerics.expectations.quadrature import (
+    Rule,
+    gauss_hermite,
+    replicate_error,
+    sobol,
+    tensor_sizes,
+)
+
+from .dense_difference import chunked, dense_times, largest_difference
+from .integrator import Trajectory
+from .trajectories import trajectory
+
+SOBOL_REPLICATES = 8
+# nodes of the first scrambled rule, and of the last
+SOBOL_FIRST, SOBOL_LAST = 128, 2**15
+# accuracy of an integration relative to the tolerance of the curve
+TENSOR_SHARE, SOBOL_SHARE = 0.3, 0.03
+# both resolutions of a tensor curve grow from run to run, so that a difference shows either's error
+REFINEMENT = 5.0
+# the integrator refuses relative accuracies near the rounding unit
+MIN_ACCURACY = 3e-14
+# rounding of an integrated curve, relative to its size: a few hundred steps of about an ulp each
+ROUNDING = 1e-13
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The best solution, the rule behind it, and what it cost.
+
+    Attributes
+    ----------
+    trajectory : Trajectory
+    rule : Rule
+    error : float
+        Largest absolute error of any statistic at any time.
+    evaluations : int
+        Right-hand sides of all runs.
+    """
+
+    trajectory: Trajectory
+    rule: Rule
+    error: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What is integrated: a compiled drift with its parameters, from a start to an end.
+
+    Attributes
+    ----------
+    compiled : CompiledExpressions
+    parameters : Parameters
+    initial : State
+    end : float
+    pace : Pace
+    """
+
+    compiled: CompiledExpressions
+    parameters: Parameters
+    initial: State
+    end: float
+    pace: Pace
+
+    @property
+    def size(self) -> float:
+        """Largest statistic at the start, at least 1: what a relative accuracy is worth there."""
+        return max(1.0, float(np.abs(self.initial.flatten()).max(initial=0.0)))
+
+    def run(self, rule: Rule, accuracy: float) -> Trajectory:
+        """Integrate with one rule and one accuracy."""
+        return trajectory(
+            self.compiled, self.parameters, self.initial, self.end, rule, accuracy, self.pace
+        )
+
+
+def refine_tensor(flow: Flow, tolerance: float) -> Refined:
+    """Refine quadrature and integrator together until two successive curves agree."""
+    previous: Trajectory | None = None
+    size, total, accuracy = flow.size, 0, np.inf
+    for i, nodes in enumerate(tensor_sizes(flow.compiled.dimension)):
+        rule = gauss_hermite(flow.compiled.dimension, nodes)
+        wanted = TENSOR_SHARE * tolerance / REFINEMENT**i / size
+        # at the least accuracy two runs still take different steps, and show their rounding
+        least = MIN_ACCURACY if accuracy > 2 * MIN_ACCURACY else REFINEMENT * MIN_ACCURACY
+        accuracy = max(wanted, least)
+        current = flow.run(rule, accuracy)
+        total += current.evaluations
+        if previous is not None:
+            difference, largest = largest_difference(previous, current)
+            size = max(size, largest)
+            # Doubled: the difference to the coarser curve bounds the error of the finer one only if
+            # it converges.  And two runs of few steps may take the same ones, and then differ by
+            # less than the error of a step.
+            error = 2 * difference + 2 * accuracy * (1.0 + largest)
+            if error <= tolerance:
+                break
+        previous = current
+    return Refined(current, rule, error + ROUNDING * (1.0 + largest), total)
+
+
+def refine_sobol(flow: Flow, tolerance: float, seed: int) -> Refined:
+    """Integrate once per scrambling; the spread of the curves is the error, whatever the flow does
+    to it.
+
+    The loop balances two errors.  That of the integrator, which all scramblings share, is seen in
+    one of them by a tighter run: it lowers the accuracy.  That of the quadrature is the spread: it
+    raises the number of nodes.
+    """
+    nodes, total = SOBOL_FIRST, 0
+    accuracy = max(SOBOL_SHARE * tolerance / flow.size, MIN_ACCURACY)
+    while True:
+        rule = sobol(flow.compiled.dimension, nodes, SOBOL_REPLICATES, seed)
+        current = flow.run(rule, accuracy)
+        tight = flow.run(rule.single(0), accuracy / 10)
+        total += current.evaluations * rule.replicates + tight.evaluations
+        quadrature, difference, largest = _compare_scramblings(current, tight, rule.replicates)
+        # and that the same steps were taken does not show that there were enough of them
+        integration = 2 * difference + 2 * accuracy * (1.0 + largest)
+        error = quadrature + integration
+        exhausted = nodes >= SOBOL_LAST and quadrature > integration
+        if error <= tolerance or exhausted or accuracy <= MIN_ACCURACY:
+            return Refined(current, rule, error, total)
+        if integration > 0.3 * tolerance:
+            accuracy = max(accuracy * min(0.2, 0.15 * tolerance / integration), MIN_ACCURACY)
+        if quadrature > 0.6 * tolerance:
+            # the error of scrambled Sobol points falls at least like 1/sqrt(N), for these
+            # integrands like 1/N
+            doublings = int(np.ceil(np.log2(quadrature / (0.6 * tolerance))))
+            nodes = min(SOBOL_LAST, nodes * 2 ** max(1, doublings))
+
+
+def _compare_scramblings(
+    current: Trajectory, tight: Trajectory, replicates: int
+) -> tuple[float, float, float]:
+    """Largest half width over scramblings, largest difference of the first one to its tighter run,
+    and largest value, inside every step of both.
+    """
+    width = difference = largest = 0.0
+    for times in chunked(dense_times(current, tight)):
+        values: Array = current.solution(times).reshape(replicates, -1, times.size)
+        width = max(width, float(replicate_error(values).max(initial=0.0)))
+        largest = max(largest, float(np.abs(values).max(initial=0.0)))
+        apart = np.abs(tight.solution(times) - values[0])
+        difference = max(difference, float(apart.max(initial=0.0)))
+    return width, difference, largest
