@@ -20,7 +20,12 @@ import sympy as sp
 from theory import GaussianExpectation, Loss, Mixture, Model, Softplus, symbols
 from theory.expectations.derived import find_expectations
 from verify import Domain, strategies
-from verify.random_points.floating import parameters_at, random_point, rational_values, state_at
+from verify.random_points.floating import (
+    parameters_at,
+    random_cube_point,
+    rational_values,
+    state_at,
+)
 
 DIGITS = 50
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,7 +192,7 @@ def random_problem(model: Model, rng, domain: Domain | None = None):
     """A uniformly random draw from where strategies.problems draws: for statistical tests, which
     need one law.
     """
-    point, domain = random_point(model, rng), domain or Domain()
+    point, domain = random_cube_point(model, rng), domain or Domain()
     return parameters_at(model, point, domain), state_at(model, point, domain)
 
 

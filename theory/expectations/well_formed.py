@@ -37,12 +37,8 @@ def _check_expression(
         raise InputError(name, _short(value), "a finite expression", "remove NaN and infinities")
     unknown = value.atoms(AppliedUndef)
     if unknown:
-        raise InputError(
-            name,
-            min(map(str, unknown)),
-            "a function with a definition",
-            "use SymPy's functions or those of theory.problem.stable_functions",
-        )
+        remedy = "use SymPy's functions or those of theory.problem.stable_functions"
+        raise InputError(name, min(map(str, unknown)), "a function with a definition", remedy)
     nodes = list(dict.fromkeys(find_expectations(value)))
     for node in nodes:
         _check_node(name, node, model, known)
@@ -51,12 +47,8 @@ def _check_expression(
     outer = {text for text in known if text.split("_")[0] not in ("u", "w", "y")}
     _check_symbols(name, plain.free_symbols - set(names.values()), outer, known, inside=False)
     if names and not plain.is_polynomial(*names.values()):
-        raise InputError(
-            name,
-            _short(value),
-            "a polynomial in the expectations E_l[...]",
-            "quotients and functions of them are not evaluated",
-        )
+        remedy = "quotients and functions of them are not evaluated"
+        raise InputError(name, _short(value), "a polynomial in the expectations E_l[...]", remedy)
 
 
 def _check_node(
@@ -64,13 +56,13 @@ def _check_node(
 ) -> None:
     l = node.law.component - 1
     if not 0 <= l < model.components or node.law != preactivation_law(model, l):
-        raise InputError(
-            name,
-            _short(node),
-            "an expectation over the law of a component of this model",
-            f"use GaussianExpectation(f, preactivation_law(model, l)), l in 0..{model.components - 1}, with the model "
-            "of the theory and nothing substituted in it",
+        expected = "an expectation over the law of a component of this model"
+        remedy = (
+            f"use GaussianExpectation(f, preactivation_law(model, l)), l in"
+            f" 0..{model.components - 1}, with the model "
+            "of the theory and nothing substituted in it"
         )
+        raise InputError(name, _short(node), expected, remedy)
     allowed = {text for text in known if text.split("_")[0] in ("u", "w", "y", "v")}
     _check_symbols(name, node.general_integrand.free_symbols, allowed, known, inside=True)
 

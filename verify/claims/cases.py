@@ -89,19 +89,15 @@ def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
     quantity = claim.quantity
     bindings = list(quantity.instances(model))
     if len(bindings) > MOST:
-        raise InputError(
-            "quantity",
-            f"{quantity.entry!r} with {len(bindings)} entries",
-            f"at most {MOST}",
-            "give some of its indices as numbers, or take a smaller model",
-        )
+        got = f"{quantity.entry!r} with {len(bindings)} entries"
+        expected = f"at most {MOST}"
+        remedy = "give some of its indices as numbers, or take a smaller model"
+        raise InputError("quantity", got, expected, remedy)
     if not claim.is_text and len(bindings) > 1:
-        raise InputError(
-            "claim",
-            f"a SymPy expression for {len(bindings)} entries of {quantity.entry!r}",
-            "one entry",
-            "name the entry with numbers, such as m_1_2, or give the formula as text",
-        )
+        got = f"a SymPy expression for {len(bindings)} entries of {quantity.entry!r}"
+        expected = "one entry"
+        remedy = "name the entry with numbers, such as m_1_2, or give the formula as text"
+        raise InputError("claim", got, expected, remedy)
     return [case_at(claim, model, b) for b in bindings]
 
 

@@ -108,12 +108,9 @@ def _from_toml(path: Path) -> list[Claim]:
     if claims is None:  # a misspelt table is a likelier slip than none
         read_values(path, data, Configuration, "claim")
     if not isinstance(claims, list) or not claims or not all(isinstance(c, dict) for c in claims):
-        raise InputError(
-            f"claims {path.name}",
-            "no [[claim]]",
-            "a table [[claim]] for each formula",
-            "see examples/claims",
-        )
+        expected = "a table [[claim]] for each formula"
+        remedy = "see examples/claims"
+        raise InputError(f"claims {path.name}", "no [[claim]]", expected, remedy)
     model = Configuration(**read_values(path, data, Configuration, "claim")).symbolic_model()
     return [
         _claim(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}")
@@ -209,12 +206,9 @@ def _from_latex(path: Path) -> list[Claim]:
             _claim(f"formula {i + 1} of {path.name}", model, given, f"{path.stem} {i + 1}")
         )
     if not found:
-        raise InputError(
-            f"claims {path.name}",
-            "no display mathematics",
-            r"\[ ... \], $$ ... $$ or an equation environment",
-            "put the formula into one",
-        )
+        expected = r"\[ ... \], $$ ... $$ or an equation environment"
+        remedy = "put the formula into one"
+        raise InputError(f"claims {path.name}", "no display mathematics", expected, remedy)
     return found
 
 
@@ -265,10 +259,7 @@ def _from_module(path: Path) -> list[Claim]:
         or not claims
         or not all(isinstance(c, Claim) for c in claims)
     ):
-        raise InputError(
-            f"claims {path.name}",
-            "no CLAIMS",
-            "a list CLAIMS, or claim, made by verify.make_claim",
-            "write CLAIMS = [make_claim(model, quantity, formula), ...]",
-        )
+        expected = "a list CLAIMS, or claim, made by verify.make_claim"
+        remedy = "write CLAIMS = [make_claim(model, quantity, formula), ...]"
+        raise InputError(f"claims {path.name}", "no CLAIMS", expected, remedy)
     return list(claims)

@@ -7,16 +7,13 @@ elementary functions, is minimized in double precision; neither the drift nor a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mpmath
 import numpy as np
-import scipy.optimize
 import sympy as sp
 
-from numerics.expectations.certified_double import array_functions
 from theory import (
     InputError,
     Model,
@@ -27,22 +24,20 @@ from theory import (
 )
 from theory.fixed_points.existing_clusters import CLUSTERS
 from theory.fixed_points.implicit import softmax_fixed_point
-from theory.problem.kinks import ALMOST_EVERYWHERE
-from theory.problem.xor import COORDINATES
 from verify.claims.language.vocabulary import Vocabulary
-from verify.claims.raw.loss import RawLoss
+from verify.claims.raw.risk import Values, class_gaps, gram_root, minimize_risk, raw_block
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import number_of
 from verify.claims.stages.symbolic import prove_equal
 
-from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
+from .judgement import Claim, Counterexample, Stage, Status
 from .quantities import EIGENVALUE, HESSIAN, block_matrix
+from .stage_verdicts import Explanation
 
 DIGITS = 50
 POINTS = 2
 # the minimum is found to about 1e-9; a claim that is off by less than this is not told from it
 RESOLUTION = 1e-6
-Values = dict[sp.Symbol, sp.Expr]
 
 
 @dataclass(frozen=True)
@@ -129,126 +124,115 @@ def _check_symbols(claim: Claim, case: FixedCase) -> None:
             )
 
 
-def judge_fixed_point(claim: Claim, rng: np.random.Generator) -> Verdict:
+# entry, parameters, and both values
+Wrong = tuple[FixedCase, Values, Any, Any]
+
+
+@dataclass
+class FixedPointClaim:
     """Exact substitution, fifty digits, and the minimum of the raw risk."""
-    cases = fixed_cases(claim)
-    wrong: tuple[FixedCase, Values, Any, Any] | None = None
-    raw_wrong, largest = "", 0.0
-    for _ in range(POINTS):
-        values = _draw(claim.model, rng)
-        state = _solve(claim.model, values, DIGITS)
-        raw_state = _minimize(claim.model, values)
-        for case in cases:
+
+    claim: Claim
+    rng: np.random.Generator
+    cases: list[FixedCase] = field(init=False)
+    draws: list[Values] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cases = fixed_cases(self.claim)
+        self.draws = [_draw(self.claim.model, self.rng) for _ in range(POINTS)]
+
+    def compare(self) -> tuple[Stage, Wrong | None]:
+        for values in self.draws:
+            at = {**values, **_solve(self.claim.model, values, DIGITS)}
+            for case in self.cases:
+                one, two = self._both(case, at)
+                if not _close(one, two):
+                    text = f"{case.name}: claimed - derived = {_difference(one, two)}"
+                    return Stage("digits", Status.REFUTED, text), (case, values, one, two)
+        text = f"agrees to {DIGITS - 5} digits at {POINTS} fixed points"
+        return Stage("digits", Status.AGREES, text), None
+
+    def _both(self, case: FixedCase, at: Values, raw: bool = False) -> tuple[Any, Any]:
+        """What is claimed and what is there."""
+        return (
+            _evaluate(self.claim, case, "claimed", at, raw),
+            _evaluate(self.claim, case, "left", at, raw),
+        )
+
+    def prove(self) -> Stage:
+        """Unknowns are replaced by what solves their equations, where a closed form is known."""
+        model = self.claim.model
+        try:
+            solved, identity = _closed_form(model)
+        except InputError as error:
+            return Stage("symbolic", Status.UNPROVED, f"no closed form: {error.expected}")
+        for case in self.cases:
+            if case.left is None:
+                return Stage("symbolic", Status.UNPROVED, "eigenvalues are compared as numbers")
             one, two = (
-                _evaluate(claim, case, side, {**values, **state}) for side in ("claimed", "left")
+                _logarithms(sp.expand(sp.sympify(e).xreplace(solved)))
+                for e in (case.claimed, case.left)
             )
-            if wrong is None and not _close(one, two):
-                wrong = case, values, one, two
-            raw_one, raw_two = (
-                _evaluate(claim, case, side, {**values, **raw_state}, raw=True)
-                for side in ("claimed", "left")
-            )
-            gap = abs(float(raw_one - raw_two)) / (1 + abs(float(raw_two)))
-            largest = max(largest, gap)
-            if not gap <= RESOLUTION:
-                raw_wrong = (
-                    raw_wrong
-                    or f"{case.name}: {float(raw_one):.8g} is claimed, {float(raw_two):.8g} is found"
-                )
-    sampling = Stage(
-        "sampling",
-        Status.REFUTED if raw_wrong else Status.AGREES,
-        (raw_wrong or f"agrees to {largest:.1g}")
-        + f" at the minimum of the raw risk, {POINTS} sets of parameters",
-        {"smallest_detectable": RESOLUTION},
-    )
-    example, difference, repair = None, "", ""
-    if wrong is None:
-        digits = Stage(
-            "digits", Status.AGREES, f"agrees to {DIGITS - 5} digits at {POINTS} fixed points", {}
-        )
-        symbolic = _symbolic(claim, cases)
-    else:
+            if not prove_equal(one, two, model).proved:
+                text = f"{case.name}: the identities tried do not bring it to zero"
+                return Stage("symbolic", Status.UNPROVED, text)
+        details = {"identities": [identity]}
+        return Stage("symbolic", Status.PROVED, f"claimed - derived = 0 by {identity}", details)
+
+    def sample(self, wrong: Wrong | None) -> tuple[Stage, bool]:
+        refuted, largest = "", 0.0
+        for values in self.draws:
+            at = {**values, **minimize_risk(self.claim.model, values)}
+            for case in self.cases:
+                one, two = map(float, self._both(case, at, raw=True))
+                gap = abs(one - two) / (1 + abs(two))
+                largest = max(largest, gap)
+                if not gap <= RESOLUTION and not refuted:
+                    refuted = f"{case.name}: {one:.8g} is claimed, {two:.8g} is found"
+        where = f"at the minimum of the raw risk, {POINTS} sets of parameters"
+        text = f"{refuted or f'agrees to {largest:.1g}'} {where}"
+        status = Status.REFUTED if refuted else Status.AGREES
+        details = {"smallest_detectable": RESOLUTION}
+        return Stage("sampling", status, text, details), not refuted
+
+    def explain(self, wrong: Wrong) -> Explanation:
         case, values, one, two = wrong
-        with mpmath.workdps(DIGITS):
-            difference = mpmath.nstr(one - two, 12)
-        digits = Stage(
-            "digits", Status.REFUTED, f"{case.name}: claimed - derived = {difference}", {}
-        )
-        symbolic = Stage("symbolic", Status.UNPROVED, "not attempted: the numbers differ")
-        example = Counterexample(
-            case.name,
-            claim.model.name,
-            {str(k): str(v) for k, v in values.items()},
-            mpmath.nstr(one, 12),
-            mpmath.nstr(two, 12),
-        )
-        repair = _repair(claim, case, values)
-    if (wrong is None) != (not raw_wrong):
-        finding = Finding.CONTRADICTORY
-    elif wrong is not None:
-        finding = Finding.REFUTED
-    else:
-        finding = Finding.PROVED if symbolic.status is Status.PROVED else Finding.AGREES
-    return finding, [symbolic, digits, sampling], example, difference, repair
+        shown = {str(k): str(v) for k, v in values.items()}
+        numbers = (mpmath.nstr(x, 12) for x in (one, two))
+        example = Counterexample(case.name, self.claim.model.name, shown, *numbers)
+        return Explanation(example, _difference(one, two), self._repair(case, values))
 
+    def _repair(self, case: FixedCase, values: Values) -> str:
+        """A change after which the claim holds at the fixed point."""
+        claim = self.claim
+        at = {**values, **_solve(claim.model, values, DIGITS)}
+        index = [c.name for c in fixed_cases(claim)].index(case.name)
+        right = _evaluate(claim, case, "left", at)
 
-def _repair(claim: Claim, case: FixedCase, values: Values) -> str:
-    """A change after which the claim holds at the fixed point."""
-    at = {**values, **_solve(claim.model, values, DIGITS)}
-    index = [c.name for c in fixed_cases(claim)].index(case.name)
+        def same(expression: sp.Expr) -> bool:
+            changed = replace(case, claimed=expression)
+            return _close(_evaluate(claim, changed, "claimed", at), right)
 
-    def same(one: FixedCase, right: Any) -> bool:
-        return _close(_evaluate(claim, one, "claimed", at), right)
+        def mends_all(changed: Claim) -> bool:
+            return all(_close(*self._both(c, at)) for c in fixed_cases(changed, solve=False))
 
-    right = _evaluate(claim, case, "left", at)
-    return nearest_change(
-        claim,
-        case.claimed,
-        None,
-        Mender(
+        mender = Mender(
             lambda changed: fixed_cases(changed, solve=False)[index].claimed,
-            lambda expressions: [same(replace(case, claimed=e), right) for e in expressions],
-            lambda expression: same(replace(case, claimed=expression), right),
-            lambda changed: all(
-                same(c, _evaluate(claim, c, "left", at)) for c in fixed_cases(changed, solve=False)
-            ),
-        ),
-        case.name,
-    )
+            lambda expressions: [same(e) for e in expressions],
+            same,
+            mends_all,
+        )
+        return nearest_change(claim, case.claimed, None, mender, case.name)
+
+
+def _difference(one: Any, two: Any) -> str:
+    with mpmath.workdps(DIGITS):
+        return str(mpmath.nstr(one - two, 12))
 
 
 def _close(one: Any, two: Any) -> bool:
     with mpmath.workdps(DIGITS):
         return bool(abs(one - two) <= (abs(one) + abs(two) + 1) * mpmath.mpf(10) ** (5 - DIGITS))
-
-
-def _symbolic(claim: Claim, cases: list[FixedCase]) -> Stage:
-    """The unknowns replaced by what solves the equations, where that is known in closed form."""
-    model = claim.model
-    try:
-        solved, identity = _closed_form(model)
-    except InputError as error:
-        return Stage("symbolic", Status.UNPROVED, f"no closed form: {error.expected}")
-    for case in cases:
-        if case.left is None:
-            return Stage("symbolic", Status.UNPROVED, "eigenvalues are compared as numbers")
-        one, two = (
-            _logarithms(sp.expand(sp.sympify(e).xreplace(solved)))
-            for e in (case.claimed, case.left)
-        )
-        if not prove_equal(one, two, model).proved:
-            return Stage(
-                "symbolic",
-                Status.UNPROVED,
-                f"{case.name}: the identities tried do not bring it to zero",
-            )
-    return Stage(
-        "symbolic",
-        Status.PROVED,
-        f"claimed - derived = 0 by {identity}",
-        {"identities": [identity]},
-    )
 
 
 def _closed_form(model: Model) -> tuple[dict[sp.Symbol, sp.Expr], str]:
@@ -310,18 +294,7 @@ def _solve(model: Model, values: Values, digits: int) -> Values:
         closed, _ = _closed_form(model)
         return {x: sp.N(e.xreplace(values), digits + 5) for x, e in closed.items()}
     found: Values = dict(solve_noiseless_fixed_point(model, values, digits=digits + 5))
-    return found | _gaps(model, found) | {x: sp.Integer(0) for x in s.gram_perp}
-
-
-def _gaps(model: Model, state: Mapping[sp.Symbol, sp.Expr]) -> Values:
-    """s_l = m_ll - m_al, the same for every a other than l where the means are orthonormal."""
-    m, k = model.symbols.overlap, model.units
-    if model.directions != k or k < 2:
-        return {}
-    return {
-        gap: state[m[l, l]] - state[m[(l + 1) % k, l]]
-        for l, gap in enumerate(symbols.vector("s", k, positive=True))
-    }
+    return found | class_gaps(model, found) | {x: sp.Integer(0) for x in s.gram_perp}
 
 
 def _evaluate(claim: Claim, case: FixedCase, side: str, at: Values, raw: bool = False) -> Any:
@@ -329,7 +302,7 @@ def _evaluate(claim: Claim, case: FixedCase, side: str, at: Values, raw: bool = 
     with mpmath.workdps(DIGITS + 5):
         if side == "left" and case.block is not None:
             units, number = case.block
-            matrix = _raw_block(model, units, at) if raw else _derived_block(claim, units, at)
+            matrix = raw_block(model, units, at) if raw else _derived_block(claim, units, at)
             eigenvalues = sorted(
                 mpmath.eigsy(mpmath.matrix(matrix.tolist()), eigvals_only=True), reverse=True
             )
@@ -346,7 +319,7 @@ def _derived_block(claim: Claim, units: tuple[int, ...], at: Values) -> sp.Matri
         return sp.Matrix(noiseless_numbers(blocks.readout, at))
     block, r = blocks.block(*units), model.directions
     inner = sp.Matrix(noiseless_numbers(block.coefficients[:r, :r], at))
-    root = sp.Matrix(_root(model, at))
+    root = sp.Matrix(gram_root(model, at))
     ridge = at.get(model.ridge, model.ridge) if units[0] == units[1] else sp.Integer(0)
     return root.T * inner * root + ridge * sp.eye(r)
 
@@ -360,98 +333,3 @@ def noiseless_numbers(matrix: sp.MatrixBase, at: Values) -> list[list[sp.Expr]]:
         ]
         for i in range(matrix.rows)
     ]
-
-
-def _root(model: Model, at: Values) -> sp.Matrix:
-    """The lower Cholesky factor of the Gram matrix: rows are the directions."""
-    return sp.Matrix(model.mixture.directions_gram.xreplace(at)).cholesky()
-
-
-# --- the raw risk ---------------------------------------------------------------------------------
-
-
-def _raw_parts(
-    model: Model, values: Mapping[sp.Symbol, sp.Expr]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Directions as rows, means, weights and ridge as numbers."""
-    e = np.array(_root(model, dict(values)).tolist(), dtype=float)
-    means = np.array(model.mixture.coordinates.tolist(), dtype=float) @ e
-    weights = np.array([float(sp.sympify(p).xreplace(values)) for p in model.mixture.weights])
-    return e, means, weights, float(sp.sympify(model.ridge).xreplace(values))
-
-
-def _minimize(model: Model, values: Values) -> Values:
-    """The minimum of sum_l p_l l(y_l; x mu_l, v) + beta/2 (|x|^2 + |v|^2), from the loss alone."""
-    c, q, raw = model.units, model.readout_size, RawLoss(model)
-    e, means, weights, beta = _raw_parts(model, values)
-    expressions = [raw.expression, *(raw.partial((i,)) for i in range(len(raw.variables)))]
-    # one function a component: its label is a number in it
-    functions = [
-        sp.lambdify(
-            raw.variables,
-            [f.xreplace({symbols.LABEL: y}) for f in expressions],
-            [array_functions(), "numpy"],
-        )
-        for y in model.mixture.labels
-    ]
-
-    def risk(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        x, v = theta[: c * len(e)].reshape(c, -1), theta[c * len(e) :]
-        u = means @ x.T
-        out = np.array([f(*u[l], *v) for l, f in enumerate(functions)], dtype=float).T
-        gradient = [np.tensordot(weights * out[1 + a], means, 1) for a in range(c)]
-        slope = (
-            np.concatenate([np.ravel(gradient), [weights @ o for o in out[1 + c :]]]) + beta * theta
-        )
-        return float(weights @ out[0] + beta / 2 * theta @ theta), slope
-
-    if q:
-        picked = [i % len(CLUSTERS) for i in range(c)]
-        start = np.array(COORDINATES, dtype=float)[picked] @ e
-        labels_of = np.array([float(model.mixture.labels[l]) for l in picked])
-        theta = np.concatenate([start.ravel(), np.where(labels_of == 1, 1.0, -1.0)])
-    else:
-        theta = 0.1 * means[:c].ravel() if len(means) >= c else np.zeros(c * len(e))
-    found = scipy.optimize.minimize(
-        risk, theta, jac=True, method="BFGS", options={"gtol": 1e-11, "maxiter": 5_000}
-    )
-    x, v = found.x[: c * len(e)].reshape(c, -1), found.x[c * len(e) :]
-    overlap = x @ e.T
-    s = model.symbols
-    state: Values = {
-        s.overlap[a, j]: sp.Float(float(overlap[a, j]), 17)
-        for a in range(c)
-        for j in range(model.directions)
-    }
-    state |= {name: sp.Float(float(value), 17) for name, value in zip(s.readout, v, strict=True)}
-    return state if q else state | _gaps(model, state)
-
-
-def _raw_block(model: Model, units: tuple[int, ...], at: Values) -> sp.Matrix:
-    """sum_l p_l h_l mu_l mu_l^T + beta, or the second layer, from second derivatives of the raw
-    loss.
-    """
-    raw, c = RawLoss(model), model.units
-    e, means, weights, beta = _raw_parts(model, at)
-    overlap = np.array([[float(at[x]) for x in row] for row in model.symbols.overlap.tolist()])
-    u = np.array(model.mixture.coordinates.tolist(), dtype=float) @ overlap.T
-
-    def second(i: int, j: int) -> np.ndarray:
-        f = raw.partial((i, j), ALMOST_EVERYWHERE)
-        v = [float(at[x]) for x in model.symbols.readout]
-        functions = [
-            sp.lambdify(raw.variables, f.xreplace({symbols.LABEL: y}), [array_functions(), "numpy"])
-            for y in model.mixture.labels
-        ]
-        return np.array([float(function(*u[l], *v)) for l, function in enumerate(functions)])
-
-    if not units:
-        size = model.readout_size
-        rows = [
-            [float(weights @ second(c + i, c + j)) + beta * (i == j) for j in range(size)]
-            for i in range(size)
-        ]
-        return sp.Matrix(rows)
-    h = weights * second(*units)
-    total = (means.T * h) @ means + beta * (units[0] == units[1]) * np.eye(len(e))
-    return sp.Matrix(total.tolist())

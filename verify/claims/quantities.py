@@ -113,7 +113,8 @@ class Quantity:
                 raise InputError(
                     "quantity",
                     f"the index {letter!r} in {self.entry!r}",
-                    "a, b, c, ... for units, s, t for directions, l for components, i, j for readout parameters",
+                    "a, b, c, ... for units, s, t for directions, l for components, i, j for"
+                    " readout parameters",
                     "use a letter of the conventions",
                 )
             sizes.append(range(1, size + 1))
@@ -134,12 +135,10 @@ class Quantity:
                 value = bindings[index] if isinstance(index, str) else index
                 size, what = _range(base, len(found), second, model)
                 if not 1 <= value <= size:
-                    raise InputError(
-                        "quantity",
-                        f"{self.entry!r} with the {what} {value}",
-                        f"1..{size} for {model.name}",
-                        "count from 1, and check the size of the model",
-                    )
+                    got = f"{self.entry!r} with the {what} {value}"
+                    expected = f"1..{size} for {model.name}"
+                    remedy = "count from 1, and check the size of the model"
+                    raise InputError("quantity", got, expected, remedy)
                 found.append(value - 1)
                 second = False
             parts.append((base, tuple(found)))

@@ -115,7 +115,8 @@ def _expression(text: str, fixed_point: bool = False) -> Node:
                 "quantity",
                 f"{text!r}, a variable",
                 "what the formula is for",
-                f"did you mean 'drift {text}'; the step, its covariance and fixed points have names of their own",
+                f"did you mean 'drift {text}'; the step, its covariance and fixed points have"
+                " names of their own",
             )
         if tree.base not in SHAPES:
             raise InputError(
@@ -219,7 +220,8 @@ def _wrong(kind: str, entry: str) -> InputError:
     elif kind == DIFFUSION:
         remedy = "write the two variables, such as Cov[m_1_1,R_1_2]"
     elif letter and not inside and base == letter and len(indices) == 2 and "v" not in indices:
-        remedy = f"name a coefficient, such as {entry}[bulk] or {entry}[e_1,e_1]; the mean itself is E_l[{entry}]"
+        remedy = f"name a coefficient, such as {entry}[bulk] or {entry}[e_1,e_1];"
+        remedy += f" the mean itself is E_l[{entry}]"
     elif difflib.get_close_matches(inside.rstrip("]"), ["bulk"], cutoff=0.5):
         remedy = f"did you mean '{head}[bulk]'"
     return InputError("quantity", f"the entry {entry!r} of {kind}", KINDS[kind], remedy)

@@ -4,7 +4,8 @@ every label.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import mpmath
@@ -15,131 +16,123 @@ from numerics.expectations.certified_digits import high_precision_functions
 from theory import InputError, Model, symbols
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import DIGITS, real_or_nan
-from verify.claims.stages.symbolic import prove_equal
+from verify.claims.stages.symbolic import prove_all, prove_equal
+from verify.printing.shorten import shorten
 from verify.random_points.exact import random_point
 
 from .cases import Case, case_at, cases_of
-from .judgement import Claim, Counterexample, Finding, Stage, Status, Verdict
+from .judgement import Claim, Counterexample, Stage, Status
 from .smaller_models import smaller_models
+from .stage_verdicts import Explanation
 
 POINTS = 4
 Values = dict[sp.Symbol, sp.Rational]
+Wrong = tuple[Case, Values]
+UNSEEN = "the difference is a distribution, which no sample meets"
 
 
-def judge_samples(claim: Claim, rng: np.random.Generator) -> Verdict:
-    """Symbolic identities; fifty digits of both sides; and both sides read in elementary functions."""
-    cases = cases_of(claim)
-    draws = [_draw(claim.model, rng) for _ in range(POINTS)]
-    wrong = _first_wrong(cases, draws)
-    digits = _digits_stage(cases, wrong)
-    raw_wrong = next((c for c in cases for d in draws if _differs(c.raw_claim, c.raw, d)), None)
-    sampling = Stage(
-        "sampling",
-        Status.REFUTED if raw_wrong else Status.AGREES,
-        (f"{raw_wrong.name}: differs" if raw_wrong else f"agrees to {DIGITS} digits")
-        + f" at {POINTS} samples from the loss in elementary functions, differentiated without the engine",
-        {"samples": POINTS},
-    )
-    example, difference, repair = None, "", ""
-    if wrong is None:
+@dataclass
+class SampleClaim:
+    """Symbolic identities, fifty digits of both sides, both sides read in elementary functions."""
+
+    claim: Claim
+    rng: np.random.Generator
+    cases: list[Case] = field(init=False)
+    draws: list[Values] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cases = cases_of(self.claim)
+        self.draws = [_draw(self.claim.model, self.rng) for _ in range(POINTS)]
+
+    def compare(self) -> tuple[Stage, Wrong | None]:
+        wrong = _first_wrong(self.cases, self.draws)
+        if wrong is not None:
+            case, draw = wrong
+            gap = mpmath.nstr(_value(case.claimed, draw) - _value(case.derived, draw), 12)
+            text = f"{case.name}: claimed - derived = {gap}"
+            return Stage("digits", Status.REFUTED, text), wrong
+        if self._is_distribution:
+            return Stage("digits", Status.INCONCLUSIVE, UNSEEN), None
+        text = f"agrees to {DIGITS} digits at {POINTS} samples"
+        return Stage("digits", Status.AGREES, text, {"digits": [DIGITS]}), None
+
+    def prove(self) -> Stage:
+        return self._proof
+
+    @cached_property
+    def _proof(self) -> Stage:
         # label by label: what a sum over Kronecker cases is depends on it
-        labels = [{symbols.LABEL: y} for y in dict.fromkeys(claim.model.mixture.labels)]
-        proofs = [
-            prove_equal(c.claimed.xreplace(y), c.derived.xreplace(y), claim.model)
-            for c in cases
+        labels = [{symbols.LABEL: y} for y in dict.fromkeys(self.claim.model.mixture.labels)]
+        entries = [
+            (f"{c.name}, y = {y[symbols.LABEL]}", c.claimed.xreplace(y), c.derived.xreplace(y))
+            for c in self.cases
             for y in labels
         ]
-        failed = next((p for p in proofs if not p.proved), None)
-        names = list(
-            dict.fromkeys(i for p in proofs for i in p.identities if i != "identical expressions")
+        return prove_all(entries, self.claim.model)
+
+    @cached_property
+    def _is_distribution(self) -> bool:
+        """The difference is zero at every sample, and not zero."""
+        return self._proof.status is not Status.PROVED and any(
+            prove_equal(c.claimed, c.derived, self.claim.model).remainder.has(sp.DiracDelta)
+            for c in self.cases
         )
-        if failed is not None and failed.remainder.has(sp.DiracDelta):
-            # zero at every sample, and not zero
-            digits = Stage(
-                "digits",
-                Status.INCONCLUSIVE,
-                "the difference is a distribution, which no sample meets",
-            )
-            sampling = replace(sampling, status=Status.INCONCLUSIVE, text=digits.text)
-        symbolic = (
-            Stage(
-                "symbolic",
-                Status.PROVED,
-                f"claimed - derived = 0 by {', '.join(names) or 'identical expressions'}",
-                {"identities": names},
-            )
-            if failed is None
-            else Stage(
-                "symbolic", Status.UNPROVED, f"the identities tried leave {failed.remainder}"
-            )
+
+    def sample(self, wrong: Wrong | None) -> tuple[Stage, bool]:
+        raw = [replace(c, claimed=c.raw_claim, derived=c.raw) for c in self.cases]
+        raw_wrong = _first_wrong(raw, self.draws)
+        origin = "from the loss in elementary functions, differentiated without the engine"
+        outcome = f"{raw_wrong[0].name}: differs" if raw_wrong else f"agrees to {DIGITS} digits"
+        text = f"{outcome} at {POINTS} samples {origin}"
+        status = Status.REFUTED if raw_wrong else Status.AGREES
+        if wrong is None and self._is_distribution:
+            status, text = Status.INCONCLUSIVE, UNSEEN
+        return Stage("sampling", status, text, {"samples": POINTS}), status is Status.AGREES
+
+    def explain(self, wrong: Wrong) -> Explanation:
+        case, draw, model = self._smallest(*wrong)
+        draw = _simpler_draw(case, draw)
+        used = case.claimed.free_symbols | case.derived.free_symbols
+        shown = {str(s): str(v) for s, v in draw.items() if s in used}
+        values = (mpmath.nstr(_value(side, draw), 12) for side in (case.claimed, case.derived))
+        remainder = prove_equal(case.claimed, case.derived, self.claim.model).remainder
+        example = Counterexample(case.name, model.name, shown, *values)
+        return Explanation(example, shorten(remainder), self._repair(case, model))
+
+    def _smallest(self, case: Case, draw: Values) -> tuple[Case, Values, Model]:
+        """The claim for the smallest model for which it is wrong."""
+        for model in smaller_models(self.claim):
+            try:
+                cases = cases_of(self.claim, model)
+            except InputError:
+                continue
+            found = _first_wrong(cases, [_draw(model, self.rng)])
+            if found is not None:
+                return *found, model
+        return case, draw, self.claim.model
+
+    def _repair(self, case: Case, model: Model) -> str:
+        """A change of the formula that mends every entry, or one of the wrong entry alone."""
+        draws = [_draw(model, self.rng) for _ in range(POINTS)]
+
+        def same(expression: sp.Expr) -> bool:
+            return not any(_differs(expression, case.derived, d) for d in draws)
+
+        def mends_all(changed: Claim) -> bool:
+            return _first_wrong(cases_of(changed), [_draw(self.claim.model, self.rng)]) is None
+
+        mender = Mender(
+            lambda changed: case_at(changed, model, case.bindings).claimed,
+            lambda expressions: [same(e) for e in expressions],
+            same,
+            mends_all,
         )
-    else:
-        symbolic = Stage("symbolic", Status.UNPROVED, "not attempted: the numbers differ")
-        case, draw, model = _smallest(claim, *wrong, rng)
-        draw = _shrink(case, draw)
-        shown = {
-            str(s): str(v)
-            for s, v in draw.items()
-            if s in case.claimed.free_symbols | case.derived.free_symbols
-        }
-        example = Counterexample(
-            case.name,
-            model.name,
-            shown,
-            mpmath.nstr(_value(case.claimed, draw), 12),
-            mpmath.nstr(_value(case.derived, draw), 12),
-        )
-        difference = str(prove_equal(case.claimed, case.derived, claim.model).remainder)
-        repair = _repair(claim, case, model, [_draw(model, rng) for _ in range(POINTS)], rng)
-    contradictory = (wrong is None) != (raw_wrong is None)
-    finding = (
-        Finding.CONTRADICTORY
-        if contradictory
-        else Finding.REFUTED
-        if wrong
-        else (
-            Finding.PROVED
-            if symbolic.status is Status.PROVED
-            else Finding.AGREES
-            if digits.status is Status.AGREES
-            else Finding.INCONCLUSIVE
-        )
-    )
-    return finding, [symbolic, digits, sampling], example, difference, repair
+        entry = case.name if case.bindings else ""
+        return nearest_change(self.claim, case.claimed, case.derived, mender, entry)
 
 
-def _first_wrong(cases: list[Case], draws: list[Values]) -> tuple[Case, Values] | None:
+def _first_wrong(cases: list[Case], draws: list[Values]) -> Wrong | None:
     return next(((c, d) for c in cases for d in draws if _differs(c.claimed, c.derived, d)), None)
-
-
-def _digits_stage(cases: list[Case], wrong: tuple[Case, Values] | None) -> Stage:
-    if wrong is None:
-        return Stage(
-            "digits",
-            Status.AGREES,
-            f"agrees to {DIGITS} digits at {POINTS} samples",
-            {"digits": [DIGITS]},
-        )
-    case, draw = wrong
-    gap = _value(case.claimed, draw) - _value(case.derived, draw)
-    return Stage(
-        "digits", Status.REFUTED, f"{case.name}: claimed - derived = {mpmath.nstr(gap, 12)}"
-    )
-
-
-def _smallest(
-    claim: Claim, case: Case, draw: Values, rng: np.random.Generator
-) -> tuple[Case, Values, Model]:
-    """The claim for the smallest model for which it is wrong."""
-    for model in smaller_models(claim):
-        try:
-            cases = cases_of(claim, model)
-        except InputError:
-            continue
-        found = _first_wrong(cases, [_draw(model, rng)])
-        if found is not None:
-            return *found, model
-    return case, draw, claim.model
 
 
 def _draw(model: Model, rng: np.random.Generator) -> Values:
@@ -183,7 +176,7 @@ def _differs(one: sp.Expr, two: sp.Expr, draw: Values) -> bool:
         return bool(abs(a - b) > (abs(a) + abs(b) + 1) * mpmath.mpf(10) ** (-DIGITS))
 
 
-def _shrink(case: Case, draw: Values) -> Values:
+def _simpler_draw(case: Case, draw: Values) -> Values:
     """Zeros and ones where the claim is still wrong."""
     for name in sorted(case.claimed.free_symbols | case.derived.free_symbols, key=str):
         for value in (sp.Integer(0), sp.Integer(1)):
@@ -195,25 +188,3 @@ def _shrink(case: Case, draw: Values) -> Values:
             except (ZeroDivisionError, ValueError):
                 continue
     return draw
-
-
-def _repair(
-    claim: Claim, case: Case, model: Model, draws: list[Values], rng: np.random.Generator
-) -> str:
-    """A change of the formula that mends every entry, or one of the wrong entry alone."""
-
-    def same(expression: sp.Expr) -> bool:
-        return not any(_differs(expression, case.derived, d) for d in draws)
-
-    return nearest_change(
-        claim,
-        case.claimed,
-        case.derived,
-        Mender(
-            lambda changed: case_at(changed, model, case.bindings).claimed,
-            lambda expressions: [same(e) for e in expressions],
-            same,
-            lambda changed: _first_wrong(cases_of(changed), [_draw(claim.model, rng)]) is None,
-        ),
-        case.name if case.bindings else "",
-    )

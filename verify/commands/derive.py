@@ -19,7 +19,7 @@ def derive(
     quantity: Annotated[
         str,
         typer.Option(
-            metavar=opt.metavar(opt.Quantity), help="What to derive.", rich_help_panel="Formula"
+            metavar=opt.metavar(opt.Derivable), help="What to derive.", rich_help_panel="Formula"
         ),
     ] = "drift",
     route: Annotated[
@@ -107,7 +107,7 @@ def derive(
     )
     check_outputs(output=(output, ()))
     what, how = (
-        opt.chosen("--quantity", quantity, opt.Quantity),
+        opt.chosen("--quantity", quantity, opt.Derivable),
         opt.chosen("--format", style, opt.Format),
     )
     by = None if route is None else opt.chosen("--route", route, opt.Route)
@@ -117,7 +117,7 @@ def derive(
         _check_closed_form(given)
     if chosen != "exact":
         given = replace(given, precision=None)
-    if what is opt.Quantity.fixed_point and given.directions_gram is None:
+    if what is opt.Derivable.fixed_point and given.directions_gram is None:
         given = replace(given, directions_gram=ORTHONORMAL)
     with spinner(f"deriving the {what.value} for {given.size_name}"):
         model = given.symbolic_model()
@@ -140,10 +140,10 @@ def derive(
         say(f"wrote {output}")
 
 
-def _check_limit(quantity: opt.Quantity, limit: str | None, precision: str | None) -> str:
+def _check_limit(quantity: opt.Derivable, limit: str | None, precision: str | None) -> str:
     if limit is None:
         return "exact"
-    if quantity is opt.Quantity.fixed_point:
+    if quantity is opt.Derivable.fixed_point:
         raise InputError(
             "--limit",
             repr(limit),
@@ -160,12 +160,14 @@ def _check_limit(quantity: opt.Quantity, limit: str | None, precision: str | Non
     return limit
 
 
-def _assignment(quantity: opt.Quantity, text: str | None, given: Configuration) -> list[str] | None:
+def _assignment(
+    quantity: opt.Derivable, text: str | None, given: Configuration
+) -> list[str] | None:
     """The clusters that the units pick at a fixed point; None for a model whose fixed point is
     unique.
     """
     kind = given.kind
-    if text is not None and (quantity is not opt.Quantity.fixed_point or not kind.clusters):
+    if text is not None and (quantity is not opt.Derivable.fixed_point or not kind.clusters):
         wrong = quantity.value if kind.clusters else f"the model {given.model_name}"
         raise InputError(
             "--assignment",
@@ -173,7 +175,7 @@ def _assignment(quantity: opt.Quantity, text: str | None, given: Configuration) 
             f"no assignment for {wrong}",
             "leave it away: it names one of the fixed points of xor",
         )
-    if quantity is not opt.Quantity.fixed_point or not kind.clusters:
+    if quantity is not opt.Derivable.fixed_point or not kind.clusters:
         return None
     return (
         kind.unit_clusters(given.size)

@@ -30,7 +30,7 @@ DATA_SUFFIXES = (".nc",)
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 
 
-class Quantity(StrEnum):
+class Derivable(StrEnum):
     """What ``derive`` can derive."""
 
     drift = "drift"

@@ -16,12 +16,12 @@ from numerics.core.validation import as_integer
 from theory import InputError, Model
 from theory.errors import check_choice
 from verify.random_points.floating import (
+    CubePoint,
     Domain,
-    Point,
     check_open_parameters,
     parameters_at,
-    random_point,
-    shrink,
+    random_cube_point,
+    shrink_cube_point,
     state_at,
 )
 from verify.verdict.results import CheckResult
@@ -31,7 +31,7 @@ from . import dynamics as laws_dynamics
 from . import population as laws_population
 from . import symmetry as laws_symmetry
 from .judged_formulas import Formulas
-from .law import Case, Law, check_is_model
+from .law import Law, LawCase, check_is_model
 from .report import LawResult, LawViolation, ModelReport
 
 LAWS: dict[str, Law] = {
@@ -125,13 +125,13 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
     share = FAMILY_ERROR / (len(LAWS) * cases)
     for number in range(cases):
 
-        def judge(point: Point, number: int = number) -> list[Comparison]:
+        def judge(point: CubePoint, number: int = number) -> list[Comparison]:
             parameters, state = parameters_at(model, point, domain), state_at(model, point, domain)
             return law.judge(
-                Case(model, formulas, parameters, state, _generator(law, seed, number, 1), share)
+                LawCase(model, formulas, parameters, state, _generator(law, seed, number, 1), share)
             )
 
-        point = random_point(model, _generator(law, seed, number, 0))
+        point = random_cube_point(model, _generator(law, seed, number, 0))
         try:
             found = judge(point)
         except (
@@ -144,7 +144,7 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
                 comparisons.clear()
             break
         if not example and any(c.verdict is Verdict.FAILS for c in found):
-            simple = shrink(point, lambda p: _fails(judge, p))
+            simple = shrink_cube_point(point, lambda p: _fails(judge, p))
             found = judge(simple)
             example = _example(
                 law,
@@ -167,7 +167,7 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
     return LawResult(law, check, example=example)
 
 
-def _fails(judge: Callable[[Point], list[Comparison]], point: Point) -> bool:
+def _fails(judge: Callable[[CubePoint], list[Comparison]], point: CubePoint) -> bool:
     try:
         return any(c.verdict is Verdict.FAILS for c in judge(point))
     except InputError:
@@ -196,8 +196,8 @@ def _example(law: Law, formulas: Formulas, parameters: Parameters, state: State,
             f" ridge={parameters.ridge:.12g}, step={parameters.step:.12g},"
             f" directions_gram={show(parameters.directions_gram)})",
             f"    State({show(state.overlap)}, {show(state.gram_perp)}, {show(state.readout)})",
-            f"  repeat: verify.check_model(model, only=[{law.name!r}], seed={seed}{claimed}),"
-            f" or {SEED_VARIABLE}={seed} for a test",
+            f"  repeat: verify.check_model(model, only=[{law.name!r}], seed={seed}{claimed}), or"
+            f" {SEED_VARIABLE}={seed} for a test",
         ]
     )
 
@@ -210,19 +210,12 @@ def domain_of(model: Model) -> Domain:
 def check_formulas(formulas: Formulas, model: Model) -> Formulas:
     """Refuse what are no formulas, or those of another model."""
     if not isinstance(formulas, Formulas):
-        raise InputError(
-            "formulas",
-            type(formulas).__name__,
-            "verify.Formulas",
-            'write Formulas(model, {"drift": ...})',
-        )
+        remedy = 'write Formulas(model, {"drift": ...})'
+        raise InputError("formulas", type(formulas).__name__, "verify.Formulas", remedy)
     if formulas.model != model:
-        raise InputError(
-            "formulas",
-            f"those of the model {formulas.model.name}",
-            f"formulas of {model.name}",
-            "build Formulas(model, ...)",
-        )
+        expected = f"formulas of {model.name}"
+        remedy = "build Formulas(model, ...)"
+        raise InputError("formulas", f"those of the model {formulas.model.name}", expected, remedy)
     return formulas
 
 

@@ -16,7 +16,7 @@ from theory import Model, low_noise, noiseless, symbols
 from verify.verdict.tolerance import Comparison
 
 from .frames import dense, largest_change, random_frame
-from .law import ROUNDING, SAMPLED, SHARP, Case, Law, compare
+from .law import ROUNDING, SAMPLED, SHARP, Law, LawCase, compare
 from .witness import SampleMean, sample_mean, sample_products, sample_steps
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ LEAST_NOISE = (1e8, 2e8, 4e8, 8e8)
 CLEAR_OF_KINKS = 8.0
 
 
-def mean_increment(case: Case) -> list[Comparison]:
+def mean_increment(case: LawCase) -> list[Comparison]:
     """Mean of single steps, in few dimensions and in many, against drift plus its 1/d part."""
     model = case.model
     few = model.directions + model.units + 3
@@ -63,7 +63,7 @@ def mean_increment(case: Case) -> list[Comparison]:
     return found
 
 
-def increment_covariance(case: Case) -> list[Comparison]:
+def increment_covariance(case: LawCase) -> list[Comparison]:
     """Covariance of single steps in many dimensions against the diffusion."""
     model = case.model
     predicted, errors = case.values(list(case.formulas.diffusion.covariance))
@@ -77,7 +77,7 @@ def increment_covariance(case: Case) -> list[Comparison]:
     return [_judge_products("covariance of one step", sampled, predicted, errors, deviation, names)]
 
 
-def gradient_matrix_mean(case: Case) -> list[Comparison]:
+def gradient_matrix_mean(case: LawCase) -> list[Comparison]:
     """Mean of the outer products of sample gradients in a few dimensions against G."""
     model = case.model
     numbers = case.matrix_numbers(case.formulas.gradient_matrix)
@@ -122,7 +122,7 @@ def _judge_products(
     )
 
 
-def noiseless_limit(case: Case) -> list[Comparison]:
+def noiseless_limit(case: LawCase) -> list[Comparison]:
     """Drift at large precisions, extrapolated, against the noiseless drift."""
     clear = _clear_of_kinks(case)
     if clear is None:
@@ -146,7 +146,7 @@ def noiseless_limit(case: Case) -> list[Comparison]:
     )
 
 
-def low_noise_expansion(case: Case) -> list[Comparison]:
+def low_noise_expansion(case: LawCase) -> list[Comparison]:
     """Coefficient of 1/lambda in the drift, from differences at large precisions, against the
     expansion.
     """
@@ -178,7 +178,7 @@ def low_noise_expansion(case: Case) -> list[Comparison]:
     )
 
 
-def _at_little_noise(case: Case) -> tuple[list[Array], Array]:
+def _at_little_noise(case: LawCase) -> tuple[list[Array], Array]:
     smooth = case.model.loss.is_smooth
     found = [
         case.values(
@@ -200,7 +200,7 @@ def _extrapolate(values: list[Array]) -> tuple[Array, Array]:
     return second, np.full(second.shape, change)
 
 
-def _clear_of_kinks(case: Case) -> Case | None:
+def _clear_of_kinks(case: LawCase) -> LawCase | None:
     """The case with overlaps for which every mean is on one side of every kink; None if there are
     none.
     """
@@ -255,7 +255,8 @@ def _is_smooth(model: Model) -> str | None:
 def _flat_kinks(model: Model) -> str | None:
     if model.loss.is_smooth or model.loss.kink_forms is not None:
         return None
-    return "its kinks are not linear in the pre-activations: whether a state is clear of them is not known"
+    unknown = "whether a state is clear of them is not known"
+    return f"its kinks are not linear in the pre-activations: {unknown}"
 
 
 def _open_precision(model: Model) -> str | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from numerics import Parameters, State
 from theory import Model, PopulationGradient, PopulationRisk
 
-from .law import Case, Numbers
+from .law import LawCase, Numbers
 
 Array = NDArray[np.float64]
 # first step of finite differences, in units of the pre-activation's change; halved twice
@@ -164,7 +164,7 @@ class Movement:
         return np.concatenate([self.weights.ravel(), self.readout])
 
 
-def movements(case: Case, frame: Frame) -> list[Movement]:
+def movements(case: LawCase, frame: Frame) -> list[Movement]:
     """One random direction for every first-layer vector and one for the readout, of length sqrt(d)
     and 1.
     """

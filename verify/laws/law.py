@@ -92,7 +92,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Case:
+class LawCase:
     """One random trial of a law.
 
     Attributes
@@ -160,7 +160,7 @@ class Case:
         return Parameters(**(parts | changes))
 
 
-Judge = Callable[[Case], list[Comparison]]
+Judge = Callable[[LawCase], list[Comparison]]
 
 
 def always(_: Model) -> None:
@@ -182,7 +182,7 @@ class Law:
         Where it comes from.
     tolerance : str
         What its bound is made of.
-    judge : callable, Case -> list of Comparison
+    judge : callable, LawCase -> list of Comparison
     applies : callable, Model -> str or None
         Why the law says nothing about a model; None where it does.
     cases : int
@@ -260,10 +260,6 @@ def check_is_model(model: object, parameter: str = "model") -> Model:
     """Refuse what is no Model."""
     if not isinstance(model, Model):
         got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
-        raise InputError(
-            parameter,
-            got,
-            "a theory.Model",
-            "build one: theory.Model.build(mixture, loss), theory.kgmm(3), theory.xor(4)",
-        )
+        remedy = "build one: theory.Model.build(mixture, loss), theory.kgmm(3), theory.xor(4)"
+        raise InputError(parameter, got, "a theory.Model", remedy)
     return model

@@ -91,7 +91,7 @@ def parametrize_checks(
     Examples
     --------
     >>> from theory import kgmm
-    >>> @parametrize_checks(kgmm(2), expected_failures={"gauge": "the ridge is left out on purpose"})
+    >>> @parametrize_checks(kgmm(2), expected_failures={"gauge": "no ridge, on purpose"})
     ... def test_my_model(check):
     ...     check()
     """

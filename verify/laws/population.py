@@ -26,16 +26,16 @@ from .frames import (
     risk_expressions,
 )
 from .judged_formulas import block_expressions
-from .law import ROUNDING, SAMPLED, SHARP, Array, Case, Law, Numbers, compare, resolution_of
+from .law import ROUNDING, SAMPLED, SHARP, Array, Law, LawCase, Numbers, compare, resolution_of
 
 
-def _frame(case: Case, beyond: int = 1) -> Frame:
+def _frame(case: LawCase, beyond: int = 1) -> Frame:
     """A random frame with ``beyond`` dimensions off the span, where the bulk is all there is."""
     dimension = case.model.directions + case.model.units + beyond
     return random_frame(case.parameters, case.state, dimension, case.rng)
 
 
-def gradient_matrix_psd(case: Case) -> list[Comparison]:
+def gradient_matrix_psd(case: LawCase) -> list[Comparison]:
     """Smallest eigenvalue of G, dense in a few dimensions, ridge excluded."""
     numbers = case.matrix_numbers(case.formulas.gradient_matrix)
     matrix, errors = numbers.map(dense(case.model), _frame(case).generators)
@@ -58,8 +58,8 @@ def gradient_matrix_psd(case: Case) -> list[Comparison]:
     ]
 
 
-def hessian_symmetric(case: Case) -> list[Comparison]:
-    """Every first-layer block, diagonal or not, against its own transpose, and the readout block."""
+def hessian_symmetric(case: LawCase) -> list[Comparison]:
+    """Every first-layer block and the readout block against their own transposes."""
     numbers = case.matrix_numbers(case.formulas.hessian)
     matrix, errors = numbers.map(dense(case.model), (frame := _frame(case)).generators)
     c, d, scale = case.model.units, frame.dimension, float(np.abs(matrix).max())
@@ -86,7 +86,7 @@ def hessian_symmetric(case: Case) -> list[Comparison]:
     return found
 
 
-def gradient_of_risk(case: Case) -> list[Comparison]:
+def gradient_of_risk(case: LawCase) -> list[Comparison]:
     """Differences of the risk, ridge added, against the gradient along random movements."""
     frame = _frame(case)
     risk = case.numbers(risk_expressions(case.formulas.risk), tolerance=_tight(case))
@@ -119,7 +119,7 @@ def gradient_of_risk(case: Case) -> list[Comparison]:
     return found
 
 
-def hessian_of_gradient(case: Case) -> list[Comparison]:
+def hessian_of_gradient(case: LawCase) -> list[Comparison]:
     """Differences of the gradient against Hessian times movement, all entries."""
     frame = _frame(case)
     gradient = case.numbers(gradient_expressions(case.formulas.gradient), tolerance=_tight(case))
@@ -154,7 +154,7 @@ def hessian_of_gradient(case: Case) -> list[Comparison]:
     return found
 
 
-def _tight(case: Case) -> float | None:
+def _tight(case: LawCase) -> float | None:
     """Differences divide quadrature errors by the step: rules that can are asked for more."""
     return 1e-12 if case.model.loss.is_smooth else None
 
@@ -213,7 +213,7 @@ def _judge_derivative(
     )
 
 
-def moment_routes(case: Case) -> list[Comparison]:
+def moment_routes(case: LawCase) -> list[Comparison]:
     """Stein against projection, for everything both serve."""
     model = case.model
     derived: dict[str, Callable[[Model, str], Any]] = {
@@ -252,7 +252,7 @@ def moment_routes(case: Case) -> list[Comparison]:
     return found
 
 
-def block_spectrum(case: Case) -> list[Comparison]:
+def block_spectrum(case: LawCase) -> list[Comparison]:
     """Eigenvalues of the dense matrix in a random frame against those found without it, at the same
     coefficients.
     """
@@ -351,7 +351,8 @@ LAWS = (
     Law(
         "block_spectrum",
         "Spectra found without a d x d matrix are those of the d x d matrix.",
-        r"\mathrm{spec}(VBV^T + cI_d) = \mathrm{spec}(cI + W^{1/2}BW^{1/2}) \cup \{c\},\quad W = V^TV",
+        r"\mathrm{spec}(VBV^T + cI_d) = \mathrm{spec}(cI + W^{1/2}BW^{1/2}) \cup \{c\},\quad W ="
+        " V^TV",
         "mathematics.md section 3",
         "rounding (T1): both sides have the same coefficients",
         block_spectrum,

@@ -55,8 +55,8 @@ class LawResult:
         if self.check is not None and self.check.verdict is not Verdict.HOLDS:
             lines.append(f"  {self.law.statement}")
             lines += [
-                f"  {c.quantity}: measured {c.measured:.6g}, predicted {c.predicted:.6g}, deviation {c.deviation:.3g},"
-                f" tolerance {c.tolerance.total:.3g} = {c.tolerance}"
+                f"  {c.quantity}: measured {c.measured:.6g}, predicted {c.predicted:.6g}, deviation"
+                f" {c.deviation:.3g}, tolerance {c.tolerance.total:.3g} = {c.tolerance}"
                 + (
                     f"; to be of use at most {c.resolution:.3g}"
                     if c.verdict is Verdict.INCONCLUSIVE

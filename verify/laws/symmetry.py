@@ -12,7 +12,7 @@ from verify.verdict.tolerance import Comparison
 
 from .frames import dense, gradient_expressions, gradient_vector, random_frame
 from .judged_formulas import Formulas
-from .law import ROUNDING, Case, Law, Numbers, compare, resolution_of
+from .law import ROUNDING, Law, LawCase, Numbers, compare, resolution_of
 from .twins import (
     Twin,
     cycle,
@@ -28,7 +28,7 @@ from .twins import (
 Array = NDArray[np.float64]
 
 
-def _judge_twin(case: Case, twin: Twin, formulas: Formulas) -> list[Comparison]:
+def _judge_twin(case: LawCase, twin: Twin, formulas: Formulas) -> list[Comparison]:
     """Risk, drift and gradient matrix of a twin against the first problem's, under the names of the
     first.
     """
@@ -96,7 +96,7 @@ def _equal(name: str, a: Array, b: Array, error: Array, *numbers: Numbers) -> Co
     )
 
 
-def relabelled_units(case: Case) -> list[Comparison]:
+def relabelled_units(case: LawCase) -> list[Comparison]:
     """Theory of the loss with its units renamed, under the old names."""
     twin_model = permuted_units(case.model)
     twin = make_twin(
@@ -105,14 +105,14 @@ def relabelled_units(case: Case) -> list[Comparison]:
     return _judge_twin(case, twin, Formulas(twin_model))
 
 
-def relabelled_components(case: Case) -> list[Comparison]:
+def relabelled_components(case: LawCase) -> list[Comparison]:
     """Theory of the mixture with its components in another order."""
     twin_model = permuted_components(case.model)
     twin = make_twin(case, twin_model, components=cycle(case.model.components))
     return _judge_twin(case, twin, Formulas(twin_model))
 
 
-def relabelled_classes(case: Case) -> list[Comparison]:
+def relabelled_classes(case: LawCase) -> list[Comparison]:
     """The same formulas at a renamed state and renamed parameters, by a symmetry that moves all
     units it can.
     """
@@ -127,7 +127,7 @@ def relabelled_classes(case: Case) -> list[Comparison]:
     return _judge_twin(case, twin, case.formulas)
 
 
-def rotation(case: Case) -> list[Comparison]:
+def rotation(case: LawCase) -> list[Comparison]:
     """Theory over another basis of the span of the means, under the old one."""
     r = case.model.directions
     steps = [case.rng.integers(1, 3) * (-1) ** case.rng.integers(2) for _ in range(r)]
@@ -140,7 +140,7 @@ def rotation(case: Case) -> list[Comparison]:
     )
 
 
-def gauge(case: Case) -> list[Comparison]:
+def gauge(case: LawCase) -> list[Comparison]:
     """Rows of the Hessian along a gauge sum to the ridge; weights moved along it have the same
     gradient of the loss.
     """
@@ -200,7 +200,8 @@ def _has_symmetry(model: Model) -> str | None:
         return "the model has one unit: there is nothing to exchange"
     if find_symmetries(model):
         return None
-    return "no exchange of two units, with labels, readout and directions, leaves loss and mixture as they are"
+    moved = "with labels, readout and directions"
+    return f"no exchange of two units, {moved}, leaves loss and mixture as they are"
 
 
 LAWS = (
@@ -232,7 +233,8 @@ LAWS = (
     ),
     Law(
         "relabelled_classes",
-        "Where loss and mixture are symmetric, formulas at the renamed state are the renamed formulas.",
+        "Where loss and mixture are symmetric, formulas at the renamed state are the renamed"
+        " formulas.",
         r"\ell(\sigma y; Pu, Pv) = \ell(y; u, v) \;\Rightarrow\; F(Ps) = P\,F(s)",
         "mathematics.md section 1",
         "quadrature on both sides (T2) and rounding (T1)",
@@ -241,7 +243,8 @@ LAWS = (
     ),
     Law(
         "gauge",
-        "Where the loss has a gauge, the Hessian's rows along it sum to the ridge and the gradient does not move.",
+        "Where the loss has a gauge, the Hessian's rows along it sum to the ridge and the gradient"
+        " does not move.",
         r"\sum_a n_a\,\partial_{u_a}\partial_w\ell = 0 \;\Rightarrow\;"
         r" \sum_a n_a\,E[\nabla^2_{x^ax^b}L] = \beta\,n_b I",
         "mathematics.md section 5",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numerics import Parameters, State
 from theory import Loss, Mixture, Model, symbols
 
-from .law import Case
+from .law import LawCase
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class Twin:
 
 
 def make_twin(
-    case: Case,
+    case: LawCase,
     model: Model,
     *,
     units: Sequence[int] | None = None,
@@ -52,7 +52,7 @@ def make_twin(
     components: Sequence[int] | None = None,
     basis: Array | None = None,
 ) -> Twin:
-    """Carry parameters and state of a case over; place k of a permutation says where entry k goes."""
+    """Carry parameters and state over; place k of a permutation says where entry k goes."""
     c, q, r = case.model.units, case.model.readout_size, case.model.directions
     units, readout = (
         tuple(range(c) if units is None else units),
@@ -125,7 +125,7 @@ def permuted_components(model: Model) -> Model:
 
 @lru_cache(maxsize=64)
 def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
-    """The same mixture over the directions e' = A e: coordinates S A^-1, Gram matrix A Gamma A^T."""
+    """The mixture over the directions e' = A e: coordinates S A^-1, Gram matrix A Gamma A^T."""
     mixture, a = model.mixture, sp.ImmutableDenseMatrix(rows)
     fixed = not mixture.directions_gram.free_symbols
     gram = (
@@ -220,7 +220,7 @@ def _label_maps(model: Model) -> Iterator[dict[sp.Expr, sp.Expr]]:
 def _leaves_loss(
     model: Model, units: tuple[int, ...], readout: tuple[int, ...], labels: dict[sp.Expr, sp.Expr]
 ) -> bool:
-    """loss(y; u, v) = loss(renamed y; renamed u, renamed v) at rational points, one for each label."""
+    """loss(y; u, v) = loss(renamed y, u, v) at rational points, one for each label."""
     loss = model.loss
     for shift, (y, image) in enumerate(labels.items()):
         u = [sp.Rational((7 * a + 3 * shift) % 11 - 5, a + shift + 2) for a in range(loss.units)]

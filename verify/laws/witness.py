@@ -17,7 +17,7 @@ from theory import symbols
 from verify.verdict.tolerance import critical_value
 
 from .frames import Frame
-from .law import Case
+from .law import LawCase
 
 Array = NDArray[np.float64]
 # central differences of the loss: the error is about the square, and the share of samples so close
@@ -44,7 +44,7 @@ class Steps:
     readout: Array
 
 
-def sample_steps(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
+def sample_steps(case: LawCase, frame: Frame, dimension: int, count: int) -> Steps:
     r"""Take ``count`` independent single steps from the state of a case.
 
     ``frame`` may have fewer axes than R^d.  Noise is isotropic, so that of all axes off its span
@@ -53,7 +53,7 @@ def sample_steps(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
 
     Parameters
     ----------
-    case : Case
+    case : LawCase
     frame : Frame
         Of d axes, or of r + C + 1.
     dimension : int
@@ -67,7 +67,7 @@ def sample_steps(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
     return Steps(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def _chunk(case: Case, frame: Frame, dimension: int, count: int) -> Steps:
+def _chunk(case: LawCase, frame: Frame, dimension: int, count: int) -> Steps:
     p, rng = case.parameters, case.rng
     v = case.state.readout
     component = rng.choice(p.weights.size, size=count, p=p.weights)
@@ -156,7 +156,7 @@ def _with_parts(
     )
 
 
-def loss_gradient(case: Case, labels: Array, u: Array) -> tuple[Array, Array]:
+def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array]:
     """Central differences of the loss in u, shape (N, C), and v, shape (N, q)."""
     loss, v, h = classifier(case.model).loss, case.state.readout, LOSS_STEP
     by_u, by_v = np.empty_like(u), np.empty((len(u), v.size))
@@ -176,7 +176,7 @@ def loss_gradient(case: Case, labels: Array, u: Array) -> tuple[Array, Array]:
     return by_u, by_v
 
 
-def _noise(case: Case, frame: Frame, dimension: int, count: int) -> Array:
+def _noise(case: LawCase, frame: Frame, dimension: int, count: int) -> Array:
     """Standard normal noise; where the frame is smaller than R^d, in the axes of its span and one
     beyond.
     """
@@ -190,7 +190,7 @@ def _noise(case: Case, frame: Frame, dimension: int, count: int) -> Array:
     return np.asarray(z @ basis)
 
 
-def _coordinates(case: Case) -> Array:
+def _coordinates(case: LawCase) -> Array:
     return np.array(case.model.mixture.coordinates.tolist(), dtype=float)
 
 

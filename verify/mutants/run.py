@@ -74,7 +74,7 @@ SUBJECTS: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class MutantTrial:
     """One mutant and who caught it.
 
     Attributes
@@ -104,19 +104,19 @@ class MutationReport:
 
     Attributes
     ----------
-    trials : tuple of (system, Trial)
+    trials : tuple of (system, MutantTrial)
     refuted : tuple of str
         True formulas that a stage refuted; empty but with probability ``family_error``.
     """
 
-    trials: tuple[tuple[str, Trial], ...]
+    trials: tuple[tuple[str, MutantTrial], ...]
     refuted: tuple[str, ...]
     formulas: int
     seed: int
     family_error: float
     seconds: float
 
-    def counted(self, system: str | None = None) -> list[Trial]:
+    def counted(self, system: str | None = None) -> list[MutantTrial]:
         """Mutants that are different from the derived formula."""
         return [t for name, t in self.trials if not t.equivalent and system in (None, name)]
 
@@ -215,7 +215,7 @@ def run_mutants(
         for entry in SUBJECTS[name][1]
         for rule in _rules(name, entry)
     ]
-    trials: list[tuple[str, Trial]] = []
+    trials: list[tuple[str, MutantTrial]] = []
     refuted: list[str] = []
     models = {name: SUBJECTS[name][0]() for name in systems}
     streams = {name: np.random.default_rng([seed, i, 7]) for i, name in enumerate(systems)}
@@ -292,7 +292,7 @@ def _entry_trials(
     drawn: list[RawSamples],
     rng: np.random.Generator,
     formulas: int,
-) -> tuple[list[Trial], list[str]]:
+) -> tuple[list[MutantTrial], list[str]]:
     target = parse_quantity(entry, kink_rule=rule).target(model, {})
     right = derived(model, target)
     wrong = []
@@ -325,7 +325,7 @@ def _entry_trials(
         ]
         k = int(np.nanargmax(ratios))
         found.append(
-            Trial(
+            MutantTrial(
                 mutant,
                 same,
                 caught,
@@ -362,7 +362,7 @@ def _effects(claims: list[sp.Expr], right: sp.Expr, point: Point) -> list[float]
     return [float(abs(v.value)) for v in values]
 
 
-def count_kinds(trials: Sequence[Trial]) -> dict[str, tuple[int, int, int, int]]:
+def count_kinds(trials: Sequence[MutantTrial]) -> dict[str, tuple[int, int, int, int]]:
     """kind -> mutants, caught by digits, visible to samples, caught by samples among these."""
     kinds = Counter(t.mutant.kind for t in trials)
     return {

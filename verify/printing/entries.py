@@ -23,15 +23,20 @@ _PAIR = re.compile(r"(v_)?\d+,(v_)?\d+")
 class Entry:
     """One printed formula.
 
-    ``name`` is what ``--entry`` accepts, ``group`` selects it together with others (a block),
-    ``latex`` is the left-hand side in LaTeX.
+    ``name`` is what ``--entry`` accepts, ``latex`` the left-hand side in LaTeX.  ``group`` selects
+    it together with others (a block); ``shown`` is written for the name where it is given.
     """
 
     name: str
-    group: str
-    text: str
     latex: str
     expression: sp.Expr
+    group: str = ""
+    shown: str = ""
+
+    @property
+    def text(self) -> str:
+        """The left-hand side as text."""
+        return self.shown or self.name
 
 
 # title, notes and entries of a quantity

@@ -34,18 +34,12 @@ def softmax_points(model: Model) -> Collected:
     if model.mixture.directions_gram == sp.eye(model.directions):
         point = softmax_fixed_point(model)
         entries = [
-            Entry(
-                str(s.overlap[a, i]),
-                "",
-                str(s.overlap[a, i]),
-                sp.latex(s.overlap[a, i]),
-                point.overlap[a, i],
-            )
+            Entry(str(s.overlap[a, i]), sp.latex(s.overlap[a, i]), point.overlap[a, i])
             for a in range(model.units)
             for i in range(model.directions)
         ]
         for gap, residual in zip(point.gaps, point.residuals, strict=True):
-            entries.append(Entry(f"{gap}", "", f"0 [fixes {gap}]", "0", residual))
+            entries.append(Entry(f"{gap}", "0", residual, shown=f"0 [fixes {gap}]"))
         text = "Orthonormal means: each gap solves one scalar equation; R = 0."
         open_symbols = model.parameter_symbols & {model.ridge, *model.mixture.weights}
         if not open_symbols:
@@ -54,10 +48,9 @@ def softmax_points(model: Model) -> Collected:
             entries += [
                 Entry(
                     f"solved[{x}]",
-                    "solved",
-                    f"solved[{x}]",
                     rf"\mathrm{{solved}}[{sp.latex(x)}]",
                     sp.Float(numbers[a, i], 15),
+                    group="solved",
                 )
                 for a in range(model.units)
                 for i, x in enumerate(s.overlap.row(a))
@@ -69,13 +62,12 @@ def softmax_points(model: Model) -> Collected:
         raise InputError(
             "directions_gram",
             f"{rows!r} with the symbols {', '.join(sorted(map(str, needed)))}",
-            "orthonormal means for a fixed-point formula, or numbers for all of weights, ridge and directions_gram",
+            "orthonormal means for a fixed-point formula, or numbers for all of weights, ridge and"
+            " directions_gram",
             "give --weights and --ridge, or leave --directions-gram away",
         )
     solution = solve_noiseless_fixed_point(model)
-    entries = [
-        Entry(str(x), "", str(x), sp.latex(x), sp.Float(value, 15)) for x, value in solution.items()
-    ]
+    entries = [Entry(str(x), sp.latex(x), sp.Float(value, 15)) for x, value in solution.items()]
     text = "Solved by Newton's method to 30 digits, 15 shown; R = 0."
     return title, (Note(text, text),), entries
 
@@ -92,7 +84,8 @@ def separated_points(model: Model, assignment: Sequence[str]) -> Collected:
     """
     _check_existence(model, assignment)
     point = separated_fixed_point(model, assignment)
-    title = f"fixed points of the noiseless dynamics of {model.name}, {len(point.separated)} of 4 clusters separated"
+    separated = f"{len(point.separated)} of 4 clusters separated"
+    title = f"fixed points of the noiseless dynamics of {model.name}, {separated}"
     entries = [
         *_state(point),
         *_norms(point),
@@ -112,20 +105,21 @@ def _check_existence(model: Model, assignment: Sequence[str]) -> None:
         existing = [CLUSTERS[l] for l in existing_clusters(model)] if beta > 0 else list(CLUSTERS)
         lost = [name for name in CLUSTERS if name in assignment and name not in existing]
         if not existing:
-            raise InputError(
-                "ridge",
-                beta,
-                f"a number below p/2 of some cluster, that is below {max(weights) / 2}",
-                "only the zero fixed point exists at such a ridge: nothing is separated; give a smaller --ridge",
+            expected = f"a number below p/2 of some cluster, that is below {max(weights) / 2}"
+            remedy = (
+                "only the zero fixed point exists at such a ridge: nothing is separated; give a"
+                " smaller --ridge"
             )
+            raise InputError("ridge", beta, expected, remedy)
         if lost:
             rest = ",".join(name if name in existing else IDLE for name in assignment)
             raise InputError(
                 "ridge",
                 beta,
-                f"a number below p/2 = {weights[CLUSTERS.index(lost[0])] / 2} of the cluster {lost[0]}",
-                f"no fixed point separates {' or '.join(lost)} at such a ridge; give a smaller --ridge, or --assignment"
-                f" {rest}",
+                f"a number below p/2 = {weights[CLUSTERS.index(lost[0])] / 2} of the cluster"
+                f" {lost[0]}",
+                f"no fixed point separates {' or '.join(lost)} at such a ridge; give a smaller"
+                f" --ridge, or --assignment {rest}",
             )
         return
     picked = {name for name in assignment if name != IDLE}
@@ -136,10 +130,11 @@ def _check_existence(model: Model, assignment: Sequence[str]) -> None:
             "ridge",
             beta,
             f"a number below 1/{2 * len(picked)}, since beta < p/2 for every separated cluster",
-            "only the zero fixed point exists at such a ridge, whatever the weights; give a smaller --ridge"
+            "only the zero fixed point exists at such a ridge, whatever the weights; give a smaller"
+            " --ridge"
             if few
-            else "at equal weights only the zero fixed point exists from 1/8 on; give a smaller --ridge, or an"
-            " --assignment to fewer clusters",
+            else "at equal weights only the zero fixed point exists from 1/8 on; give a smaller"
+            " --ridge, or an --assignment to fewer clusters",
         )
 
 
@@ -148,9 +143,9 @@ def _state(point: SeparatedFixedPoint) -> Iterator[Entry]:
     for a in range(point.model.units):
         for i in range(point.model.directions):
             m = s.overlap[a, i]
-            yield Entry(str(m), "", str(m), sp.latex(m), point.overlap[a, i])
+            yield Entry(str(m), sp.latex(m), point.overlap[a, i])
     for v, value in point.readout_conditions.items():
-        yield Entry(str(v), "", str(v), sp.latex(v), value)
+        yield Entry(str(v), sp.latex(v), value)
 
 
 def _norms(point: SeparatedFixedPoint) -> Iterator[Entry]:
@@ -159,10 +154,10 @@ def _norms(point: SeparatedFixedPoint) -> Iterator[Entry]:
         total, name = sp.Add(*(v[i] ** 2 for i in point.members[l])), CLUSTERS[l]
         yield Entry(
             f"norm[{name}]",
-            "norm",
-            f"norm[{name}] = {total}",
             rf"\mathrm{{norm}}[{_LATEX[name]}] = {sp.latex(total)}",
             square,
+            group="norm",
+            shown=f"norm[{name}] = {total}",
         )
 
 
@@ -171,10 +166,10 @@ def _flow(point: SeparatedFixedPoint) -> Iterator[Entry]:
         often = f"{times} times" if times > 1 else "once"
         yield Entry(
             f"flow_{n}",
-            "flow",
-            f"flow_{n} ({often})",
             rf"\mathrm{{flow}}_{{{n}}}\ (\text{{{often}}})",
             value,
+            group="flow",
+            shown=f"flow_{n} ({often})",
         )
 
 
@@ -187,25 +182,22 @@ def _blocks(point: SeparatedFixedPoint) -> Iterator[Entry]:
             for s in range(2):
                 name = f"{group}[e_{s + 1},e_{s + 1}]"
                 latex = rf"{letter}_{{{i + 1} {j + 1}}}[e_{{{s + 1}}}, e_{{{s + 1}}}]"
-                yield Entry(name, group, name, latex, block[s, s])
+                yield Entry(name, latex, block[s, s], group=group)
         if letter == "H":
             for i in units:
                 for j in units:
                     mixed, group = point.mixed(i, j), f"H_{i + 1}_v_{j + 1}"
                     for s in range(2):
                         latex = rf"H_{{{i + 1}, v_{{{j + 1}}}}}[e_{{{s + 1}}}]"
-                        yield Entry(
-                            f"{group}[e_{s + 1}]", group, f"{group}[e_{s + 1}]", latex, mixed[s, 0]
-                        )
+                        yield Entry(f"{group}[e_{s + 1}]", latex, mixed[s, 0], group=group)
         readout = point.readout(matrix)
         for i, j in symbols.upper_triangle(point.model.readout_size):
             name = f"{letter}_v_{i + 1}_v_{j + 1}"
             yield Entry(
                 name,
-                f"{letter}_v",
-                name,
                 rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}",
                 readout[i, j],
+                group=f"{letter}_v",
             )
 
 
@@ -214,7 +206,7 @@ def _readout_eigenvalues(point: SeparatedFixedPoint) -> Iterator[Entry]:
         for l, value in point.readout_eigenvalues(matrix).items():
             name = f"eigenvalue_{letter}_v[{CLUSTERS[l]}]"
             latex = rf"\mathrm{{eigenvalue}}\ {letter}_v[{_LATEX[CLUSTERS[l]]}]"
-            yield Entry(name, f"eigenvalue_{letter}_v", name, latex, value)
+            yield Entry(name, latex, value, group=f"eigenvalue_{letter}_v")
 
 
 def _notes(point: SeparatedFixedPoint) -> Iterator[Note]:
@@ -231,11 +223,12 @@ def _notes(point: SeparatedFixedPoint) -> Iterator[Note]:
             if l is not None
         ]
         yield Note(
-            f"R = 0 and {', '.join(signs)}. norm[z], the sum of v_i^2 over the units that pick z, fixes |f| at z; the"
-            " readouts are free on that sphere. They exist while beta < p/2 of every cluster that is picked.",
-            f"$R = 0$ and ${', '.join(signs)}$. norm$[z]$, the sum of $v_i^2$ over the units that pick $z$, fixes $|f|$"
-            r" at $z$; the readouts are free on that sphere. They exist while $\beta < p/2$ of every cluster that is"
-            " picked.",
+            f"R = 0 and {', '.join(signs)}. norm[z], the sum of v_i^2 over the units that pick z,"
+            " fixes |f| at z; the readouts are free on that sphere. They exist while beta < p/2"
+            " of every cluster that is picked.",
+            f"$R = 0$ and ${', '.join(signs)}$. norm$[z]$, the sum of $v_i^2$ over the units that"
+            " pick $z$, fixes $|f|$ at $z$; the readouts are free on that sphere. They exist"
+            r" while $\beta < p/2$ of every cluster that is picked.",
         )
     else:
         yield Note(
@@ -248,17 +241,18 @@ def _notes(point: SeparatedFixedPoint) -> Iterator[Note]:
     )
     count = len(point.separated)
     yield Note(
-        f"Ranks: v, v block {count}, the number of separated clusters; first-layer blocks {ranks}; the same for H and"
-        " G.",
-        f"Ranks: $v, v$ block {count}, the number of separated clusters; first-layer blocks ${ranks}$; the same for $H$"
-        " and $G$.",
+        f"Ranks: v, v block {count}, the number of separated clusters; first-layer blocks {ranks};"
+        " the same for H and G.",
+        f"Ranks: $v, v$ block {count}, the number of separated clusters; first-layer blocks"
+        f" ${ranks}$; the same for $H$ and $G$.",
     )
     yield Note(
-        "Blocks: entries of H (almost-everywhere derivatives) and G on e_1, e_2 at lambda -> infinity, without the"
-        " ridge. They are diagonal there: these entries are eigenvalues. H_a_v_i[z] is the block of x^a and v_i.",
-        r"Blocks: entries of $H$ (almost-everywhere derivatives) and $G$ on $e_1, e_2$ at $\lambda \to \infty$, without"
-        " the ridge. They are diagonal there: these entries are eigenvalues. $H_{a, v_i}[z]$ is the block of $x^a$ and"
-        " $v_i$.",
+        "Blocks: entries of H (almost-everywhere derivatives) and G on e_1, e_2 at lambda ->"
+        " infinity, without the ridge. They are diagonal there: these entries are eigenvalues."
+        " H_a_v_i[z] is the block of x^a and v_i.",
+        r"Blocks: entries of $H$ (almost-everywhere derivatives) and $G$ on $e_1, e_2$ at $\lambda"
+        r" \to \infty$, without the ridge. They are diagonal there: these entries are eigenvalues."
+        " $H_{a, v_i}[z]$ is the block of $x^a$ and $v_i$.",
     )
 
 
@@ -266,7 +260,8 @@ def _stability(point: SeparatedFixedPoint) -> Iterator[Note]:
     try:
         verdict = point.stability()
     except InputError:
-        verdict = "unstable where the last flow_n, that of the idle units, is > 0; --weights and --ridge decide"
+        verdict = "unstable where the last flow_n, that of the idle units, is > 0;"
+        verdict += " --weights and --ridge decide"
     meaning = {
         "attracting": "attracting as a set",
         "neutral": "neutral to first order in an idle unit",
@@ -275,5 +270,6 @@ def _stability(point: SeparatedFixedPoint) -> Iterator[Note]:
     still = point.flow_eigenvalues().get(sp.Integer(0), 0)
     often = "once" if still == 1 else f"{still} times"
     moves = f" (0 occurs {often}, turning the readouts on their spheres)" if still else ""
-    text = f"Stability: {meaning}. flow_n are the eigenvalues of the noiseless flow, with multiplicities{moves}."
+    eigenvalues = "flow_n are the eigenvalues of the noiseless flow, with multiplicities"
+    text = f"Stability: {meaning}. {eigenvalues}{moves}."
     yield Note(text, text.replace("flow_n", "flow$_n$"))

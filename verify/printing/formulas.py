@@ -34,7 +34,7 @@ QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "f
 
 
 @dataclass(frozen=True)
-class Formulas(Derived):
+class PrintedFormulas(Derived):
     """Named formulas of one quantity; maps like every derived object, so that limits apply to it.
 
     ``selection`` is what ``--entry`` asked for, None for everything.
@@ -56,7 +56,7 @@ def collect(
     kink_rule: str | None = None,
     assignment: Sequence[str] | None = None,
     notation: Note | None = None,
-) -> Formulas:
+) -> PrintedFormulas:
     """Derive a quantity and name its entries.
 
     Parameters
@@ -83,12 +83,12 @@ def collect(
     else:
         title, notes, entries = _COLLECTORS[quantity](model, route)
     notes = notes if notation is None else (*notes, notation)
-    return Formulas(
+    return PrintedFormulas(
         model, title, notes, {e.name: e for e in entries}, {e.name: e.expression for e in entries}
     )
 
 
-def select(formulas: Formulas, wanted: str) -> Formulas:
+def select(formulas: PrintedFormulas, wanted: str) -> PrintedFormulas:
     """Keep one entry, or all entries of a block.
 
     Raises
@@ -107,7 +107,7 @@ def select(formulas: Formulas, wanted: str) -> Formulas:
     )
 
 
-def apply_limit(formulas: Formulas, limit: str) -> Formulas:
+def apply_limit(formulas: PrintedFormulas, limit: str) -> PrintedFormulas:
     """Apply ``exact``, ``noiseless`` or the order N of the low-noise expansion.
 
     Raises
@@ -118,21 +118,17 @@ def apply_limit(formulas: Formulas, limit: str) -> Formulas:
     if limit == "exact":
         return formulas
     if limit != "noiseless" and not (limit.isascii() and limit.isdigit()):
-        raise InputError(
-            "--limit",
-            repr(limit),
-            "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda",
-            "use --limit 1 for the first correction to the noiseless limit",
-        )
+        expected = "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda"
+        remedy = "use --limit 1 for the first correction to the noiseless limit"
+        raise InputError("--limit", repr(limit), expected, remedy)
     order = 0 if limit == "noiseless" else int(limit)
     if order and not formulas.model.loss.is_smooth:
-        raise InputError(
-            "--limit",
-            repr(limit),
-            f"exact or noiseless for {formulas.model.name}, whose loss has kinks",
-            "what a kink contributes is no power series in 1/lambda; use --limit noiseless, or specalign curves for"
-            " numbers at any lambda",
+        expected = f"exact or noiseless for {formulas.model.name}, whose loss has kinks"
+        remedy = (
+            "what a kink contributes is no power series in 1/lambda; use --limit noiseless, or"
+            " specalign curves for numbers at any lambda"
         )
+        raise InputError("--limit", repr(limit), expected, remedy)
     expanded = low_noise(formulas, order)
     name = (
         "noiseless limit, lambda -> infinity"
@@ -145,22 +141,24 @@ def apply_limit(formulas: Formulas, limit: str) -> Formulas:
     return replace(expanded, title=f"{formulas.title} ({name})", notes=notes)
 
 
-def _on_kinks(formulas: Formulas) -> Iterator[Note]:
+def _on_kinks(formulas: PrintedFormulas) -> Iterator[Note]:
     """What a noiseless formula means where an overlap is on a kink."""
     values = list(formulas.values.values())
     if any(value.has(sp.DiracDelta) for value in values):
-        text = "The delta functions are what is left of a Gaussian of width 1/sqrt(lambda): off the kinks they are 0."
+        text = "The delta functions are what is left of a Gaussian of width 1/sqrt(lambda):"
+        text += " off the kinks they are 0."
         yield Note(text, text.replace("1/sqrt(lambda)", r"$1/\sqrt{\lambda}$"))
     if any(value.has(Step) for value in values):
         yield Note(
-            "Where an argument stays 0, a step is not 0 or 1 but the share of active samples, which makes the flow"
-            " slide along the kink (specalign curves --limit noiseless).",
-            r"Where an argument stays 0, a step $\mathbf{1}$ is not 0 or 1 but the share of active samples, which makes"
-            r" the flow slide along the kink (\texttt{specalign curves --limit noiseless}).",
+            "Where an argument stays 0, a step is not 0 or 1 but the share of active samples,"
+            " which makes the flow slide along the kink (specalign curves --limit noiseless).",
+            r"Where an argument stays 0, a step $\mathbf{1}$ is not 0 or 1 but the share of active"
+            r" samples, which makes the flow slide along the kink (\texttt{specalign curves"
+            " --limit noiseless}).",
         )
 
 
-def render(formulas: Formulas, style: str) -> str:
+def render(formulas: PrintedFormulas, style: str) -> str:
     """The formulas as ``text``, ``latex`` or ``pretty``; comments start with # or %."""
     latex = style == "latex"
     mark = "%" if latex else "#"
@@ -198,7 +196,7 @@ def _decimals(value: sp.Expr) -> str:
     return str(value.n(6)) if value.is_number and not (value.is_Integer or value.is_Float) else ""
 
 
-def _hidden(formulas: Formulas, shown: int) -> Iterator[Note]:
+def _hidden(formulas: PrintedFormulas, shown: int) -> Iterator[Note]:
     """How many entries are zero and left out: zeros are shown only where there is nothing else to
     show.
     """
@@ -222,25 +220,24 @@ def _drift(model: Model, route: str | None) -> Collected:
     drift = derive_drift(model, route or default_route(model, curvatures=False))
     names = [str(s) for s in model.symbols.state]
     entries = [
-        Entry(name, "", f"d {name}/dt", rf"\frac{{d {sp.latex(s)}}}{{dt}}", value)
+        Entry(name, rf"\frac{{d {sp.latex(s)}}}{{dt}}", value, shown=f"d {name}/dt")
         for name, s, value in zip(names, model.symbols.state, drift.vector, strict=True)
     ]
     for a, b in symbols.upper_triangle(model.units):
         entries.append(
             Entry(
                 f"corrector_{a + 1}_{b + 1}",
-                "corrector",
-                f"corrector_{a + 1}_{b + 1}",
                 rf"\mathrm{{corrector}}_{{{a + 1} {b + 1}}}",
                 drift.corrector[a, b],
+                group="corrector",
             )
         )
     notes = (
         Note(
-            "Time t = steps * c_delta / d. corrector_a_b is the part of d R_a_b/dt that comes from the step size;"
-            " it is included in d R_a_b/dt.",
-            r"Time $t = \mathrm{steps} \cdot c_\delta / d$. $\mathrm{corrector}_{a b}$ is the part of $dR_{a b}/dt$"
-            r" that comes from the step size; it is included in $dR_{a b}/dt$.",
+            "Time t = steps * c_delta / d. corrector_a_b is the part of d R_a_b/dt that comes from"
+            " the step size; it is included in d R_a_b/dt.",
+            r"Time $t = \mathrm{steps} \cdot c_\delta / d$. $\mathrm{corrector}_{a b}$ is the part"
+            " of $dR_{a b}/dt$ that comes from the step size; it is included in $dR_{a b}/dt$.",
         ),
     )
     return _title("effective drift of the summary statistics", model, drift.route), notes, entries
@@ -254,22 +251,20 @@ def _gradient(model: Model, route: str | None) -> Collected:
             entries.append(
                 Entry(
                     f"g_{a + 1}[{name}]",
-                    f"g_{a + 1}",
-                    f"g_{a + 1}[{name}]",
                     rf"g_{{{a + 1}}}[{latex}]",
                     gradient.first_layer[a, j],
+                    group=f"g_{a + 1}",
                 )
             )
     for i in range(model.readout_size):
         entries.append(
-            Entry(
-                f"g_v_{i + 1}", "g_v", f"g_v_{i + 1}", rf"g_{{v_{{{i + 1}}}}}", gradient.readout[i]
-            )
+            Entry(f"g_v_{i + 1}", rf"g_{{v_{{{i + 1}}}}}", gradient.readout[i], group="g_v")
         )
     notes = (
         Note(
             "g_a[z] is the coefficient of the vector z in E[grad_{x^a} L]; the ridge is included.",
-            r"$g_a[z]$ is the coefficient of the vector $z$ in $\mathbb{E}[\nabla_{x^a} L]$; the ridge is included.",
+            r"$g_a[z]$ is the coefficient of the vector $z$ in $\mathbb{E}[\nabla_{x^a} L]$; the"
+            r" ridge is included.",
         ),
     )
     return _title("population gradient", model, gradient.route), notes, entries
@@ -292,9 +287,10 @@ def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
 
 
 _RULES = {
-    DISTRIBUTIONAL: "Second derivatives with their delta functions on the kinks: the Hessian of the population risk.",
-    ALMOST_EVERYWHERE: "Second derivatives without what they have on the kinks: what automatic differentiation and"
-    " averages over data give.",
+    DISTRIBUTIONAL: "Second derivatives with their delta functions on the kinks: the Hessian of"
+    " the population risk.",
+    ALMOST_EVERYWHERE: "Second derivatives without what they have on the kinks: what automatic"
+    " differentiation and averages over data give.",
     DIFFERENCE: "Distributional minus almost-everywhere: the delta functions on the kinks alone.",
 }
 
@@ -314,19 +310,18 @@ def _diffusion(model: Model, route: str | None) -> Collected:
     entries = [
         Entry(
             f"Cov[{names[i]},{names[j]}]",
-            names[i],
-            f"Cov[{names[i]},{names[j]}]",
             rf"\mathrm{{Cov}}\left[{latex[i]}, {latex[j]}\right]",
             covariance[i, j],
+            group=names[i],
         )
         for i, j in symbols.upper_triangle(len(names))
     ]
     notes = (
         Note(
-            "Covariance of one SGD increment of the statistics divided by the step delta, as d -> infinity"
-            " (symmetric: each pair once).",
-            r"Covariance of one SGD increment of the statistics divided by the step $\delta$, as $d \to \infty$"
-            " (symmetric: each pair once).",
+            "Covariance of one SGD increment of the statistics divided by the step delta, as d ->"
+            " infinity (symmetric: each pair once).",
+            r"Covariance of one SGD increment of the statistics divided by the step $\delta$, as"
+            r" $d \to \infty$ (symmetric: each pair once).",
         ),
     )
     return _title("diffusion matrix", model, diffusion.route), notes, entries
@@ -346,9 +341,7 @@ def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
     for (a, b), block in matrix.first_layer.items():
         group = f"{letter}_{a + 1}_{b + 1}"
         latex = rf"{letter}_{{{a + 1} {b + 1}}}"
-        yield Entry(
-            f"{group}[bulk]", group, f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", block.bulk
-        )
+        yield Entry(f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", block.bulk, group=group)
         # a diagonal block is symmetric
         size = range(len(basis))
         for i, j in (
@@ -357,10 +350,9 @@ def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
             name = f"{group}[{basis[i][0]},{basis[j][0]}]"
             yield Entry(
                 name,
-                group,
-                name,
                 rf"{latex}[{basis[i][1]}, {basis[j][1]}]",
                 block.coefficients[i, j],
+                group=group,
             )
     q = model.readout_size
     for row in range(matrix.mixed.shape[0]):
@@ -369,19 +361,17 @@ def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
         for j, (name, text) in enumerate(basis):
             yield Entry(
                 f"{group}[{name}]",
-                group,
-                f"{group}[{name}]",
                 rf"{letter}_{{{a + 1}, v_{{{i + 1}}}}}[{text}]",
                 matrix.mixed[row, j],
+                group=group,
             )
     for i, j in symbols.upper_triangle(q):
         name = f"{letter}_v_{i + 1}_v_{j + 1}"
         yield Entry(
             name,
-            f"{letter}_v",
-            name,
             rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}",
             matrix.readout[i, j],
+            group=f"{letter}_v",
         )
 
 

@@ -23,17 +23,19 @@ class Note:
 def block_notes(letter: str, model: Model) -> Iterator[Note]:
     """How the entries of the blocks of a matrix are named."""
     yield Note(
-        f"Block (a, b) is V B V^T + c I with V = [e_1..e_r, x^1..x^C]; {letter}_a_b[z,w] is the entry of B at z, w,"
-        f" {letter}_a_b[bulk] is c.",
-        rf"Block $(a, b)$ is $V B V^T + c I$ with $V = [e_1..e_r, x^1..x^C]$; ${letter}_{{a b}}[z, w]$ is the entry"
-        rf" of $B$ at $z, w$, ${letter}_{{a b}}[\mathrm{{bulk}}]$ is $c$.",
+        f"Block (a, b) is V B V^T + c I with V = [e_1..e_r, x^1..x^C]; {letter}_a_b[z,w] is the"
+        f" entry of B at z, w, {letter}_a_b[bulk] is c.",
+        f"Block $(a, b)$ is $V B V^T + c I$ with $V = [e_1..e_r, x^1..x^C]$; ${letter}_{{a b}}[z,"
+        rf" w]$ is the entry of $B$ at $z, w$, ${letter}_{{a b}}[\mathrm{{bulk}}]$ is $c$.",
     )
     if model.readout_size:
         yield Note(
-            f"Layers mixed: {letter}_a_v_i[z] is the coefficient of z in the vector that is the block of x^a and v_i;"
-            f" {letter}_v_i_v_j is the entry of the second-layer block. --entry {letter}_v selects the latter.",
-            rf"Layers mixed: ${letter}_{{a, v_i}}[z]$ is the coefficient of $z$ in the vector that is the block of"
-            rf" $x^a$ and $v_i$; ${letter}_{{v_i v_j}}$ is the entry of the second-layer block.",
+            f"Layers mixed: {letter}_a_v_i[z] is the coefficient of z in the vector that is the"
+            f" block of x^a and v_i; {letter}_v_i_v_j is the entry of the second-layer block."
+            f" --entry {letter}_v selects the latter.",
+            f"Layers mixed: ${letter}_{{a, v_i}}[z]$ is the coefficient of $z$ in the vector that"
+            f" is the block of $x^a$ and $v_i$; ${letter}_{{v_i v_j}}$ is the entry of the"
+            " second-layer block.",
         )
 
 
@@ -43,15 +45,16 @@ def legend(values: Sequence[sp.Expr]) -> Iterator[Note]:
     free = {str(s).split("_")[0] for v in values for s in v.free_symbols}
     if nodes:
         yield Note(
-            "E_l[f(u)]: Gaussian expectation within component l, u ~ N(m S_l^T, Q/lambda), y = y_l.",
-            r"$\mathbb{E}_l[f(u)]$: Gaussian expectation within component $l$,"
-            r" $u \sim N(m S_l^T, Q/\lambda)$, $y = y_l$.",
+            "E_l[f(u)]: Gaussian expectation within component l, u ~ N(m S_l^T, Q/lambda), y ="
+            " y_l.",
+            r"$\mathbb{E}_l[f(u)]$: Gaussian expectation within component $l$, $u \sim N(m S_l^T,"
+            r" Q/\lambda)$, $y = y_l$.",
         )
     if any(v.has(Softmax) for v in values) or any(n.general_integrand.has(Softmax) for n in nodes):
         yield Note(
             "softmax_a(u_1, ..., u_C) = exp(u_a) / sum_c exp(u_c), c = 1..C.",
-            r"$\pi_a(u_1, \ldots, u_C) = e^{u_a} / \sum_{c=1}^C e^{u_c}$ (softmax);"
-            r" inside $\mathbb{E}_l$ its arguments $u_1, \ldots, u_C$ are not written.",
+            r"$\pi_a(u_1, \ldots, u_C) = e^{u_a} / \sum_{c=1}^C e^{u_c}$ (softmax); inside"
+            r" $\mathbb{E}_l$ its arguments $u_1, \ldots, u_C$ are not written.",
         )
     used = [
         f
@@ -66,7 +69,8 @@ def legend(values: Sequence[sp.Expr]) -> Iterator[Note]:
     if nodes or "Q" in free:
         yield Note(
             "Q = R + m Gamma^-1 m^T is the Gram matrix of the weight vectors: Q_a_b = x^a . x^b.",
-            r"$Q = R + m \Gamma^{-1} m^T$ is the Gram matrix of the weight vectors: $Q_{a b} = x^a \cdot x^b$.",
+            r"$Q = R + m \Gamma^{-1} m^T$ is the Gram matrix of the weight vectors: $Q_{a b} = x^a"
+            r" \cdot x^b$.",
         )
     if any(node.uses_whitening for node in nodes) or "P" in free:
         yield Note(

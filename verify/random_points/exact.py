@@ -1,6 +1,7 @@
 r"""Random admissible points: exact parameters and a state that weight vectors in R^d really have.
 
-.. math:: x^a = \sum_k A_{ak}f_k,\quad f_k=\sum_s C_{ks}e_s+n_k,\quad n_k\cdot n_{k'}=N_{kk'},\; n_k\perp e_s,
+.. math:: x^a = \sum_k A_{ak}f_k,\quad f_k=\sum_s C_{ks}e_s+n_k,\quad
+          n_k\cdot n_{k'}=N_{kk'},\; n_k\perp e_s,
 
 so that :math:`m=AC\Gamma`, :math:`R_\perp=ANA^T`, and Q has the rank of A: with one column all
 weight vectors lie on a line, and every Gaussian integral is one on a line.

@@ -20,7 +20,7 @@ from theory import InputError, Model, symbols
 
 Array = NDArray[np.float64]
 # coordinates in [-1, 1], by the name of what they decide
-Point = dict[str, Array]
+CubePoint = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,12 @@ def point_shapes(model: Model) -> dict[str, int]:
     }
 
 
-def random_point(model: Model, rng: np.random.Generator) -> Point:
+def random_cube_point(model: Model, rng: np.random.Generator) -> CubePoint:
     """A uniformly random point of the cube."""
     return {name: rng.uniform(-1, 1, size) for name, size in point_shapes(model).items()}
 
 
-def parameters_at(model: Model, point: Point, domain: Domain) -> Parameters:
+def parameters_at(model: Model, point: CubePoint, domain: Domain) -> Parameters:
     """Parameters of a point; what the model, of open parameters by :func:`check_open_parameters`,
     fixes is kept.
     """
@@ -139,7 +139,7 @@ def parameters_at(model: Model, point: Point, domain: Domain) -> Parameters:
     )
 
 
-def state_at(model: Model, point: Point, domain: Domain, rank: int | None = None) -> State:
+def state_at(model: Model, point: CubePoint, domain: Domain, rank: int | None = None) -> State:
     """The state of a point; R_perp is definite, or of the given rank."""
     c, r = model.units, model.directions
     return State(
@@ -215,27 +215,18 @@ def check_open_parameters(model: Model) -> None:
     if gram.free_symbols:
         canonical += zip(gram, names, strict=True)
         if any(e.is_number for e in gram):
-            raise InputError(
-                "model",
-                f"Gamma with some entries fixed, {gram.tolist()}",
-                "all entries fixed or all open",
-                "a random positive definite Gamma would contradict the fixed ones",
-            )
+            got = f"Gamma with some entries fixed, {gram.tolist()}"
+            expected = "all entries fixed or all open"
+            remedy = "a random positive definite Gamma would contradict the fixed ones"
+            raise InputError("model", got, expected, remedy)
     for expression, symbol in canonical:
         if not expression.is_number and expression != symbol:
-            raise InputError(
-                "model",
-                f"the parameter {expression}",
-                f"a number or the symbol {symbol}",
-                "build the model without it: what is left out becomes its symbol",
-            )
+            expected = f"a number or the symbol {symbol}"
+            remedy = "build the model without it: what is left out becomes its symbol"
+            raise InputError("model", f"the parameter {expression}", expected, remedy)
     if any(e.free_symbols for e in (*mixture.labels, *mixture.coordinates)):
-        raise InputError(
-            "model",
-            "labels or coordinates with symbols",
-            "numbers",
-            "numbers are needed to evaluate the loss",
-        )
+        remedy = "numbers are needed to evaluate the loss"
+        raise InputError("model", "labels or coordinates with symbols", "numbers", remedy)
 
 
 def weights_at(coordinates: Array, least: float) -> Array:
@@ -307,7 +298,7 @@ def uniform(coordinate: float, ends: tuple[float, float]) -> float:
     return float(low + (high - low) * (coordinate + 1) / 2)
 
 
-def simpler_points(point: Point) -> Iterator[Point]:
+def simpler_points(point: CubePoint) -> Iterator[CubePoint]:
     """Points nearer to the centre, the boldest first: whole parts at 0, single coordinates at 0,
     fewer digits.
     """
@@ -325,7 +316,9 @@ def simpler_points(point: Point) -> Iterator[Point]:
             yield point | {name: np.round(values, 1)}
 
 
-def shrink(point: Point, fails: Callable[[Point], bool], most: int = 60) -> Point:
+def shrink_cube_point(
+    point: CubePoint, fails: Callable[[CubePoint], bool], most: int = 60
+) -> CubePoint:
     """The simplest point found on which ``fails`` is still true, after at most ``most`` trials."""
     left = most
     progress = True

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def refusing(strategy: Callable[P, st.SearchStrategy[T]]) -> Callable[P, st.SearchStrategy[T]]:
-    """Bad arguments are refused where the strategy is made, as hypothesis refuses those of its own."""
+    """Bad arguments are refused where the strategy is made, as hypothesis refuses its own."""
 
     @wraps(strategy)
     def checked(*args: P.args, **kwargs: P.kwargs) -> st.SearchStrategy[T]:

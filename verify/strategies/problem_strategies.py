@@ -21,7 +21,8 @@ try:
     from hypothesis import strategies as st
 except ImportError as error:
     raise ImportError(
-        "verify.strategies needs hypothesis, which is not installed: pip install 'specalign[hypothesis]'"
+        "verify.strategies needs hypothesis, which is not installed: pip install"
+        " 'specalign[hypothesis]'"
     ) from error
 
 from numerics import Parameters, State
@@ -30,8 +31,8 @@ from theory import InputError, Loss, Mixture, Model, Softplus, kgmm, symbols, xo
 from theory.errors import check_choice
 from verify.laws.law import check_is_model
 from verify.random_points.floating import (
+    CubePoint,
     Domain,
-    Point,
     check_open_parameters,
     check_range,
     parameters_at,
@@ -69,7 +70,7 @@ __all__ = [
 ]
 
 
-def _point(model: Model) -> st.SearchStrategy[Point]:
+def _point(model: Model) -> st.SearchStrategy[CubePoint]:
     return st.fixed_dictionaries(
         {name: coordinates(size) for name, size in point_shapes(model).items()}
     )
@@ -415,10 +416,6 @@ def _domain(domain: Any) -> Domain:
     if domain is None:
         return Domain()
     if not isinstance(domain, Domain):
-        raise InputError(
-            "domain",
-            type(domain).__name__,
-            "a verify.Domain",
-            "build one: Domain(precision=(1, 10))",
-        )
+        remedy = "build one: Domain(precision=(1, 10))"
+        raise InputError("domain", type(domain).__name__, "a verify.Domain", remedy)
     return domain

@@ -158,7 +158,7 @@ def test_samples_and_digits_have_one_sign() -> None:
 
 
 def test_wide_networks_have_digits_where_units_are_dormant() -> None:
-    """Coefficients with P need full rank: four dimensions, but two where two units feed the output."""
+    """Coefficients with P need full rank: two dimensions where two units feed the output."""
     right = check_derivation(
         xor(4), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - E[H_1_1]*P_1_1/lambda", seed=seed()
     )
@@ -236,7 +236,7 @@ def test_a_wrong_derived_formula_is_exposed_by_a_right_claim(
     ("model", "quantity"), [(TWO, "drift R_1_1"), (xor(2), "H_1_1[bulk]"), (xor(2), "drift m_1_1")]
 )
 def test_sampling_alone_catches_mutants(model: Model, quantity: str) -> None:
-    """No formula of the engine enters but as the claim; every effect above the resolution is seen."""
+    """The engine enters only as the claim; every effect above the resolution is seen."""
     rng = fresh_rng()
     samples = RawSamples(random_point(model, rng), rng, 60_000)
     target = parse_quantity(quantity).target(model, {})

@@ -409,9 +409,8 @@ import verify
 from theory import kgmm, derive_drift, Loss, Mixture, Model, Softplus, symbols
 
 u = symbols.vector("u", 1)
-model = Model.build(
-    Mixture.build(labels=[1, 0], coordinates=[[1], [-1]]), Loss(Softplus(u[0]) - symbols.LABEL * u[0], units=1)
-)
+mixture = Mixture.build(labels=[1, 0], coordinates=[[1], [-1]])
+model = Model.build(mixture, Loss(Softplus(u[0]) - symbols.LABEL * u[0], units=1))
 
 @verify.parametrize_checks(
     model, only=["gauge", "rotation", "moment_routes"], expected_failures={"rotation": "on trial"},
@@ -422,7 +421,8 @@ def test_model(check):
 wrong = verify.Formulas(model, {"drift": derive_drift(model).without_corrector()})
 
 @verify.parametrize_checks(
-    model, only=["mean_increment"], formulas=lambda m: wrong, expected_failures={"mean_increment": "no corrector"},
+    model, only=["mean_increment"], formulas=lambda m: wrong,
+    expected_failures={"mean_increment": "no corrector"},
 )
 def test_claimed(check):
     check()
@@ -432,9 +432,12 @@ def test_broken(check, monkeypatch):
     import theory
     from verify.laws import judged_formulas as law_formulas
     right = law_formulas._derived
-    monkeypatch.setattr(law_formulas, "_derived", lambda m, name: right(m, name).map(lambda e: e.xreplace(
-        {s: 2 for s in m.mixture.directions_gram.free_symbols})) if name == "risk" and m is model else
-        right(m, name).map(lambda e: 2 * e) if m is model else right(m, name))
+    def broken(m, name):
+        if m is not model:
+            return right(m, name)
+        two = {s: 2 for s in m.mixture.directions_gram.free_symbols}
+        return right(m, name).map(lambda e: e.xreplace(two) if name == "risk" else 2 * e)
+    monkeypatch.setattr(law_formulas, "_derived", broken)
     check()
 """
 

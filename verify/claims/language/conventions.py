@@ -88,7 +88,7 @@ LETTERS = (
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a part of a formula stands: the values of its indices, and whether a sample is at hand."""
+    """Where a part of a formula stands: values of its indices; whether a sample is at hand."""
 
     bindings: Mapping[str, int] = field(default_factory=dict)
     inside: bool = False

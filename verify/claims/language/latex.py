@@ -189,23 +189,14 @@ class _Latex(LatexReader):
         if text in _WRAPPERS:
             return self.wrapped(token)
         if text == r"\langle":
-            raise FormulaError(
-                self.text,
-                start,
-                "an inner product",
-                "scalars of the conventions",
-                "write Y\\cdot e_s for <Y, e_s> and \\zeta_b for <Y, x_\\perp^b>",
-            )
+            expected = "scalars of the conventions"
+            remedy = "write Y\\cdot e_s for <Y, e_s> and \\zeta_b for <Y, x_\\perp^b>"
+            raise FormulaError(self.text, start, "an inner product", expected, remedy)
         if text in _GREEK:
             base = _GREEK[text]
             return Name(base, self.indices(), position=start)
-        raise FormulaError(
-            self.text,
-            start,
-            repr(text),
-            "LaTeX of the conventions",
-            "see docs/derivations.md for what is read",
-        )
+        remedy = "see docs/derivations.md for what is read"
+        raise FormulaError(self.text, start, repr(text), "LaTeX of the conventions", remedy)
 
     def letter(self) -> Node:
         token = self.take()
@@ -250,13 +241,10 @@ class _Latex(LatexReader):
         component: Index | None = None
         if found := self.indices():
             if len(found) > 1:
-                raise FormulaError(
-                    self.text,
-                    token.position,
-                    "E with several indices",
-                    "one component",
-                    "write \\mathbb{E}_l[...]",
-                )
+                got = "E with several indices"
+                expected = "one component"
+                remedy = "write \\mathbb{E}_l[...]"
+                raise FormulaError(self.text, token.position, got, expected, remedy)
             component = found[0]
         opened = self.accept("[", "(", r"\{")
         if opened is None:

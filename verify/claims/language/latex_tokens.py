@@ -10,7 +10,8 @@ from .text import Reader, Token
 from .tree import FormulaError, Index
 
 _TOKEN = re.compile(
-    r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|limits|nonumber)(?![A-Za-z])\.?|[~&])*"
+    r"(?:\s|\\[,;:! ]|\\q?quad\b"
+    r"|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|limits|nonumber)(?![A-Za-z])\.?|[~&])*"
     r"(?:(?P<number>\d+\.\d+|\d+)|(?P<command>\\[A-Za-z]+|\\[{}|])|(?P<letter>[A-Za-z])|(?P<sign>[-+*/^_(){}\[\],=.']))"
 )
 _SPACE = re.compile(
@@ -25,13 +26,9 @@ def latex_tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, position)
         if match is None:
             start = position + len(text[position:]) - len(text[position:].lstrip())
-            raise FormulaError(
-                text,
-                start,
-                f"the character {text[start]!r}",
-                "LaTeX of a formula",
-                "see docs/derivations.md for what is read",
-            )
+            expected = "LaTeX of a formula"
+            remedy = "see docs/derivations.md for what is read"
+            raise FormulaError(text, start, f"the character {text[start]!r}", expected, remedy)
         kind = str(match.lastgroup)
         found.append(Token(kind, match.group(kind), match.start(kind)))
         position = match.end()

@@ -55,12 +55,9 @@ class _Reading(NamesOfModel):
             case Divide(above, below):
                 divisor = self.of(below, scope)
                 if divisor == 0:
-                    raise self.fail(
-                        node,
-                        "a division by zero",
-                        "a divisor that is not zero",
-                        "check the denominator",
-                    )
+                    expected = "a divisor that is not zero"
+                    remedy = "check the denominator"
+                    raise self.fail(node, "a division by zero", expected, remedy)
                 return self.of(above, scope) / divisor
             case Power(base, exponent):
                 return self.power(node, self.of(base, scope), self.of(exponent, scope))
@@ -76,12 +73,8 @@ class _Reading(NamesOfModel):
 
     def power(self, node: Node, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
         if exponent.is_number and abs(exponent) > MAX_EXPONENT:
-            raise self.fail(
-                node,
-                f"the exponent {exponent}",
-                f"one up to {MAX_EXPONENT}",
-                "write exp(...) for large powers",
-            )
+            remedy = "write exp(...) for large powers"
+            raise self.fail(node, f"the exponent {exponent}", f"one up to {MAX_EXPONENT}", remedy)
         if base == 0 and not exponent.is_positive:
             raise self.fail(
                 node, "a division by zero", "a base that is not zero", "check the power"
@@ -97,12 +90,10 @@ class _Reading(NamesOfModel):
                     node, f"a sum over {letter!r}", LETTERS, "use a letter of the conventions"
                 )
             if letter in scope.bindings:
-                raise self.fail(
-                    node,
-                    f"a sum over {letter!r}, which has a value already",
-                    "a letter that is not used outside",
-                    "rename the index of the sum",
-                )
+                got = f"a sum over {letter!r}, which has a value already"
+                expected = "a letter that is not used outside"
+                remedy = "rename the index of the sum"
+                raise self.fail(node, got, expected, remedy)
             sizes.append(size)
         terms = []
         for values in product(*(range(1, size + 1) for size in sizes)):
@@ -117,12 +108,9 @@ class _Reading(NamesOfModel):
 
     def expectation(self, node: Expectation, scope: Scope) -> sp.Expr:
         if scope.inside:
-            raise self.fail(
-                node,
-                "an expectation where a sample is at hand",
-                "one level of E_l[...]",
-                "put constants in front of E_l[...]",
-            )
+            expected = "one level of E_l[...]"
+            remedy = "put constants in front of E_l[...]"
+            raise self.fail(node, "an expectation where a sample is at hand", expected, remedy)
         if node.component is None:
             return sp.Add(
                 *(

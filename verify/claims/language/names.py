@@ -45,12 +45,9 @@ class NamesOfModel:
             return index
         if index not in scope.bindings:
             known = ", ".join(scope.bindings) or "none"
-            raise self.fail(
-                node,
-                f"the free index {index!r}",
-                f"an index of the quantity ({known}) or of a sum",
-                f"sum over it, sum_{index}(...), or name the quantity with it",
-            )
+            expected = f"an index of the quantity ({known}) or of a sum"
+            remedy = f"sum over it, sum_{index}(...), or name the quantity with it"
+            raise self.fail(node, f"the free index {index!r}", expected, remedy)
         return scope.bindings[index]
 
     def name(self, node: Name, scope: Scope) -> sp.Expr:
@@ -60,30 +57,21 @@ class NamesOfModel:
         if base not in self.vocabulary.names():
             close = difflib.get_close_matches(base, self.vocabulary.names(), n=1, cutoff=0.5)
             if base in FUNCTIONS:
-                raise self.fail(
-                    node,
-                    f"{base!r} without arguments",
-                    f"{base}(...)",
-                    "give its argument in brackets",
-                )
+                remedy = "give its argument in brackets"
+                raise self.fail(node, f"{base!r} without arguments", f"{base}(...)", remedy)
             missing = (
                 f"{base!r}, which {model.name} does not have"
                 if base in SHAPES
                 else f"the unknown name {base!r}"
             )
-            raise self.fail(
-                node,
-                missing,
-                f"a name of the conventions: {', '.join(self.vocabulary.names())}",
-                f"did you mean {close[0]}" if close else "see docs/conventions.md",
-            )
+            expected = f"a name of the conventions: {', '.join(self.vocabulary.names())}"
+            remedy = f"did you mean {close[0]}" if close else "see docs/conventions.md"
+            raise self.fail(node, missing, expected, remedy)
         if base in RANDOM and not scope.inside and not (base == "y" and node.indices):
-            raise self.fail(
-                node,
-                f"{base!r}, which differs from sample to sample",
-                "it inside E_l[...]",
-                "take its expectation, or give the quantity as left = ... about one sample",
-            )
+            got = f"{base!r}, which differs from sample to sample"
+            expected = "it inside E_l[...]"
+            remedy = "take its expectation, or give the quantity as left = ... about one sample"
+            raise self.fail(node, got, expected, remedy)
         if base in ("g", "H"):
             return self.partial(node, scope)
         if base == "delta":
@@ -159,12 +147,9 @@ class NamesOfModel:
         """0-based indices, of the right number and within their ranges."""
         if len(node.indices) != len(kinds):
             shape = SHAPES[node.base]
-            raise self.fail(
-                node,
-                f"{node.base} with {len(node.indices)} indices",
-                f"{len(kinds) or 'no'} indices",
-                f"write {node.base}{'_' + shape if shape else ''}",
-            )
+            expected = f"{len(kinds) or 'no'} indices"
+            remedy = f"write {node.base}{'_' + shape if shape else ''}"
+            raise self.fail(node, f"{node.base} with {len(node.indices)} indices", expected, remedy)
         found = []
         for index, (kind, size) in zip(node.indices, kinds, strict=True):
             value = self.index(index, node, scope)
@@ -174,12 +159,9 @@ class NamesOfModel:
 
     def check_range(self, node: Node, what: str, kind: str, value: int, size: int) -> None:
         if not 1 <= value <= size:
-            raise self.fail(
-                node,
-                f"{what} with the {kind} {value}",
-                f"1..{size}, the {kind}s of {self.model.name}",
-                "count from 1, and check the size of the model",
-            )
+            expected = f"1..{size}, the {kind}s of {self.model.name}"
+            remedy = "count from 1, and check the size of the model"
+            raise self.fail(node, f"{what} with the {kind} {value}", expected, remedy)
 
     def partial(self, node: Name, scope: Scope) -> sp.Expr:
         """g_a, H_a_b, g_v_i, H_a_v_i, H_v_i_v_j: derivatives of the loss."""
@@ -196,12 +178,11 @@ class NamesOfModel:
             found.append(value - 1 + (model.units if second_layer else 0))
             second_layer = False
         if len(found) != (1 if node.base == "g" else 2) or second_layer:
-            raise self.fail(
-                node,
-                f"{node.base} with {len(found)} indices",
-                "one derivative" if node.base == "g" else "two",
-                "write g_a or g_v_i" if node.base == "g" else "write H_a_b, H_a_v_i or H_v_i_v_j",
+            expected = "one derivative" if node.base == "g" else "two"
+            remedy = (
+                "write g_a or g_v_i" if node.base == "g" else "write H_a_b, H_a_v_i or H_v_i_v_j"
             )
+            raise self.fail(node, f"{node.base} with {len(found)} indices", expected, remedy)
         if self.vocabulary.raw:
             return self.vocabulary.loss.partial(found, self.vocabulary.kink_rule)
         partial = model.loss.partial(found)
@@ -216,12 +197,8 @@ class NamesOfModel:
             left, right = (self.index(i, node, scope) for i in node.indices)
             return sp.Integer(int(left == right))
         if not scope.inside:
-            raise self.fail(
-                node,
-                "the label y outside an expectation",
-                "y inside E_l[...]",
-                "write delta_a_l there",
-            )
+            remedy = "write delta_a_l there"
+            raise self.fail(node, "the label y outside an expectation", "y inside E_l[...]", remedy)
         other = node.indices[1 - node.indices.index("y")]
         if other == "y":
             return sp.Integer(1)

@@ -58,13 +58,9 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, position)
         if match is None:
             start = position + len(text[position:]) - len(text[position:].lstrip())
-            raise FormulaError(
-                text,
-                start,
-                f"the character {text[start]!r}",
-                "numbers, names, + - * / ^ ( ) [ ] and commas",
-                "LaTeX is read where a formula holds a backslash or is given as latex = ...",
-            )
+            expected = "numbers, names, + - * / ^ ( ) [ ] and commas"
+            remedy = "LaTeX is read where a formula holds a backslash or is given as latex = ..."
+            raise FormulaError(text, start, f"the character {text[start]!r}", expected, remedy)
         kind = str(match.lastgroup)
         found.append(Token(kind, match.group(kind), match.start(kind)))
         position = match.end()
@@ -203,13 +199,9 @@ class _Parser(Reader):
 
     def expectation(self, token: Token, indices: tuple[Index, ...]) -> Node:
         if len(indices) > 1:
-            raise FormulaError(
-                self.text,
-                token.position,
-                repr(token.text),
-                "E[...] or E_l[...] with one component",
-                "write E_l[f] for component l and E[f] for the whole mixture",
-            )
+            expected = "E[...] or E_l[...] with one component"
+            remedy = "write E_l[f] for component l and E[f] for the whole mixture"
+            raise FormulaError(self.text, token.position, repr(token.text), expected, remedy)
         bracket = self.accept("[", "(")
         if bracket is None:
             raise self.error("'['", "write E_l[f]")
@@ -220,13 +212,9 @@ class _Parser(Reader):
     def summed(self, token: Token, indices: tuple[Index, ...]) -> Node:
         letters = tuple(i for i in indices if isinstance(i, str))
         if not letters or len(letters) != len(indices):
-            raise FormulaError(
-                self.text,
-                token.position,
-                repr(token.text),
-                "sum_b(...) with the letters summed over",
-                "write sum_b(f), sum_b_c(f) or sum_b(f, b != a)",
-            )
+            expected = "sum_b(...) with the letters summed over"
+            remedy = "write sum_b(f), sum_b_c(f) or sum_b(f, b != a)"
+            raise FormulaError(self.text, token.position, repr(token.text), expected, remedy)
         bracket = self.demand("(")
         body = self.sum()
         conditions = []
@@ -279,14 +267,10 @@ def parse_formula(text: str) -> Node:
 
 
 def nested(text: str, read: Callable[[], Node]) -> Node:
-    """What a reader makes of a text, refused where its brackets are nested too deeply to be read."""
+    """What a reader makes of a text; brackets that are nested too deeply are refused."""
     try:
         return read()
     except RecursionError as error:
-        raise FormulaError(
-            text,
-            0,
-            "a formula nested too deeply",
-            "at most some hundred levels of brackets",
-            "drop needless brackets",
-        ) from error
+        expected = "at most some hundred levels of brackets"
+        remedy = "drop needless brackets"
+        raise FormulaError(text, 0, "a formula nested too deeply", expected, remedy) from error

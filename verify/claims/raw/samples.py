@@ -32,7 +32,7 @@ SPARE = 4
 
 
 @dataclass
-class Frame:
+class RawFrame:
     """Vectors of R^d with the inner products of a point of full rank."""
 
     point: Point
@@ -40,7 +40,7 @@ class Frame:
     x: Array  # d x C
 
     @classmethod
-    def of(cls, point: Point, dimension: int, rng: np.random.Generator) -> Frame:
+    def of(cls, point: Point, dimension: int, rng: np.random.Generator) -> RawFrame:
         numbers = lambda m: np.array(m.tolist(), dtype=float).reshape(m.shape)  # noqa: E731
         r, rank = point.model.directions, point.rank
         basis = np.linalg.qr(rng.standard_normal((dimension, r + rank)))[0]
@@ -156,7 +156,7 @@ class RawSamples:
         self.point, self.model, self.size, self.rng = point, point.model, size, rng
         self.loss = RawLoss(point.model)
         self.dimension = self.model.directions + point.rank + SPARE
-        self.frame = Frame.of(point, self.dimension, rng)
+        self.frame = RawFrame.of(point, self.dimension, rng)
         self.precision, self.ridge, self.step = (
             float(x) for x in (point.precision, point.ridge, point.step)
         )
@@ -252,7 +252,7 @@ _SEEN: dict[str, Callable[[Batch], Array]] = {
 def _compiled(
     f: sp.Expr, model: Model
 ) -> tuple[Callable[..., Any], list[tuple[str, int]], list[sp.Symbol]]:
-    """Code for a function of what is seen of a sample, and for which columns and numbers it asks."""
+    """Code for a function of what is seen of a sample, and the columns and numbers it asks for."""
     names = {
         "u": model.symbols.preactivation,
         "w": model.symbols.whitened,

@@ -18,6 +18,7 @@ import sympy as sp
 from theory import GaussianExpectation, symbols
 from theory.expectations.derived import find_expectations
 from theory.problem.kinks import ALMOST_EVERYWHERE, apply_kink_rule
+from verify.printing.shorten import shorten
 
 # factors that derivations lose or gain
 FACTORS: tuple[sp.Expr, ...] = (
@@ -95,7 +96,7 @@ def _whole(expression: sp.Expr) -> Iterator[Edit]:
 
 
 def _of_term(term: sp.Expr) -> Iterator[tuple[str, str, sp.Expr]]:
-    shown = _short(term)
+    shown = shorten(term, 90)
     yield "drop", f"drop the term {shown}", sp.Integer(0)
     yield "sign", f"flip the sign of the term {shown}", -term
     for factor in FACTORS:
@@ -104,7 +105,7 @@ def _of_term(term: sp.Expr) -> Iterator[tuple[str, str, sp.Expr]]:
         yield "index", f"{text} in the term {shown}", changed
     for node in dict.fromkeys(find_expectations(term)):
         for kind, text, changed in _of_node(node):
-            yield kind, f"{text} in {_short(node)}", term.xreplace({node: changed})
+            yield kind, f"{text} in {shorten(node, 90)}", term.xreplace({node: changed})
 
 
 def _swapped(term: sp.Expr) -> Iterator[tuple[str, sp.Expr]]:
@@ -164,15 +165,14 @@ def _of_node(node: GaussianExpectation) -> Iterator[tuple[str, str, sp.Expr]]:
     if len(terms) > 1:
         for i, t in enumerate(terms):
             others = sp.Add(*(x for j, x in enumerate(terms) if j != i))
-            yield "inner drop", f"drop the term {_short(t)}", with_integrand(others)
-            yield "inner sign", f"flip the sign of {_short(t)}", with_integrand(others - t)
-            yield "inner factor", f"double the term {_short(t)}", with_integrand(others + 2 * t)
+            yield "inner drop", f"drop the term {shorten(t, 90)}", with_integrand(others)
+            yield "inner sign", f"flip the sign of {shorten(t, 90)}", with_integrand(others - t)
+            yield (
+                "inner factor",
+                f"double the term {shorten(t, 90)}",
+                with_integrand(others + 2 * t),
+            )
     u = [x for x in law.variables if x in f.free_symbols]
     for a, b in pairwise(u):
         if (g := f.xreplace({a: b, b: a})) != f:
             yield "inner index", f"swap {a} and {b}", with_integrand(g)
-
-
-def _short(e: sp.Basic) -> str:
-    text = str(e)
-    return text if len(text) <= 90 else f"{text[:87]}..."

@@ -25,6 +25,7 @@ from verify.claims.language.tree import (
     children,
     show,
 )
+from verify.printing.shorten import shorten
 
 _FACTORS = (
     Power(Name("lambda"), Negative(Number(Fraction(1)))),
@@ -70,7 +71,7 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
         yield FormulaEdit(f"add {show(ridge)}, the ridge", Add((tree, ridge)))
     for path, node in _places(tree):
         if path and _is_term(tree, path):
-            shown = _short(node)
+            shown = shorten(show(node), 60)
             yield FormulaEdit(f"flip the sign of {shown}", _put(tree, path, Negative(node)))
             for factor in _FACTORS:
                 yield FormulaEdit(
@@ -85,36 +86,41 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
                 partner = _exchanged(node, one, two)
                 if _kind(one) == _kind(two) and partner != node:
                     yield FormulaEdit(
-                        f"add the term with {one} and {two} exchanged: {_short(partner)}",
+                        f"add the term with {one} and {two} exchanged:"
+                        f" {shorten(show(partner), 60)}",
                         _put(tree, path[:-1], Add((*parent.terms, partner))),
                     )
     for path, node in _places(tree):
         if path and _is_term(tree, path):
-            yield FormulaEdit(f"drop {_short(node)}", _put(tree, path, Number(Fraction(0))))
+            yield FormulaEdit(
+                f"drop {shorten(show(node), 60)}", _put(tree, path, Number(Fraction(0)))
+            )
         if path and (_is_term(tree, path) or isinstance(node, Name)):
             for one, two in _pairs(letters):
                 delta = Name("delta", (one, two))
                 other = Add((Number(Fraction(1)), Negative(delta)))
                 product = Multiply((delta, node))
                 yield FormulaEdit(
-                    f"multiply {_short(node)} by {show(delta)}", _put(tree, path, product)
+                    f"multiply {shorten(show(node), 60)} by {show(delta)}",
+                    _put(tree, path, product),
                 )
                 yield FormulaEdit(
-                    f"leave out {_short(node)} where {one} = {two}",
+                    f"leave out {shorten(show(node), 60)} where {one} = {two}",
                     _put(tree, path, Multiply((other, node))),
                 )
     for path, node in _places(tree):
         if path and isinstance(node, Name) and not _is_term(tree, path):
             for one, two in _pairs(letters):
                 yield FormulaEdit(
-                    f"write delta_{one}_{two} - {_short(node)} for {_short(node)}",
+                    f"write delta_{one}_{two} - {shorten(show(node), 60)} for"
+                    f" {shorten(show(node), 60)}",
                     _put(tree, path, Add((Name("delta", (one, two)), Negative(node)))),
                 )
     for path, node in _places(tree):
         if isinstance(node, Add):
             for one, two in _pairs(letters):
                 yield FormulaEdit(
-                    f"add the case delta_{one}_{two} to {_short(node)}",
+                    f"add the case delta_{one}_{two} to {shorten(show(node), 60)}",
                     _put(tree, path, Add((*node.terms, Name("delta", (one, two))))),
                 )
 
@@ -186,7 +192,7 @@ def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
                 if letter != node.component:
                     changed_e = replace(node, component=letter)
                     yield FormulaEdit(
-                        f"write E_{letter} for E_{node.component} in {_short(node)}",
+                        f"write E_{letter} for E_{node.component} in {shorten(show(node), 60)}",
                         _put(whole, path, changed_e),
                     )
         inner = (*bound, *node.indices) if isinstance(node, Sum) else bound
@@ -217,8 +223,3 @@ def _pairs(letters: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 def _kind(letter: str) -> str:
     return next((k for k in (UNITS, DIRECTIONS, COMPONENTS, PARAMETERS) if letter in k), "")
-
-
-def _short(node: Node) -> str:
-    text = show(node)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,12 +10,15 @@ import sympy as sp
 
 from theory import GaussianExpectation, InputError
 from theory.expectations.derived import find_expectations
+from verify.claims.cases import Case
 from verify.claims.language.conventions import DIMENSION
-from verify.claims.quantities import Target
 from verify.claims.raw.measurements import Measured, measure
 from verify.claims.raw.samples import RawSamples
+from verify.random_points.exact import Point
 from verify.verdict.tolerance import critical_value
 
+# samples a component and point
+SAMPLES = 40_000
 # probability that one true claim is refuted by stage (c), over all of its entries and points
 FAMILY_ERROR = 1e-6
 # a deviation of (critical value + POWER) standard errors is found with 95 % probability
@@ -51,6 +54,11 @@ class Deviation:
         return not abs(self.value) <= self.critical * self.error + self._rounding
 
     @property
+    def bound(self) -> float:
+        """The deviation that chance allows."""
+        return self.critical * self.error
+
+    @property
     def resolution(self) -> float:
         """The smallest deviation that is found with 95 % probability."""
         return (self.critical + POWER) * self.error + self._rounding
@@ -64,6 +72,15 @@ class Deviation:
     @property
     def _rounding(self) -> float:
         return ROUNDING * (1 + abs(self.claimed))
+
+
+def measured_deviations(
+    cases: Sequence[Case], point: Point, rng: np.random.Generator, comparisons: int
+) -> list[Deviation]:
+    """Draw samples at a point and compare what is claimed of every entry with what they measure."""
+    samples = RawSamples(point, rng, SAMPLES)
+    measured = [measure(c.target, samples) if c.target else c.raw for c in cases]
+    return deviations(measured, [c.claimed for c in cases], samples, comparisons)
 
 
 def deviations(
@@ -150,8 +167,3 @@ def numbers_outside(
     """A replacement by numbers that leaves expectations as they are."""
     nodes = {node: node for node in find_expectations(expression)}
     return {**numbers, **nodes}
-
-
-def measure_target(target: Target, samples: RawSamples) -> Measured:
-    """Measure an entry (see :func:`verify.claims.raw.measurements.measure`)."""
-    return measure(target, samples)

@@ -6,7 +6,7 @@ leaves nothing. What SymPy cannot bring there is *not proved*, however small its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +15,8 @@ import sympy as sp
 from theory import GaussianExpectation, Model, ReLU, Softmax, Step, integrate_by_parts
 from theory.expectations.derived import find_expectations
 from theory.expectations.gaussian_law import GaussianLaw
+from verify.claims.judgement import Stage, Status
+from verify.printing.shorten import shorten
 
 # beyond this many operations an expression is left undecided
 LARGEST = 8_000
@@ -70,6 +72,23 @@ def prove_equal(left: sp.Expr, right: sp.Expr, model: Model) -> Proof:
         if difference == 0:
             return Proof(True, _needed(used), difference)
     return Proof(False, tuple(used), difference)
+
+
+def prove_all(
+    entries: Sequence[tuple[str, sp.Expr, sp.Expr]], model: Model, outcome: str = ""
+) -> Stage:
+    """The stage of a claim that holds where every entry (name, claimed, derived) is proved."""
+    used: dict[str, None] = {}
+    for name, claimed, derived in entries:
+        proof = prove_equal(claimed, derived, model)
+        if not proof.proved:
+            text = f"{name}: the identities tried leave {shorten(proof.remainder)}"
+            details = {"identities": list(proof.identities)}
+            return Stage("symbolic", Status.UNPROVED, text, details)
+        used |= dict.fromkeys(proof.identities)
+    names = [u for u in used if u != "identical expressions"] or list(used)
+    text = f"{outcome or 'claimed - derived = 0'} by {', '.join(names)}"
+    return Stage("symbolic", Status.PROVED, text, {"identities": names})
 
 
 def _needed(used: list[str]) -> tuple[str, ...]:

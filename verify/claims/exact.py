@@ -1,0 +1,255 @@
+"""Claims that hold exactly: expectations and entries of derived objects at any admissible point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from numerics.expectations.certified_digits import DimensionError
+from theory import InputError, Model
+from verify.claims.repair.repair import find_repair
+from verify.claims.stages.digits import (
+    DIGITS,
+    Gap,
+    arguments_at,
+    certified_gaps,
+    gaps,
+    general_points,
+    is_refuted,
+    most_dimensions,
+)
+from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations
+from verify.claims.stages.symbolic import prove_all, prove_equal
+from verify.printing.shorten import shorten
+from verify.random_points.exact import Point, dormant_points, random_point, shrink
+
+from .cases import Case, cases_of
+from .judgement import Claim, Counterexample, Stage, Status
+from .smaller_models import smaller_models
+from .stage_verdicts import Explanation
+
+# random points with many digits and of samples, points in general position
+POINTS, GENERAL = 2, 3
+# a resolution above this share of the largest value of the claim says little
+STRONG = 0.5
+# fewer certified digits than these are no agreement
+LEAST_DIGITS = 6
+Wrong = tuple[Case, Point]
+
+
+@dataclass
+class ExactClaim:
+    """Judged at random points of several families, to as many digits as are certified there."""
+
+    claim: Claim
+    rng: np.random.Generator
+    cases: list[Case] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cases = cases_of(self.claim)
+
+    @property
+    def model(self) -> Model:
+        return self.claim.model
+
+    # --- digits -----------------------------------------------------------------------------------
+
+    def compare(self) -> tuple[Stage, Wrong | None]:
+        """Digits at points with many of them, then at points in general position.
+
+        Entries that need full rank where this has too many dimensions are looked at where all but
+        a few units are dormant.
+        """
+        judged = set[str]()
+        reached: list[tuple[Point, int, str]] = []
+        for point, cases in self._places():
+            pairs = [(c.claimed, c.derived) for c in cases]
+            more = self.cases[0].more | cases[-1].more
+            try:
+                if point is None:
+                    where, values = certified_gaps(pairs, self.model, self.rng, more)
+                else:
+                    where, values = point, gaps(pairs, point, None, more)
+            except (DimensionError, ArithmeticError):
+                continue
+            for case, gap in zip(cases, values, strict=True):
+                if gap.refuted:
+                    return _refuted(case, gap, where), (case, where)
+            judged |= {case.name for case in cases}
+            least = min(gap.digits for gap in values)
+            reached.append((where, least, _position(where, point is None)))
+        return self._agreement(reached, judged), None
+
+    def _agreement(self, reached: list[tuple[Point, int, str]], judged: set[str]) -> Stage:
+        if not reached:
+            text = "no point has integrals in few enough dimensions"
+            return Stage("digits", Status.INCONCLUSIVE, text)
+        parts = []
+        for position in dict.fromkeys(p for *_, p in reached):
+            found = [d for _, d, p in reached if p == position]
+            parts.append(f"{min(found)} digits at {len(found)} points{position}")
+        left = [c.name for c in self.cases if c.name not in judged]
+        enough = max(d for _, d, _ in reached) >= LEAST_DIGITS
+        text = f"agrees to {' and '.join(parts)}"
+        if not enough:
+            text = f"no {LEAST_DIGITS} digits are certified at any point: the integrals are hard or"
+            text += " do not exist"
+        elif left:
+            count = f"{len(left)} of {len(self.cases)}"
+            text += f"; {count} entries have integrals in too many dimensions, such as {left[0]}"
+        status = Status.AGREES if enough and not left else Status.INCONCLUSIVE
+        details = {"digits": [d for _, d, _ in reached]}
+        return Stage(
+            "digits", status, text, details | {"points": [p.describe() for p, _, _ in reached]}
+        )
+
+    def _places(self) -> Iterator[tuple[Point | None, list[Case]]]:
+        """Where to look at which entries; None stands for a point with as many digits as there
+        are.
+        """
+        model, rng, cases = self.model, self.rng, self.cases
+        anywhere = [c for c in cases if not c.needs_full_rank]
+        if anywhere:
+            yield from [(None, anywhere)] * POINTS
+        for point in general_points(model, rng, GENERAL):
+            chosen = cases if point.rank == model.units else anywhere
+            if chosen:
+                yield point, chosen
+        demanding = [c for c in cases if c.needs_full_rank]
+        if demanding:
+            active = most_dimensions(model)
+            for point in dormant_points(model, rng, active):
+                few = [c for c in demanding if arguments_at(c.claimed, c.derived, point) <= active]
+                if few:
+                    yield point, few
+
+    # --- symbols ----------------------------------------------------------------------------------
+
+    def prove(self) -> Stage:
+        return prove_all([(c.name, c.claimed, c.derived) for c in self.cases], self.model)
+
+    # --- samples ----------------------------------------------------------------------------------
+
+    @cached_property
+    def _sampling_rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.rng.integers(2**63))
+
+    def sample(self, wrong: Wrong | None) -> tuple[Stage, bool]:
+        """Brute force at random points of full rank."""
+        cases, rng = self.cases, self._sampling_rng
+        comparisons = len(cases) * POINTS
+        seen: list[tuple[Case, Deviation]] = []
+        missed = False
+        for _ in range(POINTS):
+            point = random_point(self.model, rng)
+            try:
+                found = measured_deviations(cases, point, rng, comparisons)
+            except (InputError, TypeError, KeyError) as error:
+                text = f"cannot be sampled: {error}"
+                return Stage("sampling", Status.INCONCLUSIVE, text), False
+            seen += zip(cases, found, strict=True)
+            if wrong is not None and not any(d.refuted for d in found):
+                missed = missed or _should_be_seen(cases, found, point)
+        stage = self._sampled(seen, comparisons)
+        return stage, missed and stage.status is Status.AGREES
+
+    def _sampled(self, seen: list[tuple[Case, Deviation]], comparisons: int) -> Stage:
+        case, worst = max(seen, key=lambda pair: pair[1].strain)
+        weakest = max(d.resolution for _, d in seen)
+        largest = max(abs(d.claimed) + abs(d.value) for _, d in seen)
+        samples = SAMPLES * self.model.components
+        details: dict[str, Any] = {
+            "deviation": worst.value,
+            "standard_error": worst.error,
+            "critical_value": worst.critical,
+            "smallest_detectable": weakest,
+            "samples": samples,
+            "points": POINTS,
+            "comparisons": comparisons,
+        }
+        scale = f"{samples:,} samples at each of {POINTS} points"
+        if worst.refuted:
+            gap = f"claimed - measured = {worst.value:.4g} ± {worst.error:.2g}"
+            text = f"{case.name}: {gap}, beyond {worst.critical:.1f} standard errors; {scale}"
+            if not np.isfinite(worst.claimed):
+                text, details["deviation"] = f"{case.name}: the claim is complex or infinite", None
+            return Stage("sampling", Status.REFUTED, text, details)
+        if all(d.same for _, d in seen):
+            text = "the claim is the raw definition itself, to the letter"
+            return Stage("sampling", Status.INCONCLUSIVE, text)
+        text = (
+            f"{len(self.cases)} entries within {worst.critical:.1f} standard errors; a deviation of"
+            f" {weakest:.2g} would be found (values up to {largest:.2g}); {scale}"
+        )
+        status = Status.AGREES if weakest <= STRONG * largest else Status.INCONCLUSIVE
+        return Stage("sampling", status, text, details)
+
+    # --- counterexamples --------------------------------------------------------------------------
+
+    def explain(self, wrong: Wrong) -> Explanation:
+        example, case, model = self._simplest(*wrong)
+        remainder = prove_equal(case.claimed, case.derived, model).remainder
+        repair = find_repair(self.claim, case, model, self.rng, remainder)
+        return Explanation(example, shorten(remainder), repair)
+
+    def _simplest(self, case: Case, point: Point) -> tuple[Counterexample, Case, Model]:
+        """The simplest model, entry and point found at which the claim is wrong."""
+        rng = np.random.default_rng(0)
+        for model in smaller_models(self.claim):
+            try:
+                all_cases = cases_of(self.claim, model)
+            except InputError:
+                continue
+            cases = [c for c in all_cases if not c.needs_full_rank or model.units == 1]
+            trial = random_point(model, rng, 1)
+            wrong = (c for c in cases if is_refuted(c.claimed, c.derived, trial, c.more))
+            if (first := next(wrong, None)) is not None:
+                case, point = first, trial
+                break
+        simple = shrink(point, lambda p: is_refuted(case.claimed, case.derived, p, case.more))
+        both = [(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)]
+        try:
+            one, two = gaps(both, simple, DIGITS, case.more)
+        except DimensionError:
+            one, two = gaps(both, simple, None, case.more)
+        with mpmath.workdps(20):
+            claimed, right = mpmath.nstr(one.value, 12), mpmath.nstr(-two.value, 12)
+        model, values = simple.model, simple.describe()
+        return Counterexample(case.name, model.name, values, claimed, right), case, model
+
+
+def _position(point: Point, on_a_line: bool) -> str:
+    if on_a_line:
+        line = point.rank < point.model.units and point.rank == 1
+        return " with all weight vectors on a line" if line else ""
+    dormant = sum(1 for v in point.readout if v == 0)
+    units = "unit" if dormant == 1 else "units"
+    return f" with {dormant} {units} dormant" if dormant else " in general position"
+
+
+def _refuted(case: Case, gap: Gap, point: Point) -> Stage:
+    with mpmath.workdps(20):
+        value, error = mpmath.nstr(gap.value, 12), mpmath.nstr(gap.error, 2)
+    text = f"{case.name}: claimed - derived = {value}, certified to {error}"
+    if gap.undefined:
+        text = f"{case.name}: the claim is complex or infinite at an admissible point"
+    difference = None if gap.undefined else float(gap.value)
+    details = {"difference": difference, "points": [point.describe()]}
+    return Stage("digits", Status.REFUTED, text, details)
+
+
+def _should_be_seen(cases: Sequence[Case], found: Sequence[Deviation], point: Point) -> bool:
+    """Derived and claimed differ here by more than the samples resolve, and yet the samples agree
+    with the claim.
+    """
+    try:
+        values = gaps([(c.claimed, c.derived) for c in cases], point, None, cases[0].more)
+    except (DimensionError, ArithmeticError):
+        return False
+    return any(float(abs(g.value)) > 2 * d.resolution for g, d in zip(values, found, strict=True))

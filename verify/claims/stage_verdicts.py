@@ -1,0 +1,74 @@
+"""One judge of all claims: three stages in order, and one table that turns them into a finding.
+
+A kind of claims says how its numbers are compared, how it is proved, how it is sampled, and what
+there is to say where it is wrong (:class:`ClaimKind`); everything else is here, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from .judgement import Counterexample, Finding, Stage, Status, Verdict
+
+W = TypeVar("W")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is said where a claim is wrong."""
+
+    counterexample: Counterexample | None = None
+    difference: str = ""
+    repair: str = ""
+
+
+class ClaimKind(Protocol[W]):
+    """What a kind of claims brings; ``W`` is what it knows about the place of a refutation."""
+
+    def compare(self) -> tuple[Stage, W | None]:
+        """Stage ``digits``: claimed and derived as numbers, and where they differ."""
+        ...
+
+    def prove(self) -> Stage:
+        """Stage ``symbolic``; asked only where the numbers do not differ."""
+        ...
+
+    def sample(self, wrong: W | None) -> tuple[Stage, bool]:
+        """Stage ``sampling``, and whether it misses a difference that it should see."""
+        ...
+
+    def explain(self, wrong: W) -> Explanation:
+        """Counterexample, difference and repair."""
+        ...
+
+
+def judge_stages(kind: ClaimKind[W]) -> Verdict:
+    """Run the stages of a claim in order and say what they mean together."""
+    digits, wrong = kind.compare()
+    if wrong is None:
+        symbolic = kind.prove()
+    else:
+        symbolic = Stage("symbolic", Status.UNPROVED, "not attempted: the numbers differ")
+    sampling, missed = kind.sample(wrong)
+    finding = find(symbolic.status, digits.status, sampling.status, missed)
+    said = Explanation() if wrong is None else kind.explain(wrong)
+    stages = [symbolic, digits, sampling]
+    return finding, stages, said.counterexample, said.difference, said.repair
+
+
+def find(symbolic: Status, digits: Status, sampling: Status, missed: bool = False) -> Finding:
+    """The finding of three stages; ``missed`` as in :meth:`ClaimKind.sample`.
+
+    Samples and the engine's own formula share nothing: where they disagree about a claim, one of
+    the two is defective, and nothing is said about the claim.
+    """
+    engine_agrees = symbolic is Status.PROVED or digits is Status.AGREES
+    table = (
+        (sampling is Status.REFUTED and engine_agrees, Finding.CONTRADICTORY),
+        (digits is Status.REFUTED and missed, Finding.CONTRADICTORY),
+        (Status.REFUTED in (sampling, digits), Finding.REFUTED),
+        (symbolic is Status.PROVED, Finding.PROVED),
+        (digits is Status.AGREES, Finding.AGREES),
+    )
+    return next((finding for holds, finding in table if holds), Finding.INCONCLUSIVE)
