@@ -48,6 +48,7 @@ from .spectra.population_spectrum import population_misalignment, population_spe
 from .spectra.span_matrix import SpanMatrix
 from .sweeps.executors import dask_executor
 from .sweeps.grid import Sweep
+from .sweeps.integrity import DamagedPointsWarning
 from .sweeps.measure_options import MeasureOptions
 from .sweeps.measurements import MEASUREMENTS, Measurement, Variable
 from .sweeps.random_start import RandomStart
@@ -61,6 +62,7 @@ __all__ = [
     "TIME",
     "CompiledExpressions",
     "Curve",
+    "DamagedPointsWarning",
     "DivergenceError",
     "Estimate",
     "FixedPointError",

@@ -26,6 +26,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from numerics.core.errors import SweepError
+from numerics.core.source_identity import make_identifier, source_identity
 from numerics.core.validation import as_integer
 from theory import InputError
 
@@ -57,6 +58,31 @@ class Engine:
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         return self.executor.submit(function, *arguments)
+
+    def check_workers(self) -> None:
+        """Refuse workers of a cluster that would compute with other code than this process.
+
+        Raises
+        ------
+        theory.InputError
+            Naming the workers, their version and ours.
+        """
+        client = getattr(self.executor, "_client", None)
+        if client is None:
+            return  # threads and processes of this machine import the files that we did
+        try:
+            answers = client.run(make_identifier())
+        except Exception as error:
+            raise SweepError(f"the workers do not answer: {error}") from error
+        others = {name: found for name, found in answers.items() if found != source_identity()}
+        if others:
+            named = "; ".join(f"{name} has {found}" for name, found in list(others.items())[:3])
+            raise InputError(
+                "scheduler",
+                f"{len(others)} of {len(answers)} workers with another version ({named})",
+                f"workers with {source_identity()}",
+                "install the same version of specalign on every worker and start them again",
+            )
 
     def recover(self) -> None:
         """Called when a worker took its executor down."""

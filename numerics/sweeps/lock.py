@@ -1,4 +1,4 @@
-"""One driver at a time: a lock file beside the store, with the process that holds it."""
+"""One driver at a time: a lock beside the store, with a note of the process that holds it."""
 
 from __future__ import annotations
 
@@ -10,103 +10,77 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from theory import InputError
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except (
-    ImportError
-):  # Windows: two drivers that start within the same millisecond are not told apart there
-    fcntl = None  # type: ignore[assignment]
+from numerics.core.files import write_text
+from theory import InputError
 
 
 @contextmanager
 def locked(store: Path) -> Iterator[None]:
     """Hold ``<store>.lock`` while the block runs.
 
-    The file of a process of this machine that has ended is taken over.
+    The system releases the lock when the process ends, however it ends.  Since not every network
+    file system carries locks to other machines, ``<store>.owner`` names who holds it, and the note
+    of another machine is respected until somebody deletes it.
 
     Raises
     ------
     theory.InputError
-        Another driver is at work on the store.
+        Another driver is at work on the store; a link stands in place of the lock.
     """
-    path = store.with_name(f"{store.name}.lock")
-    mine = {"pid": os.getpid(), "host": socket.gethostname(), "started": _started(os.getpid())}
-    with _alone(path) as file:
-        owner = _read(file)
-        if owner is not None and _alive(owner):
-            place = "this machine" if owner["host"] == mine["host"] else "another machine"
+    lock, note = (store.with_name(f"{store.name}.{ending}") for ending in ("lock", "owner"))
+    for path in (lock, note):
+        if path.is_symlink() or (path.exists() and not path.is_file()):
             raise InputError(
                 "store",
-                f"{store}, in use by process {owner['pid']} on {owner['host']} ({place})",
-                "one driver a store",
-                f"wait for it or stop it; if it has ended, delete {path}",
+                f"{path}, which is no regular file",
+                "the lock of a sweep, or nothing",
+                "delete it: a lock never follows a link",
             )
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps(mine))
-        file.flush()
+    holder = FileLock(lock, timeout=0)
     try:
-        yield
-    finally:
-        with _alone(path) as file:
-            if _read(file) == mine:
-                path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[Any]:
-    """The open lock file, read or changed by one process at a time."""
-    while True:
+        holder.acquire()
+    except Timeout as error:
+        raise _in_use(store, _read(note), lock) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(
+            "store", store, "a place that can be written", f"{reason}: choose another"
+        ) from error
+    try:
+        owner = _read(note)
+        if owner is not None and owner["host"] != socket.gethostname():
+            raise _in_use(store, owner, note)
+        write_text(note, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         try:
-            file = path.open("a+", encoding="utf-8")
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(
-                "store",
-                path.with_suffix(""),
-                "a place that can be written",
-                f"{reason}: choose another",
-            ) from error
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            # whoever held it before may have deleted it: then another file has its name
-            if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                continue
-            yield file
-            return
+            yield
         finally:
-            file.close()
+            note.unlink(missing_ok=True)
+    finally:
+        # the file goes while it is still ours: whoever waits for it finds that it has no name
+        lock.unlink(missing_ok=True)
+        holder.release()
 
 
-def _read(file: Any) -> dict[str, Any] | None:
-    file.seek(0)
+def _in_use(store: Path, owner: dict[str, Any] | None, file: Path) -> InputError:
+    if owner is None:
+        who = "in use by another process"
+    else:
+        place = "this machine" if owner["host"] == socket.gethostname() else "another machine"
+        who = f"in use by process {owner['pid']} on {owner['host']} ({place})"
+    return InputError(
+        "store",
+        f"{store}, {who}",
+        "one driver a store",
+        f"wait for it or stop it; if it has ended, delete {file}",
+    )
+
+
+def _read(note: Path) -> dict[str, Any] | None:
+    """Who holds the lock; None where there is no note, or one that says nothing."""
     try:
-        owner = json.loads(file.read())
-        return owner if {"pid", "host"} <= owner.keys() else None
-    except (ValueError, AttributeError):
-        return None
-
-
-def _alive(owner: dict[str, Any]) -> bool:
-    """Whether the owner may still be at work; that of another machine always may."""
-    if owner["host"] != socket.gethostname():
-        return True
-    try:
-        os.kill(owner["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    # numbers of processes are used again: the same number with another start is another process
-    return owner.get("started") is None or owner["started"] == _started(owner["pid"])
-
-
-def _started(pid: int) -> str | None:
-    """When a process began, in ticks since the machine did; None where the system does not tell."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        owner = json.loads(note.read_text("utf-8"))
+        return {"pid": int(owner["pid"]), "host": str(owner["host"])}
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import socket
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
@@ -15,10 +18,12 @@ from typing import Any
 import xarray as xr
 
 from numerics.core.errors import SweepError
+from numerics.core.source_identity import source_identity
 from theory import InputError
 
 from .executors import ONE_THREAD, Engine, LocalEngine, is_broken
 from .grid import Sweep
+from .integrity import DamagedPointsWarning
 from .lock import locked
 from .measure_options import MeasureOptions
 from .measurements import Measurement
@@ -77,10 +82,16 @@ def run_sweep(
         where a point is smaller or missing; ``status`` (0 open, 1 done, 2 failed), ``seconds`` and
         ``error``.
 
+    Warns
+    -----
+    DamagedPointsWarning
+        Finished points that are not what was written: they are named and computed again.
+
     Raises
     ------
     theory.InputError
-        Before any work: a store of another sweep, in use, or not writable.
+        Before any work: a store of another sweep, in use, damaged, or not writable; workers with
+        another version of the package.
     SweepInterrupted
         On Ctrl-C.
     SweepError
@@ -109,6 +120,8 @@ def run_sweep(
         _check_picklable(sweep)
     with locked(place):
         held = Store(place, layout)
+        if held.damaged:
+            warnings.warn(_damage(sweep, held), DamagedPointsWarning, stacklevel=2)
         states = (OPEN, FAILED) if retry_failed else (OPEN,)
         waiting = list(held.points(*states))
         if waiting:
@@ -117,19 +130,36 @@ def run_sweep(
                 if executor is None
                 else Engine(executor, workers)
             )
+            try:
+                engine.check_workers()
+            except BaseException:
+                engine.close([])
+                raise
             _Driver(sweep, held, engine, progress).run(waiting)
         elif progress is not None:
             progress(held.count(DONE), held.count(FAILED), sweep.total)
-    return open_store(place)
+    return open_store(place, verify=False)
+
+
+def _damage(sweep: Sweep, store: Store) -> str:
+    """Which points are damaged, in words."""
+    named = [
+        f"point {n + 1} ({', '.join(f'{k} = {v}' for k, v in sweep.values(n).items())})"
+        for n in store.damaged[:5]
+    ]
+    more = f" and {len(store.damaged) - 5} more" if len(store.damaged) > 5 else ""
+    return f"{store.path} was damaged: {'; '.join(named)}{more} computed again"
 
 
 @dataclass
 class _Outcome:
-    """What a worker sends back."""
+    """What a worker sends back, and what code it ran."""
 
     values: dict[str, Any] | None
     error: str
     seconds: float
+    identity: str
+    place: str
 
 
 def run_point(
@@ -141,15 +171,16 @@ def run_point(
 ) -> _Outcome:
     """Measure at one point, on one thread; an error is part of the outcome."""
     begin = perf_counter()
+    who = source_identity(), f"process {os.getpid()} on {socket.gethostname()}"
     try:
         with ONE_THREAD:
             trial = Trial(setting, entropy, number, options)
             values: dict[str, Any] = {}
             for measurement in measurements:
                 values |= measurement.values(trial)
-        return _Outcome(values, "", perf_counter() - begin)
+        return _Outcome(values, "", perf_counter() - begin, *who)
     except Exception as error:  # whatever a point raises is its result, not the end of the sweep
-        return _Outcome(None, _told(error), perf_counter() - begin)
+        return _Outcome(None, _told(error), perf_counter() - begin, *who)
 
 
 class _Driver:
@@ -227,9 +258,17 @@ class _Driver:
             del self.flying[future]
             if is_broken(error):
                 return number
+            # a point keeps its own errors, so this one comes from the way to the worker and back
+            self.engine.check_workers()
             self.store.fail(number, _told(error))
         else:
             del self.flying[future]
+            if getattr(outcome, "identity", None) != source_identity():
+                raise SweepError(
+                    f"a worker, {getattr(outcome, 'place', 'of an older version')}, runs "
+                    f"{getattr(outcome, 'identity', 'another version of specalign')}, and this "
+                    f"driver {source_identity()}: install the same version on both"
+                )
             if outcome.values is None:
                 self.store.fail(number, outcome.error, outcome.seconds)
             else:

@@ -1,5 +1,7 @@
-"""The store of a sweep: one Zarr group that xarray opens, a chunk for each point, written by one
-process.
+"""The store of a sweep: one Zarr group that xarray opens, a chunk a point, written by one process.
+
+What a kill, a full disk or a damaged file leaves behind is told by digests: see
+:mod:`numerics.sweeps.integrity`.
 """
 
 from __future__ import annotations
@@ -7,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +20,14 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.core.results import library_versions, version
+from numerics.core.source_identity import source_identity
 from theory import InputError
 
+from .integrity import MANIFEST, check_fixed, point_digest, replace_fixed, write_manifest
 from .measurements import Variable
 
 OPEN, DONE, FAILED = 0, 1, 2
-FORMAT = 1
+FORMAT = 2
 # characters of an error that are kept
 ERROR_LENGTH = 500
 # version 2 of Zarr keeps texts and consolidated metadata within its specification
@@ -31,6 +35,7 @@ _ZARR_FORMAT: Any = 2
 _BOOKS: dict[str, tuple[Any, Any, str, str]] = {
     "status": ("i1", OPEN, "0 open, 1 done, 2 failed", "1"),
     "seconds": ("f8", np.nan, "time that the point took, without waiting", "s"),
+    "digest": ("i8", 0, "digest of what the store holds of a point, 0 of an open one", "1"),
     "error": (f"<U{ERROR_LENGTH}", "", "why a failed point failed", "1"),
 }
 
@@ -84,30 +89,25 @@ class Store:
         self.path, self.layout = path, layout
         if path.exists():
             _check_same(path, layout.configuration)
+            _note_versions(path)
         else:
             _allocate(path, layout)
         self._group = zarr.open_group(
             path, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False
         )
-        self._note_versions()
         self._arrays: dict[str, Any] = {
             name: self._group[name] for name in (*_BOOKS, *layout.variables)
         }
-        self.status: NDArray[np.int8] = np.array(self._arrays["status"][...])
-        self._seconds = np.array(self._arrays["seconds"][...])
-
-    def _note_versions(self) -> None:
-        """Add the versions at work to those that were before."""
-        import zarr
-
-        for name, now in (
-            ("specalign_version", version()),
-            ("library_versions", library_versions()),
+        books = verify_points(self._arrays, tuple(layout.axes.values()), list(layout.variables))
+        self.status, self._seconds, self._digest = books.status, books.seconds, books.digest
+        self.damaged = books.damaged
+        for name, changed in (
+            ("status", self.status),
+            ("seconds", self._seconds),
+            ("digest", self._digest),
         ):
-            noted = str(self._group.attrs[name]).split("; then ")
-            if noted[-1] != now:
-                self._group.attrs[name] = "; then ".join([*noted, now])
-                zarr.consolidate_metadata(self.path, zarr_format=_ZARR_FORMAT)
+            if books.repaired:
+                self._arrays[name][...] = changed
 
     def points(self, *states: int) -> Iterator[int]:
         """Numbers of the points in one of these states."""
@@ -119,27 +119,119 @@ class Store:
     def write(self, number: int, values: Mapping[str, Any], seconds: float) -> None:
         """Keep the numbers of a finished point; its status comes last."""
         at = self._at(number)
-        for name, value in values.items():
+        self._reopen(at)
+        blocks = {}
+        for name in self.layout.variables:
             shape = self.layout.block(name)
-            block = padded(value, shape)
-            self._arrays[name][at + (slice(None),) * len(shape)] = block if shape else float(block)
-        self._close(at, DONE, seconds, "")
+            # what a measurement left away is NaN, whatever a damaged chunk held
+            blocks[name] = padded(values[name], shape) if name in values else np.full(shape, np.nan)
+            self._arrays[name][at + (slice(None),) * len(shape)] = (
+                blocks[name] if shape else float(blocks[name])
+            )
+        self._close(at, DONE, seconds, "", blocks)
 
     def fail(self, number: int, error: str, seconds: float = np.nan) -> None:
         """Record why a point failed."""
-        self._close(self._at(number), FAILED, seconds, error)
+        at = self._at(number)
+        self._reopen(at)
+        self._close(at, FAILED, seconds, error, {})
 
-    def _close(self, at: tuple[int, ...], state: int, seconds: float, error: str) -> None:
-        if error or self.status[at] == FAILED:
-            self._arrays["error"][at] = error[:ERROR_LENGTH]
+    def _reopen(self, at: tuple[int, ...]) -> None:
+        """A point that is computed again is open first, so that a kill leaves no mixture of both."""
+        if self.status[at] == OPEN:
+            return
+        self.status[at], self._digest[at] = OPEN, 0
+        self._arrays["status"][...] = self.status
+        self._arrays["digest"][...] = self._digest
+        self._arrays["error"][at] = ""
+
+    def _close(
+        self,
+        at: tuple[int, ...],
+        state: int,
+        seconds: float,
+        error: str,
+        blocks: Mapping[str, NDArray[np.float64]],
+    ) -> None:
+        error = error[:ERROR_LENGTH]
+        if error:
+            self._arrays["error"][at] = error
         self._seconds[at] = seconds
         self._arrays["seconds"][...] = self._seconds
+        self._digest[at] = point_digest(blocks, state, error)
+        self._arrays["digest"][...] = self._digest
         self.status[at] = state
         # one chunk, replaced as a whole: a kill leaves the old file or the new one
         self._arrays["status"][...] = self.status
 
     def _at(self, number: int) -> tuple[int, ...]:
         return tuple(int(i) for i in np.unravel_index(number, tuple(self.layout.axes.values())))
+
+
+@dataclass
+class Books:
+    """State of every point, as far as its digest confirms it.
+
+    Attributes
+    ----------
+    status, seconds, digest : arrays of the shape of the grid
+    damaged : list of int
+        Numbers of points that were finished and are not what was written; their status is open.
+    repaired : bool
+        Whether anything differs from what the store says.
+    """
+
+    status: NDArray[np.int8]
+    seconds: NDArray[np.float64]
+    digest: NDArray[np.int64]
+    damaged: list[int]
+    repaired: bool
+
+
+def verify_points(arrays: Mapping[str, Any], grid: tuple[int, ...], variables: list[str]) -> Books:
+    """Compare everything the store holds of each point with the digest of the point."""
+    stored = {name: _book(arrays[name], grid) for name in _BOOKS if name != "error"}
+    status, seconds, digest = (
+        np.full(grid, _BOOKS[name][1], _BOOKS[name][0]) if found is None else found.copy()
+        for name, found in stored.items()
+    )
+    begun, status[...] = status.copy(), OPEN
+    damaged = []
+    for number, at in enumerate(np.ndindex(grid)):
+        status[at] = _confirmed_state(arrays, variables, at, int(digest[at]))
+        if status[at] == OPEN and (digest[at] != 0 or begun[at] != OPEN):
+            damaged.append(number)
+            digest[at], seconds[at] = 0, np.nan
+    unreadable = any(found is None for found in stored.values())
+    return Books(status, seconds, digest, damaged, unreadable or not np.array_equal(begun, status))
+
+
+def _confirmed_state(
+    arrays: Mapping[str, Any], variables: list[str], at: tuple[int, ...], digest: int
+) -> int:
+    """The state whose digest a point has; open where it has none."""
+    if digest == 0:
+        return OPEN
+    error = _read(lambda: str(arrays["error"][at]), "")
+    if digest == point_digest({}, FAILED, error):
+        return FAILED
+    blocks = {name: _read(lambda n=name: arrays[n][at], None) for name in variables}  # type: ignore[misc]
+    whole = all(block is not None for block in blocks.values())
+    return DONE if whole and digest == point_digest(blocks, DONE, error) else OPEN
+
+
+def _book(array: Any, grid: tuple[int, ...]) -> NDArray[Any] | None:
+    """One entry a point; None where it cannot be read."""
+    found = _read(lambda: np.array(array[...]), None)
+    return None if found is None or found.shape != grid else found
+
+
+def _read(read: Callable[[], Any], instead: Any) -> Any:
+    """What a chunk holds; codecs raise whatever they like where bytes are damaged."""
+    try:
+        return read()
+    except Exception:
+        return instead
 
 
 def check_place(path: Path) -> None:
@@ -168,36 +260,76 @@ def check_place(path: Path) -> None:
 
 
 def read_configuration_of(path: Path) -> dict[str, Any]:
-    """The configuration of the sweep at ``path``."""
-    import zarr
+    """The configuration of the sweep at ``path``, whose fixed files are as they were written.
 
+    Raises
+    ------
+    theory.InputError
+        There is something else, a store of another format, or a damaged one.
+    """
+    return dict(json.loads(_group_attributes(path)["configuration"]))
+
+
+def _group_attributes(path: Path) -> dict[str, Any]:
+    if (path / MANIFEST).exists():
+        check_fixed(path)
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=_ZARR_FORMAT, use_consolidated=False)
-        found = json.loads(str(group.attrs["configuration"]))
-    except (OSError, KeyError, ValueError) as error:
+        found = json.loads((path / ".zattrs").read_text("utf-8"))
+        known = {"configuration", "sweep_format"} <= found.keys()
+    except (OSError, ValueError, AttributeError, RecursionError):
+        known = False
+    if not known:
         raise InputError(
             "store",
             path,
             "a new name, or the store of a sweep",
             "it holds something else: choose another name",
-        ) from error
-    if not isinstance(found, dict):
-        raise InputError(
-            "store", path, "the store of a sweep", "it holds something else: choose another name"
         )
-    return found
+    if found["sweep_format"] != FORMAT:
+        raise InputError(
+            "store",
+            f"{path}, of format {found['sweep_format']!r}",
+            f"a store of format {FORMAT}",
+            "open it with the version of specalign that wrote it, or choose another name",
+        )
+    check_fixed(path)
+    return dict(found)
 
 
-def open_store(path: str | Path) -> xr.Dataset:
+def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
     """The labelled Dataset of a store, read when needed; ``xarray.open_zarr`` does the same.
+
+    Parameters
+    ----------
+    path : path
+    verify : bool
+        Compare every finished point with its digest, which reads the whole store once.
 
     Raises
     ------
     theory.InputError
-        There is no sweep at ``path``.
+        There is no sweep at ``path``, or it is damaged: the points are named, and running the
+        sweep again computes just them.
     """
-    read_configuration_of(Path(path))
-    return xr.open_zarr(path, chunks=None)
+    place = Path(path)
+    attributes = _group_attributes(place)
+    if verify:
+        import zarr
+
+        group = zarr.open_group(place, mode="r", zarr_format=_ZARR_FORMAT, use_consolidated=False)
+        variables = json.loads(attributes["measured"])
+        arrays = {name: group[name] for name in (*_BOOKS, *variables)}
+        books = verify_points(arrays, arrays["status"].shape, variables)
+        if books.repaired:
+            names = ", ".join(str(n + 1) for n in books.damaged[:8]) or "their status"
+            more = " and more" if len(books.damaged) > 8 else ""
+            raise InputError(
+                "store",
+                f"{place}, damaged at points {names}{more}",
+                "the numbers that the sweep wrote",
+                "run the sweep again with this store: damaged points are computed anew",
+            )
+    return xr.open_zarr(place, chunks=None)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -244,9 +376,32 @@ def _check_same(path: Path, configuration: Mapping[str, Any]) -> None:
         )
 
 
+def _note_versions(path: Path) -> None:
+    """Add the versions at work to those that were before."""
+    attributes = _group_attributes(path)
+    before = dict(attributes)
+    for name, now in (
+        ("specalign_version", version()),
+        ("source_identity", source_identity()),
+        ("library_versions", library_versions()),
+    ):
+        noted = str(attributes[name]).split("; then ")
+        if noted[-1] != now:
+            attributes[name] = "; then ".join([*noted, now])
+    if attributes != before:
+        consolidated = json.loads((path / ".zmetadata").read_text("utf-8"))
+        consolidated["metadata"][".zattrs"] = attributes
+        contents = {".zattrs": attributes, ".zmetadata": consolidated}
+        replace_fixed(path, {name: json.dumps(text, indent=2) for name, text in contents.items()})
+
+
 def _allocate(path: Path, layout: Layout) -> None:
-    """Make the store under another name and move it: there is never half a store."""
+    """Make the store under another name and move it: there is never half a store.
+
+    Every chunk has a checksum, so that a changed one is an error for whoever reads it.
+    """
     import zarr
+    from numcodecs import CRC32
 
     workplace = path.with_name(f"{path.name}.new-{os.getpid()}")
     shutil.rmtree(workplace, ignore_errors=True)
@@ -266,6 +421,7 @@ def _allocate(path: Path, layout: Layout) -> None:
                 chunks=(1,) * len(grid) if single else grid,
                 dtype=kind,
                 fill_value=np.nan if kind == "f8" else None,
+                filters=[CRC32()],
                 attributes=_labels(names, meaning, units),
             )
             if not single:
@@ -278,9 +434,11 @@ def _allocate(path: Path, layout: Layout) -> None:
                 chunks=(1,) * len(grid) + tuple(max(n, 1) for n in block),
                 dtype="f8",
                 fill_value=np.nan,
+                filters=[CRC32()],
                 attributes=_labels([*names, *variable.dims], variable.meaning, variable.units),
             )
         zarr.consolidate_metadata(workplace, zarr_format=_ZARR_FORMAT)
+        write_manifest(workplace, (*_BOOKS, *layout.variables))
         workplace.rename(path)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
@@ -291,6 +449,8 @@ def _attributes(layout: Layout) -> dict[str, Any]:
         "source": "sweep of SGD simulations, curves and spectra",
         "configuration": json.dumps(layout.configuration, sort_keys=True),
         "sweep_format": FORMAT,
+        "measured": json.dumps(sorted(layout.variables)),
+        "source_identity": source_identity(),
         "specalign_version": version(),
         "library_versions": library_versions(),
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),

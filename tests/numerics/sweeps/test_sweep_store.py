@@ -197,20 +197,38 @@ def test_a_second_driver_is_refused(tmp_path, threads):
     assert not (tmp_path / "s.zarr.lock").exists()
 
 
-def test_the_lock_of_a_dead_process_is_taken_over(tmp_path, threads):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    lock = tmp_path / "s.zarr.lock"
-    lock.write_text(json.dumps({"pid": dead.pid, "host": socket.gethostname()}))
+@pytest.mark.parametrize(
+    "note",
+    [
+        json.dumps({"pid": os.getpid(), "host": socket.gethostname()}),
+        "",
+        "{}",
+        "[1]",
+        '{"pid": [], "host": 1}',
+        "[" * 100_000,
+        "\x00",
+    ],
+)
+def test_what_a_dead_process_left_is_taken_over(tmp_path, threads, note):
+    (tmp_path / "s.zarr.lock").write_text("")
+    (tmp_path / "s.zarr.owner").write_text(note)
     assert (run_sweep(small(), tmp_path / "s.zarr", threads).status == 1).all()
-    # a process of the same number that began at another time is another one
-    lock.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": "1"}))
-    run_sweep(small(), tmp_path / "s.zarr", threads)
+    assert [p.name for p in tmp_path.iterdir() if p.suffix in (".lock", ".owner")] == []
+
+
+@pytest.mark.parametrize("ending", ["lock", "owner"])
+def test_a_lock_never_follows_a_link(tmp_path, threads, ending):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (tmp_path / f"s.zarr.{ending}").symlink_to(mine)
+    with pytest.raises(InputError, match="never follows a link"):
+        run_sweep(small(), tmp_path / "s.zarr", threads)
+    assert mine.read_text() == "mine"
 
 
 def test_the_lock_of_another_machine_holds(tmp_path, threads):
-    (tmp_path / "s.zarr.lock").write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
-    with pytest.raises(InputError, match=r"another machine.*delete .*s\.zarr\.lock"):
+    (tmp_path / "s.zarr.owner").write_text(json.dumps({"pid": 1, "host": "elsewhere"}))
+    with pytest.raises(InputError, match=r"another machine.*delete .*s\.zarr\.owner"):
         run_sweep(small(), tmp_path / "s.zarr", threads)
 
 
