@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from theory import InputError
-
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -52,23 +50,3 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a text in UTF-8, whole or not at all."""
     with replacing(path) as new:
         new.write_text(text, encoding="utf-8")
-
-
-def check_regular(parameter: str, path: Path) -> None:
-    """Refuse an output that exists and is no regular file: a pipe would block, a device would lose it.
-
-    Raises
-    ------
-    theory.InputError
-    """
-    if not path.exists() or path.is_file():
-        return
-    mode = path.stat().st_mode
-    kinds = ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a directory"))
-    kind = next((name for is_kind, name in kinds if is_kind(mode)), "a device")
-    raise InputError(
-        parameter,
-        f"{path}, {kind}",
-        "a new name or a regular file",
-        "write to a file, and pass it on from there",
-    )

@@ -13,7 +13,7 @@ from verify.settings.values import parse_integer
 from verify.tables.text import make_table
 
 from . import options as opt
-from .terminal import check_outputs, complain, named_progress, say, standard_output
+from .terminal import check_outputs, complain, named_progress, say, standard_output, write_text
 
 if TYPE_CHECKING:
     from verify.claims.judgement import Judgement
@@ -89,8 +89,7 @@ def check(
     else:
         _show(done)
         if json is not None:
-            json.write_text(document + "\n", encoding="utf-8")
-            say(f"wrote {json}")
+            write_text(json, document + "\n")
     wrong = [j for j in done if not (j.stands if j.as_expected is None else j.as_expected)]
     if not wrong:
         return

@@ -6,6 +6,7 @@ input, 130 interrupted.
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated, Any
 
 import typer
@@ -93,7 +94,13 @@ for _command in (derive, check, curves, simulate, spectrum, effective, sweep, ve
 
 def main() -> None:
     """Entry point of the `specalign` command."""
+    signal.signal(signal.SIGTERM, _interrupt)
     app(prog_name="specalign")
+
+
+def _interrupt(*_: object) -> None:
+    """A polite request to end is what Ctrl-C is: what was finished is kept, and said."""
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from theory import InputError
 from verify.settings.configuration import ORTHONORMAL, Configuration
 
 from . import options as opt
-from .terminal import check_outputs, say, spinner
+from .terminal import check_outputs, say, spinner, write_text
 
 
 def derive(
@@ -136,8 +136,7 @@ def derive(
     if output is None:
         say(text.rstrip("\n"))
     else:
-        output.write_text(text, encoding="utf-8")
-        say(f"wrote {output}")
+        write_text(output, text)
 
 
 def _check_limit(quantity: opt.Derivable, limit: str | None, precision: str | None) -> str:

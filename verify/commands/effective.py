@@ -16,7 +16,15 @@ from verify.settings.values import parse_number
 
 from . import options as opt
 from .shared import DIMENSION, or_default, read_block, time_on_curve
-from .terminal import check_outputs, say, spinner, standard_output, write_data, write_figure
+from .terminal import (
+    check_outputs,
+    say,
+    spinner,
+    standard_output,
+    write_data,
+    write_figure,
+    write_text,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -252,10 +260,7 @@ def _write(
 
         write_data(join_spectra(data, measured), output)
     if json is not None:
-        json.write_text(
-            json_format.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
-        say(f"wrote {json}")
+        write_text(json, json_format.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _plain(title: str) -> str:

@@ -12,7 +12,7 @@ from verify.mutants.run import SAMPLING_SHARE, count_kinds, run_mutants
 from verify.tables.text import make_table
 
 from . import options as opt
-from .terminal import complain, named_progress, say, standard_output
+from .terminal import complain, named_progress, say, standard_output, write_text
 
 
 def report_mutants(systems: Sequence[str], seed: int, json: Path | None) -> None:
@@ -50,10 +50,7 @@ def report_mutants(systems: Sequence[str], seed: int, json: Path | None) -> None
         if not trial.equivalent and not trial.by_digits:
             say(f"not caught by digits: {system} {trial.mutant.entry}: {trial.mutant.text}")
     if json is not None:
-        json.write_text(
-            json_module.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        say(f"wrote {json}")
+        write_text(json, json_module.dumps(done.to_dict(), indent=2, ensure_ascii=False) + "\n")
     if not done.holds:
         complain("; ".join(done.refuted) or "too few mutants are caught")
         raise typer.Exit(opt.NOT_WELL)

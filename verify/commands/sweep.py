@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -146,7 +147,7 @@ def _prepare_processes() -> None:
 def _run(
     grid: Sweep, store: Path, workers: int | None, scheduler: str | None, retry_failed: bool
 ) -> xr.Dataset:
-    from numerics import SweepError, SweepInterrupted, run_sweep
+    from numerics import DamagedPointsWarning, SweepError, SweepInterrupted, run_sweep
 
     resume = "the same command goes on from here"
     try:
@@ -155,7 +156,11 @@ def _run(
             def tell(done: int, failed: int, total: int) -> None:
                 report(f"{done} done, {failed} failed of {total} points", (done + failed) / total)
 
-            return run_sweep(grid, store, executor, workers, tell, retry_failed=retry_failed)
+            with warnings.catch_warnings():
+                # what was damaged is told in one line
+                warnings.simplefilter("always", DamagedPointsWarning)
+                warnings.showwarning = lambda message, *_: complain(f"warning: {message}")
+                return run_sweep(grid, store, executor, workers, tell, retry_failed=retry_failed)
     except SweepInterrupted as error:
         complain(f"interrupted: {error.done} of {error.total} points are kept in {store}; {resume}")
         raise typer.Exit(opt.INTERRUPTED) from error

@@ -153,6 +153,13 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
         )
     if path.is_dir():
         raise InputError(option, path, "a file name", "it is a directory; add a file name")
+    if path.exists() and not path.is_file():
+        raise InputError(
+            option,
+            f"{path}, a pipe or device",
+            "a new name or a regular file",
+            "write to a file, and pass it on from there",
+        )
     parent = path.parent
     if not parent.is_dir():
         raise InputError(option, path, "a file in an existing directory", f"create {parent} first")
@@ -188,8 +195,19 @@ def check_outputs(**paths: tuple[Path | None, Sequence[str]]) -> None:
 def write_data(data: xr.Dataset, path: Path | None) -> None:
     """Write a Dataset as netCDF; None writes nothing."""
     if path is not None:
-        data.to_netcdf(path, engine="h5netcdf")
+        from numerics.core.files import replacing
+
+        with replacing(path) as new:
+            data.to_netcdf(new, engine="h5netcdf")
         say(f"wrote {path}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    from numerics.core import files
+
+    files.write_text(path, text)
+    say(f"wrote {path}")
 
 
 def write_figure(figure: Figure, path: Path) -> None:

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 
+from numerics.core.files import replacing
+
 TIME_LABEL = "time t = steps·δ"
 FORMATS = (".png", ".svg", ".pdf")
 
@@ -49,12 +51,12 @@ SETTINGS: Any = {
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure in the format of the file name (.png, .svg or .pdf)."""
+    """Write a figure, whole or not at all, in the format of the file name (.png, .svg or .pdf)."""
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
         Path(path).suffix.lower()
     )
-    with rc_context(SETTINGS):
-        figure.savefig(path, dpi=150, metadata=metadata)
+    with rc_context(SETTINGS), replacing(path) as new:
+        figure.savefig(new, dpi=150, metadata=metadata)
 
 
 def spaced_layout() -> ConstrainedLayoutEngine:

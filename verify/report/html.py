@@ -18,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib import rc_context
 
+from numerics.core.files import write_text
 from verify.checks.equations import mathml_parts
 from verify.tables.verdicts import rank_comparisons
 from verify.verdict.results import CheckResult, JointReport, Plot, Report
@@ -35,7 +36,7 @@ def write_json(report: Report | JointReport, path: Path) -> None:
     A number that is not finite becomes null, and ``<key>_text`` beside it says what it was.
     """
     text = json.dumps(strict(report.to_dict()), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def write_html(report: Report | JointReport, path: Path) -> None:
@@ -44,7 +45,7 @@ def write_html(report: Report | JointReport, path: Path) -> None:
     Every check has an anchor, its name: ``report.html#curves``; in the report of several systems
     with the name of its system in front: ``report.html#xor-curves``.
     """
-    path.write_text(render_html(report), encoding="utf-8")
+    write_text(path, render_html(report))
 
 
 def render_html(report: Report | JointReport) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from helpers import ROOT
 from sweep_helpers import SLOW, small
 from typer.testing import CliRunner
 
-from numerics import SweepError, dask_executor, run_sweep
+from numerics import SweepError, dask_executor, open_store, run_sweep
 from numerics.sweeps import executors
 from theory import InputError
 from verify.commands.cli import app
@@ -82,6 +83,59 @@ def test_a_lost_scheduler_stops_the_sweep_and_keeps_what_is_done(cluster, tmp_pa
         run_sweep(sweep, tmp_path / "s.zarr", executor, progress=end)
     with ThreadPoolExecutor(4) as executor:
         assert (run_sweep(sweep, tmp_path / "s.zarr", executor).status == 1).all()
+
+
+@pytest.fixture
+def foreign_worker(tmp_path):
+    """A cluster whose only worker computes with a changed copy of the packages."""
+    distributed = pytest.importorskip("distributed")
+    copy = tmp_path / "other"
+    for package in ("theory", "numerics"):
+        shutil.copytree(ROOT / package, copy / package)
+    setting = copy / "numerics" / "sweeps" / "trial.py"
+    setting.write_text(setting.read_text("utf-8") + "\n# another version\n", encoding="utf-8")
+    with distributed.LocalCluster(
+        n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=50
+    ) as started:
+        helpers = ROOT / "tests" / "witness"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli.dask_worker", started.scheduler_address],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(copy), str(helpers)])},
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            with distributed.Client(started.scheduler_address, set_as_default=False) as client:
+                client.wait_for_workers(1, timeout=60)
+            yield started
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.mark.slow
+def test_a_worker_of_another_version_is_refused_by_name(foreign_worker, tmp_path):
+    begin = monotonic()
+    with (
+        dask_executor(foreign_worker.scheduler_address) as executor,
+        pytest.raises(InputError, match=r"1 of 1 workers with another version \(tcp://.* source"),
+    ):
+        run_sweep(small(), tmp_path / "s.zarr", executor)
+    assert monotonic() - begin < 15
+    assert not (open_store(tmp_path / "s.zarr").status == 1).any()
+
+
+@pytest.mark.slow
+def test_what_such_a_worker_sends_is_not_kept(foreign_worker, tmp_path, monkeypatch):
+    """Also where it joins after the workers were asked."""
+    monkeypatch.setattr(executors.Engine, "check_workers", lambda self: None)
+    with (
+        dask_executor(foreign_worker.scheduler_address) as executor,
+        pytest.raises(SweepError, match=r"a worker, process \d+ on .*, runs specalign"),
+    ):
+        run_sweep(small(), tmp_path / "s.zarr", executor)
+    assert not (open_store(tmp_path / "s.zarr").status == 1).any()
 
 
 @pytest.mark.slow
