@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .checks.judged_theory import Theory
     from .checks.runner import VerificationInterrupted, run, run_all
     from .claims.files import read_claims
-    from .claims.judge import check_derivation, judge, make_claim
+    from .claims.judge import check, judge, make_claim
     from .claims.judgement import Claim, Finding, Judgement
     from .evidence.evidence import Evidence
     from .figures.alignment import plot_alignment
@@ -37,7 +37,7 @@ _PUBLIC = {
     "checks.judged_theory": ("Theory",),
     "checks.runner": ("VerificationInterrupted", "run", "run_all"),
     "claims.files": ("read_claims",),
-    "claims.judge": ("check_derivation", "judge", "make_claim"),
+    "claims.judge": ("check", "judge", "make_claim"),
     "claims.judgement": ("Claim", "Finding", "Judgement"),
     "evidence.evidence": ("Evidence",),
     "figures.alignment": ("plot_alignment",),
@@ -75,7 +75,7 @@ __all__ = [
     "Report",
     "Theory",
     "VerificationInterrupted",
-    "check_derivation",
+    "check",
     "check_model",
     "judge",
     "make_claim",

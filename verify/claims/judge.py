@@ -32,7 +32,7 @@ from .sample_identities import SampleClaim
 from .stage_verdicts import ClaimKind, judge_stages
 
 
-def check_derivation(
+def check(
     model: Model,
     quantity: str | Quantity,
     claim: str | sp.Expr,
@@ -88,9 +88,9 @@ def check_derivation(
     --------
     >>> from theory import kgmm
     >>> model = kgmm(2, directions_gram="orthonormal")
-    >>> check_derivation(model, "corrector_a_b", "c_delta*E[g_a*g_b]/lambda").finding.value
+    >>> check(model, "corrector_a_b", "c_delta*E[g_a*g_b]/lambda").finding.value
     'proved'
-    >>> wrong = check_derivation(model, "corrector_a_b", "c_delta*E[g_a*g_b]")
+    >>> wrong = check(model, "corrector_a_b", "c_delta*E[g_a*g_b]")
     >>> wrong.finding.value, wrong.repair
     ('refuted', 'multiply the whole by lambda^-1')
     """
@@ -113,7 +113,7 @@ def make_claim(
     source: str = "",
     expected: str | None = None,
 ) -> Claim:
-    """Read a claim and refuse one that means nothing; see :func:`check_derivation`."""
+    """Read a claim and refuse one that means nothing; see :func:`check`."""
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", type(model).__name__, "a theory.Model", remedy)

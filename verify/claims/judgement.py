@@ -107,6 +107,16 @@ class Counterexample:
     claimed: str
     derived: str
 
+    def __str__(self) -> str:
+        """Where both values differ; numbers that are 0 are named together."""
+        zeros = [name for name, value in self.values.items() if value == "0"]
+        values = ", ".join(f"{n} = {value}" for n, value in self.values.items() if value != "0")
+        rest = f"; 0 for {', '.join(zeros)}" if zeros else ""
+        return (
+            f"  counterexample  {self.entry} of {self.model} at {values}{rest}:\n"
+            f"               claimed {self.claimed}, derived {self.derived}"
+        )
+
 
 # finding, stages, counterexample, difference and repair
 Verdict = tuple[Finding, list[Stage], Counterexample | None, str, str]
@@ -138,6 +148,19 @@ class Judgement:
     repair: str = ""
     seed: int = 0
     seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """Verdict, what every stage says and, for a refuted claim, where and how it is wrong."""
+        lines = [f"{self.claim.name}: {self.finding.value}"]
+        lines.append(f"  claimed      {self.claim.text.strip()}")
+        lines += [f"  {s.name:<12} {s.status.value}: {s.text}" for s in self.stages]
+        if self.counterexample is not None:
+            lines += str(self.counterexample).splitlines()
+        if self.difference:
+            lines.append(f"  difference   claimed - derived = {self.difference}")
+        if self.counterexample is not None:
+            lines.append(f"  repair       {self.repair or 'no single change was found'}")
+        return "\n".join(lines)
 
     @property
     def stands(self) -> bool:

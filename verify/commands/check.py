@@ -122,22 +122,4 @@ def _show(done: list[Judgement]) -> None:
     console.print(make_table("Claims", columns, rows, left=7))
     for j in done:
         if len(done) == 1 or not j.stands:
-            say(details(j))
-
-
-def details(j: Judgement) -> str:
-    """Everything about one claim, as text."""
-    lines = ["", f"{j.claim.name}: {j.finding.value}", f"  claimed      {j.claim.text.strip()}"]
-    lines += [f"  {s.name:<12} {s.status.value}: {s.text}" for s in j.stages]
-    if j.counterexample is not None:
-        example = j.counterexample
-        zeros = [k for k, v in example.values.items() if v == "0"]
-        values = ", ".join(f"{k} = {v}" for k, v in example.values.items() if v != "0")
-        rest = f"; 0 for {', '.join(zeros)}" if zeros else ""
-        lines.append(f"  counterexample  {example.entry} of {example.model} at {values}{rest}:")
-        lines.append(f"               claimed {example.claimed}, derived {example.derived}")
-    if j.difference:
-        lines.append(f"  difference   claimed - derived = {j.difference}")
-    if j.counterexample is not None:
-        lines.append(f"  repair       {j.repair or 'no single change was found'}")
-    return "\n".join(lines)
+            say(f"\n{j}")

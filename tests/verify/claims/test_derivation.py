@@ -15,7 +15,7 @@ import verify.claims.cases
 import verify.claims.fixed_points
 from theory import InputError, Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols, xor
 from theory.problem.softmax import LogSumExp, Softmax
-from verify import check_derivation
+from verify import check as check_derivation
 from verify.claims.judgement import Finding, Status
 from verify.claims.quantities import derived
 from verify.claims.quantity_names import parse_quantity
