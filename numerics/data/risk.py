@@ -2,7 +2,8 @@ r"""Loss and accuracy of a state: expected over the mixture, and on fresh data.
 
 The label predicted for a sample is the one its pre-activations fit best, :math:`\hat
 y=\arg\min_y\ell(y;u,v)` over the labels of the mixture: the largest pre-activation for the softmax,
-the sign of f for the logistic loss.
+the sign of f for the logistic loss.  Where m labels fit equally well, each is predicted with
+probability 1/m: a classifier of two labels that is undecided, f = 0, is counted as half right.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def population_risk(
     .. math:: E[\ell]=\sum_lp_lE_l[\ell(y_l;u,v)],\qquad
               P(\text{correct})=\sum_lp_lP_l\big(\arg\min_y\ell(y;u,v)=y_l\big)
 
-    with u Gaussian given the component (mathematics.md section 2).  The ridge does not count.
+    with u Gaussian given the component (mathematics.md section 2).  The ridge does not count.  A
+    tie counts in equal shares: where m labels fit equally well, each is predicted with probability
+    1/m, so that a classifier of two labels with f = 0 is half right.
 
     Parameters
     ----------

@@ -4,17 +4,16 @@ true error.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 
 import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from numerics.core.errors import ToleranceWarning
 from numerics.core.problem import Problem, takes_problem
 from numerics.core.schedule import Pace
 from numerics.core.state import State, check_state
+from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.expectations.compiled import compile_expressions
 from numerics.expectations.quadrature import choose_family
@@ -79,7 +78,13 @@ def integrate_curves(
     theory.InputError
         Bad shapes or values, before any work.
     IntegrationError
-        The field diverges; ``reached`` is the time reached.
+        The field diverges, or the drift is not a number (the message names the expression);
+        ``reached`` is the time reached.
+
+    Warns
+    -----
+    ToleranceWarning
+        The error estimate is larger than the tolerance.
 
     Examples
     --------
@@ -138,13 +143,12 @@ def solve_curve(
     else:
         wanted = tolerance or SOBOL_TOLERANCE
         refined = refine_sobol(flow, wanted, seed)
-    if refined.error > wanted:
-        warnings.warn(
-            f"the curve of {model.name} has an error of at most {refined.error:.2g}, more than the "
-            f"tolerance {wanted:.2g}: {refined.rule} and the integrator reach no more",
-            ToleranceWarning,
-            stacklevel=2,
-        )
+    warn_of_tolerance(
+        f"the curve of {model.name}",
+        refined.error,
+        wanted,
+        f"{refined.rule}, and the integrator, reach no more",
+    )
     return Curve(
         model,
         parameters,

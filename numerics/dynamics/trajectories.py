@@ -24,10 +24,16 @@ class _Watched:
     """A field whose failures reject a step, and which remembers the last of them."""
 
     def __init__(
-        self, compiled: CompiledExpressions, parameters: Parameters, rule: Rule, pace: Pace
-    ):
+        self,
+        compiled: CompiledExpressions,
+        parameters: Parameters,
+        rule: Rule,
+        pace: Pace,
+        limit: float,
+    ) -> None:
         self._compiled, self._parameters, self._replicates = compiled, parameters, rule.replicates
         self._field = replicated_field(compiled, parameters, rule, pace)
+        self._limit = limit
         self._failure: tuple[float, Array, Array] | None = None
 
     def __call__(self, time: float, vectors: Array) -> Array:
@@ -35,7 +41,8 @@ class _Watched:
             slopes = self._field(time, vectors)
         except ArithmeticError:
             slopes = np.full_like(vectors, np.nan)
-        if not np.all(np.isfinite(slopes)):
+        # a trial step far outside overflows, which says nothing of the loss
+        if not np.all(np.isfinite(slopes)) and np.abs(vectors).max(initial=0.0) <= self._limit:
             self._failure = time, vectors, slopes
         return slopes
 
@@ -67,7 +74,7 @@ def trajectory(
     """
     start = np.tile(initial.flatten(), rule.replicates)
     limit = DIVERGED * (1.0 + float(np.abs(start).max(initial=0.0)))
-    field = _Watched(compiled, parameters, rule, pace)
+    field = _Watched(compiled, parameters, rule, pace, limit)
     with np.errstate(all="ignore"):  # what is not finite rejects a step, or is refused by name
         field(0.0, start)
         field.explain()

@@ -9,7 +9,7 @@ import typer
 from theory import InputError
 
 from . import options as opt
-from .terminal import check_outputs, say, spinner, standard_output, write_data, write_figure
+from .terminal import check_outputs, integrating, say, standard_output, write_data, write_figure
 
 
 def curves(
@@ -94,7 +94,7 @@ def curves(
     # a figure follows the curve between the times of a list too
     between = plot is not None and isinstance(times, list)
     fine = None
-    with spinner(f"integrating the {what} of {model.name}"):
+    with integrating(f"integrating the {what} of {model.name}", complains=False):
         if flow is opt.Flow.noiseless:
             from numerics.dynamics.noiseless_flow import integrate_noiseless
 

@@ -18,6 +18,7 @@ from . import options as opt
 from .shared import DIMENSION, or_default, read_block, time_on_curve
 from .terminal import (
     check_outputs,
+    integrating,
     say,
     spinner,
     standard_output,
@@ -164,7 +165,7 @@ def effective(
         check_dimension(d, model.directions, model.units)
     state_error = 0.0
     if when:
-        with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
+        with integrating(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
             curve = solve_curve(model, parameters, state, when)
         state, state_error = curve.state(when), curve.error_estimate
     with spinner(f"effective spectrum of {model.name}"):

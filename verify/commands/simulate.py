@@ -15,9 +15,9 @@ from .shared import DIMENSION, REPLICAS, or_default
 from .terminal import (
     check_outputs,
     complain,
+    integrating,
     progress_bar,
     say,
-    spinner,
     standard_output,
     write_data,
     write_figure,
@@ -136,7 +136,7 @@ def simulate(
         from numerics import solve_curve
 
         grid = runs["time"].to_numpy()
-        with spinner(f"integrating the effective dynamics of {model.name}"):
+        with integrating(f"integrating the effective dynamics of {model.name}", complains=False):
             solution = solve_curve(model, parameters, initial, float(grid[-1]), **pace)
         curve = solution.dataset(grid)
         # a figure follows the curve between the times of a list too

@@ -12,7 +12,15 @@ from verify.settings.configuration import Configuration
 
 from . import options as opt
 from .shared import DIMENSION, or_default, read_block, time_on_curve
-from .terminal import check_outputs, say, spinner, standard_output, write_data, write_figure
+from .terminal import (
+    check_outputs,
+    integrating,
+    say,
+    spinner,
+    standard_output,
+    write_data,
+    write_figure,
+)
 
 if TYPE_CHECKING:
     pass
@@ -110,7 +118,7 @@ def spectrum(
     root = as_integer("seed", or_default(given.seed, 0), 0, "seeds are non-negative integers")
     state_error = 0.0
     if when:
-        with spinner(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
+        with integrating(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
             curve = solve_curve(model, parameters, state, when)
         state, state_error = curve.state(when), curve.error_estimate
     with spinner(f"population spectrum of {model.name}"):

@@ -5,6 +5,7 @@ may go.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +99,26 @@ def spinner(description: str) -> Iterator[None]:
     with _waiting(description, SpinnerColumn(), TextColumn("{task.description}")) as bar:
         bar.add_task(description, total=None)
         yield
+
+
+@contextmanager
+def integrating(description: str, *, complains: bool = True) -> Iterator[None]:
+    """A spinner for a curve; a tolerance that is not reached becomes a line on standard error.
+
+    ``complains`` is off where the command speaks of the tolerance beside its results.
+    """
+    from numerics.core.errors import ToleranceWarning
+
+    with warnings.catch_warnings(record=True) as seen, spinner(description):
+        warnings.simplefilter("always", ToleranceWarning)
+        yield
+    for warning in seen:
+        if not issubclass(warning.category, ToleranceWarning):
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+        elif complains:
+            complain(f"warning: {warning.message}")
 
 
 @contextmanager

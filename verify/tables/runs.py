@@ -113,8 +113,15 @@ def curve_remarks(data: xr.Dataset) -> Iterator[str]:
 
 
 def error_warnings(curve: xr.Dataset) -> Iterator[str]:
-    """A warning where the error of a curve is larger than its table, of four decimals, suggests."""
+    """Warnings where the error of a curve is larger than was asked for, or than its table, of four
+    decimals, suggests.
+    """
     error = float(curve.attrs.get("error_estimate", 0.0))
+    if error > (tolerance := float(curve.attrs.get("tolerance", math.inf))):
+        yield (
+            f"Warning: the tolerance {tolerance:.2g} was not reached; the error is estimated at "
+            f"{error:.2g}."
+        )
     if error > _LAST_DIGIT:
         decimals = max(0, math.floor(-math.log10(error)))
         certain = {0: "no decimal is", 1: "only the first decimal is"}.get(
