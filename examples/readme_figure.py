@@ -25,13 +25,14 @@ from numerics import (
 )
 from numerics.proportional.measured_outliers import measure_outliers
 from theory import Model, kgmm
+from verify.checks.displays import curves_exhibit, weight_shares_exhibit
 from verify.checks.judged_theory import Theory
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import get_level
 from verify.evidence.systems import get_system
-from verify.figures import of_checks as plots
 from verify.figures.effective import plot_effective_spectrum
 from verify.figures.emergence import plot_emergence, plot_phase_diagram
+from verify.figures.of_exhibits import draw
 from verify.figures.style import save_figure
 
 
@@ -40,11 +41,10 @@ def main() -> None:
     evidence = Evidence(get_system("kgmm"), get_level("quick"), seed=0)
     theory = Theory.derive(evidence.system.model)
     target = Path("docs/img")
-    save_figure(
-        plots.curves_plot(evidence.system.scenarios[0], theory, evidence).draw(),
-        target / "curves.png",
-    )
-    save_figure(plots.share_plot(theory, evidence).draw(), target / "alignment.png")
+    curves = curves_exhibit(evidence.system.scenarios[0], theory, evidence)
+    save_figure(draw(curves.data()), target / "curves.png")
+    shares = weight_shares_exhibit(theory, evidence)
+    save_figure(draw(shares.data()), target / "alignment.png")
     save_figure(effective_figure(), target / "effective.png")
     save_figure(emergence_figure(), target / "emergence.png")
     save_figure(phase_figure(), target / "phases.png")

@@ -4,97 +4,126 @@ the gradient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from numerics import State, population_block
+from numerics import State
 from numerics.core.geometry import span_basis
-from numerics.data.samples import compile_derivatives, draw_data
+from numerics.data.samples import SampleData, compile_derivatives, draw_data
 from numerics.spectra.span_matrix import SpanMatrix
 from theory.symbols import upper_triangle
 from verify.evidence.evidence import Evidence
 from verify.evidence.run_states import state_of
 from verify.evidence.systems import Scenario
-from verify.figures import of_checks as plots
+from verify.verdict.compare import compare
 from verify.verdict.results import Outcome
-from verify.verdict.tolerance import Comparison, Part, Tolerance, critical_value
+from verify.verdict.tolerance import Chance, Family, Part
 
-from .judged_theory import Theory
+from .displays import training_exhibit
+from .judged_theory import MATRICES, Theory
 
-MATRICES = ("hessian", "gradient")
-# (label, measured, its standard error, predicted, its error)
-Entry = tuple[str, float, float, float, float]
 # step of the finite differences, in standard deviations of the pre-activation; the second is half
 # of it
 DIFFERENCE_STEP = 0.25
+# samples whose gradients are in memory together
+CHUNK = 20_000
 
 
-def blocks(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+class _Entry(NamedTuple):
+    """An entry of a block: measured with its standard error, predicted with its error."""
+
+    name: str
+    measured: float
+    error: float
+    predicted: float
+    predicted_error: float
+
+
+def blocks(theory: Theory, evidence: Evidence) -> Outcome:
     """Every Hessian and G block of both layers equals its closed form, entry by entry."""
-    comparisons = []
-    cases = _block_cases(evidence)
     families = [
-        (f"{scenario.name}, {name}: {matrix} {part}", list(entries))
-        for scenario, state, name in cases
+        _family(f"{scenario.name}, {name}: {matrix} {part}", list(entries), resolution=0.01)
+        for scenario, state, name in _block_cases(evidence)
         for matrix in MATRICES
         for part, entries in _block_entries(theory, evidence, scenario, state, matrix, name)
     ]
-    z = critical_value(sum(len(entries) for _, entries in families), share)
-    for label, entries in families:
-        comparisons.append(_worst(label, entries, z, (), resolution=0.01))
     samples = {
         "test_points": evidence.level.test_points,
         "dimension": evidence.level.spectrum_dimensions[-1],
     }
-    return Outcome(
-        comparisons, samples, [plots.training_plot(theory, evidence, m) for m in MATRICES]
-    )
+    exhibits = [training_exhibit(theory, evidence, matrix) for matrix in MATRICES]
+    return Outcome(families, samples, exhibits)
 
 
-def curvature(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def curvature(theory: Theory, evidence: Evidence) -> Outcome:
     """The Hessian of the population risk is the derivative of the mean gradient, kinks included."""
-    families = []
-    notes = []
+    families, notes = [], []
     for scenario in evidence.system.scenarios:
         state = scenario.initial
         predicted = _predicted(theory, evidence, scenario, state, "curvature")
-        for unit in range(min(2, theory.model.units)):
-            measured = _gradient_differences(theory, evidence, scenario, state, unit)
-            label = f"{scenario.name}: change of the mean gradient with x^{unit + 1}"
-            families.append((label, measured, predicted, unit))
+        families += [
+            _curvature_family(evidence, scenario, predicted, unit)
+            for unit in range(min(2, theory.model.units))
+        ]
         if theory.curvature is not theory.hessian:
             plain = _predicted(theory, evidence, scenario, state, "hessian")
             norm = np.linalg.norm(predicted.matrix, 2)
             size = np.linalg.norm(predicted.matrix - plain.matrix, 2) / norm
             notes.append(
-                f"{scenario.name}: the almost-everywhere Hessian, to which data average, is off by {size:.0%}"
+                f"{scenario.name}: the almost-everywhere Hessian, to which data average, "
+                f"is off by {size:.0%}"
             )
-    z = critical_value(sum(m[0].size for _, m, _, _ in families), share)
-    comparisons = []
-    for label, (limit, error, remainder), predicted, unit in families:
-        rank = predicted.basis.rank
-        columns = slice(unit * rank, (unit + 1) * rank)
-        column, column_error = predicted.matrix[:, columns], predicted.matrix_error[:, columns]
-        candidates = []
-        for i, j in np.ndindex(limit.shape):
-            parts = (Part(float(remainder[i, j]), "fourth power of the step (T4)"),)
-            numbers = (float(m[i, j]) for m in (limit, error, column, column_error))
-            entry: Entry = (_row_name(predicted, i, j), *numbers)  # type: ignore[assignment]
-            candidates.append(_compare(label, entry, limit.size, z, parts, resolution=0.05))
-        comparisons.append(max(candidates, key=lambda c: c.strain))
-    return Outcome(
-        comparisons,
-        {
-            "test_points": evidence.level.test_points,
-            "steps": [DIFFERENCE_STEP, DIFFERENCE_STEP / 2],
-        },
-        notes=notes,
+    samples = {
+        "test_points": evidence.level.test_points,
+        "steps": [DIFFERENCE_STEP, DIFFERENCE_STEP / 2],
+    }
+    return Outcome(families, samples, notes=notes)
+
+
+def _curvature_family(
+    evidence: Evidence, scenario: Scenario, predicted: SpanMatrix, unit: int
+) -> Family:
+    """Changes of the mean gradient with x^unit, against the columns of the risk Hessian."""
+    limit, error, remainder = _gradient_differences(evidence, scenario, unit)
+    rank = predicted.basis.rank
+    columns = slice(unit * rank, (unit + 1) * rank)
+    table = (limit, error, predicted.matrix[:, columns], predicted.matrix_error[:, columns])
+    entries = [
+        _Entry(_row_name(predicted, i, j), *(float(numbers[i, j]) for numbers in table))
+        for i, j in np.ndindex(limit.shape)
+    ]
+    return _family(
+        f"{scenario.name}: change of the mean gradient with x^{unit + 1}",
+        entries,
+        resolution=0.05,
+        remainders=[Part(r, "fourth power of the step (T4)") for r in remainder.ravel()],
+    )
+
+
+def _family(
+    label: str, entries: Sequence[_Entry], resolution: float, remainders: Sequence[Part] = ()
+) -> Family:
+    """Entries of one block; ``remainders`` has a further part of the tolerance for each, if any."""
+    return Family(
+        tuple(
+            compare(
+                f"{label}, {entry.name} (the worst of {len(entries)})",
+                entry.measured,
+                entry.predicted,
+                Chance(float(entry.error)),
+                Part(entry.predicted_error, "quadrature (T2)"),
+                *remainders[n : n + 1],
+                resolution=resolution,
+            )
+            for n, entry in enumerate(entries)
+        )
     )
 
 
 def _block_cases(evidence: Evidence) -> list[tuple[Scenario, State, str]]:
-    """The states at which all blocks are compared: at the start and after training, every scenario."""
+    """States at which all blocks are compared: the start and the end of a run, every scenario."""
     cases = []
     for scenario in evidence.system.scenarios:
         trained = state_of(evidence.curve_runs(scenario)[-1], 0, -1)
@@ -105,40 +134,33 @@ def _block_cases(evidence: Evidence) -> list[tuple[Scenario, State, str]]:
 def _predicted(
     theory: Theory, evidence: Evidence, scenario: Scenario, state: State, matrix: str
 ) -> SpanMatrix:
-    return population_block(
-        theory.model,
-        scenario.parameters,
-        state,
-        matrix="gradient" if matrix == "gradient" else "hessian",
-        block="all" if theory.model.readout_size else "first_layer",
-        blocks=theory.blocks(matrix),
-        tolerance=evidence.system.quadrature,
-    )
+    block = "all" if theory.model.readout_size else "first_layer"
+    return theory.population_block(scenario, state, matrix, block, evidence.system.quadrature)
 
 
 def _block_entries(
     theory: Theory, evidence: Evidence, scenario: Scenario, state: State, matrix: str, name: str
-) -> Iterator[tuple[str, Iterator[Entry]]]:
+) -> Iterator[tuple[str, Iterator[_Entry]]]:
     """Every block with its entries: those of x^a, x^b on the basis and the bulk, of x^a, v_i, and
     of v_i, v_j.
     """
     data = evidence.projection(scenario, state, matrix, name)
     predicted = _predicted(theory, evidence, scenario, state, matrix)
-    rank, c = predicted.basis.rank, theory.model.units
-    split = c * rank
-    full = predicted.matrix[:split, :split].reshape(c, rank, c, rank)
-    error = predicted.matrix_error[:split, :split].reshape(full.shape)
+    rank, c, q = predicted.basis.rank, theory.model.units, theory.model.readout_size
 
-    def block(a: int, b: int) -> Iterator[Entry]:
+    def entry(i: int, j: int, measured: str, at: tuple[int, ...], row: int, column: int) -> _Entry:
+        return _Entry(
+            f"entry ({i + 1}, {j + 1})",
+            data[measured].values[at],
+            data[f"{measured}_error"].values[at],
+            predicted.matrix[row, column],
+            predicted.matrix_error[row, column],
+        )
+
+    def block(a: int, b: int) -> Iterator[_Entry]:
         for i, j in upper_triangle(rank):
-            yield (
-                f"entry ({i + 1}, {j + 1})",
-                data.matrix.values[a, b, i, j],
-                data.matrix_error.values[a, b, i, j],
-                full[a, i, b, j],
-                error[a, i, b, j],
-            )
-        yield (
+            yield entry(i, j, "matrix", (a, b, i, j), a * rank + i, b * rank + j)
+        yield _Entry(
             "bulk",
             data.bulk.values[a, b],
             data.bulk_error.values[a, b],
@@ -146,66 +168,22 @@ def _block_entries(
             predicted.bulk_error[a, b],
         )
 
+    def across(a: int) -> Iterator[_Entry]:
+        for i, j in np.ndindex(rank, q):
+            yield entry(i, j, "mixed", (a, j, i), a * rank + i, c * rank + j)
+
     for a, b in upper_triangle(c):
         yield f"block ({a + 1}, {b + 1})", block(a, b)
-    q = theory.model.readout_size
-    if not q:
-        return
-    mixed, mixed_error = predicted.matrix[:split, split:], predicted.matrix_error[:split, split:]
-
-    def across(a: int) -> Iterator[Entry]:
-        for i, j in np.ndindex(rank, q):
-            row = a * rank + i
-            yield (
-                f"entry ({i + 1}, {j + 1})",
-                data.mixed.values[a, j, i],
-                data.mixed_error.values[a, j, i],
-                mixed[row, j],
-                mixed_error[row, j],
-            )
-
-    for a in range(c):
-        yield f"block (x^{a + 1}, v)", across(a)
-    last, last_error = predicted.matrix[split:, split:], predicted.matrix_error[split:, split:]
-    yield (
-        "block (v, v)",
-        (
+    if q:
+        for a in range(c):
+            yield f"block (x^{a + 1}, v)", across(a)
+        yield (
+            "block (v, v)",
             (
-                f"entry ({i + 1}, {j + 1})",
-                data.readout.values[i, j],
-                data.readout_error.values[i, j],
-                last[i, j],
-                last_error[i, j],
-            )
-            for i, j in upper_triangle(q)
-        ),
-    )
-
-
-def _worst(
-    label: str, entries: list[Entry], z: float, parts: tuple[Part, ...], resolution: float
-) -> Comparison:
-    made = [_compare(label, entry, len(entries), z, parts, resolution) for entry in entries]
-    return max(made, key=lambda c: c.strain)
-
-
-def _compare(
-    label: str, entry: Entry, count: int, z: float, parts: tuple[Part, ...], resolution: float
-) -> Comparison:
-    name, measured, error, predicted, predicted_error = entry
-    return Comparison(
-        f"{label}, {name} (the worst of {count})",
-        float(measured),
-        float(predicted),
-        Tolerance(
-            (
-                Part(z * float(error), f"{z:.2f} standard errors (T3)"),
-                Part(float(predicted_error), "quadrature (T2)"),
-                *parts,
-            )
-        ),
-        resolution=resolution,
-    )
+                entry(i, j, "readout", (i, j), c * rank + i, c * rank + j)
+                for i, j in upper_triangle(q)
+            ),
+        )
 
 
 def _row_name(predicted: SpanMatrix, i: int, j: int) -> str:
@@ -220,7 +198,7 @@ def _row_name(predicted: SpanMatrix, i: int, j: int) -> str:
 
 
 def _gradient_differences(
-    theory: Theory, evidence: Evidence, scenario: Scenario, state: State, unit: int
+    evidence: Evidence, scenario: Scenario, unit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Derivative of the mean gradient along every basis vector of x^unit: value, standard error,
     remainder.
@@ -229,7 +207,7 @@ def _gradient_differences(
     entries of the gradient as in the rows of :class:`numerics.spectra.span_matrix.SpanMatrix`.  The
     sample gradient alone is used.
     """
-    model, parameters = theory.model, scenario.parameters
+    model, parameters, state = evidence.system.model, scenario.parameters, scenario.initial
     basis = span_basis(parameters, state)
     c, rank = model.units, basis.rank
     deviation = np.sqrt(state.gram(parameters.directions_gram)[unit, unit] / parameters.precision)
@@ -238,30 +216,28 @@ def _gradient_differences(
     # by the step
     steps = DIFFERENCE_STEP * deviation * np.array([1.0, 0.5])
     dimension, samples = evidence.level.spectrum_dimensions[-1], evidence.level.test_points
-    chunk, total = 20_000, 0
     shape = (2, c * rank + model.readout_size, rank)
     sums, squares, cross = np.zeros(shape), np.zeros(shape), np.zeros(shape[1:])
     generator = np.random.default_rng(evidence.child_seed(f"curvature {scenario.name} {unit}"))
-    while total < samples:
-        size = min(chunk, samples - total)
+    for start in range(0, samples, CHUNK):
+        size = min(CHUNK, samples - start)
         data = draw_data(model, parameters, state, dimension, size, generator)
         u, w = data.weights @ data.features.T, data.features[:, :rank]
+
+        def rows_at(
+            j: int, shift: float, data: SampleData = data, u: np.ndarray = u, w: np.ndarray = w
+        ) -> np.ndarray:
+            """Gradients on the span, with x^unit moved along basis vector j."""
+            moved = u.copy()
+            moved[unit] += shift * w[:, j]
+            g = gradient(data.labels, moved, state.readout)
+            return np.concatenate([(g[:c, None] * w.T).reshape(c * rank, len(w)), g[c:]])
+
         for j in range(rank):
-            rows = np.empty((2, shape[1], size))
-            for k, h in enumerate(steps):
-                ends = []
-                for sign in (1.0, -1.0):
-                    moved = u.copy()
-                    moved[unit] += sign * h * w[:, j]
-                    g = gradient(data.labels, moved, state.readout)
-                    ends.append(
-                        np.concatenate([(g[:c, None] * w.T).reshape(c * rank, size), g[c:]])
-                    )
-                rows[k] = (ends[0] - ends[1]) / (2 * h)
+            rows = np.array([(rows_at(j, h) - rows_at(j, -h)) / (2 * h) for h in steps])
             sums[:, :, j] += rows.sum(axis=2)
             squares[:, :, j] += (rows**2).sum(axis=2)
             cross[:, j] += (rows[0] * rows[1]).sum(axis=1)
-        total += size
     mean = sums / samples
     variance = squares / samples - mean**2
     covariance = cross / samples - mean[0] * mean[1]

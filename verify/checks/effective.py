@@ -10,18 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from numerics import State, effective_spectrum, population_spectrum
+from numerics import State, effective_spectrum
 from numerics.spectra.span_matrix import BlockName
 from verify.evidence.evidence import Evidence
 from verify.evidence.run_states import state_of
 from verify.evidence.systems import Scenario
-from verify.verdict.extrapolation import extrapolate, fit_exponent, mean_and_error
+from verify.verdict.compare import compare, compare_exponent, compare_limit
+from verify.verdict.extrapolation import (
+    extrapolate,
+    extrapolate_means,
+    fit_exponent,
+    mean_and_error,
+)
 from verify.verdict.results import Outcome
-from verify.verdict.tolerance import Comparison, Part, Tolerance, critical_value
+from verify.verdict.tolerance import Chance, Comparison, Part
 
-from .judged_theory import Theory
+from .judged_theory import MATRICES, Theory
 
-MATRICES = ("hessian", "gradient")
 # parts of the bulk's distribution at which distribution functions are compared
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 # a level this close to the edge, relative to it, moves the edge of finite matrices
@@ -65,7 +70,7 @@ def _cases(evidence: Evidence) -> Iterator[_Case]:
         yield _Case(last, -1, 4, tuple(full), tuple(d // 3 for d in dimensions))
 
 
-def proportional(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def proportional(theory: Theory, evidence: Evidence) -> Outcome:
     """Bulk, edges, outliers and eigenvectors of data at fixed M/d tend to those of the effective
     theory.
     """
@@ -73,12 +78,6 @@ def proportional(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     spreads: list[tuple[np.ndarray, np.ndarray]] = []
     cases = list(_cases(evidence))
     replicas = evidence.level.effective_replicas
-    # at most this many numbers per part: quantiles, edges, count, span, angle, shares, and outliers
-    budget = (
-        sum(len(case.parts) for case in cases) * (len(QUANTILES) + 8 + 3 * theory.model.directions)
-        + 1
-    )
-    z = critical_value(budget, share, min(replicas) - 1)
     for case in cases:
         state = _state(evidence, case)
         data = [
@@ -97,20 +96,20 @@ def proportional(theory: Theory, evidence: Evidence, share: float) -> Outcome:
                 block=part[1],
                 regularized=False,
             )
-            found = _Against(
-                case.name(part), predicted, [d[part] for d in data], np.array(case.dimensions), z
+            part_data = [d[part] for d in data]
+            judged = _PartComparisons(
+                case.name(part), predicted, part_data, np.array(case.dimensions), min(replicas) - 1
             )
-            comparisons += found.comparisons()
-            spreads += found.spreads()
-    comparisons.append(_spread_exponent(spreads, np.array(evidence.level.effective_dimensions), z))
-    return Outcome(
-        comparisons,
-        {
-            "dimensions": list(evidence.level.effective_dimensions),
-            "replicas": list(replicas),
-            "M/d": sorted({case.ratio for case in cases}),
-        },
-    )
+            comparisons += judged.comparisons()
+            spreads += judged.spreads()
+    dimensions = evidence.level.effective_dimensions
+    comparisons.append(_spread_exponent(spreads, np.array(dimensions), min(replicas) - 1))
+    samples = {
+        "dimensions": list(dimensions),
+        "replicas": list(replicas),
+        "M/d": sorted({case.ratio for case in cases}),
+    }
+    return Outcome(comparisons, samples)
 
 
 def _state(evidence: Evidence, case: _Case) -> State:
@@ -118,7 +117,7 @@ def _state(evidence: Evidence, case: _Case) -> State:
     return state_of(evidence.curve_runs(case.scenario)[-1], 0, case.time)
 
 
-class _Against:
+class _PartComparisons:
     """One part of a matrix: prediction beside eigenvalues and projected eigenvectors of data at
     several dimensions.
     """
@@ -129,26 +128,21 @@ class _Against:
         predicted: xr.Dataset,
         data: list[xr.Dataset],
         dimensions: np.ndarray,
-        z: float,
+        degrees: int,
     ) -> None:
-        self.name, self.predicted, self.data, self.dimensions, self.z = (
-            name,
-            predicted,
-            data,
-            dimensions,
-            z,
-        )
+        self.name, self.predicted, self.data = name, predicted, data
+        self.dimensions, self.degrees = dimensions, degrees
         self.sides = {side: np.flatnonzero(predicted.side.values == side) for side in (1, -1)}
         critical = predicted.near_critical.values == 1
         self.clear = {side: not critical[chosen].any() for side, chosen in self.sides.items()}
-        self.kept = {side: chosen[~critical[chosen]] for side, chosen in self.sides.items()}
+        self.judged = {side: chosen[~critical[chosen]] for side, chosen in self.sides.items()}
 
     def comparisons(self) -> Iterator[Comparison]:
         """All that the prediction says of these data."""
         yield from self._distribution()
         for side in (1, -1):
             yield from self._edge(side)
-            if len(self.kept[side]):
+            if len(self.judged[side]):
                 yield from self._outliers(side)
         if self.clear[1] and self.predicted.attrs["edge_kind_right"] == "critical":
             yield from self._count()
@@ -163,27 +157,17 @@ class _Against:
         power: float = 1.0,
     ) -> Comparison:
         """A mean over replicas at every d, extrapolated to d -> infinity in 1 / d^power."""
-        means, errors = zip(*(mean_and_error(s) for s in samples), strict=True)
-        fit = extrapolate(
-            self.dimensions**-power,
-            np.array(means)[:, None],
-            np.array(errors)[:, None] + 1e-15,
-            degree=1,
-        )
-        return Comparison(
+        means, errors = map(np.array, zip(*map(mean_and_error, samples), strict=True))
+        # what no replica changes (no eigenvalue lies there) has no error to weigh with
+        fit = extrapolate(self.dimensions**-power, means, errors + 1e-15, degree=1)
+        return compare_limit(
             f"{self.name}: {what}, d -> infinity",
-            float(fit.value[0]),
+            fit,
             predicted,
-            Tolerance(
-                (
-                    Part(
-                        self.z * float(fit.error[0]), f"{self.z:.2f} standard errors, Student (T3)"
-                    ),
-                    Part(float(fit.remainder[0]), f"next power of d^-{power:.2g} (T4)"),
-                    Part(own, "quadrature of the effective theory (T2)"),
-                )
-            ),
+            Part(own, "quadrature of the effective theory (T2)"),
             resolution=resolution,
+            degrees=self.degrees,
+            remainder=f"next power of d^-{power:.2g} (T4)",
         )
 
     def _distribution(self) -> Iterator[Comparison]:
@@ -228,7 +212,7 @@ class _Against:
 
     def _outliers(self, side: int) -> Iterator[Comparison]:
         # from the outside inwards, as in the data
-        order = self.kept[side] if side > 0 else self.kept[side][::-1]
+        order = self.judged[side] if side > 0 else self.judged[side][::-1]
         count, where = len(order), "right" if side > 0 else "left"
         for n, i in enumerate(order):
             samples = [self._from(side, d.eigenvalue.values)[:, n] for d in self.data]
@@ -276,23 +260,19 @@ class _Against:
         middle = (edge + float(self.predicted.outliers.values[right].min())) / 2
         counts = np.sum(self.data[-1].eigenvalue.values > middle, axis=1)
         mean, error = mean_and_error(counts.astype(float))
-        yield Comparison(
+        yield compare(
             f"{self.name}: eigenvalues beyond the bulk at d = {self.dimensions[-1]}",
-            float(mean),
-            float(len(right)),
-            Tolerance(
-                (
-                    Part(self.z * float(error), f"{self.z:.2f} standard errors, Student (T3)"),
-                    Part(0.1, "finite d: an outlier crosses the middle in one run of ten (T4)"),
-                )
-            ),
+            mean,
+            len(right),
+            Chance(float(error), self.degrees),
+            Part(0.1, "finite d: an outlier crosses the middle in one run of ten (T4)"),
             resolution=0.9,
         )
 
     def spreads(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Standard deviations of the outermost outlier at every d, and their relative errors."""
         for side in (1, -1):
-            if len(self.kept[side]):
+            if len(self.judged[side]):
                 outer = [self._from(side, d.eigenvalue.values)[:, 0] for d in self.data]
                 yield (
                     np.array([v.std(ddof=1) for v in outer]),
@@ -301,162 +281,140 @@ class _Against:
 
 
 def _spread_exponent(
-    spreads: list[tuple[np.ndarray, np.ndarray]], dimensions: np.ndarray, z: float
+    spreads: list[tuple[np.ndarray, np.ndarray]], dimensions: np.ndarray, degrees: int
 ) -> Comparison:
     """Outliers fluctuate like d^(-1/2): the geometric mean over all parts, as if they were one
     sample.
     """
     values = np.exp(np.mean([np.log(v) for v, _ in spreads], axis=0))
     # parts of one data set are dependent: no error is divided by their number
-    fit = fit_exponent(dimensions, values, spreads[0][1])
-    return Comparison(
+    return compare_exponent(
         "exponent of d in the standard deviation of the outermost outlier, geometric mean over parts",
-        fit.slope,
+        fit_exponent(dimensions, values, spreads[0][1]),
         -0.5,
-        Tolerance(
-            (
-                Part(z * fit.error, f"{z:.2f} standard errors as of one part (T3)"),
-                Part(
-                    2.0 / dimensions.min(),
-                    "O(1/d) correction of the variance, coefficient up to 2 (T4)",
-                ),
-            )
-        ),
+        Part(2.0 / dimensions.min(), "O(1/d) correction of the variance, coefficient up to 2 (T4)"),
         resolution=1.0,
+        degrees=degrees,
+        reason="{z:.2f} standard errors as of one part (T3)",
     )
 
 
-def large_aspect(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def large_aspect(theory: Theory, evidence: Evidence) -> Outcome:
     """As M/d -> infinity the effective theory tends to the population formulas, like d/M."""
     scenario = evidence.system.scenarios[0]
     state = state_of(evidence.curve_runs(scenario)[-1], 0, -1)
     comparisons = []
     for matrix in MATRICES:
-        population = population_spectrum(
-            theory.model,
-            scenario.parameters,
-            state,
-            matrix=matrix,
-            block=(0, 0),
-            blocks=theory.blocks(matrix),
-            tolerance=evidence.system.quadrature,
+        population = theory.population_spectrum(
+            scenario, state, matrix, 0, evidence.system.quadrature
         )
         values, bulk = population.eigenvalue.values, float(population.bulk.values.max())
-        places, errors = [], []
-        for ratio in LARGE_ASPECTS:
-            found = effective_spectrum(
-                theory.model,
-                scenario.parameters,
-                state,
-                ratio,
-                matrix=matrix,
-                block=(0, 0),
-                regularized=False,
-                density=False,
-            )
-            right = found.side.values == 1
-            places.append(found.outliers.values[right])
-            errors.append(found.outlier_error.values[right])
-        count = min(p.size for p in places)
-        places_, errors_ = (np.array([p[:count] for p in kind]) for kind in (places, errors))
-        exact = values[values > bulk][:count]
-        fit = extrapolate(1 / np.array(LARGE_ASPECTS), places_, errors_ + 1e-14, degree=2)
-        own = population.attrs["error_estimate"]
+        places, errors = _outliers_at_large_aspects(theory, scenario, state, matrix)
+        exact = values[values > bulk][: places.shape[1]]
+        fit = extrapolate(1 / np.array(LARGE_ASPECTS), places, errors + 1e-14, degree=2)
+        own = float(population.attrs["error_estimate"])
+        where = f"{scenario.name}, {matrix} block (1, 1)"
         comparisons += [
-            Comparison(
-                f"{scenario.name}, {matrix} block (1, 1): outlier {i + 1}, M/d -> infinity, against the population",
-                float(fit.value[i]),
-                float(exact[i]),
-                Tolerance(
-                    (
-                        Part(float(fit.remainder[i]), "next power of d/M (T4)"),
-                        Part(
-                            3 * float(errors_[:, i].max()) + float(own),
-                            "quadrature on both sides (T2)",
-                        ),
-                    )
-                ),
-                resolution=0.01 * abs(float(exact[i])),
+            compare(
+                f"{where}: outlier {i + 1}, M/d -> infinity, against the population",
+                fit.value[i],
+                value,
+                Part(fit.remainder[i], "next power of d/M (T4)"),
+                Part(3 * errors[:, i].max() + own, "quadrature on both sides (T2)"),
+                resolution=0.01 * abs(value),
             )
-            for i in range(exact.size)
+            for i, value in enumerate(exact)
         ]
-        far = np.abs(places_[:, 0] - exact[0])
-        slope = fit_exponent(LARGE_ASPECTS, far, (errors_[:, 0] + own) / far + 1e-9)
+        far = np.abs(places[:, 0] - exact[0])
+        slope = fit_exponent(LARGE_ASPECTS, far, (errors[:, 0] + own) / far + 1e-9)
         comparisons.append(
-            Comparison(
-                f"{scenario.name}, {matrix} block (1, 1): exponent of M/d in |outlier 1 - population|",
+            compare(
+                f"{where}: exponent of M/d in |outlier 1 - population|",
                 slope.slope,
                 -1.0,
-                Tolerance(
-                    (
-                        Part(
-                            abs(slope.curvature) + 1 / min(LARGE_ASPECTS),
-                            "next power of d/M bends the line (T4)",
-                        ),
-                        Part(3 * slope.error, "quadrature on both sides (T2)"),
-                    )
+                Part(
+                    abs(slope.curvature) + 1 / min(LARGE_ASPECTS),
+                    "next power of d/M bends the line (T4)",
                 ),
+                Part(3 * slope.error, "quadrature on both sides (T2)"),
                 resolution=0.5,  # -1 and not -1/2
             )
         )
     return Outcome(comparisons, {"M/d": list(LARGE_ASPECTS)})
 
 
-def train_spectra(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def _outliers_at_large_aspects(
+    theory: Theory, scenario: Scenario, state: State, matrix: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outliers on the right of block (1, 1) that all aspect ratios have, and errors of quadrature:
+    (M/d, outlier).
+    """
+    spectra = [
+        effective_spectrum(
+            theory.model,
+            scenario.parameters,
+            state,
+            ratio,
+            matrix=matrix,
+            block=(0, 0),
+            regularized=False,
+            density=False,
+        )
+        for ratio in LARGE_ASPECTS
+    ]
+    right = [s.side.values == 1 for s in spectra]
+    count = min(chosen.sum() for chosen in right)
+    places, errors = (
+        np.array([s[name].values[chosen][:count] for s, chosen in zip(spectra, right, strict=True)])
+        for name in ("outliers", "outlier_error")
+    )
+    return places, errors
+
+
+def train_spectra(theory: Theory, evidence: Evidence) -> Outcome:
     """Spectra of the samples that trained the weights align like those of fresh ones, and tend to
     them like d/M.
     """
     scenario, level = evidence.system.scenarios[0], evidence.level
     ratios, replicas = level.train_ratios, level.train_replicas
-    z = critical_value(len(MATRICES) * (1 + 2 * 2), share, replicas - 1)
     data = [
         evidence.train_and_test(scenario, level.train_dimension, ratio, replicas)
         for ratio in ratios
     ]
     comparisons = []
     for matrix in MATRICES:
-        pair = [d.sel(matrix=matrix) for d in data]
-        gap = (pair[0].overlap.sel(data="train") - pair[0].overlap.sel(data="test")).values
-        mean, error = mean_and_error(gap)
+        pairs = [
+            (d.sel(matrix=matrix, data="train"), d.sel(matrix=matrix, data="test")) for d in data
+        ]
+        train, test = pairs[0]
+        mean, error = mean_and_error((train.overlap - test.overlap).values)
         comparisons.append(
-            Comparison(
-                f"{matrix} block (1, 1), M/d = {ratios[0]}: overlap of the top eigenvector with the span,"
-                " test minus train (at most 0)",
-                -float(mean),
+            compare(
+                f"{matrix} block (1, 1), M/d = {ratios[0]}: overlap of the top eigenvector with the"
+                " span, test minus train (at most 0)",
+                -mean,
                 0.0,
-                Tolerance(
-                    (
-                        Part(z * float(error), f"{z:.2f} standard errors, Student (T3)"),
-                        Part(0.5 / level.train_dimension, "finite d (T4)"),
-                    )
-                ),
+                Chance(float(error), replicas - 1),
+                Part(0.5 / level.train_dimension, "finite d (T4)"),
                 resolution=0.1,
                 one_sided=True,
             )
         )
-        for name, scale in (("outlier", 0.1), ("overlap", 0.05)):
-            means, errors = [], []
-            for one in pair:
-                train, test = one[name].sel(data="train").values, one[name].sel(data="test").values
-                mean, error = mean_and_error((train - test) / test.mean())
-                means.append(mean)
-                errors.append(error)
-            fit = extrapolate(
-                1 / np.array(ratios), np.array(means)[:, None], np.array(errors)[:, None], degree=1
-            )
+        for name, resolution in (("outlier", 0.1), ("overlap", 0.05)):
+            excess = [
+                (train[name].values - test[name].values) / test[name].values.mean()
+                for train, test in pairs
+            ]
             comparisons.append(
-                Comparison(
-                    f"{matrix} block (1, 1): {name} of train over that of test data, minus 1, M/d -> infinity",
-                    float(fit.value[0]),
+                compare_limit(
+                    f"{matrix} block (1, 1): {name} of train over that of test data, minus 1,"
+                    " M/d -> infinity",
+                    extrapolate_means(1 / np.array(ratios), excess),
                     0.0,
-                    Tolerance(
-                        (
-                            Part(z * float(fit.error[0]), f"{z:.2f} standard errors, Student (T3)"),
-                            Part(float(fit.remainder[0]), "next power of d/M (T4)"),
-                            Part(1 / level.train_dimension, "finite d (T4)"),
-                        )
-                    ),
-                    resolution=scale,
+                    Part(1 / level.train_dimension, "finite d (T4)"),
+                    resolution=resolution,
+                    degrees=replicas - 1,
+                    remainder="next power of d/M (T4)",
                 )
             )
     samples = {"dimension": level.train_dimension, "M/d": list(ratios), "replicas": replicas}

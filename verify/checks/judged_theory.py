@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from numerics import integrate_curves
+from numerics import State, integrate_curves, population_block, population_spectrum
+from numerics.spectra.span_matrix import BlockName, SpanMatrix
 from theory import (
     BlockMatrix,
     Drift,
@@ -19,6 +20,9 @@ from theory import (
 )
 from theory.problem.kinks import ALMOST_EVERYWHERE
 from verify.evidence.systems import Scenario
+
+# the matrices whose sample means data show
+MATRICES = ("hessian", "gradient")
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,54 @@ class Theory:
             model, derive_drift(model), hessian, derive_gradient_matrix(model), curvature, features
         )
 
+    @property
+    def statistic_names(self) -> list[str]:
+        """Names of the statistics, in the order of the state vector."""
+        return [str(symbol) for symbol in self.model.symbols.state]
+
     def blocks(self, matrix: str) -> BlockMatrix:
-        """The Hessian ("hessian"), gradient-matrix ("gradient") or risk-Hessian ("curvature")
-        blocks.
-        """
+        """The formulas of a matrix: "hessian", "gradient" or "curvature" (risk-Hessian)."""
         return {"hessian": self.hessian, "gradient": self.gradient, "curvature": self.curvature}[
             matrix
         ]
+
+    def population_block(
+        self,
+        scenario: Scenario,
+        state: State,
+        matrix: str,
+        block: BlockName,
+        tolerance: float | None = None,
+    ) -> SpanMatrix:
+        """Numbers of a block, on the span of directions and weights, at a state."""
+        return population_block(
+            self.model,
+            scenario.parameters,
+            state,
+            matrix="gradient" if matrix == "gradient" else "hessian",
+            block=block,
+            blocks=self.blocks(matrix),
+            tolerance=tolerance,
+        )
+
+    def population_spectrum(
+        self,
+        scenario: Scenario,
+        state: State,
+        matrix: str,
+        unit: int,
+        tolerance: float | None = None,
+    ) -> xr.Dataset:
+        """Spectrum of the population block (unit, unit) at a state."""
+        return population_spectrum(
+            self.model,
+            scenario.parameters,
+            state,
+            matrix=matrix,
+            block=(unit, unit),
+            blocks=self.blocks(matrix),
+            tolerance=tolerance,
+        )
 
     def curve(self, scenario: Scenario) -> xr.Dataset:
         """The curve that the drift under judgement predicts for a scenario."""

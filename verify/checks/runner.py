@@ -7,6 +7,7 @@ import platform
 from collections.abc import Callable, Sequence
 from time import perf_counter
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from numerics import FixedPointError, IntegrationError, ResolventError
@@ -17,8 +18,9 @@ from theory.errors import check_choice
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import get_level
 from verify.evidence.systems import SYSTEMS, get_system
+from verify.verdict.compare import compare
 from verify.verdict.results import CheckResult, JointReport, Outcome, Report
-from verify.verdict.tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
+from verify.verdict.tolerance import FAMILY_ERROR, Part, judge_together
 
 from .equations import EQUATIONS
 from .judged_theory import Theory
@@ -256,24 +258,23 @@ def _run_one(name: str, theory: Theory, evidence: Evidence, share: float) -> Che
     function, source = CHECKS[name]
     start = perf_counter()
     try:
-        outcome = function(theory, evidence, share)
+        outcome = function(theory, evidence)
     except (IntegrationError, FixedPointError, ResolventError) as error:
         # a theory that gives no number (its flow diverges, its fixed point does not exist) is
         # refuted, not excused; trouble in the measurements is an error of the run, not of the
         # theory
-        nothing = Tolerance((Part(0.0, "the theory gives no number to compare"),))
-        outcome = Outcome(
-            [Comparison(f"computable: {error}", float("nan"), 0.0, nothing)], {}, notes=[str(error)]
-        )
+        nothing = Part(0.0, "the theory gives no number to compare")
+        missing = compare(f"computable: {error}", np.nan, 0.0, nothing)
+        outcome = Outcome([missing], {}, notes=[str(error)])
     return CheckResult(
         name,
         statement_of(name),
         source,
-        outcome.comparisons,
+        judge_together(outcome.comparisons, share),
         evidence.seed,
         outcome.samples,
         perf_counter() - start,
-        outcome.plots,
+        outcome.exhibits,
         outcome.notes,
         EQUATIONS[name],
     )

@@ -1,10 +1,10 @@
-"""Checks of networks with several fixed points: the second layer, where runs settle, and how often
-in each.
-"""
+"""Checks of networks with several fixed points: the second layer, where runs settle, how often."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -15,15 +15,22 @@ from theory import SeparatedFixedPoint
 from theory.problem.xor import COORDINATES
 from verify.evidence.evidence import Evidence
 from verify.evidence.outcomes import CLUSTER_COUNT, separated_clusters, separated_counts
-from verify.evidence.systems import Scenario
-from verify.figures import of_layer_checks as plots
-from verify.verdict.extrapolation import Extrapolation, extrapolate, mean_and_error
+from verify.evidence.run_states import inverse_dimensions
+from verify.evidence.systems import OutcomeStudy, Scenario
+from verify.verdict.compare import compare, compare_limit
+from verify.verdict.extrapolation import (
+    Extrapolation,
+    extrapolate,
+    extrapolate_means,
+    mean_and_error,
+)
 from verify.verdict.results import Outcome
-from verify.verdict.tolerance import Comparison, Part, Tolerance, critical_value
+from verify.verdict.tolerance import Chance, Comparison, Part, Tolerance
 
-from .judged_theory import Theory
+from .displays import layer_shares_exhibits, outcomes_exhibit, side_by_side_exhibit
+from .dynamics import trained_samples
+from .judged_theory import MATRICES, Theory
 
-MATRICES = ("hessian", "gradient")
 # what is measured of the second layer, all of which tends to 0 with the noise
 MISALIGNMENTS = {
     "feature_angle": "sine of the largest angle between top eigenspace and span of the features",
@@ -32,113 +39,110 @@ MISALIGNMENTS = {
 }
 
 
-def second_layer(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def second_layer(theory: Theory, evidence: Evidence) -> Outcome:
     """v and its blocks live in the span of the separated features: their rank is the number of
     separated clusters.
     """
     system, replicas = evidence.system, evidence.level.spectrum_replicas
-    kinds = len(system.trained(system.precisions[0]))
-    z = critical_value(
-        len(MATRICES) * kinds * (len(MISALIGNMENTS) + CLUSTER_COUNT), share, replicas - 1
-    )
     comparisons, d = [], 2.0 * evidence.level.trained_dimension
-    for s in range(kinds):
-        scenarios = [system.trained(p)[s] for p in system.precisions]
-        name, point = scenarios[0].name.split(",")[0], _point(scenarios[0])
+    for name, point, scenarios in _fixed_points(evidence):
         rank = len(point.separated)
         for matrix in MATRICES:
             tables = [
                 _second_layer(theory, evidence, scenario, matrix, rank) for scenario in scenarios
             ]
-            for key, text in MISALIGNMENTS.items():
-                limit = _without_noise(system.precisions, [t[key] for t in tables])
-                comparisons.append(
-                    _at_limit(
-                        f"{name}, {matrix}: {text}, lambda -> infinity", limit, 0.0, z, d, 0.05
-                    )
-                )
+            limits = {
+                key: _without_noise(system.precisions, [t[key] for t in tables])
+                for key in tables[0]
+            }
+            # what is compared: text, its key, the prediction, O(1/d) at this dimension, resolution
+            rows = [
+                (f"{name}, {matrix}: {text}", key, 0.0, 1 / d, 0.05)
+                for key, text in MISALIGNMENTS.items()
+            ]
             predicted = sorted(map(float, point.readout_eigenvalues(matrix).values()), reverse=True)
-            for i, value in enumerate(predicted):
-                limit = _without_noise(system.precisions, [t[f"eigenvalue {i}"] for t in tables])
-                comparisons.append(
-                    _at_limit(
-                        f"{name}, {matrix} block (v, v): eigenvalue {i + 1} of {rank}, lambda -> infinity",
-                        limit,
-                        value,
-                        z,
-                        d / value,
-                        0.1 * value + 0.002,
-                    )
+            block = f"{name}, {matrix} block (v, v)"
+            rows += [
+                (
+                    f"{block}: eigenvalue {i + 1} of {rank}",
+                    f"eigenvalue {i}",
+                    value,
+                    1 / (d / value),
+                    0.1 * value + 0.002,
                 )
+                for i, value in enumerate(predicted)
+            ]
+            comparisons += [
+                _noiseless(text, limits[key], value, finite, resolution, replicas - 1)
+                for text, key, value, finite, resolution in rows
+            ]
     samples = {
         "precisions": list(system.precisions),
         "replicas": replicas,
         "test_points": evidence.level.layer_points,
         "dimension": d,
     }
-    return Outcome(comparisons, samples, plots.layer_heatmap_plots(theory, evidence))
+    return Outcome(comparisons, samples, layer_shares_exhibits(theory, evidence))
 
 
-def separated_points(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def separated_points(theory: Theory, evidence: Evidence) -> Outcome:
     """Runs settle at the closed-form fixed points, sub-optimal ones included, and stay with their
     clusters.
     """
-    system = evidence.system
-    first = system.trained(system.precisions[0])
-    z = critical_value(sum(2 * len(_point(s).separated) + 1 for s in first), share)
-    comparisons = []
-    for s, start in enumerate(first):
-        point, name = _point(start), start.name.split(",")[0]
-        scenarios = [system.trained(p)[s] for p in system.precisions]
+    comparisons, precisions = [], evidence.system.precisions
+    for name, point, scenarios in _fixed_points(evidence):
         ends = [_settled(evidence, scenario) for scenario in scenarios]
         for i, l in enumerate(point.separated):
             for key, predicted, text in (
                 ("norm", float(point.squared_norms[l]), "sum of v_i^2 over its units"),
                 ("gap", 0.0, "mean over its units of the overlap along it minus |v_i|"),
             ):
-                limits = [e.limits[key] for e in ends]
+                limits = [e.limits[key][i] for e in ends]
                 limit = _without_noise(
-                    system.precisions,
-                    [(float(e.value[i]), float(e.error[i])) for e in limits],
-                    max(float(e.remainder[i]) for e in limits),
+                    precisions,
+                    [(e.value, e.error) for e in limits],
+                    max(float(e.remainder) for e in limits),
                 )
+                # d -> infinity is behind these limits
                 comparisons.append(
-                    _at_limit(
-                        f"{name}, cluster {l + 1}: {text}, lambda -> infinity",
-                        limit,
-                        predicted,
-                        z,
-                        np.inf,
-                        0.1,
-                    )
+                    _noiseless(f"{name}, cluster {l + 1}: {text}", limit, predicted, 0.0, 0.1)
                 )
         # at the first precision the noise is not small against the weights, and a unit may still
         # change its cluster
-        moved = float(np.mean([e.moved for e in ends[1:]]))
         comparisons.append(
-            Comparison(
+            compare(
                 f"{name}: share of runs that separate other than {len(point.separated)} clusters",
-                moved,
+                np.mean([e.moved for e in ends[1:]]),
                 0.0,
-                Tolerance(
-                    (
-                        Part(
-                            0.0,
-                            "settled units stay: the fixed points attract (mathematics.md section 5)",
-                        ),
-                    )
+                Part(
+                    0.0, "settled units stay: the fixed points attract (mathematics.md section 5)"
                 ),
             )
         )
-    samples = {
-        "dimensions": [evidence.level.trained_dimension, 2 * evidence.level.trained_dimension],
-        "replicas": evidence.level.trained_replicas,
-        "precisions": list(system.precisions),
-    }
-    return Outcome(comparisons, samples, [plots.side_by_side_plot(theory, evidence)])
+    exhibits = [side_by_side_exhibit(theory, evidence)]
+    return Outcome(comparisons, trained_samples(evidence), exhibits)
 
 
-def outcomes(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+class _Excess(Comparison):
+    """That an excess is more than chance makes: z standard errors less the excess are at most 0.
+
+    Chance is thus part of what is measured and not of the tolerance; before it is counted,
+    ``measured`` is minus the excess.
+    """
+
+    def counted(self, count: int, share: float) -> Comparison:
+        chance = self.tolerance.chance
+        assert chance is not None  # an excess over what no chance enters is no excess
+        z = chance.critical_value(count, share)
+        return replace(
+            self,
+            quantity=self.quantity.format(z=z),
+            measured=z * chance.error + self.measured,
+            tolerance=Tolerance(self.tolerance.parts),
+        )
+
+
+def outcomes(theory: Theory, evidence: Evidence) -> Outcome:
     """Random starts separate one to four clusters with the exact probabilities when lambda >> d,
     and more below.
     """
@@ -148,44 +152,56 @@ def outcomes(theory: Theory, evidence: Evidence, share: float) -> Outcome:
     tables = [separated_counts(study, r, p) for r, p in zip(runs, study.precisions, strict=True)]
     counts = [table[-1] for table in tables]
     n = int(counts[0].sum())
-    z = critical_value(CLUSTER_COUNT + 1, share)
     ratio = [p / study.dimension for p in study.precisions]
     exact = np.array(study.probabilities)
-    frequencies = counts[0] / n
+    unsettled, *frequencies = counts[0] / n
     comparisons = [
-        Comparison(
+        compare(
             f"lambda / d = {ratio[0]:g}: frequency of {i + 1} separated clusters in {n} runs",
-            float(frequencies[i + 1]),
-            float(p),
-            Tolerance(
-                (
-                    Part(
-                        z * float(np.sqrt(p * (1 - p) / n)),
-                        f"{z:.2f} standard errors, binomial (T3)",
-                    ),
-                    Part(0.5 / n, "discreteness"),
-                    Part(float(frequencies[0]), "runs that had not settled"),
-                )
+            frequency,
+            p,
+            Chance(
+                float(np.sqrt(p * (1 - p) / n)), reason="{z:.2f} standard errors, binomial (T3)"
             ),
+            Part(0.5 / n, "discreteness"),
+            Part(unsettled, "runs that had not settled"),
             resolution=0.08,
         )
-        for i, p in enumerate(exact)
+        for i, (frequency, p) in enumerate(zip(frequencies, exact, strict=True))
     ]
     low = counts[-1][CLUSTER_COUNT] / counts[-1].sum()
-    error = float(np.sqrt(low * (1 - low) / counts[-1].sum()))
     comparisons.append(
-        Comparison(
-            f"lambda / d = {ratio[-1]:.2g}: {z:.2f} standard errors less the excess of all four over independent picks",
-            z * error - float(low - exact[-1]),
+        _Excess(
+            f"lambda / d = {ratio[-1]:.2g}: {{z:.2f}} standard errors less the excess of all four "
+            "over independent picks",
+            -float(low - exact[-1]),
             0.0,
-            Tolerance((Part(0.0, "the excess is more than chance (mathematics.md section 5)"),)),
+            Tolerance(
+                (Part(0.0, "the excess is more than chance (mathematics.md section 5)"),),
+                Chance(float(np.sqrt(low * (1 - low) / counts[-1].sum()))),
+            ),
             one_sided=True,
         )
     )
-    chi_square = float(scipy.stats.chisquare(counts[0][1:], exact * counts[0][1:].sum()).pvalue)
+    samples = {
+        "dimension": study.dimension,
+        "precisions": list(study.precisions),
+        "runs": [int(c.sum()) for c in counts],
+    }
+    exhibits = [outcomes_exhibit(study, counts)]
+    return Outcome(comparisons, samples, exhibits, _outcome_notes(study, runs, tables))
+
+
+def _outcome_notes(
+    study: OutcomeStudy, runs: Sequence[xr.Dataset], tables: Sequence[np.ndarray]
+) -> list[str]:
+    """A test of all frequencies together, and how the frequency of all four changes with time."""
+    exact, settled = np.array(study.probabilities), tables[0][-1][1:]
+    ratio = [p / study.dimension for p in study.precisions]
+    p_value = float(scipy.stats.chisquare(settled, exact * settled.sum()).pvalue)
     notes = [
-        f"lambda / d = {ratio[0]:g}: chi-square test against the exact probabilities, p = {chi_square:.3g} "
-        f"(inside the 99.9 % region: {'yes' if chi_square > 1e-3 else 'no'})"
+        f"lambda / d = {ratio[0]:g}: chi-square test against the exact probabilities, "
+        f"p = {p_value:.3g} (inside the 99.9 % region: {'yes' if p_value > 1e-3 else 'no'})"
     ]
     for r, table, run in zip(ratio, tables, runs, strict=True):
         total = int(table[-1].sum())
@@ -194,14 +210,19 @@ def outcomes(theory: Theory, evidence: Evidence, share: float) -> Outcome:
             for c, t in zip(table, run.time.values, strict=True)
         )
         notes.append(
-            f"lambda / d = {r:.3g}: all four in {text} of {total} runs ({exact[-1]:.1%} for independent picks)"
+            f"lambda / d = {r:.3g}: all four in {text} of {total} runs "
+            f"({exact[-1]:.1%} for independent picks)"
         )
-    samples = {
-        "dimension": study.dimension,
-        "precisions": list(study.precisions),
-        "runs": [int(c.sum()) for c in counts],
-    }
-    return Outcome(comparisons, samples, [plots.outcome_plot(study, counts)], notes)
+    return notes
+
+
+def _fixed_points(evidence: Evidence) -> list[tuple[str, SeparatedFixedPoint, list[Scenario]]]:
+    """Every fixed point that trained runs head for, with its scenarios at all precisions."""
+    by_precision = [evidence.system.trained(p) for p in evidence.system.precisions]
+    return [
+        (scenarios[0].name.split(",")[0], _point(scenarios[0]), list(scenarios))
+        for scenarios in zip(*by_precision, strict=True)
+    ]
 
 
 def _point(scenario: Scenario) -> SeparatedFixedPoint:
@@ -211,7 +232,7 @@ def _point(scenario: Scenario) -> SeparatedFixedPoint:
 
 def _second_layer(
     theory: Theory, evidence: Evidence, scenario: Scenario, matrix: str, rank: int
-) -> dict[str, tuple[float, float]]:
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Mean over replicas and standard error of what is measured of an empirical (v, v) block."""
     rows: dict[str, list[float]] = {}
     for replica in range(evidence.level.spectrum_replicas):
@@ -227,44 +248,36 @@ def _second_layer(
         } | {f"eigenvalue {i}": float(v) for i, v in enumerate(spectrum.eigenvalue.values[:rank])}
         for key, value in values.items():
             rows.setdefault(key, []).append(value)
-    table = {}
-    for key, samples in rows.items():
-        mean, error = mean_and_error(np.array(samples))
-        table[key] = float(mean), float(error)
-    return table
+    return {key: mean_and_error(np.array(samples)) for key, samples in rows.items()}
 
 
 def _without_noise(
-    precisions: tuple[float, ...], pairs: list[tuple[float, float]], carried: float = 0.0
+    precisions: tuple[float, ...], pairs: Sequence[tuple[Any, Any]], carried: float = 0.0
 ) -> Extrapolation:
     """Limit lambda -> infinity in powers of lambda^(-1/2), the scale of the noise at a kink."""
     x = [p**-0.5 for p in precisions]
-    means, errors = (np.array(column)[:, None] for column in zip(*pairs, strict=True))
+    means, errors = map(np.array, zip(*pairs, strict=True))
     limit = extrapolate(x, means, errors, degree=2)
     return Extrapolation(limit.value, limit.error, limit.remainder + carried)
 
 
-def _at_limit(
+def _noiseless(
     quantity: str,
     limit: Extrapolation,
     predicted: float,
-    z: float,
-    dimension: float,
+    finite: float,
     resolution: float,
+    degrees: float | None = None,
 ) -> Comparison:
-    """Compare a limit lambda -> infinity, measured at a finite dimension unless that is infinite."""
-    return Comparison(
-        quantity,
-        float(limit.value[0]),
+    """Compare a limit lambda -> infinity, with the ``finite`` part for the dimension of the runs."""
+    return compare_limit(
+        f"{quantity}, lambda -> infinity",
+        limit,
         predicted,
-        Tolerance(
-            (
-                Part(z * float(limit.error[0]), f"{z:.2f} standard errors (T3)"),
-                Part(float(limit.remainder[0]), "next power of lambda^(-1/2) (T4)"),
-                Part(1.0 / dimension, "O(1/d) at the dimension of the runs (T4)"),
-            )
-        ),
+        Part(finite, "O(1/d) at the dimension of the runs (T4)"),
         resolution=resolution,
+        degrees=degrees,
+        remainder="next power of lambda^(-1/2) (T4)",
     )
 
 
@@ -281,12 +294,11 @@ class _Settled:
 def _settled(evidence: Evidence, scenario: Scenario) -> _Settled:
     point = _point(scenario)
     runs = evidence.trained_runs(scenario)
-    x = [1 / r.attrs["dimension"] for r in runs]
     tables = [_cluster_table(point, run) for run in runs]
-    limits = {}
-    for key in ("norm", "gap"):
-        means, errors = zip(*(mean_and_error(t[key]) for t in tables), strict=True)
-        limits[key] = extrapolate(x, means, errors, degree=1)
+    limits = {
+        key: extrapolate_means(inverse_dimensions(runs), [t[key] for t in tables])
+        for key in ("norm", "gap")
+    }
     counts = separated_clusters(runs[-1].isel(time=-1), scenario.parameters).sum(axis=1)
     return _Settled(limits, float(np.mean(counts != len(point.separated))))
 

@@ -10,94 +10,58 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from numerics import State, population_block, population_spectrum
 from numerics.spectra.span_matrix import SpanMatrix
 from verify.evidence.evidence import Evidence
 from verify.evidence.systems import Scenario
-from verify.figures import of_checks as plots
-from verify.verdict.extrapolation import extrapolate, fit_exponent, mean_and_error
-from verify.verdict.results import Outcome
-from verify.verdict.tolerance import Comparison, Part, Tolerance, critical_value
+from verify.verdict.compare import compare, compare_exponent
+from verify.verdict.extrapolation import Exponent, extrapolate, fit_exponent, mean_and_error
+from verify.verdict.results import Exhibit, Outcome
+from verify.verdict.tolerance import Chance, Comparison, Part
 
-from .judged_theory import Theory
+from .displays import trained_vectors_exhibits, weight_shares_exhibit
+from .exhibits import TITLES, power_law
+from .judged_theory import MATRICES, Theory
 
-MATRICES = ("hessian", "gradient")
 
-
-def span(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def span(theory: Theory, evidence: Evidence) -> Outcome:
     """Diagonal blocks live in the span of the means up to a term of order 1/lambda: the bulk."""
     precisions = np.array(evidence.system.precisions)
-    comparisons, plot_list = [], []
-    units = range(theory.model.units)
-    kinds = len(evidence.system.trained(precisions[0]))
-    z = critical_value(2 * len(precisions) * kinds * theory.model.units + 4, share)
+    comparisons: list[Comparison] = []
+    exhibits: list[Exhibit] = []
     for matrix in MATRICES:
-        measured, errors, predicted = (
-            np.empty((precisions.size, kinds * len(units))) for _ in range(3)
+        # (measured, standard error, predicted, its error) for every precision and block
+        shares = np.array(
+            [
+                [
+                    _outside_shares(theory, evidence, scenario, matrix, precision, unit)
+                    for scenario, unit in _diagonal_blocks(theory, evidence, precision)
+                ]
+                for precision in evidence.system.precisions
+            ]
         )
-        for i, precision in enumerate(precisions):
-            for s, a in product(range(kinds), units):
-                scenario = evidence.system.trained(float(precision))[s]
-                state = evidence.trained_state(scenario, 0)
-                data = evidence.projection(scenario, state, matrix, f"trained {precision:g}")
-                j = s * len(units) + a
-                small = population_block(
-                    theory.model,
-                    scenario.parameters,
-                    state,
-                    matrix=matrix,
-                    block=(a, a),
-                    blocks=theory.blocks(matrix),
-                    tolerance=evidence.system.quadrature,
-                )
-                predicted[i, j] = small.misalignment
-                measured[i, j], errors[i, j] = _measured_misalignment(small, data, a)
-                comparisons.append(
-                    Comparison(
-                        f"{scenario.name}: |P_perp M| / |M| of {matrix} block ({a + 1}, {a + 1})",
-                        measured[i, j],
-                        predicted[i, j],
-                        Tolerance(
-                            (
-                                Part(z * errors[i, j], f"{z:.2f} standard errors, norm bound (T3)"),
-                                Part(small.misalignment_error, "quadrature (T2)"),
-                            )
-                        ),
-                        resolution=0.1 * predicted[i, j] + 0.01,
-                    )
-                )
-        mean, error = measured.mean(axis=1), errors.mean(axis=1)
-        fit = fit_exponent(precisions, mean, error / mean)
-        expected = fit_exponent(precisions, predicted.mean(axis=1), error / mean)
         comparisons += [
-            Comparison(
-                f"exponent of lambda in |P_perp M| / |M|, {matrix}: data against theory at the same lambda",
-                fit.slope,
-                expected.slope,
-                Tolerance((Part(z * fit.error, f"{z:.2f} standard errors (T3)"),)),
-                resolution=0.25,
-            ),
-            Comparison(
-                f"exponent of lambda in |P_perp M| / |M|, {matrix}: data against -1",
-                fit.slope,
-                -1.0,
-                Tolerance(
-                    (
-                        Part(z * fit.error, f"{z:.2f} standard errors (T3)"),
-                        Part(
-                            abs(expected.curvature) / 2 + 1 / precisions.min(),
-                            "next power of 1/lambda: half the bend of the predicted line, and 1/lambda_min (T4)",
-                        ),
-                    )
-                ),
-                resolution=0.5,
-            ),
+            compare(
+                f"{scenario.name}: |P_perp M| / |M| of {matrix} block ({unit + 1}, {unit + 1})",
+                measured,
+                predicted,
+                Chance(error, reason="{z:.2f} standard errors, norm bound (T3)"),
+                Part(own, "quadrature (T2)"),
+                resolution=0.1 * predicted + 0.01,
+            )
+            for precision, rows in zip(evidence.system.precisions, shares, strict=True)
+            for (scenario, unit), (measured, error, predicted, own) in zip(
+                _diagonal_blocks(theory, evidence, precision), rows, strict=True
+            )
         ]
-        plot_list.append(
-            plots.exponent_plot(
+        mean, error, predicted, _ = np.moveaxis(shares.mean(axis=1), -1, 0)
+        fit = fit_exponent(precisions, mean, error / mean)
+        expected = fit_exponent(precisions, predicted, error / mean)
+        comparisons += _span_exponents(matrix, fit, expected, float(precisions.min()))
+        exhibits.append(
+            power_law(
                 f"span-{matrix}",
-                f"Share of the diagonal {plots.TITLES[matrix]} blocks outside the span of the means, against the"
-                " precision.",
+                f"Share of the diagonal {TITLES[matrix]} blocks outside the span of the means, "
+                "against the precision.",
                 precisions,
                 mean,
                 error,
@@ -107,76 +71,96 @@ def span(theory: Theory, evidence: Evidence, share: float) -> Outcome:
                 "‖P⊥M‖ / ‖M‖",
             )
         )
-    return Outcome(
-        comparisons,
-        {"test_points": evidence.level.test_points, "precisions": precisions.tolist()},
-        plot_list,
+    samples = {"test_points": evidence.level.test_points, "precisions": precisions.tolist()}
+    return Outcome(comparisons, samples, exhibits)
+
+
+def _diagonal_blocks(
+    theory: Theory, evidence: Evidence, precision: float
+) -> list[tuple[Scenario, int]]:
+    return list(product(evidence.system.trained(precision), range(theory.model.units)))
+
+
+def _outside_shares(
+    theory: Theory, evidence: Evidence, scenario: Scenario, matrix: str, precision: float, unit: int
+) -> tuple[float, float, float, float]:
+    """Share of a block outside the span: measured, standard error, predicted, error of that."""
+    state = evidence.trained_state(scenario, 0)
+    data = evidence.projection(scenario, state, matrix, f"trained {precision:g}")
+    small = theory.population_block(
+        scenario, state, matrix, (unit, unit), evidence.system.quadrature
     )
+    measured, error = _measured_misalignment(small, data, unit)
+    return measured, error, small.misalignment, small.misalignment_error
 
 
-def eigenspaces(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """The top-k eigenspaces of the (a, a) blocks align with x^a and with the span of the means."""
-    scenarios = [
-        s
-        for precision in evidence.system.precisions[:2]
-        for s in evidence.system.trained(precision)
+def _span_exponents(
+    matrix: str, fit: Exponent, expected: Exponent, smallest: float
+) -> list[Comparison]:
+    law = f"exponent of lambda in |P_perp M| / |M|, {matrix}: data against"
+    return [
+        compare_exponent(f"{law} theory at the same lambda", fit, expected.slope, resolution=0.25),
+        compare_exponent(
+            f"{law} -1",
+            fit,
+            -1.0,
+            Part(
+                abs(expected.curvature) / 2 + 1 / smallest,
+                "next power of 1/lambda: half the bend of the predicted line, and 1/lambda_min (T4)",
+            ),
+            resolution=0.5,
+        ),
     ]
-    dimensions = evidence.level.spectrum_dimensions
+
+
+def eigenspaces(theory: Theory, evidence: Evidence) -> Outcome:
+    """The top-k eigenspaces of the (a, a) blocks align with x^a and with the span of the means."""
+    dimensions, system = evidence.level.spectrum_dimensions, evidence.system
+    measures = {
+        "share": "share of x^a in the top eigenspace of block (a, a)",
+        "angle": "sin^2 of the largest angle between top eigenspace and means",
+    }
     comparisons = []
-    first = {s.name for s in evidence.system.trained(evidence.system.precisions[0])}
-    count = len(scenarios) * len(dimensions) * len(MATRICES) * 2
-    z = critical_value(count, share, _replicas(evidence) - 1)
-    for scenario in scenarios:
-        expected = _expected(theory, evidence, scenario, ("share", "angle"))
+    for precision, scenario in _first_trained(evidence):
+        expected = _expected(theory, evidence, scenario, tuple(measures))
         # the dimension matters little once M/d -> infinity: one comparison of two dimensions says
         # so
-        for d in dimensions if scenario.name in first else dimensions[-1:]:
+        for d in dimensions if precision == system.precisions[0] else dimensions[-1:]:
             paired = _paired(evidence, scenario, d, expected)
-            for matrix in MATRICES:
-                where = f"{scenario.name}, d = {d}, {matrix}"
-                comparisons += [
-                    paired.comparison(
-                        matrix,
-                        "share",
-                        z,
-                        0.02,
-                        f"{where}: share of x^a in the top eigenspace of block (a, a), M/d -> infinity",
-                    ),
-                    paired.comparison(
-                        matrix,
-                        "angle",
-                        z,
-                        0.02,
-                        f"{where}: sin^2 of the largest angle between top eigenspace and means, M/d -> infinity",
-                    ),
-                ]
-    plot_list = [plots.share_plot(theory, evidence), *plots.heatmap_plots(theory, evidence)]
-    return Outcome(comparisons, spectrum_samples(evidence), plot_list)
-
-
-def top_vector(theory: Theory, evidence: Evidence, share: float) -> Outcome:
-    """For orthonormal means the (a, a) block has its top eigenvector near mu_a."""
-    scenarios = [
-        s
-        for precision in evidence.system.precisions[:2]
-        for s in evidence.system.trained(precision)
+            comparisons += [
+                paired.comparison(
+                    matrix, name, f"{scenario.name}, d = {d}, {matrix}: {text}, M/d -> infinity"
+                )
+                for matrix in MATRICES
+                for name, text in measures.items()
+            ]
+    exhibits = [
+        weight_shares_exhibit(theory, evidence),
+        *trained_vectors_exhibits(theory, evidence),
     ]
+    return Outcome(comparisons, spectrum_samples(evidence), exhibits)
+
+
+def top_vector(theory: Theory, evidence: Evidence) -> Outcome:
+    """For orthonormal means the (a, a) block has its top eigenvector near mu_a."""
     d = evidence.level.spectrum_dimensions[-1]
-    z = critical_value(len(scenarios) * len(MATRICES), share, _replicas(evidence) - 1)
     comparisons = []
-    for scenario in scenarios:
+    for _, scenario in _first_trained(evidence):
         paired = _paired(evidence, scenario, d, _expected(theory, evidence, scenario, ("top",)))
         comparisons += [
             paired.comparison(
                 matrix,
                 "top",
-                z,
-                0.02,
                 f"{scenario.name}: squared cosine of the top {matrix} eigenvector of (a, a) with mean a",
             )
             for matrix in MATRICES
         ]
     return Outcome(comparisons, spectrum_samples(evidence))
+
+
+def _first_trained(evidence: Evidence) -> list[tuple[float, Scenario]]:
+    """Trained scenarios at the first two precisions."""
+    return [(p, s) for p in evidence.system.precisions[:2] for s in evidence.system.trained(p)]
 
 
 @dataclass(frozen=True)
@@ -202,29 +186,21 @@ class _Paired:
     difference: dict[str, dict[str, np.ndarray]]
     expected: _Expected
 
-    def comparison(
-        self, matrix: str, name: str, z: float, resolution: float, quantity: str
-    ) -> Comparison:
-        mean, error = mean_and_error(self.difference[matrix][name])
-        x = [1 / aspect for aspect in self.aspects]
-        limit = extrapolate(x, mean[:, None], error[:, None], degree=2)
+    def comparison(self, matrix: str, name: str, quantity: str) -> Comparison:
+        """The mean difference, extrapolated to M/d -> infinity, against none."""
+        difference = self.difference[matrix][name]
+        mean, error = mean_and_error(difference)
+        limit = extrapolate([1 / aspect for aspect in self.aspects], mean, error, degree=2)
         predicted = float(self.expected.values[matrix][name].mean())
-        return Comparison(
+        return compare(
             f"{quantity} (mean over a)",
-            predicted + float(limit.value[0]),
+            predicted + float(limit.value),
             predicted,
-            Tolerance(
-                (
-                    Part(z * float(limit.error[0]), f"{z:.2f} standard errors, Student (T3)"),
-                    Part(float(limit.remainder[0]) + 1e-6, "next power of d/M (T4)"),
-                    # all measures are squares: they move by at most twice the sine of the angle
-                    Part(
-                        2 * self.expected.error[matrix],
-                        "quadrature of the population eigenspace (T2)",
-                    ),
-                )
-            ),
-            resolution=resolution,
+            Chance(float(limit.error), len(difference) - 1),
+            Part(float(limit.remainder) + 1e-6, "next power of d/M (T4)"),
+            # all measures are squares: they move by at most twice the sine of the angle
+            Part(2 * self.expected.error[matrix], "quadrature of the population eigenspace (T2)"),
+            resolution=0.02,
         )
 
 
@@ -243,7 +219,7 @@ def _expected(
         state = evidence.trained_state(scenario, replica)
         for m in MATRICES:
             population = [
-                _population(theory, scenario, state, m, a, evidence.system.quadrature)
+                theory.population_spectrum(scenario, state, m, a, evidence.system.quadrature)
                 for a in units
             ]
             error[m] += np.mean([p.attrs["top_eigenspace_error"] for p in population]) / replicas
@@ -284,24 +260,16 @@ _MEASURES: dict[str, Callable[[xr.Dataset, int], float]] = {
 }
 
 
-def concentration(theory: Theory, evidence: Evidence, share: float) -> Outcome:
+def concentration(theory: Theory, evidence: Evidence) -> Outcome:
     """Empirical blocks approach the population ones in operator norm like (M/d)^(-1/2)."""
     scenario = evidence.system.trained(evidence.system.precisions[0])[0]
     state = evidence.trained_state(scenario, 0)
-    comparisons, plot_list = [], []
+    comparisons, exhibits = [], []
     aspects = np.array(evidence.level.aspects, dtype=float)
     replicas = 2 * evidence.level.spectrum_replicas  # a norm each: cheap
-    z = critical_value(len(MATRICES), share, replicas - 1)
     d = evidence.level.spectrum_dimensions[-1]
     for matrix in MATRICES:
-        small = population_block(
-            theory.model,
-            scenario.parameters,
-            state,
-            matrix=matrix,
-            block=(0, 0),
-            blocks=theory.blocks(matrix),
-        )
+        small = theory.population_block(scenario, state, matrix, (0, 0))
         distances = np.array(
             [
                 [
@@ -314,26 +282,23 @@ def concentration(theory: Theory, evidence: Evidence, share: float) -> Outcome:
         mean, error = mean_and_error(distances, axis=1)
         fit = fit_exponent(aspects, mean, error / mean)
         comparisons.append(
-            Comparison(
+            compare_exponent(
                 f"{matrix} block (1, 1): exponent of M/d in |empirical - population|",
-                fit.slope,
+                fit,
                 -0.5,
-                Tolerance(
-                    (
-                        Part(z * fit.error, f"{z:.2f} standard errors, Student (T3)"),
-                        Part(
-                            0.5 / np.sqrt(aspects.min()),
-                            "quadratic term of sample covariance: 2 phi^(-1/2) + phi^(-1) bends the line (T4)",
-                        ),
-                    )
+                Part(
+                    0.5 / np.sqrt(aspects.min()),
+                    "quadratic term of sample covariance: 2 phi^(-1/2) + phi^(-1) bends the line (T4)",
                 ),
                 resolution=0.2,
+                degrees=replicas - 1,
             )
         )
-        plot_list.append(
-            plots.exponent_plot(
+        exhibits.append(
+            power_law(
                 f"concentration-{matrix}",
-                f"Distance of the empirical {plots.TITLES[matrix]} block from its population value against M/d.",
+                f"Distance of the empirical {TITLES[matrix]} block from its population value "
+                "against M/d.",
                 aspects,
                 mean,
                 error,
@@ -343,26 +308,7 @@ def concentration(theory: Theory, evidence: Evidence, share: float) -> Outcome:
                 "‖empirical − population‖",
             )
         )
-    return Outcome(comparisons, spectrum_samples(evidence), plot_list)
-
-
-def _population(
-    theory: Theory,
-    scenario: Scenario,
-    state: State,
-    matrix: str,
-    unit: int,
-    tolerance: float | None,
-) -> xr.Dataset:
-    return population_spectrum(
-        theory.model,
-        scenario.parameters,
-        state,
-        matrix=matrix,
-        block=(unit, unit),
-        blocks=theory.blocks(matrix),
-        tolerance=tolerance,
-    )
+    return Outcome(comparisons, spectrum_samples(evidence), exhibits)
 
 
 def _measured_misalignment(small: SpanMatrix, data: xr.Dataset, unit: int) -> tuple[float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -23,3 +25,13 @@ def statistics_matrix(run: xr.Dataset) -> np.ndarray:
     upper = np.stack([run.gram_perp.values[..., a, b] for a, b in rows], axis=-1)
     overlap = run.overlap.values.reshape(*run.overlap.shape[:-2], -1)
     return np.concatenate([overlap, upper, run.readout.values], axis=-1)
+
+
+def dimensions_of(runs: Sequence[xr.Dataset]) -> np.ndarray:
+    """The dimension of every set of runs, as floating-point numbers."""
+    return np.array([r.attrs["dimension"] for r in runs], dtype=float)
+
+
+def inverse_dimensions(runs: Sequence[xr.Dataset]) -> np.ndarray:
+    """The 1/d in powers of which means over runs are extrapolated."""
+    return 1 / dimensions_of(runs)

@@ -137,6 +137,10 @@ class System:
     outcomes: OutcomeStudy | None = None
     full_spectra: bool = False
 
+    def trained_at(self, precisions: Sequence[float]) -> list[Scenario]:
+        """The trained scenarios of several precisions, one precision after the other."""
+        return [scenario for precision in precisions for scenario in self.trained(precision)]
+
 
 COMMON_CHECKS = (
     "curves",

@@ -139,7 +139,10 @@ def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) ->
 
 
 def plot_outcomes(
-    ratios: Sequence[float], counts: Sequence[Array], probabilities: Sequence[float], title: str
+    ratios: Sequence[float],
+    counts: Sequence[NDArray[np.int64]],
+    probabilities: Sequence[float],
+    title: str,
 ) -> Figure:
     """Draw the distribution of the number of separated clusters, and how all four departs as
     lambda/d falls.
@@ -183,7 +186,10 @@ def plain_number(value: float) -> str:
 
 
 def _draw_distribution(
-    axes: Axes, ratios: Sequence[float], counts: Sequence[Array], probabilities: Sequence[float]
+    axes: Axes,
+    ratios: Sequence[float],
+    counts: Sequence[NDArray[np.int64]],
+    probabilities: Sequence[float],
 ) -> None:
     width = 0.8 / len(ratios)
     at = np.arange(len(counts[0]))

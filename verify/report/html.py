@@ -20,8 +20,9 @@ from matplotlib import rc_context
 
 from numerics.core.files import write_text
 from verify.checks.equations import mathml_parts
+from verify.figures.of_exhibits import draw
 from verify.tables.verdicts import rank_comparisons
-from verify.verdict.results import CheckResult, JointReport, Plot, Report
+from verify.verdict.results import CheckResult, Exhibit, JointReport, Report
 from verify.verdict.tolerance import Comparison, Verdict
 
 # an SVG larger than this is embedded as a bitmap instead
@@ -240,7 +241,7 @@ def _section(result: CheckResult, prefix: str) -> _Section:
         comparisons=ranked,
         counts=_counts(ranked),
         samples=[(str(key), _plain(value)) for key, value in result.samples.items()],
-        figures=[_embed(plot) for plot in result.plots],
+        figures=[_embed(exhibit) for exhibit in result.exhibits],
     )
 
 
@@ -253,9 +254,9 @@ def _plain(value: Any) -> str:
     return str(clean)
 
 
-def _embed(plot: Plot) -> _Figure:
-    """Draw a figure and put it into a data URI: SVG where that is small, else PNG."""
-    figure = plot.draw()
+def _embed(exhibit: Exhibit) -> _Figure:
+    """Draw an exhibit and put its figure into a data URI: SVG where that is small, else PNG."""
+    figure = draw(exhibit.data())
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "specalign"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
@@ -264,7 +265,7 @@ def _embed(plot: Plot) -> _Figure:
         buffer, kind = io.BytesIO(), "png"
         figure.savefig(buffer, format="png", dpi=150)
     return _Figure(
-        plot.name,
-        plot.caption,
+        exhibit.name,
+        exhibit.caption,
         f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}",
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +27,10 @@ class Extrapolation:
     value: Array
     error: Array
     remainder: Array
+
+    def __getitem__(self, index: Any) -> Extrapolation:
+        """The limit of one of the quantities."""
+        return Extrapolation(self.value[index], self.error[index], self.remainder[index])
 
 
 def extrapolate(x: ArrayLike, values: ArrayLike, errors: ArrayLike, degree: int) -> Extrapolation:
@@ -56,6 +62,12 @@ def extrapolate(x: ArrayLike, values: ArrayLike, errors: ArrayLike, degree: int)
     lower, _ = _intercepts(nodes, y, se, degree - 1)
     remainder = np.abs(value - lower) * nodes.min() / nodes.max()
     return Extrapolation(value.reshape(shape), error.reshape(shape), remainder.reshape(shape))
+
+
+def extrapolate_means(x: ArrayLike, samples: Iterable[Array], degree: int = 1) -> Extrapolation:
+    """Limit at x -> 0 of means over replicas, which are the first axis of the samples at each x."""
+    means, errors = zip(*map(mean_and_error, samples), strict=True)
+    return extrapolate(x, means, errors, degree)
 
 
 @dataclass(frozen=True)

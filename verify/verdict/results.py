@@ -1,37 +1,41 @@
-"""What a check says: verdict, comparisons, tolerances, seed, sample sizes, seconds, figures."""
+"""What a check says: verdict, comparisons, tolerances, seed, sample sizes, seconds, exhibits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
-from .tolerance import Comparison, Verdict, combine
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .tolerance import Comparison, Family, Verdict, combine
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A figure of a check, drawn only when a report asks for it."""
+class Exhibit:
+    """What a check shows beside its numbers; its data are made only when a report asks for them.
+
+    Attributes
+    ----------
+    name, caption : str
+    data : callable
+        Returns one of the records of :mod:`verify.checks.exhibits`; :mod:`verify.figures` draws it.
+    """
 
     name: str
     caption: str
-    draw: Callable[[], Figure]
+    data: Callable[[], Any]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check function returns; the runner adds name, seed and time to make a
-    :class:`CheckResult`.
+    """What a check function returns.
+
+    The runner counts the comparisons, which gives them their tolerances, and adds name, seed and
+    time to make a :class:`CheckResult`.
     """
 
-    comparisons: list[Comparison]
+    comparisons: Sequence[Comparison | Family]
     samples: dict[str, Any]
-    plots: list[Plot] = field(default_factory=list)
+    exhibits: Sequence[Exhibit] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -53,7 +57,7 @@ class CheckResult:
     samples : dict
         Sample sizes (dimension, replicas, test points, ...).
     seconds : float
-    plots : list of Plot
+    exhibits : sequence of Exhibit
     notes : list of str
         Remarks a reader needs to judge the result.
     equation : str
@@ -67,7 +71,7 @@ class CheckResult:
     seed: int
     samples: dict[str, Any]
     seconds: float
-    plots: list[Plot] = field(default_factory=list)
+    exhibits: Sequence[Exhibit] = ()
     notes: list[str] = field(default_factory=list)
     equation: str = ""
 
@@ -78,8 +82,7 @@ class CheckResult:
     @property
     def worst(self) -> Comparison:
         """The comparison closest to (or furthest beyond) its tolerance."""
-        # a strain that is not a number is worse than any number
-        return max(self.comparisons, key=lambda c: np.inf if np.isnan(c.strain) else c.strain)
+        return max(self.comparisons, key=lambda c: c.badness)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -1,10 +1,9 @@
-"""Where every bound comes from: tolerances made of named parts, and verdicts that cannot pass by
-weakness.
-"""
+"""Tolerances made of named parts, counted critical values, verdicts that cannot pass by weakness."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -37,21 +36,70 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Chance:
+    """The part of a tolerance that chance makes, before anyone knows how many standard errors.
+
+    Attributes
+    ----------
+    error : float
+        Standard error of measured - predicted.
+    degrees : float, optional
+        Degrees of freedom of the standard error (Student); normal when omitted.
+    reason : str, optional
+        Shown beside the size, where the usual words do not do; ``{z:.2f}`` stands for the critical
+        value.
+    """
+
+    error: float
+    degrees: float | None = None
+    reason: str = ""
+
+    def critical_value(self, count: int, share: float) -> float:
+        """Standard errors that ``count`` true statements together exceed with probability at most
+        ``share``.
+        """
+        return critical_value(count, share, self.degrees)
+
+    def part(self, count: int, share: float) -> Part:
+        """The size of this part among ``count`` comparisons with a family-wise error ``share``."""
+        z = self.critical_value(count, share)
+        student = "" if self.degrees is None else ", Student"
+        reason = self.reason or f"{{z:.2f}} standard errors{student} (T3)"
+        return Part(z * self.error, reason.format(z=z))
+
+
+@dataclass(frozen=True)
 class Tolerance:
     """A bound as the sum of its parts.
 
+    Attributes
+    ----------
+    parts : tuple of Part
+    chance : Chance, optional
+        What no one knows the size of until the comparisons of a check have been counted
+        (:func:`judge_together`); it then becomes the first of the parts.
+
     Examples
     --------
-    >>> bound = Tolerance((Part(0.01, "4.1 standard errors"), Part(0.002, "O(1/d^2) remainder")))
-    >>> bound.total
-    0.012
+    >>> bound = Tolerance((Part(0.002, "O(1/d^2) remainder"),), Chance(0.0025))
+    >>> str(bound.counted(20, 1e-3))
+    '0.0101 (4.06 standard errors (T3)) + 0.002 (O(1/d^2) remainder)'
     """
 
     parts: tuple[Part, ...]
+    chance: Chance | None = None
 
     @property
     def total(self) -> float:
+        if self.chance is not None:
+            raise ValueError("a tolerance with chance has no size before comparisons are counted")
         return float(sum(part.value for part in self.parts))
+
+    def counted(self, count: int, share: float) -> Tolerance:
+        """The bound of one of ``count`` comparisons that share the family-wise error ``share``."""
+        if self.chance is None:
+            return self
+        return Tolerance((self.chance.part(count, share), *self.parts))
 
     def __str__(self) -> str:
         return " + ".join(f"{part.value:.3g} ({part.reason})" for part in self.parts)
@@ -81,6 +129,10 @@ class Comparison:
     resolution: float | None = None
     one_sided: bool = False
 
+    def counted(self, count: int, share: float) -> Comparison:
+        """This comparison as one of ``count`` that share the family-wise error ``share``."""
+        return replace(self, tolerance=self.tolerance.counted(count, share))
+
     @property
     def deviation(self) -> float:
         return self.measured - self.predicted
@@ -102,6 +154,36 @@ class Comparison:
         size = self.deviation if self.one_sided else abs(self.deviation)
         total = self.tolerance.total
         return float(size / total) if total > 0 else float(np.inf if size > 0 else 0.0)
+
+    @property
+    def badness(self) -> float:
+        """The strain, or infinity where it is not a number: that is worse than any number."""
+        return np.inf if np.isnan(self.strain) else self.strain
+
+
+@dataclass(frozen=True)
+class Family:
+    """Comparisons of which only the worst is reported, while all of them count."""
+
+    members: tuple[Comparison, ...]
+
+
+def judge_together(statements: Sequence[Comparison | Family], share: float) -> list[Comparison]:
+    """Give the comparisons of a check their tolerances, and report the worst of every family.
+
+    The critical value follows from the number of comparisons that chance enters (Bonferroni), so
+    that all of them hold with probability at least 1 - ``share`` where the theory is true.
+
+    Parameters
+    ----------
+    statements : sequence of Comparison or Family
+    share : float
+        Family-wise error rate of all of them together.
+    """
+    families = [s.members if isinstance(s, Family) else (s,) for s in statements]
+    count = sum(c.tolerance.chance is not None for members in families for c in members)
+    judged = [[c.counted(count, share) for c in members] for members in families]
+    return [max(members, key=lambda c: c.badness) for members in judged]
 
 
 def critical_value(comparisons: int, share: float, degrees: float | None = None) -> float:

@@ -13,12 +13,15 @@ from numerics import kernel_source
 from numerics.core import codegen
 from theory import InputError, derive_diffusion, derive_finite_size
 from verify.checks.judged_theory import Theory
+from verify.checks.registry import CHECKS
 from verify.checks.runner import VerificationInterrupted, run
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import LEVELS
 from verify.evidence.systems import get_system
 from verify.mutants.theories import MUTANTS
-from verify.verdict.tolerance import FAMILY_ERROR, Verdict
+from verify.verdict.compare import compare
+from verify.verdict.results import Outcome
+from verify.verdict.tolerance import FAMILY_ERROR, Chance, Verdict, critical_value
 
 # Far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
 # refuted (probability FAMILY_ERROR per run, whatever the seed), and the mutants are wrong by much
@@ -197,6 +200,23 @@ def test_a_theory_that_diverges_is_refuted_not_an_error(
     report = run(evidence=evidence, theory=wrong, only=["curves"])
     assert report.verdict is Verdict.FAILS
     assert "could not be integrated" in report.results[0].notes[0]
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_the_runner_counts_the_comparisons_of_a_check(
+    count: int, evidence: Evidence, true_theory: Theory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check says its standard errors alone; the family-wise error of the run is shared out."""
+
+    def check(theory: Theory, evidence: Evidence) -> Outcome:
+        """Nothing is wrong."""
+        return Outcome([compare(str(i), 0.0, 0.0, Chance(1.0)) for i in range(count)], {})
+
+    monkeypatch.setitem(CHECKS, "curves", (check, "nowhere"))
+    report = run(evidence=evidence, theory=true_theory, only=["curves"], family_error=0.01)
+    z = critical_value(count, 0.01 / len(evidence.system.checks))
+    assert [c.tolerance.total for c in report.results[0].comparisons] == [z] * count
+    assert report.results[0].statement == "Nothing is wrong."
 
 
 def test_an_interrupted_run_keeps_what_was_finished(

@@ -6,16 +6,17 @@ import base64
 import json
 import math
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from verify.figures.of_exhibits import draw
 from verify.report.html import format_number, render_html, strict, write_html, write_json
 from verify.tables.verdicts import rank_comparisons, verdict_details, verdict_table
-from verify.verdict.results import CheckResult, JointReport, Plot, Report
+from verify.verdict.results import CheckResult, Exhibit, JointReport, Report
 from verify.verdict.tolerance import Comparison, Part, Tolerance, Verdict
 
 VOID = {"meta", "img", "br", "hr", "link", "input", "path"}
@@ -27,15 +28,17 @@ def tolerance(size: float) -> Tolerance:
     )
 
 
-def small_plot() -> Figure:
-    figure = Figure(figsize=(2, 1))
-    figure.subplots().plot([0, 1], [0, 1])
-    return figure
+@dataclass(frozen=True)
+class Dots:
+    """An exhibit whose figure is as large as one likes."""
+
+    count: int
 
 
-def large_plot() -> Figure:
+@draw.register
+def draw_dots(record: Dots) -> Figure:
     figure = Figure(figsize=(2, 1))
-    figure.subplots().plot(np.random.default_rng(0).normal(size=10_000), ".")
+    figure.subplots().plot(np.random.default_rng(0).normal(size=record.count), ".")
     return figure
 
 
@@ -50,7 +53,7 @@ def example() -> Report:
             3,
             {"dimensions": [32, 64], "replicas": np.array([10, 20])},
             1.25,
-            [Plot("orthonormal", 'Overlaps < 1 & "theory"', small_plot)],
+            [Exhibit("orthonormal", 'Overlaps < 1 & "theory"', lambda: Dots(2))],
             ["d is finite"],
         ),
         CheckResult(
@@ -66,7 +69,7 @@ def example() -> Report:
             3,
             {"points": 1000},
             0.5,
-            [Plot("large", "Noise", large_plot)],
+            [Exhibit("large", "Noise", lambda: Dots(10_000))],
         ),
         CheckResult(
             "weak",

@@ -4,6 +4,7 @@ wide, light and dark.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from matplotlib.figure import Figure
 from theory import InputError
 from verify.checks.equations import EQUATIONS, mathml, mathml_parts
 from verify.checks.registry import CHECKS, statement_of
+from verify.figures.of_exhibits import draw
 from verify.report.html import write_html
-from verify.verdict.results import CheckResult, JointReport, Plot, Report
+from verify.verdict.results import CheckResult, Exhibit, JointReport, Report
 from verify.verdict.tolerance import Comparison, Part, Tolerance
 
 PHONE, DESKTOP = 360, 1200
@@ -44,10 +46,18 @@ CONTRAST = """
 """
 
 
-def figure() -> Figure:
-    found = Figure(figsize=(9, 4), layout="constrained")
-    found.subplots().plot([0, 1], [0, 1])
-    return found
+@dataclass(frozen=True)
+class Line:
+    """An exhibit that is drawn as a wide figure."""
+
+    width: float = 9.0
+
+
+@draw.register
+def draw_line(record: Line) -> Figure:
+    figure = Figure(figsize=(record.width, 4), layout="constrained")
+    figure.subplots().plot([0, 1], [0, 1])
+    return figure
 
 
 def results(system: str) -> list[CheckResult]:
@@ -76,7 +86,7 @@ def results(system: str) -> list[CheckResult]:
             3,
             {"dimensions": [32, 64, 128, 256], "replicas": 1000},
             1.5,
-            [Plot("figure", "A figure with a caption.", figure)] if name == "curves" else [],
+            [Exhibit("figure", "A figure with a caption.", Line)] if name == "curves" else [],
             ["A note."],
             EQUATIONS[name],
         )
