@@ -142,7 +142,7 @@ def _position_of_error(parse, text: str) -> int | None:  # type: ignore[no-untyp
         ("sum(m_1_1)", 0, "letters summed over"),
         ("m[ab]", 2, "an index: a letter or a number"),
         ("beta $ 2", 5, r"the character '\$'"),
-        ("sum_b(m_b_b, b)", 14, "'==' or '!='"),
+        ("sum_b(m_b_b, b)", 14, "'==', '!=', '<=' or '>='"),
     ],
 )
 def test_malformed_formulas_give_position_and_reason(
@@ -171,10 +171,101 @@ def test_malformed_latex_gives_position_and_reason(text: str, position: int, mes
     assert caught.value.position == position
 
 
+@pytest.mark.parametrize(
+    ("text", "position", "message"),
+    [
+        (r"\lambda^12", 8, r"TeX takes one digit, 1.*write \{12\}, or \{1\} 2"),
+        (r"\frac\lambda12", 12, "TeX takes one digit"),
+        (r"\frac123", 5, "TeX takes one digit"),
+        (r"\sqrt23", 5, "TeX takes one digit"),
+        (r"\lambda^{2}^{2}", 11, "a second exponent"),
+        (r"2 3\lambda", 2, "an operator between numbers"),
+        (r"1/2\lambda", 1, "a slash with several factors behind it"),
+        (r"m_{11}/2\cdot\lambda", 6, "a slash with several factors behind it"),
+        (r"\tanh u_1 v_1", 0, r"\\tanh of several factors without brackets"),
+        (r"\tanh 2 u_1 v_1", 0, "of several factors"),
+        (r"\sin^{-1}(u_1)", 0, "a negative exponent"),
+        (r"\sigma^2 Q_{11}", 9, "its argument in brackets"),
+        (r"Q_{ab}^{-1}", 6, "1/Q_{ab} for the inverse of the entry"),
+        (r"\Gamma^{-1}_{st}", 6, "no name"),
+        (r"\sum_{b=2} m_{bs}", 11, "an upper limit"),
+        (r"\sum_b^k m_{bs}", 6, "a lower limit with it"),
+        (r"\sum_{b,c=1}^k m_{bc}", 12, "a lower limit with it"),
+        (r"\partial_c \pi_a \pi_b", 0, "a derivative of several factors"),
+        (r"\mathbb{E}_l[u_1]^2", 17, "an exponent of an expectation"),
+        (r"(u_i)_+^2", 7, "brackets around a part with an exponent"),
+    ],
+)
+def test_latex_that_can_be_read_in_two_ways_is_refused(
+    text: str, position: int, message: str
+) -> None:
+    with pytest.raises(FormulaError, match=message) as caught:
+        parse_latex(text)
+    assert caught.value.position == position
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("sum_b(m_b_1, b <= k - 1)", "m_1_1 + m_2_1"),
+        ("sum_b(m_b_1, b >= 2)", "m_2_1 + m_3_1"),
+        ("sum_b(m_b_1, b >= 2, b <= k)", "m_2_1 + m_3_1"),
+        ("sum_b(m_b_1, b <= k - 3)", "0"),
+        ("sum_a(sum_b(m_a_b, b <= a - 1))", "m_2_1 + m_3_1 + m_3_2"),
+    ],
+)
+def test_sums_with_limits(text: str, value: str) -> None:
+    def read(formula: str) -> object:
+        return Vocabulary(kgmm(3)).read(parse_formula(formula), formula)
+
+    assert read(text) == read(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sum_b(R_b_b, b <= 4)", "a sum of 'b' up to 4.*1..3"),
+        ("sum_b(R_b_b, b >= 0)", "a sum of 'b' from 0"),
+        ("sum_b(R_b_b, c <= 2)", "a limit of 'c', which is not summed over"),
+        ("sum_b(R_b_b, b <= beta)", "the free index 'beta'"),
+        ("sum_b(R_b_b, b <= 3/2)", "the limit '3/2' of a sum"),
+        ("E_1[y_1*u_1]", "one-hot"),
+        ("sum_a(E_1[y_a*u_a])", "one-hot"),
+    ],
+)
+def test_what_means_something_else_is_refused(text: str, message: str) -> None:
+    with pytest.raises(FormulaError, match=message):
+        Vocabulary(kgmm(3)).read(parse_formula(text), text)
+
+
 @pytest.mark.parametrize("parse", [parse_formula, parse_latex])
 def test_deep_nesting_is_refused(parse) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(FormulaError, match="nested too deeply"):
-        parse("(" * 50_000 + "1" + ")" * 50_000)
+        parse("(" * 5_000 + "1" + ")" * 5_000)
+
+
+@pytest.mark.parametrize("parse", [parse_formula, parse_latex])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1" * 30_000, "30000 characters"),
+        ("1" * 61, "a number that is too long"),
+        ("+".join(["m"] * 6_000), "more than 5000 parts"),
+        ("v_1²", "the character '²'"),
+        ("½", "the character '½'"),
+        ("v₁", "the character '₁'"),
+    ],
+)
+def test_bounds_and_characters_that_mean_something_else(parse, text: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(FormulaError, match=message):
+        parse(text)
+
+
+def test_the_normal_form_comes_first() -> None:
+    """Full-width letters and mathematical italics are letters."""
+    assert parse_formula("ｍ_1_2 + 𝑚_2_1") == parse_formula("m_1_2 + m_2_1")
+    with pytest.raises(FormulaError, match="a number that is too long"):
+        parse_formula("1e99999")
 
 
 @pytest.mark.parametrize(
@@ -194,6 +285,23 @@ def test_deep_nesting_is_refused(parse) -> None:  # type: ignore[no-untyped-def]
         (r"H_{a v_i}", "H_a_v_i"),
         (r"m_{10,2}", "m_10_2"),
         (r"\exp(-u_1)", "exp(-u_1)"),
+        (r"\frac12\lambda", "1/2*lambda"),
+        (r"\frac1\lambda", "1/lambda"),
+        (r"\frac{1}2\,\beta", "1/2*beta"),
+        (r"\lambda^2 m_{12}", "lambda^2*m_1_2"),
+        (r"\sqrt[3]{\lambda}", "lambda^(1/3)"),
+        (r"\sqrt2\,\lambda", "sqrt(2)*lambda"),
+        (r"\sqrt{2\lambda}", "sqrt(2*lambda)"),
+        (r"\tanh 2u_1", "tanh(2*u_1)"),
+        (r"\log p_l", "log(p_l)"),
+        (r"\tanh u_1 \cdot v_1", "tanh(u_1)*v_1"),
+        (r"\tanh^2 u_1", "tanh(u_1)^2"),
+        (r"\sum_{b=1}^{k-1} m_{bs}", "sum_b(m_b_s, b >= 1, b <= k - 1)"),
+        (r"\sum_{b=2}^k m_{bs}", "sum_b(m_b_s, b >= 2, b <= k)"),
+        (r"\sum_{b<a} m_{bs}", "sum_b(m_b_s, b <= a - 1)"),
+        (r"\sum_{b\ge 2} m_{bs}", "sum_b(m_b_s, b >= 2)"),
+        (r"m^2_{11}", "m_1_1^2"),
+        (r"R_{ab}^\perp", "R_a_b"),
     ],
 )
 def test_latex_means_the_same_as_text(latex: str, text: str) -> None:

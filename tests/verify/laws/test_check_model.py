@@ -182,7 +182,7 @@ def outcome(model, law, formulas=None):
 @pytest.fixture
 def as_found(monkeypatch):
     """Failing cases as they were drawn: simplifying them has a test of its own."""
-    monkeypatch.setattr("verify.laws.check_model.shrink", lambda point, fails: point)
+    monkeypatch.setattr("verify.laws.check_model.shrink_cube_point", lambda point, fails: point)
 
 
 @pytest.mark.usefixtures("as_found")

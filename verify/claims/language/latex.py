@@ -4,7 +4,8 @@ r"""Claimed formulas in LaTeX, read by a grammar of their own into the trees of
 The notation is that of docs/conventions.md: ``\pi_a``, ``\lambda^{-1}``, ``\sum_l p_l``,
 ``\mathbb{E}_l[...]``, ``\frac``, ``R^\perp_{ab}``, ``\delta_{ab}``, ``\mathbf 1\{a=y\}``, ``Y\cdot
 e_s``, ``\partial_c(...)``.  A sum reaches to the next + or - outside of brackets; factors may stand
-side by side.  Nothing is evaluated.
+side by side.  Arguments are taken as TeX takes them.  What the eye can read in two ways is refused,
+with both readings; nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from .latex_tokens import LatexReader, latex_tokens
-from .text import Token, nested
+from .text import Token, bounded, nested, normalized
 from .tree import (
     Add,
+    Bound,
     Call,
     Condition,
     Divide,
@@ -39,6 +41,7 @@ _GREEK = {
     r"\zeta": "zeta",
     r"\ell": "ell",
 }
+# names of operators, set upright; they may stand without brackets
 _FUNCTIONS = {
     r"\exp": "exp",
     r"\log": "log",
@@ -48,12 +51,16 @@ _FUNCTIONS = {
     r"\cosh": "cosh",
     r"\sin": "sin",
     r"\cos": "cos",
-    r"\sigma": "sigmoid",
-    r"\sqrt": "sqrt",
 }
+_WORDS = ("exp", "log", "tanh", "relu", "ReLU", "step", "erf", "sigmoid", "softplus", "dirac")
 _PRODUCTS = (r"\cdot", r"\times", "*")
 _UNEQUAL = (r"\ne", r"\neq")
+_LIMITS = {r"\le": 0, r"\leq": 0, "<": -1, r"\ge": 0, r"\geq": 0, ">": 1}
+_FRACTIONS = (r"\frac", r"\tfrac", r"\dfrac")
 _WRAPPERS = (r"\mathrm", r"\operatorname", r"\mathbf", r"\mathbb", r"\text", r"\bm", r"\boldsymbol")
+_CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
+# what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
+_MATRICES = ("Q", "R", "Gamma", "H", "G", "m", "S", "P")
 
 
 def looks_like_latex(text: str) -> bool:
@@ -67,15 +74,18 @@ def parse_latex(text: str) -> Node:
     Raises
     ------
     FormulaError
-        With the position and the reason.
+        With the position, the reason, and the spelling that works.
 
     Examples
     --------
     >>> from verify.claims.language.tree import show
     >>> show(parse_latex(r"-\lambda^{-1}\sum_b \mathbb{E}_l[H_{ab}]\, m_{bs}"))
     '-(lambda^-1*sum_b(E_l[H_a_b]*m_b_s))'
+    >>> show(parse_latex(r"\frac12\lambda \sum_{b=1}^{k-1} \sqrt[3]{\pi_b}"))
+    '1/2*lambda*sum_b(pi_b^(1/3), b >= 1, b <= k - 1)'
     """
-    return nested(text, _Latex(text, latex_tokens(text)).whole)
+    text = normalized(text)
+    return bounded(text, nested(text, _Latex(text, latex_tokens(text)).whole))
 
 
 class _Latex(LatexReader):
@@ -88,22 +98,24 @@ class _Latex(LatexReader):
             raise self.error("an operator, a factor or the end", "check the brackets before it")
         return node
 
+    def ambiguous(self, token: Token, got: str, one: str, other: str) -> FormulaError:
+        expected = "one reading"
+        return FormulaError(self.text, token.position, got, expected, f"write {one}, or {other}")
+
+    # --- sums and products ------------------------------------------------------------------------
+
     def sum(self) -> Node:
         start = self.next.position
-        terms = []
-        sign = self.accept("-", "+")
-        terms.append(self.signed_term(sign))
+        terms = [self.signed_term(self.accept("-", "+"))]
         while sign := self.accept("+", "-"):
             terms.append(self.signed_term(sign))
         return terms[0] if len(terms) == 1 else Add(tuple(terms), position=start)
 
     def signed_term(self, sign: Token | None) -> Node:
         term = self.product()
-        return (
-            Negative(term, position=sign.position)
-            if sign is not None and sign.text == "-"
-            else term
-        )
+        if sign is None or sign.text == "+":
+            return term
+        return Negative(term, position=sign.position)
 
     def product(self) -> Node:
         start = self.next.position
@@ -111,12 +123,17 @@ class _Latex(LatexReader):
         while True:
             if self.accept(*_PRODUCTS):
                 factors.append(self.factor())
-            elif self.accept("/"):
-                above = (
-                    factors[0] if len(factors) == 1 else Multiply(tuple(factors), position=start)
-                )
+            elif slash := self.accept("/"):
+                above = factors[0]
+                if len(factors) > 1:
+                    above = Multiply(tuple(factors), position=start)
                 factors = [Divide(above, self.factor(), position=start)]
+                if self.starts_factor() or self.next.text in _PRODUCTS:
+                    got = "a slash with several factors behind it"
+                    raise self.ambiguous(slash, got, r"\frac{a}{b c}", r"\frac{a}{b} c")
             elif self.starts_factor():
+                if self.next.kind == "number" and self.found[self.at - 1].kind == "number":
+                    raise self.error("an operator between numbers", "write 2 \\cdot 3, or 23")
                 factors.append(self.factor())
             else:
                 break
@@ -127,7 +144,8 @@ class _Latex(LatexReader):
         if token.kind in ("number", "letter"):
             return True
         if token.kind == "command":
-            return token.text not in (r"\}", r"\rangle", r"\|") and token.text not in _UNEQUAL
+            relations = (*_UNEQUAL, *_LIMITS, *_PRODUCTS)
+            return token.text not in (r"\}", r"\rangle", r"\|", *relations)
         return token.text in ("(", "[", "{")
 
     def factor(self) -> Node:
@@ -135,23 +153,51 @@ class _Latex(LatexReader):
         if sign := self.accept("-"):
             return Negative(self.factor(), position=sign.position)
         node = self.atom()
-        while self.accept("^"):
-            node = Power(node, self.group(), position=start)
+        raised = None
+        while caret := self.accept("^"):
+            if raised is not None:
+                got = "a second exponent"
+                raise self.ambiguous(caret, got, "x^{2^2}", "(x^2)^2")
+            raised = self.group()
+            node = self.merged(node, raised, caret, start)
         if self.next.text == "_" and self.found[self.at + 1].text == "+":
             self.take(), self.take()
             node = Call(Name("relu", position=start), (node,), position=start)
+            if self.next.text == "^":
+                raise self.error("brackets around a part with an exponent", "write ((x)_+)^2")
         return node
 
+    def merged(self, node: Node, exponent: Node, caret: Token, start: int) -> Node:
+        r"""A power; indices may follow the exponent, as in m^2_{11}."""
+        if isinstance(node, Name) and not node.indices and self.next.text == "_":
+            node = Name(node.base, self.indices(), position=start)
+        inverse = isinstance(exponent, Negative)
+        if inverse and isinstance(node, Name) and node.base in _MATRICES and node.indices:
+            got = f"{node.base} with indices and a negative exponent"
+            entry = "1/Q_{ab} for the inverse of the entry"
+            whole = "P_{ab} for the entry of the inverse of Q; the other inverses have no name"
+            raise self.ambiguous(caret, got, entry, whole)
+        return Power(node, exponent, position=start)
+
     def group(self) -> Node:
-        """{...} or one token."""
+        """An argument as TeX takes it: {...}, or one token, of a number one digit."""
         if opened := self.accept("{"):
             node = self.sum()
             self.demand("}", opened)
             return node
-        token = self.take()
+        token = self.next
         if token.kind == "number":
-            # without braces LaTeX takes one digit
-            return Number(Fraction(token.text[0]), position=token.position)
+            digit = self.take_digit()
+            if self.next.kind == "number" and self.next.position == digit.position + 1:
+                got = f"{token.text!r} where TeX takes one digit, {digit.text}"
+                rest = f"{{{digit.text}}} {token.text[1:]}"
+                raise self.ambiguous(token, got, f"{{{token.text}}}", rest)
+            return Number(Fraction(digit.text), position=digit.position)
+        return self.single()
+
+    def single(self) -> Node:
+        """One letter or command as an argument without braces."""
+        token = self.take()
         if token.kind == "letter":
             return Name(token.text, position=token.position)
         if token.text in _GREEK:
@@ -159,16 +205,17 @@ class _Latex(LatexReader):
         self.at -= token.kind != "end"
         raise self.error("a group in braces", "write {...}")
 
+    # --- atoms ------------------------------------------------------------------------------------
+
     def atom(self) -> Node:
         token = self.next
         if token.kind == "number":
             self.take()
             return Number(Fraction(token.text), position=token.position)
-        for open_, close in (("(", ")"), ("[", "]"), ("{", "}"), (r"\{", r"\}")):
-            if opened := self.accept(open_):
-                node = self.sum()
-                self.demand(close, opened)
-                return node
+        if opened := self.accept(*_CLOSING):
+            node = self.sum()
+            self.demand(_CLOSING[opened.text], opened)
+            return node
         if token.kind == "command":
             return self.command()
         if token.kind == "letter":
@@ -178,14 +225,18 @@ class _Latex(LatexReader):
     def command(self) -> Node:
         token = self.take()
         text, start = token.text, token.position
-        if text in (r"\frac", r"\tfrac", r"\dfrac"):
-            return Divide(self.group(), self.group(), position=start)
+        if text in _FRACTIONS:
+            return self.fraction(start)
+        if text == r"\sqrt":
+            return self.root(start)
         if text == r"\sum":
             return self.summed(token)
         if text == r"\partial":
             return self.derivative(token)
         if text in _FUNCTIONS:
-            return self.function(_FUNCTIONS[text], start)
+            return self.function(_FUNCTIONS[text], token)
+        if text == r"\sigma":
+            return self.function("sigmoid", token, bare=False)
         if text in _WRAPPERS:
             return self.wrapped(token)
         if text == r"\langle":
@@ -193,10 +244,27 @@ class _Latex(LatexReader):
             remedy = "write Y\\cdot e_s for <Y, e_s> and \\zeta_b for <Y, x_\\perp^b>"
             raise FormulaError(self.text, start, "an inner product", expected, remedy)
         if text in _GREEK:
-            base = _GREEK[text]
-            return Name(base, self.indices(), position=start)
+            return Name(_GREEK[text], self.indices(), position=start)
         remedy = "see docs/derivations.md for what is read"
         raise FormulaError(self.text, start, repr(text), "LaTeX of the conventions", remedy)
+
+    def fraction(self, start: int) -> Node:
+        r"""\frac{a}{b}, and \frac12 where two digits stand for the two arguments."""
+        token = self.next
+        if token.kind == "number" and len(token.text) == 2:
+            above, below = self.take_digit(), self.take_digit()
+            one, two = (Number(Fraction(t.text), position=t.position) for t in (above, below))
+            return Divide(one, two, position=start)
+        return Divide(self.group(), self.group(), position=start)
+
+    def root(self, start: int) -> Node:
+        r"""\sqrt{x} and \sqrt[n]{x}."""
+        if opened := self.accept("["):
+            degree = self.sum()
+            self.demand("]", opened)
+            one = Number(Fraction(1), position=start)
+            return Power(self.group(), Divide(one, degree, position=start), position=start)
+        return Call(Name("sqrt", position=start), (self.group(),), position=start)
 
     def letter(self) -> Node:
         token = self.take()
@@ -208,18 +276,19 @@ class _Latex(LatexReader):
             return self.expectation(token)
         if base == "c" and self.next.text == "_":
             self.take()
-            if self.accept(r"\delta"):
-                return Name("c_delta", position=start)
-            opened = self.demand("{")
-            self.demand(r"\delta")
-            self.demand("}", opened)
+            if not self.accept(r"\delta"):
+                opened = self.demand("{")
+                self.demand(r"\delta")
+                self.demand("}", opened)
             return Name("c_delta", position=start)
         if base == "Y" and self.next.text == r"\cdot":
             self.take()
             return self.feature(token)
+        indices = self.indices()
         if base == "R" and self.next.text == "^" and self.is_perp(1):
             self.skip_perp()
-        return Name(base, self.indices(), position=start)
+            indices = indices or self.indices()
+        return Name(base, indices, position=start)
 
     def feature(self, token: Token) -> Node:
         """Y . e_s, Y . x^b or Y . x_perp^b."""
@@ -241,16 +310,17 @@ class _Latex(LatexReader):
         component: Index | None = None
         if found := self.indices():
             if len(found) > 1:
-                got = "E with several indices"
-                expected = "one component"
-                remedy = "write \\mathbb{E}_l[...]"
-                raise FormulaError(self.text, token.position, got, expected, remedy)
+                got, remedy = "E with several indices", "write \\mathbb{E}_l[...]"
+                raise FormulaError(self.text, token.position, got, "one component", remedy)
             component = found[0]
         opened = self.accept("[", "(", r"\{")
         if opened is None:
             return Expectation(component, self.product(), position=token.position)
         body = self.sum()
-        self.demand({"[": "]", "(": ")", r"\{": r"\}"}[opened.text], opened)
+        self.demand(_CLOSING[opened.text], opened)
+        if self.next.text == "^":
+            one, other = r"\left(\mathbb{E}[x]\right)^2", r"\mathbb{E}[x^2]"
+            raise self.ambiguous(self.next, "an exponent of an expectation", one, other)
         return Expectation(component, body, position=token.position)
 
     def wrapped(self, token: Token) -> Node:
@@ -266,43 +336,53 @@ class _Latex(LatexReader):
         if word == "E":
             return self.expectation(token)
         if word in ("1", "I"):
-            return self.indicator(token)
-        if word in (
-            "exp",
-            "log",
-            "tanh",
-            "relu",
-            "ReLU",
-            "step",
-            "erf",
-            "sigmoid",
-            "softplus",
-            "dirac",
-        ):
-            return self.function(word, token.position)
+            return self.indicator()
+        if word in _WORDS:
+            return self.function(word, token)
         return Name(word, self.indices(), position=token.position)
 
-    def indicator(self, token: Token) -> Node:
-        opened = self.accept("_") or self.next
+    def indicator(self) -> Node:
+        start = self.accept("_") or self.next
         bracket = self.accept("{", r"\{", "(", "[")
         if bracket is None:
             raise self.error("a condition in braces", "write \\mathbf 1\\{a=y\\}")
         left = self.index_list()
         self.demand("=")
         right = self.index_list()
-        self.demand({"{": "}", r"\{": r"\}", "(": ")", "[": "]"}[bracket.text], opened)
-        return Name("delta", (*left, *right), position=token.position)
+        self.demand(_CLOSING[bracket.text], start)
+        return Name("delta", (*left, *right), position=start.position)
 
-    def function(self, name: str, start: int) -> Node:
+    def function(self, name: str, token: Token, bare: bool = True) -> Node:
+        r"""A function with its argument in brackets, or of one name with a number before it.
+
+        What follows an argument without brackets is of the function or beside it: the eye decides,
+        and two eyes differ.
+        """
+        start = token.position
         base = Name(name, position=start)
         power = self.group() if self.accept("^") else None
+        if isinstance(power, Negative):
+            one, other = f"({token.text}(x))^{{-1}}", "the inverse function by its own name"
+            raise self.ambiguous(token, "a function with a negative exponent", one, other)
         if opened := self.accept("(", "{", "["):
             argument = self.sum()
-            self.demand({"(": ")", "{": "}", "[": "]"}[opened.text], opened)
+            self.demand(_CLOSING[opened.text], opened)
+        elif not bare:
+            raise self.error("its argument in brackets", f"write {token.text}(x)")
         else:
-            argument = self.factor()
+            argument = self.bare_argument(token)
         call = Call(base, (argument,), position=start)
         return call if power is None else Power(call, power, position=start)
+
+    def bare_argument(self, token: Token) -> Node:
+        start = self.next.position
+        factors = [self.factor()]
+        if isinstance(factors[0], (Number, Divide)) and self.starts_factor():
+            factors.append(self.factor())
+        if self.starts_factor() or self.next.text == "/":
+            got = f"{token.text} of several factors without brackets"
+            raise self.ambiguous(token, got, f"{token.text}(x y)", f"{token.text}(x) y")
+        return factors[0] if len(factors) == 1 else Multiply(tuple(factors), position=start)
 
     def derivative(self, token: Token) -> Node:
         r"""\partial_c f or \partial_{u_c} f: a derivative in a pre-activation, or in v_i."""
@@ -324,24 +404,29 @@ class _Latex(LatexReader):
             self.accept(",")
             if self.accept("}"):
                 break
-        return Call(
-            Name("diff", position=token.position),
-            (self.factor(), *variables),
-            position=token.position,
-        )
+        bracketed = self.next.text in _CLOSING
+        body = self.factor()
+        if not bracketed and self.starts_factor():
+            got = "a derivative of several factors without brackets"
+            raise self.ambiguous(token, got, r"\partial_c(f g)", r"\partial_c(f)\, g")
+        name = Name("diff", position=token.position)
+        return Call(name, (body, *variables), position=token.position)
+
+    # --- sums over indices ------------------------------------------------------------------------
 
     def summed(self, token: Token) -> Node:
+        r"""\sum_b, \sum_{bc}, \sum_{b\ne a}, \sum_{b<a}, \sum_{b=1}^{k-1}."""
         self.demand("_")
         letters: list[str] = []
-        conditions: list[Condition] = []
+        conditions: list[Condition | Bound] = []
         opened = self.accept("{")
+        low: Token | None = None
         while True:
             letter = self.take()
             if letter.kind != "letter":
                 self.at -= letter.kind != "end"
-                raise self.error(
-                    "the letter of an index", "write \\sum_{b}, \\sum_{bc} or \\sum_{b\\ne a}"
-                )
+                remedy = "write \\sum_{b}, \\sum_{bc} or \\sum_{b\\ne a}"
+                raise self.error("the letter of an index", remedy)
             letters.append(letter.text)
             if opened is None:
                 break
@@ -349,16 +434,35 @@ class _Latex(LatexReader):
                 other = self.take()
                 right: Index = int(other.text) if other.kind == "number" else other.text
                 conditions.append(Condition(letter.text, right, False, position=other.position))
-            elif self.accept("="):
-                self.take()
+            elif sign := self.accept(*_LIMITS):
+                conditions.append(self.bound(letter, sign.text[1:2] in "l" or sign.text == "<"))
+                conditions[-1] = self.strict(conditions[-1], _LIMITS[sign.text])
+            elif low := self.accept("="):
+                conditions.append(self.bound(letter, False))
             self.accept(",")
             if self.accept("}"):
                 break
-        if self.accept("^"):
-            # an upper limit: the range of an index is that of its letter
-            if self.next.text == "{":
-                while self.take().text != "}":
-                    pass
-            else:
-                self.take()
+        if self.next.text == "^":
+            upper = self.take()
+            if low is None or len(letters) != 1:
+                got, expected = "an upper limit", "a lower limit with it, of one index"
+                remedy = "write \\sum_{b=1}^{k}, or \\sum_b for all of its values"
+                raise FormulaError(self.text, upper.position, got, expected, remedy)
+            conditions.append(Bound(letters[0], self.group(), True, position=upper.position))
+        elif low is not None:
+            remedy = "write \\sum_{b=1}^{k}, or \\sum_b for all of its values"
+            raise self.error("'^' and an upper limit", remedy)
         return Sum(tuple(letters), self.product(), tuple(conditions), position=token.position)
+
+    def bound(self, letter: Token, upper: bool) -> Bound:
+        return Bound(letter.text, self.sum(), upper, position=letter.position)
+
+    def strict(self, bound: Condition | Bound, shift: int) -> Bound:
+        """b < a is b <= a - 1."""
+        assert isinstance(bound, Bound)
+        if not shift:
+            return bound
+        one = Number(Fraction(1), position=bound.position)
+        step = one if shift > 0 else Negative(one, position=bound.position)
+        limit = Add((bound.limit, step), position=bound.position)
+        return Bound(bound.letter, limit, bound.upper, position=bound.position)

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import re
 
-from .text import Reader, Token
+from .text import Reader, Token, check_number
 from .tree import FormulaError, Index
 
 _TOKEN = re.compile(
     r"(?:\s|\\[,;:! ]|\\q?quad\b"
     r"|\\(?:left|right|[bB]igg?[lrm]?|displaystyle|limits|nonumber)(?![A-Za-z])\.?|[~&])*"
-    r"(?:(?P<number>\d+\.\d+|\d+)|(?P<command>\\[A-Za-z]+|\\[{}|])|(?P<letter>[A-Za-z])|(?P<sign>[-+*/^_(){}\[\],=.']))"
+    r"(?:(?P<number>\d+\.\d+|\d+)|(?P<command>\\[A-Za-z]+|\\[{}|])|(?P<letter>[A-Za-z])|(?P<sign>[-+*/^_(){}\[\],=.'<>]))"
 )
 _SPACE = re.compile(
     r"(?:\s|\\[,;:! ]|\\q?quad\b|\\(?:left|right|[bB]igg?[lrm]?)(?![A-Za-z])\.?|[~&])*$"
@@ -30,7 +30,10 @@ def latex_tokens(text: str) -> list[Token]:
             remedy = "see docs/derivations.md for what is read"
             raise FormulaError(text, start, f"the character {text[start]!r}", expected, remedy)
         kind = str(match.lastgroup)
-        found.append(Token(kind, match.group(kind), match.start(kind)))
+        token = Token(kind, match.group(kind), match.start(kind))
+        if kind == "number":
+            check_number(text, token)
+        found.append(token)
         position = match.end()
     return [*found, Token("end", "", len(text.rstrip()))]
 
@@ -49,6 +52,14 @@ class LatexReader(Reader):
             self.demand("}")
         else:
             self.take()
+
+    def take_digit(self) -> Token:
+        """The first digit of a number, which is all that TeX takes of it as an argument."""
+        token = self.take()
+        if len(token.text) > 1:
+            rest = Token("number", token.text[1:], token.position + 1)
+            self.found = [*self.found[: self.at], rest, *self.found[self.at :]]
+        return Token("number", token.text[:1], token.position)
 
     def indices(self) -> tuple[Index, ...]:
         found: tuple[Index, ...] = ()

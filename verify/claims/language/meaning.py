@@ -24,7 +24,9 @@ from .conventions import FUNCTIONS, LETTERS, MAX_EXPONENT, SHAPES, SPECIAL, Scop
 from .features import average_features
 from .names import NamesOfModel
 from .tree import (
+    SIZES,
     Add,
+    Bound,
     Call,
     Condition,
     Divide,
@@ -36,6 +38,8 @@ from .tree import (
     Number,
     Power,
     Sum,
+    limit_letters,
+    show,
 )
 
 
@@ -95,6 +99,9 @@ class _Reading(NamesOfModel):
                 remedy = "rename the index of the sum"
                 raise self.fail(node, got, expected, remedy)
             sizes.append(size)
+        for bound in node.conditions:
+            if isinstance(bound, Bound):
+                self.check_bound(bound, node, sizes)
         terms = []
         for values in product(*(range(1, size + 1) for size in sizes)):
             inner = scope.bind(node.indices, values)
@@ -102,9 +109,46 @@ class _Reading(NamesOfModel):
                 terms.append(self.of(node.body, inner))
         return sp.Add(*terms)
 
-    def holds(self, condition: Condition, scope: Scope) -> bool:
+    def holds(self, condition: Condition | Bound, scope: Scope) -> bool:
+        if isinstance(condition, Bound):
+            value, limit = scope.bindings[condition.letter], self.limit(condition, scope)
+            return value <= limit if condition.upper else value >= limit
         left, right = (self.index(i, condition, scope) for i in (condition.left, condition.right))
         return (left == right) == condition.equal
+
+    def check_bound(self, bound: Bound, node: Sum, sizes: list[int]) -> None:
+        """A sum that leaves the range of its index is refused, not cut: it was meant otherwise."""
+        if bound.letter not in node.indices:
+            got, remedy = f"a limit of {bound.letter!r}, which is not summed over", "drop it"
+            raise self.fail(bound, got, "limits of the index of the sum", remedy)
+        size = sizes[node.indices.index(bound.letter)]
+        if not limit_letters(bound.limit):
+            value = self.limit(bound, Scope())
+            # an empty sum, such as one up to k - 2 for k = 2, is a sum too
+            if value > size + 1 - bound.upper or value < 1 - bound.upper:
+                got = f"a sum of {bound.letter!r} {'up to' if bound.upper else 'from'} {value}"
+                remedy = "write the size as k, r, n or q, and check the size of the model"
+                raise self.fail(bound, got, f"1..{size}, the range of {bound.letter!r}", remedy)
+
+    def limit(self, bound: Bound, scope: Scope) -> int:
+        """The whole number that a limit of a sum is."""
+
+        def value(node: Node) -> int:
+            match node:
+                case Number(number) if number.denominator == 1:
+                    return int(number)
+                case Name(base, ()) if base in SIZES:
+                    return int(self.name(node, scope))
+                case Name(base, ()):
+                    return self.index(base, node, scope)
+                case Add(terms):
+                    return sum(map(value, terms))
+                case Negative(inside):
+                    return -value(inside)
+            expected = "whole numbers, sizes such as k, indices, and sums of them"
+            raise self.fail(node, f"the limit {show(node)!r} of a sum", expected, "simplify it")
+
+        return value(bound.limit)
 
     def expectation(self, node: Expectation, scope: Scope) -> sp.Expr:
         if scope.inside:

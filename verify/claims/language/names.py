@@ -11,7 +11,7 @@ import sympy as sp
 from theory import Model, Softmax, symbols
 from theory.problem.kinks import apply_kink_rule
 
-from .conventions import DIMENSION, FUNCTIONS, RANDOM, SHAPES, Scope
+from .conventions import DIMENSION, FUNCTIONS, RANDOM, SHAPES, UNITS, Scope
 from .tree import FormulaError, Index, Name, Node
 
 if TYPE_CHECKING:
@@ -77,6 +77,12 @@ class NamesOfModel:
         if base == "delta":
             return self.kronecker(node, scope)
         if base == "y" and node.indices:
+            unit = isinstance(node.indices[0], str) and node.indices[0] in UNITS
+            if scope.inside or unit:
+                got = "y with an index where a sample is at hand" if scope.inside else "y of a unit"
+                expected = "y for the label of the sample, y_l for that of component l"
+                remedy = "write delta_a_y for entry a of a one-hot label"
+                raise self.fail(node, got, expected, remedy)
             l = self.indices(node, scope, ("component", model.components))[0]
             return model.mixture.labels[l]
         constants: dict[str, sp.Expr] = {

@@ -10,12 +10,14 @@ of a model.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from .tree import (
     Add,
+    Bound,
     Call,
     Condition,
     Divide,
@@ -29,13 +31,16 @@ from .tree import (
     Number,
     Power,
     Sum,
+    children,
 )
 
+# bounds of what is read: longer is no formula that somebody wrote
+LONGEST, DEEPEST, MOST_DIGITS, LARGEST_EXPONENT, MOST_TERMS = 20_000, 100, 60, 10_000, 5_000
 # names that contain an underscore of their own
 COMPOUND = ("c_delta",)
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+\.\d+(?:[eE][+-]?\d+)?|\d+(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)*)"
-    r"|(?P<sign>\*\*|==|!=|[-+*/^()\[\],]))"
+    r"|(?P<sign>\*\*|==|!=|<=|>=|[-+*/^()\[\],]))"
 )
 
 
@@ -62,9 +67,21 @@ def tokens(text: str) -> list[Token]:
             remedy = "LaTeX is read where a formula holds a backslash or is given as latex = ..."
             raise FormulaError(text, start, f"the character {text[start]!r}", expected, remedy)
         kind = str(match.lastgroup)
-        found.append(Token(kind, match.group(kind), match.start(kind)))
+        token = Token(kind, match.group(kind), match.start(kind))
+        if kind == "number":
+            check_number(text, token)
+        found.append(token)
         position = match.end()
     return [*found, Token("end", "", stop)]
+
+
+def check_number(text: str, token: Token) -> None:
+    """Refuse numbers that would fill the memory."""
+    digits, _, exponent = token.text.lower().partition("e")
+    if len(digits) > MOST_DIGITS or abs(int(exponent or 0)) > LARGEST_EXPONENT:
+        expected = f"at most {MOST_DIGITS} digits and exponents up to {LARGEST_EXPONENT}"
+        remedy = "give fewer digits"
+        raise FormulaError(text, token.position, "a number that is too long", expected, remedy)
 
 
 class Reader:
@@ -223,12 +240,14 @@ class _Parser(Reader):
         self.demand(")", bracket)
         return Sum(letters, body, tuple(conditions), position=token.position)
 
-    def condition(self) -> Condition:
+    def condition(self) -> Condition | Bound:
         start = self.next.position
         left = self.index()
+        if isinstance(left, str) and (sign := self.accept("<=", ">=")):
+            return Bound(left, self.sum(), sign.text == "<=", position=start)
         sign = self.accept("==", "!=")
         if sign is None:
-            raise self.error("'==' or '!='", "write a condition such as b != a")
+            raise self.error("'==', '!=', '<=' or '>='", "write a condition such as b != a")
         return Condition(left, self.index(), sign.text == "==", position=start)
 
 
@@ -246,12 +265,17 @@ def _indices(parts: list[str]) -> tuple[Index, ...]:
 
 
 def parse_formula(text: str) -> Node:
-    """Read a formula.
+    """Read a formula in plain text; nothing in it is evaluated.
+
+    The tree has no meaning yet: names may be anything that looks like one, so that other readers of
+    formulas (a schedule in t, say) can use the same grammar and give it a meaning of their own.
+    The text is brought into the normal form NFKC first, and bounded: at most 20,000 characters,
+    brackets nested 100 deep, numbers of 60 digits, exponents of ten up to 10,000 and 5,000 parts.
 
     Raises
     ------
     FormulaError
-        With the position and the reason.
+        With the position and the reason; ``position`` counts in the normal form.
 
     Examples
     --------
@@ -263,11 +287,47 @@ def parse_formula(text: str) -> Node:
         ...
     verify.claims.language.tree.FormulaError: formula: got ')' at column 9 of 'm_1_2 + )'; ...
     """
-    return nested(text, _Parser(text, tokens(text)).whole)
+    text = normalized(text)
+    return bounded(text, nested(text, _Parser(text, tokens(text)).whole))
+
+
+def normalized(text: str) -> str:
+    """The text in the normal form NFKC.
+
+    Raised, lowered and fraction characters are refused before: there NFKC makes v₁² a v12.
+    """
+    if len(text) > LONGEST:
+        expected = f"at most {LONGEST} characters"
+        raise FormulaError(text, LONGEST, f"{len(text)} characters", expected, "split the formula")
+    for position, character in enumerate(text):
+        kind = unicodedata.decomposition(character).partition(" ")[0]
+        if kind in ("<super>", "<sub>", "<fraction>"):
+            remedy = "write ^2 for a raised and _1 for a lowered 2 or 1, and (1/2) for a half"
+            raise FormulaError(text, position, f"the character {character!r}", "plain text", remedy)
+    return unicodedata.normalize("NFKC", text)
+
+
+def bounded(text: str, tree: Node) -> Node:
+    """A tree with not too many parts."""
+    left, count = [tree], 0
+    while left:
+        left += children(left.pop())
+        count += 1
+        if count > MOST_TERMS:
+            expected = f"at most {MOST_TERMS}"
+            got = f"a formula of more than {MOST_TERMS} parts"
+            raise FormulaError(text, 0, got, expected, "split the formula")
+    return tree
 
 
 def nested(text: str, read: Callable[[], Node]) -> Node:
     """What a reader makes of a text; brackets that are nested too deeply are refused."""
+    depth = 0
+    for position, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth > DEEPEST:
+            got, expected = "a formula nested too deeply", f"at most {DEEPEST} levels of brackets"
+            raise FormulaError(text, position, got, expected, "drop needless brackets")
     try:
         return read()
     except RecursionError as error:

@@ -112,12 +112,24 @@ class Condition(Node):
 
 
 @dataclass(frozen=True)
+class Bound(Node):
+    """``letter <= limit`` (``upper``) or ``letter >= limit`` of an index of a sum.
+
+    The limit is a whole number made of numbers, sizes (k, r, n, q) and other indices.
+    """
+
+    letter: str
+    limit: Node
+    upper: bool
+
+
+@dataclass(frozen=True)
 class Sum(Node):
     """Over all values of the indices that meet the conditions."""
 
     indices: tuple[str, ...]
     body: Node
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[Condition | Bound, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,7 +163,7 @@ def _text(node: Node) -> tuple[str, int]:
         case Expectation(component, body):
             return f"E{'' if component is None else f'_{component}'}[{_show(body, 0)}]", 4
         case Sum(indices, body, conditions):
-            more = "".join(f", {c.left} {'==' if c.equal else '!='} {c.right}" for c in conditions)
+            more = "".join(f", {_condition(c)}" for c in conditions)
             return f"sum_{'_'.join(indices)}({_show(body, 0)}{more})", 4
         case Power(base, exponent):
             return f"{_show(base, 4)}^{_show(exponent, 2)}", 3
@@ -174,6 +186,12 @@ def _text(node: Node) -> tuple[str, int]:
                     parts.append(f" + {_show(term, 1)}")
             return "".join(parts), 0
     raise TypeError(type(node).__name__)
+
+
+def _condition(c: Condition | Bound) -> str:
+    if isinstance(c, Bound):
+        return f"{c.letter} {'<=' if c.upper else '>='} {_show(c.limit, 0)}"
+    return f"{c.left} {'==' if c.equal else '!='} {c.right}"
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -201,6 +219,17 @@ def _excerpt(text: str, position: int) -> str:
     return f"'...{around}...'"
 
 
+# names of sizes in the limits of sums; any other letter there is an index
+SIZES = ("k", "K", "r", "n", "q")
+
+
+def limit_letters(limit: Node) -> list[str]:
+    """Index letters in the limit of a sum."""
+    if isinstance(limit, Name):
+        return [] if limit.base in SIZES else [limit.base]
+    return [letter for child in children(limit) for letter in limit_letters(child)]
+
+
 def free_letters(tree: Node) -> Iterator[tuple[str, int]]:
     """Index letters that no sum binds, with their positions."""
 
@@ -222,7 +251,10 @@ def free_letters(tree: Node) -> Iterator[tuple[str, int]]:
             case Sum(letters, _, conditions):
                 bound = bound | set(letters)
                 for c in conditions:
-                    yield from indices([c.left, c.right], c.position, bound)
+                    if isinstance(c, Bound):
+                        yield from indices(limit_letters(c.limit), c.position, bound)
+                    else:
+                        yield from indices([c.left, c.right], c.position, bound)
         for child in children(node):
             yield from walk(child, bound)
 
