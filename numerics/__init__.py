@@ -1,5 +1,8 @@
-"""Numbers from the symbolic theory: curves, fixed points, spectra, and simulations to compare them
-with.
+"""Numbers from the symbolic theory: curves, simulation, spectra, the proportional limit, sweeps.
+
+A :class:`Problem`, a model with its numbers, is made and checked once; every function here takes it
+first, and a :class:`State` after it.  Results are xarray Datasets with named dimensions, units,
+seeds, versions and error estimates.
 """
 
 from .alignment.eigenspace_angles import eigenspace_share, principal_angles
@@ -12,10 +15,10 @@ from .core.errors import (
     ResolventError,
     SimulationInterrupted,
     SweepError,
-    ToleranceWarning,
 )
 from .core.parameters import Parameters, parameters_of
 from .core.problem import Problem
+from .core.results import from_netcdf
 from .core.schedule import TIME, Schedule
 from .core.state import State
 from .core.weights import realise_weights, state_of_weights
@@ -23,8 +26,7 @@ from .data.risk import empirical_risk, population_risk
 from .data.samples import SampleData, draw_data
 from .data.train_data import train_data
 from .data.user_data import user_data, with_samples
-from .dynamics.curve import Curve
-from .dynamics.curves import integrate_curves, solve_curve
+from .dynamics.curves import Curve, integrate_curves, solve_curve
 from .dynamics.fixed_points import solve_fixed_point
 from .dynamics.fluctuations import integrate_fluctuations, stationary_fluctuations
 from .dynamics.jacobian import drift_jacobian
@@ -57,74 +59,81 @@ from .sweeps.setting import Setting
 from .sweeps.store import open_store
 from .sweeps.trial import Trial
 
-__all__ = [
-    "MEASUREMENTS",
-    "TIME",
-    "CompiledExpressions",
-    "Curve",
-    "DamagedPointsWarning",
-    "DivergenceError",
-    "Estimate",
-    "FixedPointError",
-    "IntegrationError",
-    "MeasureOptions",
-    "Measurement",
-    "Noise",
+__all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentation is)
+    # problem
     "Parameters",
     "Problem",
-    "RandomStart",
-    "ResolventError",
-    "SampleData",
-    "Schedule",
-    "Setting",
-    "SimulationInterrupted",
-    "SpanMatrix",
     "State",
-    "Sweep",
-    "SweepError",
-    "SweepInterrupted",
-    "ToleranceWarning",
-    "Trial",
-    "Variable",
+    "from_netcdf",
+    "parameters_of",
+    "realise_weights",
+    "state_of_weights",
+    # formulas
+    "CompiledExpressions",
+    "Estimate",
     "compile_expressions",
-    "dask_executor",
-    "draw_data",
+    # curves
+    "Curve",
+    "FixedPointError",
+    "IntegrationError",
+    "Schedule",
+    "TIME",
     "drift_jacobian",
-    "effective_spectrum",
+    "integrate_curves",
+    "integrate_fluctuations",
+    "integrate_noiseless",
+    "population_risk",
+    "solve_curve",
+    "solve_fixed_point",
+    "stationary_fluctuations",
+    # simulation
+    "DivergenceError",
+    "Noise",
+    "SampleData",
+    "SimulationInterrupted",
+    "draw_data",
+    "empirical_risk",
+    "kernel_source",
+    "simulate_sgd",
+    "train_data",
+    "user_data",
+    "with_samples",
+    # spectra
+    "SpanMatrix",
     "eigenspace_share",
-    "emergence",
     "empirical_density",
     "empirical_distance",
     "empirical_operator",
     "empirical_projection",
-    "empirical_risk",
     "empirical_spectrum",
-    "integrate_curves",
-    "integrate_fluctuations",
-    "integrate_noiseless",
-    "kernel_source",
     "matrix_misalignment",
-    "open_store",
-    "parameters_of",
-    "phase_diagram",
     "population_block",
     "population_misalignment",
-    "population_risk",
     "population_spectrum",
     "principal_angles",
     "readout_alignment",
     "readout_features",
-    "realise_weights",
-    "run_sweep",
-    "simulate_sgd",
-    "solve_curve",
-    "solve_fixed_point",
+    "vector_misalignment",
+    # proportional limit
+    "ResolventError",
+    "effective_spectrum",
+    "emergence",
+    "phase_diagram",
     "state_at_fixed_point",
     "state_at_time",
-    "state_of_weights",
-    "stationary_fluctuations",
-    "train_data",
-    "user_data",
-    "vector_misalignment",
-    "with_samples",
+    # sweeps
+    "DamagedPointsWarning",
+    "MEASUREMENTS",
+    "MeasureOptions",
+    "Measurement",
+    "RandomStart",
+    "Setting",
+    "Sweep",
+    "SweepError",
+    "SweepInterrupted",
+    "Trial",
+    "Variable",
+    "dask_executor",
+    "open_store",
+    "run_sweep",
 ]

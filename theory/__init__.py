@@ -45,7 +45,7 @@ from .problem.xor import xor
 from .symbols import indexed
 
 __all__ = [  # noqa: RUF022 (grouped by subject)
-    # problem
+    # mixtures and losses
     "Activation",
     "InputError",
     "LogSumExp",

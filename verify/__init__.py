@@ -61,25 +61,33 @@ _HOMES = {name: module for module, names in _PUBLIC.items() for name in names}
 # modules whose names are used through them
 _MODULES = tuple(module for module, names in _PUBLIC.items() if not names)
 
-__all__ = [
-    "CheckResult",
+__all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentation is)
+    # claims
     "Claim",
-    "Domain",
-    "Evidence",
     "Finding",
-    "Formulas",
-    "JointReport",
     "Judgement",
+    "check",
+    "judge",
+    "make_claim",
+    "read_claims",
+    # laws
+    "Domain",
+    "Formulas",
     "LawViolation",
     "ModelReport",
+    "check_model",
+    "parametrize_checks",
+    "strategies",
+    # checks
+    "CheckResult",
+    "Evidence",
+    "JointReport",
     "Report",
     "Theory",
     "VerificationInterrupted",
-    "check",
-    "check_model",
-    "judge",
-    "make_claim",
-    "parametrize_checks",
+    "run",
+    "run_all",
+    # figures
     "plot_alignment",
     "plot_alignment_heatmap",
     "plot_curves",
@@ -90,11 +98,7 @@ __all__ = [
     "plot_phase_diagram",
     "plot_spectrum",
     "plot_sweep",
-    "read_claims",
-    "run",
-    "run_all",
     "save_figure",
-    "strategies",
 ]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -17,10 +18,10 @@ import sympy
 import xarray as xr
 from numpy.typing import NDArray
 
-from theory import Model
+from theory import InputError, Model
 
 from .parameters import Parameters
-from .validation import Array
+from .validation import Array, kind_of
 
 TIME_UNIT = "steps * delta, delta = c_delta / d"
 
@@ -58,6 +59,58 @@ def library_versions() -> str:
         f"numpy {np.__version__}, scipy {scipy.__version__}, sympy {sympy.__version__}, "
         f"numba {numba.__version__}, mpmath {mpmath.__version__}, xarray {xr.__version__}"
     )
+
+
+def from_netcdf(path: str | Path) -> xr.Dataset:
+    """Load a result that ``result.to_netcdf(path)`` wrote, whole into memory.
+
+    Numbers and states can be taken from it as from the result itself: ``Problem(model, result)``,
+    :func:`parameters_of`, :meth:`State.at`.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    xarray.Dataset
+
+    Raises
+    ------
+    theory.InputError
+        No such file, or none that a function of this package wrote.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from theory import kgmm
+    >>> from numerics import Problem, State, integrate_curves
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    >>> curve = integrate_curves(problem, State.zero(problem), [0, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     curve.to_netcdf(f"{folder}/curve.nc")
+    ...     loaded = from_netcdf(f"{folder}/curve.nc")
+    >>> loaded.identical(curve), Problem(kgmm(2), loaded).parameters.precision
+    (True, 10.0)
+    """
+    if isinstance(path, xr.Dataset) or not isinstance(path, (str, Path)):
+        raise InputError("path", kind_of(path), "the path of a file", "give where it was saved")
+    try:
+        result = xr.load_dataset(path, engine="h5netcdf")
+    except FileNotFoundError:
+        raise InputError("path", str(path), "a file that exists", "check the path") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "path", str(path), f"a netCDF file ({error})", "save results with to_netcdf"
+        ) from error
+    if "specalign_version" not in result.attrs:
+        raise InputError(
+            "path",
+            f"{path}, whose attributes name no version of specalign",
+            "a result of specalign",
+            "save what a numeric function returned, with its attributes",
+        )
+    return result
 
 
 def statistics_dataset(
