@@ -1,7 +1,7 @@
 """Pages of the API: the public names of a package by subject, a table of them and their docstrings.
 
-A page holds the comment ``<!-- api: theory -->``.  The names come from ``__all__`` of the package and the
-subjects from the comments in it, so that a new public name is on its page without another edit.
+A page holds the comment ``<!-- api: theory -->``.  The names come from ``__all__`` of the package
+and the subjects from the comments in it: a new public name is on its page without another edit.
 """
 
 from __future__ import annotations
@@ -42,13 +42,14 @@ def summary(package: griffe.Module, name: str) -> str:
         return ""
     paragraph = " ".join(target.docstring.value.split("\n\n")[0].split())
     # a bar would end the cell of the table
-    return paragraph.replace("|", "\\|")
+    return paragraph.replace("\\|", r"\Vert ").replace("|", "\\|")
 
 
 def page(package: str) -> str:
     """The body of a page: for every subject a table of names, then each with its docstring."""
     groups = public_names(package)
-    module = griffe.load(package, search_paths=[ROOT], resolve_aliases=True)
+    extensions = griffe.load_extensions(str(ROOT / "docs" / "griffe_math.py"))
+    module = griffe.load(package, search_paths=[ROOT], resolve_aliases=True, extensions=extensions)
     assert isinstance(module, griffe.Module)
     parts = []
     for subject, names in groups.items():

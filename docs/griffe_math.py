@@ -20,7 +20,8 @@ def to_markdown(text: str) -> str:
         indent = match.group(1)
         body = textwrap.dedent(match.group(2)).strip()
         if r"\\" in body:
-            body = f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"  # Sphinx does this for its directive as well
+            # as Sphinx does for its directive
+            body = f"\\begin{{aligned}}\n{body}\n\\end{{aligned}}"
         body = textwrap.indent(body, indent)
         return f"{indent}$$\n{body}\n{indent}$$"
 

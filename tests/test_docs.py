@@ -8,13 +8,43 @@ import ast
 import re
 import shlex
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 from helpers import ROOT
 from typer.testing import CliRunner
 
+import numerics
+import theory
+import verify
 from verify.commands.cli import app
+
+
+@pytest.fixture(scope="module")
+def api_pages():
+    pytest.importorskip("griffe", reason="the extra docs is not installed")
+    spec = spec_from_file_location("api_pages", ROOT / "docs" / "api_pages.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("package", [theory, numerics, verify])
+def test_a_page_of_the_api_lists_what_its_package_exports(package, api_pages):
+    source = (ROOT / "docs" / "api" / f"{package.__name__}.md").read_text("utf-8")
+    text = api_pages.on_page_markdown(source)
+    entries = re.findall(rf"^::: {package.__name__}\.(\w+)$", text, re.M)
+    assert entries == list(package.__all__)
+    rows = re.findall(rf"^\| \[`(\w+)`\]\[{package.__name__}\.\1\] \| (.*) \|$", text, re.M)
+    assert [name for name, _ in rows] == list(package.__all__)
+    for name, sentence in rows:
+        assert len(sentence) > 10, name
+        assert ":math:" not in sentence
+    assert len(re.findall(r"^## \w", text, re.M)) > 3
+    # in the order of the alphabet inside a subject
+    for names in api_pages.public_names(package.__name__).values():
+        assert names == sorted(names)
 
 
 def fences(path: Path, language: str) -> list[str]:

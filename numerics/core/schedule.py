@@ -18,6 +18,8 @@ from .parameters import Parameters
 from .validation import Array, as_integer
 
 TIME = sp.Symbol("t", nonnegative=True)
+"""The nominal time t = steps * c_delta / d, for schedules: ``schedule=1 / (1 + TIME)``."""
+
 # As many steps are looked at before the work starts; all of them, if there are no more.
 LOOKED_AT = 100_000
 

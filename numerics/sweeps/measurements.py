@@ -369,3 +369,4 @@ MEASUREMENTS: dict[str, Measurement] = {
         ),
     )
 }
+"""What a sweep may measure, by name; rows of docs/sweeps.md."""
