@@ -10,10 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from numerics.core.parameters import Parameters
+from numerics.core.problem import Problem
 from numerics.core.results import common_attributes, statistics_dataset
 from numerics.core.validation import Array
-from theory import Model
 
 # Seconds of simulation between looks at the interrupt flag and the progress callback.
 SLICE_SECONDS = 0.2
@@ -24,18 +23,13 @@ class Recorder:
 
     def __init__(
         self,
-        model: Model,
-        parameters: Parameters,
+        problem: Problem,
         steps: NDArray[np.int64],
         replicas: int,
         attributes: Mapping[str, Any],
     ) -> None:
-        self.model, self.parameters, self.steps, self.attributes = (
-            model,
-            parameters,
-            steps,
-            attributes,
-        )
+        self.problem, self.steps, self.attributes = problem, steps, attributes
+        model = problem.model
         c, r = model.units, model.directions
         self.overlap: Array = np.full((replicas, steps.size, c, r), np.nan)
         self.gram_perp: Array = np.full((replicas, steps.size, c, c), np.nan)
@@ -55,29 +49,34 @@ class Recorder:
             progress(min(1.0, float(self.done.sum()) / total))
 
     def dataset(self, delta: float) -> xr.Dataset:
-        """The largest complete block of records: all of a finished run; of a stopped one the
-        replicas and times that keep most numbers (replicas x times), without gaps."""
+        """The largest complete block of records: all of a finished run.
+
+        Of a stopped one the replicas and times that keep most numbers (replicas x times), without
+        gaps.
+        """
         counts = [(int(np.sum(self.recorded >= n)) * n, n) for n in np.unique(self.recorded)]
         count = int(max(counts)[1])
-        kept = np.flatnonzero(self.recorded >= count)
+        complete = np.flatnonzero(self.recorded >= count)
         attributes = {
-            **common_attributes(self.model, self.parameters, "SGD simulation"),
+            **common_attributes(self.problem.model, self.problem.parameters, "SGD simulation"),
             **self.attributes,
             "complete": int(self.recorded.min() == self.steps.size),
             "error_estimate": 0.0,
-            "error_meaning": "none: a simulation is exact at its dimension; spread over replicas is its noise",
+            "error_meaning": (
+                "none: a simulation is exact at its dimension; spread over replicas is its noise"
+            ),
         }
         data = statistics_dataset(
-            self.model,
-            self.parameters,
+            self.problem.model,
+            self.problem.parameters,
             np.asarray(self.steps[:count] * delta, dtype=float),
-            self.overlap[kept, :count],
-            self.gram_perp[kept, :count],
-            self.readout[kept, :count],
+            self.overlap[complete, :count],
+            self.gram_perp[complete, :count],
+            self.readout[complete, :count],
             attributes,
             lead=("replica",),
         )
-        data = data.assign_coords(replica=kept + 1)
+        data = data.assign_coords(replica=complete + 1)
         data["steps"] = (
             "time",
             self.steps[:count],

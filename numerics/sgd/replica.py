@@ -8,14 +8,17 @@ from functools import cached_property
 from threading import Event
 from time import monotonic
 from types import ModuleType
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from numerics.core.geometry import coordinates_of, labels_of, span_basis
+from numerics.core.geometry import span_basis
 from numerics.core.parameters import Parameters
-from numerics.core.schedule import Schedule
+from numerics.core.problem import Problem
+from numerics.core.schedule import Pace
 from numerics.core.state import State
-from numerics.core.validation import Array
+from numerics.core.validation import Array, check_times
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
 from theory import Model
@@ -29,30 +32,60 @@ MOST_RATES = 2**16
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What all replicas share: everything that was asked for, checked."""
+class Chain:
+    """What all replicas share: the Markov chain that is run, every part of it checked."""
 
-    model: Model
-    parameters: Parameters
+    problem: Problem
     dimension: int
     method: str
-    batch: int
-    schedule: Schedule | None
+    pace: Pace
     noise: Noise
     frame: str
-    _kept: dict[int, tuple[State, Array]] = field(
+    # coordinates of the weights at each initial state; the state is held so that its id stays its own
+    _placements: dict[int, tuple[State, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    @property
+    def model(self) -> Model:
+        """The model of the problem."""
+        return self.problem.model
+
+    @property
+    def parameters(self) -> Parameters:
+        """The numbers of the problem."""
+        return self.problem.parameters
+
+    @property
+    def batch(self) -> int:
+        """Samples a step."""
+        return self.pace.batch
 
     @property
     def delta(self) -> float:
         """The nominal step size c_delta / d."""
         return self.parameters.step / self.dimension
 
-    @cached_property
-    def labels(self) -> Array:
-        """Labels of the components."""
-        return labels_of(self.model)
+    def steps(self, time: ArrayLike) -> NDArray[np.int64]:
+        """Numbers of steps at which to record, for times; a schedule is looked at up to the last."""
+        steps = np.unique(np.rint(check_times(time) / self.delta).astype(np.int64))
+        if self.pace.schedule is not None:
+            self.pace.schedule.check(int(steps[-1]), self.delta)
+        return steps
+
+    def attributes(self, seed: int) -> dict[str, Any]:
+        """What a result says about how it was simulated."""
+        return {
+            "source": f"{self.method} SGD simulation",
+            "method": self.method,
+            "dimension": self.dimension,
+            "seed": seed,
+            "bit_generator": "SFC64, one SeedSequence child per replica",
+            "step_size": self.delta,
+            **self.pace.attributes,
+            "noise": str(self.noise),
+            "frame": self.frame,
+        }
 
     @cached_property
     def factor(self) -> Array:
@@ -62,7 +95,7 @@ class Plan:
     @cached_property
     def means(self) -> Array:
         """Means of the components in orthonormal coordinates of the span of the directions."""
-        return coordinates_of(self.model) @ self.factor
+        return self.problem.coordinates @ self.factor
 
     @property
     def block_steps(self) -> int:
@@ -70,12 +103,10 @@ class Plan:
         return max(1, BLOCK_NUMBERS // (self.batch * self.dimension))
 
     def _placed(self, state: State) -> Array:
-        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`,
-        once for every state.
-        """
-        if id(state) not in self._kept:
-            self._kept[id(state)] = state, span_basis(self.parameters, state).weights
-        return self._kept[id(state)][1]
+        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`."""
+        if id(state) not in self._placements:
+            self._placements[id(state)] = state, span_basis(self.parameters, state).weights
+        return self._placements[id(state)][1]
 
     def arrays(self, state: State, seed: np.random.SeedSequence) -> DirectArrays | ReducedArrays:
         """What the kernel works on, at weights of the given state."""
@@ -129,7 +160,7 @@ class Plan:
 
 def run_replica(
     kernel: ModuleType,
-    plan: Plan,
+    chain: Chain,
     state: State,
     seed: np.random.SeedSequence,
     recorder: Recorder,
@@ -140,30 +171,32 @@ def run_replica(
 ) -> DirectArrays | ReducedArrays | None:
     """Run one replica to the end, or until ``stop``; returns its arrays, None if it diverged."""
     rng = np.random.Generator(np.random.SFC64(seed))
-    arrays = plan.arrays(state, seed)
-    v, u = state.readout.copy(), np.empty(plan.model.units)
-    g = np.empty((plan.batch, len(plan.model.loss.variables)))
-    entries = np.random.Generator(np.random.SFC64(seed.spawn(1)[0])) if plan.noise.sampler else None
-    rates = np.array([plan.delta])
+    arrays = chain.arrays(state, seed)
+    v, u = state.readout.copy(), np.empty(chain.model.units)
+    g = np.empty((chain.batch, len(chain.model.loss.variables)))
+    entries = (
+        np.random.Generator(np.random.SFC64(seed.spawn(1)[0])) if chain.noise.sampler else None
+    )
+    rates = np.array([chain.delta])
     slice_steps, at, total = 1024, 0, int(recorder.steps[-1])
     while not stop.is_set():
         begin = monotonic()
         target = min(total, at + slice_steps)
         if entries is not None and isinstance(arrays, DirectArrays):
             # whole blocks, so that the numbers do not depend on how long a slice took
-            target = min(total, at + plan.block_steps)
-            shape = (plan.block_steps * plan.batch, plan.dimension)
+            target = min(total, at + chain.block_steps)
+            shape = (chain.block_steps * chain.batch, chain.dimension)
             arrays = arrays._replace(
-                block=plan.noise.draw(entries, shape).reshape(-1, plan.batch, plan.dimension)
+                block=chain.noise.draw(entries, shape).reshape(-1, chain.batch, chain.dimension)
             )
-        if plan.schedule is not None:
+        if chain.pace.schedule is not None:
             target = min(target, at + MOST_RATES)
-            rates = plan.schedule.rates(at, max(target, at + 1), plan.delta)
+            rates = chain.pace.schedule.rates(at, max(target, at + 1), chain.delta)
         reached, slot = kernel.advance(
             rng,
-            plan.labels,
+            chain.problem.labels,
             rates,
-            plan.parameters.ridge,
+            chain.parameters.ridge,
             at,
             target,
             recorder.steps,

@@ -11,21 +11,21 @@ from threading import Event
 import numpy as np
 import sympy as sp
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from numerics.core.errors import DivergenceError, SimulationInterrupted
 from numerics.core.problem import Problem, takes_problem
 from numerics.core.schedule import Pace, Schedule
-from numerics.core.state import State, check_state
-from numerics.core.validation import Array, as_integer, check_times
+from numerics.core.state import State
+from numerics.core.validation import Array, as_integer
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.source import METHODS, compile_kernel
-from theory import InputError, Model
+from theory import InputError
 from theory.errors import check_choice
 
 from .noise import Noise, Sampler
 from .recorder import Recorder
-from .replica import Plan, run_replica
+from .replica import Chain, run_replica
 
 # A pre-activation beyond this is a diverged run: exp of it no longer separates classes, and every
 # model of interest keeps its pre-activations many orders below.
@@ -131,8 +131,8 @@ def simulate_sgd(
     >>> dict(run.overlap.sizes)
     {'replica': 3, 'time': 2, 'unit': 2, 'direction': 2}
     """
-    model, parameters = problem.model, problem.parameters
     law = check_method(method, noise, frame, keep_weights)
+    model = problem.model
     dimension = as_integer(
         "dimension",
         dimension,
@@ -142,112 +142,123 @@ def simulate_sgd(
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     batch = as_integer("batch", batch, 1, "a step needs at least one sample")
-    states = _initial_states(model, initial, replicas)
-    delta = parameters.step / dimension
-    steps = np.unique(np.rint(check_times(time) / delta).astype(np.int64))
-    pace = Pace(Schedule.of(schedule), batch)
-    if pace.schedule is not None:
-        pace.schedule.check(int(steps[-1]), delta)
-    threads = (
-        os.cpu_count()
-        if workers is None
-        else as_integer("workers", workers, 1, "use at least one thread")
-    )
+    states = _initial_states(problem, initial, replicas)
     if frame is None:
         frame = "coordinate" if law.kind == "gaussian" else "random"
-    kernel = compile_kernel(model.loss, method, law.kind)
+    chain = Chain(problem, dimension, method, Pace(Schedule.of(schedule), batch), law, frame)
+    steps = chain.steps(time)
+    threads = os.cpu_count()
+    if workers is not None:
+        threads = as_integer("workers", workers, 1, "use at least one thread")
+    runs = _Runs(chain, states, steps, seed, keep_weights, progress)
+    runs.finish(threads)
+    return runs.dataset()
 
-    plan = Plan(model, parameters, dimension, method, batch, pace.schedule, law, frame)
-    recorder = Recorder(
-        model,
-        parameters,
-        steps,
-        replicas,
-        {
-            "source": f"{method} SGD simulation",
-            "method": method,
-            "dimension": dimension,
-            "seed": seed,
-            "bit_generator": "SFC64, one SeedSequence child per replica",
-            "step_size": delta,
-            **pace.attributes,
-            "noise": str(law),
-            "frame": frame,
-        },
-    )
-    final = np.empty((replicas, model.units, dimension)) if keep_weights else None
-    axes = (
-        np.empty((replicas, model.directions, dimension))
-        if keep_weights and frame == "random"
-        else None
-    )
-    stop = Event()
-    children = np.random.SeedSequence(seed).spawn(replicas)
 
-    def run(replica: int) -> None:
+class _Runs:
+    """All replicas of one simulation: what they share, and what each leaves behind."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        states: list[State],
+        steps: NDArray[np.int64],
+        seed: int,
+        keep_weights: bool,
+        progress: Callable[[float], None] | None,
+    ) -> None:
+        self.chain, self.states, self.progress = chain, states, progress
+        self.kernel = compile_kernel(chain.model.loss, chain.method, chain.noise.kind)
+        self.seeds = np.random.SeedSequence(seed).spawn(len(states))
+        self.recorder = Recorder(chain.problem, steps, len(states), chain.attributes(seed))
+        self.stop = Event()
+        rows = chain.model.units, chain.model.directions
+        shapes = [(len(states), n, chain.dimension) for n in rows]
+        self.weights = np.empty(shapes[0]) if keep_weights else None
+        # in coordinates the directions are where everybody knows them to be
+        turned = keep_weights and chain.frame == "random"
+        self.directions = np.empty(shapes[1]) if turned else None
+
+    def run(self, replica: int) -> None:
+        """Run one replica to its end, and keep its weights where they are asked for."""
         try:
             arrays = run_replica(
-                kernel,
-                plan,
-                states[replica],
-                children[replica],
-                recorder,
+                self.kernel,
+                self.chain,
+                self.states[replica],
+                self.seeds[replica],
+                self.recorder,
                 replica,
-                stop,
-                progress,
+                self.stop,
+                self.progress,
                 DIVERGED,
             )
             if arrays is None:
-                raise _Diverged(replica, int(recorder.done[replica]) * delta)
+                raise _Diverged(replica, int(self.recorder.done[replica]) * self.chain.delta)
         except BaseException:
-            stop.set()  # the result is lost already: the other replicas need not go on
+            self.stop.set()  # the result is lost already: the other replicas need not go on
             raise
-        if final is not None and isinstance(arrays, DirectArrays):
-            final[replica] = arrays.x
-            if axes is not None:
-                axes[replica] = arrays.factor @ arrays.basis
+        if self.weights is not None and isinstance(arrays, DirectArrays):
+            self.weights[replica] = arrays.x
+            if self.directions is not None:
+                self.directions[replica] = arrays.factor @ arrays.basis
 
-    pool = ThreadPoolExecutor(max_workers=threads)
-    try:
-        futures = [pool.submit(run, i) for i in range(replicas)]
-        for future in futures:
-            future.result()
-    except KeyboardInterrupt:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise SimulationInterrupted(recorder.dataset(delta)) from None
-    except _Diverged as event:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+    def finish(self, threads: int | None) -> None:
+        """Run all replicas on threads; what ends one of them ends all, with what was recorded."""
+        pool = ThreadPoolExecutor(max_workers=threads)
+
+        def halt() -> None:
+            # records are read only when no thread writes any more
+            self.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+        try:
+            for future in [pool.submit(self.run, i) for i in range(len(self.states))]:
+                future.result()
+        except KeyboardInterrupt:
+            halt()
+            raise SimulationInterrupted(self.recorder.dataset(self.chain.delta)) from None
+        except _Diverged as event:
+            halt()
+            raise self.divergence(event) from None
+        finally:
+            halt()
+
+    def divergence(self, event: _Diverged) -> DivergenceError:
+        """When and where a run diverged, and what may help."""
+        delta, ridge = self.chain.delta, self.chain.parameters.ridge
         remedy = "reduce step (c_delta) or enlarge dimension"
-        shrink = 1 - delta * parameters.ridge
-        if shrink < -1:
+        factor = 1 - delta * ridge
+        if factor < -1:
             remedy = (
-                f"reduce ridge: a step multiplies the weights by 1 - delta * ridge = {shrink:.3g}, which alone makes "
-                f"them grow for delta * ridge > 2; or {remedy}"
+                f"reduce ridge: a step multiplies the weights by 1 - delta * ridge = {factor:.3g}, "
+                f"which alone makes them grow for delta * ridge > 2; or {remedy}"
             )
-        raise DivergenceError(
-            f"SGD on {model.name} diverged at t = {event.time:.6g} (replica {event.replica + 1} of {replicas}, "
-            f"d = {dimension}, step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
+        return DivergenceError(
+            f"SGD on {self.chain.model.name} diverged at t = {event.time:.6g} "
+            f"(replica {event.replica + 1} of {len(self.states)}, d = {self.chain.dimension}, "
+            f"step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
             f"What was recorded before is in .partial. Remedy: {remedy}",
             event.time,
-            recorder.dataset(delta),
-        ) from None
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-    data = recorder.dataset(delta)
-    if final is not None:
-        where = "; directions span the first coordinates" if frame == "coordinate" else ""
-        data["weights"] = (
-            ("replica", "unit", "coordinate"),
-            final,
-            {"long_name": f"final first-layer weights{where}", "units": "1"},
+            self.recorder.dataset(delta),
         )
-    if axes is not None:
-        described = {"long_name": "directions e_s", "units": "1"}
-        data["directions"] = (("replica", "direction", "coordinate"), axes, described)
-    return data
+
+    def dataset(self) -> xr.Dataset:
+        """All records, and final weights and directions where they are kept."""
+        data = self.recorder.dataset(self.chain.delta)
+        if self.weights is not None:
+            fixed = self.chain.frame == "coordinate"
+            where = "; directions span the first coordinates" if fixed else ""
+            described = {"long_name": f"final first-layer weights{where}", "units": "1"}
+            data["weights"] = (("replica", "unit", "coordinate"), self.weights, described)
+        if self.directions is not None:
+            described = {"long_name": "directions e_s", "units": "1"}
+            data["directions"] = (
+                ("replica", "direction", "coordinate"),
+                self.directions,
+                described,
+            )
+        return data
 
 
 @dataclass
@@ -269,33 +280,33 @@ def check_method(
         check_choice("frame", frame, FRAMES)
     if method == "direct":
         return law
-    asked = {"noise": (str(law), law.kind != "gaussian"), "frame": (frame, frame == "random")}
-    asked["keep_weights"] = (str(keep_weights), keep_weights)
+    asked = {
+        "noise": (str(law), law.kind != "gaussian"),
+        "frame": (frame, frame == "random"),
+        "keep_weights": (str(keep_weights), keep_weights),
+    }
     for name, (got, refused) in asked.items():
         if refused:
-            raise InputError(
-                name,
-                str(got),
-                f"nothing of the kind for method {method!r}",
-                "the reduced chain knows the summary statistics of Gaussian noise alone; use method='direct'"
-                + (
-                    ", or numerics.realise_weights of a final state"
-                    if name == "keep_weights"
-                    else ""
-                ),
+            remedy = (
+                "the reduced chain knows the summary statistics of Gaussian noise alone; "
+                "use method='direct'"
             )
+            if name == "keep_weights":
+                remedy += ", or numerics.realise_weights of a final state"
+            raise InputError(name, str(got), f"nothing of the kind for method {method!r}", remedy)
     return law
 
 
-def _initial_states(model: Model, initial: State | Sequence[State], replicas: int) -> list[State]:
-    states = [initial] * replicas if isinstance(initial, State) else list(initial)
-    if len(states) != replicas:
+def _initial_states(
+    problem: Problem, initial: State | Sequence[State], replicas: int
+) -> list[State]:
+    if isinstance(initial, State) or not isinstance(initial, Sequence) or isinstance(initial, str):
+        return [problem.check_state(initial, "initial")] * replicas
+    if len(initial) != replicas:
         raise InputError(
             "initial",
-            f"{len(states)} states",
+            f"{len(initial)} states",
             f"one State, or {replicas} (one per replica)",
             "give as many states as replicas",
         )
-    for state in dict.fromkeys(map(id, states)):
-        check_state(model, next(s for s in states if id(s) == state))
-    return states
+    return [problem.check_state(state, "initial") for state in initial]
