@@ -12,6 +12,7 @@ from helpers import fresh_rng
 
 import verify.checks.effective
 from numerics import effective_spectrum
+from numerics.proportional.limiting_spectrum import solve_all
 from numerics.proportional.resolvent import Resolvent
 from numerics.proportional.weight_law import WeightNodes
 from verify.checks.runner import run
@@ -118,6 +119,31 @@ def test_a_wrong_population_is_refuted_at_large_aspect(mixture: Evidence) -> Non
     assert (
         run("kgmm", evidence=mixture, theory=wrong, only=["large_aspect"]).verdict is Verdict.FAILS
     )
+
+
+def test_the_exponent_at_large_aspect_is_sharp_at_any_seed() -> None:
+    """Far out the outliers of ReLU units are closer to their limits than quadrature knows them."""
+    evidence = Evidence(get_system("xor"), SMALL, int(fresh_rng().integers(2**31)))
+    report = run("xor", evidence=evidence, only=["large_aspect"])
+    assert report.verdict is Verdict.HOLDS
+    exponents = [c for c in report.results[0].comparisons if "exponent" in c.quantity]
+    assert len(exponents) == 2
+    assert all(abs(c.deviation) < 0.01 and c.tolerance.total < 0.07 for c in exponents)
+
+
+@pytest.mark.slow
+def test_another_approach_to_the_population_is_refuted(mixture: Evidence, monkeypatch) -> None:
+    """Like (d/M)^(1/2): of the aspect ratio its root is taken."""
+    monkeypatch.setattr(
+        verify.checks.effective,
+        "solve_all",
+        lambda nodes, rules, ratio: solve_all(nodes, rules, ratio**0.5),
+    )
+    report = run("kgmm", evidence=mixture, only=["large_aspect"])
+    failing = {c.quantity for c in report.results[0].comparisons if c.verdict is Verdict.FAILS}
+    assert failing == {
+        c.quantity for c in report.results[0].comparisons if "exponent" in c.quantity
+    }
 
 
 @pytest.mark.slow
