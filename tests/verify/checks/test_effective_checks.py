@@ -121,6 +121,7 @@ def test_a_wrong_population_is_refuted_at_large_aspect(mixture: Evidence) -> Non
     )
 
 
+@pytest.mark.slow
 def test_the_exponent_at_large_aspect_is_sharp_at_any_seed() -> None:
     """Far out the outliers of ReLU units are closer to their limits than quadrature knows them."""
     evidence = Evidence(get_system("xor"), SMALL, int(fresh_rng().integers(2**31)))
