@@ -8,11 +8,12 @@ spanning rows. Source: mathematics.md section 8.
 from __future__ import annotations
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from numerics.core.geometry import orthonormal_rows
-from numerics.core.validation import Array, as_array
+from numerics.core.validation import Array, as_array, kind_of
 from theory import InputError
 
 from .eigenspace_angles import _check_columns
@@ -53,6 +54,8 @@ def vector_misalignment(x: ArrayLike, basis: ArrayLike) -> Array:
     >>> round(float(vector_misalignment([3.0, 4.0], [[2.0, 0.0]])), 12)
     0.8
     """
+    if isinstance(x, xr.Dataset):
+        raise InputError("x", kind_of(x), "an array", "give one variable of it, or its values")
     vectors = as_array("x", x, np.ndim(x) if np.ndim(x) in (1, 2) else 2)
     rows = orthonormal_rows(basis)
     _check_columns("basis", rows, vectors.shape[-1])

@@ -15,7 +15,7 @@ import xarray as xr
 
 from numerics.core.problem import Problem, takes_problem
 from numerics.core.state import State, check_state
-from numerics.core.validation import Array, as_integer
+from numerics.core.validation import Array, as_integer, check_kind
 from numerics.expectations.compiled import compile_expressions
 from theory import InputError, ReadoutFeatures, derive_readout_features
 
@@ -97,6 +97,7 @@ def readout_alignment(
         A spectrum of another block; a rank out of range.
     """
     check_state(problem.model, state, "state")
+    check_kind("spectrum", spectrum, xr.Dataset, "give a spectrum of the block 'readout'")
     if str(spectrum.attrs.get("block")) != "readout":
         raise InputError(
             "spectrum",

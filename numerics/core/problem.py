@@ -140,7 +140,7 @@ def _check_model(model: object, parameters: object) -> None:
         raise InputError(
             "model",
             kind_of(model),
-            "a theory.Model",
+            "theory.Model",
             "model and parameters are swapped: the model comes first"
             if swapped
             else "build one with Model.build(mixture, loss), kgmm or xor",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from theory import InputError, Model
 
 from .parameters import Parameters
-from .validation import Array, kind_of
+from .validation import Array, as_path
 
 TIME_UNIT = "steps * delta, delta = c_delta / d"
 
@@ -93,10 +93,9 @@ def from_netcdf(path: str | Path) -> xr.Dataset:
     >>> loaded.identical(curve), Problem(kgmm(2), loaded).parameters.precision
     (True, 10.0)
     """
-    if isinstance(path, xr.Dataset) or not isinstance(path, (str, Path)):
-        raise InputError("path", kind_of(path), "the path of a file", "give where it was saved")
+    file = as_path("path", path)
     try:
-        result = xr.load_dataset(path, engine="h5netcdf")
+        result = xr.load_dataset(file, engine="h5netcdf")
     except FileNotFoundError:
         raise InputError("path", str(path), "a file that exists", "check the path") from None
     except (OSError, ValueError) as error:

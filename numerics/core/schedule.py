@@ -15,7 +15,7 @@ from theory.symbols import flatten_state
 
 from . import codegen
 from .parameters import Parameters
-from .validation import Array, as_integer
+from .validation import Array, as_integer, kind_of
 
 TIME = sp.Symbol("t", nonnegative=True)
 """The nominal time t = steps * c_delta / d, for schedules: ``schedule=1 / (1 + TIME)``."""
@@ -79,7 +79,7 @@ class Schedule:
             return cls(given, getattr(given, "__qualname__", repr(given)))
         raise InputError(
             "schedule",
-            repr(given),
+            kind_of(given),
             "a SymPy expression in t, or a function of an array of times",
             "for instance 1 / (1 + numerics.TIME)",
         )

@@ -13,7 +13,7 @@ from theory import InputError, Model
 
 from .packed_symmetric import _upper
 from .parameters import Parameters
-from .validation import PSD_SLACK, Array, as_array, as_integer, as_scalar, check_gram, kind_of
+from .validation import PSD_SLACK, Array, as_array, as_scalar, check_gram, kind_of
 
 if TYPE_CHECKING:
     from .problem import Problem
@@ -109,7 +109,8 @@ class State:
             A recorded time; a dense Curve takes any.  ``State.at(curve, 0)`` is the start.  May be
             left out where the result holds one time.
         replica : int, optional
-            Which of the runs, counted from 0.  May be left out where there is one.
+            Label of a run, counted from 1 as in ``runs.sel(replica=1)``.  May be left out where
+            there is one.
 
         Returns
         -------
@@ -189,8 +190,8 @@ def check_state(model: Model, state: object, name: str = "initial") -> State:
                 f"{name}.{part}",
                 f"shape {got}",
                 f"shape {shape}",
-                f"the model {model.name} has {model.units} units, {model.directions} directions and "
-                f"{model.readout_size} readout parameters",
+                f"the model {model.name} has {model.units} units, {model.directions} directions "
+                f"and {model.readout_size} readout parameters",
             )
     return state
 
@@ -254,21 +255,21 @@ def _pick_replica(data: xr.Dataset, replica: int | None) -> xr.Dataset:
                 "replica", replica, "nothing: the result is no set of runs", "leave it out"
             )
         return data
-    runs = data.sizes["replica"]
-    if replica is None and runs == 1:
+    labels = data.replica.values.tolist()
+    if replica is None and len(labels) == 1:
         return data.isel(replica=0)
-    if replica is None or as_integer("replica", replica, 0, "count runs from 0") >= runs:
+    if replica not in labels:
         raise InputError(
             "replica",
             repr(replica),
-            f"0 to {runs - 1}: the result holds {runs} runs",
-            "write State.at(runs, time=..., replica=0)",
+            f"one of the {len(labels)} runs, {labels[0]} to {labels[-1]}",
+            f"write State.at(runs, time=..., replica={labels[0]})",
         )
-    return data.isel(replica=int(replica))
+    return data.sel(replica=replica)
 
 
 def nearest_psd(gram: Array) -> Array:
-    """The positive semidefinite matrix next to a symmetric one: its negative eigenvalues become 0."""
+    """The positive semidefinite matrix next to a symmetric one: negative eigenvalues become 0."""
     symmetric = (gram + gram.T) / 2
     values, vectors = np.linalg.eigh(symmetric)
     if not values.size or values[0] >= 0:

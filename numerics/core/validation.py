@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,15 +41,21 @@ PSD_SLACK = 1e-10
 
 
 def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
-    """Return a fresh finite float array with the given number of dimensions, or say what is wrong."""
+    """Return a fresh finite float array of so many dimensions, or say what is wrong."""
     expected = f"numbers in {dimensions} dimension(s)"
     try:
         odd = _first_no_number(value)
         array = np.empty(0) if odd is not None else np.array(value, dtype=float)
     except (TypeError, ValueError) as error:
-        raise InputError(name, repr(value), expected, "give rows of equal length") from error
+        nested = isinstance(value, (list, tuple, np.ndarray))
+        raise InputError(
+            name,
+            repr(value) if nested else kind_of(value),
+            expected,
+            "give rows of equal length" if nested else "give an array, or nested lists of numbers",
+        ) from error
     if odd is not None:
-        raise InputError(name, repr(odd), expected, "write real numbers, without quotes")
+        raise InputError(name, kind_of(odd), expected, "write real numbers, without quotes")
     if array.ndim != dimensions:
         raise InputError(
             name,
@@ -64,11 +71,11 @@ def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
 def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -> float:
     """Return ``value`` as a finite float above ``low`` (or equal to it unless ``strict``)."""
     if _is_no_number(value):
-        raise InputError(name, repr(value), "a number", remedy)
+        raise InputError(name, kind_of(value), "a number", remedy)
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
-        raise InputError(name, repr(value), "a number", remedy) from error
+        raise InputError(name, kind_of(value), "a number", remedy) from error
     if not np.isfinite(number) or number < low or (strict and number == low):
         raise InputError(name, number, f"a finite number {'>' if strict else '>='} {low:g}", remedy)
     return number
@@ -81,13 +88,29 @@ def kind_of(value: object) -> str:
     if isinstance(value, xr.Dataset):
         names = list(map(str, value.data_vars))
         return f"a Dataset of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
-    if isinstance(value, (str, int, float, complex)):
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}"
+    if isinstance(value, (str, bytes, int, float, complex, np.generic, np.ndarray)):
         return repr(value)
     name = getattr(value, "__qualname__", None)  # a class, or a function
     if name is not None:
         return f"the {'class' if isinstance(value, type) else 'function'} {name}"
     kind = type(value).__name__
     return f"{'an' if kind[0] in 'AEIOUaeiou' else 'a'} {kind}"
+
+
+def check_kind(name: str, value: object, kind: type, remedy: str) -> None:
+    """Refuse a value of the argument ``name`` that is not of its kind."""
+    if not isinstance(value, kind):
+        package = kind.__module__.partition(".")[0]
+        raise InputError(name, kind_of(value), f"{package}.{kind.__name__}", remedy)
+
+
+def as_path(name: str, value: object) -> Path:
+    """Return the path that a text or a Path names."""
+    if not isinstance(value, (str, Path)):
+        raise InputError(name, kind_of(value), "the path of a file or folder", "give its name")
+    return Path(value)
 
 
 def _is_infinite(value: object) -> bool:
@@ -112,7 +135,7 @@ def _first_no_number(value: ArrayLike) -> object:
 def as_integer(name: str, value: object, low: int, remedy: str) -> int:
     """Return ``value`` as an integer >= ``low``."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-        raise InputError(name, repr(value), f"an integer >= {low}", remedy)
+        raise InputError(name, kind_of(value), f"an integer >= {low}", remedy)
     return int(value)
 
 

@@ -21,8 +21,8 @@ from numerics.core.geometry import labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import TIME_UNIT, common_attributes
-from numerics.core.state import State, check_state
-from numerics.core.validation import Array, as_integer, as_scalar
+from numerics.core.state import State
+from numerics.core.validation import Array, as_integer, as_scalar, kind_of
 from numerics.core.weights import check_dimension
 from numerics.expectations.compiled import compile_expressions
 from numerics.expectations.quadrature import replicate_error, sobol
@@ -121,7 +121,7 @@ def population_risk(
     model, parameters = problem.model, problem.parameters
     tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-3")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
-    listed = _states(model, states)
+    listed = _states(problem, states)
     compiled = compile_expressions(model, (derive_risk(model).loss,))
     rows = []
     for state in listed:
@@ -182,7 +182,7 @@ def empirical_risk(
     model, parameters = problem.model, problem.parameters
     dimension = check_dimension(dimension, model.directions, model.units)
     samples = as_integer("samples", samples, 2, "a standard error needs two samples")
-    listed = _states(model, states)
+    listed = _states(problem, states)
     generator = np.random.default_rng(seed)
     sample = classifier(model)
     rows = []
@@ -213,24 +213,19 @@ def empirical_risk(
     )
 
 
-def _states(model: Model, states: State | xr.Dataset) -> list[State]:
-    if isinstance(states, State):
-        listed = [states]
-    elif isinstance(states, xr.Dataset) and states.overlap.dims == ("time", "unit", "direction"):
-        listed = [
-            State(*(states[name].values[i] for name in ("overlap", "gram_perp", "readout")))
-            for i in range(states.sizes["time"])
-        ]
-    else:
+def _states(problem: Problem, states: State | xr.Dataset) -> list[State]:
+    """One state, or those of a curve or run at all of its times."""
+    if not isinstance(states, xr.Dataset):
+        return [problem.check_state(states, "states")]
+    if "replica" in states.dims:
         raise InputError(
             "states",
-            type(states).__name__,
+            kind_of(states),
             "a State, or a Dataset of states over time alone",
             "take one replica of a simulation: runs.isel(replica=0)",
         )
-    for state in listed:
-        check_state(model, state, "state")
-    return listed
+    listed = [State.at(states, t) for t in states.time.values.ravel()]
+    return [problem.check_state(state, "states") for state in listed]
 
 
 def _accuracy(

@@ -19,7 +19,7 @@ from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem, takes_problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
-from numerics.core.validation import Array, Floats, as_array, as_integer
+from numerics.core.validation import Array, Floats, as_array, as_integer, check_kind
 from numerics.core.weights import realise_weights, state_of_weights
 from theory import InputError, Model, Moments, Weight, symbols
 from theory.errors import check_choice
@@ -192,6 +192,11 @@ class SampleData:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def check_data(data: object) -> None:
+    """Refuse what is not data that spectra of samples are made from."""
+    check_kind("data", data, SampleData, "make it with draw_data(...) or user_data(...)")
 
 
 def resident(features: Floats) -> Source:

@@ -18,7 +18,7 @@ from numerics.sgd.simulate import DIVERGED
 from theory import InputError
 
 from .one_pass import row_blocks
-from .samples import ROLES, SampleData
+from .samples import ROLES, SampleData, check_data
 from .sources import BLOCK_NUMBERS
 from .user_data import statistics
 
@@ -76,6 +76,7 @@ def train_data(
     array([[ 0.5,  0. ],
            [-0.5,  0. ]])
     """
+    check_data(data)
     delta = _step(data, step) / data.dimension
     batch = as_integer("batch", batch, 1, "a step needs at least one sample")
     if data.samples % batch:
@@ -91,9 +92,8 @@ def train_data(
     kernel = compile_kernel(data.model.loss, "given")
     x, v = np.array(data.weights), np.array(data.readout)
     u, g = np.empty(len(x)), np.empty((batch, len(data.model.loss.variables)))
-    rng = np.random.Generator(
-        np.random.SFC64(0)
-    )  # part of the kernel's signature; nothing is drawn
+    # part of the kernel's signature; nothing is drawn
+    rng = np.random.Generator(np.random.SFC64(0))
     none, nothing = np.empty(0, dtype=np.int64), np.empty((0, 0))  # no record is taken
     for start, rows in _blocks(data, batch):
         begin, steps = start // batch, len(rows) // batch

@@ -15,7 +15,7 @@ from numerics.core.validation import Array, as_array, as_scalar, check_gram, kin
 from theory import InputError, Model
 from theory.errors import check_choice
 
-from .samples import ROLES, SampleData
+from .samples import ROLES, SampleData, check_data
 from .sources import open_source
 
 
@@ -74,6 +74,13 @@ def user_data(
     (2, True)
     """
     model, parameters = _model_and_parameters(problem)
+    if isinstance(features, Parameters):
+        raise InputError(
+            "features",
+            kind_of(features),
+            "an array, the path of a file, or a function that makes chunks",
+            "the numbers belong to the first argument: Problem(model, parameters)",
+        )
     x = _weights(model, weights)
     v = as_array("readout", readout, 1)
     if v.size != model.readout_size:
@@ -126,6 +133,7 @@ def with_samples(
     features, labels, role
         As for :func:`user_data`.
     """
+    check_data(data)
     other = user_data(
         data.model,
         features,

@@ -26,7 +26,7 @@ from numerics.core.flatten import outer_symbols, outer_values
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.state import State, check_state
-from numerics.core.validation import Array
+from numerics.core.validation import Array, check_kind
 from theory import Model
 from theory.expectations.derived import find_expectations
 
@@ -71,6 +71,7 @@ class CompiledExpressions:
     """
 
     def __init__(self, model: Model, expressions: Sequence[sp.Expr], target: str = "numba") -> None:
+        check_kind("model", model, Model, "give the model alone, such as problem.model")
         self.model = model
         self.target = target
         self.size = len(expressions)

@@ -113,7 +113,7 @@ def phase_diagram(
         _increasing("precisions", precisions),
         _increasing("aspect_ratios", aspect_ratios),
     )
-    if isinstance(state, State):
+    if not callable(state):
         check_state(model, state, "state")
     rank = int(np.linalg.matrix_rank(np.array(model.mixture.coordinates.tolist(), dtype=float)))
     default = rank if isinstance(name, tuple) else rank * gauge_directions(model)[1].shape[0]

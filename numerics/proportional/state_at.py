@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from numerics.core.parameters import Parameters
-from numerics.core.state import State
-from numerics.core.validation import as_scalar
+from numerics.core.state import State, check_state
+from numerics.core.validation import as_scalar, check_kind
 from numerics.dynamics.curves import solve_curve
 from numerics.dynamics.fixed_points import solve_fixed_point
 from theory import Model
@@ -17,6 +17,10 @@ def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[
     :func:`solve_fixed_point`.
     """
 
+    check_kind("model", model, Model, "the order is (model, start)")
+    if start is not None:
+        check_state(model, start, "start")
+
     def state(parameters: Parameters) -> State:
         point = solve_fixed_point(model, parameters, start)
         return State(point.overlap.values, point.gram_perp.values, point.readout.values)
@@ -26,5 +30,7 @@ def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[
 
 def state_at_time(model: Model, start: State, time: float) -> Callable[[Parameters], State]:
     """The state that the effective dynamics reach from ``start``, as a function of the parameters."""
+    check_kind("model", model, Model, "the order is (model, start, time)")
+    check_state(model, start, "start")
     time = as_scalar("time", time, 0.0, True, "give a time in units of steps * delta")
     return lambda parameters: solve_curve(model, parameters, start, time).state(time)

@@ -302,11 +302,12 @@ def _initial_states(
 ) -> list[State]:
     if isinstance(initial, State) or not isinstance(initial, Sequence) or isinstance(initial, str):
         return [problem.check_state(initial, "initial")] * replicas
-    if len(initial) != replicas:
+    states = [problem.check_state(state, "initial") for state in initial]
+    if len(states) != replicas:
         raise InputError(
             "initial",
-            f"{len(initial)} states",
+            f"{len(states)} states",
             f"one State, or {replicas} (one per replica)",
             "give as many states as replicas",
         )
-    return [problem.check_state(state, "initial") for state in initial]
+    return states

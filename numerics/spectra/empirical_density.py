@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from numerics.core.results import labelled
 from numerics.core.validation import Array, as_array, as_integer
-from numerics.data.samples import BLOCK_SAMPLES, SampleData
+from numerics.data.samples import BLOCK_SAMPLES, SampleData, check_data
 from theory import InputError, Model
 from theory.errors import check_choice
 
@@ -139,6 +139,7 @@ def empirical_density(
     >>> found.atom_mass.values.round(3), found.density.values.round(3)
     (array([0.333]), array([0.   , 0.333]))
     """
+    check_data(data)
     kind, name = check_matrix(matrix), check_block(data.model, block)
     ridge_in = default_regularized(kind, regularized)
     if name in ("readout", "all"):

@@ -6,6 +6,7 @@ import numpy as np
 
 from numerics.core.problem import Problem, takes_problem
 from numerics.core.state import State
+from numerics.core.validation import check_kind
 from numerics.data.samples import draw_data
 from theory import InputError
 
@@ -56,6 +57,7 @@ def empirical_distance(
     >>> near < far
     True
     """
+    check_kind("population", population, SpanMatrix, "give what population_block returned")
     if not isinstance(population.block, tuple):
         raise InputError(
             "population",

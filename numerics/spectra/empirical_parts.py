@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from numerics.core.packed_symmetric import positions
 from numerics.core.validation import Array
-from numerics.data.samples import SampleData
+from numerics.data.samples import SampleData, check_data
 from theory import InputError, symbols
 
 from .operators import BorderedMoment, SecondMoment, mean_products
@@ -62,6 +62,7 @@ def empirical_operator(
     >>> empirical_operator(data, block=(0, 0)) @ np.array([1.0, 1.0])     # pi (1 - pi) = 1/4
     array([1., 0.])
     """
+    check_data(data)
     kind = check_matrix(matrix)
     ridge_in = default_regularized(kind, regularized)
     if block == "mixed" and data.model.readout_size:

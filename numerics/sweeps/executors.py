@@ -27,7 +27,7 @@ from threadpoolctl import ThreadpoolController
 
 from numerics.core.errors import SweepError
 from numerics.core.source_identity import make_identifier, source_identity
-from numerics.core.validation import as_integer
+from numerics.core.validation import as_integer, check_kind
 from theory import InputError
 
 # seconds until a scheduler that does not answer is given up
@@ -178,6 +178,7 @@ def dask_executor(address: str) -> Iterator[Executor]:
     theory.InputError
         Dask is not installed; the scheduler does not answer within seconds.
     """
+    check_kind("address", address, str, "give a text such as tcp://10.0.0.1:8786")
     try:
         from distributed import Client
         from distributed.comm import connect

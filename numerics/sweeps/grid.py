@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from numerics.core.results import TIME_UNIT
-from numerics.core.validation import as_integer
+from numerics.core.validation import as_integer, check_kind
 from theory import InputError
 
 from .measure_options import MeasureOptions
@@ -85,6 +85,7 @@ class Sweep:
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_kind("axes", self.axes, Mapping, "write {name: values}")
         if not self.axes:
             raise InputError(
                 "sweep", "no axis", "at least one axis", "name a parameter and list its values"

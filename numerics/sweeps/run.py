@@ -19,6 +19,7 @@ import xarray as xr
 
 from numerics.core.errors import SweepError
 from numerics.core.source_identity import source_identity
+from numerics.core.validation import as_path, check_kind
 from theory import InputError
 
 from .executors import ONE_THREAD, Engine, LocalEngine, is_broken
@@ -113,7 +114,8 @@ def run_sweep(
     >>> dict(data.misalignment.sizes), data.status.values
     ({'precision': 2, 'replica': 3, 'time': 2, 'unit': 2}, array([1, 1], dtype=int8))
     """
-    place = Path(store)
+    check_kind("sweep", sweep, Sweep, "the order is run_sweep(sweep, store)")
+    place = as_path("store", store)
     check_place(place)
     layout = sweep.layout
     if executor is None:

@@ -14,8 +14,8 @@ from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import expression_text
 from numerics.core.schedule import Schedule
-from numerics.core.state import State, check_state
-from numerics.core.validation import Array, as_integer, check_times, kind_of
+from numerics.core.state import State
+from numerics.core.validation import Array, as_integer, check_kind, check_times
 from numerics.core.weights import check_dimension
 from numerics.sgd.simulate import check_method, simulate_sgd
 from theory import InputError, Model
@@ -71,15 +71,11 @@ class Setting:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.problem, Problem):
-            raise InputError(
-                "problem",
-                kind_of(self.problem),
-                "a numerics.Problem",
-                "write Setting(Problem(model, parameters), initial, ...)",
-            )
-        if isinstance(self.initial, State):
-            check_state(self.model, self.initial)
+        check_kind(
+            "problem", self.problem, Problem, "write Setting(Problem(model, parameters), ...)"
+        )
+        if not isinstance(self.initial, RandomStart):
+            self.problem.check_state(self.initial, "initial")
         elif len(self.initial.readout) != self.model.readout_size:
             raise InputError(
                 "readout",

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from numerics.core.results import library_versions, version
 from numerics.core.source_identity import source_identity
+from numerics.core.validation import as_path
 from theory import InputError
 
 from .integrity import MANIFEST, check_fixed, point_digest, replace_fixed, write_manifest
@@ -311,7 +312,7 @@ def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
         There is no sweep at ``path``, or it is damaged: the points are named, and running the
         sweep again computes just them.
     """
-    place = Path(path)
+    place = as_path("path", path)
     attributes = _group_attributes(place)
     if verify:
         import zarr

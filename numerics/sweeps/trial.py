@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from numerics.core.state import State
-from numerics.core.validation import Array
+from numerics.core.validation import Array, check_kind
 from numerics.data.samples import SampleData, draw_data
 from numerics.dynamics.curves import integrate_curves
 from numerics.sgd.simulate import simulate_sgd
@@ -41,6 +41,7 @@ class Trial:
     def __init__(
         self, setting: Setting, entropy: int, index: int, options: MeasureOptions | None = None
     ) -> None:
+        check_kind("setting", setting, Setting, "write Setting(problem, initial, ...)")
         self.setting, self.entropy, self.index = setting, entropy, index
         self.options = options or MeasureOptions()
         self._data: tuple[int, SampleData] | None = None

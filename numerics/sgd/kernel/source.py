@@ -15,6 +15,7 @@ from textwrap import indent
 from types import ModuleType
 
 from numerics.core import codegen
+from numerics.core.validation import check_kind
 from theory import Loss, symbols
 
 from . import direct as kernel_direct
@@ -51,6 +52,7 @@ def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -
     str
         Source of a module; :func:`numerics.core.codegen.load_module` adds the imports.
     """
+    check_kind("loss", loss, Loss, "give model.loss")
     variables = range(len(loss.variables))
     gradient = codegen.generate_function(
         "sample_gradient",
