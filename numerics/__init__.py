@@ -15,6 +15,7 @@ from .core.errors import (
     ResolventError,
     SimulationInterrupted,
     SweepError,
+    ToleranceWarning,
 )
 from .core.parameters import Parameters, parameters_of
 from .core.problem import Problem
@@ -26,7 +27,8 @@ from .data.risk import empirical_risk, population_risk
 from .data.samples import SampleData, draw_data
 from .data.train_data import train_data
 from .data.user_data import user_data, with_samples
-from .dynamics.curves import Curve, integrate_curves, solve_curve
+from .dynamics.curve import Curve
+from .dynamics.curves import integrate_curves, solve_curve
 from .dynamics.fixed_points import solve_fixed_point
 from .dynamics.fluctuations import integrate_fluctuations, stationary_fluctuations
 from .dynamics.jacobian import drift_jacobian
@@ -78,6 +80,7 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "IntegrationError",
     "Schedule",
     "TIME",
+    "ToleranceWarning",
     "drift_jacobian",
     "integrate_curves",
     "integrate_fluctuations",
