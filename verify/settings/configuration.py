@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,53 +17,58 @@ from theory.expectations.noiseless_limit import WITHOUT_NOISE
 from theory.problem.activations import ACTIVATIONS
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind
-from .values import READERS, Number, exact_number, parse_schedule
+from .option import Option
+from .option_table import IDENTITY, ORTHONORMAL, RELATED, keys
+from .schedule_text import parse_schedule
+from .values import Number, exact_number
 
 if TYPE_CHECKING:
     from numerics import Parameters, State
 
-ORTHONORMAL = "orthonormal"
-IDENTITY = "identity"
-# what only some models have: the size under its own name, and further options
-_OWN = ("k", "width", "activation")
+# what only some models have: their size under its own name, and further options
+_OWN = {option for kind in MODELS.values() for option in (kind.size, *kind.options)}
+# levels of brackets in a file (rows of numbers in tables need three), its bytes, and characters of
+# what the reader of TOML says
+_NESTING, _BYTES, _SHOWN = 12, 10**7, 200
 
 
-@dataclass(frozen=True)
 class Configuration:
-    """Everything that can be said in a file or by options; None means not said."""
+    """What a file and options ask for, by the names of :mod:`verify.settings.option_table`.
 
-    name: str | None = field(default=None, metadata={"table": "model"})
-    k: int | None = field(default=None, metadata={"table": "model"})
-    width: int | None = field(default=None, metadata={"table": "model"})
-    activation: str | None = field(default=None, metadata={"table": "model"})
-    weights: list[Number] | None = field(default=None, metadata={"table": "parameters"})
-    precision: Number | None = field(default=None, metadata={"table": "parameters"})
-    ridge: Number | None = field(default=None, metadata={"table": "parameters"})
-    step: Number | None = field(default=None, metadata={"table": "parameters"})
-    directions_gram: list[list[Number]] | str | None = field(
-        default=None, metadata={"table": "parameters"}
-    )
-    overlap: list[list[Number]] | None = field(default=None, metadata={"table": "initial"})
-    gram_perp: list[list[Number]] | str | None = field(default=None, metadata={"table": "initial"})
-    readout: list[Number] | None = field(default=None, metadata={"table": "initial"})
-    time: Number | list[Number] | None = field(default=None, metadata={"table": "run"})
-    dimension: int | None = field(default=None, metadata={"table": "run"})
-    replicas: int | None = field(default=None, metadata={"table": "run"})
-    samples: int | None = field(default=None, metadata={"table": "run"})
-    seed: int | None = field(default=None, metadata={"table": "run"})
-    method: str | None = field(default=None, metadata={"table": "run"})
-    batch: int | None = field(default=None, metadata={"table": "run"})
-    schedule: str | None = field(default=None, metadata={"table": "run"})
-    noise: str | None = field(default=None, metadata={"table": "run"})
+    An option is an attribute: its value, or None where nothing was said.
+
+    Parameters
+    ----------
+    **values
+        By name; None for what is not said.
+    """
+
+    # of a sweep: a file may hold more keys
+    for_sweep = False
+
+    def __init__(self, **values: Any) -> None:
+        for name in values:
+            check_choice("option", name, keys(sweep=self.for_sweep))
+        self.values = {name: value for name, value in values.items() if value is not None}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in keys(sweep=type(self).for_sweep):
+            return self.values.get(name)
+        raise AttributeError(f"{type(self).__name__} has no option {name!r}")
+
+    def value(self, name: str) -> Any:
+        """What was said, or the default."""
+        if name in self.values:
+            return self.values[name]
+        return keys()[name].default_of(check_choice("model", self.model_name, MODELS))
 
     def override(self, other: Configuration) -> Self:
         """Return this configuration with everything that ``other`` says."""
-        said = {
-            f.name: getattr(other, f.name)
-            for f in fields(other)
-            if getattr(other, f.name) is not None
-        }
-        return replace(self, **said)
+        return type(self)(**{**self.values, **other.values})
+
+    def but(self, **values: Any) -> Self:
+        """Return this configuration with other values; None for not said."""
+        return type(self)(**{**self.values, **values})
 
     @property
     def model_name(self) -> str:
@@ -82,18 +86,16 @@ class Configuration:
         """
         name = check_choice("model", self.model_name, MODELS)
         kind = MODELS[name]
-        for option in _OWN:
-            if getattr(self, option) is not None and option not in (kind.size, *kind.options):
-                owners = [
-                    n for n, other in MODELS.items() if option in (other.size, *other.options)
-                ]
-                others = ", ".join(o for o in (kind.size, *kind.options))
-                raise InputError(
-                    option,
-                    getattr(self, option),
-                    f"no {option} for the model {name}",
-                    f"leave it away: {option} belongs to {' and '.join(owners)}, and {name} has {others}",
-                )
+        has = (kind.size, *kind.options)
+        for option in sorted(_OWN & set(self.values) - set(has)):
+            owners = [n for n, other in MODELS.items() if option in (other.size, *other.options)]
+            raise InputError(
+                option,
+                self.values[option],
+                f"no {option} for the model {name}",
+                f"leave it away: {option} belongs to {' and '.join(owners)}, and {name} has "
+                f"{', '.join(has)}",
+            )
         if self.activation is not None:
             check_choice("activation", self.activation, ACTIVATIONS)
         return kind
@@ -111,27 +113,23 @@ class Configuration:
 
     def symbolic_model(self) -> Model:
         """The model with the numbers that were given, and symbols for the others."""
-        gram: Any = self._named_gram()
+        gram = self._rows_or_word("directions_gram", ORTHONORMAL)
         self._check_weights()
+        identity = sp.eye(self.kind.directions(self.size))
         return self._build(
             weights=_exact(self.weights),
             precision=_finite("precision", self.precision),
             ridge=_finite("ridge", self.ridge),
             step=_finite("step", self.step),
-            directions_gram=sp.eye(self.kind.directions(self.size))
-            if gram == ORTHONORMAL
-            else _exact_rows(gram),
+            directions_gram=identity if gram == ORTHONORMAL else _exact_rows(gram),
         )
 
     def model(self) -> Model:
         """The model with symbols for all numbers: one compilation serves every set of parameters."""
-        gram = self._named_gram()
+        gram = self._rows_or_word("directions_gram", ORTHONORMAL)
         own = gram is not None and gram != ORTHONORMAL
-        return self._build(
-            directions_gram=symbols.symmetric("Gamma", self.kind.directions(self.size))
-            if own
-            else None
-        )
+        size = self.kind.directions(self.size)
+        return self._build(directions_gram=symbols.symmetric("Gamma", size) if own else None)
 
     def parameters(self) -> Parameters:
         """The numbers, with the defaults of the model, equal weights and orthonormal directions."""
@@ -142,18 +140,13 @@ class Configuration:
         kind = self.kind
         components, directions = kind.components(self.size), kind.directions(self.size)
         self._check_weights()
-        gram = self._named_gram()
-        scalars = {name: getattr(self, name) for name in ("precision", "ridge", "step")}
+        gram = self._rows_or_word("directions_gram", ORTHONORMAL)
+        equal, identity = np.full(components, 1 / components), np.eye(directions)
         return Parameters(
-            np.full(components, 1 / components)
-            if self.weights is None
-            else np.array(self.weights, dtype=float),
-            **{
-                name: float(getattr(kind, name) if given is None else given)
-                for name, given in scalars.items()
-            },
+            equal if self.weights is None else np.array(self.weights, dtype=float),
+            **{name: float(self.value(name)) for name in ("precision", "ridge", "step")},
             directions_gram=(
-                np.eye(directions)
+                identity
                 if gram is None or isinstance(gram, str)
                 else self._floats("directions_gram", gram, (directions, directions))
             ),
@@ -166,14 +159,7 @@ class Configuration:
         from numerics import State
 
         start = self.kind.start(self.size)
-        gram_perp: Any = self.gram_perp
-        if isinstance(gram_perp, str) and gram_perp != IDENTITY:
-            raise InputError(
-                "gram_perp",
-                repr(gram_perp),
-                f"{IDENTITY!r} or rows of numbers",
-                "check the spelling",
-            )
+        gram_perp = self._rows_or_word("gram_perp", IDENTITY)
         if gram_perp is None:
             gram_perp = float(start.perpendicular) * np.eye(model.units)
         elif gram_perp == IDENTITY:
@@ -192,9 +178,8 @@ class Configuration:
         from numerics.core.problem import Problem
         from numerics.core.state import check_state
 
-        parameters = (
-            self.parameters()
-        )  # before the model, whose derivatives take long for many units
+        # before the model, whose derivatives take long for many units
+        parameters = self.parameters()
         model = self.model()
         initial = self.initial(model)
         check_state(model, initial)
@@ -204,7 +189,7 @@ class Configuration:
         """The end of the run or the list of its times, as the numeric functions take it."""
         from numerics.core.validation import check_times
 
-        time = self.kind.time if self.time is None else self.time
+        time = self.value("time")
         value = [float(t) for t in time] if isinstance(time, list) else float(time)
         check_times(value)
         return value
@@ -212,24 +197,19 @@ class Configuration:
     def pace(self) -> dict[str, Any]:
         """Batch size and schedule, as the numeric functions take them."""
         schedule = None if self.schedule is None else parse_schedule("schedule", self.schedule)
-        return {"batch": 1 if self.batch is None else self.batch, "schedule": schedule}
+        return {"batch": self.value("batch"), "schedule": schedule}
 
     def _build(self, **numbers: Any) -> Model:
         kind = self.kind
-        further = {o: getattr(self, o) for o in kind.options if getattr(self, o) is not None}
+        further = {option: self.values[option] for option in kind.options if option in self.values}
         return kind.build(self.size, **further, **numbers)
 
-    def _named_gram(self) -> list[list[Number]] | str | None:
-        """The Gram matrix of the directions as it was said; a name is known to be the one there is."""
-        gram = self.directions_gram
-        if isinstance(gram, str) and gram != ORTHONORMAL:
-            raise InputError(
-                "directions_gram",
-                repr(gram),
-                f"{ORTHONORMAL!r} or rows of numbers",
-                "check the spelling",
-            )
-        return gram
+    def _rows_or_word(self, name: str, word: str) -> Any:
+        """A matrix as it was said, where one word is known."""
+        value = self.values.get(name)
+        if isinstance(value, str) and value != word:
+            raise InputError(name, repr(value), f"{word!r} or rows of numbers", "check the spelling")
+        return value
 
     def _check_weights(self) -> None:
         kind, size = self.kind, self.size
@@ -274,8 +254,10 @@ def read_configuration(path: Path) -> Configuration:
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, numbers exact."""
     try:
+        if path.stat().st_size > _BYTES:
+            raise InputError("config", path, f"a file of at most {_BYTES} bytes", "check the path")
         with path.open("rb") as file:
-            return tomllib.load(file, parse_float=exact_number)
+            data = tomllib.load(file, parse_float=exact_number)
     except OSError as error:
         raise InputError(
             "config",
@@ -283,59 +265,79 @@ def read_toml(path: Path) -> dict[str, Any]:
             "a readable TOML file",
             f"{error.strerror or error}; see the files in examples/",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            "config", path, f"valid TOML ({error})", "see the files in examples/"
-        ) from error
+    except RecursionError as error:
+        raise _too_deep(path) from error
+    except InputError:
+        raise
+    except ValueError as error:  # of the syntax, of the encoding, of a number of thousands of digits
+        expected = f"valid TOML ({str(error)[:_SHOWN]})"
+        raise InputError("config", path, expected, "see the files in examples/") from error
+    if _depth(data) > _NESTING:
+        raise _too_deep(path)
+    return data
+
+
+def _too_deep(path: Path) -> InputError:
+    expected = f"at most {_NESTING} levels of brackets and tables"
+    return InputError("config", path, expected, "see the files in examples/")
+
+
+def _depth(data: Any) -> int:
+    """Levels of lists and tables, counted without recursion."""
+    depth, level = 0, [data]
+    while level and depth <= _NESTING:
+        inner = [d.values() if isinstance(d, dict) else d for d in level if isinstance(d, (dict, list))]
+        depth, level = depth + 1, [entry for entries in inner for entry in entries]
+    return depth
 
 
 def read_values(
     path: Path, data: Mapping[str, Any], kind: type[Configuration], *further: str
 ) -> dict[str, Any]:
     """What the tables of a configuration say; ``further`` are tables that somebody else reads."""
-    known = known_keys(kind)
+    known: dict[str, dict[str, Option]] = {}
+    for name, option in keys(sweep=kind.for_sweep).items():
+        known.setdefault(str(option.table), {})[name] = option
     values: dict[str, Any] = {}
     for table, content in data.items():
         check_choice(f"config {path.name}", table, [*known, *further], kind="table")
+        if table in further:
+            continue
         if not isinstance(content, dict):
             raise InputError(
                 f"config {path.name}", f"{table} = ...", f"a table [{table}]", "put keys below it"
             )
-        if table in further:
-            continue
         for key, value in content.items():
-            check_choice(f"config {path.name} [{table}]", key, known[table], kind="key")
-            values[key] = READERS[key](key, value)
+            where = f"config {path.name} [{table}]"
+            if meant := spelling(key):
+                raise InputError(where, repr(key), f"the key {meant[0]}", meant[1])
+            check_choice(where, key, known[table], kind="key")
+            values[key] = known[table][key].read_toml(value)
     return values
 
 
-def known_keys(kind: type[Configuration]) -> dict[str, list[str]]:
-    """The keys of every table."""
-    known: dict[str, list[str]] = {}
-    for f in fields(kind):
-        known.setdefault(f.metadata["table"], []).append(f.name)
-    return known
+def spelling(key: str) -> tuple[str, str] | None:
+    """The option that somebody means who writes another name for it, and what to write."""
+    flag = f"--{key.replace('_', '-')}"
+    if flag in RELATED:
+        return RELATED[flag][0].removeprefix("--"), RELATED[flag][1].replace("--", "")
+    for name, option in keys().items():
+        if flag in option.aliases:
+            return name, f"write {name} = ..."
+    return None
 
 
 def _finite(name: str, value: Number | None) -> Number | None:
     if isinstance(value, float):
         infinite = name == "precision" and value > 0  # NaN is not
-        raise InputError(
-            name,
-            value,
-            "a finite number",
-            WITHOUT_NOISE if infinite else "remove NaN and infinities",
-        )
+        remedy = WITHOUT_NOISE if infinite else "remove NaN and infinities"
+        raise InputError(name, value, "a finite number", remedy)
     return value
 
 
-def _exact(values: list[Number] | None) -> list[Number | None] | None:
-    return None if values is None else [_finite("weights", value) for value in values]
+def _exact(values: list[Number] | None, name: str = "weights") -> list[Number | None] | None:
+    return None if values is None else [_finite(name, value) for value in values]
 
 
-def _exact_rows(rows: list[list[Number]] | None) -> list[list[Number | None]] | None:
-    return (
-        None
-        if rows is None
-        else [[_finite("directions_gram", value) for value in row] for row in rows]
-    )
+def _exact_rows(rows: list[list[Number]] | None) -> list[list[Number | None] | None] | None:
+    return None if rows is None else [_exact(row, "directions_gram") for row in rows]

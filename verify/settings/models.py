@@ -40,7 +40,7 @@ class ModelKind:
         Name of the option for the size.
     meaning : str
         What the size is.
-    default, least : int
+    default, least, most : int
         Sizes.
     components, directions : callable, size -> int
         Numbers of mixture components and of directions.
@@ -66,6 +66,7 @@ class ModelKind:
     meaning: str
     default: int
     least: int
+    most: int
     components: Callable[[int], int]
     directions: Callable[[int], int]
     component: str
@@ -120,6 +121,7 @@ MODELS = {
         meaning="the number of classes",
         default=3,
         least=2,
+        most=64,
         components=lambda k: k,
         directions=lambda k: k,
         component="class",
@@ -136,6 +138,7 @@ MODELS = {
         meaning="the number K of hidden units",
         default=4,
         least=1,
+        most=64,
         components=lambda _: len(COORDINATES),
         directions=lambda _: 2,
         component="cluster",

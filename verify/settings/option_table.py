@@ -1,0 +1,283 @@
+"""Every option of every command, stated once.
+
+Signatures and help of the commands, keys and values of configuration files, axes of sweeps and the
+page docs/options.md are made from this table. A new option is a new entry; a command that is to do
+something with it finds it in its :class:`verify.settings.configuration.Configuration`, or, where
+the entry has no ``table``, takes a parameter of its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from theory.problem.activations import ACTIVATIONS
+from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+
+from .models import DEFAULT_MODEL, MODELS
+from .option import Option, by_model
+from .values import INTEGER, LIST, NAMES, NUMBER, ROWS, ROWS_OR_NAME, TIME
+
+# groups of commands: with a model, with a state, with dynamics, with data
+_MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
+_STATE = ("curves", "simulate", "spectrum", "effective")
+_PACE = ("curves", "simulate")
+_SPECTRA = ("spectrum", "effective")
+_RANDOM = ("simulate", "spectrum", "effective", "check", "verify")
+
+DATA_SUFFIXES, FIGURE_SUFFIXES = (".nc",), (".png", ".svg", ".pdf")
+ORTHONORMAL, IDENTITY = "orthonormal", "identity"
+
+
+def _group(panel: str | None, table: str | None, *options: Option) -> Iterator[Option]:
+    """Options that share the panel of the help text and the table of the file."""
+    return (replace(option, panel=panel, table=table) for option in options)
+
+
+def _size(name: str) -> Option:
+    """The size of a model."""
+    model, kind = next((n, kind) for n, kind in MODELS.items() if kind.size == name)
+    return Option(
+        name,
+        "INT",
+        f"{model}: {kind.meaning}, at least {kind.least}",
+        INTEGER,
+        commands=_MODEL,
+        domain=f"an integer from {kind.least} to {kind.most}",
+        most=kind.most,
+        default=kind.default,
+    )
+
+
+_NAMES = "; ".join(f"{name}, {kind.description}" for name, kind in MODELS.items())
+_KINKS = (
+    "Which Hessian of a loss with kinks: distributional, that of the population risk; "
+    "almost-everywhere, that of automatic differentiation and of data; or the difference of the two"
+)
+_RULES = (DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE)
+_CLOCK = "in units of steps * c_delta / dimension"
+
+# laid out by hand: a paragraph for each option, as in a manual
+# fmt: off
+OPTIONS: tuple[Option, ...] = (
+    *_group(None, None,
+        Option("system", "SYSTEM",
+            "kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; all",
+            commands=("verify",), flags=("SYSTEM",), default="all"),
+        Option("files", "FILE...",
+            "Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py runs as you",
+            commands=("check",), flags=("FILE",), type=list[Path], required=True),
+        Option("file", "FILE.toml", "The grid: see examples/sweep_*.toml",
+            commands=("sweep",), flags=("FILE",), type=Path, required=True),
+        Option("store", "DIRECTORY.zarr",
+            "Where the numbers go; a store that exists is completed (xarray.open_zarr reads it)",
+            commands=("sweep",), type=Path, required=True),
+        Option("workers", "INT", "Processes", INTEGER, commands=("sweep",),
+            least=1, most=4096, default="(all processors)"),
+        Option("scheduler", "ADDRESS",
+            "Compute on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786",
+            commands=("sweep",)),
+        Option("retry_failed", "", "Also compute the points again that failed",
+            commands=("sweep",), type=bool),
+        Option("claim", "NAME", "Judge the claim of this name only", commands=("check",)),
+        Option("level", "quick|full",
+            "quick takes about two minutes on two cores for all; full uses more runs and larger dimensions",
+            commands=("verify",), choices=("quick", "full"), default="quick"),
+        Option("only", "NAME[,NAME]",
+            "Run these checks alone; verdicts and tolerances are those of the whole run",
+            NAMES, commands=("verify",)),
+        Option("listing", "",
+            "Name every check with its statement and the systems it applies to, and stop",
+            commands=("verify",), flags=("--list",), type=bool),
+        Option("listing", "", "List the points and how far they are; compute nothing",
+            commands=("sweep",), flags=("--list",), type=bool),
+        Option("mutants", "",
+            "Judge systematic wrong formulas instead, and report the share that each stage catches",
+            commands=("verify",), type=bool),
+    ),
+    *_group("Formula", None,
+        Option("quantity", "NAME", "What to derive", commands=("derive",), default="drift", choices=(
+            "drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")),
+        Option("route", "stein|projection",
+            "How Gaussian moments are evaluated; both give equal values", commands=("derive",),
+            choices=("stein", "projection"),
+            default="(stein; projection for matrices of a loss with kinks)"),
+        Option("limit", "exact|noiseless|N",
+            "exact, noiseless (lambda to infinity), or the order N of the expansion in 1/lambda "
+            "(losses without kinks)", commands=("derive",), default="(exact)"),
+        Option("style", "text|latex|pretty", "How to write formulas", commands=("derive",),
+            flags=("--format",), choices=("text", "latex", "pretty"), default="text"),
+        Option("entry", "NAME",
+            "Only this formula or block, such as m_1_1, R_1_2, v_1, H_1_2 or 1,2; H_1_v_2 of x^1 and "
+            "v_2, H_v of the second layer. Indices count from 1", commands=("derive",)),
+        Option("kink_rule", "RULE", _KINKS, commands=("derive",), choices=_RULES,
+            default="(distributional)"),
+        Option("assignment", "C1,C2,...",
+            "xor, fixed-point: the cluster mu, -mu, nu, -nu that each unit picks, or 0 for an idle one",
+            commands=("derive",), default="(mu,-mu,nu,-nu in turn)"),
+    ),
+    *_group("Matrix", None,
+        Option("matrix", "hessian|gradient",
+            "Hessian of the loss, or the gradient matrix G, the mean of grad grad^T",
+            commands=_SPECTRA, choices=("hessian", "gradient"), default="hessian"),
+        Option("block", "A,B|full|readout|all",
+            "Block of two units, counted from 1; or the full first layer, the second layer, "
+            "everything", commands=("spectrum",), default="1,1"),
+        Option("block", "A,B|full|readout|mixed|all",
+            "Block of two units, counted from 1; or the full first layer, the second layer, the "
+            "blocks of both, everything", commands=("effective",), default="1,1"),
+        Option("kink_rule", "RULE", _KINKS, commands=("spectrum",), choices=_RULES,
+            default="(distributional; with --samples almost-everywhere)"),
+        Option("aspect_ratio", "NUMBER", "phi, samples of the matrix per dimension", NUMBER,
+            commands=("effective",), domain="> 0", aliases=("--phi",),
+            default="(4; M / d with --samples)"),
+        Option("tail", "SHARE",
+            "Leave out this share of the samples with the rarest weights at either end, such as "
+            "1/4000", NUMBER, commands=("effective",), domain="from 0 to 0.1", default=0),
+        Option("at", "T", f"Time on the theoretical curve, {_CLOCK}", NUMBER,
+            commands=("spectrum",), domain=">= 0", default="(initial state)"),
+        Option("at", "T|end",
+            f"Time on the theoretical curve, {_CLOCK}, or the end of the run, --time",
+            commands=("effective",), domain=">= 0", default="(initial state)"),
+        Option("emergence", "",
+            "Follow the outliers along the curve to the end of --time, and find when they leave the "
+            "bulk", commands=("effective",), type=bool),
+    ),
+    *_group("Model and numbers", None,
+        Option("config", "FILE.toml",
+            "Read model, numbers, initial state and run from a TOML file (see examples/); options "
+            "override it", commands=_MODEL, type=Path),
+    ),
+    *_group("Model and numbers", "model",
+        Option("name", "MODEL", _NAMES, commands=_MODEL, flags=("MODEL",), default=DEFAULT_MODEL,
+            domain=f"one of {', '.join(MODELS)}", fixed="write a file for each model"),
+        replace(_size("k"), aliases=("--classes", "--num-classes")),
+        replace(_size("width"), aliases=("--units", "--hidden", "--hidden-units")),
+        Option("activation", "NAME", "xor: activation of the hidden units", commands=_MODEL,
+            domain=f"one of {', '.join(ACTIVATIONS)}", default="relu"),
+    ),
+    *_group("Model and numbers", "parameters",
+        Option("weights", "P1,P2,...",
+            "Weights of the classes, or of the clusters mu, -mu, nu, -nu: positive with sum 1, such "
+            "as 0.5,0.3,0.2 or 1/3,1/3,1/3", LIST, commands=_MODEL, domain="each > 0, sum 1",
+            default="(equal)", aliases=("--class-weights",)),
+        Option("precision", "NUMBER", "lambda, the inverse variance of the noise in a feature",
+            NUMBER, commands=_MODEL, domain="> 0", default=by_model("precision"),
+            aliases=("--lambda", "--lam")),
+        Option("ridge", "NUMBER", "beta, the weight decay", NUMBER, commands=_MODEL, domain=">= 0",
+            default=by_model("ridge"), aliases=("--beta", "--weight-decay")),
+        Option("step", "NUMBER", "c_delta: step size times dimension", NUMBER, commands=_MODEL,
+            domain="> 0", default=by_model("step"), aliases=("--c-delta",)),
+        Option("directions_gram", "ROWS",
+            "Inner products of the directions, the class means or mu and nu: 'orthonormal' or rows "
+            "such as '1,0.4;0.4,1'", ROWS_OR_NAME, commands=_MODEL, default=f"({ORTHONORMAL})",
+            domain="symmetric, positive definite", aliases=("--gamma",)),
+    ),
+    *_group("Initial state", "initial",
+        Option("overlap", "ROWS",
+            "Inner products of weight vectors (rows) and directions (columns), such as "
+            "'0.1,0;0,0.1'", ROWS, commands=_STATE, domain="units x directions",
+            default="(kgmm 0; xor 0.1 of each unit with mu, -mu, nu, -nu in turn, because 0 is a "
+            "saddle)", aliases=("--overlaps",)),
+        Option("gram_perp", "ROWS",
+            "Gram matrix of the parts of the weight vectors orthogonal to all directions: 'identity' "
+            "or rows", ROWS_OR_NAME, commands=_STATE, domain="symmetric, positive semidefinite",
+            default="(kgmm identity, what a random start of length 1 tends to in high dimension; xor "
+            "identity / 4)", aliases=("--r-perp",)),
+        Option("readout", "V1,V2,...", "xor: second-layer parameters, one a unit", LIST,
+            commands=_STATE, domain="a number a unit",
+            default="(1/2 for a unit that leans to mu or -mu, -1/2 for one that leans to nu or -nu)"),
+        Option("random", "SCALE",
+            "Random weights x^a ~ N(0, scale^2 I/d) in place of overlap and gram_perp", NUMBER,
+            domain="> 0", default="(none)"),
+    ),
+    *_group("Run", None,
+        Option("limit", "exact|noiseless",
+            "exact, or noiseless: lambda to infinity, sliding along kinks where the flow has to",
+            commands=("curves",), choices=("exact", "noiseless"), default="exact"),
+    ),
+    *_group("Run", "run",
+        Option("time", "T or T1,T2,...",
+            f"End of the run, or the times to record, {_CLOCK}", TIME,
+            commands=(*_PACE, "effective"), domain="> 0, or increasing times >= 0",
+            default=by_model("time"), fixed="give the latest time in [run]"),
+        Option("dimension", "INT", "Number of coordinates of a feature", INTEGER,
+            commands=("simulate", *_SPECTRA), domain="an integer >= directions + units", least=1,
+            most=10**15, default=1000, flags=("--dimension", "-d"), aliases=("--dim",)),
+        Option("replicas", "INT", "Independent runs of SGD", INTEGER, commands=("simulate",),
+            domain="an integer >= 1", least=1, default=20, aliases=("--runs", "--repeats")),
+        Option("samples", "INT", "Draw this many fresh samples and compare with their empirical matrix",
+            INTEGER, commands=_SPECTRA, domain="an integer >= 1", least=1, default="(none)",
+            example=20000, aliases=("--num-samples",)),
+        Option("samples_per_dimension", "NUMBER", "M/d, samples of an empirical matrix per dimension",
+            NUMBER, domain="> 0", default="(none)", example=20),
+        Option("seed", "INT", "Root of all random numbers", INTEGER, commands=_RANDOM,
+            domain="an integer >= 0", least=0, default=0, aliases=("--random-seed",)),
+        Option("method", "direct|reduced",
+            "direct: all d coordinates; reduced: the exact chain of the summary statistics, whose cost "
+            "does not depend on the dimension", commands=("simulate",), default="direct",
+            domain="direct or reduced", example="reduced"),
+        Option("batch", "INT", "Fresh samples averaged in a step", INTEGER, commands=_PACE,
+            domain="an integer >= 1", least=1, default=1, aliases=("--batch-size",)),
+        Option("schedule", "EXPRESSION",
+            "Factor of the step size as a function of the time t, such as '1/(1 + t)'",
+            commands=_PACE, domain="an expression in t, positive and finite", default="(constant)",
+            example="1/(1 + t)"),
+        Option("noise", "gaussian|rademacher|uniform|student:NU",
+            "Law of the independent entries of the noise, scaled to variance 1 / lambda; other than "
+            "Gaussian in a random frame of coordinates, and with the direct method only",
+            commands=("simulate",), domain="a known law", default="gaussian"),
+    ),
+    *_group("Run", None,
+        Option("theory", "", "Also compute the theoretical curve", commands=("simulate",),
+            flags=("--theory/--no-theory",), type=bool, default=True),
+    ),
+    *_group("Output", None,
+        Option("log", "", "Draw the density on a logarithmic scale", commands=("effective",),
+            type=bool),
+        Option("output", "FILE.nc", "Write the numbers as netCDF (xarray opens it)", commands=_STATE,
+            flags=("--output", "-o"), type=Path, suffixes=DATA_SUFFIXES),
+        Option("output", "FILE", "Write to this file instead of the terminal", commands=("derive",),
+            flags=("--output", "-o"), type=Path, suffixes=()),
+        Option("json", "FILE", "Write everything but the density as JSON", commands=("effective",),
+            type=Path, suffixes=()),
+        Option("json", "FILE", "Write all results as JSON", commands=("verify",), type=Path,
+            suffixes=()),
+        Option("json", "FILE", "Write all as JSON; - for the screen", commands=("check",), type=Path,
+            suffixes=()),
+        Option("report", "FILE.html", "Write a self-contained HTML report with figures",
+            commands=("verify",), type=Path, suffixes=(".html", ".htm")),
+        Option("plot", "FILE.png|svg|pdf", "Draw a figure into this file",
+            commands=(*_STATE, "sweep"), type=Path, suffixes=FIGURE_SUFFIXES),
+    ),
+)
+# fmt: on
+
+# what people type and what is none of the options: the nearest ones and how they are related
+RELATED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("--lr", "--learning-rate", "--eta", "--delta", "--step-size"),
+        ("--step", "--step is c_delta = step size times dimension: give their product"),
+    ),
+    **dict.fromkeys(
+        ("--sigma", "--variance", "--noise-variance", "--noise-std", "--std"),
+        ("--precision", "--precision is lambda = 1 / variance of the noise in a feature"),
+    ),
+    **dict.fromkeys(
+        ("--steps", "--epochs", "--iterations"),
+        ("--time", "--time is steps * c_delta / dimension: give that time"),
+    ),
+    "--gram": ("--directions-gram", "--directions-gram is that of means, --gram-perp of weights"),
+    "--readouts": ("--readout", "--readout holds the second layer"),
+}
+
+
+def options_of(command: str) -> list[Option]:
+    """The options of a command, in the order of its help text."""
+    return [option for option in OPTIONS if command in option.commands]
+
+
+def keys(*, sweep: bool = False) -> dict[str, Option]:
+    """The keys of configuration files; those of sweeps have some more."""
+    return {o.name: o for o in OPTIONS if o.table and (sweep or o.commands)}
