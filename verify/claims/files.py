@@ -21,7 +21,7 @@ from theory.errors import check_choice
 from verify.claims.language.latex import parse_latex
 from verify.claims.language.tree import FormulaError
 from verify.settings.configuration import Configuration, read_toml, read_values
-from verify.settings.values import parse_integer, parse_list, parse_number, parse_rows
+from verify.settings.option_table import keys
 
 from .judge import check_form, make_claim
 from .judgement import Claim
@@ -40,17 +40,11 @@ _KEYS = (
     "expected",
 )
 # how many classes or units a formula in LaTeX is judged for, where its comments do not say
-_MODEL_KEYS = (
-    "model",
-    "k",
-    "width",
-    "activation",
-    "weights",
-    "precision",
-    "ridge",
-    "step",
-    "directions_gram",
-)
+_MODEL_KEYS = {
+    "model" if name == "name" else name: option
+    for name, option in keys().items()
+    if option.table in ("model", "parameters")
+}
 _ENVIRONMENT = re.compile(
     r"\\\[(?P<a>.*?)\\\]|\$\$(?P<b>.*?)\$\$|\\begin\{(?P<env>equation|align|displaymath)(?P<star>\*?)\}(?P<c>.*?)"
     r"\\end\{(?P=env)(?P=star)\}",
@@ -192,9 +186,8 @@ def _from_latex(path: Path) -> list[Claim]:
                 said["quantity"] = left.strip()
         else:
             right = body
-        model = Configuration(
-            **read_values(path, _model_tables(said), Configuration)
-        ).symbolic_model()
+        numbers = {o.name: o.read_text(said[k]) for k, o in _MODEL_KEYS.items() if k in said}
+        model = Configuration(**numbers).symbolic_model()
         given = {k: v for k, v in said.items() if k in _KEYS} | {"latex": right.strip()}
         if "order" in given:
             given["order"] = (
@@ -218,27 +211,6 @@ def _comments(text: str, path: Path) -> dict[str, Any]:
         check_choice(f"comment in {path.name}", match[1], (*_KEYS, *_MODEL_KEYS), kind="key")
         said[match[1]] = match[2]
     return said
-
-
-def _model_tables(said: Mapping[str, Any]) -> dict[str, Any]:
-    model: dict[str, Any] = {"name": said["model"]} if "model" in said else {}
-    for key in ("k", "width"):
-        if key in said:
-            model[key] = parse_integer(key, said[key])
-    if "activation" in said:
-        model["activation"] = said["activation"]
-    parameters: dict[str, Any] = {}
-    for key in ("precision", "ridge", "step"):
-        if key in said:
-            parameters[key] = parse_number(key, said[key])
-    if "weights" in said:
-        parameters["weights"] = parse_list("weights", said["weights"])
-    if "directions_gram" in said:
-        text = said["directions_gram"]
-        parameters["directions_gram"] = (
-            text if text.isalpha() else parse_rows("directions_gram", text)
-        )
-    return {"model": model, "parameters": parameters}
 
 
 def _outside_braces(text: str) -> str:

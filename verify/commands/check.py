@@ -4,51 +4,33 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from theory import InputError
-from verify.settings.values import parse_integer
+from theory.errors import check_choice
+from verify.settings.configuration import Configuration
 from verify.tables.text import make_table
 
-from . import options as opt
-from .terminal import check_outputs, complain, named_progress, say, standard_output, write_text
+from .command import takes_options
+from .terminal import (
+    INCONCLUSIVE,
+    NOT_WELL,
+    check_output,
+    complain,
+    named_progress,
+    say,
+    standard_output,
+    write_text,
+)
 
 if TYPE_CHECKING:
     from verify.claims.judgement import Judgement
 
-# the exit code where nothing is refuted and something could not be told
-INCONCLUSIVE = 3
 
-
+@takes_options
 def check(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...",
-            show_default=False,
-            help="Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py runs as you.",
-        ),
-    ],
-    claim: Annotated[
-        str | None,
-        typer.Option(
-            "--claim", metavar="NAME", show_default=False, help="Judge the claim of this name only."
-        ),
-    ] = None,
-    seed: Annotated[
-        str, typer.Option(metavar="INT", help="Root of random points and samples, at least 0.")
-    ] = "0",
-    json: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            show_default=False,
-            help="Write all as JSON; - for the screen.",
-        ),
-    ] = None,
+    settings: Configuration, *, files: list[Path], claim: str | None, json: Path | None
 ) -> None:
     """Judge formulas: proved, in agreement to stated digits, or refuted with a counterexample and a
     repair.
@@ -60,10 +42,8 @@ def check(
     """
     screen = json is not None and str(json) == "-"
     if not screen:
-        check_outputs(json=(json, ()))
-    root = parse_integer("seed", seed)
-    if root < 0:
-        raise InputError("seed", root, "an integer >= 0", "seeds are non-negative integers")
+        check_output("--json", json)
+    root = settings.value("seed")
 
     from verify.claims.files import find_files, read_claims
     from verify.claims.judge import judge
@@ -72,8 +52,6 @@ def check(
     # all of them are read before any is judged
     claims = [c for path in find_files(files) for c in read_claims(path)]
     if claim is not None:
-        from theory.errors import check_choice
-
         check_choice("--claim", claim, [c.name for c in claims])
         claims = [c for c in claims if c.name == claim]
     done = []
@@ -97,7 +75,7 @@ def check(
     if len(done) > 1 or wrong[0].claim.expected is not None:
         complain("; ".join(f"{j.claim.name}: {j.finding.value}{_unexpected(j)}" for j in wrong))
     refuted = any(j.finding in told or (j.as_expected is False and j.stands) for j in wrong)
-    raise typer.Exit(opt.NOT_WELL if refuted else INCONCLUSIVE)
+    raise typer.Exit(NOT_WELL if refuted else INCONCLUSIVE)
 
 
 def _unexpected(j: Judgement) -> str:

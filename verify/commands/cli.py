@@ -14,15 +14,15 @@ from typer.core import TyperGroup
 
 from theory import InputError
 
-from . import options as opt
 from .check import check
+from .command import Command
 from .curves import curves
 from .derive import derive
 from .effective import effective
 from .simulate import simulate
 from .spectrum import spectrum
 from .sweep import sweep
-from .terminal import complain, say
+from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, complain, say
 from .verify import verify
 
 
@@ -34,20 +34,20 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except InputError as error:
             complain(f"error: {error}")
-            raise typer.Exit(opt.BAD_INPUT) from error
+            raise typer.Exit(BAD_INPUT) from error
         except (ZeroDivisionError, OverflowError, FloatingPointError):
             raise  # defects, not statements about the input
         except ArithmeticError as error:
             complain(f"stopped: {error}")
-            raise typer.Exit(opt.NOT_WELL) from error
+            raise typer.Exit(NOT_WELL) from error
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
             complain(f"error: could not write: {error}")
-            raise typer.Exit(opt.NOT_WELL) from error
+            raise typer.Exit(NOT_WELL) from error
         except KeyboardInterrupt as error:
             complain("interrupted")
-            raise typer.Exit(opt.INTERRUPTED) from error
+            raise typer.Exit(INTERRUPTED) from error
 
 
 app = typer.Typer(
@@ -58,7 +58,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all well, 1 a check did not hold or a run diverged, 2 bad input, 130 interrupted.",
+    epilog="Exit codes: 0 all well, 1 a check did not hold or a run diverged, 2 bad input, "
+    "130 interrupted.",
 )
 
 
@@ -89,7 +90,7 @@ def _root(
 
 
 for _command in (derive, check, curves, simulate, spectrum, effective, sweep, verify):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 
 
 def main() -> None:

@@ -1,46 +1,25 @@
-"""The commands `derive` and `curves`: what theory alone can say."""
+"""The command `curves`: what theory says about training."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from theory import InputError
+from verify.settings.configuration import Configuration
 
-from . import options as opt
-from .terminal import check_outputs, integrating, say, standard_output, write_data, write_figure
+from .command import takes_options
+from .shared import problem_of
+from .terminal import integrating, say, standard_output, write_data, write_figure
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from numerics import Problem, State
 
 
-def curves(
-    name: opt.ModelName = None,
-    config: opt.Config = None,
-    k: opt.Classes = None,
-    width: opt.Width = None,
-    activation: opt.ActivationName = None,
-    weights: opt.Weights = None,
-    precision: opt.Precision = None,
-    ridge: opt.Ridge = None,
-    step: opt.Step = None,
-    directions_gram: opt.DirectionsGram = None,
-    overlap: opt.Overlap = None,
-    gram_perp: opt.GramPerp = None,
-    readout: opt.Readout = None,
-    time: opt.Time = None,
-    batch: opt.Batch = None,
-    schedule: opt.ScheduleOption = None,
-    limit: Annotated[
-        str | None,
-        typer.Option(
-            metavar="exact|noiseless",
-            show_default=False,
-            rich_help_panel="Run",
-            help="exact (default), or noiseless: lambda to infinity, sliding along kinks where the flow has to.",
-        ),
-    ] = None,
-    output: opt.DataOutput = None,
-    plot: opt.Plot = None,
-) -> None:
+@takes_options
+def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Path | None) -> None:
     """Compute the theoretical training curves (dimension to infinity), with an error estimate.
 
     Works without any option. kgmm: three classes with equal weights, orthonormal means, overlap 0
@@ -52,68 +31,23 @@ def curves(
 
     Example:  specalign curves xor --limit noiseless --plot sliding.png
     """
-    given = opt.configure(
-        config,
-        name=name,
-        k=k,
-        width=width,
-        activation=activation,
-        weights=weights,
-        precision=precision,
-        ridge=ridge,
-        step=step,
-        directions_gram=directions_gram,
-        overlap=overlap,
-        gram_perp=gram_perp,
-        readout=readout,
-        time=time,
-        batch=batch,
-        schedule=schedule,
-    )
-    check_outputs(output=(output, opt.DATA_SUFFIXES), plot=(plot, opt.PLOT_SUFFIXES))
-    flow = opt.chosen("--limit", limit or opt.Flow.exact, opt.Flow)
-    if flow is opt.Flow.noiseless and precision is not None:
-        raise InputError(
-            "--precision",
-            precision,
-            "no number together with --limit noiseless",
-            "leave --precision away",
-        )
-    times, pace = given.times(), given.pace()
-    if flow is opt.Flow.noiseless and (batch, schedule) != (None, None):
-        name, said = ("--batch", batch) if batch is not None else ("--schedule", schedule)
-        raise InputError(
-            name, said, "nothing of the kind together with --limit noiseless", f"leave {name} away"
-        )
-    model, parameters, initial = opt.numbers(given)
+    noiseless = limit == "noiseless"
+    if noiseless:
+        _check_noiseless(settings)
+    times, pace = settings.times(), settings.pace()
+    problem, initial = problem_of(settings)
 
     from verify.tables.runs import course_table, curve_remarks, final_table
-    from verify.tables.text import fine_times, parameters_text, run_text
+    from verify.tables.text import parameters_text, run_text
 
-    what = "noiseless dynamics" if flow is opt.Flow.noiseless else "effective dynamics"
+    name, what = problem.model.name, f"{'noiseless' if noiseless else 'effective'} dynamics"
     # a figure follows the curve between the times of a list too
     between = plot is not None and isinstance(times, list)
-    fine = None
-    with integrating(f"integrating the {what} of {model.name}", complains=False):
-        if flow is opt.Flow.noiseless:
-            from numerics.dynamics.noiseless_flow import integrate_noiseless
-
-            data = integrate_noiseless(model, parameters, initial, times)
-            fine = (
-                integrate_noiseless(model, parameters, initial, fine_times(data))
-                if between
-                else None
-            )
-        else:
-            from numerics.core.validation import check_times
-            from numerics.dynamics.curves import solve_curve
-
-            grid = check_times(times)
-            solution = solve_curve(model, parameters, initial, float(grid[-1]), **pace)
-            data = solution.dataset(grid)
-            fine = solution.dataset(fine_times(data)) if between else None
-    console, names = standard_output(), given.kind.direction_names
-    console.print(course_table(data, f"Theoretical curve of {model.name}, {what}"))
+    with integrating(f"integrating the {what} of {name}", complains=False):
+        integrate = _noiseless if noiseless else _exact
+        data, fine = integrate(problem, initial, times, pace, between)
+    console, names = standard_output(), settings.kind.direction_names
+    console.print(course_table(data, f"Theoretical curve of {name}, {what}"))
     console.print(final_table(data, None, names))
     for remark in curve_remarks(data):
         say(remark)
@@ -121,10 +55,40 @@ def curves(
     if plot is not None:
         from verify.figures import plot_curves
 
-        numbers = parameters_text(
-            parameters, directions=names, noiseless=flow is opt.Flow.noiseless
-        )
-        title = (
-            f"{model.name}: {what}, {numbers}{'' if flow is opt.Flow.noiseless else run_text(data)}"
-        )
+        numbers = parameters_text(problem.parameters, directions=names, noiseless=noiseless)
+        title = f"{name}: {what}, {numbers}{'' if noiseless else run_text(data)}"
         write_figure(plot_curves(data, title=title, directions=names, fine=fine), plot)
+
+
+def _check_noiseless(settings: Configuration) -> None:
+    """Refuse what has no meaning without noise; the precision of a file is for other commands."""
+    for name in ("precision", "batch", "schedule"):
+        value = settings.values.get(name)
+        if value is not None and (name != "precision" or name in settings.typed):
+            expected = "nothing of the kind together with --limit noiseless"
+            raise InputError(f"--{name}", value, expected, f"leave --{name} away")
+
+
+def _exact(
+    problem: Problem, initial: State, times: Any, pace: dict[str, Any], between: bool
+) -> tuple[xr.Dataset, xr.Dataset | None]:
+    """The curve at the times, and where wanted at times between them."""
+    from numerics.core.validation import check_times
+    from numerics.dynamics.curves import solve_curve
+    from verify.tables.text import fine_times
+
+    grid = check_times(times)
+    solution = solve_curve(problem, initial, float(grid[-1]), **pace)
+    data = solution.dataset(grid)
+    return data, solution.dataset(fine_times(data)) if between else None
+
+
+def _noiseless(
+    problem: Problem, initial: State, times: Any, pace: object, between: bool
+) -> tuple[xr.Dataset, xr.Dataset | None]:
+    """The same without noise."""
+    from numerics.dynamics.noiseless_flow import integrate_noiseless
+    from verify.tables.text import fine_times
+
+    data = integrate_noiseless(problem, initial, times)
+    return data, integrate_noiseless(problem, initial, fine_times(data)) if between else None

@@ -5,111 +5,61 @@ beside data.
 from __future__ import annotations
 
 import json as json_format
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from theory import InputError
 from verify.settings.configuration import Configuration
-from verify.settings.values import parse_number
+from verify.settings.values import Number, parse_number
 
-from . import options as opt
-from .shared import DIMENSION, or_default, read_block, time_on_curve
-from .terminal import (
-    check_outputs,
-    integrating,
-    say,
-    spinner,
-    standard_output,
-    write_data,
-    write_figure,
-    write_text,
-)
+from .command import takes_options
+from .shared import Block, check_no_data, moment, problem_of, read_block, state_at, time_on_curve
+from .terminal import say, spinner, standard_output, write_data, write_figure, write_text
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from numerics import Parameters, State
-    from theory import Model
+    from numerics import Problem, State
 
 ASPECT_RATIO = 4.0
 END = "end"
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """Where results go."""
+
+    output: Path | None
+    json: Path | None
+    plot: Path | None
+
+    def write(self, data: xr.Dataset, measured: xr.Dataset | None = None) -> None:
+        """Write the numbers."""
+        from verify.tables.effective import as_json
+        from verify.tables.spectra import join_spectra
+
+        if self.output is not None:
+            write_data(join_spectra(data, measured), self.output)
+        if self.json is not None:
+            content = json_format.dumps(as_json(data, measured), indent=1, allow_nan=False)
+            write_text(self.json, content + "\n")
+
+
+@takes_options
 def effective(
-    name: opt.ModelName = None,
-    matrix: Annotated[
-        str,
-        typer.Option(
-            metavar=opt.metavar(opt.Matrix),
-            rich_help_panel="Matrix",
-            help="Hessian of the loss, almost everywhere, or the gradient matrix G, the mean of grad grad^T.",
-        ),
-    ] = "hessian",
-    block: Annotated[
-        str,
-        typer.Option(
-            metavar="A,B|full|readout|mixed|all",
-            rich_help_panel="Matrix",
-            help="Block of two units, counted from 1; or the full first layer, the second layer, the blocks of both,"
-            " everything.",
-        ),
-    ] = "1,1",
-    aspect_ratio: opt.AspectRatio = None,
-    tail: opt.Tail = None,
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="T|end",
-            show_default=False,
-            rich_help_panel="Matrix",
-            help="Time on the theoretical curve, in units of steps * c_delta / dimension, or the end of the run, --time"
-            " (default: initial state).",
-        ),
-    ] = None,
-    emergence: Annotated[
-        bool,
-        typer.Option(
-            "--emergence",
-            rich_help_panel="Matrix",
-            help="Follow the outliers along the curve to the end of --time, and find when they leave the bulk.",
-        ),
-    ] = False,
-    config: opt.Config = None,
-    k: opt.Classes = None,
-    width: opt.Width = None,
-    activation: opt.ActivationName = None,
-    weights: opt.Weights = None,
-    precision: opt.Precision = None,
-    ridge: opt.Ridge = None,
-    step: opt.Step = None,
-    directions_gram: opt.DirectionsGram = None,
-    overlap: opt.Overlap = None,
-    gram_perp: opt.GramPerp = None,
-    readout: opt.Readout = None,
-    time: opt.Time = None,
-    dimension: opt.Dimension = None,
-    samples: opt.Samples = None,
-    seed: opt.Seed = None,
-    log: Annotated[
-        bool,
-        typer.Option(
-            "--log", rich_help_panel="Output", help="Draw the density on a logarithmic scale."
-        ),
-    ] = False,
-    output: opt.DataOutput = None,
-    json: Annotated[
-        Path | None,
-        typer.Option(
-            "--json",
-            metavar="FILE",
-            show_default=False,
-            rich_help_panel="Output",
-            help="Write everything but the density as JSON.",
-        ),
-    ] = None,
-    plot: opt.Plot = None,
+    settings: Configuration,
+    *,
+    matrix: str,
+    block: str,
+    aspect_ratio: Number | None,
+    tail: Number,
+    at: str | None,
+    emergence: bool,
+    log: bool,
+    output: Path | None,
+    json: Path | None,
+    plot: Path | None,
 ) -> None:
     """Predict the spectrum of an empirical matrix of M fresh samples, M / d -> phi: bulk, outliers,
     overlaps.
@@ -121,147 +71,102 @@ def effective(
 
     Example:  specalign effective --precision 2 --emergence --time 20 --plot emergence.png
     """
-    given = opt.configure(
-        config,
-        name=name,
-        k=k,
-        width=width,
-        activation=activation,
-        weights=weights,
-        precision=precision,
-        ridge=ridge,
-        step=step,
-        directions_gram=directions_gram,
-        overlap=overlap,
-        gram_perp=gram_perp,
-        readout=readout,
-        time=time,
-        dimension=dimension,
-        samples=samples,
-        seed=seed,
-    )
-    check_outputs(
-        output=(output, opt.DATA_SUFFIXES), json=(json, ()), plot=(plot, opt.PLOT_SUFFIXES)
-    )
-    kind = opt.chosen("--matrix", matrix, opt.Matrix).value
-    part = read_block(block, given, "mixed")
-    share = _share(tail)
+    from numerics.core.validation import as_scalar
+    from numerics.proportional.effective_spectrum import check_tail
+
+    part = read_block(block, settings, "mixed")
+    what = {"matrix": matrix, "block": part, "tail": check_tail(float(tail))}
+    ratio = ASPECT_RATIO if aspect_ratio is None else float(aspect_ratio)
+    remedy = "give M / d, samples per dimension"
+    as_scalar("--aspect-ratio", ratio, 0.0, True, remedy)
+    outputs = _Outputs(output, json, plot)
     if emergence:
-        _check_emergence(part, at, samples)
-        ratio = _ratio(aspect_ratio)
-        _follow(given, kind, part, ratio, share, output, json, plot)
+        _check_emergence(part, at, settings.samples)
+        _follow(settings, ratio, what, outputs)
         return
-    when = _when(at, given)
-    ratio, d, count = _sizes(given, aspect_ratio, part)
-    model, parameters, state = opt.numbers(given)
+    when = _when(at, settings)
+    if settings.samples is not None:
+        check_no_data(part, "mixed", "all")
+        ratio = _measured_ratio(settings, aspect_ratio)
+    problem, initial = problem_of(settings)
+    _at_one_state(settings, problem, initial, when, ratio, what, outputs, log)
 
+
+def _at_one_state(
+    settings: Configuration,
+    problem: Problem,
+    initial: State,
+    when: float | None,
+    ratio: float,
+    what: dict[str, Any],
+    outputs: _Outputs,
+    log: bool,
+) -> None:
+    """The spectrum at one time."""
     from numerics import effective_spectrum
-    from numerics.core.validation import as_integer
     from numerics.core.weights import check_dimension
-    from numerics.dynamics.curves import solve_curve
 
-    root = as_integer("seed", or_default(given.seed, 0), 0, "seeds are non-negative integers")
+    model, count, d = problem.model, settings.samples, settings.value("dimension")
     if count is not None:
         check_dimension(d, model.directions, model.units)
-    state_error = 0.0
-    if when:
-        with integrating(f"integrating the effective dynamics of {model.name} to t = {when:g}"):
-            curve = solve_curve(model, parameters, state, when)
-        state, state_error = curve.state(when), curve.error_estimate
+    state, state_error = state_at(problem, initial, when)
     with spinner(f"effective spectrum of {model.name}"):
-        data = effective_spectrum(
-            model, parameters, state, ratio, matrix=kind, block=part, tail=share
-        )
+        data = effective_spectrum(problem, state, ratio, **what)
     measured = spectrum = None
     if count is not None:
-        measured, spectrum = _measure(model, parameters, state, d, count, root, data)
+        measured, spectrum = _measure(problem, state, d, count, settings.value("seed"), data)
 
-    from verify.tables.effective import as_json, effective_remarks, effective_table, effective_title
+    from verify.tables.effective import effective_remarks, effective_table, effective_title
 
-    moment = "the initial state" if not when else f"t = {when:g}"
-    title = f"{effective_title(data)}, at {moment}"
+    title = f"{effective_title(data)}, at {moment(when)}"
     standard_output().print(effective_table(data, measured, _plain(title)))
     for remark in effective_remarks(data, measured, when, state_error):
         say(remark)
-    _write(data, measured, as_json(data, measured), output, json)
-    if plot is not None:
+    outputs.write(data, measured)
+    if outputs.plot is not None:
         from verify.figures import plot_effective_spectrum
 
         label = f"data, d = {d}" if count is not None else "measured"
-        write_figure(
-            plot_effective_spectrum(data, spectrum, measured, title, log=log, data_label=label),
-            plot,
-        )
+        figure = plot_effective_spectrum(data, spectrum, measured, title, log=log, data_label=label)
+        write_figure(figure, outputs.plot)
 
 
-def _follow(
-    given: Configuration,
-    kind: str,
-    part: tuple[int, int] | str,
-    ratio: float,
-    tail: float,
-    output: Path | None,
-    json: Path | None,
-    plot: Path | None,
-) -> None:
+def _follow(settings: Configuration, ratio: float, what: dict[str, Any], outputs: _Outputs) -> None:
     """Outliers along training."""
-    times = given.times()
-    model, parameters, state = opt.numbers(given)
+    times = settings.times()
+    problem, initial = problem_of(settings)
 
     from numerics import emergence as along_training
     from numerics.core.validation import check_times
     from numerics.dynamics.curves import solve_curve
 
     grid = check_times(times) if isinstance(times, list) else None
-    with spinner(f"following the outliers of {model.name} along training"):
-        curve = solve_curve(model, parameters, state, float(check_times(times)[-1]))
-        data = along_training(
-            model, parameters, curve, ratio, matrix=kind, block=part, time=grid, tail=tail
-        )
+    with spinner(f"following the outliers of {problem.model.name} along training"):
+        curve = solve_curve(problem, initial, float(check_times(times)[-1]))
+        data = along_training(problem, curve, ratio, time=grid, **what)
 
-    from verify.tables.effective import as_json, effective_title, emergence_remarks, emergence_table
+    from verify.tables.effective import effective_title, emergence_remarks, emergence_table
 
     title = f"{effective_title(data)}, along training"
     if data.sizes["event"]:
         standard_output().print(emergence_table(data, _plain(title)))
     for remark in emergence_remarks(data):
         say(remark)
-    _write(data, None, as_json(data), output, json)
-    if plot is not None:
+    outputs.write(data)
+    if outputs.plot is not None:
         from verify.figures import plot_emergence
 
-        write_figure(plot_emergence(data, title=title), plot)
+        write_figure(plot_emergence(data, title=title), outputs.plot)
 
 
 def _measure(
-    model: Model,
-    parameters: Parameters,
-    state: State,
-    d: int,
-    samples: int,
-    seed: int,
-    data: xr.Dataset,
+    problem: Problem, state: State, d: int, samples: int, seed: int, data: xr.Dataset
 ) -> tuple[xr.Dataset, Any]:
     from numerics import draw_data
     from numerics.proportional.measured_outliers import measure_outliers
 
     with spinner(f"empirical spectrum of {samples} samples in dimension {d}"):
-        return measure_outliers(draw_data(model, parameters, state, d, samples, seed), data)
-
-
-def _write(
-    data: xr.Dataset,
-    measured: xr.Dataset | None,
-    content: dict[str, Any],
-    output: Path | None,
-    json: Path | None,
-) -> None:
-    if output is not None:
-        from verify.tables.spectra import join_spectra
-
-        write_data(join_spectra(data, measured), output)
-    if json is not None:
-        write_text(json, json_format.dumps(content, indent=1, allow_nan=False) + "\n")
+        return measure_outliers(draw_data(problem, state, d, samples, seed), data)
 
 
 def _plain(title: str) -> str:
@@ -269,71 +174,30 @@ def _plain(title: str) -> str:
     return title.replace(r"$c_\delta$", "c_δ")
 
 
-def _share(text: str | None) -> float:
-    from numerics.proportional.effective_spectrum import check_tail
-
-    return 0.0 if text is None else check_tail(float(parse_number("--tail", text)))
-
-
-def _ratio(text: str | None) -> float:
-    from numerics.core.validation import as_scalar
-
-    if text is None:
-        return ASPECT_RATIO
-    value = float(parse_number("--aspect-ratio", text))
-    return as_scalar("--aspect-ratio", value, 0.0, True, "give M / d, samples per dimension")
-
-
-def _when(text: str | None, given: Configuration) -> float | None:
+def _when(text: str | None, settings: Configuration) -> float | None:
     if text is None:
         return None
     if text.strip() != END:
-        return time_on_curve(text)
-    times = given.times()
+        return time_on_curve(parse_number("--at", text))
+    times = settings.times()
     return float(times[-1] if isinstance(times, list) else times)
 
 
-def _sizes(
-    given: Configuration, text: str | None, part: tuple[int, int] | str
-) -> tuple[float, int, int | None]:
-    """phi, d and M; with data phi is M / d."""
-    from numerics.core.validation import as_integer
-
-    d, ratio = or_default(given.dimension, DIMENSION), _ratio(text)
-    if given.samples is None:
-        return ratio, d, None
-    if part in ("mixed", "all"):
-        raise InputError(
-            "--block",
-            f"{part!r} with --samples",
-            "a block, full or readout",
-            "leave --samples or --block away",
-        )
-    count = as_integer("samples", given.samples, 1, "ask for at least one sample")
-    d = as_integer("dimension", d, 1, "give the number of coordinates of a feature")
-    if text is not None and round(ratio * d) != count:
-        raise InputError(
-            "--aspect-ratio",
-            text,
-            f"M / d = {count / d:g}, that of --samples and --dimension",
-            f"leave it away, or ask for {round(ratio * d)} samples",
-        )
-    return count / d, d, count
+def _measured_ratio(settings: Configuration, asked: Number | None) -> float:
+    """M / d of the data; another one is refused."""
+    d, count = settings.value("dimension"), settings.samples
+    if asked is not None and round(float(asked) * d) != count:
+        expected = f"M / d = {count / d:g}, that of --samples and --dimension"
+        remedy = f"leave it away, or ask for {round(float(asked) * d)} samples"
+        raise InputError("--aspect-ratio", f"{float(asked):g}", expected, remedy)
+    return float(count / d)
 
 
-def _check_emergence(part: tuple[int, int] | str, at: str | None, samples: str | None) -> None:
-    for option, said in (("--at", at), ("--samples", samples)):
-        if said is not None:
-            raise InputError(
-                option,
-                said,
-                "nothing of the kind together with --emergence",
-                f"leave {option} or --emergence away",
-            )
+def _check_emergence(part: Block, at: str | None, samples: int | None) -> None:
+    for option, value in (("--at", at), ("--samples", samples)):
+        if value is not None:
+            expected = "nothing of the kind together with --emergence"
+            raise InputError(option, value, expected, f"leave {option} or --emergence away")
     if part in ("readout", "mixed"):
-        raise InputError(
-            "--block",
-            repr(part),
-            "a block with a bulk together with --emergence",
-            "use A,B, full or all",
-        )
+        expected = "a block with a bulk together with --emergence"
+        raise InputError("--block", repr(part), expected, "use A,B, full or all")

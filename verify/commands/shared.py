@@ -2,62 +2,119 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
-from theory import InputError
+from theory import InputError, Model
+from theory.problem.activations import ACTIVATIONS, ARGUMENT
 from verify.settings.configuration import Configuration
-from verify.settings.values import parse_number
 
-T = TypeVar("T")
+from .terminal import complain, integrating, spinner
 
-# what is taken where nothing is said
-DIMENSION, REPLICAS = 1000, 20
+if TYPE_CHECKING:
+    from numerics import Problem, State
 
-
-def or_default(value: T | None, default: T) -> T:
-    """The value, or what is taken where nothing is said."""
-    return default if value is None else value
+Block = tuple[int, int] | str
 
 
-def read_block(text: str, given: Configuration, *further: str) -> tuple[int, int] | str:
+def problem_of(settings: Configuration) -> tuple[Problem, State]:
+    """The problem and its initial state; a large model takes a while to build."""
+    kind = settings.kind
+    if settings.readout is not None and not kind.start(settings.size).readout:
+        got = ", ".join(f"{float(v):g}" for v in settings.readout)
+        expected = f"no readout for {settings.model_name}"
+        remedy = "leave it away: the model has no second layer"
+        raise InputError("readout", got, expected, remedy)
+    activation = settings.value("activation")
+    if activation != "relu" and settings.overlap is None:
+        _hint_at_start(activation)
+    with spinner(f"building the model for {settings.size_name}"):
+        return settings.problem()
+
+
+def _hint_at_start(activation: str) -> None:
+    """Say that the default start is made for other units."""
+    form = ACTIVATIONS[activation].expression
+    what = ": --overlap, --gram-perp and --readout give another one"
+    if form.subs(ARGUMENT, -ARGUMENT) == -form:
+        what = (
+            ", and since this activation is odd, mu and -mu, of one label, get opposite outputs "
+            "from any start"
+        )
+    complain(
+        f"hint: the default start is made for ReLU units; with {activation} it may decay to 0{what}"
+    )
+
+
+def check_kink_rule(rule: str | None, matrix: str, model: Model) -> str | None:
+    """The rule that the Hessian of this model is asked to follow; None where nothing is asked.
+
+    Raises
+    ------
+    theory.InputError
+        A rule for anything but the Hessian of a loss with kinks.
+    """
+    if rule is None:
+        return None
+    for wrong, subject, reason in (
+        (matrix != "hessian", matrix, "only a Hessian has second derivatives"),
+        (model.loss.is_smooth, model.name, "its loss has no kinks"),
+    ):
+        if wrong:
+            expected, remedy = f"no kink rule for {subject}", f"leave it away: {reason}"
+            raise InputError("--kink-rule", repr(rule), expected, remedy)
+    return rule
+
+
+def read_block(text: str, settings: Configuration, *further: str) -> Block:
     """Read a block: units count from 1 here, as in every printed symbol, and from 0 in Python.
 
     ``further`` are names that two layers have beside readout and all.
     """
-    start, name = given.kind.start(given.size), text.strip()
+    start, name = settings.kind.start(settings.size), text.strip()
     of_two = ("readout", "all", *further)
     units, names = len(start.overlap), ("full", *of_two) if start.readout else ("full",)
     if name in names:
         return "first_layer" if name == "full" else name
+    expected = f"A,B with units 1..{units}, or {', '.join(names)}"
     if name in of_two:
-        raise InputError(
-            "--block",
-            repr(text),
-            f"A,B with units 1..{units}, or full",
-            f"the model {given.model_name} has no readout parameters: full is everything",
-        )
-    try:
-        pair = tuple(int(part) for part in name.split(","))
-    except ValueError:
-        pair = ()
-    if len(pair) != 2 or not all(1 <= a <= units for a in pair):
-        raise InputError(
-            "--block",
-            repr(text),
-            f"A,B with units 1..{units}, or {', '.join(names)}",
-            f"write --block 1,{min(2, units)} for the block of units 1 and {min(2, units)}",
-        )
+        remedy = f"the model {settings.model_name} has no readout parameters: full is everything"
+        raise InputError("--block", repr(text), expected, remedy)
+    parts = name.split(",")
+    pair = tuple(int(p) for p in parts if p.strip().isdecimal() and len(p) < 9)
+    if len(parts) != 2 or len(pair) != 2 or not all(1 <= a <= units for a in pair):
+        other = min(2, units)
+        remedy = f"write --block 1,{other} for the block of units 1 and {other}"
+        raise InputError("--block", repr(text), expected, remedy)
     return pair[0] - 1, pair[1] - 1
 
 
-def time_on_curve(text: str) -> float:
-    """Read a time on the theoretical curve."""
+def time_on_curve(time: object) -> float:
+    """A time on the theoretical curve."""
     from numerics.core.validation import as_scalar
 
-    return as_scalar(
-        "--at",
-        float(parse_number("--at", text)),
-        0.0,
-        False,
-        "give a time in units of steps * c_delta / dimension",
-    )
+    remedy = "give a time in units of steps * c_delta / dimension"
+    return as_scalar("--at", float(time), 0.0, False, remedy)  # type: ignore[arg-type]
+
+
+def state_at(problem: Problem, initial: State, time: float | None) -> tuple[State, float]:
+    """The state at a time of the theoretical curve, and its error there."""
+    if not time:
+        return initial, 0.0
+    from numerics.dynamics.curves import solve_curve
+
+    with integrating(f"integrating the effective dynamics of {problem.model.name} to t = {time:g}"):
+        curve = solve_curve(problem, initial, time)
+    return curve.state(time), curve.error_estimate
+
+
+def moment(time: float | None) -> str:
+    """The time of a state, for titles."""
+    return f"t = {time:g}" if time else "the initial state"
+
+
+def check_no_data(block: Block, *without: str) -> None:
+    """Refuse blocks that have no empirical counterpart."""
+    if block in without:
+        remedy = "leave --samples or --block away"
+        expected = "a block, full or readout"
+        raise InputError("--block", f"{block!r} with --samples", expected, remedy)

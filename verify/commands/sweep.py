@@ -1,4 +1,4 @@
-"""The command `sweep`: measurements at every point of a grid, on local processes or a Dask cluster."""
+"""The command `sweep`: measurements at every point of a grid, on processes or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from theory import InputError
-from verify.settings.values import parse_integer
+from verify.settings.configuration import Configuration
 from verify.tables.text import make_table
 
-from . import options as opt
+from .command import takes_options
 from .terminal import (
-    check_outputs,
+    INTERRUPTED,
+    NOT_WELL,
     complain,
     named_progress,
     say,
@@ -37,47 +38,17 @@ _SHOWN = 5
 _STATUS = ("open", "done", "failed")
 
 
+@takes_options
 def sweep(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE.toml", show_default=False, help="The grid: see examples/sweep_*.toml."
-        ),
-    ],
-    store: Annotated[
-        Path,
-        typer.Option(
-            "--store",
-            metavar="DIRECTORY.zarr",
-            show_default=False,
-            help="Where the numbers go; a store that exists is completed (xarray.open_zarr reads it).",
-        ),
-    ],
-    workers: Annotated[
-        str | None,
-        typer.Option(
-            "--workers",
-            metavar="INT",
-            show_default=False,
-            help="Processes (default: all processors).",
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler",
-            metavar="ADDRESS",
-            show_default=False,
-            help="Compute on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786.",
-        ),
-    ] = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Also compute the points again that failed.")
-    ] = False,
-    plot: opt.Plot = None,
-    listing: Annotated[
-        bool, typer.Option("--list", help="List the points and how far they are; compute nothing.")
-    ] = False,
+    settings: Configuration,
+    *,
+    file: Path,
+    store: Path,
+    workers: int | None,
+    scheduler: str | None,
+    retry_failed: bool,
+    plot: Path | None,
+    listing: bool,
 ) -> None:
     """Measure alignment, spectra, concentration, escape and more at every point of a grid of
     parameters.
@@ -97,25 +68,13 @@ def sweep(
 
     from verify.settings.sweep_file import read_sweep
 
-    count = None if workers is None else parse_integer("--workers", workers)
-    if count is not None and count < 1:
-        raise InputError("--workers", count, "an integer >= 1", "use at least one worker")
-    if count is not None and scheduler is not None:
-        raise InputError(
-            "--workers",
-            "given with --scheduler",
-            "one of the two",
-            "the scheduler has workers of its own",
-        )
+    if workers is not None and scheduler is not None:
+        remedy = "the scheduler has workers of its own"
+        raise InputError("--workers", "given with --scheduler", "one of the two", remedy)
     described = read_sweep(file)
-    check_outputs(plot=(plot, opt.PLOT_SUFFIXES))
     if plot is not None and described.figure is None:
-        raise InputError(
-            "--plot",
-            plot,
-            "a file with a table [figure]",
-            f"add [figure] to {file}, as in examples/",
-        )
+        remedy = f"add [figure] to {file}, as in examples/"
+        raise InputError("--plot", plot, "a file with a table [figure]", remedy)
 
     from numerics.sweeps.store import check_place
 
@@ -125,12 +84,12 @@ def sweep(
     if listing:
         _list(grid, store)
         return
-    data = _run(grid, store, count, scheduler, retry_failed)
+    data = _run(grid, store, workers, scheduler, retry_failed)
     failed = _report(grid, data, store)
     if plot is not None:
         _draw(described, data, plot)
     if failed:
-        raise typer.Exit(opt.NOT_WELL)
+        raise typer.Exit(NOT_WELL)
 
 
 def _prepare_processes() -> None:
@@ -163,10 +122,10 @@ def _run(
                 return run_sweep(grid, store, executor, workers, tell, retry_failed=retry_failed)
     except SweepInterrupted as error:
         complain(f"interrupted: {error.done} of {error.total} points are kept in {store}; {resume}")
-        raise typer.Exit(opt.INTERRUPTED) from error
+        raise typer.Exit(INTERRUPTED) from error
     except SweepError as error:
         complain(f"stopped: {error}; what is finished is kept in {store}: {resume}")
-        raise typer.Exit(opt.NOT_WELL) from error
+        raise typer.Exit(NOT_WELL) from error
 
 
 @contextmanager
@@ -200,36 +159,24 @@ def _list(grid: Sweep, store: Path) -> None:
 
     from numerics import open_store
 
-    status, seconds, errors = (
-        np.zeros(grid.total, int),
-        np.full(grid.total, np.nan),
-        [""] * grid.total,
-    )
+    status, seconds = np.zeros(grid.total, int), np.full(grid.total, np.nan)
+    errors = [""] * grid.total
     if store.exists():
         data = open_store(store)
         if data["status"].shape != grid.shape:
-            raise InputError(
-                "store",
-                store,
-                f"a store of shape {grid.shape}, as {grid.total} points have",
-                "it belongs to another sweep: choose another --store",
-            )
+            expected = f"a store of shape {grid.shape}, as {grid.total} points have"
+            remedy = "it belongs to another sweep: choose another --store"
+            raise InputError("store", store, expected, remedy)
         status, seconds = data["status"].to_numpy().ravel(), data["seconds"].to_numpy().ravel()
         errors = [str(e) for e in data["error"].to_numpy().ravel()]
-    rows = [
-        [
-            str(i + 1),
-            *(str(v) for v in grid.values(i).values()),
-            _STATUS[status[i]],
-            "" if np.isnan(seconds[i]) else f"{seconds[i]:.2f}",
-            errors[i],
-        ]
-        for i in range(grid.total)
-    ]
+    rows = []
+    for i in range(grid.total):
+        values = map(str, grid.values(i).values())
+        time = "" if np.isnan(seconds[i]) else f"{seconds[i]:.2f}"
+        rows.append([str(i + 1), *values, _STATUS[status[i]], time, errors[i]])
     title = f"{grid.total} points, measured: {', '.join(m.name for m in grid.measurements)}"
-    standard_output().print(
-        make_table(title, ["point", *grid.axes, "status", "seconds", "error"], rows, left=1)
-    )
+    columns = ["point", *grid.axes, "status", "seconds", "error"]
+    standard_output().print(make_table(title, columns, rows, left=1))
 
 
 def _draw(described: SweepFile, data: xr.Dataset, plot: Path) -> None:

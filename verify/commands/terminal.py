@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
+# exit codes; 0 is success
+NOT_WELL, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 1, 2, 3, 130
 # seconds after which work that prints nothing is announced
 PATIENCE = 2.0
 # columns assumed where the output is not a terminal and has no width of its own
@@ -56,7 +58,7 @@ def complain(text: str) -> None:
 
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
-    """A bar on standard error, moving on a terminal only; yields a function of the fraction done."""
+    """A bar on standard error, moving on a terminal; yields a function of the fraction done."""
     with _waiting(description, TextColumn("{task.description}"), *_FRACTION) as bar:
         task = bar.add_task(description, total=1.0)
         yield lambda fraction: bar.update(task, completed=fraction)
@@ -85,8 +87,9 @@ def _finished_steps(description: str) -> Callable[[str, float], None]:
     def report(name: str, fraction: float) -> None:
         nonlocal at_work
         if at_work and name != at_work:
+            seconds = perf_counter() - start
             complain(
-                f"{description}: finished {at_work}; {fraction:.0%} done after {perf_counter() - start:.0f} s"
+                f"{description}: finished {at_work}; {fraction:.0%} done after {seconds:.0f} s"
             )
         at_work = name
 
@@ -166,51 +169,36 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
     if path is None:
         return None
     if suffixes and path.suffix.lower() not in suffixes:
-        raise InputError(
-            option,
-            path,
-            f"a file name ending in {', '.join(suffixes)}",
-            "the ending chooses the format",
-        )
+        expected = f"a file name ending in {', '.join(suffixes)}"
+        raise InputError(option, path, expected, "the ending chooses the format")
     if path.is_dir():
         raise InputError(option, path, "a file name", "it is a directory; add a file name")
     if path.exists() and not path.is_file():
-        raise InputError(
-            option,
-            f"{path}, a pipe or device",
-            "a new name or a regular file",
-            "write to a file, and pass it on from there",
-        )
+        remedy = "write to a file, and pass it on from there"
+        expected = "a new name or a regular file"
+        raise InputError(option, f"{path}, a pipe or device", expected, remedy)
     parent = path.parent
     if not parent.is_dir():
         raise InputError(option, path, "a file in an existing directory", f"create {parent} first")
     try:
-        if path.exists():
-            with path.open("ab"):
-                pass
-        else:
-            with tempfile.TemporaryFile(dir=parent):
-                pass
+        with path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=parent):
+            pass
     except OSError as error:
-        raise InputError(
-            option,
-            path,
-            f"a writable place ({error.strerror or error})",
-            "choose another directory or file name",
-        ) from error
+        expected = f"a writable place ({error.strerror or error})"
+        remedy = "choose another directory or file name"
+        raise InputError(option, path, expected, remedy) from error
     return path
 
 
-def check_outputs(**paths: tuple[Path | None, Sequence[str]]) -> None:
-    """Check several outputs by option name, and that no two are the same file."""
+def check_outputs(outputs: Iterable[tuple[str, Path | None, Sequence[str]]]) -> None:
+    """Check outputs, each with its option and endings, and that no two are the same file."""
     seen: dict[Path, str] = {}
-    for name, (path, suffixes) in paths.items():
-        if check_output(f"--{name}", path, suffixes) is not None and path is not None:
-            other = seen.setdefault(path.resolve(), name)
-            if other != name:
-                raise InputError(
-                    f"--{name}", path, f"a file other than that of --{other}", "choose two names"
-                )
+    for option, path, suffixes in outputs:
+        if check_output(option, path, suffixes) is not None and path is not None:
+            other = seen.setdefault(path.resolve(), option)
+            if other != option:
+                expected = f"a file other than that of {other}"
+                raise InputError(option, path, expected, "choose two names")
 
 
 def write_data(data: xr.Dataset, path: Path | None) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from theory import InputError
 from theory.errors import check_choice
-from verify.settings.values import parse_integer, parse_names
+from verify.settings.configuration import Configuration
 
-from . import options as opt
-from .terminal import check_outputs, complain, named_progress, say, spinner, standard_output
+from .command import takes_options
+from .terminal import INTERRUPTED, NOT_WELL, complain, named_progress, say, spinner, standard_output
 
 if TYPE_CHECKING:
     from verify.verdict.results import JointReport, Report
@@ -21,61 +20,17 @@ if TYPE_CHECKING:
 _ALL = "all"
 
 
+@takes_options
 def verify(
-    system: Annotated[
-        str,
-        typer.Argument(
-            metavar="SYSTEM",
-            help="kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; all (default).",
-        ),
-    ] = _ALL,
-    level: Annotated[
-        str,
-        typer.Option(
-            metavar=opt.metavar(opt.VerifyLevel),
-            help="quick takes about two minutes on two cores for all; full uses more runs and larger dimensions.",
-        ),
-    ] = "quick",
-    seed: Annotated[
-        str, typer.Option(metavar="INT", help="Root of all random numbers, at least 0.")
-    ] = "0",
-    only: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME[,NAME]",
-            show_default=False,
-            help="Run these checks alone; verdicts and tolerances are those of the whole run.",
-        ),
-    ] = None,
-    list_checks: Annotated[
-        bool,
-        typer.Option(
-            "--list",
-            help="Name every check with its statement and the systems it applies to, and stop.",
-        ),
-    ] = False,
-    json: Annotated[
-        Path | None,
-        typer.Option(
-            "--json", metavar="FILE", show_default=False, help="Write all results as JSON."
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FILE.html",
-            show_default=False,
-            help="Write a self-contained HTML report with figures.",
-        ),
-    ] = None,
-    mutants: Annotated[
-        bool,
-        typer.Option(
-            "--mutants",
-            help="Judge systematic wrong formulas instead, and report the share that each stage catches.",
-        ),
-    ] = False,
+    settings: Configuration,
+    *,
+    system: str,
+    level: str,
+    only: list[str] | None,
+    listing: bool,
+    json: Path | None,
+    report: Path | None,
+    mutants: bool,
 ) -> None:
     """Check the theory against simulated SGD and empirical spectra; a verdict with tolerance for
     each statement.
@@ -86,39 +41,34 @@ def verify(
 
     Example:  specalign verify --level quick --seed 1 --report report.html
     """
-    check_outputs(json=(json, ()), report=(report, (".html", ".htm")))
-    sizes = opt.chosen("--level", level, opt.VerifyLevel)
-    root = parse_integer("seed", seed)
-    if root < 0:
-        raise InputError("seed", root, "an integer >= 0", "seeds are non-negative integers")
-
     from verify.checks.runner import VerificationInterrupted, run, run_all
     from verify.evidence.systems import SYSTEMS
 
     check_choice("system", system, (*SYSTEMS, _ALL))
-    chosen = None if only is None else parse_names("only", only)
-    if list_checks:
+    if listing:
         from verify.tables.verdicts import check_table
 
-        standard_output().print(check_table(list(SYSTEMS) if system == _ALL else [system], chosen))
+        standard_output().print(check_table(list(SYSTEMS) if system == _ALL else [system], only))
         return
     if mutants:
         from .mutants import report_mutants
 
-        report_mutants(tuple(SYSTEMS) if system == _ALL else (system,), root, json)
+        report_mutants(
+            tuple(SYSTEMS) if system == _ALL else (system,), settings.value("seed"), json
+        )
         return
     done: Report | JointReport
     try:
-        with named_progress(f"judging {system}, level {sizes.value}") as progress:
+        with named_progress(f"judging {system}, level {level}") as progress:
             if system == _ALL:
-                done = run_all(sizes.value, root, progress=progress, only=chosen)
+                done = run_all(level, settings.value("seed"), progress=progress, only=only)
             else:
-                done = run(system, sizes.value, root, progress=progress, only=chosen)
+                done = run(system, level, settings.value("seed"), progress=progress, only=only)
     except VerificationInterrupted as event:
         done = event.partial
         complain(f"{event}; what was finished is kept")
     # the verdict is on the screen before figures are drawn
-    code = _judge(done) if done.complete else opt.INTERRUPTED
+    code = _judge(done) if done.complete else INTERRUPTED
     if json is not None or report is not None:
         from verify.report.html import write_html, write_json
 
@@ -162,4 +112,4 @@ def _judge(done: Report | JointReport) -> int:
         if names[v]
     ]
     complain("; ".join(parts) or "no check was made")
-    return opt.NOT_WELL
+    return NOT_WELL

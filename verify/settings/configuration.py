@@ -23,7 +23,7 @@ from .schedule_text import parse_schedule
 from .values import Number, exact_number
 
 if TYPE_CHECKING:
-    from numerics import Parameters, State
+    from numerics import Parameters, Problem, State
 
 # what only some models have: their size under its own name, and further options
 _OWN = {option for kind in MODELS.values() for option in (kind.size, *kind.options)}
@@ -50,6 +50,8 @@ class Configuration:
         for name in values:
             check_choice("option", name, keys(sweep=self.for_sweep))
         self.values = {name: value for name, value in values.items() if value is not None}
+        # names of what options say, where a file is read too
+        self.typed: frozenset[str] = frozenset()
 
     def __getattr__(self, name: str) -> Any:
         if name in keys(sweep=type(self).for_sweep):
@@ -125,7 +127,7 @@ class Configuration:
         )
 
     def model(self) -> Model:
-        """The model with symbols for all numbers: one compilation serves every set of parameters."""
+        """The model with symbols for all numbers: compiled once for every set of parameters."""
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
         own = gram is not None and gram != ORTHONORMAL
         size = self.kind.directions(self.size)
@@ -173,17 +175,19 @@ class Configuration:
             np.array(start.readout if self.readout is None else self.readout, dtype=float),
         )
 
-    def numbers(self) -> tuple[Model, Parameters, State]:
-        """Model, parameters and initial state, checked against each other."""
-        from numerics.core.problem import Problem
-        from numerics.core.state import check_state
+    def problem(self) -> tuple[Problem, State]:
+        """The problem and its initial state, checked against each other."""
+        from numerics import Problem
 
         # before the model, whose derivatives take long for many units
         parameters = self.parameters()
-        model = self.model()
-        initial = self.initial(model)
-        check_state(model, initial)
-        return model, Problem(model, parameters).parameters, initial
+        problem = Problem(self.model(), parameters)
+        return problem, problem.check_state(self.initial(problem.model))
+
+    def numbers(self) -> tuple[Model, Parameters, State]:
+        """Model, parameters and initial state."""
+        problem, initial = self.problem()
+        return problem.model, problem.parameters, initial
 
     def times(self) -> Any:
         """The end of the run or the list of its times, as the numeric functions take it."""
@@ -208,7 +212,9 @@ class Configuration:
         """A matrix as it was said, where one word is known."""
         value = self.values.get(name)
         if isinstance(value, str) and value != word:
-            raise InputError(name, repr(value), f"{word!r} or rows of numbers", "check the spelling")
+            raise InputError(
+                name, repr(value), f"{word!r} or rows of numbers", "check the spelling"
+            )
         return value
 
     def _check_weights(self) -> None:
@@ -269,7 +275,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise _too_deep(path) from error
     except InputError:
         raise
-    except ValueError as error:  # of the syntax, of the encoding, of a number of thousands of digits
+    except (
+        ValueError
+    ) as error:  # of the syntax, of the encoding, of a number of thousands of digits
         expected = f"valid TOML ({str(error)[:_SHOWN]})"
         raise InputError("config", path, expected, "see the files in examples/") from error
     if _depth(data) > _NESTING:
@@ -286,7 +294,9 @@ def _depth(data: Any) -> int:
     """Levels of lists and tables, counted without recursion."""
     depth, level = 0, [data]
     while level and depth <= _NESTING:
-        inner = [d.values() if isinstance(d, dict) else d for d in level if isinstance(d, (dict, list))]
+        inner = [
+            d.values() if isinstance(d, dict) else d for d in level if isinstance(d, (dict, list))
+        ]
         depth, level = depth + 1, [entry for entries in inner for entry in entries]
     return depth
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numerics import Sweep
 from theory import InputError
 from theory.errors import check_choice
 
-from .values import READERS
+from .values import read_number, read_text
 
 # dimensions over which values are independent draws of one quantity
 RANDOM = ("replica", "seed")
@@ -60,38 +60,23 @@ class FigureTable:
         theory.InputError
         """
         layout = sweep.layout
+        kind = "variable of the measurements"
         for key, names in (("y", self.y), ("theory", self.theory)):
             for name in filter(None, names):
-                check_choice(
-                    f"[figure] {key}", name, layout.variables, kind="variable of the measurements"
-                )
+                check_choice(f"[figure] {key}", name, layout.variables, kind)
         dims = {d for name in self.y for d in layout.variables[name].dims}
-        check_choice(
-            "[figure] x", self.x, [*layout.axes, *(["time"] if "time" in dims else [])], kind="axis"
-        )
-        known = [*layout.axes, *dims]
+        axes = [*layout.axes, *(["time"] if "time" in dims else [])]
+        check_choice("[figure] x", self.x, axes, kind="axis")
+        known = [n for n in (*layout.axes, *dims) if n != self.x]
         if self.lines is not None:
-            check_choice(
-                "[figure] lines",
-                self.lines,
-                [n for n in known if n != self.x],
-                kind="axis or dimension",
-            )
+            check_choice("[figure] lines", self.lines, known, kind="axis or dimension")
+            known = [n for n in known if n != self.lines]
         for name, value in [item for panel in self.select for item in panel.items()]:
-            check_choice(
-                "[figure] select",
-                name,
-                [n for n in known if n not in (self.x, self.lines)],
-                kind="name",
-            )
+            check_choice("[figure] select", name, known)
             labels = layout.coordinates[name].to_numpy().tolist()
             if value not in labels:
-                raise InputError(
-                    f"[figure] select {name}",
-                    value,
-                    f"one of {', '.join(map(str, labels))}",
-                    "select a label",
-                )
+                expected = f"one of {', '.join(map(str, labels))}"
+                raise InputError(f"[figure] select {name}", value, expected, "select a label")
 
 
 def read_figure(path: Path, table: Any) -> FigureTable:
@@ -108,66 +93,61 @@ def read_figure(path: Path, table: Any) -> FigureTable:
         check_choice(where, key, FigureTable.__dataclass_fields__, kind="key")
     for key in ("x", "y"):
         if key not in table:
-            raise InputError(
-                where, f"no {key}", f"{key} = ...", 'write x = "dimension" and y = "alignment"'
-            )
+            remedy = 'write x = "dimension" and y = "alignment"'
+            raise InputError(where, f"no {key}", f"{key} = ...", remedy)
     y = _texts("y", table["y"])
-    select = table.get("select", {})
-    select = select if isinstance(select, list) else [select]
-    if not select or not all(isinstance(panel, Mapping) for panel in select):
-        raise InputError(
-            "[figure] select",
-            repr(select),
-            "a table or a list of tables",
-            "write select = { unit = 1 }",
-        )
+
+    def each(
+        key: str, read: Callable[[str, Any], tuple[Any, ...]], missing: Any
+    ) -> tuple[Any, ...]:
+        return _each(key, read(key, table.get(key, missing)), len(y))
+
     return FigureTable(
-        READERS["name"]("x", table["x"]),
+        read_text("x", table["x"]),
         y,
-        None if "lines" not in table else READERS["name"]("lines", table["lines"]),
-        _each(
-            "select",
-            tuple(
-                {
-                    k: v if isinstance(v, str) else float(READERS["ridge"](k, v))
-                    for k, v in panel.items()
-                }
-                for panel in select
-            ),
-            len(y),
-        ),
-        _each("theory", _texts("theory", table.get("theory", "")), len(y)),
-        _flags("log_x", table.get("log_x", False))[0],
-        _each("log_y", _flags("log_y", table.get("log_y", False)), len(y)),
-        _each("fit", _flags("fit", table.get("fit", False)), len(y)),
-        _each("labels", _texts("labels", table.get("labels", "")), len(y)),
-        None if "title" not in table else READERS["name"]("title", table["title"]),
+        lines=read_text("lines", table["lines"]) if "lines" in table else None,
+        select=each("select", _labels, {}),
+        theory=each("theory", _texts, ""),
+        log_x=_flags("log_x", table.get("log_x", False))[0],
+        log_y=each("log_y", _flags, False),
+        fit=each("fit", _flags, False),
+        labels=each("labels", _texts, ""),
+        title=read_text("title", table["title"]) if "title" in table else None,
+    )
+
+
+def _labels(key: str, value: Any) -> tuple[dict[str, str | float], ...]:
+    """Labels of axes and dimensions, a table for each panel."""
+    panels = value if isinstance(value, list) else [value]
+    if not panels or not all(isinstance(panel, Mapping) for panel in panels):
+        expected, remedy = "a table or a list of tables", f"write {key} = {{ unit = 1 }}"
+        raise InputError(f"[figure] {key}", repr(panels), expected, remedy)
+    return tuple(
+        {k: v if isinstance(v, str) else float(read_number(k, v)) for k, v in panel.items()}
+        for panel in panels
     )
 
 
 def _texts(key: str, value: Any) -> tuple[str, ...]:
-    given = value if isinstance(value, list) else [value]
-    if not given or not all(isinstance(v, str) for v in given):
-        raise InputError(
-            f"[figure] {key}", repr(value), "a text or a list of texts", f'write {key} = "..."'
-        )
-    return tuple(given)
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, str) for v in values):
+        expected = "a text or a list of texts"
+        raise InputError(f"[figure] {key}", repr(value), expected, f'write {key} = "..."')
+    return tuple(values)
 
 
 def _flags(key: str, value: Any) -> tuple[bool, ...]:
-    given = value if isinstance(value, list) else [value]
-    if not given or not all(isinstance(v, bool) for v in given):
+    values = value if isinstance(value, list) else [value]
+    if not values or not all(isinstance(v, bool) for v in values):
         raise InputError(f"[figure] {key}", repr(value), "true or false", f"write {key} = true")
-    return tuple(given)
+    return tuple(values)
 
 
-def _each(key: str, given: tuple[Any, ...], panels: int) -> tuple[Any, ...]:
+def _each(key: str, values: tuple[Any, ...], panels: int) -> tuple[Any, ...]:
     """One entry serves all panels."""
-    if len(given) not in (1, panels):
+    if len(values) not in (1, panels):
+        expected = f"1 or {panels}, as y has"
         raise InputError(
-            f"[figure] {key}",
-            f"{len(given)} entries",
-            f"1 or {panels}, as y has",
-            "give one for each y",
+            f"[figure] {key}", f"{len(values)} entries", expected, "give one for each y"
         )
-    return given * panels if len(given) == 1 else given
+    return values * panels if len(values) == 1 else values

@@ -151,10 +151,10 @@ MODELS = {
         direction_names=("μ", "ν"),
         clusters=CLUSTERS,
         notation=Note(
-            "Clusters 1..4 are mu, -mu (label 1) and nu, -nu (label 0), with e_1 = mu and e_2 = nu; x^a is the weight"
-            " vector W_a of hidden unit a.",
-            r"Clusters $1..4$ are $\mu, -\mu$ (label 1) and $\nu, -\nu$ (label 0), with $e_1 = \mu$ and $e_2 = \nu$;"
-            " $x^a$ is the weight vector $W_a$ of hidden unit $a$.",
+            "Clusters 1..4 are mu, -mu (label 1) and nu, -nu (label 0), with e_1 = mu and e_2 = nu;"
+            " x^a is the weight vector W_a of hidden unit a.",
+            r"Clusters $1..4$ are $\mu, -\mu$ (label 1) and $\nu, -\nu$ (label 0), with "
+            r"$e_1 = \mu$ and $e_2 = \nu$; $x^a$ is the weight vector $W_a$ of hidden unit $a$.",
         ),
     ),
 }

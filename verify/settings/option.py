@@ -107,9 +107,10 @@ class Option:
 
     @property
     def help(self) -> str:
-        """The meaning with the default."""
-        default = self.default_text
-        return f"{self.meaning} (default: {default})." if default else f"{self.meaning}."
+        """The meaning with the domain and the default."""
+        default = f"default: {self.default_text}" if self.default_text else ""
+        notes = "; ".join(filter(None, (self.domain, default)))
+        return f"{self.meaning} ({notes})." if notes else f"{self.meaning}."
 
     def default_of(self, model: str) -> Any:
         """The value that is taken where nothing is said; None where words describe it."""

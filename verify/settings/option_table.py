@@ -41,7 +41,7 @@ def _size(name: str) -> Option:
     return Option(
         name,
         "INT",
-        f"{model}: {kind.meaning}, at least {kind.least}",
+        f"{model}: {kind.meaning}",
         INTEGER,
         commands=_MODEL,
         domain=f"an integer from {kind.least} to {kind.most}",
@@ -55,6 +55,7 @@ _KINKS = (
     "Which Hessian of a loss with kinks: distributional, that of the population risk; "
     "almost-everywhere, that of automatic differentiation and of data; or the difference of the two"
 )
+_QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
 _RULES = (DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE)
 _CLOCK = "in units of steps * c_delta / dimension"
 
@@ -63,10 +64,12 @@ _CLOCK = "in units of steps * c_delta / dimension"
 OPTIONS: tuple[Option, ...] = (
     *_group(None, None,
         Option("system", "SYSTEM",
-            "kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; all",
+            "kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; "
+            "all",
             commands=("verify",), flags=("SYSTEM",), default="all"),
         Option("files", "FILE...",
-            "Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py runs as you",
+            "Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py "
+            "runs as you",
             commands=("check",), flags=("FILE",), type=list[Path], required=True),
         Option("file", "FILE.toml", "The grid: see examples/sweep_*.toml",
             commands=("sweep",), flags=("FILE",), type=Path, required=True),
@@ -82,7 +85,8 @@ OPTIONS: tuple[Option, ...] = (
             commands=("sweep",), type=bool),
         Option("claim", "NAME", "Judge the claim of this name only", commands=("check",)),
         Option("level", "quick|full",
-            "quick takes about two minutes on two cores for all; full uses more runs and larger dimensions",
+            "quick takes about two minutes on two cores for all; full uses more runs and larger "
+            "dimensions",
             commands=("verify",), choices=("quick", "full"), default="quick"),
         Option("only", "NAME[,NAME]",
             "Run these checks alone; verdicts and tolerances are those of the whole run",
@@ -97,8 +101,8 @@ OPTIONS: tuple[Option, ...] = (
             commands=("verify",), type=bool),
     ),
     *_group("Formula", None,
-        Option("quantity", "NAME", "What to derive", commands=("derive",), default="drift", choices=(
-            "drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")),
+        Option("quantity", "|".join(_QUANTITIES), "What to derive", commands=("derive",),
+            default="drift", choices=_QUANTITIES),
         Option("route", "stein|projection",
             "How Gaussian moments are evaluated; both give equal values", commands=("derive",),
             choices=("stein", "projection"),
@@ -109,12 +113,13 @@ OPTIONS: tuple[Option, ...] = (
         Option("style", "text|latex|pretty", "How to write formulas", commands=("derive",),
             flags=("--format",), choices=("text", "latex", "pretty"), default="text"),
         Option("entry", "NAME",
-            "Only this formula or block, such as m_1_1, R_1_2, v_1, H_1_2 or 1,2; H_1_v_2 of x^1 and "
-            "v_2, H_v of the second layer. Indices count from 1", commands=("derive",)),
+            "Only this formula or block, such as m_1_1, R_1_2, v_1, H_1_2 or 1,2; H_1_v_2 of x^1 "
+            "and v_2, H_v of the second layer. Indices count from 1", commands=("derive",)),
         Option("kink_rule", "RULE", _KINKS, commands=("derive",), choices=_RULES,
             default="(distributional)"),
         Option("assignment", "C1,C2,...",
-            "xor, fixed-point: the cluster mu, -mu, nu, -nu that each unit picks, or 0 for an idle one",
+            "xor, fixed-point: the cluster mu, -mu, nu, -nu that each unit picks, or 0 for an idle "
+            "one",
             commands=("derive",), default="(mu,-mu,nu,-nu in turn)"),
     ),
     *_group("Matrix", None,
@@ -141,8 +146,8 @@ OPTIONS: tuple[Option, ...] = (
             f"Time on the theoretical curve, {_CLOCK}, or the end of the run, --time",
             commands=("effective",), domain=">= 0", default="(initial state)"),
         Option("emergence", "",
-            "Follow the outliers along the curve to the end of --time, and find when they leave the "
-            "bulk", commands=("effective",), type=bool),
+            "Follow the outliers along the curve to the end of --time, and find when they leave "
+            "the bulk", commands=("effective",), type=bool),
     ),
     *_group("Model and numbers", None,
         Option("config", "FILE.toml",
@@ -159,8 +164,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     *_group("Model and numbers", "parameters",
         Option("weights", "P1,P2,...",
-            "Weights of the classes, or of the clusters mu, -mu, nu, -nu: positive with sum 1, such "
-            "as 0.5,0.3,0.2 or 1/3,1/3,1/3", LIST, commands=_MODEL, domain="each > 0, sum 1",
+            "Weights of the classes, or of the clusters mu, -mu, nu, -nu, such as 0.5,0.3,0.2 or "
+            "1/3,1/3,1/3", LIST, commands=_MODEL, domain="each > 0, sum 1",
             default="(equal)", aliases=("--class-weights",)),
         Option("precision", "NUMBER", "lambda, the inverse variance of the noise in a feature",
             NUMBER, commands=_MODEL, domain="> 0", default=by_model("precision"),
@@ -181,13 +186,15 @@ OPTIONS: tuple[Option, ...] = (
             default="(kgmm 0; xor 0.1 of each unit with mu, -mu, nu, -nu in turn, because 0 is a "
             "saddle)", aliases=("--overlaps",)),
         Option("gram_perp", "ROWS",
-            "Gram matrix of the parts of the weight vectors orthogonal to all directions: 'identity' "
-            "or rows", ROWS_OR_NAME, commands=_STATE, domain="symmetric, positive semidefinite",
-            default="(kgmm identity, what a random start of length 1 tends to in high dimension; xor "
-            "identity / 4)", aliases=("--r-perp",)),
+            "Gram matrix of the parts of the weight vectors orthogonal to all directions: "
+            "'identity' or rows", ROWS_OR_NAME, commands=_STATE,
+            domain="symmetric, positive semidefinite",
+            default="(kgmm identity, what a random start of length 1 tends to in high dimension; "
+            "xor identity / 4)", aliases=("--r-perp",)),
         Option("readout", "V1,V2,...", "xor: second-layer parameters, one a unit", LIST,
             commands=_STATE, domain="a number a unit",
-            default="(1/2 for a unit that leans to mu or -mu, -1/2 for one that leans to nu or -nu)"),
+            default="(1/2 for a unit that leans to mu or -mu, -1/2 for one that leans to nu or "
+            "-nu)"),
         Option("random", "SCALE",
             "Random weights x^a ~ N(0, scale^2 I/d) in place of overlap and gram_perp", NUMBER,
             domain="> 0", default="(none)"),
@@ -207,16 +214,18 @@ OPTIONS: tuple[Option, ...] = (
             most=10**15, default=1000, flags=("--dimension", "-d"), aliases=("--dim",)),
         Option("replicas", "INT", "Independent runs of SGD", INTEGER, commands=("simulate",),
             domain="an integer >= 1", least=1, default=20, aliases=("--runs", "--repeats")),
-        Option("samples", "INT", "Draw this many fresh samples and compare with their empirical matrix",
-            INTEGER, commands=_SPECTRA, domain="an integer >= 1", least=1, default="(none)",
+        Option("samples", "INT",
+            "Draw this many fresh samples and compare with their empirical matrix", INTEGER,
+            commands=_SPECTRA, domain="an integer >= 1", least=1, default="(none)",
             example=20000, aliases=("--num-samples",)),
-        Option("samples_per_dimension", "NUMBER", "M/d, samples of an empirical matrix per dimension",
-            NUMBER, domain="> 0", default="(none)", example=20),
+        Option("samples_per_dimension", "NUMBER",
+            "M/d, samples of an empirical matrix per dimension", NUMBER, domain="> 0",
+            default="(none)", example=20),
         Option("seed", "INT", "Root of all random numbers", INTEGER, commands=_RANDOM,
             domain="an integer >= 0", least=0, default=0, aliases=("--random-seed",)),
         Option("method", "direct|reduced",
-            "direct: all d coordinates; reduced: the exact chain of the summary statistics, whose cost "
-            "does not depend on the dimension", commands=("simulate",), default="direct",
+            "direct: all d coordinates; reduced: the exact chain of the summary statistics, whose "
+            "cost does not depend on the dimension", commands=("simulate",), default="direct",
             domain="direct or reduced", example="reduced"),
         Option("batch", "INT", "Fresh samples averaged in a step", INTEGER, commands=_PACE,
             domain="an integer >= 1", least=1, default=1, aliases=("--batch-size",)),
@@ -225,8 +234,8 @@ OPTIONS: tuple[Option, ...] = (
             commands=_PACE, domain="an expression in t, positive and finite", default="(constant)",
             example="1/(1 + t)"),
         Option("noise", "gaussian|rademacher|uniform|student:NU",
-            "Law of the independent entries of the noise, scaled to variance 1 / lambda; other than "
-            "Gaussian in a random frame of coordinates, and with the direct method only",
+            "Law of the independent entries of the noise, scaled to variance 1 / lambda; other "
+            "than Gaussian in a random frame of coordinates, and with the direct method only",
             commands=("simulate",), domain="a known law", default="gaussian"),
     ),
     *_group("Run", None,
@@ -236,16 +245,16 @@ OPTIONS: tuple[Option, ...] = (
     *_group("Output", None,
         Option("log", "", "Draw the density on a logarithmic scale", commands=("effective",),
             type=bool),
-        Option("output", "FILE.nc", "Write the numbers as netCDF (xarray opens it)", commands=_STATE,
-            flags=("--output", "-o"), type=Path, suffixes=DATA_SUFFIXES),
+        Option("output", "FILE.nc", "Write the numbers as netCDF (xarray opens it)",
+            commands=_STATE, flags=("--output", "-o"), type=Path, suffixes=DATA_SUFFIXES),
         Option("output", "FILE", "Write to this file instead of the terminal", commands=("derive",),
             flags=("--output", "-o"), type=Path, suffixes=()),
         Option("json", "FILE", "Write everything but the density as JSON", commands=("effective",),
             type=Path, suffixes=()),
         Option("json", "FILE", "Write all results as JSON", commands=("verify",), type=Path,
             suffixes=()),
-        Option("json", "FILE", "Write all as JSON; - for the screen", commands=("check",), type=Path,
-            suffixes=()),
+        Option("json", "FILE", "Write all as JSON; - for the screen", commands=("check",),
+            type=Path),
         Option("report", "FILE.html", "Write a self-contained HTML report with figures",
             commands=("verify",), type=Path, suffixes=(".html", ".htm")),
         Option("plot", "FILE.png|svg|pdf", "Draw a figure into this file",

@@ -46,7 +46,8 @@ def parse_schedule(parameter: str, text: str) -> sp.Expr:
     try:
         parsed = parse_formula(text)
     except tree.FormulaError as error:
-        remedy = f"{error.plain} is not what is expected there, {error.expected}: {error.remedy}"
+        place = f"{error.plain} at column {error.position + 1}"
+        remedy = f"check {place}, where {error.expected} was expected"
         raise InputError(parameter, shown(text), _EXPECTED, remedy) from error
     found = _Reading(parameter, text).of(parsed)
     if not isinstance(found, sp.Expr) or found.has(sp.I, sp.nan, sp.zoo, sp.oo):
@@ -118,7 +119,9 @@ class _Reading:
     def call(self, name: str, arguments: tuple[tree.Node, ...]) -> sp.Expr:
         most = MAX_ARGUMENTS if name in ("Min", "Max") else 1
         if not 1 <= len(arguments) <= most:
-            raise self.fail(f"{name} takes {'one argument' if most == 1 else f'1 to {most} arguments'}")
+            raise self.fail(
+                f"{name} takes {'one argument' if most == 1 else f'1 to {most} arguments'}"
+            )
         values = [self.of(argument) for argument in arguments]
         if name == "exp" and values[0].has(sp.log):  # exp(n log 3) becomes 3**n
             self.check_exponent(values[0])

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -14,40 +14,31 @@ from typing import TYPE_CHECKING, Any
 from theory import InputError, Model
 from theory.errors import check_choice
 
-from .configuration import Configuration, known_keys, read_toml, read_values
+from .configuration import Configuration, read_toml, read_values
 from .figure_table import FigureTable, read_figure
-from .values import READERS, Number
+from .option_table import keys
+from .values import read_integer, read_number
 
 if TYPE_CHECKING:
     from numerics import MeasureOptions, RandomStart, Setting, State, Sweep
 
-# what a point is without a word about it
-_DIMENSION, _REPLICAS = 1000, 1
-# fields that are the same at every point
-_COMMON = {"name": "write a file for each model", "time": "give the latest time in [run]"}
-# fields whose values are lists
-_LISTS = ("weights", "overlap", "readout")
+# independent runs at a point without a word about it: a grid has points enough
+_REPLICAS = 1
 _MEASUREMENT = ("threshold", "blocks")
 
 
-@dataclass(frozen=True)
 class SweepConfiguration(Configuration):
     """A configuration with what only a sweep has."""
 
-    random: Number | None = field(default=None, metadata={"table": "initial"})
-    samples_per_dimension: Number | None = field(default=None, metadata={"table": "run"})
+    for_sweep = True
 
     def test_samples(self, dimension: int) -> int | None:
         """M, as a number or as M/d."""
         if self.samples_per_dimension is None:
             return self.samples
         if self.samples is not None:
-            raise InputError(
-                "samples",
-                "samples and samples_per_dimension",
-                "one of the two",
-                "leave one of them away",
-            )
+            got, remedy = "samples and samples_per_dimension", "leave one of them away"
+            raise InputError("samples", got, "one of the two", remedy)
         ratio = float(self.samples_per_dimension)
         if not 0 < ratio < float("inf"):
             raise InputError("samples_per_dimension", ratio, "a number > 0", "give M/d, such as 20")
@@ -57,15 +48,15 @@ class SweepConfiguration(Configuration):
         """The initial state, or its law."""
         from numerics import RandomStart
 
-        given = self.initial(model)
+        initial = self.initial(model)
         if self.random is None:
-            return given
+            return initial
         for name in ("overlap", "gram_perp"):
             if getattr(self, name) is not None:
                 raise InputError(
                     "random", f"random and {name}", "one of the two", "leave one of them away"
                 )
-        return RandomStart(float(self.random), tuple(given.readout.tolist()))
+        return RandomStart(float(self.random), tuple(initial.readout.tolist()))
 
     def simulation(self) -> dict[str, Any]:
         """Further arguments of simulate_sgd; the exact reduced chain is the default where noise is
@@ -107,24 +98,23 @@ class SweepFile:
         """The setting of a point."""
         from numerics import Problem, Setting
 
-        said = self.base.override(SweepConfiguration(**values))
-        parameters = (
-            said.parameters()
-        )  # before the model, whose derivatives take long for many units
-        gram = said.directions_gram
-        key = (said.kind.size, said.size, said.activation, gram is None or isinstance(gram, str))
+        point = self.base.override(SweepConfiguration(**values))
+        # before the model, whose derivatives take long for many units
+        parameters = point.parameters()
+        gram = point.directions_gram
+        key = (point.kind.size, point.size, point.activation, isinstance(gram, list))
         if key not in self._models:
-            self._models[key] = said.model()
+            self._models[key] = point.model()
         model = self._models[key]
-        dimension = _DIMENSION if said.dimension is None else said.dimension
+        dimension = point.value("dimension")
         return Setting(
             Problem(model, parameters),
-            said.start(model),
-            said.times(),
+            point.start(model),
+            point.times(),
             dimension,
-            _REPLICAS if said.replicas is None else said.replicas,
-            said.test_samples(dimension),
-            said.simulation(),
+            _REPLICAS if point.replicas is None else point.replicas,
+            point.test_samples(dimension),
+            point.simulation(),
         )
 
     def sweep(self) -> Sweep:
@@ -136,14 +126,12 @@ class SweepFile:
         """
         from numerics import Sweep
 
-        said: dict[str, dict[str, Any]] = {}
-        for f in fields(self.base):
-            value = getattr(self.base, f.name)
-            if value is not None and f.name != "seed":
-                said.setdefault(f.metadata["table"], {})[f.name] = plain(value)
-        sweep = Sweep(
-            self.axes, self.build, self.measure, self.base.seed or 0, self.measure_options(), said
-        )
+        tables: dict[str, dict[str, Any]] = {}
+        for name, option in keys(sweep=True).items():
+            if name in self.base.values and name != "seed":
+                tables.setdefault(str(option.table), {})[name] = plain(self.base.values[name])
+        seed, options = self.base.value("seed"), self.measure_options()
+        sweep = Sweep(self.axes, self.build, self.measure, seed, options, tables)
         if self.figure is not None:
             self.figure.check(sweep)
         return sweep
@@ -169,61 +157,44 @@ def read_sweep(path: Path) -> SweepFile:
     table = dict(data.get("sweep", {}))
     where = f"config {path.name} [sweep]"
     if not table:
-        raise InputError(
-            where,
-            "nothing",
-            "a table [sweep] of axes and measurements",
-            "see the files sweep_*.toml in examples/",
-        )
+        expected, remedy = "a table [sweep] of axes and measurements", "see examples/sweep_*.toml"
+        raise InputError(where, "nothing", expected, remedy)
     measure = _measure(where, table.pop("measure", None))
     axes = {key: _axis(path, key, values) for key, values in table.items()}
     for key in axes:
-        if getattr(base, key) is not None and key != "seed":
+        if key in base.values and key != "seed":
             raise InputError(
                 key, "a value and an axis", "one of the two", f"leave {key} away above [sweep]"
             )
-    return SweepFile(
-        path,
-        base,
-        axes,
-        measure,
-        _measurement(path, data.get("measurement", {})),
-        read_figure(path, data["figure"]) if "figure" in data else None,
-    )
+    measurement = _measurement(path, data.get("measurement", {}))
+    figure = read_figure(path, data["figure"]) if "figure" in data else None
+    return SweepFile(path, base, axes, measure, measurement, figure)
 
 
 def _axis(path: Path, key: str, values: Any) -> list[Any]:
-    known = [name for names in known_keys(SweepConfiguration).values() for name in names]
-    where = f"config {path.name} [sweep]"
-    check_choice(
-        where, key, [*(n for n in known if n not in _COMMON), *_COMMON, "measure"], kind="key"
-    )
-    if key in _COMMON:
-        raise InputError(
-            where, repr(key), "a field that may differ from point to point", _COMMON[key]
-        )
+    options, where = keys(sweep=True), f"config {path.name} [sweep]"
+    known = sorted(options, key=lambda name: bool(options[name].fixed))
+    check_choice(where, key, [*known, "measure"], kind="key")
+    option = options[key]
+    if option.fixed:
+        expected = "a field that may differ from point to point"
+        raise InputError(where, repr(key), expected, option.fixed)
     if not isinstance(values, list) or not values:
         raise InputError(f"[sweep] {key}", values, "a list of values", f"write {key} = [..., ...]")
-    if key in _LISTS and not all(isinstance(value, list) for value in values):
-        raise InputError(
-            f"[sweep] {key}",
-            plain(values),
-            "a list of lists: each value is a list",
-            f"put one more pair of brackets around it: {key} = [[...], [...]]",
-        )
-    return [plain(READERS[key](key, value)) for value in values]
+    if option.kind.rank and not all(isinstance(value, list) for value in values):
+        expected = "a list of lists: each value is a list"
+        remedy = f"put one more pair of brackets around it: {key} = [[...], [...]]"
+        raise InputError(f"[sweep] {key}", plain(values), expected, remedy)
+    return [plain(option.read_toml(value)) for value in values]
 
 
 def _measure(where: str, names: Any) -> tuple[str, ...]:
     from numerics import MEASUREMENTS
 
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise InputError(
-            f"{where} measure",
-            "nothing" if names is None else repr(names),
-            "a list of measurements",
-            f'write measure = ["alignment"], of {", ".join(MEASUREMENTS)}',
-        )
+        got = "nothing" if names is None else repr(names)
+        remedy = f'write measure = ["alignment"], of {", ".join(MEASUREMENTS)}'
+        raise InputError(f"{where} measure", got, "a list of measurements", remedy)
     return tuple(
         check_choice(f"{where} measure", name, MEASUREMENTS, kind="measurement") for name in names
     )
@@ -234,14 +205,13 @@ def _measurement(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         check_choice(f"config {path.name} [measurement]", key, _MEASUREMENT, kind="key")
     found: dict[str, Any] = {}
     if "threshold" in table:
-        found["threshold"] = float(READERS["ridge"]("threshold", table["threshold"]))
+        found["threshold"] = float(read_number("threshold", table["threshold"]))
     if "blocks" in table:
         blocks = table["blocks"]
         if not isinstance(blocks, list):
-            raise InputError(
-                "blocks", repr(blocks), "a list of units counted from 1", "write blocks = [1]"
-            )
-        found["blocks"] = tuple(READERS["seed"]("blocks", b) for b in blocks)
+            expected = "a list of units counted from 1"
+            raise InputError("blocks", repr(blocks), expected, "write blocks = [1]")
+        found["blocks"] = tuple(read_integer("blocks", b) for b in blocks)
     return found
 
 

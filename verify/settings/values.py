@@ -49,7 +49,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
-# --- text of the command line -----------------------------------------------------------------------
+# --- text of the command line ---------------------------------------------------------------------
 
 
 def exact_number(text: str) -> Number:
@@ -122,7 +122,7 @@ parse_rows = _text_reader(lambda text: [_numbers(row) for row in text.split(";")
 parse_names = _text_reader(_names, "names separated by commas", "write curves,chain")
 
 
-# --- entries of a TOML file -------------------------------------------------------------------------
+# --- entries of a TOML file -----------------------------------------------------------------------
 
 
 def read_number(key: str, value: Any, example: Any = 1) -> Number:

@@ -28,11 +28,12 @@ import verify.checks.runner
 from numerics import Parameters, integrate_curves
 from theory import InputError
 from verify.commands import curves as commands_theory
-from verify.commands import options, simulate
+from verify.commands import simulate
 from verify.commands import spectrum as commands_numeric
 from verify.commands import terminal as console
 from verify.commands.terminal import named_progress, progress_bar, spinner
 from verify.settings.configuration import Configuration, read_configuration
+from verify.settings.option_table import keys
 from verify.tables.text import fixed, parameters_text
 from verify.verdict.results import CheckResult, Report
 from verify.verdict.tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
@@ -378,7 +379,7 @@ def test_decimals_in_a_file_are_exact(tmp_path):
 
 def test_an_expression_is_not_evaluated():
     with pytest.raises(InputError, match="a number"):
-        Configuration().override(options.configure(precision="__import__('os').getpid()"))
+        keys()["precision"].read_text("__import__('os').getpid()")
 
 
 # --- derive ---------------------------------------------------------------------------------------

@@ -78,7 +78,8 @@ def tokens(text: str) -> list[Token]:
 def check_number(text: str, token: Token) -> None:
     """Refuse numbers that would fill the memory."""
     digits, _, exponent = token.text.lower().partition("e")
-    if len(digits) > MOST_DIGITS or abs(int(exponent or 0)) > LARGEST_EXPONENT:
+    too_large = len(exponent) > MOST_DIGITS or abs(int(exponent or 0)) > LARGEST_EXPONENT
+    if len(digits) > MOST_DIGITS or too_large or not token.text.isascii():
         expected = f"at most {MOST_DIGITS} digits and exponents up to {LARGEST_EXPONENT}"
         remedy = "give fewer digits"
         raise FormulaError(text, token.position, "a number that is too long", expected, remedy)

@@ -1,0 +1,118 @@
+"""A command made from a function and the table of options."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from theory import InputError
+from verify.settings.configuration import Configuration, read_configuration
+from verify.settings.option import Option
+from verify.settings.option_table import OPTIONS, RELATED, options_of
+
+from .terminal import check_outputs
+
+
+def takes_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a function the options that the table has for its name.
+
+    Those that are keys of configuration files reach it as one
+    :class:`verify.settings.configuration.Configuration`, called ``settings``; every other one as a
+    keyword of its own. Values are read, files are merged and outputs are known to be writable
+    before the function runs.
+
+    Examples
+    --------
+    >>> @takes_options
+    ... def spectrum(settings, *, matrix, **others):
+    ...     print(settings.precision, matrix, others["at"])
+    >>> spectrum(precision="1/2")
+    1/2 hessian None
+    """
+    options = options_of(function.__name__)
+    own = [option for option in options if not option.table and option.name != "config"]
+
+    @wraps(function)
+    def command(**texts: Any) -> None:
+        values = {o.name: _value(o, texts.get(o.name)) for o in options}
+        typed = Configuration(**{o.name: values[o.name] for o in options if o.table})
+        file = values.get("config")
+        settings = typed if file is None else read_configuration(file).override(typed)
+        settings.typed = frozenset(typed.values)
+        check_outputs((o.label, values[o.name], o.suffixes) for o in own if o.suffixes is not None)
+        function(settings, **{o.name: values[o.name] for o in own})
+
+    parameters = [_parameter(option) for option in options]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _value(option: Option, text: Any) -> Any:
+    """What a text means; of an option that is no key, the default where nothing was said."""
+    if text is None:
+        return None if option.table else option.default_of("")
+    return option.read_text(text) if option.type is str else text
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """The parameter that Typer makes an option or argument of."""
+    missing: Any = bool(option.default) if option.type is bool else None
+    if option.is_argument:
+        shown: Any = typer.Argument(metavar=option.metavar, help=option.help, show_default=False)
+    else:
+        shown = typer.Option(
+            *option.spellings,
+            help=option.help,
+            metavar=option.metavar or None,
+            rich_help_panel=option.panel,
+            show_default=option.type is bool and missing,
+        )
+    optional = option.required or option.type is bool
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if option.required else missing,
+        annotation=Annotated[option.type if optional else option.type | None, shown],
+    )
+
+
+class Command(TyperCommand):
+    """Reads further spellings of options, and refuses an option that is given twice."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words of the command line."""
+        words = [*_understood(str(ctx.info_name), args)]
+        _, _, order = self.make_parser(ctx).parse_args(args=list(words))
+        counts = Counter(p.opts[0] for p in order if p.opts[0].startswith("-") and not p.is_eager)
+        for spelling, count in counts.items():
+            if count > 1:
+                remedy = "leave all but one away"
+                raise InputError(spelling, f"{count} values", "an option given once", remedy)
+        return super().parse_args(ctx, words)
+
+
+def _understood(command: str, words: Sequence[str]) -> list[str]:
+    """The words with the spellings of the table; one that may mean something else is refused."""
+    aliases = {alias: option for option in OPTIONS for alias in option.aliases}
+    takes = options_of(command)
+    known = {spelling for option in takes for spelling in option.spellings}
+    found: list[str] = []
+    for i, word in enumerate(words):
+        if word == "--":
+            return [*found, *words[i:]]
+        flag, equals, value = word.partition("=")
+        option = aliases.get(flag)
+        if flag in RELATED and flag not in known:
+            meant, remedy = RELATED[flag]
+            raise InputError(flag, "no option of this name", f"the option {meant}", remedy)
+        if option in takes:
+            word = f"{option.spellings[0]}{equals}{value}"
+        found.append(word)
+    return found
