@@ -28,6 +28,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("specalign")
+    if name == "plot":
+        return import_module(".plot", __name__)
     # what Python and notebooks look for on any module is no name of ours: nothing is loaded for it
     if not name.startswith("_"):
         for package in PACKAGES:
@@ -43,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     public = (name for package in PACKAGES for name in import_module(package).__all__)
-    return sorted({*public, "__version__"})
+    return sorted({*public, "__version__", "plot"})

@@ -25,15 +25,15 @@ def check_packages() -> None:
         found = _origin(package)
         if found is None:
             raise ImportError(
-                f"specalign needs its package {package!r}, which is not installed beside it in {ours}: "
-                "install specalign again",
+                f"specalign needs its package {package!r}, which is not installed beside it "
+                f"in {ours}: install specalign again",
                 name=package,
             )
         if found.parent.parent != ours:
             raise ImportError(
-                f"{found} hides the package {package!r} of specalign, which stands in {ours}: rename "
-                f"that file or folder (and delete {package}.pyc and __pycache__ beside it), or run "
-                "from another folder",
+                f"{found} hides the package {package!r} of specalign, which stands in {ours}: "
+                f"rename that file or folder (and delete {package}.pyc and __pycache__ beside it), "
+                "or run from another folder",
                 name=package,
                 path=str(found),
             )

@@ -357,7 +357,9 @@ def _guesses(
     small = operator.compressed(coefficients @ data.projections, basis)
     _, vectors = np.linalg.eigh(small)
     best = vectors[:, ::-1][:, :count] if largest else vectors[:, :count]
-    found = np.einsum("ran,rd->nad", best.reshape(rows, len(basis), -1).transpose(1, 0, 2), basis)
+    # weights of zero without directions span nothing: there is then no guess
+    parts = best.reshape(rows, len(basis), best.shape[1]).transpose(1, 0, 2)
+    found = np.einsum("ran,rd->nad", parts, basis)
     guesses = found.reshape(-1, operator.shape[0])
     if not largest:
         # exact eigenvectors of zero, or of the ridge, where the weights have a common null space

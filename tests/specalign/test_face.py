@@ -55,7 +55,8 @@ def test_unknown_names_are_attribute_errors_and_private_ones_load_nothing():
     with pytest.raises(AttributeError, match="no public name 'kgm'"):
         sa.kgm  # noqa: B018
     code = (
-        "import sys, specalign; hasattr(specalign, '_repr_html_'); hasattr(specalign, '__wrapped__');"
+        "import sys, specalign; hasattr(specalign, '_repr_html_');"
+        "hasattr(specalign, '__wrapped__');"
         "print(sorted({'sympy', 'numpy', 'theory', 'numerics', 'verify'} & set(sys.modules)))"
     )
     assert python("-c", code).stdout.strip() == "[]"
