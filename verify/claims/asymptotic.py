@@ -24,7 +24,7 @@ from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import Point, random_point
 
-from .cases import Case, case_at, cases_of
+from .cases import Case, case_at, cases_of, without_value
 from .judgement import Claim, Counterexample, Stage, Status
 from .stage_verdicts import Explanation
 
@@ -71,6 +71,9 @@ class AsymptoticClaim:
     def needed(self) -> int:
         """The error has to vanish at least like this power."""
         return self.order + 1
+
+    def without_value(self) -> str:
+        return without_value(self.claim, self.cases)
 
     def compare(self) -> tuple[Stage, Wrong | None]:
         measured: list[tuple[Order, Case, Point]] = []
@@ -149,6 +152,9 @@ class AsymptoticClaim:
             return Stage("sampling", Status.INCONCLUSIVE, f"cannot be sampled: {error}")
         pairs = zip(found, self.cases, strict=True)
         worst, case = max(pairs, key=lambda pair: abs(pair[0].value) - pair[0].bound)
+        if not all(d.normal for d in found):
+            text = "a few samples outweigh all others, their mean is not normal"
+            return Stage("sampling", Status.INCONCLUSIVE, text)
         details = {"deviation": worst.value, "standard_error": worst.error}
         if not abs(worst.value) <= worst.bound + ALLOWED * (1 + abs(worst.claimed)):
             gap = f"claimed - measured = {worst.value:.3g} ± {worst.error:.2g}"

@@ -5,13 +5,14 @@ measured.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy as sp
 
 from theory import InputError, Model
 from theory.expectations.derived import find_expectations
+from theory.expectations.existence import why_undefined
 from theory.expectations.well_formed import check_expression
 from verify.claims.language.conventions import DIMENSION
 from verify.claims.language.tree import FormulaError, show
@@ -99,6 +100,20 @@ def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
         remedy = "name the entry with numbers, such as m_1_2, or give the formula as text"
         raise InputError("claim", got, expected, remedy)
     return [case_at(claim, model, b) for b in bindings]
+
+
+def without_value(claim: Claim, cases: Sequence[Case]) -> str:
+    """Why an expectation of a claim does not exist, empty where all of them do.
+
+    Those of the engine's own formulas are not asked: a loss without expectations is no loss.
+    """
+    for case in cases:
+        sides = (case.claimed,) if claim.quantity.left is None else (case.claimed, case.derived)
+        for side in sides:
+            for node in dict.fromkeys(find_expectations(side)):
+                if reason := why_undefined(node):
+                    return f"{case.name}: {reason}"
+    return ""
 
 
 def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:

@@ -29,7 +29,7 @@ from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import Point, dormant_points, random_point, shrink
 
-from .cases import Case, cases_of
+from .cases import Case, cases_of, without_value
 from .judgement import Claim, Counterexample, Stage, Status
 from .smaller_models import smaller_models
 from .stage_verdicts import Explanation
@@ -59,6 +59,9 @@ class ExactClaim:
         return self.claim.model
 
     # --- digits -----------------------------------------------------------------------------------
+
+    def without_value(self) -> str:
+        return without_value(self.claim, self.cases)
 
     def compare(self) -> tuple[Stage, Wrong | None]:
         """Digits at points with many of them, then at points in general position.
@@ -180,6 +183,10 @@ class ExactClaim:
             if not np.isfinite(worst.claimed):
                 text, details["deviation"] = f"{case.name}: the claim is complex or infinite", None
             return Stage("sampling", Status.REFUTED, text, details)
+        if not all(d.normal for _, d in seen):
+            case = next(c for c, d in seen if not d.normal)
+            text = f"{case.name}: a few samples outweigh all others, their mean is not normal"
+            return Stage("sampling", Status.INCONCLUSIVE, text)
         if all(d.same for _, d in seen):
             text = "the claim is the raw definition itself, to the letter"
             return Stage("sampling", Status.INCONCLUSIVE, text)

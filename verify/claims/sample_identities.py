@@ -4,8 +4,10 @@ every label.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import product
 from typing import Any
 
 import mpmath
@@ -16,6 +18,7 @@ from numerics.expectations.certified_digits import high_precision_functions
 from theory import InputError, Model, symbols
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import DIGITS, real_or_nan
+from verify.claims.stages.regions import Sides, cuts_of, linear_regions
 from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import random_point
@@ -25,7 +28,11 @@ from .judgement import Claim, Counterexample, Stage, Status
 from .smaller_models import smaller_models
 from .stage_verdicts import Explanation
 
-POINTS = 4
+# pre-activations whose signs are combined in all ways; samples of a label at the least
+MOST_SIGNS, LEAST_PLACES = 5, 8
+# sizes of the pre-activations, and bounds of where regions are looked for
+SCALES = (sp.S.One, sp.Rational(1, 40), sp.Integer(6))
+WIDE = 40.0
 Values = dict[sp.Symbol, sp.Rational]
 Wrong = tuple[Case, Values]
 UNSEEN = "the difference is a distribution, which no sample meets"
@@ -39,10 +46,14 @@ class SampleClaim:
     rng: np.random.Generator
     cases: list[Case] = field(init=False)
     draws: list[Values] = field(init=False)
+    sides: Sides = field(init=False)
 
     def __post_init__(self) -> None:
         self.cases = cases_of(self.claim)
-        self.draws = [_draw(self.claim.model, self.rng) for _ in range(POINTS)]
+        self.draws, self.sides = visited_draws(self.claim.model, self.cases, self.rng)
+
+    def without_value(self) -> str:
+        return ""
 
     def compare(self) -> tuple[Stage, Wrong | None]:
         wrong = _first_wrong(self.cases, self.draws)
@@ -53,8 +64,24 @@ class SampleClaim:
             return Stage("digits", Status.REFUTED, text), wrong
         if self._is_distribution:
             return Stage("digits", Status.INCONCLUSIVE, UNSEEN), None
-        text = f"agrees to {DIGITS} digits at {POINTS} samples"
-        return Stage("digits", Status.AGREES, text, {"digits": [DIGITS]}), None
+        return self._agreement(), None
+
+    def _agreement(self) -> Stage:
+        """Agreement counts where both sides have values, and on both sides of every kink."""
+        for case in self.cases:
+            if not any(mpmath.isfinite(_value(case.derived, draw)) for draw in self.draws):
+                text = f"{case.name}: neither side has a value at any sample"
+                return Stage("digits", Status.INCONCLUSIVE, text)
+        if left := self.sides.unvisited():
+            text = f"no sample was found where {' or '.join(left)}"
+            return Stage("digits", Status.INCONCLUSIVE, text)
+        labels = len({draw[symbols.LABEL] for draw in self.draws})
+        regions = len(self.sides.patterns)
+        text = f"agrees to {DIGITS} digits at {len(self.draws)} samples, of all {labels} labels"
+        text += " and all signs of u"
+        if self.sides.cuts:
+            text += f", in {regions} regions between kinks"
+        return Stage("digits", Status.AGREES, text, {"digits": [DIGITS]})
 
     def prove(self) -> Stage:
         return self._proof
@@ -83,11 +110,13 @@ class SampleClaim:
         raw_wrong = _first_wrong(raw, self.draws)
         origin = "from the loss in elementary functions, differentiated without the engine"
         outcome = f"{raw_wrong[0].name}: differs" if raw_wrong else f"agrees to {DIGITS} digits"
-        text = f"{outcome} at {POINTS} samples {origin}"
+        text = f"{outcome} at {len(self.draws)} samples {origin}"
         status = Status.REFUTED if raw_wrong else Status.AGREES
         if wrong is None and self._is_distribution:
             status, text = Status.INCONCLUSIVE, UNSEEN
-        return Stage("sampling", status, text, {"samples": POINTS}), status is Status.AGREES
+        return Stage(
+            "sampling", status, text, {"samples": len(self.draws)}
+        ), status is Status.AGREES
 
     def explain(self, wrong: Wrong) -> Explanation:
         case, draw, model = self._smallest(*wrong)
@@ -106,20 +135,22 @@ class SampleClaim:
                 cases = cases_of(self.claim, model)
             except InputError:
                 continue
-            found = _first_wrong(cases, [_draw(model, self.rng)])
+            found = _first_wrong(cases, visited_draws(model, cases, self.rng)[0])
             if found is not None:
                 return *found, model
         return case, draw, self.claim.model
 
     def _repair(self, case: Case, model: Model) -> str:
         """A change of the formula that mends every entry, or one of the wrong entry alone."""
-        draws = [_draw(model, self.rng) for _ in range(POINTS)]
+        draws, _ = visited_draws(model, [case], self.rng)
 
         def same(expression: sp.Expr) -> bool:
             return not any(_differs(expression, case.derived, d) for d in draws)
 
         def mends_all(changed: Claim) -> bool:
-            return _first_wrong(cases_of(changed), [_draw(self.claim.model, self.rng)]) is None
+            cases = cases_of(changed)
+            draws, _ = visited_draws(self.claim.model, cases, self.rng)
+            return _first_wrong(cases, draws) is None
 
         mender = Mender(
             lambda changed: case_at(changed, model, case.bindings).claimed,
@@ -135,9 +166,45 @@ def _first_wrong(cases: list[Case], draws: list[Values]) -> Wrong | None:
     return next(((c, d) for c in cases for d in draws if _differs(c.claimed, c.derived, d)), None)
 
 
-def _draw(model: Model, rng: np.random.Generator) -> Values:
+def visited_draws(
+    model: Model, cases: Sequence[Case], rng: np.random.Generator
+) -> tuple[list[Values], Sides]:
+    """Samples of every label, on every side of everything that is not analytic.
+
+    Every label with every combination of signs of the pre-activations (of a few of them where there
+    are many), small and large numbers among them, and every region that kinks cut out of the box.
+    """
+    sides = Sides(cuts_of(e for c in cases for e in (c.claimed, c.derived)))
+    s, labels = model.symbols, list(dict.fromkeys(model.mixture.labels))
+    u = list(s.preactivation)
+    signs = list(product((-1, 1), repeat=min(len(u), MOST_SIGNS)))
+    places: list[Values] = []
+    for n, pattern in enumerate(signs):
+        values = _draw(model, rng, SCALES[n % len(SCALES)])
+        turned = zip(u, pattern, strict=False)
+        places.append({**values, **{x: abs(values[x]) * sign for x, sign in turned}})
+    while len(places) < LEAST_PLACES:
+        places.append(_draw(model, rng, SCALES[len(places) % len(SCALES)]))
+    names = [*u, *s.whitened, *s.readout, *symbols.vector("Y", model.directions)]
+    names += symbols.vector("zeta", model.units)
+    box = {x: (-WIDE, WIDE) for x in names}
+    box |= {x: (1 / WIDE, WIDE) for x in (symbols.PRECISION, symbols.RIDGE, symbols.STEP)}
+    for region in linear_regions(sides.cuts, box):
+        moved = {x: v + sp.Rational(int(rng.integers(1, 90)), 10**6) for x, v in region.items()}
+        places.append({**_draw(model, rng), **moved})
+    draws = [{**place, symbols.LABEL: y} for place in places for y in labels]
+    for draw in draws:
+        sides.visit(draw)
+    return draws, sides
+
+
+def _draw(model: Model, rng: np.random.Generator, scale: sp.Rational = sp.S.One) -> Values:
+    """Numbers for everything that a statement about one sample can hold."""
     s = model.symbols
     values: Values = dict(random_point(model, rng).values)
+    for name in (model.mixture.precision, model.ridge, model.step):
+        if name.is_Symbol:  # over decades, on both sides of 1
+            values[name] = sp.Rational(int(10 ** rng.uniform(1, 5)), 1000)
     names = [
         *s.preactivation,
         *s.whitened,
@@ -145,26 +212,31 @@ def _draw(model: Model, rng: np.random.Generator) -> Values:
         *symbols.vector("zeta", model.units),
     ]
     for name in names:
-        values[name] = sp.Rational(int(rng.integers(-120, 121)) * 2 + 1, 90)
+        values[name] = scale * sp.Rational(int(rng.integers(-120, 121)) * 2 + 1, 90)
     labels = list(dict.fromkeys(model.mixture.labels))
     values[symbols.LABEL] = labels[int(rng.integers(len(labels)))]
     return values
 
 
-def _value(expression: sp.Expr, draw: Values) -> Any:
+@lru_cache(maxsize=4096)
+def _compiled(expression: sp.Expr) -> tuple[list[sp.Symbol], Callable[..., Any]]:
     names = sorted(expression.free_symbols, key=str)
     # off its point, where samples are, a Dirac delta vanishes
     known = {
         **high_precision_functions(),
         "DiracDelta": lambda x: mpmath.nan if x == 0 else mpmath.mpf(0),
     }
-    function = sp.lambdify(names, expression, [known, "mpmath"], cse=True)
+    return names, sp.lambdify(names, expression, [known, "mpmath"], cse=True)
+
+
+def _value(expression: sp.Expr, draw: Values) -> Any:
+    names, function = _compiled(expression)
     with mpmath.workdps(DIGITS + 12):
         try:
             return real_or_nan(
                 function(*(mpmath.mpf(int(draw[s].p)) / int(draw[s].q) for s in names))
             )
-        except (ZeroDivisionError, ValueError):
+        except (ArithmeticError, ValueError):
             return mpmath.nan
 
 

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from .judgement import Counterexample, Finding, Stage, Status, Verdict
 
 W = TypeVar("W")
+STAGES = ("symbolic", "digits", "sampling")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Explanation:
 
 class ClaimKind(Protocol[W]):
     """What a kind of claims brings; ``W`` is what it knows about the place of a refutation."""
+
+    def without_value(self) -> str:
+        """Why the claim has no meaning at some admissible point, empty where it has everywhere."""
+        ...
 
     def compare(self) -> tuple[Stage, W | None]:
         """Stage ``digits``: claimed and derived as numbers, and where they differ."""
@@ -44,7 +49,13 @@ class ClaimKind(Protocol[W]):
 
 
 def judge_stages(kind: ClaimKind[W]) -> Verdict:
-    """Run the stages of a claim in order and say what they mean together."""
+    """Run the stages of a claim in order and say what they mean together.
+
+    What does not exist is neither expanded nor measured: no stage is asked about it.
+    """
+    if reason := kind.without_value():
+        stages = [Stage(name, Status.INCONCLUSIVE, reason) for name in STAGES]
+        return Finding.INCONCLUSIVE, stages, None, "", ""
     digits, wrong = kind.compare()
     if wrong is None:
         symbolic = kind.prove()

@@ -77,8 +77,8 @@ class NamesOfModel:
         if base == "delta":
             return self.kronecker(node, scope)
         if base == "y" and node.indices:
-            unit = isinstance(node.indices[0], str) and node.indices[0] in UNITS
-            if scope.inside or unit:
+            of_unit = isinstance(node.indices[0], str) and node.indices[0] in UNITS
+            if scope.inside or of_unit:
                 got = "y with an index where a sample is at hand" if scope.inside else "y of a unit"
                 expected = "y for the label of the sample, y_l for that of component l"
                 remedy = "write delta_a_y for entry a of a one-hot label"

@@ -19,6 +19,7 @@ from theory.expectations.derived import find_expectations
 from verify.random_points.exact import Point, random_point
 
 DIGITS = 50
+ROUNDING = 1e-16
 Numbers = Mapping[sp.Symbol, Any]
 
 
@@ -134,8 +135,10 @@ def gaps(
     nodes = list(dict.fromkeys(n for pair in pairs for e in pair for n in find_expectations(e)))
     table = {} if known is None else known
     table |= node_values([n for n in nodes if n not in table], point, values, digits)
+    # in double precision sums of order one are rounded, whatever is left of them
+    floor = mpmath.mpf(0 if digits else ROUNDING)
     with mpmath.workdps((digits or 15) + 10):
-        return [_gap(claimed, right, values, table) for claimed, right in pairs]
+        return [_gap(claimed, right, values, table, floor) for claimed, right in pairs]
 
 
 def _without(expression: sp.Expr, zeros: Mapping[sp.Basic, sp.Basic]) -> sp.Expr:
@@ -164,11 +167,12 @@ def _gap(
     right: sp.Expr,
     values: Mapping[sp.Symbol, sp.Expr],
     table: Mapping[GaussianExpectation, tuple[Any, Any]],
+    floor: Any,
 ) -> Gap:
     one, first, size = evaluate(claimed, values, table)
     two, second, other = evaluate(right, values, table)
     undefined = not mpmath.isfinite(one) and bool(mpmath.isfinite(two))
-    return Gap(one - two, first + second, size + other, undefined)
+    return Gap(one - two, first + second + floor, size + other, undefined)
 
 
 def evaluate(

@@ -23,6 +23,8 @@ SAMPLES = 40_000
 FAMILY_ERROR = 1e-6
 # a deviation of (critical value + POWER) standard errors is found with 95 % probability
 POWER = 1.645
+# the share of a deviation's probability that its skewness and its tails may change, to first order
+NORMAL = 1.0
 # rounding of means of numbers of size 1, far below any standard error met
 ROUNDING = 1e-11
 
@@ -41,6 +43,9 @@ class Deviation:
         Standard errors from where it is refuted.
     same : bool
         The claim is what is measured, to the letter: samples cannot tell them apart.
+    normal : bool
+        So far out as it is refuted, the error of the mean is a normal number.  Where a few samples
+        outweigh all others it is not, and its standard error says nothing.
     """
 
     value: float
@@ -48,10 +53,11 @@ class Deviation:
     claimed: float
     critical: float
     same: bool = False
+    normal: bool = True
 
     @property
     def refuted(self) -> bool:
-        return not abs(self.value) <= self.critical * self.error + self._rounding
+        return self.normal and not abs(self.value) <= self.bound + self._rounding
 
     @property
     def bound(self) -> float:
@@ -61,13 +67,15 @@ class Deviation:
     @property
     def resolution(self) -> float:
         """The smallest deviation that is found with 95 % probability."""
+        if not self.normal:
+            return float("inf")
         return (self.critical + POWER) * self.error + self._rounding
 
     @property
     def strain(self) -> float:
         if not np.isfinite(self.value):
             return np.inf
-        return abs(self.value) / (self.critical * self.error + self._rounding)
+        return abs(self.value) / (self.bound + self._rounding) if self.normal else 0.0
 
     @property
     def _rounding(self) -> float:
@@ -153,7 +161,22 @@ def _deviation(
         if slope:
             influence[l] = influence[l] + slope * values
     error = float(np.sqrt(sum(v.var() / samples.size for v in influence)))
-    return Deviation(float(plain.xreplace(at)), error, claimed, critical, difference == 0)
+    normal = is_normal(influence, critical)
+    return Deviation(float(plain.xreplace(at)), error, claimed, critical, difference == 0, normal)
+
+
+def is_normal(influence: Sequence[np.ndarray], critical: float) -> bool:
+    """Whether a sum of means is normal as far out as ``critical`` standard errors.
+
+    There the first terms of Edgeworth's expansion change the logarithm of its probability by
+    skewness times critical^3 / 6 and excess kurtosis times critical^4 / 24.
+    """
+    centred = [v - v.mean() for v in influence]
+    second, third, fourth = (sum((v**n).sum() / len(v) ** n for v in centred) for n in (2, 3, 4))
+    if second == 0:
+        return True
+    skewness, kurtosis = abs(third) / second**1.5, fourth / second**2
+    return bool(max(skewness * critical**3 / 6, kurtosis * critical**4 / 24) <= NORMAL)
 
 
 def _number(value: sp.Expr) -> float:

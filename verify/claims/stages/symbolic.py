@@ -14,6 +14,7 @@ import sympy as sp
 
 from theory import GaussianExpectation, Model, ReLU, Softmax, Step, integrate_by_parts
 from theory.expectations.derived import find_expectations
+from theory.expectations.existence import why_undefined
 from theory.expectations.gaussian_law import GaussianLaw
 from verify.claims.judgement import Stage, Status
 from verify.printing.shorten import shorten
@@ -157,14 +158,19 @@ def stein(expression: sp.Expr) -> sp.Expr:
 
 @lru_cache(maxsize=20_000)
 def _by_parts(node: GaussianExpectation) -> sp.Expr:
-    return linearise(
+    if node.general_integrand.is_polynomial(*node.law.variables):
+        return node  # it has a closed form
+    found = linearise(
         _on_nodes(
             sp.sympify(integrate_by_parts(node)),
             lambda n: _without_powers(n.general_integrand, n.law),
         )
     )
+    # Stein's identity holds where both sides exist
+    return node if any(why_undefined(n) for n in find_expectations(found)) else found
 
 
+@lru_cache(maxsize=20_000)
 def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
     """E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f], until no power of u is left."""
     total = []

@@ -1,0 +1,157 @@
+"""Forms at whose zeros a formula is not analytic, and a point on every side of them.
+
+Two analytic functions that agree at generic points of a connected domain agree on all of it.  A
+step, a ramp, a root or an absolute value cuts the domain into regions, and agreement in one says
+nothing about the next; so every region has to be visited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from scipy.optimize import linprog
+
+from theory import ReLU, Step
+from theory.expectations.derived import find_expectations
+
+# regions of linear forms that are looked for, and visited, at most
+MOST_REGIONS = 128
+# a region has to have room: its points are this far from its borders, in units of the variables
+MARGIN = 1e-3
+Point = Mapping[sp.Symbol, Any]
+
+
+def cuts_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
+    """The forms at whose zeros one of the expressions may fail to be analytic.
+
+    Expectations are analytic in the parameters, whatever their integrands: what is inside of them
+    does not count.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x", real=True)
+    >>> cuts_of([ReLU(x - 3) + sp.sqrt(1 - 2 * x + x**2)])
+    [x - 3, x - 1]
+    """
+    found: dict[sp.Expr, None] = {}
+    for expression in expressions:
+        plain = expression.xreplace({n: sp.Dummy() for n in find_expectations(expression)})
+        for atom in sorted(_singular(plain), key=sp.default_sort_key):
+            for form in _factors(atom):
+                if form.free_symbols and not (form.is_positive or form.is_negative):
+                    found.setdefault(form)
+    return list(found)
+
+
+def _singular(e: sp.Expr) -> set[sp.Expr]:
+    """Arguments of functions that are not analytic where these vanish."""
+    found = {f.args[0] for f in e.atoms(Step, ReLU, sp.Abs, sp.sign, sp.Heaviside, sp.log)}
+    found |= {a for f in e.atoms(sp.Max, sp.Min) for a in (f.args[0] - f.args[1],)}
+    return found | {p.base for p in e.atoms(sp.Pow) if not p.exp.is_Integer and p.base != sp.E}
+
+
+def _factors(form: sp.Expr) -> list[sp.Expr]:
+    """Where a product vanishes: a square, whose sign is the same on both sides, has a zero too."""
+    top, bottom = sp.fraction(sp.together(form))
+    try:
+        return [f for part in (top, bottom) for f, _ in sp.factor_list(part)[1]]
+    except sp.PolynomialError:
+        return [form]
+
+
+@dataclass
+class Sides:
+    """Signs of forms at the points that were visited."""
+
+    cuts: Sequence[sp.Expr]
+
+    def __post_init__(self) -> None:
+        self.names = sorted(set().union(*(c.free_symbols for c in self.cuts)), key=str)
+        self._signs = sp.lambdify(self.names, list(self.cuts), "numpy") if self.cuts else None
+        self.patterns: set[tuple[int, ...]] = set()
+
+    def of(self, point: Point) -> tuple[int, ...]:
+        """Signs at a point; 0 where a form has no finite real value."""
+        if self._signs is None:
+            return ()
+        with np.errstate(all="ignore"):
+            values = self._signs(*(float(point[s]) for s in self.names))
+        signs = []
+        for value in values:
+            real = np.isreal(value) and np.isfinite(value)
+            signs.append(int(np.sign(np.real(value))) if real else 0)
+        return tuple(signs)
+
+    def visit(self, point: Point) -> bool:
+        """Note a point, and whether it is in a region that was not visited."""
+        pattern = self.of(point)
+        new = pattern not in self.patterns
+        self.patterns.add(pattern)
+        return new
+
+    def unvisited(self) -> list[str]:
+        """Forms that had one sign at all points, and the sign they did not have."""
+        return [
+            f"{cut} {'>' if sign > 0 else '<'} 0"
+            for i, cut in enumerate(self.cuts)
+            for sign in (1, -1)
+            if not any(p[i] == sign for p in self.patterns)
+        ]
+
+
+def linear_regions(
+    cuts: Sequence[sp.Expr], box: Mapping[sp.Symbol, tuple[float, float]]
+) -> Iterator[dict[sp.Symbol, sp.Rational]]:
+    """A rational point in every region that forms linear in the variables of a box cut out of it.
+
+    The regions are found by linear programming, one form after the other; with more than
+    ``MOST_REGIONS`` of them the rest is left out.
+    """
+    names = sorted(set().union(*(c.free_symbols for c in cuts)), key=str) if cuts else []
+    if not names or not set(names) <= set(box):
+        return
+    try:
+        forms = [sp.Poly(c, *names) for c in cuts]
+    except sp.PolynomialError:
+        return
+    if any(f.total_degree() > 1 for f in forms):
+        return
+    rows = np.array([[float(f.coeff_monomial(x)) for x in names] for f in forms])
+    offsets = np.array([float(f.coeff_monomial(1)) for f in forms])
+    ends = [box[x] for x in names]
+    found: list[tuple[tuple[int, ...], np.ndarray]] = [((), np.array([np.mean(e) for e in ends]))]
+    for count in range(1, len(cuts) + 1):
+        found = [
+            (signs, inside)
+            for (before, _), last in product(found, (-1, 1))
+            for signs in [(*before, last)]
+            if (inside := _inside(rows[:count], offsets[:count], signs, ends)) is not None
+        ][:MOST_REGIONS]
+    for _, inside in found:
+        yield {
+            x: sp.nsimplify(round(v, 6), rational=True) for x, v in zip(names, inside, strict=True)
+        }
+
+
+def _inside(
+    rows: np.ndarray, offsets: np.ndarray, signs: Sequence[int], ends: list[tuple[float, float]]
+) -> np.ndarray | None:
+    """The point of a region that is farthest from its borders, None of a region without room."""
+    s = np.array(signs)[:, None]
+    size = np.linalg.norm(rows, axis=1, keepdims=True)
+    # s (a x + c) >= |a| t, t as large as it can be but no larger than 1: points stay moderate
+    left = np.hstack([-s * rows, size])
+    result = linprog(
+        [*np.zeros(rows.shape[1]), -1.0],
+        A_ub=left,
+        b_ub=s[:, 0] * offsets,
+        bounds=[*ends, (0.0, 1.0)],
+    )
+    if not result.success or result.x[-1] < MARGIN:
+        return None
+    return np.asarray(result.x[:-1])
