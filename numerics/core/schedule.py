@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
 
 from theory import Drift, InputError, symbols
-from theory.symbols import flatten_state
 
 from . import codegen
 from .parameters import Parameters
@@ -162,12 +161,11 @@ class Pace:
             parameters.step * factor / self.batch
         )
 
-    def vector(self, drift: Drift) -> tuple[sp.Expr, ...]:
+    def drift(self, drift: Drift) -> Drift:
         """The drift with a step that can be varied, also where the model fixes it to a number."""
         if self.is_plain:
-            return drift.vector
-        corrector = drift.corrector * (symbols.STEP / drift.model.step)
-        return flatten_state(drift.overlap, drift.gram_perp + corrector, drift.readout)
+            return drift
+        return replace(drift, corrector=drift.corrector * (symbols.STEP / drift.model.step))
 
     @property
     def attributes(self) -> dict[str, str | int]:

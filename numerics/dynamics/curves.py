@@ -135,7 +135,7 @@ def solve_curve(
         )
     pace = Pace.of(schedule, batch, end)
     derived = derive_drift(model, route) if drift is None else drift
-    compiled = compile_expressions(model, pace.vector(derived))
+    compiled = compile_expressions(model, pace.drift(derived).vector)
     flow = Flow(compiled, parameters, initial, end, pace)
     if choose_family(compiled.dimension, model.loss.is_smooth) == "gauss-hermite":
         wanted, seed = tolerance or TENSOR_TOLERANCE, 0

@@ -219,8 +219,9 @@ def stationary_fluctuations(
     law = _Law.compile(model, parameters, smooth, pace)
     law.check(state, "state")
     vector = state.flatten()
-    now = parameters.with_step(parameters.step / batch)
-    jacobian = drift_jacobian(problem.with_step(now.step), state, drift=smooth, seed=seed)
+    # a batch acts as a smaller step, also where the model fixes the step to a number
+    now = problem.with_step(parameters.step / batch)
+    jacobian = drift_jacobian(now, state, drift=pace.drift(smooth), seed=seed)
     smooth_rule = choose_family(law.drift.dimension, model.loss.is_smooth) == "gauss-hermite"
     if smooth_rule:
         size = law.drift.estimate(now, state).rule.size
@@ -312,7 +313,7 @@ class _Law:
             model,
             parameters,
             pace,
-            compile_expressions(model, pace.vector(drift)),
+            compile_expressions(model, pace.drift(drift).vector),
             compile_expressions(model, derive_finite_size(free, batch=pace.batch).vector, "numpy"),
             compile_expressions(model, (*diffusion.second_moment, *diffusion.mean), "numpy"),
         )

@@ -87,7 +87,7 @@ def drift_jacobian(
     derived = default_drift(model, drift)
     compiled = compile_expressions(model, derived.vector)
     steps = _steps(compiled, parameters, state)
-    rule = compiled.estimate(parameters, state, seed=seed).rule
+    rule = compiled.estimate(problem, state, seed=seed).rule
     vector = state.flatten()
     found = [
         _differences(autonomous_field(compiled, parameters, rule, i), vector, steps)

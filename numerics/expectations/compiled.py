@@ -241,7 +241,7 @@ class CompiledExpressions:
 
     def estimate(
         self,
-        parameters: Parameters,
+        problem: Problem | Parameters,
         state: State,
         *,
         tolerance: float | None = None,
@@ -270,10 +270,9 @@ class CompiledExpressions:
         -------
         Estimate
         """
-        if isinstance(parameters, Problem):
-            parameters = parameters.parameters
-        else:
-            parameters = Problem(self.model, parameters).parameters
+        if not isinstance(problem, Problem):
+            problem = Problem(self.model, problem)
+        parameters = problem.parameters
         check_state(self.model, state, "state")
         parts = (state.overlap, state.gram_perp, state.readout)
         if not self.integrands:

@@ -76,7 +76,7 @@ NAMES = (symbols.LABEL, *SOFTMAX.preactivation)
 
 
 def values_of(expressions, arguments, y, u, target):
-    """Evaluate at one point with the numba target, or at three copies of it with the NumPy target."""
+    """Evaluate at one point for numba, or at three copies of it for NumPy."""
     function = compiled("derivatives", arguments, expressions, target)
     if target == "numba":
         out = np.empty(len(expressions))

@@ -217,5 +217,5 @@ def test_what_is_measured_against_must_be_of_its_kind():
     ],
 )
 def test_unknown_blocks_are_refused(name, arguments, block):
-    with pytest.raises(InputError, match="^block: got"):
+    with pytest.raises(InputError, match=r"^block: got"):
         call(name, *arguments.split(), block=block)
