@@ -4,6 +4,9 @@ finished.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import xarray as xr
 
 
@@ -60,3 +63,27 @@ class FixedPointError(ArithmeticError):
     def __init__(self, message: str, residual: float) -> None:
         super().__init__(message)
         self.residual = residual
+
+
+class IntegrandError(ArithmeticError):
+    """An integrand is no real number where the pre-activations can be; ``expression`` is it."""
+
+    def __init__(self, model: str, expression: Any, at: Any, readout: Any) -> None:
+        text = str(expression)
+        text = text if len(text) <= 300 else text[:300] + " ..."
+        centre = ", ".join(f"{x:.4g}" for x in np.asarray(at))
+        weights = ", ".join(f"{x:.4g}" for x in np.asarray(readout))
+        where = f"u = ({centre})" + (f" and v = ({weights})" if weights else "")
+        super().__init__(
+            f"the integrand {text} of the model {model} is no real number (NaN) at {where}: Gaussian "
+            "pre-activations take every real value, and a loss must be real at all of them"
+        )
+        self.expression = expression
+
+
+class QuadratureError(ArithmeticError):
+    """No rule resolves an expectation; ``reached`` is the error that was reached, if any."""
+
+    def __init__(self, message: str, reached: float = float("inf")) -> None:
+        super().__init__(message)
+        self.reached = reached

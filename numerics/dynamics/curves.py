@@ -16,7 +16,7 @@ from numerics.core.state import State, check_state
 from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.expectations.compiled import compile_expressions
-from numerics.expectations.quadrature import choose_family
+from numerics.expectations.quadrature import MAX_PANEL_DIMENSION
 from theory import Drift, derive_drift
 
 from .curve import Curve
@@ -137,10 +137,13 @@ def solve_curve(
     derived = derive_drift(model, route) if drift is None else drift
     compiled = compile_expressions(model, pace.drift(derived).vector)
     flow = Flow(compiled, parameters, initial, end, pace)
-    if choose_family(compiled.dimension, model.loss.is_smooth) == "gauss-hermite":
-        wanted, seed = tolerance or TENSOR_TOLERANCE, 0
-        refined = refine_tensor(flow, wanted)
-    else:
+    family, refined = flow.first_family, None
+    while refined is None and family != "sobol":
+        wanted = tolerance or TENSOR_TOLERANCE
+        refined = refine_tensor(flow, wanted, family)
+        # pre-activations have widened on the way beyond what Gauss-Hermite nodes resolve
+        family = "panels" if compiled.dimension <= MAX_PANEL_DIMENSION else "sobol"
+    if refined is None:
         wanted = tolerance or SOBOL_TOLERANCE
         refined = refine_sobol(flow, wanted, seed)
     warn_of_tolerance(
@@ -159,6 +162,6 @@ def solve_curve(
         wanted,
         refined.evaluations,
         derived.route,
-        seed,
+        seed if refined.rule.kind == "sobol" else 0,
         pace,
     )

@@ -4,6 +4,7 @@ stability.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +20,8 @@ from numerics.core.results import unit_coordinates
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_integer, as_scalar
 from numerics.expectations.compiled import CompiledExpressions, compile_expressions
-from numerics.expectations.quadrature import (
-    Rule,
-    choose_family,
-    gauss_hermite,
-    replicate_error,
-    sobol,
-    tensor_sizes,
-)
+from numerics.expectations.families import family_rules, run_family, unseen_error
+from numerics.expectations.quadrature import MAX_PANEL_DIMENSION, Rule, replicate_error, sobol
 from theory import Drift, InputError, Model
 
 from .jacobian import (
@@ -125,21 +120,17 @@ def solve_fixed_point(
     check_state(model, start, "start")
     derived = default_drift(model, drift)
     compiled = compile_expressions(model, derived.vector)
-    tensor = choose_family(compiled.dimension, model.loss.is_smooth) == "gauss-hermite"
-    default = 1e-8 if tensor else 1e-4
-    wanted = (
-        default
-        if tolerance is None
-        else as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error")
-    )
-    first = (
-        gauss_hermite(compiled.dimension, tensor_sizes(compiled.dimension)[1])
-        if tensor
-        else (sobol(compiled.dimension, 256, SOBOL_REPLICATES, seed))
-    )
-    vector, path = _first_root(compiled, parameters, start, first, given)
-    refine = _refine_tensor if tensor else _refine_sobol
-    root = refine(compiled, parameters, vector, wanted, seed)
+    if tolerance is not None:
+        tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error")
+    parts = (start.overlap, start.gram_perp, start.readout)
+    family = run_family(compiled, parameters, [parts]) if compiled.integrands else "gauss-hermite"
+    found = _solve(compiled, parameters, start, given, family, tolerance, seed)
+    if found is None:
+        # pre-activations have widened beyond what Gauss-Hermite nodes resolve
+        family = "panels" if compiled.dimension <= MAX_PANEL_DIMENSION else "sobol"
+        found = _solve(compiled, parameters, start, given, family, tolerance, seed)
+    assert found is not None
+    root, path, wanted = found
     overlap, gram_perp, readout = unflatten(root.vector, model)
     state = State(overlap, _clip(gram_perp), readout)
     if _is_degenerate(compiled, parameters, root.vector):
@@ -301,20 +292,52 @@ def _polish(
     return _Root(point, residual, 0.0, rule)
 
 
+def _solve(
+    compiled: CompiledExpressions,
+    parameters: Parameters,
+    start: State,
+    given: bool,
+    family: str,
+    tolerance: float | None,
+    seed: int,
+) -> tuple[_Root, str, float] | None:
+    """The root with rules of one family, its path and tolerance; None where they do not resolve
+    it.
+    """
+    if family == "sobol":
+        wanted = tolerance or 1e-4
+        first = sobol(compiled.dimension, 256, SOBOL_REPLICATES, seed)
+        vector, path = _first_root(compiled, parameters, start, first, given)
+        return _refine_sobol(compiled, parameters, vector, wanted, seed), path, wanted
+    wanted = tolerance or 1e-8
+    rules = family_rules(family, compiled.dimension)
+    rules = rules if family == "panels" else rules[1:]
+    try:
+        vector, path = _first_root(compiled, parameters, start, rules[0], given)
+        root = _refine_tensor(compiled, parameters, vector, wanted, rules)
+    except FixedPointError:
+        if family == "panels" or compiled.dimension > MAX_PANEL_DIMENSION:
+            raise
+        return None
+    return (root, path, wanted) if np.isfinite(root.error) else None
+
+
 def _refine_tensor(
     compiled: CompiledExpressions,
     parameters: Parameters,
     vector: Array,
     tolerance: float,
-    seed: int,
+    rules: Sequence[Rule],
 ) -> _Root:
+    """Polish with finer and finer rules; an infinite error says that none resolves the root."""
     previous: Array | None = None
     error = np.inf
-    for size in tensor_sizes(compiled.dimension)[1:]:
-        root = _polish(compiled, parameters, vector, gauss_hermite(compiled.dimension, size), 0)
+    for rule in rules:
+        root = _polish(compiled, parameters, vector, rule, 0)
         vector = root.vector
+        unseen = unseen_error(compiled, parameters, [unflatten(vector, compiled.model)], rule)
         if previous is not None:
-            error = float(np.abs(vector - previous).max())
+            error = float(np.abs(vector - previous).max()) + unseen / parameters.ridge
             if error <= tolerance:
                 break
         previous = vector

@@ -24,14 +24,8 @@ from numerics.core.schedule import Pace
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.expectations.compiled import CompiledExpressions, compile_expressions
-from numerics.expectations.quadrature import (
-    Rule,
-    choose_family,
-    gauss_hermite,
-    replicate_error,
-    sobol,
-    tensor_sizes,
-)
+from numerics.expectations.families import family_rules, run_family
+from numerics.expectations.quadrature import Rule, replicate_error, rule_of, sobol
 from theory import Drift, InputError, Model, derive_diffusion, derive_finite_size, symbols
 
 from .curve import Curve
@@ -131,16 +125,18 @@ def integrate_fluctuations(
     )
     law = _Law.compile(model, parameters, smooth, pace)
     law.check(initial, "initial")
-    if choose_family(law.drift.dimension, model.loss.is_smooth) == "gauss-hermite":
+    if curve.rule.kind != "sobol":
         wanted = (
             1e-6
             if tolerance is None
             else as_scalar("tolerance", tolerance, 0.0, True, "such as 1e-6")
         )
         # the curve's own rule is fine enough for the drift; its derivatives are given one size more
-        sizes = [n for n in tensor_sizes(law.drift.dimension) if n >= curve.rule.size][:2]
+        family = curve.rule.kind
+        rules = family_rules(family, law.drift.dimension)
+        sizes = [r.size for r in rules if r.size >= curve.rule.size][:2]
         coarse, fine = (
-            _integrate(law, curve, times, _tensor(size), 0, accuracy)
+            _integrate(law, curve, times, _deterministic(family, size), 0, accuracy)
             for size, accuracy in ((sizes[0], 10 * wanted), (sizes[-1], wanted))
         )
         values, errors = list(fine), [2 * np.abs(f - c) for f, c in zip(fine, coarse, strict=True)]
@@ -149,7 +145,7 @@ def integrate_fluctuations(
         errors = [
             e + 2 * wanted * (1 + np.abs(v).max()) for v, e in zip(values, errors, strict=True)
         ]
-        rule = gauss_hermite(law.drift.dimension, sizes[-1])
+        rule = rules[[r.size for r in rules].index(sizes[-1])]
     else:
         wanted = (
             1e-4
@@ -222,12 +218,13 @@ def stationary_fluctuations(
     # a batch acts as a smaller step, also where the model fixes the step to a number
     now = problem.with_step(parameters.step / batch)
     jacobian = drift_jacobian(now, state, drift=pace.drift(smooth), seed=seed)
-    smooth_rule = choose_family(law.drift.dimension, model.loss.is_smooth) == "gauss-hermite"
+    parts = (state.overlap, state.gram_perp, state.readout)
+    smooth_rule = run_family(law.drift, now.parameters, [parts]) != "sobol"
     if smooth_rule:
-        size = law.drift.estimate(now, state).rule.size
-        sizes = [n for n in tensor_sizes(law.drift.dimension) if n <= size][-2:]
-        found = [law.at(_tensor(n), 0, 0.0, vector) for n in sizes]
-        rule = gauss_hermite(law.drift.dimension, sizes[-1])
+        rule = law.drift.estimate(now, state).rule
+        finer = family_rules(rule.kind, law.drift.dimension)
+        sizes = [r.size for r in finer if r.size <= rule.size][-2:]
+        found = [law.at(_deterministic(rule.kind, n), 0, 0.0, vector) for n in sizes]
     else:
         rule = sobol(law.drift.dimension, 4 * SOBOL_SIZE, SOBOL_REPLICATES, seed)
         found = [law.at(_sobol(rule.size, seed), i, 0.0, vector) for i in range(rule.replicates)]
@@ -392,8 +389,8 @@ class _Law:
         return _Local(center, jacobian, noise, extra, bend, change)
 
 
-def _tensor(size: int) -> Resolution:
-    return lambda dimension: gauss_hermite(dimension, size)
+def _deterministic(family: str, size: int) -> Resolution:
+    return lambda dimension: rule_of(family, dimension, size)
 
 
 def _sobol(size: int, seed: int) -> Resolution:

@@ -18,7 +18,8 @@ from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array
 from numerics.expectations.compiled import CompiledExpressions, compile_expressions
-from numerics.expectations.quadrature import Rule, gauss_hermite, replicate_error, tensor_sizes
+from numerics.expectations.families import family_rules
+from numerics.expectations.quadrature import Rule, replicate_error
 from theory import Drift, InputError, Model, derive_drift
 
 from .flow_field import right_hand_side
@@ -98,11 +99,10 @@ def drift_jacobian(
     if rule.replicates > 1:
         error = error + replicate_error(jacobians)
     elif compiled.dimension:
-        sizes = tensor_sizes(compiled.dimension)
-        coarser = sizes[max(0, sizes.index(rule.size) - 1)]
-        other = autonomous_field(
-            compiled, parameters, gauss_hermite(compiled.dimension, coarser), 0
-        )
+        rules = family_rules(rule.kind, rule.dimension)
+        sizes = [r.size for r in rules]
+        coarser = rules[max(0, sizes.index(rule.size) - 1)]
+        other = autonomous_field(compiled, parameters, coarser, 0)
         error = error + np.abs(jacobian - _differences(other, vector, steps)[0])
     values, eigenvalue_error = _eigenvalues(jacobian, error)
     top = float(values.real.max())

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.core.flatten import unflatten
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
 from numerics.core.state import State
 from numerics.core.validation import Array
 from numerics.expectations.compiled import CompiledExpressions
-from numerics.expectations.quadrature import (
-    Rule,
-    gauss_hermite,
-    replicate_error,
-    sobol,
-    tensor_sizes,
-)
+from numerics.expectations.families import Parts, family_rules, run_family, unseen_error
+from numerics.expectations.quadrature import Rule, replicate_error, sobol
 
 from .dense_difference import chunked, dense_times, largest_difference
 from .integrator import Trajectory
@@ -34,6 +30,8 @@ REFINEMENT = 5.0
 MIN_ACCURACY = 3e-14
 # rounding of an integrated curve, relative to its size: a few hundred steps of about an ulp each
 ROUNDING = 1e-13
+# states of a curve at which it is asked whether the rule resolves the integrands
+LOOKED_AT = 17
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,24 @@ class Flow:
         """Largest statistic at the start, at least 1: what a relative accuracy is worth there."""
         return max(1.0, float(np.abs(self.initial.flatten()).max(initial=0.0)))
 
+    @property
+    def first_family(self) -> str:
+        """The family of rules that resolves the integrands at the start."""
+        if not self.compiled.integrands:
+            return "gauss-hermite"
+        start: Parts = (self.initial.overlap, self.initial.gram_perp, self.initial.readout)
+        return run_family(self.compiled, self.parameters, [start])
+
+    def unseen(self, found: Trajectory, rule: Rule) -> float:
+        """Error of the curve that all rules of the family share: what they miss of the drift,
+        all the way.
+        """
+        if self.end == 0 or rule.kind != "gauss-hermite":
+            return 0.0
+        times = np.linspace(0.0, self.end, LOOKED_AT)
+        states = [unflatten(v, self.compiled.model) for v in found.solution(times).T]
+        return self.end * unseen_error(self.compiled, self.parameters, states, rule)
+
     def run(self, rule: Rule, accuracy: float) -> Trajectory:
         """Integrate with one rule and one accuracy."""
         return trajectory(
@@ -87,12 +103,14 @@ class Flow:
         )
 
 
-def refine_tensor(flow: Flow, tolerance: float) -> Refined:
-    """Refine quadrature and integrator together until two successive curves agree."""
+def refine_tensor(flow: Flow, tolerance: float, family: str) -> Refined | None:
+    """Refine quadrature and integrator together until two successive curves agree.
+
+    None where the rules of the family do not resolve the integrands all along the curve.
+    """
     previous: Trajectory | None = None
     size, total, accuracy = flow.size, 0, np.inf
-    for i, nodes in enumerate(tensor_sizes(flow.compiled.dimension)):
-        rule = gauss_hermite(flow.compiled.dimension, nodes)
+    for i, rule in enumerate(family_rules(family, flow.compiled.dimension)):
         wanted = TENSOR_SHARE * tolerance / REFINEMENT**i / size
         # at the least accuracy two runs still take different steps, and show their rounding
         least = MIN_ACCURACY if accuracy > 2 * MIN_ACCURACY else REFINEMENT * MIN_ACCURACY
@@ -107,8 +125,14 @@ def refine_tensor(flow: Flow, tolerance: float) -> Refined:
             # less than the error of a step.
             error = 2 * difference + 2 * accuracy * (1.0 + largest)
             if error <= tolerance:
+                error += flow.unseen(current, rule)
+            if error <= tolerance:
                 break
         previous = current
+    else:
+        error += flow.unseen(current, rule)
+    if not np.isfinite(error):
+        return None
     return Refined(current, rule, error + ROUNDING * (1.0 + largest), total)
 
 

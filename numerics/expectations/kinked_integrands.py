@@ -101,6 +101,7 @@ class KinkedIntegrands:
         """E_l[f_j], shape (R, L, number of integrands)."""
         lead = fields.means.shape[:2]
         variables = self.kinks + self.linear.size
+        control = self.control and not fields.exact
         out = np.zeros((*lead, len(self.regular)))
         sampled = RampMoments.zeros(lead, self.kinks, variables)
         forms, offsets = self.forms(fields.readout)
@@ -129,7 +130,7 @@ class KinkedIntegrands:
             regression @ fields.inverse,
             density,
             self.linear,
-            self.control,
+            control,
             out,
             sampled.step,
             sampled.ramp,
@@ -137,7 +138,7 @@ class KinkedIntegrands:
             sampled.step_ramp,
             sampled.ramp_ramp,
         )
-        if not self.control:
+        if not control:
             return out
         mean, covariance = kink_means, kink_covariance
         if self.linear.size:

@@ -1,8 +1,15 @@
 r"""Rules for Gaussian expectations, each with a way to estimate its own error.
 
-A rule is a set of standard normal nodes.  Smooth integrands in few dimensions get a tensor
-Gauss-Hermite rule (error: difference to a finer one); everything else randomised quasi-Monte Carlo,
-scrambled Sobol points with their mirror images (error: spread over independent scramblings).
+A rule is a set of standard normal nodes, or a way to place them:
+
+* *Tensor Gauss-Hermite* for smooth integrands in few dimensions whose transitions are wider than
+  the spacing of the nodes.  Two rules of this family miss a sharper transition together, so that
+  beside their difference the distance to the nearest singularity bounds the error.
+* *Graded panels* on the line and the plane (:mod:`numerics.expectations.panels`): a rule of this
+  kind is a resolution, and its nodes are placed at each state, around the transitions and between
+  the kinks of the integrand.
+* *Scrambled Sobol points* with their mirror images for everything else (error: spread over
+  independent scramblings).
 """
 
 from __future__ import annotations
@@ -27,6 +34,11 @@ MAX_TENSOR_NODES = 40_000
 # that is affordable.
 TENSOR_SIZES = {1: (6, 12, 24, 48, 96, 192), 2: (6, 12, 24, 48, 96, 192)}
 TENSOR_SIZES_BEYOND = (6, 9, 13, 19, 28)
+# Gauss-Legendre nodes a panel, and the length of a panel over the distance to the nearest
+# singularity: one pays for the other, and together they double the digits from level to level
+PANEL_RATIOS = {12: 2.0, 16: 1.6, 20: 1.3, 24: 0.9, 28: 0.6}
+# panels serve the line and the plane
+MAX_PANEL_DIMENSION = 2
 
 
 @dataclass(frozen=True)
@@ -35,13 +47,14 @@ class Rule:
 
     Attributes
     ----------
-    kind : {"gauss-hermite", "sobol"}
+    kind : {"gauss-hermite", "panels", "sobol"}
     nodes : array, shape (replicates, N, D)
-        Independent randomisations along the first axis (1 for a deterministic rule).
+        Independent randomisations along the first axis (1 for a deterministic rule).  N = 0 for
+        panels, whose nodes depend on the state.
     weights : array, shape (N,)
         Sum 1.
     size : int
-        Nodes per dimension (Gauss-Hermite) or N (Sobol).
+        Nodes per dimension (Gauss-Hermite), per panel, or N (Sobol).
     """
 
     kind: str
@@ -64,6 +77,10 @@ class Rule:
     def __str__(self) -> str:
         if self.kind == "gauss-hermite":
             return f"tensor Gauss-Hermite, {self.size} nodes in each of {self.dimension} dimensions"
+        if self.kind == "panels":
+            return (
+                f"graded Gauss-Legendre panels, {self.size} nodes each, {self.dimension} dimensions"
+            )
         return (
             f"scrambled Sobol with mirror images, {self.weights.size} nodes x {self.replicates} "
             f"scramblings, {self.dimension} dimensions"
@@ -94,6 +111,20 @@ def gauss_hermite(dimension: int, size: int) -> Rule:
         product = np.multiply.outer(product, weights)
     flat = product.ravel()
     return Rule("gauss-hermite", _frozen(nodes[None]), _frozen(flat / flat.sum()), size)
+
+
+@lru_cache(maxsize=64)
+def panels(dimension: int, size: int) -> Rule:
+    """Return the rule of graded panels with ``size`` nodes a panel, a key of PANEL_RATIOS.
+
+    Examples
+    --------
+    >>> str(panels(1, 16))
+    'graded Gauss-Legendre panels, 16 nodes each, 1 dimensions'
+    """
+    if size not in PANEL_RATIOS:
+        raise InputError("size", size, f"one of {tuple(PANEL_RATIOS)}", "take one of these")
+    return Rule("panels", _frozen(np.zeros((1, 0, dimension))), _frozen(np.zeros(0)), size)
 
 
 @lru_cache(maxsize=16)
@@ -137,15 +168,30 @@ def tensor_sizes(dimension: int) -> tuple[int, ...]:
     return affordable if len(affordable) >= 3 else ()
 
 
+def rule_of(family: str, dimension: int, size: int) -> Rule:
+    """The deterministic rule of a family, "gauss-hermite" or "panels", with ``size`` nodes."""
+    return panels(dimension, size) if family == "panels" else gauss_hermite(dimension, size)
+
+
+def family_sizes(family: str, dimension: int) -> tuple[int, ...]:
+    """Sizes of a deterministic family, coarse to fine."""
+    return tuple(PANEL_RATIOS) if family == "panels" else tensor_sizes(dimension)
+
+
 def choose_family(dimension: int, smooth: bool) -> str:
-    """Return "gauss-hermite" for a smooth integrand in few dimensions, else "sobol".
+    """Return the first family to try.
+
+    "gauss-hermite" for a smooth integrand in few dimensions, "panels" for one with kinks on the
+    line or the plane, else "sobol".
 
     Examples
     --------
     >>> choose_family(2, smooth=True), choose_family(9, smooth=True), choose_family(2, smooth=False)
-    ('gauss-hermite', 'sobol', 'sobol')
+    ('gauss-hermite', 'sobol', 'panels')
     """
-    return "gauss-hermite" if smooth and tensor_sizes(dimension) else "sobol"
+    if smooth and tensor_sizes(dimension):
+        return "gauss-hermite"
+    return "panels" if 0 < dimension <= MAX_PANEL_DIMENSION else "sobol"
 
 
 def replicate_error(values: Array, confidence: float = 0.99) -> Array:

@@ -1,4 +1,4 @@
-"""The integrands of compiled expressions: one generated function, summed over the nodes of a rule."""
+"""Integrands of compiled expressions: one generated function, summed over the nodes of a rule."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Fields:
     weights : array, shape (N,)
         Sum 1.
     readout : array, shape (R, q)
+    exact : bool
+        Whether the nodes resolve the kinks, so that no control variates are needed.
     """
 
     labels: Array
@@ -46,12 +48,15 @@ class Fields:
     whitened: Array
     weights: Array
     readout: Array
+    exact: bool = False
 
 
 class Integrands(Protocol):
     """What :class:`numerics.expectations.compiled.CompiledExpressions` needs of its integrands."""
 
     source: str
+    # entries of each kink: (integrand, coefficient of its delta)
+    deltas: list[list[tuple[int, sp.Expr]]]
 
     def moments(self, fields: Fields, reach: float = 0.0, sizes: Array | None = None) -> Array:
         """E_l[f_j], shape (R, L, number of integrands)."""
@@ -74,6 +79,7 @@ class PlainIntegrands:
     def __init__(self, model: Model, integrands: Sequence[sp.Expr], target: str) -> None:
         s = model.symbols
         self.integrands = tuple(integrands)
+        self.deltas: list[list[tuple[int, sp.Expr]]] = []
         self.arguments: codegen.Arguments = (
             ("y", (symbols.LABEL,)),
             ("u", s.preactivation),
@@ -151,7 +157,7 @@ _SUMS = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def sums(labels, means, shift, whitened, weights, v, reach, out, sizes):
-    """out[l, j] += E_l[f_j]: component l has label labels[l] and pre-activations means[l] + shift[i].
+    """out[l, j] += E_l[f_j]: component l has label labels[l] and u = means[l] + shift[i].
 
     Unless ``sizes`` is empty, sizes[l, j] += E_l[|f_j| (1 + reach max_a |u_a|)].
     """

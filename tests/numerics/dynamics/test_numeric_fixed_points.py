@@ -94,24 +94,24 @@ def test_corrector_moves_the_fixed_point():
     assert full.gram_perp.values[0, 0] > 1e-3
 
 
-@pytest.mark.parametrize("quadrature", ["gauss-hermite", "sobol"])
+@pytest.mark.parametrize("quadrature", ["gauss-hermite", "panels"])
 def test_linear_sgd_has_its_closed_form(quadrature):
     """l = (u - 1)^2 / 2, c = c_delta.
 
     (1 + 1/lambda + beta) m = 1 and (2/lambda + 2 beta - c/lambda^2) R = c ((m - 1)^2 +
     m^2/lambda)/lambda. A declared kink far away leaves the loss as it is and selects the projection
-    route and quasi-Monte Carlo.
+    route and graded panels.
     """
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
-    kinks = (u[0] - 100,) if quadrature == "sobol" else ()
+    kinks = (u[0] - 100,) if quadrature == "panels" else ()
     model = Model.build(mixture, Loss((u[0] - 1) ** 2 / 2, units=1, kinks=kinks))
     lam, beta, step = 4.0, 0.5, 2.0
     point = solve_fixed_point(model, Parameters([1.0], lam, beta, step))
     m = 1 / (1 + 1 / lam + beta)
     r = step * ((m - 1) ** 2 + m**2 / lam) / lam / (2 / lam + 2 * beta - step / lam**2)
     bound = 3 * point.attrs["error_estimate"]  # three times a 99 % interval, for quasi-Monte Carlo
-    assert ("Sobol" in point.attrs["quadrature"]) == (quadrature == "sobol")
+    assert ("Legendre" in point.attrs["quadrature"]) == (quadrature == "panels")
     assert bound < 1e-3
     assert abs(float(point.overlap.values[0, 0]) - m) <= bound
     assert abs(float(point.gram_perp.values[0, 0]) - r) <= bound

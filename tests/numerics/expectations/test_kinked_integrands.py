@@ -625,7 +625,7 @@ def test_the_rare_side_of_a_kink_is_covered(monkeypatch):
     seeds = fresh_rng().integers(2**31, size=40)
     bound = scipy.stats.binom.isf(FAMILY_ERROR / 24, seeds.size, 0.05) / seeds.size
     assert rare_side_misses(seeds).max() <= bound
-    monkeypatch.setattr("numerics.expectations.compiled.RARE_NODES", 0.001)
+    monkeypatch.setattr("numerics.expectations.estimation.RARE_NODES", 0.001)
     assert rare_side_misses(seeds).max() > bound
 
 

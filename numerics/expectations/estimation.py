@@ -1,0 +1,229 @@
+r"""The choice of a rule at a state, and its error: every estimate has a witness of another kind.
+
+* Gauss-Hermite rules are judged by the difference of two of them *and* by the singularities of the
+  integrand (:mod:`numerics.expectations.reliability`).
+* Graded panels know the scales of the integrand beforehand; two levels share neither nodes, ends of
+  panels nor the grading.
+* Scrambled Sobol rules are judged by their spread.
+
+What no rule resolves is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import scipy.special
+
+from numerics.core.errors import IntegrandError, QuadratureError
+from numerics.core.parameters import Parameters
+from numerics.core.validation import Array
+
+from .estimate import Estimate
+from .evaluation import Evaluator
+from .families import Parts, miss_shares
+from .kink_forms import kink_forms
+from .placement import PlacementError, directions_of
+from .quadrature import (
+    PANEL_RATIOS,
+    Rule,
+    gauss_hermite,
+    panels,
+    replicate_error,
+    sobol,
+    tensor_sizes,
+)
+from .reliability import UNSEEN
+
+# of every Sobol estimate
+SCRAMBLINGS = 8
+# error of a sum over Sobol nodes and of the closed forms of control variates, relative to 1 + value
+SOBOL_ROUNDING = 1e-14
+# without control variates of second order, the rare side of a kink needs this many nodes over all
+# scramblings before their spread says anything; sides less likely than this share of the tolerance
+# cannot matter
+RARE_NODES = 64
+NEGLIGIBLE = 0.1
+# exp of this is still a finite number, with room for factors
+MAX_EXPONENT = 600.0
+# two levels of panels that differ by more than this share of E|f| have not resolved it
+TRUSTED = 1e-2
+# of a term of a sum
+ROUNDING = 16 * float(np.finfo(float).eps)
+
+
+def estimate_tensor(
+    compiled: Evaluator, parameters: Parameters, parts: Parts, tolerance: float
+) -> Estimate:
+    """Refine Gauss-Hermite rules until their difference and the singularities allow the tolerance.
+
+    Three rules at least: two may agree by accident.  For a converging sequence the last difference
+    bounds the error of the finest rule; doubled, and never less than a quarter of the difference
+    before it.  A rule that may miss a transition altogether has an infinite error.
+    """
+    sequence: list[Array] = []
+    sizes: list[Array] = []
+    rules: list[Rule] = []
+    errors = np.full(compiled.size, np.inf)
+    tensor = tensor_sizes(compiled.dimension)
+    shares = miss_shares(compiled, parameters, parts, tensor)
+    unseen = np.full(compiled.size, np.inf)
+    for n, share in zip(tensor, shares, strict=True):
+        rule = gauss_hermite(compiled.dimension, n)
+        try:
+            values, size = compiled.values_and_sizes(parameters, parts, rule)
+        except (IntegrandError, OverflowError):
+            if not sequence:
+                raise
+            break  # only the outermost nodes meet what is no number
+        if not np.all(np.isfinite(size)):
+            break  # overflow at the outermost nodes: coarser rules do not reach that far
+        sequence.append(values)
+        sizes.append(size)
+        rules.append(rule)
+        unseen = np.where(size > 0, share * size, 0.0) if share < UNSEEN else unseen
+        if len(sequence) >= 3:
+            last, before = (np.abs(sequence[-i] - sequence[-i - 1]) for i in (1, 2))
+            with np.errstate(over="ignore"):
+                tail = _missing_tail(sizes[-2:], rules[-2:])
+                errors = np.maximum(2 * last * tail, 0.25 * before) + unseen
+            if errors.max(initial=0.0) <= tolerance:
+                break
+    if len(sequence) < 3:
+        raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
+    # the weights of a rule are known to 2 n eps in each dimension, arguments and sums to a few eps
+    rounding = (8 + 2 * compiled.dimension * rules[-1].size) * np.finfo(float).eps
+    return Estimate(sequence[-1], errors + rounding * sizes[-1], rules[-1])
+
+
+def panel_rank(compiled: Evaluator, parameters: Parameters, parts: Parts) -> int:
+    """Rank of the covariance of the pre-activations that the integrands see."""
+    covariance = compiled.covariance(parameters, *parts[:2])
+    return len(directions_of(covariance, compiled.quadrature_basis))
+
+
+def estimate_panels(
+    compiled: Evaluator, parameters: Parameters, parts: Parts, tolerance: float, rank: int
+) -> Estimate:
+    """Refine graded panels until two levels agree to the tolerance; twice their difference is it.
+
+    Raises
+    ------
+    QuadratureError
+        Two levels still differ by a share of E|f|, or the transitions need too many panels.
+    """
+    previous: Array | None = None
+    best: Estimate | None = None
+    for size in PANEL_RATIOS:
+        rule = panels(rank, size)
+        try:
+            values, sizes = compiled.values_and_sizes(parameters, parts, rule)
+        except PlacementError as error:
+            if best is None:
+                raise QuadratureError(
+                    _unresolved(compiled, parameters, parts, str(error))
+                ) from None
+            break
+        if not np.all(np.isfinite(values)):
+            raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
+        if previous is not None:
+            # sums over some 40 panels a dimension, added up one by one
+            rounding = ROUNDING * (4 + (40 * size) ** (rank / 2)) * (sizes + np.abs(values))
+            errors = 2 * np.abs(values - previous) + rounding
+            best = Estimate(values, errors, rule)
+            if errors.max(initial=0.0) <= tolerance:
+                return best
+        previous = values
+        scale = sizes + np.abs(values)
+    assert best is not None
+    if np.any(best.errors > TRUSTED * np.maximum(scale, tolerance / TRUSTED)):
+        reached = float(best.errors.max())
+        raise QuadratureError(
+            _unresolved(compiled, parameters, parts, f"two levels differ by {reached:.3g}"), reached
+        )
+    return best
+
+
+def _unresolved(compiled: Evaluator, parameters: Parameters, parts: Parts, reason: str) -> str:
+    return (
+        f"an expectation of the model {compiled.model.name} is not resolved by graded panels: "
+        f"{reason}, where the pre-activations have a standard deviation of "
+        f"{compiled.spread(parameters, *parts[:2]):.3g}; raise the precision, or take smaller weights"
+    )
+
+
+def estimate_sobol(
+    compiled: Evaluator,
+    parameters: Parameters,
+    parts: Parts,
+    tolerance: float,
+    seed: int,
+    max_nodes: int,
+    judge: Callable[[Array], Array] | None,
+) -> Estimate:
+    """Refine scrambled Sobol rules until the spread of the judged values is the tolerance."""
+    size = least_size(compiled, parameters, parts, tolerance, max_nodes)
+    overlap, gram_perp, readout = (np.repeat(x[None], SCRAMBLINGS, axis=0) for x in parts)
+    while True:
+        rule = sobol(compiled.dimension, size, SCRAMBLINGS, seed)
+        samples = compiled.evaluate_replicates(parameters, overlap, gram_perp, readout, rule)
+        judged = samples if judge is None else np.array([judge(row) for row in samples])
+        error = sampling_error(judged).max(initial=0.0)
+        if error <= tolerance or size >= max_nodes:
+            return Estimate(samples.mean(axis=0), sampling_error(samples), rule, samples)
+        # the error falls at best like 1/N: a size that would then still miss the tolerance is not
+        # tried
+        size = min(max_nodes, size * 2 ** max(1, int(np.log2(error / tolerance))))
+
+
+def least_size(
+    compiled: Evaluator, parameters: Parameters, parts: Parts, tolerance: float, max_nodes: int
+) -> int:
+    """Sobol size with which every side of a kink that can matter is seen often enough.
+
+    Scramblings that all miss a side agree with each other and are wrong.  The control variates of
+    :mod:`numerics.expectations.kinked_integrands` make up for that, except for whitened integrands,
+    of higher degree in u.
+    """
+    forms = kink_forms(compiled.model)
+    if forms is None or not compiled.uses_whitening:
+        return min(256, max_nodes)
+    overlap, gram_perp, readout = parts
+    matrix, offsets = (array[0] for array in forms(readout[None]))
+    gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+    deviation = np.sqrt(
+        np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None) / parameters.precision
+    )
+    height = np.abs(compiled.coordinates @ overlap.T @ matrix.T + offsets)
+    distance = np.divide(height, deviation, out=np.full_like(height, np.inf), where=deviation > 0)
+    rare = scipy.special.ndtr(-distance)
+    rare = rare[rare >= NEGLIGIBLE * tolerance]
+    if not rare.size:
+        return min(256, max_nodes)
+    needed = RARE_NODES / (SCRAMBLINGS * float(rare.min()))
+    return int(min(max(256, 2 ** int(np.ceil(np.log2(needed)))), max_nodes))
+
+
+def sampling_error(samples: Array) -> Array:
+    """Error of the mean over scramblings (first axis): their spread, and rounding.
+
+    Scramblings of an integrand that its control variate reproduces agree to rounding, right or not.
+    """
+    return replicate_error(samples) + SOBOL_ROUNDING * (1 + np.abs(samples).max(axis=0))
+
+
+def _missing_tail(sizes: Sequence[Array], rules: Sequence[Rule]) -> Array:
+    r"""Factor >= 1 by which what lies beyond the outermost nodes may exceed what a rule has seen.
+
+    A rule that reaches z misses most of :math:`E\,e^{sr}=e^{s^2/2}` if :math:`s>z`: it finds
+    :math:`e^{sz-z^2/2}`, up to a factor below 4.  Two rules that reach z and z' tell s; where
+    :math:`E|f|` has settled, :math:`s=(z+z')/2<z'`.
+    """
+    near, far = (float(rule.nodes.max()) for rule in rules)
+    ratio = np.divide(sizes[1], sizes[0], out=np.ones_like(sizes[0]), where=sizes[0] > 0)
+    # doubled: sizes grow a little less than expectations, by their factor for the rounding of
+    # arguments
+    slope = np.log(2 * np.maximum(ratio, 1.0)) / (far - near) + (far + near) / 2
+    beyond = np.exp(np.minimum(np.maximum(slope - far, 0.0) ** 2 / 2, MAX_EXPONENT))
+    return np.where(slope > far, 4 * beyond, 1.0)

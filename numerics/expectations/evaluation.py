@@ -1,0 +1,320 @@
+"""Derived expressions as functions of (parameters, state, rule): code, and its values on nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+
+import numpy as np
+import sympy as sp
+
+from numerics.core import codegen
+from numerics.core.errors import IntegrandError
+from numerics.core.flatten import outer_symbols, outer_values
+from numerics.core.parameters import Parameters
+from numerics.core.state import State
+from numerics.core.validation import Array, check_kind
+from theory import Model
+from theory.expectations.derived import find_expectations
+
+from .kink_forms import kink_forms
+from .kinked_integrands import KinkedIntegrands
+from .placement import PlacementError, directions_of, place
+from .quadrature import MAX_PANEL_DIMENSION, Rule
+from .scales import Scales
+from .smooth_integrands import Fields, Integrands, PlainIntegrands
+from .sparse_polynomial import SparsePolynomial
+
+# pre-activations within so many standard deviations are met
+PLAUSIBLE = 6.0
+
+
+class Evaluator:
+    """A vector of expressions of one model, compiled, evaluated with a rule that is given.
+
+    Parameters
+    ----------
+    model : theory.Model
+    expressions : sequence of sympy.Expr
+        In the canonical symbols of ``theory.symbols`` (see docs/conventions.md), with E_l nodes.
+    target : {"numba", "numpy"}
+        Code for the integrands: machine code for what an integrator calls thousands of times,
+        arrays (no compilation to wait for) for what is evaluated once.
+
+    Raises
+    ------
+    theory.InputError
+        An expression holds a symbol the model does not have.
+    """
+
+    def __init__(self, model: Model, expressions: Sequence[sp.Expr], target: str = "numba") -> None:
+        check_kind("model", model, Model, "give the model alone, such as problem.model")
+        self.model = model
+        self.target = target
+        self.size = len(expressions)
+        self._outer = outer_symbols(model)
+        self.integrands = _distinct_integrands(expressions)
+        position = {f: j for j, f in enumerate(self.integrands)}
+        self.labels = np.array([float(y) for y in model.mixture.labels])
+        self.coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
+        self._terms = SparsePolynomial(expressions, self._outer, position, model.components)
+        kinked = kink_forms(model) is not None
+        self._integrands: Integrands = (KinkedIntegrands if kinked else PlainIntegrands)(
+            model, self.integrands, target
+        )
+        self._leaves = self._compile_leaves()
+        self._deltas = kinked and any(self._integrands.deltas)
+        self.uses_whitening = any(
+            f.free_symbols & set(model.symbols.whitened) for f in self.integrands
+        )
+        self.quadrature_basis = self._quadrature_basis()
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the Gaussian integrals, after the gauge."""
+        return int(self.quadrature_basis.shape[0])
+
+    @cached_property
+    def scales(self) -> Scales:
+        """Where the integrands bend, and how sharply."""
+        return Scales(self.model, self.integrands)
+
+    @property
+    def source(self) -> str:
+        """The generated source of the integrands."""
+        return self._integrands.source
+
+    def array_integrands(
+        self, u: Array, label: float | Array, v: Array, w: Array | None = None
+    ) -> Array:
+        """Evaluate all integrands with NumPy at u of shape (C, N); returns (number of integrands,
+        N).
+
+        The independent target of the same expressions: used to check the numba code, and for gauge
+        detection.
+        """
+        return self._integrands.values(u, label, v, w)
+
+    def _compile_leaves(self) -> Callable[[Array, Array], None] | None:
+        if not self._terms.leaves:
+            return None
+        source = codegen.generate_function(
+            "leaves", (("outer", self._outer),), self._terms.leaves, self.target
+        )
+        return codegen.load_module(source).leaves
+
+    def _quadrature_basis(self) -> Array:
+        """Orthonormal rows spanning the pre-activation directions the integrands depend on."""
+        c = self.model.units
+        gauge = self.model.loss.gauge
+        if gauge is None or not self.integrands or self.uses_whitening:
+            return np.eye(c)
+        null, free = gauge_directions(self.model)
+        # the loss guarantees it for its derivatives, but any integrand may be compiled: look
+        rng = np.random.default_rng(0)
+        u, v = rng.normal(size=(c, 4)), rng.normal(size=self.model.readout_size)
+        for label in np.unique(self.labels):
+            here = self.array_integrands(u, label, v)
+            there = self.array_integrands(u + null @ rng.normal(size=(null.shape[1], 4)), label, v)
+            if not np.allclose(here, there, rtol=1e-10, atol=1e-12):
+                return np.eye(c)
+        return free
+
+    def evaluate(
+        self,
+        parameters: Parameters,
+        overlap: Array,
+        gram_perp: Array,
+        readout: Array,
+        rule: Rule,
+        replicate: int = 0,
+    ) -> Array:
+        """Evaluate with one replicate of a rule; no validation (this is the hot path)."""
+        parts = overlap[None], gram_perp[None], readout[None]
+        return self._evaluate(parameters, *parts, rule, rule.nodes[replicate][None])[0][0]
+
+    def evaluate_replicates(
+        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule
+    ) -> Array:
+        """Evaluate every replicate of a rule at a state of its own, shapes (R, ...); returns (R,
+        size).
+        """
+        return self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes)[0]
+
+    def _evaluate(
+        self,
+        parameters: Parameters,
+        overlap: Array,
+        gram_perp: Array,
+        readout: Array,
+        rule: Rule,
+        nodes: Array,
+        sizes: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Values of the expressions, and of all their factors; fills ``sizes``, if given, with
+        absolute moments.
+        """
+        inverse_gamma = np.linalg.inv(parameters.directions_gram)
+        gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
+        inverse: Array = np.zeros_like(gram)
+        if self.uses_whitening:
+            inverse = np.asarray(np.linalg.pinv(gram, hermitian=True), dtype=float)
+        outer = outer_values(parameters, overlap, gram_perp, readout, gram, inverse)
+        states = len(outer)
+        moments = np.zeros((states, 0))
+        if self.integrands:
+            covariance = gram / parameters.precision
+            means = self.coordinates @ np.swapaxes(overlap, 1, 2)
+            # a copy, because code is compiled anew for every memory layout it meets
+            v = np.array(readout)
+            if rule.kind == "panels":
+                moments = self._placed_moments(means, covariance, inverse, v, rule.size, sizes)
+            else:
+                shift = nodes @ self.factor(covariance)
+                whitened = shift @ inverse if self.uses_whitening else shift
+                fields = Fields(
+                    self.labels, means, covariance, inverse, shift, whitened, rule.weights, v
+                )
+                moments = self._integrands.moments(fields, 1.0 / rule.size, sizes)
+            self._check_numbers(moments, means, covariance, v)
+            moments = moments.reshape(states, -1)
+        leaves = np.empty((states, len(self._terms.leaves)))
+        if self._leaves is not None:
+            for e in range(states):
+                self._leaves(outer[e], leaves[e])
+        factors = np.concatenate(
+            [outer, 1.0 / outer[:, self._terms.reciprocals], moments, leaves], axis=1
+        )
+        return np.array([self._terms.evaluate(row) for row in factors]), factors
+
+    def _placed_moments(
+        self,
+        means: Array,
+        covariance: Array,
+        inverse: Array,
+        readout: Array,
+        size: int,
+        sizes: Array | None,
+    ) -> Array:
+        """E_l[f_j] by panels placed anew for every state and component."""
+        out = np.empty((*means.shape[:2], len(self.integrands)))
+        for e in range(len(means)):
+            directions = directions_of(covariance[e], self.quadrature_basis)
+            if len(directions) > MAX_PANEL_DIMENSION:
+                raise PlacementError(
+                    f"panels serve the line and the plane, and Q has rank {len(directions)}"
+                )
+            for l, label in enumerate(self.labels):
+                z, weights = place(
+                    self.scales, float(label), means[e, l], directions, readout[e], size,
+                    self._deltas,
+                )  # fmt: skip
+                shift = (z @ directions)[None]
+                whitened = shift @ inverse[e] if self.uses_whitening else shift
+                fields = Fields(
+                    self.labels[l : l + 1],
+                    np.ascontiguousarray(means[e : e + 1, l : l + 1]),
+                    covariance[e : e + 1],
+                    inverse[e : e + 1],
+                    shift,
+                    whitened,
+                    weights,
+                    readout[e : e + 1],
+                    exact=True,
+                )
+                part = None if sizes is None else sizes[e : e + 1, l : l + 1]
+                out[e, l] = self._integrands.moments(fields, 1.0 / size, part)[0, 0]
+        return out
+
+    def _check_numbers(self, moments: Array, means: Array, covariance: Array, v: Array) -> None:
+        """Refuse NaN: by the name of the integrand that is none, or as an overflow far out."""
+        bad = np.argwhere(np.isnan(moments))
+        if not len(bad):
+            return
+        z = np.linspace(-PLAUSIBLE, PLAUSIBLE, 241)
+        for e, l, j in bad.tolist():
+            directions = directions_of(covariance[e], self.quadrature_basis)
+            for row in (np.zeros(self.model.units), *directions):
+                u = means[e, l][:, None] + row[:, None] * z
+                with np.errstate(all="ignore"):
+                    values = self.array_integrands(u, float(self.labels[l]), v[e])[j]
+                if np.isnan(values).any():
+                    at = u[:, int(np.argmax(np.isnan(values)))]
+                    raise IntegrandError(self.model.name, self.integrands[j], at, v[e])
+        raise self.overflow(covariance)
+
+    def overflow(self, covariance: Array) -> OverflowError:
+        """The error of an integrand that outgrows the floating point numbers."""
+        reduced = self.quadrature_basis @ covariance @ self.quadrature_basis.T
+        spread = np.sqrt(max(float(np.linalg.eigvalsh(reduced).max()), 0.0))
+        return OverflowError(
+            f"an expectation of the model {self.model.name} overflows: the field, of standard "
+            f"deviation {spread:.3g}, is too wide for a loss that grows so fast; raise the "
+            "precision or take smaller weights"
+        )
+
+    def values_and_sizes(
+        self, parameters: Parameters, parts: tuple[Array, Array, Array], rule: Rule
+    ) -> tuple[Array, Array]:
+        r"""Values, and what their rounding errors are relative to.
+
+        The size of an expression is the sum of the absolute values of its terms, with
+        :math:`E|f|(1+|u|/n)` for :math:`E f` (n nodes a dimension): cancellation, in the sum over
+        nodes or between terms, leaves it as it is.
+        """
+        sizes = np.zeros((1, self.model.components, len(self.integrands)))
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether all is finite
+            overlap, gram_perp, readout = (x[None] for x in parts)
+            values, factors = self._evaluate(
+                parameters, overlap, gram_perp, readout, rule, rule.nodes[:1], sizes
+            )
+        absolute = np.abs(factors[0])
+        absolute[self._terms.moments] = sizes.ravel()
+        return values[0], self._terms.absolute(absolute)
+
+    def factor(self, covariance: Array) -> Array:
+        """Rows F with F^T F = covariance on the quadrature subspace, for every state: shift = nodes
+        @ F.
+
+        The symmetric square root depends smoothly on the covariance, so a trajectory meets no jumps
+        in the quadrature error.
+        """
+        reduced = self.quadrature_basis @ covariance @ self.quadrature_basis.T
+        eigenvalues, vectors = np.linalg.eigh(reduced)
+        root = np.sqrt(np.clip(eigenvalues, 0.0, None))
+        return (vectors * root[:, None]) @ np.swapaxes(vectors, 1, 2) @ self.quadrature_basis
+
+    def field_scale(self, parameters: Parameters, state: State) -> float:
+        """Largest standard deviation of the pre-activations along the quadrature directions."""
+        return self.spread(parameters, state.overlap, state.gram_perp)
+
+    def covariance(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> Array:
+        """Covariance of the pre-activations."""
+        gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+        return np.asarray(gram / parameters.precision)
+
+    def spread(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> float:
+        """Largest standard deviation of the pre-activations along the quadrature directions."""
+        covariance = self.covariance(parameters, overlap, gram_perp)
+        reduced = self.quadrature_basis @ covariance @ self.quadrature_basis.T
+        return float(np.sqrt(max(np.linalg.eigvalsh(reduced)[-1], 0.0))) if reduced.size else 0.0
+
+
+def gauge_directions(model: Model) -> tuple[Array, Array]:
+    """Columns along which the derivatives of the loss are constant, and orthonormal rows spanning
+    the rest.
+    """
+    gauge = model.loss.gauge
+    if gauge is None:
+        return np.zeros((model.units, 0)), np.eye(model.units)
+    null = np.array(gauge.tolist(), dtype=float)
+    full, _ = np.linalg.qr(null, mode="complete")
+    return null, np.ascontiguousarray(full[:, null.shape[1] :].T)
+
+
+def _distinct_integrands(expressions: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
+    found: dict[sp.Expr, None] = {}
+    for e in expressions:
+        for node in find_expectations(e):
+            found.setdefault(node.general_integrand)
+    return tuple(found)
