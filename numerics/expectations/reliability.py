@@ -22,7 +22,7 @@ from .placement import Composite
 from .scales import BRANCH, CUT, GROWTH, WAVE, Scales
 
 # the factor of order 1, and the growth of derivatives of the function with the singularity
-FACTOR = 200.0
+FACTOR = 150.0
 # beyond this share of E|f| the rule may have missed the transition as a whole, E|f| included
 UNSEEN = 1e-3
 

@@ -31,7 +31,7 @@ from theory.problem.softmax import LogSumExp, Softmax
 POLE, WAVE, GROWTH, CUT, BRANCH = range(5)
 # in units of the argument: distance of the nearest singularity, or what one panel of Gauss-Legendre
 # nodes takes of an entire function
-LOGISTIC, CLASSES, TANGENT, ENTIRE, GAUSSIAN = float(np.pi), 2.0, float(np.pi / 2), 4.0, 1.5
+LOGISTIC, TANGENT, ENTIRE, GAUSSIAN = float(np.pi), float(np.pi / 2), 4.0, 1.5
 
 _WIDTHS: dict[type, tuple[int, float]] = {
     Sigmoid: (POLE, LOGISTIC),
@@ -207,8 +207,8 @@ def _bends_of(e: sp.Basic, inside: bool) -> list[tuple[sp.Expr, int, float]]:
         return [(e.base, BRANCH, 0.0)]
     if isinstance(e, (LogSumExp, Softmax)):
         classes = e.args[1:] if isinstance(e, Softmax) else e.args
-        width = LOGISTIC if len(classes) == 2 else CLASSES
-        return [(a - b, POLE, width) for a, b in combinations(classes, 2)]
+        # a sum of exponentials has no zero while their phases lie within a half turn
+        return [(a - b, POLE, LOGISTIC) for a, b in combinations(classes, 2)]
     if isinstance(e, (sp.Max, sp.Min)):
         return [(a - b, CUT, 0.0) for a, b in combinations(e.args, 2)]
     if isinstance(e, (sp.asin, sp.acos, sp.atanh, sp.acosh)):
