@@ -1,7 +1,7 @@
 r"""The choice of a rule at a state, and its error: every estimate has a witness of another kind.
 
 * Gauss-Hermite rules are judged by the difference of two of them *and* by the singularities of the
-  integrand (:mod:`numerics.expectations.reliability`).
+  integrand (:mod:`numerics.expectations.graded.reliability`).
 * Graded panels know the scales of the integrand beforehand; two levels share neither nodes, ends of
   panels nor the grading.
 * Scrambled Sobol rules are judged by their spread.
@@ -23,8 +23,9 @@ from numerics.core.validation import Array
 from .estimate import Estimate
 from .evaluation import Evaluator
 from .families import Parts, miss_shares
+from .graded.placement import PlacementError, directions_of
+from .graded.reliability import UNSEEN
 from .kink_forms import kink_forms
-from .placement import PlacementError, directions_of
 from .quadrature import (
     PANEL_RATIOS,
     Rule,
@@ -34,7 +35,6 @@ from .quadrature import (
     sobol,
     tensor_sizes,
 )
-from .reliability import UNSEEN
 
 # of every Sobol estimate
 SCRAMBLINGS = 8

@@ -17,11 +17,11 @@ from numerics.core.validation import Array, check_kind
 from theory import Model
 from theory.expectations.derived import find_expectations
 
+from .graded.placement import PlacementError, directions_of, place
+from .graded.scales import Scales
 from .kink_forms import kink_forms
 from .kinked_integrands import KinkedIntegrands
-from .placement import PlacementError, directions_of, place
 from .quadrature import MAX_PANEL_DIMENSION, Rule
-from .scales import Scales
 from .smooth_integrands import Fields, Integrands, PlainIntegrands
 from .sparse_polynomial import SparsePolynomial
 

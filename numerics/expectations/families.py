@@ -11,8 +11,8 @@ from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 
 from .evaluation import Evaluator
+from .graded.reliability import UNSEEN, hermite_miss
 from .quadrature import MAX_PANEL_DIMENSION, PANEL_RATIOS, Rule, gauss_hermite, panels, tensor_sizes
-from .reliability import UNSEEN, hermite_miss
 
 # overlap, gram_perp, readout
 Parts = tuple[Array, Array, Array]

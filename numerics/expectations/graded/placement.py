@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.core.validation import Array
+from numerics.expectations.quadrature import PANEL_RATIOS
 
 from .panels import (
     MAX_PANELS,
@@ -18,7 +19,6 @@ from .panels import (
     inner_panels,
     line_panels,
 )
-from .quadrature import PANEL_RATIOS
 from .scales import BRANCH, CUT, GROWTH, WAVE, Scales
 
 # beyond it the normal density times a polynomial is below rounding; it differs from level to level,
