@@ -134,11 +134,7 @@ def default_drift(model: Model, drift: Drift | None) -> Drift:
     """The given drift, or the derived one: by Stein's identity, whose deltas need kinks that are
     affine in u.
     """
-    return (
-        derive_drift(model, "projection" if model.loss.kink_forms is None else "stein")
-        if drift is None
-        else drift
-    )
+    return derive_drift(model) if drift is None else drift
 
 
 def autonomous_field(

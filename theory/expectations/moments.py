@@ -38,12 +38,16 @@ ROUTES = ("stein", "projection")
 
 
 def default_route(model: Model, *, curvatures: bool) -> str:
-    """The route taken when none is asked for: Stein, except for curvatures of a loss with kinks.
+    """The route taken when none is asked for: Stein, except where a delta cannot be integrated.
 
     A curvature differentiates its weight twice; across a kink that leaves products and derivatives
-    of deltas.
+    of deltas.  On a kink that is not affine in u, such as a ReLU behind a ReLU, even one delta has
+    no Gaussian density: there everything is derived by projection.
     """
-    return "projection" if curvatures and not model.loss.is_smooth else "stein"
+    loss = model.loss
+    if loss.is_smooth:
+        return "stein"
+    return "projection" if curvatures or loss.kink_forms is None else "stein"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import sympy as sp
 
 from theory.expectations.derived import Derived
-from theory.expectations.moments import Feature, Moments, Weight
+from theory.expectations.moments import Feature, Moments, Weight, default_route
 from theory.problem.model import Model
 from theory.symbols import flatten_state, upper_triangle
 
@@ -49,7 +49,7 @@ class Drift(Derived):
         return replace(self, corrector=sp.ImmutableDenseMatrix(sp.zeros(size, size)))
 
 
-def derive_drift(model: Model, route: str = "stein") -> Drift:
+def derive_drift(model: Model, route: str | None = None) -> Drift:
     r"""Derive the effective drift of (m, R_perp, v) as d -> infinity at fixed c_delta.
 
     .. math::
@@ -63,9 +63,9 @@ def derive_drift(model: Model, route: str = "stein") -> Drift:
     Parameters
     ----------
     model : Model
-    route : {"stein", "projection"}
+    route : {"stein", "projection"}, optional
         Stein differentiates the weight; projection does not (see
-        :mod:`theory.expectations.moments`).
+        :mod:`theory.expectations.moments`).  Stein when omitted, unless a kink is not affine in u.
 
     Returns
     -------
@@ -91,6 +91,7 @@ def derive_drift(model: Model, route: str = "stein") -> Drift:
     >>> drift.corrector[0, 0]
     c_delta*E_1[u_1**2]/lambda
     """
+    route = default_route(model, curvatures=False) if route is None else route
     moments = Moments(model, route)
     s = model.symbols
     units, components = range(model.units), range(model.components)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from theory.expectations.derived import Derived
-from theory.expectations.moments import Moments, Weight
+from theory.expectations.moments import Moments, Weight, default_route
 from theory.problem.model import Model
 
 
@@ -29,7 +29,7 @@ class PopulationGradient(Derived):
     readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
 
 
-def derive_gradient(model: Model, route: str = "stein") -> PopulationGradient:
+def derive_gradient(model: Model, route: str | None = None) -> PopulationGradient:
     r"""Derive the gradient of the population risk.
 
     .. math:: E[\nabla_{x^a}L] = \sum_l p_l\Big(E_l[g_a]\,\mu_l
@@ -40,7 +40,8 @@ def derive_gradient(model: Model, route: str = "stein") -> PopulationGradient:
     Parameters
     ----------
     model : Model
-    route : {"stein", "projection"}
+    route : {"stein", "projection"}, optional
+        Stein when omitted, unless a kink is not affine in u.
 
     Returns
     -------
@@ -54,6 +55,7 @@ def derive_gradient(model: Model, route: str = "stein") -> PopulationGradient:
     >>> derive_gradient(Model.build(one, Loss(u[0]**2 / 2, units=1))).first_layer
     Matrix([[E_1[u_1], beta + 1/lambda]])
     """
+    route = default_route(model, curvatures=False) if route is None else route
     moments = Moments(model, route)
     components, units = range(model.components), range(model.units)
     coordinates = model.mixture.coordinates

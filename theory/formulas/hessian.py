@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sympy as sp
 
+from theory.errors import InputError
 from theory.expectations.moments import Moments, Weight, default_route
-from theory.problem.kinks import DIFFERENCE, DISTRIBUTIONAL
+from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL, check_kink_rule
 from theory.problem.model import Model
 from theory.symbols import upper_triangle
 
@@ -20,7 +21,7 @@ def derive_hessian(
     route: str | None = None,
     *,
     regularized: bool = True,
-    kink_rule: str = DISTRIBUTIONAL,
+    kink_rule: str | None = None,
 ) -> BlockMatrix:
     r"""Derive the population Hessian, block by block.
 
@@ -41,14 +42,20 @@ def derive_hessian(
         Stein for a smooth loss and projection for one with kinks when omitted.
     regularized : bool, default True
         Include the ridge: + beta on the diagonal blocks.
-    kink_rule : {"distributional", "almost-everywhere", "difference"}
-        For a loss with kinks: the Hessian of the population risk (default), the mean of the sample
-        Hessians that automatic differentiation computes, or the first minus the second
-        (:mod:`theory.problem.kinks`).
+    kink_rule : {"distributional", "almost-everywhere", "difference"}, optional
+        For a loss with kinks: the Hessian of the population risk, the mean of the sample Hessians
+        that automatic differentiation computes, or the first minus the second
+        (:mod:`theory.problem.kinks`).  The first when omitted; the second where a kink is not
+        affine in u, such as a ReLU behind a ReLU, as its deltas have no closed form.
 
     Returns
     -------
     BlockMatrix
+
+    Raises
+    ------
+    InputError
+        Unknown route or rule; or deltas asked for on a kink that is not affine in u.
 
     Examples
     --------
@@ -64,6 +71,7 @@ def derive_hessian(
     [0, 0]]), beta + 1/lambda)
     """
     route = default_route(model, curvatures=True) if route is None else route
+    kink_rule = _checked_rule(model, kink_rule)
     moments = Moments(model, route, kink_rule)
     ridge = model.ridge if regularized and kink_rule != DIFFERENCE else sp.Integer(0)
     first = {}
@@ -78,3 +86,19 @@ def derive_hessian(
         lambda i, j: moments.averaged_mean(Weight.of((c + i, c + j))) + (ridge if i == j else 0),
     )
     return BlockMatrix(model, route, "hessian", regularized, first, mixed, readout, kink_rule)
+
+
+def _checked_rule(model: Model, rule: str | None) -> str:
+    """The rule asked for, or the default one; refused where it needs deltas nobody can integrate."""
+    loss = model.loss
+    affine = loss.is_smooth or loss.kink_forms is not None
+    if rule is None:
+        return DISTRIBUTIONAL if affine else ALMOST_EVERYWHERE
+    if not affine and check_kink_rule(rule) != ALMOST_EVERYWHERE:
+        raise InputError(
+            "kink_rule",
+            f"{rule!r} for a loss with a kink behind a kink",
+            f"{ALMOST_EVERYWHERE!r}",
+            "leave the rule out: samples have this Hessian",
+        )
+    return rule

@@ -8,8 +8,9 @@ import sympy as sp
 
 from theory.errors import InputError
 
+from .canonical_form import as_text, canonical, required_kinks
 from .exact_numbers import exact, exact_sequence
-from .kinks import canonical, tidy
+from .kinks import kink_forms, without_vanishing
 from .relu_step import ReLU
 from .softplus_sigmoid import Sigmoid, Softplus
 
@@ -68,12 +69,11 @@ class Activation:
         try:
             written = canonical(expression, self.kinks_at(ARGUMENT))
         except InputError as error:
-            declare = "declare where it has a kink: Activation(name, expression, kinks=(0,))"
             raise InputError(
                 "activation",
-                f"{self.name} = {self.expression} ({error.got})",
+                f"{self.name} = {as_text(self.expression)} ({error.got})",
                 error.expected,
-                declare if error.parameter == "kinks" else error.remedy,
+                _declaration(expression) if error.parameter == "kinks" else error.remedy,
             ) from None
         object.__setattr__(self, "expression", written)
         slope = written.diff(ARGUMENT)
@@ -84,7 +84,7 @@ class Activation:
                 "a function with known first and second derivatives",
                 "write it in elementary functions, or define fdiff",
             )
-        if tidy(slope).has(sp.DiracDelta):
+        if without_vanishing(slope).has(sp.DiracDelta):
             raise InputError(
                 "activation",
                 f"{self.name} = {self.expression}",
@@ -98,6 +98,16 @@ class Activation:
     def kinks_at(self, u: sp.Expr) -> tuple[sp.Expr, ...]:
         """Expressions that vanish where g(u) has a kink."""
         return tuple(u - point for point in self.kinks)
+
+
+def _declaration(expression: sp.Expr) -> str:
+    """How to declare all kinks of an activation."""
+    needed = required_kinks(expression)
+    forms = kink_forms(needed, (ARGUMENT,))
+    if forms is None or any(e.free_symbols for e in (*forms[0], *forms[1])):
+        return f"write it with kinks at numbers, such as ReLU({ARGUMENT} - 1)"
+    points = sorted(-c / a for a, c in zip(*forms, strict=True))
+    return f"declare where it has kinks: Activation(name, expression, kinks={as_text(points)})"
 
 
 def leaky_relu(slope: object = "1/100") -> Activation:

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sympy as sp
-from sympy.core.function import AppliedUndef
 
 from theory.errors import InputError
 
@@ -33,20 +32,6 @@ from .relu_step import ReLU, Step
 
 KINK_RULES = ("distributional", "almost-everywhere", "difference")
 DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE = KINK_RULES
-
-_REWRITTEN = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside)
-_REFUSED = (
-    sp.Piecewise,
-    sp.floor,
-    sp.ceiling,
-    sp.frac,
-    sp.Mod,
-    sp.DiracDelta,
-    sp.re,
-    sp.im,
-    sp.arg,
-)
-_KINKED = (*_REWRITTEN, ReLU, Step)
 
 
 def check_kink_rule(rule: str) -> str:
@@ -59,31 +44,6 @@ def check_kink_rule(rule: str) -> str:
             "see theory.problem.kinks for what they mean",
         )
     return rule
-
-
-def canonical(expression: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
-    """Write every non-smooth function of an expression as ReLU and Step of a declared kink.
-
-    Raises
-    ------
-    InputError
-        A kink that is not declared, a function without a derivative, or one that jumps in a way
-        that cannot be written so (Piecewise, floor).
-
-    Examples
-    --------
-    >>> u = sp.Symbol("u", real=True)
-    >>> canonical(sp.Abs(u), (u,))
-    -u + 2*relu(u)
-    >>> canonical(sp.Max(-2 * u, 0), (u,))
-    -2*u + 2*relu(u)
-    """
-    _refuse_unknown_functions(expression)
-    if not expression.has(*_KINKED):
-        return expression
-    return expression.replace(
-        lambda e: isinstance(e, _KINKED), lambda e: _on_declared(_elementary(e), kinks)
-    )
 
 
 def split_deltas(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
@@ -135,6 +95,34 @@ def tidy(expression: sp.Expr) -> sp.Expr:
     return sp.Add(regular, *(c * sp.DiracDelta(k) for k, c in parts.items()))
 
 
+def without_vanishing(expression: sp.Expr) -> sp.Expr:
+    """The same distribution without deltas whose coefficient vanishes on their kink.
+
+    Examples
+    --------
+    >>> u = sp.Symbol("u", real=True)
+    >>> without_vanishing((u * Step(u - 1) - Step(u - 1)).diff(u))
+    step(u - 1)
+    """
+    if not expression.has(sp.DiracDelta):
+        return expression
+    regular, parts = split_deltas(expression)
+    left = {k: c for k, c in parts.items() if not _vanishes_on(c, k)}
+    return sp.Add(regular, *(c * sp.DiracDelta(k) for k, c in left.items()))
+
+
+def _vanishes_on(coefficient: sp.Expr, kink: sp.Expr) -> bool:
+    """Whether a coefficient is 0 wherever the kink is, as far as elementary algebra shows it."""
+    if coefficient.subs(kink, 0) == 0:
+        return True
+    for symbol in sorted(kink.free_symbols, key=str):
+        slope = kink.diff(symbol)
+        if slope.is_number and slope != 0:
+            root = symbol - kink / slope
+            return bool(sp.expand(coefficient.xreplace({symbol: sp.expand(root)})) == 0)
+    return False
+
+
 def apply_kink_rule(expression: sp.Expr, rule: str) -> sp.Expr:
     """Keep of a derivative what the rule says.
 
@@ -151,21 +139,6 @@ def apply_kink_rule(expression: sp.Expr, rule: str) -> sp.Expr:
     if rule == ALMOST_EVERYWHERE:
         return regular
     return sp.Add(*(c * sp.DiracDelta(k) for k, c in parts.items()))
-
-
-def unsigned(kink: sp.Expr) -> sp.Expr:
-    """Of k and -k the one that SymPy keeps in DiracDelta, an even function.
-
-    Deltas are found under this name.
-
-    Examples
-    --------
-    >>> u = sp.Symbol("u", real=True)
-    >>> unsigned(-u), unsigned(u), unsigned(1 - u)
-    (u, u, 1 - u)
-    """
-    delta = sp.DiracDelta(kink)
-    return delta.args[0] if delta.args else kink  # a kink that is nowhere has the delta 0
 
 
 def kink_forms(
@@ -189,65 +162,4 @@ def kink_forms(
     return (
         sp.ImmutableDenseMatrix(len(kinks), len(preactivation), slopes),
         sp.ImmutableDenseMatrix(len(kinks), 1, offsets),
-    )
-
-
-def _refuse_unknown_functions(expression: sp.Expr) -> None:
-    unknown = sorted({str(e.func) for e in expression.atoms(AppliedUndef)})
-    if unknown:
-        raise InputError(
-            "loss expression",
-            f"the undefined function {unknown[0]}",
-            "functions with a known derivative",
-            "write it in elementary functions, or subclass sympy.Function with fdiff",
-        )
-    refused = sorted({type(e).__name__ for e in expression.atoms(*_REFUSED)})
-    if refused:
-        raise InputError(
-            "loss expression",
-            f"the function {refused[0]}",
-            "kinks written with ReLU and Step",
-            "write a ramp as theory.ReLU(k) and declare kinks=(k, ...)",
-        )
-
-
-def _elementary(e: sp.Expr) -> sp.Expr:
-    """One non-smooth function in terms of ReLU and Step (equal almost everywhere)."""
-    if isinstance(e, (sp.Max, sp.Min)):
-        sign = 1 if isinstance(e, sp.Max) else -1
-        first, *others = sorted(e.args, key=sp.default_sort_key)
-        total = first
-        for other in others:
-            total = other + sign * ReLU(sign * (total - other))
-        return total
-    if isinstance(e, sp.Abs):
-        return 2 * ReLU(e.args[0]) - e.args[0]
-    if isinstance(e, sp.sign):
-        return 2 * Step(e.args[0]) - 1
-    if isinstance(e, sp.Heaviside):
-        return Step(e.args[0])
-    return e
-
-
-def _on_declared(expression: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
-    return expression.replace(lambda e: isinstance(e, (ReLU, Step)), lambda e: _match(e, kinks))
-
-
-def _match(e: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
-    argument = sp.expand(e.args[0])
-    for kink in kinks:
-        ratio = sp.cancel(argument / kink)
-        if not ratio.is_number:
-            continue
-        size = abs(ratio)
-        if isinstance(e, ReLU):
-            return size * (ReLU(kink) if ratio > 0 else ReLU(kink) - kink)
-        return Step(kink) if ratio > 0 else 1 - Step(kink)
-    declared = f"kinks={tuple(kinks)}" if kinks else "no kinks"
-    argument = unsigned(argument)
-    raise InputError(
-        "kinks",
-        f"{declared} for a loss with the kink {argument} = 0",
-        "every kink of the loss declared",
-        f"add {argument} to kinks (Loss(..., kinks=({argument},)))",
     )

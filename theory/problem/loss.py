@@ -11,7 +11,9 @@ import sympy as sp
 from theory import symbols
 from theory.errors import InputError
 
-from .kinks import canonical, kink_forms, tidy, unsigned
+from .canonical_form import as_text, canonical, simple_kinks, unsigned
+from .domain import check_domain
+from .kinks import kink_forms, tidy, without_vanishing
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,16 @@ class Loss:
         object.__setattr__(self, "kinks", self._checked_kinks())
         object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
         self._check_derivatives()
+        self._check_slopes()
         if self.gauge is not None:
             self._check_gauge(self.gauge)
 
     def _check_derivatives(self) -> None:
         for e in sorted(self.expression.atoms(sp.Function), key=sp.default_sort_key):
-            if any(e.diff(x).has(sp.Derivative, sp.Subs) for x in self.variables if e.has(x)):
+            used = [x for x in self.variables if e.has(x)]
+            slopes = [e.diff(x) for x in used]
+            # a function that depends on x with slope 0 steps where nobody sees it
+            if any(s == 0 or s.has(sp.Derivative, sp.Subs) for s in slopes):
                 raise InputError(
                     "loss expression",
                     f"the function {e.func}",
@@ -105,8 +111,24 @@ class Loss:
                     "write it in elementary functions, or define its fdiff",
                 )
 
+    def _check_slopes(self) -> None:
+        """Refuse jumps, and losses that are not real or not finite at some pre-activations."""
+        slopes = [self.partial((i,)) for i in range(len(self.variables))]
+        for slope in slopes:
+            for delta in sorted(slope.atoms(sp.DiracDelta), key=sp.default_sort_key):
+                kink = as_text(delta.args[0])
+                raise InputError(
+                    "loss expression",
+                    f"a jump at {kink} = 0",
+                    "a continuous loss",
+                    "SGD follows the slope of samples, which misses a jump, so that neither drift "
+                    f"nor G exist: replace Step(k) by a ramp such as ReLU(k + 1) - ReLU(k), "
+                    f"k = {kink}",
+                )
+        check_domain(self.expression, slopes, self.preactivation)
+
     def _checked_kinks(self) -> tuple[sp.Expr, ...]:
-        kinks = tuple(sp.sympify(k) for k in self.kinks)
+        kinks = tuple(unsigned(sp.sympify(k)) for k in self.kinks)
         for kink in kinks:
             used = kink.free_symbols
             if not used & set(self.preactivation) or used - set(self.variables):
@@ -123,7 +145,9 @@ class Loss:
                     "that vanish at a kink",
                     remedy,
                 )
-        return tuple(unsigned(kink) for kink in kinks)
+        kinks = tuple(dict.fromkeys(simple for kink in kinks for simple in simple_kinks(kink)))
+        # a kink behind another is written with the ReLU of the inner one, as the loss will be
+        return tuple(unsigned(canonical(kink, kinks)) for kink in kinks)
 
     @property
     def preactivation(self) -> tuple[sp.Symbol, ...]:
@@ -167,7 +191,10 @@ class Loss:
                 self._cache[key] = self.expression
             else:
                 derivative = self.partial(key[:-1]).diff(self.variables[key[-1]])
-                self._cache[key] = derivative if self.is_smooth else tidy(derivative)
+                derivative = derivative if self.is_smooth else tidy(derivative)
+                # of first derivatives, so that a loss such as u step(u) is seen to be continuous
+                first = len(key) == 1
+                self._cache[key] = without_vanishing(derivative) if first else derivative
         return self._cache[key]
 
     def _check_gauge(self, gauge: sp.ImmutableDenseMatrix) -> None:

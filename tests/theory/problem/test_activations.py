@@ -97,7 +97,7 @@ BAD = [
     # expression, kinks: parameter, got, expected, remedy
     (sp.Abs(Z), (), "activation", "f = Abs(z)", "every kink", "kinks=(0,)"),
     (ReLU(Z), (1,), "activation", "the kink z = 0", "every kink", "kinks=(0,)"),
-    (ReLU(Z) + ReLU(Z - 2), (0,), "activation", "z - 2", "every kink", "kinks=(0,)"),
+    (ReLU(Z) + ReLU(Z - 2), (0,), "activation", "z - 2", "every kink", "kinks=(0, 2)"),
     (
         sp.Function("h")(Z),
         (),

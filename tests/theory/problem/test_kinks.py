@@ -26,10 +26,10 @@ from theory import (
     xor,
 )
 from theory.problem.activations import ARGUMENT, get_activation, leaky_relu
+from theory.problem.canonical_form import canonical
 from theory.problem.kinks import (
     KINK_RULES,
     apply_kink_rule,
-    canonical,
     check_kink_rule,
     kink_forms,
     split_deltas,
