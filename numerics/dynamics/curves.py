@@ -33,7 +33,7 @@ def integrate_curves(
     time: ArrayLike,
     *,
     tolerance: float | None = None,
-    route: str = "stein",
+    route: str | None = None,
     drift: Drift | None = None,
     seed: int = 0,
     batch: int = 1,
@@ -56,8 +56,9 @@ def integrate_curves(
     tolerance : float, optional
         Largest absolute error wanted; 1e-8 for tensor quadrature and 1e-4 for quasi-Monte Carlo
         when omitted.
-    route : {"stein", "projection"}
-        Form of the drift (ignored when ``drift`` is given).
+    route : {"stein", "projection"}, optional
+        Form of the drift (ignored when ``drift`` is given); that of :func:`theory.derive_drift`
+        when omitted.
     drift : theory.Drift, optional
         Integrate this drift instead of the derived one (for instance ``without_corrector()``).
     seed : int
@@ -118,7 +119,7 @@ def solve_curve(
     end: float,
     *,
     tolerance: float | None = None,
-    route: str = "stein",
+    route: str | None = None,
     drift: Drift | None = None,
     seed: int = 0,
     batch: int = 1,

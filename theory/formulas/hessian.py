@@ -88,16 +88,22 @@ def derive_hessian(
     return BlockMatrix(model, route, "hessian", regularized, first, mixed, readout, kink_rule)
 
 
-def _checked_rule(model: Model, rule: str | None) -> str:
-    """The rule asked for, or the default one; refused where it needs deltas nobody can integrate."""
+def default_kink_rule(model: Model) -> str:
+    """The rule taken when none is asked for: the deltas count where they can be integrated."""
     loss = model.loss
     affine = loss.is_smooth or loss.kink_forms is not None
+    return DISTRIBUTIONAL if affine else ALMOST_EVERYWHERE
+
+
+def _checked_rule(model: Model, rule: str | None) -> str:
+    """The rule asked for, or the default; refused where it needs deltas nobody can integrate."""
+    default = default_kink_rule(model)
     if rule is None:
-        return DISTRIBUTIONAL if affine else ALMOST_EVERYWHERE
-    if not affine and check_kink_rule(rule) != ALMOST_EVERYWHERE:
+        return default
+    if default == ALMOST_EVERYWHERE != check_kink_rule(rule):
         raise InputError(
             "kink_rule",
-            f"{rule!r} for a loss with a kink behind a kink",
+            f"{rule!r} for a loss with a kink that is not affine in the pre-activations",
             f"{ALMOST_EVERYWHERE!r}",
             "leave the rule out: samples have this Hessian",
         )

@@ -51,7 +51,7 @@ def canonical(expression: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
     if not expression.has(*_KINKED):
         return expression
     expression = _without_nests(expression)
-    missing = [kink for kink in required_kinks(expression) if not _is_declared(kink, kinks)]
+    missing = required_kinks(expression, kinks)
     if missing:
         raise _undeclared(expression, missing, kinks)
     return expression.replace(
@@ -59,8 +59,8 @@ def canonical(expression: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
     )
 
 
-def required_kinks(expression: sp.Expr) -> tuple[sp.Expr, ...]:
-    """The kinks an expression has, inner ones first, each once and under the name of its delta.
+def required_kinks(expression: sp.Expr, known: Sequence[sp.Expr] = ()) -> tuple[sp.Expr, ...]:
+    """The kinks an expression has beside the known ones, inner ones first, each once.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def required_kinks(expression: sp.Expr) -> tuple[sp.Expr, ...]:
     >>> required_kinks(ReLU(ReLU(u) - 1))
     (u - 1,)
     """
-    found: list[sp.Expr] = []
+    found = list(known)
 
     def note(e: sp.Expr) -> sp.Expr:
         written = _elementary(e)
@@ -79,10 +79,11 @@ def required_kinks(expression: sp.Expr) -> tuple[sp.Expr, ...]:
                 kink = unsigned(sp.expand(f.args[0]))
                 if not _is_declared(kink, found):
                     found.append(kink)
-        return written
+        # outer kinks are told apart in terms of the inner ones as they are named here
+        return _on_declared(written, found)
 
     _without_nests(expression).replace(lambda e: isinstance(e, _KINKED), note)
-    return tuple(found)
+    return tuple(found[len(known) :])
 
 
 def simple_kinks(kink: sp.Expr) -> tuple[sp.Expr, ...]:

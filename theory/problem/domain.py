@@ -33,6 +33,7 @@ LABELS = (1, 0, -1, 2)
 # a base this small beside its size at the points tried touches zero; the search halves its step
 # this often
 TOUCHES, HALVINGS = 1e-9, 50
+SETTLED, FAR = 1e-6, 20
 
 
 def check_domain(
@@ -79,7 +80,7 @@ def _check_part(part: sp.Expr, loss: sp.Expr, variables: Sequence[sp.Symbol]) ->
     # a power with a negative exponent and a logarithm are infinite where this vanishes
     pole = None
     if isinstance(part, sp.log) or (isinstance(part, sp.Pow) and part.args[1].is_negative):
-        pole = part.args[0]
+        pole = None if part.args[0].is_nonzero else part.args[0]
     failures = []
     for setting in range(SETTINGS):
         generator = random.Random(setting)
@@ -130,8 +131,9 @@ def _failure(
     signs = {(_value(small, present, p) or 0.0) > 0 for p in points}
     typical = sorted(map(size, points))[POINTS // 2]
     for start in sorted(points, key=size)[:3]:
-        point, least = _descend(size, start)
-        if least <= TOUCHES * typical:
+        point, least, step = _descend(size, start)
+        # a search that has not come to rest is on its way to infinity, where much may vanish
+        if least <= TOUCHES * typical and step < SETTLED and max(map(abs, point)) < FAR:
             return dict(zip(present, point, strict=True)), "infinite"
     if pole is not None and len(signs) == 2 and not pole.has(Step):
         # continuous and of both signs: it vanishes in between
@@ -142,8 +144,8 @@ def _failure(
 
 def _descend(
     size: Callable[[list[sp.Expr]], float], start: list[sp.Expr]
-) -> tuple[list[sp.Expr], float]:
-    """A local minimum by a pattern search along the axes."""
+) -> tuple[list[sp.Expr], float, float]:
+    """A local minimum by a pattern search along the axes, and the step it ended with."""
     point, least, step = start, size(start), sp.Rational(1)
     for _ in range(HALVINGS):
         moves = [
@@ -156,7 +158,7 @@ def _descend(
             point, least = best, size(best)
         else:
             step = step / 2
-    return point, least
+    return point, least, float(step)
 
 
 def _value(e: sp.Expr, variables: Sequence[sp.Symbol], point: Sequence[sp.Expr]) -> float | None:

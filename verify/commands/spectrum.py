@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from theory import InputError, Model, derive_hessian
-from theory.problem.kinks import ALMOST_EVERYWHERE, DISTRIBUTIONAL
+from theory.formulas.hessian import default_kink_rule
+from theory.problem.kinks import ALMOST_EVERYWHERE
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
@@ -105,7 +106,7 @@ def _kink_rule(asked: str | None, matrix: str, model: Model, beside_data: bool) 
     if matrix != "hessian" or model.loss.is_smooth:
         return None
     if not beside_data:
-        return asked or DISTRIBUTIONAL
+        return asked or default_kink_rule(model)
     if asked not in (None, ALMOST_EVERYWHERE):
         expected = f"{ALMOST_EVERYWHERE!r} with --samples"
         remedy = "samples never lie on a kink; leave --samples or --kink-rule away"

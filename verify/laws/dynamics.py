@@ -16,7 +16,7 @@ from theory import Model, low_noise, noiseless, symbols
 from verify.verdict.tolerance import Comparison
 
 from .frames import dense, largest_change, random_frame
-from .law import ROUNDING, SAMPLED, SHARP, Law, LawCase, compare
+from .law import ROUNDING, SAMPLED, SHARP, Law, LawCase, compare, flat_kinks
 from .witness import SampleMean, sample_mean, sample_products, sample_steps
 
 Array = NDArray[np.float64]
@@ -252,13 +252,6 @@ def _is_smooth(model: Model) -> str | None:
     return None if model.loss.is_smooth else "a kink has no expansion in 1/lambda"
 
 
-def _flat_kinks(model: Model) -> str | None:
-    if model.loss.is_smooth or model.loss.kink_forms is not None:
-        return None
-    unknown = "whether a state is clear of them is not known"
-    return f"its kinks are not linear in the pre-activations: {unknown}"
-
-
 def _open_precision(model: Model) -> str | None:
     if model.mixture.precision == symbols.PRECISION:
         return None
@@ -300,7 +293,7 @@ LAWS = (
         "mathematics.md section 5",
         "the next powers of 1/lambda, from four precisions (T4), quadrature (T2)",
         noiseless_limit,
-        lambda model: _open_precision(model) or _flat_kinks(model),
+        lambda model: _open_precision(model) or flat_kinks(model),
     ),
     Law(
         "low_noise_expansion",

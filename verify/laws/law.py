@@ -163,6 +163,13 @@ class LawCase:
 Judge = Callable[[LawCase], list[Comparison]]
 
 
+def flat_kinks(model: Model) -> str | None:
+    """Why a law that integrates over kinks, or stays clear of them, says nothing about a model."""
+    if model.loss.is_smooth or model.loss.kink_forms is not None:
+        return None
+    return "a kink of its loss is not affine in the pre-activations"
+
+
 def always(_: Model) -> None:
     """The law applies to every model."""
 

@@ -26,7 +26,18 @@ from .frames import (
     risk_expressions,
 )
 from .judged_formulas import block_expressions
-from .law import ROUNDING, SAMPLED, SHARP, Array, Law, LawCase, Numbers, compare, resolution_of
+from .law import (
+    ROUNDING,
+    SAMPLED,
+    SHARP,
+    Array,
+    Law,
+    LawCase,
+    Numbers,
+    compare,
+    flat_kinks,
+    resolution_of,
+)
 
 
 def _frame(case: LawCase, beyond: int = 1) -> Frame:
@@ -338,6 +349,7 @@ LAWS = (
         "mathematics.md sections 2 and 3",
         "central differences at three steps, and quadrature (T2)",
         hessian_of_gradient,
+        flat_kinks,
         cases=2,
     ),
     Law(
@@ -347,6 +359,7 @@ LAWS = (
         "mathematics.md section 2",
         "quadrature of both routes (T2) and rounding (T1)",
         moment_routes,
+        flat_kinks,
     ),
     Law(
         "block_spectrum",

@@ -24,6 +24,7 @@ from theory import (
     symbols,
 )
 from theory.expectations.moments import default_route
+from theory.formulas.hessian import default_kink_rule
 from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .entries import Collected, Entry, basis_names, find_entries
@@ -75,7 +76,7 @@ def collect(
         What a reader of the formulas of this model has to know.
     """
     if quantity == "hessian":
-        title, notes, entries = _hessian(model, route, kink_rule or DISTRIBUTIONAL)
+        title, notes, entries = _hessian(model, route, kink_rule or default_kink_rule(model))
     elif quantity == "fixed-point" and assignment is not None:
         title, notes, entries = separated_points(model, assignment)
     elif quantity == "fixed-point":
