@@ -73,16 +73,16 @@ def required_kinks(expression: sp.Expr, known: Sequence[sp.Expr] = ()) -> tuple[
     found = list(known)
 
     def note(e: sp.Expr) -> sp.Expr:
-        written = _elementary(e)
-        for f in sp.postorder_traversal(written):
-            if isinstance(f, (ReLU, Step)):
-                kink = unsigned(sp.expand(f.args[0]))
-                if not _is_declared(kink, found):
-                    found.append(kink)
+        kink = unsigned(sp.expand(e.args[0]))
+        if not _is_declared(kink, found):
+            found.append(kink)
         # outer kinks are told apart in terms of the inner ones as they are named here
-        return _on_declared(written, found)
+        return _match(e, found)
 
-    _without_nests(expression).replace(lambda e: isinstance(e, _KINKED), note)
+    _without_nests(expression).replace(
+        lambda e: isinstance(e, _KINKED),
+        lambda e: _elementary(e).replace(lambda f: isinstance(f, (ReLU, Step)), note),
+    )
     return tuple(found[len(known) :])
 
 
