@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from numerics.core import codegen
 from numerics.core.validation import Array
 from theory import Model, ReLU, Step, symbols
-from theory.problem.canonical_form import canonical
 from theory.problem.kinks import split_deltas
+from theory.problem.regularity.canonical_form import canonical
 
 from .kink_forms import KinkForms
 from .ramp_moments import RampMoments, index_pairs, ramp_moments

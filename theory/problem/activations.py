@@ -8,9 +8,9 @@ import sympy as sp
 
 from theory.errors import InputError
 
-from .canonical_form import as_text, canonical, required_kinks
 from .exact_numbers import exact, exact_sequence
 from .kinks import kink_forms, without_vanishing
+from .regularity.canonical_form import as_text, canonical, required_kinks
 from .relu_step import ReLU
 from .softplus_sigmoid import Sigmoid, Softplus
 

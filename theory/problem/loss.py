@@ -11,9 +11,9 @@ import sympy as sp
 from theory import symbols
 from theory.errors import InputError
 
-from .canonical_form import as_text, canonical, simple_kinks, unsigned
-from .domain import check_domain
 from .kinks import kink_forms, tidy, without_vanishing
+from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
+from .regularity.domain import check_domain
 
 
 @dataclass(frozen=True)

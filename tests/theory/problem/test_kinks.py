@@ -26,7 +26,6 @@ from theory import (
     xor,
 )
 from theory.problem.activations import ARGUMENT, get_activation, leaky_relu
-from theory.problem.canonical_form import canonical
 from theory.problem.kinks import (
     KINK_RULES,
     apply_kink_rule,
@@ -35,6 +34,7 @@ from theory.problem.kinks import (
     split_deltas,
     tidy,
 )
+from theory.problem.regularity.canonical_form import canonical
 
 u = sp.Symbol("u", real=True)
 u1, u2 = symbols.vector("u", 2)

@@ -24,7 +24,7 @@ from theory import (
     xor,
 )
 from theory.problem.activations import ARGUMENT
-from theory.problem.piecewise_linear import piecewise_linear
+from theory.problem.regularity.piecewise_linear import piecewise_linear
 
 U = symbols.vector("u", 2)
 V = symbols.vector("v", 2)

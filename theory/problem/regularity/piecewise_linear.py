@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from .relu_step import ReLU
+from theory.problem.relu_step import ReLU
 
 
 @dataclass(frozen=True)

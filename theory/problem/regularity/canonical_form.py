@@ -9,9 +9,9 @@ from sympy.core.function import AppliedUndef
 
 from theory import symbols
 from theory.errors import InputError
+from theory.problem.relu_step import ReLU, Step
 
 from .piecewise_linear import piecewise_linear
-from .relu_step import ReLU, Step
 
 _REWRITTEN = (sp.Max, sp.Min, sp.Abs, sp.sign, sp.Heaviside)
 _REFUSED = (

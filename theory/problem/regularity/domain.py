@@ -15,10 +15,9 @@ import sympy as sp
 
 from theory import symbols
 from theory.errors import InputError
-
-from .relu_step import ReLU, Step
-from .softmax import LogSumExp, Softmax
-from .softplus_sigmoid import Sigmoid, Softplus
+from theory.problem.relu_step import ReLU, Step
+from theory.problem.softmax import LogSumExp, Softmax
+from theory.problem.softplus_sigmoid import Sigmoid, Softplus
 
 # finite with all derivatives at every real argument, kinks apart
 _ENTIRE = (

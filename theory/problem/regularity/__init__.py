@@ -1,0 +1,1 @@
+"""How smooth a loss is: kinks in canonical form, and where it is no finite real function."""
