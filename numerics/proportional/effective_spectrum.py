@@ -53,7 +53,8 @@ def effective_spectrum(
     r"""Return the limiting spectrum of an empirical matrix of fresh test data, M / d -> phi as d ->
     infinity.
 
-    .. math:: M=\tfrac1M\sum_i D_i\otimes Y_iY_i^T,\qquad S^{-1}=-zI+\lambda^{-1}E[D(I+SD/(\phi\lambda))^{-1}],\qquad
+    .. math:: M=\tfrac1M\sum_i D_i\otimes Y_iY_i^T,\qquad
+              S^{-1}=-zI+\lambda^{-1}E[D(I+SD/(\phi\lambda))^{-1}],\qquad
               \det\big(zI-F(z)\big)=0,\ F(z)=E[D(I+SD/(\phi\lambda))^{-1}\otimes ww^T]
 
     S(z) is the resolvent off the span of directions and weights, w the coordinates of Y in an
@@ -107,7 +108,8 @@ def effective_spectrum(
         nothing.  With ``density`` also ``density`` (grid) of the eigenvalues without the atom,
         ``distribution`` (grid) with it, and their errors.
 
-        attrs ``atom``, the mass at zero (at the ridge, if included); ``mass_error``, |1 - mass of
+        attrs ``atom``, the mass at zero (at the ridge, if included), with rows whose eigenvalues
+        stay below 1e-7 of the largest weight, and ``atom_error``; ``mass_error``, |1 - mass of
         atom and density|; ``edge_kind_right`` and ``_left``: "critical" for a square-root edge,
         "essential" where the density has a thin tail up to the largest weight of the law, "zero"
         where the support reaches the atom; ``missed_by``: the next candidate for an outlier lies
@@ -146,7 +148,10 @@ def effective_spectrum(
     nodes = WeightNodes(model, parameters, state, kind, name)
     runs = solve_all(nodes, quadrature_rules(nodes, model, seed), ratio, tail, density)
     if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
-        lost = "the density was not found everywhere between the atom at 0 and the right edge; its mass is incomplete"
+        lost = (
+            "the density was not found everywhere between the atom at 0 and the right edge; "
+            "its mass is incomplete"
+        )
         raise ResolventError(runs[-1].branches[1].edge.place, abs(runs[-1].mass - 1), lost)
     if points is not None:
         _check_grid(points, runs[-1].atom, shift)
@@ -218,7 +223,8 @@ def _check_grid(points: Array, atom: float, shift: float) -> None:
             "grid",
             f"the point {shift:g}",
             "points beside the atom there",
-            f"{atom:.3g} of the eigenvalues are exactly {shift:g}, where the density is infinite: leave it out",
+            f"{atom:.3g} of the eigenvalues are exactly {shift:g}, where the density is infinite: "
+            "leave it out",
         )
 
 
@@ -232,13 +238,16 @@ class _Result:
         count = min(len(run.outliers) for run in runs)
         kept = [sorted(run.outliers, key=lambda o: -o.distance)[:count] for run in runs]
         self.outliers = [sorted(outliers, key=lambda o: -o.place) for outliers in kept]
+        # rows that count as null may move every eigenvalue by this
+        self.neglected = max(run.resolvent.neglected for run in runs)
 
     def _both(self, values: Sequence[Array]) -> tuple[Array, Array]:
         """Value and error of what every run has."""
         array = np.array(values, dtype=float)
         if len(self.runs) == 2:
-            return array[-1], 2 * np.abs(array[-1] - array[0]) + 1e-13 * (1 + np.abs(array[-1]))
-        return array.mean(axis=0), replicate_error(array)
+            rounding = 1e-13 * (1 + np.abs(array[-1]))
+            return array[-1], 2 * np.abs(array[-1] - array[0]) + rounding
+        return array.mean(axis=0), np.asarray(replicate_error(array))
 
     def _outlier_variables(self) -> dict[str, Any]:
         nodes, model, basis = self.nodes, self.model, self.nodes.basis
@@ -259,7 +268,7 @@ class _Result:
         equal = np.abs(place[:, None] - place) <= apart
         variables: dict[str, Any] = {
             "outliers": ("eigen", place + self.shift, {"long_name": "outlier"}),
-            "outlier_error": ("eigen", place_error),
+            "outlier_error": ("eigen", place_error + self.neglected),
             "side": ("eigen", np.array([o.side for o in best], dtype=int)),
             "multiplicity": ("eigen", equal.sum(axis=1)),
             "overlap": (
@@ -309,7 +318,7 @@ class _Result:
                 edges + self.shift,
                 {"long_name": "edge of the support"},
             ),
-            "edge_error": (("interval", "end"), error),
+            "edge_error": (("interval", "end"), error + self.neglected),
         }
         if self.runs[-1].pieces:
             middles = [
@@ -368,10 +377,12 @@ class _Result:
             coordinates["grid"] = grid
             attributes["mass_error"] = abs(1 - best.mass) if best.branches else 0.0
         counts = sorted({len(run.outliers) for run in self.runs})
+        atom, atom_error = self._both([np.array(run.atom) for run in self.runs])
         kinds = [edge.kind for edge in best.edges] or ["none", "none"]
         place_error, edge_error = variables["outlier_error"][1], variables["edge_error"][1]
         attributes |= {
-            "atom": best.atom,
+            "atom": float(atom),
+            "atom_error": float(atom_error),
             "missed_by": best.missed,
             "nodes": len(best.resolvent.law.probability),
             "outlier_counts": ", ".join(map(str, counts)),

@@ -46,7 +46,8 @@ def emergence(
 ) -> xr.Dataset:
     r"""Follow edges and outliers along the effective dynamics, and solve for the times they meet.
 
-    .. math:: g_i(t)=f_i\big(z_*(t)\big)-z_*(t),\qquad f_1\ge f_2\ge\dots\ \text{of }F,\ z_*\ \text{the edge}
+    .. math:: g_i(t)=f_i\big(z_*(t)\big)-z_*(t),\qquad
+              f_1\ge f_2\ge\dots\ \text{of }F,\ z_*\ \text{the edge}
 
     The i-th outlier right of the bulk exists where :math:`g_i>0` (:func:`effective_spectrum`); it
     emerges where g_i crosses zero upwards and merges where it crosses downwards; likewise on the
@@ -95,7 +96,8 @@ def emergence(
     >>> from theory import kgmm
     >>> start = State([[0, 0], [0, 0]], [[0.01, 0], [0, 0.01]])
     >>> p = Parameters([0.5, 0.5], 2.0, 0.05, 1.0)
-    >>> found = emergence(kgmm(2), p, solve_curve(kgmm(2), p, start, 20.0), 4.0, block=(0, 0), time=[0, 10, 20])
+    >>> curve = solve_curve(kgmm(2), p, start, 20.0)
+    >>> found = emergence(kgmm(2), p, curve, 4.0, block=(0, 0), time=[0, 10, 20])
     >>> found["count"].sel(side=1).values
     array([2, 1, 1])
     """

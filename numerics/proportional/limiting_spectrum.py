@@ -1,4 +1,4 @@
-"""The limiting spectrum of one law: branches outside the support, outliers on them, density, atom."""
+"""The limiting spectrum of one law: branches, outliers on them, density and atom."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
 from numerics.expectations.quadrature import Rule, choose_family, gauss_hermite, sobol, tensor_sizes
-from theory import Model
-
-from .bulk_density import (
+from numerics.proportional.bulk.bulk_density import (
     FINE,
     SCATTERED,
     Piece,
     Resolution,
-    atom_at_zero,
     bulk_pieces,
-    repeat_piece,
+    repeat_pieces,
 )
+from numerics.proportional.bulk.compressed_law import compressed
+from numerics.proportional.bulk.zero_atom import atom_at_zero
+from theory import Model
+
 from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
 from .resolvent import Resolvent
 from .support import Branch, Edge, outer_branch
@@ -52,6 +53,8 @@ class LimitingSpectrum:
         Mass at zero, per row of the matrix.
     pieces : tuple of Piece
         The density, interval by interval (empty if not asked for).
+    gaps : tuple of Branch
+        Between the pieces.
     """
 
     resolvent: Resolvent
@@ -60,6 +63,7 @@ class LimitingSpectrum:
     missed: float
     atom: float
     pieces: tuple[Piece, ...]
+    gaps: tuple[Branch, ...] = ()
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -122,16 +126,19 @@ def solve_spectrum(
         else 0.0
     )
     pieces: list[Piece] = []
+    gaps: list[Branch] = []
     if density:
+        less = compressed(resolvent)
         if like is not None and like.is_one_interval:
-            pieces = [repeat_piece(like.pieces[0], resolvent, branches)]
+            pieces = repeat_pieces(like.pieces, less, [(left.place, right.place)])
         else:
-            pieces, gaps = bulk_pieces(resolvent, branches, inner, density)
+            known_gaps = () if like is None else like.gaps
+            pieces, gaps = bulk_pieces(less, branches, inner, density, known_gaps)
             for gap in gaps:
                 found += find_outliers(gap, field)[0]
     found.sort(key=lambda o: -o.place)
     return LimitingSpectrum(
-        resolvent, branches, tuple(found), missed, null + rows * inner, tuple(pieces)
+        resolvent, branches, tuple(found), missed, null + rows * inner, tuple(pieces), tuple(gaps)
     )
 
 

@@ -68,6 +68,9 @@ class Field:
         law, p, rank = resolvent.law, resolvent.weight.shape[1], resolvent.law.basis.rank
         self._size, self._rank = p, rank
         self._moment = pack(law.moment) * law.probability[:, None]
+        values, vectors = np.linalg.eigh(law.free)
+        some = values > 1e-14 * max(float(values[-1]), 1e-300)
+        self._free_root = vectors[:, some] * np.sqrt(values[some])
         # of (row of K, coordinate of (w, 1)) the features' rows have w, the readout's rows 1
         kept = np.zeros((p, rank + 1), dtype=bool)
         kept[: resolvent.rows, :rank] = True
@@ -93,15 +96,18 @@ class Field:
         resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.rows
         rows = np.zeros(self._size * (self._rank + 1))
         rows[self._kept] = e
-        through = unpack(resolvent.propagate_all(s), self._size)[:, :k] @ rows.reshape(
-            self._size, -1
-        )
-        weighted = (through @ law.moment) * law.probability[:, None, None]
-        inner = np.tensordot(weighted, through, axes=([0, 2], [0, 2]))
-        return -float(np.sum(inner * change)) / (resolvent.aspect_ratio * law.precision)
+        rows = rows.reshape(self._size, -1)
+        a = unpack(resolvent.propagate_all(s), self._size)[:, :k]
+        # w w^T is that of the node's place, and a constant whose root has few columns
+        seen = np.einsum("nij,nj->ni", a, law.place @ rows.T)
+        inner = (seen * law.probability[:, None]).T @ seen
+        for column in (rows @ self._free_root).T:
+            unseen = a @ column
+            inner += (unseen * law.probability[:, None]).T @ unseen
+        return -float(np.sum(inner * change)) / resolvent.unit
 
     def projection(self, e: Array, s: Array) -> Array:
-        """Projection of the unit eigenvector, e / sqrt(e^T (I - F') e), in all rows of the matrix."""
+        """Projection of the unit eigenvector, e / sqrt(e^T (I - F') e), in all rows."""
         square = 1 - self.slope_along(e, s, self.resolvent.derivative(s))
         # at an edge S' diverges, to either sign by rounding, and nothing is left on the span
         return self.embed(e / np.sqrt(square) if square >= 1 - ROUNDING else 0 * e)

@@ -103,7 +103,8 @@ def phase_diagram(
     >>> u = symbols.vector("u", 1)
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
-    >>> found = phase_diagram(model, Parameters([1], 1, 0, 1), State([[1]], [[1]]), [0.1, 1, 10], [4.0])
+    >>> p, s = Parameters([1], 1, 0, 1), State([[1]], [[1]])
+    >>> found = phase_diagram(model, p, s, [0.1, 1, 10], [4.0])
     >>> found.threshold.values.round(6), found.bbp_threshold.values.round(6)
     (array([0.5]), array([0.5]))
     """
@@ -272,7 +273,7 @@ class _Plane:
 
 
 def _last_crossing(precisions: Array, values: Array, of: Callable[[float], float]) -> float:
-    """The largest root between neighbours of which the upper one is positive and the lower one not."""
+    """The largest root between neighbours of which only the upper one is positive."""
     up = np.flatnonzero((values[:-1] <= 0) & (values[1:] > 0))
     if not up.size:
         return np.nan

@@ -18,12 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array, pack, positions, restrict, unpack
 
+from .node_weights import NodeWeights, RankOne, node_weights
 from .weight_law import WeightLaw
 
 # Newton's method: iterations, and the residual relative to the largest term
@@ -32,6 +32,10 @@ ITERATIONS, SOLVED = 60, 1e-13
 ROUNDED = 1e-11
 # rows of K this small, relative to the largest entry, are zero up to rounding
 NULL = 1e-12
+# eigenvalues of rows with weights this small, of one sign, are not told from the atom at zero
+NEGLIGIBLE = 1e-7
+# share of a weight outside the null rows below which it lies in them
+LEFT_OVER = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,13 @@ class Resolvent:
     law : WeightLaw
     aspect_ratio : float
         phi = M / d.
+    split : tuple of array, optional
+        ``null`` and ``range`` where they are known: of a law that stands for another.
     """
 
     law: WeightLaw
     aspect_ratio: float
+    split: tuple[Array, Array] | None = None
 
     @cached_property
     def null(self) -> Array:
@@ -62,16 +69,33 @@ class Resolvent:
 
     @cached_property
     def _split(self) -> tuple[Array, Array]:
+        if self.split is not None:
+            return self.split
         law = self.law
-        square = np.einsum("n,nij,njk->ik", law.probability, law.weight, law.weight)[
-            : law.noisy, : law.noisy
-        ]
-        values, vectors = np.linalg.eigh(square)
+        noise = law.weight[:, : law.noisy, : law.noisy]
+        largest = float(np.abs(law.weight).max(initial=0.0))
+        weights = node_weights(noise)
+        if isinstance(weights, RankOne):
+            # of one sign, weights move eigenvalues by their quadratic forms at most
+            seen = np.abs(weights.size) * law.probability
+            _, vectors = np.linalg.eigh((weights.direction * seen[:, None]).T @ weights.direction)
+            forms = np.abs(weights.size)[:, None] * (weights.direction @ vectors) ** 2
+            zero = forms.max(axis=0, initial=0.0) <= NEGLIGIBLE * largest
+            return vectors[:, zero].T, vectors[:, ~zero].T
+        square = np.einsum("n,nij,njk->ik", law.probability, law.weight, law.weight)
+        values, vectors = np.linalg.eigh(square[: law.noisy, : law.noisy])
         # squares hide what is below the root of rounding: of small ones the products decide
         small = values <= 1e-13 * values.max(initial=0.0)
         sizes = np.abs(law.weight[:, :, : law.noisy] @ vectors).max(axis=(0, 1), initial=0.0)
-        zero = small & (sizes <= NULL * np.abs(law.weight).max(initial=0.0))
+        zero = small & (sizes <= NULL * largest)
         return vectors[:, zero].T, vectors[:, ~zero].T
+
+    @cached_property
+    def neglected(self) -> float:
+        """What the rows that count as null may move eigenvalues by."""
+        weights = self.null @ self.law.weight[:, : self.law.noisy, : self.law.noisy] @ self.null.T
+        sizes = np.linalg.norm(weights, axis=(1, 2))
+        return float(sizes.max(initial=0.0)) / self.law.precision
 
     @property
     def rows(self) -> int:
@@ -93,43 +117,50 @@ class Resolvent:
         return float(np.linalg.norm(self.weight, axis=(1, 2)).max(initial=0.0)) / self.law.precision
 
     @cached_property
-    def noise(self) -> Array:
-        """D, the part of K that multiplies features, shape (N, k, k)."""
-        return np.ascontiguousarray(self.weight[:, : self.rows, : self.rows])
+    def noise(self) -> NodeWeights:
+        """D, the part of K that multiplies features."""
+        noise = self.weight[:, : self.rows, : self.rows]
+        if len(self.null):
+            # what a weight in null rows leaves in the others is rounding, of any direction
+            noisy = self.law.noisy
+            whole = np.linalg.norm(self.law.weight[:, :noisy, :noisy], axis=(1, 2))
+            some = np.linalg.norm(noise, axis=(1, 2)) > LEFT_OVER * whole
+            noise = np.where(some[:, None, None], noise, 0.0)
+        return node_weights(noise)
+
+    @cached_property
+    def _whole(self) -> NodeWeights:
+        return node_weights(self.weight)
+
+    @property
+    def unit(self) -> float:
+        """phi lambda: S over it couples to the weights."""
+        return self.aspect_ratio * self.law.precision
 
     def propagate(self, s: Array) -> Array:
         """The packed A_11 = D (I + S D / (phi lambda))^-1 at every node, shape (N, k(k+1)/2)."""
-        return self._kept("noise", self.noise, s)
+        return self._remembered("noise", s)
 
     def propagate_all(self, s: Array) -> Array:
         """The packed A at every node, shape (N, p(p+1)/2)."""
-        if self.weight.shape[1] == self.rows:
-            return self.propagate(s)
-        return self._kept("weight", self.weight, s)
+        return self._remembered("noise" if self.weight.shape[1] == self.rows else "whole", s)
 
-    def _kept(self, name: str, weight: Array, s: Array) -> Array:
-        """A where it was asked for last: Newton's method, slopes and fields meet at one S."""
+    def _remembered(self, name: str, s: Array) -> Array:
+        """A where it was asked for last: fields and their slopes meet at one S."""
         asked = s.dtype.char, s.tobytes()
         if self._last.get(name, (None, None))[0] != asked:
-            self._last[name] = asked, self._propagated(weight, s)
+            weights = self.noise if name == "noise" else self._whole
+            self._last[name] = asked, weights.propagate(s / self.unit)
         return self._last[name][1]
 
     @cached_property
     def _last(self) -> dict[str, tuple[tuple[str, bytes], Array]]:
         return {}
 
-    def _propagated(self, weight: Array, s: Array) -> Array:
-        coupling, p = s / (self.aspect_ratio * self.law.precision), weight.shape[1]
-        if p == 1 and self.rows == 1:
-            d = weight[:, :, 0]
-            return np.asarray(d / (1 + coupling[0, 0] * d))
-        out = np.empty((len(weight), p * (p + 1) // 2), dtype=coupling.dtype)
-        _solve_nodes(weight, np.ascontiguousarray(coupling), out)
-        return out
-
     def mean(self, a: Array) -> Array:
         """lambda^-1 E[A_11], from the packed A_11."""
-        return unpack(self.law.probability @ a, self.rows) / self.law.precision
+        probability = self.law.probability.astype(a.dtype)  # of one type, for BLAS
+        return unpack(probability @ a, self.rows) / self.law.precision
 
     def curvature(self, a: Array) -> Array:
         """Minus the derivative of lambda^-1 E[A_11] in S: X -> (phi lambda^2)^-1 E[A_11 X A_11], on
@@ -139,7 +170,7 @@ class Resolvent:
         at, k = positions(self.rows), self.rows
         # E[A_ij A_kl] stands where (A X A)_il takes X_jk
         full = outer[at[:, None, :, None], at.T[None, :, None, :]].reshape(k * k, k * k)
-        return restrict(full) / (self.aspect_ratio * self.law.precision**2)
+        return restrict(full) / (self.unit * self.law.precision)
 
     def jacobian(self, inverse: Array, a: Array) -> Array:
         """Derivative of S^-1 - lambda^-1 E[A_11] in S, on packed matrices, from S^-1 and A."""
@@ -147,27 +178,26 @@ class Resolvent:
 
     def derivative(self, s: Array) -> Array:
         """dS/dz."""
-        jacobian = self.jacobian(np.asarray(np.linalg.inv(s)), self.propagate(s))
-        return unpack(np.linalg.solve(jacobian, -pack(np.eye(self.rows))), self.rows)
+        frame = Frame.of(self, s)
+        jacobian = self.jacobian(*frame.terms(frame.inward(s))[:2])
+        return frame.outward(unpack(np.linalg.solve(jacobian, -pack(frame.gram)), self.rows))
 
     def radius(self, s: Array) -> float:
         """Spectral radius of the positive map at a real S: below 1 only on the physical branch."""
-        mapped = restrict(np.kron(s, s)) @ self.curvature(self.propagate(s))
+        frame = Frame.of(self, s)
+        x = frame.inward(s)
+        mapped = restrict(np.kron(x, x)) @ self.curvature(frame.terms(x)[1])
         return float(np.abs(np.linalg.eigvals(mapped)).max(initial=0.0))
 
     def margin(self, s: Array) -> float:
         """How far I + Sigma K is from singular at the worst node, for a real S: its least singular
         value.
         """
-        return float(np.linalg.svd(self._inner(s), compute_uv=False)[:, -1].min())
+        return self.noise.margin(s / self.unit)
 
     def signs(self, s: Array) -> Array:
         """Sign of det(I + Sigma K) at every node, for a real S: constant on a branch."""
-        return np.asarray(np.sign(np.linalg.det(self._inner(s))))
-
-    def _inner(self, s: Array) -> Array:
-        coupling = s / (self.aspect_ratio * self.law.precision)
-        return np.asarray(np.eye(self.rows) + coupling @ self.noise)
+        return self.noise.signs(s / self.unit)
 
     def solve_at(
         self, z: complex, start: Array, iterations: int = ITERATIONS, accuracy: float = SOLVED
@@ -179,108 +209,134 @@ class Resolvent:
         ResolventError
             No convergence.
         """
-        s, unit = np.array(start), np.eye(self.rows)
-        residual = np.inf
+        frame = Frame.of(self, start)
+        x, residual = frame.inward(start), np.inf
         for _ in range(iterations):
-            a = self.propagate(s)
-            inverse = np.linalg.inv(s)
-            rest = inverse + z * unit - self.mean(a)
-            last, residual = residual, float(np.abs(rest).max() / (np.abs(inverse).max() + abs(z)))
+            inverse, a, mean = frame.terms(x)
+            rest = inverse + z * frame.gram - mean
+            last, residual = residual, _size(rest) / (_size(inverse) + abs(z) * _size(frame.gram))
             if residual <= accuracy or last / 2 < residual <= ROUNDED:
-                return np.asarray(s)
+                return frame.outward(x)
             if not np.isfinite(residual):
                 break
             change = unpack(np.linalg.solve(self.jacobian(inverse, a), -pack(rest)), self.rows)
-            s = s + _damping(change, s) * change
+            x = x + _damping(change, x) * change
         raise ResolventError(z, residual)
 
     def solve_trace(
         self, trace: float, start: Array, iterations: int = ITERATIONS
     ) -> tuple[float, Array]:
         """z and S with the given trace of S: Newton's method on the bordered system."""
-        s, k = np.array(start), self.rows
-        inverse = np.linalg.inv(s)
-        z = float(np.trace(self.mean(self.propagate(s)) - inverse)) / k
+        frame = Frame.of(self, start)
+        x, k = frame.inward(start), self.rows
+        inverse, a, mean = frame.terms(x)
+        z = float(np.trace((mean - inverse) @ np.linalg.inv(frame.gram))) / k
         residual = np.inf
         for _ in range(iterations):
-            a = self.propagate(s)
-            inverse = np.linalg.inv(s)
-            rest = inverse + z * np.eye(k) - self.mean(a)
-            size, miss = np.abs(inverse).max() + abs(z), float(np.trace(s)) - trace
+            inverse, a, mean = frame.terms(x)
+            rest = inverse + z * frame.gram - mean
+            miss = float(np.sum(frame.gram * x)) - trace
             last, residual = (
                 residual,
-                float(max(np.abs(rest).max() / size, abs(miss) / np.abs(s).max())),
+                max(
+                    _size(rest) / (_size(inverse) + abs(z) * _size(frame.gram)),
+                    abs(miss) / max(abs(trace), _size(frame.gram * x)),
+                ),
             )
             if residual <= SOLVED or last / 2 < residual <= ROUNDED:
-                return z, s
+                return z, frame.outward(x)
             if not np.isfinite(residual):
                 break
-            step = np.linalg.solve(self._bordered(inverse, a), -np.append(pack(rest), miss))
+            step = np.linalg.solve(frame.bordered(inverse, a), -np.append(pack(rest), miss))
             change = unpack(step[:-1], k)
-            damping = _damping(change, s)
-            s = s + damping * change
+            damping = _damping(change, x)
+            x = x + damping * change
             z += damping * float(step[-1])
         raise ResolventError(z, residual)
 
     def along_trace(self, s: Array) -> tuple[float, Array]:
         """dz and dS per d(trace S), at a real S."""
-        bordered = self._bordered(np.linalg.inv(s), self.propagate(s))
+        frame = Frame.of(self, s)
+        bordered = frame.bordered(*frame.terms(frame.inward(s))[:2])
         right = np.zeros(len(bordered))
         right[-1] = 1
         step = np.linalg.solve(bordered, right)
-        return float(step[-1]), unpack(step[:-1], self.rows)
+        return float(step[-1]), frame.outward(unpack(step[:-1], self.rows))
 
-    def _bordered(self, inverse: Array, a: Array) -> Array:
-        """Derivative of (the equation for S, trace S) in (packed S, z)."""
-        unit = pack(np.eye(self.rows))[None]
-        return np.asarray(np.block([[self.jacobian(inverse, a), unit.T], [unit, np.zeros((1, 1))]]))
+
+@dataclass(frozen=True)
+class Frame:
+    """Rows in which a known S is of size one: S = B X B^T.
+
+    Where an atom at zero or units of different sizes let the eigenvalues of S differ by many powers
+    of ten, Newton's method loses the small ones to rounding; here it does not.
+
+    Attributes
+    ----------
+    resolvent : Resolvent
+    root, inverse_root : array, shape (k, k)
+        B, and its inverse.
+    gram : array, shape (k, k)
+        B^T B, which stands where the equation for S has the unit matrix.
+    weights : NodeWeights
+        B^T D B.
+    """
+
+    resolvent: Resolvent
+    root: Array
+    inverse_root: Array
+    gram: Array
+    weights: NodeWeights
+
+    @classmethod
+    def of(cls, resolvent: Resolvent, s: Array) -> Frame:
+        """The frame of S: B B^T = |Re S| + Im S."""
+        root, inverse = balanced_root(s)
+        return cls(resolvent, root, inverse, root.T @ root, resolvent.noise.congruent(root))
+
+    def inward(self, s: Array) -> Array:
+        """X of S."""
+        return np.asarray(self.inverse_root @ s @ self.inverse_root.T)
+
+    def outward(self, x: Array) -> Array:
+        """S of X."""
+        s = self.root @ x @ self.root.T
+        return np.asarray((s + s.T) / 2)
+
+    def terms(self, x: Array) -> tuple[Array, Array, Array]:
+        """X^-1, the packed A and lambda^-1 E[A], in this frame."""
+        a = self.weights.propagate(x / self.resolvent.unit)
+        return np.asarray(np.linalg.inv(x)), a, self.resolvent.mean(a)
+
+    def bordered(self, inverse: Array, a: Array) -> Array:
+        """Derivative of (the equation for X, trace S) in (packed X, z)."""
+        jacobian = self.resolvent.jacobian(inverse, a)
+        column = pack(self.gram)[:, None]
+        row = pack(2 * self.gram - np.diag(np.diag(self.gram)))[None]  # off the diagonal twice
+        return np.asarray(np.block([[jacobian, column], [row, np.zeros((1, 1))]]))
+
+
+def balanced_root(s: Array) -> tuple[Array, Array]:
+    """B and B^-1 with B B^T = |Re S| + Im S, for Im S >= 0.
+
+    Examples
+    --------
+    >>> balanced_root(np.array([[-4.0]]))
+    (array([[2.]]), array([[0.5]]))
+    """
+    values, vectors = np.linalg.eigh(s.real)
+    positive = (vectors * np.abs(values)) @ vectors.T
+    if np.iscomplexobj(s):
+        positive = positive + s.imag
+    values, vectors = np.linalg.eigh((positive + positive.T) / 2)
+    roots = np.sqrt(np.maximum(values, 1e-30 * max(float(values[-1]), 1e-270)))
+    return np.asarray(vectors * roots), np.asarray((vectors / roots).T)
+
+
+def _size(matrix: Array) -> float:
+    return float(np.abs(matrix).max(initial=0.0))
 
 
 def _damping(change: Array, s: Array) -> float:
     """Let S change by at most half its size in one step: the equation has poles."""
     return min(1.0, 0.5 * float(np.linalg.norm(s)) / max(float(np.linalg.norm(change)), 1e-300))
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _solve_nodes(weight, coupling, out):  # type: ignore[no-untyped-def]
-    """out[n] = packed (I + K Sigma)^-1 K, by elimination with partial pivoting."""
-    nodes, p = weight.shape[0], weight.shape[1]
-    k = coupling.shape[0]
-    left = np.empty((p, p), dtype=out.dtype)
-    right = np.empty((p, p), dtype=out.dtype)
-    for n in range(nodes):
-        for i in range(p):
-            for j in range(p):
-                right[i, j] = weight[n, i, j]
-                left[i, j] = 1.0 if i == j else 0.0
-            for j in range(k):
-                total = left[i, j]
-                for m in range(k):
-                    total += weight[n, i, m] * coupling[m, j]
-                left[i, j] = total
-        for j in range(p):
-            best = j
-            for i in range(j + 1, p):
-                if abs(left[i, j]) > abs(left[best, j]):
-                    best = i
-            if best != j:
-                for m in range(p):
-                    left[j, m], left[best, m] = left[best, m], left[j, m]
-                    right[j, m], right[best, m] = right[best, m], right[j, m]
-            for i in range(j + 1, p):
-                factor = left[i, j] / left[j, j]
-                for m in range(j + 1, p):
-                    left[i, m] -= factor * left[j, m]
-                for m in range(p):
-                    right[i, m] -= factor * right[j, m]
-        for i in range(p - 1, -1, -1):
-            for m in range(p):
-                total = right[i, m]
-                for j in range(i + 1, p):
-                    total -= left[i, j] * right[j, m]
-                right[i, m] = total / left[i, i]
-        at = 0
-        for i in range(p):
-            for j in range(i, p):
-                out[n, at] = right[i, j]
-                at += 1

@@ -29,7 +29,7 @@ def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[
 
 
 def state_at_time(model: Model, start: State, time: float) -> Callable[[Parameters], State]:
-    """The state that the effective dynamics reach from ``start``, as a function of the parameters."""
+    """The state that the effective dynamics reach, as a function of the parameters."""
     check_kind("model", model, Model, "the order is (model, start, time)")
     check_state(model, start, "start")
     time = as_scalar("time", time, 0.0, True, "give a time in units of steps * delta")

@@ -46,8 +46,10 @@ class WeightLaw:
         K_n, symmetric.
     noisy : int
         k <= p: the first rows multiply the features, the others are readout parameters.
-    moment : array, shape (N, rank + 1, rank + 1)
-        E[(w, 1)(w, 1)^T | n].
+    place : array, shape (N, rank + 1)
+        E[(w, 1) | n].
+    free : array, shape (rank + 1, rank + 1)
+        Covariance of (w, 1) given the node: of the coordinates that u does not see.
     precision : float
         lambda: the other coordinates of Y have variance 1 / lambda.
     basis : SpanBasis
@@ -57,7 +59,8 @@ class WeightLaw:
     probability: Array
     weight: Array
     noisy: int
-    moment: Array
+    place: Array
+    free: Array
     precision: float
     basis: SpanBasis
 
@@ -87,8 +90,13 @@ class WeightLaw:
             )
         kept = probability > 0
         return replace(
-            self, probability=probability[kept], weight=self.weight[kept], moment=self.moment[kept]
+            self, probability=probability[kept], weight=self.weight[kept], place=self.place[kept]
         )
+
+    @property
+    def moment(self) -> Array:
+        """E[(w, 1)(w, 1)^T | n], shape (N, rank + 1, rank + 1)."""
+        return np.asarray(self.place[:, :, None] * self.place[:, None, :] + self.free)
 
 
 class WeightNodes:
@@ -146,7 +154,7 @@ class WeightNodes:
         return self.basis.directions * self.units
 
     def weight_shares(self, vector: Array) -> Array:
-        """Squared cosines of a projected eigenvector with every x^a, in its row of a full matrix."""
+        """Squared cosines of a projected eigenvector with every x^a, each in its row."""
         lengths = np.linalg.norm(self.basis.weights, axis=1, keepdims=True)
         x = np.divide(
             self.basis.weights, lengths, out=np.zeros_like(self.basis.weights), where=lengths > 0
@@ -176,12 +184,12 @@ class WeightNodes:
         derivatives = compile_derivatives(model, self.matrix)(labels, u.T, self.state.readout)
         free = np.zeros((rank + 1, rank + 1))
         free[:rank, :rank] = (np.eye(rank) - self._along.T @ self._along) / parameters.precision
-        joint = place.reshape(components * nodes, rank + 1)
         return WeightLaw(
             np.repeat(parameters.weights, nodes) * np.tile(rule.weights, components),
             self._weight(derivatives),
             self.units,
-            joint[:, :, None] * joint[:, None, :] + free,
+            place.reshape(components * nodes, rank + 1),
+            free,
             parameters.precision,
             self.basis,
         )
@@ -209,12 +217,12 @@ def covariance_law(model: Model, parameters: Parameters) -> WeightLaw:
     place = np.concatenate([coordinates_of(model) @ factor, np.ones((n, 1))], axis=1)
     noise = np.zeros((rank + 1, rank + 1))
     noise[:rank, :rank] = np.eye(rank) / parameters.precision
-    moment = place[:, :, None] * place[:, None, :] + noise
     return WeightLaw(
         np.asarray(parameters.weights, dtype=float),
         np.ones((n, 1, 1)),
         1,
-        moment,
+        place,
+        noise,
         parameters.precision,
         basis,
     )

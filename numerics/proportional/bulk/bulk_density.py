@@ -9,6 +9,7 @@ node to node beyond.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,19 +17,18 @@ import scipy.fft
 
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
+from numerics.proportional.resolvent import Resolvent
+from numerics.proportional.support import Branch, gap_branch, is_physical
 
+from .continuation import CLOSE, descend, on_axis
 from .interval import Interval
-from .resolvent import Resolvent
-from .support import Branch, gap_branch, is_physical
 
 # nodes the cosine series starts with
 FIRST_NODES = 32
 # densities below this share of mass / length are thin tails, set to zero
 THIN = 1e-7
-# Newton's method from a neighbour: iterations, and largest relative change it may make
-CLOSE, JUMP, HALVINGS = 12, 0.5, 8
-# residual on the way down, where S may be large and rounding with it
-ROUGH = 1e-9
+# a step from node to node may be halved so often
+HALVINGS = 8
 # where density is looked for first, as shares of the nodes
 PROBES = (1 / 2, 3 / 4, 1 / 4, 7 / 8, 5 / 8, 3 / 8, 1 / 8)
 # a pole of I + Sigma K as close as this tells the nodes of a continuous law apart
@@ -102,7 +102,11 @@ class Piece:
 
 
 def bulk_pieces(
-    resolvent: Resolvent, branches: dict[int, Branch], atom: float, resolution: Resolution = FINE
+    resolvent: Resolvent,
+    branches: dict[int, Branch],
+    atom: float,
+    resolution: Resolution = FINE,
+    known_gaps: Sequence[Branch] = (),
 ) -> tuple[list[Piece], list[Branch]]:
     """The density between the outermost edges, left to right, cut at the gaps of the support, and
     these gaps.
@@ -115,6 +119,8 @@ def bulk_pieces(
     atom : float
         Mass at zero of the rows that are not null.
     resolution : Resolution
+    known_gaps : sequence of Branch
+        Those of a similar law, looked for first.
     """
     left, right = branches[-1].edge, branches[1].edge
     if not left.place < right.place:
@@ -131,46 +137,52 @@ def bulk_pieces(
             zero_left=low == 0 and (inner or left.kind == "zero"),
             zero_right=high == 0 and (inner or right.kind == "zero"),
         )
-        pieces += _pieces(resolvent, interval, resolution, gaps)
+        pieces += _pieces(resolvent, interval, resolution, gaps, known_gaps)
     return [piece for piece in pieces if piece.mass > 0], gaps
 
 
-def atom_at_zero(resolvent: Resolvent) -> float:
-    """Mass at zero of the rows that are not null, per such row: the limit of -z tr S / k on the way
-    down to zero.
-    """
-    if not resolvent.noise.any():
-        return 1.0
-    heights, found = resolvent.scale * np.array([1e-5, 1e-7, 1e-9]), []
-    for height in heights:
-        s = _descend(resolvent, 0.0, float(height))
-        if s is None:
-            return 0.0
-        found.append(float((-1j * height * np.trace(s)).real) / resolvent.rows)
-    # beside an atom there are terms of order sqrt(height) at most, if the density diverges
-    atom = found[2] - (found[1] - found[2]) ** 2 / max(found[0] - 2 * found[1] + found[2], 1e-300)
-    return float(np.clip(atom, 0.0, 1.0)) if abs(found[0] - found[2]) > 1e-9 else found[2]
-
-
-def repeat_piece(piece: Piece, resolvent: Resolvent, branches: dict[int, Branch]) -> Piece:
-    """The piece of a similar law with one interval: Newton's method from the known solutions at the
+def repeat_pieces(
+    pieces: Sequence[Piece], resolvent: Resolvent, ends: Sequence[tuple[float, float]]
+) -> list[Piece]:
+    """The pieces of a similar law between new ends: Newton's method from the known solutions at the
     same angles.
     """
-    interval = replace(piece.interval, left=branches[-1].edge.place, right=branches[1].edge.place)
-    solutions = np.full_like(piece.solutions, np.nan)
-    at = interval.place(piece.nodes)[0]
-    for i in np.flatnonzero(np.isfinite(piece.solutions[:, 0, 0])):
-        found = _newton(resolvent, float(at[i]), piece.solutions[i])
-        solutions[i] = np.nan if found is None else found
-    return _piece(resolvent, interval, piece.nodes, solutions)
+    out = []
+    for piece, (left, right) in zip(pieces, ends, strict=True):
+        interval = replace(piece.interval, left=left, right=right)
+        solutions = np.full_like(piece.solutions, np.nan)
+        at = interval.place(piece.nodes)[0]
+        for i in np.flatnonzero(np.isfinite(piece.solutions[:, 0, 0])):
+            found = on_axis(resolvent, float(at[i]), piece.solutions[i])
+            solutions[i] = np.nan if found is None else found
+        out.append(_piece(resolvent, interval, piece.nodes, solutions))
+    return out
+
+
+def repeat_gap(gap: Branch, resolvent: Resolvent, bounds: tuple[float, float]) -> Branch | None:
+    """The gap of a similar law, or None where it is not found again."""
+    low, high = (edge.trace for edge in gap.ends)
+    try:
+        z, s = gap.at_trace((low + high) / 2)
+        return gap_branch(resolvent, resolvent.solve_at(z, s, CLOSE), bounds)
+    except (ResolventError, np.linalg.LinAlgError):
+        return None
 
 
 def _pieces(
-    resolvent: Resolvent, interval: Interval, resolution: Resolution, gaps: list[Branch]
+    resolvent: Resolvent,
+    interval: Interval,
+    resolution: Resolution,
+    gaps: list[Branch],
+    known_gaps: Sequence[Branch],
 ) -> list[Piece]:
     """March over an interval; where a gap is found, over both sides of it."""
     size, known = FIRST_NODES, None
-    while True:
+    bounds = (interval.left, interval.right)
+    inside = (g for g in known_gaps if bounds[0] < sum(e.place for e in g.ends) / 2 < bounds[1])
+    again = (repeat_gap(g, resolvent, bounds) for g in inside)
+    gap = next((g for g in again if g is not None), None)
+    while gap is None:
         nodes = np.pi * (np.arange(size) + 0.5) / size
         solutions, gap = _march(resolvent, interval, nodes, known)
         if gap is not None:
@@ -189,7 +201,7 @@ def _pieces(
             zero_left=interval.kind == "zero left",
             zero_right=low.kind == "zero",
         )
-        out += _pieces(resolvent, left, resolution, gaps)
+        out += _pieces(resolvent, left, resolution, gaps, known_gaps)
     if high.place < interval.right:
         right = Interval.between(
             high.place,
@@ -197,7 +209,7 @@ def _pieces(
             zero_left=high.kind == "zero",
             zero_right=interval.kind == "zero right",
         )
-        out += _pieces(resolvent, right, resolution, gaps)
+        out += _pieces(resolvent, right, resolution, gaps, known_gaps)
     return out
 
 
@@ -238,10 +250,10 @@ def _march(
     while (chosen := _next_probe(solutions, probed)) is not None:
         i = chosen
         probed.add(i)
-        s = _descend(resolvent, float(at[i]), 1e-9 * length)
-        on_axis = None if s is None else _newton(resolvent, float(at[i]), s)
-        if on_axis is not None and _dense(on_axis, length / float(ends[i])):
-            spread(i, on_axis)
+        s = descend(resolvent, float(at[i]), 1e-9 * length)
+        settled = None if s is None else on_axis(resolvent, float(at[i]), s)
+        if settled is not None and _dense(settled, length / float(ends[i])):
+            spread(i, settled)
         elif (
             s is not None
             and (gap := _gap_through(resolvent, float(at[i]), s, interval)) is not None
@@ -282,7 +294,7 @@ def _step(
     while at != end:
         step = float(np.clip(step, -abs(end - at), abs(end - at)))
         z = float(interval.place(np.array(at + step))[0])
-        found = _newton(resolvent, z, s if change is None else s + change)
+        found = on_axis(resolvent, z, s if change is None else s + change)
         if found is None:
             step /= 2
             change = None if change is None else change / 2
@@ -292,45 +304,6 @@ def _step(
         at = end if abs(end - at) <= abs(step) else at + step
         change, s = found - s, found
     return s
-
-
-def _newton(resolvent: Resolvent, z: float, start: Array) -> Array | None:
-    """The solution on the real axis near ``start`` with Im S positive, or None."""
-    try:
-        s = resolvent.solve_at(z, start, CLOSE)
-    except (ResolventError, np.linalg.LinAlgError):
-        return None
-    size = float(np.linalg.norm(s))
-    if (
-        np.linalg.eigvalsh(s.imag)[0] < -1e-9 * size
-        or float(np.linalg.norm(s - start)) > JUMP * size
-    ):
-        return None
-    return s
-
-
-def _descend(resolvent: Resolvent, x: float, height: float) -> Array | None:
-    """S at x + i height by continuation from far up in the half-plane, where S = -1/z; None if it
-    gets stuck.
-    """
-    y = 30 * (resolvent.scale + abs(x))
-    s: Array = resolvent.solve_at(x + 1j * y, -np.eye(resolvent.rows) / (x + 1j * y))
-    factor = 0.3
-    for _ in range(200):
-        if y <= height:
-            return s
-        lower = max(y * factor, height)
-        try:
-            found = resolvent.solve_at(x + 1j * lower, s, CLOSE, ROUGH)
-        except (ResolventError, np.linalg.LinAlgError):
-            found = None
-        if found is None or np.linalg.eigvalsh(found.imag)[0] <= 0:
-            factor = factor**0.5
-            if factor > 0.995:
-                return None
-            continue
-        y, s, factor = lower, found, max(0.1, factor**1.5)
-    return None
 
 
 def _gap_through(resolvent: Resolvent, x: float, s: Array, interval: Interval) -> Branch | None:

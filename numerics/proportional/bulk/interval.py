@@ -1,4 +1,4 @@
-"""An interval of the support, run through by an angle in which densities are smooth up to the ends."""
+"""An interval of the support, by an angle in which densities are smooth up to the ends."""
 
 from __future__ import annotations
 

@@ -1,0 +1,206 @@
+r"""The weights K of a law at its nodes, and what the equation for S asks of each of them.
+
+G-matrices and Hessians of a loss of one output have weights of rank one, K = s f f^T, for which
+:math:`(I+K\Sigma)^{-1}K=\frac{s}{1+s\,f^T\Sigma f}\,ff^T` needs no elimination.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numba
+import numpy as np
+
+from numerics.core.packed_symmetric import Array
+
+# what a weight may differ from rank one, relative to its largest entry
+RANK_ONE = 1e-13
+# directions at this distance are one: they stand for an event of positive probability
+SAME = 1e-9
+
+
+class NodeWeights(Protocol):
+    """Symmetric p x p matrices at N nodes."""
+
+    def propagate(self, coupling: Array) -> Array:
+        """The packed (I + K Sigma)^-1 K at every node, shape (N, p(p+1)/2); Sigma is ``coupling``
+        in its first rows and zero beyond.
+        """
+
+    def congruent(self, b: Array) -> NodeWeights:
+        """B^T K B at every node."""
+
+    def signs(self, coupling: Array) -> Array:
+        """Sign of det(I + Sigma K) at every node, for a real Sigma of full size."""
+
+    def margin(self, coupling: Array) -> float:
+        """Least singular value of I + Sigma K over all nodes, for a real Sigma of full size."""
+
+
+def node_weights(matrices: Array) -> NodeWeights:
+    """Weights in the cheapest form that they have.
+
+    Examples
+    --------
+    >>> type(node_weights(np.ones((1, 2, 2)))).__name__
+    'RankOne'
+    >>> type(node_weights(np.eye(2)[None])).__name__
+    'Full'
+    """
+    if not matrices.size:
+        return Full(np.ascontiguousarray(matrices))
+    nodes = np.arange(len(matrices))
+    diagonal = np.einsum("nii->ni", matrices)
+    pivot = np.abs(diagonal).argmax(axis=1)
+    size = diagonal[nodes, pivot]
+    direction = matrices[nodes, :, pivot] / np.where(size == 0, 1.0, size)[:, None]
+    rest = matrices - size[:, None, None] * direction[:, :, None] * direction[:, None, :]
+    allowed = RANK_ONE * np.abs(matrices).max(axis=(1, 2), initial=0.0)
+    if np.all(np.abs(rest).max(axis=(1, 2), initial=0.0) <= allowed):
+        return RankOne(np.ascontiguousarray(size), np.ascontiguousarray(direction))
+    return Full(np.ascontiguousarray(matrices))
+
+
+@dataclass(frozen=True)
+class RankOne:
+    """K = size f f^T.
+
+    Attributes
+    ----------
+    size : array, shape (N,)
+    direction : array, shape (N, p)
+        f; where size is 0 it does not matter.
+    """
+
+    size: Array
+    direction: Array
+
+    def propagate(self, coupling: Array) -> Array:
+        p = self.direction.shape[1]
+        out = np.empty((self.size.size, p * (p + 1) // 2), dtype=coupling.dtype)
+        _rank_one_nodes(self.size, self.direction, np.ascontiguousarray(coupling), out)
+        return out
+
+    def congruent(self, b: Array) -> RankOne:
+        return RankOne(self.size, np.ascontiguousarray(self.direction @ b))
+
+    def signs(self, coupling: Array) -> Array:
+        return np.asarray(np.sign(self._determinant(coupling)))
+
+    def margin(self, coupling: Array) -> float:
+        # I + a f^T, a = size Sigma f: two singular values differ from 1, with this product and sum
+        # of squares
+        a = self.size[:, None] * (self.direction @ coupling)
+        product = np.abs(self._determinant(coupling))
+        if self.direction.shape[1] == 1:
+            return float(product.min())
+        lengths = np.sum(a**2, axis=1) * np.sum(self.direction**2, axis=1)
+        squares = 2 + 2 * np.sum(a * self.direction, axis=1) + lengths
+        larger = (squares + np.sqrt(np.maximum(squares**2 - 4 * product**2, 0))) / 2
+        return float((product / np.sqrt(larger)).min())
+
+    def _determinant(self, coupling: Array) -> Array:
+        form = np.sum((self.direction @ coupling) * self.direction, axis=1)
+        return np.asarray(1 + self.size * form)
+
+
+def distinct_directions(weights: RankOne) -> tuple[Array, Array]:
+    """Unit directions of the weights that are not zero, and which of them each weight has."""
+    direction = weights.direction[weights.size != 0]
+    unit = direction / np.linalg.norm(direction, axis=1)[:, None]
+    pivot = np.abs(unit).argmax(axis=1)
+    unit *= np.sign(unit[np.arange(len(unit)), pivot])[:, None]
+    _, first, which = np.unique(
+        np.round(unit / SAME).astype(np.int64), axis=0, return_index=True, return_inverse=True
+    )
+    return unit[first], which.ravel()
+
+
+@dataclass(frozen=True)
+class Full:
+    """K as it is, shape (N, p, p)."""
+
+    matrix: Array
+
+    def propagate(self, coupling: Array) -> Array:
+        p = self.matrix.shape[1]
+        out = np.empty((len(self.matrix), p * (p + 1) // 2), dtype=coupling.dtype)
+        _full_nodes(self.matrix, np.ascontiguousarray(coupling), out)
+        return out
+
+    def congruent(self, b: Array) -> Full:
+        return Full(np.ascontiguousarray(b.T @ self.matrix @ b))
+
+    def signs(self, coupling: Array) -> Array:
+        return np.asarray(np.sign(np.linalg.det(self._inner(coupling))))
+
+    def margin(self, coupling: Array) -> float:
+        return float(np.linalg.svd(self._inner(coupling), compute_uv=False)[:, -1].min())
+
+    def _inner(self, coupling: Array) -> Array:
+        return np.asarray(np.eye(len(coupling)) + coupling @ self.matrix)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _rank_one_nodes(size, direction, coupling, out):  # type: ignore[no-untyped-def]
+    """out[n] = packed size f f^T / (1 + size f^T Sigma f)."""
+    k = coupling.shape[0]
+    for n in range(size.size):
+        form = coupling[0, 0] * 0.0
+        for i in range(k):
+            row = coupling[0, 0] * 0.0
+            for j in range(k):
+                row += coupling[i, j] * direction[n, j]
+            form += direction[n, i] * row
+        factor = size[n] / (1.0 + size[n] * form)
+        at = 0
+        for i in range(direction.shape[1]):
+            for j in range(i, direction.shape[1]):
+                out[n, at] = factor * (direction[n, i] * direction[n, j])
+                at += 1
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _full_nodes(weight, coupling, out):  # type: ignore[no-untyped-def]
+    """out[n] = packed (I + K Sigma)^-1 K, by elimination with partial pivoting."""
+    nodes, p = weight.shape[0], weight.shape[1]
+    k = coupling.shape[0]
+    left = np.empty((p, p), dtype=out.dtype)
+    right = np.empty((p, p), dtype=out.dtype)
+    for n in range(nodes):
+        for i in range(p):
+            for j in range(p):
+                right[i, j] = weight[n, i, j]
+                left[i, j] = 1.0 if i == j else 0.0
+            for j in range(k):
+                total = left[i, j]
+                for m in range(k):
+                    total += weight[n, i, m] * coupling[m, j]
+                left[i, j] = total
+        for j in range(p):
+            best = j
+            for i in range(j + 1, p):
+                if abs(left[i, j]) > abs(left[best, j]):
+                    best = i
+            if best != j:
+                for m in range(p):
+                    left[j, m], left[best, m] = left[best, m], left[j, m]
+                    right[j, m], right[best, m] = right[best, m], right[j, m]
+            for i in range(j + 1, p):
+                factor = left[i, j] / left[j, j]
+                for m in range(j + 1, p):
+                    left[i, m] -= factor * left[j, m]
+                for m in range(p):
+                    right[i, m] -= factor * right[j, m]
+        for i in range(p - 1, -1, -1):
+            for m in range(p):
+                total = right[i, m]
+                for j in range(i + 1, p):
+                    total -= left[i, j] * right[j, m]
+                right[i, m] = total / left[i, i]
+        at = 0
+        for i in range(p):
+            for j in range(i, p):
+                out[n, at] = right[i, j]
+                at += 1
