@@ -239,6 +239,8 @@ def _turning_point(
         known.append((trace, found, resolvent.along_trace(found)[1]))
         return z, found
 
+    if resolvent.along_trace(inside[1])[0] <= 0:
+        raise ResolventError(inside[0], np.inf)  # not on the physical branch
     root = float(
         scipy.optimize.brentq(
             lambda t: resolvent.along_trace(at(t)[1])[0],

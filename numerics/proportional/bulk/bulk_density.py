@@ -164,7 +164,10 @@ def repeat_gap(gap: Branch, resolvent: Resolvent, bounds: tuple[float, float]) -
     low, high = (edge.trace for edge in gap.ends)
     try:
         z, s = gap.at_trace((low + high) / 2)
-        return gap_branch(resolvent, resolvent.solve_at(z, s, CLOSE), bounds)
+        real = resolvent.solve_at(z, s, CLOSE)
+        if not is_physical(resolvent, real) or not _wide(resolvent, real):
+            return None
+        return gap_branch(resolvent, real, bounds)
     except (ResolventError, np.linalg.LinAlgError):
         return None
 
