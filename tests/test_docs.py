@@ -20,6 +20,8 @@ import theory
 import verify
 from verify.commands.cli import app
 
+PACKAGES = ("specalign", "theory", "numerics", "verify")
+
 
 @pytest.fixture(scope="module")
 def api_pages():
@@ -130,6 +132,20 @@ def test_a_model_of_the_readme_runs_alone(capsys):
     ]
     exec(compile(snippet, "README.md", "exec"), {})
     assert "E_1[" in capsys.readouterr().out
+
+
+def test_every_place_that_contributing_names_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("## Where things are")[1]
+    named = set(re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?|[a-z_]+\.py)`", text))
+    assert len(named) > 40
+    places = [str(path.relative_to(ROOT)) for p in PACKAGES for path in (ROOT / p).rglob("*")]
+    places += [
+        *PACKAGES,
+        "examples",
+        *(str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob("*")),
+    ]
+    for name in named:
+        assert any(f"/{place}".endswith("/" + name.rstrip("/")) for place in places), name
 
 
 @pytest.mark.parametrize("page", ["quickstart.md", "effective.md"])

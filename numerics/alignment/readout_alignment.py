@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer, check_kind
 from numerics.expectations.compiled import compile_expressions
 from theory import InputError, ReadoutFeatures, derive_readout_features

@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 from theory import InputError
 
 from .geometry import span_basis
-from .problem import Problem, takes_problem
+from .problem import Problem
 from .state import State
+from .takes_problem import takes_problem
 from .validation import Array, as_array, as_integer
 
 

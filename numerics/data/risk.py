@@ -19,9 +19,10 @@ import xarray as xr
 from numerics.core import codegen
 from numerics.core.geometry import labels_of
 from numerics.core.parameters import Parameters
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.state import State
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer, as_scalar, kind_of
 from numerics.core.weights import check_dimension
 from numerics.expectations.compiled import compile_expressions

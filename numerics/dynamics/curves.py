@@ -10,9 +10,10 @@ import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.schedule import Pace
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.expectations.compiled import compile_expressions

@@ -15,9 +15,10 @@ from scipy.integrate import solve_ivp
 from numerics.core.errors import FixedPointError
 from numerics.core.flatten import unflatten
 from numerics.core.parameters import Parameters
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import unit_coordinates
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer, as_scalar
 from numerics.expectations.compiled import CompiledExpressions, compile_expressions
 from numerics.expectations.families import family_rules, run_family, unseen_error

@@ -13,9 +13,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from numerics.core.parameters import Parameters
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array
 from numerics.expectations.compiled import CompiledExpressions, compile_expressions
 from numerics.expectations.families import family_rules

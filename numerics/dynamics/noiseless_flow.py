@@ -27,9 +27,10 @@ from numerics.core import codegen
 from numerics.core.errors import IntegrationError
 from numerics.core.flatten import outer_symbols, outer_values, unflatten
 from numerics.core.parameters import Parameters
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import common_attributes, statistics_dataset
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_scalar, check_times
 from theory import InputError, Model, Step, derive_drift, noiseless
 

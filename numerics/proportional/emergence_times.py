@@ -12,9 +12,10 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from numerics.core.parameters import Parameters
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.state import State
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.dynamics.curve import Curve
 from numerics.dynamics.curves import solve_curve

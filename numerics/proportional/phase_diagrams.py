@@ -13,9 +13,10 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from numerics.core.parameters import Parameters
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
 from numerics.expectations.compiled import gauge_directions
 from numerics.expectations.quadrature import replicate_error

@@ -14,9 +14,10 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.core.errors import DivergenceError, SimulationInterrupted
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.schedule import Pace, Schedule
 from numerics.core.state import State
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.source import METHODS, compile_kernel

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.state import State
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import check_kind
 from numerics.data.samples import draw_data
 from theory import InputError

@@ -10,9 +10,10 @@ import numpy as np
 import xarray as xr
 
 from numerics.core.geometry import span_basis
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import common_attributes, labelled
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer
 from numerics.core.weights import check_dimension
 from numerics.data.samples import SampleData, draw_data

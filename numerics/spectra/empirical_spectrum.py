@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
 from numerics.alignment.misalignment import matrix_misalignment
 from numerics.core.geometry import orthonormal_rows
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import labelled
 from numerics.core.state import State
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
 from numerics.data.samples import SampleData, draw_data
 from theory import InputError

@@ -11,8 +11,9 @@ import numpy as np
 import sympy as sp
 
 from numerics.core.geometry import span_basis
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.state import State, check_state
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_scalar
 from numerics.expectations.compiled import compile_expressions, sampling_error
 from theory import BlockMatrix, InputError, Model, derive_gradient_matrix, derive_hessian

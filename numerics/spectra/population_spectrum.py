@@ -11,9 +11,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
-from numerics.core.problem import Problem, takes_problem
+from numerics.core.problem import Problem
 from numerics.core.results import common_attributes, unit_coordinates
 from numerics.core.state import State
+from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array
 from numerics.core.weights import check_dimension
 from theory import BlockMatrix, Model

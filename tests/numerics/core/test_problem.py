@@ -31,7 +31,8 @@ from numerics import (
     solve_fixed_point,
     stationary_fluctuations,
 )
-from numerics.core.problem import NUMBERS, takes_problem
+from numerics.core.problem import NUMBERS
+from numerics.core.takes_problem import takes_problem
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols, xor
 
 GRAM = [["2", "1/2"], ["1/2", "1"]]

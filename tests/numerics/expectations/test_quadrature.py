@@ -270,7 +270,9 @@ def test_an_overflow_at_the_outermost_nodes_leaves_what_coarser_rules_give(targe
     estimates = [evaluator.estimate(parameters, State([[0.0]], [[s**2]])) for s in (20.0, 30.0)]
     assert [e.rule.kind for e in estimates] == ["panels", "gauss-hermite"]
     assert estimates[1].rule.size == 96
-    assert abs(estimates[0].values[0] - np.exp(200.0)) <= estimates[0].errors[0] < 1e-9 * np.exp(200)
+    assert (
+        abs(estimates[0].values[0] - np.exp(200.0)) <= estimates[0].errors[0] < 1e-9 * np.exp(200)
+    )
     assert np.all(np.isfinite([[e.values[0], e.errors[0]] for e in estimates]))
     with pytest.raises(
         ArithmeticError, match=r"model smooth overflows: .* deviation 500.*raise the precision"
@@ -362,9 +364,7 @@ def coverage(model, function, state, parameters, right, trials, rng, max_nodes):
     missed = 0
     for seed in rng.integers(2**31, size=trials):
         parts = (state.overlap, state.gram_perp, state.readout)
-        estimate = estimate_sobol(
-            evaluator, parameters, parts, 1e-4, int(seed), max_nodes, None
-        )
+        estimate = estimate_sobol(evaluator, parameters, parts, 1e-4, int(seed), max_nodes, None)
         missed += int(abs(estimate.values[0] - right) > estimate.errors[0])
     return missed
 

@@ -1,0 +1,120 @@
+"""One decorator for both ways to call a function: (problem, ...) and (model, parameters, ...)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
+
+import xarray as xr
+
+from theory import InputError, Model
+
+from .parameters import Parameters
+from .problem import Problem
+from .validation import kind_of
+
+Subject = TypeVar("Subject", contravariant=True)
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result", covariant=True)
+
+
+class TakesProblem(Protocol[Subject, Rest, Result]):
+    """A function of a problem that may be called with a model and parameters in its place."""
+
+    @overload
+    def __call__(self, problem: Subject, /, *args: Rest.args, **kwargs: Rest.kwargs) -> Result: ...
+
+    @overload
+    def __call__(
+        self, model: Model, parameters: Parameters, /, *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> Result: ...
+
+
+@overload
+def takes_problem(
+    function: Callable[Concatenate[Subject, Rest], Result], /
+) -> TakesProblem[Subject, Rest, Result]: ...
+
+
+@overload
+def takes_problem(
+    *, beside: type
+) -> Callable[
+    [Callable[Concatenate[Subject, Rest], Result]], TakesProblem[Subject, Rest, Result]
+]: ...
+
+
+def takes_problem(function: Any = None, /, *, beside: type = Problem) -> Any:
+    """Decorate ``function(problem, ...)`` so that it also takes ``(model, parameters, ...)``.
+
+    The one place where both ways to call a numeric function meet: the problem is made, and its
+    numbers are checked, here; ``function`` sees a Problem.
+
+    Parameters
+    ----------
+    function : callable
+        Its first parameter is a Problem.
+    beside : type, optional
+        Another type that the first parameter may have; ``function`` tells them apart.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def call(*arguments: Any, **named: Any) -> Any:
+            return function(*_join(arguments, named, beside), **named)
+
+        return call
+
+    return decorate if function is None else decorate(function)
+
+
+def _join(arguments: tuple[Any, ...], named: dict[str, Any], beside: type) -> tuple[Any, ...]:
+    """The arguments with a problem in front; what was named ``model`` or ``parameters`` leaves
+    ``named``.
+    """
+    arguments = (*(named.pop(n) for n in ("problem", "model") if n in named), *arguments)
+    if not arguments:
+        return arguments  # Python says which argument is missing
+    first, *rest = arguments
+    if isinstance(first, Model):
+        if "parameters" in named:
+            rest = [named.pop("parameters"), *rest]
+        second = rest[0] if rest else None
+        if not isinstance(second, Parameters):
+            raise _no_parameters(rest)
+        return Problem(first, second), *rest[1:]
+    if isinstance(first, (Problem, beside)):
+        extra = named.get("parameters", rest[0] if rest else None)
+        if isinstance(extra, Parameters):
+            raise InputError(
+                "parameters",
+                f"Parameters after a {type(first).__name__}",
+                "one of the two: what comes first holds its numbers already",
+                "leave them out; problem.with_parameters(...) has others",
+            )
+        return arguments
+    swapped = isinstance(first, Parameters) and any(isinstance(r, Model) for r in rest)
+    raise InputError(
+        "problem",
+        kind_of(first),
+        "a numerics.Problem, or a theory.Model with numerics.Parameters after it",
+        "model and parameters are swapped: the model comes first"
+        if swapped
+        else "write Problem(model, parameters) first",
+    )
+
+
+def _no_parameters(rest: list[Any]) -> InputError:
+    """What to say when a model is not followed by its parameters."""
+    remedy = "write Problem(model, weights=..., ...) in place of the model"
+    if any(isinstance(r, Parameters) for r in rest):
+        remedy = "the order is (model, parameters, state, ...)"
+    elif rest and isinstance(rest[0], (xr.Dataset, Problem)):
+        remedy = "write Problem(model, result) or the Problem in place of the model"
+    return InputError(
+        "parameters",
+        kind_of(rest[0]) if rest else "nothing",
+        "numerics.Parameters after a theory.Model",
+        remedy,
+    )
