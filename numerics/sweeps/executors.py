@@ -26,9 +26,10 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from numerics.core.errors import SweepError
-from numerics.core.source_identity import make_identifier, source_identity
 from numerics.core.validation import as_integer, check_kind
 from theory import InputError
+
+from .source_identity import make_identifier, source_identity
 
 # seconds until a scheduler that does not answer is given up
 PATIENCE = 8.0

@@ -18,7 +18,6 @@ from typing import Any
 import xarray as xr
 
 from numerics.core.errors import SweepError
-from numerics.core.source_identity import source_identity
 from numerics.core.validation import as_path, check_kind
 from theory import InputError
 
@@ -29,6 +28,7 @@ from .lock import locked
 from .measure_options import MeasureOptions
 from .measurements import Measurement
 from .setting import Setting
+from .source_identity import source_identity
 from .store import DONE, FAILED, OPEN, Store, check_place, open_store
 from .trial import Trial
 

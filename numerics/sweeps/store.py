@@ -20,12 +20,12 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.core.results import library_versions, version
-from numerics.core.source_identity import source_identity
 from numerics.core.validation import as_path
 from theory import InputError
 
 from .integrity import MANIFEST, check_fixed, point_digest, replace_fixed, write_manifest
 from .measurements import Variable
+from .source_identity import source_identity
 
 OPEN, DONE, FAILED = 0, 1, 2
 FORMAT = 2
