@@ -1,185 +1,257 @@
-"""Expectations in closed form: the heat expansion, and elementary integrals."""
+r"""Gaussian expectations in closed form, by one rule.
+
+For a product of a polynomial, exponentials of quadratic forms, and up to three functions erf, step
+or ReLU of affine forms of u:
+
+1. *Complete the square*: the exponential tilts the Gaussian law of u to another one.
+2. *Noise for erf*: :math:`\mathrm{erf}(x) = 2P(\xi < \sqrt2\,x) - 1` with a normal variable
+   :math:`\xi` of its own, so that erf is a step of one more Gaussian variable.  ReLU(k) is
+   k step(k).
+3. *Integrate the polynomial by parts*: each power of u becomes a mean, a covariance, or a delta on
+   a step, which conditions the law.
+4. What is left is an *orthant probability*: a normal probability of one, two or three variables.
+
+sin and cos of an affine form take the place of the steps: integration by parts turns them into each
+other.  Arcsine and arc-cosine kernels, Gaussian factors (the slope of erf) and biased forms are
+special cases.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import sympy as sp
-from sympy.polys.rings import PolyElement
+from sympy.simplify.fu import TR8
 
-if TYPE_CHECKING:
-    from .expectation import GaussianExpectation
-    from .gaussian_law import GaussianLaw
+from theory.problem.relu_step import ReLU, Step
 
+from .gaussian_law import GaussianLaw
+from .normal_functions import BivariateNormal, TrivariateNormal, normal_density, normal_probability
 
-def heat_expansion(node: GaussianExpectation, order: int) -> list[sp.Expr]:
-    r"""Return the terms a_j of :math:`E_l[f(u)] = \sum_j a_j`, a_j of order j in the covariance.
+_TRIGONOMETRIC = (sp.sin, sp.cos)
+_STEPPED = (sp.erf, sp.erfc, Step, ReLU)
+_KNOWN = (sp.exp, sp.DiracDelta, *_TRIGONOMETRIC, *_STEPPED)
+MOST_STEPS = 3
 
-    :math:`a_j = \frac{1}{j!}\big[(\tfrac12\sum_{cd}\Sigma_{cd}\partial_c\partial_d)^j
-    f\big](mS_l^T)`, :math:`\Sigma = Q/\lambda` (mathematics.md section 5).  For a polynomial f the
-    sum is finite and exact.
-    """
-    law = node.law
-    where = dict(zip(law.variables, law.mean, strict=True))
-    f = node.integrand
-    terms = _polynomial_laplacians(f, law, order)
-    if terms is None:
-        terms = [f]
-        for j in range(1, order + 1):
-            terms.append(laplacian(terms[-1], law) / j)
-    return [term.xreplace(where) for term in terms]
-
-
-def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.Expr] | None:
-    """The iterated Laplacians by polynomial arithmetic, or None where f has no such form.
-
-    Where the derivatives of a set of functions are polynomials in these functions, polynomial
-    arithmetic replaces symbolic differentiation of ever longer products.  Coefficients of distinct
-    products of Q stay apart.
-    """
-    generators = _closed_family(f, law)
-    if generators is None:
-        return None
-    names = {g: sp.Dummy() for g in generators}
-    rest = [s for s in (*law.variables, *sorted(f.free_symbols - set(law.variables), key=str))]
-    ring_symbols = [*names.values(), *rest]
-    try:
-        ring, *_ = sp.ring(ring_symbols, sp.QQ)
-        start = ring.from_expr(f.xreplace(names))
-        slopes = [
-            [ring.from_expr(sp.expand(g.diff(u)).xreplace(names)) for g in generators]
-            for u in law.variables
-        ]
-    except (ValueError, sp.PolynomialError):
-        return None
-    inner = [ring.gens[i] for i in range(len(generators))]
-    own = {u: ring.gens[len(generators) + i] for i, u in enumerate(law.variables)}
-
-    def derivative(p: PolyElement, c: int) -> PolyElement:
-        total = p.diff(own[law.variables[c]])
-        for generator, slope in zip(inner, slopes[c], strict=True):
-            if slope:
-                total += p.diff(generator) * slope
-        return total
-
-    back = {name: g for g, name in names.items()}
-    level: dict[tuple[tuple[int, int], ...], PolyElement] = {(): start}
-    result = [f]
-    for j in range(1, order + 1):
-        following: dict[tuple[tuple[int, int], ...], PolyElement] = {}
-        for pairs, p in level.items():
-            for c in range(len(law.variables)):
-                first = derivative(p, c)
-                for d in range(c, len(law.variables)):
-                    second = derivative(first, d)
-                    if second:
-                        factor = sp.QQ(1, 2 * j) if c == d else sp.QQ(1, j)
-                        key = tuple(sorted([*pairs, (c, d)]))
-                        following[key] = following.get(key, ring.zero) + second * factor
-        level = following
-        result.append(
-            sp.Add(
-                *(
-                    sp.Mul(*(law.covariance[c, d] for c, d in pairs)) * p.as_expr().xreplace(back)
-                    for pairs, p in level.items()
-                )
-            )
-        )
-    return result
-
-
-def _closed_family(f: sp.Expr, law: GaussianLaw) -> list[sp.Expr] | None:
-    """The functions of u in f and its derivatives, or None if these do not come to an end."""
-    family: list[sp.Expr] = []
-    fresh = sorted(f.atoms(sp.Function), key=sp.default_sort_key)
-    while fresh:
-        family += fresh
-        if len(family) > 64:
-            return None
-        slopes = [g.diff(u) for g in fresh for u in law.variables if g.has(u)]
-        found = set().union(*(s.atoms(sp.Function) for s in slopes)) - set(family)
-        fresh = sorted(found, key=sp.default_sort_key)
-    return family or None
-
-
-def laplacian(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
-    """Half the covariance-weighted Laplacian of ``f`` in the pre-activations."""
-    terms = []
-    present = f.free_symbols
-    for a, u in enumerate(law.variables):
-        if u not in present:
-            continue
-        first = f.diff(u)
-        for b in range(a, len(law.variables)):
-            second = first.diff(law.variables[b])
-            if second != 0:
-                factor = sp.Rational(1, 2) if a == b else sp.Integer(1)
-                terms.append(factor * law.covariance[a, b] * second)
-    return sp.Add(*terms)
+Affine = tuple[sp.Expr, list[sp.Expr]]
 
 
 def closed_form(f: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
-    """Exact expectation of ``f``, or None when no closed form is known."""
+    """Exact expectation of ``f``, or None when the rule does not serve it."""
     u = list(law.variables)
     if not f.has(*u):
         return f
+    functions = {e for e in f.atoms(sp.Function) if e.has(*u)}
+    if not all(isinstance(e, _KNOWN) and _affine(e.args[0], u, e) for e in functions):
+        return None
+    f = f.replace(sp.erfc, lambda x: 1 - sp.erf(x)).replace(ReLU, lambda x: x * Step(x))
     f = sp.expand(f)
-    if isinstance(f, sp.Add):
-        parts = [closed_form(term, law) for term in f.args]
-        return None if any(p is None for p in parts) else sp.Add(*parts)
-    constant, rest = f.as_independent(*u, as_Add=False)
-    if rest.is_polynomial(*u):
-        return constant * _polynomial_mean(rest, list(law.mean), law)
-    if isinstance(rest, sp.erf):
-        affine = _affine(rest.args[0], u)
-        if affine is None:
-            return None
-        offset, slope = affine
-        mean, variance = _affine_moments(offset, slope, law)
-        return constant * sp.erf(mean / sp.sqrt(1 + 2 * variance))
-    # polynomial times exp(affine): tilting moves the mean by covariance . slope
-    exponent, factor = sp.Integer(0), []
-    for part in sp.Mul.make_args(rest):
-        if isinstance(part, sp.exp):
-            exponent += part.args[0]
+    if f.has(*_TRIGONOMETRIC):
+        f = sp.expand(TR8(f))
+    found = [_term(term, law) for term in sp.Add.make_args(f)]
+    read = [part for part in found if part is not None]
+    return sp.Add(*read) if len(read) == len(found) else None
+
+
+def _affine(argument: sp.Expr, u: list[sp.Symbol], function: sp.Expr | None = None) -> bool:
+    """Whether an argument is affine in u, or for an exponential quadratic."""
+    slopes = [argument.diff(a) for a in u]
+    if isinstance(function, sp.exp):
+        slopes = [slope.diff(a) for slope in slopes for a in u]
+    return not any(sp.expand(slope).has(*u) for slope in slopes)
+
+
+def _read_affine(argument: sp.Expr, u: list[sp.Symbol]) -> Affine:
+    """(offset, slopes) of an affine form."""
+    argument = sp.expand(argument)
+    return argument.xreplace(dict.fromkeys(u, sp.Integer(0))), [argument.diff(a) for a in u]
+
+
+def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
+    """Expectation of one product."""
+    u = list(law.variables)
+    constant, rest = term.as_independent(*u, as_Add=False)
+    exponent, polynomial = sp.Integer(0), sp.Integer(1)
+    signs: list[Affine] = []
+    steps: list[Affine] = []
+    deltas: list[Affine] = []
+    waves: list[sp.Expr] = []
+    for factor in sp.Mul.make_args(rest):
+        base, power = factor.as_base_exp()
+        if isinstance(factor, sp.exp):
+            exponent += factor.args[0]
+        elif isinstance(base, (sp.erf, *_TRIGONOMETRIC)) and power.is_Integer and power > 0:
+            if isinstance(base, sp.erf):
+                signs += [_read_affine(base.args[0], u)] * int(power)
+            else:
+                waves += [base] * int(power)
+        elif isinstance(factor, Step):
+            steps.append(_read_affine(factor.args[0], u))
+        elif isinstance(factor, sp.DiracDelta) and len(factor.args) == 1:
+            deltas.append(_read_affine(factor.args[0], u))
+        elif factor.is_polynomial(*u):
+            polynomial *= factor
         else:
-            factor.append(part)
-    affine = _affine(exponent, u)
-    remainder = sp.Mul(*factor)
-    if affine is None or not remainder.is_polynomial(*u):
+            return None
+    many = len(signs) + len(steps) > MOST_STEPS or len(deltas) > 1 or len(waves) > 1
+    if many or (waves and (signs or steps or deltas)):
         return None
-    offset, slope = affine
-    mean, variance = _affine_moments(offset, slope, law)
-    shifted = [
-        law.mean[a] + sp.Add(*(law.covariance[a, b] * slope[b] for b in range(len(u))))
-        for a in range(len(u))
-    ]
-    return constant * sp.exp(mean + variance / 2) * _polynomial_mean(remainder, shifted, law)
-
-
-def _affine(expression: sp.Expr, u: list[sp.Symbol]) -> tuple[sp.Expr, list[sp.Expr]] | None:
-    expression = sp.expand(expression)
-    slope = [expression.diff(a) for a in u]
-    if any(s.has(*u) for s in slope):
+    tilted = _complete_square(exponent, law)
+    if tilted is None:
         return None
-    return expression.xreplace({a: sp.Integer(0) for a in u}), slope
+    scale, joint = tilted
+    for offset, slopes in deltas:
+        scale *= joint.condition(joint.append(offset, slopes))
+    kept = [joint.append(offset, slopes) for offset, slopes in steps]
+    noisy = [joint.append(sp.sqrt(2) * o, [sp.sqrt(2) * s for s in sl], 1) for o, sl in signs]
+    wave = None
+    if waves:
+        wave = (isinstance(waves[0], sp.sin), joint.append(*_read_affine(waves[0].args[0], u)))
+    moments = sp.Poly(polynomial, *u).terms()
+    total = []
+    # erf = 2 step - 1, one after the other
+    for chosen in _subsets(noisy):
+        sign = 2 ** len(chosen) * (-1) ** (len(noisy) - len(chosen))
+        on = (*kept, *chosen)
+        total += [sign * c * _moment(joint, powers, on, wave) for powers, c in moments]
+    return constant * scale * sp.Add(*total)
 
 
-def _affine_moments(
-    offset: sp.Expr, slope: list[sp.Expr], law: GaussianLaw
-) -> tuple[sp.Expr, sp.Expr]:
-    size = range(len(slope))
-    mean = offset + sp.Add(*(slope[a] * law.mean[a] for a in size))
-    variance = sp.Add(*(slope[a] * law.covariance[a, b] * slope[b] for a in size for b in size))
-    return mean, variance
+def _subsets(items: list[int]) -> list[tuple[int, ...]]:
+    found: list[tuple[int, ...]] = [()]
+    for item in items:
+        found += [(*chosen, item) for chosen in found]
+    return found
 
 
-def _polynomial_mean(f: sp.Expr, mean: list[sp.Expr], law: GaussianLaw) -> sp.Expr:
-    """Mean of a polynomial under N(mean, covariance): the heat expansion terminates."""
-    where = dict(zip(law.variables, mean, strict=True))
-    total, j = [], 0
-    while f != 0:
-        total.append(f.xreplace(where))
-        j += 1
-        f = sp.expand(laplacian(f, law) / j)
-    return sp.Add(*total)
+@dataclass
+class _Joint:
+    """A Gaussian law of u and of further affine forms of it, as lists of symbols and numbers."""
+
+    mean: list[sp.Expr]
+    covariance: list[list[sp.Expr]]
+    units: int
+    known: dict[object, sp.Expr] = field(default_factory=dict)
+
+    def append(self, offset: sp.Expr, slopes: list[sp.Expr], noise: int = 0) -> int:
+        """Add offset + slopes . u plus independent noise; returns its index."""
+        u = range(self.units)
+        rows = range(len(self.mean))
+        self.mean.append(offset + sp.Add(*(slopes[a] * self.mean[a] for a in u)))
+        beside = [sp.Add(*(slopes[a] * self.covariance[a][i] for a in u)) for i in rows]
+        variance = noise + sp.Add(*(slopes[a] * beside[a] for a in u))
+        for row, entry in zip(self.covariance, beside, strict=True):
+            row.append(entry)
+        self.covariance.append([*beside, variance])
+        return len(rows)
+
+    def density(self, i: int) -> sp.Expr:
+        """Density of variable i at 0."""
+        deviation = sp.sqrt(self.covariance[i][i])
+        return normal_density(self.mean[i] / deviation) / deviation
+
+    def given(self, i: int) -> _Joint:
+        """The law where variable i is 0."""
+        c, size = self.covariance, range(len(self.mean))
+        mean = [self.mean[j] - c[j][i] / c[i][i] * self.mean[i] for j in size]
+        covariance = [[c[j][k] - c[j][i] * c[i][k] / c[i][i] for k in size] for j in size]
+        return _Joint(mean, covariance, self.units)
+
+    def condition(self, i: int) -> sp.Expr:
+        """Condition on variable i = 0 for good; returns its density there."""
+        density, conditional = self.density(i), self.given(i)
+        self.mean, self.covariance = conditional.mean, conditional.covariance
+        return density
+
+    def orthant(self, on: tuple[int, ...]) -> sp.Expr:
+        """Probability that the variables are positive."""
+        bounds = [self.mean[i] / sp.sqrt(self.covariance[i][i]) for i in on]
+        if not on:
+            return sp.Integer(1)
+        if len(on) == 1:
+            return normal_probability(bounds[0])
+        correlations = [
+            self.covariance[i][j] / sp.sqrt(self.covariance[i][i] * self.covariance[j][j])
+            for n, i in enumerate(on)
+            for j in on[n + 1 :]
+        ]
+        return (BivariateNormal if len(on) == 2 else TrivariateNormal)(*bounds, *correlations)
+
+
+def _moment(
+    joint: _Joint, powers: tuple[int, ...], on: tuple[int, ...], wave: tuple[bool, int] | None
+) -> sp.Expr:
+    """E[u^powers prod step(z_i)], or with sin or cos of z_k: by parts in one u after another."""
+    key = (powers, on, wave)
+    if key in joint.known:
+        return joint.known[key]
+    if not any(powers):
+        value = joint.orthant(on) if wave is None else _wave(joint, wave)
+    else:
+        a = next(i for i, n in enumerate(powers) if n)
+        rest = _lower(powers, a)
+        terms = [joint.mean[a] * _moment(joint, rest, on, wave)]
+        for b, n in enumerate(rest):
+            if n and joint.covariance[a][b] != 0:
+                inner = _moment(joint, _lower(rest, b), on, wave)
+                terms.append(n * joint.covariance[a][b] * inner)
+        for i in on:
+            others = tuple(j for j in on if j != i)
+            inner = _moment(joint.given(i), rest, others, None)
+            terms.append(joint.covariance[a][i] * joint.density(i) * inner)
+        if wave is not None:  # sin' = cos, cos' = -sin
+            is_sine, k = wave
+            slope = _moment(joint, rest, on, (not is_sine, k))
+            terms.append((1 if is_sine else -1) * joint.covariance[a][k] * slope)
+        value = sp.Add(*terms)
+    joint.known[key] = value
+    return value
+
+
+def _lower(powers: tuple[int, ...], a: int) -> tuple[int, ...]:
+    return (*powers[:a], powers[a] - 1, *powers[a + 1 :])
+
+
+def _wave(joint: _Joint, wave: tuple[bool, int]) -> sp.Expr:
+    """E sin(z) or E cos(z): the characteristic function."""
+    is_sine, k = wave
+    function = sp.sin if is_sine else sp.cos
+    return function(joint.mean[k]) * sp.exp(-joint.covariance[k][k] / 2)
+
+
+def _complete_square(exponent: sp.Expr, law: GaussianLaw) -> tuple[sp.Expr, _Joint] | None:
+    r"""The mean of exp(exponent), and the law of u tilted by it.
+
+    With the exponent :math:`c_0 + c\cdot u - \frac12 u^TAu`, A of few rows V, and
+    :math:`G = (I + A\Sigma_{VV})^{-1}A`,
+
+    .. math:: \Sigma' = \Sigma - \Sigma_{\cdot V}G\Sigma_{V\cdot},\quad
+              m' = m_1 - \Sigma_{\cdot V}Gm_{1V},\quad m_1 = m + \Sigma c.
+    """
+    u, size = list(law.variables), range(len(law.variables))
+    mean, covariance = list(law.mean), law.covariance.tolist()
+    if exponent == 0:
+        return sp.Integer(1), _Joint(mean, covariance, len(u))
+    exponent = sp.expand(exponent)
+    origin = dict.fromkeys(u, sp.Integer(0))
+    slope = [exponent.diff(a).xreplace(origin) for a in u]
+    curved = [a for a in size if exponent.diff(u[a]).has(*u)]
+    moved = [sp.Add(*(covariance[a][b] * slope[b] for b in size)) for a in size]
+    shift = sp.Add(*(s * (m + x / 2) for s, m, x in zip(slope, mean, moved, strict=True)))
+    scale = sp.exp(exponent.xreplace(origin) + shift)
+    mean = [m + x for m, x in zip(mean, moved, strict=True)]
+    if not curved:
+        return scale, _Joint(mean, covariance, len(u))
+    form = sp.Matrix([[-exponent.diff(u[a], u[b]) for b in curved] for a in curved])
+    # an exponential that grows like a Gaussian has a mean only where the noise is narrow
+    if any(not e.is_number for e in form) or not form.is_positive_semidefinite:
+        return None
+    across = sp.Matrix([[covariance[a][b] for b in curved] for a in size])
+    widened = sp.eye(len(curved)) + form * sp.Matrix([across.row(a) for a in curved])
+    gain = widened.adjugate() * form / widened.det()
+    at = sp.Matrix([mean[a] for a in curved])
+    scale *= sp.exp(-(at.T * gain * at)[0, 0] / 2) / sp.sqrt(widened.det())
+    drop, less = across * gain * at, across * gain * across.T
+    mean = [mean[a] - drop[a] for a in size]
+    covariance = [[covariance[a][b] - less[a, b] for b in size] for a in size]
+    return scale, _Joint(mean, covariance, len(u))

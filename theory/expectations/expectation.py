@@ -109,8 +109,9 @@ class GaussianExpectation(sp.Expr):
     def doit(self, **hints: object) -> sp.Expr:
         """Evaluate exactly where a closed form exists; otherwise return the node unchanged.
 
-        Closed forms: polynomial, exponential of an affine function, their products and sums, and
-        erf of an affine function.
+        Closed forms: products of a polynomial, exponentials of quadratic forms, and up to three
+        functions erf, step or ReLU of affine forms, or a sin or cos
+        (:mod:`theory.expectations.closed_forms`).
         """
         plain = integrate_by_parts(self)
         if plain != self:

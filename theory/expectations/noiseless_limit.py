@@ -11,7 +11,7 @@ from theory.errors import InputError
 from theory.problem.model import Model
 from theory.problem.relu_step import ReLU, Step
 
-from .closed_forms import heat_expansion
+from .heat_expansion import heat_expansion
 from .derived import Derived
 from .expectation import GaussianExpectation, integrate_by_parts
 
@@ -126,7 +126,10 @@ def _series(e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> list
             )
         if e not in cache:
             lam = symbols.PRECISION
-            cache[e] = [sp.expand_mul(c * lam**j) for j, c in enumerate(heat_expansion(e, order))]
+            cache[e] = [
+                sp.expand_mul(c * lam**j)
+                for j, c in enumerate(heat_expansion(e.integrand, e.law, order))
+            ]
         return cache[e]
     if not e.has(symbols.PRECISION) and not e.has(GaussianExpectation):
         return [e, *zeros]

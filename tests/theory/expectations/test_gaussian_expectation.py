@@ -240,10 +240,10 @@ def test_erf_against_adaptive_quadrature(seed_offset):
 
 
 def test_without_a_closed_form_the_node_stays():
-    node = E(sp.cos(u1), LAW)
+    node = E(sp.tanh(u1), LAW)
     assert node.doit() == node
     assert E(sp.erf(u1**2), LAW).doit() == E(sp.erf(u1**2), LAW)
-    assert E(u1 * sp.erf(u1), LAW).doit().has(GaussianExpectation)
+    assert E(sp.erf(u1) ** 4, LAW).doit().has(GaussianExpectation)
     assert E(sp.exp(u1**2), LAW).doit() == E(sp.exp(u1**2), LAW)
 
 

@@ -197,8 +197,8 @@ def test_a_law_fails_on_a_wrong_formula(mistake):
 def scaled_expansion(orders):
     right = theory.expectations.noiseless_limit.heat_expansion
 
-    def wrong(node, order):
-        return [c * (2 if j in orders else 1) for j, c in enumerate(right(node, order))]
+    def wrong(f, law, order):
+        return [c * (2 if j in orders else 1) for j, c in enumerate(right(f, law, order))]
 
     return wrong
 
