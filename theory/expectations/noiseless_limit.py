@@ -11,9 +11,9 @@ from theory.errors import InputError
 from theory.problem.model import Model
 from theory.problem.relu_step import ReLU, Step
 
-from .heat_expansion import heat_expansion
 from .derived import Derived
 from .expectation import GaussianExpectation, integrate_by_parts
+from .heat_expansion import heat_expansion
 
 # the remedy where somebody writes lambda = infinity
 WITHOUT_NOISE = (
