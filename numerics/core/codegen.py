@@ -117,14 +117,19 @@ def check_symbols(expressions: Sequence[sp.Expr], arguments: Arguments) -> None:
     )
     unknown = sorted(map(str, used - declared))
     if unknown:
-        ranges = _ranges(unknown, arguments)
+        ranges = ", ".join(_ranges(unknown, arguments))
+        expected = f"only the symbols of {[name for name, _ in arguments]}"
+        remedy = "declare them as arguments, or substitute numbers first"
+        if set(unknown) & {str(s) for s in declared}:
+            remedy = (
+                "take the declared ones: a symbol of the same name and other assumptions is "
+                "another symbol"
+            )
         raise InputError(
             "expressions",
             f"undeclared symbols {unknown}",
-            f"only the symbols of {[name for name, _ in arguments]}{': ' if ranges else ''}{', '.join(ranges)}",
-            "take the declared ones: a symbol of the same name and other assumptions is another symbol"
-            if set(unknown) & {str(s) for s in declared}
-            else "declare them as arguments, or substitute numbers first",
+            f"{expected}: {ranges}" if ranges else expected,
+            remedy,
         )
     for e in expressions:
         if e.has(sp.DiracDelta):
@@ -195,8 +200,8 @@ def _without_code(printer: CodePrinter, expressions: Sequence[sp.Expr]) -> Input
                 return InputError(
                     "expressions",
                     f"{part}, for which there is no code",
-                    "real elementary functions, erf, gamma, Max, Min, those of theory.problem.stable_functions, or a Piecewise with a "
-                    "last case True",
+                    "real elementary functions, erf, gamma, Max, Min, those of "
+                    "theory.problem.stable_functions, or a Piecewise with a last case True",
                     f"rewrite {part.func.__name__ if part.args else part} in terms of these",
                 )
     raise AssertionError(f"all parts of {expressions} have code")

@@ -58,7 +58,7 @@ class ResolventError(ArithmeticError):
 
 
 class FixedPointError(ArithmeticError):
-    """No fixed point was found; ``residual`` is the largest entry of the drift at the last point."""
+    """No fixed point was found; ``residual`` is the largest entry of the drift at the end."""
 
     def __init__(self, message: str, residual: float) -> None:
         super().__init__(message)
@@ -75,8 +75,8 @@ class IntegrandError(ArithmeticError):
         weights = ", ".join(f"{x:.4g}" for x in np.asarray(readout))
         where = f"u = ({centre})" + (f" and v = ({weights})" if weights else "")
         super().__init__(
-            f"the integrand {text} of the model {model} is no real number (NaN) at {where}: Gaussian "
-            "pre-activations take every real value, and a loss must be real at all of them"
+            f"the integrand {text} of the model {model} is no real number (NaN) at {where}: "
+            "Gaussian pre-activations take every real value, and a loss must be real at all of them"
         )
         self.expression = expression
 

@@ -51,7 +51,7 @@ def outer_values(
     gram: Array,
     inverse: Array,
 ) -> Array:
-    """Values for :func:`outer_symbols` at R states: arrays (R, ...), result (R, number of symbols)."""
+    """Values for :func:`outer_symbols` at R states, from arrays (R, ...): one row a state."""
     gamma = parameters.directions_gram
     rows, columns = _upper(gram.shape[-1])
     fixed = np.concatenate(

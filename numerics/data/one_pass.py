@@ -162,7 +162,11 @@ def _kernels() -> ModuleType:
     return codegen.load_module(source + _PASS.replace("@CHUNK@", str(CHUNK)))
 
 
-_HEAD = "\n@numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract', 'nsz'})\n"
+_HEAD = """
+@numba.njit(
+    cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract', 'nsz'}
+)
+"""
 
 
 def _project_block(rows: int, columns: int) -> str:

@@ -115,7 +115,8 @@ def population_risk(
     Weights 0 tell nothing apart:
 
     >>> from theory import kgmm
-    >>> found = population_risk(kgmm(2), Parameters([0.5, 0.5], 1, 0, 1), State(np.zeros((2, 2)), np.zeros((2, 2))))
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=1, ridge=0, step=1)
+    >>> found = population_risk(problem, State(np.zeros((2, 2)), np.zeros((2, 2))))
     >>> float(found.loss.round(12)), float(found.accuracy)      # log 2, a coin
     (0.69314718056, 0.5)
     """
@@ -141,7 +142,9 @@ def population_risk(
             "tolerance": tolerance,
             "seed": seed,
             "error_estimate": float(max(max(r[1], r[3]) for r in rows)),
-            "error_meaning": "largest error of loss and accuracy: quadrature, 99 % interval over scramblings",
+            "error_meaning": (
+                "largest error of loss and accuracy: quadrature, 99 % interval over scramblings"
+            ),
         },
     )
 

@@ -240,7 +240,8 @@ def draw_data(
     Examples
     --------
     >>> from theory import kgmm
-    >>> data = draw_data(kgmm(2), Parameters([0.5, 0.5], 10, 0, 1), State(np.eye(2), np.eye(2)), 20, 100, 0)
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
+    >>> data = draw_data(problem, State(np.eye(2), np.eye(2)), dimension=20, samples=100, seed=0)
     >>> data.features.shape, data.role
     ((100, 20), 'test data')
     """

@@ -33,7 +33,8 @@ def train_data(
     r"""Return the samples with the weights that one pass of online SGD over them, in their order,
     ends with.
 
-    .. math:: x^a\leftarrow x^a-\delta\,\Big(\frac1b\sum_{j\le b}g_{aj}Y_j+\beta x^a\Big),\qquad \delta=c_\delta/d
+    .. math:: x^a\leftarrow x^a-\delta\,\Big(\frac1b\sum_{j\le b}g_{aj}Y_j+\beta x^a\Big),\qquad
+              \delta=c_\delta/d
 
     (mathematics.md section 1): the step of :func:`numerics.simulate_sgd`, from the same generated
     source.  A matrix of these samples at these weights is one of train data: the weights depend on
@@ -120,8 +121,8 @@ def train_data(
         if reached < begin + steps:
             raise ArithmeticError(
                 f"SGD on {data.model.name} diverged at sample {reached * batch} of {data.samples} "
-                f"(d = {data.dimension}, step delta = {delta:.3g}): a pre-activation left [-{DIVERGED:g}, "
-                f"{DIVERGED:g}]. Remedy: reduce step (c_delta)"
+                f"(d = {data.dimension}, step delta = {delta:.3g}): a pre-activation left "
+                f"[-{DIVERGED:g}, {DIVERGED:g}]. Remedy: reduce step (c_delta)"
             )
     state = None if data.directions is None else statistics(data.directions, x, v)
     return replace(data, weights=x, readout=v, state=state, role=ROLES[1])

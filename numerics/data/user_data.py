@@ -1,4 +1,4 @@
-"""Samples of one's own: arrays, files or chunks with a model and weights, checked before any work."""
+"""Samples of one's own: arrays, files or chunks with a model and weights, checked first."""
 
 from __future__ import annotations
 

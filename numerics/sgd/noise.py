@@ -19,10 +19,16 @@ DRAWS = {
     "gaussian": "rng.standard_normal()",
     "rademacher": "(1.0 if rng.random() < 0.5 else -1.0)",
     "uniform": "(3.4641016151377544 * rng.random() - 1.7320508075688772)",
-    "student": "(rng.standard_normal() * np.sqrt(0.5 * (degrees - 2.0) / rng.standard_gamma(0.5 * degrees)))",
+    "student": (
+        "(rng.standard_normal()"
+        " * np.sqrt(0.5 * (degrees - 2.0) / rng.standard_gamma(0.5 * degrees)))"
+    ),
     "sampler": "block[k, j, i]",
 }
-_EXPECTED = '"gaussian", "rademacher", "uniform", "student:NU" with NU > 2, or a function (generator, shape) -> array'
+_EXPECTED = (
+    '"gaussian", "rademacher", "uniform", "student:NU" with NU > 2, '
+    "or a function (generator, shape) -> array"
+)
 
 
 @dataclass(frozen=True)

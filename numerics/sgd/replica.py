@@ -41,7 +41,8 @@ class Chain:
     pace: Pace
     noise: Noise
     frame: str
-    # coordinates of the weights at each initial state; the state is held so that its id stays its own
+    # coordinates of the weights at each initial state, by its id; the state is held because the id
+    # of one that is gone may be given to another
     _placements: dict[int, tuple[State, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -67,7 +68,7 @@ class Chain:
         return self.parameters.step / self.dimension
 
     def steps(self, time: ArrayLike) -> NDArray[np.int64]:
-        """Numbers of steps at which to record, for times; a schedule is looked at up to the last."""
+        """Numbers of steps at which to record; a schedule is looked at up to the last."""
         steps = np.unique(np.rint(check_times(time) / self.delta).astype(np.int64))
         if self.pace.schedule is not None:
             self.pace.schedule.check(int(steps[-1]), self.delta)

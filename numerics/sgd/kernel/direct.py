@@ -84,7 +84,7 @@ _RECORD = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 def record(x, basis, factor, overlap, gram_perp):
-    """Overlaps with the directions, and the Gram matrix of what is left of the weights without them."""
+    """Overlaps with the directions, and the Gram matrix of the rest of the weights."""
     r, w = basis.shape
     along = np.empty((@UNITS@, r))
     for a in range(@UNITS@):

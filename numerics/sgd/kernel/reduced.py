@@ -120,7 +120,9 @@ def draw_block(rng, cumulative, scale, tail, noise, wishart, component):
         for i in range(wishart.shape[1]):
             # with n degrees of freedom there are no coordinates beyond the n-th
             left = tail - i
-            wishart[k, i, i] = scale * np.sqrt(2.0 * rng.standard_gamma(0.5 * left)) if left > 0.0 else 0.0
+            wishart[k, i, i] = (
+                scale * np.sqrt(2.0 * rng.standard_gamma(0.5 * left)) if left > 0.0 else 0.0
+            )
             for j in range(i + 1, wishart.shape[1]):
                 wishart[k, j, i] = scale * rng.standard_normal() if left > 0.0 else 0.0
     for k in range(component.shape[0]):
@@ -155,9 +157,10 @@ def triangularise(a):
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 def update_one(a, zeta, rho, rate, g):
-    """A <- factor of [A - rate g zeta^T, -rate g rho] for one sample with noise (zeta, rho), in O(C^2).
+    """A <- factor of [A - rate g zeta^T, -rate g rho] for one sample with noise (zeta, rho).
 
-    Rotations bring the noise to the first axis, and A to lower Hessenberg form; then only column 0 changes.
+    In O(C^2): rotations bring the noise to the first axis, and A to lower Hessenberg form; then
+    only column 0 changes.
     """
     for c in range(@UNITS@ - 1, -1, -1):
         z = zeta[0, c]
@@ -176,7 +179,7 @@ def update_one(a, zeta, rho, rate, g):
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 def update_many(a, zeta, bartlett, rate, g, triangle):
-    """The same for a batch: the gradients' own triangle takes the place of g, a Bartlett factor that of rho."""
+    """The same for a batch: the triangle of the gradients for g, a Bartlett factor for rho."""
     ranks = bartlett.shape[0]
     for i in range(@UNITS@):
         for j in range(g.shape[0]):

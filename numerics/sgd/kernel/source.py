@@ -91,12 +91,15 @@ def _fill(text: str, mark: str, lines: str) -> str:
 _LOOP = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
-def advance(rng, labels, rates, beta, begin, end, record_steps, slot, overlap, gram_perp, readout, limit, u, v, g, s):
+def advance(
+    rng, labels, rates, beta, begin, end, record_steps, slot, overlap, gram_perp, readout, limit,
+    u, v, g, s,
+):
     """Take the steps ``begin`` .. ``end`` in place, recording before the steps in ``record_steps``.
 
-    ``rates`` are the step sizes from ``begin`` on, the last one for all that follow; row j of ``g`` is the gradient
-    at sample j of a batch; ``s`` are the arrays of the method.  Returns the number of steps taken (fewer if a
-    pre-activation passed ``limit``) and the next record slot.
+    ``rates`` are the step sizes from ``begin`` on, the last one for all that follow; row j of ``g``
+    is the gradient at sample j of a batch; ``s`` are the arrays of the method.  Returns the number
+    of steps taken (fewer if a pre-activation passed ``limit``) and the next record slot.
     """
     @UNPACK@
     batch = g.shape[0]

@@ -1,4 +1,4 @@
-"""The reduced chain: equal in law to the direct simulation, at any dimension, and what it refuses."""
+"""The reduced chain: equal in law to the direct simulation at any dimension; what it refuses."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_chains_are_told_from_the_direct_simulation(wrong, monkeypatch):
-    """Each by the first two moments of one step, at the dimensions of the tests of the right one."""
+    """Each by the first two moments of one step, at the dimensions that test the right one."""
     old, new = WRONG[wrong]
 
     def compile_wrong(loss, method, noise):

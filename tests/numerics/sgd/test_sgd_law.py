@@ -38,7 +38,7 @@ def test_mean_and_covariance_of_one_step_equal_those_of_raw_samples(name, dimens
 
 
 def largest_z(samples, predicted, dimension, amount):
-    """z of the largest deviation, after an allowance ``amount / d`` for what vanishes as d grows."""
+    """z of the largest deviation, beyond ``amount / d`` for what vanishes as d grows."""
     error = samples.std(axis=0) / np.sqrt(len(samples)) + 1e-12
     deviation = np.abs(samples.mean(axis=0) - predicted)
     return float((np.maximum(deviation - amount / dimension, 0) / error).max())
@@ -61,10 +61,9 @@ def test_mean_step_is_the_drift_and_its_covariance_the_diffusion(name):
     products = centred[:, rows] * centred[:, columns]
     covariance = theory(name, "covariance")
     z = largest_z(products, covariance[rows, columns], dimension, ALLOWANCE)
-    print(
-        f"covariance z {z:.2f}, threshold {threshold(products.shape[1]):.2f}; without corrector z {refuted:.1f}"
-    )
-    assert z <= threshold(products.shape[1])
+    limit = threshold(products.shape[1])
+    print(f"covariance z {z:.2f}, threshold {limit:.2f}; without corrector z {refuted:.1f}")
+    assert z <= limit
     assert refuted > level + 5
     # the same samples against four fifths of the diffusion
     assert largest_z(products, 0.8 * covariance[rows, columns], dimension, ALLOWANCE) > threshold(
