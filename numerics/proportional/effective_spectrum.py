@@ -48,7 +48,7 @@ def effective_spectrum(
     regularized: bool | None = None,
     density: bool = True,
     grid: ArrayLike | None = None,
-    tail: float = 0.0,
+    tail: float | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     r"""Return the limiting spectrum of an empirical matrix of fresh test data, M / d -> phi as d ->
@@ -85,10 +85,11 @@ def effective_spectrum(
         Solve for the density, and with it for gaps inside the support and outliers in them.
     grid : array, optional
         Where to give the density; points that resolve every interval when omitted.
-    tail : float
+    tail : float, optional
         Leave out this share of the samples, those with the most extreme weights, at either end: M
-        data have hardly a weight rarer than 1 / M.  Where ``edge_kind`` is "essential" this puts
-        the edge where data show it, and not at the end of an exponentially thin tail.
+        data have hardly a weight rarer than 1 / M.  With 0 an ``edge_kind`` may be "essential", at
+        the end of an exponentially thin tail that no data show.  When omitted, 0.001 where an end
+        is essential or weights have no bound, so that the limit has no end, and 0 elsewhere.
     seed : int
         Root seed of quasi-Monte Carlo scramblings (unused by tensor rules).
 
@@ -147,6 +148,7 @@ def effective_spectrum(
     ridge, shift = ridge_and_shift(parameters, kind, name, regularized)
     points = None if grid is None else as_array("grid", grid, 1)
     nodes = WeightNodes(model, parameters, state, kind, name)
+    _check_bounded(nodes, tail)
     runs = solve_all(nodes, quadrature_rules(nodes, model, seed), ratio, tail, density)
     if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
         lost = (
@@ -161,7 +163,8 @@ def effective_spectrum(
         "block": str(name),
         "regularized": int(ridge),
         "aspect_ratio": ratio,
-        "tail": tail,
+        "tail": runs[-1].tail,
+        "unbounded": ", ".join({1: "right", -1: "left"}[s] for s in nodes.unbounded_sides),
     }
     return _Result(model, nodes, runs, shift).dataset(density, points, attributes)
 
@@ -203,8 +206,10 @@ def ridge_and_shift(
     return ridge, parameters.ridge if ridge and not off_diagonal else 0.0
 
 
-def check_tail(tail: object) -> float:
-    """Return a share of samples in [0, 0.1]."""
+def check_tail(tail: object) -> float | None:
+    """Return a share of samples in [0, 0.1], or None for the default."""
+    if tail is None:
+        return None
     share = as_scalar("tail", tail, 0.0, False, "give a small share of the samples, such as 1 / M")
     if share > 0.1:
         raise InputError(
@@ -214,6 +219,16 @@ def check_tail(tail: object) -> float:
             "give a small share of the samples, such as 1 / M",
         )
     return share
+
+
+def _check_bounded(nodes: WeightNodes, tail: float | None) -> None:
+    if tail == 0 and nodes.unbounded_sides:
+        raise InputError(
+            "tail",
+            0.0,
+            "a positive share of the samples: their weights have no bound, and the limit no edge",
+            "leave tail out, or give 1 / M to see what M samples show",
+        )
 
 
 def _check_grid(points: Array, atom: float, shift: float) -> None:

@@ -42,7 +42,7 @@ def emergence(
     block: BlockName = "first_layer",
     time: ArrayLike | None = None,
     regularized: bool | None = None,
-    tail: float = 0.0,
+    tail: float | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     r"""Follow edges and outliers along the effective dynamics, and solve for the times they meet.
@@ -120,7 +120,7 @@ def emergence(
         "matrix": kind,
         "block": str(name),
         "aspect_ratio": ratio,
-        "tail": tail,
+        "tail": max(s.tail for s in spectra),
         "regularized": int(ridge),
         "curve_error": dense.error_estimate,
         "edge_kinds": ", ".join(sorted({s.branches[1].edge.kind for s in spectra})),
@@ -182,7 +182,7 @@ class _Path:
     ratio: float
     matrix: str
     block: BlockName
-    tail: float
+    tail: float | None
     seed: int
 
     def nodes(self, time: float) -> WeightNodes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
 # tensor rules: the finer of two is taken, their difference is the error; finer ones where a node
 # costs little
 SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
+# one in a thousand: what data of some thousand samples hardly show
+DATA_TAIL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class LimitingSpectrum:
         The density, interval by interval (empty if not asked for).
     gaps : tuple of Branch
         Between the pieces.
+    tail : float
+        Share of the samples left out at either end.
     """
 
     resolvent: Resolvent
@@ -64,6 +68,7 @@ class LimitingSpectrum:
     atom: float
     pieces: tuple[Piece, ...]
     gaps: tuple[Branch, ...] = ()
+    tail: float = 0.0
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -145,6 +150,8 @@ def solve_spectrum(
 def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
     """Nothing multiplies features: F is the whole matrix, a constant."""
     nothing = np.zeros((0, 0))
+    if not resolvent.weight.shape[1]:  # the second derivative is zero almost everywhere
+        return LimitingSpectrum(resolvent, {}, (), np.inf, 1.0, ())
     values, vectors = np.linalg.eigh(field.at(nothing))
     decreasing = enumerate(zip(values[::-1], vectors.T[::-1], strict=True))
     found = [Outlier(1, float(z), 0.0, nothing, i, e, np.inf) for i, (z, e) in decreasing]
@@ -174,22 +181,65 @@ def solve_all(
     nodes: WeightNodes,
     rules: Sequence[tuple[Rule, int]],
     ratio: float,
-    tail: float = 0.0,
+    tail: float | None = 0.0,
     density: bool = False,
     like: LimitingSpectrum | None = None,
 ) -> list[LimitingSpectrum]:
-    """The spectrum with every rule; each helps the next."""
+    """The spectrum with every rule; each helps the next.
+
+    A tail of None is 0 where the spectrum ends where data show it, and DATA_TAIL where weights that
+    hardly any sample has would move its end.
+    """
+    if tail is not None:
+        return _solve_all(nodes, rules, ratio, tail, density, like)
+    cut = like if like is not None and like.tail else None
+    if nodes.unbounded_sides:
+        return _solve_all(nodes, rules, ratio, DATA_TAIL, density, cut)
+    whole = _solve_all(nodes, rules, ratio, 0.0, False, None if cut else like)
+    if any(edge.kind == "essential" for run in whole for edge in run.edges):
+        seen = _solve_all(nodes, rules, ratio, DATA_TAIL, density, cut)
+        return [_with_outliers_of(*pair) for pair in zip(seen, whole, strict=True)]
+    return _solve_all(nodes, rules, ratio, 0.0, density, like) if density else whole
+
+
+def _with_outliers_of(seen: LimitingSpectrum, whole: LimitingSpectrum) -> LimitingSpectrum:
+    """Outliers that stand beyond the thin tail too are those of the whole law: rare samples move
+    them.
+    """
+    known = {(o.side, o.index): o for o in whole.outliers if o.side}
+
+    def nearest(place: float) -> float:
+        return min(
+            (abs(place - e.place) / abs(e.place) for e in seen.edges if e.place), default=np.inf
+        )
+
+    outliers = [
+        replace(o, distance=nearest(o.place))
+        for o in (known.get((o.side, o.index), o) for o in seen.outliers)
+    ]
+    return replace(seen, outliers=tuple(sorted(outliers, key=lambda o: -o.place)))
+
+
+def _solve_all(
+    nodes: WeightNodes,
+    rules: Sequence[tuple[Rule, int]],
+    ratio: float,
+    tail: float,
+    density: bool,
+    like: LimitingSpectrum | None,
+) -> list[LimitingSpectrum]:
     runs: list[LimitingSpectrum] = []
     resolution = None if not density else FINE if rules[0][0].kind == "gauss-hermite" else SCATTERED
     for rule, replicate in rules:
         resolvent = Resolvent(nodes.law(rule, replicate).without_tail(tail), ratio)
         known = runs[-1] if runs else like
         try:
-            runs.append(solve_spectrum(resolvent, known, density=resolution))
+            run = solve_spectrum(resolvent, known, density=resolution)
         except ResolventError:
             if known is None:
                 raise
-            runs.append(solve_spectrum(resolvent, density=resolution))
+            run = solve_spectrum(resolvent, density=resolution)
+        runs.append(replace(run, tail=tail))
     return runs
 
 

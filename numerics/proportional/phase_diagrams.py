@@ -44,7 +44,7 @@ def phase_diagram(
     block: BlockName = (0, 0),
     count: int | None = None,
     share: float = 0.5,
-    tail: float = 0.0,
+    tail: float | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
     r"""Return the number of outliers and the alignment over (lambda, phi), and the precision at
@@ -159,7 +159,7 @@ def phase_diagram(
         "count": wanted,
         "means": rank,
         "share": share,
-        "tail": tail,
+        "tail": tail or 0.0,
     }
     return xr.Dataset(
         {
@@ -209,7 +209,7 @@ class _Plane:
         matrix: str,
         block: BlockName,
         count: int,
-        tail: float,
+        tail: float | None,
         seed: int,
     ) -> None:
         self.model, self.parameters, self.state = model, parameters, state

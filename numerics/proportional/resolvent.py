@@ -129,6 +129,14 @@ class Resolvent:
         return node_weights(noise)
 
     @cached_property
+    def _beside(self) -> NodeWeights:
+        """D at points between the nodes and beyond them."""
+        noisy, beside = self.law.noisy, self.law.beside
+        if beside is None or not len(beside):
+            return RankOne(np.zeros(1), np.zeros((1, self.rows)))
+        return node_weights(self.range @ beside[:, :noisy, :noisy] @ self.range.T)
+
+    @cached_property
     def _whole(self) -> NodeWeights:
         return node_weights(self.weight)
 
@@ -193,11 +201,12 @@ class Resolvent:
         """How far I + Sigma K is from singular at the worst node, for a real S: its least singular
         value.
         """
-        return self.noise.margin(s / self.unit)
+        margins = [weights.margin(s / self.unit) for weights in (self.noise, self._beside)]
+        return min(margins)
 
     def signs(self, s: Array) -> Array:
         """Sign of det(I + Sigma K) at every node, for a real S: constant on a branch."""
-        return self.noise.signs(s / self.unit)
+        return np.concatenate([w.signs(s / self.unit) for w in (self.noise, self._beside)])
 
     def solve_at(
         self, z: complex, start: Array, iterations: int = ITERATIONS, accuracy: float = SOLVED

@@ -274,6 +274,9 @@ def _similar(resolvent: Resolvent, like: Branch) -> Branch:
     edge = Edge(z, trace, "critical")
     low, high = (edge, None) if like.low is not None else (None, edge)
     branch = Branch(resolvent, low, high, like.path, like.solutions)
+    # I + Sigma K has kept its sign all the way from S = 0, rare weights included
+    if np.any(resolvent.signs(solution) <= 0):
+        raise ResolventError(z, np.inf)
     # a point away from the edge tells whether this is the physical branch
     inner = (branch.path[-1] if like.low is not None else branch.path[0]) * 0.5 + 0.5 * trace
     if not is_physical(resolvent, branch.at_trace(float(inner))[1]):

@@ -23,7 +23,7 @@ from numerics.core.state import State
 from numerics.core.validation import Array
 from numerics.data.samples import compile_derivatives
 from numerics.expectations.compiled import gauge_directions
-from numerics.expectations.quadrature import Rule
+from numerics.expectations.quadrature import Rule, sobol
 from numerics.spectra.span_matrix import BlockName
 from theory import Model
 
@@ -32,6 +32,10 @@ from theory import Model
 RANK = 1e-10
 # a law of at most as many weights is taken as discrete
 ATOMS = 20
+# points beside the nodes of a rule, and how far out they lie, in standard deviations
+SUPPORT_POINTS, SCALES = 2**9, (1.0, 2.0, 4.0, 8.0)
+# weights that still grow by this factor so many times farther out have no bound
+GROWTH, FARTHER = 1.5, 8.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,9 @@ class WeightLaw:
         lambda: the other coordinates of Y have variance 1 / lambda.
     basis : SpanBasis
         L.
+    beside : array, shape (n, p, p)
+        K at further points of the law's support, rare ones among them: of no probability, but no
+        pole of the resolvent lies between a node and one of these.
     """
 
     probability: Array
@@ -63,6 +70,7 @@ class WeightLaw:
     free: Array
     precision: float
     basis: SpanBasis
+    beside: Array | None = None
 
     @cached_property
     def is_discrete(self) -> bool:
@@ -89,8 +97,17 @@ class WeightLaw:
                 size[order] > 0, np.minimum(probability[order], rest), probability[order]
             )
         kept = probability > 0
+        beside = self.beside
+        if beside is not None:
+            most, least = values[kept, -1].max(initial=0.0), values[kept, 0].min(initial=0.0)
+            far = np.linalg.eigvalsh(beside[:, : self.noisy, : self.noisy])
+            beside = beside[(far[:, -1] <= most) & (far[:, 0] >= least)]
         return replace(
-            self, probability=probability[kept], weight=self.weight[kept], place=self.place[kept]
+            self,
+            probability=probability[kept],
+            weight=self.weight[kept],
+            place=self.place[kept],
+            beside=beside,
         )
 
     @property
@@ -166,8 +183,54 @@ class WeightNodes:
     def law(self, rule: Rule, replicate: int = 0) -> WeightLaw:
         """The law with one replicate of a rule of that dimension."""
         model, parameters = self.model, self.parameters
-        scale = 1 / np.sqrt(parameters.precision)
         z = rule.nodes[replicate]
+        nodes, components, rank = len(z), model.components, self.basis.rank
+        weight, place = self._at(z)
+        free = np.zeros((rank + 1, rank + 1))
+        free[:rank, :rank] = (np.eye(rank) - self._along.T @ self._along) / parameters.precision
+        return WeightLaw(
+            np.repeat(parameters.weights, nodes) * np.tile(rule.weights, components),
+            weight,
+            self.units,
+            place,
+            free,
+            parameters.precision,
+            self.basis,
+            self._support_points,
+        )
+
+    @cached_property
+    def _support_points(self) -> Array:
+        """K at points that lie denser than nodes, and farther out."""
+        return np.concatenate([self._spread_out(scale) for scale in SCALES])
+
+    def _spread_out(self, scale: float) -> Array:
+        """K at normal points times a factor: where the law has density, however little."""
+        if not self.dimension:
+            return self._at(np.zeros((1, 0)))[0]
+        return self._at(scale * sobol(self.dimension, SUPPORT_POINTS, 2, 0).nodes[0])[0]
+
+    @cached_property
+    def unbounded_sides(self) -> tuple[int, ...]:
+        """1 where D has no largest eigenvalue, -1 where it has no least: the spectrum has no edge
+        there.
+        """
+        if not self.units:
+            return ()
+        near, far = (
+            np.linalg.eigvalsh(self._spread_out(scale)[:, : self.units, : self.units])
+            for scale in (SCALES[-1], FARTHER * SCALES[-1])
+        )
+        size = float(np.abs(near).max(initial=0.0))
+        sides = (1, far[:, -1].max(), near[:, -1].max()), (-1, -far[:, 0].min(), -near[:, 0].min())
+        return tuple(
+            side for side, end, before in sides if end > GROWTH * max(before, 0) + 1e-6 * size
+        )
+
+    def _at(self, z: Array) -> tuple[Array, Array]:
+        """K and E[(w, 1)] at standard normal points, component by component."""
+        model, parameters = self.model, self.parameters
+        scale = 1 / np.sqrt(parameters.precision)
         nodes, components = len(z), model.components
         r, rank = self.basis.directions, self.basis.rank
         factor = self.basis.coordinates[:r, :r]
@@ -182,17 +245,7 @@ class WeightNodes:
         u = (u @ self._rows).reshape(components * nodes, model.units)
         labels = np.repeat(labels_of(model), nodes)
         derivatives = compile_derivatives(model, self.matrix)(labels, u.T, self.state.readout)
-        free = np.zeros((rank + 1, rank + 1))
-        free[:rank, :rank] = (np.eye(rank) - self._along.T @ self._along) / parameters.precision
-        return WeightLaw(
-            np.repeat(parameters.weights, nodes) * np.tile(rule.weights, components),
-            self._weight(derivatives),
-            self.units,
-            place.reshape(components * nodes, rank + 1),
-            free,
-            parameters.precision,
-            self.basis,
-        )
+        return self._weight(derivatives), place.reshape(components * nodes, rank + 1)
 
     def _weight(self, derivatives: Array) -> Array:
         c = self.model.units

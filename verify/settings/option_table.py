@@ -139,7 +139,8 @@ OPTIONS: tuple[Option, ...] = (
             default="(4; M / d with --samples)"),
         Option("tail", "SHARE",
             "Leave out this share of the samples with the rarest weights at either end, such as "
-            "1/4000", NUMBER, commands=("effective",), domain="from 0 to 0.1", default=0),
+            "1/4000", NUMBER, commands=("effective",), domain="from 0 to 0.1",
+            default="(0.001 where an end is essential, else 0)"),
         Option("at", "T", f"Time on the theoretical curve, {_CLOCK}", NUMBER,
             commands=("spectrum",), domain=">= 0", default="(initial state)"),
         Option("at", "T|end",

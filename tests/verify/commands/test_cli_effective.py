@@ -82,12 +82,14 @@ def test_data_stand_beside_the_theory(tmp_path):
 
 
 def test_essential_edges_and_tails_are_explained():
-    thin = succeed("effective", *SMALL, "--matrix", "gradient", "--at", "end", "--time", "4")
+    at_end = ("effective", *SMALL, "--matrix", "gradient", "--at", "end", "--time", "4")
+    thin = succeed(*at_end, "--tail", "0")
     assert "essential" in thin
     assert "--tail 1/M" in thin
     cut = succeed("effective", *SMALL, "--matrix", "gradient", "--at", "4", "--tail", "1/1000")
     assert "tail = 0.001" in cut
     assert "essential" not in cut
+    assert "tail = 0.001" in succeed(*at_end)  # the default shows what data do
 
 
 def test_near_critical_outliers_are_flagged():
