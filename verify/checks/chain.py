@@ -116,7 +116,8 @@ def universality(theory: Theory, evidence: Evidence) -> Outcome:
         )
         comparisons += [
             compare_limit(
-                f"{scenario.name}, {noise} noise in a random frame: {name} at t = {time:g}, d -> infinity",
+                f"{scenario.name}, {noise} noise in a random frame: {name} at t = {time:g}, d "
+                "-> infinity",
                 limit[i],
                 predicted[i],
                 Part(curve.attrs["error_estimate"], "integration and quadrature (T2)"),

@@ -141,7 +141,9 @@ def _trained_vectors(theory: Theory, evidence: Evidence, matrix: str) -> Trained
 
 
 def weight_shares_exhibit(theory: Theory, evidence: Evidence) -> Exhibit:
-    """Share of every x^a in the top eigenspaces of its own blocks, along one SGD run, on test data."""
+    """Share of every x^a in the top eigenspaces of its own blocks, along one SGD run, on test
+    data.
+    """
 
     def data() -> WeightShares:
         along = _TestSpectra(evidence, evidence.system.scenarios[0])
@@ -230,7 +232,9 @@ def risk_exhibit(scenario: Scenario, theory: Theory, evidence: Evidence) -> Exhi
 
 
 def outcomes_exhibit(study: OutcomeStudy, counts: Sequence[np.ndarray]) -> Exhibit:
-    """Distribution of the number of separated clusters, and its departure from independent picks."""
+    """Distribution of the number of separated clusters, and its departure from independent
+    picks.
+    """
     return Exhibit(
         "outcomes",
         "Number of clusters that runs from random starts separate, and the frequency of all four "

@@ -52,7 +52,9 @@ def curves(theory: Theory, evidence: Evidence) -> Outcome:
 
 
 def risk(theory: Theory, evidence: Evidence) -> Outcome:
-    """Loss and accuracy of SGD on fresh data, d to infinity, are those of the effective dynamics."""
+    """Loss and accuracy of SGD on fresh data, d to infinity, are those of the effective
+    dynamics.
+    """
     scenarios, level, comparisons = evidence.system.scenarios, evidence.level, []
     for scenario in scenarios:
         curve = theory.curve(scenario)
@@ -86,7 +88,9 @@ def risk(theory: Theory, evidence: Evidence) -> Outcome:
 
 
 def alignment(theory: Theory, evidence: Evidence) -> Outcome:
-    """After burn-in x^a lies in the span of the means up to the misalignment the theory predicts."""
+    """After burn-in x^a lies in the span of the means up to the misalignment the theory
+    predicts.
+    """
     comparisons = []
     for scenario in evidence.system.trained_at(evidence.system.precisions):
         curve = theory.curve(scenario)
@@ -94,7 +98,8 @@ def alignment(theory: Theory, evidence: Evidence) -> Outcome:
         for a, predicted in enumerate(curve.misalignment.values[-1]):
             comparisons.append(
                 compare(
-                    f"{scenario.name}: |P_perp x^{a + 1}| / |x^{a + 1}| at t = {scenario.times[-1]:g}",
+                    f"{scenario.name}: |P_perp x^{a + 1}| / |x^{a + 1}| at t = "
+                    f"{scenario.times[-1]:g}",
                     measured.value[a],
                     predicted,
                     Chance(float(measured.error[a])),
@@ -189,7 +194,8 @@ def fixed_point(theory: Theory, evidence: Evidence) -> Outcome:
         errors.append(float(point.attrs["error_estimate"]))
         comparisons.append(
             compare(
-                f"lambda = {precision:g}: largest real part of the Jacobian's eigenvalues (stable: below 0)",
+                f"lambda = {precision:g}: largest real part of the Jacobian's eigenvalues "
+                "(stable: below 0)",
                 point.jacobian_eigenvalue_real.max(),
                 0.0,
                 Part(1e-6, "central differences of the Jacobian (T2)"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from verify.evidence.evidence import Evidence
 from verify.verdict.results import Outcome
 
-from . import blocks, chain, dynamics, effective, fluctuations, separation, spectra
+from . import blocks, chain, dynamics, effective, fluctuations, proportional, separation, spectra
 from .judged_theory import Theory
 
 CheckFunction = Callable[[Theory, Evidence], Outcome]
@@ -31,7 +31,7 @@ CHECKS: dict[str, tuple[CheckFunction, str]] = {
     "eigenspaces": (spectra.eigenspaces, "arXiv 2310.03010; mathematics.md section 9"),
     "top_vector": (spectra.top_vector, "arXiv 2310.03010; mathematics.md section 5"),
     "concentration": (spectra.concentration, "mathematics.md section 9"),
-    "proportional": (effective.proportional, "mathematics.md section 7; arXiv 2502.15655"),
+    "proportional": (proportional.proportional, "mathematics.md section 7; arXiv 2502.15655"),
     "large_aspect": (effective.large_aspect, "mathematics.md sections 3 and 7"),
     "train_spectra": (effective.train_spectra, "arXiv 2310.03010; mathematics.md section 7"),
     "precision_exponents": (dynamics.precision_exponents, "mathematics.md section 9"),

@@ -35,7 +35,9 @@ from .judged_theory import MATRICES, Theory
 MISALIGNMENTS = {
     "feature_angle": "sine of the largest angle between top eigenspace and span of the features",
     "readout": "|P_perp v| / |v| off the span of the features",
-    "eigenvalue_ratio": "first eigenvalue beyond the number of separated clusters over the last within",
+    "eigenvalue_ratio": (
+        "first eigenvalue beyond the number of separated clusters over the last within"
+    ),
 }
 
 
@@ -269,7 +271,9 @@ def _noiseless(
     resolution: float,
     degrees: float | None = None,
 ) -> Comparison:
-    """Compare a limit lambda -> infinity, with the ``finite`` part for the dimension of the runs."""
+    """Compare a limit lambda -> infinity, with the ``finite`` part for the dimension of the
+    runs.
+    """
     return compare_limit(
         f"{quantity}, lambda -> infinity",
         limit,

@@ -106,7 +106,8 @@ def _span_exponents(
             -1.0,
             Part(
                 abs(expected.curvature) / 2 + 1 / smallest,
-                "next power of 1/lambda: half the bend of the predicted line, and 1/lambda_min (T4)",
+                "next power of 1/lambda: half the bend of the predicted line, and 1/lambda_min "
+                "(T4)",
             ),
             resolution=0.5,
         ),
@@ -151,7 +152,8 @@ def top_vector(theory: Theory, evidence: Evidence) -> Outcome:
             paired.comparison(
                 matrix,
                 "top",
-                f"{scenario.name}: squared cosine of the top {matrix} eigenvector of (a, a) with mean a",
+                f"{scenario.name}: squared cosine of the top {matrix} eigenvector of (a, a) "
+                "with mean a",
             )
             for matrix in MATRICES
         ]
@@ -288,7 +290,8 @@ def concentration(theory: Theory, evidence: Evidence) -> Outcome:
                 -0.5,
                 Part(
                     0.5 / np.sqrt(aspects.min()),
-                    "quadratic term of sample covariance: 2 phi^(-1/2) + phi^(-1) bends the line (T4)",
+                    "quadratic term of sample covariance: 2 phi^(-1/2) + phi^(-1) bends the "
+                    "line (T4)",
                 ),
                 resolution=0.2,
                 degrees=replicas - 1,

@@ -71,7 +71,8 @@ class Evidence:
         simulate_sgd.
         """
         chosen = "".join(f" {name}={value}" for name, value in sorted(options.items()))
-        key = f"sgd {scenario.name} d={dimension} replicas={replicas}{chosen}{'' if times is None else f' t={times}'}"
+        chosen += "" if times is None else f" t={times}"
+        key = f"sgd {scenario.name} d={dimension} replicas={replicas}{chosen}"
         return self._keep(
             key,
             lambda: simulate_sgd(  # type: ignore[call-overload]

@@ -7,17 +7,17 @@ from typing import Any
 import xarray as xr
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from verify.tables.effective import close_groups, effective_title
 
-from .style import PALETTE, SETTINGS, legend_beside, set_title
+from .style import PALETTE, SETTINGS, legend_beside, legend_line, legend_mark, set_title
 
 # outliers closer than this, relative to the larger, may mix their eigenvectors at finite size: they
 # count together
 MIXED = 0.05
 
 
+@rc_context(SETTINGS)
 def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | None = None) -> Figure:
     """Draw measured against predicted alignment: overlaps, shares of x^a in eigenvectors and in the
     leading eigenspace.
@@ -40,42 +40,39 @@ def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | Non
         "weight_share": ("in an eigenvector", "^"),
         "leading_share": ("in the leading eigenspace", "s"),
     }
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(8.8, 4.6), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1.0)
-        handles: list[Any] = [
-            Line2D([], [], color="black", linestyle="--", linewidth=1.0, label="equal")
-        ]
-        for variable, (label, marker) in names.items():
-            if variable not in predicted or variable not in measured:
-                continue
-            theory, theory_error, data, error = _beside(predicted, measured, variable)
-            units = theory.sizes.get("unit", 0)
-            for a in range(units or 1):
-                x, dx, y, dy = (
-                    _flat(v, a if units else None) for v in (theory, theory_error, data, error)
-                )
-                colour = PALETTE[(a + 1) % len(PALETTE)] if units else PALETTE[0]
-                face = colour if variable != "weight_share" else "white"
-                style: dict[str, Any] = {
-                    "marker": marker,
-                    "color": colour,
-                    "markerfacecolor": face,
-                    "markersize": 6.0,
-                }
-                axes.errorbar(
-                    x, y, yerr=dy, xerr=dx, linestyle="none", elinewidth=0.9, capsize=2, **style
-                )
-                text = f"share of $x^{{{a + 1}}}$ {label}" if units else label
-                handles.append(Line2D([], [], linestyle="none", **style, label=text))
-        axes.set_xlim(-0.03, 1.03)
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_aspect("equal")
-        axes.set_xlabel("predicted squared cosine")
-        axes.set_ylabel("measured squared cosine")
-        legend_beside(axes, handles)
-        set_title(figure, effective_title(predicted) if title is None else title)
+    figure = Figure(figsize=(8.8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1.0)
+    handles: list[Any] = [legend_line(color="black", linestyle="--", linewidth=1.0, label="equal")]
+    for variable, (label, marker) in names.items():
+        if variable not in predicted or variable not in measured:
+            continue
+        theory, theory_error, data, error = _beside(predicted, measured, variable)
+        units = theory.sizes.get("unit", 0)
+        for a in range(units or 1):
+            x, dx, y, dy = (
+                _flat(v, a if units else None) for v in (theory, theory_error, data, error)
+            )
+            colour = PALETTE[(a + 1) % len(PALETTE)] if units else PALETTE[0]
+            face = colour if variable != "weight_share" else "white"
+            style: dict[str, Any] = {
+                "marker": marker,
+                "color": colour,
+                "markerfacecolor": face,
+                "markersize": 6.0,
+            }
+            axes.errorbar(
+                x, y, yerr=dy, xerr=dx, linestyle="none", elinewidth=0.9, capsize=2, **style
+            )
+            text = f"share of $x^{{{a + 1}}}$ {label}" if units else label
+            handles.append(legend_mark(**style, label=text))
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_aspect("equal")
+    axes.set_xlabel("predicted squared cosine")
+    axes.set_ylabel("measured squared cosine")
+    legend_beside(axes, handles)
+    set_title(figure, effective_title(predicted) if title is None else title)
     return figure
 
 

@@ -27,6 +27,8 @@ from .style import (
     PALETTE,
     SETTINGS,
     TIME_LABEL,
+    legend_line,
+    legend_mark,
     line_style,
     predicted_style,
     set_title,
@@ -46,6 +48,25 @@ _PANEL_LEGEND, _LONG_LEGEND = 13, 9
 _COINCIDE, _WIDTH, _WIDER, _LEVELS = 0.005, 1.8, 1.6, 3
 
 
+# panels of all units: title, label, variable and the dimensions a unit is an index of
+_ALL_UNITS = (
+    (
+        "orthogonal to the directions",
+        r"squared length $R^\perp_{aa}$",
+        "gram_perp",
+        ("unit", "unit_b"),
+    ),
+    (
+        "relative distance from the span",
+        r"misalignment $\sqrt{R^\perp_{aa}/Q_{aa}}$",
+        "misalignment",
+        ("unit",),
+    ),
+    ("second layer", "readout $v_i$", "readout", ("parameter",)),
+)
+
+
+@rc_context(SETTINGS)
 def plot_curves(
     curve: xr.Dataset | None,
     runs: xr.Dataset | None = None,
@@ -89,77 +110,56 @@ def plot_curves(
     columns = min(3 if panels <= 9 else 4, panels)
     rows = math.ceil(panels / columns)
     handles = [
-        *([Line2D([], [], linestyle="none", label="theory")] if runs is None else []),
+        *([legend_mark(label="theory")] if runs is None else []),
         *_handles("directions, in the panels of units", "direction", names),
         *_handles(
             "units, in the other panels", "unit", list(map(str, range(1, _colours(data) + 1)))
         ),
         *_source_handles(sources),
     ]
-    with rc_context(SETTINGS):
-        free = rows * columns - panels
-        inside = free > 0 and len(handles) <= _PANEL_LEGEND * min(free, 2)
-        beside = 0.0 if inside else 2.9
-        figure = Figure(figsize=(3.5 * columns + beside, 2.5 * rows + 0.5), layout=spaced_layout())
-        grid = figure.subplots(rows, columns, squeeze=False).ravel()
-        for a in range(units):
-            axes = grid[a]
-            axes.set_title(f"unit {a + 1}: overlaps with the directions", fontsize=FONT)
-            axes.set_ylabel(rf"overlap $x^{{{a + 1}}}\cdot e_s$")
-            for s in range(len(names)):
-                _draw_series(axes, s, sources.pick("overlap", {"unit": a, "direction": s}))
-        _share_scale(list(grid[:units]))
-        perpendicular, misaligned = grid[units], grid[units + 1]
-        perpendicular.set_title("orthogonal to the directions", fontsize=FONT)
-        perpendicular.set_ylabel(r"squared length $R^\perp_{aa}$")
-        misaligned.set_title("relative distance from the span", fontsize=FONT)
-        misaligned.set_ylabel(r"misalignment $\sqrt{R^\perp_{aa}/Q_{aa}}$")
-        by_unit: list[tuple[Axes, str, list[dict[str, int]]]] = [
-            (perpendicular, "gram_perp", [{"unit": a, "unit_b": a} for a in range(units)]),
-            (misaligned, "misalignment", [{"unit": a} for a in range(units)]),
-        ]
-        if second_layer:
-            grid[units + 2].set_title("second layer", fontsize=FONT)
-            grid[units + 2].set_ylabel("readout $v_i$")
-            by_unit.append(
-                (
-                    grid[units + 2],
-                    "readout",
-                    [{"parameter": i} for i in range(data.sizes["parameter"])],
-                )
-            )
-        for axes, variable, selections in by_unit:
-            series = [sources.pick(variable, select) for select in selections]
-            widths = _widths([one.line for one in series] if runs is None else [])
-            for a, one in enumerate(series):
-                _draw_series(axes, a, one, width=widths.get(a))
-        perpendicular.set_ylim(bottom=0)
-        misaligned.set_ylim(bottom=0)
-        if slides:
-            _draw_sliding(grid[panels - 1], sources.line, slides, units)
-        for axes in grid[:panels]:
-            axes.set_xlabel(TIME_LABEL)
-            axes.margins(x=0.02 if sources.sparse else 0)
-        for axes in grid[panels:]:
-            axes.set_axis_off()
-        if inside:
-            # the empty panels have room for the legend, in smaller letters where it is long
-            size = FONT - (1.5 if len(handles) > _LONG_LEGEND else 0.5)
-            two = len(handles) > _PANEL_LEGEND
-            legend = grid[panels].legend(
-                handles=handles,
-                loc="upper left",
-                borderaxespad=0.0,
-                columnspacing=1.0,
-                labelspacing=0.3,
-                ncols=1 + two,
-                fontsize=size,
-            )
-            legend.set_in_layout(not two)  # two columns reach into the next empty panel
-        else:
-            figure.legend(handles=handles, loc="outside right upper")
-        set_title(figure, title)
+    free = rows * columns - panels
+    inside = free > 0 and len(handles) <= _PANEL_LEGEND * min(free, 2)
+    beside = 0.0 if inside else 2.9
+    figure = Figure(figsize=(3.5 * columns + beside, 2.5 * rows + 0.5), layout=spaced_layout())
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for a, axes in enumerate(grid[:units]):
+        axes.set_title(f"unit {a + 1}: overlaps with the directions", fontsize=FONT)
+        axes.set_ylabel(rf"overlap $x^{{{a + 1}}}\cdot e_s$")
+        for s in range(len(names)):
+            _draw_series(axes, s, sources.pick("overlap", {"unit": a, "direction": s}))
+    _share_scale(list(grid[:units]))
+    for axes, of_all_units in zip(grid[units:], _ALL_UNITS[: 2 + second_layer], strict=False):
+        _draw_all_units(axes, sources, data, *of_all_units)
+    for axes in grid[units : units + 2]:
+        axes.set_ylim(bottom=0)
+    if slides:
+        _draw_sliding(grid[panels - 1], sources.line, slides, units)
+    for axes in grid[:panels]:
+        axes.set_xlabel(TIME_LABEL)
+        axes.margins(x=0.02 if sources.sparse else 0)
+    for axes in grid[panels:]:
+        axes.set_axis_off()
+    if inside:
+        _legend_in_panel(grid[panels], handles)
+    else:
+        figure.legend(handles=handles, loc="outside right upper")
+    set_title(figure, title)
     return figure
+
+
+def _legend_in_panel(axes: Axes, handles: list[Any]) -> None:
+    """The empty panels have room for the legend, in smaller letters where it is long."""
+    two = len(handles) > _PANEL_LEGEND
+    legend = axes.legend(
+        handles=handles,
+        loc="upper left",
+        borderaxespad=0.0,
+        columnspacing=1.0,
+        labelspacing=0.3,
+        ncols=1 + two,
+        fontsize=FONT - (1.5 if len(handles) > _LONG_LEGEND else 0.5),
+    )
+    legend.set_in_layout(not two)  # two columns reach into the next empty panel
 
 
 Series = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -201,6 +201,24 @@ class _Sources:
             _pick(self.runs, variable, select),
             self.sparse,
         )
+
+
+def _draw_all_units(
+    axes: Axes,
+    sources: _Sources,
+    data: xr.Dataset,
+    title: str,
+    label: str,
+    variable: str,
+    dims: tuple[str, ...],
+) -> None:
+    """A statistic of every unit, or readout parameter, in one panel."""
+    axes.set_title(title, fontsize=FONT)
+    axes.set_ylabel(label)
+    series = [sources.pick(variable, dict.fromkeys(dims, i)) for i in range(data.sizes[dims[0]])]
+    widths = _widths([one.line for one in series] if sources.runs is None else [])
+    for i, one in enumerate(series):
+        _draw_series(axes, i, one, width=widths.get(i))
 
 
 def _colours(data: xr.Dataset) -> int:
@@ -319,38 +337,34 @@ def _draw_series(axes: Axes, index: int, drawn: _Drawn, *, width: float | None =
 def _handles(heading: str, kind: str, names: Sequence[str]) -> list[Line2D]:
     """Lines of a legend with a heading above them."""
     return [
-        Line2D([], [], linestyle="none", label=heading),
-        *(Line2D([], [], **line_style(i), label=f"{kind} {name}") for i, name in enumerate(names)),
+        legend_mark(label=heading),
+        *(legend_line(**line_style(i), label=f"{kind} {name}") for i, name in enumerate(names)),
     ]
 
 
 def _source_handles(sources: _Sources) -> list[Any]:
     colour = PALETTE[0]
     if sources.runs is None:
-        dots = Line2D(
-            [], [], color=colour, linestyle="none", **_DOTS, label="at the recorded times"
-        )
+        dots = legend_line(color=colour, linestyle="none", **_DOTS, label="at the recorded times")
         return [dots] if sources.sparse else []
     replicas, dimension = sources.runs.sizes["replica"], sources.runs.attrs.get("dimension")
     where = f", d = {dimension}" if dimension is not None else ""
-    handles: list[Any] = [Line2D([], [], linestyle="none", label="in every colour")]
+    handles: list[Any] = [legend_mark(label="in every colour")]
     if sources.sparse:
         spread = " ± 1 standard deviation" if replicas > 1 else ""
         label = f"SGD, mean{spread}\nof {replicas} runs{where}"
-        handles.append(Line2D([], [], color=colour, linestyle="none", **_DOTS, label=label))
+        handles.append(legend_line(color=colour, linestyle="none", **_DOTS, label=label))
     else:
         handles.append(
-            Line2D(
-                [], [], color=colour, linewidth=_WIDTH, label=f"SGD, mean of {replicas} runs{where}"
+            legend_line(
+                color=colour, linewidth=_WIDTH, label=f"SGD, mean of {replicas} runs{where}"
             )
         )
     if replicas > 1 and not sources.sparse:
         handles.append(
             Patch(color=colour, alpha=0.25, linewidth=0, label="SGD, mean ± 1 standard deviation")
         )
-        handles.append(
-            Line2D([], [], color=colour, alpha=0.5, linewidth=0.6, label="SGD, single run")
-        )
+        handles.append(legend_line(color=colour, alpha=0.5, linewidth=0.6, label="SGD, single run"))
     if sources.curve is not None:
-        handles.append(Line2D([], [], **predicted_style(0), label="theory"))
+        handles.append(legend_line(**predicted_style(0), label="theory"))
     return handles

@@ -10,13 +10,22 @@ import xarray as xr
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from verify.tables.effective import atom_place, close_groups, effective_title
 
-from .style import FONT, GREY, PALETTE, SETTINGS, legend_beside, set_title, spaced_layout
+from .style import (
+    FONT,
+    GREY,
+    PALETTE,
+    SETTINGS,
+    legend_beside,
+    legend_line,
+    legend_mark,
+    set_title,
+    spaced_layout,
+)
 
 # eigenvalues this close to the atom, relative to the largest, are of it
 _AT_ATOM = 1e-9
@@ -34,6 +43,7 @@ _EDGE_NAMES = {
 Floats = NDArray[np.float64]
 
 
+@rc_context(SETTINGS)
 def plot_effective_spectrum(
     effective: xr.Dataset,
     eigenvalues: ArrayLike | xr.Dataset | None = None,
@@ -66,25 +76,22 @@ def plot_effective_spectrum(
     """
     handles: list[Any] = []
     histogram = None if eigenvalues is None else _histogram(effective, eigenvalues)
-    with rc_context(SETTINGS):
-        bulk = bool(effective.sizes["interval"])
-        figure = Figure(figsize=(9.6, 5.6 if bulk else 3.2), layout=spaced_layout())
-        everything, inside = _ranges(effective, histogram, measured)
-        narrow = bulk and np.ptp(inside) < _NARROW * np.ptp(everything)
-        panels = figure.subplots(1 + bulk, 1, height_ratios=[1.5, 1][: 1 + bulk], squeeze=False)[
-            :, 0
-        ]
-        if bulk:
-            handles += _draw_density(panels[0], effective, histogram, log, data_label)
-            panels[0].set_xlim(*(inside if narrow else everything))
-            where = "the bulk, with a scale of its own" if narrow else "eigenvalues"
-            panels[0].set_title(f"density of {where}", fontsize=FONT)
-        handles += _draw_outliers(panels[-1], effective, histogram, measured, data_label)
-        panels[-1].set_title("bulk and outliers" if narrow else "outliers", fontsize=FONT)
-        panels[-1].set_xlim(*everything)
-        panels[-1].set_xlabel("eigenvalue")
-        legend_beside(panels[0], handles)
-        set_title(figure, effective_title(effective) if title is None else title)
+    bulk = bool(effective.sizes["interval"])
+    figure = Figure(figsize=(9.6, 5.6 if bulk else 3.2), layout=spaced_layout())
+    everything, inside = _ranges(effective, histogram, measured)
+    narrow = bulk and np.ptp(inside) < _NARROW * np.ptp(everything)
+    panels = figure.subplots(1 + bulk, 1, height_ratios=[1.5, 1][: 1 + bulk], squeeze=False)[:, 0]
+    if bulk:
+        handles += _draw_density(panels[0], effective, histogram, log, data_label)
+        panels[0].set_xlim(*(inside if narrow else everything))
+        where = "the bulk, with a scale of its own" if narrow else "eigenvalues"
+        panels[0].set_title(f"density of {where}", fontsize=FONT)
+    handles += _draw_outliers(panels[-1], effective, histogram, measured, data_label)
+    panels[-1].set_title("bulk and outliers" if narrow else "outliers", fontsize=FONT)
+    panels[-1].set_xlim(*everything)
+    panels[-1].set_xlabel("eigenvalue")
+    legend_beside(panels[0], handles)
+    set_title(figure, effective_title(effective) if title is None else title)
     return figure
 
 
@@ -188,9 +195,7 @@ def _draw_density(
             axes.plot(x[inside], rho[inside], color=PALETTE[1], linewidth=1.6)
         note = f"\natom at {place:g}: mass {atom:.4g}" if atom > 0 else ""
         handles.append(
-            Line2D(
-                [], [], color=PALETTE[1], linewidth=1.6, label="predicted, with its error" + note
-            )
+            legend_line(color=PALETTE[1], linewidth=1.6, label="predicted, with its error" + note)
         )
         _limit_density(axes, rho, histogram, log)
     handles += _draw_edges(axes, effective)
@@ -224,7 +229,7 @@ def _draw_edges(axes: Axes, effective: xr.Dataset) -> list[Any]:
             axes.axvline(place, color=GREY, linestyle=_EDGES[kind], linewidth=1.1, zorder=1.5)
             used.append(kind)
     return [
-        Line2D([], [], color=GREY, linestyle=style, linewidth=1.1, label=_EDGE_NAMES[kind])
+        legend_line(color=GREY, linestyle=style, linewidth=1.1, label=_EDGE_NAMES[kind])
         for kind, style in _EDGES.items()
         if kind in used
     ]
@@ -263,7 +268,7 @@ def _draw_outliers(
                 elinewidth=0.9,
                 **style,
             )
-            handles.append(Line2D([], [], linestyle="none", **style, label=label))
+            handles.append(legend_mark(**style, label=label))
     groups = close_groups(place, _SEEN_AS_ONE)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
@@ -284,7 +289,7 @@ def _draw_outliers(
             "markeredgewidth": 1.4,
         }
         axes.plot(measured["eigenvalue"], measured["overlap"], linestyle="none", **style, zorder=3)
-        handles.append(Line2D([], [], linestyle="none", **style, label=f"outlier, {data_label}"))
+        handles.append(legend_mark(**style, label=f"outlier, {data_label}"))
     if histogram is not None and histogram.values is not None and effective.sizes["interval"]:
         low, high = effective["edges"].to_numpy().min(), effective["edges"].to_numpy().max()
         values = histogram.values
@@ -294,7 +299,7 @@ def _draw_outliers(
         style = {"marker": "|", "color": PALETTE[0], "markersize": 9.0, "markeredgewidth": 1.3}
         axes.plot(values[rows, columns], -0.07 - 0.06 * rows, linestyle="none", **style)
         label = "eigenvalues beyond the support,\nmeasured, a row a matrix"
-        handles.append(Line2D([], [], linestyle="none", **style, label=label))
+        handles.append(legend_mark(**style, label=label))
         axes.set_ylim(-0.12 - 0.06 * len(values), 1.05)
     else:
         axes.set_ylim(-0.05, 1.05)

@@ -10,7 +10,6 @@ from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
@@ -25,6 +24,8 @@ from .style import (
     TIME_LABEL,
     dot_style,
     legend_beside,
+    legend_line,
+    legend_mark,
     line_style,
     set_title,
 )
@@ -37,6 +38,7 @@ _PALE = 0.55
 Floats = NDArray[np.float64]
 
 
+@rc_context(SETTINGS)
 def plot_emergence(
     emergence: xr.Dataset, measured: xr.Dataset | None = None, title: str | None = None
 ) -> Figure:
@@ -53,35 +55,32 @@ def plot_emergence(
     title : str, optional
     """
     time = emergence["time"].to_numpy()
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(8.8, 4.4), layout="constrained")
-        axes = figure.subplots()
-        right, left = (emergence["edge"].sel(side=side).to_numpy() for side in (1, -1))
-        axes.fill_between(time, left, right, color="#d0d0d0", linewidth=0)
-        axes.plot(time, right, color=GREY, linewidth=1.0)
-        axes.plot(time, left, color=GREY, linewidth=1.0)
-        handles: list[Any] = [Patch(color="#d0d0d0", label="bulk, between its predicted edges")]
-        shown = 0
-        for side in (1, -1):
-            for index in emergence["index"].to_numpy():
-                t, values = _with_events(emergence, side, int(index))
-                if np.isfinite(values).any():
-                    axes.plot(t, values, **line_style(shown))
-                    name = f"outlier {index}, {'right' if side > 0 else 'left'} of the bulk"
-                    handles.append(Line2D([], [], **line_style(shown), label=name))
-                    shown += 1
-        handles += _draw_events(axes, emergence)
-        if measured is not None:
-            handles.append(_draw_measured(axes, measured))
-        if not emergence.sizes["event"]:
-            handles.append(Line2D([], [], linestyle="none", label="no outlier emerges or merges"))
-        axes.set_xlabel(TIME_LABEL)
-        axes.set_ylabel("eigenvalue")
-        axes.margins(x=0.02)
-        legend_beside(axes, handles)
-        set_title(
-            figure, effective_title(emergence) + ", along training" if title is None else title
-        )
+    figure = Figure(figsize=(8.8, 4.4), layout="constrained")
+    axes = figure.subplots()
+    right, left = (emergence["edge"].sel(side=side).to_numpy() for side in (1, -1))
+    axes.fill_between(time, left, right, color="#d0d0d0", linewidth=0)
+    axes.plot(time, right, color=GREY, linewidth=1.0)
+    axes.plot(time, left, color=GREY, linewidth=1.0)
+    handles: list[Any] = [Patch(color="#d0d0d0", label="bulk, between its predicted edges")]
+    shown = 0
+    for side in (1, -1):
+        for index in emergence["index"].to_numpy():
+            t, values = _with_events(emergence, side, int(index))
+            if np.isfinite(values).any():
+                axes.plot(t, values, **line_style(shown))
+                name = f"outlier {index}, {'right' if side > 0 else 'left'} of the bulk"
+                handles.append(legend_line(**line_style(shown), label=name))
+                shown += 1
+    handles += _draw_events(axes, emergence)
+    if measured is not None:
+        handles.append(_draw_measured(axes, measured))
+    if not emergence.sizes["event"]:
+        handles.append(legend_mark(label="no outlier emerges or merges"))
+    axes.set_xlabel(TIME_LABEL)
+    axes.set_ylabel("eigenvalue")
+    axes.margins(x=0.02)
+    legend_beside(axes, handles)
+    set_title(figure, effective_title(emergence) + ", along training" if title is None else title)
     return figure
 
 
@@ -125,11 +124,9 @@ def _draw_events(axes: Axes, emergence: xr.Dataset) -> list[Any]:
         word = "emerges" if emerges else "merges"
         label = f"outlier {int(event['event_index'])} {word} at t = {_with_error(t, error)}"
         if i < _NAMED_EVENTS:
-            handles.append(Line2D([], [], linestyle="none", **style, label=label))
+            handles.append(legend_mark(**style, label=label))
     if len(events) > _NAMED_EVENTS:
-        handles.append(
-            Line2D([], [], linestyle="none", label=f"and {len(events) - _NAMED_EVENTS} more")
-        )
+        handles.append(legend_mark(label=f"and {len(events) - _NAMED_EVENTS} more"))
     return handles
 
 
@@ -162,9 +159,10 @@ def _draw_measured(axes: Axes, measured: xr.Dataset) -> Any:
         if spread is None
         else f"measured, mean ± 1 standard\ndeviation of {values.sizes['replica']}"
     )
-    return Line2D([], [], linestyle="none", **dot_style(0, "#f0f0f0"), label=label)
+    return legend_mark(**dot_style(0, "#f0f0f0"), label=label)
 
 
+@rc_context(SETTINGS)
 def plot_phase_diagram(
     diagram: xr.Dataset, title: str | None = None, *, quantity: str = "outlier_count"
 ) -> Figure:
@@ -203,53 +201,43 @@ def plot_phase_diagram(
             None,
         ),
     )
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(9.4, 4.6), layout="constrained")
-        axes = figure.subplots()
-        _draw_map(figure, axes, diagram, quantity)
-        handles = []
-        for name, label, colour, style, sign in lines:
-            values = diagram[name].to_numpy()
-            axes.plot(
-                phi,
-                values,
-                color=colour,
-                linestyle=style,
-                linewidth=2.0,
-                marker=".",
-                markersize=5,
-                zorder=3,
-            )
-            if name == "threshold":
-                axes.errorbar(
-                    phi,
-                    values,
-                    diagram["threshold_error"],
-                    color=colour,
-                    linestyle="none",
-                    capsize=2,
-                )
-            text = "\n".join([label, *_outside(phi, values, sign)])
-            handles.append(Line2D([], [], color=colour, linestyle=style, linewidth=2.0, label=text))
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.set_xlabel("aspect ratio φ = M/d")
-        axes.set_ylabel("precision λ")
-        axes.set_xlim(*_borders(phi)[[0, -1]])
-        axes.set_ylim(*_borders(precision)[[0, -1]])
-        axes.grid(False)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
-        axes.legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.16),
-            ncols=1,
-            borderaxespad=0.0,
+    figure = Figure(figsize=(9.4, 4.6), layout="constrained")
+    axes = figure.subplots()
+    _draw_map(figure, axes, diagram, quantity)
+    handles = []
+    for name, label, colour, style, sign in lines:
+        values = diagram[name].to_numpy()
+        axes.plot(
+            phi,
+            values,
+            color=colour,
+            linestyle=style,
+            linewidth=2.0,
+            marker=".",
+            markersize=5,
+            zorder=3,
         )
-        set_title(figure, _phase_title(diagram) if title is None else title)
+        if name == "threshold":
+            axes.errorbar(
+                phi, values, diagram["threshold_error"], color=colour, linestyle="none", capsize=2
+            )
+        text = "\n".join([label, *_outside(phi, values, sign)])
+        handles.append(legend_line(color=colour, linestyle=style, linewidth=2.0, label=text))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("aspect ratio φ = M/d")
+    axes.set_ylabel("precision λ")
+    axes.set_xlim(*_borders(phi)[[0, -1]])
+    axes.set_ylim(*_borders(precision)[[0, -1]])
+    axes.grid(False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1, borderaxespad=0.0
+    )
+    set_title(figure, _phase_title(diagram) if title is None else title)
     return figure
 
 
@@ -257,7 +245,8 @@ def _phase_title(diagram: xr.Dataset) -> str:
     parameters = parameters_in(diagram)
     tail = f", tail = {diagram.attrs['tail']:g}" if diagram.attrs["tail"] else ""
     return (
-        f"{diagram.attrs['model']}: {matrix_name(diagram)}, over λ and φ, β = {parameters.ridge:g}, "
+        f"{diagram.attrs['model']}: {matrix_name(diagram)}, over λ and φ, β = "
+        f"{parameters.ridge:g}, "
         rf"$c_\delta$ = {parameters.step:g}" + tail
     )
 
@@ -295,7 +284,9 @@ def _borders(centres: Floats) -> Floats:
 
 
 def _sign(values: xr.DataArray, level: float) -> Floats:
-    """For every aspect ratio 1 where all precisions lie above a level, -1 where none does, else 0."""
+    """For every aspect ratio 1 where all precisions lie above a level, -1 where none does,
+    else 0.
+    """
     above = values.transpose("precision", "aspect_ratio").to_numpy() > level
     return above.all(axis=0).astype(float) - (~above).all(axis=0)
 

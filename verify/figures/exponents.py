@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .style import PALETTE, SETTINGS, legend_beside, set_title
 
 
+@rc_context(SETTINGS)
 def plot_exponent(
     x: ArrayLike,
     y: ArrayLike,
@@ -50,44 +51,43 @@ def plot_exponent(
         return np.exp(centre_y + exponent * (np.log(ends) - centre_x))
 
     spread = "" if slope_error is None else f" ± {slope_error:.2g}"
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(6.8, 3.8), layout="constrained")
-        axes = figure.subplots()
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.plot(
-            ends,
-            line(predicted_slope),
-            color="black",
-            linestyle="--",
-            linewidth=1.3,
-            label=f"predicted slope {_signed(predicted_slope)}",
-        )
-        axes.plot(
-            ends,
-            line(slope),
-            color=PALETTE[0],
-            linewidth=1.6,
-            label=f"fitted slope {_signed(slope)}{spread}",
-        )
-        axes.errorbar(
-            at,
-            values,
-            yerr=None if error is None else _downward_safe(values, bars),
-            fmt="o",
-            color=PALETTE[1],
-            capsize=3,
-            label="measured" if error is None else "measured ± 1 s.e.",
-        )
-        if at.size <= 8:
-            # the measured places are better ticks than powers of ten
-            axes.set_xticks(at, labels=[f"{value:g}" for value in at])
-            axes.set_xticks([], minor=True)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel(ylabel)
-        axes.grid(True, which="both")
-        legend_beside(axes, axes.get_legend_handles_labels()[0])
-        set_title(figure, title)
+    figure = Figure(figsize=(6.8, 3.8), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.plot(
+        ends,
+        line(predicted_slope),
+        color="black",
+        linestyle="--",
+        linewidth=1.3,
+        label=f"predicted slope {_signed(predicted_slope)}",
+    )
+    axes.plot(
+        ends,
+        line(slope),
+        color=PALETTE[0],
+        linewidth=1.6,
+        label=f"fitted slope {_signed(slope)}{spread}",
+    )
+    axes.errorbar(
+        at,
+        values,
+        yerr=None if error is None else _downward_safe(values, bars),
+        fmt="o",
+        color=PALETTE[1],
+        capsize=3,
+        label="measured" if error is None else "measured ± 1 s.e.",
+    )
+    if at.size <= 8:
+        # the measured places are better ticks than powers of ten
+        axes.set_xticks(at, labels=[f"{value:g}" for value in at])
+        axes.set_xticks([], minor=True)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    axes.grid(True, which="both")
+    legend_beside(axes, axes.get_legend_handles_labels()[0])
+    set_title(figure, title)
     return figure
 
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .style import FONT, SETTINGS, set_title
 
 
+@rc_context(SETTINGS)
 def plot_alignment_heatmap(
     matrix: ArrayLike,
     row_labels: Sequence[str],
@@ -35,19 +36,17 @@ def plot_alignment_heatmap(
     """
     values = np.asarray(matrix, dtype=float)
     rows, columns = values.shape
-    with rc_context(SETTINGS):
-        margin = 0.075 * max(map(len, row_labels), default=0) + 0.3 * bool(ylabel)
-        wide = max(max(map(len, column_labels), default=0) * 0.085, 0.62)
-        figure = Figure(
-            figsize=(wide * columns + margin + 1.7, max(2.6, 0.4 * rows + 1.5)),
-            layout="constrained",
-        )
-        axes = figure.subplots()
-        image = draw_heatmap(axes, values, row_labels, column_labels)
-        axes.set_xlabel(xlabel)
-        axes.set_ylabel(ylabel)
-        set_title(figure, title)
-        figure.colorbar(image, ax=axes, label=colorbar_label, ticks=[0, 0.25, 0.5, 0.75, 1])
+    margin = 0.075 * max(map(len, row_labels), default=0) + 0.3 * bool(ylabel)
+    wide = max(max(map(len, column_labels), default=0) * 0.085, 0.62)
+    figure = Figure(
+        figsize=(wide * columns + margin + 1.7, max(2.6, 0.4 * rows + 1.5)), layout="constrained"
+    )
+    axes = figure.subplots()
+    image = draw_heatmap(axes, values, row_labels, column_labels)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(ylabel)
+    set_title(figure, title)
+    figure.colorbar(image, ax=axes, label=colorbar_label, ticks=[0, 0.25, 0.5, 0.75, 1])
     return figure
 
 

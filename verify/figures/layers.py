@@ -13,12 +13,11 @@ import xarray as xr
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from .heatmaps import draw_heatmap
 from .spectra import PALETTE, SETTINGS, TIME_LABEL
-from .style import predicted_style
+from .style import legend_line, predicted_style
 
 Array = NDArray[np.float64]
 _BLACK_DASHED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
@@ -33,34 +32,34 @@ class HeatPanel:
     rows: Sequence[str]
 
 
+@rc_context(SETTINGS)
 def plot_layer_heatmaps(panels: Sequence[HeatPanel], times: Sequence[str], title: str) -> Figure:
     """Draw heat maps of alignment in a grid of two columns, with one colour scale."""
     lines = (len(panels) + 1) // 2
     tallest = max(len(p.rows) for p in panels)
-    with rc_context(SETTINGS):
-        figure = Figure(
-            figsize=(1.5 * len(times) + 3.0, lines * (0.42 * tallest + 1.2) + 0.5),
-            layout="constrained",
-        )
-        grid = figure.subplots(lines, 2, squeeze=False)
-        for axes in grid.flat[len(panels) :]:
-            axes.set_axis_off()
-        for axes, panel in zip(grid.flat, panels, strict=False):
-            image = draw_heatmap(axes, panel.values, panel.rows, times)
-            axes.set_title(panel.title)
-        for axes in grid[-1]:
-            axes.set_xlabel(TIME_LABEL)
-        figure.suptitle(title)
-        figure.colorbar(
-            image,
-            ax=grid,
-            label="share of the squared length",
-            ticks=[0, 0.25, 0.5, 0.75, 1],
-            shrink=0.8,
-        )
+    figure = Figure(
+        figsize=(1.5 * len(times) + 3.0, lines * (0.42 * tallest + 1.2) + 0.5), layout="constrained"
+    )
+    grid = figure.subplots(lines, 2, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        image = draw_heatmap(axes, panel.values, panel.rows, times)
+        axes.set_title(panel.title)
+    for axes in grid[-1]:
+        axes.set_xlabel(TIME_LABEL)
+    figure.suptitle(title)
+    figure.colorbar(
+        image,
+        ax=grid,
+        label="share of the squared length",
+        ticks=[0, 0.25, 0.5, 0.75, 1],
+        shrink=0.8,
+    )
     return figure
 
 
+@rc_context(SETTINGS)
 def plot_side_by_side(
     pairs: Sequence[tuple[str, xr.Dataset, xr.Dataset]], directions: Sequence[str], title: str
 ) -> Figure:
@@ -75,69 +74,63 @@ def plot_side_by_side(
     title : str
     """
     rows = [*directions, "readout"]
-    with rc_context(SETTINGS):
-        figure = Figure(
-            figsize=(4.6 * len(pairs) + 1.6, 2.3 * len(rows) + 0.9), layout="constrained"
-        )
-        grid = figure.subplots(len(rows), len(pairs), sharex="col", sharey="row", squeeze=False)
-        for column, (name, curve, runs) in enumerate(pairs):
-            units = curve.sizes["unit"]
-            for row, axes in enumerate(grid[:, column]):
+    figure = Figure(figsize=(4.6 * len(pairs) + 1.6, 2.3 * len(rows) + 0.9), layout="constrained")
+    grid = figure.subplots(len(rows), len(pairs), sharex="col", sharey="row", squeeze=False)
+    for column, (name, curve, runs) in enumerate(pairs):
+        units = curve.sizes["unit"]
+        for row, axes in enumerate(grid[:, column]):
 
-                def series(data: xr.Dataset, i: int, row: int = row) -> Array:
-                    if row < len(directions):
-                        return np.asarray(data.overlap.isel(unit=i, direction=row).values)
-                    return np.asarray(data.readout.isel(parameter=i).values)
+            def series(data: xr.Dataset, i: int, row: int = row) -> Array:
+                if row < len(directions):
+                    return np.asarray(data.overlap.isel(unit=i, direction=row).values)
+                return np.asarray(data.readout.isel(parameter=i).values)
 
-                for i in range(units):
-                    colour = PALETTE[i % len(PALETTE)]
-                    axes.plot(runs.time, series(runs, i).T, color=colour, linewidth=0.5, alpha=0.35)
-                    axes.plot(curve.time, series(curve, i), **predicted_style(i))
-            grid[0, column].set_title(name)
-            grid[-1, column].set_xlabel(TIME_LABEL)
-        for axes, label in zip(grid[:, 0], rows, strict=True):
-            axes.set_ylabel(
-                "readout $v_i$" if label == "readout" else f"overlap $W_i\\cdot${label}"
-            )
-        handles = [
-            Line2D([], [], color=PALETTE[i % len(PALETTE)], label=f"unit {i + 1}, SGD")
-            for i in range(units)
-        ]
-        handles.append(
-            Line2D([], [], **predicted_style(0), label="effective dynamics, in every colour")
-        )
-        figure.legend(handles=handles, loc="outside right upper")
-        figure.suptitle(title)
+            for i in range(units):
+                colour = PALETTE[i % len(PALETTE)]
+                axes.plot(runs.time, series(runs, i).T, color=colour, linewidth=0.5, alpha=0.35)
+                axes.plot(curve.time, series(curve, i), **predicted_style(i))
+        grid[0, column].set_title(name)
+        grid[-1, column].set_xlabel(TIME_LABEL)
+    for axes, label in zip(grid[:, 0], rows, strict=True):
+        axes.set_ylabel("readout $v_i$" if label == "readout" else f"overlap $W_i\\cdot${label}")
+    handles = [
+        legend_line(color=PALETTE[i % len(PALETTE)], label=f"unit {i + 1}, SGD")
+        for i in range(units)
+    ]
+    handles.append(legend_line(**predicted_style(0), label="effective dynamics, in every colour"))
+    figure.legend(handles=handles, loc="outside right upper")
+    figure.suptitle(title)
     return figure
 
 
+@rc_context(SETTINGS)
 def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) -> Figure:
     """Draw loss and accuracy: the expectation along the curve, and fresh data of SGD runs with
     their spread.
     """
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(8.6, 3.4), layout="constrained")
-        for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            values = measured[name].values
-            mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
-            axes.plot(curve.time, curve[name], **_BLACK_DASHED, label="effective dynamics")
-            axes.errorbar(
-                measured.time,
-                mean,
-                2 * error,
-                fmt="o",
-                markersize=4,
-                color=PALETTE[0],
-                capsize=2,
-                label=note,
-            )
-            axes.set_xlabel(TIME_LABEL)
-            axes.set_ylabel(name)
-            axes.legend()
-        figure.suptitle(title)
+    figure = Figure(figsize=(8.6, 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        values = measured[name].values
+        mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
+        axes.plot(curve.time, curve[name], **_BLACK_DASHED, label="effective dynamics")
+        axes.errorbar(
+            measured.time,
+            mean,
+            2 * error,
+            fmt="o",
+            markersize=4,
+            color=PALETTE[0],
+            capsize=2,
+            label=note,
+        )
+        axes.set_xlabel(TIME_LABEL)
+        axes.set_ylabel(name)
+        axes.legend()
+    figure.suptitle(title)
     return figure
 
 
+@rc_context(SETTINGS)
 def plot_outcomes(
     ratios: Sequence[float],
     counts: Sequence[NDArray[np.int64]],
@@ -147,30 +140,29 @@ def plot_outcomes(
     """Draw the distribution of the number of separated clusters, and how all four departs as
     lambda/d falls.
     """
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(9.6, 3.8), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        _draw_distribution(left, ratios, counts, probabilities)
-        totals = np.array([c.sum() for c in counts])
-        all_four = np.array([c[-1] for c in counts]) / totals
-        bars = 2 * np.sqrt(all_four * (1 - all_four) / totals)
-        right.errorbar(
-            ratios,
-            all_four,
-            bars,
-            fmt="o",
-            color=PALETTE[1],
-            capsize=3,
-            label="SGD, two standard errors",
-        )
-        right.axhline(probabilities[-1], **_BLACK_DASHED, label="independent picks")
-        right.set_xscale("log")
-        right.set_xticks(ratios, labels=[plain_number(ratio) for ratio in ratios])
-        right.set_xticks([], minor=True)
-        right.set_xlabel("precision per dimension λ/d")
-        right.set_ylabel("frequency of all four clusters")
-        right.legend()
-        figure.suptitle(title)
+    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw_distribution(left, ratios, counts, probabilities)
+    totals = np.array([c.sum() for c in counts])
+    all_four = np.array([c[-1] for c in counts]) / totals
+    bars = 2 * np.sqrt(all_four * (1 - all_four) / totals)
+    right.errorbar(
+        ratios,
+        all_four,
+        bars,
+        fmt="o",
+        color=PALETTE[1],
+        capsize=3,
+        label="SGD, two standard errors",
+    )
+    right.axhline(probabilities[-1], **_BLACK_DASHED, label="independent picks")
+    right.set_xscale("log")
+    right.set_xticks(ratios, labels=[plain_number(ratio) for ratio in ratios])
+    right.set_xticks([], minor=True)
+    right.set_xlabel("precision per dimension λ/d")
+    right.set_ylabel("frequency of all four clusters")
+    right.legend()
+    figure.suptitle(title)
     return figure
 
 

@@ -15,7 +15,6 @@ import xarray as xr
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
@@ -33,6 +32,8 @@ from .style import (
     LabelledTuple,
     dot_style,
     legend_beside,
+    legend_line,
+    legend_mark,
     line_style,
     set_title,
     spaced_layout,
@@ -46,6 +47,7 @@ _MAX_MAP_COLUMNS = 12
 _CELL, _MAX_MAP_WIDTH = 0.58, 9.5
 
 
+@rc_context(SETTINGS)
 def plot_spectrum(
     population: xr.Dataset,
     empirical: xr.Dataset | None = None,
@@ -83,37 +85,35 @@ def plot_spectrum(
     stacked = len(maps) * wide > _MAX_MAP_WIDTH
     across = 1 if stacked else len(maps)
     height = 4.6 if not stacked else max(4.6, 2 * (0.26 * len(mapped) + 1.3))
-    with rc_context(SETTINGS):
-        figure = Figure(
-            figsize=(4.9 + across * wide + 0.5 * bool(maps), height), layout=spaced_layout()
-        )
-        grid = figure.add_gridspec(
-            len(maps) if stacked else 1, 1 + across, width_ratios=[4.9, *([wide] * across)]
-        )
-        _draw_eigenvalues(figure.add_subplot(grid[:, 0]), population, empirical, rows)
-        panels = [
-            figure.add_subplot(grid[i, 1] if stacked else grid[0, 1 + i]) for i in range(len(maps))
-        ]
-        image = None
-        for axes, (name, cosines, labels) in zip(panels, maps, strict=True):
-            image = draw_heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
-            axes.set_title(f"{name} eigenvectors", fontsize=FONT)
-            kind = "direction" if directions else "mean"
-            kind = kind if "," not in labels[0] else f"unit, {kind}"
-            axes.set_xlabel(f"{kind}; v: second layer" if labels[-1] == "v" else kind)
-            if axes is panels[0] or stacked:
-                axes.set_ylabel(
-                    "outlier, rank by size"
-                    if has_bulk(population)
-                    else "eigenvector, largest first"
-                )
-        if image is not None:
-            where = panels if stacked else panels[-1]
-            figure.colorbar(image, ax=where, label="squared cosine", ticks=[0, 0.25, 0.5, 0.75, 1])
-        set_title(figure, title)
+    figure = Figure(
+        figsize=(4.9 + across * wide + 0.5 * bool(maps), height), layout=spaced_layout()
+    )
+    grid = figure.add_gridspec(
+        len(maps) if stacked else 1, 1 + across, width_ratios=[4.9, *([wide] * across)]
+    )
+    _draw_eigenvalues(figure.add_subplot(grid[:, 0]), population, empirical, rows)
+    panels = [
+        figure.add_subplot(grid[i, 1] if stacked else grid[0, 1 + i]) for i in range(len(maps))
+    ]
+    image = None
+    for axes, (name, cosines, labels) in zip(panels, maps, strict=True):
+        image = draw_heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
+        axes.set_title(f"{name} eigenvectors", fontsize=FONT)
+        kind = "direction" if directions else "mean"
+        kind = kind if "," not in labels[0] else f"unit, {kind}"
+        axes.set_xlabel(f"{kind}; v: second layer" if labels[-1] == "v" else kind)
+        if axes is panels[0] or stacked:
+            axes.set_ylabel(
+                "outlier, rank by size" if has_bulk(population) else "eigenvector, largest first"
+            )
+    if image is not None:
+        where = panels if stacked else panels[-1]
+        figure.colorbar(image, ax=where, label="squared cosine", ticks=[0, 0.25, 0.5, 0.75, 1])
+    set_title(figure, title)
     return figure
 
 
+@rc_context(SETTINGS)
 def plot_eigenvalues_along_training(
     times: ArrayLike,
     eigenvalues: ArrayLike,
@@ -141,49 +141,38 @@ def plot_eigenvalues_along_training(
     title, ylabel : str, optional
     """
     t, values, edges = np.asarray(times), np.asarray(eigenvalues), np.asarray(bulk)
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(7.4, 4.0), layout="constrained")
-        axes = figure.subplots()
-        handles: list[Any] = []
-        if edges.ndim == 2:
-            axes.fill_between(t, edges[:, 0], edges[:, 1], color="#d0d0d0", linewidth=0)
-            handles.append(Patch(color="#d0d0d0", label="bulk, predicted"))
-        else:
-            axes.plot(t, edges, color=GREY, linestyle=(0, (1, 1)), linewidth=2)
+    figure = Figure(figsize=(7.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    handles: list[Any] = []
+    if edges.ndim == 2:
+        axes.fill_between(t, edges[:, 0], edges[:, 1], color="#d0d0d0", linewidth=0)
+        handles.append(Patch(color="#d0d0d0", label="bulk, predicted"))
+    else:
+        axes.plot(t, edges, color=GREY, linestyle=(0, (1, 1)), linewidth=2)
+        handles.append(
+            legend_line(color=GREY, linestyle=(0, (1, 1)), linewidth=2, label="bulk, predicted")
+        )
+    for i in range(values.shape[1]):
+        axes.plot(t, values[:, i], **line_style(i))
+        handles.append(legend_line(**line_style(i), label=f"eigenvalue {i + 1}, predicted"))
+    if measured is not None:
+        dots = np.asarray(measured)
+        at = t if measured_times is None else np.asarray(measured_times)
+        outliers = values.shape[1]
+        for i in range(dots.shape[1]):
+            style = dot_style(i) if i < outliers else dot_style(0, "#b0b0b0")
+            axes.plot(at, dots[:, i], linestyle="none", **style)
+        some = [legend_mark(**dot_style(i)) for i in range(min(outliers, 3))]
+        handles.append(LabelledTuple("measured", tuple(some)))
+        if dots.shape[1] > outliers:
             handles.append(
-                Line2D(
-                    [], [], color=GREY, linestyle=(0, (1, 1)), linewidth=2, label="bulk, predicted"
-                )
+                legend_mark(**dot_style(0, "#b0b0b0"), label="measured, edge of the bulk")
             )
-        for i in range(values.shape[1]):
-            axes.plot(t, values[:, i], **line_style(i))
-            handles.append(Line2D([], [], **line_style(i), label=f"eigenvalue {i + 1}, predicted"))
-        if measured is not None:
-            dots = np.asarray(measured)
-            at = t if measured_times is None else np.asarray(measured_times)
-            outliers = values.shape[1]
-            for i in range(dots.shape[1]):
-                style = dot_style(i) if i < outliers else dot_style(0, "#b0b0b0")
-                axes.plot(at, dots[:, i], linestyle="none", **style)
-            some = [
-                Line2D([], [], linestyle="none", **dot_style(i)) for i in range(min(outliers, 3))
-            ]
-            handles.append(LabelledTuple("measured", tuple(some)))
-            if dots.shape[1] > outliers:
-                handles.append(
-                    Line2D(
-                        [],
-                        [],
-                        linestyle="none",
-                        **dot_style(0, "#b0b0b0"),
-                        label="measured, edge of the bulk",
-                    )
-                )
-        axes.set_xlabel(TIME_LABEL)
-        axes.set_ylabel(ylabel)
-        axes.margins(x=0.02)
-        legend_beside(axes, handles)
-        set_title(figure, title)
+    axes.set_xlabel(TIME_LABEL)
+    axes.set_ylabel(ylabel)
+    axes.margins(x=0.02)
+    legend_beside(axes, handles)
+    set_title(figure, title)
     return figure
 
 
@@ -251,7 +240,10 @@ def _draw_eigenvalues(
                 markersize=6.0,
                 color=PALETTE[1],
                 markeredgewidth=1.5,
-                label=f"empirical, {empirical.attrs['samples']} samples, d = {empirical.attrs['dimension']}",
+                label=(
+                    f"empirical, {empirical.attrs['samples']} samples, "
+                    f"d = {empirical.attrs['dimension']}"
+                ),
             )
         if bulk and "bulk_edge" in empirical:
             low, high = empirical["bulk_edge"].to_numpy()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 
 from numerics.core.files import replacing
 
@@ -48,6 +50,11 @@ SETTINGS: Any = {
     "svg.hashsalt": "specalign",
     "figure.facecolor": "white",
 }
+
+
+# entries of a legend that are drawn nowhere else: a line, and a mark without one
+legend_line = partial(Line2D, [], [])
+legend_mark = partial(Line2D, [], [], linestyle="none")
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
@@ -106,7 +113,9 @@ def line_style(index: int) -> dict[str, Any]:
 
 
 def predicted_style(index: int) -> dict[str, Any]:
-    """Dashed, in a dark shade of the colour of what is predicted, so that it is seen on top of it."""
+    """Dashed, in a dark shade of the colour of what is predicted, so that it is seen on top
+    of it.
+    """
     dark = tuple(0.45 * channel for channel in to_rgb(PALETTE[index % len(PALETTE)]))
     return PREDICTED | {"color": dark}
 

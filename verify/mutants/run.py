@@ -35,37 +35,18 @@ MOST, SAMPLES, POINTS = 5, 100_000, 2
 # what has to be caught
 DIGITS_SHARE, SAMPLING_SHARE = 1.0, 0.95
 
+# fmt: off
 KGMM_ENTRIES = (
-    "drift m_1_1",
-    "drift m_1_2",
-    "drift R_1_1",
-    "drift R_1_2",
-    "corrector_1_2",
-    "H_1_1[bulk]",
-    "H_1_2[bulk]",
-    "H_1_2[e_1,e_1]",
-    "H_1_2[e_1,x_1]",
-    "H_1_1[x_1,x_2]",
-    "G_1_1[bulk]",
+    "drift m_1_1", "drift m_1_2", "drift R_1_1", "drift R_1_2", "corrector_1_2", "H_1_1[bulk]",
+    "H_1_2[bulk]", "H_1_2[e_1,e_1]", "H_1_2[e_1,x_1]", "H_1_1[x_1,x_2]", "G_1_1[bulk]",
     "G_1_2[e_1,x_2]",
 )
 XOR_ENTRIES = (
-    "drift m_1_1",
-    "drift m_2_1",
-    "drift R_1_1",
-    "drift R_1_2",
-    "drift v_1",
-    "corrector_1_2",
-    "H_1_1[bulk]",
-    "H_1_2[bulk]",
-    "H_1_v_2[e_1]",
-    "H_1_v_1[e_2]",
-    "H_v_1_v_2",
-    "G_1_1[bulk]",
-    "G_1_2[e_1,x_2]",
-    "G_v_1_v_2",
-    "G_1_v_2[e_1]",
+    "drift m_1_1", "drift m_2_1", "drift R_1_1", "drift R_1_2", "drift v_1", "corrector_1_2",
+    "H_1_1[bulk]", "H_1_2[bulk]", "H_1_v_2[e_1]", "H_1_v_1[e_2]", "H_v_1_v_2", "G_1_1[bulk]",
+    "G_1_2[e_1,x_2]", "G_v_1_v_2", "G_1_v_2[e_1]",
 )
+# fmt: on
 # system -> (model, entries, kink rules of Hessians)
 SUBJECTS: dict[str, tuple[Callable[[], Model], tuple[str, ...]]] = {
     "kgmm": (lambda: kgmm(3, directions_gram="orthonormal"), KGMM_ENTRIES),
@@ -150,21 +131,12 @@ class MutationReport:
             "mutants": len(self.counted()),
             "shares": self.shares(),
             "equivalent": [
-                {
-                    "system": s,
-                    "entry": t.mutant.entry,
-                    "change": t.mutant.text,
-                    "reason": t.equivalent,
-                }
-                for s, t in self.trials
-                if t.equivalent
+                {**_described(s, t), "reason": t.equivalent} for s, t in self.trials if t.equivalent
             ],
             "trials": [
                 {
-                    "system": s,
-                    "entry": t.mutant.entry,
+                    **_described(s, t),
                     "kind": t.mutant.kind,
-                    "change": t.mutant.text,
                     "digits": t.by_digits,
                     "sampling": t.by_sampling,
                     "visible": t.visible,
@@ -175,6 +147,10 @@ class MutationReport:
                 if not t.equivalent
             ],
         }
+
+
+def _described(system: str, trial: MutantTrial) -> dict[str, str]:
+    return {"system": system, "entry": trial.mutant.entry, "change": trial.mutant.text}
 
 
 def run_mutants(
@@ -209,12 +185,7 @@ def run_mutants(
     for name in systems:
         check_choice("system", name, SUBJECTS)
     start = perf_counter()
-    jobs = [
-        (name, entry, rule)
-        for name in systems
-        for entry in SUBJECTS[name][1]
-        for rule in _rules(name, entry)
-    ]
+    jobs = _jobs(systems)
     trials: list[tuple[str, MutantTrial]] = []
     refuted: list[str] = []
     models = {name: SUBJECTS[name][0]() for name in systems}
@@ -251,12 +222,7 @@ def refuted_formulas(
     The numbers of a run are drawn as in :func:`run_mutants`; only the derived formulas are judged.
     """
     found = []
-    jobs = [
-        (name, entry, rule)
-        for name in systems
-        for entry in SUBJECTS[name][1]
-        for rule in _rules(name, entry)
-    ]
+    jobs = _jobs(systems)
     for index, name in enumerate(systems):
         model, rng = SUBJECTS[name][0](), np.random.default_rng([seed, index, 11])
         targets = [
@@ -276,6 +242,16 @@ def refuted_formulas(
                 if deviation.refuted:
                     found.append(f"{name} {target}: {deviation.value:.3g} ± {deviation.error:.2g}")
     return found
+
+
+def _jobs(systems: Sequence[str]) -> list[tuple[str, str, str | None]]:
+    """System, entry and kink rule of every formula that is judged."""
+    return [
+        (name, entry, rule)
+        for name in systems
+        for entry in SUBJECTS[name][1]
+        for rule in _rules(name, entry)
+    ]
 
 
 def _rules(system: str, entry: str) -> tuple[str | None, ...]:

@@ -145,7 +145,9 @@ def _on_nodes(change: Callable[[GaussianExpectation], sp.Expr]) -> Callable[[sp.
 
 
 def _has_inverse_precision(term: sp.Expr) -> bool:
-    """True for a term with an explicit factor 1/lambda (not one inside the law of an expectation)."""
+    """True for a term with an explicit factor 1/lambda (not one inside the law of an
+    expectation).
+    """
     return bool(term.as_powers_dict().get(symbols.PRECISION, 0) < 0)
 
 

@@ -1,4 +1,4 @@
-"""Tolerances made of named parts, counted critical values, verdicts that cannot pass by weakness."""
+"""Tolerances of named parts, counted critical values, verdicts that cannot pass by weakness."""
 
 from __future__ import annotations
 

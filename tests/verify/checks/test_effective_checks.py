@@ -11,6 +11,7 @@ import pytest
 from helpers import fresh_rng
 
 import verify.checks.effective
+import verify.checks.proportional
 from numerics import effective_spectrum
 from numerics.proportional.limiting_spectrum import solve_all
 from numerics.proportional.resolvent import Resolvent
@@ -56,7 +57,7 @@ def test_the_true_theory_is_not_refuted(check: str, evidence: Evidence) -> None:
 
 def exchange_aspect_ratio(monkeypatch):
     monkeypatch.setattr(
-        verify.checks.effective,
+        verify.checks.proportional,
         "effective_spectrum",
         lambda model, parameters, state, ratio, **options: effective_spectrum(
             model, parameters, state, 1 / ratio, **options

@@ -1,4 +1,4 @@
-"""Checks return data and figures draw them: every kind of exhibit has a figure, no check loads one."""
+"""Checks return data, figures draw them: every kind of exhibit has one, no check loads any."""
 
 from __future__ import annotations
 

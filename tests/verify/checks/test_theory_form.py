@@ -60,7 +60,8 @@ LAW = preactivation_law(kgmm(3), 0)
 MALFORMED = {
     "wrong assumptions": (
         lambda: with_overlap(sp.Symbol("beta")),
-        r"theory.drift.overlap\[0, 0\]: got a Symbol\('beta'\) made with other assumptions.*theory.symbols.RIDGE",
+        r"theory.drift.overlap\[0, 0\]: got a Symbol\('beta'\) made with other "
+        r"assumptions.*theory.symbols.RIDGE",
     ),
     "wrong assumptions of an overlap": (
         lambda: with_overlap(sp.Symbol("m_2_1")),

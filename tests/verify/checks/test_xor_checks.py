@@ -140,7 +140,9 @@ def _curved_off_the_span(theory: Theory) -> Theory:
 
 
 def _swapped_units(theory: Theory) -> Theory:
-    """Every diagonal block with the coefficients of another unit, of the other axis, in its place."""
+    """Every diagonal block with the coefficients of another unit, of the other axis, in its
+    place.
+    """
     units = theory.model.units
     blocks = dict(theory.hessian.first_layer)
     for a in range(units):
@@ -150,7 +152,9 @@ def _swapped_units(theory: Theory) -> Theory:
 
 @pytest.mark.slow
 def test_a_wrong_fixed_point_is_refuted(evidence: Evidence, true_theory: Theory) -> None:
-    """The closed form at another ridge: norms log((p - beta)/beta) that are off by a few per cent."""
+    """The closed form at another ridge: norms log((p - beta)/beta) that are off by a few per
+    cent.
+    """
     from theory import separated_fixed_point, xor
 
     def trained(precision):  # type: ignore[no-untyped-def]

@@ -63,7 +63,10 @@ def spectrum(shape: tuple[int, ...], eigen: int, **attributes: object) -> xr.Dat
     )
 
 
-LONG = "kgmm3, lambda = 10, beta = 0.1, c_delta = 1, a long title that has to be broken into lines; dots: M/d = 512"
+LONG = (
+    "kgmm3, lambda = 10, beta = 0.1, c_delta = 1, a long title that has to be broken into lines; "
+    "dots: M/d = 512"
+)
 
 
 @pytest.mark.parametrize(

@@ -396,8 +396,8 @@ def test_details_name_the_failures_and_their_tolerance():
     text = "\n".join(verdict_details(example().results[1]))
     assert "span: fails" in text
     assert (
-        "norm: measured 0.3, predicted 0.1, deviation 0.2, tolerance 0.02 = 0.01 (4.1 standard errors"
-        in text
+        "norm: measured 0.3, predicted 0.1, deviation 0.2, tolerance 0.02 = 0.01 (4.1 standard "
+        "errors" in text
     )
     assert "bound" not in text
 

@@ -149,7 +149,8 @@ def test_formulas_fit_their_page(page, report, width):
     """What is wider than a phone scrolls in its own box; that is for the exception."""
     page.open(report, width=width)
     wide = page.evaluate(
-        "[...document.querySelectorAll('.formula')].filter(f => f.scrollWidth > f.clientWidth).length"
+        "[...document.querySelectorAll('.formula')].filter(f => f.scrollWidth > "
+        "f.clientWidth).length"
     )
     assert wide <= (0 if width == DESKTOP else 8)  # of 40 formulas
 
@@ -182,11 +183,15 @@ def test_a_press_on_a_figure_shows_it_in_full(page, report):
 
 
 def test_the_browser_sees_what_is_wrong(page, tmp_path):
-    """A page with a message on the console, an image from a server, and a box wider than a phone."""
+    """A page with a message on the console, an image from a server, and a box wider than a
+    phone.
+    """
     wrong = tmp_path / "wrong.html"
     wrong.write_text(
-        "<!DOCTYPE html><meta name='viewport' content='width=device-width'><p style='width: 700px'>x</p>"
-        "<img src='https://example.org/a.png'><script>console.error('wrong'); nothing.at.all</script>"
+        "<!DOCTYPE html><meta name='viewport' content='width=device-width'><p style='width: "
+        "700px'>x</p>"
+        "<img src='https://example.org/a.png'><script>console.error('wrong'); "
+        "nothing.at.all</script>"
     )
     page.open(wrong, width=PHONE)
     assert any("wrong" in error for error in page.errors)
