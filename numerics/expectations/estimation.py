@@ -22,7 +22,7 @@ from numerics.core.validation import Array
 
 from .estimate import Estimate
 from .evaluation import Evaluator
-from .families import Parts, miss_shares
+from .families import Parts, hermite_misses
 from .graded.placement import PlacementError, directions_of
 from .graded.reliability import UNSEEN
 from .kink_forms import kink_forms
@@ -67,12 +67,12 @@ def estimate_tensor(
     rules: list[Rule] = []
     errors = np.full(compiled.size, np.inf)
     tensor = tensor_sizes(compiled.dimension)
-    shares = miss_shares(compiled, parameters, parts, tensor)
+    shares, beside = hermite_misses(compiled, parameters, parts, tensor)
     unseen = np.full(compiled.size, np.inf)
-    for n, share in zip(tensor, shares, strict=True):
+    for n, share, missed in zip(tensor, shares, beside, strict=True):
         rule = gauss_hermite(compiled.dimension, n)
         try:
-            values, size = compiled.values_and_sizes(parameters, parts, rule)
+            values, size, added = compiled.values_and_sizes(parameters, parts, rule, missed)
         except (IntegrandError, OverflowError):
             if not sequence:
                 raise
@@ -82,7 +82,7 @@ def estimate_tensor(
         sequence.append(values)
         sizes.append(size)
         rules.append(rule)
-        unseen = np.where(size > 0, share * size, 0.0) if share < UNSEEN else unseen
+        unseen = share * size + added if share < UNSEEN else unseen
         if len(sequence) >= 3:
             last, before = (np.abs(sequence[-i] - sequence[-i - 1]) for i in (1, 2))
             with np.errstate(over="ignore"):
@@ -118,7 +118,7 @@ def estimate_panels(
     for size in PANEL_RATIOS:
         rule = panels(rank, size)
         try:
-            values, sizes = compiled.values_and_sizes(parameters, parts, rule)
+            values, sizes, _ = compiled.values_and_sizes(parameters, parts, rule)
         except PlacementError as error:
             if best is None:
                 raise QuadratureError(

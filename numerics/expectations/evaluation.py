@@ -254,13 +254,18 @@ class Evaluator:
         )
 
     def values_and_sizes(
-        self, parameters: Parameters, parts: tuple[Array, Array, Array], rule: Rule
-    ) -> tuple[Array, Array]:
-        r"""Values, and what their rounding errors are relative to.
+        self,
+        parameters: Parameters,
+        parts: tuple[Array, Array, Array],
+        rule: Rule,
+        missed: Array | None = None,
+    ) -> tuple[Array, Array, Array]:
+        r"""Values, what their rounding errors are relative to, and what errors of moments cost.
 
         The size of an expression is the sum of the absolute values of its terms, with
         :math:`E|f|(1+|u|/n)` for :math:`E f` (n nodes a dimension): cancellation, in the sum over
-        nodes or between terms, leaves it as it is.
+        nodes or between terms, leaves it as it is.  Errors ``missed`` of the moments, shape (L,
+        number of integrands), reach an expression through the same terms.
         """
         sizes = np.zeros((1, self.model.components, len(self.integrands)))
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether all is finite
@@ -270,7 +275,13 @@ class Evaluator:
             )
         absolute = np.abs(factors[0])
         absolute[self._terms.moments] = sizes.ravel()
-        return values[0], self._terms.absolute(absolute)
+        total = self._terms.absolute(absolute)
+        if missed is None:
+            return values[0], total, np.zeros_like(total)
+        absolute[self._terms.moments] = sizes.ravel() + missed.ravel()
+        with np.errstate(over="ignore", invalid="ignore"):
+            added = np.nan_to_num(self._terms.absolute(absolute) - total, nan=np.inf)
+        return values[0], total, np.maximum(added, 0.0)
 
     def factor(self, covariance: Array) -> Array:
         """Rows F with F^T F = covariance on the quadrature subspace, for every state: shift = nodes

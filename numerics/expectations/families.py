@@ -18,18 +18,34 @@ from .quadrature import MAX_PANEL_DIMENSION, PANEL_RATIOS, Rule, gauss_hermite, 
 Parts = tuple[Array, Array, Array]
 
 
-def miss_shares(
+def hermite_misses(
     compiled: Evaluator, parameters: Parameters, parts: Parts, sizes: Sequence[int]
-) -> Array:
-    """Share of E|f| that tensor rules of these sizes may miss, from the singularities alone."""
+) -> tuple[Array, Array]:
+    """What tensor rules of these sizes may miss, from the singularities alone.
+
+    Returns the share of E|f|, shape (len(sizes),), and what rare and high transitions add to each
+    component and integrand, shape (len(sizes), L, J).
+    """
     overlap, gram_perp, readout = parts
     covariance = compiled.covariance(parameters, overlap, gram_perp)
     factor = compiled.factor(covariance[None])[0]
+    inverse = np.zeros_like(covariance)
+    if compiled.uses_whitening:
+        inverse = np.linalg.pinv(covariance * parameters.precision, hermitian=True)
     worst = np.zeros(len(sizes))
-    for label, mean in zip(compiled.labels, compiled.coordinates @ overlap.T, strict=True):
-        miss = hermite_miss(compiled.scales, float(label), mean, factor, readout, sizes)
-        worst = np.maximum(worst, miss)
-    return worst
+    beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
+    means = compiled.coordinates @ overlap.T
+    for l, (label, mean) in enumerate(zip(compiled.labels.tolist(), means, strict=True)):
+
+        def heights(shift: Array, label: float = label, mean: Array = mean) -> Array:
+            u, w = (mean + shift).T, (shift @ inverse).T
+            return np.abs(compiled.array_integrands(u, label, readout, w))
+
+        shares, beside[:, l] = hermite_miss(
+            compiled.scales, label, mean, factor, readout, sizes, heights
+        )
+        worst = np.maximum(worst, shares)
+    return worst, beside
 
 
 def run_family(compiled: Evaluator, parameters: Parameters, states: Iterable[Parts]) -> str:
@@ -42,7 +58,8 @@ def run_family(compiled: Evaluator, parameters: Parameters, states: Iterable[Par
     sizes = tensor_sizes(compiled.dimension)
     if compiled.model.loss.is_smooth and sizes:
         finest = sizes[-1:]
-        if all(miss_shares(compiled, parameters, s, finest)[0] < UNSEEN for s in states):
+        misses = (hermite_misses(compiled, parameters, s, finest)[0][0] for s in states)
+        if all(share < UNSEEN for share in misses):
             return "gauss-hermite"
     return "panels" if 0 < compiled.dimension <= MAX_PANEL_DIMENSION else "sobol"
 
@@ -66,11 +83,11 @@ def unseen_error(
         return 0.0
     worst = 0.0
     for parts in states:
-        share = float(miss_shares(compiled, parameters, parts, (rule.size,))[0])
-        if share >= UNSEEN:
+        shares, beside = hermite_misses(compiled, parameters, parts, (rule.size,))
+        if shares[0] >= UNSEEN:
             return float("inf")
-        _, sizes = compiled.values_and_sizes(parameters, parts, rule)
-        worst = max(worst, float(np.max(np.where(sizes > 0, share * sizes, 0.0), initial=0.0)))
+        _, sizes, added = compiled.values_and_sizes(parameters, parts, rule, beside[0])
+        worst = max(worst, float(np.max(shares[0] * sizes + added, initial=0.0)))
     return worst
 
 

@@ -12,7 +12,7 @@ error, which their difference does not show: it is the independent witness of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,9 +28,15 @@ UNSEEN = 1e-3
 
 
 def hermite_miss(
-    scales: Scales, label: float, mean: Array, factor: Array, readout: Array, sizes: Sequence[int]
-) -> Array:
-    """Error of tensor rules of n nodes a dimension relative to E|f|, at most 1, for n in ``sizes``.
+    scales: Scales,
+    label: float,
+    mean: Array,
+    factor: Array,
+    readout: Array,
+    sizes: Sequence[int],
+    heights: Callable[[Array], Array],
+) -> tuple[Array, Array]:
+    """Error of tensor rules of n nodes a dimension, for every n of ``sizes``.
 
     Parameters
     ----------
@@ -40,30 +46,44 @@ def hermite_miss(
     factor : array, shape (D, C)
         The rows the nodes are multiplied with.
     sizes : sequence of int
+    heights : callable
+        Absolute values of the integrands, shape (J, N), at mean + shift for shifts (N, C).
+
+    Returns
+    -------
+    shares : array, shape (len(sizes),)
+        Relative to E|f|, at most 1.
+    beside : array, shape (len(sizes), J)
+        What a transition adds that is higher than E|f| because it is rarely met.
     """
     n = np.asarray(sizes, dtype=float)[:, None]
     forms = scales.forms(label, readout)
     slopes = forms.slopes @ factor.T
     steepest = np.abs(slopes).max(axis=1, initial=0.0)
     length = np.linalg.norm(slopes, axis=1)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        height = np.where(steepest > 0, forms.widths / steepest, np.inf)
-        at = np.where(length > 0, np.abs(forms.offsets + forms.slopes @ mean) / length, np.inf)
-        order = np.e * steepest**2 / 4 / n
-    logarithm = _logarithm(n, height, at)
-    logarithm = np.where(
-        np.isin(forms.kinds, (WAVE,)), n * np.log(np.maximum(order, 1e-300)), logarithm
-    )
-    # what an exponential leaves beyond the outermost nodes is judged by its growth from rule to rule
+    # what an exponential leaves beyond the outermost nodes is judged by its growth from rule to
+    # rule
     live = (forms.kinds != GROWTH) & (steepest > 0)
-    worst = np.max(logarithm[:, live], axis=1, initial=-700.0)
+    slopes, steepest, length = slopes[live], steepest[live], length[live]
+    level = forms.offsets[live] + forms.slopes[live] @ mean
+    with np.errstate(over="ignore", divide="ignore"):
+        order = np.maximum(np.e * steepest**2 / 4 / n, 1e-300)
+    bend = _logarithm(n, forms.widths[live] / steepest, np.abs(level) / length)
+    logarithm = np.where(forms.kinds[live] == WAVE, n * np.log(order), bend)
+    worst = np.max(logarithm, axis=1, initial=-700.0)
     if scales.composite:
         worst = np.maximum(worst, _composite_miss(scales, label, mean, factor, readout, n))
-    return np.minimum(FACTOR * np.exp(np.minimum(worst, 0.0)), 1.0)
+    shares = np.minimum(FACTOR * np.exp(np.minimum(worst, 0.0)), 1.0)
+    nearest = -(level / length**2)[:, None] * slopes
+    with np.errstate(all="ignore"):
+        peaks = np.nan_to_num(heights(nearest @ factor), nan=0.0, posinf=0.0)
+    grown = FACTOR * np.exp(np.clip(logarithm, -700.0, 0.0))
+    beside = (grown[:, None, :] * peaks[None]).max(axis=2, initial=0.0)
+    return shares, beside
 
 
 def _logarithm(n: Array, y: Array, x: Array) -> Array:
-    """-2 I(y) + (y^2 - x^2)/2, for singularities too far away to matter taken at a safe distance."""
+    """-2 I(y) + (y^2 - x^2)/2; singularities too far away to matter are taken nearer."""
     y = np.minimum(y, 2 * np.sqrt(n))
     path = y / 2 * np.sqrt(n + y**2 / 4) + n * np.arcsinh(y / (2 * np.sqrt(n)))
     return np.asarray(-2 * path + (y**2 - np.minimum(x, 1e3) ** 2) / 2)
