@@ -2,7 +2,8 @@
 the same run.
 
 Usage: ``python -m benchmarks`` (about two minutes); ``python -m benchmarks spectra`` for empirical
-spectra against other packages (:mod:`benchmarks.spectra`).
+spectra against other packages (:mod:`benchmarks.spectra`); ``python -m benchmarks calibrate`` for
+true errors of random problems against their estimates (:mod:`benchmarks.calibrate`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from numerics import Parameters, State, integrate_curves, simulate_sgd
 from numerics.expectations.compiled import compile_expressions
 from theory import derive_drift, kgmm, xor
 
+from .calibrate import main as calibrate_main
 from .chain import cases, direct_kernel, memory, reduced_chain
 from .plain_curve import plain_curve
 from .spectra import main as spectra_main
@@ -233,7 +235,9 @@ def _median(function: Callable[[], object], repeats: int) -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["spectra"]:
+    if sys.argv[1:2] == ["calibrate"]:
+        calibrate_main(sys.argv[2:])
+    elif sys.argv[1:2] == ["spectra"]:
         spectra_main(sys.argv[2:])
     else:
         main()

@@ -139,7 +139,7 @@ def solve_curve(
     derived = derive_drift(model, route) if drift is None else drift
     compiled = compile_expressions(model, pace.drift(derived).vector)
     flow = Flow(compiled, parameters, initial, end, pace)
-    family, refined = flow.first_family, None
+    family, refined = flow.first_family(tolerance), None
     while refined is None and family != "sobol":
         wanted = tolerance or TENSOR_TOLERANCE
         refined = refine_tensor(flow, wanted, family)

@@ -124,7 +124,11 @@ def solve_fixed_point(
     if tolerance is not None:
         tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error")
     parts = (start.overlap, start.gram_perp, start.readout)
-    family = run_family(compiled, parameters, [parts]) if compiled.integrands else "gauss-hermite"
+    family = (
+        run_family(compiled, parameters, [parts], tolerance)
+        if compiled.integrands
+        else "gauss-hermite"
+    )
     found = _solve(compiled, parameters, start, given, family, tolerance, seed)
     if found is None:
         # pre-activations have widened beyond what Gauss-Hermite nodes resolve

@@ -78,13 +78,12 @@ class Flow:
         """Largest statistic at the start, at least 1: what a relative accuracy is worth there."""
         return max(1.0, float(np.abs(self.initial.flatten()).max(initial=0.0)))
 
-    @property
-    def first_family(self) -> str:
+    def first_family(self, tolerance: float | None) -> str:
         """The family of rules that resolves the integrands at the start."""
         if not self.compiled.integrands:
             return "gauss-hermite"
         start: Parts = (self.initial.overlap, self.initial.gram_perp, self.initial.readout)
-        return run_family(self.compiled, self.parameters, [start])
+        return run_family(self.compiled, self.parameters, [start], tolerance)
 
     def unseen(self, found: Trajectory, rule: Rule) -> float:
         """Error of the curve that all rules of the family share: what they miss of the drift,

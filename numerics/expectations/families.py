@@ -14,6 +14,8 @@ from .evaluation import Evaluator
 from .graded.reliability import UNSEEN, hermite_miss
 from .quadrature import MAX_PANEL_DIMENSION, PANEL_RATIOS, Rule, gauss_hermite, panels, tensor_sizes
 
+# absolute errors that Sobol points with control variates reach in seconds
+SAMPLED = 1e-5
 # overlap, gram_perp, readout
 Parts = tuple[Array, Array, Array]
 
@@ -31,7 +33,8 @@ def hermite_misses(
     factor = compiled.factor(covariance[None])[0]
     inverse = np.zeros_like(covariance)
     if compiled.uses_whitening:
-        inverse = np.linalg.pinv(covariance * parameters.precision, hermitian=True)
+        scaled = covariance * parameters.precision
+        inverse = np.asarray(np.linalg.pinv(scaled, hermitian=True), dtype=float)
     worst = np.zeros(len(sizes))
     beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
     means = compiled.coordinates @ overlap.T
@@ -48,12 +51,18 @@ def hermite_misses(
     return worst, beside
 
 
-def run_family(compiled: Evaluator, parameters: Parameters, states: Iterable[Parts]) -> str:
+def run_family(
+    compiled: Evaluator,
+    parameters: Parameters,
+    states: Iterable[Parts],
+    tolerance: float | None = None,
+) -> str:
     """Return the family that resolves the integrands at all of these states.
 
     "gauss-hermite" where the finest affordable rule sees every transition, else "panels" on the
     line and the plane and "sobol" beyond.  A run starts with the family of its first state, and is
-    repeated with that of all its states if they widen on the way.
+    repeated with that of all its states if they widen on the way.  Kinks on the plane cost panels
+    a tenth of a second a state, and are left to Sobol points unless more is asked than these give.
     """
     sizes = tensor_sizes(compiled.dimension)
     if compiled.model.loss.is_smooth and sizes:
@@ -61,7 +70,11 @@ def run_family(compiled: Evaluator, parameters: Parameters, states: Iterable[Par
         misses = (hermite_misses(compiled, parameters, s, finest)[0][0] for s in states)
         if all(share < UNSEEN for share in misses):
             return "gauss-hermite"
-    return "panels" if 0 < compiled.dimension <= MAX_PANEL_DIMENSION else "sobol"
+    if not 0 < compiled.dimension <= MAX_PANEL_DIMENSION:
+        return "sobol"
+    sampled = tolerance is None or tolerance >= SAMPLED
+    planar = compiled.dimension > 1 and not compiled.model.loss.is_smooth
+    return "sobol" if planar and sampled else "panels"
 
 
 def family_rules(family: str, dimension: int) -> list[Rule]:
