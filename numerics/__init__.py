@@ -37,6 +37,7 @@ from .expectations.compiled import CompiledExpressions, compile_expressions
 from .expectations.estimate import Estimate
 from .proportional.effective_spectrum import effective_spectrum
 from .proportional.emergence_times import emergence
+from .proportional.measured_outliers import measure_outliers
 from .proportional.phase_diagrams import phase_diagram
 from .proportional.state_at import state_at_fixed_point, state_at_time
 from .sgd.kernel.source import kernel_source
@@ -121,6 +122,7 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "ResolventError",
     "effective_spectrum",
     "emergence",
+    "measure_outliers",
     "phase_diagram",
     "state_at_fixed_point",
     "state_at_time",

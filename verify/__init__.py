@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .claims.judge import check, judge, make_claim
     from .claims.judgement import Claim, Finding, Judgement
     from .evidence.evidence import Evidence
+    from .evidence.levels import get_level
+    from .evidence.systems import get_system
     from .figures.alignment import plot_alignment
     from .figures.curves import plot_curves
     from .figures.effective import plot_effective_spectrum
@@ -40,6 +42,8 @@ _PUBLIC = {
     "claims.judge": ("check", "judge", "make_claim"),
     "claims.judgement": ("Claim", "Finding", "Judgement"),
     "evidence.evidence": ("Evidence",),
+    "evidence.levels": ("get_level",),
+    "evidence.systems": ("get_system",),
     "figures.alignment": ("plot_alignment",),
     "figures.curves": ("plot_curves",),
     "figures.effective": ("plot_effective_spectrum",),
@@ -85,6 +89,8 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "Report",
     "Theory",
     "VerificationInterrupted",
+    "get_level",
+    "get_system",
     "run",
     "run_all",
     # figures

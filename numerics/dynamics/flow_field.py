@@ -10,6 +10,7 @@ import numpy as np
 
 from numerics.core.errors import IntegrationError
 from numerics.core.flatten import unflatten
+from numerics.core.geometry import coordinates_of
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
 from numerics.core.validation import Array
@@ -93,7 +94,7 @@ def _culprit(compiled: CompiledExpressions, parameters: Parameters, vector: Arra
     eigenvalues, vectors = np.linalg.eigh(gram / parameters.precision)
     factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
     normals = np.random.default_rng(0).normal(size=(model.units, SAMPLES))
-    coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
+    coordinates = coordinates_of(model)
     worst: tuple[int, str] | None = None
     for label, place in zip(model.mixture.labels, coordinates, strict=True):
         u = (overlap @ place)[:, None] + factor @ normals

@@ -11,6 +11,7 @@ import sympy as sp
 from numerics.core import codegen
 from numerics.core.errors import IntegrandError
 from numerics.core.flatten import outer_symbols, outer_values
+from numerics.core.geometry import coordinates_of, labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array, check_kind
@@ -55,8 +56,7 @@ class Evaluator:
         self._outer = outer_symbols(model)
         self.integrands = _distinct_integrands(expressions)
         position = {f: j for j, f in enumerate(self.integrands)}
-        self.labels = np.array([float(y) for y in model.mixture.labels])
-        self.coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
+        self.labels, self.coordinates = labels_of(model), coordinates_of(model)
         self._terms = SparsePolynomial(expressions, self._outer, position, model.components)
         kinked = kink_forms(model) is not None
         self._integrands: Integrands = (KinkedIntegrands if kinked else PlainIntegrands)(

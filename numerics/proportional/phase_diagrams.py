@@ -117,7 +117,7 @@ def phase_diagram(
     )
     if not callable(state):
         check_state(model, state, "state")
-    rank = int(np.linalg.matrix_rank(np.array(model.mixture.coordinates.tolist(), dtype=float)))
+    rank = int(np.linalg.matrix_rank(problem.coordinates))
     default = rank if isinstance(name, tuple) else rank * gauge_directions(model)[1].shape[0]
     wanted = default if count is None else as_integer("count", count, 1, "ask for an outlier")
     share = as_scalar("share", share, 0.0, True, "give a squared cosine, such as 0.5")

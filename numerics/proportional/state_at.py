@@ -23,7 +23,7 @@ def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[
 
     def state(parameters: Parameters) -> State:
         point = solve_fixed_point(model, parameters, start)
-        return State(point.overlap.values, point.gram_perp.values, point.readout.values)
+        return State.at(point)
 
     return state
 

@@ -134,7 +134,7 @@ def stationary(theory: Theory, evidence: Evidence) -> Outcome:
     weights = evidence.system.scenarios[0].parameters.weights
     parameters = Parameters(weights, 4.0, 0.5, 2.0)
     point = solve_fixed_point(model, parameters, drift=theory.drift)
-    state = State(point.overlap.values, point.gram_perp.values)
+    state = State.at(point)
     predicted = stationary_fluctuations(model, parameters, state, drift=theory.drift)
     end = RELAXATIONS / -float(point.jacobian_eigenvalue_real.max())
     dimensions, ends = _chain_ends(
