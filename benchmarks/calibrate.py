@@ -22,7 +22,7 @@ from numerics import Parameters, State, compile_expressions
 from theory import Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "witness"))
-import brute_expectations as brute  # noqa: E402  # found only then
+import brute_expectations as brute  # found only then
 
 U, V, Y = symbols.vector("u", 2), symbols.vector("v", 2), symbols.LABEL
 TWO_SIDES = ([1, 0], [[1], [-1]])
@@ -204,7 +204,8 @@ def judge(case: Case, problem: brute.Problem, tolerance: float, tally: Tally) ->
     if np.any(error > found.errors + doubt):
         j = int(np.argmax(error - found.errors - doubt))
         tally.wrong.append(
-            f"{found.values[j]!r} +- {found.errors[j]:.2g}, true {fine[j]!r}, {found.rule}, {problem}"
+            f"{found.values[j]!r} +- {found.errors[j]:.2g}, true {fine[j]!r}, "
+            f"{found.rule}, {problem}"
         )
     clear = error > doubt
     if clear.any():
@@ -243,9 +244,8 @@ def main(arguments: list[str] | None = None) -> None:
     seed = np.random.SeedSequence().entropy if options.seed is None else options.seed
     print(f"seed {seed}")
     found = calibrate(options.problems, int(seed), options.planar)
-    print(
-        f"{'case':16} {'returned':>9} {'refused':>8} {'wrong':>6} {'median estimate/error':>22} {'s':>7}"
-    )
+    titles = ("returned", 9), ("refused", 8), ("wrong", 6), ("median estimate/error", 22), ("s", 7)
+    print(f"{'case':16} " + " ".join(f"{title:>{width}}" for title, width in titles))
     total = Tally()
     for name, tally in sorted(found.items()):
         print(row(name, tally))

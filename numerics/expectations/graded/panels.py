@@ -130,7 +130,7 @@ def inner_panels(z, offsets, slopes, kinds, widths, edge, ratio, longest):  # ty
 
 
 def best_direction(slopes: Array, widths: Array) -> Array:
-    """Rotation (2, 2) whose second column meets the sharpest transitions as squarely as possible."""
+    """Rotation (2, 2) whose second column meets the sharpest transitions most squarely."""
     lengths = np.linalg.norm(slopes, axis=1)
     sharp = lengths > widths  # the others are wider than the normal density
     if not sharp.any():
