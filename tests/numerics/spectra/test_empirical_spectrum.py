@@ -89,12 +89,8 @@ class Drawn:
 
     def __init__(self, model, parameters, state, dimension, samples, seed):
         data = draw_data(model, parameters, state, dimension, samples, seed)
-        self.features, self.weights, self.state, self.parameters = (
-            data.features,
-            data.weights,
-            data.state,
-            data.parameters,
-        )
+        self.model, self.parameters, self.state = model, data.parameters, data.state
+        self.features, self.weights = data.features, data.weights
         generator = np.random.default_rng(seed)
         self.component = generator.choice(model.components, size=samples, p=parameters.weights)
         assert np.array_equal(data.labels, np.array(model.mixture.labels, float)[self.component])
