@@ -319,7 +319,7 @@ def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
 
         group = zarr.open_group(place, mode="r", zarr_format=_ZARR_FORMAT, use_consolidated=False)
         variables = json.loads(attributes["measured"])
-        arrays = {name: group[name] for name in (*_BOOKS, *variables)}
+        arrays: dict[str, Any] = {name: group[name] for name in (*_BOOKS, *variables)}
         books = verify_points(arrays, arrays["status"].shape, variables)
         if books.repaired:
             names = ", ".join(str(n + 1) for n in books.damaged[:8]) or "their status"

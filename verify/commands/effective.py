@@ -75,7 +75,11 @@ def effective(
     from numerics.proportional.effective_spectrum import check_tail
 
     part = read_block(block, settings, "mixed")
-    what = {"matrix": matrix, "block": part, "tail": check_tail(None if tail is None else float(tail))}
+    what = {
+        "matrix": matrix,
+        "block": part,
+        "tail": check_tail(None if tail is None else float(tail)),
+    }
     ratio = ASPECT_RATIO if aspect_ratio is None else float(aspect_ratio)
     remedy = "give M / d, samples per dimension"
     as_scalar("--aspect-ratio", ratio, 0.0, True, remedy)

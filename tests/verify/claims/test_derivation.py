@@ -15,7 +15,7 @@ import verify.claims.cases
 import verify.claims.fixed_points
 from theory import InputError, Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols, xor
 from theory.problem.softmax import LogSumExp, Softmax
-from verify import check as check_derivation
+from verify import check
 from verify.claims.judgement import Finding, Status
 from verify.claims.quantities import derived
 from verify.claims.quantity_names import parse_quantity
@@ -34,7 +34,7 @@ def seed() -> int:
 
 
 def test_a_true_formula_is_proved_with_the_identity_named() -> None:
-    result = check_derivation(TWO, "drift m_a_s", "-E[g_a*Y_s] - beta*m_a_s", seed=seed())
+    result = check(TWO, "drift m_a_s", "-E[g_a*Y_s] - beta*m_a_s", seed=seed())
     assert result.finding is Finding.PROVED
     assert "Stein's identity" in result.stage("symbolic").details["identities"]
     assert result.stage("digits").status is Status.AGREES
@@ -44,9 +44,7 @@ def test_a_true_formula_is_proved_with_the_identity_named() -> None:
 def test_a_zero_that_sympy_cannot_decide_is_never_proved() -> None:
     """sqrt(2 + sqrt(3)) = (sqrt(6) + sqrt(2)) / 2, which expansion does not see."""
     hidden = "beta*m_a_s*(sqrt(2 + sqrt(3)) - (sqrt(6) + sqrt(2))/2)"
-    result = check_derivation(
-        TWO, "drift m_a_s", f"-E[g_a*Y_s] - beta*m_a_s + {hidden}", seed=seed()
-    )
+    result = check(TWO, "drift m_a_s", f"-E[g_a*Y_s] - beta*m_a_s + {hidden}", seed=seed())
     assert result.finding is Finding.AGREES
     assert result.stage("symbolic").status is Status.UNPROVED
     assert "50 digits at 2 points" in result.stage("digits").text
@@ -54,7 +52,7 @@ def test_a_zero_that_sympy_cannot_decide_is_never_proved() -> None:
 
 def test_a_wrong_formula_has_a_small_counterexample_and_a_repair() -> None:
     three = kgmm(3, directions_gram="orthonormal")
-    result = check_derivation(three, "corrector_a_b", "c_delta*E[g_a*g_b]", seed=seed())
+    result = check(three, "corrector_a_b", "c_delta*E[g_a*g_b]", seed=seed())
     assert result.finding is Finding.REFUTED
     assert result.repair == "multiply the whole by lambda^-1"
     example = result.counterexample
@@ -81,7 +79,7 @@ def test_a_wrong_formula_has_a_small_counterexample_and_a_repair() -> None:
 def test_single_changes_are_found(quantity: str, formula: str, repair: str) -> None:
     import re
 
-    result = check_derivation(TWO, quantity, formula, seed=seed())
+    result = check(TWO, quantity, formula, seed=seed())
     assert result.finding is Finding.REFUTED
     assert re.search(repair, result.repair) or result.repair == repair
 
@@ -99,17 +97,17 @@ def test_single_changes_are_found(quantity: str, formula: str, repair: str) -> N
     ],
 )
 def test_limits_are_repaired(formula: str, order: int, repair: str) -> None:
-    result = check_derivation(TWO, "drift m_a_s", formula, order=order, seed=seed())
+    result = check(TWO, "drift m_a_s", formula, order=order, seed=seed())
     assert result.finding is Finding.REFUTED
     assert repair in result.repair
 
 
 def test_fixed_points_are_repaired() -> None:
     three = kgmm(3, directions_gram="orthonormal")
-    transposed = check_derivation(three, "fixed-point m_a_s", "m_s_a", seed=seed())
+    transposed = check(three, "fixed-point m_a_s", "m_s_a", seed=seed())
     assert (transposed.finding, transposed.repair) == (Finding.REFUTED, "write m_a_s for m_s_a")
     no_ridge = "p_1*exp(s_1)*(k - 1)/(exp(s_1) + k - 1)^2"
-    bare = check_derivation(three, "eigenvalue H_1_1[1]", no_ridge, seed=seed())
+    bare = check(three, "eigenvalue H_1_1[1]", no_ridge, seed=seed())
     assert (bare.finding, bare.repair) == (Finding.REFUTED, "add beta, the ridge")
 
 
@@ -117,12 +115,12 @@ def test_a_noiseless_fixed_point_has_no_noise() -> None:
     with pytest.raises(
         InputError, match=r"lambda in a claim about the noiseless fixed point.*order = 0"
     ):
-        check_derivation(TWO, "fixed-point m_a_s", "m_a_s/lambda")
+        check(TWO, "fixed-point m_a_s", "m_a_s/lambda")
 
 
 @pytest.mark.parametrize("formula", ["sqrt(-Q_1_1)", "log(-R_1_1)"])
 def test_a_claim_that_is_complex_or_infinite_is_refuted(formula: str) -> None:
-    result = check_derivation(TWO, "drift m_1_1", formula, seed=seed())
+    result = check(TWO, "drift m_1_1", formula, seed=seed())
     assert result.finding is Finding.REFUTED
     assert "complex or infinite" in result.stage("digits").text
     assert "complex or infinite" in result.stage("sampling").text
@@ -130,28 +128,27 @@ def test_a_claim_that_is_complex_or_infinite_is_refuted(formula: str) -> None:
 
 
 def test_integrals_that_do_not_exist_are_no_agreement() -> None:
-    result = check_derivation(TWO, "E_1[log(u_1)]", "0", seed=seed())
+    result = check(TWO, "E_1[log(u_1)]", "0", seed=seed())
     assert result.finding is Finding.INCONCLUSIVE
 
 
 def test_what_no_sample_meets_is_not_told() -> None:
     """The derivative of a step vanishes at every sample, and is not zero."""
-    result = check_derivation(xor(2), "diff(step(u_1), u_1)", "0", seed=seed())
+    result = check(xor(2), "diff(step(u_1), u_1)", "0", seed=seed())
     assert result.finding is Finding.INCONCLUSIVE
     assert "distribution" in result.stage("digits").text
     assert (
-        check_derivation(xor(2), "diff(step(u_1), u_1)", "dirac(u_1)", seed=seed()).finding
-        is Finding.PROVED
+        check(xor(2), "diff(step(u_1), u_1)", "dirac(u_1)", seed=seed()).finding is Finding.PROVED
     )
 
 
 def test_the_definition_itself_is_no_evidence_for_sampling() -> None:
-    result = check_derivation(TWO, "E_1[exp(u_1)]", "E_1[exp(u_1)]", seed=seed())
+    result = check(TWO, "E_1[exp(u_1)]", "E_1[exp(u_1)]", seed=seed())
     assert result.stage("sampling").status is Status.INCONCLUSIVE
 
 
 def test_samples_and_digits_have_one_sign() -> None:
-    result = check_derivation(TWO, "corrector_1_1", "c_delta*E[g_1^2]/lambda + 1", seed=seed())
+    result = check(TWO, "corrector_1_1", "c_delta*E[g_1^2]/lambda + 1", seed=seed())
     assert result.stage("digits").details["difference"] == pytest.approx(1)
     found = result.stage("sampling").details
     assert abs(found["deviation"] - 1) < 6 * found["standard_error"] + 1e-9
@@ -159,23 +156,17 @@ def test_samples_and_digits_have_one_sign() -> None:
 
 def test_wide_networks_have_digits_where_units_are_dormant() -> None:
     """Coefficients with P need full rank: two dimensions where two units feed the output."""
-    right = check_derivation(
-        xor(4), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - E[H_1_1]*P_1_1/lambda", seed=seed()
-    )
+    right = check(xor(4), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - E[H_1_1]*P_1_1/lambda", seed=seed())
     assert right.stage("digits").status is Status.AGREES
     assert "with 2 units dormant" in right.stage("digits").text
     assert min(right.stage("digits").details["digits"]) >= 10
-    wrong = check_derivation(
-        xor(3), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - 2*E[H_1_1]*P_1_1/lambda", seed=seed()
-    )
+    wrong = check(xor(3), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - 2*E[H_1_1]*P_1_1/lambda", seed=seed())
     assert wrong.stage("digits").status is Status.REFUTED
     assert wrong.finding is Finding.REFUTED
 
 
 def test_the_missing_case_of_the_softmax_is_found() -> None:
-    result = check_derivation(
-        TWO, "diff(pi_a*pi_b, u_c)", "pi_a*pi_b*(delta_b_c - 2*pi_c)", seed=seed()
-    )
+    result = check(TWO, "diff(pi_a*pi_b, u_c)", "pi_a*pi_b*(delta_b_c - 2*pi_c)", seed=seed())
     assert result.finding is Finding.REFUTED
     assert "delta_a_c" in result.repair
     assert result.stage("sampling").status is Status.REFUTED
@@ -209,7 +200,7 @@ def test_a_defect_of_the_engine_cannot_vouch_for_itself(monkeypatch: pytest.Monk
         units=2,
     )
     model = Model.build(mixture, loss, name="broken")
-    result = check_derivation(model, "H_2_2[bulk]", "E[H_2_2]/lambda + beta", seed=seed())
+    result = check(model, "H_2_2[bulk]", "E[H_2_2]/lambda + beta", seed=seed())
     clear_cache()
     assert result.stage("symbolic").status is Status.PROVED
     assert result.stage("sampling").status is Status.REFUTED
@@ -226,7 +217,7 @@ def test_a_wrong_derived_formula_is_exposed_by_a_right_claim(
         lambda model, target: derive_drift(model).gram_perp[target.parts[0][1]],
     )
     claim = "-2*E[g_1*zeta_1] - 2*beta*R_1_1 + c_delta*E[g_1^2]/lambda"
-    result = check_derivation(TWO, "drift R_1_1", claim, seed=seed())
+    result = check(TWO, "drift R_1_1", claim, seed=seed())
     assert result.stage("digits").status is Status.REFUTED
     assert result.stage("sampling").status is Status.AGREES
     assert result.finding is Finding.CONTRADICTORY
@@ -324,26 +315,26 @@ def test_an_order_that_cannot_be_measured_is_not_exact(monkeypatch: pytest.Monke
         lambda *a, **k: [replace(g, error=g.size) for g in certified(*a, **k)],
     )
     noiseless = "p_s*(delta_a_s - exp(m_a_s)/sum_b(exp(m_b_s))) - beta*m_a_s"
-    result = check_derivation(TWO, "drift m_a_s", noiseless, order=1, seed=seed())
+    result = check(TWO, "drift m_a_s", noiseless, order=1, seed=seed())
     assert result.stage("digits").status is Status.INCONCLUSIVE
     assert "too few errors" in result.stage("digits").text
 
 
 def test_a_claim_to_an_order_is_judged_by_its_measured_order() -> None:
     noiseless = "p_s*(delta_a_s - exp(m_a_s)/sum_b(exp(m_b_s))) - beta*m_a_s"
-    right = check_derivation(TWO, "drift m_a_s", noiseless, order=0, seed=seed())
+    right = check(TWO, "drift m_a_s", noiseless, order=0, seed=seed())
     assert right.stands
     low, high = right.stage("digits").details["interval"]
     assert low <= 1 <= high + 1e-3
-    wrong = check_derivation(TWO, "drift m_a_s", noiseless, order=1, seed=seed())
+    wrong = check(TWO, "drift m_a_s", noiseless, order=1, seed=seed())
     assert wrong.finding is Finding.REFUTED
     assert wrong.stage("digits").details["measured_order"] == pytest.approx(1, abs=0.05)
 
 
 def test_steps_in_d_dimensions_differ_from_their_limit_by_order_one() -> None:
     limit = "-2*E[g_1*zeta_1] - 2*beta*R_1_1 + c_delta*E[g_1^2]/lambda"
-    assert check_derivation(TWO, "step R_1_1", limit, order=0, parameter="d", seed=seed()).stands
-    assert check_derivation(TWO, "step R_1_1", limit, seed=seed()).finding is Finding.REFUTED
+    assert check(TWO, "step R_1_1", limit, order=0, parameter="d", seed=seed()).stands
+    assert check(TWO, "step R_1_1", limit, seed=seed()).finding is Finding.REFUTED
 
 
 @pytest.mark.parametrize(
@@ -365,8 +356,8 @@ def test_steps_in_d_dimensions_differ_from_their_limit_by_order_one() -> None:
     ],
 )
 def test_claims_about_fixed_points(model: Model, quantity: str, right: str, wrong: str) -> None:
-    assert check_derivation(model, quantity, right, seed=seed()).stands
-    bad = check_derivation(model, quantity, wrong, seed=seed())
+    assert check(model, quantity, right, seed=seed()).stands
+    bad = check(model, quantity, wrong, seed=seed())
     assert bad.finding is Finding.REFUTED
     assert bad.stage("sampling").status is Status.REFUTED
 
@@ -383,19 +374,17 @@ def test_a_wrong_fixed_point_of_the_engine_is_exposed(monkeypatch: pytest.Monkey
             model, {k: v / 2 if k == symbols.RIDGE else v for k, v in values.items()}, digits=digits
         ),
     )
-    result = check_derivation(
-        TWO, "fixed-point beta*s_l*(exp(s_l) + k - 1)/2", "k*p_l", seed=seed()
-    )
+    result = check(TWO, "fixed-point beta*s_l*(exp(s_l) + k - 1)/2", "k*p_l", seed=seed())
     assert result.finding is Finding.CONTRADICTORY
 
 
 def test_fixed_points_that_are_not_known_are_refused() -> None:
     with pytest.raises(InputError, match=r"H_v\[n\] for a loss with kinks"):
-        check_derivation(xor(2), "eigenvalue H_1_1[1]", "beta")
+        check(xor(2), "eigenvalue H_1_1[1]", "beta")
     with pytest.raises(InputError, match=r"1\.\.2"):
-        check_derivation(TWO, "eigenvalue H_1_1[3]", "beta")
+        check(TWO, "eigenvalue H_1_1[3]", "beta")
     with pytest.raises(InputError, match="expected a number > 0"):
-        check_derivation(kgmm(2, directions_gram="orthonormal", ridge=0), "fixed-point m_1_1", "0")
+        check(kgmm(2, directions_gram="orthonormal", ridge=0), "fixed-point m_1_1", "0")
 
 
 def test_expressions_of_sympy_and_a_model_of_ones_own() -> None:
@@ -407,21 +396,19 @@ def test_expressions_of_sympy_and_a_model_of_ones_own() -> None:
         name="logistic",
     )
     right = derive_drift(model).corrector[0, 0]
-    assert check_derivation(model, "corrector_1_1", right, seed=seed()).finding is Finding.PROVED
-    assert check_derivation(model, "corrector_1_1", -right, seed=seed()).finding is Finding.REFUTED
+    assert check(model, "corrector_1_1", right, seed=seed()).finding is Finding.PROVED
+    assert check(model, "corrector_1_1", -right, seed=seed()).finding is Finding.REFUTED
     with pytest.raises(InputError, match=r"claim: got the symbol gamma outside expectations"):
-        check_derivation(model, "corrector_1_1", sp.Symbol("gamma"))
+        check(model, "corrector_1_1", sp.Symbol("gamma"))
     with pytest.raises(InputError, match="one entry"):
-        check_derivation(TWO, "corrector_a_b", symbols.RIDGE)
+        check(TWO, "corrector_a_b", symbols.RIDGE)
     with pytest.raises(InputError, match="claim: got 3"):
-        check_derivation(TWO, "corrector_1_1", 3)  # type: ignore[arg-type]
+        check(TWO, "corrector_1_1", 3)  # type: ignore[arg-type]
 
 
 def test_the_same_seed_gives_the_same_judgement() -> None:
     once, again = (
-        replace(
-            check_derivation(TWO, "corrector_1_1", "c_delta*E[g_1^2]/lambda", seed=7), seconds=0.0
-        )
+        replace(check(TWO, "corrector_1_1", "c_delta*E[g_1^2]/lambda", seed=7), seconds=0.0)
         for _ in range(2)
     )
     assert once.to_dict() == again.to_dict()
