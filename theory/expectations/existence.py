@@ -60,6 +60,14 @@ def why_undefined(node: GaussianExpectation) -> str:
     return ""
 
 
+def is_positive(node: GaussianExpectation) -> bool:
+    """Whether the integrand of an expectation that exists is seen to be positive everywhere."""
+    try:
+        return _Integrand(frozenset(node.law.bound)).floor(node.integrand) is not None
+    except _Unknown:
+        return False
+
+
 @dataclass(frozen=True)
 class _Integrand:
     """Bounds of expressions in the symbols that are integrated over."""

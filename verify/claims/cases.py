@@ -15,7 +15,7 @@ from theory.expectations.derived import find_expectations
 from theory.expectations.existence import why_undefined
 from theory.expectations.well_formed import check_expression
 from verify.claims.language.conventions import DIMENSION
-from verify.claims.language.tree import FormulaError, show
+from verify.claims.language.tree import FormulaError, Name, Node, children, show
 from verify.claims.language.vocabulary import Vocabulary
 
 from .judgement import Claim
@@ -41,6 +41,8 @@ class Case:
         The raw reading of the left side.
     raw_claim : sympy.Expr, optional
         Of a statement about one sample, the raw reading of the claim.
+    names_inverse : bool
+        The inverse of Q stands in it by name: where Q is singular it means nothing.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Case:
     target: Target | None = None
     raw: sp.Expr | None = None
     raw_claim: sp.Expr | None = None
+    names_inverse: bool = False
 
     @property
     def needs_full_rank(self) -> bool:
@@ -63,6 +66,8 @@ class Case:
         coefficient = self.target is not None and any(
             part[0] in ("e", "x") for part in self.target.parts
         )
+        if self.names_inverse:
+            return True
         return (whitened or inverse) and (coefficient or not self._by_features)
 
     @property
@@ -141,7 +146,19 @@ def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
         derived_left,
         raw=raw.read(left, text, bindings, sample=sample),
         raw_claim=_claimed(claim, raw, bindings) if sample else None,
+        names_inverse=not sample and _names_inverse(left, claim.formula),
     )
+
+
+def _names_inverse(*formulas: object) -> bool:
+    """Whether w or P, which are of an invertible Q, stand in a formula as it was written."""
+    left = [f for f in formulas if isinstance(f, Node)]
+    while left:
+        node = left.pop()
+        if isinstance(node, Name) and node.base in ("w", "P"):
+            return True
+        left += children(node)
+    return False
 
 
 def _claimed(claim: Claim, vocabulary: Vocabulary, bindings: Mapping[str, int]) -> sp.Expr:

@@ -24,10 +24,19 @@ from verify.claims.stages.digits import (
     is_refuted,
     most_dimensions,
 )
+from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen, next_to
+from verify.claims.stages.regions import MOST_REGIONS, Sides, cuts_of
 from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations
 from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
-from verify.random_points.exact import Point, dormant_points, random_point, shrink
+from verify.random_points.exact import (
+    Point,
+    dormant_points,
+    far_point,
+    random_point,
+    scaled_point,
+    shrink,
+)
 
 from .cases import Case, cases_of, without_value
 from .judgement import Claim, Counterexample, Stage, Status
@@ -41,6 +50,10 @@ STRONG = 0.5
 # fewer certified digits than these are no agreement
 LEAST_DIGITS = 6
 Wrong = tuple[Case, Point]
+# digits asked for where integrands are wide or narrow, and quadrature is slow
+FAR_DIGITS = 25
+# random points among which regions are looked for
+TRIALS = 200
 
 
 @dataclass
@@ -64,77 +77,122 @@ class ExactClaim:
         return without_value(self.claim, self.cases)
 
     def compare(self) -> tuple[Stage, Wrong | None]:
-        """Digits at points with many of them, then at points in general position.
+        """Digits at points of every family, and on both sides of whatever is not analytic.
 
         Entries that need full rank where this has too many dimensions are looked at where all but
         a few units are dormant.
         """
-        judged = set[str]()
-        reached: list[tuple[Point, int, str]] = []
-        for point, cases in self._places():
-            pairs = [(c.claimed, c.derived) for c in cases]
-            more = self.cases[0].more | cases[-1].more
-            try:
-                if point is None:
-                    where, values = certified_gaps(pairs, self.model, self.rng, more)
-                else:
-                    where, values = point, gaps(pairs, point, None, more)
-            except (DimensionError, ArithmeticError):
-                continue
-            for case, gap in zip(cases, values, strict=True):
-                if gap.refuted:
-                    return _refuted(case, gap, where), (case, where)
-            judged |= {case.name for case in cases}
-            least = min(gap.digits for gap in values)
-            reached.append((where, least, _position(where, point is None)))
-        return self._agreement(reached, judged), None
+        seen = Seen(self.cases)
+        for place in self._places():
+            for cases in (place.cases, *([c] for c in place.cases)):
+                try:
+                    where, values = self._gaps(place, cases)
+                except (DimensionError, ArithmeticError):
+                    continue  # one entry after the other, where not all of them are affordable
+                for case, gap in zip(cases, values, strict=True):
+                    if gap.refuted:
+                        return _refuted(case, gap, where), (case, where)
+                seen.note(where, cases, values, place.family)
+                if len(cases) == len(place.cases):
+                    break
+        return self._agreement(seen), None
 
-    def _agreement(self, reached: list[tuple[Point, int, str]], judged: set[str]) -> Stage:
-        if not reached:
+    def _gaps(self, place: Place, cases: Sequence[Case]) -> tuple[Point, list[Gap]]:
+        pairs = [(c.claimed, c.derived) for c in cases]
+        more = self.cases[0].more | cases[-1].more
+        if place.point is None:
+            return certified_gaps(pairs, self.model, self.rng, more)
+        return place.point, gaps(pairs, place.point, place.digits, more)
+
+    def _agreement(self, seen: Seen) -> Stage:
+        if not seen.reached:
             text = "no point has integrals in few enough dimensions"
             return Stage("digits", Status.INCONCLUSIVE, text)
-        parts = []
-        for position in dict.fromkeys(p for *_, p in reached):
-            found = [d for _, d, p in reached if p == position]
-            parts.append(f"{min(found)} digits at {len(found)} points{position}")
-        left = [c.name for c in self.cases if c.name not in judged]
-        enough = max(d for _, d, _ in reached) >= LEAST_DIGITS
-        text = f"agrees to {' and '.join(parts)}"
+        left = [c.name for c in self.cases if c.name not in seen.judged]
+        flat = [c.name for c in self.cases if c.name not in seen.judged_anywhere]
+        enough = max(d for _, d, _ in seen.reached) >= LEAST_DIGITS
+        text = f"agrees to {seen.describe()}"
         if not enough:
-            text = f"no {LEAST_DIGITS} digits are certified at any point: the integrals are hard or"
-            text += " do not exist"
+            text = f"no {LEAST_DIGITS} digits are certified at any point: the integrals are hard"
         elif left:
             count = f"{len(left)} of {len(self.cases)}"
             text += f"; {count} entries have integrals in too many dimensions, such as {left[0]}"
+        elif flat and not self._proved:
+            text += f"; {flat[0]} was not seen at full rank, where all minors of Q and R count"
+        elif hidden := seen.hidden():
+            text += f"; no admissible point was found where {' or '.join(hidden)}"
+            enough = False
         status = Status.AGREES if enough and not left else Status.INCONCLUSIVE
-        details = {"digits": [d for _, d, _ in reached]}
+        if flat and not self._proved:
+            status = Status.INCONCLUSIVE
+        details = {"digits": [d for _, d, _ in seen.reached]}
         return Stage(
-            "digits", status, text, details | {"points": [p.describe() for p, _, _ in reached]}
+            "digits", status, text, details | {"points": [p.describe() for p, _, _ in seen.reached]}
         )
 
-    def _places(self) -> Iterator[tuple[Point | None, list[Case]]]:
-        """Where to look at which entries; None stands for a point with as many digits as there
-        are.
-        """
+    @property
+    def _proved(self) -> bool:
+        return self._proof.status is Status.PROVED
+
+    def _places(self) -> Iterator[Place]:
+        """Where to look at which entries."""
         model, rng, cases = self.model, self.rng, self.cases
         anywhere = [c for c in cases if not c.needs_full_rank]
         if anywhere:
-            yield from [(None, anywhere)] * POINTS
+            yield from [Place(None, anywhere)] * POINTS
         for point in general_points(model, rng, GENERAL):
             chosen = cases if point.rank == model.units else anywhere
             if chosen:
-                yield point, chosen
+                yield Place(point, chosen, GENERIC, None)
         demanding = [c for c in cases if c.needs_full_rank]
         if demanding:
             active = most_dimensions(model)
             for point in dormant_points(model, rng, active):
                 few = [c for c in demanding if arguments_at(c.claimed, c.derived, point) <= active]
                 if few:
-                    yield point, few
+                    yield Place(point, few, GENERIC, None)
+        if anywhere:
+            first = rng.integers(0, 2, 3)
+            for sides in (first, 1 - first):
+                point = far_point(model, rng, sides.tolist(), 1)
+                yield Place(point, anywhere, FAR, FAR_DIGITS)
+        yield from self._full_rank(cases)
+        cuts = cuts_of(e for c in cases for e in (c.claimed, c.derived))
+        if cuts:
+            yield from self._regions(cuts)
+
+    def _full_rank(self, cases: list[Case]) -> Iterator[Place]:
+        """Points at which all minors count, where other families have dependent weight vectors."""
+        general = general_points(self.model, self.rng, 1)[0]
+        if general.rank < self.model.units:
+            for _ in range(GENERAL):
+                yield Place(random_point(self.model, self.rng), cases, FULL, None)
+
+    def _regions(self, cuts: list[sp.Expr]) -> Iterator[Place]:
+        """Points on every side of what is not analytic outside of expectations.
+
+        They are looked for among many, at the ends of the domain and next to where a cut is linear
+        in one parameter, and kept where they are in a region that was not visited.
+        """
+        model, sides = self.model, Sides(cuts)
+        left = MOST_REGIONS
+        for n in range(TRIALS):
+            draw = (random_point, scaled_point)[n % 2]
+            point = draw(model, self.rng, 1)
+            for candidate in (point, *next_to(point, cuts)):
+                at = candidate.values | self.cases[0].more
+                if left and set(sides.names) <= set(at) and sides.visit(at):
+                    left -= 1
+                    anywhere = [c for c in self.cases if not c.needs_full_rank]
+                    yield Place(candidate, anywhere or self.cases, REGIONS)
 
     # --- symbols ----------------------------------------------------------------------------------
 
     def prove(self) -> Stage:
+        return self._proof
+
+    @cached_property
+    def _proof(self) -> Stage:
         return prove_all([(c.name, c.claimed, c.derived) for c in self.cases], self.model)
 
     # --- samples ----------------------------------------------------------------------------------
@@ -219,7 +277,14 @@ class ExactClaim:
             if (first := next(wrong, None)) is not None:
                 case, point = first, trial
                 break
-        simple = shrink(point, lambda p: is_refuted(case.claimed, case.derived, p, case.more))
+
+        def still_wrong(p: Point) -> bool:
+            # where Q is singular its inverse, and with it both sides, may mean nothing
+            if case.needs_full_rank and not p.is_regular:
+                return False
+            return is_refuted(case.claimed, case.derived, p, case.more)
+
+        simple = shrink(point, still_wrong)
         both = [(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)]
         try:
             one, two = gaps(both, simple, DIGITS, case.more)
@@ -229,15 +294,6 @@ class ExactClaim:
             claimed, right = mpmath.nstr(one.value, 12), mpmath.nstr(-two.value, 12)
         model, values = simple.model, simple.describe()
         return Counterexample(case.name, model.name, values, claimed, right), case, model
-
-
-def _position(point: Point, on_a_line: bool) -> str:
-    if on_a_line:
-        line = point.rank < point.model.units and point.rank == 1
-        return " with all weight vectors on a line" if line else ""
-    dormant = sum(1 for v in point.readout if v == 0)
-    units = "unit" if dormant == 1 else "units"
-    return f" with {dormant} {units} dormant" if dormant else " in general position"
 
 
 def _refuted(case: Case, gap: Gap, point: Point) -> Stage:

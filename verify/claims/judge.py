@@ -8,6 +8,7 @@ with the engine's formula.
 
 from __future__ import annotations
 
+import traceback
 from time import perf_counter
 from typing import Any
 
@@ -20,16 +21,17 @@ from theory.errors import check_choice
 from verify.claims.language.latex import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node, show
+from verify.printing.shorten import shorten
 
 from .asymptotic import AsymptoticClaim
 from .cases import cases_of
 from .exact import ExactClaim
 from .fixed_points import FixedPointClaim, fixed_cases
-from .judgement import Claim, Judgement
+from .judgement import Claim, Finding, Judgement, Stage, Status, Verdict
 from .quantities import EIGENVALUE, FIXED_POINT, Quantity
 from .quantity_names import parse_quantity
 from .sample_identities import SampleClaim
-from .stage_verdicts import ClaimKind, judge_stages
+from .stage_verdicts import STAGES, ClaimKind, judge_stages
 
 
 def check(
@@ -156,9 +158,22 @@ def judge(claim: Claim, seed: int = 0) -> Judgement:
     rng = np.random.default_rng([seed, 1])
     # a claim may be complex or infinite; that is judged, not warned of
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        finding, stages, example, difference, repair = judge_stages(_kind(claim, rng))
+        finding, stages, example, difference, repair = _judged(claim, rng)
     seconds = perf_counter() - start
     return Judgement(claim, finding, tuple(stages), example, difference, repair, seed, seconds)
+
+
+def _judged(claim: Claim, rng: np.random.Generator) -> Verdict:
+    """The verdict; where judging breaks down that is a verdict of its own, of this claim alone."""
+    try:
+        return judge_stages(_kind(claim, rng))
+    except InputError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"please report: {type(error).__name__} in {where.name}: {shorten(error, 200)}"
+        stages = [Stage(name, Status.INCONCLUSIVE, text) for name in STAGES]
+        return Finding.DEFECT, stages, None, "", ""
 
 
 def _kind(claim: Claim, rng: np.random.Generator) -> ClaimKind[Any]:

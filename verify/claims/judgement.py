@@ -28,7 +28,7 @@ class Finding(StrEnum):
     ``PROVED``: exact identities bring the difference to zero.  ``AGREES``: it agrees to the digits
     stated, not proved. ``REFUTED``: there is a counterexample.  ``INCONCLUSIVE``: no stage could
     tell.  ``CONTRADICTORY``: the derived formula and the raw definition disagree about it, which
-    points to a defect of the engine.
+    points to a defect of the engine.  ``DEFECT``: judging it broke down; please report it.
     """
 
     PROVED = "proved"
@@ -36,6 +36,7 @@ class Finding(StrEnum):
     REFUTED = "refuted"
     INCONCLUSIVE = "inconclusive"
     CONTRADICTORY = "contradictory"
+    DEFECT = "defect"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ weight vectors lie on a line, and every Gaussian integral is one on a line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 import sympy as sp
 
-from theory import Model
+from theory import InputError, Model
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Point:
     weights : matrix, n x 1
     readout : matrix, q x 1
     precision, ridge, step : Rational
+    others : tuple of (Symbol, Rational)
+        Symbols that stand inside of weights or of the Gram matrix, as in (p_1, 1 - p_1).
     """
 
     model: Model
@@ -46,10 +48,17 @@ class Point:
     precision: sp.Rational
     ridge: sp.Rational
     step: sp.Rational
+    others: tuple[tuple[sp.Symbol, sp.Rational], ...] = ()
 
     @property
     def rank(self) -> int:
         return int(self.mixing.shape[1])
+
+    @property
+    def is_regular(self) -> bool:
+        """Q is invertible."""
+        gram = self.model.symbols.gram.xreplace(self.values)
+        return bool(gram.det() != 0)
 
     @cached_property
     def values(self) -> dict[sp.Symbol, sp.Rational]:
@@ -76,6 +85,7 @@ class Point:
             (model.step, self.step),
         ]
         yield from ((name, value) for name, value in pairs if name.is_Symbol)
+        yield from self.others
 
     def describe(self) -> dict[str, str]:
         """The point by the names of its symbols, without what follows from the others."""
@@ -137,26 +147,105 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         while mixing.rank() < rank:
             mixing = matrix(c, rank, 1.1)
     gram = model.mixture.directions_gram
+    open_entries = [x for x in gram if x.is_Symbol]
+    drawn: dict[sp.Symbol, sp.Rational] = {}
+    if gram.free_symbols and len(open_entries) < len(gram):
+        drawn |= _partial_gram(gram, number)
+        gram = gram.xreplace(drawn)
     fixed = not gram.free_symbols
     raw = [number(0.4, 1.6) for _ in range(model.components)]
     while len(set(raw)) < min(len(raw), 50):  # equal weights would hide one read for another
         raw = [number(0.4, 1.6) for _ in range(model.components)]
-    given = model.mixture.weights
+    weights, hidden = _weights(model.mixture.weights, raw, number)
+    drawn |= hidden
+    plain = {*model.mixture.weights, *model.mixture.directions_gram}
     return Point(
         model,
         mixing,
         matrix(rank, r, 0.8),
         positive(rank, 0.5, sp.Rational(1, 4)),
         sp.ImmutableDenseMatrix(gram) if fixed else positive(r, 0.5, sp.Rational(3, 4)),
-        sp.ImmutableDenseMatrix(
-            model.components,
-            1,
-            [w / sum(raw) if p.is_Symbol else p for p, w in zip(given, raw, strict=True)],
-        ),
+        sp.ImmutableDenseMatrix(model.components, 1, weights),
         matrix(q, 1, 1.2) if q else sp.ImmutableDenseMatrix(0, 1, []),
         number(1.2, 4) if model.mixture.precision.is_Symbol else model.mixture.precision,
         number(0.1, 0.6) if model.ridge.is_Symbol else model.ridge,
         number(0.5, 1.5) if model.step.is_Symbol else model.step,
+        tuple((s, v) for s, v in drawn.items() if s not in plain),
+    )
+
+
+Numbers = Callable[[float, float], sp.Rational]
+
+
+def _weights(
+    given: Sequence[sp.Expr], raw: Sequence[sp.Rational], number: Numbers
+) -> tuple[list[sp.Rational], dict[sp.Symbol, sp.Rational]]:
+    """Weights of sum 1: symbols share what numbers leave; symbols inside of formulas are drawn."""
+    bare = [i for i, p in enumerate(given) if p.is_Symbol]
+    if not any(p.free_symbols for p in given if not p.is_Symbol):
+        left = 1 - sp.Add(*(p for p in given if not p.is_Symbol))
+        total = sum(raw[i] for i in bare)
+        return [left * raw[i] / total if i in bare else p for i, p in enumerate(given)], {}
+    names = sorted(set().union(*(p.free_symbols for p in given)), key=str)
+    for _ in range(1000):
+        at = {s: number(0.02, 0.95) for s in names}
+        rest = sp.Add(*given) - 1
+        if rest.has(names[-1]):  # the last one is what makes the sum 1
+            solutions = sp.solve(rest.xreplace({s: at[s] for s in names[:-1]}), names[-1])
+            if not solutions:
+                break
+            at[names[-1]] = solutions[0]
+        weights = [p.xreplace(at) for p in given]
+        if sum(weights) == 1 and all(w.is_Rational and w > 0 for w in weights):
+            return weights, at
+    remedy = "give weights that are positive and sum to 1 for some values of their symbols"
+    raise InputError("weights", tuple(given), "weights of sum 1", remedy)
+
+
+def _partial_gram(gram: sp.MatrixBase, number: Numbers) -> dict[sp.Symbol, sp.Rational]:
+    """Numbers for the open entries of a Gram matrix whose other entries are given."""
+    diagonal = set().union(*(x.free_symbols for x in gram.diagonal()))
+    for _ in range(1000):
+        names = sorted(gram.free_symbols, key=str)
+        at = {s: number(0.5, 2) if s in diagonal else number(-0.6, 0.6) for s in names}
+        if gram.xreplace(at).is_positive_definite:
+            return at
+    remedy = "give entries for which some positive definite matrix exists"
+    raise InputError("directions_gram", gram.tolist(), "a Gram matrix", remedy)
+
+
+# ends of the decades from which parameters are drawn, (small, large) of each
+DECADES = {
+    "precision": ((0.02, 0.5), (12, 2000)),
+    "ridge": ((0.0005, 0.05), (1.1, 60)),
+    "step": ((0.005, 0.2), (4, 300)),
+}
+
+
+def far_point(
+    model: Model, rng: np.random.Generator, sides: Sequence[int], rank: int | None = None
+) -> Point:
+    """A point whose precision, ridge and step are small (0) or large (1), over decades."""
+    point = random_point(model, rng, rank)
+    changed = {}
+    for side, (name, ends) in zip(sides, DECADES.items(), strict=True):
+        symbol = model.mixture.precision if name == "precision" else getattr(model, name)
+        if symbol.is_Symbol:
+            low, high = np.log10(ends[side])
+            exact = sp.Rational(round(10 ** rng.uniform(low, high) * 10**4), 10**4)
+            changed[name] = max(exact, sp.Rational(1, 10**4))
+    return replace(point, **changed)
+
+
+def scaled_point(model: Model, rng: np.random.Generator, rank: int | None = None) -> Point:
+    """A point with small or large parameters, overlaps, perpendicular parts and readouts."""
+    point = far_point(model, rng, rng.integers(0, 2, 3).tolist(), rank)
+    sizes = [sp.Rational(round(10 ** rng.uniform(-1.5, 1.5) * 1000), 1000) for _ in range(3)]
+    return replace(
+        point,
+        along=point.along * sizes[0],
+        across=point.across * sizes[1],
+        readout=point.readout * sizes[2],
     )
 
 
@@ -220,10 +309,10 @@ def shrink(point: Point, refuted: Callable[[Point], bool], budget: int = 60) -> 
         attempt(replace(point, step=one))
     if model.ridge.is_Symbol:
         attempt(replace(point, ridge=zero)) or attempt(replace(point, ridge=one))
-    if model.mixture.weights[0].is_Symbol:
+    if all(p.is_Symbol for p in model.mixture.weights):
         n = model.components
         attempt(replace(point, weights=sp.ImmutableDenseMatrix(n, 1, [sp.Rational(1, n)] * n)))
-    if model.mixture.directions_gram.free_symbols:
+    if all(x.is_Symbol for x in model.mixture.directions_gram):
         attempt(replace(point, gamma=sp.ImmutableDenseMatrix(sp.eye(model.directions))))
     for name in ("along", "across", "mixing", "readout"):
         whole = getattr(point, name)

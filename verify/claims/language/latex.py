@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .latex_tokens import LatexReader, latex_tokens
+from .latex_sums import CLOSING, LIMITS, UNEQUAL, SumReader
+from .latex_tokens import latex_tokens
 from .text import Token, bounded, nested, normalized
 from .tree import (
     Add,
-    Bound,
     Call,
-    Condition,
     Divide,
     Expectation,
     FormulaError,
@@ -29,7 +28,6 @@ from .tree import (
     Node,
     Number,
     Power,
-    Sum,
 )
 
 _GREEK = {
@@ -54,11 +52,8 @@ _FUNCTIONS = {
 }
 _WORDS = ("exp", "log", "tanh", "relu", "ReLU", "step", "erf", "sigmoid", "softplus", "dirac")
 _PRODUCTS = (r"\cdot", r"\times", "*")
-_UNEQUAL = (r"\ne", r"\neq")
-_LIMITS = {r"\le": 0, r"\leq": 0, "<": -1, r"\ge": 0, r"\geq": 0, ">": 1}
 _FRACTIONS = (r"\frac", r"\tfrac", r"\dfrac")
 _WRAPPERS = (r"\mathrm", r"\operatorname", r"\mathbf", r"\mathbb", r"\text", r"\bm", r"\boldsymbol")
-_CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
 _MATRICES = ("Q", "R", "Gamma", "H", "G", "m", "S", "P")
 
@@ -88,7 +83,7 @@ def parse_latex(text: str) -> Node:
     return bounded(text, nested(text, _Latex(text, latex_tokens(text)).whole))
 
 
-class _Latex(LatexReader):
+class _Latex(SumReader):
     def whole(self) -> Node:
         if self.next.kind == "end":
             raise self.error("a formula", "write one, such as \\lambda^{-1} m_{11}")
@@ -97,10 +92,6 @@ class _Latex(LatexReader):
         if self.next.kind != "end":
             raise self.error("an operator, a factor or the end", "check the brackets before it")
         return node
-
-    def ambiguous(self, token: Token, got: str, one: str, other: str) -> FormulaError:
-        expected = "one reading"
-        return FormulaError(self.text, token.position, got, expected, f"write {one}, or {other}")
 
     # --- sums and products ------------------------------------------------------------------------
 
@@ -144,7 +135,7 @@ class _Latex(LatexReader):
         if token.kind in ("number", "letter"):
             return True
         if token.kind == "command":
-            relations = (*_UNEQUAL, *_LIMITS, *_PRODUCTS)
+            relations = (*UNEQUAL, *LIMITS, *_PRODUCTS)
             return token.text not in (r"\}", r"\rangle", r"\|", *relations)
         return token.text in ("(", "[", "{")
 
@@ -212,9 +203,9 @@ class _Latex(LatexReader):
         if token.kind == "number":
             self.take()
             return Number(Fraction(token.text), position=token.position)
-        if opened := self.accept(*_CLOSING):
+        if opened := self.accept(*CLOSING):
             node = self.sum()
-            self.demand(_CLOSING[opened.text], opened)
+            self.demand(CLOSING[opened.text], opened)
             return node
         if token.kind == "command":
             return self.command()
@@ -317,7 +308,7 @@ class _Latex(LatexReader):
         if opened is None:
             return Expectation(component, self.product(), position=token.position)
         body = self.sum()
-        self.demand(_CLOSING[opened.text], opened)
+        self.demand(CLOSING[opened.text], opened)
         if self.next.text == "^":
             one, other = r"\left(\mathbb{E}[x]\right)^2", r"\mathbb{E}[x^2]"
             raise self.ambiguous(self.next, "an exponent of an expectation", one, other)
@@ -349,7 +340,7 @@ class _Latex(LatexReader):
         left = self.index_list()
         self.demand("=")
         right = self.index_list()
-        self.demand(_CLOSING[bracket.text], start)
+        self.demand(CLOSING[bracket.text], start)
         return Name("delta", (*left, *right), position=start.position)
 
     def function(self, name: str, token: Token, bare: bool = True) -> Node:
@@ -366,7 +357,7 @@ class _Latex(LatexReader):
             raise self.ambiguous(token, "a function with a negative exponent", one, other)
         if opened := self.accept("(", "{", "["):
             argument = self.sum()
-            self.demand(_CLOSING[opened.text], opened)
+            self.demand(CLOSING[opened.text], opened)
         elif not bare:
             raise self.error("its argument in brackets", f"write {token.text}(x)")
         else:
@@ -383,86 +374,3 @@ class _Latex(LatexReader):
             got = f"{token.text} of several factors without brackets"
             raise self.ambiguous(token, got, f"{token.text}(x y)", f"{token.text}(x) y")
         return factors[0] if len(factors) == 1 else Multiply(tuple(factors), position=start)
-
-    def derivative(self, token: Token) -> Node:
-        r"""\partial_c f or \partial_{u_c} f: a derivative in a pre-activation, or in v_i."""
-        self.demand("_")
-        variables: list[Node] = []
-        opened = self.accept("{")
-        while True:
-            letter = self.take()
-            if letter.text in ("u", "v") and self.next.text == "_":
-                variables.append(Name(letter.text, self.indices(), position=letter.position))
-            elif letter.kind in ("letter", "number"):
-                index: Index = int(letter.text) if letter.kind == "number" else letter.text
-                variables.append(Name("u", (index,), position=letter.position))
-            else:
-                self.at -= letter.kind != "end"
-                raise self.error("an index or a variable", "write \\partial_c or \\partial_{u_c}")
-            if opened is None:
-                break
-            self.accept(",")
-            if self.accept("}"):
-                break
-        bracketed = self.next.text in _CLOSING
-        body = self.factor()
-        if not bracketed and self.starts_factor():
-            got = "a derivative of several factors without brackets"
-            raise self.ambiguous(token, got, r"\partial_c(f g)", r"\partial_c(f)\, g")
-        name = Name("diff", position=token.position)
-        return Call(name, (body, *variables), position=token.position)
-
-    # --- sums over indices ------------------------------------------------------------------------
-
-    def summed(self, token: Token) -> Node:
-        r"""\sum_b, \sum_{bc}, \sum_{b\ne a}, \sum_{b<a}, \sum_{b=1}^{k-1}."""
-        self.demand("_")
-        letters: list[str] = []
-        conditions: list[Condition | Bound] = []
-        opened = self.accept("{")
-        low: Token | None = None
-        while True:
-            letter = self.take()
-            if letter.kind != "letter":
-                self.at -= letter.kind != "end"
-                remedy = "write \\sum_{b}, \\sum_{bc} or \\sum_{b\\ne a}"
-                raise self.error("the letter of an index", remedy)
-            letters.append(letter.text)
-            if opened is None:
-                break
-            if self.accept(*_UNEQUAL):
-                other = self.take()
-                right: Index = int(other.text) if other.kind == "number" else other.text
-                conditions.append(Condition(letter.text, right, False, position=other.position))
-            elif sign := self.accept(*_LIMITS):
-                conditions.append(self.bound(letter, sign.text[1:2] in "l" or sign.text == "<"))
-                conditions[-1] = self.strict(conditions[-1], _LIMITS[sign.text])
-            elif low := self.accept("="):
-                conditions.append(self.bound(letter, False))
-            self.accept(",")
-            if self.accept("}"):
-                break
-        if self.next.text == "^":
-            upper = self.take()
-            if low is None or len(letters) != 1:
-                got, expected = "an upper limit", "a lower limit with it, of one index"
-                remedy = "write \\sum_{b=1}^{k}, or \\sum_b for all of its values"
-                raise FormulaError(self.text, upper.position, got, expected, remedy)
-            conditions.append(Bound(letters[0], self.group(), True, position=upper.position))
-        elif low is not None:
-            remedy = "write \\sum_{b=1}^{k}, or \\sum_b for all of its values"
-            raise self.error("'^' and an upper limit", remedy)
-        return Sum(tuple(letters), self.product(), tuple(conditions), position=token.position)
-
-    def bound(self, letter: Token, upper: bool) -> Bound:
-        return Bound(letter.text, self.sum(), upper, position=letter.position)
-
-    def strict(self, bound: Condition | Bound, shift: int) -> Bound:
-        """b < a is b <= a - 1."""
-        assert isinstance(bound, Bound)
-        if not shift:
-            return bound
-        one = Number(Fraction(1), position=bound.position)
-        step = one if shift > 0 else Negative(one, position=bound.position)
-        limit = Add((bound.limit, step), position=bound.position)
-        return Bound(bound.letter, limit, bound.upper, position=bound.position)

@@ -6,20 +6,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import mpmath
 import numpy as np
 import sympy as sp
 
-from numerics.expectations.certified_digits import DimensionError, many_digits
+from numerics.expectations.certified_digits import (
+    DimensionError,
+    high_precision_functions,
+    many_digits,
+)
 from numerics.expectations.certified_double import few_digits
 from theory import GaussianExpectation, Model
 from theory.expectations.derived import find_expectations
+from theory.expectations.gaussian_law import GaussianLaw
 from verify.random_points.exact import Point, random_point
 
 DIGITS = 50
 ROUNDING = 1e-16
+# an error that is more than this share of a value, and not small, is no bound
+LOST, NEGLIGIBLE = 1e-3, 1e-10
 Numbers = Mapping[sp.Symbol, Any]
 
 
@@ -46,7 +54,7 @@ class Gap:
     @property
     def digits(self) -> int:
         """Digits that agree, as far as they are certified."""
-        if not mpmath.isfinite(self.value):
+        if not (mpmath.isfinite(self.value) and mpmath.isfinite(self.error)):
             return 0
         gap = (abs(self.value) + self.error) / self.size if self.size else mpmath.mpf(0)
         return (
@@ -131,6 +139,7 @@ def gaps(
     """
     values = {**point.values, **(more or {})}
     zeros = {s: sp.Integer(0) for s, v in values.items() if v == 0}
+    pairs = [(_met(claimed), _met(right)) for claimed, right in pairs]
     pairs = [(_without(claimed, zeros), _without(right, zeros)) for claimed, right in pairs]
     nodes = list(dict.fromkeys(n for pair in pairs for e in pair for n in find_expectations(e)))
     table = {} if known is None else known
@@ -139,6 +148,40 @@ def gaps(
     floor = mpmath.mpf(0 if digits else ROUNDING)
     with mpmath.workdps((digits or 15) + 10):
         return [_gap(claimed, right, values, table, floor) for claimed, right in pairs]
+
+
+def _met(e: sp.Expr) -> sp.Expr:
+    """Without products x delta(x) in expectations: their rounding is all that numbers see."""
+    if not any(n.general_integrand.has(sp.DiracDelta) for n in find_expectations(e)):
+        return e
+    nodes = dict.fromkeys(find_expectations(e))
+    changed = {
+        n: GaussianExpectation(without_zero_deltas(n.general_integrand), n.law)
+        for n in nodes
+        if n.general_integrand.has(sp.DiracDelta)
+    }
+    return sp.sympify(e.xreplace(changed))
+
+
+@lru_cache(maxsize=20_000)
+def without_zero_deltas(f: sp.Expr) -> sp.Expr:
+    """f without the terms in which a factor vanishes where a delta function beside it is not zero.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x", real=True)
+    >>> without_zero_deltas((x + 1) * sp.DiracDelta(x) + x)
+    x + DiracDelta(x)
+    """
+    kept = []
+    for term in sp.Add.make_args(sp.expand(f)):
+        factors = sp.Mul.make_args(term)
+        places = [d.args[0] for d in factors if isinstance(d, sp.DiracDelta)]
+        bases = [x.base if x.is_Pow and x.exp.is_positive else x for x in factors]
+        ratios = [sp.cancel(b / k) for b in bases for k in places if b.is_polynomial()]
+        if not any(r.is_number and r != 0 for r in ratios):
+            kept.append(term)
+    return sp.Add(*kept)
 
 
 def _without(expression: sp.Expr, zeros: Mapping[sp.Basic, sp.Basic]) -> sp.Expr:
@@ -157,9 +200,47 @@ def node_values(
 ) -> dict[GaussianExpectation, tuple[Any, Any]]:
     """Value and certified error of every expectation."""
     gauge = point.model.loss.gauge
-    if digits is None:
-        return few_digits(nodes, values, gauge)
-    return many_digits(nodes, values, digits, gauge)
+    found: dict[GaussianExpectation, tuple[Any, Any]] = {}
+    groups: dict[bool, dict[GaussianExpectation, GaussianExpectation]] = {True: {}, False: {}}
+    for node in nodes:
+        small = _marginal(node)
+        groups[small == node][small] = node
+    for whole, members in groups.items():
+        if not members:
+            continue
+        own = gauge if whole else None
+        if digits is None:
+            table = few_digits(members, values, own)
+        else:
+            table = many_digits(members, values, digits, own)
+        found |= {node: _certified(*table[small]) for small, node in members.items()}
+    return found
+
+
+def _certified(value: Any, error: Any) -> tuple[Any, Any]:
+    """Value and error; no error bounds what lies beyond the last node where that node matters.
+
+    An integrand whose bulk is farther out than the rule reaches, such as exp(40 z), has its largest
+    share at the last node, and the error says so.
+    """
+    lost = not error <= LOST * abs(value) and error > NEGLIGIBLE
+    return value, mpmath.inf if lost else error
+
+
+@lru_cache(maxsize=20_000)
+def _marginal(node: GaussianExpectation) -> GaussianExpectation:
+    """The same expectation over the law of the units alone that its integrand sees."""
+    law, used = node.law, node.general_integrand.free_symbols
+    seen = [i for i, u in enumerate(law.variables) if u in used]
+    if node.uses_whitening or len(seen) == len(law.variables) or not seen:
+        return node
+    pick = lambda names: sp.Tuple(*(names[i] for i in seen))  # noqa: E731
+    gram, inverse = (m.extract(seen, seen) for m in (law.gram, law.gram_inverse))
+    component, label = law.args[:2]
+    own = (component, label, pick(law.variables), pick(law.whitened), pick(law.mean))
+    return GaussianExpectation(
+        node.general_integrand, GaussianLaw(*own, gram, law.precision, inverse)
+    )
 
 
 def _gap(
@@ -220,12 +301,42 @@ def _walk(
             return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
         relative = abs(n) * d / abs(v) if v else d
         return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
+    if e.has(GaussianExpectation):
+        return _function(e, numbers, table)
     # a function of exact numbers
     plain = sp.N(
         e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps
     )
     value = number_of(plain)
     return value, mpmath.mpf(0), abs(value)
+
+
+def _function(
+    e: sp.Expr,
+    numbers: Mapping[sp.Symbol, Any],
+    table: Mapping[GaussianExpectation, tuple[Any, Any]],
+) -> tuple[Any, Any, Any]:
+    """A function of expectations: its errors are how far it moves within those of its arguments."""
+    parts = [_walk(a, numbers, table) for a in e.args]
+    if not all(mpmath.isfinite(v) for v, _, _ in parts):
+        return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
+    names = [sp.Dummy() for _ in e.args]
+    plain = e.func(*names)
+    call = sp.lambdify(names, plain, [high_precision_functions(), "mpmath"])
+
+    def at(shift: int, only: int | None = None) -> Any:
+        moved = [v + shift * d * (only in (None, i)) for i, (v, d, _) in enumerate(parts)]
+        try:
+            return real_or_nan(call(*moved))
+        except (ArithmeticError, ValueError):
+            return mpmath.nan
+
+    value = at(0)
+    moves = [abs(at(s, i) - value) for i, (_, d, _) in enumerate(parts) if d for s in (1, -1)]
+    error = 2 * mpmath.fsum(moves)
+    if not mpmath.isfinite(error):  # within the errors it has no value: nothing is certified
+        error = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
+    return value, error, abs(value)
 
 
 def number_of(value: sp.Expr) -> Any:

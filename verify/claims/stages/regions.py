@@ -16,8 +16,9 @@ import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
 
-from theory import ReLU, Step
+from theory import GaussianExpectation, ReLU, Step
 from theory.expectations.derived import find_expectations
+from theory.expectations.existence import is_positive
 
 # regions of linear forms that are looked for, and visited, at most
 MOST_REGIONS = 128
@@ -40,12 +41,20 @@ def cuts_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
     """
     found: dict[sp.Expr, None] = {}
     for expression in expressions:
-        plain = expression.xreplace({n: sp.Dummy() for n in find_expectations(expression)})
+        plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
         for atom in sorted(_singular(plain), key=sp.default_sort_key):
             for form in _factors(atom):
                 if form.free_symbols and not (form.is_positive or form.is_negative):
                     found.setdefault(form)
     return list(found)
+
+
+def _name(node: GaussianExpectation) -> sp.Symbol:
+    return (
+        sp.Symbol(str(node), positive=True)
+        if is_positive(node)
+        else sp.Symbol(str(node), real=True)
+    )
 
 
 def _singular(e: sp.Expr) -> set[sp.Expr]:

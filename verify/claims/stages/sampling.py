@@ -139,7 +139,7 @@ def _deviation(
     )
     difference = claim - found
     nodes = list(dict.fromkeys(n for e in (found, claim) for n in find_expectations(e)))
-    names = {node: sp.Dummy() for node in nodes}
+    names = {node: sp.Dummy(real=True) for node in nodes}
     columns: dict[sp.Symbol, tuple[int, np.ndarray]] = dict(own)
     for node, name in names.items():
         l = node.law.component - 1

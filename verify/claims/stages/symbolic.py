@@ -17,6 +17,7 @@ from theory.expectations.derived import find_expectations
 from theory.expectations.existence import why_undefined
 from theory.expectations.gaussian_law import GaussianLaw
 from verify.claims.judgement import Stage, Status
+from verify.claims.stages.digits import without_zero_deltas
 from verify.printing.shorten import shorten
 
 # beyond this many operations an expression is left undecided
@@ -108,8 +109,9 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
         lambda e: linearise(_on_functions(e, _independent_softmax)),
     )
     weights = model.mixture.weights
-    if weights[-1].is_Symbol:
-        last = {weights[-1]: 1 - sp.Add(*weights[:-1])}
+    alone = [w for w in weights if w.is_Symbol and sp.Add(*weights).coeff(w) == 1]
+    if alone and (sp.Add(*weights) - alone[-1]).coeff(alone[-1]) == 0:
+        last = {alone[-1]: 1 - (sp.Add(*weights) - alone[-1])}
         yield "weights sum to 1", lambda e: sp.expand(_outside(e, last))
     yield "Stein's identity", lambda e: linearise(_on_functions(stein(e), _independent_softmax))
     yield "closed forms of Gaussian moments", lambda e: sp.expand(_on_nodes(e, lambda n: n.doit()))
@@ -230,6 +232,7 @@ def _sorted_softmax(f: sp.Expr) -> sp.Expr:
 
 
 def _steps(f: sp.Expr) -> sp.Expr:
+    f = without_zero_deltas(f) if f.has(sp.DiracDelta) else f
     return sp.expand(
         sp.expand(f).replace(
             lambda e: e.is_Mul and any(isinstance(a, ReLU) for a in e.args),

@@ -1,0 +1,112 @@
+"""Families of points at which claims are compared, and what was seen at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import sympy as sp
+
+from verify.claims.cases import Case
+from verify.random_points.exact import Point
+
+from .digits import DIGITS, Gap
+from .regions import Sides, cuts_of
+
+GENERIC = "in general position"
+FAR = "with small and large parameters"
+FULL = "of full rank"
+REGIONS = "on other sides of kinks"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point and the entries to compare there; None stands for one with as many digits as are
+    affordable, ``digits`` None for double precision.
+    """
+
+    point: Point | None
+    cases: Sequence[Case]
+    family: str = ""
+    digits: int | None = DIGITS
+
+
+@dataclass
+class Seen:
+    """Digits that agree, at points of which family, and what was not seen."""
+
+    cases: Sequence[Case]
+    reached: list[tuple[Point, int, str]] = field(default_factory=list)
+    judged: set[str] = field(default_factory=set)
+    judged_anywhere: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._sides = {c.name: Sides(cuts_of((c.claimed, c.derived))) for c in self.cases}
+
+    def note(self, point: Point, cases: Sequence[Case], gaps: Sequence[Gap], family: str) -> None:
+        digits = min(gap.digits for gap in gaps)
+        self.reached.append((point, digits, _position(point, family)))
+        # dormant units are of full rank, though not in general position
+        full = point.rank == point.model.units
+        for case in cases:
+            self.judged.add(case.name)
+            if full:
+                self.judged_anywhere.add(case.name)
+            sides = self._sides[case.name]
+            at = point.values | case.more
+            if set(sides.names) <= set(at):
+                sides.visit(at)
+
+    def hidden(self) -> list[str]:
+        """Sides of kinks at which no entry was compared."""
+        found = [side for sides in self._sides.values() for side in sides.unvisited()]
+        return list(dict.fromkeys(found))[:3]
+
+    def describe(self) -> str:
+        """Digits and numbers of points, family by family."""
+        parts = []
+        for position in dict.fromkeys(p for *_, p in self.reached):
+            found = [d for _, d, p in self.reached if p == position]
+            parts.append(f"{min(found)} digits at {len(found)} points{position}")
+        return " and ".join(parts)
+
+
+def _position(point: Point, family: str) -> str:
+    if not family:
+        line = point.rank < point.model.units and point.rank == 1
+        return " with all weight vectors on a line" if line else ""
+    if family == GENERIC and (dormant := sum(1 for v in point.readout if v == 0)):
+        units = "unit" if dormant == 1 else "units"
+        return f" with {dormant} {units} dormant"
+    return f" {family}"
+
+
+def next_to(point: Point, cuts: Sequence[sp.Expr]) -> Iterator[Point]:
+    """Points on both sides of the zeros of cuts that are linear in a parameter or a readout."""
+    model = point.model
+    names = {"precision": model.mixture.precision, "ridge": model.ridge, "step": model.step}
+    for cut in cuts:
+        for name, symbol in names.items():
+            for root in _roots(cut, symbol, point):
+                for factor in (sp.Rational(9, 10), sp.Rational(11, 10)):
+                    if root > 0:
+                        yield replace(point, **{name: root * factor})
+        for i, v in enumerate(model.symbols.readout):
+            for root in _roots(cut, v, point):
+                for shift in (-1, 1):
+                    readout = point.readout.as_mutable()
+                    readout[i, 0] = root + sp.Rational(shift, 7)
+                    yield replace(point, readout=readout.as_immutable())
+
+
+def _roots(cut: sp.Expr, symbol: sp.Expr, point: Point) -> list[sp.Rational]:
+    """The zero of a cut that is linear in a symbol, the others having their numbers."""
+    if not symbol.is_Symbol or not cut.has(symbol):
+        return []
+    at = {s: v for s, v in point.values.items() if s != symbol}
+    line = cut.xreplace(at)
+    slope = line.diff(symbol)
+    if slope == 0 or slope.free_symbols or line.free_symbols != {symbol}:
+        return []
+    root = -line.xreplace({symbol: sp.Integer(0)}) / slope
+    return [root] if root.is_Rational else []
