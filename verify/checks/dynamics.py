@@ -161,13 +161,10 @@ def precision_exponents(theory: Theory, evidence: Evidence) -> Outcome:
         "misalignment",
         "Misalignment of the trained weights with the span of the means, SGD extrapolated "
         "to d → infinity, against the precision.",
-        precisions,
-        values,
-        values * relative,
+        ("precision λ", precisions),
+        ("‖P⊥x‖ / ‖x‖", values, values * relative),
         slope,
         -0.5,
-        "precision λ",
-        "‖P⊥x‖ / ‖x‖",
     )
     return Outcome(comparisons, trained_samples(evidence), [exhibit])
 

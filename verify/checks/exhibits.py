@@ -148,15 +148,15 @@ class Outcomes:
 def power_law(
     name: str,
     caption: str,
-    x: Array,
-    y: Array,
-    error: Array,
+    x: tuple[str, Array],
+    y: tuple[str, Array, Array],
     fit: Exponent,
     predicted: float,
-    x_label: str,
-    y_label: str,
 ) -> Exhibit:
-    """A power law; what the caption says before "against" is the title of its figure."""
+    """A power law; what the caption says before "against" is the title of its figure.
+
+    ``x`` has a label and values, ``y`` a label, values and standard errors.
+    """
     title = re.split(r",? against ", caption)[0].removesuffix(".").replace("infinity", "∞")
-    law = PowerLaw(x, y, error, fit, predicted, x_label, y_label, title)
+    law = PowerLaw(*x[1:], *y[1:], fit, predicted, x[0], y[0], title)
     return Exhibit(name, caption, lambda: law)

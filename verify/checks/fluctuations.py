@@ -241,17 +241,8 @@ def _spread_exponent(
         Part(2.0 / dimensions.min(), "O(1/d) correction of the variance, coefficient up to 2 (T4)"),
         resolution=resolution,
     )
-    return comparison, power_law(
-        name,
-        caption,
-        dimensions,
-        spread,
-        relative * spread,
-        fit,
-        -0.5,
-        "dimension d",
-        "standard deviation of the statistics",
-    )
+    shown = ("standard deviation of the statistics", spread, relative * spread)
+    return comparison, power_law(name, caption, ("dimension d", dimensions), shown, fit, -0.5)
 
 
 def _bias_exponent(
@@ -269,9 +260,8 @@ def _bias_exponent(
         ),
         resolution=0.4,
     )
-    return comparison, power_law(
-        name, caption, dimensions, np.abs(bias), error, fit, -1.0, "dimension d", "|mean − curve|"
-    )
+    shown = ("|mean − curve|", np.abs(bias), error)
+    return comparison, power_law(name, caption, ("dimension d", dimensions), shown, fit, -1.0)
 
 
 def _biased_direction(values: Array) -> Array:

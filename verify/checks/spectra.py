@@ -62,13 +62,10 @@ def span(theory: Theory, evidence: Evidence) -> Outcome:
                 f"span-{matrix}",
                 f"Share of the diagonal {TITLES[matrix]} blocks outside the span of the means, "
                 "against the precision.",
-                precisions,
-                mean,
-                error,
+                ("precision λ", precisions),
+                ("‖P⊥M‖ / ‖M‖", mean, error),
                 fit,
                 -1.0,
-                "precision λ",
-                "‖P⊥M‖ / ‖M‖",
             )
         )
     samples = {"test_points": evidence.level.test_points, "precisions": precisions.tolist()}
@@ -302,13 +299,10 @@ def concentration(theory: Theory, evidence: Evidence) -> Outcome:
                 f"concentration-{matrix}",
                 f"Distance of the empirical {TITLES[matrix]} block from its population value "
                 "against M/d.",
-                aspects,
-                mean,
-                error,
+                ("test points per dimension M/d", aspects),
+                ("‖empirical − population‖", mean, error),
                 fit,
                 -0.5,
-                "test points per dimension M/d",
-                "‖empirical − population‖",
             )
         )
     return Outcome(comparisons, spectrum_samples(evidence), exhibits)

@@ -142,24 +142,13 @@ class System:
         return [scenario for precision in precisions for scenario in self.trained(precision)]
 
 
+# fmt: off
 COMMON_CHECKS = (
-    "curves",
-    "finite_size",
-    "chain",
-    "universality",
-    "risk",
-    "alignment",
-    "blocks",
-    "curvature",
-    "span",
-    "eigenspaces",
-    "concentration",
-    "proportional",
-    "large_aspect",
-    "train_spectra",
-    "precision_exponents",
-    "routes",
+    "curves", "finite_size", "chain", "universality", "risk", "alignment", "blocks", "curvature",
+    "span", "eigenspaces", "concentration", "proportional", "large_aspect", "train_spectra",
+    "precision_exponents", "routes",
 )
+# fmt: on
 SINGLE_LAYER_CHECKS = (*COMMON_CHECKS, "top_vector", "fixed_point", "fluctuations", "stationary")
 TWO_LAYER_CHECKS = (*COMMON_CHECKS, "second_layer", "separated_points", "outcomes")
 

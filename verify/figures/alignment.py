@@ -69,8 +69,7 @@ def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | Non
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
     axes.set_aspect("equal")
-    axes.set_xlabel("predicted squared cosine")
-    axes.set_ylabel("measured squared cosine")
+    axes.set(xlabel="predicted squared cosine", ylabel="measured squared cosine")
     legend_beside(axes, handles)
     set_title(figure, effective_title(predicted) if title is None else title)
     return figure

@@ -53,8 +53,7 @@ def plot_exponent(
     spread = "" if slope_error is None else f" ± {slope_error:.2g}"
     figure = Figure(figsize=(6.8, 3.8), layout="constrained")
     axes = figure.subplots()
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    axes.set(xscale="log", yscale="log")
     axes.plot(
         ends,
         line(predicted_slope),
@@ -83,8 +82,7 @@ def plot_exponent(
         # the measured places are better ticks than powers of ten
         axes.set_xticks(at, labels=[f"{value:g}" for value in at])
         axes.set_xticks([], minor=True)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.grid(True, which="both")
     legend_beside(axes, axes.get_legend_handles_labels()[0])
     set_title(figure, title)

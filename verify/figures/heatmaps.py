@@ -43,8 +43,7 @@ def plot_alignment_heatmap(
     )
     axes = figure.subplots()
     image = draw_heatmap(axes, values, row_labels, column_labels)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
     set_title(figure, title)
     figure.colorbar(image, ax=axes, label=colorbar_label, ticks=[0, 0.25, 0.5, 0.75, 1])
     return figure

@@ -123,8 +123,7 @@ def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) ->
             capsize=2,
             label=note,
         )
-        axes.set_xlabel(TIME_LABEL)
-        axes.set_ylabel(name)
+        axes.set(xlabel=TIME_LABEL, ylabel=name)
         axes.legend()
     figure.suptitle(title)
     return figure
@@ -159,8 +158,7 @@ def plot_outcomes(
     right.set_xscale("log")
     right.set_xticks(ratios, labels=[plain_number(ratio) for ratio in ratios])
     right.set_xticks([], minor=True)
-    right.set_xlabel("precision per dimension λ/d")
-    right.set_ylabel("frequency of all four clusters")
+    right.set(xlabel="precision per dimension λ/d", ylabel="frequency of all four clusters")
     right.legend()
     figure.suptitle(title)
     return figure
@@ -205,6 +203,5 @@ def _draw_distribution(
             label="independent picks" if n == 1 else None,
         )
     axes.set_xticks(at)
-    axes.set_xlabel("number of separated clusters")
-    axes.set_ylabel("share of runs")
+    axes.set(xlabel="number of separated clusters", ylabel="share of runs")
     axes.legend()

@@ -168,8 +168,7 @@ def plot_eigenvalues_along_training(
             handles.append(
                 legend_mark(**dot_style(0, "#b0b0b0"), label="measured, edge of the bulk")
             )
-    axes.set_xlabel(TIME_LABEL)
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel=TIME_LABEL, ylabel=ylabel)
     axes.margins(x=0.02)
     legend_beside(axes, handles)
     set_title(figure, title)
@@ -275,8 +274,7 @@ def _draw_eigenvalues(
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
     ranks = [row.eigen + 1 for row in shown]
     axes.set_xlim(min(ranks) - 0.6, max(ranks) + 0.6)
-    axes.set_xlabel("rank by size, largest first")
-    axes.set_ylabel("eigenvalue")
+    axes.set(xlabel="rank by size, largest first", ylabel="eigenvalue")
     # above the data, where nothing is drawn
     axes.legend(
         loc="lower left", bbox_to_anchor=(0, 1.0), borderaxespad=0.2, ncols=2, columnspacing=1.0

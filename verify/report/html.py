@@ -139,38 +139,23 @@ def greek(text: str) -> str:
     return text
 
 
+# fmt: off
 # whole words only: an underscore may follow (lambda_min) or precede (c_delta)
+_WORDS = {
+    "lambda": "λ", "beta": "β", "delta": "δ", "Gamma": "Γ", "mu": "μ", "phi": "φ", "infinity": "∞",
+}
+_PATTERNS = {
+    r"\bsqrt (?=\w)": "√", r"->": "→", r"<=": "≤", r">=": "≥", r"_perp\b": "⊥",
+    r"(?<=\w)\^2(?![\w.])": "²", r"(?<=\w)\^a(?!\w)": "ᵃ", r"(?<=\w)\^b(?!\w)": "ᵇ", r"\^T\b": "ᵀ",
+}
+# fmt: on
 _SIGNS = [
-    *(
-        (re.compile(rf"(?<![A-Za-z]){name}(?![A-Za-z])"), sign)
-        for name, sign in (
-            ("lambda", "λ"),
-            ("beta", "β"),
-            ("delta", "δ"),
-            ("Gamma", "Γ"),
-            ("mu", "μ"),
-            ("phi", "φ"),
-            ("infinity", "∞"),
-        )
-    ),
-    *(
-        (re.compile(pattern), sign)
-        for pattern, sign in (
-            (r"\bsqrt (?=\w)", "√"),
-            (r"->", "→"),
-            (r"<=", "≤"),
-            (r">=", "≥"),
-            (r"_perp\b", "⊥"),
-            (r"(?<=\w)\^2(?![\w.])", "²"),
-            (r"(?<=\w)\^a(?!\w)", "ᵃ"),
-            (r"(?<=\w)\^b(?!\w)", "ᵇ"),
-            (r"\^T\b", "ᵀ"),
-            *(
-                (rf"(?<=\bx)\^{digit}(?![\w.])", sign)
-                for digit, sign in zip("123456789", "¹²³⁴⁵⁶⁷⁸⁹", strict=True)
-            ),
-        )
-    ),
+    (re.compile(pattern), sign)
+    for pattern, sign in (
+        *((rf"(?<![A-Za-z]){word}(?![A-Za-z])", sign) for word, sign in _WORDS.items()),
+        *_PATTERNS.items(),
+        *((rf"(?<=\bx)\^{n}(?![\w.])", sign) for n, sign in enumerate("¹²³⁴⁵⁶⁷⁸⁹", start=1)),
+    )
 ]
 
 

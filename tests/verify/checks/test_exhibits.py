@@ -131,7 +131,7 @@ def test_a_power_law_is_drawn_with_its_own_numbers() -> None:
     x = np.array([10.0, 100.0, 1000.0])
     fit = exhibits.Exponent(-1.02, 0.03, 0.0)
     law = exhibits.power_law(
-        "n", "Bias, against d → infinity.", x, 5 / x, 0.1 / x, fit, -1.0, "d", "b"
+        "n", "Bias, against d → infinity.", ("d", x), ("b", 5 / x, 0.1 / x), fit, -1.0
     )
     record = law.data()
     assert record.title == "Bias"
