@@ -4,48 +4,36 @@ stability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.optimize
 import xarray as xr
-from scipy.integrate import solve_ivp
 
 from numerics.core.errors import FixedPointError
 from numerics.core.flatten import unflatten
-from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import unit_coordinates
-from numerics.core.state import State, check_state
+from numerics.core.state import State, check_state, nearest_psd
 from numerics.core.takes_problem import takes_problem
+from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_integer, as_scalar
-from numerics.expectations.compiled import CompiledExpressions, compile_expressions
-from numerics.expectations.families import family_rules, run_family, unseen_error
-from numerics.expectations.quadrature import MAX_PANEL_DIMENSION, Rule, replicate_error, sobol
+from numerics.expectations.compiled import compile_expressions
 from theory import Drift, InputError, Model
 
-from .jacobian import (
-    Field,
-    autonomous_field,
-    default_drift,
-    drift_jacobian,
-    integrated_gram_eigenvalues,
-    is_singular,
-)
-from .refinement import SOBOL_REPLICATES
+from .jacobian import default_drift, drift_jacobian
+from .root_refinement import Root, find_root
+from .root_search import ZERO, RootSearch
 
-# a root of the field is accepted when the field is this small relative to the size of the state
-ROOT_RESIDUAL = 1e-10
-# lengths of the relaxation tried before Newton's method, in units of the slowest linear time 1 /
-# beta
-FLOW_TIMES = (4.0, 16.0, 64.0)
-# statistics below this are those of the zero fixed point, up to the accuracy of the flow
-ZERO = 1e-5
-# the flow that has come this close to 0 is taken to lead there
-NEAR_ZERO = 1e-2
-# growth of the state by this factor is divergence
-DIVERGED = 1e4
+# error asked of the drift at a root by the rule that checks it
+WITNESS_TOLERANCE = 1e-11
+# singular values of a Jacobian below this share of the largest are rounding
+ROUNDING = 1e-12
+# a root that the check would move by this share of the state is none
+CREDIBLE = 1e-3
+# states whose largest statistics differ by this share are different fixed points
+DISTINCT = 1e-3
+# scales of R_perp, and of random overlaps, from which the flow is followed to other fixed points
+OTHER_STARTS = ((0.04, 0.0), (25.0, 0.0), (1.0, 2.0), (1.0, 2.0))
 
 
 @takes_problem
@@ -63,40 +51,49 @@ def solve_fixed_point(
 
     with F of :func:`theory.derive_drift`, corrector included (mathematics.md section 4).  Newton's
     method (Powell's hybrid) from ``start``; if it does not converge, or ends where Q is singular,
-    the flow is followed first.  The quadrature is refined until the fixed point stops moving.
+    the flow is followed first.  The quadrature is refined until the fixed point stops moving, and
+    the drift there computed once more by a rule chosen for this state alone.
 
     Parameters
     ----------
     problem : Problem
-        Or a model and Parameters in its place.
-        ridge > 0: without it nothing confines the weights.
+        Or a model and Parameters in its place.  Without a ridge there is a fixed point where noise
+        confines the weights, as that of features or labels does.
     start : State, optional
-        Where to start.  Omitted: overlap 0 and R_perp = I, following the flow; for models without
-        readout only, because others have several fixed points.
+        Where to start.  Omitted: overlap 0 and R_perp = I, following the flow, and a few other
+        starts are followed too; for models without readout only, because others have several fixed
+        points.
     tolerance : float, optional
-        Absolute error of the statistics; 1e-8 for tensor quadrature and 1e-4 for quasi-Monte Carlo
-        when omitted.
+        Absolute error of the statistics; 1e-8 for deterministic quadrature and 1e-4 for quasi-Monte
+        Carlo when omitted.
     drift : theory.Drift, optional
         Use this drift instead of the derived one (for instance ``without_corrector()``).
     seed : int
-        Root seed of quasi-Monte Carlo scramblings.
+        Root seed of quasi-Monte Carlo scramblings, and of the other starts.
 
     Returns
     -------
     xarray.Dataset
         ``overlap`` (unit, direction), ``gram_perp``, ``gram`` (unit, unit_b), ``readout``
-        (parameter), and the variables of :func:`drift_jacobian` there.  attrs: ``residual``
-        (largest entry of the drift), ``error_estimate`` (two resolutions of the quadrature, or a 99
-        % interval over scramblings, plus residual times the norm of the inverse Jacobian),
-        ``stable`` (1 or 0), ``stability``, ``route_to_root``.
+        (parameter), ``other_root`` (other, statistic), the state vectors of other fixed points that
+        the other starts led to, and the variables of :func:`drift_jacobian` there.  attrs:
+        ``residual`` (largest entry of the drift), ``error_estimate`` (of any statistic), ``stable``
+        (1 or 0), ``stability``, ``neutral_directions``, ``route_to_root``, ``other_starts`` (how
+        many were followed).
 
     Raises
     ------
     theory.InputError
-        ridge = 0, no start for a model with readout, or bad shapes.
+        No start for a model with readout, or bad shapes.
     FixedPointError
-        No convergence, or convergence to a fixed point at which Q is singular, such as zero, where
-        the drift has no Jacobian to decide the stability; names the residual.
+        No convergence; convergence to a fixed point at which Q is singular, such as zero, where
+        the drift has no Jacobian to decide the stability; or a root that another quadrature rule
+        does not confirm.  Names the residual.
+
+    Warns
+    -----
+    ToleranceWarning
+        The error estimate is larger than the tolerance.
 
     Examples
     --------
@@ -110,68 +107,102 @@ def solve_fixed_point(
     (True, 'stable')
     """
     model, parameters = problem.model, problem.parameters
-    if parameters.ridge == 0:
-        raise InputError(
-            "ridge", 0, "a number > 0", "without a ridge there is no finite fixed point"
-        )
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
-    given = start is not None
-    if start is None:
-        start = _default_start(model)
+    own_start = start is None
+    start = _default_start(model) if start is None else start
     check_state(model, start, "start")
-    derived = default_drift(model, drift)
-    compiled = compile_expressions(model, derived.vector)
     if tolerance is not None:
         tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error")
-    parts = (start.overlap, start.gram_perp, start.readout)
-    family = (
-        run_family(compiled, parameters, [parts], tolerance)
-        if compiled.integrands
-        else "gauss-hermite"
-    )
-    found = _solve(compiled, parameters, start, given, family, tolerance, seed)
-    if found is None:
-        # pre-activations have widened beyond what Gauss-Hermite nodes resolve
-        family = "panels" if compiled.dimension <= MAX_PANEL_DIMENSION else "sobol"
-        found = _solve(compiled, parameters, start, given, family, tolerance, seed)
-    assert found is not None
-    root, path, wanted = found
+    derived = default_drift(model, drift)
+    search = RootSearch(compile_expressions(model, derived.vector), parameters)
+    root = find_root(search, start, not own_start, tolerance, seed)
     overlap, gram_perp, readout = unflatten(root.vector, model)
-    state = State(overlap, _clip(gram_perp), readout)
-    if _is_degenerate(compiled, parameters, root.vector):
-        raise _singular(model, state, parameters, root.residual)
-    jacobian = drift_jacobian(model, parameters, state, drift=derived, seed=seed)
-    inverse = np.linalg.norm(np.linalg.inv(jacobian.jacobian.values), 2)
-    rounding = 8 * np.finfo(float).eps * float(np.abs(root.vector).max())
-    names = unit_coordinates(model) | {"unit_b": np.arange(1, model.units + 1)}
+    state = State(overlap, nearest_psd(gram_perp), readout)
+    if search.is_degenerate(root.vector):
+        raise _singular(problem, state, root.residual)
+    data = drift_jacobian(problem, state, drift=derived, seed=seed)
+    checked = _check(search, root, state, data, seed)
+    warn_of_tolerance(
+        f"the fixed point of {model.name}", checked.error, root.tolerance, f"{root.rule} ends here"
+    )
+    tried = own_start and root.rule.replicates == 1 and not data.attrs["neutral_directions"]
+    starts = _other_starts(problem, seed) if tried else []
     pair = ("unit", "unit_b")
-    data = jacobian.assign(
-        {
-            "overlap": (("unit", "direction"), overlap),
-            "gram_perp": (pair, state.gram_perp),
-            "gram": (pair, state.gram(parameters.directions_gram)),
-            "readout": ("parameter", readout),
-        }
-    ).assign_coords(names)
-    return data.assign_attrs(
-        source="fixed point of the effective dynamics",
-        residual=root.residual,
-        error_estimate=root.error + float(inverse) * root.residual + rounding,
-        error_meaning="largest absolute error of a statistic: quadrature, and residual times |J^-1|",
-        tolerance=wanted,
-        quadrature=str(root.rule),
-        route_to_root=path,
-        route=derived.route,
-        seed=seed,
+    variables = {
+        "overlap": (("unit", "direction"), overlap),
+        "gram_perp": (pair, state.gram_perp),
+        "gram": (pair, state.gram(parameters.directions_gram)),
+        "readout": ("parameter", readout),
+        "other_root": (("other", "statistic"), _other_roots(search, root, starts)),
+    }
+    names = unit_coordinates(model) | {"unit_b": np.arange(1, model.units + 1)}
+    return (
+        data.assign(variables)
+        .assign_coords(names)
+        .assign_attrs(
+            source="fixed point of the effective dynamics",
+            residual=checked.residual,
+            error_estimate=checked.error,
+            error_meaning=(
+                "largest absolute error of a statistic: two resolutions of the quadrature or 99 % "
+                "over scramblings, and |J^-1| times the drift there by a rule of its own"
+            ),
+            tolerance=root.tolerance,
+            quadrature=str(root.rule),
+            route_to_root=root.path,
+            other_starts=len(starts),
+            route=derived.route,
+            seed=seed,
+        )
     )
 
 
 @dataclass(frozen=True)
-class _Root:
-    vector: Array
+class _Checked:
     residual: float
     error: float
-    rule: Rule
+
+
+def _check(
+    search: RootSearch, root: Root, state: State, jacobian: xr.Dataset, seed: int
+) -> _Checked:
+    """The drift at a root by a rule chosen for this state, and what it says of the error.
+
+    A root of one rule may be an artefact of its nodes.  The drift with its error, times |J^-1|,
+    bounds how far the true root is.  Directions in which nothing moves are left out: there every
+    point is one.
+    """
+    witness = search.compiled.estimate(
+        search.parameters,
+        state,
+        tolerance=WITNESS_TOLERANCE if root.rule.replicates == 1 else root.tolerance,
+        seed=seed + 1,
+    )
+    drift, doubt = np.abs(witness.values), witness.errors
+    # scramblings are no rule but a sample: what their own error explains says nothing of the root
+    beyond = drift + doubt if witness.rule.replicates == 1 else np.maximum(drift - doubt, 0.0)
+    inverse = np.abs(_inverse(jacobian))
+    moved = float((inverse @ np.maximum(beyond, root.residual)).max(initial=0.0))
+    size = float(np.abs(root.vector).max(initial=0.0))
+    if not moved <= CREDIBLE * (1.0 + size) + root.error:
+        raise FixedPointError(
+            f"the fixed point of {search.compiled.model.name} found with {root.rule} is not "
+            f"confirmed: by {witness.rule} the drift there is {drift.max():.3g}, known to "
+            f"{doubt.max():.3g}, which may move it by {moved:.3g}; start closer, or raise the "
+            "precision",
+            float(drift.max()),
+        )
+    rounding = 8 * np.finfo(float).eps * size
+    return _Checked(max(root.residual, float(drift.max())), root.error + moved + rounding)
+
+
+def _inverse(jacobian: xr.Dataset) -> Array:
+    """Inverse of the Jacobian on the directions in which it is known to move something."""
+    left, values, right = np.linalg.svd(jacobian.jacobian.to_numpy())
+    unknown = np.linalg.norm(jacobian.jacobian_error.to_numpy(), 2)
+    moving = values > max(unknown, ROUNDING * values[0])
+    inverse: Array = (right[moving].T / values[moving]) @ left[:, moving].T
+    return inverse
 
 
 def _default_start(model: Model) -> State:
@@ -185,189 +216,42 @@ def _default_start(model: Model) -> State:
     return State(np.zeros((model.units, model.directions)), np.eye(model.units))
 
 
-def _newton(field: Field, vector: Array) -> tuple[Array, float, bool]:
-    """Solve field = 0 from ``vector``; returns the point, its residual and whether it is a root."""
-    found = scipy.optimize.root(field, vector, method="hybr", options={"xtol": 1e-13})
-    point = np.asarray(found.x, dtype=float)
-    residual = float(np.abs(field(point)).max())
-    return point, residual, bool(residual <= ROOT_RESIDUAL * (1.0 + np.abs(point).max()))
+def _other_starts(problem: Problem, seed: int) -> list[State]:
+    """Starts with other sizes of R_perp, and with random overlaps."""
+    model, generator = problem.model, np.random.default_rng(seed)
+    shape = (model.units, model.directions)
+    return [
+        State(spread * generator.normal(size=shape), size * np.eye(model.units))
+        for size, spread in OTHER_STARTS
+    ]
 
 
-def _first_root(
-    compiled: CompiledExpressions, parameters: Parameters, start: State, rule: Rule, given: bool
-) -> tuple[Array, str]:
-    """A root with a coarse rule: Newton from the start if it was given, then from further and
-    further down the flow.
-    """
-    model = compiled.model
-    field = autonomous_field(compiled, parameters, rule, 0)
-    residual = float(np.abs(field(start.flatten())).max())
-    if given:
-        point, residual, found = _newton(field, start.flatten())
-        if found and _is_state(point, model) and not _is_degenerate(compiled, parameters, point):
-            return point, "Newton"
-    vector = start.flatten()
-    for multiple in FLOW_TIMES:
-        time = multiple / parameters.ridge
-        vector, diverged = _follow(field, vector, time)
-        residual = float(np.abs(field(vector)).max())
-        if diverged:
-            raise FixedPointError(
-                f"no fixed point of {model.name} was found: from this start the dynamics diverge (residual "
-                f"{residual:.3g}); take a smaller step c_delta",
-                residual,
-            )
-        point, residual, found = _newton(field, vector)
-        # a jump to a singular Q counts only where the flow itself has come there
-        settled = not _is_degenerate(compiled, parameters, point) or bool(
-            np.abs(vector).max() <= NEAR_ZERO
-        )
-        found = found and _is_state(point, model)
-        if found and (settled or multiple == FLOW_TIMES[-1]):
-            return point, f"flow over t = {time:g}, then Newton"
-    raise FixedPointError(
-        f"no fixed point of {model.name} was found: the drift is still {residual:.3g}; start closer, or take "
-        "a smaller step c_delta",
-        residual,
-    )
+def _other_roots(search: RootSearch, root: Root, starts: list[State]) -> Array:
+    """Fixed points that the flow leads to from the other starts, without the one known."""
+    known = [root.vector]
+    for start in starts:
+        try:
+            point, _ = search.first_root(start, root.rule, False)
+        except FixedPointError:
+            continue
+        if search.is_degenerate(point):
+            continue
+        far = DISTINCT * (1.0 + np.abs(point).max())
+        if all(np.abs(point - other).max() > far for other in known):
+            known.append(point)
+    return np.reshape(known[1:], (-1, root.vector.size))
 
 
-def _follow(field: Field, vector: Array, time: float) -> tuple[Array, bool]:
-    """Follow the flow roughly, to get near an attractor; the flag says that it diverges."""
-    limit = DIVERGED * (1.0 + np.abs(vector).max())
-
-    def escaped(_: float, s: Array) -> float:
-        return float(limit - np.abs(s).max())
-
-    escaped.terminal = True  # type: ignore[attr-defined]
-    found = solve_ivp(
-        lambda _, s: field(s),
-        (0.0, time),
-        vector,
-        method="RK45",
-        rtol=1e-4,
-        atol=1e-6,
-        events=escaped,
-    )
-    return found.y[:, -1], found.status != 0
-
-
-def _is_state(vector: Array, model: Model) -> bool:
-    """A root with a Gram matrix that is not positive semidefinite is none."""
-    _, gram_perp, _ = unflatten(vector, model)
-    lowest = np.linalg.eigvalsh(gram_perp)
-    return bool(lowest[0] > -1e-8 * (1.0 + lowest[-1]))
-
-
-def _is_degenerate(compiled: CompiledExpressions, parameters: Parameters, vector: Array) -> bool:
-    """A root at which Q is singular or 0, which Newton's method may reach by a jump from far away."""
-    overlap, gram_perp, readout = unflatten(vector, compiled.model)
-    eigenvalues = integrated_gram_eigenvalues(
-        compiled, parameters, State(overlap, _clip(gram_perp), readout)
-    )
-    return is_singular(eigenvalues) or bool(eigenvalues[-1] <= ZERO**2)
-
-
-def _singular(
-    model: Model, state: State, parameters: Parameters, residual: float
-) -> FixedPointError:
+def _singular(problem: Problem, state: State, residual: float) -> FixedPointError:
     """What to say of a fixed point without a Jacobian."""
     largest = float(np.abs(state.flatten()).max())
-    gram = np.linalg.eigvalsh(state.gram(parameters.directions_gram))
+    gram = np.linalg.eigvalsh(state.gram(problem.parameters.directions_gram))
     where = "the zero fixed point" if largest <= ZERO else "a fixed point"
     return FixedPointError(
-        f"the solver arrived at {where} of {model.name}, where Q is singular (eigenvalues "
-        f"{', '.join(f'{x:.2g}' for x in gram)}): the drift has no derivative in R_perp there, and the stability is "
-        "undecided. If another fixed point is meant, start closer to it: at the end of a curve, "
-        "numerics.solve_curve(model, parameters, initial, T).state(T), or at the noiseless closed form",
+        f"the solver arrived at {where} of {problem.model.name}, where Q is singular (eigenvalues "
+        f"{', '.join(f'{x:.2g}' for x in gram)}): the drift has no derivative in R_perp there, and "
+        "the stability is undecided. If another fixed point is meant, start closer to it: at the "
+        "end of a curve, numerics.solve_curve(model, parameters, initial, T).state(T), or at the "
+        "noiseless closed form",
         residual,
     )
-
-
-def _polish(
-    compiled: CompiledExpressions, parameters: Parameters, vector: Array, rule: Rule, i: int
-) -> _Root:
-    point, residual, found = _newton(autonomous_field(compiled, parameters, rule, i), vector)
-    if not found or not _is_state(point, compiled.model):
-        raise FixedPointError(
-            f"the fixed point of {compiled.model.name} was lost when the quadrature was refined to {rule} "
-            f"(residual {residual:.3g}); start closer",
-            residual,
-        )
-    return _Root(point, residual, 0.0, rule)
-
-
-def _solve(
-    compiled: CompiledExpressions,
-    parameters: Parameters,
-    start: State,
-    given: bool,
-    family: str,
-    tolerance: float | None,
-    seed: int,
-) -> tuple[_Root, str, float] | None:
-    """The root with rules of one family, its path and tolerance; None where they do not resolve
-    it.
-    """
-    if family == "sobol":
-        wanted = tolerance or 1e-4
-        first = sobol(compiled.dimension, 256, SOBOL_REPLICATES, seed)
-        vector, path = _first_root(compiled, parameters, start, first, given)
-        return _refine_sobol(compiled, parameters, vector, wanted, seed), path, wanted
-    wanted = tolerance or 1e-8
-    rules = family_rules(family, compiled.dimension)
-    rules = rules if family == "panels" else rules[1:]
-    try:
-        vector, path = _first_root(compiled, parameters, start, rules[0], given)
-        root = _refine_tensor(compiled, parameters, vector, wanted, rules)
-    except FixedPointError:
-        if family == "panels" or compiled.dimension > MAX_PANEL_DIMENSION:
-            raise
-        return None
-    return (root, path, wanted) if np.isfinite(root.error) else None
-
-
-def _refine_tensor(
-    compiled: CompiledExpressions,
-    parameters: Parameters,
-    vector: Array,
-    tolerance: float,
-    rules: Sequence[Rule],
-) -> _Root:
-    """Polish with finer and finer rules; an infinite error says that none resolves the root."""
-    previous: Array | None = None
-    error = np.inf
-    for rule in rules:
-        root = _polish(compiled, parameters, vector, rule, 0)
-        vector = root.vector
-        unseen = unseen_error(compiled, parameters, [unflatten(vector, compiled.model)], rule)
-        if previous is not None:
-            error = float(np.abs(vector - previous).max()) + unseen / parameters.ridge
-            if error <= tolerance:
-                break
-        previous = vector
-    return _Root(vector, root.residual, error, root.rule)
-
-
-def _refine_sobol(
-    compiled: CompiledExpressions,
-    parameters: Parameters,
-    vector: Array,
-    tolerance: float,
-    seed: int,
-    max_nodes: int = 2**15,
-) -> _Root:
-    size = 256
-    while True:
-        rule = sobol(compiled.dimension, size, SOBOL_REPLICATES, seed)
-        roots = [_polish(compiled, parameters, vector, rule, i) for i in range(SOBOL_REPLICATES)]
-        vectors = np.array([root.vector for root in roots])
-        vector, error = vectors.mean(axis=0), float(replicate_error(vectors).max())
-        if error <= tolerance or size >= max_nodes:
-            return _Root(vector, max(root.residual for root in roots), error, rule)
-        size = min(max_nodes, size * 2 ** max(1, int(np.ceil(np.log2(error / tolerance)))))
-
-
-def _clip(gram: Array) -> Array:
-    eigenvalues, vectors = np.linalg.eigh(gram)
-    return (vectors * np.clip(eigenvalues, 0.0, None)) @ vectors.T

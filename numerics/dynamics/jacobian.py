@@ -27,6 +27,8 @@ from .flow_field import right_hand_side
 
 # step of the central differences: error h^4 after extrapolation, rounding eps / h
 STEP = 2e-3
+# an eigenvalue within this error of zero, relative to the largest, is said to be zero
+NEUTRAL_ERROR = 1e-6
 # Q is singular when its smallest eigenvalue is below this share of its largest
 SINGULAR = 1e-10
 
@@ -63,7 +65,9 @@ def drift_jacobian(
         vector; ``jacobian_eigenvalue_real`` and ``jacobian_eigenvalue_imag`` (eigen), largest real
         part first, each within ``jacobian_eigenvalue_error`` (Bauer-Fike).  attrs ``stable`` is 1
         when all real parts are negative beyond the error, else 0; ``stability`` is "stable",
-        "unstable" or "undecided".
+        "unstable", "neutral" (the largest real part is zero within a small error: the linear motion
+        does not decide, as along a family of fixed points) or "undecided" (within a large one);
+        ``neutral_directions`` counts the real parts that are zero within the error.
 
     Raises
     ------
@@ -107,9 +111,12 @@ def drift_jacobian(
         error = error + np.abs(jacobian - _differences(other, vector, steps)[0])
     values, eigenvalue_error = _eigenvalues(jacobian, error)
     top = float(values.real.max())
+    neutral = int(np.sum(np.abs(values.real) <= eigenvalue_error))
     stability = "undecided"
     if abs(top) > eigenvalue_error:
         stability = "stable" if top < 0 else "unstable"
+    elif eigenvalue_error <= NEUTRAL_ERROR * (1.0 + float(np.abs(values).max())):
+        stability = "neutral"
     names = np.array([str(s) for s in model.symbols.state])
     variables: dict[str, Any] = {
         "jacobian": (("statistic", "statistic_b"), jacobian),
@@ -121,6 +128,7 @@ def drift_jacobian(
     attributes = common_attributes(model, parameters, "Jacobian of the effective drift") | {
         "stable": int(stability == "stable"),
         "stability": stability,
+        "neutral_directions": neutral,
         "quadrature": str(rule),
         "route": derived.route,
         "seed": seed,
