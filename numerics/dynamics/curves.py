@@ -17,14 +17,10 @@ from numerics.core.takes_problem import takes_problem
 from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.expectations.compiled import compile_expressions
-from numerics.expectations.quadrature import MAX_PANEL_DIMENSION
 from theory import Drift, derive_drift
 
 from .curve import Curve
-from .refinement import Flow, refine_sobol, refine_tensor
-
-# absolute errors asked for when nothing is said
-TENSOR_TOLERANCE, SOBOL_TOLERANCE = 1e-8, 1e-4
+from .refinement import Flow, refine
 
 
 @takes_problem
@@ -139,19 +135,11 @@ def solve_curve(
     derived = derive_drift(model, route) if drift is None else drift
     compiled = compile_expressions(model, pace.drift(derived).vector)
     flow = Flow(compiled, parameters, initial, end, pace)
-    family, refined = flow.first_family(tolerance), None
-    while refined is None and family != "sobol":
-        wanted = tolerance or TENSOR_TOLERANCE
-        refined = refine_tensor(flow, wanted, family)
-        # pre-activations have widened on the way beyond what Gauss-Hermite nodes resolve
-        family = "panels" if compiled.dimension <= MAX_PANEL_DIMENSION else "sobol"
-    if refined is None:
-        wanted = tolerance or SOBOL_TOLERANCE
-        refined = refine_sobol(flow, wanted, seed)
+    refined = refine(flow, tolerance, seed)
     warn_of_tolerance(
         f"the curve of {model.name}",
         refined.error,
-        wanted,
+        refined.tolerance,
         f"{refined.rule}, and the integrator, reach no more",
     )
     return Curve(
@@ -161,7 +149,7 @@ def solve_curve(
         refined.error,
         refined.rule,
         refined.trajectory.solution,
-        wanted,
+        refined.tolerance,
         refined.evaluations,
         derived.route,
         seed if refined.rule.kind == "sobol" else 0,

@@ -13,12 +13,14 @@ from numerics.core.state import State
 from numerics.core.validation import Array
 from numerics.expectations.compiled import CompiledExpressions
 from numerics.expectations.families import Parts, family_rules, run_family, unseen_error
-from numerics.expectations.quadrature import Rule, replicate_error, sobol
+from numerics.expectations.quadrature import MAX_PANEL_DIMENSION, Rule, replicate_error, sobol
 
 from .dense_difference import chunked, dense_times, largest_difference
 from .integrator import Trajectory
 from .trajectories import trajectory
 
+# absolute errors asked for when nothing is said
+TENSOR_TOLERANCE, SOBOL_TOLERANCE = 1e-8, 1e-4
 SOBOL_REPLICATES = 8
 # nodes of the first scrambled rule, and of the last
 SOBOL_FIRST, SOBOL_LAST = 128, 2**15
@@ -46,12 +48,15 @@ class Refined:
         Largest absolute error of any statistic at any time.
     evaluations : int
         Right-hand sides of all runs.
+    tolerance : float
+        What was asked of the error.
     """
 
     trajectory: Trajectory
     rule: Rule
     error: float
     evaluations: int
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,8 @@ class Flow:
         """
         if self.end == 0 or rule.kind != "gauss-hermite":
             return 0.0
-        times = np.linspace(0.0, self.end, LOOKED_AT)
+        ends = found.steps
+        times = ends[np.unique(np.linspace(0, ends.size - 1, LOOKED_AT).round().astype(int))]
         states = [unflatten(v, self.compiled.model) for v in found.solution(times).T]
         return self.end * unseen_error(self.compiled, self.parameters, states, rule)
 
@@ -100,6 +106,25 @@ class Flow:
         return trajectory(
             self.compiled, self.parameters, self.initial, self.end, rule, accuracy, self.pace
         )
+
+
+def refine(flow: Flow, tolerance: float | None, seed: int) -> Refined:
+    """The curve by the family of rules that resolves the integrands at the start, and by another
+    one where pre-activations widen on the way beyond what the first resolves.
+    """
+    dimension, family = flow.compiled.dimension, flow.first_family(tolerance)
+    on_panels = 0 < dimension <= MAX_PANEL_DIMENSION
+    if family == "gauss-hermite":
+        wanted = tolerance or TENSOR_TOLERANCE
+        refined = refine_tensor(flow, wanted, family)
+        if refined is not None and (refined.error <= wanted or not on_panels):
+            return refined
+        family = "panels" if on_panels else "sobol"
+    if family == "panels":
+        refined = refine_tensor(flow, tolerance or TENSOR_TOLERANCE, family)
+        if refined is not None:
+            return refined
+    return refine_sobol(flow, tolerance or SOBOL_TOLERANCE, seed)
 
 
 def refine_tensor(flow: Flow, tolerance: float, family: str) -> Refined | None:
@@ -132,7 +157,8 @@ def refine_tensor(flow: Flow, tolerance: float, family: str) -> Refined | None:
         error += flow.unseen(current, rule)
     if not np.isfinite(error):
         return None
-    return Refined(current, rule, error + ROUNDING * (1.0 + largest), total)
+    error += ROUNDING * (1.0 + largest)
+    return Refined(current, rule, error, total, tolerance)
 
 
 def refine_sobol(flow: Flow, tolerance: float, seed: int) -> Refined:
@@ -156,7 +182,7 @@ def refine_sobol(flow: Flow, tolerance: float, seed: int) -> Refined:
         error = quadrature + integration
         exhausted = nodes >= SOBOL_LAST and quadrature > integration
         if error <= tolerance or exhausted or accuracy <= MIN_ACCURACY:
-            return Refined(current, rule, error, total)
+            return Refined(current, rule, error, total, tolerance)
         if integration > 0.3 * tolerance:
             accuracy = max(accuracy * min(0.2, 0.15 * tolerance / integration), MIN_ACCURACY)
         if quadrature > 0.6 * tolerance:
