@@ -1,8 +1,9 @@
 """True error over estimate: random problems from a wide box against brute force.
 
 Usage: ``python -m benchmarks calibrate [--problems N] [--seed S]``.  Every drift is computed by the
-product and by ``tests/witness/brute_expectations.py``, which shares nothing with it; a problem is
-*wrong* where a returned value is further from the truth than its estimate.
+product and by ``tests/witness/brute_expectations.py``, which shares nothing with it, and curves and
+fixed points by :mod:`benchmarks.calibrate_curves`; a problem is *wrong* where a returned value is
+further from the truth than its estimate.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import sympy as sp
 
 from numerics import Parameters, State, compile_expressions
 from theory import Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols
+
+from .calibrate_curves import Record, calibrate_curves
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "witness"))
 import brute_expectations as brute  # found only then
@@ -212,6 +215,19 @@ def judge(case: Case, problem: brute.Problem, tolerance: float, tally: Tally) ->
         tally.ratios.extend((found.errors[clear] / error[clear]).tolist())
 
 
+def add(record: Record, tally: Tally) -> None:
+    """Add a curve or a fixed point to the counts."""
+    tally.seconds += record.seconds
+    if record.refusal:
+        tally.refused += 1
+        return
+    tally.returned += 1
+    if not record.covered:
+        tally.wrong.append(f"{record.error:.3g} beyond {record.estimate:.3g}: {record.detail}")
+    if record.error > 0:
+        tally.ratios.append(record.estimate / record.error)
+
+
 def flat(parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
     """A drift in the order of the state vector."""
     dm, dr, dv = parts
@@ -240,12 +256,17 @@ def main(arguments: list[str] | None = None) -> None:
         "--seed", type=int, default=None, help="of the draws; a fresh one if left out"
     )
     parser.add_argument("--planar", type=float, default=0.1, help="share of integrals on the plane")
+    parser.add_argument(
+        "--curves", type=int, default=200, help="number of random curves, and of fixed points"
+    )
     options = parser.parse_args(arguments)
     seed = np.random.SeedSequence().entropy if options.seed is None else options.seed
     print(f"seed {seed}")
     found = calibrate(options.problems, int(seed), options.planar)
+    for record in calibrate_curves(options.curves, int(seed)):
+        add(record, found.setdefault(record.what, Tally()))
     titles = ("returned", 9), ("refused", 8), ("wrong", 6), ("median estimate/error", 22), ("s", 7)
-    print(f"{'case':16} " + " ".join(f"{title:>{width}}" for title, width in titles))
+    print(f"{'case':24} " + " ".join(f"{title:>{width}}" for title, width in titles))
     total = Tally()
     for name, tally in sorted(found.items()):
         print(row(name, tally))
@@ -264,7 +285,7 @@ def row(name: str, tally: Tally) -> str:
     """One line of the table."""
     median = f"{np.median(tally.ratios):.3g}" if tally.ratios else "-"
     return (
-        f"{name:16} {tally.returned:9} {tally.refused:8} {len(tally.wrong):6} {median:>22} "
+        f"{name:24} {tally.returned:9} {tally.refused:8} {len(tally.wrong):6} {median:>22} "
         f"{tally.seconds:7.1f}"
     )
 

@@ -3,7 +3,7 @@ r"""True error against estimate of curves and fixed points, at random problems o
 The truth shares no code with the package: one unit,
 
 .. math:: \dot m=-\sum_lp_l\big(E_l[g]\,\Gamma c_l+E_l[g(u-\mu_l)]\,m/Q\big)-\beta m,\qquad
-          \dot R=-2\tfrac RQ\sum_lp_lE_l[g(u-\mu_l)]-2\beta R+\tfrac{c_\delta}\lambda\sum_lp_lE_l[g^2]
+          \dot R=\sum_lp_lE_l\big[\tfrac{c_\delta}\lambda g^2-2\tfrac RQg(u-\mu_l)\big]-2\beta R
 
 with :math:`u\sim N(c_l\cdot m,Q/\lambda)` given component l, by Gauss-Legendre panels graded to the
 scales of g and of u, and integrated by LSODA.  The square loss has the exponential of a matrix.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 import mpmath
 import numpy as np
@@ -130,6 +131,34 @@ class Problem:
             runs.append(found.y.T)
         return runs[0], 3.0 * float(np.abs(runs[0] - runs[1]).max())
 
+    def newton_step(self, vector: Array) -> Array:
+        """J^-1 F by central differences."""
+        shifts = 1e-5 * np.diag(1.0 + np.abs(vector))
+        columns = [
+            (self.field(vector + h) - self.field(vector - h)) / (2 * h.max()) for h in shifts
+        ]
+        step: Array = np.linalg.lstsq(np.array(columns).T, self.field(vector), rcond=1e-12)[0]
+        return step
+
+    def settles(self) -> bool:
+        """Whether the flow from overlap 0 and R = 1 comes to rest, far along."""
+        p = self.parameters
+        end = 200.0 / p.ridge if p.ridge > 0 else 1e6 * max(1.0, p.precision)
+        found = solve_ivp(
+            lambda _, s: self.field(s),
+            (0.0, end),
+            np.append(np.zeros(self.coordinates.shape[1]), 1.0),
+            method="LSODA",
+            rtol=1e-8,
+            atol=1e-8,
+        )
+        last = found.y[:, -1]
+        if found.status != 0 or not np.abs(last).max() < DIVERGED:
+            return False
+        # where the field only fades away, so does its Jacobian, and Newton's step stays
+        step = np.abs(self.newton_step(last)).max()
+        return bool(step < 1e-3 * (1.0 + np.abs(last).max()))
+
     def _linear_truth(self, times: Array) -> tuple[Array, float] | None:
         """The square loss: (1, m, products of m, R) obeys a linear equation of constant matrix."""
         p, r = self.parameters, self.coordinates.shape[1]
@@ -237,6 +266,8 @@ class Record:
         The message; empty where a number was returned.
     detail : str
         Enough to draw the problem again.
+    seconds : float
+        Spent by the package, compilation included.
     """
 
     what: str
@@ -244,6 +275,7 @@ class Record:
     error: float
     refusal: str
     detail: str
+    seconds: float
 
     @property
     def covered(self) -> bool:
@@ -267,6 +299,7 @@ def curve_record(seed: int) -> Record | None:
     times = np.unique(drawn)
     detail = f"curve {seed}, {problem.kind.name}, {problem.parameters}, T = {end:.4g}"
     what = f"curve, {problem.kind.name}"
+    begin = perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ToleranceWarning)
@@ -275,28 +308,34 @@ def curve_record(seed: int) -> Record | None:
             )
     except ArithmeticError as error:
         # a flow that truly diverges within the time is no refusal
-        refused = problem.truth(times) is not None
-        return Record(what, np.nan, np.nan, str(error), detail) if refused else None
+        seconds, refused = perf_counter() - begin, problem.truth(times) is not None
+        return Record(what, np.nan, np.nan, str(error), detail, seconds) if refused else None
+    seconds = perf_counter() - begin
     truth = problem.truth(times)
     if truth is None:
         return None
     values, uncertain = truth
     error = float(np.abs(curve.vector(times) - values).max()) - uncertain
-    return Record(what, curve.error_estimate, error, "", detail)
+    return Record(what, curve.error_estimate, error, "", detail, seconds)
 
 
 def fixed_point_record(seed: int) -> Record | None:
-    """A random fixed point against the root of the brute-force field nearest to it."""
+    """A random fixed point against the root of the brute-force field nearest to it; None where the
+    true flow settles nowhere.
+    """
     rng = np.random.default_rng([seed, 2])
     problem = random_problem(rng)
     detail = f"fixed point {seed}, {problem.kind.name}, {problem.parameters}"
     what = f"fixed point, {problem.kind.name}"
+    begin = perf_counter()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ToleranceWarning)
             point = solve_fixed_point(problem.model, problem.parameters)
     except ArithmeticError as error:
-        return Record(what, np.nan, np.nan, str(error), detail)
+        seconds, refused = perf_counter() - begin, problem.settles()
+        return Record(what, np.nan, np.nan, str(error), detail, seconds) if refused else None
+    seconds = perf_counter() - begin
     vector = np.append(point.overlap.to_numpy()[0], point.gram_perp.to_numpy()[0])
     scale = 1.0 + np.abs(vector)
     root = scipy.optimize.root(
@@ -304,19 +343,13 @@ def fixed_point_record(seed: int) -> Record | None:
     )
     moved = root.x * scale
     # one more step of Newton's method tells what the root itself is known to
-    jacobian = np.array(
-        [
-            (problem.field(vector + moved + h) - problem.field(vector + moved - h)) / (2 * h.max())
-            for h in 1e-5 * np.diag(scale)
-        ]
-    ).T
-    last = np.linalg.lstsq(jacobian, problem.field(vector + moved), rcond=1e-12)[0]
+    last = problem.newton_step(vector + moved)
     error = float(np.abs(moved).max()) - 10.0 * float(np.abs(last).max())
-    return Record(what, float(point.attrs["error_estimate"]), error, "", detail)
+    return Record(what, float(point.attrs["error_estimate"]), error, "", detail, seconds)
 
 
 def calibrate_curves(count: int, seed: int) -> list[Record]:
-    """Draw ``count`` curves and as many fixed points; those whose true flow diverges are left out."""
+    """Draw ``count`` curves and as many fixed points, without those whose true flow has none."""
     seeds = np.random.SeedSequence(seed).generate_state(count)
     records = [make(int(s)) for s in seeds for make in (curve_record, fixed_point_record)]
     return [record for record in records if record is not None]
