@@ -14,6 +14,7 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from numerics.core import codegen
+from numerics.core.bounds import check_memory
 from numerics.core.geometry import labels_of, orthonormal_rows
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
@@ -249,6 +250,8 @@ def draw_data(
     check_state(model, state, "state")
     samples = as_integer("samples", samples, 1, "give the number M of test samples")
     dtype = check_choice("dtype", dtype, DTYPES)
+    numbers = samples * (dimension / (2 if dtype == "float32" else 1) + model.units + 2)
+    check_memory("samples", samples, numbers, "take fewer samples, or a smaller dimension")
     directions, x = realise_weights(problem, state, dimension)
     if weights is not None:
         x = _given_weights(problem, state, x.shape, weights)

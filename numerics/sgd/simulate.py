@@ -13,12 +13,13 @@ import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.core.bounds import MOST_STEPS, check_memory, check_work
 from numerics.core.errors import DivergenceError, SimulationInterrupted
 from numerics.core.problem import Problem
 from numerics.core.schedule import Pace, Schedule
 from numerics.core.state import State
 from numerics.core.takes_problem import takes_problem
-from numerics.core.validation import Array, as_integer
+from numerics.core.validation import Array, as_integer, check_times
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.source import METHODS, compile_kernel
 from theory import InputError
@@ -143,6 +144,7 @@ def simulate_sgd(
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     batch = as_integer("batch", batch, 1, "a step needs at least one sample")
+    check_size(problem, time, dimension, replicas, method=method, batch=batch)
     states = _initial_states(problem, initial, replicas)
     if frame is None:
         frame = "coordinate" if law.kind == "gaussian" else "random"
@@ -154,6 +156,41 @@ def simulate_sgd(
     runs = _Runs(chain, states, steps, seed, keep_weights, progress)
     runs.finish(threads)
     return runs.dataset()
+
+
+def check_size(
+    problem: Problem,
+    time: ArrayLike,
+    dimension: int,
+    replicas: int,
+    *,
+    method: str = "direct",
+    batch: int = 1,
+) -> None:
+    """Refuse a simulation that cannot be held in memory, or that would take years.
+
+    Raises
+    ------
+    theory.InputError
+        With what it would take.
+    """
+    model, times = problem.model, check_times(time)
+    units, directions = model.units, model.directions
+    steps = times[-1] / (problem.parameters.step / dimension)
+    # records at every time, and what generators and states of the replicas take
+    statistics = units * (directions + units) + model.readout_size
+    records = replicas * (times.size * statistics + 200)
+    check_memory("replicas", replicas, records, "take fewer replicas or fewer times")
+    # what the runs that are at work hold: weights, and the samples of a step
+    width = dimension if method == "direct" else 4 * (units + directions)
+    held = min(replicas, os.cpu_count() or 1) * (batch + 2 * units) * width
+    larger, value = ("batch", batch) if batch > units else ("dimension", dimension)
+    check_memory(larger, value, held, "take less, or the method reduced for a large dimension")
+    length = f"{times[-1]:g}, {steps:.3g} steps"
+    operations = steps * replicas * batch * width * (units + directions)
+    check_work("time", length, operations, "end the run before")
+    if steps > MOST_STEPS:
+        raise InputError("time", length, f"at most {MOST_STEPS} steps", "end the run before")
 
 
 class _Runs:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from numerics.core.bounds import check_memory
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import expression_text
@@ -17,7 +18,7 @@ from numerics.core.schedule import Schedule
 from numerics.core.state import State
 from numerics.core.validation import Array, as_integer, check_kind, check_times
 from numerics.core.weights import check_dimension
-from numerics.sgd.simulate import check_method, simulate_sgd
+from numerics.sgd.simulate import check_method, check_size, simulate_sgd
 from theory import InputError, Model
 
 from .random_start import RandomStart
@@ -104,7 +105,13 @@ class Setting:
                 )
         as_integer("batch", self.options.get("batch", 1), 1, "a step needs at least one sample")
         law = {name: self.options[name] for name in ("noise", "frame") if name in self.options}
-        check_method(self.options.get("method", "direct"), **law)
+        method, batch = self.options.get("method", "direct"), self.options.get("batch", 1)
+        check_method(method, **law)
+        sizes = {"method": method, "batch": batch}
+        check_size(self.problem, self.time, self.dimension, self.replicas, **sizes)
+        if self.samples is not None:
+            remedy = "take fewer samples, or a smaller dimension"
+            check_memory("samples", self.samples, self.samples * self.dimension, remedy)
         delta = self.parameters.step / self.dimension
         schedule = Schedule.of(self.options.get("schedule"))
         if schedule is not None:

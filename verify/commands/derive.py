@@ -7,12 +7,15 @@ from pathlib import Path
 from theory import InputError
 from verify.settings.configuration import Configuration
 from verify.settings.option_table import ORTHONORMAL
+from verify.settings.values import shown
 
 from .command import takes_options
 from .shared import check_kink_rule
 from .terminal import say, spinner, write_text
 
 FIXED_POINT = "fixed-point"
+# orders of the expansion in 1 / lambda that are worked out
+MOST_ORDER = 12
 
 
 @takes_options
@@ -68,6 +71,9 @@ def derive(
 def _check_limit(quantity: str, limit: str | None, settings: Configuration) -> str:
     if limit is None:
         return "exact"
+    if limit.isdigit() and (len(limit) > 2 or int(limit) > MOST_ORDER):
+        remedy = "terms grow like the factorial of the order"
+        raise InputError("--limit", shown(limit), f"an order up to {MOST_ORDER}", remedy)
     if quantity == FIXED_POINT:
         remedy = "the fixed point is that of the noiseless dynamics"
         raise InputError("--limit", repr(limit), f"no limit for {FIXED_POINT}", remedy)

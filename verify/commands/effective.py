@@ -14,7 +14,7 @@ from verify.settings.configuration import Configuration
 from verify.settings.values import Number, parse_number
 
 from .command import takes_options
-from .shared import Block, check_no_data, moment, problem_of, read_block, state_at, time_on_curve
+from .shared import Block, check_data, moment, problem_of, read_block, state_at, time_on_curve
 from .terminal import say, spinner, standard_output, write_data, write_figure, write_text
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def effective(
         return
     when = _when(at, settings)
     if settings.samples is not None:
-        check_no_data(part, "mixed", "all")
+        check_data(settings, part, "mixed", "all")
         ratio = _measured_ratio(settings, aspect_ratio)
     problem, initial = problem_of(settings)
     _at_one_state(settings, problem, initial, when, ratio, what, outputs, log)

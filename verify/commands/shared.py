@@ -112,8 +112,12 @@ def moment(time: float | None) -> str:
     return f"t = {time:g}" if time else "the initial state"
 
 
-def check_no_data(block: Block, *without: str) -> None:
-    """Refuse blocks that have no empirical counterpart."""
+def check_data(settings: Configuration, block: Block, *without: str) -> None:
+    """Refuse data that cannot be held, and blocks that have no empirical counterpart."""
+    from numerics.core.bounds import check_memory
+
+    count, remedy = settings.samples, "take fewer samples, or a smaller dimension"
+    check_memory("samples", count, count * settings.value("dimension"), remedy)
     if block in without:
         remedy = "leave --samples or --block away"
         expected = "a block, full or readout"

@@ -11,8 +11,8 @@ from verify.settings.configuration import Configuration
 
 from .command import takes_options
 from .shared import (
+    check_data,
     check_kink_rule,
-    check_no_data,
     moment,
     problem_of,
     read_block,
@@ -47,7 +47,7 @@ def spectrum(
     when = None if at is None else time_on_curve(at)
     part, count = read_block(block, settings), settings.samples
     if count is not None:
-        check_no_data(part, "all")
+        check_data(settings, part, "all")
     problem, initial = problem_of(settings)
     model, beside = problem.model, count is not None
     rule = _kink_rule(check_kink_rule(kink_rule, matrix, model), matrix, model, beside)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from theory import InputError
 from theory.errors import check_choice
 
 from .models import DEFAULT_MODEL, MODELS
-from .values import TEXT, Kind
+from .values import INTEGER, TEXT, Kind
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,13 @@ class Option:
         Where a help text shows it.
     domain : str
         Which values it may have.
-    least, most : int, optional
-        Bounds of numbers, checked where they are read; what else depends on other values is checked
-        by the function that uses it.
+    least, most : number, optional
+        Bounds of numbers (of their size, upwards), checked where they are read; what else depends
+        on other values is checked by the function that uses it.
+    tiny : float, optional
+        Positive numbers below are refused too, where 0 has a meaning or an error of its own.
+    beyond : str
+        What to do about a value above ``most``.
     default : object
         What is taken where nothing is said; a mapping from models where it depends on the model; a
         text in brackets describes it.
@@ -67,8 +72,10 @@ class Option:
     commands: tuple[str, ...] = ()
     panel: str | None = None
     domain: str = ""
-    least: int | None = None
-    most: int | None = None
+    least: float | None = None
+    most: float | None = None
+    tiny: float | None = None
+    beyond: str = ""
     default: Any = None
     choices: tuple[str, ...] = ()
     example: Any = None
@@ -141,14 +148,39 @@ class Option:
         return self.check(self.kind.toml(self.name, value, text))
 
     def check(self, value: Any) -> Any:
-        """The value, refused outside the bounds."""
-        for bound, sign in ((self.least, 1), (self.most, -1)):
-            if bound is not None and sign * value < sign * bound:
-                expected = f"an integer {'>=' if sign > 0 else '<='} {bound}"
-                default = self.default_text
-                remedy = f"leave it away for {default}" if default else f"it is: {self.meaning}"
-                raise InputError(self.label, value, expected, remedy)
+        """The value, refused where a number in it is outside the bounds.
+
+        NaN and infinities pass: whoever uses them refuses them by name.
+        """
+        default = self.default_text
+        known = default not in ("", "none")
+        remedy = f"leave it away for {default}" if known else f"it is: {self.meaning}"
+        for number in _numbers(value):
+            if self.least is not None and number < self.least:
+                raise InputError(self.label, _brief(number), self.bound(">=", self.least), remedy)
+            if self.tiny is not None and number > 0 and number < self.tiny:
+                raise InputError(self.label, _brief(number), self.bound(">=", self.tiny), remedy)
+            if self.most is not None and abs(number) > self.most:
+                expected = self.bound("<=", self.most)
+                raise InputError(self.label, _brief(number), expected, self.beyond or remedy)
         return value
+
+    def bound(self, sign: str, value: float) -> str:
+        """A bound in words."""
+        return f"{'an integer' if self.kind is INTEGER else 'a number'} {sign} {_brief(value)}"
+
+
+def _numbers(value: Any) -> Iterator[int | Fraction]:
+    """The exact numbers in a value."""
+    if isinstance(value, list):
+        for entry in value:
+            yield from _numbers(entry)
+    elif isinstance(value, (int, Fraction)):
+        yield value
+
+
+def _brief(value: Any) -> str:
+    return str(value) if isinstance(value, int) else f"{float(value):g}"
 
 
 def by_model(attribute: str) -> dict[str, float]:

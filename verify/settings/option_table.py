@@ -46,6 +46,7 @@ def _size(name: str) -> Option:
         commands=_MODEL,
         domain=f"an integer from {kind.least} to {kind.most}",
         most=kind.most,
+        beyond="larger models take hours to derive: build one in Python for them",
         default=kind.default,
     )
 
@@ -57,6 +58,10 @@ _KINKS = (
 )
 _QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
 _RULES = (DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE)
+# numbers beyond are slips: their squares leave nothing of the others
+LARGEST = 1e9
+# the end of a run that an integrator follows in seconds
+LATEST = 10**12
 _CLOCK = "in units of steps * c_delta / dimension"
 
 # laid out by hand: a paragraph for each option, as in a manual
@@ -135,17 +140,18 @@ OPTIONS: tuple[Option, ...] = (
         Option("kink_rule", "RULE", _KINKS, commands=("spectrum",), choices=_RULES,
             default="(distributional; with --samples almost-everywhere)"),
         Option("aspect_ratio", "NUMBER", "phi, samples of the matrix per dimension", NUMBER,
-            commands=("effective",), domain="> 0", aliases=("--phi",),
-            default="(4; M / d with --samples)"),
+            commands=("effective",), domain="from 1e-4 to 1e6", least=1e-4, most=1e6,
+            aliases=("--phi",), default="(4; M / d with --samples)"),
         Option("tail", "SHARE",
             "Leave out this share of the samples with the rarest weights at either end, such as "
             "1/4000", NUMBER, commands=("effective",), domain="from 0 to 0.1",
             default="(0.001 where an end is essential, else 0)"),
         Option("at", "T", f"Time on the theoretical curve, {_CLOCK}", NUMBER,
-            commands=("spectrum",), domain=">= 0", default="(initial state)"),
+            commands=("spectrum",), domain="from 0 to 1e12", most=LATEST,
+            default="(initial state)"),
         Option("at", "T|end",
             f"Time on the theoretical curve, {_CLOCK}, or the end of the run, --time",
-            commands=("effective",), domain=">= 0", default="(initial state)"),
+            commands=("effective",), domain="from 0 to 1e12", default="(initial state)"),
         Option("emergence", "",
             "Follow the outliers along the curve to the end of --time, and find when they leave "
             "the bulk", commands=("effective",), type=bool),
@@ -169,31 +175,31 @@ OPTIONS: tuple[Option, ...] = (
             "1/3,1/3,1/3", LIST, commands=_MODEL, domain="each > 0, sum 1",
             default="(equal)", aliases=("--class-weights",)),
         Option("precision", "NUMBER", "lambda, the inverse variance of the noise in a feature",
-            NUMBER, commands=_MODEL, domain="> 0", default=by_model("precision"),
+            NUMBER, commands=_MODEL, domain="> 0", tiny=1e-9, default=by_model("precision"),
             aliases=("--lambda", "--lam")),
         Option("ridge", "NUMBER", "beta, the weight decay", NUMBER, commands=_MODEL, domain=">= 0",
-            default=by_model("ridge"), aliases=("--beta", "--weight-decay")),
+            most=LARGEST, default=by_model("ridge"), aliases=("--beta", "--weight-decay")),
         Option("step", "NUMBER", "c_delta: step size times dimension", NUMBER, commands=_MODEL,
-            domain="> 0", default=by_model("step"), aliases=("--c-delta",)),
+            domain="> 0", most=LARGEST, default=by_model("step"), aliases=("--c-delta",)),
         Option("directions_gram", "ROWS",
             "Inner products of the directions, the class means or mu and nu: 'orthonormal' or rows "
             "such as '1,0.4;0.4,1'", ROWS_OR_NAME, commands=_MODEL, default=f"({ORTHONORMAL})",
-            domain="symmetric, positive definite", aliases=("--gamma",)),
+            domain="symmetric, positive definite", most=LARGEST, aliases=("--gamma",)),
     ),
     *_group("Initial state", "initial",
         Option("overlap", "ROWS",
             "Inner products of weight vectors (rows) and directions (columns), such as "
-            "'0.1,0;0,0.1'", ROWS, commands=_STATE, domain="units x directions",
+            "'0.1,0;0,0.1'", ROWS, commands=_STATE, domain="units x directions", most=LARGEST,
             default="(kgmm 0; xor 0.1 of each unit with mu, -mu, nu, -nu in turn, because 0 is a "
             "saddle)", aliases=("--overlaps",)),
         Option("gram_perp", "ROWS",
             "Gram matrix of the parts of the weight vectors orthogonal to all directions: "
             "'identity' or rows", ROWS_OR_NAME, commands=_STATE,
-            domain="symmetric, positive semidefinite",
+            domain="symmetric, positive semidefinite", most=LARGEST,
             default="(kgmm identity, what a random start of length 1 tends to in high dimension; "
             "xor identity / 4)", aliases=("--r-perp",)),
         Option("readout", "V1,V2,...", "xor: second-layer parameters, one a unit", LIST,
-            commands=_STATE, domain="a number a unit",
+            commands=_STATE, domain="a number a unit", most=LARGEST,
             default="(1/2 for a unit that leans to mu or -mu, -1/2 for one that leans to nu or "
             "-nu)"),
         Option("random", "SCALE",
@@ -208,16 +214,19 @@ OPTIONS: tuple[Option, ...] = (
     *_group("Run", "run",
         Option("time", "T or T1,T2,...",
             f"End of the run, or the times to record, {_CLOCK}", TIME,
-            commands=(*_PACE, "effective"), domain="> 0, or increasing times >= 0",
+            commands=(*_PACE, "effective"), domain="> 0, or increasing times >= 0; up to 1e12",
+            most=LATEST,
             default=by_model("time"), fixed="give the latest time in [run]"),
         Option("dimension", "INT", "Number of coordinates of a feature", INTEGER,
             commands=("simulate", *_SPECTRA), domain="an integer >= directions + units", least=1,
             most=10**15, default=1000, flags=("--dimension", "-d"), aliases=("--dim",)),
         Option("replicas", "INT", "Independent runs of SGD", INTEGER, commands=("simulate",),
-            domain="an integer >= 1", least=1, default=20, aliases=("--runs", "--repeats")),
+            domain="an integer from 1 to 1e6", least=1, most=10**6, default=20,
+            aliases=("--runs", "--repeats")),
         Option("samples", "INT",
             "Draw this many fresh samples and compare with their empirical matrix", INTEGER,
-            commands=_SPECTRA, domain="an integer >= 1", least=1, default="(none)",
+            commands=_SPECTRA, domain="an integer from 1 to 1e10", least=1, most=10**10,
+            default="(none)",
             example=20000, aliases=("--num-samples",)),
         Option("samples_per_dimension", "NUMBER",
             "M/d, samples of an empirical matrix per dimension", NUMBER, domain="> 0",
@@ -229,7 +238,8 @@ OPTIONS: tuple[Option, ...] = (
             "cost does not depend on the dimension", commands=("simulate",), default="direct",
             domain="direct or reduced", example="reduced"),
         Option("batch", "INT", "Fresh samples averaged in a step", INTEGER, commands=_PACE,
-            domain="an integer >= 1", least=1, default=1, aliases=("--batch-size",)),
+            domain="an integer from 1 to 1e7", least=1, most=10**7, default=1,
+            aliases=("--batch-size",)),
         Option("schedule", "EXPRESSION",
             "Factor of the step size as a function of the time t, such as '1/(1 + t)'",
             commands=_PACE, domain="an expression in t, positive and finite", default="(constant)",

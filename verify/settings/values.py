@@ -19,9 +19,9 @@ from theory import InputError
 # a float only where there is no fraction: NaN and infinities, which are refused by name
 Number = Fraction | float
 
-# characters of a number, digits of an integer, characters of a message's excerpt: Python's own
-# conversions take time that grows with the square of the length
-MAX_NUMBER, MAX_DIGITS, _SHOWN = 120, 100, 60
+# characters of a number, digits of an integer, characters of a text and of a message's excerpt:
+# Python's own conversions take time that grows with the square of the length
+MAX_NUMBER, MAX_DIGITS, MAX_TEXT, _SHOWN = 120, 100, 400, 60
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def read_text(key: str, value: Any, example: Any = "a text") -> str:
     """A text."""
     if not isinstance(value, str):
         raise InputError(key, _as_written(value), "a text in quotes", f'write {key} = "{example}"')
-    return value
+    return str(_short_text(key, value))
 
 
 def _meant(value: Any) -> str | None:
@@ -203,7 +203,10 @@ def _as_written(value: Any) -> str:
     return str(float(value)) if isinstance(value, Fraction) else shown(value)
 
 
-def _as_it_is(parameter: str, value: Any) -> Any:
+def _short_text(parameter: str, value: Any) -> Any:
+    if len(value) > MAX_TEXT:
+        expected = f"at most {MAX_TEXT} characters"
+        raise InputError(parameter, shown(value), expected, "check the value")
     return value
 
 
@@ -212,6 +215,6 @@ INTEGER = Kind(parse_integer, read_integer)
 LIST = Kind(parse_list, read_list, rank=1)
 ROWS = Kind(parse_rows, read_rows, rank=2)
 ROWS_OR_NAME = Kind(_text_reader(_rows_or_name, *_ROWS), _read_rows_or_name)
-TEXT = Kind(_as_it_is, read_text)
+TEXT = Kind(_short_text, read_text)
 NAMES = Kind(parse_names, read_text)
 TIME = Kind(lambda p, text: (parse_list if "," in text else parse_number)(p, text), _read_time)
