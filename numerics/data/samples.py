@@ -14,14 +14,13 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from numerics.core import codegen
-from numerics.core.bounds import check_memory
 from numerics.core.geometry import labels_of, orthonormal_rows
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
-from numerics.core.validation import Array, Floats, as_array, as_integer, check_kind
+from numerics.core.validation import Array, Floats, as_array, as_integer, check_kind, check_memory
 from numerics.core.weights import realise_weights, state_of_weights
 from theory import InputError, Model, Moments, Weight, symbols
 from theory.errors import check_choice

@@ -13,13 +13,19 @@ import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from numerics.core.bounds import MOST_STEPS, check_memory, check_work
 from numerics.core.errors import DivergenceError, SimulationInterrupted
 from numerics.core.problem import Problem
 from numerics.core.schedule import Pace, Schedule
 from numerics.core.state import State
 from numerics.core.takes_problem import takes_problem
-from numerics.core.validation import Array, as_integer, check_times
+from numerics.core.validation import (
+    MOST_STEPS,
+    Array,
+    as_integer,
+    check_memory,
+    check_times,
+    check_work,
+)
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.source import METHODS, compile_kernel
 from theory import InputError

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from numerics.core.bounds import check_memory
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import expression_text
 from numerics.core.schedule import Schedule
 from numerics.core.state import State
-from numerics.core.validation import Array, as_integer, check_kind, check_times
+from numerics.core.validation import Array, as_integer, check_kind, check_memory, check_times
 from numerics.core.weights import check_dimension
 from numerics.sgd.simulate import check_method, check_size, simulate_sgd
 from theory import InputError, Model

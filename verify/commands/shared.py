@@ -114,7 +114,7 @@ def moment(time: float | None) -> str:
 
 def check_data(settings: Configuration, block: Block, *without: str) -> None:
     """Refuse data that cannot be held, and blocks that have no empirical counterpart."""
-    from numerics.core.bounds import check_memory
+    from numerics.core.validation import check_memory
 
     count, remedy = settings.samples, "take fewer samples, or a smaller dimension"
     check_memory("samples", count, count * settings.value("dimension"), remedy)

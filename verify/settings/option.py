@@ -158,9 +158,9 @@ class Option:
         for number in _numbers(value):
             if self.least is not None and number < self.least:
                 raise InputError(self.label, _brief(number), self.bound(">=", self.least), remedy)
-            if self.tiny is not None and number > 0 and number < self.tiny:
+            if self.tiny is not None and 0 < number < self.tiny:
                 raise InputError(self.label, _brief(number), self.bound(">=", self.tiny), remedy)
-            if self.most is not None and abs(number) > self.most:
+            if self.most is not None and not -self.most <= number <= self.most:
                 expected = self.bound("<=", self.most)
                 raise InputError(self.label, _brief(number), expected, self.beyond or remedy)
         return value
