@@ -140,7 +140,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("kink_rule", "RULE", _KINKS, commands=("spectrum",), choices=_RULES,
             default="(distributional; with --samples almost-everywhere)"),
         Option("aspect_ratio", "NUMBER", "phi, samples of the matrix per dimension", NUMBER,
-            commands=("effective",), domain="from 1e-4 to 1e6", least=1e-4, most=1e6,
+            commands=("effective",), domain="from 1e-4 to 1e6", tiny=1e-4, most=1e6,
             aliases=("--phi",), default="(4; M / d with --samples)"),
         Option("tail", "SHARE",
             "Leave out this share of the samples with the rarest weights at either end, such as "
