@@ -91,6 +91,7 @@ def _outliers_at_large_aspects(
             block=(0, 0),
             regularized=False,
             density=False,
+            tail=0.0,
         )
         for ratio in LARGE_ASPECTS
     ]

@@ -146,6 +146,7 @@ class _PartComparisons:
         predicted: float,
         own: float,
         resolution: float,
+        *further: Part,
         power: float = 1.0,
     ) -> Comparison:
         """A mean over replicas at every d, extrapolated to d -> infinity in 1 / d^power."""
@@ -157,6 +158,7 @@ class _PartComparisons:
             fit,
             predicted,
             Part(own, "quadrature of the effective theory (T2)"),
+            *further,
             resolution=resolution,
             degrees=self.degrees,
             remainder=f"next power of d^-{power:.2g} (T4)",
@@ -166,19 +168,25 @@ class _PartComparisons:
         x, below = self.predicted.grid.values, self.predicted.distribution.values
         error = self.predicted.distribution_error.values
         atom = self.predicted.attrs["atom"]
+        # a matrix changed by rank n has at most n more eigenvalues below any point
+        rare = self.predicted.attrs["tail"] * self.predicted.attrs["aspect_ratio"]
+        left_out = [Part(rare, "rank of the rarest samples, left out (T4)")] if rare else []
         for q in QUANTILES:
             i = int(np.abs(below - atom - q * (1 - atom)).argmin())
             samples = [(d.eigenvalue.values <= x[i]).mean(axis=1) for d in self.data]
             what = f"share of eigenvalues below {x[i]:.4g}"
-            yield self._limit(what, samples, float(below[i]), float(error[i]), 0.03)
+            yield self._limit(what, samples, float(below[i]), float(error[i]), 0.03, *left_out)
 
     def _edge(self, side: int) -> Iterator[Comparison]:
         """The first eigenvalue of the bulk; fluctuations and shift at a square-root edge are of
         order d^(-2/3).
+
+        Where the rarest samples were left out the edge is not that of the limit d -> infinity.
         """
         kind = self.predicted.attrs["edge_kind_right" if side > 0 else "edge_kind_left"]
         if (
             kind != "critical"
+            or self.predicted.attrs["tail"] > 0
             or not self.clear[side]
             or self.predicted.attrs["missed_by"] < CROWDED
         ):
