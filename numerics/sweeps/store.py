@@ -180,6 +180,9 @@ class Books:
         Numbers of points that were finished and are not what was written; their status is open.
     repaired : bool
         Whether anything differs from what the store says.
+    false : bool
+        Whether what the store says is false.  A status that still says open of a point that is
+        finished is not: a kill just before the last write leaves it.
     """
 
     status: NDArray[np.int8]
@@ -187,6 +190,7 @@ class Books:
     digest: NDArray[np.int64]
     damaged: list[int]
     repaired: bool
+    false: bool
 
 
 def verify_points(arrays: Mapping[str, Any], grid: tuple[int, ...], variables: list[str]) -> Books:
@@ -204,7 +208,9 @@ def verify_points(arrays: Mapping[str, Any], grid: tuple[int, ...], variables: l
             damaged.append(number)
             digest[at], seconds[at] = 0, np.nan
     unreadable = any(found is None for found in stored.values())
-    return Books(status, seconds, digest, damaged, unreadable or not np.array_equal(begun, status))
+    differs = begun != status
+    false = unreadable or bool(np.any(differs & (begun != OPEN)))
+    return Books(status, seconds, digest, damaged, false or bool(differs.any()), false)
 
 
 def _confirmed_state(
@@ -321,7 +327,7 @@ def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
         variables = json.loads(attributes["measured"])
         arrays: dict[str, Any] = {name: group[name] for name in (*_BOOKS, *variables)}
         books = verify_points(arrays, arrays["status"].shape, variables)
-        if books.repaired:
+        if books.damaged or books.false:
             names = ", ".join(str(n + 1) for n in books.damaged[:8]) or "their status"
             more = " and more" if len(books.damaged) > 8 else ""
             raise InputError(

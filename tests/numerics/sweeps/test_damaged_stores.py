@@ -160,6 +160,28 @@ def test_killed_while_versions_are_noted(stop, whole, tmp_path, threads, monkeyp
     assert [p for p in (tmp_path / "s.zarr").iterdir() if p.name.startswith("..")] == []
 
 
+def test_killed_before_the_last_write_of_a_point(tmp_path, threads, monkeypatch):
+    """The digest says that the point is finished: it is neither damaged nor computed again."""
+    close = Store._close
+
+    def killed(self, at, *arguments):
+        close(self, at, *arguments)
+        self.status[at] = 0
+        self._arrays["status"][...] = self.status
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "_close", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(small(), tmp_path / "s.zarr", threads)
+    monkeypatch.setattr(Store, "_close", close)
+    assert (open_store(tmp_path / "s.zarr").status == 0).all()
+    begun = len(computed())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (run_sweep(small(), tmp_path / "s.zarr", threads).status == 1).all()
+    assert len(computed()) - begun == 5
+
+
 def test_a_full_disk_leaves_a_store_that_goes_on(tmp_path, threads, monkeypatch):
     writes, close = 0, Store._close
 

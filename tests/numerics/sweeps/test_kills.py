@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -81,10 +82,8 @@ def kill_once(folder: Path, whom: str, how: signal.Signals, moment: float) -> No
         sleep(0.01)
     sleep(moment)
     target = driver.pid if whom == "driver" else next(iter(workers_of(folder)), driver.pid)
-    try:
+    with suppress(ProcessLookupError):  # it may have ended
         os.kill(target, how)
-    except ProcessLookupError:
-        pass  # it had ended
     if whom == "worker":
         driver.wait(60)
         return

@@ -208,6 +208,7 @@ def test_a_second_driver_is_refused(tmp_path, threads):
         "[" * 100_000,
         "\x00",
     ],
+    ids=["same number", "empty", "no entries", "a list", "wrong kinds", "deep", "a zero byte"],
 )
 def test_what_a_dead_process_left_is_taken_over(tmp_path, threads, note):
     (tmp_path / "s.zarr.lock").write_text("")
