@@ -88,7 +88,8 @@ class Engine:
     def recover(self) -> None:
         """Called when a worker took its executor down."""
         raise SweepError(
-            "the executor is broken: a worker died. Finished points are kept; start it again and resume"
+            "the executor is broken: a worker died. Finished points are kept: start it again and "
+            "resume"
         )
 
     def close(self, futures: list[Future[Any]]) -> None:
@@ -138,7 +139,8 @@ class LocalEngine(Engine):
             and self._greeting.exception() is not None
         ):
             raise SweepError(
-                "worker processes do not start. In a script, call run_sweep below `if __name__ == '__main__':`"
+                "worker processes do not start. In a script, call run_sweep below "
+                "`if __name__ == '__main__':`"
             )
         self._end(wait_for_points=False)
         self.executor = self._pool(self.workers or 1)

@@ -19,7 +19,7 @@ from theory import InputError
 from .measure_options import MeasureOptions
 from .measurements import MEASUREMENTS, Measurement
 from .setting import Setting
-from .store import Layout
+from .store_layout import Layout
 from .trial import MATRICES
 
 _MEANINGS = {

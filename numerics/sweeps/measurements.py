@@ -27,7 +27,7 @@ _BLOCK = ("replica", "matrix", "unit")
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of the store: its dimensions besides the axes of the sweep, its meaning and unit."""
+    """A variable of the store: dimensions besides the axes of the sweep, meaning and unit."""
 
     dims: tuple[str, ...]
     meaning: str
@@ -57,7 +57,8 @@ class Measurement:
     --------
     >>> def largest(trial):
     ...     return {"largest": abs(trial.records("overlap")).max(axis=(1, 2, 3))}
-    >>> Measurement("largest", largest, {"largest": Variable(("replica",), "largest overlap ever")}).name
+    >>> variable = Variable(("replica",), "largest overlap ever")
+    >>> Measurement("largest", largest, {"largest": variable}).name
     'largest'
     """
 
@@ -99,14 +100,16 @@ class Measurement:
         }
         if found.keys() != self.variables.keys():
             raise ValueError(
-                f"measurement {self.name} returned {sorted(found)}, declared is {sorted(self.variables)}"
+                f"measurement {self.name} returned {sorted(found)}, declared is "
+                f"{sorted(self.variables)}"
             )
         sizes = trial.setting.sizes | dict(self.sizes)
         for name, value in found.items():
             expected = tuple(sizes[d] for d in self.variables[name].dims)
             if value.shape != expected:
                 raise ValueError(
-                    f"measurement {self.name}: {name} has shape {value.shape}, declared is {expected}"
+                    f"measurement {self.name}: {name} has shape {value.shape}, declared is "
+                    f"{expected}"
                 )
         return found
 
@@ -345,7 +348,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             {
                 "escape_time": Variable(
                     ("replica",),
-                    "first recorded time with the largest |x^a . e_s| / |e_s| of a run above the threshold",
+                    "first recorded time with the largest |x^a . e_s| / |e_s| above the threshold",
                     TIME_UNIT,
                 ),
                 "escaped": Variable(("replica",), "1 if a run escaped, 0 if it never did"),

@@ -27,7 +27,8 @@ class RandomStart:
     Examples
     --------
     >>> from theory import kgmm
-    >>> start = RandomStart(1.0).draw(kgmm(2), Parameters([0.5, 0.5], 10, 0, 1), 400, np.random.default_rng(0))
+    >>> parameters = Parameters([0.5, 0.5], 10, 0, 1)
+    >>> start = RandomStart(1.0).draw(kgmm(2), parameters, 400, np.random.default_rng(0))
     >>> bool(abs(start.overlap).max() < 0.2), start.gram(np.eye(2)).shape
     (True, (2, 2))
     """

@@ -29,7 +29,8 @@ from .measure_options import MeasureOptions
 from .measurements import Measurement
 from .setting import Setting
 from .source_identity import source_identity
-from .store import DONE, FAILED, OPEN, Store, check_place, open_store
+from .store import Store, check_place, open_store
+from .store_layout import DONE, FAILED, OPEN
 from .trial import Trial
 
 # a point that took its process down this often is recorded as failed
@@ -280,13 +281,14 @@ class _Driver:
         return None
 
     def _blame(self, lost: list[int], waiting: deque[int], suspects: deque[int]) -> None:
-        """A process died: points that were in flight go again, those that saw it twice one by one."""
+        """A process died: points in flight go again, those that saw it twice one by one."""
         for number in reversed(lost):
             self.strikes[number] = self.strikes.get(number, 0) + 1
             if self.strikes[number] >= STRIKES:
                 self.store.fail(
                     number,
-                    f"the worker process died {STRIKES} times at this point, the last time with no other at work",
+                    f"the worker process died {STRIKES} times at this point, the last time with no "
+                    "other at work",
                 )
                 self._tell()
             elif self.strikes[number] == STRIKES - 1:

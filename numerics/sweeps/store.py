@@ -8,65 +8,33 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from numerics.core.results import library_versions, version
 from numerics.core.validation import as_path
 from theory import InputError
 
-from .integrity import MANIFEST, check_fixed, point_digest, replace_fixed, write_manifest
-from .measurements import Variable
+from .integrity import MANIFEST, check_fixed, point_digest, replace_fixed
+from .point_books import verify_points
 from .source_identity import source_identity
-
-OPEN, DONE, FAILED = 0, 1, 2
-FORMAT = 2
-# characters of an error that are kept
-ERROR_LENGTH = 500
-# version 2 of Zarr keeps texts and consolidated metadata within its specification
-_ZARR_FORMAT: Any = 2
-_BOOKS: dict[str, tuple[Any, Any, str, str]] = {
-    "status": ("i1", OPEN, "0 open, 1 done, 2 failed", "1"),
-    "seconds": ("f8", np.nan, "time that the point took, without waiting", "s"),
-    "digest": ("i8", 0, "digest of what the store holds of a point, 0 of an open one", "1"),
-    "error": (f"<U{ERROR_LENGTH}", "", "why a failed point failed", "1"),
-}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Shape of a store.
-
-    Attributes
-    ----------
-    axes : mapping from names to sizes
-        Dimensions of the grid, the slowest first.
-    coordinates : xarray.Dataset
-        Coordinates of axes and of the dimensions of measurements.
-    variables : mapping from names to Variable
-    sizes : mapping from names to int
-        Of the dimensions of measurements.
-    configuration : mapping
-        What the store holds, as JSON can write it.
-    """
-
-    axes: Mapping[str, int]
-    coordinates: xr.Dataset
-    variables: Mapping[str, Variable]
-    sizes: Mapping[str, int]
-    configuration: Mapping[str, Any]
-
-    def block(self, name: str) -> tuple[int, ...]:
-        """Shape of a variable at one point."""
-        return tuple(self.sizes[d] for d in self.variables[name].dims)
+from .store_layout import (
+    BOOKS,
+    DONE,
+    ERROR_LENGTH,
+    FAILED,
+    FORMAT,
+    OPEN,
+    ZARR_FORMAT,
+    Layout,
+    allocate,
+    padded,
+)
 
 
 class Store:
@@ -92,12 +60,12 @@ class Store:
             _check_same(path, layout.configuration)
             _note_versions(path)
         else:
-            _allocate(path, layout)
+            allocate(path, layout)
         self._group = zarr.open_group(
-            path, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False
+            path, mode="r+", zarr_format=ZARR_FORMAT, use_consolidated=False
         )
         self._arrays: dict[str, Any] = {
-            name: self._group[name] for name in (*_BOOKS, *layout.variables)
+            name: self._group[name] for name in (*BOOKS, *layout.variables)
         }
         books = verify_points(self._arrays, tuple(layout.axes.values()), list(layout.variables))
         self.status, self._seconds, self._digest = books.status, books.seconds, books.digest
@@ -138,7 +106,7 @@ class Store:
         self._close(at, FAILED, seconds, error, {})
 
     def _reopen(self, at: tuple[int, ...]) -> None:
-        """A point that is computed again is open first, so that a kill leaves no mixture of both."""
+        """A point that is computed again is open first: a kill leaves no mixture of both."""
         if self.status[at] == OPEN:
             return
         self.status[at], self._digest[at] = OPEN, 0
@@ -167,78 +135,6 @@ class Store:
 
     def _at(self, number: int) -> tuple[int, ...]:
         return tuple(int(i) for i in np.unravel_index(number, tuple(self.layout.axes.values())))
-
-
-@dataclass
-class Books:
-    """State of every point, as far as its digest confirms it.
-
-    Attributes
-    ----------
-    status, seconds, digest : arrays of the shape of the grid
-    damaged : list of int
-        Numbers of points that were finished and are not what was written; their status is open.
-    repaired : bool
-        Whether anything differs from what the store says.
-    false : bool
-        Whether what the store says is false.  A status that still says open of a point that is
-        finished is not: a kill just before the last write leaves it.
-    """
-
-    status: NDArray[np.int8]
-    seconds: NDArray[np.float64]
-    digest: NDArray[np.int64]
-    damaged: list[int]
-    repaired: bool
-    false: bool
-
-
-def verify_points(arrays: Mapping[str, Any], grid: tuple[int, ...], variables: list[str]) -> Books:
-    """Compare everything the store holds of each point with the digest of the point."""
-    stored = {name: _book(arrays[name], grid) for name in _BOOKS if name != "error"}
-    status, seconds, digest = (
-        np.full(grid, _BOOKS[name][1], _BOOKS[name][0]) if found is None else found.copy()
-        for name, found in stored.items()
-    )
-    begun, status[...] = status.copy(), OPEN
-    damaged = []
-    for number, at in enumerate(np.ndindex(grid)):
-        status[at] = _confirmed_state(arrays, variables, at, int(digest[at]))
-        if status[at] == OPEN and (digest[at] != 0 or begun[at] != OPEN):
-            damaged.append(number)
-            digest[at], seconds[at] = 0, np.nan
-    unreadable = any(found is None for found in stored.values())
-    differs = begun != status
-    false = unreadable or bool(np.any(differs & (begun != OPEN)))
-    return Books(status, seconds, digest, damaged, false or bool(differs.any()), false)
-
-
-def _confirmed_state(
-    arrays: Mapping[str, Any], variables: list[str], at: tuple[int, ...], digest: int
-) -> int:
-    """The state whose digest a point has; open where it has none."""
-    if digest == 0:
-        return OPEN
-    error = _read(lambda: str(arrays["error"][at]), "")
-    if digest == point_digest({}, FAILED, error):
-        return FAILED
-    blocks = {name: _read(lambda n=name: arrays[n][at], None) for name in variables}  # type: ignore[misc]
-    whole = all(block is not None for block in blocks.values())
-    return DONE if whole and digest == point_digest(blocks, DONE, error) else OPEN
-
-
-def _book(array: Any, grid: tuple[int, ...]) -> NDArray[Any] | None:
-    """One entry a point; None where it cannot be read."""
-    found = _read(lambda: np.array(array[...]), None)
-    return None if found is None or found.shape != grid else found
-
-
-def _read(read: Callable[[], Any], instead: Any) -> Any:
-    """What a chunk holds; codecs raise whatever they like where bytes are damaged."""
-    try:
-        return read()
-    except Exception:
-        return instead
 
 
 def check_place(path: Path) -> None:
@@ -323,9 +219,9 @@ def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
     if verify:
         import zarr
 
-        group = zarr.open_group(place, mode="r", zarr_format=_ZARR_FORMAT, use_consolidated=False)
+        group = zarr.open_group(place, mode="r", zarr_format=ZARR_FORMAT, use_consolidated=False)
         variables = json.loads(attributes["measured"])
-        arrays: dict[str, Any] = {name: group[name] for name in (*_BOOKS, *variables)}
+        arrays: dict[str, Any] = {name: group[name] for name in (*BOOKS, *variables)}
         books = verify_points(arrays, arrays["status"].shape, variables)
         if books.damaged or books.false:
             names = ", ".join(str(n + 1) for n in books.damaged[:8]) or "their status"
@@ -400,83 +296,3 @@ def _note_versions(path: Path) -> None:
         consolidated["metadata"][".zattrs"] = attributes
         contents = {".zattrs": attributes, ".zmetadata": consolidated}
         replace_fixed(path, {name: json.dumps(text, indent=2) for name, text in contents.items()})
-
-
-def _allocate(path: Path, layout: Layout) -> None:
-    """Make the store under another name and move it: there is never half a store.
-
-    Every chunk has a checksum, so that a changed one is an error for whoever reads it.
-    """
-    import zarr
-    from numcodecs import CRC32
-
-    workplace = path.with_name(f"{path.name}.new-{os.getpid()}")
-    shutil.rmtree(workplace, ignore_errors=True)
-    try:
-        layout.coordinates.assign_attrs(_attributes(layout)).to_zarr(
-            workplace, zarr_format=_ZARR_FORMAT, consolidated=False, mode="w"
-        )
-        group = zarr.open_group(
-            workplace, mode="r+", zarr_format=_ZARR_FORMAT, use_consolidated=False
-        )
-        grid, names = tuple(layout.axes.values()), list(layout.axes)
-        for name, (kind, value, meaning, units) in _BOOKS.items():
-            single = name == "error"  # long, and rare: a file for each
-            array = group.create_array(
-                name,
-                shape=grid,
-                chunks=(1,) * len(grid) if single else grid,
-                dtype=kind,
-                fill_value=np.nan if kind == "f8" else None,
-                filters=[CRC32()],
-                attributes=_labels(names, meaning, units),
-            )
-            if not single:
-                array[...] = np.full(grid, value)
-        for name, variable in layout.variables.items():
-            block = layout.block(name)
-            group.create_array(
-                name,
-                shape=grid + block,
-                chunks=(1,) * len(grid) + tuple(max(n, 1) for n in block),
-                dtype="f8",
-                fill_value=np.nan,
-                filters=[CRC32()],
-                attributes=_labels([*names, *variable.dims], variable.meaning, variable.units),
-            )
-        zarr.consolidate_metadata(workplace, zarr_format=_ZARR_FORMAT)
-        write_manifest(workplace, (*_BOOKS, *layout.variables))
-        workplace.rename(path)
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
-
-
-def _attributes(layout: Layout) -> dict[str, Any]:
-    return {
-        "source": "sweep of SGD simulations, curves and spectra",
-        "configuration": json.dumps(layout.configuration, sort_keys=True),
-        "sweep_format": FORMAT,
-        "measured": json.dumps(sorted(layout.variables)),
-        "source_identity": source_identity(),
-        "specalign_version": version(),
-        "library_versions": library_versions(),
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _labels(dims: Sequence[str], meaning: str, units: str) -> dict[str, Any]:
-    return {"_ARRAY_DIMENSIONS": list(dims), "long_name": meaning, "units": units}
-
-
-def padded(value: ArrayLike, shape: Sequence[int]) -> NDArray[np.float64]:
-    """A block of the declared shape, NaN where the value is smaller.
-
-    Examples
-    --------
-    >>> padded([1.0, 2.0], (3,))
-    array([ 1.,  2., nan])
-    """
-    given = np.asarray(value, dtype=float)
-    out = np.full(tuple(shape), np.nan)
-    out[tuple(slice(n) for n in given.shape)] = given
-    return out

@@ -1,4 +1,4 @@
-"""A point of a sweep at work: its random numbers, and what is computed once for all measurements."""
+"""What the measurements of one point of a sweep share: runs, curve, spectra, each computed once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drivers and workers that are killed at random moments: nothing is lost, nothing repeated, the same bits."""
+"""Drivers and workers killed at random moments: nothing lost, nothing repeated, the same bits."""
 
 from __future__ import annotations
 

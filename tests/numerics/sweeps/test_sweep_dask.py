@@ -142,7 +142,8 @@ def test_what_such_a_worker_sends_is_not_kept(foreign_worker, tmp_path, monkeypa
 def test_the_command_computes_on_a_scheduler(cluster, tmp_path):
     file = tmp_path / "sweep.toml"
     file.write_text(
-        '[run]\ntime = [0, 1]\ndimension = 20\n[sweep]\nprecision = [5, 10]\nmeasure = ["statistics"]\n'
+        "[run]\ntime = [0, 1]\ndimension = 20\n"
+        '[sweep]\nprecision = [5, 10]\nmeasure = ["statistics"]\n'
     )
     result = CliRunner().invoke(
         app,
@@ -203,9 +204,11 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch):
 
 def test_local_sweeps_do_not_load_dask(tmp_path):
     code = (
-        "import sys; sys.path.insert(0, 'tests/witness'); from concurrent.futures import ThreadPoolExecutor;"
+        "import sys; sys.path.insert(0, 'tests/witness');"
+        "from concurrent.futures import ThreadPoolExecutor;"
         "from sweep_helpers import small;"
-        f"from numerics import run_sweep; run_sweep(small(), {str(tmp_path / 's.zarr')!r}, ThreadPoolExecutor(1));"
+        "from numerics import run_sweep;"
+        f"run_sweep(small(), {str(tmp_path / 's.zarr')!r}, ThreadPoolExecutor(1));"
         "assert 'distributed' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

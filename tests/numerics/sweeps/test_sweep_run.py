@@ -1,4 +1,4 @@
-"""Sweeps: the grid, the labels, the same numbers on any executor, what happens to points that fail."""
+"""Sweeps: the grid, the labels, the same numbers on any executor, points that fail."""
 
 from __future__ import annotations
 

@@ -24,7 +24,8 @@ from numerics import open_store, run_sweep
 from numerics.sweeps import store as sweep_store
 from numerics.sweeps.executors import LocalEngine
 from numerics.sweeps.lock import locked
-from numerics.sweeps.store import OPEN, Store
+from numerics.sweeps.store import Store
+from numerics.sweeps.store_layout import OPEN
 from theory import InputError
 
 
