@@ -89,6 +89,7 @@ def integrate_curves(
     With one class pair at lambda -> infinity and no ridge nothing moves orthogonally to the means:
 
     >>> from theory import kgmm
+    >>> from numerics import Parameters
     >>> curve = integrate_curves(
     ...     kgmm(2), Parameters([0.5, 0.5], 1e12, 0.0, 1.0), State([[0, 0], [0, 0]], [[0, 0], [0, 0]]), [0, 1])
     >>> bool(abs(curve.gram_perp).max() < 1e-9)

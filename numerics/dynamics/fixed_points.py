@@ -101,6 +101,7 @@ def solve_fixed_point(
     infinity:
 
     >>> from theory import kgmm
+    >>> from numerics import Parameters
     >>> point = solve_fixed_point(kgmm(2), Parameters([0.5, 0.5], 1e6, 0.1, 1))
     >>> s = float(point.overlap[0, 0] - point.overlap[1, 0])
     >>> bool(abs(0.1 * s * (np.exp(s) + 1) - 1) < 1e-5), point.attrs["stability"]

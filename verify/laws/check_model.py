@@ -134,13 +134,11 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
         point = random_cube_point(model, _generator(law, seed, number, 0))
         try:
             found = judge(point)
-        except (
-            InputError
-        ) as error:  # a formula of this model that nothing evaluates; the model itself was checked
+        except InputError as error:
+            # a formula of this model that nothing evaluates; the model itself was checked
             notes.append(f"could not be judged: {error}")
-            if (
-                not example
-            ):  # what holds in other cases says nothing for this one; a failure stays one
+            # what holds in other cases says nothing for this one; a failure stays one
+            if not example:
                 comparisons.clear()
             break
         if not example and any(c.verdict is Verdict.FAILS for c in found):

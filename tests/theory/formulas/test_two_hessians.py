@@ -427,7 +427,10 @@ def test_compiled_blocks_are_the_blocks(units, rule):
         [[lift, np.zeros((len(lift), units))], [np.zeros((units, lift.shape[1])), np.eye(units)]]
     )
     exact = frame @ point.full(derived) @ frame.T
-    assert np.all(np.abs(small.matrix - exact) < interval_factor(exact.size) * small.matrix_error)
+    # panels on a line are exact to rounding, and so are blocks that vanish
+    rounding = 64 * np.finfo(float).eps * max(1.0, np.abs(exact).max())
+    bound = interval_factor(exact.size) * small.matrix_error + rounding
+    assert np.all(np.abs(small.matrix - exact) <= bound)
     assert small.matrix_error.max() < 1e-3
 
 
