@@ -4,6 +4,7 @@ every pass.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ class Source:
         The features where they are one array (also a mapped file).
     factory : callable, or None
         Makes the chunks of a streamed source.
+    fingerprints : tuple of int
+        Of its chunks in the first pass, features and labels.
     """
 
     samples: int
@@ -45,6 +48,7 @@ class Source:
     kind: str
     array: Floats | None = None
     factory: ChunkFactory | None = None
+    fingerprints: tuple[int, ...] = ()
 
     def blocks(self) -> Iterator[tuple[int, Floats]]:
         """Pairs (first row, rows), in order."""
@@ -72,7 +76,18 @@ class Source:
         if self.factory is None:
             raise ValueError("only a streamed source has chunks")
         for number, chunk in enumerate(self.factory()):
-            yield check_chunk(chunk, number, self.dimension, self.dtype)
+            features, labels = check_chunk(chunk, number, self.dimension, self.dtype)
+            if self.fingerprints and (
+                number >= len(self.fingerprints)
+                or _fingerprint(features, labels) != self.fingerprints[number]
+            ):
+                raise InputError(
+                    f"features, chunk {number + 1}",
+                    "other samples, or samples in another order, than in the first pass",
+                    "the same chunks at every call",
+                    "shuffle before the first pass, or with one seed in every pass",
+                )
+            yield features, labels
 
 
 def open_source(features: object, dimension: int) -> tuple[Source, Array | None]:
@@ -116,6 +131,7 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
 def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
     """Read all chunks once: number of samples, labels, and whether they are what they should be."""
     labels: list[Array] = []
+    fingerprints: list[int] = []
     dtype: np.dtype[Any] | None = None
     chunks = factory()
     if iter(chunks) is chunks and factory() is chunks:
@@ -129,10 +145,26 @@ def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
         features, y = check_chunk(chunk, number, dimension, dtype)
         dtype = features.dtype
         labels.append(y)
+        fingerprints.append(_fingerprint(features, y))
     if dtype is None:
         raise InputError("features", "no chunk", "at least one chunk (X, y)", "give samples")
     found = np.concatenate(labels)
-    return Source(found.size, dimension, dtype, "streamed", factory=factory), found
+    return (
+        Source(
+            found.size,
+            dimension,
+            dtype,
+            "streamed",
+            factory=factory,
+            fingerprints=tuple(fingerprints),
+        ),
+        found,
+    )
+
+
+def _fingerprint(features: Floats, labels: Array) -> int:
+    """Of the samples of a chunk in their order."""
+    return zlib.crc32(labels.tobytes(), zlib.crc32(features.data))
 
 
 def check_chunk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from numerics.core.validation import Array, as_integer, as_scalar
 from theory import InputError
 
-from .block_krylov import block_krylov
+from .block_krylov import KrylovResult, block_krylov
 from .operators import SecondMoment
 
 METHODS = ("auto", "dense", "krylov", "lanczos")
@@ -168,6 +169,19 @@ def leading_eigenpairs(
                 "method", "'lanczos'", "'krylov' or 'dense' with an edge", "ARPACK needs a count"
             )
         return _lanczos(operator, count, search, largest, before)
+    return _krylov(operator, count, search, start, edge, largest, before)
+
+
+def _krylov(
+    operator: LinearOperator,
+    count: int,
+    search: Search,
+    start: Array | None,
+    edge: float | None,
+    largest: bool,
+    before: int,
+) -> Eigenpairs:
+    size = operator.shape[0]
     sign = 1.0 if largest else -1.0
     single = _prepare_single(operator, search)
 
@@ -193,6 +207,8 @@ def leading_eigenpairs(
             edge=None if edge is None else sign * edge,
             relative_to_norm=search.relative_to_norm or not largest,
         )
+        if edge is not None and found.complete:
+            found = _with_copies(found, product, sign * edge, search)
     text = "block Krylov" + (", single precision corrected by double" if single else "")
     order = slice(None) if largest else slice(None, None, -1)
     return Eigenpairs(
@@ -235,18 +251,55 @@ def _dense(
     return Eigenpairs(values, np.ascontiguousarray(vectors.T), residuals, "dense eigh", good, 1)
 
 
+def _with_copies(
+    found: KrylovResult, product: Callable[[Array, bool], Array], edge: float, search: Search
+) -> KrylovResult:
+    """Add what lies beyond the edge and orthogonal to the pairs found.
+
+    A multiple eigenvalue has more copies than the iteration sees, one for every row that it starts
+    from: a random row off the copies found shows another, or that there is none.
+    """
+    size = found.vectors.shape[1]
+    while found.complete and len(found.values) < size:
+        vectors = found.vectors
+        # the pairs found go far to the other end
+        drop = found.values - (edge - 2 * (np.abs(found.values).max(initial=0.0) + abs(edge)))
+
+        def rest(rows: Array, single: bool, vectors: Array = vectors, drop: Array = drop) -> Array:
+            return product(rows, single) - ((rows @ vectors.T) * drop) @ vectors
+
+        rows = np.random.default_rng(len(vectors)).standard_normal((RANDOM_ROWS, size))
+        more = block_krylov(
+            rest,
+            rows - (rows @ vectors.T) @ vectors,
+            1,
+            tolerance=search.tolerance,
+            block=search.block,
+            max_passes=search.max_passes,
+            edge=edge,
+            relative_to_norm=search.relative_to_norm,
+        )
+        values = np.concatenate([found.values, more.values])
+        order = np.argsort(-values, kind="stable")
+        found = KrylovResult(
+            values[order],
+            np.concatenate([vectors, more.vectors])[order],
+            np.concatenate([found.residuals, more.residuals])[order],
+            np.concatenate([found.converged, more.converged])[order],
+            found.passes + more.passes,
+            found.columns + more.columns,
+            more.complete,
+        )
+        if not len(more.values):
+            break
+    return found
+
+
 def _lanczos(
     operator: LinearOperator, count: int, search: Search, largest: bool, before: int
 ) -> Eigenpairs:
-    start = np.random.default_rng(0).standard_normal(operator.shape[0])
     try:
-        values, vectors = eigsh(
-            operator,
-            k=count,
-            which="LA" if largest else "SA",
-            v0=start,
-            tol=min(search.tolerance, 1e-9),
-        )
+        values, vectors = _all_copies(operator, count, min(search.tolerance, 1e-9), largest)
     except ArpackNoConvergence as error:
         raise ArithmeticError(
             f"Lanczos found {len(error.eigenvalues)} of {count} eigenvalues of a {operator.shape[0]} x "
@@ -264,6 +317,43 @@ def _lanczos(
         good,
         _passes(operator) - before,
     )
+
+
+def _all_copies(
+    operator: LinearOperator, count: int, tolerance: float, largest: bool
+) -> tuple[Array, Array]:
+    """The eigenpairs of one Lanczos run, completed by those of runs orthogonal to them.
+
+    A run from one vector meets each eigenspace in one direction: further copies of a multiple
+    eigenvalue enter by rounding, or not at all.
+    """
+    size, which, sign = operator.shape[0], "LA" if largest else "SA", 1 if largest else -1
+    generator = np.random.default_rng(0)
+    values, vectors = eigsh(
+        operator, k=count, which=which, v0=generator.standard_normal(size), tol=tolerance
+    )
+    while len(values) < size:
+        spread = 2 * float(np.abs(values).max()) + 1e-300
+        order = np.argsort(-sign * values, kind="stable")
+        values, vectors = values[order], vectors[:, order]
+        drop = values + sign * spread
+
+        def rest(x: Array, vectors: Array = vectors, drop: Array = drop) -> Array:
+            x = x.ravel()
+            return np.asarray(operator @ x - vectors @ (drop * (vectors.T @ x)))
+
+        one, vector = eigsh(
+            LinearOperator((size, size), matvec=rest, dtype=float),
+            k=1,
+            which=which,
+            v0=generator.standard_normal(size),
+            tol=tolerance,
+        )
+        least = values[count - 1]
+        if sign * (one[0] - least) <= 1e-8 * spread:
+            break
+        values, vectors = np.append(values, one), np.column_stack([vectors, vector[:, 0]])
+    return values[:count], vectors[:, :count]
 
 
 def _passes(operator: LinearOperator) -> int:

@@ -155,7 +155,11 @@ def empirical_density(
     method = check_choice("method", method, METHODS)
     boundaries = None if grid is None else _check_grid(grid)
     operator = block_operator(data, kind, name, ridge_in)
-    size, known, positive = operator.shape[0], null_space(operator), _is_positive(operator)
+    size, known, positive = (
+        operator.shape[0],
+        null_space(operator, data.labels),
+        _is_positive(operator),
+    )
     if method == "auto":
         method = "dense" if size <= DENSE_SIZE else "lanczos"
     if method == "dense":
@@ -295,14 +299,16 @@ def _check_grid(grid: ArrayLike) -> Array:
 
 def _default_grid(measures: list[_Measure], shift: float, mass: float, positive: bool) -> Array:
     """Equal cells over all nodes and the atom; of a positive matrix from the shift on."""
-    ends = []
+    ends = [(shift, shift)] if mass > 0 else []
     for m in measures:
+        if not m.nodes.size:
+            continue
         gap = np.diff(m.nodes)
         ends.append(
             (m.nodes[0] - (gap[0] if gap.size else 0), m.nodes[-1] + (gap[-1] if gap.size else 0))
         )
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-    low = shift if positive else min(low, shift) if mass > 0 else low
+    low = shift if positive else low
     if not high > low:
         low, high = low - 1e-9 - 1e-9 * abs(low), high + 1e-9 + 1e-9 * abs(high)
     return np.linspace(low, high, CELLS + 1)

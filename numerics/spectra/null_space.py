@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numerics.core.validation import Array
 from numerics.data.one_pass import row_blocks
 
+from .feature_rank import distinct_samples, feature_rank
 from .operators import SecondMoment
 
 # weights below this share of the largest are zero
@@ -30,7 +32,7 @@ class NullSpace:
     Attributes
     ----------
     rank : int
-        Upper bound, which features in general position attain.
+        Upper bound, which features in general position within the space that they span attain.
     size : int
     kernel : array, shape (n, k)
         Orthonormal rows that span the common null space of all D_i.
@@ -46,17 +48,20 @@ class NullSpace:
         return 1 - self.rank / self.size
 
 
-def null_space(operator: SecondMoment) -> NullSpace:
+def null_space(operator: SecondMoment, labels: Array | None = None) -> NullSpace:
     r"""Bound the rank through the weights.
 
-    .. math:: \mathrm{rank} \le \min_W\Big(d\,|W| + \sum_i\mathrm{rank}\big((D_i)_{W^cW^c}\big)\Big)
+    .. math:: \mathrm{rank} \le \min_W\Big(r\,|W| + \sum_i\mathrm{rank}\big((D_i)_{W^cW^c}\big)\Big)
 
-    over sets W of blocks: rows in W can have d dimensions each, and a sample adds the rank of its
-    weight on the others; samples whose weights have one column space (ReLU units that are active
-    together) add at most d times its dimension.  Where all D_i share a null space (those of a
+    over sets W of blocks: rows in W can have r dimensions each, r the rank of the features, and a
+    sample adds the rank of its weight on the others, once if it is repeated; samples whose weights
+    have one column space (ReLU units that are active together) add at most r times its dimension.  Where all D_i share a null space (those of a
     softmax loss do: its rows sum to zero; those of a unit that is never active) it is at most d
     times what the null space leaves too.  Zero weights of samples (ReLU) and few samples are
     counted alike.
+
+    With the samples' ``labels`` features are looked at, which costs as much as their Gram matrix;
+    without them they count as in general position.
     """
     k, d, samples = operator.blocks, operator.source.dimension, operator.source.samples
     size = k * d
@@ -65,14 +70,25 @@ def null_space(operator: SecondMoment) -> NullSpace:
         return NullSpace(min(size, samples), size, np.zeros((0, k)))
     kernel = _common_kernel(operator)
     room = k - len(kernel)
-    if not room:
+    # a weight of zero takes its sample out; a repeated sample only repeats its columns
+    chosen = np.any([operator.weight(a, b) != 0 for a in range(k) for b in range(a, k)], axis=0)
+    span = d
+    if labels is not None:
+        if k > 1:
+            chosen &= distinct_samples(operator.source, labels)
+        span = feature_rank(operator.source, chosen)
+    if not room or not span:
         return NullSpace(0, size, kernel)
     subsets = [()] if k > MOST_SUBSETS else [s for n in range(k) for s in combinations(range(k), n)]
-    rank = room * d
+    rank = room * span
+    if k == 1:  # what the samples of nonzero weight span is all of it
+        return NullSpace(min(rank, int(chosen.sum())), size, kernel)
     for subset in subsets:
         rest = [a for a in range(k) if a not in subset]
         rank = min(
-            rank, d * len(subset) + _total_rank(operator, rest, room, rank - d * len(subset))
+            rank,
+            span * len(subset)
+            + _total_rank(operator, rest, room, rank - span * len(subset), span, chosen),
         )
     return NullSpace(rank, size, kernel)
 
@@ -95,9 +111,16 @@ def _common_kernel(operator: SecondMoment) -> Array:
     return np.array(kept).reshape(-1, k)
 
 
-def _total_rank(operator: SecondMoment, rows: list[int], most: int, enough: int) -> int:
-    """Sum over samples of the rank of D_i on ``rows``, no more than d times it for samples of one
-    column space.
+def _total_rank(
+    operator: SecondMoment,
+    rows: list[int],
+    most: int,
+    enough: int,
+    span: int,
+    chosen: NDArray[np.bool_],
+) -> int:
+    """Sum over chosen samples of the rank of D_i on ``rows``, no more than ``span`` times it for
+    samples of one column space.
 
     No sample has more than ``most``: where D_i is small by cancellation (a confident softmax), its
     rounding errors are not small against it, and would count as rank.  At least ``enough`` once the
@@ -105,9 +128,8 @@ def _total_rank(operator: SecondMoment, rows: list[int], most: int, enough: int)
     """
     total, groups = 0, dict[bytes, list[int]]()
     for part in row_blocks(operator.source.samples, BLOCK_SAMPLES):
-        small = np.array([[operator.weight(a, b)[part] for b in rows] for a in rows]).transpose(
-            2, 0, 1
-        )
+        weights = [[operator.weight(a, b)[part][chosen[part]] for b in rows] for a in rows]
+        small = np.array(weights).transpose(2, 0, 1)
         values, vectors = np.linalg.eigh(small)
         values = np.abs(values)
         kept = values > 1e-14 * np.maximum(values.max(axis=1, keepdims=True), np.finfo(float).tiny)
@@ -123,5 +145,4 @@ def _total_rank(operator: SecondMoment, rows: list[int], most: int, enough: int)
             break
     if len(groups) > MOST_SPACES:
         return total
-    d = operator.source.dimension
-    return sum(rank * min(d, count) for rank, count in groups.values())
+    return sum(rank * min(span, count) for rank, count in groups.values())
