@@ -50,7 +50,8 @@ def principal_angles(a: ArrayLike, b: ArrayLike) -> Array:
 
     Examples
     --------
-    >>> principal_angles([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]).round(6)
+    >>> flat, tilted = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]
+    >>> principal_angles(flat, tilted).round(6)
     array([0.785398, 0.      ])
     """
     first, second = orthonormal_rows(a), orthonormal_rows(b)

@@ -67,7 +67,8 @@ def vector_misalignment(x: ArrayLike, basis: ArrayLike) -> Array:
 def matrix_misalignment(matrix: ArrayLike | LinearOperator, basis: ArrayLike) -> float:
     r"""Smallest epsilon for which a symmetric matrix lies in a subspace B up to epsilon.
 
-    .. math:: \varepsilon(M) = \min_{\mathrm{image}(M_1)\subseteq B}\frac{\|M-M_1\|_{op}}{\|M\|_{op}}
+    .. math:: \varepsilon(M)
+              = \min_{\mathrm{image}(M_1)\subseteq B}\frac{\|M-M_1\|_{op}}{\|M\|_{op}}
               = \frac{\|P_{B^\perp}M\|_{op}}{\|M\|_{op}}
 
     (mathematics.md section 8).  The minimum is at :math:`M_1 = P_BM`: for every M_1 with image in

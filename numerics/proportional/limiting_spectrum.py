@@ -154,7 +154,9 @@ def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
         return LimitingSpectrum(resolvent, {}, (), np.inf, 1.0, ())
     values, vectors = np.linalg.eigh(field.at(nothing))
     decreasing = enumerate(zip(values[::-1], vectors.T[::-1], strict=True))
-    found = [Outlier(1, float(z), 0.0, nothing, i, e, np.inf) for i, (z, e) in decreasing]
+    found = [
+        Outlier(1, float(z), 0.0, nothing, i, field.embed(e), np.inf) for i, (z, e) in decreasing
+    ]
     atom = len(resolvent.null) / resolvent.law.noisy if resolvent.law.noisy else 0.0
     return LimitingSpectrum(resolvent, {}, tuple(found), np.inf, atom, ())
 

@@ -80,7 +80,12 @@ class Resolvent:
             seen = np.abs(weights.size) * law.probability
             _, vectors = np.linalg.eigh((weights.direction * seen[:, None]).T @ weights.direction)
             forms = np.abs(weights.size)[:, None] * (weights.direction @ vectors) ** 2
-            zero = forms.max(axis=0, initial=0.0) <= NEGLIGIBLE * largest
+            forms = forms.max(axis=0, initial=0.0)
+            # a row may also meet readout parameters alone: more than a positive K lets it
+            beside = law.weight[:, law.noisy :, : law.noisy] @ vectors
+            coupling = np.abs(beside).max(axis=(0, 1), initial=0.0)
+            alone = coupling**2 <= np.maximum(forms, NULL**2 * largest) * largest
+            zero = (forms <= NEGLIGIBLE * largest) & alone
             return vectors[:, zero].T, vectors[:, ~zero].T
         square = np.einsum("n,nij,njk->ik", law.probability, law.weight, law.weight)
         values, vectors = np.linalg.eigh(square[: law.noisy, : law.noisy])

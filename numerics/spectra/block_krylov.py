@@ -191,7 +191,8 @@ def block_krylov(
     Examples
     --------
     >>> matrix = np.diag([1.0, 5.0, 3.0])
-    >>> block_krylov(lambda rows, single: rows @ matrix, np.ones((1, 3)), 2, tolerance=1e-12).values.round(9)
+    >>> product = lambda rows, single: rows @ matrix
+    >>> block_krylov(product, np.ones((1, 3)), 2, tolerance=1e-12).values.round(9)
     array([5., 3.])
     """
     size = start.shape[1]

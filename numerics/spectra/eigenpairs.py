@@ -302,8 +302,9 @@ def _lanczos(
         values, vectors = _all_copies(operator, count, min(search.tolerance, 1e-9), largest)
     except ArpackNoConvergence as error:
         raise ArithmeticError(
-            f"Lanczos found {len(error.eigenvalues)} of {count} eigenvalues of a {operator.shape[0]} x "
-            f"{operator.shape[0]} operator; ask for fewer, or use method='dense'"
+            f"Lanczos found {len(error.eigenvalues)} of {count} eigenvalues of a "
+            f"{operator.shape[0]} x {operator.shape[0]} operator; ask for fewer, or use "
+            "method='dense'"
         ) from error
     order = np.argsort(values)[::-1]
     values, vectors = values[order], vectors[:, order]

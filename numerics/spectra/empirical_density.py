@@ -78,7 +78,8 @@ def empirical_density(
     density.
 
     .. math:: F(t)=\frac1n\#\{j:\lambda_j\le t\}
-              \approx\frac1P\sum_{p=1}^P\sum_{j=1}^m w_{pj}\,1\{\theta_{pj}\le t\},\qquad w_{pj}=(e_1^Ts_{pj})^2
+              \approx\frac1P\sum_{p=1}^P\sum_{j=1}^m w_{pj}\,1\{\theta_{pj}\le t\},\qquad
+              w_{pj}=(e_1^Ts_{pj})^2
 
     with the eigenpairs :math:`\theta_{pj},s_{pj}` of the Jacobi matrix of m Lanczos steps from
     probe p, a uniformly random unit vector, reorthogonalised in full (stochastic Lanczos
@@ -134,7 +135,8 @@ def empirical_density(
     >>> u = symbols.vector("u", 1)
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     >>> model = Model.build(one, Loss(u[0]**2 / 2, units=1))
-    >>> data = user_data(model, [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]], [0, 0], [[1.0, 1.0, 1.0]], ridge=0)
+    >>> features = [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
+    >>> data = user_data(model, features, [0, 0], [[1.0, 1.0, 1.0]], ridge=0)
     >>> found = empirical_density(data, grid=[0, 1, 3])
     >>> found.atom_mass.values.round(3), found.density.values.round(3)
     (array([0.333]), array([0.   , 0.333]))
@@ -350,7 +352,8 @@ def _dataset(
     attributes |= {
         "mass_outside": outside if abs(outside) > 1e-12 else 0.0,
         "error_estimate": float((error(rows) + resolution).max()),
-        "error_meaning": "largest standard error over probes of the distribution function plus its resolution",
+        "error_meaning": "largest standard error over probes of the distribution function "
+        "plus its resolution",
     }
     data = labelled(
         model,

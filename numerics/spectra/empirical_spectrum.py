@@ -265,7 +265,8 @@ start, misfit
         "method": pairs.method,
         "passes": pairs.passes,
         "error_estimate": float(pairs.residuals.max(initial=0.0)),
-        "error_meaning": "largest residual norm; every eigenvalue is within its residual of an exact one",
+        "error_meaning": "largest residual norm; every eigenvalue is within its residual of an "
+        "exact one",
     }
     if edge is not None:
         attributes |= {"beyond": edge, "complete": int(pairs.complete)}

@@ -55,10 +55,10 @@ def null_space(operator: SecondMoment, labels: Array | None = None) -> NullSpace
 
     over sets W of blocks: rows in W can have r dimensions each, r the rank of the features, and a
     sample adds the rank of its weight on the others, once if it is repeated; samples whose weights
-    have one column space (ReLU units that are active together) add at most r times its dimension.  Where all D_i share a null space (those of a
-    softmax loss do: its rows sum to zero; those of a unit that is never active) it is at most d
-    times what the null space leaves too.  Zero weights of samples (ReLU) and few samples are
-    counted alike.
+    have one column space (ReLU units that are active together) add at most r times its dimension.
+    Where all D_i share a null space (those of a softmax loss do: its rows sum to zero; those of a
+    unit that is never active) it is at most r times what the null space leaves too.  Zero weights
+    of samples (ReLU) and few samples are counted alike.
 
     With the samples' ``labels`` features are looked at, which costs as much as their Gram matrix;
     without them they count as in general position.

@@ -23,7 +23,8 @@ DENSE_NUMBERS = 2**22
 class SecondMoment(LinearOperator):
     r"""The symmetric operator of an empirical Hessian or G-matrix.
 
-    .. math:: M = \frac1N\sum_{i=1}^N D_i\otimes Y_iY_i^T + \text{shift}\cdot I + \beta(nx^T+xn^T) + \beta^2xx^T
+    .. math:: M = \frac1N\sum_{i=1}^N D_i\otimes Y_iY_i^T + \text{shift}\cdot I
+              + \beta(nx^T+xn^T) + \beta^2xx^T
 
     with D_i of size k x k; a product reads Y once, however many columns it has
     (:mod:`numerics.data.one_pass`).  Vectors are unit-major: entry a d + j is coordinate j in the

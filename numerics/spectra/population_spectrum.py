@@ -42,7 +42,8 @@ def population_spectrum(
 ) -> xr.Dataset:
     r"""Return eigenvalues and eigenvectors of a population matrix, without a d x d matrix.
 
-    .. math:: E_l[hYY^T]\text{-sums} = VBV^T + cI:\quad c \text{ with multiplicity } d-\mathrm{rank}\,V,
+    .. math:: E_l[hYY^T]\text{-sums} = VBV^T + cI:\quad
+              c \text{ with multiplicity } d-\mathrm{rank}\,V,
               \text{ and the eigenvalues of } cI + W^{1/2}BW^{1/2},\quad W = V^TV
 
     (mathematics.md section 3); for the full first layer c is the C x C bulk matrix and each of its
@@ -140,7 +141,8 @@ def population_spectrum(
         "regularized": int(small.regularized),
         "quadrature": small.quadrature,
         "error_estimate": error,
-        "error_meaning": "largest error of an eigenvalue: norm of the quadrature errors of the matrix entries",
+        "error_meaning": "largest error of an eigenvalue: norm of the quadrature errors of the "
+        "matrix entries",
         "seed": seed,
     }
     if small.rows:

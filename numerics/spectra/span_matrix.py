@@ -20,7 +20,8 @@ BlockName = tuple[int, int] | str
 class SpanMatrix:
     r"""A population matrix, or a block of it, without its d x d entries.
 
-    .. math:: M = (I_n\otimes L)\,(\text{matrix} - \mathsf c\otimes I)\,(I_n\otimes L)^T + \mathsf c\otimes I_d
+    .. math:: M = (I_n\otimes L)\,(\text{matrix} - \mathsf c\otimes I)\,(I_n\otimes L)^T
+              + \mathsf c\otimes I_d
 
     with L the orthonormal basis and :math:`\mathsf c` the bulk matrix (mathematics.md section 3):
     on span(L) it is ``matrix``, on the orthogonal complement ``bulk``.

@@ -28,7 +28,8 @@ def compressed(resolvent: Resolvent) -> Resolvent:
         return resolvent
     some = np.flatnonzero(weights.size)
     directions, which = distinct_directions(weights)
-    if GAIN * GAUSS_NODES * len(directions) > weights.size.size:
+    few = GAIN * GAUSS_NODES * len(directions) <= weights.size.size
+    if not few or not some.size:  # no weight at all: the rows meet readout parameters alone
         return resolvent
     sizes = weights.size[some] * np.sum(weights.direction[some] ** 2, axis=1)
     parts = [

@@ -84,7 +84,7 @@ def test_marchenko_pastur_and_its_spike(ratio, precision):
 
 @pytest.mark.parametrize("ratio", [0.5, 3.0])
 def test_weights_that_vanish(ratio):
-    """D in {0, 1}: Marchenko-Pastur with phi times the share of ones; the zeros only thin it out."""
+    """D in {0, 1}: Marchenko-Pastur with phi times the share of ones; zeros only thin it out."""
     share = 0.4
     found = effective_spectrum(
         weighted([0, 1], weights=["3/5", "2/5"]),

@@ -114,7 +114,7 @@ def test_a_restart_of_the_basis_changes_nothing(monkeypatch):
 
 @pytest.mark.parametrize("error", [1e-7, 1e-6])
 def test_errors_of_single_precision_are_corrected(error):
-    """Products off by a relative ``error`` build the basis; residuals are those of the exact ones."""
+    """Products off by a relative ``error`` build the basis; residuals are those of exact ones."""
     rng = fresh_rng()
     values = np.concatenate([[2.0, 1.6, 1.3], rng.uniform(0, 1, 397)])
     matrix, vectors = random_matrix(rng, values)

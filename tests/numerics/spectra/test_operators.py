@@ -48,7 +48,7 @@ def own_samples(name, rng, samples=40, d=5, dtype=float):
 
 
 def mean_gradient(data, raw, component, theta):
-    """Gradient of the mean loss with ridge at parameters theta = (x, v), with derivatives by hand."""
+    """Gradient of the mean loss with ridge at theta = (x, v), with derivatives by hand."""
     split = data.weights.size
     x, v = theta[:split].reshape(data.weights.shape), theta[split:]
     sample = raw(component, data.features @ x.T, v)
@@ -59,7 +59,7 @@ def mean_gradient(data, raw, component, theta):
 
 
 def by_differences(data, raw, component):
-    """Hessian of the mean loss by central differences of its gradient, and a bound of their error."""
+    """Hessian of the mean loss by central differences of its gradient, and a bound of the error."""
     theta = np.concatenate([data.weights.ravel(), data.readout])
     step = 1e-4
     columns = []
