@@ -11,32 +11,27 @@ has the plane and space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import mpmath
-import numpy as np
 import sympy as sp
 
 from theory import GaussianExpectation, ReLU, Step
 from theory.expectations.gaussian_law import GaussianLaw
 from theory.problem.kinks import split_deltas
 
-Row = tuple[Any, ...]
+from .high_precision import GUARD, Row, factor_of, high_precision_functions, number_of, reduce_rows
+from .line_rules import edge_of, panels, trapezoid
+
 Certified = tuple[Any, Any]  # value and error, numbers of mpmath
 
-# digits beyond those asked for, for sums and products
-GUARD = 12
 # steps of the trapezoidal rule (fine, then the coarser one that certifies it) and nodes of Legendre
 # panels, in turn
 STEPS = (0.12, 0.08, 0.05)
 COARSER = 1.25
 PANEL_NODES = (50, 70, 95, 130, 180)
-# longest panel, in standard deviations
-PANEL = 8.5
 
 
 class DimensionError(ArithmeticError):
@@ -108,9 +103,9 @@ def _of_law(
     gauge: sp.MatrixBase | None,
 ) -> dict[GaussianExpectation, Certified]:
     size = len(law.variables)
-    mean = [_number(e.xreplace(values)) for e in law.mean]
+    mean = [number_of(e.xreplace(values)) for e in law.mean]
     factor = factor_of(
-        [[_number(e) for e in row] for row in law.covariance.xreplace(values).tolist()], digits
+        [[number_of(e) for e in row] for row in law.covariance.xreplace(values).tolist()], digits
     )
     total: dict[GaussianExpectation, Certified] = {
         node: (mpmath.mpf(0), mpmath.mpf(0)) for node in nodes
@@ -126,7 +121,7 @@ def _of_law(
         rows = [(m, *r) for m, r in zip(mean, factor, strict=True)]
         if whitened:
             inverse = [
-                [_number(e) for e in row] for row in law.gram_inverse.xreplace(values).tolist()
+                [number_of(e) for e in row] for row in law.gram_inverse.xreplace(values).tolist()
             ]
             for c in range(size):
                 combined = [
@@ -161,7 +156,7 @@ class _Integrands:
         self.count = len(integrands)
         bound = [*law.variables, *(law.whitened if whitened else ())]
         outer = sorted(set().union(*(e.free_symbols for e in integrands)) - set(bound), key=str)
-        self._outer = [_number(values[s]) for s in outer]
+        self._outer = [number_of(values[s]) for s in outer]
         self._function = sp.lambdify(
             [*bound, *outer], integrands, [high_precision_functions(), "mpmath"], cse=True
         )
@@ -215,7 +210,7 @@ def _integrate(
         else ((h, h * COARSER) for h in STEPS)
     )
     # what lies beyond the last node, seen by no refinement
-    edge = _edge(digits)
+    edge = edge_of(digits)
     outside = [
         (abs(a) + abs(b)) * mpmath.npdf(edge)
         for a, b in zip(at((edge,)), at((-edge,)), strict=True)
@@ -224,109 +219,17 @@ def _integrate(
     for fine_rule, coarse_rule in rules:
         if cuts:
             coarse = (
-                _panels(at, cuts, coarse_rule, digits, functions.count)
-                if coarse is None
-                else coarse
+                panels(at, cuts, coarse_rule, digits, functions.count) if coarse is None else coarse
             )
-            fine = _panels(at, cuts, fine_rule, digits, functions.count)
+            fine = panels(at, cuts, fine_rule, digits, functions.count)
         else:
-            coarse = _trapezoid(at, coarse_rule, digits, functions.count)
-            fine = _trapezoid(at, fine_rule, digits, functions.count)
+            coarse = trapezoid(at, coarse_rule, digits, functions.count)
+            fine = trapezoid(at, fine_rule, digits, functions.count)
         best = [(f, abs(f - c) + o) for f, c, o in zip(fine, coarse, outside, strict=True)]
         if all(e <= wanted * (1 + abs(v)) for v, e in best):
             break
         coarse = fine
     return best
-
-
-def _trapezoid(
-    at: Callable[[Sequence[Any]], list[Any]], step: float, digits: int, count: int
-) -> list[Any]:
-    """The trapezoidal rule on the line, as far as the density matters."""
-    h, edge = mpmath.mpf(step), _edge(digits)
-    limit = int(edge / h) + 1
-    nodes = [(h * i, h * mpmath.npdf(h * i)) for i in range(-limit, limit + 1)]
-    total = [mpmath.mpf(0)] * count
-    for z, weight in nodes:
-        _accumulate(total, weight, at((z,)))
-    return total
-
-
-def _panels(
-    at: Callable[[Sequence[Any]], list[Any]],
-    kinks: list[tuple[Any, Row]],
-    nodes: int,
-    digits: int,
-    count: int,
-) -> list[Any]:
-    """Gauss-Legendre between kinks, each panel cut further so that the density is a polynomial to
-    it.
-    """
-    edge = _edge(digits)
-    total = [mpmath.mpf(0)] * count
-    cuts = [-offset / slope for offset, (slope,) in kinks if slope != 0]
-    for z, weight in _panel_nodes(cuts, edge, nodes):
-        _accumulate(total, weight, at((z,)))
-    return total
-
-
-def _panel_nodes(cuts: list[Any], edge: Any, nodes: int) -> Iterator[tuple[Any, Any]]:
-    inside = sorted({c for c in cuts if -edge < c < edge})
-    points, weights = _legendre(nodes, mpmath.mp.dps)
-    ends = [-edge]
-    for high in [*inside, edge]:
-        low, parts = ends[-1], int((high - ends[-1]) / PANEL) + 1
-        ends += [low + (high - low) * i / parts for i in range(1, parts + 1)]
-    for low, high in pairwise(ends):
-        middle, half = (low + high) / 2, (high - low) / 2
-        for x, w in zip(points, weights, strict=True):
-            z = middle + half * x
-            yield z, half * w * mpmath.npdf(z)
-
-
-@lru_cache(maxsize=32)
-def _legendre(nodes: int, digits: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Nodes and weights on [-1, 1]: the double-precision nodes, improved by Newton's method in
-    fixed-point integers.
-    """
-    start, _ = np.polynomial.legendre.leggauss(nodes)
-    bits = int((digits + 10) * 3.33)
-    one = 1 << bits
-
-    def values(x: int) -> tuple[int, int]:
-        """P_n(x) and its derivative, times 2**bits."""
-        before, value = one, x
-        for n in range(2, nodes + 1):
-            before, value = value, ((2 * n - 1) * (x * value >> bits) - (n - 1) * before) // n
-        return value, nodes * (((x * value) >> bits) - before) * one // ((x * x >> bits) - one)
-
-    points, weights = [], []
-    for x0 in start[start >= 0]:
-        x = int(mpmath.mpf(float(x0)) * one)
-        correct = 14
-        while correct < digits + 8:
-            value, slope = values(x)
-            x -= value * one // slope
-            correct = 2 * correct - 2
-        _, slope = values(x)
-        point, tangent = mpmath.mpf(x) / one, mpmath.mpf(slope) / one
-        weight = 2 / ((1 - point * point) * tangent**2)
-        points.append(point)
-        weights.append(weight)
-        if x0 > 1e-15:
-            points.append(-point)
-            weights.append(weight)
-    return tuple(points), tuple(weights)
-
-
-def _accumulate(total: list[Any], weight: Any, values: list[Any]) -> None:
-    for j, value in enumerate(values):
-        total[j] += weight * value
-
-
-def _edge(digits: int) -> Any:
-    """Beyond it the normal density is below the last digit, with room for growing integrands."""
-    return mpmath.sqrt(2 * mpmath.log(10) * (digits + GUARD))
 
 
 def _on_hyperplane(rows: list[Row], kink: tuple[Any, Row]) -> tuple[list[Row], Any]:
@@ -362,7 +265,7 @@ def _without_gauge(
     c = functions.size
     base = [mpmath.mpf(i + 2) / 7 for i in range(len(rows))]
     for column in range(gauge.shape[1]):
-        n = [_number(gauge[a, column]) for a in range(c)]
+        n = [number_of(gauge[a, column]) for a in range(c)]
         moved = [b + (n[i] * mpmath.mpf(3) / 11 if i < c else 0) for i, b in enumerate(base)]
         here, there = functions(base), functions(moved)
         if any(
@@ -381,49 +284,6 @@ def _without_gauge(
     return rows
 
 
-def factor_of(covariance: list[list[Any]], digits: int) -> list[list[Any]]:
-    """F with F F^T = covariance and as many columns as its rank (Cholesky with pivots)."""
-    size = len(covariance)
-    rest = [list(row) for row in covariance]
-    floor = mpmath.mpf(10) ** (-digits) * max(
-        [abs(covariance[i][i]) for i in range(size)] + [mpmath.mpf(0)]
-    )
-    columns: list[list[Any]] = []
-    for _ in range(size):
-        pivot = max(range(size), key=lambda i: rest[i][i])
-        if rest[pivot][pivot] <= floor:
-            break
-        root = mpmath.sqrt(rest[pivot][pivot])
-        column = [rest[i][pivot] / root for i in range(size)]
-        columns.append(column)
-        for i in range(size):
-            for j in range(size):
-                rest[i][j] -= column[i] * column[j]
-    return [[column[i] for column in columns] for i in range(size)]
-
-
-def reduce_rows(rows: list[list[Any]], digits: int) -> list[list[Any]]:
-    """The same rows in an orthonormal basis of their span (Gram-Schmidt, the longest rest first)."""
-    basis: list[list[Any]] = []
-    rest = [list(r) for r in rows]
-    floor = mpmath.mpf(10) ** (-digits)
-    while True:
-        lengths = [mpmath.sqrt(mpmath.fsum(x * x for x in r)) for r in rest]
-        longest = max(range(len(rest)), key=lambda i: lengths[i], default=None)
-        if longest is None or lengths[longest] <= floor:
-            break
-        unit = [x / lengths[longest] for x in rest[longest]]
-        basis.append(unit)
-        rest = [
-            [x - inner * b for x, b in zip(r, unit, strict=True)]
-            for r in rest
-            for inner in [mpmath.fsum(x * b for x, b in zip(r, unit, strict=True))]
-        ]
-    return [
-        [mpmath.fsum(x * b for x, b in zip(r, unit, strict=True)) for unit in basis] for r in rows
-    ]
-
-
 def _affine(
     form: sp.Expr, law: GaussianLaw, values: Mapping[sp.Symbol, sp.Expr]
 ) -> tuple[Any, Row]:
@@ -432,46 +292,6 @@ def _affine(
     row = [form.diff(u) for u in law.variables]
     if any(e.free_symbols & set(law.variables) for e in row):
         raise DimensionError(f"the kink {form}, which is not affine in the pre-activations")
-    return _number(form.xreplace(origin).xreplace(values)), tuple(
-        _number(e.xreplace(values)) for e in row
+    return number_of(form.xreplace(origin).xreplace(values)), tuple(
+        number_of(e.xreplace(values)) for e in row
     )
-
-
-def _number(e: sp.Expr) -> Any:
-    e = sp.sympify(e)
-    if e.is_Rational:
-        return mpmath.mpf(int(e.p)) / int(e.q)
-    return mpmath.mpmathify(sp.N(e, mpmath.mp.dps + 5))
-
-
-def high_precision_functions() -> dict[str, Callable[..., Any]]:
-    """The functions of losses that mpmath lacks, by the names generated code calls them by, at its
-    current precision.
-
-    Examples
-    --------
-    >>> table = high_precision_functions()
-    >>> table["Softmax"](1, mpmath.mpf(0), mpmath.mpf(0))
-    mpf('0.5')
-    """
-    exp, log = mpmath.exp, mpmath.log
-    zero, one = mpmath.mpf(0), mpmath.mpf(1)
-
-    # all classes of one sample share their exponentials
-    last: list[Any] = [None, []]
-
-    def softmax(a: Any, *u: Any) -> Any:
-        if last[0] != u:
-            powers = [exp(b) for b in u]
-            total = mpmath.fsum(powers)
-            last[:] = [u, [p / total for p in powers]]
-        return last[1][int(a) - 1]
-
-    return {
-        "LogSumExp": lambda *u: log(mpmath.fsum(exp(a) for a in u)),
-        "Softmax": softmax,
-        "Softplus": lambda f: mpmath.log1p(exp(f)) if f < 0 else f + mpmath.log1p(exp(-f)),
-        "Sigmoid": lambda f: one / (1 + exp(-f)),
-        "ReLU": lambda f: f if f > 0 else zero,
-        "Step": lambda f: one if f > 0 else zero,
-    }

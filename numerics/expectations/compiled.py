@@ -6,7 +6,7 @@ accordingly:
 
 * all distinct integrands f become one generated numba function, looped over quadrature nodes
   (:mod:`numerics.expectations.smooth_integrands`, and
-  :mod:`numerics.expectations.kinked_integrands` for losses with kinks);
+  :mod:`numerics.expectations.kinked.kinked_integrands` for losses with kinks);
 * elementary factors become one generated function (*leaves*);
 * what remains is a sparse polynomial in these values, stored as index arrays and evaluated by one
   loop, so that models with thousands of terms need no thousand-line function.

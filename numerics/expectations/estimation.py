@@ -149,7 +149,8 @@ def _unresolved(compiled: Evaluator, parameters: Parameters, parts: Parts, reaso
     return (
         f"an expectation of the model {compiled.model.name} is not resolved by graded panels: "
         f"{reason}, where the pre-activations have a standard deviation of "
-        f"{compiled.spread(parameters, *parts[:2]):.3g}; raise the precision, or take smaller weights"
+        f"{compiled.spread(parameters, *parts[:2]):.3g}; "
+        "raise the precision, or take smaller weights"
     )
 
 
@@ -183,8 +184,8 @@ def least_size(
     """Sobol size with which every side of a kink that can matter is seen often enough.
 
     Scramblings that all miss a side agree with each other and are wrong.  The control variates of
-    :mod:`numerics.expectations.kinked_integrands` make up for that, except for whitened integrands,
-    of higher degree in u.
+    :mod:`numerics.expectations.kinked.kinked_integrands` make up for that, except for whitened
+    integrands, of higher degree in u.
     """
     forms = kink_forms(compiled.model)
     if forms is None or not compiled.uses_whitening:

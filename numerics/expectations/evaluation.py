@@ -21,7 +21,7 @@ from theory.expectations.derived import find_expectations
 from .graded.placement import PlacementError, directions_of, place
 from .graded.scales import Scales
 from .kink_forms import kink_forms
-from .kinked_integrands import KinkedIntegrands
+from .kinked.kinked_integrands import KinkedIntegrands
 from .quadrature import MAX_PANEL_DIMENSION, Rule
 from .smooth_integrands import Fields, Integrands, PlainIntegrands
 from .sparse_polynomial import SparsePolynomial

@@ -5,9 +5,9 @@ A rule is a set of standard normal nodes, or a way to place them:
 * *Tensor Gauss-Hermite* for smooth integrands in few dimensions whose transitions are wider than
   the spacing of the nodes.  Two rules of this family miss a sharper transition together, so that
   beside their difference the distance to the nearest singularity bounds the error.
-* *Graded panels* on the line and the plane (:mod:`numerics.expectations.graded.panels`): a rule of this
-  kind is a resolution, and its nodes are placed at each state, around the transitions and between
-  the kinks of the integrand.
+* *Graded panels* on the line and the plane (:mod:`numerics.expectations.graded.panels`): a rule
+  of this kind is a resolution, and its nodes are placed at each state, around the transitions and
+  between the kinks of the integrand.
 * *Scrambled Sobol points* with their mirror images for everything else (error: spread over
   independent scramblings).
 """

@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from numerics.expectations.certified_digits import high_precision_functions
+from numerics.expectations.high_precision import high_precision_functions
 from theory import InputError, Model, symbols
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import DIGITS, real_or_nan

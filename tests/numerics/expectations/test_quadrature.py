@@ -183,7 +183,7 @@ def place(scale, mean=0.3):
 
 
 def trapezoid(function, mean, scale):
-    """E f(mean + scale z) on equidistant points of [-15, 15]: spectrally accurate for analytic f."""
+    """E f(mean + scale z) on equidistant points of [-15, 15], for analytic f."""
     z = np.arange(-3000, 3001) / 200
     weights = scipy.stats.norm.pdf(z) / 200
     values = function(mean + scale * z)
@@ -306,7 +306,7 @@ def test_errors_cover_the_rounding_of_integrands_that_cancel(scale, shift):
 
 
 def test_errors_cover_the_rounding_of_terms_that_cancel():
-    """Differences of expectations that are equal in exact arithmetic, multiplied by large numbers."""
+    """Differences of expectations that are equal in exact arithmetic, times large numbers."""
     law = preactivation_law(SMOOTH, 0)
     square = GaussianExpectation(U[0] ** 2, law)
     moments = symbols.PRECISION**-1 * SMOOTH.symbols.gram[0, 0] + SMOOTH.symbols.overlap[0, 0] ** 2

@@ -13,12 +13,9 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from numerics.expectations.certified_digits import (
-    DimensionError,
-    high_precision_functions,
-    many_digits,
-)
+from numerics.expectations.certified_digits import DimensionError, many_digits
 from numerics.expectations.certified_double import few_digits
+from numerics.expectations.high_precision import high_precision_functions
 from theory import GaussianExpectation, Model
 from theory.expectations.derived import find_expectations
 from theory.expectations.gaussian_law import GaussianLaw

@@ -19,7 +19,7 @@ from scipy.special import ndtr
 from numerics import Parameters, State, compile_expressions
 from numerics.expectations.compiled import CompiledExpressions
 from numerics.expectations.estimation import estimate_sobol
-from numerics.expectations.kinked_integrands import KinkedIntegrands
+from numerics.expectations.kinked.kinked_integrands import KinkedIntegrands
 from numerics.expectations.quadrature import sobol
 from numerics.expectations.smooth_integrands import Fields
 from theory import (
@@ -276,9 +276,8 @@ def test_control_variates_change_the_spread_and_not_the_expectation():
             assert np.all(np.abs(samples.mean(axis=0) - right) <= 1.5 * z * error + 1e-11)
         ratios.append(with_control.std(axis=0) / plain.std(axis=0))
     mean = float(np.exp(np.mean(np.log(ratios))))
-    print(
-        f"spread with control / without: medians {np.median(ratios, axis=(0, 1))}, geometric mean {mean:.3f}"
-    )
+    medians = np.median(ratios, axis=(0, 1))
+    print(f"spread with control / without: medians {medians}, geometric mean {mean:.3f}")
     assert mean < 0.6
 
 
@@ -479,7 +478,7 @@ def test_undeclared_kinks_are_refused():
 
 
 def test_other_forms_of_declared_kinks_are_recognised():
-    """Max, |u|, sign and multiples of kinks, negative ones included, equal what they are made of."""
+    """Max, |u|, sign and multiples of kinks, negative ones too, equal what they are made of."""
     f = fields(fresh_rng(), 2, 16)
     forms = (
         sp.Max(U[0], 0),

@@ -4,15 +4,13 @@ An integrand is a smooth function of the ramps :math:`q_j=\max(k_j,0)` (and of u
 the steps :math:`s_j=1\{k_j>0\}`, and linear in the deltas :math:`\delta(k_j)`, for kinks
 :math:`k_j=A_j(v)u+c_j(v)`.  This serves twice:
 
-* *Deltas.*  :math:`E[\delta(k_j)h(u)] = \varphi_j(0)\,E[h(u)\,|\,k_j=0]` with the density :math:`\varphi_j` of k_j, and
-  :math:`u-\Sigma A_j^T k_j/\sigma_j^2` has the conditional law: the nodes serve for it as they are.
-* *Control variates.*  Quasi-Monte Carlo is slow for jumps.  The part of the integrand that is of low degree in
-  (s, q) has exact means (:mod:`numerics.expectations.ramp_moments`): its sum over the nodes is
-  replaced by its expectation. Any coefficients leave the rule unbiased; those used are difference
-  quotients over one standard deviation.
-
-Steps and ramps are taken to second order where no step multiplies them, to first order beside one
-step, and products of two steps to order 0: the terms of which every expectation is bivariate.
+* *Deltas.*  :math:`E[\delta(k_j)h(u)] = \varphi_j(0)\,E[h(u)\,|\,k_j=0]` with the density
+  :math:`\varphi_j` of k_j, and :math:`u-\Sigma A_j^T k_j/\sigma_j^2` has the conditional
+  law: the nodes serve for it as they are.
+* *Control variates.*  Quasi-Monte Carlo is slow for jumps.  The part of the integrand that is of
+  low degree in (s, q) has exact means (:mod:`numerics.expectations.kinked.ramp_moments`): its sum
+  over the nodes is replaced by its expectation.  Any coefficients leave the rule unbiased; those
+  used are difference quotients over one standard deviation.
 """
 
 from __future__ import annotations
@@ -31,9 +29,11 @@ from theory import Model, ReLU, Step, symbols
 from theory.problem.kinks import split_deltas
 from theory.problem.regularity.canonical_form import canonical
 
-from .kink_forms import KinkForms
-from .ramp_moments import RampMoments, index_pairs, ramp_moments
-from .smooth_integrands import Fields, chunks
+from ..kink_forms import KinkForms
+from ..smooth_integrands import Fields, chunks
+from .control_variates import stencil_points, stencil_weights
+from .node_sums import DELTA, SUMS
+from .ramp_moments import RampMoments, ramp_moments
 
 
 class KinkedIntegrands:
@@ -96,8 +96,6 @@ class KinkedIntegrands:
             module = codegen.load_module(self.source)
             self._sums, self._stencil = module.sums, module.stencil
 
-    # ------------------------------------------------------------------------------------------------ moments
-
     def moments(self, fields: Fields, reach: float = 0.0, sizes: Array | None = None) -> Array:
         """E_l[f_j], shape (R, L, number of integrands)."""
         lead = fields.means.shape[:2]
@@ -158,89 +156,22 @@ class KinkedIntegrands:
         deviation = np.sqrt(np.clip(np.diagonal(covariance, axis1=1, axis2=2), 0.0, None))
         return out + self._correction(fields, exact, sampled, np.maximum(deviation, 1e-8))
 
+    @cached_property
+    def _stencil_points(self) -> tuple[Array, Array]:
+        return stencil_points(self.kinks, self.kinks + self.linear.size)
+
     def _correction(
         self, fields: Fields, exact: RampMoments, sampled: RampMoments, spread: Array
     ) -> Array:
         """Expectation minus sum over the nodes of the low-degree part of every integrand."""
         steps, points = self._stencil_points
-        weights = self._stencil_weights(exact, sampled, spread[:, None])
+        weights = stencil_weights(exact, sampled, spread[:, None], len(steps))
         ramps = exact.ramp[:, :, None, :] + (points * spread[:, None])[:, None]
         out = np.zeros((*fields.means.shape[:2], len(self.regular)))
         self._stencil(
             fields.labels, fields.means, fields.readout, steps, ramps, self.linear, weights, out
         )
         return out
-
-    @cached_property
-    def _stencil_points(self) -> tuple[Array, Array]:
-        """Steps (M, J) and offsets of the ramps in standard deviations (M, n) at which integrands
-        are evaluated.
-
-        For every pattern of steps "none" and "only a": the centre and one deviation up and down in
-        every ramp; then two ramps up without steps, and two steps on.
-        """
-        n, kinks = self.kinks + self.linear.size, self.kinks
-        unit, on = np.eye(n), np.eye(kinks)
-        star = np.concatenate([np.zeros((1, n)), unit, -unit])
-        patterns = [np.zeros(kinks), *on]
-        steps = [np.tile(p, (2 * n + 1, 1)) for p in patterns]
-        points = [star for _ in patterns]
-        i, j = index_pairs(n)
-        steps.append(np.zeros((i.size, kinks)))
-        points.append(unit[i] + unit[j])
-        a, b = index_pairs(kinks)
-        steps.append(on[a] + on[b])
-        points.append(np.zeros((a.size, n)))
-        return np.concatenate(steps), np.concatenate(points)
-
-    def _stencil_weights(self, exact: RampMoments, sampled: RampMoments, spread: Array) -> Array:
-        """Weights of the stencil values whose sum is the correction: all coefficients are
-        differences of values.
-        """
-        n, kinks = self.kinks + self.linear.size, self.kinks
-        lead = exact.step.shape[:2]
-        step = exact.step - sampled.step
-        ramp = exact.ramp - sampled.ramp
-        pairs = exact.step_step - sampled.step_step
-        # moments of deviations from the centre exact.ramp
-        centre = exact.ramp
-        beside = exact.step_ramp - sampled.step_ramp - centre[:, :, None, :] * step[:, :, :, None]
-        shifted = centre[:, :, :, None] * ramp[:, :, None, :]
-        second = exact.ramp_ramp - sampled.ramp_ramp - shifted - np.swapaxes(shifted, 2, 3)
-        # symmetric to the last bit: the weights must sum to 0, and rounding is divided by the
-        # square of the spread
-        second = (second + np.swapaxes(second, 2, 3)) / 2
-        star = 2 * n + 1
-        out = np.zeros((*lead, len(self._stencil_points[0])))
-        stars = out[:, :, : (kinks + 1) * star].reshape(*lead, kinks + 1, star)
-        centres, up, down = stars[..., 0], stars[..., 1 : n + 1], stars[..., n + 1 :]
-        # first order: without steps (less what the patterns "only a" subtract), and beside each
-        # step
-        half = 0.5 / spread
-        up[:, :, 0] = (ramp - beside.sum(axis=2)) * half
-        up[:, :, 1:] = beside * half[:, :, None]
-        down[:] = -up
-        # values of the steps themselves, and of their products
-        a, b = index_pairs(kinks)
-        joint = pairs[:, :, a, b]
-        diagonal = np.arange(kinks)
-        centres[:, :, 1:] += step - pairs.sum(axis=3) + pairs[:, :, diagonal, diagonal]
-        centres[:, :, 0] += joint.sum(axis=2) - step.sum(axis=2)
-        # second order without steps
-        mixed = second / (spread[:, :, :, None] * spread[:, :, None, :])
-        diagonal = np.arange(n)
-        curved = mixed[:, :, diagonal, diagonal] / 2
-        i, j = index_pairs(n)
-        upper = mixed[:, :, i, j]
-        up[:, :, 0] += 3 * curved - mixed.sum(axis=3)
-        down[:, :, 0] += curved
-        centres[:, :, 0] += upper.sum(axis=2) - 2 * curved.sum(axis=2)
-        tail = out[:, :, (kinks + 1) * star :]
-        tail[:, :, : i.size] = upper
-        tail[:, :, i.size :] = joint
-        return out
-
-    # ---------------------------------------------------------------------------------------------- evaluation
 
     def values(self, u: Array, label: float | Array, v: Array, w: Array | None = None) -> Array:
         """The functions among the integrands (deltas left out) at u of shape (C, N), by NumPy."""
@@ -275,8 +206,8 @@ class KinkedIntegrands:
         for j, entries in enumerate(self.deltas):
             if entries:
                 indices = ", ".join(str(i) for i, _ in entries)
-                calls.append(_DELTA.format(j=j, count=len(entries), indices=indices + ","))
-        return source + _SUMS.replace("@DELTAS@", "".join(calls) or "pass")
+                calls.append(DELTA.format(j=j, count=len(entries), indices=indices + ","))
+        return source + SUMS.replace("@DELTAS@", "".join(calls) or "pass")
 
     def _array_sums(
         self,
@@ -301,7 +232,7 @@ class KinkedIntegrands:
         step_ramp: Array,
         ramp_ramp: Array,
     ) -> None:
-        """The NumPy twin of the generated ``sums``."""
+        """What the generated ``sums`` does, by NumPy."""
         integrand, *delta_functions = self._array_functions
         for x in np.ndindex(means.shape[:2]):
             e, label = x[0], float(labels[x[1]])
@@ -348,7 +279,7 @@ class KinkedIntegrands:
         weights: Array,
         out: Array,
     ) -> None:
-        """The NumPy twin of the generated ``stencil``."""
+        """What the generated ``stencil`` does, by NumPy."""
         for x in np.ndindex(means.shape[:2]):
             u = np.tile(means[x][:, None], (1, len(steps)))
             u[linear] = ramps[x][:, self.kinks :].T
@@ -357,92 +288,3 @@ class KinkedIntegrands:
             on = np.ascontiguousarray(steps.T)
             self._array_functions[0](float(labels[x[1]]), u, np.zeros_like(u), v[x[0]], r, on, f)
             out[x] += f @ weights[x]
-
-
-_DELTA = """
-            if density[e, l, {j}] > 0.0:
-                for a in range(units):
-                    at[a] = u[a] - regression[e, {j}, a] * k[{j}]
-                    white[a] = whitened[e, i, a] - whitened_regression[e, {j}, a] * k[{j}]
-                for j in range(kinks):
-                    height = k[j] - kink_regression[e, {j}, j] * k[{j}] if j != {j} else 0.0
-                    r_at[j] = max(height, 0.0)
-                    s_at[j] = 1.0 if height > 0.0 else 0.0
-                delta_{j}(labels[l], at, white, v[e], r_at, s_at, g)
-                weight = weights[i] * density[e, l, {j}]
-                m = 0
-                for index in ({indices}):
-                    out[e, l, index] += weight * g[m]
-                    m += 1
-"""
-
-_SUMS = '''
-
-@numba.njit(cache=True, nogil=True, error_model='numpy')
-def sums(
-    labels, means, shift, whitened, weights, v, forms, offsets, regression, kink_regression, whitened_regression,
-    density, linear, control, out, step, ramp, step_step, step_ramp, ramp_ramp,
-):
-    """Sums over nodes of the integrands with their deltas, and of steps and ramps and their products."""
-    units, kinks = shift.shape[2], offsets.shape[1]
-    variables = kinks + linear.size
-    u, at, white = np.empty(units), np.empty(units), np.empty(units)
-    k, r, s = np.empty(kinks), np.empty(kinks), np.empty(kinks)
-    r_at, s_at, q = np.empty(kinks), np.empty(kinks), np.empty(variables)
-    f, g = np.empty(out.shape[2]), np.empty(out.shape[2])
-    for e in range(means.shape[0]):
-      for l in range(labels.size):
-        for i in range(weights.size):
-            for a in range(units):
-                u[a] = means[e, l, a] + shift[e, i, a]
-            for j in range(kinks):
-                height = offsets[e, j]
-                for a in range(units):
-                    height += forms[e, j, a] * u[a]
-                k[j] = height
-                r[j] = max(height, 0.0)
-                s[j] = 1.0 if height > 0.0 else 0.0
-            integrand(labels[l], u, whitened[e, i], v[e], r, s, f)
-            for j in range(f.size):
-                out[e, l, j] += weights[i] * f[j]
-            if control:
-                for j in range(kinks):
-                    q[j] = r[j]
-                for j in range(linear.size):
-                    q[kinks + j] = u[linear[j]]
-                for a in range(variables):
-                    weighted = weights[i] * q[a]
-                    ramp[e, l, a] += weighted
-                    for b in range(variables):
-                        ramp_ramp[e, l, a, b] += weighted * q[b]
-                for a in range(kinks):
-                    if s[a] > 0.0:
-                        step[e, l, a] += weights[i]
-                        for b in range(kinks):
-                            step_step[e, l, a, b] += weights[i] * s[b]
-                        for b in range(variables):
-                            step_ramp[e, l, a, b] += weights[i] * q[b]
-            @DELTAS@
-
-
-@numba.njit(cache=True, nogil=True, error_model='numpy')
-def stencil(labels, means, v, steps, ramps, linear, weights, out):
-    """Weighted sums of the integrands at given steps and ramps, without whitened pre-activations."""
-    kinks = steps.shape[1]
-    u, w = np.empty(means.shape[2]), np.zeros(means.shape[2])
-    r, s, f = np.empty(kinks), np.empty(kinks), np.empty(out.shape[2])
-    for e in range(means.shape[0]):
-        for l in range(labels.size):
-            u[:] = means[e, l]
-            for m in range(steps.shape[0]):
-                weight = weights[e, l, m]
-                if weight == 0.0:
-                    continue
-                for j in range(kinks):
-                    r[j], s[j] = ramps[e, l, m, j], steps[m, j]
-                for j in range(linear.size):
-                    u[linear[j]] = ramps[e, l, m, kinks + j]
-                integrand(labels[l], u, w, v[e], r, s, f)
-                for j in range(f.size):
-                    out[e, l, j] += weight * f[j]
-'''

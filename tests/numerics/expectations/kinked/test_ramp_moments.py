@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import multivariate_normal
 
-from numerics.expectations.ramp_moments import RampMoments, index_pairs, ramp_moments
+from numerics.expectations.kinked.ramp_moments import RampMoments, index_pairs, ramp_moments
 from verify import strategies
 
 EPS = float(np.finfo(float).eps)
@@ -181,7 +181,7 @@ def test_variables_without_noise(mean, deviation, noisy, kinds):
 
 
 def test_centred_moments_are_the_arcsine_and_arc_cosine_kernels():
-    """P = 1/4 + asin(rho)/2pi, E[q q] = (sin t + (pi - t) cos t)/2pi at cos t = rho, at 40 digits."""
+    """P = 1/4 + asin(rho)/2pi, E[q q] = (sin t + (pi - t) cos t)/2pi, cos t = rho, at 40 digits."""
     for rho in (-0.99, -0.5, 0.0, 0.3, 0.8, 0.999):
         found = ramp_moments(np.zeros(2), np.array([[1.0, 2 * rho], [2 * rho, 4.0]]), 2)
         with mpmath.workdps(40):
