@@ -17,7 +17,7 @@ from numerics.core.validation import Array, check_times
 from numerics.expectations.quadrature import Rule
 from theory import InputError, Model
 
-from .flow_field import PLAIN
+from .integration.flow_field import PLAIN
 
 
 @dataclass(frozen=True)

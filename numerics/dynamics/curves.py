@@ -38,7 +38,8 @@ def integrate_curves(
 ) -> xr.Dataset:
     r"""Integrate the effective dynamics of (m, R_perp, v) and return the curve at the given times.
 
-    .. math:: \dot s = F(s;\lambda,\beta,c_\delta,p,\Gamma),\qquad t = \text{steps}\cdot\delta,\ \delta=c_\delta/d
+    .. math:: \dot s = F(s;\lambda,\beta,c_\delta,p,\Gamma),\qquad
+              t = \text{steps}\cdot\delta,\ \delta=c_\delta/d
 
     with F of :func:`theory.derive_drift` (mathematics.md section 4).
 
@@ -88,10 +89,11 @@ def integrate_curves(
     --------
     With one class pair at lambda -> infinity and no ridge nothing moves orthogonally to the means:
 
-    >>> from theory import kgmm
     >>> from numerics import Parameters
-    >>> curve = integrate_curves(
-    ...     kgmm(2), Parameters([0.5, 0.5], 1e12, 0.0, 1.0), State([[0, 0], [0, 0]], [[0, 0], [0, 0]]), [0, 1])
+    >>> from theory import kgmm
+    >>> zero = State([[0, 0], [0, 0]], [[0, 0], [0, 0]])
+    >>> numbers = Parameters([0.5, 0.5], 1e12, 0, 1)
+    >>> curve = integrate_curves(kgmm(2), numbers, zero, [0, 1])
     >>> bool(abs(curve.gram_perp).max() < 1e-9)
     True
     """

@@ -100,8 +100,8 @@ def solve_fixed_point(
     The gap m_11 - m_21 of two orthonormal classes solves beta s (e^s + 1) = 1 as lambda ->
     infinity:
 
-    >>> from theory import kgmm
     >>> from numerics import Parameters
+    >>> from theory import kgmm
     >>> point = solve_fixed_point(kgmm(2), Parameters([0.5, 0.5], 1e6, 0.1, 1))
     >>> s = float(point.overlap[0, 0] - point.overlap[1, 0])
     >>> bool(abs(0.1 * s * (np.exp(s) + 1) - 1) < 1e-5), point.attrs["stability"]

@@ -23,7 +23,7 @@ from numerics.expectations.families import family_rules
 from numerics.expectations.quadrature import Rule, replicate_error
 from theory import Drift, InputError, Model, derive_drift
 
-from .flow_field import right_hand_side
+from .integration.flow_field import right_hand_side
 
 # step of the central differences: error h^4 after extrapolation, rounding eps / h
 STEP = 2e-3
@@ -171,13 +171,14 @@ def is_singular(eigenvalues: Array) -> bool:
 
 
 def _steps(compiled: CompiledExpressions, parameters: Parameters, state: State) -> Array:
-    """Difference steps: fixed for overlaps and readout, inside the cone of positive Q for R_perp."""
+    """Difference steps: fixed for overlaps and readout; for R_perp inside the cone of Q > 0."""
     model = compiled.model
     eigenvalues = integrated_gram_eigenvalues(compiled, parameters, state)
     if is_singular(eigenvalues):
         raise InputError(
             "state",
-            f"Gram matrix Q with eigenvalues {eigenvalues.tolist()} along the integration directions",
+            f"Gram matrix Q with eigenvalues {eigenvalues.tolist()} along the integration "
+            "directions",
             "a positive definite Q",
             "the drift has no two-sided derivative in R_perp at a singular Q; add noise to R_perp",
         )

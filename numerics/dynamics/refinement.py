@@ -15,9 +15,9 @@ from numerics.expectations.compiled import CompiledExpressions
 from numerics.expectations.families import Parts, family_rules, run_family, unseen_error
 from numerics.expectations.quadrature import MAX_PANEL_DIMENSION, Rule, replicate_error, sobol
 
-from .dense_difference import chunked, dense_times, largest_difference
-from .integrator import Trajectory
-from .trajectories import trajectory
+from .integration.dense_difference import chunked, dense_times, largest_difference
+from .integration.integrator import Trajectory
+from .integration.trajectories import trajectory
 
 # absolute errors asked for when nothing is said
 TENSOR_TOLERANCE, SOBOL_TOLERANCE = 1e-8, 1e-4

@@ -17,7 +17,7 @@ from numerics.core.validation import Array
 from numerics.expectations.compiled import CompiledExpressions
 from numerics.expectations.quadrature import Rule
 
-from .integrator import IntegrationStopped, integrate
+from .integration.integrator import IntegrationStopped, integrate
 from .jacobian import Field, autonomous_field, integrated_gram_eigenvalues, is_singular
 
 # a root of the field is accepted when the field is this small relative to the size of the state

@@ -54,7 +54,8 @@ class ImplicitFixedPoint(Derived):
         Examples
         --------
         >>> from theory import kgmm
-        >>> point = softmax_fixed_point(kgmm(2, weights=["1/2", "1/2"], directions_gram="orthonormal", ridge="1/10"))
+        >>> two = kgmm(2, weights=["1/2", "1/2"], directions_gram="orthonormal", ridge="1/10")
+        >>> point = softmax_fixed_point(two)
         >>> print(point.solve()[0, 0].n(6))
         0.816753
         """
@@ -220,7 +221,8 @@ def solve_noiseless_fixed_point(
             direction = mpmath.lu_solve(mpmath.matrix(jacobian(list(x))), -residual)
             x = _damped(function, x, direction, size)
     raise ArithmeticError(
-        f"Newton's method for the fixed point of {model.name} stopped at residual {mpmath.nstr(size, 5)}; "
+        f"Newton's method for the fixed point of {model.name} stopped at residual "
+        f"{mpmath.nstr(size, 5)}; "
         "start closer (for instance from the end of an integrated curve)"
     )
 
@@ -266,7 +268,7 @@ def _damped(
     direction: mpmath.matrix,
     size: mpmath.mpf,
 ) -> mpmath.matrix:
-    """One Newton step, halved until the residual falls (the noiseless softmax field is monotone)."""
+    """One Newton step, halved until the residual falls: the noiseless field is monotone."""
     step = mpmath.mpf(1)
     for _ in range(60):
         trial = x + step * direction

@@ -295,8 +295,8 @@ def separated_fixed_point(
                 "ridge",
                 beta,
                 f"a ridge below p/2 = {weight / 2} of the cluster {CLUSTERS[l]}",
-                "no fixed point separates this cluster at such a ridge; above the half of every weight only the zero "
-                "fixed point exists",
+                "no fixed point separates this cluster at such a ridge; above the half of every "
+                "weight only the zero fixed point exists",
             )
     return point
 

@@ -17,7 +17,8 @@ from scipy.special import ndtr
 
 from numerics import Parameters, State, integrate_curves
 from numerics.core.errors import IntegrationError
-from numerics.dynamics.noiseless_flow import _field, integrate_noiseless
+from numerics.dynamics.noiseless_field import noiseless_field
+from numerics.dynamics.noiseless_flow import integrate_noiseless
 from theory import InputError, Loss, Mixture, Model, ReLU, kgmm, separated_fixed_point, symbols, xor
 from theory.fixed_points.existing_clusters import CLUSTERS
 from verify import Domain, strategies
@@ -497,6 +498,6 @@ def test_no_continuation_is_a_named_error(monkeypatch):
 
 def test_surfaces_of_opposite_clusters_are_one():
     """Eight steps of xor(2), four surfaces."""
-    field = _field(model_of(2))
+    field = noiseless_field(model_of(2))
     assert len(field.surfaces) == 4
     assert np.linalg.matrix_rank(field.slopes) == 4

@@ -379,9 +379,12 @@ def test_a_jump_to_zero_is_not_where_the_flow_leads():
 
 @pytest.mark.slow
 def test_the_zero_fixed_point_is_named_not_blamed_on_the_state():
-    """At beta > p/2 of every cluster nothing but 0 is left; Q is 0 there and no Jacobian decides."""
+    """At beta > p/2 of every cluster only 0 is left; Q is 0 there and no Jacobian decides."""
     parameters = Parameters([0.25] * 4, 200.0, 0.2, 1.0, np.eye(2))
-    message = r"arrived at the zero fixed point of xor2, where Q is singular.*undecided.*solve_curve.*noiseless"
+    message = (
+        r"arrived at the zero fixed point of xor2, where Q is singular.*undecided.*solve_curve.*"
+        r"noiseless"
+    )
     with pytest.raises(FixedPointError, match=message) as caught:
         solve_fixed_point(xor(2), parameters, LEANING)
     assert caught.value.residual < 1e-6

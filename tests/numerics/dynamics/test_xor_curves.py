@@ -120,7 +120,7 @@ def test_errors_are_covered_as_often_as_they_say():
 
 
 def test_both_routes_give_the_same_curve():
-    """The projection route has no deltas and other integrands; short, because it converges slowly."""
+    """The projection route has no deltas and other integrands; short, as it converges slowly."""
     rng = fresh_rng()
     initial, numbers = start(rng, 2), parameters(10.0, weights=[0.3, 0.2, 0.15, 0.35])
     one, other = (

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from helpers import fresh_rng
 
-from numerics.dynamics.collocation import MATRIX, POINTS, STAGES, StiffSteps
-from numerics.dynamics.dense_difference import dense_times, largest_difference
-from numerics.dynamics.integrator import IntegrationStopped, integrate
+from numerics.dynamics.integration.collocation import MATRIX, POINTS, STAGES, StiffSteps
+from numerics.dynamics.integration.dense_difference import dense_times, largest_difference
+from numerics.dynamics.integration.integrator import IntegrationStopped, integrate
 
 
 def test_the_points_are_those_of_radau():

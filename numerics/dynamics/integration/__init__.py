@@ -1,0 +1,1 @@
+"""Integration of the flow: explicit and implicit steps, solutions known at every time."""
