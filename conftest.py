@@ -21,7 +21,7 @@ settings.load_profile("specalign")
 
 
 def pytest_configure() -> None:
-    """One linear algebra thread a process: the workers of pytest-xdist already use all processors."""
+    """One linear algebra thread a process: the workers of pytest-xdist use all processors."""
     import numpy  # noqa: F401  the limit applies to libraries that are loaded
 
     threadpool_limits(limits=1, user_api="blas")

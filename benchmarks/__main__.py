@@ -77,11 +77,13 @@ def derivation(table: Table) -> None:
 def compilation(table: Table) -> None:
     """Cold compilation of the drift: an empty cache directory in a fresh process."""
     code = (
-        "from time import perf_counter; from theory import derive_drift, kgmm; import numerics as nu; "
-        "import numpy as np; m = kgmm({k}); v = derive_drift(m).vector; s = perf_counter(); "
+        "from time import perf_counter; from theory import derive_drift, kgmm; "
+        "import numerics as nu; import numpy as np; "
+        "m = kgmm({k}); v = derive_drift(m).vector; s = perf_counter(); "
         "c = nu.compile_expressions(m, v); "
         "nu.integrate_curves(m, nu.Parameters(np.full({k}, 1 / {k}), 10, 0.1, 1), "
-        "nu.State(np.zeros(({k}, {k})), np.eye({k})), 0.01, tolerance=1e-2); print(perf_counter() - s)"
+        "nu.State(np.zeros(({k}, {k})), np.eye({k})), 0.01, tolerance=1e-2); "
+        "print(perf_counter() - s)"
     )
     for k in (3, 10):
         with tempfile.TemporaryDirectory() as directory:
@@ -113,7 +115,8 @@ def curves(table: Table) -> None:
         seconds = _median(integrate, 5 if k == 3 else 1)
         _limit_row(
             table,
-            f"curve, k = {k}, lambda = 10, 16 time units (error estimate {curve.attrs['error_estimate']:.1e})",
+            f"curve, k = {k}, lambda = 10, 16 time units (error estimate"
+            f" {curve.attrs['error_estimate']:.1e})",
             seconds,
             limit,
         )
@@ -142,7 +145,8 @@ def two_layer_curve(table: Table) -> None:
     seconds = _median(integrate, 5)
     _limit_row(
         table,
-        f"curve, XOR, K = 4, lambda = 100, 30 time units (error estimate {curve.attrs['error_estimate']:.1e})",
+        "curve, XOR, K = 4, lambda = 100, 30 time units (error estimate"
+        f" {curve.attrs['error_estimate']:.1e})",
         seconds,
         1.0,
     )
@@ -193,7 +197,8 @@ def sweeps(table: Table) -> None:
     for what in ("start of the processes included", "the process they are copies of at hand"):
         found = sweep_overhead()
         table.add_row(
-            f"sweep of {POINTS} points of {found['points'] / POINTS:.2f} s on {WORKERS} processes, {what}",
+            f"sweep of {POINTS} points of {found['points'] / POINTS:.2f} s on {WORKERS} processes,"
+            f" {what}",
             f"{found['sweep']:.1f} s",
             f"points alone / {WORKERS}: {found['points'] / WORKERS:.1f} s",
             f"{1 + found['overhead']:.3f} (at most 1.10)",

@@ -52,7 +52,8 @@ data = draw_data(kgmm(3), PARAMETERS, STATE, {dimension}, {samples}, 0, dtype="f
 drawn, middle = peak(), perf_counter()
 found = empirical_spectrum(data, count=4, tolerance=TOLERANCE, misfit=False)
 relative = float((found.residual / found.eigenvalue).max())
-print(json.dumps([before, drawn, peak(), data.features.nbytes, middle - start, perf_counter() - middle,
+took = [middle - start, perf_counter() - middle]
+print(json.dumps([before, drawn, peak(), data.features.nbytes, *took,
                   found.attrs["passes"], relative, int(found.converged.all())]))
 """
 
@@ -233,7 +234,8 @@ def _compared(operator: PlainOperator, mine: Pairs, other: Pairs) -> str:
         np.linalg.qr(mine[1].T)[0].T @ np.linalg.qr(other[1].T)[0], compute_uv=False
     )
     sine = np.sqrt(max(0.0, 1 - cosines.min() ** 2))
-    return f"residual {_residual(operator, other):.0e}, eigenvalues {gap:.0e}, sine {sine:.0e} from ours"
+    residual = _residual(operator, other)
+    return f"residual {residual:.0e}, eigenvalues {gap:.0e}, sine {sine:.0e} from ours"
 
 
 def _timed(

@@ -72,9 +72,9 @@ def test_orthonormal_means_are_reproduced_within_the_stated_error_where_it_holds
 
 @pytest.mark.xfail(
     strict=True,
-    reason="kgmm_k3.json: its overlaps differ from this project's curve by 8.81e-6 at t = 8 and 1.42e-5 at t = 16, its "
-    "error_estimate is 6.90e-6; from an independent witness with error below 1.8e-6 they differ by 8.76e-6 and "
-    "1.42e-5, so the stated error is too small there",
+    reason="kgmm_k3.json: its overlaps differ from this project's curve by 8.81e-6 at t = 8 and"
+    " 1.42e-5 at t = 16, its error_estimate is 6.90e-6; from an independent witness with error"
+    " below 1.8e-6 they differ by 8.76e-6 and 1.42e-5, so the stated error is too small there",
 )
 def test_overlaps_of_kgmm_k3_within_the_stated_error():
     content = load("kgmm_k3")
@@ -96,7 +96,7 @@ def test_both_routes_give_the_curve_of_the_file(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_curve_agrees_with_the_stored_witness(name):
-    """Entry by entry within the stated number of standard errors: 99.9 % for all entries together."""
+    """Entry by entry within the stated standard errors: 99.9 % for all entries together."""
     witness, mine = load("kgmm_k3_witness"), curve("kgmm_k3")
     assert witness["time"] == mine.time.values.tolist()
     error = np.array(witness[f"{name}_standard_error"])

@@ -76,7 +76,7 @@ def one_raw_step(name, dimension, samples, rng, batch=1):
 
 
 def moments_agree(name, dimension, rng, size=20_000, batch=1, **options):
-    """Whether all first and second moments of a step are those of raw samples, and their largest z."""
+    """Whether first and second moments of a step are those of raw samples, and their largest z."""
     raw = one_raw_step(name, dimension, size, rng, batch)
     centre = raw.mean(axis=0)
     kernel = with_products(one_step(name, dimension, size, rng, batch=batch, **options), centre)

@@ -16,7 +16,7 @@ GAMMA = [[1.0, 0.3, -0.2], [0.3, 1.2, 0.4], [-0.2, 0.4, 0.9]]
 
 @lru_cache(maxsize=None)
 def case(name):
-    """Model, raw derivatives, parameters and initial state: correlated directions, unequal weights."""
+    """Model, raw derivatives, parameters, initial state: correlated directions, unequal weights."""
     if name == "twolayer":
         overlap = [[0.8, -0.4, 0.3], [-0.5, 0.9, -0.2]]
         state = State(overlap, [[0.5, 0.2], [0.2, 0.45]], [1.3, -0.8])

@@ -1,4 +1,4 @@
-"""Settings and measurements for the tests of sweeps, in a module that worker processes can import."""
+"""Settings and measurements for tests of sweeps, in a module that worker processes can import."""
 
 from __future__ import annotations
 

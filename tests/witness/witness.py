@@ -21,7 +21,7 @@ FAMILY_ERROR = 1e-6  # probability that one correct test fails, over all of its 
 
 @dataclass
 class Geometry:
-    """Directions and parameters as vectors of R^d, and the values of all symbols that they imply."""
+    """Directions and parameters as vectors of R^d, and the values of all symbols they imply."""
 
     model: Model
     directions: np.ndarray  # d x r
@@ -234,7 +234,7 @@ def as_array(matrix) -> np.ndarray:
 
 
 def test_vectors(geo: Geometry, rng) -> np.ndarray:
-    """Return T = [e, x, n]: the summary directions and one unit vector orthogonal to all of them."""
+    """T = [e, x, n]: the summary directions and one unit vector orthogonal to all of them."""
     span = np.hstack([geo.directions, geo.x])
     n = rng.standard_normal(geo.dimension)
     n -= span @ np.linalg.lstsq(span, n)[0]
@@ -245,7 +245,7 @@ test_vectors.__test__ = False
 
 
 def projected_blocks(blocks, geo: Geometry, t: np.ndarray) -> np.ndarray:
-    """T^T (V B V^T + c I) T for every stored block, then the mixed rows on T and the readout block."""
+    """T^T (V B V^T + c I) T for every stored block, then mixed rows on T and the readout block."""
     span = np.hstack([geo.directions, geo.x])
     left = t.T @ span
     parts = [

@@ -176,8 +176,9 @@ def main() -> None:
     m, r = slice(0, k * k), slice(k * k, None)
     content = {
         "name": "kgmm k=3 orthonormal, brute-force witness",
-        "note": "same problem and fields as kgmm_k3.json; mean over scramblings of the curves integrated from averaged "
-        "raw SGD increments (g_a Y.e_s, g_a zeta_b, g_a g_b), no identity for Gaussian integrals",
+        "note": "same problem and fields as kgmm_k3.json; mean over scramblings of the curves"
+        " integrated from averaged raw SGD increments (g_a Y.e_s, g_a"
+        " zeta_b, g_a g_b), no identity for Gaussian integrals",
         "script": "tests/witness_curve.py",
         "points": "scrambled Sobol, mirrored, rescaled to unit sample covariance",
         "nodes_per_component": options.nodes,
@@ -185,7 +186,8 @@ def main() -> None:
         "scramblings": options.replicates,
         "seed": options.seed,
         "integrator": f"DOP853, rtol = atol = {TOLERANCE:g}",
-        "versions": f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}",
+        "versions": f"Python {platform.python_version()}, numpy {np.__version__}, scipy"
+        f" {scipy.__version__}",
         "time": problem.time.tolist(),
         "overlap": shape(witness.mean, m),
         "gram_perp": shape(witness.mean, r),
@@ -194,8 +196,8 @@ def main() -> None:
         "confidence": CONFIDENCE,
         "standard_errors_at_confidence": multiple,
         "error_estimate": multiple * float(witness.standard_error.max()) + 100 * TOLERANCE,
-        "error_meaning": "covers all entries at once with the stated confidence (Student, Bonferroni), plus 100 "
-        "times the tolerance of the integrator",
+        "error_meaning": "covers all entries at once with the stated confidence (Student,"
+        " Bonferroni), plus 100 times the tolerance of the integrator",
     }
     options.out.write_text(json.dumps(content, indent=1) + "\n")
     print(f"wrote {options.out.name}, error_estimate {content['error_estimate']:.3g}")

@@ -75,14 +75,15 @@ def spectrum(
                 problem, state, **sizes, matrix=matrix, block=part, beside=compared
             )
 
-    from verify.tables.spectra import join_spectra, matrix_name, spectrum_remarks, spectrum_table
+    from verify.tables.spectra import join_spectra, matrix_name, spectrum_table
+    from verify.tables.spectral_remarks import spectrum_remarks
     from verify.tables.text import parameters_text
 
     names = settings.kind.direction_names
     standard_output().print(spectrum_table(population, empirical, names))
     if part == "readout":
         from numerics.alignment.readout_alignment import readout_alignment
-        from verify.tables.spectra import readout_remarks
+        from verify.tables.spectral_remarks import readout_remarks
 
         spectra = [data for data in (population, empirical) if data is not None]
         for remark in readout_remarks(*(readout_alignment(problem, state, s) for s in spectra)):

@@ -2,7 +2,7 @@
 centre the simplest.
 
 One construction serves the random cases of :func:`verify.check_model`, which a failure shrinks
-towards the centre, and the strategies of :mod:`verify.strategies.problem_strategies`.
+towards the centre, and the strategies of :mod:`verify.strategies`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from rich.table import Table
 from numerics import Parameters
 
 from .spectra import matrix_name
-from .text import make_table, number, scales_text
+from .text import make_table, number, scales_text, state_error_sentence
 
 _SIDES = {1: "right", -1: "left", 0: "in a gap"}
 _UNITS = 6
@@ -23,6 +23,7 @@ _KINDS = {
     "essential": "essential: a thin tail ends there, beyond what data show",
     "zero": "the support ends at the atom",
 }
+_TAIL_HINT = "--tail 1/M leaves out the rarest weights, which puts the edge where M data show it."
 
 
 def parameters_in(data: xr.Dataset) -> Parameters:
@@ -35,8 +36,8 @@ def effective_title(data: xr.Dataset) -> str:
     scales = scales_text(parameters_in(data))
     tail = float(data.attrs.get("tail", 0.0))
     return (
-        f"{data.attrs['model']}: {matrix_name(data)}, {scales}, φ = M/d = {data.attrs['aspect_ratio']:g}"
-        + (f", tail = {tail:g}" if tail else "")
+        f"{data.attrs['model']}: {matrix_name(data)}, {scales}, "
+        f"φ = M/d = {data.attrs['aspect_ratio']:g}" + (f", tail = {tail:g}" if tail else "")
     )
 
 
@@ -117,34 +118,35 @@ def effective_remarks(
     if near:
         are = "is" if near == 1 else "are"
         yield (
-            f"Warning: {near} of them {are} within 2 % of an edge (near critical): at finite d not told from the bulk, "
-            "and the overlap is only that of the limit."
+            f"Warning: {near} of them {are} within 2 % of an edge (near critical): at finite d not"
+            " told from the bulk, and the overlap is only that of the limit."
         )
     if "," in str(effective.attrs["outlier_counts"]):
         yield (
-            f"Warning: quadrature rules differ in the number of outliers ({effective.attrs['outlier_counts']}): the "
-            "rest is left out as undecided."
+            "Warning: quadrature rules differ in the number of outliers"
+            f" ({effective.attrs['outlier_counts']}): the rest is left out as undecided."
         )
     missed = float(effective.attrs["missed_by"])
     if np.isfinite(missed) and missed < 0.02:
-        yield f"Warning: one more candidate lies inside the edge by only {100 * missed:.2g} % of it: near critical too."
+        yield (
+            "Warning: one more candidate lies inside the edge by only"
+            f" {100 * missed:.2g} % of it: near critical too."
+        )
     yield from _bulk_remarks(effective)
     if "leading_share" in effective and np.any(side == 1):
         yield _share_sentence(effective, measured)
     if measured is not None and "samples" in measured.attrs:
         yield (
-            f"Empirical matrix: {measured.attrs['samples']} fresh samples in dimension {measured.attrs['dimension']}, "
-            "one draw: distances of order 1/sqrt(d) from the theory are to be expected."
+            f"Empirical matrix: {measured.attrs['samples']} fresh samples in dimension"
+            f" {measured.attrs['dimension']}, one draw: distances of order 1/sqrt(d) from the"
+            " theory are to be expected."
         )
     yield (
-        f"Error of an outlier or edge: at most about {float(effective.attrs['error_estimate']):.2g} "
-        f"({effective.attrs['error_meaning'].split(': ')[-1]}), in the limit of infinite d."
+        f"Error of an outlier or edge: at most about {float(effective.attrs['error_estimate']):.2g}"
+        f" ({effective.attrs['error_meaning'].split(': ')[-1]}), in the limit of infinite d."
     )
     if time:
-        yield (
-            f"The state, taken from the curve at t = {time:g}, has an error of its own, at most about "
-            f"{state_error:.2g} in every statistic, which is not included."
-        )
+        yield state_error_sentence(time, state_error)
 
 
 def _bulk_remarks(effective: xr.Dataset) -> Iterator[str]:
@@ -155,16 +157,17 @@ def _bulk_remarks(effective: xr.Dataset) -> Iterator[str]:
         support = " and ".join(f"[{number(a, 6)}, {number(b, 6)}]" for a, b in edges)
         kinds = [str(effective.attrs[f"edge_kind_{s}"]) for s in ("left", "right")]
         yield (
-            f"Support of the bulk: {support}, edges up to {error.max():.1g}; left end: {_KINDS[kinds[0]]}; right end: "
-            f"{_KINDS[kinds[1]]}."
+            f"Support of the bulk: {support}, edges up to {error.max():.1g}; left end:"
+            f" {_KINDS[kinds[0]]}; right end: {_KINDS[kinds[1]]}."
         )
         if effective.attrs.get("unbounded"):
             yield (
-                f"Weights have no bound on the {effective.attrs['unbounded']}: the limit has no edge there. Edges and "
-                f"outliers are those of data without the most extreme {effective.attrs['tail']:g} of the samples."
+                f"Weights have no bound on the {effective.attrs['unbounded']}: the limit has no"
+                " edge there. Edges and outliers are those of data without the most extreme"
+                f" {effective.attrs['tail']:g} of the samples."
             )
         if "essential" in kinds:
-            yield "Hint: --tail 1/M leaves out the rarest weights, which puts the edge where M data show it."
+            yield f"Hint: {_TAIL_HINT}"
     atom = float(effective.attrs["atom"])
     if atom > 0:
         yield f"Atom: a share {atom:.6g} of the eigenvalues is exactly {atom_place(effective):g}."
@@ -214,13 +217,13 @@ def emergence_remarks(emergence: xr.Dataset) -> Iterator[str]:
             yield f"Outliers {_SIDES[s]} of the bulk: {first} at the start, {last} at t = {end:g}."
     if "essential" in str(emergence.attrs["edge_kinds"]):
         yield (
-            "Warning: the right edge is essential at some times: a thin tail ends there, beyond what data show. --tail "
-            "1/M leaves out the rarest weights, which puts the edge where M data show it."
+            "Warning: the right edge is essential at some times: a thin tail ends there, beyond"
+            f" what data show. {_TAIL_HINT}"
         )
     yield (
-        "Errors of times are those of quadrature and root; the curve has an error of its own, at most about "
-        f"{float(emergence.attrs['curve_error']):.2g} in every statistic. A pair of events between two neighbouring "
-        "reported times is not seen."
+        "Errors of times are those of quadrature and root; the curve has an error of its own, at"
+        f" most about {float(emergence.attrs['curve_error']):.2g} in every statistic. A pair of"
+        " events between two neighbouring reported times is not seen."
     )
 
 

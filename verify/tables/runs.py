@@ -80,7 +80,8 @@ def final_table(
     if runs is not None and runs.sizes["replica"] > 1:
         title += ", SGD as mean ± standard error"
     if hidden:
-        title += f"; overlaps with the first {directions} directions, and the largest of each unit (its direction)"
+        title += f"; overlaps with the first {directions} directions, "
+        title += "and the largest of each unit (its direction)"
     labels = [f"overlap {names[s] if names else s + 1}" for s in range(directions)]
     labels += ["largest overlap"] if hidden else []
     columns = ["unit", "", *labels, "R_aa", "misalignment", *(["readout v"] if parameters else [])]
@@ -91,12 +92,13 @@ def curve_remarks(data: xr.Dataset) -> Iterator[str]:
     """The error of a curve, and where a noiseless one slides at the end."""
     if "error_estimate" in data.attrs:
         yield (
-            f"Error of any statistic at any time: at most about {data.attrs['error_estimate']:.2g} "
-            f"({data.attrs['error_meaning']})."
+            f"Error of any statistic at any time: at most about {data.attrs['error_estimate']:.2g}"
+            f" ({data.attrs['error_meaning']})."
         )
         yield from error_warnings(data)
         return
-    yield f"Tolerance of the integrator: {data.attrs['tolerance']:.2g} ({data.attrs['error_meaning']})."
+    tolerance, meaning = data.attrs["tolerance"], data.attrs["error_meaning"]
+    yield f"Tolerance of the integrator: {tolerance:.2g} ({meaning})."
     if "active_share" not in data:
         return
     last = data["active_share"].isel(time=-1)
@@ -107,7 +109,10 @@ def curve_remarks(data: xr.Dataset) -> Iterator[str]:
         if SLIDING_SHARE < share < 1 - SLIDING_SHARE
     ]
     if sliding:
-        yield f"Sliding along kinks at the end, a step being the share of active samples: {'; '.join(sliding)}."
+        yield (
+            "Sliding along kinks at the end, a step being the share of active samples:"
+            f" {'; '.join(sliding)}."
+        )
     elif steps:
         yield "Not sliding along any kink at the end."
 
@@ -119,8 +124,8 @@ def error_warnings(curve: xr.Dataset) -> Iterator[str]:
     error = float(curve.attrs.get("error_estimate", 0.0))
     if error > (tolerance := float(curve.attrs.get("tolerance", math.inf))):
         yield (
-            f"Warning: the tolerance {tolerance:.2g} was not reached; the error is estimated at "
-            f"{error:.2g}."
+            f"Warning: the tolerance {tolerance:.2g} was not reached; the error is estimated at"
+            f" {error:.2g}."
         )
     if error > _LAST_DIGIT:
         decimals = max(0, math.floor(-math.log10(error)))
@@ -128,8 +133,9 @@ def error_warnings(curve: xr.Dataset) -> Iterator[str]:
             decimals, f"only {decimals} decimals are"
         )
         yield (
-            f"Warning: the estimated error {error:.2g} of the theory is larger than the last printed digit: {certain} "
-            "certain. It grows with the noise and with the time; a shorter --time or a larger --precision lowers it."
+            f"Warning: the estimated error {error:.2g} of the theory is larger than the last"
+            f" printed digit: {certain} certain. It grows with the noise and with the time; a"
+            " shorter --time or a larger --precision lowers it."
         )
 
 

@@ -69,7 +69,7 @@ def run_text(data: xr.Dataset) -> str:
 
 
 def fine_times(data: xr.Dataset) -> NDArray[np.float64]:
-    """Times between which a figure draws straight lines: a grid and the recorded times themselves."""
+    """Times between which a figure draws straight lines: a grid and the recorded times."""
     times = data["time"].to_numpy()
     return np.union1d(times, np.linspace(times[0], times[-1], _FINE))
 
@@ -112,6 +112,14 @@ def number(value: float, digits: int = 4, zero: float = 0.0) -> str:
     ('0.001235', '-1.235e+06', '0')
     """
     return "0" if abs(value) <= zero else f"{value:.{digits}g}"
+
+
+def state_error_sentence(time: float, error: float) -> str:
+    """What a state taken from a curve adds to the error of what is computed at it."""
+    return (
+        f"The state, taken from the curve at t = {time:g}, has an error of its own, at most about"
+        f" {error:.2g} in every statistic, which is not included."
+    )
 
 
 def fixed(value: float, places: int = 4, zero: float = 0.0) -> str:

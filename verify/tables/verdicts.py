@@ -101,7 +101,8 @@ def verdict_details(result: CheckResult) -> Iterator[str]:
     for comparison in wrong[:5]:
         yield f"  {comparison.verdict.value}: {describe(comparison)}"
     if len(wrong) > 5:
-        yield f"  and {len(wrong) - 5} more of {len(result.comparisons)} comparisons (see --json or --report)"
+        total = len(result.comparisons)
+        yield f"  and {len(wrong) - 5} more of {total} comparisons (see --json or --report)"
     for note in result.notes:
         yield f"  note: {note}"
 
@@ -110,9 +111,11 @@ def describe(comparison: Comparison) -> str:
     """One comparison in a line, with every part of its tolerance."""
     relation = "expected at most" if comparison.one_sided else "predicted"
     text = (
-        f"{comparison.quantity}: measured {comparison.measured:.6g}, {relation} {comparison.predicted:.6g}, "
-        f"deviation {comparison.deviation:.3g}, tolerance {comparison.tolerance.total:.3g} = {comparison.tolerance}"
+        f"{comparison.quantity}: measured {comparison.measured:.6g}, {relation}"
+        f" {comparison.predicted:.6g}, deviation {comparison.deviation:.3g}, tolerance"
+        f" {comparison.tolerance.total:.3g} = {comparison.tolerance}"
     )
     if comparison.verdict is Verdict.INCONCLUSIVE and comparison.resolution is not None:
-        text += f"; inconclusive because the tolerance exceeds the resolution {comparison.resolution:.3g}"
+        resolution = f"the resolution {comparison.resolution:.3g}"
+        text += f"; inconclusive because the tolerance exceeds {resolution}"
     return text

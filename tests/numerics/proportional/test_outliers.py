@@ -23,7 +23,8 @@ from numerics.spectra.eigenpairs import leading_eigenpairs
 from numerics.spectra.operators import SecondMoment
 from numerics.spectra.population_spectrum import OUTLIER_SHARE
 from theory import InputError, kgmm
-from verify.tables.spectra import pair_spectra, spectrum_remarks, spectrum_table
+from verify.tables.spectra import pair_spectra, spectrum_table
+from verify.tables.spectral_remarks import spectrum_remarks
 
 D, SAMPLES = 40, 40_000
 PARAMETERS = Parameters([0.5, 0.3, 0.2], 10, 0.1, 1)

@@ -44,8 +44,9 @@ def test_every_example_is_judged_rightly(file: str) -> None:
 
 
 def test_exit_codes_and_output(tmp_path: Path) -> None:
-    good = '[[claim]]\nname = "right"\nquantity = "corrector_1_2"\nformula = "c_delta*E[g_1*g_2]/lambda"\n'
-    bad = '[[claim]]\nname = "wrong"\nquantity = "corrector_1_2"\nformula = "c_delta*E[g_1*g_2]"\n'
+    claim = '[[claim]]\nname = "{}"\nquantity = "corrector_1_2"\nformula = "{}"\n'
+    good = claim.format("right", "c_delta*E[g_1*g_2]/lambda")
+    bad = claim.format("wrong", "c_delta*E[g_1*g_2]")
     _, wrong = write(tmp_path / "a.toml", good), write(tmp_path / "b.toml", bad)
     assert run(str(tmp_path), "--claim", "right").exit_code == 0
     refuted = run(wrong)
@@ -112,8 +113,10 @@ def test_a_module_runs_where_it_is_named_and_not_in_a_directory(tmp_path: Path) 
 def test_latex_comments_say_what_a_formula_is_about(tmp_path: Path) -> None:
     file = tmp_path / "a.tex"
     file.write_text(
-        "% model: kgmm\n% k: 2\n% name: one\n\\[ \\partial_c \\pi_a = \\pi_a(\\delta_{ac} - \\pi_c) \\]\n"
-        "% name: two\n% quantity: corrector_a_b\n\\[ c_\\delta\\,\\mathbb{E}[g_a g_b]/\\lambda. \\]\n"
+        "% model: kgmm\n% k: 2\n% name: one\n"
+        "\\[ \\partial_c \\pi_a = \\pi_a(\\delta_{ac} - \\pi_c) \\]\n"
+        "% name: two\n% quantity: corrector_a_b\n"
+        "\\[ c_\\delta\\,\\mathbb{E}[g_a g_b]/\\lambda. \\]\n"
     )
     one, two = read_claims(file)
     assert (one.name, two.name) == ("one", "two")

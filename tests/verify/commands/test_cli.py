@@ -782,7 +782,8 @@ def test_huge_statistics_do_not_tear_the_table():
         ),
         (
             Parameters([0.6, 0.4], 0.5, 0, 2, [[1, 0.4], [0.4, 1]]),
-            "λ = 0.5, β = 0, $c_\\delta$ = 2, p = (0.6, 0.4), $\\Gamma_{st}$ = 0.4 off the diagonal",
+            "λ = 0.5, β = 0, $c_\\delta$ = 2, p = (0.6, 0.4), "
+            "$\\Gamma_{st}$ = 0.4 off the diagonal",
         ),
     ],
 )
@@ -1072,7 +1073,8 @@ def test_control_c_saves_the_partial_run(tmp_path):
 import os, signal, threading
 import numerics.sgd.simulate
 from verify.commands.cli import app
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background process may have inherited that it is ignored
+# a background process may have inherited that it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)
 begin = numerics.sgd.simulate.run_replica
 def run(*arguments):
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()

@@ -1,4 +1,4 @@
-"""No text of a file or an option is run: what evaluates text occurs nowhere but where it is named."""
+"""No text of a file or an option is run: what evaluates text occurs only where it is named."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
@@ -51,22 +51,12 @@ class NamesOfModel:
         return scope.bindings[index]
 
     def name(self, node: Name, scope: Scope) -> sp.Expr:
-        base, model, s = node.base, self.model, self.model.symbols
+        """What a name of the conventions, with its indices, stands for here."""
+        base = node.base
         if base == "pi" and not node.indices:
-            return sp.pi
+            return sp.pi  # the number; with an index it is the softmax
         if base not in self.vocabulary.names():
-            close = difflib.get_close_matches(base, self.vocabulary.names(), n=1, cutoff=0.5)
-            if base in FUNCTIONS:
-                remedy = "give its argument in brackets"
-                raise self.fail(node, f"{base!r} without arguments", f"{base}(...)", remedy)
-            missing = (
-                f"{base!r}, which {model.name} does not have"
-                if base in SHAPES
-                else f"the unknown name {base!r}"
-            )
-            expected = f"a name of the conventions: {', '.join(self.vocabulary.names())}"
-            remedy = f"did you mean {close[0]}" if close else "see docs/conventions.md"
-            raise self.fail(node, missing, expected, remedy)
+            raise self.unknown(node)
         if base in RANDOM and not scope.inside and not (base == "y" and node.indices):
             got = f"{base!r}, which differs from sample to sample"
             expected = "it inside E_l[...]"
@@ -77,22 +67,50 @@ class NamesOfModel:
         if base == "delta":
             return self.kronecker(node, scope)
         if base == "y" and node.indices:
-            of_unit = isinstance(node.indices[0], str) and node.indices[0] in UNITS
-            if scope.inside or of_unit:
-                got = "y with an index where a sample is at hand" if scope.inside else "y of a unit"
-                expected = "y for the label of the sample, y_l for that of component l"
-                remedy = "write delta_a_y for entry a of a one-hot label"
-                raise self.fail(node, got, expected, remedy)
-            l = self.indices(node, scope, ("component", model.components))[0]
-            return model.mixture.labels[l]
-        constants: dict[str, sp.Expr] = {
+            return self.label_of_component(node, scope)
+        if base == "pi":
+            return self.softmax(node, scope)
+        constants = self.constants()
+        if base in constants:
+            self.indices(node, scope)
+            return constants[base]
+        entries, *ranges = self.arrays()[base]
+        at = self.indices(node, scope, *ranges)
+        return entries[at[0]] if len(at) == 1 else entries[at[0], at[1]]
+
+    def unknown(self, node: Name) -> FormulaError:
+        """The error of a name that the model or the conventions do not have."""
+        base, names = node.base, self.vocabulary.names()
+        if base in FUNCTIONS:
+            remedy = "give its argument in brackets"
+            return self.fail(node, f"{base!r} without arguments", f"{base}(...)", remedy)
+        absent = f"{base!r}, which {self.model.name} does not have"
+        missing = absent if base in SHAPES else f"the unknown name {base!r}"
+        close = difflib.get_close_matches(base, names, n=1, cutoff=0.5)
+        remedy = f"did you mean {close[0]}" if close else "see docs/conventions.md"
+        return self.fail(node, missing, f"a name of the conventions: {', '.join(names)}", remedy)
+
+    def label_of_component(self, node: Name, scope: Scope) -> sp.Expr:
+        """y_l, the label of component l; the label of a sample has no index."""
+        of_unit = isinstance(node.indices[0], str) and node.indices[0] in UNITS
+        if scope.inside or of_unit:
+            got = "y with an index where a sample is at hand" if scope.inside else "y of a unit"
+            expected = "y for the label of the sample, y_l for that of component l"
+            remedy = "write delta_a_y for entry a of a one-hot label"
+            raise self.fail(node, got, expected, remedy)
+        l = self.indices(node, scope, ("component", self.model.components))[0]
+        return self.model.mixture.labels[l]
+
+    def constants(self) -> dict[str, sp.Expr]:
+        """Names without an index."""
+        model = self.model
+        loss = self.vocabulary.loss if self.vocabulary.raw else model.loss
+        return {
             "lambda": model.mixture.precision,
             "beta": model.ridge,
             "c_delta": model.step,
             "y": symbols.LABEL,
-            "ell": self.vocabulary.loss.expression
-            if self.vocabulary.raw
-            else model.loss.expression,
+            "ell": loss.expression,
             "k": sp.Integer(model.units),
             "K": sp.Integer(model.units),
             "r": sp.Integer(model.directions),
@@ -100,54 +118,35 @@ class NamesOfModel:
             "q": sp.Integer(model.readout_size),
             "d": DIMENSION,
         }
-        if base in constants:
-            self.indices(node, scope)
-            return constants[base]
+
+    def arrays(self) -> dict[str, tuple[Any, *tuple[tuple[str, int], ...]]]:
+        """Names with indices: the entries, and for each index what it counts and how many."""
+        model, s = self.model, self.model.symbols
         unit, direction = ("unit", model.units), ("direction", model.directions)
-        shapes = {
-            "m": (unit, direction),
-            "R": (unit, unit),
-            "Q": (unit, unit),
-            "P": (unit, unit),
-            "Gamma": (direction, direction),
-            "S": (("component", model.components), direction),
-            "p": (("component", model.components),),
-            "v": (("readout parameter", model.readout_size),),
-            "u": (unit,),
-            "w": (unit,),
-            "Y": (direction,),
-            "zeta": (unit,),
-            "pi": (unit,),
-            "s": (("class", model.units),),
+        component, class_ = ("component", model.components), ("class", model.units)
+        return {
+            "m": (s.overlap, unit, direction),
+            "R": (s.gram_perp, unit, unit),
+            "Q": (s.gram, unit, unit),
+            "P": (s.gram_inverse, unit, unit),
+            "Gamma": (model.mixture.directions_gram, direction, direction),
+            "S": (model.mixture.coordinates, component, direction),
+            "p": (model.mixture.weights, component),
+            "v": (s.readout, ("readout parameter", model.readout_size)),
+            "u": (s.preactivation, unit),
+            "w": (s.whitened, unit),
+            "Y": (symbols.vector("Y", model.directions), direction),
+            "zeta": (symbols.vector("zeta", model.units), unit),
+            "s": (symbols.vector("s", model.units, positive=True), class_),
         }
-        at = self.indices(node, scope, *shapes[base])
-        matrices = {
-            "m": s.overlap,
-            "R": s.gram_perp,
-            "Q": s.gram,
-            "P": s.gram_inverse,
-            "Gamma": model.mixture.directions_gram,
-            "S": model.mixture.coordinates,
-        }
-        if base in matrices:
-            return matrices[base][at[0], at[1]]
-        if base == "pi":
-            u = s.preactivation
-            return (
-                sp.exp(u[at[0]]) / sp.Add(*map(sp.exp, u))
-                if self.vocabulary.raw
-                else Softmax(at[0] + 1, *u)
-            )
-        vectors = {
-            "p": model.mixture.weights,
-            "v": s.readout,
-            "u": s.preactivation,
-            "w": s.whitened,
-            "Y": symbols.vector("Y", model.directions),
-            "zeta": symbols.vector("zeta", model.units),
-            "s": symbols.vector("s", model.units, positive=True),
-        }
-        return vectors[base][at[0]]
+
+    def softmax(self, node: Name, scope: Scope) -> sp.Expr:
+        """pi_a, written out in exponentials where the loss is."""
+        u = self.model.symbols.preactivation
+        a = self.indices(node, scope, ("unit", self.model.units))[0]
+        if self.vocabulary.raw:
+            return sp.exp(u[a]) / sp.Add(*map(sp.exp, u))
+        return Softmax(a + 1, *u)
 
     def indices(self, node: Name, scope: Scope, *kinds: tuple[str, int]) -> list[int]:
         """0-based indices, of the right number and within their ranges."""
