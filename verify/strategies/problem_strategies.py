@@ -63,6 +63,7 @@ def parameters(model: Model, domain: Domain | None = None) -> st.SearchStrategy[
     Examples
     --------
     >>> from hypothesis import find
+    >>> from theory import kgmm
     >>> found = find(parameters(kgmm(2, ridge=0)), lambda numbers: True)
     >>> found.weights.tolist(), found.precision, found.ridge
     ([0.5, 0.5], 10.0, 0.0)
@@ -98,6 +99,7 @@ def states(
     Examples
     --------
     >>> from hypothesis import find
+    >>> from theory import kgmm
     >>> find(states(kgmm(2)), lambda state: True).gram_perp.tolist()
     [[0.5, 0.0], [0.0, 0.5]]
     """
@@ -140,6 +142,7 @@ def problems(
     Examples
     --------
     >>> from hypothesis import find
+    >>> from theory import kgmm
     >>> numbers, state = find(problems(kgmm(2)), lambda problem: True)
     >>> numbers.directions_gram.tolist(), state.overlap.tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]])
@@ -198,6 +201,7 @@ def rational_parameters(
     Examples
     --------
     >>> from hypothesis import find
+    >>> from theory import kgmm
     >>> values = find(rational_parameters(kgmm(2)), lambda values: True)
     >>> model = kgmm(2)
     >>> [values[symbol] for symbol in (*model.mixture.weights, model.symbols.gram_perp[0, 0])]
