@@ -5,7 +5,6 @@ order in 1/d.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,31 +15,23 @@ from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
 from numerics.core.errors import IntegrationError
-from numerics.core.flatten import unflatten
-from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.schedule import Pace
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
-from numerics.expectations.compiled import CompiledExpressions, compile_expressions
 from numerics.expectations.families import family_rules, run_family
-from numerics.expectations.quadrature import Rule, replicate_error, rule_of, sobol
-from theory import Drift, InputError, Model, derive_diffusion, derive_finite_size, symbols
+from numerics.expectations.quadrature import Rule, replicate_error, sobol
+from theory import Drift, InputError
 
 from .curve import Curve
 from .curves import solve_curve
 from .jacobian import default_drift, drift_jacobian
+from .local_law import LocalLaw, Resolution, deterministic_rules, sobol_rules
 from .refinement import SOBOL_REPLICATES
 
-# step of the differences of fourth order, in units of the state; smaller near the edge of the
-# positive Gram matrices
-STEP = 0.02
 SOBOL_SIZE = 512
-
-# dimension of an integral -> its rule
-Resolution = Callable[[int], Rule]
 
 
 @takes_problem
@@ -61,8 +52,11 @@ def integrate_fluctuations(
     a Gaussian process :math:`\xi` of covariance C and a deterministic :math:`\mu`.  For single
     samples and a constant step
 
-    .. math:: \dot C &= JC+CJ^T+c_\delta\Sigma,\qquad J=\partial F/\partial s,\ \Sigma=\mathrm{Cov}(G) \\
-              \dot\mu &= J\mu+\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF+F_1-\tfrac{c_\delta}2\,\ddot s
+    .. math::
+       \dot C &= JC+CJ^T+c_\delta\Sigma,
+       \qquad J=\partial F/\partial s,\ \Sigma=\mathrm{Cov}(G) \\
+       \dot\mu &= J\mu+\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF+F_1
+       -\tfrac{c_\delta}2\,\ddot s
 
     from zero at time 0: the noise of the steps (:func:`theory.derive_diffusion`), the curvature of
     the drift, the 1/d part of the mean step (:func:`theory.derive_finite_size`), and the step being
@@ -107,11 +101,13 @@ def integrate_fluctuations(
     A linear unit with g = 1 moves by -delta (Y . e) each step: a random walk with variance c_delta
     / lambda a unit of time.
 
+    >>> from numerics import Parameters
     >>> from theory import Loss, Mixture, Model, symbols
     >>> u = symbols.vector("u", 1)
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     >>> model = Model.build(one, Loss(u[0], units=1))
-    >>> found = integrate_fluctuations(model, Parameters([1], 4, 0, 2), State([[0]], [[1]]), [0, 1, 2])
+    >>> parameters, start = Parameters([1], 4, 0, 2), State([[0]], [[1]])
+    >>> found = integrate_fluctuations(model, parameters, start, [0, 1, 2])
     >>> found.covariance.sel(statistic="m_1_1", statistic_b="m_1_1").values.round(6)
     array([0. , 0.5, 1. ])
     """
@@ -124,7 +120,7 @@ def integrate_fluctuations(
     curve = solve_curve(
         problem, initial, float(times[-1]), drift=smooth, batch=batch, schedule=schedule, seed=seed
     )
-    law = _Law.compile(model, parameters, smooth, pace)
+    law = LocalLaw.compile(model, parameters, smooth, pace)
     law.check(initial, "initial")
     if curve.rule.kind != "sobol":
         wanted = (
@@ -137,7 +133,7 @@ def integrate_fluctuations(
         rules = family_rules(family, law.drift.dimension)
         sizes = [r.size for r in rules if r.size >= curve.rule.size][:2]
         coarse, fine = (
-            _integrate(law, curve, times, _deterministic(family, size), 0, accuracy)
+            _integrate(law, curve, times, deterministic_rules(family, size), 0, accuracy)
             for size, accuracy in ((sizes[0], 10 * wanted), (sizes[-1], wanted))
         )
         values, errors = list(fine), [2 * np.abs(f - c) for f, c in zip(fine, coarse, strict=True)]
@@ -156,7 +152,7 @@ def integrate_fluctuations(
         size = max(curve.rule.size, SOBOL_SIZE)
         rule = sobol(law.drift.dimension, size, SOBOL_REPLICATES, seed)
         runs = [
-            _integrate(law, curve, times, _sobol(size, seed), i, wanted)
+            _integrate(law, curve, times, sobol_rules(size, seed), i, wanted)
             for i in range(rule.replicates)
         ]
         values, errors = _mean_and_error(runs)
@@ -172,7 +168,9 @@ def stationary_fluctuations(
 ) -> xr.Dataset:
     r"""Return covariance and mean of the fluctuations of SGD about a stable fixed point.
 
-    .. math:: JC+CJ^T+c_\delta\Sigma=0,\qquad J\mu=-\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF-F_1
+    .. math::
+       JC+CJ^T+c_\delta\Sigma=0,
+       \qquad J\mu=-\tfrac12\sum_{ij}C_{ij}\,\partial_i\partial_jF-F_1
 
     the stationary points of :func:`integrate_fluctuations`: the covariance of sqrt(d) (S - s) and d
     times the shift of its mean, once the run has settled.
@@ -200,6 +198,7 @@ def stationary_fluctuations(
     --------
     A state that still moves is refused:
 
+    >>> from numerics import Parameters
     >>> from theory import Loss, Mixture, Model, symbols
     >>> u = symbols.vector("u", 1)
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[0]], directions_gram=[[1]])
@@ -207,13 +206,13 @@ def stationary_fluctuations(
     >>> stationary_fluctuations(model, Parameters([1], 1, 0, 1), State([[0]], [[1]]))
     Traceback (most recent call last):
     ...
-    theory.errors.InputError: state: got a drift of size 1 there; expected a fixed point. Remedy: use solve_fixed_point.
+    theory.errors.InputError: state: got a drift of size 1 there; expected a fixed point...
     """
     model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     pace = Pace.of(None, batch, 0.0)
     smooth = default_drift(model, drift)
-    law = _Law.compile(model, parameters, smooth, pace)
+    law = LocalLaw.compile(model, parameters, smooth, pace)
     law.check(state, "state")
     vector = state.flatten()
     # a batch acts as a smaller step, also where the model fixes the step to a number
@@ -225,10 +224,12 @@ def stationary_fluctuations(
         rule = law.drift.estimate(now, state).rule
         finer = family_rules(rule.kind, law.drift.dimension)
         sizes = [r.size for r in finer if r.size <= rule.size][-2:]
-        found = [law.at(_deterministic(rule.kind, n), 0, 0.0, vector) for n in sizes]
+        found = [law.at(deterministic_rules(rule.kind, n), 0, 0.0, vector) for n in sizes]
     else:
         rule = sobol(law.drift.dimension, 4 * SOBOL_SIZE, SOBOL_REPLICATES, seed)
-        found = [law.at(_sobol(rule.size, seed), i, 0.0, vector) for i in range(rule.replicates)]
+        found = [
+            law.at(sobol_rules(rule.size, seed), i, 0.0, vector) for i in range(rule.replicates)
+        ]
     drifts = np.array([f.drift for f in found])
     moving, spread = float(np.abs(drifts.mean(axis=0)).max()), float(np.ptp(drifts, axis=0).max())
     if moving > 1e-6 * (1 + float(np.abs(vector).max())) + spread:
@@ -263,143 +264,13 @@ def stationary_fluctuations(
     )
 
 
-@dataclass(frozen=True)
-class _Local:
-    """The law of the steps at one state and time.
-
-    Attributes
-    ----------
-    drift : array, shape (n,)
-        eta F.
-    jacobian : array, shape (n, n)
-        eta J.
-    noise : array, shape (n, n)
-        What C gains in a unit of time.
-    extra : array, shape (n,)
-        eta F1.
-    bend : callable, C -> eta / 2 sum_ij C_ij d_i d_j F
-    change : array, shape (n,)
-        Second derivative of the curve in time.
-    """
-
-    drift: Array
-    jacobian: Array
-    noise: Array
-    extra: Array
-    bend: Callable[[Array], Array]
-    change: Array
-
-
-@dataclass(frozen=True)
-class _Law:
-    """Drift, its 1/d part and the diffusion, compiled."""
-
-    model: Model
-    parameters: Parameters
-    pace: Pace
-    drift: CompiledExpressions
-    extra: CompiledExpressions
-    diffusion: CompiledExpressions
-
-    @classmethod
-    def compile(cls, model: Model, parameters: Parameters, drift: Drift, pace: Pace) -> _Law:
-        """Compile the parts, those of the step with a step that can be varied."""
-        free = replace(model, step=symbols.STEP)
-        diffusion = derive_diffusion(free)
-        # evaluated once where the drift is evaluated a hundred times: arrays, nothing to wait for
-        return cls(
-            model,
-            parameters,
-            pace,
-            compile_expressions(model, pace.drift(drift).vector),
-            compile_expressions(model, derive_finite_size(free, batch=pace.batch).vector, "numpy"),
-            compile_expressions(model, (*diffusion.second_moment, *diffusion.mean), "numpy"),
-        )
-
-    def check(self, state: State, name: str) -> None:
-        """Refuse a singular Q, where the drift has no two-sided derivatives."""
-        smallest = self._smallest(state.gram(self.parameters.directions_gram))
-        if smallest <= 1e-10:
-            raise InputError(
-                name,
-                f"a Gram matrix Q with smallest eigenvalue {smallest:.3g} along the integration directions",
-                "a positive definite Q",
-                "the drift cannot be expanded at a singular Q; add noise to gram_perp",
-            )
-
-    def _smallest(self, gram: Array) -> float:
-        basis = self.drift.quadrature_basis
-        reduced = basis @ gram @ basis.T
-        return float(np.linalg.eigvalsh(reduced)[0]) if reduced.size else 1.0
-
-    def at(self, resolution: Resolution, replicate: int, time: float, vector: Array) -> _Local:
-        """Everything at one state and time."""
-        model, n = self.model, vector.size
-        eta, now = self.pace.at(self.parameters, time)
-        rule = resolution(self.drift.dimension)
-
-        def field(at: Array, when: float = time) -> Array:
-            factor, here = self.pace.at(self.parameters, when)
-            return factor * self.drift.evaluate(here, *unflatten(at, model), rule, replicate)
-
-        def value(compiled: CompiledExpressions) -> Array:
-            return compiled.evaluate(
-                now, *unflatten(vector, model), resolution(compiled.dimension), replicate
-            )
-
-        overlap, gram_perp, _ = unflatten(vector, model)
-        inverse = np.linalg.inv(self.parameters.directions_gram)
-        step = min(STEP, 0.05 * self._smallest(gram_perp + overlap @ inverse @ overlap.T))
-        if step <= 1e-9:
-            raise IntegrationError(
-                f"the Gram matrix Q of {model.name} becomes singular at t = {time:.6g}", time
-            )
-        center = field(vector)
-
-        def around(direction: Array) -> list[Array]:
-            return [field(vector + k * step * direction) for k in (-2, -1, 1, 2)]
-
-        jacobian = np.empty((n, n))
-        for j in range(n):
-            far_down, down, up, far_up = around(np.eye(n)[j])
-            jacobian[:, j] = (8 * (up - down) - (far_up - far_down)) / (12 * step)
-
-        def bend(covariance: Array) -> Array:
-            sizes, directions = np.linalg.eigh(covariance)
-            total = np.zeros(n)
-            for size, direction in zip(sizes, directions.T, strict=True):
-                if size > 1e-14 * sizes[-1]:
-                    far_down, down, up, far_up = around(direction)
-                    total += (
-                        size
-                        * (16 * (up + down) - (far_up + far_down) - 30 * center)
-                        / (24 * step**2)
-                    )
-            return total
-
-        moments = value(self.diffusion)
-        mean = moments[n * n :]
-        noise = moments[: n * n].reshape(n, n) - np.outer(mean, mean)
-        noise *= eta**2 * self.parameters.step / self.pace.batch
-        # F1 is proportional to its step eta c_delta, of which ``now`` has 1 / b
-        extra = eta * self.pace.batch * value(self.extra)
-        change = jacobian @ center
-        if self.pace.schedule is not None:
-            early, late = max(time - 1e-5, 0.0), time + 1e-5
-            change = change + (field(vector, late) - field(vector, early)) / (late - early)
-        return _Local(center, jacobian, noise, extra, bend, change)
-
-
-def _deterministic(family: str, size: int) -> Resolution:
-    return lambda dimension: rule_of(family, dimension, size)
-
-
-def _sobol(size: int, seed: int) -> Resolution:
-    return lambda dimension: sobol(dimension, size, SOBOL_REPLICATES, seed)
-
-
 def _integrate(
-    law: _Law, curve: Curve, times: Array, resolution: Resolution, replicate: int, accuracy: float
+    law: LocalLaw,
+    curve: Curve,
+    times: Array,
+    resolution: Resolution,
+    replicate: int,
+    accuracy: float,
 ) -> tuple[Array, Array]:
     """Covariance and mean shift at the given times, with one replicate of a rule."""
     n = curve.vector([0.0]).shape[1]
@@ -435,8 +306,8 @@ def _integrate(
     if solution.status != 0 or not np.all(np.isfinite(solution.y)):
         reached = float(solution.t[-1]) if solution.t.size else 0.0
         raise IntegrationError(
-            f"the fluctuations of {law.model.name} could not be integrated beyond t = {reached:.6g} of "
-            f"{curve.end:.6g}: {solution.message}",
+            f"the fluctuations of {law.model.name} could not be integrated beyond "
+            f"t = {reached:.6g} of {curve.end:.6g}: {solution.message}",
             reached,
         )
     pairs = [unpack(column) for column in solution.y.T]
@@ -450,7 +321,7 @@ def _mean_and_error(runs: Sequence[tuple[Array, Array]]) -> tuple[list[Array], l
 
 
 def _dataset(
-    law: _Law,
+    law: LocalLaw,
     times: Array,
     vectors: Array,
     values: Sequence[Array],
@@ -482,7 +353,8 @@ def _dataset(
         + (
             "two resolutions of quadrature and integrator"
             if rule.kind == "gauss-hermite"
-            else "99 % Student interval over independent scramblings, and the integrator's tolerance"
+            else "99 % Student interval over independent scramblings, and the integrator's "
+            "tolerance"
         ),
     }
     coordinates = {

@@ -4,9 +4,6 @@ overlaps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
@@ -18,21 +15,14 @@ from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
-from numerics.expectations.quadrature import replicate_error
 from numerics.spectra.population_block import check_block, check_matrix, default_regularized
 from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
-from .limiting_spectrum import LimitingSpectrum, agreed_gaps, quadrature_rules, solve_all
-from .outliers import Outlier
+from .effective_results import EffectiveResult
+from .limiting_spectrum import quadrature_rules, solve_all
 from .weight_law import WeightNodes
 
-# an outlier closer to the edge than this share of the edge is flagged: at finite d it is not told
-# from the bulk
-CRITICAL = 0.02
-# outliers closer than this, relative to the largest, count as one of higher multiplicity
-EQUAL = 1e-8
-GRID = 400
 # a density whose mass is off by more than this is refused
 MASS = 0.05
 
@@ -166,7 +156,7 @@ def effective_spectrum(
         "tail": runs[-1].tail,
         "unbounded": ", ".join({1: "right", -1: "left"}[s] for s in nodes.unbounded_sides),
     }
-    return _Result(model, nodes, runs, shift).dataset(density, points, attributes)
+    return EffectiveResult(model, nodes, runs, shift).dataset(density, points, attributes)
 
 
 def check_effective_block(model: Model, block: object) -> BlockName:
@@ -242,174 +232,3 @@ def _check_grid(points: Array, atom: float, shift: float) -> None:
             f"{atom:.3g} of the eigenvalues are exactly {shift:g}, where the density is infinite: "
             "leave it out",
         )
-
-
-class _Result:
-    """All runs as one Dataset: values of the best, or the mean, and errors."""
-
-    def __init__(
-        self, model: Model, nodes: WeightNodes, runs: Sequence[LimitingSpectrum], shift: float
-    ) -> None:
-        self.model, self.nodes, self.runs, self.shift = model, nodes, runs, shift
-        count = min(len(run.outliers) for run in runs)
-        kept = [sorted(run.outliers, key=lambda o: -o.distance)[:count] for run in runs]
-        self.outliers = [sorted(outliers, key=lambda o: -o.place) for outliers in kept]
-        # rows that count as null may move every eigenvalue by this
-        self.neglected = max(run.resolvent.neglected for run in runs)
-
-    def _both(self, values: Sequence[Array]) -> tuple[Array, Array]:
-        """Value and error of what every run has."""
-        array = np.array(values, dtype=float)
-        if len(self.runs) == 2:
-            rounding = 1e-13 * (1 + np.abs(array[-1]))
-            return array[-1], 2 * np.abs(array[-1] - array[0]) + rounding
-        return array.mean(axis=0), np.asarray(replicate_error(array))
-
-    def _outlier_variables(self) -> dict[str, Any]:
-        nodes, model, basis = self.nodes, self.model, self.nodes.basis
-
-        def each(of: Callable[[Outlier], Any]) -> tuple[Array, Array]:
-            return self._both(
-                [np.array([of(o) for o in kept], dtype=float) for kept in self.outliers]
-            )
-
-        place, place_error = each(lambda o: o.place)
-        overlap, overlap_error = each(lambda o: np.sum(o.vector**2))
-        best = self.outliers[-1]
-        count, rows, tail = len(best), nodes.units, nodes.parameters_beside
-        vectors = np.array([o.vector for o in best]).reshape(count, rows * basis.rank + tail)
-        first = vectors[:, : rows * basis.rank].reshape(count, rows, basis.rank)
-        distance = np.array([o.distance for o in best])
-        apart = EQUAL * np.abs(place).max(initial=0.0) + place_error[:, None] + place_error
-        equal = np.abs(place[:, None] - place) <= apart
-        variables: dict[str, Any] = {
-            "outliers": ("eigen", place + self.shift, {"long_name": "outlier"}),
-            "outlier_error": ("eigen", place_error + self.neglected),
-            "side": ("eigen", np.array([o.side for o in best], dtype=int)),
-            "multiplicity": ("eigen", equal.sum(axis=1)),
-            "overlap": (
-                "eigen",
-                overlap,
-                {"long_name": "squared projection of the eigenvector on the span"},
-            ),
-            "overlap_error": ("eigen", overlap_error),
-            "edge_distance": ("eigen", distance),
-            "near_critical": ("eigen", (distance < CRITICAL).astype(int)),
-            "basis": (("span", "generator"), basis.coefficients),
-        }
-        if tail:
-            variables["readout_vector"] = (("eigen", "parameter"), vectors[:, rows * basis.rank :])
-        if not rows:
-            return variables
-        share = np.array([nodes.weight_shares(o.vector) for o in best]).reshape(count, model.units)
-        leading = nodes.leading
-        right = [i for i, o in enumerate(best) if o.side == 1][:leading]
-        single = isinstance(nodes.block, tuple)
-        variables |= {
-            "outlier_vector": (("eigen", "span"), first[:, 0])
-            if single
-            else (("eigen", "unit", "span"), first),
-            "weight_share": (("eigen", "unit"), share, {"long_name": "squared cosine with x^a"}),
-            "direction_share": ("eigen", np.sum(first[..., : basis.directions] ** 2, axis=(1, 2))),
-            "leading_share": (
-                "unit",
-                share[right].sum(axis=0).reshape(model.units),
-                {"long_name": f"share of x^a in the leading eigenspace of dimension {leading}"},
-            ),
-        }
-        return variables
-
-    def _support_variables(self) -> dict[str, Any]:
-        ends = np.array([[edge.place for edge in run.edges] for run in self.runs]).reshape(
-            len(self.runs), -1
-        )
-        gaps = agreed_gaps(self.runs)
-        ends = np.concatenate([ends[:, :1], *gaps, ends[:, 1:]], axis=1) if ends.size else ends
-        edges, error = self._both(list(ends.reshape(len(self.runs), -1, 2)))
-        wide = edges[:, 1] > edges[:, 0]  # an atom is no interval
-        edges, error = edges[wide], error[wide]
-        variables: dict[str, Any] = {
-            "edges": (
-                ("interval", "end"),
-                edges + self.shift,
-                {"long_name": "edge of the support"},
-            ),
-            "edge_error": (("interval", "end"), error + self.neglected),
-        }
-        if self.runs[-1].pieces:
-            middles = [
-                ((p.interval.left + p.interval.right) / 2, p.mass) for p in self.runs[-1].pieces
-            ]
-            mass = [sum(m for middle, m in middles if a <= middle <= b) for a, b in edges]
-            variables["interval_mass"] = ("interval", np.array(mass))
-        return variables
-
-    def _density_variables(self, points: Array | None) -> tuple[dict[str, Any], Array]:
-        best = self.runs[-1]
-        if points is None:
-            per = GRID // max(1, len(best.pieces))
-            theta = np.pi * (np.arange(per) + 0.5) / per
-            grids = [piece.interval.place(theta)[0] for piece in best.pieces]
-            points = np.concatenate(grids) if grids else np.zeros(0)
-        else:
-            points = points - self.shift
-
-        def of(run: LimitingSpectrum) -> Array:
-            rho = sum((p.density(points) for p in run.pieces), np.zeros(points.size))
-            below = sum((p.cumulative(points) for p in run.pieces), run.atom * (points >= 0))
-            return np.array([rho, below])
-
-        values, errors = self._both([of(run) for run in self.runs])
-        # what the series leaves out, and mass that was not found
-        errors[1] += max(
-            sum(p.truncation for p in run.pieces) + abs(1 - run.mass) for run in self.runs
-        )
-        return {
-            "density": ("grid", values[0], {"long_name": "density of eigenvalues"}),
-            "density_error": ("grid", errors[0]),
-            "distribution": (
-                "grid",
-                np.clip(values[1], 0, 1),
-                {"long_name": "share of eigenvalues below"},
-            ),
-            "distribution_error": ("grid", errors[1]),
-        }, points + self.shift
-
-    def dataset(
-        self, density: bool, points: Array | None, attributes: dict[str, Any]
-    ) -> xr.Dataset:
-        """Everything."""
-        best, model = self.runs[-1], self.model
-        variables = self._outlier_variables() | self._support_variables()
-        coordinates: dict[str, Any] = {
-            "eigen": np.arange(1, len(self.outliers[-1]) + 1),
-            "end": ["left", "right"],
-            "interval": np.arange(1, len(variables["edges"][1]) + 1),
-            "unit": np.arange(1, model.units + 1),
-        }
-        if density:
-            more, grid = self._density_variables(points)
-            variables |= more
-            coordinates["grid"] = grid
-            attributes["mass_error"] = abs(1 - best.mass) if best.branches else 0.0
-        counts = sorted({len(run.outliers) for run in self.runs})
-        atom, atom_error = self._both([np.array(run.atom) for run in self.runs])
-        kinds = [edge.kind for edge in best.edges] or ["none", "none"]
-        place_error, edge_error = variables["outlier_error"][1], variables["edge_error"][1]
-        attributes |= {
-            "atom": float(atom),
-            "atom_error": float(atom_error),
-            "missed_by": best.missed,
-            "nodes": len(best.resolvent.law.probability),
-            "outlier_counts": ", ".join(map(str, counts)),
-            "edge_kind_left": kinds[0],
-            "edge_kind_right": kinds[1],
-            "error_estimate": float(max(place_error.max(initial=0.0), edge_error.max(initial=0.0))),
-            "error_meaning": "largest error of outliers and edges: "
-            + (
-                "two tensor rules"
-                if len(self.runs) == 2
-                else "99 % Student interval over scramblings"
-            ),
-        }
-        return xr.Dataset(variables, coords=coordinates, attrs=attributes)

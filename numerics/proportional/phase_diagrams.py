@@ -12,6 +12,7 @@ import scipy.optimize
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from numerics.core.errors import ResolventError
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
@@ -31,6 +32,14 @@ from .weight_law import WeightNodes, covariance_law
 
 # accuracy of log precision at a threshold
 LOG_ACCURACY = 1e-7
+# the number of outliers of a cell whose equation was not solved
+UNSOLVED = -1
+_MEANINGS = {
+    "outlier_count": "outliers right of the bulk, -1 where not solved",
+    "outlier_count_left": "outliers left of the bulk, -1 where not solved",
+    "alignment": "least share of x^a in the leading eigenspace",
+    "solved": "1 where the equation was solved",
+}
 
 
 @takes_problem
@@ -80,11 +89,13 @@ def phase_diagram(
     Returns
     -------
     xarray.Dataset
-        ``outlier_count``, ``excess`` of the n-th level and ``alignment`` (precision, aspect_ratio),
-        the least ``leading_share`` over units; ``threshold`` (aspect_ratio), the precision from
+        ``outlier_count`` and ``outlier_count_left`` of the two sides of the bulk, ``excess`` of the
+        n-th level on the right and ``alignment`` (precision, aspect_ratio), the least
+        ``leading_share`` over units; ``solved``, 0 for a cell whose equation was not solved, whose
+        counts are -1 and whose numbers are NaN; ``threshold`` (aspect_ratio), the precision from
         which the n-th outlier exists, ``alignment_threshold``, from which the alignment exceeds
         ``share``, and ``bbp_threshold``, from which the means are spikes of the data: all NaN where
-        the grid of precisions does not bracket them, the largest crossing if there are several;
+        the grid of solved cells does not bracket them, the largest crossing if there are several;
         ``threshold_error`` (aspect_ratio).
 
     Raises
@@ -92,8 +103,6 @@ def phase_diagram(
     theory.InputError
         Values that do not increase or are not positive, share outside (0, 1), and those of
         :func:`effective_spectrum`.
-    ResolventError
-        The equation was not solved; carries z and the residual.
 
     Examples
     --------
@@ -125,32 +134,22 @@ def phase_diagram(
         raise InputError("share", share, "a squared cosine below 1", "give a share, such as 0.5")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     plane = _Plane(model, parameters, state, kind, name, wanted, check_tail(tail), seed)
-    shape = (precisions.size, ratios.size)
-    out = {key: np.full(shape, np.nan) for key in ("outlier_count", "excess", "alignment")}
-    for i, precision in enumerate(precisions):
-        like: LimitingSpectrum | None = None
-        for j, ratio in enumerate(ratios):
-            like = plane.spectrum(precision, ratio, like)
-            out["outlier_count"][i, j] = sum(o.side == 1 for o in like.outliers)
-            out["excess"][i, j] = plane.level(like)
-            out["alignment"][i, j] = plane.alignment(precision, like)
+    cells = _solve_cells(plane, precisions, ratios)
+    excess, alignment = cells["excess"], cells["alignment"]
     lines = {
         "threshold": [
-            plane.threshold(precisions, out["excess"][:, j], ratio)
-            for j, ratio in enumerate(ratios)
+            plane.threshold(precisions, excess[:, j], ratio) for j, ratio in enumerate(ratios)
         ],
         "bbp_threshold": [
             _covariance_threshold(model, parameters, precisions, ratio, rank) for ratio in ratios
         ],
         "alignment_threshold": [
-            plane.alignment_threshold(precisions, out["alignment"][:, j], ratio, share)
+            plane.alignment_threshold(precisions, alignment[:, j], ratio, share)
             for j, ratio in enumerate(ratios)
         ],
     }
-    errors = [
-        plane.threshold_error(x, ratio) for x, ratio in zip(lines["threshold"], ratios, strict=True)
-    ]
-    both, along = ("precision", "aspect_ratio"), "aspect_ratio"
+    pairs = zip(lines["threshold"], ratios, strict=True)
+    lines["threshold_error"] = [plane.threshold_error(x, ratio) for x, ratio in pairs]
     attributes = common_attributes(
         model, parameters, "effective spectral theory over precision and aspect ratio"
     ) | {
@@ -161,29 +160,40 @@ def phase_diagram(
         "share": share,
         "tail": tail or 0.0,
     }
+    meanings = _MEANINGS | {"excess": f"level {wanted} beyond the right edge, over the edge"}
+    variables: dict[str, Any] = {
+        key: (("precision", "aspect_ratio"), values, {"long_name": meanings[key]})
+        for key, values in cells.items()
+    }
+    variables |= {key: ("aspect_ratio", np.array(x, dtype=float)) for key, x in lines.items()}
     return xr.Dataset(
-        {
-            "outlier_count": (
-                both,
-                out["outlier_count"].astype(int),
-                {"long_name": "outliers right of the bulk"},
-            ),
-            "excess": (
-                both,
-                out["excess"],
-                {"long_name": f"level {wanted} beyond the edge, over the edge"},
-            ),
-            "alignment": (
-                both,
-                out["alignment"],
-                {"long_name": "least share of x^a in the leading eigenspace"},
-            ),
-            **{key: (along, np.array(values, dtype=float)) for key, values in lines.items()},
-            "threshold_error": (along, np.array(errors, dtype=float)),
-        },
-        coords={"precision": precisions, "aspect_ratio": ratios},
-        attrs=attributes,
+        variables, coords={"precision": precisions, "aspect_ratio": ratios}, attrs=attributes
     )
+
+
+def _solve_cells(plane: _Plane, precisions: Array, ratios: Array) -> dict[str, Any]:
+    """What every cell of the plane shows; one that is not solved does not hold up the others."""
+    shape = (precisions.size, ratios.size)
+    cells: dict[str, Any] = {
+        "outlier_count": np.full(shape, UNSOLVED),
+        "outlier_count_left": np.full(shape, UNSOLVED),
+        "excess": np.full(shape, np.nan),
+        "alignment": np.full(shape, np.nan),
+        "solved": np.zeros(shape, dtype=int),
+    }
+    for i, precision in enumerate(precisions):
+        like: LimitingSpectrum | None = None
+        for j, ratio in enumerate(ratios):
+            try:
+                like = plane.spectrum(precision, ratio, like)
+            except ResolventError:
+                continue
+            for key, side in (("outlier_count", 1), ("outlier_count_left", -1)):
+                cells[key][i, j] = sum(o.side == side for o in like.outliers)
+            cells["excess"][i, j] = plane.level(like)
+            cells["alignment"][i, j] = plane.alignment(precision, like)
+            cells["solved"][i, j] = 1
+    return cells
 
 
 def _increasing(name: str, values: ArrayLike) -> Array:
@@ -229,10 +239,18 @@ class _Plane:
     def spectrum(
         self, precision: float, ratio: float, like: LimitingSpectrum | None = None
     ) -> LimitingSpectrum:
-        """With the finest rule."""
+        """With the finest rule; where it finds nothing, from the solution of a coarser one.
+
+        The finest rule has the lightest nodes, and a start from nothing can miss its solution.
+        """
         nodes = self.nodes(float(precision))
         rules = quadrature_rules(nodes, self.model, self.seed)
-        return solve_all(nodes, rules[-1:], float(ratio), self.tail, like=like)[0]
+        finest = rules[-1:]
+        try:
+            return solve_all(nodes, finest, float(ratio), self.tail, like=like)[0]
+        except ResolventError:
+            coarse = solve_all(nodes, rules[:1], float(ratio), self.tail)[0]
+            return solve_all(nodes, finest, float(ratio), self.tail, like=coarse)[0]
 
     def level(self, spectrum: LimitingSpectrum) -> float:
         """Excess of the n-th level; minus one where there are fewer."""
@@ -279,7 +297,10 @@ def _last_crossing(precisions: Array, values: Array, of: Callable[[float], float
     if not up.size:
         return np.nan
     low, high = np.log(precisions[up[-1] : up[-1] + 2])
-    root = scipy.optimize.brentq(lambda x: of(float(np.exp(x))), low, high, xtol=LOG_ACCURACY)
+    try:
+        root = scipy.optimize.brentq(lambda x: of(float(np.exp(x))), low, high, xtol=LOG_ACCURACY)
+    except ResolventError:
+        return np.nan
     return float(np.exp(root))
 
 

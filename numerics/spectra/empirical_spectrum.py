@@ -11,9 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
 from numerics.alignment.misalignment import matrix_misalignment
-from numerics.core.geometry import orthonormal_rows
 from numerics.core.problem import Problem
 from numerics.core.results import labelled
 from numerics.core.state import State
@@ -23,7 +21,8 @@ from numerics.data.samples import SampleData, draw_data
 from theory import InputError
 
 from .eigenpairs import Search, leading_eigenpairs
-from .empirical_parts import block_operator, check_symmetric, readout_block
+from .empirical_parts import block_operator, check_symmetric
+from .empirical_results import first_layer_variables, leading_variables, readout_dataset
 from .null_space import null_space
 from .operators import SecondMoment
 from .pairing import beyond_rank, count_ends, pair_with_population, with_lowest
@@ -240,7 +239,7 @@ start, misfit
         "regularized": int(ridge_in),
     }
     if name == "readout":
-        return _readout_dataset(data, kind, ridge_in, count, attributes)
+        return readout_dataset(data, kind, ridge_in, count, attributes)
     operator = block_operator(data, kind, name, ridge_in)
     rows, size = operator.blocks, operator.shape[0]
     _check_directions(data, beside)
@@ -271,9 +270,9 @@ start, misfit
     if edge is not None:
         attributes |= {"beyond": edge, "complete": int(pairs.complete)}
     vectors = pairs.vectors.reshape(-1, rows, data.dimension)
-    variables = _first_layer_variables(data, vectors, name)
+    variables = first_layer_variables(data, vectors, name)
     if beside is None:
-        variables |= _leading_variables(data, vectors, name)
+        variables |= leading_variables(data, vectors, name)
     else:
         empty = beyond_rank(pairs.values, data.samples, size, operator.shift_value)
         variables |= pair_with_population(beside, data, pairs, name, empty)
@@ -378,62 +377,3 @@ def _guesses(
             "give guesses of eigenvectors as rows",
         )
     return np.concatenate([own, guesses])
-
-
-def _first_layer_variables(data: SampleData, vectors: Array, name: BlockName) -> dict[str, Any]:
-    """Alignment of eigenvectors of shape (eigen, rows, d) with the directions and the weights."""
-    whole = isinstance(name, str)
-    variables: dict[str, Any] = {
-        "eigenvector": (("eigen", "unit", "coordinate"), vectors)
-        if whole
-        else (("eigen", "coordinate"), vectors[:, 0])
-    }
-    if whole:
-        variables["row_weight"] = (("eigen", "unit"), (vectors**2).sum(axis=2))
-    if data.directions is None:
-        return variables
-    frame = orthonormal_rows(data.directions)
-    shares = ((vectors @ frame.T) ** 2).sum(axis=2)
-    cosine = (vectors @ data.directions.T) ** 2 / np.sum(data.directions**2, axis=1)
-    variables["share_of_directions"] = ("eigen", shares.sum(axis=1))
-    if whole:
-        return variables | {
-            "mean_overlap": (("eigen", "unit", "direction"), cosine),
-            "row_share_of_directions": (("eigen", "unit"), shares),
-        }
-    return variables | {"mean_overlap": (("eigen", "direction"), cosine[:, 0])}
-
-
-def _leading_variables(data: SampleData, vectors: Array, name: BlockName) -> dict[str, Any]:
-    """Alignment of the r leading eigenvectors of a block."""
-    r = data.model.directions
-    if isinstance(name, str) or vectors.shape[0] < r:
-        return {}
-    top = vectors[:r, 0]
-    variables: dict[str, Any] = {"unit_share": ("unit", eigenspace_share(top, data.weights))}
-    if data.directions is not None:
-        variables["principal_angle"] = (
-            "angle",
-            principal_angles(top, data.directions),
-            {"units": "radian"},
-        )
-    return variables
-
-
-def _readout_dataset(
-    data: SampleData, kind: str, ridge_in: bool, count: int | None, attributes: dict[str, Any]
-) -> xr.Dataset:
-    q = data.model.readout_size
-    small = readout_block(data, kind, ridge_in)
-    count = q if count is None else as_integer("count", count, 1, "ask for at least one eigenpair")
-    if count > q:
-        raise InputError("count", count, f"at most {q}", "ask for fewer eigenpairs")
-    values, vectors = np.linalg.eigh(small)
-    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
-    variables: dict[str, Any] = {
-        "eigenvalue": ("eigen", values),
-        "residual": ("eigen", np.linalg.norm(small @ vectors - vectors * values, axis=0)),
-        "converged": ("eigen", np.ones(count, dtype=np.int8)),
-        "eigenvector": (("eigen", "parameter"), vectors.T),
-    }
-    return labelled(data.model, variables, attributes | {"method": "dense eigh"})

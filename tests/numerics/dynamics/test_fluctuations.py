@@ -11,7 +11,7 @@ from helpers import fresh_rng
 from sgd_cases import vectors
 from witness import FAMILY_ERROR
 
-import numerics.dynamics.fluctuations
+import numerics.dynamics.local_law
 from numerics import (
     TIME,
     IntegrationError,
@@ -162,7 +162,7 @@ def test_mean_and_covariance_of_the_chain(options):
 
 @pytest.mark.slow
 def test_kinked_loss_over_five_decades():
-    """XOR, three units: covariances, and the exponent -1/2 of their roots, from d = 10^2 to 10^6."""
+    """XOR, three units: covariances, and the exponent -1/2 of their roots, d = 10^2 to 10^6."""
     model, rng = xor(3), fresh_rng()
     parameters = Parameters([0.25] * 4, 20, 0.1, 1.5, np.eye(2))
     state = State([[0.6, 0.1], [-0.2, 0.5], [0.1, -0.6]], 0.3 * np.eye(3), [0.5, -0.4, -0.5])
@@ -195,13 +195,13 @@ def test_what_a_wrong_part_does(part, monkeypatch):
     )
     if part == "diffusion":
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations,
+            numerics.dynamics.local_law,
             "derive_diffusion",
             lambda model: derive_diffusion(model).map(lambda e: e * 4 / 5),
         )
     else:
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations,
+            numerics.dynamics.local_law,
             "derive_finite_size",
             lambda model, batch: derive_finite_size(model, batch=batch).map(
                 lambda e: sp.Integer(0)

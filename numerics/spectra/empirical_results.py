@@ -1,0 +1,78 @@
+"""Datasets of empirical spectra: eigenvalues with the alignment of their vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
+from numerics.core.geometry import orthonormal_rows
+from numerics.core.results import labelled
+from numerics.core.validation import Array, as_integer
+from numerics.data.samples import SampleData
+from theory import InputError
+
+from .empirical_parts import readout_block
+from .span_matrix import BlockName
+
+
+def first_layer_variables(data: SampleData, vectors: Array, name: BlockName) -> dict[str, Any]:
+    """Alignment of eigenvectors of shape (eigen, rows, d) with the directions and the weights."""
+    whole = isinstance(name, str)
+    variables: dict[str, Any] = {
+        "eigenvector": (("eigen", "unit", "coordinate"), vectors)
+        if whole
+        else (("eigen", "coordinate"), vectors[:, 0])
+    }
+    if whole:
+        variables["row_weight"] = (("eigen", "unit"), (vectors**2).sum(axis=2))
+    if data.directions is None:
+        return variables
+    frame = orthonormal_rows(data.directions)
+    shares = ((vectors @ frame.T) ** 2).sum(axis=2)
+    cosine = (vectors @ data.directions.T) ** 2 / np.sum(data.directions**2, axis=1)
+    variables["share_of_directions"] = ("eigen", shares.sum(axis=1))
+    if whole:
+        return variables | {
+            "mean_overlap": (("eigen", "unit", "direction"), cosine),
+            "row_share_of_directions": (("eigen", "unit"), shares),
+        }
+    return variables | {"mean_overlap": (("eigen", "direction"), cosine[:, 0])}
+
+
+def leading_variables(data: SampleData, vectors: Array, name: BlockName) -> dict[str, Any]:
+    """Alignment of the r leading eigenvectors of a block."""
+    r = data.model.directions
+    if isinstance(name, str) or vectors.shape[0] < r:
+        return {}
+    top = vectors[:r, 0]
+    variables: dict[str, Any] = {"unit_share": ("unit", eigenspace_share(top, data.weights))}
+    if data.directions is not None:
+        variables["principal_angle"] = (
+            "angle",
+            principal_angles(top, data.directions),
+            {"units": "radian"},
+        )
+    return variables
+
+
+def readout_dataset(
+    data: SampleData, kind: str, ridge_in: bool, count: int | None, attributes: dict[str, Any]
+) -> xr.Dataset:
+    """The whole spectrum of the q x q block of the second layer."""
+    q = data.model.readout_size
+    small = readout_block(data, kind, ridge_in)
+    count = q if count is None else as_integer("count", count, 1, "ask for at least one eigenpair")
+    if count > q:
+        raise InputError("count", count, f"at most {q}", "ask for fewer eigenpairs")
+    values, vectors = np.linalg.eigh(small)
+    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
+    variables: dict[str, Any] = {
+        "eigenvalue": ("eigen", values),
+        "residual": ("eigen", np.linalg.norm(small @ vectors - vectors * values, axis=0)),
+        "converged": ("eigen", np.ones(count, dtype=np.int8)),
+        "eigenvector": (("eigen", "parameter"), vectors.T),
+    }
+    return labelled(data.model, variables, attributes | {"method": "dense eigh"})
