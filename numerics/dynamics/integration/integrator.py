@@ -13,6 +13,7 @@ from scipy.integrate import DOP853, RK45, OdeSolution
 from numerics.core.validation import Array
 
 from .collocation import StiffSteps
+from .explicit_steps import ExplicitSteps
 
 Field = Callable[[float, Array], Array]
 
@@ -78,19 +79,18 @@ def integrate(
     IntegrationStopped
     """
     method = DOP853 if accuracy < HIGH_ORDER else RK45
-    explicit = method(field, 0.0, start, end, rtol=accuracy, atol=accuracy)
+    explicit = ExplicitSteps(method, field, start, end, accuracy)
     stiffness = _Stiffness(STABLE[method])
     implicit: StiffSteps | None = None
     times: list[float] = [0.0]
     pieces: list[Callable[[Array], Array]] = []
     while times[-1] < end or not pieces:
         if implicit is None:
-            failure = explicit.step()
-            piece = None if failure else explicit.dense_output()
-            now, vector = explicit.t, explicit.y
-            stalls = now < end and not failure and stiffness.seen(explicit)
+            piece = explicit.step()
+            now, vector = explicit.solver.t, explicit.solver.y
+            stalls = now < end and piece is not None and stiffness.seen(explicit.solver)
             if stalls or len(pieces) == MANY_STEPS:
-                rest = explicit.step_size
+                rest = explicit.solver.step_size
                 implicit = StiffSteps(field, now, vector, end, accuracy, copies, rest)
         else:
             piece = implicit.step()
@@ -101,7 +101,7 @@ def integrate(
             raise IntegrationStopped(f"a statistic passed {limit:.3g}", now, False)
         times.append(now)
         pieces.append(piece)
-    evaluations = explicit.nfev + (implicit.evaluations if implicit else 0)
+    evaluations = explicit.evaluations + (implicit.evaluations if implicit else 0)
     return Trajectory(OdeSolution(times, pieces), evaluations)
 
 
