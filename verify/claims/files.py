@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 import runpy
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,27 @@ _ENVIRONMENT = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class ListedClaim:
+    """A claim of a file before its formula is read.
+
+    Attributes
+    ----------
+    name : str
+    read : callable () -> Claim
+        Reads it; raises :class:`theory.InputError` with file, claim, position and reason.
+    model : str
+        Name of the model.
+    texts : dict
+        What the file says about it, for reports about a claim that cannot be read.
+    """
+
+    name: str
+    read: Callable[[], Claim]
+    model: str = ""
+    texts: Mapping[str, Any] = field(default_factory=dict)
+
+
 def find_files(paths: Sequence[Path]) -> list[Path]:
     """The claim files among paths; of a directory those directly in it, in alphabetical order.
 
@@ -89,6 +111,17 @@ def read_claims(path: Path) -> list[Claim]:
     theory.InputError
         With the file, the claim, the position and the reason.
     """
+    return [claim.read() for claim in list_claims(path)]
+
+
+def list_claims(path: Path) -> list[ListedClaim]:
+    """The claims of a file, each to be read on its own.
+
+    Raises
+    ------
+    theory.InputError
+        What holds for all of them cannot be read: the file, its tables, its model.
+    """
     if path.suffix == ".toml":
         return _from_toml(path)
     if path.suffix == ".tex":
@@ -96,7 +129,7 @@ def read_claims(path: Path) -> list[Claim]:
     return _from_module(path)
 
 
-def _from_toml(path: Path) -> list[Claim]:
+def _from_toml(path: Path) -> list[ListedClaim]:
     data = read_toml(path)
     claims = data.pop("claim", None)
     if claims is None:  # a misspelt table is a likelier slip than none
@@ -107,9 +140,15 @@ def _from_toml(path: Path) -> list[Claim]:
         raise InputError(f"claims {path.name}", "no [[claim]]", expected, remedy)
     model = Configuration(**read_values(path, data, Configuration, "claim")).symbolic_model()
     return [
-        _claim(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}")
+        _listed(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}")
         for i, c in enumerate(claims)
     ]
+
+
+def _listed(where: str, model: Model, given: Mapping[str, Any], name: str) -> ListedClaim:
+    own = given.get("name")
+    read = partial(_claim, where, model, given, name)
+    return ListedClaim(own if isinstance(own, str) else name, read, model.name, given)
 
 
 def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Claim:
@@ -163,7 +202,7 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
     return found
 
 
-def _from_latex(path: Path) -> list[Claim]:
+def _from_latex(path: Path) -> list[ListedClaim]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -196,7 +235,7 @@ def _from_latex(path: Path) -> list[Claim]:
         if "regularized" in given:
             given["regularized"] = given["regularized"] == "true"
         found.append(
-            _claim(f"formula {i + 1} of {path.name}", model, given, f"{path.stem} {i + 1}")
+            _listed(f"formula {i + 1} of {path.name}", model, given, f"{path.stem} {i + 1}")
         )
     if not found:
         expected = r"\[ ... \], $$ ... $$ or an equation environment"
@@ -222,7 +261,7 @@ def _outside_braces(text: str) -> str:
     return "".join(found)
 
 
-def _from_module(path: Path) -> list[Claim]:
+def _from_module(path: Path) -> list[ListedClaim]:
     module = runpy.run_path(str(path))
     claims = module.get("CLAIMS", module.get("claim"))
     claims = [claims] if isinstance(claims, Claim) else claims
@@ -234,4 +273,8 @@ def _from_module(path: Path) -> list[Claim]:
         expected = "a list CLAIMS, or claim, made by verify.make_claim"
         remedy = "write CLAIMS = [make_claim(model, quantity, formula), ...]"
         raise InputError(f"claims {path.name}", "no CLAIMS", expected, remedy)
-    return list(claims)
+    return [ListedClaim(c.name, partial(_itself, c), c.model.name) for c in claims]
+
+
+def _itself(claim: Claim) -> Claim:
+    return claim

@@ -31,7 +31,7 @@ from .judgement import Claim, Finding, Judgement, Stage, Status, Verdict
 from .quantities import EIGENVALUE, FIXED_POINT, Quantity
 from .quantity_names import parse_quantity
 from .sample_identities import SampleClaim
-from .stage_verdicts import STAGES, ClaimKind, judge_stages
+from .stage_verdicts import STAGES, ClaimKind, Watch, ignore, judge_stages
 
 
 def check(
@@ -151,22 +151,22 @@ def check_form(claim: Claim) -> None:
         cases_of(claim)
 
 
-def judge(claim: Claim, seed: int = 0) -> Judgement:
-    """Judge a claim that has been read."""
+def judge(claim: Claim, seed: int = 0, watch: Watch = ignore) -> Judgement:
+    """Judge a claim that has been read; ``watch`` is told what is known after every stage."""
     start = perf_counter()
     as_integer("seed", seed, 0, "seeds are non-negative integers")
     rng = np.random.default_rng([seed, 1])
     # a claim may be complex or infinite; that is judged, not warned of
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        finding, stages, example, difference, repair = _judged(claim, rng)
+        finding, stages, example, difference, repair = _judged(claim, rng, watch)
     seconds = perf_counter() - start
     return Judgement(claim, finding, tuple(stages), example, difference, repair, seed, seconds)
 
 
-def _judged(claim: Claim, rng: np.random.Generator) -> Verdict:
+def _judged(claim: Claim, rng: np.random.Generator, watch: Watch) -> Verdict:
     """The verdict; where judging breaks down that is a verdict of its own, of this claim alone."""
     try:
-        return judge_stages(_kind(claim, rng))
+        return judge_stages(_kind(claim, rng), watch)
     except InputError:
         raise
     except Exception as error:

@@ -29,6 +29,8 @@ class Finding(StrEnum):
     stated, not proved. ``REFUTED``: there is a counterexample.  ``INCONCLUSIVE``: no stage could
     tell.  ``CONTRADICTORY``: the derived formula and the raw definition disagree about it, which
     points to a defect of the engine.  ``DEFECT``: judging it broke down; please report it.
+    ``UNREADABLE``: it could not be read, or has no meaning for its model.  ``GAVE_UP``: its time
+    was up.
     """
 
     PROVED = "proved"
@@ -37,6 +39,8 @@ class Finding(StrEnum):
     INCONCLUSIVE = "inconclusive"
     CONTRADICTORY = "contradictory"
     DEFECT = "defect"
+    UNREADABLE = "unreadable"
+    GAVE_UP = "gave up"
 
 
 @dataclass(frozen=True)

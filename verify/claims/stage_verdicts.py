@@ -6,6 +6,7 @@ there is to say where it is wrong (:class:`ClaimKind`); everything else is here,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -48,7 +49,15 @@ class ClaimKind(Protocol[W]):
         ...
 
 
-def judge_stages(kind: ClaimKind[W]) -> Verdict:
+# told after every stage what is known so far: the finding, once it is certain, and the stages
+Watch = Callable[[Finding | None, Sequence[Stage]], None]
+
+
+def ignore(finding: Finding | None, stages: Sequence[Stage]) -> None:
+    """Nobody watches."""
+
+
+def judge_stages(kind: ClaimKind[W], watch: Watch = ignore) -> Verdict:
     """Run the stages of a claim in order and say what they mean together.
 
     What does not exist is neither expanded nor measured: no stage is asked about it.
@@ -57,14 +66,17 @@ def judge_stages(kind: ClaimKind[W]) -> Verdict:
         stages = [Stage(name, Status.INCONCLUSIVE, reason) for name in STAGES]
         return Finding.INCONCLUSIVE, stages, None, "", ""
     digits, wrong = kind.compare()
+    watch(None, [digits])
     if wrong is None:
         symbolic = kind.prove()
     else:
         symbolic = Stage("symbolic", Status.UNPROVED, "not attempted: the numbers differ")
+    watch(None, [symbolic, digits])
     sampling, missed = kind.sample(wrong)
     finding = find(symbolic.status, digits.status, sampling.status, missed)
-    said = Explanation() if wrong is None else kind.explain(wrong)
     stages = [symbolic, digits, sampling]
+    watch(finding, stages)
+    said = Explanation() if wrong is None else kind.explain(wrong)
     return finding, stages, said.counterexample, said.difference, said.repair
 
 

@@ -1,103 +1,139 @@
-"""The command `check`: formulas from files, judged in three stages."""
+"""The command `check`: formulas from files, judged in three stages, one after the other."""
 
 from __future__ import annotations
 
 import json as json_module
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import typer
 
+from theory import InputError
 from theory.errors import check_choice
 from verify.settings.configuration import Configuration
-from verify.tables.text import make_table
 
 from .command import takes_options
 from .terminal import (
+    BAD_INPUT,
     INCONCLUSIVE,
     NOT_WELL,
     check_output,
     complain,
     named_progress,
     say,
-    standard_output,
+    visible,
     write_text,
 )
 
 if TYPE_CHECKING:
-    from verify.claims.judgement import Judgement
+    from verify.claims.one_by_one import Answer
+
+# columns of the lines of verdicts; names of claims stand last and may be long
+_HEAD = ("verdict", "expected", "symbolic", "digits", "sampling", "s", "model", "claim")
+_WIDTHS = (7, 15, 8, 12, 12, 12, 5, 6, 1)
 
 
 @takes_options
 def check(
-    settings: Configuration, *, files: list[Path], claim: str | None, json: Path | None
+    settings: Configuration,
+    *,
+    files: list[Path],
+    claim: str | None,
+    time_limit: float,
+    json: Path | None,
 ) -> None:
     """Judge formulas: proved, in agreement to stated digits, or refuted with a counterexample and a
     repair.
 
-    Exit code 0 means that every claim stands (or, where it says what is expected, is judged as
-    expected), 1 that one is refuted, 2 bad input, 3 that one could not be told.
+    Verdicts are printed as they come. Exit code 0 means that every claim stands (or, where it says
+    what is expected, is judged as expected), 1 that one is refuted, 2 that one could not be read, 3
+    that one could not be told.
 
     Example:  specalign check examples/claims
     """
     screen = json is not None and str(json) == "-"
     if not screen:
         check_output("--json", json)
-    root = settings.value("seed")
+    root, limit = settings.value("seed"), float(time_limit)
+    if not math.isfinite(limit):
+        raise InputError("--time-limit", limit, "a number of seconds", "leave it away for 60")
 
-    from verify.claims.files import find_files, read_claims
-    from verify.claims.judge import judge
-    from verify.claims.judgement import Finding
+    from verify.claims.files import find_files, list_claims
+    from verify.claims.one_by_one import ClaimJudge
 
-    # all of them are read before any is judged
-    claims = [c for path in find_files(files) for c in read_claims(path)]
+    claims = [c for path in find_files(files) for c in list_claims(path)]
     if claim is not None:
         check_choice("--claim", claim, [c.name for c in claims])
         claims = [c for c in claims if c.name == claim]
-    done = []
-    with named_progress("judging claims") as progress:
-        for i, one in enumerate(claims):
-            progress(one.name, i / len(claims))
-            done.append(judge(one, root))
-    document = json_module.dumps(
-        {"seed": root, "claims": [j.to_dict() for j in done]}, indent=2, ensure_ascii=False
-    )
+    start = perf_counter()
+    done: list[Answer] = []
+    try:
+        with ClaimJudge(claims, root, limit) as judge:
+            if not screen:
+                say(_line("", *_HEAD))
+            for i, one in enumerate(claims):
+                place = f"{i + 1}/{len(claims)}"
+                # the display is off before a verdict is printed, and before a process starts
+                with named_progress(f"judging claim {place}") as progress:
+                    progress(f"{place} {' '.join(one.name.split())}", i / len(claims))
+                    done.append(judge.answer(i))
+                _show(done[-1], place, complain if screen else say)
+    finally:
+        _write(done, root, json, screen)
+    _conclude(done, perf_counter() - start, complain if screen else say)
+
+
+def _show(answer: Answer, place: str, tell: Callable[[str], None]) -> None:
+    """The verdict in a line and, where a claim does not stand, all there is to say about it."""
+    expected = "" if answer.as_expected is None else ("yes" if answer.as_expected else "NO")
+    stages = answer.stages.values()
+    shown = answer.verdict, expected, *stages, f"{answer.seconds:.1f}", answer.model, answer.name
+    tell(visible(_line(place, *(" ".join(text.split()) for text in shown))))
+    if tell is say and not answer.stands:
+        say(visible(f"{answer.text}\n"))
+
+
+def _line(*texts: str) -> str:
+    return " ".join(f"{t:<{w}}" for t, w in zip(texts, _WIDTHS, strict=True)).rstrip()
+
+
+def _write(done: Sequence[Answer], root: int, json: Path | None, screen: bool) -> None:
+    """Everything as JSON; what was finished before an interruption is kept."""
+    if json is None:
+        return
+    data = {"seed": root, "claims": [answer.document for answer in done]}
+    document = json_module.dumps(data, indent=2, ensure_ascii=False)
     if screen:
         say(document)
     else:
-        _show(done)
-        if json is not None:
-            write_text(json, document + "\n")
-    wrong = [j for j in done if not (j.stands if j.as_expected is None else j.as_expected)]
+        write_text(json, document + "\n")
+
+
+def _conclude(done: Sequence[Answer], seconds: float, tell: Callable[[str], None]) -> None:
+    """How many stand, which are not as they should be, and the exit code that this deserves."""
+    from verify.claims.judgement import Finding
+
+    if len(done) > 1:
+        counts = Counter(answer.verdict for answer in done)
+        found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        tell(f"{len(done)} claims: {found}; {seconds:.1f} s")
+    wrong = [a for a in done if not (a.stands if a.as_expected is None else a.as_expected)]
     if not wrong:
         return
+    if len(done) > 1 or wrong[0].expected is not None or wrong[0].finding is Finding.UNREADABLE:
+        complain("; ".join(f"{a.name}: {a.verdict}{_unexpected(a)}" for a in wrong))
     told = {Finding.REFUTED, Finding.CONTRADICTORY}
-    if len(done) > 1 or wrong[0].claim.expected is not None:
-        complain("; ".join(f"{j.claim.name}: {j.finding.value}{_unexpected(j)}" for j in wrong))
-    refuted = any(j.finding in told or (j.as_expected is False and j.stands) for j in wrong)
-    raise typer.Exit(NOT_WELL if refuted else INCONCLUSIVE)
+    if any(a.finding in told or (a.as_expected is False and a.stands) for a in wrong):
+        raise typer.Exit(NOT_WELL)
+    unread = any(a.finding is Finding.UNREADABLE for a in wrong)
+    raise typer.Exit(BAD_INPUT if unread else INCONCLUSIVE)
 
 
-def _unexpected(j: Judgement) -> str:
-    return "" if j.claim.expected is None else f" where {j.claim.expected} was expected"
-
-
-def _show(done: list[Judgement]) -> None:
-    """A table of verdicts, then what there is to say about each claim."""
-    console = standard_output()
-    rows = [
-        [
-            j.claim.name,
-            j.claim.model.name,
-            j.finding.value,
-            "" if j.as_expected is None else ("yes" if j.as_expected else "NO"),
-            *(j.stage(name).status.value for name in ("symbolic", "digits", "sampling")),
-            f"{j.seconds:.1f}",
-        ]
-        for j in done
-    ]
-    columns = ("claim", "model", "verdict", "as expected", "symbolic", "digits", "sampling", "s")
-    console.print(make_table("Claims", columns, rows, left=7))
-    for j in done:
-        if len(done) == 1 or not j.stands:
-            say(f"\n{j}")
+def _unexpected(answer: Answer) -> str:
+    if answer.expected is None or answer.as_expected is None:
+        return ""
+    return f" where {answer.expected} was expected"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -53,7 +54,20 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print one line on standard error."""
-    typer.echo(" ".join(text.split()), err=True)
+    typer.echo(visible(" ".join(text.split())), err=True)
+
+
+def visible(text: str) -> str:
+    """A text from a file with whatever steers a terminal written as its code.
+
+    Examples
+    --------
+    >>> print(visible("red: " + chr(27) + "[31m"))
+    red: \\x1b[31m
+    """
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 @contextmanager
@@ -75,7 +89,9 @@ def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
     ) as bar:
         task = bar.add_task(description, total=1.0)
         if bar.console.is_terminal:
-            yield lambda name, fraction: bar.update(task, description=name, completed=fraction)
+            yield lambda name, fraction: bar.update(
+                task, description=escape(visible(name)), completed=fraction
+            )
         else:
             yield _finished_steps(description)
 

@@ -89,6 +89,9 @@ OPTIONS: tuple[Option, ...] = (
         Option("retry_failed", "", "Also compute the points again that failed",
             commands=("sweep",), type=bool),
         Option("claim", "NAME", "Judge the claim of this name only", commands=("check",)),
+        Option("time_limit", "SECONDS",
+            "Give a claim up after this time; the others are judged all the same", NUMBER,
+            commands=("check",), domain="from 0.01 to 10^6", least=0.01, most=1e6, default=60.0),
         Option("level", "quick|full",
             "quick takes about two minutes on two cores for all; full uses more runs and larger "
             "dimensions",
