@@ -88,12 +88,19 @@ def check(
 
 
 def _show(answer: Answer, place: str, tell: Callable[[str], None]) -> None:
-    """The verdict in a line and, where a claim does not stand, all there is to say about it."""
+    """The verdict in a line and, where a claim does not stand, all there is to say about it.
+
+    Why a claim cannot be read is an error of the input, and is said where those are.
+    """
+    from verify.claims.judgement import Finding
+
     expected = "" if answer.as_expected is None else ("yes" if answer.as_expected else "NO")
     stages = answer.stages.values()
     shown = answer.verdict, expected, *stages, f"{answer.seconds:.1f}", answer.model, answer.name
     tell(visible(_line(place, *(" ".join(text.split()) for text in shown))))
-    if tell is say and not answer.stands:
+    if answer.finding is Finding.UNREADABLE:
+        complain(f"error: {answer.document['reason']}")
+    elif tell is say and not answer.stands:
         say(visible(f"{answer.text}\n"))
 
 
@@ -124,7 +131,7 @@ def _conclude(done: Sequence[Answer], seconds: float, tell: Callable[[str], None
     wrong = [a for a in done if not (a.stands if a.as_expected is None else a.as_expected)]
     if not wrong:
         return
-    if len(done) > 1 or wrong[0].expected is not None or wrong[0].finding is Finding.UNREADABLE:
+    if len(done) > 1 or wrong[0].expected is not None:
         complain("; ".join(f"{a.name}: {a.verdict}{_unexpected(a)}" for a in wrong))
     told = {Finding.REFUTED, Finding.CONTRADICTORY}
     if any(a.finding in told or (a.as_expected is False and a.stands) for a in wrong):
