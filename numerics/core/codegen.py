@@ -48,7 +48,8 @@ class _Refusals:
     def _print_Piecewise(self, e: sp.Piecewise) -> str:
         if e.args[-1].cond != sp.true:
             raise PrintMethodNotImplementedError(f"{e} is undefined where no case holds")
-        return str(super()._print_Piecewise(e))  # type: ignore[misc]  # of the printer it is mixed into
+        # a method of the printer this class is mixed into
+        return str(super()._print_Piecewise(e))  # type: ignore[misc]
 
 
 class _ScalarPrinter(_Refusals, PythonCodePrinter):

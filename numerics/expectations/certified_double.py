@@ -212,7 +212,9 @@ def _affine(form: sp.Expr, law: GaussianLaw, numbers: Mapping[sp.Symbol, float])
     return np.array([float(e.xreplace(numbers)) for e in (offset, *row)])
 
 
-def _without_gauge(at, rows: Array, gauge: Array, units: int) -> Array:  # type: ignore[no-untyped-def]
+def _without_gauge(  # type: ignore[no-untyped-def]
+    at, rows: Array, gauge: Array, units: int
+) -> Array:
     # at small and large arguments: a high power is tiny, and looks constant, at some of them
     base = (np.arange(len(rows)) + 2.0)[:, None] * np.array([1.0, -4.0, 12.0]) / 7
     moved = base.copy()

@@ -211,7 +211,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
             "scheduler",
             repr(address),
             f"the address of a running Dask scheduler ({reason})",
-            "start one with `dask scheduler`, and give the address that it prints, such as tcp://10.0.0.1:8786",
+            "start one with `dask scheduler`, and give the address that it prints, such as "
+            "tcp://10.0.0.1:8786",
         ) from error
     try:
         yield client.get_executor()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def _confirmed_state(
     error = _read(lambda: str(arrays["error"][at]), "")
     if digest == point_digest({}, FAILED, error):
         return FAILED
-    blocks = {name: _read(lambda n=name: arrays[n][at], None) for name in variables}  # type: ignore[misc]
+    blocks = {name: _read(partial(_block, arrays, name, at), None) for name in variables}
     whole = all(block is not None for block in blocks.values())
     return DONE if whole and digest == point_digest(blocks, DONE, error) else OPEN
 
@@ -83,3 +84,8 @@ def _read(read: Callable[[], Any], instead: Any) -> Any:
         return read()
     except Exception:
         return instead
+
+
+def _block(arrays: Mapping[str, Any], name: str, at: tuple[int, ...]) -> Any:
+    """What the store holds of one variable at one point."""
+    return arrays[name][at]

@@ -31,7 +31,9 @@ Lines = tuple[Array, Array, NDArray[np.int64], Array]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def line_panels(offsets, slopes, kinds, widths, low, high, ratio, longest):  # type: ignore[no-untyped-def]
+def line_panels(  # type: ignore[no-untyped-def]
+    offsets, slopes, kinds, widths, low, high, ratio, longest
+):
     """Ends (N, 2) of the panels on [low, high] for arguments offsets + slopes z.
 
     A panel is at most ``longest``, and ``ratio`` times the distance to any singularity.
@@ -94,7 +96,9 @@ def line_panels(offsets, slopes, kinds, widths, low, high, ratio, longest):  # t
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def inner_panels(z, offsets, slopes, kinds, widths, edge, ratio, longest):  # type: ignore[no-untyped-def]
+def inner_panels(  # type: ignore[no-untyped-def]
+    z, offsets, slopes, kinds, widths, edge, ratio, longest
+):
     """Panels of the second coordinate for every value z of the first.
 
     Returns their ends (N, 2) and the index of the value (N,) each belongs to.

@@ -155,7 +155,8 @@ def _with_conditionals(lines: Lines) -> Lines:
         real = np.linalg.norm(moved, axis=1) > 1e-9 * np.linalg.norm(slopes[others], axis=1)
         heights = offsets[others] + slopes[others] @ foot
         parts.append((heights[real], moved[real], kinds[others][real], widths[others][real]))
-    return tuple(np.ascontiguousarray(np.concatenate(p)) for p in zip(*parts, strict=True))  # type: ignore[return-value]
+    whole = [np.ascontiguousarray(np.concatenate(p)) for p in zip(*parts, strict=True)]
+    return whole[0], whole[1], whole[2], whole[3]
 
 
 class Composite:

@@ -131,7 +131,10 @@ def test_hessian_is_the_second_derivative_of_the_risk(name):
         vectors = [[(sp.Integer(1), r + c)] for c in units]
         for epsilon, (a, t) in zip(steps, moves, strict=False):
             vectors[a].append((epsilon, t))
-        dot = lambda p, q: sp.expand(sum(x * y * w[g, h] for (x, g), (y, h) in product(p, q)))  # noqa: E731
+
+        def dot(p, q):
+            return sp.expand(sum(x * y * w[g, h] for (x, g), (y, h) in product(p, q)))
+
         moved = {s.overlap[c, k]: dot(vectors[c], [(1, k)]) for c in units for k in range(r)}
         moved |= {
             s.gram[c, d]: dot(vectors[c], vectors[d]) for c in units for d in range(c, model.units)
