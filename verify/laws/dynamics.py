@@ -15,6 +15,7 @@ from numerics.expectations.kink_forms import kink_forms
 from theory import Model, low_noise, noiseless, symbols
 from verify.verdict.tolerance import Comparison
 
+from .entry_names import pairs, weight_names
 from .frames import dense, largest_change, random_frame
 from .law import ROUNDING, SAMPLED, SHARP, Law, LawCase, compare, flat_kinks
 from .witness import SampleMean, sample_mean, sample_products, sample_steps
@@ -22,6 +23,9 @@ from .witness import SampleMean, sample_mean, sample_products, sample_steps
 Array = NDArray[np.float64]
 
 SAMPLES = 120_000
+# rounding of a difference of the loss over its step, and the least size of a statistic's change,
+# for weights and features of order 1
+DIFFERENCES, SMALLEST = 3e-10, 1e-8
 # smallest deviation of interest of a slope in 1 / lambda, as a share of the largest slope
 SLOPE = 1e-2
 # a dimension in which nothing beyond the limit is left to see, and the factor of what is:
@@ -47,7 +51,9 @@ def mean_increment(case: LawCase) -> list[Comparison]:
         frame = random_frame(case.parameters, case.state, axes, case.rng)
         increments = sample_steps(case, frame, dimension, SAMPLES).increments
         sampled = sample_mean(increments, case.share, 2 * drift.size)
-        size = np.sqrt((increments**2).mean(axis=0))
+        # what is smaller than the rounding of a step says nothing
+        scale = 1 + float(np.abs(frame.weights).max()) ** 2
+        size = np.sqrt((increments**2).mean(axis=0)) + SMALLEST * scale
         found += _by_part(
             model,
             f"mean increment per unit of time, d = {dimension}",
@@ -57,6 +63,7 @@ def mean_increment(case: LawCase) -> list[Comparison]:
                 *sampled.parts,
                 (drift_error + beyond_error / dimension, "quadrature (T2)"),
                 (1e-7 * size, "differences of the loss (T2)"),
+                (DIFFERENCES * scale, "rounding of a step and of the loss (T1)"),
             ],
             size,
         )
@@ -88,11 +95,9 @@ def gradient_matrix_mean(case: LawCase) -> list[Comparison]:
     gradients = np.concatenate([steps.first_layer.reshape(SAMPLES, -1), steps.readout], axis=1)
     sampled = sample_products(gradients, case.share)
     deviation = np.sqrt(np.diag(sampled.value))
-    return [
-        _judge_products(
-            "mean outer product of sample gradients", sampled, predicted, errors, deviation, None
-        )
-    ]
+    names = pairs(weight_names(model, dimension))
+    title = "mean outer product of sample gradients"
+    return [_judge_products(title, sampled, predicted, errors, deviation, names)]
 
 
 def _judge_products(
@@ -101,12 +106,13 @@ def _judge_products(
     predicted: Array,
     errors: Array,
     deviation: Array,
-    names: list[str] | None,
+    names: list[str],
 ) -> Comparison:
     """Entries in units of what both of their factors are in the mean; products have heavier tails
     than the factors.
     """
     sizes = np.outer(deviation, deviation)
+    rounding = DIFFERENCES * (1 + float(deviation.max(initial=0.0)))
     return compare(
         quantity,
         sampled.value,
@@ -115,6 +121,7 @@ def _judge_products(
             *sampled.parts,
             (errors, "quadrature (T2)"),
             (1e-6 * sizes, "differences of the loss, and 1/d (T2, T4)"),
+            (rounding * np.add.outer(deviation, deviation + rounding), "rounding (T1)"),
         ],
         resolution=SAMPLED,
         scale=4 * sizes + 1e-6,
@@ -225,7 +232,7 @@ def _by_part(
     quantity: str,
     measured: Array,
     predicted: Array,
-    parts: list[tuple[Array, str]],
+    parts: list[tuple[Array | float, str]],
     scale: Array,
     resolution: float = SAMPLED,
 ) -> list[Comparison]:
@@ -238,7 +245,7 @@ def _by_part(
             quantity,
             measured[i:j],
             predicted[i:j],
-            [(v[i:j], why) for v, why in parts],
+            [(np.broadcast_to(v, measured.shape)[i:j], why) for v, why in parts],
             resolution=resolution,
             scale=scale[i:j],
             names=names[i:j],

@@ -224,7 +224,8 @@ def compare(
     """Compare arrays entry by entry and return the worst: failures first, then what is too weak,
     then the nearest.
 
-    ``resolution`` is a share of ``scale``, by default the largest entry of either side.
+    ``resolution`` is a share of ``scale``, by default the largest entry of either side. ``names``
+    are those of the entries, in their order; one number needs none.
     """
     measured, predicted = np.atleast_1d(measured), np.atleast_1d(predicted)
     if scale is None:
@@ -235,11 +236,11 @@ def compare(
         for v, why in parts
     ]
     measured, predicted = measured.ravel(), predicted.ravel()
+    if len(names or "1") != measured.size:
+        raise ValueError(f"{quantity}: {measured.size} entries, {len(names or '1')} names")
     found = [
         Comparison(
-            quantity
-            if names is None and measured.size == 1
-            else f"{quantity}, entry {i + 1 if names is None else names[i]}",
+            quantity if names is None else f"{quantity}, entry {names[i]}",
             float(measured[i]),
             float(predicted[i]),
             Tolerance(tuple(Part(float(v[i]), why) for v, why in spread)),

@@ -14,6 +14,7 @@ from theory import Model, derive_drift, derive_gradient, derive_gradient_matrix,
 from theory.expectations.moments import ROUTES
 from verify.verdict.tolerance import Comparison, Part, Tolerance
 
+from .entry_names import expression_names, pairs, weight_names
 from .frames import (
     Frame,
     Movement,
@@ -74,6 +75,7 @@ def hessian_symmetric(case: LawCase) -> list[Comparison]:
     numbers = case.matrix_numbers(case.formulas.hessian)
     matrix, errors = numbers.map(dense(case.model), (frame := _frame(case)).generators)
     c, d, scale = case.model.units, frame.dimension, float(np.abs(matrix).max())
+    every = weight_names(case.model, d)
     found = []
 
     def judge(name: str, rows: slice, columns: slice) -> None:
@@ -86,6 +88,7 @@ def hessian_symmetric(case: LawCase) -> list[Comparison]:
                 [(error + error.T, "quadrature (T2)"), (ROUNDING * scale, "rounding (T1)")],
                 resolution=resolution_of(numbers),
                 scale=scale,
+                names=pairs(every[rows], every[columns]),
             )
         )
 
@@ -160,6 +163,7 @@ def hessian_of_gradient(case: LawCase) -> list[Comparison]:
                 gradient,
                 hessian,
                 size * float(np.linalg.norm(movement.flat)),
+                weight_names(case.model, frame.dimension),
             )
         )
     return found
@@ -203,6 +207,7 @@ def _judge_derivative(
     left: Numbers,
     right: Numbers,
     scale: float,
+    names: list[str] | None = None,
 ) -> Comparison:
     samples, truncation, rounding = differences
     if left.samples is None:
@@ -221,6 +226,7 @@ def _judge_derivative(
         ],
         resolution=resolution_of(left, right),
         scale=scale,
+        names=names,
     )
 
 
@@ -258,6 +264,7 @@ def moment_routes(case: LawCase) -> list[Comparison]:
                 [(ea + eb, "quadrature of both routes (T2)"), (ROUNDING * scale, "rounding (T1)")],
                 resolution=resolution_of(left, right),
                 scale=scale,
+                names=expression_names(own[name], model),
             )
         )
     return found
@@ -305,12 +312,13 @@ def block_spectrum(case: LawCase) -> list[Comparison]:
             )
             found.append(
                 compare(
-                    f"{name}, {label}: eigenvalue",
+                    f"{name}, {label}: eigenvalues",
                     np.asarray(np.linalg.eigvalsh((whole + whole.T) / 2), dtype=float),
                     np.sort(values),
                     [(100 * ROUNDING * size, "rounding of both (T1)")],
                     resolution=SHARP,
                     scale=size,
+                    names=[f"{n + 1} from below" for n in range(len(whole))],
                 )
             )
     return found

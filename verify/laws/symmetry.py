@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from theory import Model, symbols
 from verify.verdict.tolerance import Comparison
 
+from .entry_names import pairs, weight_names
 from .frames import dense, gradient_expressions, gradient_vector, random_frame
 from .judged_formulas import Formulas
 from .law import ROUNDING, Law, LawCase, Numbers, compare, resolution_of
@@ -69,22 +70,26 @@ def _judge_twin(case: LawCase, twin: Twin, formulas: Formulas) -> list[Compariso
         "parameters": twin.parameters,
         "state": twin.state,
     }
-    for name, left, right, read in (
-        ("risk", [case.formulas.risk.loss], [formulas.risk.loss], plain),
-        ("drift", case.formulas.drift.vector, formulas.drift.vector, back),
+    states = [str(s) for s in model.symbols.state]
+    for name, left, right, read, names in (
+        ("risk", [case.formulas.risk.loss], [formulas.risk.loss], plain, None),
+        ("drift", case.formulas.drift.vector, formulas.drift.vector, back, states),
     ):
         here, moved = case.numbers(left), case.numbers(right, **there)
         (a, ea), (b, eb) = here.map(plain, inverse), moved.map(read, inverse)
-        found.append(_equal(name, a, b, ea + eb, here, moved))
+        found.append(_equal(name, a, b, ea + eb, here, moved, names=names))
+    names = pairs(weight_names(model, d))
     for name in ("gradient_matrix", "hessian"):
         here = case.matrix_numbers(getattr(case.formulas, name))
         moved = case.matrix_numbers(getattr(formulas, name), **there)
         (a, ea), (b, eb) = here.map(own, frame.generators), moved.map(matrix_back, generators)
-        found.append(_equal(name.replace("_", " "), a, b, ea + eb, here, moved))
+        found.append(_equal(name.replace("_", " "), a, b, ea + eb, here, moved, names=names))
     return found
 
 
-def _equal(name: str, a: Array, b: Array, error: Array, *numbers: Numbers) -> Comparison:
+def _equal(
+    name: str, a: Array, b: Array, error: Array, *numbers: Numbers, names: list[str] | None = None
+) -> Comparison:
     scale = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)), 1e-3)
     return compare(
         name,
@@ -93,6 +98,7 @@ def _equal(name: str, a: Array, b: Array, error: Array, *numbers: Numbers) -> Co
         [(error, "quadrature of both (T2)"), (10 * ROUNDING * scale, "rounding (T1)")],
         resolution=resolution_of(*numbers),
         scale=scale,
+        names=names,
     )
 
 
@@ -167,6 +173,7 @@ def gauge(case: LawCase) -> list[Comparison]:
                 ],
                 resolution=resolution_of(numbers),
                 scale=float(np.abs(matrix).max()),
+                names=pairs([f"axis {i + 1}" for i in range(d)], weight_names(model, d)),
             )
         )
     weights = frame.weights + null @ case.rng.standard_normal((null.shape[1], d))
@@ -178,7 +185,8 @@ def gauge(case: LawCase) -> list[Comparison]:
     b, eb = there.map(assemble, np.concatenate([frame.directions, weights]))
     shift = np.concatenate([beta * (weights - frame.weights).ravel(), np.zeros(q)])
     name = "gradient after a movement along the gauge, ridge taken off"
-    return [*found, _equal(name, b - shift, a, ea + eb, here, there)]
+    names = weight_names(model, d)
+    return [*found, _equal(name, b - shift, a, ea + eb, here, there, names=names)]
 
 
 def _has_gauge(model: Model) -> str | None:

@@ -77,10 +77,9 @@ def _chunk(case: LawCase, frame: Frame, dimension: int, count: int) -> Steps:
     by_u, by_v = loss_gradient(case, labels, features @ frame.weights.T)
     delta = p.step / dimension
     data = by_u[:, :, None] * features[:, None, :]
-    weights = frame.weights - delta * (data + p.ridge * frame.weights)
-    after = np.concatenate([_statistics(frame, weights), v - delta * (by_v + p.ridge * v)], axis=1)
-    before = np.concatenate([_statistics(frame, frame.weights[None])[0], v])
-    return Steps((after - before) / delta, data, by_v)
+    step = -(data + p.ridge * frame.weights)
+    statistics = _change(frame, step, delta)
+    return Steps(np.concatenate([statistics, -(by_v + p.ridge * v)], axis=1), data, by_v)
 
 
 @dataclass(frozen=True)
@@ -194,11 +193,18 @@ def _coordinates(case: LawCase) -> Array:
     return np.array(case.model.mixture.coordinates.tolist(), dtype=float)
 
 
-def _statistics(frame: Frame, weights: Array) -> Array:
-    """Overlaps and upper triangle of R_perp of many weights, shape (N, C, d)."""
-    count, c, d = weights.shape
-    rest = weights - frame.along(weights.reshape(-1, d)).reshape(weights.shape)
-    gram = rest @ rest.transpose(0, 2, 1)
+def _change(frame: Frame, step: Array, delta: float) -> Array:
+    """What a step adds to overlaps and upper triangle of R_perp, over delta; for many steps, shape
+    (N, C, d).
+
+    (B(x + delta s) - B(x)) / delta is B(x, s) + B(s, x) + delta B(s, s) of a bilinear B: a
+    difference of statistics after and before would leave the rounding of the statistics over delta.
+    """
+    count, c, d = step.shape
+    rest = step - frame.along(step.reshape(-1, d)).reshape(step.shape)
+    before = frame.weights - frame.along(frame.weights)
+    once = np.einsum("ai,nbi->nab", before, rest)
+    gram = once + once.transpose(0, 2, 1) + delta * (rest @ rest.transpose(0, 2, 1))
     rows, columns = map(list, zip(*symbols.upper_triangle(c), strict=True))
-    overlap = (weights @ frame.directions.T).reshape(count, -1)
+    overlap = (step @ frame.directions.T).reshape(count, -1)
     return np.concatenate([overlap, gram[:, rows, columns]], axis=1)
