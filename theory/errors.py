@@ -5,6 +5,36 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+# characters of a value that a message shows, half of them from either end
+MOST_SHOWN = 1000
+
+
+def brief(value: object) -> str:
+    r"""The text of a value for one line of a terminal: cut where it is long, escaped where it is
+    not printable.
+
+    A value may come from anywhere: its text may be endless, hold codes that move the cursor or
+    turn the direction of writing, or fail to be made.
+
+    Examples
+    --------
+    >>> brief("a\u202eb") == r"a\u202eb", len(brief("9" * 5000)) < 1100
+    (True, True)
+    """
+    try:
+        text = str(value)
+    except Exception:  # integers of thousands of digits, objects of the user's
+        text = f"a value of the type {type(value).__name__}"
+    if len(text) > MOST_SHOWN:
+        half = MOST_SHOWN // 2
+        text = f"{text[:half]} ... {text[-half:]} ({len(text)} characters)"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """The text with codes that would move the cursor or turn the writing as escapes."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
 
 class InputError(ValueError):
     """A value the user gave cannot be used; raised before any work starts.
@@ -14,7 +44,7 @@ class InputError(ValueError):
     parameter : str
         Name of the parameter at fault, as the user wrote it.
     got : object
-        The offending value (its ``str`` is shown).
+        The offending value (its ``str`` is shown, cut where it is long).
     expected : str
         What would have been accepted.
     remedy : str
@@ -32,7 +62,8 @@ class InputError(ValueError):
         self.expected = expected
         self.remedy = remedy
         stop = "" if remedy.endswith(("?", ".")) else "."
-        super().__init__(f"{parameter}: got {got}; expected {expected}. Remedy: {remedy}{stop}")
+        name, value, wanted, help = map(brief, (parameter, got, expected, remedy))
+        super().__init__(f"{name}: got {value}; expected {wanted}. Remedy: {help}{stop}")
 
     def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str, str]]:
         return type(self), (self.parameter, self.got, self.expected, self.remedy)
@@ -43,6 +74,8 @@ def check_choice(parameter: str, got: object, known: Iterable[str], kind: str = 
     names = list(known)
     if isinstance(got, str) and got in names:
         return got
-    close = difflib.get_close_matches(str(got), names, n=1, cutoff=0.5)
+    typed = str(got) if isinstance(got, str) and len(got) < MOST_SHOWN else ""
+    close = difflib.get_close_matches(typed, names, n=1, cutoff=0.5)
     remedy = f"did you mean {close[0]!r}" if close else f"use a known {kind}"
-    raise InputError(parameter, repr(got), f"one of {', '.join(names)}", remedy)
+    shown = repr(got) if isinstance(got, str) else brief(got)
+    raise InputError(parameter, shown, f"one of {', '.join(names)}", remedy)

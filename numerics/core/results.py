@@ -19,9 +19,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from theory import InputError, Model
+from theory.regular_files import check_regular
 
 from .parameters import Parameters
-from .validation import Array, as_path
+from .validation import Array, as_path, check_memory
 
 TIME_UNIT = "steps * delta, delta = c_delta / d"
 
@@ -93,15 +94,17 @@ def from_netcdf(path: str | Path) -> xr.Dataset:
     >>> loaded.identical(curve), Problem(kgmm(2), loaded).parameters.precision
     (True, 10.0)
     """
-    file = as_path("path", path)
+    remedy = "save results with to_netcdf"
+    file = check_regular("path", as_path("path", path), "a file that exists, in netCDF", remedy)
     try:
-        result = xr.load_dataset(file, engine="h5netcdf")
-    except FileNotFoundError:
-        raise InputError("path", str(path), "a file that exists", "check the path") from None
-    except (OSError, ValueError) as error:
-        raise InputError(
-            "path", str(path), f"a netCDF file ({error})", "save results with to_netcdf"
-        ) from error
+        with xr.open_dataset(file, engine="h5netcdf") as opened:
+            # dimensions cost nothing in a file: they are compared with the memory first
+            check_memory("path", path, opened.nbytes / 8, "read a part of it with xarray")
+            result = opened.load()
+    except InputError:
+        raise
+    except Exception as error:  # readers of damaged files raise as they like
+        raise InputError("path", str(path), f"a netCDF file ({error})", remedy) from error
     if "specalign_version" not in result.attrs:
         raise InputError(
             "path",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,22 @@ from theory import InputError
 
 # eigenvalues of a Gram matrix below this, relative to the largest, are directions of length zero
 RANK_TOLERANCE = 1e-13
+SEEDS = "seeds are non-negative integers"
+
+
+Array = NDArray[np.float64]
+
+# a Gram matrix computed in floating point may have eigenvalues this far below 0, relative to its
+# largest
+PSD_SLACK = 1e-10
+# numbers of a list or another sequence that is no array; digits of an integer, beyond which
+# estimates in double precision overflow
+MOST_ENTRIES, MOST_DIGITS = 5_000_000, 100
 
 
 def check_times(time: ArrayLike) -> Array:
     """Return increasing finite times >= 0; a scalar T becomes 201 equidistant times on [0, T]."""
-    if np.ndim(time) == 0:
+    if not hasattr(time, "__len__") or getattr(time, "ndim", 1) == 0 or isinstance(time, str):
         stop = as_scalar(
             "time", time, 0.0, True, "give a positive end or an increasing list of times"
         )
@@ -34,27 +46,26 @@ def check_times(time: ArrayLike) -> Array:
     return times
 
 
-Array = NDArray[np.float64]
-
-# a Gram matrix computed in floating point may have eigenvalues this far below 0, relative to its
-# largest
-PSD_SLACK = 1e-10
-
-
 def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
     """Return a fresh finite float array of so many dimensions, or say what is wrong."""
+    check_entries(name, value)
+    if isinstance(value, np.ndarray):  # a view may have more entries than memory
+        check_memory(name, f"{value.size} entries", value.size, "give fewer numbers")
     expected = f"numbers in {dimensions} dimension(s)"
     try:
         odd = _first_no_number(value)
-        array = np.empty(0) if odd is not None else np.array(value, dtype=float)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):  # beyond the largest double: refused below as infinite
+            array = np.empty(0) if odd is not None else np.array(value, dtype=float)
+    # what is no array may raise anything where it is asked for one
+    except Exception as error:
         nested = isinstance(value, (list, tuple, np.ndarray))
-        raise InputError(
-            name,
-            repr(value) if nested else kind_of(value),
-            expected,
-            "give rows of equal length" if nested else "give an array, or nested lists of numbers",
-        ) from error
+        remedy = "give an array, or nested lists of numbers"
+        if isinstance(error, OverflowError):
+            remedy = "give numbers that double precision can hold"
+        elif nested:
+            remedy = "give rows of equal length"
+        got = repr_of(value) if nested else kind_of(value)
+        raise InputError(name, got, expected, remedy) from error
     if odd is not None:
         raise InputError(name, kind_of(odd), expected, "write real numbers, without quotes")
     if array.ndim != dimensions:
@@ -69,17 +80,60 @@ def as_array(name: str, value: ArrayLike, dimensions: int) -> Array:
     return array
 
 
+def check_entries(name: str, value: object) -> None:
+    """Refuse what holds more numbers than can be copied, and arrays with masked entries."""
+    if isinstance(value, np.ndarray):
+        if np.ma.is_masked(value):
+            remedy = "fill the masked entries, or leave them out: value.compressed()"
+            raise InputError(name, "an array with masked entries", "numbers", remedy)
+        return
+    count, entries = 0, [value]
+    for _ in range(2):  # rows, and what stands in them
+        if len(entries) == 1 and not isinstance(entries[0], (list, tuple)):
+            count = _length(entries[0])
+        else:
+            count = sum(map(_length, entries))
+        if count > MOST_ENTRIES:
+            expected = f"at most {MOST_ENTRIES} numbers that stand in no array"
+            raise InputError(name, f"{count} entries", expected, "give a NumPy array")
+        entries = [row for e in entries if isinstance(e, (list, tuple)) for row in e]
+
+
+def _length(value: object) -> int:
+    """Entries of a sequence or array; 0 of what is none."""
+    if isinstance(value, (str, bytes)) or not hasattr(type(value), "__len__"):
+        return 0
+    try:
+        return len(value)  # type: ignore[arg-type]
+    except OverflowError:  # longer than an index can count
+        return MOST_ENTRIES + 1
+    except Exception:
+        return 0  # is refused where it is read
+
+
 def as_scalar(name: str, value: object, low: float, strict: bool, remedy: str) -> float:
     """Return ``value`` as a finite float above ``low`` (or equal to it unless ``strict``)."""
-    if _is_no_number(value):
+    if _is_no_number(value) or getattr(value, "ndim", 0) != 0:
         raise InputError(name, kind_of(value), "a number", remedy)
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
+    except OverflowError as error:
+        limit = f"a finite number {'>' if strict else '>='} {low:g}"
+        got = "a number beyond the largest double"
+        raise InputError(name, got, limit, remedy) from error
+    except Exception as error:  # what is no number may raise anything
         raise InputError(name, kind_of(value), "a number", remedy) from error
     if not np.isfinite(number) or number < low or (strict and number == low):
         raise InputError(name, number, f"a finite number {'>' if strict else '>='} {low:g}", remedy)
     return number
+
+
+def repr_of(value: object) -> str:
+    """The repr of a value, or what it is where that fails."""
+    try:
+        return repr(value)
+    except Exception:  # integers of thousands of digits, objects of the user's
+        return f"a {type(value).__name__}"
 
 
 def kind_of(value: object) -> str:
@@ -92,7 +146,7 @@ def kind_of(value: object) -> str:
     if isinstance(value, np.ndarray) and value.ndim:
         return f"an array of shape {value.shape}"
     if isinstance(value, (str, bytes, int, float, complex, np.generic, np.ndarray)):
-        return repr(value)
+        return repr_of(value)
     name = getattr(value, "__qualname__", None)  # a class, or a function
     if name is not None:
         return f"the {'class' if isinstance(value, type) else 'function'} {name}"
@@ -107,23 +161,32 @@ def check_kind(name: str, value: object, kind: type, remedy: str) -> None:
         raise InputError(name, kind_of(value), f"{package}.{kind.__name__}", remedy)
 
 
+def check_callable(name: str, value: object, remedy: str) -> None:
+    """Refuse a value of the argument ``name`` that cannot be called."""
+    if not callable(value):
+        raise InputError(name, kind_of(value), "a function", remedy)
+
+
 def as_path(name: str, value: object) -> Path:
     """Return the path that a text or a Path names."""
     if not isinstance(value, (str, Path)):
         raise InputError(name, kind_of(value), "the path of a file or folder", "give its name")
+    if "\0" in str(value):
+        expected, remedy = "a path without zero bytes", "check where the name comes from"
+        raise InputError(name, repr(str(value)), expected, remedy)
     return Path(value)
 
 
 def _is_infinite(value: object) -> bool:
-    return not _is_no_number(value) and value == np.inf
+    return isinstance(value, (float, np.floating)) and bool(value == np.inf)
 
 
 def _is_no_number(value: object) -> bool:
-    """True for texts, truth values and complex numbers, which NumPy would turn into numbers without
-    a word.
+    """True for texts, truth values, dates and complex numbers, which NumPy would turn into numbers
+    without a word.
     """
     kind = getattr(getattr(value, "dtype", None), "kind", "O")
-    return isinstance(value, (str, bytes, bool, complex)) or kind not in "iufO"
+    return isinstance(value, (str, bytes, bool, complex, date, timedelta)) or kind not in "iufO"
 
 
 def _first_no_number(value: ArrayLike) -> object:
@@ -134,10 +197,22 @@ def _first_no_number(value: ArrayLike) -> object:
 
 
 def as_integer(name: str, value: object, low: int, remedy: str) -> int:
-    """Return ``value`` as an integer >= ``low``."""
+    """Return ``value`` as an integer >= ``low``, of at most MOST_DIGITS digits."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise InputError(name, kind_of(value), f"an integer >= {low}", remedy)
+    if value >= 10**MOST_DIGITS:
+        expected = f"an integer of at most {MOST_DIGITS} digits"
+        raise InputError(name, f"{int(value).bit_length()} bits", expected, remedy)
     return int(value)
+
+
+def as_generator(seed: object) -> np.random.Generator:
+    """The random numbers of a seed: an integer >= 0, a SeedSequence, or a Generator itself."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, np.random.SeedSequence):
+        return np.random.default_rng(seed)
+    return np.random.default_rng(as_integer("seed", seed, 0, SEEDS))
 
 
 def check_gram(name: str, gram: Array, definite: bool = False) -> None:

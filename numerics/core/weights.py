@@ -11,7 +11,7 @@ from .geometry import span_basis
 from .problem import Problem
 from .state import State
 from .takes_problem import takes_problem
-from .validation import Array, as_array, as_integer
+from .validation import Array, as_array, as_integer, check_memory
 
 
 @takes_problem
@@ -53,6 +53,8 @@ def realise_weights(problem: Problem, state: State, dimension: int) -> tuple[Arr
     problem.check_state(state)
     r = problem.model.directions
     dimension = check_dimension(dimension, r, problem.model.units)
+    remedy = "take a smaller dimension"
+    check_memory("dimension", dimension, dimension * (r + problem.model.units), remedy)
     basis = span_basis(problem.parameters, state)
     placed = np.zeros((basis.coordinates.shape[0], dimension))
     placed[:, : basis.rank] = basis.coordinates

@@ -23,7 +23,7 @@ from numerics.core.problem import Problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.state import State
 from numerics.core.takes_problem import takes_problem
-from numerics.core.validation import Array, as_integer, as_scalar, kind_of
+from numerics.core.validation import Array, as_generator, as_integer, as_scalar, kind_of
 from numerics.core.weights import check_dimension
 from numerics.expectations.compiled import compile_expressions
 from numerics.expectations.quadrature import replicate_error, sobol
@@ -187,7 +187,7 @@ def empirical_risk(
     dimension = check_dimension(dimension, model.directions, model.units)
     samples = as_integer("samples", samples, 2, "a standard error needs two samples")
     listed = _states(problem, states)
-    generator = np.random.default_rng(seed)
+    generator = as_generator(seed)
     sample = classifier(model)
     rows = []
     for state in listed:

@@ -20,8 +20,16 @@ from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
-from numerics.core.validation import Array, Floats, as_array, as_integer, check_kind, check_memory
-from numerics.core.weights import realise_weights, state_of_weights
+from numerics.core.validation import (
+    Array,
+    Floats,
+    as_array,
+    as_generator,
+    as_integer,
+    check_kind,
+    check_memory,
+)
+from numerics.core.weights import check_dimension, realise_weights, state_of_weights
 from theory import InputError, Model, Moments, Weight, symbols
 from theory.errors import check_choice
 
@@ -166,7 +174,7 @@ class SampleData:
             self.parameters,
             self.directions,
             samples,
-            np.random.default_rng(seed),
+            as_generator(seed),
             self.source.dtype.name,
         )
         return replace(
@@ -249,13 +257,14 @@ def draw_data(
     check_state(model, state, "state")
     samples = as_integer("samples", samples, 1, "give the number M of test samples")
     dtype = check_choice("dtype", dtype, DTYPES)
+    dimension = check_dimension(dimension, model.directions, model.units)
     numbers = samples * (dimension / (2 if dtype == "float32" else 1) + model.units + 2)
     check_memory("samples", samples, numbers, "take fewer samples, or a smaller dimension")
     directions, x = realise_weights(problem, state, dimension)
     if weights is not None:
         x = _given_weights(problem, state, x.shape, weights)
     component, features = sample_mixture(
-        model, parameters, directions, samples, np.random.default_rng(seed), dtype
+        model, parameters, directions, samples, as_generator(seed), dtype
     )
     return SampleData(
         model,

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numerics.core.validation import Array, Floats
+from numerics.core.validation import Array, Floats, as_path, check_entries, check_memory, kind_of
 from theory import InputError
+from theory.regular_files import check_regular
 
 from .one_pass import row_blocks
 
@@ -109,12 +110,7 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
         return _streamed(features, dimension)
     kind = "resident"
     if isinstance(features, (str, Path)):
-        try:
-            features = np.load(features, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                "features", str(features), "a .npy file of numbers", str(error)
-            ) from error
+        features = _mapped(features)
     if isinstance(features, np.memmap):
         kind = "memory-mapped"
     array = _as_floats(features, "features")
@@ -128,12 +124,28 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
     return source, None
 
 
+def _mapped(path: str | Path) -> Any:
+    """The array of a .npy file, which stays on disk; nothing in it is unpickled."""
+    expected = "a .npy file of numbers"
+    file = check_regular(
+        "features", as_path("features", path), expected, "write it with numpy.save"
+    )
+    try:
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+    # a header may claim anything, and readers of it raise as they like
+    except Exception as error:
+        raise InputError("features", str(path), expected, str(error)) from error
+    if not isinstance(found, np.ndarray):
+        raise InputError("features", f"{path}, an archive", expected, "save the array by itself")
+    return found
+
+
 def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
     """Read all chunks once: number of samples, labels, and whether they are what they should be."""
     labels: list[Array] = []
     fingerprints: list[int] = []
     dtype: np.dtype[Any] | None = None
-    chunks = factory()
+    chunks, count = factory(), 0
     if iter(chunks) is chunks and factory() is chunks:
         raise InputError(
             "features",
@@ -145,6 +157,8 @@ def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
         features, y = check_chunk(chunk, number, dimension, dtype)
         dtype = features.dtype
         labels.append(y)
+        count += y.size
+        check_memory("features", f"{count} samples", count, "end the chunks before")
         fingerprints.append(_fingerprint(features, y))
     if dtype is None:
         raise InputError("features", "no chunk", "at least one chunk (X, y)", "give samples")
@@ -195,12 +209,18 @@ def check_chunk(
 
 
 def _as_floats(features: object, name: str) -> Floats:
-    array = np.asanyarray(features)
+    check_entries(name, features)
+    try:
+        array = np.asanyarray(features)
+    except Exception as error:  # what is no array may raise anything where it is asked for one
+        remedy = "give an array, a path, or a function that makes chunks"
+        raise InputError(name, kind_of(features), "rows of numbers", remedy) from error
     if array.dtype in (np.float32, np.float64) and array.dtype.isnative:
         return array
     if array.dtype.kind not in "iuf":
         raise InputError(name, f"dtype {array.dtype}", "real numbers", "use float32 or float64")
-    return array.astype(float)
+    with np.errstate(over="ignore"):  # what is infinite as a double is refused as such
+        return array.astype(float)
 
 
 def _check_shape(name: str, array: Floats, dimension: int) -> None:

@@ -16,7 +16,7 @@ from numerics.core.results import unit_coordinates
 from numerics.core.state import State, check_state, nearest_psd
 from numerics.core.takes_problem import takes_problem
 from numerics.core.tolerance import warn_of_tolerance
-from numerics.core.validation import Array, as_integer, as_scalar
+from numerics.core.validation import Array, as_generator, as_integer, as_scalar
 from numerics.expectations.compiled import compile_expressions
 from theory import Drift, InputError, Model
 
@@ -221,7 +221,7 @@ def _default_start(model: Model) -> State:
 
 def _other_starts(problem: Problem, seed: int) -> list[State]:
     """Starts with other sizes of R_perp, and with random overlaps."""
-    model, generator = problem.model, np.random.default_rng(seed)
+    model, generator = problem.model, as_generator(seed)
     shape = (model.units, model.directions)
     return [
         State(spread * generator.normal(size=shape), size * np.eye(model.units))

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from numerics.core.results import labelled
-from numerics.core.validation import Array, as_array, as_integer
+from numerics.core.validation import Array, as_array, as_generator, as_integer
 from numerics.data.samples import BLOCK_SAMPLES, SampleData, check_data
 from theory import InputError, Model
 from theory.errors import check_choice
@@ -210,7 +210,7 @@ def _quadrature(
 ) -> list[_Measure]:
     """One measure a probe, for probes off the common null space of the weights."""
     size, k = operator.shape[0], operator.blocks
-    generator = np.random.default_rng(seed)
+    generator = as_generator(seed)
     share = 1 - len(known.kernel) / k
     at_shift = 1 - (1 - known.mass) / share if share > 0 else 1.0
     group = max(1, GROUP_BYTES // (steps * size * 8))

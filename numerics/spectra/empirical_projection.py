@@ -14,7 +14,7 @@ from numerics.core.problem import Problem
 from numerics.core.results import common_attributes, labelled
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
-from numerics.core.validation import Array, as_integer
+from numerics.core.validation import Array, as_generator, as_integer
 from numerics.core.weights import check_dimension
 from numerics.data.samples import SampleData, draw_data
 from theory import symbols
@@ -82,7 +82,7 @@ def empirical_projection(
     check_state(model, state, "state")
     dimension = check_dimension(dimension, model.directions, model.units)
     basis = span_basis(parameters, state)
-    generator = np.random.default_rng(seed)
+    generator = as_generator(seed)
     chunk = max(1, CHUNK_ENTRIES // (dimension + (model.units * basis.rank) ** 2))
     sums: list[Array] = []
     for start in range(0, samples, chunk):

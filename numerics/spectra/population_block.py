@@ -131,7 +131,7 @@ def population_block(
 
 def check_matrix(matrix: object) -> str:
     """Return the canonical name of a matrix."""
-    if matrix not in MATRICES:
+    if not isinstance(matrix, str) or matrix not in MATRICES:
         raise InputError(
             "matrix", repr(matrix), f"one of {MATRICES}", "'gradient' is G = E[grad L grad L^T]"
         )

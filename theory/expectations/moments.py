@@ -99,7 +99,7 @@ class Moments:
     """
 
     def __init__(self, model: Model, route: str = "stein", kink_rule: str = DISTRIBUTIONAL) -> None:
-        if route not in ROUTES:
+        if not isinstance(route, str) or route not in ROUTES:
             raise InputError(
                 "route",
                 repr(route),

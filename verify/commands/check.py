@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from theory import InputError
-from theory.errors import check_choice
+from theory.errors import check_choice, printable
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
@@ -25,7 +25,6 @@ from .terminal import (
     complain,
     named_progress,
     say,
-    visible,
     write_text,
 )
 
@@ -97,11 +96,11 @@ def _show(answer: Answer, place: str, tell: Callable[[str], None]) -> None:
     expected = "" if answer.as_expected is None else ("yes" if answer.as_expected else "NO")
     stages = answer.stages.values()
     shown = answer.verdict, expected, *stages, f"{answer.seconds:.1f}", answer.model, answer.name
-    tell(visible(_line(place, *(" ".join(text.split()) for text in shown))))
+    tell(printable(_line(place, *(" ".join(text.split()) for text in shown))))
     if answer.finding is Finding.UNREADABLE:
         complain(f"error: {answer.document['reason']}")
     elif tell is say and not answer.stands:
-        say(visible(f"{answer.text}\n"))
+        say(printable(f"{answer.text}\n"))
 
 
 def _line(*texts: str) -> str:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from theory import InputError
+from theory.errors import check_choice
 
 from .check import check
 from .command import Command
@@ -23,18 +24,35 @@ from .simulate import simulate
 from .spectrum import spectrum
 from .sweep import sweep
 from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, complain, say
+from .usage import UsageError, as_input_error
 from .verify import verify
 
 
 class _Commands(TyperGroup):
     """Turns the errors of every command into one line and an exit code."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words before the name of a command."""
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            raise _refusal(as_input_error(error, ctx)) from error
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of this name; others are refused with the nearest one."""
+        try:
+            check_choice("command", args[0], self.list_commands(ctx))
+        except InputError as error:
+            raise _refusal(error) from error
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except UsageError as error:
+            raise _refusal(as_input_error(error, ctx)) from error
         except InputError as error:
-            complain(f"error: {error}")
-            raise typer.Exit(BAD_INPUT) from error
+            raise _refusal(error) from error
         except (ZeroDivisionError, OverflowError, FloatingPointError):
             raise  # defects, not statements about the input
         except ArithmeticError as error:
@@ -48,6 +66,12 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt as error:
             complain("interrupted")
             raise typer.Exit(INTERRUPTED) from error
+
+
+def _refusal(error: InputError) -> typer.Exit:
+    """One line on standard error, and the exit that goes with it."""
+    complain(f"error: {error}")
+    return typer.Exit(BAD_INPUT)
 
 
 app = typer.Typer(

@@ -17,6 +17,7 @@ from verify.settings.option import Option
 from verify.settings.option_table import OPTIONS, RELATED, options_of
 
 from .terminal import check_outputs
+from .usage import UsageError, as_input_error
 
 
 def takes_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -88,6 +89,12 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command line."""
+        try:
+            return self._parsed(ctx, args)
+        except UsageError as error:
+            raise as_input_error(error, ctx) from error
+
+    def _parsed(self, ctx: Any, args: list[str]) -> list[str]:
         words = [*_understood(str(ctx.info_name), args)]
         _, _, order = self.make_parser(ctx).parse_args(args=list(words))
         counts = Counter(p.opts[0] for p in order if p.opts[0].startswith("-") and not p.is_eager)

@@ -4,6 +4,9 @@ may go.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +30,7 @@ from rich.progress import (
 )
 
 from theory import InputError
+from theory.errors import printable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,20 +58,7 @@ def say(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print one line on standard error."""
-    typer.echo(visible(" ".join(text.split())), err=True)
-
-
-def visible(text: str) -> str:
-    """A text from a file with whatever steers a terminal written as its code.
-
-    Examples
-    --------
-    >>> print(visible("red: " + chr(27) + "[31m"))
-    red: \\x1b[31m
-    """
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
-    )
+    typer.echo(printable(" ".join(text.split())), err=True)
 
 
 @contextmanager
@@ -90,7 +81,7 @@ def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
         task = bar.add_task(description, total=1.0)
         if bar.console.is_terminal:
             yield lambda name, fraction: bar.update(
-                task, description=escape(visible(name)), completed=fraction
+                task, description=escape(printable(name)), completed=fraction
             )
         else:
             yield _finished_steps(description)
@@ -187,23 +178,35 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
     if suffixes and path.suffix.lower() not in suffixes:
         expected = f"a file name ending in {', '.join(suffixes)}"
         raise InputError(option, path, expected, "the ending chooses the format")
-    if path.is_dir():
+    try:
+        _check_place(option, path)
+    except (OSError, ValueError) as error:  # a name too long, links in a circle, a zero byte
+        reason = getattr(error, "strerror", None) or str(error)
+        remedy = "choose another directory or file name"
+        raise InputError(option, path, f"a writable place ({reason})", remedy) from error
+    return path
+
+
+def _check_place(option: str, path: Path) -> None:
+    """A file can be put there, in the place of the one that there may be."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
         raise InputError(option, path, "a file name", "it is a directory; add a file name")
-    if path.exists() and not path.is_file():
+    if mode is not None and not stat.S_ISREG(mode):
         remedy = "write to a file, and pass it on from there"
         expected = "a new name or a regular file"
         raise InputError(option, f"{path}, a pipe or device", expected, remedy)
     parent = path.parent
     if not parent.is_dir():
         raise InputError(option, path, "a file in an existing directory", f"create {parent} first")
-    try:
-        with path.open("ab") if path.exists() else tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError as error:
-        expected = f"a writable place ({error.strerror or error})"
-        remedy = "choose another directory or file name"
-        raise InputError(option, path, expected, remedy) from error
-    return path
+    if mode is not None and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    # what is written goes to a new file beside it, whose name is longer
+    with tempfile.NamedTemporaryFile(dir=parent, prefix=f".{path.stem}.", suffix=path.suffix):
+        pass
 
 
 def check_outputs(outputs: Iterable[tuple[str, Path | None, Sequence[str]]]) -> None:

@@ -15,6 +15,7 @@ from theory import InputError, Model, symbols
 from theory.errors import check_choice
 from theory.expectations.noiseless_limit import WITHOUT_NOISE
 from theory.problem.activations import ACTIVATIONS
+from theory.regular_files import read_bytes
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind
 from .option import Option
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _OWN = {option for kind in MODELS.values() for option in (kind.size, *kind.options)}
 # levels of brackets in a file (rows of numbers in tables need three), its bytes, and characters of
 # what the reader of TOML says
-_NESTING, _BYTES, _SHOWN = 12, 10**7, 200
+_NESTING, _BYTES, _SHOWN = 12, 2 * 10**6, 200
 
 
 class Configuration:
@@ -259,27 +260,16 @@ def read_configuration(path: Path) -> Configuration:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, numbers exact."""
+    expected, remedy = "a readable TOML file", "see the files in examples/"
+    content = read_bytes("config", path, _BYTES, expected, remedy)
     try:
-        if path.stat().st_size > _BYTES:
-            raise InputError("config", path, f"a file of at most {_BYTES} bytes", "check the path")
-        with path.open("rb") as file:
-            data = tomllib.load(file, parse_float=exact_number)
-    except OSError as error:
-        raise InputError(
-            "config",
-            path,
-            "a readable TOML file",
-            f"{error.strerror or error}; see the files in examples/",
-        ) from error
+        data = tomllib.loads(content.decode(), parse_float=exact_number)
     except RecursionError as error:
         raise _too_deep(path) from error
-    except InputError:
-        raise
-    except (
-        ValueError
-    ) as error:  # of the syntax, of the encoding, of a number of thousands of digits
+    # of the syntax, of the encoding, of a number of thousands of digits
+    except ValueError as error:
         expected = f"valid TOML ({str(error)[:_SHOWN]})"
-        raise InputError("config", path, expected, "see the files in examples/") from error
+        raise InputError("config", path, expected, remedy) from error
     if _depth(data) > _NESTING:
         raise _too_deep(path)
     return data
