@@ -92,7 +92,7 @@ def test_a_killed_driver_loses_nothing_and_leaves_no_process(tmp_path, threads):
     store = tmp_path / "s.zarr"
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    places = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    places = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "witness")])
     process = subprocess.Popen(
         [sys.executable, str(script), str(store)], env=os.environ | {"PYTHONPATH": places}
     )

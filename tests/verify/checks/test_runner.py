@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from helpers import fresh_rng
 
-import numerics.dynamics.fluctuations
+import numerics.dynamics.local_law
 import numerics.sgd.simulate
 from numerics import kernel_source
 from numerics.core import codegen
@@ -172,13 +172,13 @@ def test_wrong_fluctuations_are_refuted(
     """Half the diffusion; a 1/d part of the step with the wrong sign."""
     if part == "noise":
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations,
+            numerics.dynamics.local_law,
             "derive_diffusion",
             lambda model: derive_diffusion(model).map(lambda e: e / 2),
         )
     else:
         monkeypatch.setattr(
-            numerics.dynamics.fluctuations,
+            numerics.dynamics.local_law,
             "derive_finite_size",
             lambda model, batch: derive_finite_size(model, batch=batch).map(lambda e: -e),
         )
