@@ -10,52 +10,41 @@ with both readings; nothing is evaluated.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from .latex_sums import CLOSING, LIMITS, UNEQUAL, SumReader
-from .latex_tokens import latex_tokens
+from .conventions import SHAPES
+from .index_letters import conventional
+from .latex_functions import FUNCTIONS, LETTERS, WORDS, FunctionReader
+from .latex_indices import GREEK_INDICES, PERP
+from .latex_sums import LIMITS, UNEQUAL
+from .latex_tokens import INDICATOR, latex_tokens, without_fonts
+from .latex_vectors import Named, Vector
+from .substitution import with_indices
 from .text import Token, bounded, nested, normalized
 from .tree import (
     Add,
     Call,
     Divide,
-    Expectation,
     FormulaError,
-    Index,
     Multiply,
     Name,
     Negative,
     Node,
     Number,
     Power,
+    free_letters,
 )
 
-_GREEK = {
-    r"\lambda": "lambda",
-    r"\beta": "beta",
-    r"\pi": "pi",
-    r"\Gamma": "Gamma",
-    r"\delta": "delta",
-    r"\zeta": "zeta",
-    r"\ell": "ell",
-}
-# names of operators, set upright; they may stand without brackets
-_FUNCTIONS = {
-    r"\exp": "exp",
-    r"\log": "log",
-    r"\ln": "log",
-    r"\tanh": "tanh",
-    r"\sinh": "sinh",
-    r"\cosh": "cosh",
-    r"\sin": "sin",
-    r"\cos": "cos",
-}
-_WORDS = ("exp", "log", "tanh", "relu", "ReLU", "step", "erf", "sigmoid", "softplus", "dirac")
-_PRODUCTS = (r"\cdot", r"\times", "*")
-_FRACTIONS = (r"\frac", r"\tfrac", r"\dfrac")
-_WRAPPERS = (r"\mathrm", r"\operatorname", r"\mathbf", r"\mathbb", r"\text", r"\bm", r"\boldsymbol")
+_GREEK = {"\\" + n: n for n in ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "ell")}
+_CLOSING = {"(": ")", "[": "]", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
 _MATRICES = ("Q", "R", "Gamma", "H", "G", "m", "S", "P")
+_NO_FACTOR = frozenset(
+    (r"\}", r"\rangle", UNEQUAL, *LIMITS, r"\cdot", r"\in", r"\top", r"\perp", r"\right.")
+)
+# of what an author may write the time behind: m_{as}(t)
+_STATE = ("m", "R", "v", "Q", "u")
 
 
 def looks_like_latex(text: str) -> bool:
@@ -80,15 +69,39 @@ def parse_latex(text: str) -> Node:
     '1/2*lambda*sum_b(pi_b^(1/3), b >= 1, b <= k - 1)'
     """
     text = normalized(text)
-    return bounded(text, nested(text, _Latex(text, latex_tokens(text)).whole))
+    return bounded(text, nested(text, lambda: _formula(text)))
 
 
-class _Latex(SumReader):
+def _formula(text: str) -> Node:
+    tree = LatexFormula(text, without_fonts(text, latex_tokens(text))).whole()
+    return conventional(text, [tree], {letter for letter, _ in free_letters(tree)})[0]
+
+
+class LatexFormula(FunctionReader):
+    """The grammar: sums, products, powers, atoms.
+
+    Parameters
+    ----------
+    text : str
+        For messages.
+    found : list of Token
+        With their fonts removed, an end mark behind them.
+    names : mapping, optional
+        Letters of the author.
+    """
+
+    def __init__(
+        self, text: str, found: Sequence[Token], names: Mapping[str, Named] | None = None
+    ) -> None:
+        super().__init__(text, list(found))
+        self.names = dict(names or {})
+        self.order: int | None = None
+
     def whole(self) -> Node:
         if self.next.kind == "end":
             raise self.error("a formula", "write one, such as \\lambda^{-1} m_{11}")
         node = self.sum()
-        self.accept(".", ",")
+        self.accept(".", ",", ";")
         if self.next.kind != "end":
             raise self.error("an operator, a factor or the end", "check the brackets before it")
         return node
@@ -112,14 +125,14 @@ class _Latex(SumReader):
         start = self.next.position
         factors = [self.factor()]
         while True:
-            if self.accept(*_PRODUCTS):
+            if self.accept(r"\cdot"):
                 factors.append(self.factor())
             elif slash := self.accept("/"):
                 above = factors[0]
                 if len(factors) > 1:
                     above = Multiply(tuple(factors), position=start)
                 factors = [Divide(above, self.factor(), position=start)]
-                if self.starts_factor() or self.next.text in _PRODUCTS:
+                if self.starts_factor() or self.next.text == r"\cdot":
                     got = "a slash with several factors behind it"
                     raise self.ambiguous(slash, got, r"\frac{a}{b c}", r"\frac{a}{b} c")
             elif self.starts_factor():
@@ -132,43 +145,70 @@ class _Latex(SumReader):
 
     def starts_factor(self) -> bool:
         token = self.next
-        if token.kind in ("number", "letter"):
+        if token.kind in ("number", "letter", "word"):
             return True
+        if token.kind == "environment":
+            return token.text.startswith(r"\begin")
         if token.kind == "command":
-            relations = (*UNEQUAL, *LIMITS, *_PRODUCTS)
-            return token.text not in (r"\}", r"\rangle", r"\|", *relations)
+            return token.text not in _NO_FACTOR
         return token.text in ("(", "[", "{")
 
     def factor(self) -> Node:
         start = self.next.position
         if sign := self.accept("-"):
             return Negative(self.factor(), position=sign.position)
-        node = self.atom()
+        if self.vector_starts():
+            return self.product_of_vectors()
+        bracketed = self.next.text in _CLOSING
+        node = self.braced() if self.next.text == "{" else self.atom()
         raised = None
         while caret := self.accept("^"):
             if raised is not None:
                 got = "a second exponent"
                 raise self.ambiguous(caret, got, "x^{2^2}", "(x^2)^2")
             raised = self.group()
-            node = self.merged(node, raised, caret, start)
+            node = self.merged(node, raised, caret, start, bracketed)
         if self.next.text == "_" and self.found[self.at + 1].text == "+":
             self.take(), self.take()
             node = Call(Name("relu", position=start), (node,), position=start)
             if self.next.text == "^":
                 raise self.error("brackets around a part with an exponent", "write ((x)_+)^2")
+        if self.next.text == "'":
+            got, remedy = "a prime", "write \\frac{\\partial f}{\\partial u_a} for a derivative"
+            raise self.refused(self.next, got, "a name without it", remedy)
         return node
 
-    def merged(self, node: Node, exponent: Node, caret: Token, start: int) -> Node:
+    def merged(self, node: Node, exponent: Node, caret: Token, start: int, bracketed: bool) -> Node:
         r"""A power; indices may follow the exponent, as in m^2_{11}."""
         if isinstance(node, Name) and not node.indices and self.next.text == "_":
-            node = Name(node.base, self.indices(), position=start)
-        inverse = isinstance(exponent, Negative)
+            node = Name(node.base, self.indices(_arity(node.base)), position=start)
+        inverse = isinstance(exponent, Negative) and not bracketed
         if inverse and isinstance(node, Name) and node.base in _MATRICES and node.indices:
             got = f"{node.base} with indices and a negative exponent"
             entry = "1/Q_{ab} for the inverse of the entry"
             whole = "P_{ab} for the entry of the inverse of Q; the other inverses have no name"
             raise self.ambiguous(caret, got, entry, whole)
+        if isinstance(exponent, Name) and exponent.base == "T":
+            got, expected = "a transposed", "an entry with its indices"
+            raise self.refused(caret, got, expected, "write the entries, such as m_{as}")
         return Power(node, exponent, position=start)
+
+    def braced(self) -> Node:
+        """A group in braces, which nobody sees on the page: refused where it would matter."""
+        before = self.found[self.at - 1].text if self.at else "("
+        opened = self.take()
+        node = self.sum()
+        self.demand("}", opened)
+        shown_alone = before in ("(", "[", "{", r"\{", "+", ",", "=", "_", "^")
+        followed = self.starts_factor() or self.next.text in (r"\cdot", "/")
+        open_sum = isinstance(node, Add) and (followed or not shown_alone)
+        if isinstance(node, Negative):
+            open_sum = not shown_alone
+        raised = self.next.text in ("^", "_") and not isinstance(node, (Name, Number, Call))
+        if open_sum or raised:
+            one, other = r"\left(a+b\right) c", "a + b c"
+            raise self.ambiguous(opened, "braces that the page does not show", one, other)
+        return node
 
     def group(self) -> Node:
         """An argument as TeX takes it: {...}, or one token, of a number one digit."""
@@ -184,11 +224,17 @@ class _Latex(SumReader):
                 rest = f"{{{digit.text}}} {token.text[1:]}"
                 raise self.ambiguous(token, got, f"{{{token.text}}}", rest)
             return Number(Fraction(digit.text), position=digit.position)
+        if token.text == r"\frac":
+            return self.fraction(self.take())
         return self.single()
 
     def single(self) -> Node:
         """One letter or command as an argument without braces."""
         token = self.take()
+        if token.text in self.names and not (
+            self.names[token.text].lower or self.names[token.text].upper
+        ):
+            return self.authors(token)
         if token.kind == "letter":
             return Name(token.text, position=token.position)
         if token.text in _GREEK:
@@ -200,56 +246,93 @@ class _Latex(SumReader):
 
     def atom(self) -> Node:
         token = self.next
+        if token.text in self.names:
+            return self.authors(self.take())
         if token.kind == "number":
             self.take()
             return Number(Fraction(token.text), position=token.position)
-        if opened := self.accept(*CLOSING):
+        if token.kind == "environment":
+            return self.environment(self.take())
+        if opened := self.accept(*_CLOSING):
+            if opened.text == r"\{" and self.next.kind == "environment":
+                node = self.environment(self.take())
+                self.demand(r"\right.", opened)
+                return node
             node = self.sum()
-            self.demand(CLOSING[opened.text], opened)
+            self.demand(_CLOSING[opened.text], opened)
             return node
         if token.kind == "command":
             return self.command()
-        if token.kind == "letter":
-            return self.letter()
+        if token.kind in ("letter", "word"):
+            return self.letter() if token.kind == "letter" else self.word()
+        if token.text == "|":
+            remedy = r"write \sqrt{x^2} for an absolute value"
+            raise self.refused(token, "'|'", "round or square brackets", remedy)
         raise self.error("a number, a name or a bracket", "a formula or a factor is missing here")
+
+    def environment(self, token: Token) -> Node:
+        if token.text in (r"\begin{cases}", r"\begin{array}", r"\begin{dcases}"):
+            return self.cases(token)
+        remedy = "write the entries, one formula each"
+        raise self.refused(token, repr(token.text), "a number or two cases", remedy)
+
+    def authors(self, token: Token) -> Node:
+        """A letter of the table of names."""
+        named = self.names[token.text]
+        if isinstance(named.meaning, str):
+            return self.function(named.meaning, token, bare=False)
+        if isinstance(named.meaning, Vector):
+            self.at -= 1
+            return self.product_of_vectors()
+        values = self.pattern(named, token)
+        return with_indices(self.text, named.meaning, values, token.position)
 
     def command(self) -> Node:
         token = self.take()
         text, start = token.text, token.position
-        if text in _FRACTIONS:
-            return self.fraction(start)
-        if text == r"\sqrt":
-            return self.root(start)
-        if text == r"\sum":
-            return self.summed(token)
-        if text == r"\partial":
-            return self.derivative(token)
-        if text in _FUNCTIONS:
-            return self.function(_FUNCTIONS[text], token)
-        if text == r"\sigma":
-            return self.function("sigmoid", token, bare=False)
-        if text in _WRAPPERS:
-            return self.wrapped(token)
-        if text == r"\langle":
-            expected = "scalars of the conventions"
-            remedy = "write Y\\cdot e_s for <Y, e_s> and \\zeta_b for <Y, x_\\perp^b>"
-            raise FormulaError(self.text, start, "an inner product", expected, remedy)
+        readers = {
+            r"\frac": self.fraction,
+            r"\sqrt": self.root,
+            r"\sum": self.summed,
+            r"\partial": self.derivative,
+            r"\dot": self.dotted,
+            INDICATOR: self.indicator,
+            r"\langle": self.angle_brackets,
+            r"\|": self.norm,
+        }
+        if text in readers:
+            return readers[text](token)
+        if text in FUNCTIONS:
+            return self.function(FUNCTIONS[text], token)
+        if text in LETTERS:
+            return self.function(LETTERS[text], token, bare=False)
+        if text == r"\delta":
+            return self.delta(token)
         if text in _GREEK:
-            return Name(_GREEK[text], self.indices(), position=start)
-        remedy = "see docs/derivations.md for what is read"
-        raise FormulaError(self.text, start, repr(text), "LaTeX of the conventions", remedy)
+            return Name(_GREEK[text], self.indices(_arity(_GREEK[text])), position=start)
+        raise self.refused(token, repr(text), "LaTeX of the conventions", _remedy(text))
 
-    def fraction(self, start: int) -> Node:
-        r"""\frac{a}{b}, and \frac12 where two digits stand for the two arguments."""
-        token = self.next
-        if token.kind == "number" and len(token.text) == 2:
+    def delta(self, token: Token) -> Node:
+        r"""\delta_{ab} is Kronecker's, \delta(u) Dirac's."""
+        if self.next.text in ("(", "["):
+            return self.function("dirac", token)
+        return Name("delta", self.indices(2), position=token.position)
+
+    def fraction(self, token: Token) -> Node:
+        r"""\frac{a}{b}, \frac12 where two digits stand for the two arguments, and derivatives."""
+        special = self.rate(token) or self.partial_fraction(token)
+        if special is not None:
+            return special
+        start, digits = token.position, self.next
+        if digits.kind == "number" and len(digits.text) == 2:
             above, below = self.take_digit(), self.take_digit()
             one, two = (Number(Fraction(t.text), position=t.position) for t in (above, below))
             return Divide(one, two, position=start)
         return Divide(self.group(), self.group(), position=start)
 
-    def root(self, start: int) -> Node:
+    def root(self, token: Token) -> Node:
         r"""\sqrt{x} and \sqrt[n]{x}."""
+        start = token.position
         if opened := self.accept("["):
             degree = self.sum()
             self.demand("]", opened)
@@ -257,11 +340,19 @@ class _Latex(SumReader):
             return Power(self.group(), Divide(one, degree, position=start), position=start)
         return Call(Name("sqrt", position=start), (self.group(),), position=start)
 
+    def word(self) -> Node:
+        """An upright word: a function, or a name with indices."""
+        token = self.take()
+        if token.text in WORDS:
+            return self.function(WORDS[token.text], token, token.text not in ("step", "diff"))
+        if self.next.text == "(" and token.text not in SHAPES:
+            return self.function(token.text, token)
+        return Name(token.text, self.indices(), position=token.position)
+
     def letter(self) -> Node:
         token = self.take()
         base, start = token.text, token.position
-        if base == "e" and self.next.text == "^":
-            self.take()
+        if base == "e" and self.accept("^"):
             return Call(Name("exp", position=start), (self.group(),), position=start)
         if base == "E":
             return self.expectation(token)
@@ -272,105 +363,55 @@ class _Latex(SumReader):
                 self.demand(r"\delta")
                 self.demand("}", opened)
             return Name("c_delta", position=start)
-        if base == "Y" and self.next.text == r"\cdot":
-            self.take()
-            return self.feature(token)
-        indices = self.indices()
-        if base == "R" and self.next.text == "^" and self.is_perp(1):
-            self.skip_perp()
-            indices = indices or self.indices()
+        if base == "g" and self.next.text in ("(", "'"):
+            return self.function("g", token, bare=False)
+        if base == "f" and self.next.text in ("(", "["):
+            got = "f before a bracket"
+            raise self.ambiguous(token, got, r"f\cdot(...) for a product", "f for the output")
+        indices = self.indices(_arity(base))
+        if base == "R" and self.next.text == "^" and self.is_perp():
+            indices = indices or self.indices(_arity(base))
+        if base == "R":
+            indices = tuple(i for i in indices if i != PERP)
+        elif PERP in indices:
+            got, expected = f"{base} with \\perp", "R^\\perp or x_\\perp^a"
+            raise self.refused(token, got, expected, "see docs/conventions.md")
+        if base in _STATE and self.ahead("(", "t", ")"):
+            self.at += 3
         return Name(base, indices, position=start)
 
-    def feature(self, token: Token) -> Node:
-        """Y . e_s, Y . x^b or Y . x_perp^b."""
-        which = self.take()
-        if which.text == "e":
-            return Name("Y", self.indices(), position=token.position)
-        if which.text == "x":
-            perp = False
-            if self.next.text == "_" and self.is_perp(1):
-                perp = True
-                self.skip_perp()
-            self.demand("^")
-            index = self.index_list()
-            return Name("zeta" if perp else "u", index, position=token.position)
-        self.at -= which.kind != "end"
-        raise self.error("e_s, x^b or x_\\perp^b", "other products of Y have no name")
+    def is_perp(self) -> bool:
+        r"""Whether ^\perp follows; it is taken."""
+        for texts in (("^", r"\perp"), ("^", "{", r"\perp", "}")):
+            if self.ahead(*texts):
+                self.at += len(texts)
+                return True
+        return False
 
-    def expectation(self, token: Token) -> Node:
-        component: Index | None = None
-        if found := self.indices():
-            if len(found) > 1:
-                got, remedy = "E with several indices", "write \\mathbb{E}_l[...]"
-                raise FormulaError(self.text, token.position, got, "one component", remedy)
-            component = found[0]
-        opened = self.accept("[", "(", r"\{")
-        if opened is None:
-            return Expectation(component, self.product(), position=token.position)
-        body = self.sum()
-        self.demand(CLOSING[opened.text], opened)
-        if self.next.text == "^":
-            one, other = r"\left(\mathbb{E}[x]\right)^2", r"\mathbb{E}[x^2]"
-            raise self.ambiguous(self.next, "an exponent of an expectation", one, other)
-        return Expectation(component, body, position=token.position)
 
-    def wrapped(self, token: Token) -> Node:
-        """\\mathbb{E}, \\mathbf 1{a = y}, \\operatorname{relu}(u)."""
-        opened = self.accept("{")
-        word = ""
-        while self.next.kind in ("letter", "number"):
-            word += self.take().text
-            if opened is None:
-                break
-        if opened:
-            self.demand("}", opened)
-        if word == "E":
-            return self.expectation(token)
-        if word in ("1", "I"):
-            return self.indicator()
-        if word in _WORDS:
-            return self.function(word, token)
-        return Name(word, self.indices(), position=token.position)
+def _arity(base: str) -> int | None:
+    shape = SHAPES.get(base)
+    return len(shape.split("_")) if shape else None
 
-    def indicator(self) -> Node:
-        start = self.accept("_") or self.next
-        bracket = self.accept("{", r"\{", "(", "[")
-        if bracket is None:
-            raise self.error("a condition in braces", "write \\mathbf 1\\{a=y\\}")
-        left = self.index_list()
-        self.demand("=")
-        right = self.index_list()
-        self.demand(CLOSING[bracket.text], start)
-        return Name("delta", (*left, *right), position=start.position)
 
-    def function(self, name: str, token: Token, bare: bool = True) -> Node:
-        r"""A function with its argument in brackets, or of one name with a number before it.
+def _remedy(command: str) -> str:
+    """The spelling that works, for what is met in manuscripts and not read."""
+    known = {
+        r"\prod": "write the factors one by one",
+        r"\int": r"write \mathbb{E}_l[...] for an integral against the data",
+        r"\pm": "write the two formulas one by one",
+        r"\mp": "write the two formulas one by one",
+        r"\dots": "write the sum with \\sum",
+        r"\ldots": "write the sum with \\sum",
+        r"\cdots": "write the sum with \\sum",
+        r"\phi": r"say in a comment what it is: % names: \phi = g",
+        r"\varphi": r"say in a comment what it is: % names: \varphi = g",
+        r"\nabla": r"write \partial_{u_a} or g_a",
+    }
+    if command in GREEK_INDICES or "{" in command:
+        return f"say in a comment what it is: % names: {command} = ..."
+    unknown = f"define it by \\newcommand{{{command}}}{{...}}, or see docs/derivations.md"
+    return known.get(command, unknown)
 
-        What follows an argument without brackets is of the function or beside it: the eye decides,
-        and two eyes differ.
-        """
-        start = token.position
-        base = Name(name, position=start)
-        power = self.group() if self.accept("^") else None
-        if isinstance(power, Negative):
-            one, other = f"({token.text}(x))^{{-1}}", "the inverse function by its own name"
-            raise self.ambiguous(token, "a function with a negative exponent", one, other)
-        if opened := self.accept("(", "{", "["):
-            argument = self.sum()
-            self.demand(CLOSING[opened.text], opened)
-        elif not bare:
-            raise self.error("its argument in brackets", f"write {token.text}(x)")
-        else:
-            argument = self.bare_argument(token)
-        call = Call(base, (argument,), position=start)
-        return call if power is None else Power(call, power, position=start)
 
-    def bare_argument(self, token: Token) -> Node:
-        start = self.next.position
-        factors = [self.factor()]
-        if isinstance(factors[0], (Number, Divide)) and self.starts_factor():
-            factors.append(self.factor())
-        if self.starts_factor() or self.next.text == "/":
-            got = f"{token.text} of several factors without brackets"
-            raise self.ambiguous(token, got, f"{token.text}(x y)", f"{token.text}(x) y")
-        return factors[0] if len(factors) == 1 else Multiply(tuple(factors), position=start)
+__all__ = ["FormulaError", "LatexFormula", "looks_like_latex", "parse_latex"]

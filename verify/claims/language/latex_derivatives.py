@@ -1,0 +1,136 @@
+r"""Derivatives in LaTeX: ``\partial_{u_c}(...)``, ``\frac{\partial \ell}{\partial u_a}``, and
+those in time, ``\dot m_{as}``, ``\partial_t m_{as}``, ``\frac{d}{dt} m_{as}``, which name a drift.
+"""
+
+from __future__ import annotations
+
+from .latex_tokens import closing
+from .latex_vectors import VectorReader
+from .text import Token
+from .tree import Call, Index, Name, Node, Power
+
+CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
+_STATE = ("m", "R", "v")
+_TIME = r"write \dot m_{as}, \dot R^\perp_{ab} or \dot v_i"
+
+
+class DerivativeReader(VectorReader):
+    """What is written for a derivative, for a reader of factors and groups."""
+
+    def factor(self) -> Node:
+        raise NotImplementedError
+
+    def atom(self) -> Node:
+        raise NotImplementedError
+
+    def starts_factor(self) -> bool:
+        raise NotImplementedError
+
+    # --- in time ----------------------------------------------------------------------------------
+
+    def dotted(self, token: Token) -> Node:
+        r"""\dot m_{as}, \dot{m}_{as}, \dot{m_{as}}: the drift of a variable of the state."""
+        if self.next.text == "{":
+            end = closing(self.text, self.found, self.at)
+            del self.found[end], self.found[self.at]
+        return self.drift_of(token)
+
+    def drift_of(self, token: Token) -> Node:
+        variable = self.atom()
+        if isinstance(variable, Power) or not (
+            isinstance(variable, Name) and variable.base in _STATE
+        ):
+            got = "the time derivative of something else than m, R or v"
+            raise self.refused(token, got, "a variable of the state", _TIME)
+        return Call(Name("drift", position=token.position), (variable,), position=token.position)
+
+    def rate(self, token: Token) -> Node | None:
+        r"""\frac{d m_{as}}{dt} and \frac{d}{dt} m_{as}; None where the fraction is no rate."""
+        if self.next.text != "{":
+            return None
+        middle = closing(self.text, self.found, self.at)
+        if self.found[middle + 1].text != "{":
+            return None
+        end = closing(self.text, self.found, middle + 1)
+        above = self.found[self.at + 1 : middle]
+        below = self.found[middle + 2 : end]
+        if [t.text for t in below] not in (["d", "t"], [r"\partial", "t"]):
+            return None
+        if not above or above[0].text not in ("d", r"\partial"):
+            raise self.refused(token, "a fraction over dt", "a time derivative", _TIME)
+        rest = above[1:]
+        self.found = [*self.found[: self.at], *rest, *self.found[end + 1 :]]
+        return self.drift_of(token)
+
+    # --- in variables -----------------------------------------------------------------------------
+
+    def derivative(self, token: Token) -> Node:
+        r"""\partial_c f or \partial_{u_c} f: a derivative in a pre-activation, or in v_i."""
+        if self.ahead("_", "t") or self.ahead("_", "{", "t", "}"):
+            self.at += 2 if self.ahead("_", "t") else 4
+            return self.drift_of(token)
+        self.demand("_")
+        variables: list[Node] = []
+        opened = self.accept("{")
+        while True:
+            variables.append(self.variable())
+            if opened is None:
+                break
+            self.accept(",")
+            if self.accept("}"):
+                break
+        return self.differentiated(token, variables)
+
+    def differentiated(self, token: Token, variables: list[Node]) -> Node:
+        bracketed = self.next.text in CLOSING
+        body = self.factor()
+        if not bracketed and self.starts_factor():
+            got = "a derivative of several factors without brackets"
+            raise self.ambiguous(token, got, r"\partial_c(f g)", r"\partial_c(f)\, g")
+        name = Name("diff", position=token.position)
+        return Call(name, (body, *variables), position=token.position)
+
+    def variable(self) -> Node:
+        letter = self.take()
+        if letter.text in ("u", "v") and self.next.text == "_":
+            return Name(letter.text, self.indices(1), position=letter.position)
+        if letter.kind in ("letter", "number"):
+            index: Index = int(letter.text) if letter.kind == "number" else letter.text
+            return Name("u", (index,), position=letter.position)
+        self.at -= letter.kind != "end"
+        raise self.error("an index or a variable", "write \\partial_c or \\partial_{u_c}")
+
+    def partial_fraction(self, token: Token) -> Node | None:
+        r"""\frac{\partial^2 f}{\partial u_a\partial u_b}, \frac{\partial}{\partial u_c}(f)."""
+        if not self.ahead("{", r"\partial"):
+            return None
+        opened = self.take()
+        self.take()
+        order = 1
+        if self.accept("^"):
+            braced = self.accept("{")
+            order = int(self.take_digit().text) if self.next.kind == "number" else 0
+            if braced:
+                self.demand("}", braced)
+        body = None
+        if not self.ahead("}"):
+            body = self.factor()
+        self.demand("}", opened)
+        below = self.demand("{")
+        variables: list[Node] = []
+        while self.accept(r"\partial"):
+            if self.next.text not in ("u", "v"):
+                raise self.error("u_a or v_i", r"write \frac{\partial f}{\partial u_a}")
+            variables.append(self.variable())
+            if self.accept("^"):
+                times = int(self.take_digit().text) if self.next.kind == "number" else 0
+                variables += [variables[-1]] * (times - 1)
+        self.demand("}", below)
+        if len(variables) != order:
+            got = f"a derivative of order {order} in {len(variables)} variables"
+            remedy = r"write \frac{\partial^2 f}{\partial u_a\partial u_b}"
+            raise self.refused(token, got, "as many variables as its order", remedy)
+        if body is None:
+            return self.differentiated(token, variables)
+        name = Name("diff", position=token.position)
+        return Call(name, (body, *variables), position=token.position)
