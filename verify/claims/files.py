@@ -1,77 +1,33 @@
-r"""Files of claims: TOML and LaTeX are data and are read without running anything; a .py file is a
+"""Files of claims: TOML and LaTeX are data and are read without running anything; a .py file is a
 module that runs.
 
 TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each
-formula.  LaTeX: one formula in display mathematics, with what else there is to say in comments ``%
-quantity: drift m_a_s`` before it.  Python: a module that defines ``CLAIMS`` (or ``claim``), made by
-:func:`verify.claims.judge.make_claim`; it runs as the user who checks it.
+formula.  LaTeX: every equality in display mathematics (:mod:`verify.claims.manuscripts`).  Python:
+a module that defines ``CLAIMS`` (or ``claim``), made by :func:`verify.claims.judge.make_claim`; it
+runs as the user who checks it.
 """
 
 from __future__ import annotations
 
-import re
 import runpy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from theory import InputError, Model
 from theory.errors import check_choice
-from verify.claims.language.latex import parse_latex
+from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.tree import FormulaError
 from verify.settings.configuration import Configuration, read_toml, read_values
-from verify.settings.option_table import keys
 
 from .judge import check_form, make_claim
 from .judgement import Claim
+from .listing import KEYS, ListedClaim
+from .manuscripts import list_manuscript
 
 SUFFIXES = (".toml", ".tex", ".py")
-_KEYS = (
-    "name",
-    "quantity",
-    "formula",
-    "latex",
-    "order",
-    "parameter",
-    "regularized",
-    "kink_rule",
-    "source",
-    "expected",
-)
-# how many classes or units a formula in LaTeX is judged for, where its comments do not say
-_MODEL_KEYS = {
-    "model" if name == "name" else name: option
-    for name, option in keys().items()
-    if option.table in ("model", "parameters")
-}
-_ENVIRONMENT = re.compile(
-    r"\\\[(?P<a>.*?)\\\]|\$\$(?P<b>.*?)\$\$|\\begin\{(?P<env>equation|align|displaymath)(?P<star>\*?)\}(?P<c>.*?)"
-    r"\\end\{(?P=env)(?P=star)\}",
-    re.S,
-)
-
-
-@dataclass(frozen=True)
-class ListedClaim:
-    """A claim of a file before its formula is read.
-
-    Attributes
-    ----------
-    name : str
-    read : callable () -> Claim
-        Reads it; raises :class:`theory.InputError` with file, claim, position and reason.
-    model : str
-        Name of the model.
-    texts : dict
-        What the file says about it, for reports about a claim that cannot be read.
-    """
-
-    name: str
-    read: Callable[[], Claim]
-    model: str = ""
-    texts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_files(paths: Sequence[Path]) -> list[Path]:
@@ -125,7 +81,7 @@ def list_claims(path: Path) -> list[ListedClaim]:
     if path.suffix == ".toml":
         return _from_toml(path)
     if path.suffix == ".tex":
-        return _from_latex(path)
+        return list_manuscript(path)
     return _from_module(path)
 
 
@@ -153,7 +109,7 @@ def _listed(where: str, model: Model, given: Mapping[str, Any], name: str) -> Li
 
 def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Claim:
     for key in given:
-        check_choice(where, key, _KEYS, kind="key")
+        check_choice(where, key, KEYS, kind="key")
     for key in ("name", "quantity", "formula", "latex", "kink_rule", "source", "parameter"):
         if key in given and not isinstance(given[key], str):
             raise InputError(f"{where}: {key}", repr(given[key]), "a text", "write it in quotes")
@@ -200,65 +156,6 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
             f"{where}: {error.parameter}", error.got, error.expected, error.remedy
         ) from error
     return found
-
-
-def _from_latex(path: Path) -> list[ListedClaim]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("FILE", path, "a readable text in UTF-8", str(error)) from error
-    found, last, said = [], 0, {}  # type: ignore[var-annotated]
-    for i, match in enumerate(_ENVIRONMENT.finditer(text)):
-        # what is said once holds for the formulas after it, except for what only one formula can
-        # have
-        said = {k: v for k, v in said.items() if k in _MODEL_KEYS} | _comments(
-            text[last : match.start()], path
-        )
-        last = match.end()
-        body = next(g for g in (match["a"], match["b"], match["c"]) if g is not None)
-        body = re.sub(r"(?<!\\)%[^\n]*", "", re.sub(r"\\(label|tag)\{[^}]*\}", "", body))
-        left, equals, right = body.partition("=")
-        if "=" in _outside_braces(body) and equals:
-            cut = _outside_braces(body).index("=")
-            left, right = body[:cut], body[cut + 1 :]
-            if "quantity" not in said:
-                said["quantity"] = left.strip()
-        else:
-            right = body
-        numbers = {o.name: o.read_text(said[k]) for k, o in _MODEL_KEYS.items() if k in said}
-        model = Configuration(**numbers).symbolic_model()
-        given = {k: v for k, v in said.items() if k in _KEYS} | {"latex": right.strip()}
-        if "order" in given:
-            given["order"] = (
-                int(given["order"]) if str(given["order"]).isdigit() else given["order"]
-            )
-        if "regularized" in given:
-            given["regularized"] = given["regularized"] == "true"
-        found.append(
-            _listed(f"formula {i + 1} of {path.name}", model, given, f"{path.stem} {i + 1}")
-        )
-    if not found:
-        expected = r"\[ ... \], $$ ... $$ or an equation environment"
-        remedy = "put the formula into one"
-        raise InputError(f"claims {path.name}", "no display mathematics", expected, remedy)
-    return found
-
-
-def _comments(text: str, path: Path) -> dict[str, Any]:
-    said: dict[str, Any] = {}
-    for match in re.finditer(r"^\s*%\s*([A-Za-z_]+)\s*[:=]\s*(.*?)\s*$", text, re.M):
-        check_choice(f"comment in {path.name}", match[1], (*_KEYS, *_MODEL_KEYS), kind="key")
-        said[match[1]] = match[2]
-    return said
-
-
-def _outside_braces(text: str) -> str:
-    """The text with what stands in braces blanked, so that a = in an index is not an equation."""
-    depth, found = 0, []
-    for i, c in enumerate(text):
-        depth += (c == "{") - (c == "}")
-        found.append(" " if depth > 0 or (c == "}" and i) else c)
-    return "".join(found)
 
 
 def _from_module(path: Path) -> list[ListedClaim]:

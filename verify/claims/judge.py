@@ -18,7 +18,7 @@ import sympy as sp
 from numerics.core.validation import as_integer
 from theory import InputError, Model
 from theory.errors import check_choice
-from verify.claims.language.latex import looks_like_latex, parse_latex
+from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node, show
 from verify.printing.shorten import shorten

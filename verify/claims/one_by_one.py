@@ -22,9 +22,9 @@ from typing import Any
 from theory import InputError
 from verify.printing.shorten import shorten
 
-from .files import ListedClaim
 from .judge import judge
 from .judgement import Finding, Judgement, Stage, Status
+from .listing import ListedClaim
 from .stage_verdicts import STAGES
 
 # seconds within which a claim is judged, unless the user says otherwise

@@ -9,11 +9,12 @@ import pickle
 from fractions import Fraction
 
 import pytest
+import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from theory import InputError, kgmm, xor
-from verify.claims.language.latex import parse_latex
+from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import (
     Add,
@@ -230,12 +231,32 @@ def test_sums_with_limits(text: str, value: str) -> None:
         ("sum_b(R_b_b, b <= beta)", "the free index 'beta'"),
         ("sum_b(R_b_b, b <= 3/2)", "the limit '3/2' of a sum"),
         ("E_1[y_1*u_1]", "one-hot"),
-        ("sum_a(E_1[y_a*u_a])", "one-hot"),
+        ("E_1[y_l*u_1]", "one-hot|where a sample is at hand"),
     ],
 )
 def test_what_means_something_else_is_refused(text: str, message: str) -> None:
     with pytest.raises(FormulaError, match=message):
         Vocabulary(kgmm(3)).read(parse_formula(text), text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("sum_a(E_2[y_a*u_a])", "E_2[u_2]"),
+        ("sum_a(E_2[(pi_a - y_a)^2])", "sum_a(E_2[(pi_a - delta_a_y)^2])"),
+        ("E_1[u_y]", "E_1[u_1]"),
+        ("E_3[u_y^2]", "E_3[u_3^2]"),
+    ],
+)
+def test_labels_by_their_entries(text: str, value: str) -> None:
+    """y_a is entry a of the label as a unit vector; u_y the entry of u at the label."""
+
+    def read(formula: str) -> sp.Expr:
+        return Vocabulary(kgmm(3)).read(parse_formula(formula), formula)
+
+    assert sp.expand(read(text).doit() - read(value).doit()) == 0
+    with pytest.raises(FormulaError, match="one-hot"):
+        Vocabulary(xor(2)).read(parse_formula("E_1[y_a*u_1]"), "", {"a": 1})
 
 
 @pytest.mark.parametrize("parse", [parse_formula, parse_latex])
@@ -379,8 +400,6 @@ def test_readings_without_and_with_the_engine_are_the_same_function() -> None:
     two = Vocabulary(model, raw=True).read(tree, "").general_integrand
     u, v = model.symbols.preactivation, model.symbols.readout
     at = {u[0]: 0.3, u[1]: -0.2, v[0]: 0.7, v[1]: 1.1}
-    import sympy as sp
-
     label = {sp.Symbol("y", real=True): 1}
     assert abs(sp.N((one - two).xreplace(label).subs(at))) < 1e-12
     delta = sp.DiracDelta(u[0])

@@ -14,9 +14,10 @@ import pytest
 from helpers import ROOT
 
 from theory import kgmm
-from verify.claims.files import ListedClaim, list_claims, read_claims
+from verify.claims.files import list_claims, read_claims
 from verify.claims.judge import make_claim
 from verify.claims.judgement import Claim, Finding
+from verify.claims.listing import ListedClaim
 from verify.claims.one_by_one import ClaimJudge, judge_each
 
 HEADER = '[model]\nname = "kgmm"\nk = 2\n[parameters]\ndirections_gram = "orthonormal"\n'

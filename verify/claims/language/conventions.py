@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sympy as sp
 
@@ -15,17 +16,24 @@ DIMENSION = sp.Symbol("d", positive=True)
 # letters and what they count; the conventions of docs/conventions.md
 UNITS, DIRECTIONS, COMPONENTS, PARAMETERS = "abcdef", "st", "l", "ij"
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Any] = {
     "exp": sp.exp,
     "log": sp.log,
     "ln": sp.log,
     "sqrt": sp.sqrt,
     "sin": sp.sin,
     "cos": sp.cos,
+    "tan": sp.tan,
+    "asin": sp.asin,
+    "acos": sp.acos,
+    "atan": sp.atan,
     "tanh": sp.tanh,
     "sinh": sp.sinh,
     "cosh": sp.cosh,
+    "sech": lambda x: 1 / sp.cosh(x),
     "erf": sp.erf,
+    "erfc": lambda x: 1 - sp.erf(x),
+    "Phi": lambda x: (1 + sp.erf(x / sp.sqrt(2))) / 2,
     "relu": ReLU,
     "ReLU": ReLU,
     "step": Step,
@@ -42,7 +50,7 @@ FUNCTIONS = {
 }
 
 # functions whose arguments are indices or variables
-SPECIAL = ("diff", "softmax", "KroneckerDelta")
+SPECIAL = ("diff", "softmax", "KroneckerDelta", "g", "dg")
 
 # name -> number of indices, for messages and suggestions
 SHAPES = {
@@ -66,6 +74,7 @@ SHAPES = {
     "H": "a_b",
     "pi": "a",
     "ell": "",
+    "f": "",
     "delta": "a_b",
     "s": "l",
     "k": "",
@@ -77,7 +86,7 @@ SHAPES = {
 }
 
 # seen only by a sample
-RANDOM = ("u", "w", "Y", "zeta", "g", "H", "pi", "ell", "y")
+RANDOM = ("u", "w", "Y", "zeta", "g", "H", "pi", "ell", "f", "y")
 
 MAX_EXPONENT = 64
 

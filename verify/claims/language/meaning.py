@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 
 import sympy as sp
@@ -22,6 +23,7 @@ from theory.problem.softmax import LogSumExp
 
 from .conventions import FUNCTIONS, LETTERS, MAX_EXPONENT, SHAPES, SPECIAL, Scope
 from .features import average_features
+from .index_letters import KINDS, places
 from .names import NamesOfModel
 from .tree import (
     SIZES,
@@ -99,6 +101,8 @@ class _Reading(NamesOfModel):
                 remedy = "rename the index of the sum"
                 raise self.fail(node, got, expected, remedy)
             sizes.append(size)
+            if not any(isinstance(b, Bound) and b.letter == letter for b in node.conditions):
+                self.check_places(node, letter, size)
         for bound in node.conditions:
             if isinstance(bound, Bound):
                 self.check_bound(bound, node, sizes)
@@ -115,6 +119,18 @@ class _Reading(NamesOfModel):
             return value <= limit if condition.upper else value >= limit
         left, right = (self.index(i, condition, scope) for i in (condition.left, condition.right))
         return (left == right) == condition.equal
+
+    def check_places(self, node: Sum, letter: str, size: int) -> None:
+        """A sum over all values of a letter is over all values of the places where it stands."""
+        for used, kind, position in places(node.body):
+            if kind is None or used != letter:
+                continue
+            there = self.vocabulary.size_of(KINDS[kind][0])
+            if there != size:
+                got = f"a sum over {size} values of {letter!r}, which stands for a {kind}"
+                expected, remedy = f"all {there} of them", f"use {KINDS[kind][0]} for a {kind}"
+                place = Number(Fraction(0), position=position)
+                raise self.fail(place, got, expected, remedy)
 
     def check_bound(self, bound: Bound, node: Sum, sizes: list[int]) -> None:
         """A sum that leaves the range of its index is refused, not cut: it was meant otherwise."""
@@ -197,6 +213,8 @@ class _Reading(NamesOfModel):
             return self.name(Name("delta", indices, position=node.position), scope)
         if base == "softmax" and len(node.name.indices) == 1:
             return self.name(Name("pi", node.name.indices, position=node.position), scope)
+        if base in ("g", "dg") and not node.name.indices:
+            return self.activation(node, scope)
         function = FUNCTIONS.get(base)
         if function is None or node.name.indices:
             close = difflib.get_close_matches(

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
-from theory import Model, Softmax, symbols
+from theory import Model, Softmax, Softplus, symbols
 from theory.problem.kinks import apply_kink_rule
 
 from .conventions import DIMENSION, FUNCTIONS, RANDOM, SHAPES, UNITS, Scope
-from .tree import FormulaError, Index, Name, Node
+from .tree import Call, FormulaError, Index, Name, Node
 
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
+
+
+# quantities of a sample that the label may index
+_OF_LABEL = ("u", "pi", "g", "w", "zeta")
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class NamesOfModel:
             expected = "it inside E_l[...]"
             remedy = "take its expectation, or give the quantity as left = ... about one sample"
             raise self.fail(node, got, expected, remedy)
+        if "y" in node.indices and base in _OF_LABEL:
+            return self.at_label(node, scope)
         if base in ("g", "H"):
             return self.partial(node, scope)
         if base == "delta":
@@ -70,6 +76,8 @@ class NamesOfModel:
             return self.label_of_component(node, scope)
         if base == "pi":
             return self.softmax(node, scope)
+        if base == "f":
+            return self.network_output(node)
         constants = self.constants()
         if base in constants:
             self.indices(node, scope)
@@ -77,6 +85,19 @@ class NamesOfModel:
         entries, *ranges = self.arrays()[base]
         at = self.indices(node, scope, *ranges)
         return entries[at[0]] if len(at) == 1 else entries[at[0], at[1]]
+
+    def at_label(self, node: Name, scope: Scope) -> sp.Expr:
+        """u_y and pi_y: the entry of the label of the sample."""
+        if node.indices != ("y",) or not scope.inside or not self.has_classes:
+            got = f"{node.base} with the index y"
+            expected = "the label of a sample, for labels that count the units"
+            raise self.fail(node, got, expected, "write sum_a(delta_a_y*u_a) there")
+        terms = (
+            sp.KroneckerDelta(symbols.LABEL, a)
+            * self.name(Name(node.base, (a,), position=node.position), scope)
+            for a in range(1, self.model.units + 1)
+        )
+        return sp.Add(*terms)
 
     def unknown(self, node: Name) -> FormulaError:
         """The error of a name that the model or the conventions do not have."""
@@ -90,9 +111,19 @@ class NamesOfModel:
         remedy = f"did you mean {close[0]}" if close else "see docs/conventions.md"
         return self.fail(node, missing, f"a name of the conventions: {', '.join(names)}", remedy)
 
+    @property
+    def has_classes(self) -> bool:
+        """The labels count the units, so that a label has a one-hot form."""
+        labels = list(self.model.mixture.labels)
+        return (
+            set(labels) <= set(range(1, self.model.units + 1)) and "pi" in self.vocabulary.names()
+        )
+
     def label_of_component(self, node: Name, scope: Scope) -> sp.Expr:
         """y_l, the label of component l; the label of a sample has no index."""
         of_unit = isinstance(node.indices[0], str) and node.indices[0] in UNITS
+        if scope.inside and of_unit and len(node.indices) == 1 and self.has_classes:
+            return self.kronecker(Name("delta", (node.indices[0], "y")), scope)
         if scope.inside or of_unit:
             got = "y with an index where a sample is at hand" if scope.inside else "y of a unit"
             expected = "y for the label of the sample, y_l for that of component l"
@@ -118,6 +149,47 @@ class NamesOfModel:
             "q": sp.Integer(model.readout_size),
             "d": DIMENSION,
         }
+
+    @property
+    def output(self) -> sp.Expr | None:
+        r"""f of a loss -y f + log(1 + e^f), the log-odds of a network; None of other losses."""
+        model = self.model
+        expression, y = model.loss.expression, symbols.LABEL
+        f = expression.xreplace({y: sp.S.Zero}) - expression.xreplace({y: sp.S.One})
+        if not model.readout_size or sp.expand(expression - Softplus(f) + y * f) != 0:
+            return None
+        return f
+
+    def network_output(self, node: Name) -> sp.Expr:
+        f = self.output
+        if f is None or node.indices:
+            got = "the output f" if f is None else "f with an index"
+            expected = "f of a two-layer network with labels 0 and 1"
+            raise self.fail(node, got, expected, "write the output in u_a and v_i")
+        return f
+
+    def activation(self, node: Call, scope: Scope) -> sp.Expr:
+        """g(x) of the hidden units, or its derivative dg(x)."""
+        s, f = self.model.symbols, self.output
+        expected = "a two-layer network"
+        if f is None or len(node.arguments) != 1:
+            got = f"{node.name.base!r} before a bracket, the activation of hidden units"
+            remedy = "write * between factors, and g_a for a derivative of the loss"
+            raise self.fail(node, got, expected, remedy)
+        u, v = s.preactivation[0], s.readout[0]
+        g = f.diff(v)
+        if g.free_symbols != {u} or self.model.readout_size != self.model.units:
+            got = "an activation that is not the same for all units"
+            raise self.fail(node, got, expected, "write it in elementary functions")
+        slope = node.name.base == "dg"
+        if slope:
+            loss = self.vocabulary.loss
+            g = loss.derivative(g, u) if self.vocabulary.raw else g.diff(u)
+        return g.xreplace({u: self.of(node.arguments[0], scope)})
+
+    def of(self, node: Node, scope: Scope) -> sp.Expr:
+        """What a part of a formula stands for."""
+        raise NotImplementedError
 
     def arrays(self) -> dict[str, tuple[Any, *tuple[tuple[str, int], ...]]]:
         """Names with indices: the entries, and for each index what it counts and how many."""

@@ -92,5 +92,6 @@ class Vocabulary:
         left = {"v"} if not q else set()
         left |= set() if self.gaps else {"s"}
         left |= set() if self.sized else {"d"}
+        left |= {"f"} if not q else set()
         left |= set() if model.loss.gauge is not None else {"pi"}
         return [n for n in SHAPES if n not in left]

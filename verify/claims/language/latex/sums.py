@@ -7,9 +7,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from .latex_indices import GREEK_INDICES, LatexReader
-from .text import Token
-from .tree import Add, Bound, Condition, Index, Name, Negative, Node, Number, Sum
+from verify.claims.language.text import Token
+from verify.claims.language.tree import (
+    Add,
+    Bound,
+    Condition,
+    Index,
+    Name,
+    Negative,
+    Node,
+    Number,
+    Sum,
+)
+
+from .indices import GREEK_INDICES, LatexReader
 
 LIMITS = {r"\le": 0, "<": -1, r"\ge": 0, ">": 1}
 UNEQUAL = r"\ne"

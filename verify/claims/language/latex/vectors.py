@@ -1,8 +1,8 @@
 r"""Vectors of the data space in LaTeX, and the scalars that their inner products are.
 
 ``Y\cdot e_s``, ``Y^\top x^a``, ``\langle x^a, x_\perp^b\rangle``, ``\|x^a\|^2``.  Vectors are Y,
-the weights x^a and their parts x_\perp^a, the directions e_s and the means \mu_l; what an author calls
-them otherwise is said by a table of names.
+the weights x^a and their parts x_\perp^a, the directions e_s and the means \mu_l; what an author
+calls them otherwise is said by a table of names.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .latex_indices import PERP, LatexReader
-from .latex_tokens import closing
-from .text import Token
-from .tree import FormulaError, Index, Multiply, Name, Node, Number, Sum
+from verify.claims.language.text import Token
+from verify.claims.language.tree import FormulaError, Index, Multiply, Name, Node, Number, Sum
+
+from .indices import PERP, LatexReader
+from .tokens import closing
 
 _TRANSPOSED = (r"\top", "T")
 _ZERO = Fraction(0)

@@ -4,10 +4,11 @@ those in time, ``\dot m_{as}``, ``\partial_t m_{as}``, ``\frac{d}{dt} m_{as}``, 
 
 from __future__ import annotations
 
-from .latex_tokens import closing
-from .latex_vectors import VectorReader
-from .text import Token
-from .tree import Call, Index, Name, Node, Power
+from verify.claims.language.text import Token
+from verify.claims.language.tree import Call, Index, Name, Node, Power
+
+from .tokens import closing
+from .vectors import VectorReader
 
 CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
 _STATE = ("m", "R", "v")

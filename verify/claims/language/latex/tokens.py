@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from .text import Token, check_number
-from .tree import FormulaError
+from verify.claims.language.text import Token, check_number
+from verify.claims.language.tree import FormulaError
 
 # commands for space and size, with what they take; and comments
 _NOTHING = (
@@ -35,7 +35,7 @@ _FONT_NAMES = (
     "mathbf mathrm mathit mathsf mathnormal bm boldsymbol pmb symbf symup symit text textbf"
     " textrm textit operatorname mathop"
 )
-_FONTS = frozenset("\\" + name for name in FONT_NAMES.split())
+_FONTS = frozenset("\\" + name for name in _FONT_NAMES.split())
 _SCRIPT_NAMES = "mathcal mathscr mathfrak mathbb mathds mathbbm"
 _ACCENT_NAMES = "bar hat tilde check widehat widetilde vec"
 _SCRIPTS = frozenset("\\" + name for name in _SCRIPT_NAMES.split())
@@ -89,7 +89,7 @@ def latex_tokens(text: str, start: int = 0, stop: int | None = None) -> list[Tok
     """Split LaTeX into tokens, with an end mark; ``position`` counts in the whole text."""
     stop = len(text) if stop is None else stop
     found, position = [], start
-    while not _SPACE.match(text[:stop] if stop < len(text) else text, position):
+    while not _SPACE.match(text, position, stop):
         match = _TOKEN.match(text, position, stop)
         if match is None:
             raise _foreign(text, position, stop)

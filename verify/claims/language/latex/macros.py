@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .latex_tokens import closing, latex_tokens
-from .text import MOST_TERMS, Token
-from .tree import FormulaError
+from verify.claims.language.text import MOST_TERMS, Token
+from verify.claims.language.tree import FormulaError
+
+from .tokens import closing, latex_tokens
 
 _DEFINITION = re.compile(
     r"\\(?P<how>newcommand|renewcommand|providecommand|def|DeclareMathOperator|let)\*?"

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .latex_derivatives import CLOSING, DerivativeReader
-from .latex_sums import SumReader
-from .latex_tokens import closing
-from .text import Token
-from .tree import (
+from verify.claims.language.text import Token
+from verify.claims.language.tree import (
     Add,
     Call,
     Divide,
@@ -22,6 +19,10 @@ from .tree import (
     Number,
     Power,
 )
+
+from .derivatives import CLOSING, DerivativeReader
+from .sums import SumReader
+from .tokens import closing
 
 # names of operators, set upright; they may stand without brackets
 _OPERATORS = "exp log tanh sinh cosh sin cos tan"

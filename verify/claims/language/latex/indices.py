@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .latex_tokens import closing
-from .text import Reader, Token
-from .tree import FormulaError, Index
+from verify.claims.language.text import Reader, Token
+from verify.claims.language.tree import FormulaError, Index
+
+from .tokens import closing
 
 # letters of other alphabets that count something; which of the conventions they stand for is
 # found from where they stand

@@ -13,16 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from .conventions import SHAPES
-from .index_letters import conventional
-from .latex_functions import FUNCTIONS, LETTERS, WORDS, FunctionReader
-from .latex_indices import GREEK_INDICES, PERP
-from .latex_sums import LIMITS, UNEQUAL
-from .latex_tokens import INDICATOR, latex_tokens, without_fonts
-from .latex_vectors import Named, Vector
-from .substitution import with_indices
-from .text import Token, bounded, nested, normalized
-from .tree import (
+from verify.claims.language.index_letters import conventional
+from verify.claims.language.text import Token, bounded, nested, normalized
+from verify.claims.language.tree import (
     Add,
     Call,
     Divide,
@@ -36,6 +29,15 @@ from .tree import (
     free_letters,
 )
 
+from .functions import FUNCTIONS, LETTERS
+from .indices import GREEK_INDICES
+from .letters import LetterReader, arity
+from .lines import chains
+from .remainders import inverse_power
+from .sums import LIMITS, UNEQUAL
+from .tokens import INDICATOR, latex_tokens, without_fonts
+from .vectors import Named
+
 _GREEK = {"\\" + n: n for n in ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "ell")}
 _CLOSING = {"(": ")", "[": "]", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
@@ -43,8 +45,6 @@ _MATRICES = ("Q", "R", "Gamma", "H", "G", "m", "S", "P")
 _NO_FACTOR = frozenset(
     (r"\}", r"\rangle", UNEQUAL, *LIMITS, r"\cdot", r"\in", r"\top", r"\perp", r"\right.")
 )
-# of what an author may write the time behind: m_{as}(t)
-_STATE = ("m", "R", "v", "Q", "u")
 
 
 def looks_like_latex(text: str) -> bool:
@@ -73,11 +73,23 @@ def parse_latex(text: str) -> Node:
 
 
 def _formula(text: str) -> Node:
-    tree = LatexFormula(text, without_fonts(text, latex_tokens(text))).whole()
+    tokens = without_fonts(text, latex_tokens(text))
+    found = chains(text, tokens[:-1], "split")
+    if any(chain.error for chain in found):
+        raise next(chain.error for chain in found if chain.error)
+    if len(found) > 1 or (found and len(found[0].parts) > 1):
+        place = (found[1].first if len(found) > 1 else found[0].parts[1][0]).position
+        got, remedy = "an equation", "give the formula alone; the quantity has a place of its own"
+        raise FormulaError(text, place, got, "one formula", remedy)
+    reader = LatexFormula(text, [*(found[0].parts[0] if found else ()), tokens[-1]])
+    tree = reader.whole()
+    if reader.order is not None:
+        got, remedy = "a remainder O(...)", f"say order = {reader.order} beside the formula"
+        raise FormulaError(text, text.rfind("O"), got, "a formula without it", remedy)
     return conventional(text, [tree], {letter for letter, _ in free_letters(tree)})[0]
 
 
-class LatexFormula(FunctionReader):
+class LatexFormula(LetterReader):
     """The grammar: sums, products, powers, atoms.
 
     Parameters
@@ -112,8 +124,23 @@ class LatexFormula(FunctionReader):
         start = self.next.position
         terms = [self.signed_term(self.accept("-", "+"))]
         while sign := self.accept("+", "-"):
+            if self.next.text in ("O", "o") and self.found[self.at + 1].text in ("(", r"\{"):
+                self.order = self.remainder(self.take())
+                break
             terms.append(self.signed_term(sign))
         return terms[0] if len(terms) == 1 else Add(tuple(terms), position=start)
+
+    def remainder(self, token: Token) -> int:
+        r"""The order up to which a formula holds that ends in + O(\lambda^{-n})."""
+        opened = self.demand("(")
+        body = self.sum()
+        self.demand(")", opened)
+        power = inverse_power(body)
+        last = self.next.kind == "end" or self.next.text in (".", ",", ";")
+        if power is None or not last or power < (token.text == "O"):
+            got, expected = "this remainder", r"O(\lambda^{-n}) or o(\lambda^{-n}) at the end"
+            raise self.refused(token, got, expected, r"write + O(\lambda^{-2})")
+        return power - (token.text == "O")
 
     def signed_term(self, sign: Token | None) -> Node:
         term = self.product()
@@ -181,7 +208,7 @@ class LatexFormula(FunctionReader):
     def merged(self, node: Node, exponent: Node, caret: Token, start: int, bracketed: bool) -> Node:
         r"""A power; indices may follow the exponent, as in m^2_{11}."""
         if isinstance(node, Name) and not node.indices and self.next.text == "_":
-            node = Name(node.base, self.indices(_arity(node.base)), position=start)
+            node = Name(node.base, self.indices(arity(node.base)), position=start)
         inverse = isinstance(exponent, Negative) and not bracketed
         if inverse and isinstance(node, Name) and node.base in _MATRICES and node.indices:
             got = f"{node.base} with indices and a negative exponent"
@@ -276,17 +303,6 @@ class LatexFormula(FunctionReader):
         remedy = "write the entries, one formula each"
         raise self.refused(token, repr(token.text), "a number or two cases", remedy)
 
-    def authors(self, token: Token) -> Node:
-        """A letter of the table of names."""
-        named = self.names[token.text]
-        if isinstance(named.meaning, str):
-            return self.function(named.meaning, token, bare=False)
-        if isinstance(named.meaning, Vector):
-            self.at -= 1
-            return self.product_of_vectors()
-        values = self.pattern(named, token)
-        return with_indices(self.text, named.meaning, values, token.position)
-
     def command(self) -> Node:
         token = self.take()
         text, start = token.text, token.position
@@ -309,89 +325,8 @@ class LatexFormula(FunctionReader):
         if text == r"\delta":
             return self.delta(token)
         if text in _GREEK:
-            return Name(_GREEK[text], self.indices(_arity(_GREEK[text])), position=start)
+            return Name(_GREEK[text], self.indices(arity(_GREEK[text])), position=start)
         raise self.refused(token, repr(text), "LaTeX of the conventions", _remedy(text))
-
-    def delta(self, token: Token) -> Node:
-        r"""\delta_{ab} is Kronecker's, \delta(u) Dirac's."""
-        if self.next.text in ("(", "["):
-            return self.function("dirac", token)
-        return Name("delta", self.indices(2), position=token.position)
-
-    def fraction(self, token: Token) -> Node:
-        r"""\frac{a}{b}, \frac12 where two digits stand for the two arguments, and derivatives."""
-        special = self.rate(token) or self.partial_fraction(token)
-        if special is not None:
-            return special
-        start, digits = token.position, self.next
-        if digits.kind == "number" and len(digits.text) == 2:
-            above, below = self.take_digit(), self.take_digit()
-            one, two = (Number(Fraction(t.text), position=t.position) for t in (above, below))
-            return Divide(one, two, position=start)
-        return Divide(self.group(), self.group(), position=start)
-
-    def root(self, token: Token) -> Node:
-        r"""\sqrt{x} and \sqrt[n]{x}."""
-        start = token.position
-        if opened := self.accept("["):
-            degree = self.sum()
-            self.demand("]", opened)
-            one = Number(Fraction(1), position=start)
-            return Power(self.group(), Divide(one, degree, position=start), position=start)
-        return Call(Name("sqrt", position=start), (self.group(),), position=start)
-
-    def word(self) -> Node:
-        """An upright word: a function, or a name with indices."""
-        token = self.take()
-        if token.text in WORDS:
-            return self.function(WORDS[token.text], token, token.text not in ("step", "diff"))
-        if self.next.text == "(" and token.text not in SHAPES:
-            return self.function(token.text, token)
-        return Name(token.text, self.indices(), position=token.position)
-
-    def letter(self) -> Node:
-        token = self.take()
-        base, start = token.text, token.position
-        if base == "e" and self.accept("^"):
-            return Call(Name("exp", position=start), (self.group(),), position=start)
-        if base == "E":
-            return self.expectation(token)
-        if base == "c" and self.next.text == "_":
-            self.take()
-            if not self.accept(r"\delta"):
-                opened = self.demand("{")
-                self.demand(r"\delta")
-                self.demand("}", opened)
-            return Name("c_delta", position=start)
-        if base == "g" and self.next.text in ("(", "'"):
-            return self.function("g", token, bare=False)
-        if base == "f" and self.next.text in ("(", "["):
-            got = "f before a bracket"
-            raise self.ambiguous(token, got, r"f\cdot(...) for a product", "f for the output")
-        indices = self.indices(_arity(base))
-        if base == "R" and self.next.text == "^" and self.is_perp():
-            indices = indices or self.indices(_arity(base))
-        if base == "R":
-            indices = tuple(i for i in indices if i != PERP)
-        elif PERP in indices:
-            got, expected = f"{base} with \\perp", "R^\\perp or x_\\perp^a"
-            raise self.refused(token, got, expected, "see docs/conventions.md")
-        if base in _STATE and self.ahead("(", "t", ")"):
-            self.at += 3
-        return Name(base, indices, position=start)
-
-    def is_perp(self) -> bool:
-        r"""Whether ^\perp follows; it is taken."""
-        for texts in (("^", r"\perp"), ("^", "{", r"\perp", "}")):
-            if self.ahead(*texts):
-                self.at += len(texts)
-                return True
-        return False
-
-
-def _arity(base: str) -> int | None:
-    shape = SHAPES.get(base)
-    return len(shape.split("_")) if shape else None
 
 
 def _remedy(command: str) -> str:

@@ -1,0 +1,1 @@
+"""LaTeX as in manuscripts: tokens, macros, displays, and a grammar of formulas."""

@@ -1,0 +1,51 @@
+"""Claims of a file before their formulas are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from verify.settings.option_table import keys
+
+from .judgement import Claim
+
+KEYS = (
+    "name",
+    "quantity",
+    "formula",
+    "latex",
+    "order",
+    "parameter",
+    "regularized",
+    "kink_rule",
+    "source",
+    "expected",
+)
+# how many classes or units a formula in LaTeX is judged for, where its comments do not say
+MODEL_KEYS = {
+    "model" if name == "name" else name: option
+    for name, option in keys().items()
+    if option.table in ("model", "parameters")
+}
+
+
+@dataclass(frozen=True)
+class ListedClaim:
+    """A claim of a file before its formula is read.
+
+    Attributes
+    ----------
+    name : str
+    read : callable () -> Claim
+        Reads it; raises :class:`theory.InputError` with file, claim, position and reason.
+    model : str
+        Name of the model.
+    texts : dict
+        What the file says about it, for reports about a claim that cannot be read.
+    """
+
+    name: str
+    read: Callable[[], Claim]
+    model: str = ""
+    texts: Mapping[str, Any] = field(default_factory=dict)

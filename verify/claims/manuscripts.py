@@ -1,0 +1,234 @@
+r"""Claims of a LaTeX file: every equality of its displays is one, judged on its own.
+
+What stands left of = says what the formula is for, where no comment ``% quantity: ...`` does:
+``\dot m_{as}`` is a drift, ``\mathrm{Cov}[m_{as}, R_{bc}]`` a covariance, anything else an
+expression.  In a chain a = b = c the second equality is b = c.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from theory import InputError, Model
+from theory.errors import check_choice
+from verify.claims.language.latex.document import (
+    NAMES,
+    Comment,
+    Document,
+    Equality,
+    Statement,
+    read_document,
+    read_statement,
+)
+from verify.claims.language.tree import (
+    Call,
+    Expectation,
+    FormulaError,
+    Name,
+    Node,
+    Number,
+    children,
+    show,
+)
+from verify.settings.configuration import Configuration
+
+from .judge import check_form, make_claim
+from .judgement import Claim
+from .listing import KEYS, MODEL_KEYS, ListedClaim
+from .quantities import EIGENVALUE, FIXED_POINT, STEP
+from .quantity_names import parse_quantity
+
+# of the equalities of one display only the first can have these from a comment before it
+_FIRST = ("quantity", "name")
+_VALUES = ("lambda", "beta", "c_delta", "d", "k", "K", "r", "n", "q")
+
+
+def list_manuscript(path: Path) -> list[ListedClaim]:
+    """The claims of a file, each to be read on its own.
+
+    Raises
+    ------
+    theory.InputError
+        A file that is none, a misspelt comment, a model that does not exist, no display.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("FILE", path, "a readable text in UTF-8", str(error)) from error
+    document = read_document(text)
+    asked = _known_comments(document, path)
+    claims: list[ListedClaim] = []
+    said: dict[str, str] = {}
+    last = 0
+    for number, (begin, stop, statements) in enumerate(document.displays, 1):
+        before = {c.key: c.value for c in asked if last <= c.position < begin}
+        # what is said once holds for the formulas after it, except for what only one can have
+        said = {k: v for k, v in said.items() if k in MODEL_KEYS} | before
+        inside = [c for c in asked if begin <= c.position < stop]
+        last = stop
+        claims += _claims(document, path, number, statements, said, inside)
+    if not document.displays:
+        expected = r"\[ ... \], $$ ... $$ or an equation environment"
+        remedy = "put the formula into one"
+        raise InputError(f"claims {path.name}", "no display mathematics", expected, remedy)
+    return claims
+
+
+def _known_comments(document: Document, path: Path) -> list[Comment]:
+    """Comments with a key; one that only looks like a key is a slip of the pen."""
+    known = (*KEYS, *MODEL_KEYS, NAMES)
+    found = []
+    for comment in document.comments:
+        if comment.key in known:
+            found.append(comment)
+        elif difflib.get_close_matches(comment.key, known, n=1, cutoff=0.75):
+            check_choice(f"comment in {path.name}", comment.key, known, kind="key")
+    return found
+
+
+def _claims(
+    document: Document,
+    path: Path,
+    number: int,
+    statements: tuple[Statement, ...],
+    said: Mapping[str, str],
+    inside: list[Comment],
+) -> list[ListedClaim]:
+    """The claims of one display."""
+    expected = [part.strip() for part in said.get("expected", "").split(",") if part.strip()]
+    made: list[ListedClaim] = []
+    chain: list[tuple[Statement, Mapping[str, Any]]] = []
+    last = -1
+    for i, statement in enumerate(statements):
+        own = {c.key: c.value for c in inside if last < c.position <= statement.stop}
+        last = statement.stop
+        whole = {k: v for k, v in said.items() if i == 0 or k not in _FIRST}
+        texts: dict[str, Any] = whole | own
+        if expected and "expected" not in own:
+            texts["expected"] = expected[min(i, len(expected) - 1)]
+            if len(expected) not in (1, len(statements)):
+                texts["expected"] = said["expected"]  # refused where it is read
+        title = f"{path.stem} {number}"
+        if len(statements) > 1:
+            title += f".{statement.line}"
+            if "name" in said and "name" not in own:
+                texts["name"] = f"{said['name']}, line {statement.line}"
+        name = str(texts.get("name", title))
+        texts["latex"] = document.text[statement.start : statement.stop]
+        chain = [*chain, (statement, texts)] if statement.follows else [(statement, texts)]
+        where = f"formula {number} of {path.name}"
+        if len(statements) > 1:
+            where += f", line {statement.line}"
+        read = partial(_read, where, document.text, tuple(chain), name)
+        made.append(ListedClaim(name, read, str(said.get("model", "")), texts))
+    return made
+
+
+def _read(
+    where: str, text: str, chain: tuple[tuple[Statement, Mapping[str, Any]], ...], name: str
+) -> Claim:
+    try:
+        return _claim(where, text, chain, name)
+    except FormulaError as error:
+        raise FormulaError(
+            error.text, error.position, error.plain, error.expected, error.remedy, where
+        ) from error
+    except InputError as error:
+        if error.parameter.startswith(where):
+            raise
+        parameter = f"{where}: {error.parameter}"
+        raise InputError(parameter, error.got, error.expected, error.remedy) from error
+
+
+def _claim(
+    where: str, text: str, chain: tuple[tuple[Statement, Mapping[str, Any]], ...], name: str
+) -> Claim:
+    statement, texts = chain[-1]
+    model = _model(texts)
+    asked = _options(where, texts)
+    quantity = texts.get("quantity")
+    fixed: frozenset[str] = frozenset()
+    if quantity is not None:
+        fixed = frozenset(parse_quantity(quantity).letters) if "\\" not in quantity else fixed
+    read = read_statement(text, statement, fixed)
+    if quantity is None:
+        read, quantity = _about(text, chain, read)
+    if read.order is not None:
+        asked["order"] = min(read.order, asked.get("order") or read.order)
+    found = make_claim(model, quantity, "0", name=name, **asked)
+    found = replace(found, formula=read.right, text=str(texts["latex"]))
+    check_form(found)
+    return found
+
+
+def _model(texts: Mapping[str, Any]) -> Model:
+    numbers = {o.name: o.read_text(texts[k]) for k, o in MODEL_KEYS.items() if k in texts}
+    return Configuration(**numbers).symbolic_model()
+
+
+def _options(where: str, texts: Mapping[str, Any]) -> dict[str, Any]:
+    """What comments say beside the quantity."""
+    keys = ("order", "parameter", "regularized", "kink_rule", "source", "expected")
+    asked: dict[str, Any] = {k: texts[k] for k in keys if k in texts}
+    if "order" in asked and str(asked["order"]).isdigit():
+        asked["order"] = int(asked["order"])
+    if "regularized" in asked:
+        check_choice(f"{where}: regularized", asked["regularized"], ("true", "false"))
+        asked["regularized"] = asked["regularized"] == "true"
+    return asked
+
+
+def _about(
+    text: str, chain: tuple[tuple[Statement, Mapping[str, Any]], ...], read: Equality
+) -> tuple[Equality, str]:
+    """What the right side of an equality is claimed for, from its left side or its chain."""
+    statement, _ = chain[-1]
+    left = read.left
+    if left is None:
+        place, expected = statement.start, "what the formula is for"
+        remedy = "write a left side and =, or a comment % quantity: drift m_a_s before the display"
+        raise FormulaError(text, place, "a formula without a left side", expected, remedy)
+    if len(chain) > 1:
+        first = chain[0][1].get("quantity")
+        kind = parse_quantity(first).kind if first and "\\" not in first else ""
+        if kind in (EIGENVALUE, STEP):
+            return read, str(first)
+        if kind == FIXED_POINT:
+            return read, f"{FIXED_POINT} {show(left)}"
+    elif _is_value(left):
+        got, expected = f"a value of {show(left)}", "a claim about a quantity of the model"
+        remedy = "give parameters in comments, such as % precision: 10; a claim is for all indices"
+        raise FormulaError(text, statement.start, got, expected, remedy)
+    if not _holds_average(left) and _holds_average(read.right) and not _is_entry(left):
+        return Equality(read.right, left, read.order), show(read.right)
+    return read, _entry(left)
+
+
+def _is_value(left: Node) -> bool:
+    if isinstance(left, Name):
+        return left.base in _VALUES or (len(left.base) == 1 and not left.indices)
+    return isinstance(left, Number)
+
+
+def _is_entry(left: Node) -> bool:
+    return (isinstance(left, Call) and left.name.base in ("drift", "Cov")) or (
+        isinstance(left, Name) and left.base == "corrector"
+    )
+
+
+def _holds_average(node: Node) -> bool:
+    return isinstance(node, Expectation) or any(map(_holds_average, children(node)))
+
+
+def _entry(left: Node) -> str:
+    """The quantity that a left side names."""
+    if isinstance(left, Call) and left.name.base == "drift":
+        return f"drift {show(left.arguments[0])}"
+    if isinstance(left, Call) and left.name.base == "Cov":
+        return f"Cov[{','.join(map(show, left.arguments))}]"
+    return show(left)
