@@ -72,11 +72,10 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
     for path, node in _places(tree):
         if path and _is_term(tree, path):
             shown = shorten(show(node), 60)
-            yield FormulaEdit(f"flip the sign of {shown}", _put(tree, path, Negative(node)))
+            yield FormulaEdit(f"flip the sign of {shown}", put(tree, path, Negative(node)))
             for factor in _FACTORS:
                 yield FormulaEdit(
-                    f"multiply {shown} by {show(factor)}",
-                    _put(tree, path, Multiply((factor, node))),
+                    f"multiply {shown} by {show(factor)}", put(tree, path, Multiply((factor, node)))
                 )
     for path, node in _places(tree):
         if path and _is_term(tree, path):
@@ -88,12 +87,12 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
                     yield FormulaEdit(
                         f"add the term with {one} and {two} exchanged:"
                         f" {shorten(show(partner), 60)}",
-                        _put(tree, path[:-1], Add((*parent.terms, partner))),
+                        put(tree, path[:-1], Add((*parent.terms, partner))),
                     )
     for path, node in _places(tree):
         if path and _is_term(tree, path):
             yield FormulaEdit(
-                f"drop {shorten(show(node), 60)}", _put(tree, path, Number(Fraction(0)))
+                f"drop {shorten(show(node), 60)}", put(tree, path, Number(Fraction(0)))
             )
         if path and (_is_term(tree, path) or isinstance(node, Name)):
             for one, two in _pairs(letters):
@@ -101,12 +100,11 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
                 other = Add((Number(Fraction(1)), Negative(delta)))
                 product = Multiply((delta, node))
                 yield FormulaEdit(
-                    f"multiply {shorten(show(node), 60)} by {show(delta)}",
-                    _put(tree, path, product),
+                    f"multiply {shorten(show(node), 60)} by {show(delta)}", put(tree, path, product)
                 )
                 yield FormulaEdit(
                     f"leave out {shorten(show(node), 60)} where {one} = {two}",
-                    _put(tree, path, Multiply((other, node))),
+                    put(tree, path, Multiply((other, node))),
                 )
     for path, node in _places(tree):
         if path and isinstance(node, Name) and not _is_term(tree, path):
@@ -114,14 +112,14 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
                 yield FormulaEdit(
                     f"write delta_{one}_{two} - {shorten(show(node), 60)} for"
                     f" {shorten(show(node), 60)}",
-                    _put(tree, path, Add((Name("delta", (one, two)), Negative(node)))),
+                    put(tree, path, Add((Name("delta", (one, two)), Negative(node)))),
                 )
     for path, node in _places(tree):
         if isinstance(node, Add):
             for one, two in _pairs(letters):
                 yield FormulaEdit(
                     f"add the case delta_{one}_{two} to {shorten(show(node), 60)}",
-                    _put(tree, path, Add((*node.terms, Name("delta", (one, two))))),
+                    put(tree, path, Add((*node.terms, Name("delta", (one, two))))),
                 )
 
 
@@ -145,12 +143,13 @@ def _get(tree: Node, path: Path) -> Node:
     return tree
 
 
-def _put(tree: Node, path: Path, node: Node) -> Node:
+def put(tree: Node, path: Path, node: Node) -> Node:
+    """The tree with another node at a place."""
     if not path:
         return node
     i, rest = path[0], path[1:]
     parts = list(children(tree))
-    parts[i] = _put(parts[i], rest, node)
+    parts[i] = put(parts[i], rest, node)
     match tree:
         case Call():
             return replace(tree, arguments=tuple(parts))
@@ -185,7 +184,7 @@ def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
             for other in dict.fromkeys(others):
                 changed = replace(node, indices=other)
                 yield FormulaEdit(
-                    f"write {show(changed)} for {show(node)}", _put(whole, path, changed)
+                    f"write {show(changed)} for {show(node)}", put(whole, path, changed)
                 )
         if isinstance(node, Expectation) and isinstance(node.component, str):
             for letter in (*letters, *bound):
@@ -193,7 +192,7 @@ def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
                     changed_e = replace(node, component=letter)
                     yield FormulaEdit(
                         f"write E_{letter} for E_{node.component} in {shorten(show(node), 60)}",
-                        _put(whole, path, changed_e),
+                        put(whole, path, changed_e),
                     )
         inner = (*bound, *node.indices) if isinstance(node, Sum) else bound
         for i, child in enumerate(children(node)):
@@ -206,7 +205,7 @@ def _exchanged(node: Node, one: str, two: str) -> Node:
     """The same with two letters exchanged."""
     swap: dict[Index, Index] = {one: two, two: one}
     for i, child in enumerate(children(node)):
-        node = _put(node, (i,), _exchanged(child, one, two))
+        node = put(node, (i,), _exchanged(child, one, two))
     if isinstance(node, Name):
         return replace(node, indices=tuple(swap.get(i, i) for i in node.indices))
     if isinstance(node, Expectation) and node.component is not None:

@@ -18,6 +18,7 @@ from theory.expectations.existence import why_undefined
 from theory.expectations.gaussian_law import GaussianLaw
 from verify.claims.judgement import Stage, Status
 from verify.claims.stages.digits import without_zero_deltas
+from verify.claims.stages.pointwise import without_constant_integrands
 from verify.printing.shorten import shorten
 
 # beyond this many operations an expression is left undecided
@@ -108,6 +109,7 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
         "softmax probabilities sum to 1",
         lambda e: linearise(_on_functions(e, _independent_softmax)),
     )
+    yield "identities of elementary functions, on both sides of kinks", without_constant_integrands
     weights = model.mixture.weights
     alone = [w for w in weights if w.is_Symbol and sp.Add(*weights).coeff(w) == 1]
     if alone and (sp.Add(*weights) - alone[-1]).coeff(alone[-1]) == 0:
