@@ -153,10 +153,9 @@ def operator_norm(matrix: Array | LinearOperator) -> float:
 
 def _symmetric(matrix: ArrayLike) -> Array:
     dense = as_array("matrix", matrix, 2)
-    if (
-        dense.shape[0] != dense.shape[1]
-        or np.abs(dense - dense.T).max(initial=0.0) > 1e-8 * np.abs(dense).max()
-    ):
+    if dense.shape[0] != dense.shape[1] or np.abs(dense - dense.T).max(initial=0.0) > 1e-8 * np.abs(
+        dense
+    ).max(initial=0.0):
         raise InputError(
             "matrix",
             f"shape {dense.shape}, not symmetric",

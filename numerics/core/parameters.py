@@ -178,13 +178,16 @@ def parameters_of(source: Model | xr.Dataset) -> Parameters:
 
 
 def _parameters_of_result(result: xr.Dataset) -> Parameters:
-    numbers = json.loads(result.attrs.get("parameters", "{}"))
-    if not numbers:
-        raise InputError(
-            "source",
-            kind_of(result),
-            "a result with the attribute 'parameters'",
-            "give a Dataset of a numeric function; arithmetic drops attributes unless "
-            "xarray.set_options(keep_attrs=True)",
-        )
-    return Parameters(**numbers)
+    remedy = (
+        "give a Dataset of a numeric function; arithmetic drops attributes unless "
+        "xarray.set_options(keep_attrs=True)"
+    )
+    try:
+        numbers = json.loads(result.attrs.get("parameters", "{}"))
+        return Parameters(**numbers)
+    except InputError:
+        raise
+    # no text, no JSON, brackets in brackets, other names
+    except (TypeError, ValueError, RecursionError) as error:
+        expected = "a result with the attribute 'parameters'"
+        raise InputError("source", kind_of(result), expected, remedy) from error

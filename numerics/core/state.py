@@ -13,7 +13,7 @@ from theory import InputError, Model
 
 from .packed_symmetric import _upper
 from .parameters import Parameters
-from .validation import PSD_SLACK, Array, as_array, as_scalar, check_gram, kind_of
+from .validation import PSD_SLACK, Array, as_array, as_scalar, check_gram, check_square, kind_of
 
 if TYPE_CHECKING:
     from .problem import Problem
@@ -155,7 +155,8 @@ class State:
                 "give what integrate_curves or simulate_sgd returned",
             )
         record = _pick_replica(_pick_time(result, time), replica)
-        gram = np.asarray(record.gram_perp.values, dtype=float)
+        gram = as_array("gram_perp", record.gram_perp.values, 2)
+        check_square("gram_perp", gram)
         lowest = np.linalg.eigvalsh(gram)[0] if np.isfinite(gram).all() and gram.size else 0.0
         if 0 < -lowest <= max(PSD_SLACK * np.abs(gram).max(), _stated_error(result)):
             gram = nearest_psd(gram)
@@ -174,7 +175,20 @@ class State:
         return np.concatenate([self.overlap.ravel(), self.gram_perp[rows, columns], self.readout])
 
 
-def check_state(model: Model, state: object, name: str = "initial") -> State:
+class HasSizes(Protocol):
+    """A model, or what is known of it before it is built."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def units(self) -> int: ...
+    @property
+    def directions(self) -> int: ...
+    @property
+    def readout_size(self) -> int: ...
+
+
+def check_state(model: HasSizes, state: object, name: str = "initial") -> State:
     """Return ``state``; anything but a State of the shapes of the model is refused."""
     if not isinstance(state, State):
         raise InputError(name, kind_of(state), "a numerics.State", _instead_of(state))
@@ -224,7 +238,7 @@ def _pick_time(data: xr.Dataset, time: float | None) -> xr.Dataset:
     """
     if "time" not in data.dims:
         return data
-    times = np.asarray(data.time.values, dtype=float)
+    times = as_array("time", data.time.values, 1)
     if time is None and times.size == 1:
         return data.isel(time=0)
     if time is None:

@@ -90,16 +90,16 @@ def check_entries(name: str, value: object) -> None:
     count, entries = 0, [value]
     for _ in range(2):  # rows, and what stands in them
         if len(entries) == 1 and not isinstance(entries[0], (list, tuple)):
-            count = _length(entries[0])
+            count = check_length(entries[0])
         else:
-            count = sum(map(_length, entries))
+            count = sum(map(check_length, entries))
         if count > MOST_ENTRIES:
             expected = f"at most {MOST_ENTRIES} numbers that stand in no array"
             raise InputError(name, f"{count} entries", expected, "give a NumPy array")
         entries = [row for e in entries if isinstance(e, (list, tuple)) for row in e]
 
 
-def _length(value: object) -> int:
+def check_length(value: object) -> int:
     """Entries of a sequence or array; 0 of what is none."""
     if isinstance(value, (str, bytes)) or not hasattr(type(value), "__len__"):
         return 0
@@ -215,12 +215,17 @@ def as_generator(seed: object) -> np.random.Generator:
     return np.random.default_rng(as_integer("seed", seed, 0, SEEDS))
 
 
+def check_square(name: str, matrix: Array) -> None:
+    """Refuse a matrix that is not square."""
+    if matrix.shape[0] != matrix.shape[1]:
+        raise InputError(name, f"shape {matrix.shape}", "a square matrix", "give a Gram matrix")
+
+
 def check_gram(name: str, gram: Array, definite: bool = False) -> None:
     """Refuse a matrix that is not square, symmetric and positive semidefinite (definite on
     request).
     """
-    if gram.shape[0] != gram.shape[1]:
-        raise InputError(name, f"shape {gram.shape}", "a square matrix", "give a Gram matrix")
+    check_square(name, gram)
     scale = np.abs(gram).max(initial=0.0)
     if np.abs(gram - gram.T).max(initial=0.0) > PSD_SLACK * scale:
         raise InputError(name, gram.tolist(), "a symmetric matrix", "symmetrise it: (G + G.T) / 2")

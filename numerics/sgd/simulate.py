@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from numerics.core.errors import DivergenceError, SimulationInterrupted
 from numerics.core.problem import Problem
 from numerics.core.schedule import Pace, Schedule
-from numerics.core.state import State
+from numerics.core.state import HasSizes, State
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import (
     MOST_STEPS,
@@ -150,7 +150,8 @@ def simulate_sgd(
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     batch = as_integer("batch", batch, 1, "a step needs at least one sample")
-    check_size(problem, time, dimension, replicas, method=method, batch=batch)
+    step = problem.parameters.step
+    check_size(model, step, time, dimension, replicas, method=method, batch=batch)
     states = _initial_states(problem, initial, replicas)
     if frame is None:
         frame = "coordinate" if law.kind == "gaussian" else "random"
@@ -165,7 +166,8 @@ def simulate_sgd(
 
 
 def check_size(
-    problem: Problem,
+    model: HasSizes,
+    step: float,
     time: ArrayLike,
     dimension: int,
     replicas: int,
@@ -175,14 +177,16 @@ def check_size(
 ) -> None:
     """Refuse a simulation that cannot be held in memory, or that would take years.
 
+    Sizes are all that is asked of the model, so that it need not be built for this.
+
     Raises
     ------
     theory.InputError
         With what it would take.
     """
-    model, times = problem.model, check_times(time)
+    times = check_times(time)
     units, directions = model.units, model.directions
-    steps = times[-1] / (problem.parameters.step / dimension)
+    steps = times[-1] / (step / dimension)
     # records at every time, and what generators and states of the replicas take
     statistics = units * (directions + units) + model.readout_size
     records = replicas * (times.size * statistics + 200)

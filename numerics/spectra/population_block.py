@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import sympy as sp
@@ -155,7 +156,7 @@ def check_block(model: Model, block: object) -> BlockName:
         if name in names:
             return name
     elif isinstance(block, Iterable):
-        pair = tuple(block)
+        pair = tuple(islice(block, 3))
         integers = all(isinstance(a, (int, np.integer)) and not isinstance(a, bool) for a in pair)
         if len(pair) == 2 and integers and all(0 <= a < model.units for a in pair):
             return int(pair[0]), int(pair[1])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +15,14 @@ import numpy as np
 import xarray as xr
 
 from numerics.core.results import TIME_UNIT
-from numerics.core.validation import as_integer, check_kind
+from numerics.core.validation import (
+    as_integer,
+    check_callable,
+    check_entries,
+    check_kind,
+    check_length,
+    kind_of,
+)
 from theory import InputError
 
 from .measure_options import MeasureOptions
@@ -35,6 +44,9 @@ _MEANINGS = {
     "replicas": "number of independent runs",
     "batch": "samples of a step",
 }
+# every point has a setting that is checked before any work, and files of its own in the store
+MOST_POINTS = 100_000
+SPLIT = "take fewer values, or write several sweeps"
 _DIMENSIONS = ("replica", "time", "unit", "unit_b", "direction", "parameter", "matrix")
 
 
@@ -86,10 +98,21 @@ class Sweep:
 
     def __post_init__(self) -> None:
         check_kind("axes", self.axes, Mapping, "write {name: values}")
+        check_callable("build", self.build, "give a function from values of the axes to a Setting")
+        check_kind("options", self.options, MeasureOptions, "write MeasureOptions(threshold=...)")
+        check_kind("configuration", self.configuration, Mapping, "write {name: value}")
+        check_entries("measure", self.measure)
+        if isinstance(self.measure, str) or not isinstance(self.measure, Sequence):
+            expected = "a list of measurements"
+            raise InputError("measure", kind_of(self.measure), expected, 'write ["statistics"]')
         if not self.axes:
             raise InputError(
                 "sweep", "no axis", "at least one axis", "name a parameter and list its values"
             )
+        total = math.prod(_length(name, values) for name, values in self.axes.items())
+        if total > MOST_POINTS:
+            expected = f"at most {MOST_POINTS}"
+            raise InputError("sweep", f"{total} points", expected, SPLIT)
         for name, values in self.axes.items():
             if name in _DIMENSIONS:
                 raise InputError(
@@ -98,11 +121,9 @@ class Sweep:
                     "another name",
                     f"{name} is a dimension of what is measured; it is the same at every point",
                 )
-            if isinstance(values, (str, bytes)) or not len(values):
-                raise InputError(name, repr(values), "a list of values", "list at least one value")
-            texts = [_plain(v) for v in values]
-            twice = next((t for i, t in enumerate(texts) if t in texts[:i]), None)
-            if twice is not None:
+            counts = Counter(map(_plain, values))
+            twice, count = counts.most_common(1)[0]
+            if count > 1:
                 raise InputError(
                     name, f"{twice} twice", "different values", "leave the repetition away"
                 )
@@ -183,7 +204,9 @@ class Sweep:
         for number in range(self.total):
             values = self.values(number)
             with _naming(values):
-                found.append(self.build(values))
+                setting = self.build(values)
+                check_kind("build", setting, Setting, "return numerics.Setting(...)")
+                found.append(setting)
         return found
 
     def entropy(self, number: int) -> int:
@@ -257,6 +280,14 @@ class Sweep:
         }
         # as it will be read back
         return dict(json.loads(json.dumps(identity, default=_jsonable)))
+
+
+def _length(name: str, values: object) -> int:
+    """Number of values of an axis; what is no list of values is refused."""
+    found = check_length(values)
+    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__getitem__") or not found:
+        raise InputError(name, kind_of(values), "a list of values", "list at least one value")
+    return found
 
 
 class _naming:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from numerics.core.validation import as_integer, as_scalar
+from numerics.core.validation import as_integer, as_scalar, kind_of
 from theory import InputError, Model
 
 
@@ -28,6 +28,9 @@ class MeasureOptions:
         if self.threshold is not None:
             as_scalar("threshold", self.threshold, 0.0, True, "give an overlap, such as 0.5")
         if self.blocks is not None:
+            if not isinstance(self.blocks, (tuple, list)):
+                expected, remedy = "units counted from 1", "write blocks=(1, 2)"
+                raise InputError("blocks", kind_of(self.blocks), expected, remedy)
             if not self.blocks:
                 raise InputError(
                     "blocks", "an empty list", "units counted from 1", "leave it away for all units"

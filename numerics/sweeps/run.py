@@ -18,7 +18,7 @@ from typing import Any
 import xarray as xr
 
 from numerics.core.errors import SweepError
-from numerics.core.validation import as_path, check_kind
+from numerics.core.validation import as_integer, as_path, check_kind
 from theory import InputError
 
 from .executors import ONE_THREAD, Engine, LocalEngine, is_broken
@@ -117,6 +117,8 @@ def run_sweep(
     """
     check_kind("sweep", sweep, Sweep, "the order is run_sweep(sweep, store)")
     place = as_path("store", store)
+    if workers is not None:
+        as_integer("workers", workers, 1, "use at least one worker")
     check_place(place)
     layout = sweep.layout
     if executor is None:

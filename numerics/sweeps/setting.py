@@ -93,6 +93,7 @@ class Setting:
         )
         if self.samples is not None:
             as_integer("samples", self.samples, 1, "give the number M of test samples")
+        check_kind("options", self.options, Mapping, "write {name: value}")
         known = sorted(set(inspect.signature(simulate_sgd).parameters) - _OWN)
         for name in self.options:
             if name not in known:
@@ -107,7 +108,8 @@ class Setting:
         method, batch = self.options.get("method", "direct"), self.options.get("batch", 1)
         check_method(method, **law)
         sizes = {"method": method, "batch": batch}
-        check_size(self.problem, self.time, self.dimension, self.replicas, **sizes)
+        step = self.parameters.step
+        check_size(self.model, step, self.time, self.dimension, self.replicas, **sizes)
         if self.samples is not None:
             remedy = "take fewer samples, or a smaller dimension"
             check_memory("samples", self.samples, self.samples * self.dimension, remedy)

@@ -29,7 +29,7 @@ import sympy as sp
 
 from theory.errors import InputError
 from theory.problem.kinks import DISTRIBUTIONAL, apply_kink_rule, check_kink_rule, split_deltas
-from theory.problem.model import Model
+from theory.problem.model import Model, check_is_model
 
 from .expectation import GaussianExpectation
 from .gaussian_law import preactivation_law
@@ -44,6 +44,7 @@ def default_route(model: Model, *, curvatures: bool) -> str:
     of deltas.  On a kink that is not affine in u, such as a ReLU behind a ReLU, even one delta has
     no Gaussian density: there everything is derived by projection.
     """
+    check_is_model(model)
     loss = model.loss
     if loss.is_smooth:
         return "stein"
@@ -106,6 +107,7 @@ class Moments:
                 f"one of {ROUTES}",
                 "choose a route of mathematics.md section 2",
             )
+        check_is_model(model)
         self.model = model
         self.route = route
         self.kink_rule = check_kink_rule(kink_rule)

@@ -81,7 +81,7 @@ def low_noise(derived: T, order: int) -> T:
     >>> low_noise(GaussianExpectation(sp.cos(law.variables[0]), law), 1)
     -Q_1_1*cos(m_1_1)/(2*lambda) + cos(m_1_1)
     """
-    if isinstance(order, bool) or not isinstance(order, int) or order < 0:
+    if isinstance(order, bool) or not isinstance(order, int) or order < 0 or order >= 10**6:
         raise InputError(
             "order", repr(order), "an integer >= 0", "give the highest power of 1/lambda"
         )

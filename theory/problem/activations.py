@@ -48,7 +48,11 @@ class Activation:
     kinks: tuple[sp.Expr, ...] = ()
 
     def __post_init__(self) -> None:
-        expression = sp.sympify(self.expression)
+        # a text is refused: to make an expression of it would be to run it
+        if not isinstance(self.expression, sp.Expr):
+            got, remedy = type(self.expression).__name__, "write it in ARGUMENT, with SymPy"
+            raise InputError("activation", got, "a SymPy expression", remedy)
+        expression = self.expression
         other = sorted(map(str, expression.free_symbols - {ARGUMENT}))
         if other or ARGUMENT not in expression.free_symbols:
             raise InputError(

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import math
 import numbers
+import re
+import warnings
 from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
 
 import sympy as sp
 
 from theory.errors import InputError
+
+# characters of a number that is written as a text
+MAX_TEXT = 120
+# entries of a row or a list of exact numbers
+MAX_ENTRIES = 10_000
 
 
 def exact(name: str, value: object) -> sp.Expr:
@@ -20,23 +29,25 @@ def exact(name: str, value: object) -> sp.Expr:
     """
     wrong = InputError(
         name,
-        repr(value),
+        _repr(value),
         "a number or a SymPy expression",
         'give a number such as 0.1 or "1/3", or a Symbol',
     )
+    kind = getattr(getattr(value, "dtype", None), "kind", "O")
+    if isinstance(value, (bool, bytes, complex)) or kind not in "iufO":
+        raise wrong
     if isinstance(value, sp.Expr):
         expression = sp.nsimplify(value, rational=True) if value.has(sp.Float) else value
     elif isinstance(value, str):
-        try:
-            expression = sp.Rational(value.strip())
-        except (TypeError, ValueError) as error:
-            raise wrong from error
+        expression = _of_text(value.strip(), wrong)
     elif isinstance(value, numbers.Rational):
         expression = sp.Rational(value.numerator, value.denominator)
     else:
         try:
-            number = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # imaginary parts and masked entries
+                number = float(value)  # type: ignore[arg-type]
+        except Exception as error:  # what is no number may raise anything
             raise wrong from error
         expression = sp.Rational(repr(number)) if math.isfinite(number) else sp.nan
     if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo):
@@ -44,13 +55,40 @@ def exact(name: str, value: object) -> sp.Expr:
     return expression
 
 
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # integers of thousands of digits, objects of the user's
+        return f"a {type(value).__name__}"
+
+
+def _of_text(text: str, wrong: InputError) -> sp.Expr:
+    """The number that a text writes; one that would take pages is refused before it is read."""
+    exponent = re.search(r"[eE][+-]?([0-9_]+)", text)
+    large = exponent is not None and len(exponent[1]) > 3
+    if len(text) > MAX_TEXT or large or not text.isascii():
+        raise wrong
+    try:
+        return sp.Rational(text)
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        raise wrong from error
+
+
 def exact_sequence(name: str, values: object) -> tuple[sp.Expr, ...]:
     """Turn a sequence of numbers or symbols into exact expressions."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InputError(
-            name, repr(values), "a sequence of numbers", "write one entry per component in a list"
-        )
-    return tuple(exact(name, v) for v in values)
+    remedy = "write one entry per component in a list"
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise InputError(name, _repr(values), "a sequence of numbers", remedy)
+    return tuple(exact(name, v) for v in _bounded(name, values, remedy))
+
+
+def _bounded(name: str, values: Any, remedy: str) -> list[Any]:
+    """The entries of what may never end."""
+    found = list(islice(values, MAX_ENTRIES + 1))
+    if len(found) > MAX_ENTRIES:
+        expected = f"at most {MAX_ENTRIES} entries"
+        raise InputError(name, f"more than {MAX_ENTRIES} entries", expected, remedy)
+    return found
 
 
 def as_matrix(name: str, value: object) -> sp.ImmutableDenseMatrix:
@@ -58,10 +96,11 @@ def as_matrix(name: str, value: object) -> sp.ImmutableDenseMatrix:
     if isinstance(value, sp.MatrixBase):
         return sp.ImmutableDenseMatrix(value.applyfunc(lambda e: exact(name, e)))
     try:
-        rows = [list(row) for row in value]  # type: ignore[attr-defined]
+        remedy = "give nested lists or a SymPy matrix"
+        rows = [_bounded(name, row, remedy) for row in _bounded(name, value, remedy)]
     except TypeError as error:
         raise InputError(
-            name, repr(value), "a matrix (rows of numbers)", "give nested lists or a SymPy matrix"
+            name, _repr(value), "a matrix (rows of numbers)", "give nested lists or a SymPy matrix"
         ) from error
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise InputError(

@@ -70,6 +70,11 @@ class Loss:
     )
 
     def __post_init__(self) -> None:
+        sizes = (("units", self.units), ("readout_size", self.readout_size))
+        for name, value in sizes:
+            if isinstance(value, bool) or not isinstance(value, int):
+                got, remedy = type(value).__name__, "count the symbols of the loss"
+                raise InputError(name, got, "an integer", remedy)
         if self.units < 1:
             raise InputError(
                 "units", self.units, "an integer >= 1", "a loss needs a pre-activation"
@@ -78,6 +83,9 @@ class Loss:
             raise InputError(
                 "loss expression", repr(self.expression), "a SymPy expression", "use sympify"
             )
+        if self.expression.has(sp.I, sp.oo, -sp.oo, sp.zoo, sp.nan):
+            remedy = "write real and finite numbers only"
+            raise InputError("loss expression", str(self.expression), "a real loss", remedy)
         known = {symbols.LABEL, *self.variables}
         unknown = sorted(self.expression.free_symbols - known, key=str)
         alike = [str(s) for s in unknown if str(s) in map(str, known)]
@@ -132,6 +140,11 @@ class Loss:
         check_domain(self.expression, slopes, self.preactivation)
 
     def _checked_kinks(self) -> tuple[sp.Expr, ...]:
+        for kink in self.kinks:
+            # a text is refused: to make an expression of it would be to run it
+            if not isinstance(kink, (sp.Expr, int, float)) or isinstance(kink, bool):
+                got, remedy = type(kink).__name__, "give u_1 for a kink at u_1 = 0"
+                raise InputError("kinks", got, "SymPy expressions", remedy)
         kinks = tuple(unsigned(sp.sympify(k)) for k in self.kinks)
         for kink in kinks:
             used = kink.free_symbols

@@ -9,7 +9,7 @@ from functools import cached_property
 import sympy as sp
 
 from theory import symbols
-from theory.errors import InputError
+from theory.errors import InputError, brief
 
 from .exact_numbers import check_positive, exact
 from .loss import Loss
@@ -64,6 +64,11 @@ class Model:
         return cls(mixture, loss, beta, c_delta, name)
 
     def __post_init__(self) -> None:
+        for name, kind in (("mixture", Mixture), ("loss", Loss)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                remedy = "the order is Model.build(mixture, loss)"
+                raise InputError(name, type(value).__name__, f"a theory.{kind.__name__}", remedy)
         check_positive(
             "ridge", self.ridge, "give the weight decay beta, 0 for none", allow_zero=True
         )
@@ -164,3 +169,10 @@ class Model:
             s.gram[a, b]: s.gram_perp[a, b] + parallel[a, b]
             for a, b in symbols.upper_triangle(self.units)
         }
+
+
+def check_is_model(model: object) -> None:
+    """Refuse what is no model where one is asked for."""
+    if not isinstance(model, Model):
+        remedy = "build one with kgmm, xor or Model.build"
+        raise InputError("model", brief(type(model).__name__), "a theory.Model", remedy)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from numerics import FixedPointError, IntegrationError, ResolventError
 from numerics.core.results import library_versions
-from numerics.core.validation import as_integer
+from numerics.core.validation import as_integer, kind_of
 from theory import InputError
 from theory.errors import check_choice
 from verify.evidence.evidence import Evidence
@@ -237,8 +237,10 @@ def check_names(systems: Sequence[str], only: Sequence[str] | None = None) -> li
 def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
     if only is None:
         return list(available)
+    if isinstance(only, str) or not isinstance(only, Sequence):
+        raise InputError("only", kind_of(only), "a list of names", 'write only=["curves"]')
     for name in only:
-        if name in CHECKS and name not in available:
+        if isinstance(name, str) and name in CHECKS and name not in available:
             homes = [system for system in SYSTEMS if name in get_system(system).checks]
             raise InputError(
                 "only",

@@ -16,15 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from numerics.core.validation import as_path
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.regular_files import check_regular
 from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.tree import FormulaError
 from verify.settings.configuration import Configuration, read_toml, read_values
 
 from .judge import check_form, make_claim
 from .judgement import Claim
-from .listing import KEYS, ListedClaim
+from .listing import KEYS, ListedClaim, check_count
 from .manuscripts import list_manuscript
 
 SUFFIXES = (".toml", ".tex", ".py")
@@ -78,6 +80,10 @@ def list_claims(path: Path) -> list[ListedClaim]:
     theory.InputError
         What holds for all of them cannot be read: the file, its tables, its model.
     """
+    path = as_path("FILE", path)
+    if path.suffix not in SUFFIXES:
+        expected = f"a file ending in {', '.join(SUFFIXES)}"
+        raise InputError("FILE", path, expected, "see docs/derivations.md")
     if path.suffix == ".toml":
         return _from_toml(path)
     if path.suffix == ".tex":
@@ -94,6 +100,7 @@ def _from_toml(path: Path) -> list[ListedClaim]:
         expected = "a table [[claim]] for each formula"
         remedy = "see examples/claims"
         raise InputError(f"claims {path.name}", "no [[claim]]", expected, remedy)
+    check_count(path, len(claims))
     model = Configuration(**read_values(path, data, Configuration, "claim")).symbolic_model()
     return [
         _listed(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}")
@@ -159,6 +166,7 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
 
 
 def _from_module(path: Path) -> list[ListedClaim]:
+    check_regular("FILE", path, "a file of claims", "check the path")
     module = runpy.run_path(str(path))
     claims = module.get("CLAIMS", module.get("claim"))
     claims = [claims] if isinstance(claims, Claim) else claims

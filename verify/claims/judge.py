@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from numerics.core.validation import as_integer
+from numerics.core.validation import as_integer, kind_of
 from theory import InputError, Model
 from theory.errors import check_choice
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
@@ -32,6 +32,9 @@ from .quantities import EIGENVALUE, FIXED_POINT, Quantity
 from .quantity_names import parse_quantity
 from .sample_identities import SampleClaim
 from .stage_verdicts import STAGES, ClaimKind, Watch, ignore, judge_stages
+
+# orders of an expansion that are worked out
+MOST_ORDER = 12
 
 
 def check(
@@ -124,10 +127,16 @@ def make_claim(
         check_choice("expected", expected, ("true", "false"))
     if order is not None:
         as_integer("order", order, 0, "the highest power of 1/lambda (or 1/d) that the claim keeps")
+        if order > MOST_ORDER:
+            remedy = "terms grow like the factorial of the order"
+            raise InputError("order", order, f"an order up to {MOST_ORDER}", remedy)
     if isinstance(quantity, str):
         if looks_like_latex(quantity):
             quantity = show(parse_latex(quantity))
         quantity = parse_quantity(quantity, regularized=regularized, kink_rule=kink_rule)
+    elif not isinstance(quantity, Quantity):
+        remedy = "write a text such as 'drift m_a_s'"
+        raise InputError("quantity", kind_of(quantity), "a text or a Quantity", remedy)
     formula, text = _formula(claim), str(claim)
     found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
     check_form(found)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from theory import InputError
 from verify.settings.option_table import keys
 
 from .judgement import Claim
@@ -28,6 +30,17 @@ MODEL_KEYS = {
     for name, option in keys().items()
     if option.table in ("model", "parameters")
 }
+
+
+# claims of a file: each is judged in a process of its own
+MOST_CLAIMS = 1000
+
+
+def check_count(path: Path, count: int) -> None:
+    """Refuse more formulas than anybody waits for."""
+    if count > MOST_CLAIMS:
+        expected, remedy = f"at most {MOST_CLAIMS}", "write several files"
+        raise InputError(f"claims {path.name}", f"{count} formulas", expected, remedy)
 
 
 @dataclass(frozen=True)

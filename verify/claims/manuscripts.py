@@ -16,6 +16,7 @@ from typing import Any
 
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.regular_files import read_bytes
 from verify.claims.language.latex.document import (
     NAMES,
     Comment,
@@ -36,16 +37,20 @@ from verify.claims.language.tree import (
     show,
 )
 from verify.settings.configuration import Configuration
+from verify.settings.values import parse_integer
 
 from .judge import check_form, make_claim
 from .judgement import Claim
-from .listing import KEYS, MODEL_KEYS, ListedClaim
+from .listing import KEYS, MODEL_KEYS, ListedClaim, check_count
 from .quantities import EIGENVALUE, FIXED_POINT, STEP
 from .quantity_names import parse_quantity
 
 # of the equalities of one display only the first can have these from a comment before it
 _FIRST = ("quantity", "name")
 _VALUES = ("lambda", "beta", "c_delta", "d", "k", "K", "r", "n", "q")
+
+# bytes of a manuscript
+_BYTES = 10**6
 
 
 def list_manuscript(path: Path) -> list[ListedClaim]:
@@ -56,11 +61,14 @@ def list_manuscript(path: Path) -> list[ListedClaim]:
     theory.InputError
         A file that is none, a misspelt comment, a model that does not exist, no display.
     """
+    expected, remedy = "a readable text in UTF-8", "see the files in examples/claims"
+    content = read_bytes("FILE", path, _BYTES, expected, remedy)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError("FILE", path, "a readable text in UTF-8", str(error)) from error
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError("FILE", path, expected, str(error)) from error
     document = read_document(text)
+    check_count(path, len(document.displays))
     asked = _known_comments(document, path)
     claims: list[ListedClaim] = []
     said: dict[str, str] = {}
@@ -72,10 +80,11 @@ def list_manuscript(path: Path) -> list[ListedClaim]:
         inside = [c for c in asked if begin <= c.position < stop]
         last = stop
         claims += _claims(document, path, number, statements, said, inside)
-    if not document.displays:
+    if not claims:  # all is well with nothing: that would be a verdict on no claim
+        got = "no formula in a display" if document.displays else "no display mathematics"
         expected = r"\[ ... \], $$ ... $$ or an equation environment"
         remedy = "put the formula into one"
-        raise InputError(f"claims {path.name}", "no display mathematics", expected, remedy)
+        raise InputError(f"claims {path.name}", got, expected, remedy)
     return claims
 
 
@@ -175,8 +184,8 @@ def _options(where: str, texts: Mapping[str, Any]) -> dict[str, Any]:
     """What comments say beside the quantity."""
     keys = ("order", "parameter", "regularized", "kink_rule", "source", "expected")
     asked: dict[str, Any] = {k: texts[k] for k in keys if k in texts}
-    if "order" in asked and str(asked["order"]).isdigit():
-        asked["order"] = int(asked["order"])
+    if "order" in asked:
+        asked["order"] = parse_integer(f"{where}: order", asked["order"])
     if "regularized" in asked:
         check_choice(f"{where}: regularized", asked["regularized"], ("true", "false"))
         asked["regularized"] = asked["regularized"] == "true"

@@ -11,7 +11,7 @@ from theory import InputError
 from theory.errors import check_choice
 from theory.problem.kinks import DISTRIBUTIONAL, check_kink_rule
 from verify.claims.language.conventions import SHAPES
-from verify.claims.language.text import parse_formula, split_name
+from verify.claims.language.text import check_digits, parse_formula, split_name
 from verify.claims.language.tree import Call, FormulaError, Name, Node, show
 
 from .quantities import (
@@ -72,6 +72,7 @@ def parse_quantity(
     (('a', 's'), (('H', (1, 2)), ('e', (1,)), ('x', ('c',))))
     """
     text, rule = text.strip(), check_kink_rule(kink_rule or DISTRIBUTIONAL)
+    check_digits(text)
     if not text:
         raise InputError(
             "quantity", "nothing", "what the formula is for", 'write for example "drift m_a_s"'

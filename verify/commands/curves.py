@@ -35,6 +35,7 @@ def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Pa
     if noiseless:
         _check_noiseless(settings)
     times, pace = settings.times(), settings.pace()
+    settings.check_pace()
     problem, initial = problem_of(settings)
 
     from verify.tables.runs import course_table, curve_remarks, final_table

@@ -115,9 +115,12 @@ def moment(time: float | None) -> str:
 def check_data(settings: Configuration, block: Block, *without: str) -> None:
     """Refuse data that cannot be held, and blocks that have no empirical counterpart."""
     from numerics.core.validation import check_memory
+    from numerics.core.weights import check_dimension
 
     count, remedy = settings.samples, "take fewer samples, or a smaller dimension"
     check_memory("samples", count, count * settings.value("dimension"), remedy)
+    shape = settings.shape
+    check_dimension(settings.value("dimension"), shape.directions, shape.units)
     if block in without:
         remedy = "leave --samples or --block away"
         expected = "a block, full or readout"

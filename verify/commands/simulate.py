@@ -46,6 +46,8 @@ def simulate(
     Example:  specalign simulate xor --dimension 500 --replicas 8 --plot xor.png
     """
     times, pace = settings.times(), settings.pace()
+    laws = (settings.value(name) for name in ("method", "noise"))
+    settings.check_run(settings.value("replicas"), *laws)
     problem, initial = problem_of(settings)
     runs, code = _run(settings, problem, initial, times, output)
     if runs.sizes["time"] == 0:

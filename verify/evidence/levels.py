@@ -117,6 +117,6 @@ LEVELS = {
 
 def get_level(name: str) -> Level:
     """Return a level by name."""
-    if name not in LEVELS:
+    if not isinstance(name, str) or name not in LEVELS:
         raise InputError("level", repr(name), f"one of {sorted(LEVELS)}", "use quick or full")
     return LEVELS[name]

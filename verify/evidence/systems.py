@@ -303,7 +303,7 @@ SYSTEMS: dict[str, Callable[[], System]] = {"kgmm": kgmm_system, "xor": xor_syst
 
 def get_system(name: str) -> System:
     """Return a system by name."""
-    if name not in SYSTEMS:
+    if not isinstance(name, str) or name not in SYSTEMS:
         raise InputError(
             "system", repr(name), f"one of {sorted(SYSTEMS)}", "see specalign verify --help"
         )

@@ -22,6 +22,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 
 from numerics.core.files import replacing
+from numerics.core.validation import as_path, check_kind
 
 TIME_LABEL = "time t = steps·δ"
 FORMATS = (".png", ".svg", ".pdf")
@@ -59,6 +60,8 @@ legend_mark = partial(Line2D, [], [], linestyle="none")
 
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all, in the format of the file name (.png, .svg or .pdf)."""
+    path = as_path("path", path)
+    check_kind("figure", figure, Figure, "the order is save_figure(figure, path)")
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
         Path(path).suffix.lower()
     )

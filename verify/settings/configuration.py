@@ -17,7 +17,7 @@ from theory.expectations.noiseless_limit import WITHOUT_NOISE
 from theory.problem.activations import ACTIVATIONS
 from theory.regular_files import read_bytes
 
-from .models import DEFAULT_MODEL, MODELS, ModelKind
+from .models import DEFAULT_MODEL, MODELS, ModelKind, Shape
 from .option import Option
 from .option_table import IDENTITY, ORTHONORMAL, RELATED, keys
 from .schedule_text import parse_schedule
@@ -155,7 +155,12 @@ class Configuration:
             ),
         )
 
-    def initial(self, model: Model) -> State:
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the model, which is not built for them."""
+        return self.kind.shape(self.model_name, self.size)
+
+    def initial(self, model: Model | Shape) -> State:
         """The initial state; what is not said is the default start of the model."""
         import numpy as np
 
@@ -181,9 +186,39 @@ class Configuration:
         from numerics import Problem
 
         # before the model, whose derivatives take long for many units
-        parameters = self.parameters()
-        problem = Problem(self.model(), parameters)
-        return problem, problem.check_state(self.initial(problem.model))
+        parameters, initial = self.parameters(), self.checked_initial()
+        return Problem(self.model(), parameters), initial
+
+    def checked_initial(self) -> State:
+        """The initial state, of the shapes of a model that is not built yet."""
+        from numerics.core.state import check_state
+
+        shape = self.shape
+        return check_state(shape, self.initial(shape))
+
+    def check_pace(self) -> None:
+        """Refuse a schedule that is not positive and finite up to the end of the run."""
+        from numerics.core.schedule import Pace
+        from numerics.core.validation import check_times
+
+        Pace.of(**self.pace(), end=float(check_times(self.times())[-1]))
+
+    def check_run(self, replicas: int, method: str, noise: str) -> None:
+        """Refuse runs that no memory holds or that take years, before the model is built.
+
+        Raises
+        ------
+        theory.InputError
+        """
+        from numerics.core.weights import check_dimension
+        from numerics.sgd.simulate import check_method, check_size
+
+        shape, step = self.shape, self.parameters().step
+        check_method(method, noise)
+        dimension = check_dimension(self.value("dimension"), shape.directions, shape.units)
+        sizes = {"method": method, "batch": self.value("batch")}
+        check_size(shape, step, self.times(), dimension, replicas, **sizes)
+        self.check_pace()
 
     def numbers(self) -> tuple[Model, Parameters, State]:
         """Model, parameters and initial state."""

@@ -28,6 +28,16 @@ class Start:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """Sizes of a model, known before it is built: the derivatives of a large one take minutes."""
+
+    name: str
+    units: int
+    directions: int
+    readout_size: int
+
+
+@dataclass(frozen=True)
 class ModelKind:
     """A model of the command, and what is taken where nothing is said.
 
@@ -92,6 +102,12 @@ class ModelKind:
                 f"leave it away for {self.default}",
             )
         return given
+
+    def shape(self, name: str, size: int) -> Shape:
+        """Sizes of the model of this size."""
+        start = self.start(size)
+        units, readout = len(start.overlap), len(start.readout)
+        return Shape(f"{name}{size}", units, self.directions(size), readout)
 
     def unit_clusters(self, size: int) -> list[str]:
         """The default assignment: clusters in turn."""

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numerics.sweeps.grid import MOST_POINTS, SPLIT
 from theory import InputError, Model
 from theory.errors import check_choice
 
@@ -99,8 +100,12 @@ class SweepFile:
         from numerics import Problem, Setting
 
         point = self.base.override(SweepConfiguration(**values))
+        replicas = _REPLICAS if point.replicas is None else point.replicas
+        simulation = point.simulation()
         # before the model, whose derivatives take long for many units
         parameters = point.parameters()
+        point.checked_initial()
+        point.check_run(replicas, simulation["method"], simulation["noise"])
         gram = point.directions_gram
         key = (point.kind.size, point.size, point.activation, isinstance(gram, list))
         if key not in self._models:
@@ -112,9 +117,9 @@ class SweepFile:
             point.start(model),
             point.times(),
             dimension,
-            _REPLICAS if point.replicas is None else point.replicas,
+            replicas,
             point.test_samples(dimension),
-            point.simulation(),
+            simulation,
         )
 
     def sweep(self) -> Sweep:
@@ -154,6 +159,10 @@ def read_sweep(path: Path) -> SweepFile:
     base = SweepConfiguration(
         **read_values(path, data, SweepConfiguration, "sweep", "measurement", "figure")
     )
+    for name in ("sweep", "measurement"):
+        if not isinstance(data.get(name, {}), Mapping):
+            expected, remedy = f"a table [{name}]", "see examples/sweep_*.toml"
+            raise InputError(f"config {path.name}", f"{name} = ...", expected, remedy)
     table = dict(data.get("sweep", {}))
     where = f"config {path.name} [sweep]"
     if not table:
@@ -181,6 +190,9 @@ def _axis(path: Path, key: str, values: Any) -> list[Any]:
         raise InputError(where, repr(key), expected, option.fixed)
     if not isinstance(values, list) or not values:
         raise InputError(f"[sweep] {key}", values, "a list of values", f"write {key} = [..., ...]")
+    if len(values) > MOST_POINTS:
+        expected = f"at most {MOST_POINTS} points in a sweep"
+        raise InputError(f"[sweep] {key}", f"{len(values)} values", expected, SPLIT)
     if option.kind.rank and not all(isinstance(value, list) for value in values):
         expected = "a list of lists: each value is a list"
         remedy = f"put one more pair of brackets around it: {key} = [[...], [...]]"

@@ -300,12 +300,21 @@ def normalized(text: str) -> str:
     if len(text) > LONGEST:
         expected = f"at most {LONGEST} characters"
         raise FormulaError(text, LONGEST, f"{len(text)} characters", expected, "split the formula")
+    check_digits(text)
     for position, character in enumerate(text):
         kind = unicodedata.decomposition(character).partition(" ")[0]
         if kind in ("<super>", "<sub>", "<fraction>"):
             remedy = "write ^2 for a raised and _1 for a lowered 2 or 1, and (1/2) for a half"
             raise FormulaError(text, position, f"the character {character!r}", "plain text", remedy)
     return unicodedata.normalize("NFKC", text)
+
+
+def check_digits(text: str) -> None:
+    """Refuse digits in a row, of a number or an index, that would fill the memory."""
+    if long := re.search(rf"\d{{{MOST_DIGITS + 1},}}", text):
+        remedy = "give fewer digits"
+        expected = f"at most {MOST_DIGITS} digits and exponents up to {LARGEST_EXPONENT}"
+        raise FormulaError(text, long.start(), "a number that is too long", expected, remedy)
 
 
 def bounded(text: str, tree: Node) -> Node:
