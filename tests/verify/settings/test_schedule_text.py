@@ -138,7 +138,7 @@ HOSTILE = {
     "9" * 300: "at most 60 digits",
     "1." + "3" * 300: "at most 60 digits",
     "a" * 200: "is not known here",
-    "m_" + "9" * 300: "is not known here",
+    "m_" + "9" * 300: "a number that is too long",
     # texts without end
     "1" * 10_000: f"at most {MAX_LENGTH} characters",
     "t+" * 1_000_000 + "t": f"at most {MAX_LENGTH} characters",
