@@ -75,6 +75,7 @@ class EffectiveResult:
                 {"long_name": "squared projection of the eigenvector on the span"},
             ),
             "overlap_error": ("eigen", overlap_error),
+            "share_determined": ("eigen", (equal.sum(axis=1) == 1).astype(int)),
             "edge_distance": ("eigen", distance),
             "near_critical": ("eigen", (distance < CRITICAL).astype(int)),
             "basis": (("span", "generator"), basis.coefficients),
@@ -85,7 +86,10 @@ class EffectiveResult:
             return variables
         share = np.array([nodes.weight_shares(o.vector) for o in best]).reshape(count, model.units)
         leading = nodes.leading
-        right = [i for i, o in enumerate(best) if o.side == 1][:leading]
+        every = [i for i, o in enumerate(best) if o.side == 1]
+        right, further = every[:leading], every[leading:]
+        # a multiplet of which the eigenspace holds a part has no such share
+        determined = not equal[np.ix_(right, further)].any()
         single = isinstance(nodes.block, tuple)
         variables |= {
             "outlier_vector": (("eigen", "span"), first[:, 0])
@@ -96,20 +100,25 @@ class EffectiveResult:
             "leading_share": (
                 "unit",
                 share[right].sum(axis=0).reshape(model.units),
-                {"long_name": f"share of x^a in the leading eigenspace of dimension {leading}"},
+                {
+                    "long_name": f"share of x^a in the leading eigenspace of dimension {leading}",
+                    "determined": int(determined),
+                },
             ),
         }
         return variables
 
     def _support_variables(self) -> dict[str, Any]:
-        ends = np.array([[edge.place for edge in run.edges] for run in self.runs]).reshape(
+        outer = np.array([[edge.place for edge in run.edges] for run in self.runs]).reshape(
             len(self.runs), -1
         )
-        gaps = agreed_gaps(self.runs)
-        ends = np.concatenate([ends[:, :1], *gaps, ends[:, 1:]], axis=1) if ends.size else ends
-        edges, error = self._both(list(ends.reshape(len(self.runs), -1, 2)))
+        parts = [outer[:, :1], *agreed_gaps(self.runs), outer[:, 1:]]
+        ends = np.concatenate(parts, axis=1).reshape(len(self.runs), -1, 2)
+        edges, error = self._both(list(ends))
         wide = edges[:, 1] > edges[:, 0]  # an atom is no interval
         edges, error = edges[wide], error[wide]
+        inside = np.array([[self.runs[-1].nearest_inside(x) for x in pair] for pair in ends[-1]])
+        inside = inside.reshape(-1, 2)[wide]
         variables: dict[str, Any] = {
             "edges": (
                 ("interval", "end"),
@@ -117,6 +126,12 @@ class EffectiveResult:
                 {"long_name": "edge of the support"},
             ),
             "edge_error": (("interval", "end"), error + self.neglected),
+            "candidate_distance": (
+                ("interval", "end"),
+                inside,
+                {"long_name": "distance of the next candidate inside the edge, over the edge"},
+            ),
+            "candidate_near_critical": (("interval", "end"), (inside < CRITICAL).astype(int)),
         }
         if self.runs[-1].pieces:
             middles = [

@@ -87,13 +87,18 @@ def effective_spectrum(
     -------
     xarray.Dataset
         ``edges`` (interval, end), ends of the intervals of the support, ``edge_error``,
-        ``interval_mass``; ``outliers`` (eigen), farthest right first, ``outlier_error``, ``side``
-        (eigen) 1 right of the support, -1 left, 0 in a gap, ``multiplicity`` (eigen); ``overlap``
-        (eigen), squared length of the eigenvector's projection on span and readout,
-        ``overlap_error``; ``outlier_vector`` (eigen, [unit,] span), that projection in the basis
-        ``basis`` (span, generator), and ``readout_vector`` (eigen, parameter); ``edge_distance``
-        (eigen), distance from the nearest edge over the edge; ``near_critical`` (eigen), 1 where
-        that is below 2 %; ``weight_share`` (eigen, unit), squared cosine of the eigenvector with
+        ``interval_mass``; ``candidate_distance`` (interval, end), how far inside an edge the next
+        candidate for an outlier lies, over the edge, and ``candidate_near_critical``, 1 where that
+        is below 2 %: data of finite d may show it beyond the edge; ``outliers`` (eigen), farthest
+        right first, ``outlier_error``, ``side`` (eigen) 1 right of the support, -1 left, 0 in a
+        gap, ``multiplicity`` (eigen); ``overlap`` (eigen), squared length of the eigenvector's
+        projection on span and readout, ``overlap_error``; ``share_determined`` (eigen), 0 for an
+        outlier that has equals within errors: overlaps, shares and vectors are then those of one
+        basis of their eigenspace, and only sums over the equal ones are determined;
+        ``outlier_vector`` (eigen, [unit,] span), that projection in the basis ``basis`` (span,
+        generator), and ``readout_vector`` (eigen, parameter); ``edge_distance`` (eigen), distance
+        from the nearest edge over the edge; ``near_critical`` (eigen), 1 where that is below 2 %;
+        ``weight_share`` (eigen, unit), squared cosine of the eigenvector with
         x^a (in its row of the full matrix); ``direction_share`` (eigen), squared length of the
         projection on Span(e_1..e_r); ``leading_share`` (unit), share of x^a in the eigenspace of
         the r largest eigenvalues (C r of the full matrix); bulk eigenvectors among them contribute

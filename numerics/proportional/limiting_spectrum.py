@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,24 +52,24 @@ class LimitingSpectrum:
         Farthest right first.
     missed : float
         The next candidate for an outlier lies inside the edge by this share of it.
-    atom : float
-        Mass at zero, per row of the matrix.
     pieces : tuple of Piece
         The density, interval by interval (empty if not asked for).
     gaps : tuple of Branch
         Between the pieces.
     tail : float
         Share of the samples left out at either end.
+    whole : Resolvent, optional
+        Of the law before they were left out: the atom is that of all samples.
     """
 
     resolvent: Resolvent
     branches: dict[int, Branch]
     outliers: tuple[Outlier, ...]
     missed: float
-    atom: float
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Piece, ...] = ()
     gaps: tuple[Branch, ...] = ()
     tail: float = 0.0
+    whole: Resolvent | None = None
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -76,9 +77,29 @@ class LimitingSpectrum:
         return tuple(self.branches[side].edge for side in (-1, 1) if self.branches)
 
     @property
+    def contains_zero(self) -> bool:
+        """Whether zero lies between the outermost edges, or is one."""
+        left, right = self.edges
+        return left.place <= 0 <= right.place
+
+    @cached_property
+    def inner_atom(self) -> float:
+        """Mass at zero of the rows that are not null, per such row."""
+        return atom_at_zero(self.resolvent) if self.branches and self.contains_zero else 0.0
+
+    @cached_property
+    def atom(self) -> float:
+        """Mass at zero of all samples, per row of the matrix."""
+        whole = self.whole
+        if whole is None or not self.branches or not self.contains_zero:
+            return _per_row(self.resolvent, self.inner_atom)
+        return _per_row(whole, atom_at_zero(whole))
+
+    @property
     def mass(self) -> float:
         """Of atom and density; 1 up to errors when the density was asked for."""
-        return self.atom + sum(piece.mass for piece in self.pieces)
+        own = _per_row(self.resolvent, self.inner_atom)
+        return own + sum(piece.mass for piece in self.pieces)
 
     @property
     def is_one_interval(self) -> bool:
@@ -93,6 +114,25 @@ class LimitingSpectrum:
         branch = self.branches[side]
         beyond = side * excess_at(branch, Field(self.resolvent), branch.edge)[::side]
         return np.asarray(beyond / max(abs(branch.edge.place), ABOVE_ZERO * self.resolvent.scale))
+
+    def nearest_inside(self, place: float) -> float:
+        """How far inside an edge of the support the next candidate for an outlier lies, over the
+        edge; infinite at the atom.
+        """
+        field = Field(self.resolvent)
+        for branch in (*self.branches.values(), *self.gaps):
+            for edge, sign in ((branch.low, -1), (branch.high, 1)):
+                if edge is None or edge.place != place or edge.kind == "zero":
+                    continue
+                inside = sign * excess_at(branch, field, edge)
+                return float(inside[inside >= 0].min(initial=np.inf) / abs(place))
+        return np.inf
+
+
+def _per_row(resolvent: Resolvent, inner_atom: float) -> float:
+    """Mass at zero per row, from that of the rows that are not null."""
+    noisy = resolvent.law.noisy
+    return (len(resolvent.null) + resolvent.rows * inner_atom) / noisy if noisy else 0.0
 
 
 def solve_spectrum(
@@ -122,28 +162,35 @@ def solve_spectrum(
         known = None if like is None else [o for o in like.outliers if o.side == side]
         here, next_one = find_outliers(branch, field, known)
         found, missed = found + here, min(missed, next_one)
-    left, right = branches[-1].edge, branches[1].edge
-    null, rows = len(resolvent.null) / resolvent.law.noisy, resolvent.rows / resolvent.law.noisy
-    touches = left.place <= 0 <= right.place
-    inner = (
-        atom_at_zero(resolvent)
-        if touches and (density or "zero" in (left.kind, right.kind))
-        else 0.0
-    )
-    pieces: list[Piece] = []
-    gaps: list[Branch] = []
-    if density:
-        less = compressed(resolvent)
-        if like is not None and like.is_one_interval:
-            pieces = repeat_pieces(like.pieces, less, [(left.place, right.place)])
-        else:
-            known_gaps = () if like is None else like.gaps
-            pieces, gaps = bulk_pieces(less, branches, inner, density, known_gaps)
-            for gap in gaps:
-                found += find_outliers(gap, field)[0]
     found.sort(key=lambda o: -o.place)
-    return LimitingSpectrum(
-        resolvent, branches, tuple(found), missed, null + rows * inner, tuple(pieces), tuple(gaps)
+    spectrum = LimitingSpectrum(resolvent, branches, tuple(found), missed)
+    return with_density(spectrum, density, like) if density else spectrum
+
+
+def with_density(
+    spectrum: LimitingSpectrum, resolution: Resolution, like: LimitingSpectrum | None = None
+) -> LimitingSpectrum:
+    """The same law with its density, the gaps inside the support and the outliers in them."""
+    if not spectrum.branches:
+        return spectrum
+    resolvent, branches = spectrum.resolvent, spectrum.branches
+    if like is not None and like.resolvent.rows != resolvent.rows:
+        like = None
+    less, gaps = compressed(resolvent), list[Branch]()
+    if like is not None and like.is_one_interval:
+        left, right = spectrum.edges
+        pieces = repeat_pieces(like.pieces, less, [(left.place, right.place)])
+    else:
+        known_gaps = () if like is None else like.gaps
+        pieces, gaps = bulk_pieces(less, branches, spectrum.inner_atom, resolution, known_gaps)
+    outliers = list(spectrum.outliers)
+    for gap in gaps:
+        outliers += find_outliers(gap, Field(resolvent))[0]
+    return replace(
+        spectrum,
+        outliers=tuple(sorted(outliers, key=lambda o: -o.place)),
+        pieces=tuple(pieces),
+        gaps=tuple(gaps),
     )
 
 
@@ -151,14 +198,13 @@ def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
     """Nothing multiplies features: F is the whole matrix, a constant."""
     nothing = np.zeros((0, 0))
     if not resolvent.weight.shape[1]:  # the second derivative is zero almost everywhere
-        return LimitingSpectrum(resolvent, {}, (), np.inf, 1.0, ())
+        return LimitingSpectrum(resolvent, {}, (), np.inf)
     values, vectors = np.linalg.eigh(field.at(nothing))
     decreasing = enumerate(zip(values[::-1], vectors.T[::-1], strict=True))
     found = [
         Outlier(1, float(z), 0.0, nothing, i, field.embed(e), np.inf) for i, (z, e) in decreasing
     ]
-    atom = len(resolvent.null) / resolvent.law.noisy if resolvent.law.noisy else 0.0
-    return LimitingSpectrum(resolvent, {}, tuple(found), np.inf, atom, ())
+    return LimitingSpectrum(resolvent, {}, tuple(found), np.inf)
 
 
 def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
@@ -201,7 +247,7 @@ def solve_all(
     if any(edge.kind == "essential" for run in whole for edge in run.edges):
         seen = _solve_all(nodes, rules, ratio, DATA_TAIL, density, cut)
         return [_with_outliers_of(*pair) for pair in zip(seen, whole, strict=True)]
-    return _solve_all(nodes, rules, ratio, 0.0, density, like) if density else whole
+    return _with_densities(whole, rules, like) if density else whole
 
 
 def _with_outliers_of(seen: LimitingSpectrum, whole: LimitingSpectrum) -> LimitingSpectrum:
@@ -231,18 +277,36 @@ def _solve_all(
     like: LimitingSpectrum | None,
 ) -> list[LimitingSpectrum]:
     runs: list[LimitingSpectrum] = []
-    resolution = None if not density else FINE if rules[0][0].kind == "gauss-hermite" else SCATTERED
     for rule, replicate in rules:
-        resolvent = Resolvent(nodes.law(rule, replicate).without_tail(tail), ratio)
+        law = nodes.law(rule, replicate)
+        resolvent = Resolvent(law.without_tail(tail), ratio)
         known = runs[-1] if runs else like
         try:
-            run = solve_spectrum(resolvent, known, density=resolution)
+            run = solve_spectrum(resolvent, known)
         except ResolventError:
             if known is None:
                 raise
-            run = solve_spectrum(resolvent, density=resolution)
-        runs.append(replace(run, tail=tail))
-    return runs
+            run = solve_spectrum(resolvent)
+        runs.append(replace(run, tail=tail, whole=Resolvent(law, ratio) if tail else None))
+    return _with_densities(runs, rules, like) if density else runs
+
+
+def _with_densities(
+    runs: Sequence[LimitingSpectrum],
+    rules: Sequence[tuple[Rule, int]],
+    like: LimitingSpectrum | None,
+) -> list[LimitingSpectrum]:
+    resolution = FINE if rules[0][0].kind == "gauss-hermite" else SCATTERED
+    found: list[LimitingSpectrum] = []
+    for run in runs:
+        known = found[-1] if found else like
+        try:
+            found.append(with_density(run, resolution, known))
+        except ResolventError:
+            if known is None:
+                raise
+            found.append(with_density(run, resolution))
+    return found
 
 
 def agreed_gaps(runs: Sequence[LimitingSpectrum]) -> list[NDArray[np.float64]]:

@@ -163,40 +163,43 @@ def _rank_one_nodes(size, direction, coupling, out):  # type: ignore[no-untyped-
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _full_nodes(weight, coupling, out):  # type: ignore[no-untyped-def]
-    """out[n] = packed (I + K Sigma)^-1 K, by elimination with partial pivoting."""
+    """out[n] = packed (I + K Sigma)^-1 K, by elimination with partial pivoting.
+
+    Sigma has k rows, so that I + K Sigma is the unit matrix beyond its first k columns.
+    """
     nodes, p = weight.shape[0], weight.shape[1]
     k = coupling.shape[0]
-    left = np.empty((p, p), dtype=out.dtype)
+    left = np.empty((p, k), dtype=out.dtype)
     right = np.empty((p, p), dtype=out.dtype)
     for n in range(nodes):
         for i in range(p):
             for j in range(p):
                 right[i, j] = weight[n, i, j]
-                left[i, j] = 1.0 if i == j else 0.0
             for j in range(k):
-                total = left[i, j]
+                total = coupling[0, 0] * 0.0
                 for m in range(k):
                     total += weight[n, i, m] * coupling[m, j]
-                left[i, j] = total
-        for j in range(p):
+                left[i, j] = total + 1.0 if i == j else total
+        for j in range(k):
             best = j
-            for i in range(j + 1, p):
+            for i in range(j + 1, k):
                 if abs(left[i, j]) > abs(left[best, j]):
                     best = i
             if best != j:
-                for m in range(p):
+                for m in range(k):
                     left[j, m], left[best, m] = left[best, m], left[j, m]
+                for m in range(p):
                     right[j, m], right[best, m] = right[best, m], right[j, m]
             for i in range(j + 1, p):
                 factor = left[i, j] / left[j, j]
-                for m in range(j + 1, p):
+                for m in range(j + 1, k):
                     left[i, m] -= factor * left[j, m]
                 for m in range(p):
                     right[i, m] -= factor * right[j, m]
-        for i in range(p - 1, -1, -1):
+        for i in range(k - 1, -1, -1):
             for m in range(p):
                 total = right[i, m]
-                for j in range(i + 1, p):
+                for j in range(i + 1, k):
                     total -= left[i, j] * right[j, m]
                 right[i, m] = total / left[i, i]
         at = 0

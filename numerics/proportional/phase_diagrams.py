@@ -37,6 +37,7 @@ UNSOLVED = -1
 _MEANINGS = {
     "outlier_count": "outliers right of the bulk, -1 where not solved",
     "outlier_count_left": "outliers left of the bulk, -1 where not solved",
+    "tail": "share of the samples left out at either end",
     "alignment": "least share of x^a in the leading eigenspace",
     "solved": "1 where the equation was solved",
 }
@@ -89,14 +90,16 @@ def phase_diagram(
     Returns
     -------
     xarray.Dataset
-        ``outlier_count`` and ``outlier_count_left`` of the two sides of the bulk, ``excess`` of the
-        n-th level on the right and ``alignment`` (precision, aspect_ratio), the least
-        ``leading_share`` over units; ``solved``, 0 for a cell whose equation was not solved, whose
-        counts are -1 and whose numbers are NaN; ``threshold`` (aspect_ratio), the precision from
-        which the n-th outlier exists, ``alignment_threshold``, from which the alignment exceeds
-        ``share``, and ``bbp_threshold``, from which the means are spikes of the data: all NaN where
-        the grid of solved cells does not bracket them, the largest crossing if there are several;
-        ``threshold_error`` (aspect_ratio).
+        ``outlier_count`` and ``outlier_count_left`` of the two sides of the bulk, ``excess`` and
+        ``excess_left`` of the n-th level from the outside there, and ``alignment`` (precision,
+        aspect_ratio), the least ``leading_share`` over units; ``solved``, 0 for a cell whose
+        equation was not solved, whose counts are -1 and whose numbers are NaN; ``tail``, what was
+        left out of a cell; ``threshold`` and ``threshold_left`` (aspect_ratio), the precision from
+        which the n-th outlier exists right and left of the bulk, ``alignment_threshold``, from
+        which the alignment exceeds ``share``, and ``bbp_threshold``, from which the means are
+        spikes of the data: all NaN where the grid of solved cells does not bracket them, the
+        largest crossing if there are several; ``threshold_error`` and ``threshold_left_error``
+        (aspect_ratio).
 
     Raises
     ------
@@ -135,21 +138,10 @@ def phase_diagram(
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     plane = _Plane(model, parameters, state, kind, name, wanted, check_tail(tail), seed)
     cells = _solve_cells(plane, precisions, ratios)
-    excess, alignment = cells["excess"], cells["alignment"]
-    lines = {
-        "threshold": [
-            plane.threshold(precisions, excess[:, j], ratio) for j, ratio in enumerate(ratios)
-        ],
-        "bbp_threshold": [
-            _covariance_threshold(model, parameters, precisions, ratio, rank) for ratio in ratios
-        ],
-        "alignment_threshold": [
-            plane.alignment_threshold(precisions, alignment[:, j], ratio, share)
-            for j, ratio in enumerate(ratios)
-        ],
-    }
-    pairs = zip(lines["threshold"], ratios, strict=True)
-    lines["threshold_error"] = [plane.threshold_error(x, ratio) for x, ratio in pairs]
+    lines = _lines(plane, cells, precisions, ratios, share)
+    lines["bbp_threshold"] = [
+        _covariance_threshold(model, parameters, precisions, ratio, rank) for ratio in ratios
+    ]
     attributes = common_attributes(
         model, parameters, "effective spectral theory over precision and aspect ratio"
     ) | {
@@ -158,9 +150,12 @@ def phase_diagram(
         "count": wanted,
         "means": rank,
         "share": share,
-        "tail": tail or 0.0,
+        "tail": float(cells["tail"].max(initial=0.0)),
     }
-    meanings = _MEANINGS | {"excess": f"level {wanted} beyond the right edge, over the edge"}
+    meanings = _MEANINGS | {
+        name: f"level {wanted} beyond the {side} edge, over the edge"
+        for name, side in (("excess", "right"), ("excess_left", "left"))
+    }
     variables: dict[str, Any] = {
         key: (("precision", "aspect_ratio"), values, {"long_name": meanings[key]})
         for key, values in cells.items()
@@ -171,6 +166,26 @@ def phase_diagram(
     )
 
 
+def _lines(
+    plane: _Plane, cells: dict[str, Any], precisions: Array, ratios: Array, share: float
+) -> dict[str, list[float]]:
+    """Where outliers on either side and the alignment set in, at every aspect ratio."""
+    lines: dict[str, list[float]] = {}
+    for end, side in (("", 1), ("_left", -1)):
+        found = [
+            plane.threshold(precisions, cells[f"excess{end}"][:, j], ratio, side)
+            for j, ratio in enumerate(ratios)
+        ]
+        pairs = zip(found, ratios, strict=True)
+        lines[f"threshold{end}"] = found
+        lines[f"threshold{end}_error"] = [plane.threshold_error(x, phi, side) for x, phi in pairs]
+    lines["alignment_threshold"] = [
+        plane.alignment_threshold(precisions, cells["alignment"][:, j], ratio, share)
+        for j, ratio in enumerate(ratios)
+    ]
+    return lines
+
+
 def _solve_cells(plane: _Plane, precisions: Array, ratios: Array) -> dict[str, Any]:
     """What every cell of the plane shows; one that is not solved does not hold up the others."""
     shape = (precisions.size, ratios.size)
@@ -178,7 +193,9 @@ def _solve_cells(plane: _Plane, precisions: Array, ratios: Array) -> dict[str, A
         "outlier_count": np.full(shape, UNSOLVED),
         "outlier_count_left": np.full(shape, UNSOLVED),
         "excess": np.full(shape, np.nan),
+        "excess_left": np.full(shape, np.nan),
         "alignment": np.full(shape, np.nan),
+        "tail": np.zeros(shape),
         "solved": np.zeros(shape, dtype=int),
     }
     for i, precision in enumerate(precisions):
@@ -190,7 +207,9 @@ def _solve_cells(plane: _Plane, precisions: Array, ratios: Array) -> dict[str, A
                 continue
             for key, side in (("outlier_count", 1), ("outlier_count_left", -1)):
                 cells[key][i, j] = sum(o.side == side for o in like.outliers)
-            cells["excess"][i, j] = plane.level(like)
+            for key, side in (("excess", 1), ("excess_left", -1)):
+                cells[key][i, j] = plane.level(like, side)
+            cells["tail"][i, j] = like.tail
             cells["alignment"][i, j] = plane.alignment(precision, like)
             cells["solved"][i, j] = 1
     return cells
@@ -252,9 +271,9 @@ class _Plane:
             coarse = solve_all(nodes, rules[:1], float(ratio), self.tail)[0]
             return solve_all(nodes, finest, float(ratio), self.tail, like=coarse)[0]
 
-    def level(self, spectrum: LimitingSpectrum) -> float:
-        """Excess of the n-th level; minus one where there are fewer."""
-        levels = spectrum.excess_at_edge(1)
+    def level(self, spectrum: LimitingSpectrum, side: int) -> float:
+        """Excess of the n-th level on one side; minus one where there are fewer."""
+        levels = spectrum.excess_at_edge(side)
         return float(levels[self.count - 1]) if levels.size >= self.count else -1.0
 
     def alignment(self, precision: float, spectrum: LimitingSpectrum) -> float:
@@ -264,9 +283,11 @@ class _Plane:
         shares = sum((nodes.weight_shares(o.vector) for o in right), np.zeros(self.model.units))
         return float(np.min(shares))
 
-    def threshold(self, precisions: Array, values: Array, ratio: float) -> float:
+    def threshold(self, precisions: Array, values: Array, ratio: float, side: int) -> float:
         """The largest precision within the grid at which the n-th level leaves the bulk."""
-        return _last_crossing(precisions, values, lambda x: self.level(self.spectrum(x, ratio)))
+        return _last_crossing(
+            precisions, values, lambda x: self.level(self.spectrum(x, ratio), side)
+        )
 
     def alignment_threshold(
         self, precisions: Array, values: Array, ratio: float, share: float
@@ -276,18 +297,19 @@ class _Plane:
             precisions, values - share, lambda x: self.alignment(x, self.spectrum(x, ratio)) - share
         )
 
-    def threshold_error(self, precision: float, ratio: float) -> float:
+    def threshold_error(self, precision: float, ratio: float, side: int) -> float:
         """Error of a threshold from that of the level there, over all rules."""
         if not np.isfinite(precision):
             return np.nan
         nodes = self.nodes(float(precision))
         runs = solve_all(nodes, quadrature_rules(nodes, self.model, self.seed), ratio, self.tail)
-        levels = np.array([self.level(run) for run in runs])
+        levels = np.array([self.level(run, side) for run in runs])
         spread = (
             2 * abs(levels[1] - levels[0]) if levels.size == 2 else float(replicate_error(levels))
         )
         step = 1e-3
-        slope = (self.level(self.spectrum(precision * (1 + step), ratio)) - levels[-1]) / step
+        beyond = self.level(self.spectrum(precision * (1 + step), ratio), side)
+        slope = (beyond - levels[-1]) / step
         return float(precision * (spread / max(abs(slope), 1e-300) + LOG_ACCURACY))
 
 

@@ -100,6 +100,8 @@ class Branch:
         """Walk from a known solution in steps small enough for Newton's method."""
         at, s, step = float(self.path[i]), self.solutions[i], trace - float(self.path[i])
         z = np.nan
+        if not step:  # Newton's method did not converge from here
+            raise ResolventError(z, np.inf)
         for _ in range(200):
             if abs(trace - at) <= abs(step):
                 step = trace - at
@@ -286,7 +288,10 @@ def _similar(resolvent: Resolvent, like: Branch) -> Branch:
 
 def _same_zero(resolvent: Resolvent, like: Branch) -> Branch:
     """The branch to an atom at zero, near that of a similar law."""
-    z, _ = resolvent.solve_trace(like.edge.trace, like.at_trace(like.edge.trace)[1])
+    z, s = resolvent.solve_trace(like.edge.trace, like.at_trace(like.edge.trace)[1])
     if not 0 < z * like.side < NEAR_ZERO * resolvent.scale:
         raise ResolventError(z, np.inf)
-    return replace(like, resolvent=resolvent)
+    # S diverges here, so that of the similar law is no start for a second time
+    solutions = np.array(like.solutions)
+    solutions[0 if like.low is not None else -1] = s
+    return replace(like, resolvent=resolvent, solutions=solutions)

@@ -200,6 +200,10 @@ def plot_phase_diagram(
             None,
         ),
     )
+    if np.any(np.isfinite(diagram["threshold_left"].to_numpy())):
+        label = f"outlier {n} left of the bulk exists above"
+        above = _sign(diagram["excess_left"], 0.0)
+        lines += (("threshold_left", label, PALETTE[2], "-.", above),)
     figure = Figure(figsize=(9.4, 4.6), layout="constrained")
     axes = figure.subplots()
     _draw_map(figure, axes, diagram, quantity)

@@ -88,7 +88,9 @@ def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: s
             apart,
         ]
         cells += _measured(measured, "eigenvalue", i, "{:.6g}")
-        cells += [f"{float(row['overlap']):.4f}", *_measured(measured, "overlap", i, "{:.4f}")]
+        equal = "" if int(row["share_determined"]) else f" (1 of {int(row['multiplicity'])})"
+        cells += [f"{float(row['overlap']):.4f}{equal}"]
+        cells += _measured(measured, "overlap", i, "{:.4f}")
         cells += [f"{float(row['weight_share'][a]):.4f}" for a in range(units)]
         rows.append(cells)
     return make_table(title, columns, rows, left=2)
@@ -126,12 +128,12 @@ def effective_remarks(
             "Warning: quadrature rules differ in the number of outliers"
             f" ({effective.attrs['outlier_counts']}): the rest is left out as undecided."
         )
-    missed = float(effective.attrs["missed_by"])
-    if np.isfinite(missed) and missed < 0.02:
+    if np.any(effective["share_determined"].to_numpy() == 0):
         yield (
-            "Warning: one more candidate lies inside the edge by only"
-            f" {100 * missed:.2g} % of it: near critical too."
+            "Equal outliers (1 of n in the table): their overlaps and shares are those of one basis"
+            " of their eigenspace; only sums over them are determined."
         )
+    yield from _candidate_remarks(effective)
     yield from _bulk_remarks(effective)
     if "leading_share" in effective and np.any(side == 1):
         yield _share_sentence(effective, measured)
@@ -147,6 +149,18 @@ def effective_remarks(
     )
     if time:
         yield state_error_sentence(time, state_error)
+
+
+def _candidate_remarks(effective: xr.Dataset) -> Iterator[str]:
+    """Candidates for outliers just inside an edge."""
+    near = effective["candidate_near_critical"].to_numpy()
+    for i, j in np.argwhere(near == 1):
+        missed = float(effective["candidate_distance"][i, j])
+        yield (
+            f"Warning: one more candidate lies inside the {('left', 'right')[j]} edge"
+            f" {number(float(effective['edges'][i, j]), 6)} by only {100 * missed:.2g} % of it:"
+            " near critical too."
+        )
 
 
 def _bulk_remarks(effective: xr.Dataset) -> Iterator[str]:
@@ -182,7 +196,12 @@ def _share_sentence(effective: xr.Dataset, measured: xr.Dataset | None) -> str:
         if measured is None or "leading_share" not in measured
         else f" (empirical: {text(measured)})"
     )
-    return f"Share of each x^a in the leading eigenspace: {text(effective)}{other}."
+    cut = (
+        ""
+        if effective["leading_share"].attrs.get("determined", 1)
+        else ", not determined: it holds a part of equal outliers"
+    )
+    return f"Share of each x^a in the leading eigenspace{cut}: {text(effective)}{other}."
 
 
 def emergence_table(emergence: xr.Dataset, title: str) -> Table:

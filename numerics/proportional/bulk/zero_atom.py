@@ -29,10 +29,11 @@ HEIGHTS = np.logspace(1, -9, 21)
 
 def atom_at_zero(resolvent: Resolvent) -> float:
     """Mass at zero of the rows that are not null, per such row."""
-    if not resolvent.scale:
+    noise = resolvent.noise
+    if isinstance(noise, RankOne) and not noise.size.any():  # at most readout parameters are met
         return 1.0
-    if isinstance(resolvent.noise, RankOne):
-        return 1 - _rank_share(resolvent, resolvent.noise)
+    if isinstance(noise, RankOne):
+        return 1 - _rank_share(resolvent, noise)
     return _limit_at_zero(resolvent)
 
 

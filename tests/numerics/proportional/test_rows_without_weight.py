@@ -67,3 +67,19 @@ def test_nothing_at_all_is_an_atom(block):
     found = effective_spectrum(xor(1), EQUAL, state, 2.0, block=block, regularized=False)
     assert found.attrs["atom"] == 1
     np.testing.assert_allclose(found.outliers, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "gradient"])
+@pytest.mark.parametrize("units", [2, 3])
+def test_mixed_blocks_of_several_units(units, matrix):
+    """No row multiplies features on both sides: all but finitely many eigenvalues are zero."""
+    state = State(
+        np.array([[1, 0.1], [-0.9, 0.2], [0.1, 0.8]])[:units],
+        0.1 * np.eye(units) + 0.05,
+        readout=np.array([0.8, 0.7, -0.9])[:units],
+    )
+    found = effective_spectrum(xor(units), EQUAL, state, 4.0, block="mixed", matrix=matrix)
+    assert found.attrs["atom"] == 1
+    places = found.outliers.values
+    assert np.sum(places > 0) == np.sum(places < 0) >= units
+    np.testing.assert_allclose(places, -places[::-1], rtol=1e-9, atol=1e-12)
