@@ -19,8 +19,8 @@ from markupsafe import Markup
 from matplotlib import rc_context
 
 from numerics.core.files import write_text
-from verify.checks.equations import mathml_parts
 from verify.figures.of_exhibits import draw
+from verify.printing.mathml import mathml_parts
 from verify.tables.verdicts import rank_comparisons
 from verify.verdict.results import CheckResult, Exhibit, JointReport, Report
 from verify.verdict.tolerance import Comparison, Verdict

@@ -16,6 +16,7 @@ from theory import GaussianExpectation, Model, ReLU, Softmax, Step, integrate_by
 from theory.expectations.derived import find_expectations
 from theory.expectations.existence import why_undefined
 from theory.expectations.gaussian_law import GaussianLaw
+from theory.problem.kinks import tidy
 from verify.claims.judgement import Stage, Status
 from verify.claims.stages.digits import without_zero_deltas
 from verify.claims.stages.pointwise import without_constant_integrands
@@ -104,6 +105,7 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
     yield "expansion", sp.expand
     yield "linearity of E_l", linearise
     yield "steps are idempotent and relu = u step", lambda e: _on_functions(e, _steps)
+    yield "a ramp vanishes on its kink", _without_ramps
     yield "symmetry of the softmax", lambda e: linearise(_on_functions(e, _sorted_softmax))
     yield (
         "softmax probabilities sum to 1",
@@ -115,7 +117,10 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
     if alone and (sp.Add(*weights) - alone[-1]).coeff(alone[-1]) == 0:
         last = {alone[-1]: 1 - (sp.Add(*weights) - alone[-1])}
         yield "weights sum to 1", lambda e: sp.expand(_outside(e, last))
-    yield "Stein's identity", lambda e: linearise(_on_functions(stein(e), _independent_softmax))
+    yield (
+        "Stein's identity",
+        lambda e: linearise(_on_functions(_without_ramps(stein(e)), _independent_softmax)),
+    )
     yield "closed forms of Gaussian moments", lambda e: sp.expand(_on_nodes(e, lambda n: n.doit()))
     gram = model.gram_definition()
     yield "Q = R + m Gamma^-1 m^T", lambda e: sp.expand(_outside(e, gram))
@@ -243,6 +248,17 @@ def _steps(f: sp.Expr) -> sp.Expr:
             ),
         )
     )
+
+
+def _without_ramps(expression: sp.Expr) -> sp.Expr:
+    """ReLU(k) = 0 beside the delta function of k."""
+    if not expression.has(sp.DiracDelta, GaussianExpectation):
+        return expression
+    return linearise(_on_functions(expression, _tidied))
+
+
+def _tidied(f: sp.Expr) -> sp.Expr:
+    return tidy(sp.expand(f)) if f.has(sp.DiracDelta) else f
 
 
 def _outside(expression: sp.Expr, replacement: dict[sp.Expr, sp.Expr]) -> sp.Expr:

@@ -1,0 +1,1 @@
+"""Derivations one can print: every step judged before it is written."""
