@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .claims.files import read_claims
     from .claims.judge import check, judge, make_claim
     from .claims.judgement import Claim, Finding, Judgement
+    from .documents.derivation import Derivation, make_derivation
     from .evidence.evidence import Evidence
     from .evidence.levels import get_level
     from .evidence.systems import get_system
@@ -41,6 +42,7 @@ _PUBLIC = {
     "claims.files": ("read_claims",),
     "claims.judge": ("check", "judge", "make_claim"),
     "claims.judgement": ("Claim", "Finding", "Judgement"),
+    "documents.derivation": ("Derivation", "make_derivation"),
     "evidence.evidence": ("Evidence",),
     "evidence.levels": ("get_level",),
     "evidence.systems": ("get_system",),
@@ -74,6 +76,9 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "judge",
     "make_claim",
     "read_claims",
+    # derivations
+    "Derivation",
+    "make_derivation",
     # laws
     "Domain",
     "Formulas",

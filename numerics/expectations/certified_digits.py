@@ -11,7 +11,7 @@ has the plane and space.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -211,10 +211,7 @@ def _integrate(
     )
     # what lies beyond the last node, seen by no refinement
     edge = edge_of(digits)
-    outside = [
-        (abs(a) + abs(b)) * mpmath.npdf(edge)
-        for a, b in zip(at((edge,)), at((-edge,)), strict=True)
-    ]
+    outside = _beyond(at, edge, [-offset / slope for offset, (slope,) in cuts])
     coarse: list[Any] | None = None
     for fine_rule, coarse_rule in rules:
         if cuts:
@@ -230,6 +227,15 @@ def _integrate(
             break
         coarse = fine
     return best
+
+
+def _beyond(at: Callable[[Sequence[Any]], list[Any]], edge: Any, cuts: Sequence[Any]) -> list[Any]:
+    """How large what lies beyond the last node may be: a function that is 0 up to a kink out there
+    is not 0.
+    """
+    far = [c + mpmath.sign(c) for c in cuts if abs(c) >= edge]
+    values = zip(*(at((z,)) for z in (edge, -edge, *far)), strict=True)
+    return [mpmath.fsum(map(abs, v)) * mpmath.npdf(edge) for v in values]
 
 
 def _on_hyperplane(rows: list[Row], kink: tuple[Any, Row]) -> tuple[list[Row], Any]:

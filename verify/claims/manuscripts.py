@@ -164,7 +164,7 @@ def _claim(
     fixed: frozenset[str] = frozenset()
     if quantity is not None:
         fixed = frozenset(parse_quantity(quantity).letters) if "\\" not in quantity else fixed
-    read = read_statement(text, statement, fixed)
+    read = read_statement(text, statement, fixed, named=quantity is not None)
     if quantity is None:
         read, quantity = _about(text, chain, read)
     if read.order is not None:

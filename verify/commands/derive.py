@@ -10,6 +10,7 @@ from verify.settings.option_table import ORTHONORMAL
 from verify.settings.values import shown
 
 from .command import takes_options
+from .documents import derive_document
 from .shared import check_kink_rule
 from .terminal import say, spinner, write_text
 
@@ -30,6 +31,7 @@ def derive(
     kink_rule: str | None,
     assignment: str | None,
     output: Path | None,
+    document: Path | None,
 ) -> None:
     """Print closed-form theory: drift, Hessian, gradient, diffusion or fixed point, as formulas.
 
@@ -37,7 +39,12 @@ def derive(
 
     Example:  specalign derive --k 2 --quantity drift --limit noiseless --entry m_1_1 --format latex
 
+    With --document the exit code is 1 where a step is refuted (nothing is written then) and 3 where
+    one could not be told (it is marked).
+
     Example:  specalign derive xor --quantity fixed-point --assignment mu,-mu,nu,0
+
+    Example:  specalign derive kgmm --k 2 --quantity drift --document appendix.tex
     """
     from verify.printing import formulas
 
@@ -61,7 +68,26 @@ def derive(
         )
         if entry is not None:
             found = formulas.select(found, entry)
-        text = formulas.render(formulas.apply_limit(found, limit), style)
+        found = formulas.apply_limit(found, limit)
+    if document is not None:
+        if clusters is not None and clusters != settings.kind.unit_clusters(settings.size):
+            expected = "the assignment in turn together with --document"
+            remedy = "the checker knows that fixed point alone: leave --assignment away"
+            raise InputError("--assignment", repr(assignment), expected, remedy)
+        notation = settings.kind.notation
+        derive_document(
+            model,
+            document,
+            settings,
+            quantity=quantity,
+            route=route,
+            kink_rule=kink_rule,
+            formulas=None if entry is None and limit == "exact" else found,
+            order={"exact": None, "noiseless": 0}.get(limit, limit),
+            notes=() if notation is None else (notation.latex,),
+        )
+        return
+    text = formulas.render(found, style)
     if output is None:
         say(text.rstrip("\n"))
     else:

@@ -23,7 +23,7 @@ from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding, Judgement
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import FormulaError, Node, show
-from verify.claims.quantities import DRIFT, FIXED_POINT, HESSIAN
+from verify.claims.quantities import DRIFT, FIXED_POINT, GRADIENT, HESSIAN
 from verify.printing.formulas import QUANTITIES, PrintedFormulas
 from verify.printing.tree_latex import tree_latex
 
@@ -33,7 +33,7 @@ from .pages import Page, as_html, as_latex
 from .statements import ROUTES, Statement, statements_of
 
 WRITTEN = "Written out"
-# written-out entries above are a table of numbers' worth of formulas, which nobody reads
+# more entries than these nobody reads
 MOST_ENTRIES = 40
 ENDINGS = {".tex": "latex", ".html": "html", ".htm": "html"}
 
@@ -251,7 +251,7 @@ def _written_out(formulas: PrintedFormulas, quantity: str, order: int | None) ->
         expected = f"at most {MOST_ENTRIES} entries to write out"
         remedy = "choose one with --entry, or leave --limit away"
         raise InputError("--document", f"{len(values)} entries", expected, remedy)
-    spoken = "" if quantity not in (DRIFT, "gradient") else f"{quantity} "
+    spoken = f"{quantity} " if quantity in (DRIFT, GRADIENT, FIXED_POINT) else ""
     found = []
     text = f"{formulas.title[:1].upper()}{formulas.title[1:]}:".replace("lambda", r"$\lambda$")
     text = text.replace("->", r"$\to$")

@@ -76,7 +76,7 @@ def second_derivative(model: Model, positions: tuple[int, int], letters: str) ->
     ``positions`` are those of the first indices of both, 0 for u and C for v.
     """
     first, second = positions
-    a, b = letters
+    a, b = letters[0], letters[1]
     same = model.loss.partial((first, second))
     if model.units == 1:
         return index_form(same, 1, {1: a})

@@ -245,8 +245,10 @@ def latex_plain(text: object) -> str:
         elif c.isascii() and c.isprintable():
             found.append(c)
         else:
-            bare = "".join(x for x in unicodedata.normalize("NFKD", c) if x.isascii())
-            found.append(bare if bare.isalnum() else rf"\texttt{{U+{ord(c):04X}}}")
+            marks = unicodedata.normalize("NFKD", c)
+            bare = "".join(x for x in marks if not unicodedata.combining(x))
+            plain = bare.isascii() and bare.isalnum()
+            found.append(bare if plain else rf"\texttt{{U+{ord(c):04X}}}")
     return "".join(found)
 
 

@@ -7,15 +7,17 @@ decide only how its means are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import sympy as sp
 
 from theory import Model
 from theory.expectations.moments import default_route
 from theory.problem.kinks import DISTRIBUTIONAL
+from verify.claims.judge import judge, make_claim
+from verify.claims.judgement import Finding
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node, show
 from verify.claims.quantities import DIFFUSION, DRIFT, GRADIENT, GRADIENT_MATRIX, HESSIAN
@@ -162,26 +164,32 @@ def _derivative(f: str, c: str) -> str:
 # --- the sample -----------------------------------------------------------------------------------
 
 
-def _forms(note: _Notation) -> dict[str, tuple[str, Node]]:
-    """Index forms of the derivatives of the loss that have one: name -> letters, formula."""
-    model = note.model
+@lru_cache(maxsize=16)
+def _forms(model: Model, kink_rule: str) -> dict[str, tuple[str, Node]]:
+    """Index forms of the derivatives of the loss that hold for all units: name -> letters, formula.
+
+    What a rule leaves out of second derivatives is left out of names alone.
+    """
     units, found = model.units, {}
-    first = {"g": ("a", 0), "g_v": ("i", units)}
-    if not model.readout_size:
-        del first["g_v"]
-    for name, (letter, position) in first.items():
-        if (form := first_derivative(model, position, letter)) is not None:
-            found[name] = (letter, form)
-    # what a rule leaves out of second derivatives is left out of names alone
-    if model.readout_size in (0, units) and note.kink_rule == DISTRIBUTIONAL:
-        for name, (_, letters, kinds) in _SECOND.items():
+    for name, (letter, position) in {"g": ("a", 0), "g_v": ("i", units)}.items():
+        if position < units + model.readout_size:
+            found[name] = (f"{name}_{letter}", letter, first_derivative(model, position, letter))
+    if model.readout_size in (0, units) and kink_rule == DISTRIBUTIONAL:
+        for name, (left, letters, kinds) in _SECOND.items():
             if "v" in kinds and not model.readout_size:
                 continue
-            positions = tuple(units if kind == "v" else 0 for kind in kinds)
-            form = second_derivative(model, positions, letters)  # type: ignore[arg-type]
-            if form is not None:
-                found[name] = (letters, form)
-    return found
+            one, other = (units if kind == "v" else 0 for kind in kinds)
+            found[name] = (left, letters, second_derivative(model, (one, other), letters))
+    return {
+        name: (letters, form)
+        for name, (left, letters, form) in found.items()
+        if form is not None and _holds(model, left, form)
+    }
+
+
+def _holds(model: Model, left: str, form: Node) -> bool:
+    """A form is made from the first units, and need not hold for the others."""
+    return judge(make_claim(model, left, show(form))).finding is not Finding.REFUTED
 
 
 def _sample(note: _Notation, second: bool) -> Iterator[Statement]:
@@ -194,7 +202,7 @@ def _sample(note: _Notation, second: bool) -> Iterator[Statement]:
         "ell",
         show(loss) if loss is not None else str(model.loss.expression),
     )
-    forms = _forms(note)
+    forms = _forms(note.model, note.kink_rule)
     names = ["g", *(["g_v"] if model.readout_size else [])]
     for name in names:
         gradient = (
@@ -227,7 +235,7 @@ def _inserted(note: _Notation, quantity: str, formula: str, left: str = "") -> I
     if "diff(" in formula:
         return
     tree = parse_formula(formula)
-    for name, (letters, form) in _forms(note).items():
+    for name, (letters, form) in _forms(note.model, note.kink_rule).items():
         tree = substitute(tree, name, form, letters)
     written = show(tree)
     if written != show(parse_formula(formula)) and len(written) < _LONGEST:
@@ -377,7 +385,7 @@ def _diffusion(note: _Notation) -> Iterator[Statement]:
 
 
 # a statistic with its letters -> its name, its change in a step, its name in LaTeX
-_CHANGES = {
+_CHANGES: dict[str, Callable[..., tuple[str, str, str]]] = {
     "m": lambda a, s: (f"m_{a}_{s}", f"g_{a}*Y_{s}", f"m_{{{a}{s}}}"),
     "R": lambda a, b: (
         f"R_{a}_{b}",

@@ -74,30 +74,19 @@ def tree_lines(node: Node, room: float) -> list[str]:
                 pieces += _signed_lines(term, first=not i, room=room)
             return _filled(pieces, room)
         case Negative(inside):
-            lines = tree_lines(inside, room - 1)
-            if isinstance(inside, Add):
-                lines = _around(r"\Bigl(", lines, r"\Bigr)")
-            return ["-" + lines[0], *lines[1:]]
+            return _around("-", _bracketed_lines(inside, room - 1), "")
         case Multiply((*before, last)) if isinstance(last, (Add, Sum, Expectation)):
             ahead = _joined([*before, Name("x")]).removesuffix("x")
-            lines = tree_lines(last, room - width(ahead))
-            if isinstance(last, Add):
-                lines = _around(r"\Bigl(", lines, r"\Bigr)")
-            return [ahead + lines[0], *lines[1:]]
+            return _around(ahead, _bracketed_lines(last, room - width(ahead)), "")
         case Multiply((first, *after)) if len(after) > 1 or not isinstance(first, Number):
             # between factors, as a last resort
             rest = after[0] if len(after) == 1 else Multiply(tuple(after))
-            ahead, lines = tree_lines(first, room), tree_lines(rest, room)
-            if isinstance(first, Add):
-                ahead = _around(r"\Bigl(", ahead, r"\Bigr)")
-            if isinstance(rest, Add):
-                lines = _around(r"\Bigl(", lines, r"\Bigr)")
-            return [*ahead, *lines]
+            behind = _bracketed_lines(rest, room)
+            if re.match(r"\d|\\frac\{\d", behind[0]):
+                behind = _around(r"\cdot ", behind, "")
+            return [*_bracketed_lines(first, room, _PRODUCT), *behind]
         case Sum(_, body, _):
-            lines = tree_lines(body, room - 2)
-            if isinstance(body, Add):
-                lines = _around(r"\Bigl(", lines, r"\Bigr)")
-            return [f"{_sum_sign(node)} {lines[0]}", *lines[1:]]
+            return _around(f"{_sum_sign(node)} ", _bracketed_lines(body, room - 2), "")
         case Expectation(component, body):
             return _around(
                 _expectation_sign(component) + r"\Bigl[", tree_lines(body, room - 3), r"\Bigr]"
@@ -119,11 +108,14 @@ def width(latex: str) -> float:
 
 def _signed_lines(term: Node, first: bool, room: float) -> list[str]:
     inside, sign = (term.inside, "-") if isinstance(term, Negative) else (term, "+")
-    lines = tree_lines(inside, room - 2)
-    if isinstance(inside, Add):
-        lines = _around(r"\Bigl(", lines, r"\Bigr)")
     mark = f"{sign} " if sign == "-" or not first else ""
-    return [mark + lines[0], *lines[1:]]
+    return _around(mark, _bracketed_lines(inside, room - 2), "")
+
+
+def _bracketed_lines(node: Node, room: float, least: int = _OPEN) -> list[str]:
+    """Lines of a factor or term, in brackets where it binds too weakly."""
+    lines = tree_lines(node, room)
+    return lines if _text(node)[1] >= least else _around(r"\Bigl(", lines, r"\Bigr)")
 
 
 def _around(opening: str, lines: list[str], closing: str) -> list[str]:
@@ -156,7 +148,7 @@ def _text(node: Node) -> tuple[str, int]:
         case Call():
             return _call(node)
         case Expectation(component, body):
-            return _expectation_sign(component) + _bracketed(tree_latex(body), "[]"), _ATOM
+            return _expectation_sign(component) + _bracketed(tree_latex(body), "[]"), _POWER
         case Sum(_, body, _):
             return f"{_sum_sign(node)} {_at_least(body, _OPEN)}", _OPEN
         case Power(base, exponent):

@@ -27,6 +27,7 @@ _SPECTRA = ("spectrum", "effective")
 _RANDOM = ("simulate", "spectrum", "effective", "check", "verify")
 
 DATA_SUFFIXES, FIGURE_SUFFIXES = (".nc",), (".png", ".svg", ".pdf")
+DOCUMENT_SUFFIXES = (".tex", ".html", ".htm")
 ORTHONORMAL, IDENTITY = "orthonormal", "identity"
 
 
@@ -263,6 +264,10 @@ OPTIONS: tuple[Option, ...] = (
             commands=_STATE, flags=("--output", "-o"), type=Path, suffixes=DATA_SUFFIXES),
         Option("output", "FILE", "Write to this file instead of the terminal", commands=("derive",),
             flags=("--output", "-o"), type=Path, suffixes=()),
+        Option("document", "FILE.tex|html",
+            "Write the derivation step by step, each step judged first, as LaTeX or as a page for "
+            "a browser; takes minutes for many units", commands=("derive",), type=Path,
+            suffixes=DOCUMENT_SUFFIXES),
         Option("json", "FILE", "Write everything but the density as JSON", commands=("effective",),
             type=Path, suffixes=()),
         Option("json", "FILE", "Write all results as JSON", commands=("verify",), type=Path,

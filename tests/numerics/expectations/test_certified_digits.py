@@ -77,3 +77,19 @@ def test_too_many_dimensions_are_refused() -> None:
     node = GaussianExpectation(model.loss.partial((0,)), _law(model))
     with pytest.raises(DimensionError, match="dimension 3 with kinks"):
         few_digits([node], point.values)
+
+
+@pytest.mark.parametrize("distance", [9, 20, 60])
+@pytest.mark.parametrize("digits", [15, 25])
+def test_what_lies_behind_a_kink_beyond_the_last_node_is_in_the_error(
+    distance: int, digits: int
+) -> None:
+    """The mean of a step far away is no zero without error."""
+    model = xor(1)
+    law = preactivation_law(model, 0)
+    node = GaussianExpectation(Step(law.variables[0]), law)
+    at = dict.fromkeys(node.free_symbols, sp.Integer(1))
+    at |= {model.symbols.overlap[0, 0]: -sp.Integer(distance), model.mixture.precision: sp.S.One}
+    value, error = many_digits([node], at, digits)[node]
+    with mpmath.workdps(60):
+        assert abs(value - mpmath.ncdf(-distance)) <= error

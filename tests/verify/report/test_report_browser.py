@@ -12,9 +12,10 @@ from browser import browser
 from matplotlib.figure import Figure
 
 from theory import InputError
-from verify.checks.equations import EQUATIONS, mathml, mathml_parts
+from verify.checks.equations import EQUATIONS
 from verify.checks.registry import CHECKS, statement_of
 from verify.figures.of_exhibits import draw
+from verify.printing.mathml import mathml, mathml_parts
 from verify.report.html import write_html
 from verify.verdict.results import CheckResult, Exhibit, JointReport, Report
 from verify.verdict.tolerance import Comparison, Part, Tolerance

@@ -246,9 +246,12 @@ class Equality:
 
 
 def read_statement(
-    text: str, statement: Statement, fixed: frozenset[str] = frozenset()
+    text: str, statement: Statement, fixed: frozenset[str] = frozenset(), *, named: bool = False
 ) -> Equality:
     """Read both sides; ``fixed`` are index letters of a quantity that is given elsewhere.
+
+    Where it is ``named`` elsewhere, a left side that is no formula of the language is a name that
+    its author has for it.
 
     Raises
     ------
@@ -267,7 +270,12 @@ def read_statement(
     right, order = read(statement.right)
     if not statement.left:
         return Equality(None, conventional(text, [right], fixed)[0], order)
-    left, before = read(statement.left)
+    try:
+        left, before = read(statement.left)
+    except FormulaError:
+        if not named:
+            raise
+        return Equality(None, conventional(text, [right], fixed)[0], order)
     orders = [n for n in (order, before) if n is not None]
     left, right = conventional(text, [left, right], fixed)
     return Equality(left, right, min(orders) if orders else None)
