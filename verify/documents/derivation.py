@@ -29,8 +29,9 @@ from verify.printing.tree_latex import tree_latex
 
 from .fixed_points import fixed_point_statements
 from .index_form import signs_in_front, with_names_of_paper
+from .notation import ROUTES, Statement
 from .pages import Page, as_html, as_latex
-from .statements import ROUTES, Statement, statements_of
+from .statements import statements_of
 
 WRITTEN = "Written out"
 # more entries than these nobody reads

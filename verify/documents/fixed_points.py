@@ -9,7 +9,7 @@ import sympy as sp
 from theory import InputError, Model, separated_fixed_point
 from theory.fixed_points.existing_clusters import CLUSTERS
 
-from .statements import LOSS, RESULT, Statement
+from .notation import LOSS, RESULT, Statement
 
 
 def fixed_point_statements(model: Model) -> Iterator[Statement]:

@@ -22,8 +22,9 @@ from verify.claims.files import list_claims
 from verify.claims.judgement import Finding
 from verify.documents import derivation as documents
 from verify.documents.derivation import Derivation, make_derivation
+from verify.documents.notation import RESULT, Statement
 from verify.documents.pages import latex_plain
-from verify.documents.statements import RESULT, Statement, statements_of
+from verify.documents.statements import statements_of
 
 KEYS = {"model": "kgmm", "k": 2}
 
