@@ -1,294 +1,71 @@
-"""True error over estimate: random problems from a wide box against brute force.
+"""True error over estimate: random problems from a wide box against calculations that share nothing
+with the package.
 
-Usage: ``python -m benchmarks calibrate [--problems N] [--seed S]``.  Every drift is computed by the
-product and by ``tests/witness/brute_expectations.py``, which shares nothing with it, and curves and
-fixed points by :mod:`benchmarks.calibrate_curves`; a problem is *wrong* where a returned value is
-further from the truth than its estimate.
+Usage: ``python -m benchmarks calibrate [--problems N] [--seed S] [--only KIND ...]``.  Drifts
+(:mod:`benchmarks.calibrate_drifts`), integrals in three and more dimensions
+(:mod:`benchmarks.calibrate_wide`), curves and fixed points (:mod:`benchmarks.calibrate_curves`),
+population blocks and correctors (:mod:`benchmarks.calibrate_blocks`), effective edges and outliers
+(:mod:`benchmarks.calibrate_spectra`).  A problem is *wrong* where a returned value is further from
+the truth than its estimate; the exit code is then 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from time import perf_counter
 
 import numpy as np
-import sympy as sp
 
-from numerics import Parameters, State, compile_expressions
-from theory import Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols
+from .calibrate_blocks import calibrate_blocks
+from .calibrate_curves import calibrate_curves
+from .calibrate_drifts import calibrate_drifts
+from .calibrate_spectra import calibrate_spectra
+from .calibrate_wide import calibrate_wide
+from .calibration_record import Record, table, tallies
 
-from .calibrate_curves import Record, calibrate_curves
-
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "witness"))
-import brute_expectations as brute  # found only then
-
-U, V, Y = symbols.vector("u", 2), symbols.vector("v", 2), symbols.LABEL
-TWO_SIDES = ([1, 0], [[1], [-1]])
-CROSS = ([1, 1, 0, 0], [[1, 0], [-1, 0], [0, 1], [0, -1]])
-
-
-@dataclass(frozen=True)
-class Case:
-    """A model, the same loss by hand, and the route of its drift."""
-
-    name: str
-    model: Model
-    family: Callable[[], brute.Family]
-    route: str = "stein"
-    planar: bool = False
-
-
-@dataclass
-class Tally:
-    """Counts of one case."""
-
-    returned: int = 0
-    refused: int = 0
-    wrong: list[str] = field(default_factory=list)
-    ratios: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-def build(name: str, data: tuple[list[int], list[list[int]]], loss: Loss) -> Model:
-    """A model over orthonormal directions, its weights left open."""
-    labels, coordinates = data
-    gram = np.eye(len(coordinates[0]), dtype=int).tolist()
-    mixture = Mixture.build(labels=labels, coordinates=coordinates, directions_gram=gram)
-    return Model.build(mixture, loss, name=name)
-
-
-def one_unit(gradient: Callable[..., np.ndarray], turns: list[float]) -> brute.Family:
-    """A family of one unit without readout."""
-    return brute.Family(gradient, brute.nothing, lambda v: np.array(turns)[:, None])
-
-
-def tanh_slope(t: np.ndarray) -> np.ndarray:
-    """1 / cosh^2 without overflow."""
-    return 1.0 - np.tanh(t) ** 2
-
-
-def steep(a: int) -> Case:
-    """(tanh(a u) - u)^2 / 2, a transition a times narrower than the target."""
-    loss = Loss((sp.tanh(a * U[0]) - U[0]) ** 2 / 2, units=1)
-
-    def gradient(u: np.ndarray, y: float, v: np.ndarray) -> np.ndarray:
-        return (np.tanh(a * u) - u) * (a * tanh_slope(a * u) - 1)
-
-    model = build(f"steep tanh {a}", TWO_SIDES, loss)
-    return Case(model.name, model, lambda: one_unit(gradient, [float(a)]))
-
-
-def network(name: str, units: int, symbol: sp.Expr, activation: object, slope: object) -> Case:
-    """A logistic classifier behind one or two hidden units."""
-    f = sp.Add(*(V[a] * symbol(U[a]) for a in range(units)))
-    kinks = tuple(U[:units]) if symbol is relu else ()
-    loss = Loss(-Y * f + Softplus(f), units=units, readout_size=units, kinks=kinks)
-    gradient, readout = brute.network(activation, slope, lambda y, t: brute.sigmoid(t) - y)
-
-    def turns(v: np.ndarray) -> np.ndarray:
-        # the output turns where units of opposite signs balance
-        return np.concatenate([np.eye(units), v[None]])
-
-    family = brute.Family(gradient, readout, turns)
-    return Case(name, build(name, CROSS, loss), lambda: family, planar=units == 2)
-
-
-def relu(u: sp.Expr) -> sp.Expr:
-    """The ramp."""
-    return sp.Max(u, 0)
-
-
-@lru_cache(maxsize=1)
-def cases() -> tuple[Case, ...]:
-    """Everything that problems are drawn from."""
-    hinge = Loss(relu(1 - U[0]) ** 2, units=1, kinks=(1 - U[0],))
-    hinge_family = brute.Family(
-        lambda u, y, v: -2 * np.maximum(0, 1 - u), brute.nothing, lambda v: np.ones((1, 1)), -1.0
-    )
-
-    def classes(k: int) -> brute.Family:
-        return brute.Family(brute.softmax_gradient, brute.nothing, lambda v: brute.pairs_of(k))
-
-    logistic = Loss(-Y * U[0] + Softplus(U[0]), units=1)
-    found = [
-        Case(
-            "logistic",
-            build("logistic", TWO_SIDES, logistic),
-            lambda: one_unit(lambda u, y, v: brute.sigmoid(u) - y, [1.0]),
-        ),
-        Case(
-            "sine",
-            build("sine", TWO_SIDES, Loss(sp.sin(3 * U[0]), units=1)),
-            lambda: brute.Family(
-                lambda u, y, v: 3 * np.cos(3 * u),
-                brute.nothing,
-                lambda v: np.array([[3.0]]),
-                0.0,
-                1,
-            ),
-        ),
-        Case("squared hinge", build("hinge", TWO_SIDES, hinge), lambda: hinge_family),
-        steep(1),
-        steep(100),
-        network("one ramp", 1, relu, lambda u: np.maximum(u, 0), lambda u: (u > 0) * 1.0),
-        network("one tanh", 1, sp.tanh, np.tanh, tanh_slope),
-        Case("two classes", kgmm(2), lambda: classes(2)),
-        Case("three classes", kgmm(3), lambda: classes(3), planar=True),
-        network("two tanh", 2, sp.tanh, np.tanh, tanh_slope),
-        network("two ramps", 2, relu, lambda u: np.maximum(u, 0), lambda u: (u > 0) * 1.0),
-    ]
-    return tuple(found)
-
-
-def draw(case: Case, rng: np.random.Generator) -> brute.Problem:
-    """A problem of the box: lambda 1e-3 .. 1e8, Q up to 1e4, conditions to 1e8, weights to 1e-9."""
-    model = case.model
-    r, c = model.directions, model.units
-    size = 10.0 ** rng.uniform(-3, 2)
-    m = rng.normal(size=(c, r)) * size * (rng.uniform(size=(c, 1)) < 0.9)
-    root = rng.normal(size=(c, c))
-    # condition numbers to 1e8, norms to 1e4, and now and then no part outside the means
-    factor = root * 10.0 ** rng.uniform(-4, 0, size=c)
-    perp = factor @ factor.T / np.linalg.norm(factor) ** 2
-    perp = perp * 10.0 ** rng.uniform(-4, 4) * (rng.uniform() < 0.95)
-    weights = rng.dirichlet(np.ones(model.components))
-    if rng.uniform() < 0.2:
-        weights = np.maximum(weights * 10.0 ** -rng.uniform(0, 9, size=weights.size), 1e-9)
-        weights /= weights.sum()
-    return brute.Problem(
-        labels=np.array([float(y) for y in model.mixture.labels]),
-        coordinates=np.array(model.mixture.coordinates.tolist(), dtype=float),
-        weights=weights,
-        precision=10.0 ** rng.uniform(-3, 8),
-        ridge=rng.uniform(0, 5) * (rng.uniform() < 0.8),
-        step=10.0 ** rng.uniform(-2, 1.7),
-        overlap=m,
-        gram=perp + m @ m.T,
-        readout=rng.normal(size=model.readout_size) * 10.0 ** rng.uniform(-2, 1),
-    )
-
-
-def judge(case: Case, problem: brute.Problem, tolerance: float, tally: Tally) -> None:
-    """Compare one problem and add it to the counts."""
-    model, r = case.model, case.model.directions
-    compiled = compile_expressions(model, derive_drift(model, case.route).vector, "numpy")
-    perp = problem.gram - problem.overlap @ problem.overlap.T
-    # the difference is a Gram matrix only to rounding: the product is given one that is
-    values, vectors = np.linalg.eigh(perp)
-    perp = (vectors * np.maximum(values, 0)) @ vectors.T
-    exact = brute.Problem(**{**vars(problem), "gram": perp + problem.overlap @ problem.overlap.T})
-    parameters = Parameters(
-        problem.weights, problem.precision, problem.ridge, problem.step, np.eye(r)
-    )
-    start = perf_counter()
-    try:
-        found = compiled.estimate(
-            parameters, State(problem.overlap, perp, problem.readout), tolerance=tolerance
-        )
-    except ArithmeticError:
-        tally.refused += 1
-        return
-    finally:
-        tally.seconds += perf_counter() - start
-    family = case.family()
-    nodes = (10, 13) if case.planar else (16, 20)
-    coarse, fine = (flat(brute.drift(exact, family, n)) for n in nodes)
-    size = 1 + np.abs(fine).max() + np.abs(perp).max() * (1 + problem.ridge)
-    doubt = 3 * np.abs(fine - coarse) + 2e-13 * size
-    error = np.abs(found.values - fine)
-    tally.returned += 1
-    if np.any(doubt > 1e-6 * size):
-        tally.wrong.append(f"the witness is in doubt: {doubt.max():.2g} of {size:.2g}")
-    if np.any(error > found.errors + doubt):
-        j = int(np.argmax(error - found.errors - doubt))
-        tally.wrong.append(
-            f"{found.values[j]!r} +- {found.errors[j]:.2g}, true {fine[j]!r}, "
-            f"{found.rule}, {problem}"
-        )
-    clear = error > doubt
-    if clear.any():
-        tally.ratios.extend((found.errors[clear] / error[clear]).tolist())
-
-
-def add(record: Record, tally: Tally) -> None:
-    """Add a curve or a fixed point to the counts."""
-    tally.seconds += record.seconds
-    if record.refusal:
-        tally.refused += 1
-        return
-    tally.returned += 1
-    if not record.covered:
-        tally.wrong.append(f"{record.error:.3g} beyond {record.estimate:.3g}: {record.detail}")
-    if record.error > 0:
-        tally.ratios.append(record.estimate / record.error)
-
-
-def flat(parts: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
-    """A drift in the order of the state vector."""
-    dm, dr, dv = parts
-    return np.concatenate([dm.ravel(), dr[np.triu_indices(len(dr))], dv])
-
-
-def calibrate(problems: int, seed: int, planar_share: float = 0.1) -> dict[str, Tally]:
-    """Draw problems, compare each, and count; the planar ones are slow by brute force and rarer."""
-    rng = np.random.default_rng(seed)
-    found: dict[str, Tally] = {}
-    plane = [case for case in cases() if case.planar]
-    line = [case for case in cases() if not case.planar]
-    for _ in range(problems):
-        pool = plane if rng.uniform() < planar_share else line
-        case = pool[int(rng.integers(len(pool)))]
-        tolerance = 10.0 ** rng.uniform(-9, -3)
-        judge(case, draw(case, rng), tolerance, found.setdefault(case.name, Tally()))
-    return found
+# of all problems, the share of every kind
+KINDS: dict[str, tuple[float, Callable[[int, int], Iterator[Record]]]] = {
+    "drifts": (0.4, calibrate_drifts),
+    "wide": (0.05, calibrate_wide),
+    "curves": (0.15, calibrate_curves),
+    "blocks": (0.2, calibrate_blocks),
+    "spectra": (0.2, calibrate_spectra),
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Print the counts of every case and of all."""
+    """Print the counts of every kind and of all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks calibrate", description=__doc__)
     parser.add_argument("--problems", type=int, default=1000, help="number of random problems")
     parser.add_argument(
         "--seed", type=int, default=None, help="of the draws; a fresh one if left out"
     )
-    parser.add_argument("--planar", type=float, default=0.1, help="share of integrals on the plane")
-    parser.add_argument(
-        "--curves", type=int, default=200, help="number of random curves, and of fixed points"
-    )
+    parser.add_argument("--only", nargs="+", choices=tuple(KINDS), help="kinds; all if left out")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="stop each kind after these")
     options = parser.parse_args(arguments)
-    seed = np.random.SeedSequence().entropy if options.seed is None else options.seed
-    print(f"seed {seed}")
-    found = calibrate(options.problems, int(seed), options.planar)
-    for record in calibrate_curves(options.curves, int(seed)):
-        add(record, found.setdefault(record.what, Tally()))
-    titles = ("returned", 9), ("refused", 8), ("wrong", 6), ("median estimate/error", 22), ("s", 7)
-    print(f"{'case':24} " + " ".join(f"{title:>{width}}" for title, width in titles))
-    total = Tally()
-    for name, tally in sorted(found.items()):
-        print(row(name, tally))
-        total.returned += tally.returned
-        total.refused += tally.refused
-        total.wrong += tally.wrong
-        total.ratios += tally.ratios
-        total.seconds += tally.seconds
-    print(row("all", total))
-    for text in total.wrong:
-        print(text)
-    sys.exit(1 if total.wrong else 0)
+    seed = int(np.random.SeedSequence().generate_state(1)[0])
+    seed = seed if options.seed is None else options.seed
+    print(f"seed {seed}", flush=True)
+    chosen = options.only or list(KINDS)
+    total = sum(KINDS[name][0] for name in chosen)
+    records: list[Record] = []
+    for name in chosen:
+        share, draw = KINDS[name]
+        records += _within(draw(round(options.problems * share / total), seed), options.minutes)
+    counts = tallies(records)
+    print(table(counts))
+    sys.exit(1 if any(tally.wrong for tally in counts.values()) else 0)
 
 
-def row(name: str, tally: Tally) -> str:
-    """One line of the table."""
-    median = f"{np.median(tally.ratios):.3g}" if tally.ratios else "-"
-    return (
-        f"{name:24} {tally.returned:9} {tally.refused:8} {len(tally.wrong):6} {median:>22} "
-        f"{tally.seconds:7.1f}"
-    )
-
-
-if __name__ == "__main__":
-    main()
+def _within(records: Iterator[Record], minutes: float) -> list[Record]:
+    """What is compared within a time."""
+    begin, out = perf_counter(), []
+    for record in records:
+        out.append(record)
+        if not record.covered:
+            print(f"WRONG {record}", flush=True)
+        if perf_counter() - begin > 60 * minutes:
+            break
+    return out

@@ -12,7 +12,7 @@ scales of g and of u, and integrated by LSODA.  The square loss has the exponent
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -26,6 +26,8 @@ from scipy.integrate import solve_ivp
 from numerics import Parameters, State, ToleranceWarning, solve_curve, solve_fixed_point
 from theory import Loss, Mixture, Model, Softplus, symbols
 
+from .calibration_record import Record
+
 Array = NDArray[np.float64]
 
 # standard deviations that the panels reach, and nodes of a panel
@@ -35,6 +37,12 @@ FINE, COARSE = 1e-12, 1e-11
 # a truth beyond this is a diverging flow
 DIVERGED = 1e12
 TIMES = 40
+# drifts by brute force after which a flow that has not settled is undecided
+PATIENCE = 20_000
+
+
+class Undecided(Exception):
+    """A flow that was not followed to its end."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +149,34 @@ class Problem:
         return step
 
     def settles(self) -> bool:
-        """Whether the flow from overlap 0 and R = 1 comes to rest, far along."""
+        """Whether the flow from overlap 0 and R = 1 comes to rest, far along.
+
+        A flow that takes longer than anybody's patience counts as one that does: refusing it is a
+        refusal.
+        """
         p = self.parameters
+        if self.kind is SQUARE:
+            # R' = (c / lambda^2 - 2 / lambda - 2 beta) R + ...
+            return p.step / p.precision**2 < 2.0 * (1.0 / p.precision + p.ridge)
+        try:
+            return self._comes_to_rest()
+        except Undecided:
+            return True
+
+    def _comes_to_rest(self) -> bool:
+        p = self.parameters
+        count = 0
+
+        def field(vector: Array) -> Array:
+            nonlocal count
+            count += 1
+            if count > PATIENCE:
+                raise Undecided
+            return self.field(vector)
+
         end = 200.0 / p.ridge if p.ridge > 0 else 1e6 * max(1.0, p.precision)
         found = solve_ivp(
-            lambda _, s: self.field(s),
+            lambda _, s: field(s),
             (0.0, end),
             np.append(np.zeros(self.coordinates.shape[1]), 1.0),
             method="LSODA",
@@ -252,37 +283,6 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-@dataclass(frozen=True)
-class Record:
-    """What was estimated and what was true.
-
-    Attributes
-    ----------
-    what : str
-        Feature and kind of problem.
-    estimate, error : float
-        NaN where nothing was returned.
-    refusal : str
-        The message; empty where a number was returned.
-    detail : str
-        Enough to draw the problem again.
-    seconds : float
-        Spent by the package, compilation included.
-    """
-
-    what: str
-    estimate: float
-    error: float
-    refusal: str
-    detail: str
-    seconds: float
-
-    @property
-    def covered(self) -> bool:
-        """Whether the estimate is at least the error."""
-        return bool(self.error <= self.estimate)
-
-
 def curve_record(seed: int) -> Record | None:
     """A random curve against its truth at random times; None where the true flow diverges."""
     rng = np.random.default_rng([seed, 1])
@@ -309,14 +309,14 @@ def curve_record(seed: int) -> Record | None:
     except ArithmeticError as error:
         # a flow that truly diverges within the time is no refusal
         seconds, refused = perf_counter() - begin, problem.truth(times) is not None
-        return Record(what, np.nan, np.nan, str(error), detail, seconds) if refused else None
+        return Record.refused(what, error, detail, seconds) if refused else None
     seconds = perf_counter() - begin
     truth = problem.truth(times)
     if truth is None:
         return None
     values, uncertain = truth
-    error = float(np.abs(curve.vector(times) - values).max()) - uncertain
-    return Record(what, curve.error_estimate, error, "", detail, seconds)
+    error = float(np.abs(curve.vector(times) - values).max())
+    return Record(what, error, curve.error_estimate, "", detail, seconds, uncertain)
 
 
 def fixed_point_record(seed: int) -> Record | None:
@@ -334,7 +334,7 @@ def fixed_point_record(seed: int) -> Record | None:
             point = solve_fixed_point(problem.model, problem.parameters)
     except ArithmeticError as error:
         seconds, refused = perf_counter() - begin, problem.settles()
-        return Record(what, np.nan, np.nan, str(error), detail, seconds) if refused else None
+        return Record.refused(what, error, detail, seconds) if refused else None
     seconds = perf_counter() - begin
     vector = np.append(point.overlap.to_numpy()[0], point.gram_perp.to_numpy()[0])
     scale = 1.0 + np.abs(vector)
@@ -344,12 +344,14 @@ def fixed_point_record(seed: int) -> Record | None:
     moved = root.x * scale
     # one more step of Newton's method tells what the root itself is known to
     last = problem.newton_step(vector + moved)
-    error = float(np.abs(moved).max()) - 10.0 * float(np.abs(last).max())
-    return Record(what, float(point.attrs["error_estimate"]), error, "", detail, seconds)
+    error, doubt = float(np.abs(moved).max()), 10.0 * float(np.abs(last).max())
+    estimate = float(point.attrs["error_estimate"])
+    return Record(what, error, estimate, "", detail, seconds, doubt)
 
 
-def calibrate_curves(count: int, seed: int) -> list[Record]:
-    """Draw ``count`` curves and as many fixed points, without those whose true flow has none."""
-    seeds = np.random.SeedSequence(seed).generate_state(count)
-    records = [make(int(s)) for s in seeds for make in (curve_record, fixed_point_record)]
-    return [record for record in records if record is not None]
+def calibrate_curves(count: int, seed: int) -> Iterator[Record]:
+    """Draw curves and fixed points in turn, without those whose true flow has none."""
+    for number, s in enumerate(np.random.SeedSequence(seed).generate_state(count)):
+        record = (curve_record, fixed_point_record)[number % 2](int(s))
+        if record is not None:
+            yield record

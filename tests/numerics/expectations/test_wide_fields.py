@@ -11,7 +11,8 @@ import pytest
 import sympy as sp
 from helpers import fresh_rng
 
-from benchmarks.calibrate import calibrate
+from benchmarks.calibrate_drifts import calibrate_drifts
+from benchmarks.calibration_record import tallies
 from numerics import Parameters, State, compile_expressions, solve_curve, solve_fixed_point
 from numerics.core.errors import IntegrandError
 from numerics.expectations import estimation
@@ -146,6 +147,6 @@ def test_an_integrand_that_is_no_number_is_named(function):
 def test_no_returned_value_is_further_from_brute_force_than_its_error(planar):
     """Random problems of a wide box: none wrong, at most one in twenty refused."""
     problems = 150 if planar == 0 else 6
-    found = calibrate(problems, int(fresh_rng().integers(2**62)), planar).values()
+    found = tallies(calibrate_drifts(problems, int(fresh_rng().integers(2**62)), planar)).values()
     assert [text for tally in found for text in tally.wrong] == []
     assert sum(tally.refused for tally in found) <= 0.05 * problems
