@@ -16,6 +16,7 @@ from typing import Any
 
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.problem.kinks import DISTRIBUTIONAL, check_kink_rule
 from theory.regular_files import read_bytes
 from verify.claims.language.latex.document import (
     NAMES,
@@ -42,7 +43,7 @@ from verify.settings.values import parse_integer
 from .judge import check_form, make_claim
 from .judgement import Claim
 from .listing import KEYS, MODEL_KEYS, ListedClaim, check_count
-from .quantities import EIGENVALUE, FIXED_POINT, STEP
+from .quantities import EIGENVALUE, EXPRESSION, FIXED_POINT, STEP, Quantity
 from .quantity_names import parse_quantity
 
 # of the equalities of one display only the first can have these from a comment before it
@@ -164,12 +165,14 @@ def _claim(
     fixed: frozenset[str] = frozenset()
     if quantity is not None:
         fixed = frozenset(parse_quantity(quantity).letters) if "\\" not in quantity else fixed
-    read = read_statement(text, statement, fixed, named=quantity is not None)
+    beside = tuple(s for s, _ in chain[:-1])
+    read = read_statement(text, statement, fixed, beside, named=quantity is not None)
+    about: str | Quantity = quantity if quantity is not None else ""
     if quantity is None:
-        read, quantity = _about(text, chain, read)
+        read, about = _about(text, chain, read, asked.get("kink_rule"))
     if read.order is not None:
         asked["order"] = min(read.order, asked.get("order") or read.order)
-    found = make_claim(model, quantity, "0", name=name, **asked)
+    found = make_claim(model, about, "0", name=name, **asked)
     found = replace(found, formula=read.right, text=str(texts["latex"]))
     check_form(found)
     return found
@@ -193,8 +196,11 @@ def _options(where: str, texts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _about(
-    text: str, chain: tuple[tuple[Statement, Mapping[str, Any]], ...], read: Equality
-) -> tuple[Equality, str]:
+    text: str,
+    chain: tuple[tuple[Statement, Mapping[str, Any]], ...],
+    read: Equality,
+    kink_rule: str | None,
+) -> tuple[Equality, str | Quantity]:
     """What the right side of an equality is claimed for, from its left side or its chain."""
     statement, _ = chain[-1]
     left = read.left
@@ -202,7 +208,8 @@ def _about(
         place, expected = statement.start, "what the formula is for"
         remedy = "write a left side and =, or a comment % quantity: drift m_a_s before the display"
         raise FormulaError(text, place, "a formula without a left side", expected, remedy)
-    if len(chain) > 1:
+    follows = len(chain) > 1
+    if follows:
         first = chain[0][1].get("quantity")
         kind = parse_quantity(first).kind if first and "\\" not in first else ""
         if kind in (EIGENVALUE, STEP):
@@ -215,6 +222,10 @@ def _about(
         raise FormulaError(text, statement.start, got, expected, remedy)
     if not _holds_average(left) and _holds_average(read.right) and not _is_entry(left):
         return Equality(read.right, left, read.order), show(read.right)
+    if follows:
+        rule = check_kink_rule(kink_rule or DISTRIBUTIONAL)
+        sample = not _holds_average(left)
+        return read, Quantity(EXPRESSION, show(left), left=left, sample=sample, kink_rule=rule)
     return read, _entry(left)
 
 

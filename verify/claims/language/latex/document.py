@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -246,12 +247,27 @@ class Equality:
 
 
 def read_statement(
-    text: str, statement: Statement, fixed: frozenset[str] = frozenset(), *, named: bool = False
+    text: str,
+    statement: Statement,
+    fixed: frozenset[str] = frozenset(),
+    beside: tuple[Statement, ...] = (),
+    *,
+    named: bool = False,
 ) -> Equality:
-    """Read both sides; ``fixed`` are index letters of a quantity that is given elsewhere.
+    """Read both sides.
 
-    Where it is ``named`` elsewhere, a left side that is no formula of the language is a name that
-    its author has for it.
+    Parameters
+    ----------
+    text : str
+        Of the document.
+    statement : Statement
+    fixed : frozenset of str
+        Index letters of a quantity that is given elsewhere.
+    beside : tuple of Statement
+        Others of the same chain, in which a letter counts the same.
+    named : bool
+        The quantity is named elsewhere: a left side that is no formula of the language is a name
+        that its author has for it.
 
     Raises
     ------
@@ -259,23 +275,33 @@ def read_statement(
     """
     if statement.error is not None:
         raise statement.error
+    right, order = _side(text, statement, statement.right)
+    trees, orders = [right], [order]
+    if statement.left:
+        try:
+            left, before = _side(text, statement, statement.left)
+            trees, orders = [left, right], [before, order]
+        except FormulaError:
+            if not named:
+                raise
+    others = [tree for other in beside for tree in _readable(text, other)]
+    trees = conventional(text, [*trees, *others], fixed)[: len(trees)]
+    known = [n for n in orders if n is not None]
+    left_side = trees[0] if len(trees) == 2 else None
+    return Equality(left_side, trees[-1], min(known) if known else None)
 
-    def read(tokens: tuple[Token, ...]) -> tuple[Node, int | None]:
-        last = tokens[-1]
-        end = Token("end", "", min(last.position + len(last.text), statement.stop))
-        reader = LatexFormula(text, [*tokens, end], statement.names)
-        tree = bounded(text, nested(text[statement.start : statement.stop], reader.whole))
-        return tree, reader.order
 
-    right, order = read(statement.right)
-    if not statement.left:
-        return Equality(None, conventional(text, [right], fixed)[0], order)
-    try:
-        left, before = read(statement.left)
-    except FormulaError:
-        if not named:
-            raise
-        return Equality(None, conventional(text, [right], fixed)[0], order)
-    orders = [n for n in (order, before) if n is not None]
-    left, right = conventional(text, [left, right], fixed)
-    return Equality(left, right, min(orders) if orders else None)
+def _side(text: str, statement: Statement, tokens: tuple[Token, ...]) -> tuple[Node, int | None]:
+    last = tokens[-1]
+    end = Token("end", "", min(last.position + len(last.text), statement.stop))
+    reader = LatexFormula(text, [*tokens, end], statement.names)
+    tree = bounded(text, nested(text[statement.start : statement.stop], reader.whole))
+    return tree, reader.order
+
+
+def _readable(text: str, statement: Statement) -> list[Node]:
+    found = []
+    for tokens in (statement.left, statement.right):
+        with suppress(FormulaError):
+            found += [_side(text, statement, tokens)[0]] if tokens else []
+    return found

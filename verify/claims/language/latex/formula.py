@@ -267,7 +267,9 @@ class LatexFormula(LetterReader):
         if token.text in _GREEK:
             return Name(_GREEK[token.text], position=token.position)
         self.at -= token.kind != "end"
-        raise self.error("a group in braces", "write {...}")
+        transposed = "write the entries, such as m_{as}, for a transposed matrix"
+        remedy = transposed if token.text == r"\top" else "write {...}"
+        raise self.error("a group in braces", remedy)
 
     # --- atoms ------------------------------------------------------------------------------------
 

@@ -46,8 +46,9 @@ WORDS = {
     "arctan": "atan",
     "ln": "log",
     "KroneckerDelta": "KroneckerDelta",
+    "Cov": "Cov",
 }
-_SEVERAL = ("diff", "lse", "KroneckerDelta")
+_SEVERAL = ("diff", "lse", "KroneckerDelta", "Cov")
 
 
 class FunctionReader(SumReader, DerivativeReader):

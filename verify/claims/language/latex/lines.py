@@ -8,6 +8,7 @@ c`` every equality is one of a chain.  What the page shows in two ways is refuse
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from verify.claims.language.text import Token
 from verify.claims.language.tree import FormulaError
@@ -108,7 +109,7 @@ def _unwrapped(text: str, tokens: list[Token], environment: str) -> tuple[list[T
             if not depth:
                 break
         behind = [t for t in tokens[end + 1 :] if t.text not in (".", ",", ";", r"\right.")]
-        if behind or (name == "array" and not system):
+        if behind or (name == "array" and not (system and _aligns(tokens[at:end]))):
             continue
         start = at + 1
         if name in ("alignedat", "array"):
@@ -118,6 +119,11 @@ def _unwrapped(text: str, tokens: list[Token], environment: str) -> tuple[list[T
         kind = environment if before and not system else name
         return [*([] if system else before), *tokens[start:end]], kind
     return tokens, environment
+
+
+def _aligns(tokens: list[Token]) -> bool:
+    """An array whose cells begin with =, one equation a line; others are cases."""
+    return any(one.text == "&" and two.text in EQUAL for one, two in pairwise(tokens))
 
 
 class _Lines:
@@ -214,11 +220,11 @@ class _Lines:
 
 
 def _relation(tokens: list[Token]) -> Token | None:
-    """The first = outside of brackets."""
+    """The first = outside of brackets, or relation that is refused later."""
     depth = 0
     for token in tokens:
         depth += _depth(token)
-        if depth <= 0 and token.text in EQUAL:
+        if depth <= 0 and (token.text in EQUAL or token.text in _UNJUDGED):
             return token
     return None
 

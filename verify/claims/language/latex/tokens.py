@@ -133,12 +133,15 @@ def without_fonts(text: str, found: list[Token]) -> list[Token]:
     at = 0
     while at < len(found):
         token = found[at]
+        if _is_empty(found, at):
+            at += 2
+            continue
         if token.text not in _FONTS | _SCRIPTS | _ACCENTS:
             made.append(token)
             at += 1
             continue
-        inside, after = _argument(text, found, at + 1)
-        at = after
+        inside, at = _argument(text, found, at + 1)
+        inside = without_fonts(text, inside)
         plain = inside[0] if len(inside) == 1 else None
         if token.text in _FONTS and plain is None:
             word = "".join(t.text for t in inside)
@@ -146,7 +149,7 @@ def without_fonts(text: str, found: list[Token]) -> list[Token]:
                 made.append(Token("word", word, token.position))
             else:
                 opened, closed = (Token("sign", s, token.position) for s in "{}")
-                made += [opened, *without_fonts(text, inside), closed]
+                made += [opened, *inside, closed]
         elif plain is None:
             expected, remedy = "a single letter in it", "write the letters one by one"
             raise FormulaError(text, token.position, repr(token.text), expected, remedy)
@@ -158,6 +161,13 @@ def without_fonts(text: str, found: list[Token]) -> list[Token]:
             accent = {r"\widehat": r"\hat", r"\widetilde": r"\tilde"}.get(token.text, token.text)
             made.append(Token("command", f"{accent}{{{plain.text}}}", token.position))
     return made
+
+
+def _is_empty(found: list[Token], at: int) -> bool:
+    """{} for space, in front of an operator: no argument of anything."""
+    before = found[at - 1].text if at else "&"
+    empty = [t.text for t in found[at : at + 2]] == ["{", "}"]
+    return empty and before in ("&", "\\\\", "=", "+", "-", ",", "(", "[", "{", "{}", r"\cdot")
 
 
 def _argument(text: str, found: list[Token], at: int) -> tuple[list[Token], int]:
