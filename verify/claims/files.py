@@ -2,7 +2,7 @@
 module that runs.
 
 TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each
-formula.  LaTeX: every equality in display mathematics (:mod:`verify.claims.manuscripts`).  Python:
+formula.  LaTeX: every equality in display mathematics (:mod:`verify.claims.reading.manuscripts`).  Python:
 a module that defines ``CLAIMS`` (or ``claim``), made by :func:`verify.claims.judge.make_claim`; it
 runs as the user who checks it.
 """
@@ -22,12 +22,12 @@ from theory.errors import check_choice
 from theory.regular_files import check_regular
 from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.tree import FormulaError
+from verify.claims.reading.listing import KEYS, ListedClaim, check_count
+from verify.claims.reading.manuscripts import list_manuscript
 from verify.settings.configuration import Configuration, read_toml, read_values
 
 from .judge import check_form, make_claim
 from .judgement import Claim
-from .listing import KEYS, ListedClaim, check_count
-from .manuscripts import list_manuscript
 
 SUFFIXES = (".toml", ".tex", ".py")
 

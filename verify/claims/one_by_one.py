@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import Any
 
 from theory import InputError
+from verify.claims.reading.listing import ListedClaim
 from verify.printing.shorten import shorten
 
 from .judge import judge
 from .judgement import Finding, Judgement, Stage, Status
-from .listing import ListedClaim
 from .stage_verdicts import STAGES
 
 # seconds within which a claim is judged, unless the user says otherwise

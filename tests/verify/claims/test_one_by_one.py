@@ -17,8 +17,8 @@ from theory import kgmm
 from verify.claims.files import list_claims, read_claims
 from verify.claims.judge import make_claim
 from verify.claims.judgement import Claim, Finding
-from verify.claims.listing import ListedClaim
 from verify.claims.one_by_one import ClaimJudge, judge_each
+from verify.claims.reading.listing import ListedClaim
 
 HEADER = '[model]\nname = "kgmm"\nk = 2\n[parameters]\ndirections_gram = "orthonormal"\n'
 RIGHT = '[[claim]]\nname = "right"\nquantity = "E_l[u_1]"\nformula = "m_1_l"\n'

@@ -8,7 +8,7 @@ import pytest
 
 from theory import InputError
 from verify.claims.language.tree import show
-from verify.claims.manuscripts import list_manuscript
+from verify.claims.reading.manuscripts import list_manuscript
 
 HEAD = "% model: kgmm\n% k: 3\n% directions_gram: orthonormal\n"
 

@@ -18,6 +18,8 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from theory.problem.kinks import DISTRIBUTIONAL, check_kink_rule
 from theory.regular_files import read_bytes
+from verify.claims.judge import check_form, make_claim
+from verify.claims.judgement import Claim
 from verify.claims.language.latex.document import (
     NAMES,
     Comment,
@@ -37,14 +39,12 @@ from verify.claims.language.tree import (
     children,
     show,
 )
+from verify.claims.quantities import EIGENVALUE, EXPRESSION, FIXED_POINT, STEP, Quantity
+from verify.claims.quantity_names import parse_quantity
 from verify.settings.configuration import Configuration
 from verify.settings.values import parse_integer
 
-from .judge import check_form, make_claim
-from .judgement import Claim
 from .listing import KEYS, MODEL_KEYS, ListedClaim, check_count
-from .quantities import EIGENVALUE, EXPRESSION, FIXED_POINT, STEP, Quantity
-from .quantity_names import parse_quantity
 
 # of the equalities of one display only the first can have these from a comment before it
 _FIRST = ("quantity", "name")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from theory import InputError
+from verify.claims.judgement import Claim
 from verify.settings.option_table import keys
-
-from .judgement import Claim
 
 KEYS = (
     "name",
