@@ -2,7 +2,7 @@
 module that runs.
 
 TOML: the tables [model] and [parameters] of a configuration file, then a table [[claim]] for each
-formula.  LaTeX: every equality in display mathematics (:mod:`verify.claims.reading.manuscripts`).  Python:
+formula.  LaTeX: every equality in displays (:mod:`verify.claims.reading.manuscripts`).  Python:
 a module that defines ``CLAIMS`` (or ``claim``), made by :func:`verify.claims.judge.make_claim`; it
 runs as the user who checks it.
 """
