@@ -11,12 +11,10 @@ coordinates of dimension r + 1
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -25,10 +23,8 @@ import sympy as sp
 from numerics import Parameters, State, compile_expressions, population_block
 from theory import Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols
 
+from . import brute_losses as brute
 from .calibration_record import Array, Record
-
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "witness"))
-import brute_losses as brute  # found only then
 
 Y = symbols.LABEL
 MATRICES = ("hessian", "gradient", "corrector")

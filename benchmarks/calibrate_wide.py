@@ -8,10 +8,8 @@ place of integration by parts, :math:`\dot m=-E[gY^T]` and :math:`\dot R_\perp=-
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -21,11 +19,9 @@ import scipy.stats
 from numerics import Parameters, State, compile_expressions
 from theory import Model, derive_drift, kgmm
 
+from . import brute_losses as brute
 from .calibrate_blocks import network
 from .calibration_record import Array, Record
-
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "witness"))
-import brute_losses as brute  # found only then
 
 # points of a lattice (a prime), its generator, and shifts
 POINTS, GENERATOR, SHIFTS = 65_521, 17_364, 12

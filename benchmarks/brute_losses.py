@@ -7,13 +7,17 @@ by Gauss-Legendre panels halved towards every place where something turns.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
-import brute_expectations as brute
 import numpy as np
 import scipy.special
+
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "witness"))
+import brute_expectations as brute  # found only then
 
 Array = np.ndarray
 # values, first and second derivatives, by element
