@@ -9,7 +9,7 @@ holds for every unit is not decided here: it is a claim like any other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -95,7 +95,10 @@ def second_derivative(model: Model, positions: tuple[int, int], letters: str) ->
 
 
 def substitute(node: Node, name: str, formula: Node, letters: str) -> Node:
-    """A formula with another in the place of a name whose indices are letters, such as g_a."""
+    """A formula with another in the place of a name whose indices are letters, such as g_a.
+
+    Sums of the other are over letters that the formula does not have.
+    """
     if isinstance(node, Name) and _plain(node) == (name, len(letters)):
         return _lettered(formula, dict(zip(letters, _free(node), strict=True)))
     return rebuilt(node, [substitute(c, name, formula, letters) for c in children(node)])
@@ -144,32 +147,43 @@ def _free(node: Name) -> list[Index]:
     return [i for i in node.indices if i != "v"]
 
 
+def with_sums_over(form: Node, spare: Sequence[str]) -> Node | None:
+    """The same formula with its sums over the spare letters; None where they do not suffice."""
+    sums = [node for node in _nodes(form) if isinstance(node, Sum)]
+    bound = sorted({letter for node in sums for letter in node.indices})
+    if len(bound) > len(spare):
+        return None
+    return _lettered(form, dict(zip(bound, spare, strict=False)))
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in children(node):
+        yield from _nodes(child)
+
+
 def _lettered(node: Node, letters: Mapping[str, Index]) -> Node:
-    """Free letters exchanged; a letter of a sum that is in the way gives way to an unused one."""
+    """Letters exchanged, those of sums too."""
     match node:
         case Name(base, indices):
-            return Name(
-                base, tuple(letters.get(i, i) if isinstance(i, str) else i for i in indices)
-            )
-        case Sum((letter,), body, conditions):
-            taken = {*letters.values(), *letters, *_letters(body)}
-            if letter in letters.values():
-                new = next(x for x in UNITS if x not in taken)
-                letters = {**letters, letter: new}
-            elif letter in letters:
-                letters = {k: v for k, v in letters.items() if k != letter}
+            return Name(base, tuple(letters.get(str(i), i) for i in indices))
+        case Sum(indices, body, conditions):
             changed = tuple(
-                Condition(letters.get(c.left, c.left), letters.get(c.right, c.right), c.equal)  # type: ignore[arg-type]
+                Condition(
+                    letters.get(str(c.left), c.left), letters.get(str(c.right), c.right), c.equal
+                )
                 for c in conditions
                 if isinstance(c, Condition)
             )
-            return Sum((str(letters.get(letter, letter)),), _lettered(body, letters), changed)
+            own = tuple(str(letters.get(i, i)) for i in indices)
+            return Sum(own, _lettered(body, letters), changed)
     return rebuilt(node, [_lettered(c, letters) for c in children(node)])
 
 
-def _letters(node: Node) -> set[Index]:
+def letters_of(node: Node) -> set[Index]:
+    """Letters and numbers of the indices in a formula."""
     found = set(node.indices) if isinstance(node, (Name, Sum)) else set()
-    return found.union(*map(_letters, children(node)))
+    return found.union(*map(letters_of, children(node)))
 
 
 def with_names_of_paper(node: Node, units: int) -> Node:
@@ -219,11 +233,13 @@ def _orbits(
     found: list[tuple[list[Node], Node]] = []
     everyone = range(1, units + 1)
     others = [j for j in everyone if j not in letters]
-    inner = _letters(term)
+    inner = letters_of(term)
     letter = next(x for x in free if x not in inner)
     for i in sorted(_numbers(term)):
         for members in (everyone, others):
-            if i not in members or _numbers(term) & set(members) - {i}:
+            # a sum of one term could stand around anything
+            alone = len(members) < 2
+            if alone or i not in members or _numbers(term) & set(members) - {i}:
                 continue
             orbit = [_renamed(term, {i: j}) for j in members]
             unequal = () if members is everyone else tuple(letters.values())

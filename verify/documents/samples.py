@@ -9,10 +9,19 @@ from theory import Model
 from theory.problem.kinks import DISTRIBUTIONAL
 from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding
+from verify.claims.language.conventions import UNITS
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node, show
+from verify.claims.quantity_names import parse_quantity
 
-from .index_form import first_derivative, index_form, second_derivative, substitute
+from .index_form import (
+    first_derivative,
+    index_form,
+    letters_of,
+    second_derivative,
+    substitute,
+    with_sums_over,
+)
 from .notation import LOSS, RESULT, Notation, Statement
 
 # name with its letters -> quantity, its left-hand side, positions of first indices, of readout?
@@ -94,8 +103,12 @@ def inserted(note: Notation, quantity: str, formula: str, left: str = "") -> Ite
     if "diff(" in formula:
         return
     tree = parse_formula(formula)
+    taken = {*parse_quantity(quantity).letters, *letters_of(tree)}
+    spare = [x for x in UNITS if x not in taken]
     for name, (letters, form) in _forms(note.model, note.kink_rule).items():
-        tree = substitute(tree, name, form, letters)
+        apart = with_sums_over(form, [x for x in spare if x not in letters])
+        if apart is not None:
+            tree = substitute(tree, name, apart, letters)
     written = show(tree)
     if written != show(parse_formula(formula)) and len(written) < _LONGEST:
         text = "With the derivatives of this loss it reads"
