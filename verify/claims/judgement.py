@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from theory import Model
-from verify.claims.language.tree import Node
+from verify.claims.language.tree import Node, show
 
-from .quantities import Quantity
+from .quantities import EXPRESSION, Quantity
 
 
 class Status(StrEnum):
@@ -79,6 +79,14 @@ class Claim:
     @property
     def is_text(self) -> bool:
         return isinstance(self.formula, Node)
+
+    @property
+    def read_as(self) -> str:
+        """What the claim says as it was read: an equation in the plain language."""
+        right = show(self.formula) if isinstance(self.formula, Node) else str(self.formula)
+        order = "" if self.order is None else f", up to {self.parameter}^-{self.order}"
+        kind = "" if self.quantity.kind == EXPRESSION else f"{self.quantity.kind} "
+        return f"{kind}{self.quantity.entry} = {right}{order}"
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,7 @@ class Judgement:
         """Verdict, what every stage says and, for a refuted claim, where and how it is wrong."""
         lines = [f"{self.claim.name}: {self.finding.value}"]
         lines.append(f"  claimed      {self.claim.text.strip()}")
+        lines.append(f"  read as      {self.claim.read_as}")
         lines += [f"  {s.name:<12} {s.status.value}: {s.text}" for s in self.stages]
         if self.counterexample is not None:
             lines += str(self.counterexample).splitlines()
@@ -190,6 +199,7 @@ class Judgement:
             "model": self.claim.model.name,
             "quantity": f"{self.claim.quantity.kind} {self.claim.quantity.entry}".strip(),
             "formula": self.claim.text,
+            "read_as": self.claim.read_as,
             "source": self.claim.source,
             "order": self.claim.order,
             "verdict": self.finding.value,

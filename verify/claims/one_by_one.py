@@ -201,6 +201,7 @@ def unjudged(
         "model": claim.model,
         "quantity": str(texts.get("quantity", "")),
         "formula": formula,
+        "read_as": "",
         "source": str(texts.get("source", "")),
         "order": texts.get("order"),
         "verdict": finding.value,

@@ -21,6 +21,7 @@ from .tree import (
     Node,
     Sum,
     children,
+    free_letters,
     limit_letters,
 )
 
@@ -86,8 +87,8 @@ def conventional(text: str, trees: Sequence[Node], fixed: Collection[str] = ()) 
             where.setdefault(letter, position)
     _no_size_is_an_index(text, trees, uses, where)
     new: dict[str, str] = {}
-    taken = set(uses) | set(SIZES)
-    if "ell" in uses and "l" not in uses:
+    taken = set(SIZES)
+    if "ell" in uses and not _collides(trees, "ell", "l"):
         new["ell"] = "l"
         taken.add("l")
     for letter, kinds in uses.items():
@@ -99,7 +100,8 @@ def conventional(text: str, trees: Sequence[Node], fixed: Collection[str] = ()) 
         if not kinds:
             kinds = _kinds_beside(trees, letter, uses)
         wanted = next((k for k in KINDS if k in kinds), None)
-        free = next((x for x in KINDS.get(wanted or "", "") if x not in taken), None)
+        known = KINDS.get(wanted or "", "")
+        free = next((x for x in known if x not in taken and not _collides(trees, letter, x)), None)
         if free is None and own is not None:
             continue
         if free is None or letter in fixed:
@@ -107,6 +109,23 @@ def conventional(text: str, trees: Sequence[Node], fixed: Collection[str] = ()) 
         new[letter] = free
         taken.add(free)
     return [renamed(tree, new) for tree in trees] if new else list(trees)
+
+
+def _collides(trees: Sequence[Node], letter: str, other: str) -> bool:
+    """Whether a letter cannot be written as another one, which has a meaning where it stands."""
+    free = {found for tree in trees for found, _ in free_letters(tree)}
+    if other in free or letter in free:
+        return any(found == other for tree in trees for found, _, _ in places(tree))
+    return any(_shares(tree, letter, other) for tree in trees)
+
+
+def _shares(node: Node, letter: str, other: str) -> bool:
+    """Whether a sum over one of two letters holds the other."""
+    if isinstance(node, Sum):
+        inside = {found for found, _, _ in places(node)}
+        if {letter, other} <= inside:
+            return True
+    return any(_shares(child, letter, other) for child in children(node))
 
 
 def _unclear(text: str, letter: str, kind: str | None, position: int) -> FormulaError:

@@ -144,15 +144,15 @@ class _Parser(Reader):
 
     def product(self) -> Node:
         start = self.next.position
-        node = self.signed()
+        node, chain = self.signed(), False
         while sign := self.accept("*", "/"):
             other = self.signed()
             if sign.text == "/":
-                node = Divide(node, other, position=start)
-            elif isinstance(node, Multiply):
-                node = Multiply((*node.factors, other), position=start)
-            else:
-                node = Multiply((node, other), position=start)
+                node, chain = Divide(node, other, position=start), False
+                continue
+            # a product in brackets stays one factor
+            before = node.factors if chain and isinstance(node, Multiply) else (node,)
+            node, chain = Multiply((*before, other), position=start), True
         return node
 
     def signed(self) -> Node:

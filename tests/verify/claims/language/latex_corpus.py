@@ -101,6 +101,11 @@ READ: dict[str, list[tuple[str, str]]] = {
         (r"\sum_\ell p_\ell \mathbb{E}_\ell[g_a]", "sum_l(p_l*E_l[g_a])"),
         (r"\sum_{\ell=1}^n p_\ell", "sum_l(p_l, l >= 1, l <= n)"),
         (r"\sum_{\alpha} \pi_\alpha", "sum_a(pi_a)"),
+        (
+            r"\sum_l p_l \mathbb{E}_l[u_1] - \sum_\ell p_\ell \mathbb{E}_\ell[u_2]",
+            "sum_l(p_l*E_l[u_1]) - sum_l(p_l*E_l[u_2])",
+        ),
+        (r"\mathbb{E}_{}[u_1]", "E[u_1]"),
         (r"\sum_\mu m_{b\mu}^2", "sum_s(m_b_s^2)"),
         (r"\sum_{j} Q_{bj}", "sum_a(Q_b_a)"),
         (r"\sum_{c'} p_{c'} \mathbb{E}_{c'}[u_b]", "sum_l(p_l*E_l[u_b])"),
@@ -149,7 +154,7 @@ READ: dict[str, list[tuple[str, str]]] = {
         (r"\mathbb{I}(a \neq b)", "1 - delta_a_b"),
         (r"\mathbf{1}\{u_1 > 0\}", "step(u_1)"),
         (
-            r"\begin{cases} \pi_a(1-\pi_a) & a=b\\ -\pi_a\pi_b & \text{otherwise}\end{cases}",
+            r"\begin{cases} \pi_a(1-\pi_a) & a=b\\ -\pi_a\pi_b & \text{otherwise.}\end{cases}",
             "delta_a_b*(pi_a*(1 - pi_a)) + (1 - delta_a_b)*(-(pi_a*pi_b))",
         ),
         (
@@ -256,6 +261,7 @@ REFUSED: list[tuple[str, int, str]] = [
     (r"m_{11} + \\ + \beta", 12, "an operator at the end of one line"),
     (r"\begin{cases} 1 & a=b \\ 2 & a=c \end{cases}", 0, "two cases"),
     (r"m_{11} + O(\lambda^{-2})", 9, "order = 1"),
+    (r"\sum_l \sum_\ell p_l p_\ell", 7, "the index .ell."),
     (r"\sum_{\alpha} 1", 0, "a letter whose place tells"),
     (r"\sum_{j<k} Q_{bj} m_{ks}", 18, "k.*a size in the limit of a sum and an index"),
     (r"\sigma''(u_1)", 0, "2 primes"),

@@ -133,6 +133,9 @@ def without_fonts(text: str, found: list[Token]) -> list[Token]:
     at = 0
     while at < len(found):
         token = found[at]
+        if token.text in ("_", "^") and [t.text for t in found[at + 1 : at + 3]] == ["{", "}"]:
+            at += 3
+            continue
         if _is_empty(found, at):
             at += 2
             continue
@@ -144,7 +147,7 @@ def without_fonts(text: str, found: list[Token]) -> list[Token]:
         inside = without_fonts(text, inside)
         plain = inside[0] if len(inside) == 1 else None
         if token.text in _FONTS and plain is None:
-            word = "".join(t.text for t in inside)
+            word = "".join(t.text for t in inside).rstrip(".,;:")
             if token.text in _WORDS and re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", word):
                 made.append(Token("word", word, token.position))
             else:
