@@ -224,8 +224,11 @@ class FixedPointClaim:
             changed = replace(case, claimed=expression)
             return _close(_evaluate(claim, changed, "claimed", at), right)
 
+        points = [at, *({**v, **_solve(claim.model, v, DIGITS)} for v in self.draws if v != values)]
+
         def mends_all(changed: Claim) -> bool:
-            return all(_close(*self._both(c, at)) for c in fixed_cases(changed, solve=False))
+            cases = fixed_cases(changed, solve=False)
+            return all(_close(*self._both(c, point)) for point in points for c in cases)
 
         mender = Mender(
             lambda changed: fixed_cases(changed, solve=False)[index].claimed,

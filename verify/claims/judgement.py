@@ -173,7 +173,7 @@ class Judgement:
         if self.difference:
             lines.append(f"  difference   claimed - derived = {self.difference}")
         if self.counterexample is not None:
-            lines.append(f"  repair       {self.repair or 'no single change was found'}")
+            lines.append(f"  repair       {self.repair or 'no small repair'}")
         return "\n".join(lines)
 
     @property

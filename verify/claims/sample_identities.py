@@ -145,6 +145,9 @@ class SampleClaim:
         draws, _ = visited_draws(model, [case], self.rng)
 
         def same(expression: sp.Expr) -> bool:
+            # an edit may name an index that the smaller model does not have
+            if not expression.free_symbols <= set(draws[0]):
+                return False
             return not any(_differs(expression, case.derived, d) for d in draws)
 
         def mends_all(changed: Claim) -> bool:

@@ -30,6 +30,8 @@ FACTORS: tuple[sp.Expr, ...] = (
     1 / symbols.STEP,
     symbols.RIDGE,
 )
+# characters of a missing term that is still a small repair
+LONGEST = 120
 # kinds of edits, in the order in which a repair tries them
 KINDS = (
     "sign",
@@ -85,7 +87,7 @@ def single_edits(expression: sp.Expr, wanted: sp.Expr | None = None) -> Iterator
         yield from found[kind]
     if wanted is not None:
         missing = sp.expand(wanted - expression)
-        if len(sp.Add.make_args(missing)) == 1 and missing != 0:
+        if len(sp.Add.make_args(missing)) == 1 and missing != 0 and len(str(missing)) <= LONGEST:
             yield Edit("missing", f"add the missing term {missing}", expression + missing)
 
 

@@ -4,7 +4,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -62,8 +62,10 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
     >>> [e.text for e in formula_edits(parse_formula("m_a_s"), ("a", "s"))][:2]
     ['write m_s_a for m_a_s', 'write m_s_s for m_a_s']
     """
-    # nearest first: an index, then signs and factors, then cases and terms
+    # nearest first: an index, another tensor, then signs and factors, then cases and terms
     yield from _indices(tree, letters)
+    yield from _tensors(tree)
+    yield from _named_terms(tree, letters)
     yield FormulaEdit("flip the sign of the whole", Negative(tree))
     for factor in _FACTORS:
         yield FormulaEdit(f"multiply the whole by {show(factor)}", Multiply((factor, tree)))
@@ -199,6 +201,57 @@ def _indices(whole: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
             yield from walk(child, (*path, i), inner)
 
     yield from walk(whole, (), ())
+
+
+# tensors that are taken for one another, and what a size stands for
+_TAKEN_FOR = {"Q": ("R", "m"), "R": ("Q", "m"), "m": ("Q", "R"), "P": ("Q",)}
+_SIZES = {"d": Add((Name("d"), Negative(Name("r"))))}
+
+
+def _tensors(tree: Node) -> Iterator[FormulaEdit]:
+    """Another tensor of the same indices: Q for R_perp, m for Q; and d - r for d or back."""
+    for path, node in _places(tree):
+        if isinstance(node, Name) and len(node.indices) == 2 and node.base in _TAKEN_FOR:
+            for base in _TAKEN_FOR[node.base]:
+                changed = replace(node, base=base)
+                yield FormulaEdit(
+                    f"write {show(changed)} for {show(node)}", put(tree, path, changed)
+                )
+        if isinstance(node, Name) and not node.indices and node.base in _SIZES:
+            size = _SIZES[node.base]
+            yield FormulaEdit(f"write {show(size)} for {show(node)}", put(tree, path, size))
+        for short, long in _SIZES.items():
+            if node == long:
+                yield FormulaEdit(f"write {short} for {show(node)}", put(tree, path, Name(short)))
+    everywhere = [("Q", "R"), ("R", "Q"), ("m", "Q"), ("Q", "m")]
+    for one, two in everywhere:
+        changed_all = _renamed(tree, one, two)
+        if changed_all != tree:
+            yield FormulaEdit(f"write {two} for {one} everywhere", changed_all)
+
+
+def _renamed(node: Node, one: str, two: str) -> Node:
+    if isinstance(node, Name) and node.base == one and len(node.indices) == 2:
+        return replace(node, base=two)
+    for i, child in enumerate(children(node)):
+        node = put(node, (i,), _renamed(child, one, two))
+    return node
+
+
+def _named_terms(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
+    """The corrector, more or less: the term of the dynamics that is forgotten most."""
+    open_pairs = [(a, b) for a, b in _pairs(letters) if _kind(a) == _kind(b)]
+    names = [node for _, node in _places(tree) if isinstance(node, Name) and node.base == "R"]
+    numbered = [(n.indices[0], n.indices[1]) for n in names if len(n.indices) == 2]
+    pairs: Sequence[tuple[Index, Index]] = open_pairs or list(dict.fromkeys(numbered))
+    for one, two in pairs:
+        gradients = Multiply((Name("g", (one,)), Name("g", (two,))))
+        mean = Expectation(None, gradients)
+        corrector = Divide(Multiply((Name("c_delta"), mean)), Name("lambda"))
+        name = f"corrector_{one}_{two}"
+        text = f"{name}, which is {show(corrector)}"
+        yield FormulaEdit(f"add + {text}", Add((tree, corrector)))
+        yield FormulaEdit(f"take off {text}", Add((tree, Negative(corrector))))
 
 
 def _exchanged(node: Node, one: str, two: str) -> Node:

@@ -17,14 +17,18 @@ from theory.expectations.derived import find_expectations
 from verify.claims.cases import Case, case_at, cases_of
 from verify.claims.judgement import Claim
 from verify.claims.stages.digits import certified_gaps, evaluate, gaps, general_points, node_values
-from verify.random_points.exact import random_point
+from verify.random_points.exact import Point, random_point
 
-from .expression_edits import Edit, single_edits
+from .expression_edits import LONGEST, Edit, single_edits
 from .formula_edits import formula_edits
 
 # edits tried: a claim with more is too long for a single change to be found so
 MOST = 500
 SAME = 1e-9
+# points drawn anew at which a repair has to hold before it is shown
+CONFIRMATIONS = 6
+# edits of a formula looked at together, and points among which one is sought where a claim is wrong
+AT_ONCE, SOUGHT = 60, 12
 
 
 @dataclass(frozen=True)
@@ -77,24 +81,26 @@ def nearest_change(
         Claimed minus right, simplified.
     """
     if claim.is_text:
-        changes: list[tuple[str, sp.Expr, Claim]] = []
-        for edit in islice(formula_edits(claim.formula, claim.quantity.letters), MOST):
-            changed = replace(claim, formula=edit.tree)
-            try:
-                expression = mender.read(changed)
-            except InputError:
-                continue
-            if expression != claimed:
-                changes.append((edit.text, expression, changed))
-        for kept, (text, _, changed) in zip(
-            mender.kept([e for _, e, _ in changes]), changes, strict=True
-        ):
-            if kept and mender.mends_all(changed):
-                return text
+        edits = islice(formula_edits(claim.formula, claim.quantity.letters), MOST)
+        # the nearest first: most that are right are among the first few
+        while few := list(islice(edits, AT_ONCE)):
+            changes: list[tuple[str, sp.Expr, Claim]] = []
+            for edit in few:
+                changed = replace(claim, formula=edit.tree)
+                try:
+                    expression = mender.read(changed)
+                except InputError:
+                    continue
+                if expression != claimed:
+                    changes.append((edit.text, expression, changed))
+            may_be_right = mender.kept([e for _, e, _ in changes])
+            for possible, (text, _, changed) in zip(may_be_right, changes, strict=True):
+                if possible and mender.mends_all(changed):
+                    return text
     if right is None:
         return ""
     single: list[Edit] = list(islice(single_edits(claimed, right), MOST))
-    if remainder is not None and not remainder.is_Add:
+    if remainder is not None and not remainder.is_Add and len(str(remainder)) <= LONGEST:
         single.append(Edit("missing", f"add the missing term {-remainder}", claimed - remainder))
     for kept, found in zip(mender.kept([e.expression for e in single]), single, strict=True):
         if kept and mender.confirmed(found.expression):
@@ -144,7 +150,16 @@ def find_repair(
 def _sieve(
     candidates: Sequence[sp.Expr], case: Case, model: Model, rng: np.random.Generator
 ) -> list[bool]:
-    (point,) = general_points(model, rng, 1)
+    """Which candidates are right at a point at which the claim is not."""
+    for _ in range(SOUGHT):
+        (point,) = general_points(model, rng, 1)
+        found = _right_at([case.claimed, *candidates], case, point)
+        if not found[0]:
+            return found[1:]
+    return [False] * len(candidates)
+
+
+def _right_at(candidates: Sequence[sp.Expr], case: Case, point: Point) -> list[bool]:
     values = {**point.values, **case.more}
     nodes = list(
         dict.fromkeys(n for e in (*candidates, case.derived) for n in find_expectations(e))
@@ -172,12 +187,21 @@ def _agrees(
     rng: np.random.Generator,
     more: dict[sp.Symbol, sp.Expr],
 ) -> bool:
-    try:
-        found = (
-            gaps(pairs, random_point(model, rng), None, more)
-            if full_rank
-            else (certified_gaps(pairs, model, rng, more)[1])
-        )
-        return not any(gap.refuted for gap in found)
-    except (DimensionError, ArithmeticError):
-        return False
+    """Whether both sides agree at points of their own: what holds at one point may be an accident
+    of its signs.
+    """
+    for n in range(CONFIRMATIONS):
+        try:
+            if full_rank or n:
+                found = gaps(pairs, random_point(model, rng), None, more)
+            else:
+                found = certified_gaps(pairs, model, rng, more)[1]
+        except DimensionError:
+            if n:
+                continue  # points on a line are all that is affordable
+            return False
+        except ArithmeticError:
+            return False
+        if any(gap.refuted for gap in found):
+            return False
+    return True

@@ -121,7 +121,7 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
         "Stein's identity",
         lambda e: linearise(_on_functions(_without_ramps(stein(e)), _independent_softmax)),
     )
-    yield "closed forms of Gaussian moments", lambda e: sp.expand(_on_nodes(e, lambda n: n.doit()))
+    yield "closed forms of Gaussian moments", lambda e: sp.expand(_on_nodes(e, _closed_form))
     gram = model.gram_definition()
     yield "Q = R + m Gamma^-1 m^T", lambda e: sp.expand(_outside(e, gram))
     yield "common denominator", lambda e: _rational(e) if not e.has(sp.DiracDelta) else e
@@ -129,6 +129,33 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
         "exponential form",
         lambda e: _rational(sp.expand(e.rewrite(sp.exp))) if not e.has(GaussianExpectation) else e,
     )
+
+
+def _closed_form(node: GaussianExpectation) -> sp.Expr:
+    """The value of an expectation, expanded where it is that of a polynomial."""
+    f, law = node.integrand, node.law
+    if node.uses_whitening or not f.is_polynomial(*law.variables):
+        return sp.sympify(node.doit())
+    terms = sp.Poly(f, *law.variables).terms()
+    return sp.expand(sp.Add(*(c * _moment(law, powers) for powers, c in terms)))
+
+
+@lru_cache(maxsize=20_000)
+def _moment(law: GaussianLaw, powers: tuple[int, ...]) -> sp.Expr:
+    """E[u^n] by the recursion of Stein's lemma; expanded at every step, or it grows without end."""
+    a = next((i for i, n in enumerate(powers) if n), None)
+    if a is None:
+        return sp.Integer(1)
+
+    def lowered(exponents: tuple[int, ...], i: int) -> tuple[int, ...]:
+        return (*exponents[:i], exponents[i] - 1, *exponents[i + 1 :])
+
+    rest = lowered(powers, a)
+    total = law.mean[a] * _moment(law, rest)
+    for b, n in enumerate(rest):
+        if n:
+            total += n * law.covariance[a, b] * _moment(law, lowered(rest, b))
+    return sp.expand(total)
 
 
 def _rational(e: sp.Expr) -> sp.Expr:

@@ -1,0 +1,52 @@
+"""Repairs: tensors exchanged, named terms, no accident of one point, and nothing that is long."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import fresh_rng
+
+import verify.claims.repair.repair
+from theory import Model, kgmm, xor
+from verify import check
+from verify.claims.judgement import Finding
+
+TWO = kgmm(2, directions_gram="orthonormal")
+NET = xor(1)
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity", "formula", "repair"),
+    [
+        (TWO, "E_l[(u_a - m_a_l)*(u_b - m_b_l)]", "R_a_b/lambda", "write Q_a_b for R_a_b"),
+        (TWO, "E_l[u_a]", "Q_a_l", "write m_a_l for Q_a_l"),
+        (
+            TWO,
+            "drift R_1_2",
+            "-E[g_1*zeta_2] - E[g_2*zeta_1] - 2*beta*R_1_2",
+            "add + corrector_1_2, which is c_delta*E[g_1*g_2]/lambda",
+        ),
+        (
+            TWO,
+            "diff(pi_a*pi_b, u_c)",
+            "pi_a*pi_b*(delta_b_c - 2*pi_c)",
+            "add the term with a and b exchanged: delta_a_c",
+        ),
+        (NET, "g_v_i", "(sigmoid(sum_j(v_j*relu(u_j))) - y)*step(u_i)", ""),
+        (NET, "drift v_i", "-E[g_v_i] - beta*sqrt(v_i^2)", ""),
+        (TWO, "E_l[u_a]", "m_a_l + 3*E[g_a^2*pi_a] - p_1^2*m_a_l^3", ""),
+    ],
+)
+def test_repairs(model: Model, quantity: str, formula: str, repair: str) -> None:
+    found = check(model, quantity, formula, seed=int(fresh_rng().integers(2**31)))
+    assert found.finding is Finding.REFUTED
+    assert found.repair == repair
+    assert repair or "repair       no small repair" in str(found)
+
+
+def test_a_repair_that_holds_at_one_point_only_would_be_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With one confirmation the sign of a readout decides what mends its absolute value."""
+    monkeypatch.setattr(verify.claims.repair.repair, "CONFIRMATIONS", 0)
+    found = check(NET, "drift v_i", "-E[g_v_i] - beta*sqrt(v_i^2)", seed=3)
+    assert found.repair != ""
