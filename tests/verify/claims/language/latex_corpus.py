@@ -201,6 +201,8 @@ READ: dict[str, list[tuple[str, str]]] = {
         (r"\begin{aligned} m_{11} \\ & - m_{12}\end{aligned}", "m_1_1 - m_1_2"),
         (r"\begin{split} \beta &( m_{11} \\ & + m_{12})\end{split}", "beta*(m_1_1 + m_1_2)"),
         (r"\lambda \\[2pt] \cdot m_{12}", "lambda*m_1_2"),
+        (r"\beta\left( m_{11} \right. \\ \left. + m_{12}\right)", "beta*(m_1_1 + m_1_2)"),
+        (r"\beta\left[ m_{11} \right. \\ &\quad + \left. m_{12}\right]", "beta*(m_1_1 + m_1_2)"),
     ],
     "numbers": [
         (r"0.5\lambda", "0.5*lambda"),
@@ -262,6 +264,7 @@ REFUSED: list[tuple[str, int, str]] = [
     (r"\begin{cases} 1 & a=b \\ 2 & a=c \end{cases}", 0, "two cases"),
     (r"m_{11} + O(\lambda^{-2})", 9, "order = 1"),
     (r"\sum_l \sum_\ell p_l p_\ell", 7, "the index .ell."),
+    (r"\left. u_1 \right|_{\beta}", 0, "'..left[.]'"),
     (r"\sum_{\alpha} 1", 0, "a letter whose place tells"),
     (r"\sum_{j<k} Q_{bj} m_{ks}", 18, "k.*a size in the limit of a sum and an index"),
     (r"\sigma''(u_1)", 0, "2 primes"),

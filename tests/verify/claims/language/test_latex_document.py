@@ -2,12 +2,16 @@ r"""Whole files of LaTeX: displays, lines, chains, macros, tables of names, comm
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from theory import InputError
-from verify.claims.language.tree import show
+from verify.claims.language.latex.document import read_document, read_statement
+from verify.claims.language.tree import FormulaError, show
 from verify.claims.reading.manuscripts import list_manuscript
 
 HEAD = "% model: kgmm\n% k: 3\n% directions_gram: orthonormal\n"
@@ -26,6 +30,39 @@ def claims(tmp_path: Path, body: str) -> list[str]:
         except InputError as error:
             found.append(f"! {error}")
     return found
+
+
+PIECES = [
+    *(r"\frac", r"\sum", r"\sqrt", r"\dot", r"\partial", r"\bar", r"\mathbf 1", r"\text{if}"),
+    *(r"\begin{cases}", r"\end{cases}", r"\begin{aligned}", r"\end{aligned}", r"\underbrace"),
+    *(r"\left.", r"\right.", r"\left\{", r"\langle", r"\rangle", r"\|", r"\stackrel", "\\\\"),
+    *(r"\mathbb{E}", r"\cdot", r"\top", r"\perp", r"\in", r"\ne", r"\ell", r"\substack", r"\z"),
+    *(r"\newcommand{\z}{", "{", "}", "(", ")", "[", "]", "_", "^", "=", "+", "-", ",", "&", "%"),
+    *("a", "b", "m", "x", "Y", "e", "R", "u", "t", "d", "y", "1", "12", "'", " ", "\n"),
+]
+
+
+def refusals(text: str) -> Iterator[FormulaError]:
+    """Why statements of a text cannot be read."""
+    try:
+        document = read_document(text)
+    except FormulaError as error:
+        yield error
+        return
+    for _, _, statements in document.displays:
+        for statement in statements:
+            try:
+                read_statement(document.text, statement)
+            except FormulaError as error:
+                yield error
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_any_display_is_read_or_refused_with_a_position(body: str) -> None:
+    text = rf"\begin{{align}}{body}\end{{align}}"
+    for error in refusals(text):
+        assert 0 <= error.position <= len(text)
+        assert error.remedy
 
 
 DRIFT = "drift m_a_s = -E[g_a*Y_s] - beta*m_a_s"

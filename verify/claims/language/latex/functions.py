@@ -142,8 +142,8 @@ class FunctionReader(SumReader, DerivativeReader):
                 got, expected = "a distribution under E", "a component, or nothing"
                 remedy = "write \\mathbb{E}_l[...] or \\mathbb{E}[...]"
                 raise self.refused(below, got, expected, remedy) from error
-            if len(found) > 1:
-                got, remedy = "E with several indices", "write \\mathbb{E}_l[...]"
+            if len(found) != 1:
+                got, remedy = f"E with {len(found)} indices", "write \\mathbb{E}_l[...]"
                 raise self.refused(token, got, "one component", remedy)
             component = found[0]
         opened = self.accept("[", "(", r"\{")

@@ -64,8 +64,22 @@ def _depth(token: Token) -> int:
     return opens - closes
 
 
+def _without_breaks_of_brackets(tokens: list[Token]) -> list[Token]:
+    r"""\left( a \right. \\ \left. + b \right) is one pair of brackets over two lines."""
+    dropped: set[int] = set()
+    open_end = None
+    for i, token in enumerate(tokens):
+        if token.text == r"\right.":
+            open_end = i
+        elif token.text == r"\left." and open_end is not None:
+            dropped |= {open_end, i}
+            open_end = None
+    return [token for i, token in enumerate(tokens) if i not in dropped]
+
+
 def _without_labels(text: str, tokens: list[Token]) -> list[Token]:
     r"""\stackrel{(a)}{=} is =, and what stands under a brace is no part of the formula."""
+    tokens = _without_breaks_of_brackets(tokens)
     made: list[Token] = []
     at = 0
     while at < len(tokens):
@@ -114,7 +128,7 @@ def _unwrapped(text: str, tokens: list[Token], environment: str) -> tuple[list[T
         start = at + 1
         if name in ("alignedat", "array"):
             start = closing(text, tokens, start) + 1
-        elif tokens[start].text == "[":
+        elif [t.text for t in tokens[start : start + 1]] == ["["]:
             start += 3
         kind = environment if before and not system else name
         return [*([] if system else before), *tokens[start:end]], kind

@@ -175,12 +175,12 @@ def _is_empty(found: list[Token], at: int) -> bool:
 
 def _argument(text: str, found: list[Token], at: int) -> tuple[list[Token], int]:
     """The tokens of an argument, and where the text goes on: a group, or one token of one digit."""
+    if at >= len(found) or found[at].kind == "end":
+        raise FormulaError(text, found[-1].position, "the end", "an argument", "write {...}")
     token = found[at]
     if token.text == "{":
         end = closing(text, found, at)
         return found[at + 1 : end], end + 1
-    if token.kind == "end":
-        raise FormulaError(text, token.position, "the end", "an argument", "write {...}")
     if token.kind == "number" and len(token.text) > 1:
         rest = Token("number", token.text[1:], token.position + 1)
         found[at : at + 1] = [Token("number", token.text[:1], token.position), rest]
@@ -189,6 +189,9 @@ def _argument(text: str, found: list[Token], at: int) -> tuple[list[Token], int]
 
 def closing(text: str, found: list[Token], at: int) -> int:
     """Where the brace that is opened at a place is closed."""
+    if at >= len(found) or found[at].text != "{":
+        place = found[min(at, len(found) - 1)].position
+        raise FormulaError(text, place, "no argument", "an argument in braces", "write {...}")
     depth = 0
     for i in range(at, len(found)):
         depth += (found[i].text == "{") - (found[i].text == "}")
