@@ -68,7 +68,7 @@ def page() -> str:
         ]
         lines += [row(option) for option in OPTIONS if option.panel == panel]
         lines.append("")
-    lines += ["## Other spellings", ""]
+    lines += [*limits(), "", "## Other spellings", ""]
     lines += ["| typed | read as |", "| --- | --- |"]
     for option in OPTIONS:
         if option.aliases:
@@ -82,6 +82,40 @@ def page() -> str:
     lines += ["| typed | the option | relation |", "| --- | --- | --- |"]
     lines += [f"| `{typed}` | `{meant}` | {remedy} |" for typed, (meant, remedy) in RELATED.items()]
     return "\n".join(lines) + "\n" + safety()
+
+
+def limits() -> list[str]:
+    """Why numbers have the bounds they have, as the messages say."""
+    from verify.settings.option import brief_number
+    from verify.settings.option_table import OPTIONS
+
+    lines = [
+        "## Limits of numbers",
+        "",
+        "Beyond a stated limit lies a slip, or work without end; the message says what to do:",
+        "",
+        "| option | at least | at most | beyond |",
+        "| --- | --- | --- | --- |",
+    ]
+    for option in OPTIONS:
+        if option.beyond:
+            bounds = (option.least if option.tiny is None else option.tiny, option.most)
+            least, most = ("" if b is None else brief_number(b) for b in bounds)
+            reason = option.beyond.replace("|", "\\|")
+            lines.append(f"| `{option.spellings[0]}` | {least} | {most} | {reason} |")
+    return [
+        *lines,
+        "",
+        "A sweep has at most {:,} points, a file of claims {:,} formulas.".format(*counts()),
+    ]
+
+
+def counts() -> tuple[int, int]:
+    """Points of a sweep, formulas of a file."""
+    from numerics.sweeps.grid import MOST_POINTS
+    from verify.claims.listing import MOST_CLAIMS
+
+    return MOST_POINTS, MOST_CLAIMS
 
 
 def row(option: object) -> str:

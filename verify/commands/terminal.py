@@ -5,6 +5,7 @@ may go.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import tempfile
@@ -225,8 +226,11 @@ def write_data(data: xr.Dataset, path: Path | None) -> None:
     if path is not None:
         from numerics.core.files import replacing
 
+        # a full disk brings HDF5 down with the process: it writes into memory, Python to the disk
+        buffer = io.BytesIO()
+        data.to_netcdf(buffer, engine="h5netcdf")
         with replacing(path) as new:
-            data.to_netcdf(new, engine="h5netcdf")
+            new.write_bytes(buffer.getbuffer())
         say(f"wrote {path}")
 
 

@@ -6,6 +6,7 @@ deficiencies; where there are more series than colours, the line style changes t
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,11 +63,14 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all, in the format of the file name (.png, .svg or .pdf)."""
     path = as_path("path", path)
     check_kind("figure", figure, Figure, "the order is save_figure(figure, path)")
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(
-        Path(path).suffix.lower()
-    )
-    with rc_context(SETTINGS), replacing(path) as new:
-        figure.savefig(new, dpi=150, metadata=metadata)
+    ending = path.suffix.lower()
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
+    # into memory first: a writer that a full disk stops leaves its file open
+    buffer = io.BytesIO()
+    with rc_context(SETTINGS):
+        figure.savefig(buffer, format=ending.removeprefix(".") or None, dpi=150, metadata=metadata)
+    with replacing(path) as new:
+        new.write_bytes(buffer.getbuffer())
 
 
 def spaced_layout() -> ConstrainedLayoutEngine:

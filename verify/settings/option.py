@@ -42,7 +42,7 @@ class Option:
     tiny : float, optional
         Positive numbers below are refused too, where 0 has a meaning or an error of its own.
     beyond : str
-        What to do about a value above ``most``.
+        What to do about a value above ``most`` or below ``tiny``, and why there is a limit.
     default : object
         What is taken where nothing is said; a mapping from models where it depends on the model; a
         text in brackets describes it.
@@ -157,17 +157,22 @@ class Option:
         remedy = f"leave it away for {default}" if known else f"it is: {self.meaning}"
         for number in _numbers(value):
             if self.least is not None and number < self.least:
-                raise InputError(self.label, _brief(number), self.bound(">=", self.least), remedy)
+                raise InputError(
+                    self.label, brief_number(number), self.bound(">=", self.least), remedy
+                )
             if self.tiny is not None and 0 < number < self.tiny:
-                raise InputError(self.label, _brief(number), self.bound(">=", self.tiny), remedy)
+                expected = self.bound(">=", self.tiny)
+                raise InputError(self.label, brief_number(number), expected, self.beyond or remedy)
             if self.most is not None and not -self.most <= number <= self.most:
                 expected = self.bound("<=", self.most)
-                raise InputError(self.label, _brief(number), expected, self.beyond or remedy)
+                raise InputError(self.label, brief_number(number), expected, self.beyond or remedy)
         return value
 
     def bound(self, sign: str, value: float) -> str:
         """A bound in words."""
-        return f"{'an integer' if self.kind is INTEGER else 'a number'} {sign} {_brief(value)}"
+        return (
+            f"{'an integer' if self.kind is INTEGER else 'a number'} {sign} {brief_number(value)}"
+        )
 
 
 def _numbers(value: Any) -> Iterator[int | Fraction]:
@@ -179,7 +184,8 @@ def _numbers(value: Any) -> Iterator[int | Fraction]:
         yield value
 
 
-def _brief(value: Any) -> str:
+def brief_number(value: Any) -> str:
+    """A bound or a value in few characters."""
     return str(value) if isinstance(value, int) else f"{float(value):g}"
 
 

@@ -61,8 +61,10 @@ _QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "
 _RULES = (DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE)
 # numbers beyond are slips: their squares leave nothing of the others
 LARGEST = 1e9
+_LARGE = "squares of larger numbers leave nothing of the others: choose another unit of length"
 # the end of a run that an integrator follows in seconds
 LATEST = 10**12
+_LATE = "what rests at a fixed point by then rests for ever: end the run before"
 _CLOCK = "in units of steps * c_delta / dimension"
 
 # laid out by hand: a paragraph for each option, as in a manual
@@ -83,7 +85,7 @@ OPTIONS: tuple[Option, ...] = (
             "Where the numbers go; a store that exists is completed (xarray.open_zarr reads it)",
             commands=("sweep",), type=Path, required=True),
         Option("workers", "INT", "Processes", INTEGER, commands=("sweep",),
-            least=1, most=4096, default="(all processors)"),
+            least=1, most=4096, beyond="use a Dask scheduler for more", default="(all processors)"),
         Option("scheduler", "ADDRESS",
             "Compute on the workers of this Dask scheduler, such as tcp://10.0.0.1:8786",
             commands=("sweep",)),
@@ -145,13 +147,14 @@ OPTIONS: tuple[Option, ...] = (
             default="(distributional; with --samples almost-everywhere)"),
         Option("aspect_ratio", "NUMBER", "phi, samples of the matrix per dimension", NUMBER,
             commands=("effective",), domain="from 1e-4 to 1e6", tiny=1e-4, most=1e6,
+            beyond="for more samples specalign spectrum has the limit, the population spectrum",
             aliases=("--phi",), default="(4; M / d with --samples)"),
         Option("tail", "SHARE",
             "Leave out this share of the samples with the rarest weights at either end, such as "
             "1/4000", NUMBER, commands=("effective",), domain="from 0 to 0.1",
             default="(0.001 where an end is essential, else 0)"),
         Option("at", "T", f"Time on the theoretical curve, {_CLOCK}", NUMBER,
-            commands=("spectrum",), domain="from 0 to 1e12", most=LATEST,
+            commands=("spectrum",), domain="from 0 to 1e12", most=LATEST, beyond=_LATE,
             default="(initial state)"),
         Option("at", "T|end",
             f"Time on the theoretical curve, {_CLOCK}, or the end of the run, --time",
@@ -179,31 +182,37 @@ OPTIONS: tuple[Option, ...] = (
             "1/3,1/3,1/3", LIST, commands=_MODEL, domain="each > 0, sum 1",
             default="(equal)", aliases=("--class-weights",)),
         Option("precision", "NUMBER", "lambda, the inverse variance of the noise in a feature",
-            NUMBER, commands=_MODEL, domain="> 0", tiny=1e-9, default=by_model("precision"),
+            NUMBER, commands=_MODEL, domain="> 0", tiny=1e-9,
+            beyond="such noise is 3e4 times the means: lambda is the inverse of its variance",
+            default=by_model("precision"),
             aliases=("--lambda", "--lam")),
         Option("ridge", "NUMBER", "beta, the weight decay", NUMBER, commands=_MODEL, domain=">= 0",
-            most=LARGEST, default=by_model("ridge"), aliases=("--beta", "--weight-decay")),
+            most=LARGEST, beyond=_LARGE, default=by_model("ridge"),
+            aliases=("--beta", "--weight-decay")),
         Option("step", "NUMBER", "c_delta: step size times dimension", NUMBER, commands=_MODEL,
-            domain="> 0", most=LARGEST, default=by_model("step"), aliases=("--c-delta",)),
+            domain="> 0", most=LARGEST, beyond=_LARGE, default=by_model("step"),
+            aliases=("--c-delta",)),
         Option("directions_gram", "ROWS",
             "Inner products of the directions, the class means or mu and nu: 'orthonormal' or rows "
             "such as '1,0.4;0.4,1'", ROWS_OR_NAME, commands=_MODEL, default=f"({ORTHONORMAL})",
-            domain="symmetric, positive definite", most=LARGEST, aliases=("--gamma",)),
+            domain="symmetric, positive definite", most=LARGEST, beyond=_LARGE,
+            aliases=("--gamma",)),
     ),
     *_group("Initial state", "initial",
         Option("overlap", "ROWS",
             "Inner products of weight vectors (rows) and directions (columns), such as "
             "'0.1,0;0,0.1'", ROWS, commands=_STATE, domain="units x directions", most=LARGEST,
+            beyond=_LARGE,
             default="(kgmm 0; xor 0.1 of each unit with mu, -mu, nu, -nu in turn, because 0 is a "
             "saddle)", aliases=("--overlaps",)),
         Option("gram_perp", "ROWS",
             "Gram matrix of the parts of the weight vectors orthogonal to all directions: "
             "'identity' or rows", ROWS_OR_NAME, commands=_STATE,
-            domain="symmetric, positive semidefinite", most=LARGEST,
+            domain="symmetric, positive semidefinite", most=LARGEST, beyond=_LARGE,
             default="(kgmm identity, what a random start of length 1 tends to in high dimension; "
             "xor identity / 4)", aliases=("--r-perp",)),
         Option("readout", "V1,V2,...", "xor: second-layer parameters, one a unit", LIST,
-            commands=_STATE, domain="a number a unit", most=LARGEST,
+            commands=_STATE, domain="a number a unit", most=LARGEST, beyond=_LARGE,
             default="(1/2 for a unit that leans to mu or -mu, -1/2 for one that leans to nu or "
             "-nu)"),
         Option("random", "SCALE",
@@ -219,17 +228,20 @@ OPTIONS: tuple[Option, ...] = (
         Option("time", "T or T1,T2,...",
             f"End of the run, or the times to record, {_CLOCK}", TIME,
             commands=(*_PACE, "effective"), domain="> 0, or increasing times >= 0; up to 1e12",
-            most=LATEST,
+            most=LATEST, beyond=_LATE,
             default=by_model("time"), fixed="give the latest time in [run]"),
         Option("dimension", "INT", "Number of coordinates of a feature", INTEGER,
             commands=("simulate", *_SPECTRA), domain="an integer >= directions + units", least=1,
-            most=10**15, default=1000, flags=("--dimension", "-d"), aliases=("--dim",)),
+            most=10**15, beyond="steps are counted exactly below: curves have the limit",
+            default=1000, flags=("--dimension", "-d"), aliases=("--dim",)),
         Option("replicas", "INT", "Independent runs of SGD", INTEGER, commands=("simulate",),
             domain="an integer from 1 to 1e6", least=1, most=10**6, default=20,
+            beyond="make several simulations with seeds of their own",
             aliases=("--runs", "--repeats")),
         Option("samples", "INT",
             "Draw this many fresh samples and compare with their empirical matrix", INTEGER,
             commands=_SPECTRA, domain="an integer from 1 to 1e10", least=1, most=10**10,
+            beyond="leave it away: the population spectrum is the limit of many samples",
             default="(none)",
             example=20000, aliases=("--num-samples",)),
         Option("samples_per_dimension", "NUMBER",
@@ -243,6 +255,7 @@ OPTIONS: tuple[Option, ...] = (
             domain="direct or reduced", example="reduced"),
         Option("batch", "INT", "Fresh samples averaged in a step", INTEGER, commands=_PACE,
             domain="an integer from 1 to 1e7", least=1, most=10**7, default=1,
+            beyond="take a smaller --step: the dynamics know the two by step / batch alone",
             aliases=("--batch-size",)),
         Option("schedule", "EXPRESSION",
             "Factor of the step size as a function of the time t, such as '1/(1 + t)'",

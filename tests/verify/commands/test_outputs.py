@@ -52,6 +52,38 @@ def test_a_full_disk_leaves_the_old_file_and_no_other(option, name, tmp_path, mo
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
+WRITERS = {
+    "netCDF of a simulation": ("simulate", "--output", "s.nc", QUICK),
+    "netCDF of a curve": ("curves", "--output", "c.nc", QUICK[:4]),
+    "png": ("curves", "--plot", "c.png", QUICK[:4]),
+    "svg": ("curves", "--plot", "c.svg", QUICK[:4]),
+    "pdf": ("curves", "--plot", "c.pdf", QUICK[:4]),
+    "text": ("derive", "--output", "d.txt", ["--k", "2"]),
+    "json": ("effective", "--json", "e.json", ["--k", "2"]),
+    "netCDF of an effective spectrum": ("effective", "--output", "e.nc", ["--k", "2"]),
+    "netCDF of a spectrum": ("spectrum", "--output", "p.nc", ["--k", "2"]),
+}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs limits of resources")
+@pytest.mark.parametrize("old", [None, b"old"], ids=["new", "old"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_every_writer_leaves_the_old_file_or_none(writer, old, tmp_path):
+    """The system refuses all bytes beyond the first 200 of any file, also to libraries in C."""
+    from full_disk import cut_after
+
+    command, option, name, words = WRITERS[writer]
+    path = tmp_path / name
+    if old is not None:
+        path.write_bytes(old)
+    with cut_after(200):
+        result = invoke(command, *words, option, path)
+    assert result.exit_code == 1, result.output
+    assert "could not write" in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ([] if old is None else [name])
+    assert old is None or path.read_bytes() == old
+
+
 def test_an_output_that_is_a_link_stays_one(tmp_path):
     real = tmp_path / "real.nc"
     (tmp_path / "link.nc").symlink_to(real)
