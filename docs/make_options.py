@@ -113,7 +113,7 @@ def limits() -> list[str]:
 def counts() -> tuple[int, int]:
     """Points of a sweep, formulas of a file."""
     from numerics.sweeps.grid import MOST_POINTS
-    from verify.claims.listing import MOST_CLAIMS
+    from verify.claims.reading.listing import MOST_CLAIMS
 
     return MOST_POINTS, MOST_CLAIMS
 
