@@ -7,10 +7,23 @@ import sympy as sp
 from helpers import fresh_rng
 
 import verify.claims.stages.pointwise
-from theory import InputError, LogSumExp, Model, ReLU, Sigmoid, Softmax, Softplus, Step, kgmm, xor
+from theory import (
+    GaussianExpectation,
+    InputError,
+    LogSumExp,
+    Model,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Step,
+    kgmm,
+    preactivation_law,
+    xor,
+)
 from verify import check
 from verify.claims.judgement import Finding
-from verify.claims.stages.pointwise import constant_value
+from verify.claims.stages.pointwise import constant_value, without_constant_integrands
 
 TWO, THREE = (kgmm(k, directions_gram="orthonormal") for k in (2, 3))
 OBLIQUE = kgmm(2, directions_gram=[[1, "1/3"], ["1/3", 1]])
@@ -125,3 +138,12 @@ def test_a_look_at_numbers_alone_would_prove_what_is_false(monkeypatch: pytest.M
     monkeypatch.setattr(verify.claims.stages.pointwise, "_looks_constant", lambda *_: True)
     assert constant_value(ReLU(U + 10**6) - U - 10**6, {U}) is None
     assert constant_value(sp.cosh(U) - sp.sinh(U), {U}) is None
+
+
+def test_a_product_of_expectations_is_no_constant_and_no_crash() -> None:
+    """SymPy leaves it without a number; its symbols are real, and so is it."""
+    model = xor(1)
+    law = preactivation_law(model, 0)
+    u = law.variables[0]
+    product = GaussianExpectation(Step(u) * sp.cos(u), law) ** 2 * model.ridge
+    assert without_constant_integrands(product) == product

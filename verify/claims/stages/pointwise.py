@@ -105,7 +105,7 @@ def _looks_constant(f: sp.Expr, variables: set[sp.Symbol]) -> bool:
             for i, s in enumerate(sorted(variables, key=str))
         }
         value = sp.N(f.xreplace(at | point).rewrite(sp.exp), 20)
-        if not value.is_real or not value.is_finite:
+        if not value.is_Number or not value.is_finite:
             return False
         seen.append(float(value))
     return max(seen) - min(seen) <= EQUAL * (1 + max(map(abs, seen)))
