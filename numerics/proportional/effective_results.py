@@ -12,7 +12,7 @@ from numerics.core.validation import Array
 from numerics.expectations.quadrature import replicate_error
 from theory import Model
 
-from .limiting_spectrum import LimitingSpectrum, agreed_gaps
+from .limiting_spectrum import SCRAMBLINGS, LimitingSpectrum, agreed_gaps
 from .outliers import Outlier
 from .weight_law import WeightNodes
 
@@ -39,12 +39,17 @@ class EffectiveResult:
         # rows that count as null may move every eigenvalue by this
         self.neglected = max(run.resolvent.neglected for run in runs)
 
+    @property
+    def by_tensor_rules(self) -> bool:
+        """Whether the runs are rules of different kind, the best last, not scramblings of one."""
+        return len(self.runs) < SCRAMBLINGS
+
     def _both(self, values: Sequence[Array]) -> tuple[Array, Array]:
         """Value and error of what every run has."""
         array = np.array(values, dtype=float)
-        if len(self.runs) == 2:
+        if self.by_tensor_rules:
             rounding = 1e-13 * (1 + np.abs(array[-1]))
-            return array[-1], 2 * np.abs(array[-1] - array[0]) + rounding
+            return array[-1], 2 * np.abs(array[-1] - array[:-1]).max(axis=0) + rounding
         return array.mean(axis=0), np.asarray(replicate_error(array))
 
     def _outlier_variables(self) -> dict[str, Any]:
@@ -204,8 +209,8 @@ class EffectiveResult:
             "error_estimate": float(max(place_error.max(initial=0.0), edge_error.max(initial=0.0))),
             "error_meaning": "largest error of outliers and edges: "
             + (
-                "two tensor rules"
-                if len(self.runs) == 2
+                "rules of different size and family"
+                if self.by_tensor_rules
                 else "99 % Student interval over scramblings"
             ),
         }

@@ -20,7 +20,7 @@ from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
 from .effective_results import EffectiveResult
-from .limiting_spectrum import quadrature_rules, solve_all
+from .limiting_spectrum import solve_all, witnessed_rules
 from .weight_law import WeightNodes
 
 # a density whose mass is off by more than this is refused
@@ -144,7 +144,7 @@ def effective_spectrum(
     points = None if grid is None else as_array("grid", grid, 1)
     nodes = WeightNodes(model, parameters, state, kind, name)
     _check_bounded(nodes, tail)
-    runs = solve_all(nodes, quadrature_rules(nodes, model, seed), ratio, tail, density)
+    runs = solve_all(nodes, witnessed_rules(nodes, model, seed), ratio, tail, density)
     if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
         lost = (
             "the density was not found everywhere between the atom at 0 and the right edge; "

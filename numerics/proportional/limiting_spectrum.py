@@ -24,6 +24,7 @@ from numerics.proportional.bulk.compressed_law import compressed
 from numerics.proportional.bulk.zero_atom import atom_at_zero
 from theory import Model
 
+from .line_witness import line_witness
 from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
 from .resolvent import Resolvent
 from .support import Branch, Edge, outer_branch
@@ -223,6 +224,16 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[
     size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
     rule = sobol(n, size, SCRAMBLINGS, seed)
     return [(rule, i) for i in range(SCRAMBLINGS)]
+
+
+def witnessed_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
+    """The rules, and on the line one of another family between the two: two of one may miss a turn
+    of the weights, or the cut of a tail between two nodes, together.
+    """
+    rules = quadrature_rules(nodes, model, seed)
+    if nodes.dimension != 1 or rules[0][0].kind != "gauss-hermite":
+        return rules
+    return [rules[0], (line_witness(nodes), 0), rules[1]]
 
 
 def solve_all(
