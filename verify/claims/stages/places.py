@@ -31,6 +31,10 @@ class Place:
     digits: int | None = DIGITS
 
 
+# digits that are certified where a side of a kink counts as seen
+CERTIFIED = 6
+
+
 @dataclass
 class Seen:
     """Digits that agree, at points of which family, and what was not seen."""
@@ -48,13 +52,14 @@ class Seen:
         self.reached.append((point, digits, _position(point, family)))
         # dormant units are of full rank, though not in general position
         full = point.rank == point.model.units
-        for case in cases:
+        for case, gap in zip(cases, gaps, strict=True):
             self.judged.add(case.name)
             if full:
                 self.judged_anywhere.add(case.name)
             sides = self._sides[case.name]
             at = point.values | case.more
-            if set(sides.names) <= set(at):
+            # where fewer digits are certified a difference on this side may be hidden by the error
+            if gap.digits >= CERTIFIED and set(sides.names) <= set(at):
                 sides.visit(at)
 
     def hidden(self) -> list[str]:
