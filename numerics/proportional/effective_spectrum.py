@@ -20,7 +20,13 @@ from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
 from .effective_results import EffectiveResult
-from .limiting_spectrum import solve_all, witnessed_rules
+from .limiting_spectrum import (
+    LimitingSpectrum,
+    rules_agree,
+    scattered_rules,
+    solve_all,
+    witnessed_rules,
+)
 from .weight_law import WeightNodes
 
 # a density whose mass is off by more than this is refused
@@ -144,7 +150,7 @@ def effective_spectrum(
     points = None if grid is None else as_array("grid", grid, 1)
     nodes = WeightNodes(model, parameters, state, kind, name)
     _check_bounded(nodes, tail)
-    runs = solve_all(nodes, witnessed_rules(nodes, model, seed), ratio, tail, density)
+    runs = _spectra(nodes, model, seed, ratio, tail, density)
     if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
         lost = (
             "the density was not found everywhere between the atom at 0 and the right edge; "
@@ -162,6 +168,21 @@ def effective_spectrum(
         "unbounded": ", ".join({1: "right", -1: "left"}[s] for s in nodes.unbounded_sides),
     }
     return EffectiveResult(model, nodes, runs, shift).dataset(density, points, attributes)
+
+
+def _spectra(
+    nodes: WeightNodes, model: Model, seed: int, ratio: float, tail: float | None, density: bool
+) -> list[LimitingSpectrum]:
+    """With tensor rules where two of them agree, and with scattered nodes elsewhere."""
+    rules = witnessed_rules(nodes, model, seed)
+    try:
+        runs = solve_all(nodes, rules, ratio, tail, density)
+        if len(runs) != 2 or rules_agree(runs):
+            return runs
+    except ResolventError:
+        if rules[0][0].kind != "gauss-hermite" or not nodes.dimension:
+            raise
+    return solve_all(nodes, scattered_rules(nodes, model, seed), ratio, tail, density)
 
 
 def check_effective_block(model: Model, block: object) -> BlockName:

@@ -12,15 +12,8 @@ from numpy.typing import NDArray
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
 from numerics.expectations.quadrature import Rule, choose_family, gauss_hermite, sobol, tensor_sizes
-from numerics.proportional.bulk.bulk_density import (
-    FINE,
-    SCATTERED,
-    Piece,
-    Resolution,
-    bulk_pieces,
-    repeat_pieces,
-)
-from numerics.proportional.bulk.compressed_law import compressed
+from numerics.proportional.bulk.attempts import density_pieces
+from numerics.proportional.bulk.bulk_density import FINE, SCATTERED, Piece, Resolution
 from numerics.proportional.bulk.zero_atom import atom_at_zero
 from theory import Model
 
@@ -36,6 +29,8 @@ SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
 # tensor rules: the finer of two is taken, their difference is the error; finer ones where a node
 # costs little
 SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
+# relative difference of edges above which two tensor rules are not trusted
+DISAGREEMENT = 2e-3
 # one in a thousand: what data of some thousand samples hardly show
 DATA_TAIL = 1e-3
 
@@ -177,13 +172,11 @@ def with_density(
     resolvent, branches = spectrum.resolvent, spectrum.branches
     if like is not None and like.resolvent.rows != resolvent.rows:
         like = None
-    less, gaps = compressed(resolvent), list[Branch]()
-    if like is not None and like.is_one_interval:
-        left, right = spectrum.edges
-        pieces = repeat_pieces(like.pieces, less, [(left.place, right.place)])
-    else:
-        known_gaps = () if like is None else like.gaps
-        pieces, gaps = bulk_pieces(less, branches, spectrum.inner_atom, resolution, known_gaps)
+    known = like.pieces if like is not None and like.is_one_interval else ()
+    known_gaps = () if like is None else like.gaps
+    pieces, gaps = density_pieces(
+        resolvent, branches, spectrum.inner_atom, resolution, known, known_gaps
+    )
     outliers = list(spectrum.outliers)
     for gap in gaps:
         outliers += find_outliers(gap, Field(resolvent))[0]
@@ -220,9 +213,14 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[
                 (gauss_hermite(n, (3 - n) * size), 0) for size in pair
             ]  # nodes cost nothing in one dimension
         return [(gauss_hermite(n, size), 0) for size in sizes[-2:]]
+    return scattered_rules(nodes, model, seed)
+
+
+def scattered_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
+    """All scramblings of a Sobol rule."""
     entries = model.components * (nodes.units + nodes.parameters_beside) ** 2
     size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
-    rule = sobol(n, size, SCRAMBLINGS, seed)
+    rule = sobol(nodes.dimension, size, SCRAMBLINGS, seed)
     return [(rule, i) for i in range(SCRAMBLINGS)]
 
 
@@ -234,6 +232,21 @@ def witnessed_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[R
     if nodes.dimension != 1 or rules[0][0].kind != "gauss-hermite":
         return rules
     return [rules[0], (line_witness(nodes), 0), rules[1]]
+
+
+def rules_agree(runs: Sequence[LimitingSpectrum]) -> bool:
+    """Whether two tensor rules see the same outliers, and edges that are within DISAGREEMENT.
+
+    Where the pre-activations are much wider than the nonlinearity they do not: few of their nodes
+    have any weight.
+    """
+    if len({len(run.outliers) for run in runs}) > 1:
+        return False
+    for pair in zip(*(run.edges for run in runs), strict=True):
+        places = [edge.place for edge in pair]
+        if max(places) - min(places) > DISAGREEMENT * max(map(abs, places)):
+            return False
+    return True
 
 
 def solve_all(

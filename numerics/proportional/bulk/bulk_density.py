@@ -33,6 +33,8 @@ HALVINGS = 8
 PROBES = (1 / 2, 3 / 4, 1 / 4, 7 / 8, 5 / 8, 3 / 8, 1 / 8)
 # a pole of I + Sigma K as close as this tells the nodes of a continuous law apart
 BETWEEN_NODES = 0.05
+# more gaps than this are not those of a law
+MOST_GAPS = 30
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def bulk_pieces(
     atom: float,
     resolution: Resolution = FINE,
     known_gaps: Sequence[Branch] = (),
+    *,
+    floor: float = 0.0,
 ) -> tuple[list[Piece], list[Branch]]:
     """The density between the outermost edges, left to right, cut at the gaps of the support, and
     these gaps.
@@ -121,6 +125,9 @@ def bulk_pieces(
     resolution : Resolution
     known_gaps : sequence of Branch
         Those of a similar law, looked for first.
+    floor : float
+        Where the density may diverge at an end at zero: leave out z closer to it than this share of
+        the other end, and take z exponential beyond; 0 for a stretch down to zero.
     """
     left, right = branches[-1].edge, branches[1].edge
     if not left.place < right.place:
@@ -137,6 +144,10 @@ def bulk_pieces(
             zero_left=low == 0 and (inner or left.kind == "zero"),
             zero_right=high == 0 and (inner or right.kind == "zero"),
         )
+        if floor and interval.kind == "zero left":
+            interval = Interval(floor * high, high, "decades")
+        elif floor and interval.kind == "zero right":
+            interval = Interval(low, floor * low, "decades")
         pieces += _pieces(resolvent, interval, resolution, gaps, known_gaps)
     return [piece for piece in pieces if piece.mass > 0], gaps
 
@@ -196,6 +207,8 @@ def _pieces(
         known, size = piece, 2 * size
     gaps.append(gap)
     low, high = gap.ends
+    if len(gaps) > MOST_GAPS:
+        raise ResolventError(low.place, np.inf, "the support falls apart between nodes of the rule")
     out: list[Piece] = []
     if low.place > interval.left:
         left = Interval.between(
