@@ -29,8 +29,9 @@ SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
 # tensor rules: the finer of two is taken, their difference is the error; finer ones where a node
 # costs little
 SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
-# relative difference of edges above which two tensor rules are not trusted
-DISAGREEMENT = 2e-3
+# relative difference of edges above which two tensor rules are not trusted; and where rare weights
+# were left out, which a rule does by whole nodes
+DISAGREEMENT, DISAGREEMENT_CUT = 2e-3, 3e-2
 # one in a thousand: what data of some thousand samples hardly show
 DATA_TAIL = 1e-3
 
@@ -235,16 +236,17 @@ def witnessed_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[R
 
 
 def rules_agree(runs: Sequence[LimitingSpectrum]) -> bool:
-    """Whether two tensor rules see the same outliers, and edges that are within DISAGREEMENT.
+    """Whether two tensor rules see the same outliers, and edges at the same place.
 
     Where the pre-activations are much wider than the nonlinearity they do not: few of their nodes
     have any weight.
     """
     if len({len(run.outliers) for run in runs}) > 1:
         return False
+    allowed = DISAGREEMENT_CUT if any(run.tail for run in runs) else DISAGREEMENT
     for pair in zip(*(run.edges for run in runs), strict=True):
         places = [edge.place for edge in pair]
-        if max(places) - min(places) > DISAGREEMENT * max(map(abs, places)):
+        if max(places) - min(places) > allowed * max(map(abs, places)):
             return False
     return True
 
