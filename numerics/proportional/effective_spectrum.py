@@ -173,11 +173,11 @@ def effective_spectrum(
 def _spectra(
     nodes: WeightNodes, model: Model, seed: int, ratio: float, tail: float | None, density: bool
 ) -> list[LimitingSpectrum]:
-    """With tensor rules where two of them agree, and with scattered nodes elsewhere."""
+    """With tensor rules where two agree (on the line a witness judges), else scattered nodes."""
     rules = witnessed_rules(nodes, model, seed)
     try:
         runs = solve_all(nodes, rules, ratio, tail, density)
-        if len(runs) != 2 or rules_agree(runs):
+        if nodes.dimension == 1 or len(runs) != 2 or rules_agree(runs):
             return runs
     except ResolventError:
         if rules[0][0].kind != "gauss-hermite" or not nodes.dimension:
