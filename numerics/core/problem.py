@@ -206,7 +206,19 @@ def _complete(model: Model, stated: Mapping[str, Any]) -> Parameters:
             f"numbers, which the model {model.name} leaves open",
             f"write Problem(model, {', '.join(f'{n}=...' for n in missing)})",
         )
+    _check_weight_count(model, np.size(numbers["weights"]))
     return Parameters(**numbers)
+
+
+def _check_weight_count(model: Model, count: int) -> None:
+    """One weight a component: said before anything is said about their values."""
+    if count != model.components:
+        raise InputError(
+            "weights",
+            f"{count} entries",
+            f"{model.components}, one per component",
+            f"the model {model.name} has {model.components} components",
+        )
 
 
 def _with_gram_of_model(model: Model, parameters: Parameters) -> Parameters:
@@ -220,13 +232,7 @@ def _with_gram_of_model(model: Model, parameters: Parameters) -> Parameters:
 def _check_agreement(model: Model, parameters: Parameters) -> None:
     """Refuse parameters whose shape differs from the model's, or that contradict its numbers."""
     mixture = model.mixture
-    if parameters.weights.shape != (model.components,):
-        raise InputError(
-            "weights",
-            f"{parameters.weights.size} entries",
-            f"{model.components}, one per component",
-            f"the model {model.name} has {model.components} components",
-        )
+    _check_weight_count(model, parameters.weights.size)
     _check_gram_of(model, parameters)
     upper = symbols.upper_triangle(model.directions)
     gram, numbers = mixture.directions_gram, parameters.directions_gram

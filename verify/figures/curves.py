@@ -20,8 +20,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from theory import InputError
 from verify.tables.text import SLIDING_SHARE, direction_labels, has_readout
 
+from .drawn_data import check_drawn
 from .style import (
     FONT,
     PALETTE,
@@ -102,7 +104,17 @@ def plot_curves(
     """
     data = curve if curve is not None else runs
     if data is None:
-        raise ValueError("plot_curves needs a curve, runs, or both")
+        raise InputError("curve", "no data", "a curve, runs, or both", "give one of them")
+    if curve is not None:
+        check_drawn("curve", curve, ("time", "unit", "overlap"), "integrate_curves")
+    if runs is not None:
+        check_drawn("runs", runs, ("time", "unit", "overlap"), "simulate_sgd")
+        shapes = [(d.sizes["unit"], d.sizes["direction"]) for d in (runs, data)]
+        if shapes[0] != shapes[1]:
+            got, expected = ("{} units and {} directions".format(*shape) for shape in shapes)
+            raise InputError(
+                "runs", got, f"{expected}, as the curve has", "give runs and a curve of one model"
+            )
     units, names = data.sizes["unit"], direction_labels(directions, data.sizes["direction"])
     sources = _Sources(curve, runs, fine)
     second_layer, slides = has_readout(data), _sliding_shares(sources.line)

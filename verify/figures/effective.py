@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from verify.tables.effective import atom_place, close_groups, effective_title
 
+from .drawn_data import check_drawn
 from .style import (
     FONT,
     GREY,
@@ -74,6 +75,7 @@ def plot_effective_spectrum(
     data_label : str
         What the data are called in the legend.
     """
+    check_drawn("effective", effective, ("interval", "outlier"), "effective_spectrum")
     handles: list[Any] = []
     histogram = None if eigenvalues is None else _histogram(effective, eigenvalues)
     bulk = bool(effective.sizes["interval"])

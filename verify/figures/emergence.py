@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from verify.tables.effective import effective_title, parameters_in
 from verify.tables.spectra import matrix_name
 
+from .drawn_data import check_drawn
 from .style import (
     GREY,
     PALETTE,
@@ -54,6 +55,7 @@ def plot_emergence(
         one standard deviation.
     title : str, optional
     """
+    check_drawn("emergence", emergence, ("time", "edge", "side", "event"), "emergence")
     time = emergence["time"].to_numpy()
     figure = Figure(figsize=(8.8, 4.4), layout="constrained")
     axes = figure.subplots()
@@ -177,6 +179,7 @@ def plot_phase_diagram(
     title : str, optional
     quantity : {"outlier_count", "excess", "alignment"}
     """
+    check_drawn("diagram", diagram, ("aspect_ratio", "precision"), "phase_diagram")
     phi, precision = diagram["aspect_ratio"].to_numpy(), diagram["precision"].to_numpy()
     n, share, means = (
         int(diagram.attrs["count"]),

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from verify.tables.spectra import Row, has_bulk, pair_spectra
 from verify.tables.text import direction_labels
 
+from .drawn_data import check_drawn, spectrum_label
 from .heatmaps import draw_heatmap
 from .style import (
     FONT,
@@ -61,20 +62,27 @@ def plot_spectrum(
     Parameters
     ----------
     population : xarray.Dataset
-        As :func:`numerics.population_spectrum` returns it.
+        As :func:`numerics.population_spectrum` returns it, or an empirical spectrum alone; labels
+        say which.
     empirical : xarray.Dataset, optional
         As :func:`numerics.empirical_spectrum` returns it with ``beside=population``.
     title : str, optional
     directions : sequence of str, optional
         Names of the directions; they are means 1, 2, ... when omitted.
     """
+    check_drawn("population", population, ("eigen", "eigenvalue"), "population_spectrum")
+    if empirical is not None:
+        check_drawn("empirical", empirical, ("eigen", "eigenvalue"), "empirical_spectrum")
     rows = pair_spectra(population, empirical)
     mapped = [row for row in rows if row.outlier][:_MAX_MAP_ROWS] or rows[:_MAX_MAP_ROWS]
     mapped.sort(key=lambda row: row.eigen)
     maps = []
     if "mean_overlap" in population and mapped:
         maps.append(
-            ("population", *_cosines(population, [row.eigen for row in mapped], directions))
+            (
+                spectrum_label(population),
+                *_cosines(population, [row.eigen for row in mapped], directions),
+            )
         )
     if empirical is not None and "mean_overlap" in empirical and mapped:
         maps.append(
@@ -210,8 +218,9 @@ def _draw_eigenvalues(
     shown = rows[:_MAX_EIGENVALUES]
     everything = [values[row.eigen] for row in shown]
     bulk = has_bulk(population)
-    kinds = [("population outliers" if bulk else "population", True, PALETTE[0])]
-    kinds += [("population, in or near the bulk", False, GREY)] if bulk else []
+    name = spectrum_label(population)
+    kinds = [(f"{name} outliers" if bulk else name, True, PALETTE[0])]
+    kinds += [(f"{name}, in or near the bulk", False, GREY)] if bulk else []
     for label, outlier, colour in kinds:
         picked = [(row.eigen + 1, values[row.eigen]) for row in shown if row.outlier is outlier]
         if picked:

@@ -13,6 +13,8 @@ from figure_checks import assert_inside, assert_legend_free, texts
 from matplotlib import colormaps, rcParams
 from matplotlib.colors import to_rgb
 
+from numerics import Problem, State, integrate_curves, population_spectrum
+from theory import InputError, kgmm
 from verify import figures
 
 
@@ -368,3 +370,37 @@ def test_no_global_state_is_touched():
 def test_every_colour_is_visible_on_white():
     assert len(set(figures.PALETTE)) == len(figures.PALETTE)
     assert all(1.05 / (luminance(to_rgb(c)) + 0.05) > 2 for c in figures.PALETTE)
+
+
+@pytest.mark.parametrize(
+    ("draw", "parameter"),
+    [
+        (lambda curve, spectrum: figures.plot_curves(spectrum), "curve"),
+        (lambda curve, spectrum: figures.plot_curves("curve"), "curve"),
+        (lambda curve, spectrum: figures.plot_curves(None), "curve"),
+        (lambda curve, spectrum: figures.plot_curves(curve, spectrum), "runs"),
+        (lambda curve, spectrum: figures.plot_curves(curve, curve.isel(unit=[0])), "runs"),
+        (lambda curve, spectrum: figures.plot_spectrum(curve), "population"),
+        (lambda curve, spectrum: figures.plot_spectrum(spectrum, curve), "empirical"),
+        (lambda curve, spectrum: figures.plot_effective_spectrum(curve), "effective"),
+        (lambda curve, spectrum: figures.plot_emergence(curve), "emergence"),
+        (lambda curve, spectrum: figures.plot_phase_diagram(spectrum), "diagram"),
+    ],
+)
+def test_what_a_figure_cannot_draw_is_named(draw, parameter):
+    problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=4, ridge=0.1, step=1)
+    curve = integrate_curves(problem, State.zero(problem), [0.0, 1.0])
+    spectrum = population_spectrum(problem, State.at(curve, time=1))
+    with pytest.raises(InputError, match=rf"^{parameter}: got .*Remedy"):
+        draw(curve, spectrum)
+
+
+def test_a_spectrum_of_data_is_called_by_its_name():
+    problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=4, ridge=0.1, step=1)
+    state = State.zero(problem)
+    population = population_spectrum(problem, state)
+    assert "population" in " ".join(texts(figures.plot_spectrum(population)))
+    measured = population.assign_attrs(source="empirical, test data")
+    words = " ".join(texts(figures.plot_spectrum(measured)))
+    assert "empirical" in words
+    assert "population" not in words
