@@ -64,6 +64,9 @@ class _ScalarPrinter(_Refusals, PythonCodePrinter):
         left, right = (self._print(a) for a in e.args)
         return f"(1.0 if {left} == {right} else 0.0)"
 
+    def _print_BivariateNormal(self, e: sp.Expr) -> str:
+        return f"bivariate_normal({', '.join(self._print(a) for a in e.args)})"
+
     def _print_Max(self, e: sp.Expr) -> str:
         return f"max({', '.join(self._print(a) for a in e.args)})"
 
@@ -84,6 +87,9 @@ class _ArrayPrinter(_Refusals, NumPyPrinter):
         return f"scipy.special.{_SPECIAL[type(e).__name__]}({arguments})"
 
     _print_erf = _print_erfc = _print_gamma = _print_loggamma = _special
+
+    def _print_BivariateNormal(self, e: sp.Expr) -> str:
+        return f"bivariate_normal_array({', '.join(self._print(a) for a in e.args)})"
 
     def _print_KroneckerDelta(self, e: sp.Expr) -> str:
         left, right = (self._print(a) for a in e.args)
@@ -230,10 +236,11 @@ def load_module(source: str) -> ModuleType:
     The directory is ``$SPECALIGN_CACHE_DIR`` or the user's cache directory; if neither is writable
     a temporary one serves this process.
     """
-    return _load(
-        "import math\nimport numba\nimport numpy\nimport numpy as np\nimport scipy.special\n"
-        + source
-    )
+    header = "import math\nimport numba\nimport numpy\nimport numpy as np\nimport scipy.special\n"
+    if "bivariate_normal" in source:
+        names = "bivariate_normal, bivariate_normal_array"
+        header += f"from numerics.core.special.bivariate_normal import {names}\n"
+    return _load(header + source)
 
 
 @lru_cache(maxsize=None)

@@ -124,8 +124,12 @@ def solve_curve(
     seed: int = 0,
     batch: int = 1,
     schedule: sp.Expr | Callable[[Array], Array] | None = None,
+    closed_forms: bool | None = None,
 ) -> Curve:
-    """Integrate to ``end`` and return the dense curve; see :func:`integrate_curves`."""
+    """Integrate to ``end`` and return the dense curve; see :func:`integrate_curves`.
+
+    Without ``closed_forms`` by quadrature, also where the drift has closed forms.
+    """
     model, parameters = problem.model, problem.parameters
     check_state(model, initial)
     end = as_scalar("time", end, 0.0, False, "give a time in units of steps * delta")
@@ -136,7 +140,8 @@ def solve_curve(
         )
     pace = Pace.of(schedule, batch, end)
     derived = derive_drift(model, route) if drift is None else drift
-    compiled = compile_expressions(model, pace.drift(derived).vector)
+    vector = pace.drift(derived).vector
+    compiled = compile_expressions(model, vector, closed_forms=closed_forms)
     flow = Flow(compiled, parameters, initial, end, pace)
     refined = refine(flow, tolerance, seed)
     warn_of_tolerance(

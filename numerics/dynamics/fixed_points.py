@@ -22,7 +22,7 @@ from theory import Drift, InputError, Model
 
 from .jacobian import default_drift, drift_jacobian
 from .root_refinement import Root, find_root
-from .root_search import ZERO, RootSearch
+from .root_search import NUDGE, ZERO, RootSearch
 
 # error asked of the drift at a root by the rule that checks it
 WITNESS_TOLERANCE = 1e-13
@@ -220,11 +220,14 @@ def _default_start(model: Model) -> State:
 
 
 def _other_starts(problem: Problem, seed: int) -> list[State]:
-    """Starts with other sizes of R_perp, and with random overlaps."""
+    """Starts with other sizes of R_perp, and with random overlaps.
+
+    Those without overlaps stand on the other side of a symmetric saddle than the default start.
+    """
     model, generator = problem.model, as_generator(seed)
     shape = (model.units, model.directions)
     return [
-        State(spread * generator.normal(size=shape), size * np.eye(model.units))
+        State(spread * generator.normal(size=shape) - NUDGE, size * np.eye(model.units))
         for size, spread in OTHER_STARTS
     ]
 

@@ -118,7 +118,14 @@ def integrate_fluctuations(
     pace = Pace.of(schedule, batch, float(times[-1]))
     smooth = default_drift(model, drift)
     curve = solve_curve(
-        problem, initial, float(times[-1]), drift=smooth, batch=batch, schedule=schedule, seed=seed
+        problem,
+        initial,
+        float(times[-1]),
+        drift=smooth,
+        batch=batch,
+        schedule=schedule,
+        seed=seed,
+        closed_forms=False,
     )
     law = LocalLaw.compile(model, parameters, smooth, pace)
     law.check(initial, "initial")

@@ -103,7 +103,7 @@ def drift_jacobian(
     jacobian, error = jacobians.mean(axis=0), np.max([e for _, e in found], axis=0)
     if rule.replicates > 1:
         error = error + replicate_error(jacobians)
-    elif compiled.dimension:
+    elif compiled.dimension and rule.kind != "closed":
         rules = family_rules(rule.kind, rule.dimension)
         sizes = [r.size for r in rules]
         coarser = rules[max(0, sizes.index(rule.size) - 1)]

@@ -70,14 +70,17 @@ class LocalLaw:
         """Compile the parts, those of the step with a step that can be varied."""
         free = replace(model, step=symbols.STEP)
         diffusion = derive_diffusion(free)
+        extra = derive_finite_size(free, batch=pace.batch).vector
+        moments = (*diffusion.second_moment, *diffusion.mean)
+        # by quadrature: all three at the same resolution, of which diffusions have no closed forms
         # evaluated once where the drift is evaluated a hundred times: arrays, nothing to wait for
         return cls(
             model,
             parameters,
             pace,
-            compile_expressions(model, pace.drift(drift).vector),
-            compile_expressions(model, derive_finite_size(free, batch=pace.batch).vector, "numpy"),
-            compile_expressions(model, (*diffusion.second_moment, *diffusion.mean), "numpy"),
+            compile_expressions(model, pace.drift(drift).vector, closed_forms=False),
+            compile_expressions(model, extra, "numpy", closed_forms=False),
+            compile_expressions(model, moments, "numpy", closed_forms=False),
         )
 
     def check(self, state: State, name: str) -> None:

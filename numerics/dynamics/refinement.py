@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.core.errors import IntegrationError
 from numerics.core.flatten import unflatten
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
@@ -83,18 +84,18 @@ class Flow:
         """Largest statistic at the start, at least 1: what a relative accuracy is worth there."""
         return max(1.0, float(np.abs(self.initial.flatten()).max(initial=0.0)))
 
-    def first_family(self, tolerance: float | None) -> str:
+    def first_family(self, tolerance: float | None, *, closed: bool = True) -> str:
         """The family of rules that resolves the integrands at the start."""
         if not self.compiled.integrands:
             return "gauss-hermite"
         start: Parts = (self.initial.overlap, self.initial.gram_perp, self.initial.readout)
-        return run_family(self.compiled, self.parameters, [start], tolerance)
+        return run_family(self.compiled, self.parameters, [start], tolerance, closed=closed)
 
     def unseen(self, found: Trajectory, rule: Rule) -> float:
         """Error of the curve that all rules of the family share: what they miss of the drift,
         all the way.
         """
-        if self.end == 0 or rule.kind != "gauss-hermite":
+        if self.end == 0 or rule.kind not in ("gauss-hermite", "closed"):
             return 0.0
         ends = found.steps
         times = ends[np.unique(np.linspace(0, ends.size - 1, LOOKED_AT).round().astype(int))]
@@ -114,6 +115,11 @@ def refine(flow: Flow, tolerance: float | None, seed: int) -> Refined:
     """
     dimension, family = flow.compiled.dimension, flow.first_family(tolerance)
     on_panels = 0 < dimension <= MAX_PANEL_DIMENSION
+    if family == "closed":
+        refined = refine_closed(flow, tolerance or TENSOR_TOLERANCE)
+        if refined is not None:
+            return refined
+        family = flow.first_family(tolerance, closed=False)
     if family == "gauss-hermite":
         wanted = tolerance or TENSOR_TOLERANCE
         refined = refine_tensor(flow, wanted, family)
@@ -125,6 +131,15 @@ def refine(flow: Flow, tolerance: float | None, seed: int) -> Refined:
         if refined is not None:
             return refined
     return refine_sobol(flow, tolerance or SOBOL_TOLERANCE, seed)
+
+
+def refine_closed(flow: Flow, tolerance: float) -> Refined | None:
+    """The curve by closed forms, if they have values and keep their digits all along it."""
+    try:
+        refined = refine_tensor(flow, tolerance, "closed")
+    except IntegrationError:
+        return None
+    return refined if refined is not None and refined.error <= tolerance else None
 
 
 def refine_tensor(flow: Flow, tolerance: float, family: str) -> Refined | None:

@@ -64,6 +64,12 @@ def find_root(
         if compiled.integrands
         else "gauss-hermite"
     )
+    if family == "closed":
+        rules = family_rules(family, compiled.dimension)[:2]
+        root = _refine_tensor(search, start, newton_first, tolerance, rules)
+        if root is not None and root.error <= root.tolerance:
+            return root
+        family = run_family(compiled, search.parameters, [parts], tolerance, closed=False)
     if family == "gauss-hermite":
         rules = family_rules(family, compiled.dimension)[1:]
         try:

@@ -43,6 +43,9 @@ NEUTRAL, FADED = 1e-8, 1e-10
 # difference step of a Jacobian for Newton's method, relative to the size of the state
 DIFFERENCE = 1e-6
 NEWTON_STEPS = 30
+# Closed forms keep symmetries to the last digit, where nodes and SGD do not: the flow starts this
+# far from the start, so that it leaves a symmetric saddle.
+NUDGE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,9 @@ class RootSearch:
             point, _, is_root = newton(field, vector)
             if is_root and self.is_state(point) and not self.is_degenerate(point):
                 return point, "Newton"
+        elif rule.kind == "closed" and not start.overlap.any():
+            overlaps = start.overlap.size
+            vector[:overlaps] = NUDGE * np.arange(1, overlaps + 1)
         residual, time = np.inf, 0.0
         for i, until in enumerate(self._flow_times):
             vector = self._follow(field, vector, until - time)

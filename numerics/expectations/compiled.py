@@ -4,7 +4,9 @@ A derived expression is a sum of products of outer symbols (weights, lambda, ove
 expectation nodes E_l[f(u)] and elementary functions of outer symbols.  Compilation splits it
 accordingly:
 
-* all distinct integrands f become one generated numba function, looped over quadrature nodes
+* where all expectations have closed forms, these are evaluated wherever they keep their digits
+  (:mod:`numerics.expectations.closed.closed_moments`), and nothing is integrated;
+* else all distinct integrands f become one generated numba function, looped over quadrature nodes
   (:mod:`numerics.expectations.smooth_integrands`, and
   :mod:`numerics.expectations.kinked.kinked_integrands` for losses with kinks);
 * elementary factors become one generated function (*leaves*);
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
+import numpy as np
 import sympy as sp
 
 from numerics.core.parameters import Parameters
@@ -25,6 +28,7 @@ from numerics.core.state import State, check_state
 from numerics.core.validation import Array
 from theory import Model
 
+from .closed.closed_values import Parts, closed_values
 from .estimate import Estimate
 from .estimation import (
     SCRAMBLINGS,
@@ -36,7 +40,7 @@ from .estimation import (
 )
 from .evaluation import Evaluator, gauge_directions
 from .families import run_family
-from .quadrature import MAX_PANEL_DIMENSION, gauss_hermite, tensor_sizes
+from .quadrature import MAX_PANEL_DIMENSION, closed_forms, gauss_hermite, tensor_sizes
 
 __all__ = [
     "SCRAMBLINGS",
@@ -94,8 +98,32 @@ class CompiledExpressions(Evaluator):
             values = self.evaluate(parameters, *parts, rule)
             return Estimate(values, 0.0 * values, rule)
         fine = 1e-10 if tolerance is None else tolerance
+        if self.closed is None:
+            return self._integrated(parameters, parts, fine, tolerance, seed, max_nodes, judge)
+        rounded = Estimate(*closed_values(self, parameters, parts), closed_forms())
+        if rounded.errors.max(initial=0.0) <= fine:
+            return rounded
+        try:
+            other = self._integrated(parameters, parts, fine, tolerance, seed, max_nodes, judge)
+        except ArithmeticError:
+            if not np.all(np.isfinite(rounded.errors)):
+                raise
+            return rounded
+        return _better(other, rounded)
+
+    def _integrated(
+        self,
+        parameters: Parameters,
+        parts: Parts,
+        fine: float,
+        tolerance: float | None,
+        seed: int,
+        max_nodes: int,
+        judge: Callable[[Array], Array] | None,
+    ) -> Estimate:
+        """By quadrature alone."""
         best: Estimate | None = None
-        family = run_family(self, parameters, [parts])
+        family = run_family(self, parameters, [parts], closed=False)
         if self.model.loss.is_smooth and tensor_sizes(self.dimension):
             best = estimate_tensor(self, parameters, parts, fine)
             if best.errors.max(initial=0.0) <= fine:
@@ -123,7 +151,11 @@ def _better(first: Estimate | None, second: Estimate) -> Estimate:
 
 @lru_cache(maxsize=64)
 def compile_expressions(
-    model: Model, expressions: tuple[sp.Expr, ...], target: str = "numba"
+    model: Model,
+    expressions: tuple[sp.Expr, ...],
+    target: str = "numba",
+    *,
+    closed_forms: bool | None = None,
 ) -> CompiledExpressions:
     """Compile expressions of ``model``; the result is cached on all arguments.
 
@@ -135,4 +167,4 @@ def compile_expressions(
     >>> compiled.dimension          # two pre-activations, one removed by the softmax gauge
     1
     """
-    return CompiledExpressions(model, expressions, target)
+    return CompiledExpressions(model, expressions, target, closed_forms=closed_forms)

@@ -18,6 +18,7 @@ from numerics.core.validation import Array, check_kind
 from theory import Model
 from theory.expectations.derived import find_expectations
 
+from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
 from .graded.placement import PlacementError, directions_of, place
 from .graded.scales import Scales
 from .kink_forms import kink_forms
@@ -41,6 +42,9 @@ class Evaluator:
     target : {"numba", "numpy"}
         Code for the integrands: machine code for what an integrator calls thousands of times,
         arrays (no compilation to wait for) for what is evaluated once.
+    closed_forms : bool, optional
+        Use closed forms where all expectations have one.  When omitted: in machine code, and
+        beyond the plane, where quadrature is slow or coarse.
 
     Raises
     ------
@@ -48,7 +52,14 @@ class Evaluator:
         An expression holds a symbol the model does not have.
     """
 
-    def __init__(self, model: Model, expressions: Sequence[sp.Expr], target: str = "numba") -> None:
+    def __init__(
+        self,
+        model: Model,
+        expressions: Sequence[sp.Expr],
+        target: str = "numba",
+        *,
+        closed_forms: bool | None = None,
+    ) -> None:
         check_kind("model", model, Model, "give the model alone, such as problem.model")
         self.model = model
         self.target = target
@@ -68,11 +79,21 @@ class Evaluator:
             f.free_symbols & set(model.symbols.whitened) for f in self.integrands
         )
         self.quadrature_basis = self._quadrature_basis()
+        if closed_forms is None:
+            closed_forms = target == "numba" or self.dimension > MAX_PANEL_DIMENSION
+        self._use_closed = closed_forms
 
     @property
     def dimension(self) -> int:
         """Dimension of the Gaussian integrals, after the gauge."""
         return int(self.quadrature_basis.shape[0])
+
+    @cached_property
+    def closed(self) -> ClosedMoments | None:
+        """All expectations in closed form, if they have one (kinks keep the rules they have)."""
+        if not (self._use_closed and self.integrands and self.model.loss.is_smooth):
+            return None
+        return closed_moments(self.model, self.integrands, self.target)
 
     @cached_property
     def scales(self) -> Scales:
@@ -154,20 +175,18 @@ class Evaluator:
         """Values of the expressions, and of all their factors; fills ``sizes``, if given, with
         absolute moments.
         """
-        inverse_gamma = np.linalg.inv(parameters.directions_gram)
-        gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
-        inverse: Array = np.zeros_like(gram)
-        if self.uses_whitening:
-            inverse = np.asarray(np.linalg.pinv(gram, hermitian=True), dtype=float)
+        gram, laws = self.field_laws(parameters, overlap, gram_perp, readout)
+        means, covariance, inverse, v = laws.means, laws.covariance, laws.inverse, laws.readout
         outer = outer_values(parameters, overlap, gram_perp, readout, gram, inverse)
         states = len(outer)
         moments = np.zeros((states, 0))
         if self.integrands:
-            covariance = gram / parameters.precision
-            means = self.coordinates @ np.swapaxes(overlap, 1, 2)
-            # a copy, because code is compiled anew for every memory layout it meets
-            v = np.array(readout)
-            if rule.kind == "panels":
+            if rule.kind == "closed":
+                assert self.closed is not None
+                moments = self.closed.moments(laws)
+                if sizes is not None:
+                    sizes[:] = np.abs(moments)
+            elif rule.kind == "panels":
                 moments = self._placed_moments(means, covariance, inverse, v, rule.size, sizes)
             else:
                 shift = nodes @ self.factor(covariance)
@@ -176,7 +195,8 @@ class Evaluator:
                     self.labels, means, covariance, inverse, shift, whitened, rule.weights, v
                 )
                 moments = self._integrands.moments(fields, 1.0 / rule.size, sizes)
-            self._check_numbers(moments, means, covariance, v)
+            if rule.kind != "closed":  # where these have no value, quadrature takes their place
+                self._check_numbers(moments, means, covariance, v)
             moments = moments.reshape(states, -1)
         leaves = np.empty((states, len(self._terms.leaves)))
         if self._leaves is not None:
@@ -186,6 +206,20 @@ class Evaluator:
             [outer, 1.0 / outer[:, self._terms.reciprocals], moments, leaves], axis=1
         )
         return np.array([self._terms.evaluate(row) for row in factors]), factors
+
+    def field_laws(
+        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array
+    ) -> tuple[Array, FieldLaws]:
+        """Q and the laws of the pre-activations at states of shape (R, ...)."""
+        inverse_gamma = np.linalg.inv(parameters.directions_gram)
+        gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
+        inverse: Array = np.zeros_like(gram)
+        if self.uses_whitening:
+            inverse = np.asarray(np.linalg.pinv(gram, hermitian=True), dtype=float)
+        means = self.coordinates @ np.swapaxes(overlap, 1, 2)
+        # a copy, because code is compiled anew for every memory layout it meets
+        v, precision = np.array(readout), parameters.precision
+        return gram, FieldLaws(self.labels, means, gram / precision, inverse, precision, v)
 
     def _placed_moments(
         self,

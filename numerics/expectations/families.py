@@ -10,14 +10,25 @@ from numerics.core.errors import QuadratureError
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 
+from .closed.closed_values import Parts, closed_values
 from .evaluation import Evaluator
 from .graded.reliability import UNSEEN, hermite_miss
-from .quadrature import MAX_PANEL_DIMENSION, PANEL_RATIOS, Rule, gauss_hermite, panels, tensor_sizes
+from .quadrature import (
+    MAX_PANEL_DIMENSION,
+    PANEL_RATIOS,
+    Rule,
+    closed_forms,
+    gauss_hermite,
+    panels,
+    tensor_sizes,
+)
 
 # absolute errors that Sobol points with control variates reach in seconds
 SAMPLED = 1e-5
-# overlap, gram_perp, readout
-Parts = tuple[Array, Array, Array]
+# rounding at which closed forms still serve where nothing else is asked for
+CLOSED_TOLERANCE = 1e-8
+# of the integrator alone, which is refined where the rule is not
+CLOSED_RUNS = 6
 
 
 def hermite_misses(
@@ -56,14 +67,24 @@ def run_family(
     parameters: Parameters,
     states: Iterable[Parts],
     tolerance: float | None = None,
+    *,
+    closed: bool = True,
 ) -> str:
     """Return the family that resolves the integrands at all of these states.
 
-    "gauss-hermite" where the finest affordable rule sees every transition, else "panels" on the
-    line and the plane and "sobol" beyond.  A run starts with the family of its first state, and is
-    repeated with that of all its states if they widen on the way.  Kinks on the plane cost panels
-    a tenth of a second a state, and are left to Sobol points unless more is asked than these give.
+    "closed" where all have closed forms that keep their digits at these states (unless
+    ``closed`` is false).  Else "gauss-hermite" where the finest affordable rule sees every
+    transition, else "panels" on the line and the plane and "sobol" beyond.
+
+    A run starts with the family of its first state, and is repeated with that of all its states if
+    they widen on the way.  Kinks on the plane cost panels a tenth of a second a state, and are left
+    to Sobol points unless more is asked than these give.
     """
+    states = list(states)
+    if closed and compiled.closed is not None:
+        wanted = CLOSED_TOLERANCE if tolerance is None else tolerance
+        if unseen_error(compiled, parameters, states, closed_forms()) <= wanted:
+            return "closed"
     sizes = tensor_sizes(compiled.dimension)
     if compiled.model.loss.is_smooth and sizes:
         finest = sizes[-1:]
@@ -79,6 +100,8 @@ def run_family(
 
 def family_rules(family: str, dimension: int) -> list[Rule]:
     """The deterministic rules of a family, coarse to fine."""
+    if family == "closed":
+        return [closed_forms()] * CLOSED_RUNS
     if family == "panels":
         return [panels(dimension, size) for size in PANEL_RATIOS]
     return [gauss_hermite(dimension, size) for size in tensor_sizes(dimension)]
@@ -89,9 +112,12 @@ def unseen_error(
 ) -> float:
     """Largest error of any expression at these states that no two rules of the family would show.
 
-    Infinite where a Gauss-Hermite rule may have missed a transition; 0 for the other families,
-    which know the scales of the integrand or are judged by their spread.
+    Infinite where a Gauss-Hermite rule may have missed a transition; the rounding of closed forms;
+    0 for the other families, which know the scales of the integrand or are judged by their spread.
     """
+    if rule.kind == "closed":
+        errors = (closed_values(compiled, parameters, parts)[1] for parts in states)
+        return max((float(e.max(initial=0.0)) for e in errors), default=0.0)
     if rule.kind != "gauss-hermite" or not compiled.integrands:
         return 0.0
     worst = 0.0

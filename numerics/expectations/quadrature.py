@@ -47,14 +47,15 @@ class Rule:
 
     Attributes
     ----------
-    kind : {"gauss-hermite", "panels", "sobol"}
+    kind : {"gauss-hermite", "panels", "sobol", "closed"}
     nodes : array, shape (replicates, N, D)
         Independent randomisations along the first axis (1 for a deterministic rule).  N = 0 for
         panels, whose nodes depend on the state.
     weights : array, shape (N,)
         Sum 1.
     size : int
-        Nodes per dimension (Gauss-Hermite), per panel, or N (Sobol).
+        Nodes per dimension (Gauss-Hermite), per panel, or N (Sobol); 1 for closed forms, which
+        have no nodes.
     """
 
     kind: str
@@ -75,6 +76,8 @@ class Rule:
         return Rule(self.kind, self.nodes[replicate : replicate + 1], self.weights, self.size)
 
     def __str__(self) -> str:
+        if self.kind == "closed":
+            return "closed forms, no quadrature"
         if self.kind == "gauss-hermite":
             return f"tensor Gauss-Hermite, {self.size} nodes in each of {self.dimension} dimensions"
         if self.kind == "panels":
@@ -111,6 +114,11 @@ def gauss_hermite(dimension: int, size: int) -> Rule:
         product = np.multiply.outer(product, weights)
     flat = product.ravel()
     return Rule("gauss-hermite", _frozen(nodes[None]), _frozen(flat / flat.sum()), size)
+
+
+def closed_forms() -> Rule:
+    """Return what stands in the place of a rule where expectations have closed forms."""
+    return Rule("closed", np.zeros((1, 1, 0)), np.ones(1), 1)
 
 
 @lru_cache(maxsize=64)
@@ -169,7 +177,9 @@ def tensor_sizes(dimension: int) -> tuple[int, ...]:
 
 
 def rule_of(family: str, dimension: int, size: int) -> Rule:
-    """The deterministic rule of a family, "gauss-hermite" or "panels", with ``size`` nodes."""
+    """The deterministic rule of a family, "gauss-hermite", "panels" or "closed"."""
+    if family == "closed":
+        return closed_forms()
     return panels(dimension, size) if family == "panels" else gauss_hermite(dimension, size)
 
 

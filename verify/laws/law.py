@@ -125,7 +125,11 @@ class LawCase:
     ) -> Numbers:
         """Evaluate expressions at the parameters and state of the case, or at others."""
         compiled = compile_expressions(
-            self.model if model is None else model, tuple(expressions), "numpy"
+            self.model if model is None else model,
+            tuple(expressions),
+            "numpy",
+            # closed forms would make both sides of a law the same expression
+            closed_forms=False,
         )
         found = compiled.estimate(
             self.parameters if parameters is None else parameters,

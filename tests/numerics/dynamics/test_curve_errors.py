@@ -65,7 +65,7 @@ def test_linear_case_meets_the_solution_by_hand(m0, r0, gamma, precision, ridge,
     assert np.abs(curve.gram_perp.values[:, 0, 0] - r).max() <= estimate + rounding
 
 
-@pytest.mark.parametrize("family", ["gauss-hermite", "sobol"])
+@pytest.mark.parametrize("family", ["gauss-hermite", "sobol", "closed"])
 @pytest.mark.parametrize(
     ("tolerance", "end"),
     [
@@ -85,7 +85,7 @@ def test_two_runs_of_the_same_few_steps_do_not_pass_for_an_exact_curve(
     """On a short interval both resolutions may be one step, and agree to the last digit on a wrong
     value.
     """
-    monkeypatch.setattr("numerics.dynamics.refinement.run_family", lambda *_: family)
+    monkeypatch.setattr("numerics.dynamics.refinement.run_family", lambda *_, **__: family)
     for m0, r0, gamma, precision, ridge in (
         (1.6, 0.9, 1.85, 30.0, 0.37),
         (-1.9, 0.5, 1.7, 1e9, 0.1),
@@ -154,7 +154,7 @@ def test_quasi_monte_carlo_error_covers_the_true_error(monkeypatch):
         )
         exact = solve_curve(softmax(3), parameters, start, 2.0)
         with monkeypatch.context() as patch:
-            patch.setattr("numerics.dynamics.refinement.run_family", lambda *_: "sobol")
+            patch.setattr("numerics.dynamics.refinement.run_family", lambda *_, **__: "sobol")
             curve = solve_curve(softmax(3), parameters, start, 2.0, tolerance=3e-3, seed=int(seed))
         assert curve.rule.kind == "sobol"
         assert curve.rule.replicates == 8

@@ -197,7 +197,9 @@ def test_a_root_that_another_rule_does_not_confirm_is_refused(monkeypatch):
         "numerics.dynamics.root_refinement.family_rules", lambda family, dimension: coarse
     )
     monkeypatch.setattr("numerics.dynamics.root_refinement.unseen_error", lambda *_: 0.0)
-    monkeypatch.setattr("numerics.dynamics.root_refinement.run_family", lambda *_: "gauss-hermite")
+    monkeypatch.setattr(
+        "numerics.dynamics.root_refinement.run_family", lambda *_, **__: "gauss-hermite"
+    )
     with pytest.raises(FixedPointError, match=r"not confirmed: by graded"):
         solve_fixed_point(softmax(2), Parameters([0.5, 0.5], 0.01, 0.1, 1.0), tolerance=1e3)
 

@@ -206,7 +206,8 @@ FUNCTIONS = {
 
 @lru_cache(maxsize=None)
 def compiled(model, function):
-    return compile_expressions(model, (GaussianExpectation(function, preactivation_law(model, 0)),))
+    node = GaussianExpectation(function, preactivation_law(model, 0))
+    return compile_expressions(model, (node,), closed_forms=False)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -266,7 +267,8 @@ def test_an_overflow_at_the_outermost_nodes_leaves_what_coarser_rules_give(targe
     Panels follow the mass of exp(20 z) to z = 20; that of exp(30 z) needs numbers that overflow.
     """
     node = GaussianExpectation(sp.exp(U[0]), preactivation_law(SMOOTH, 0))
-    evaluator, parameters = compile_expressions(SMOOTH, (node,), target), Parameters([1], 1.0, 0, 1)
+    evaluator = compile_expressions(SMOOTH, (node,), target, closed_forms=False)
+    parameters = Parameters([1], 1.0, 0, 1)
     estimates = [evaluator.estimate(parameters, State([[0.0]], [[s**2]])) for s in (20.0, 30.0)]
     assert [e.rule.kind for e in estimates] == ["panels", "gauss-hermite"]
     assert estimates[1].rule.size == 96
@@ -299,7 +301,9 @@ def test_errors_cover_the_rounding_of_integrands_that_cancel(scale, shift):
     nodes = tuple(GaussianExpectation(f, law) for f in functions)
     for target in ("numba", "numpy"):
         parameters, state = place(scale, mu)
-        estimate = compile_expressions(SMOOTH, nodes, target).estimate(parameters, state)
+        estimate = compile_expressions(SMOOTH, nodes, target, closed_forms=False).estimate(
+            parameters, state
+        )
         assert np.all(np.abs(estimate.values) <= estimate.errors)
         sizes = np.array([s**4] * 3 + [s**2] * 3 + [1 + shift * s] * 2, dtype=float)
         assert np.all(estimate.errors <= 1e4 * EPS * sizes)
@@ -346,7 +350,9 @@ def test_tensor_error_covers_the_true_error_of_the_softmax(scale, tolerance):
     model, rng = kgmm(3), np.random.default_rng(20)
     law = preactivation_law(model, 1)
     function = -model.loss.partial((0, 1))
-    evaluator = compile_expressions(model, (GaussianExpectation(function, law),))
+    evaluator = compile_expressions(
+        model, (GaussianExpectation(function, law),), closed_forms=False
+    )
     assert evaluator.dimension == 2
     for _ in range(40):
         half = rng.uniform(-1, 1, (3, 3))

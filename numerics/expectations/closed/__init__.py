@@ -1,0 +1,1 @@
+"""Expectations by closed forms, with the rounding of every one of them."""

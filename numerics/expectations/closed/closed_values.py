@@ -1,0 +1,44 @@
+"""Expressions by closed forms at one state, and what rounding does to them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from numerics.core.parameters import Parameters
+from numerics.core.validation import Array
+from numerics.expectations.evaluation import Evaluator
+from numerics.expectations.quadrature import closed_forms
+
+# overlap, gram_perp, readout
+Parts = tuple[Array, Array, Array]
+EPS = float(np.finfo(float).eps)
+# of a term of a sum
+ROUNDING = 16 * EPS
+
+
+def closed_values(compiled: Evaluator, parameters: Parameters, parts: Parts) -> tuple[Array, Array]:
+    """Values of the expressions, and bounds of their rounding errors.
+
+    A bound is infinite where a closed form has no value, or keeps no digit: a division by the
+    variance of a pre-activation that does not vary.  ``compiled.closed`` must not be None.
+    """
+    missed = moment_errors(compiled, parameters, parts)
+    values, sizes, added = compiled.values_and_sizes(parameters, parts, closed_forms(), missed)
+    with np.errstate(over="ignore", invalid="ignore"):
+        errors = added + ROUNDING * sizes
+    return values, np.where(np.isfinite(values) & np.isfinite(errors), errors, np.inf)
+
+
+def moment_errors(compiled: Evaluator, parameters: Parameters, parts: Parts) -> Array:
+    """Bounds of the rounding errors of E_l[f_j], shape (L, number of integrands)."""
+    assert compiled.closed is not None
+    overlap, gram_perp, readout = parts
+    _, laws = compiled.field_laws(parameters, overlap[None], gram_perp[None], readout[None])
+    # rounding of means and covariance, which are sums of products
+    terms = sum(overlap.shape) + 2
+    means_error = terms * EPS * np.abs(compiled.coordinates) @ np.abs(overlap).T
+    inverse = np.linalg.inv(parameters.directions_gram)
+    lost = terms * float(np.linalg.cond(parameters.directions_gram))
+    gram_size = np.abs(gram_perp) + lost * np.abs(overlap) @ np.abs(inverse) @ np.abs(overlap).T
+    covariance_error = 4 * EPS * gram_size / parameters.precision
+    return compiled.closed.rounding(laws, means_error[None], covariance_error[None])[0]
