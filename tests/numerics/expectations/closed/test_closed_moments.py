@@ -217,11 +217,11 @@ def test_where_a_closed_form_keeps_no_digits_quadrature_takes_its_place(monkeypa
     bound = module.ClosedMoments.rounding
     monkeypatch.setattr(module.ClosedMoments, "rounding", lambda *a: bound(*a) + np.inf)
     found = compiled.estimate(parameters, state)
-    assert found.rule.kind == "gauss-hermite"
+    assert found.rule.kind in ("gauss-hermite", "panels")
     curve = integrate_curves(model, parameters, state, [0.0, 0.1])
-    assert "Gauss-Hermite" in curve.attrs["quadrature"]
+    assert "Gauss-" in curve.attrs["quadrature"]
     point = solve_fixed_point(model, parameters, start=state)
-    assert "Gauss-Hermite" in point.attrs["quadrature"]
+    assert "Gauss-" in point.attrs["quadrature"]
 
 
 def test_curves_and_fixed_points_are_those_of_quadrature():
