@@ -275,7 +275,7 @@ def _draw_eigenvalues(
                 linestyle=(0, (1, 1)),
                 linewidth=1.6,
                 zorder=1,
-                label="population bulk" if i == 0 else None,
+                label=f"{name} bulk" if i == 0 else None,
             )
     if min(everything) > 0 and max(everything) > 50 * min(everything):
         axes.set_yscale("log")
