@@ -831,8 +831,8 @@ def test_long_work_is_announced_in_one_line_where_there_is_no_terminal(
 
 
 def test_building_a_model_of_many_classes_is_announced(monkeypatch):
-    real = Configuration.numbers
-    monkeypatch.setattr(Configuration, "numbers", lambda self: (sleep(0.2), real(self))[1])
+    real = Configuration.problem
+    monkeypatch.setattr(Configuration, "problem", lambda self: (sleep(0.2), real(self))[1])
     monkeypatch.setattr(console, "PATIENCE", 0.02)
     result = invoke("curves", "--k", 3, *FAST)
     assert "building the model for k = 3" in result.stderr
