@@ -246,7 +246,9 @@ def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
                 "only",
                 repr(name),
                 f"one of {', '.join(available)}",
-                f"this check applies to {', '.join(homes)}",
+                f"this check applies to {', '.join(homes)}"
+                if homes
+                else "no system lists this check: add its name in verify/evidence/systems.py",
             )
         check_choice("only", name, available, "check: specalign verify --list names them")
     if not only:

@@ -17,7 +17,7 @@ from verify.checks.registry import CHECKS
 from verify.checks.runner import VerificationInterrupted, run
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import LEVELS
-from verify.evidence.systems import get_system
+from verify.evidence.systems import SYSTEMS, get_system
 from verify.mutants.theories import MUTANTS
 from verify.verdict.compare import compare
 from verify.verdict.results import Outcome
@@ -305,3 +305,14 @@ def _swap_classes(theory: Theory) -> Theory:
         return replace(matrix, first_layer=blocks)
 
     return replace(theory, hessian=change(theory.hessian), gradient=change(theory.gradient))
+
+
+def test_every_registered_check_applies_to_a_system():
+    listed = {check for name in SYSTEMS for check in get_system(name).checks}
+    assert set(CHECKS) == listed, "list a check in verify/evidence/systems.py too"
+
+
+def test_a_check_that_no_system_lists_is_refused_with_the_place_to_list_it(monkeypatch):
+    monkeypatch.setitem(CHECKS, "positive_gram", CHECKS["curves"])
+    with pytest.raises(InputError, match=r"no system lists .* verify/evidence/systems\.py"):
+        run("kgmm", only=["positive_gram"])
