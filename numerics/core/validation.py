@@ -198,12 +198,27 @@ def _first_no_number(value: ArrayLike) -> object:
 
 def as_integer(name: str, value: object, low: int, remedy: str) -> int:
     """Return ``value`` as an integer >= ``low``, of at most MOST_DIGITS digits."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise InputError(
+            name, kind_of(value), f"an integer >= {low}", _meant_integer(value, low) or remedy
+        )
+    if value < low:
         raise InputError(name, kind_of(value), f"an integer >= {low}", remedy)
     if value >= 10**MOST_DIGITS:
         expected = f"an integer of at most {MOST_DIGITS} digits"
         raise InputError(name, f"{int(value).bit_length()} bits", expected, remedy)
     return int(value)
+
+
+def _meant_integer(value: object, low: int) -> str | None:
+    """What to write for a text or a float that is an integer as soon as it is spelt as one."""
+    try:
+        number = float(value) if isinstance(value, (str, float)) else np.nan
+    except Exception:  # texts of the user's own kind may raise anything
+        return None
+    if not number.is_integer() or not low <= number < 2**53:
+        return None
+    return f"write {int(number)}, without {'quotes' if isinstance(value, str) else 'decimal point'}"
 
 
 def as_generator(seed: object) -> np.random.Generator:

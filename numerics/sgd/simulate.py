@@ -145,7 +145,7 @@ def simulate_sgd(
         "dimension",
         dimension,
         model.directions + model.units,
-        "the summary directions alone need r + C dimensions; use a larger d",
+        "the summary directions alone need d >= r + C, an integer",
     )
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")

@@ -134,7 +134,10 @@ def check_matrix(matrix: object) -> str:
     """Return the canonical name of a matrix."""
     if not isinstance(matrix, str) or matrix not in MATRICES:
         raise InputError(
-            "matrix", repr(matrix), f"one of {MATRICES}", "'gradient' is G = E[grad L grad L^T]"
+            "matrix",
+            repr(matrix),
+            f"one of {MATRICES}",
+            f"write one of {', '.join(map(repr, MATRICES))}; 'gradient' is E[grad L grad L^T]",
         )
     return str(matrix)
 

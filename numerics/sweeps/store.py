@@ -215,6 +215,9 @@ def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
         sweep again computes just them.
     """
     place = as_path("path", path)
+    if not place.exists():
+        remedy = "there is no such store: check the path, or make it with run_sweep"
+        raise InputError("store", place, "the store of a sweep", remedy)
     attributes = _group_attributes(place)
     if verify:
         import zarr

@@ -81,7 +81,10 @@ class Loss:
             )
         if not isinstance(self.expression, sp.Expr):
             raise InputError(
-                "loss expression", repr(self.expression), "a SymPy expression", "use sympify"
+                "loss expression",
+                repr(self.expression),
+                "a SymPy expression",
+                "build it from theory.symbols: vector('u', C), vector('v', q) and LABEL",
             )
         if self.expression.has(sp.I, sp.oo, -sp.oo, sp.zoo, sp.nan):
             remedy = "write real and finite numbers only"

@@ -116,8 +116,12 @@ def _understood(command: str, words: Sequence[str]) -> list[str]:
             return [*found, *words[i:]]
         flag, equals, value = word.partition("=")
         option = aliases.get(flag)
+        meant, remedy = RELATED.get(flag, (option.spellings[0] if option else None, ""))
+        if meant is not None and flag not in known and meant not in known:
+            remedy = f"it would mean {meant}, which specalign {command} does not take"
+            expected = f"an option of specalign {command}"
+            raise InputError(flag, "no option of this name", expected, remedy)
         if flag in RELATED and flag not in known:
-            meant, remedy = RELATED[flag]
             raise InputError(flag, "no option of this name", f"the option {meant}", remedy)
         if option in takes:
             word = f"{option.spellings[0]}{equals}{value}"

@@ -219,3 +219,27 @@ def test_what_is_measured_against_must_be_of_its_kind():
 def test_unknown_blocks_are_refused(name, arguments, block):
     with pytest.raises(InputError, match=r"^block: got"):
         call(name, *arguments.split(), block=block)
+
+
+@pytest.mark.parametrize(("dimension", "word"), [("100", "quotes"), (100.0, "decimal point")])
+def test_an_integer_in_another_spelling_is_told_its_own(dimension, word):
+    problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    for call in (
+        lambda: numerics.simulate_sgd(problem, State.zero(problem), [0.1], dimension),
+        lambda: numerics.draw_data(problem, State.zero(problem), dimension, 10, seed=0),
+    ):
+        with pytest.raises(InputError, match=f"Remedy: write 100, without {word}"):
+            call()
+
+
+@pytest.mark.parametrize("dimension", ["many", 99.5, 1.0, "nan", "inf", None, True])
+def test_what_is_no_admissible_integer_is_told_the_bound(dimension):
+    problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    with pytest.raises(InputError, match=r"need d >= r \+ C, an integer"):
+        numerics.simulate_sgd(problem, State.zero(problem), [0.1], dimension)
+
+
+def test_a_matrix_in_another_spelling_is_told_the_names():
+    problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    with pytest.raises(InputError, match="Remedy: write one of 'hessian', 'gradient'"):
+        numerics.population_block(problem, State.zero(problem), matrix="Hessian")

@@ -237,3 +237,9 @@ def test_the_lock_of_another_machine_holds(tmp_path, threads):
 def test_open_store_refuses_what_is_none(tmp_path):
     with pytest.raises(InputError, match="store"):
         open_store(tmp_path / "nothing.zarr")
+
+
+def test_a_store_that_does_not_exist_is_said_not_to(tmp_path):
+    with pytest.raises(InputError, match="there is no such store: check the path"):
+        open_store(tmp_path / "none.zarr")
+    assert not (tmp_path / "none.zarr").exists()

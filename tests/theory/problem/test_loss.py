@@ -203,3 +203,9 @@ def test_softmax_gradient_sums_to_zero():
     last = {Softmax(k, *u): 1 - sp.Add(*(Softmax(a, *u) for a in range(1, k)))}
     for y in range(1, k + 1):
         assert sp.expand(total.xreplace({LABEL: sp.Integer(y)}).xreplace(last)) == 0
+
+
+@pytest.mark.parametrize("expression", ["u_1**2", lambda u: u])
+def test_what_is_no_expression_is_sent_to_the_symbols_of_a_loss(expression):
+    with pytest.raises(InputError, match=r"build it from theory\.symbols: vector\('u', C\)"):
+        Loss(expression, 1)

@@ -85,3 +85,14 @@ def test_a_command_without_options_of_its_name_is_a_plain_function():
 
     nothing_of_the_kind()
     assert seen == [{}]
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [(["verify", "--lr", "0.1"], "--step"), (["verify", "--lambda=10"], "--precision")],
+)
+def test_no_option_is_advised_that_the_command_lacks(words, meant, no_work):
+    result = invoke(*words)
+    assert result.exit_code == 2
+    remedy = f"it would mean {meant}, which specalign verify does not take"
+    assert f"expected an option of specalign verify. Remedy: {remedy}" in result.stderr

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from theory import InputError
 from verify.claims.language.latex.document import read_document, read_statement
+from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.tree import FormulaError, show
 from verify.claims.reading.manuscripts import list_manuscript
 
@@ -283,3 +284,9 @@ def test_comments_belong_to_the_line_after_them(tmp_path: Path) -> None:
     assert (one.order, two.order) == (None, 2)
     assert (one.source, three.source) == ("our draft", "")
     assert three.model.name == "kgmm3"
+
+
+@pytest.mark.parametrize("typed", [r"\lamda", r"\bta"])
+def test_a_misspelt_letter_is_told_the_nearest(typed: str) -> None:
+    with pytest.raises(FormulaError, match=r"did you mean \\(lambda|beta)\?"):
+        parse_latex(typed + " m_{11}")

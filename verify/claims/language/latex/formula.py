@@ -10,6 +10,7 @@ with both readings; nothing is evaluated.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
@@ -347,7 +348,9 @@ def _remedy(command: str) -> str:
     }
     if command in GREEK_INDICES or "{" in command:
         return f"say in a comment what it is: % names: {command} = ..."
-    unknown = f"define it by \\newcommand{{{command}}}{{...}}, or see docs/derivations.md"
+    close = difflib.get_close_matches(command, _GREEK, n=1, cutoff=0.7)
+    meant = f"did you mean {close[0]}? Otherwise " if close else ""
+    unknown = f"{meant}define it by \\newcommand{{{command}}}{{...}}, or see docs/derivations.md"
     return known.get(command, unknown)
 
 
