@@ -84,6 +84,8 @@ def parametrize_checks(
 
     Raises
     ------
+    ImportError
+        pytest is not installed; the message says how to install it.
     theory.InputError
         No model, an unknown law, no reason for a failure, a failure expected of a law that does not
         apply, or formulas of another model.
@@ -95,8 +97,12 @@ def parametrize_checks(
     ... def test_my_model(check):
     ...     check()
     """
-    import pytest
-
+    try:
+        import pytest
+    except ImportError as error:
+        raise ImportError(
+            "parametrize_checks needs pytest, which is not installed: pip install pytest"
+        ) from error
     listed: list[Any] = list(models) if isinstance(models, (list, tuple)) else [models]
     if not listed:
         raise InputError("models", "none", "at least one theory.Model", "a test of nothing passes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -474,3 +475,9 @@ def test_the_symmetry_judged_moves_every_unit(model, moved):
     symmetry = widest_symmetry(model)
     assert sum(k != place for k, place in enumerate(symmetry.units)) == moved
     assert sorted(symmetry.units) == list(range(model.units))
+
+
+def test_without_pytest_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    with pytest.raises(ImportError, match=r"needs pytest, .* pip install pytest"):
+        parametrize_checks(kgmm(2))
