@@ -110,10 +110,14 @@ def _run(
 
     resume = "the same command goes on from here"
     try:
-        with _executor(scheduler) as executor, named_progress(f"{grid.total} points") as report:
+        with (
+            _executor(scheduler) as executor,
+            named_progress(f"{grid.total} points", reached=True) as report,
+        ):
 
             def tell(done: int, failed: int, total: int) -> None:
-                report(f"{done} done, {failed} failed of {total} points", (done + failed) / total)
+                name = f"{done} finished, {failed} failed of {total} points"
+                report(name, (done + failed) / total)
 
             with warnings.catch_warnings():
                 # what was damaged is told in one line

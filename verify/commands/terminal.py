@@ -71,10 +71,13 @@ def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
 
 
 @contextmanager
-def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
+def named_progress(
+    description: str, *, reached: bool = False
+) -> Iterator[Callable[[str, float], None]]:
     """A bar for work in named steps; yields a function of the step's name and the fraction done.
 
-    Where standard error is no terminal, a line for every step that has been finished.
+    Where standard error is no terminal, a line for every step that has been finished; with
+    ``reached`` the name tells what has been reached instead of the step at work, and is the line.
     """
     with _waiting(
         description, SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION
@@ -85,7 +88,7 @@ def named_progress(description: str) -> Iterator[Callable[[str, float], None]]:
                 task, description=escape(printable(name)), completed=fraction
             )
         else:
-            yield _finished_steps(description)
+            yield _reached_steps() if reached else _finished_steps(description)
 
 
 def _finished_steps(description: str) -> Callable[[str, float], None]:
@@ -94,12 +97,26 @@ def _finished_steps(description: str) -> Callable[[str, float], None]:
 
     def report(name: str, fraction: float) -> None:
         nonlocal at_work
-        if at_work and name != at_work:
+        # the end of one of several systems, `kgmm: done`, is no step of its own
+        if at_work and name != at_work and at_work.rpartition(": ")[2] != "done":
             seconds = perf_counter() - start
             complain(
                 f"{description}: finished {at_work}; {fraction:.0%} done after {seconds:.0f} s"
             )
         at_work = name
+
+    return report
+
+
+def _reached_steps() -> Callable[[str, float], None]:
+    """A function that writes a line whenever something else has been reached."""
+    start, last = perf_counter(), ""
+
+    def report(name: str, fraction: float) -> None:
+        nonlocal last
+        if name != last:
+            complain(f"{name}; {fraction:.0%} done after {perf_counter() - start:.0f} s")
+        last = name
 
     return report
 

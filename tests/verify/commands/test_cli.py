@@ -1131,3 +1131,27 @@ def test_finished_steps_are_lines_where_there_is_no_terminal(capsys):
         "judging: finished curves; 50% done after 0 s",
         "judging: finished span; 100% done after 0 s",
     ]
+
+
+def test_the_end_of_a_system_is_no_step_of_its_own(capsys):
+    steps = ("kgmm: span", "kgmm: done", "xor: span", "xor: done")
+    with named_progress("judging") as progress:
+        for count, name in enumerate(steps):
+            progress(name, count / 3)
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r"\d+ s$", "0 s", line) for line in lines] == [
+        "judging: finished kgmm: span; 33% done after 0 s",
+        "judging: finished xor: span; 100% done after 0 s",
+    ]
+
+
+def test_counts_are_told_when_they_are_reached(capsys):
+    with named_progress("3 points", reached=True) as progress:
+        for count in (1, 2, 2, 3):
+            progress(f"{count} finished, 0 failed of 3 points", count / 3)
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r"\d+ s$", "0 s", line) for line in lines] == [
+        "1 finished, 0 failed of 3 points; 33% done after 0 s",
+        "2 finished, 0 failed of 3 points; 67% done after 0 s",
+        "3 finished, 0 failed of 3 points; 100% done after 0 s",
+    ]
