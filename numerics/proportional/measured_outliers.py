@@ -9,11 +9,12 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from numerics.core.geometry import orthonormal_rows
-from numerics.core.validation import Array
-from numerics.data.samples import SampleData
+from numerics.core.validation import Array, kind_of
+from numerics.data.samples import SampleData, check_data
 from numerics.spectra.empirical_density import empirical_density
 from numerics.spectra.empirical_parts import block_operator
 from numerics.spectra.empirical_spectrum import spectrum_of_data
+from theory import InputError
 
 # a matrix up to this size is diagonalised: all of its eigenvalues are then known
 WHOLE_SIZE = 3000
@@ -45,7 +46,20 @@ def measure_outliers(
     spectrum : array, xarray.Dataset or None
         All eigenvalues up to size 3000, beyond it :func:`numerics.empirical_density`; None for the
         readout.
+
+    Raises
+    ------
+    theory.InputError
+        An argument is of another kind, or ``effective`` is another result.
     """
+    check_data(data)
+    if (
+        not isinstance(effective, xr.Dataset)
+        or not {"block", "matrix", "regularized"} <= effective.attrs.keys()
+        or "side" not in effective
+    ):
+        remedy = "the order is (data, effective), with effective = effective_spectrum(...)"
+        raise InputError("effective", kind_of(effective), "an effective spectrum", remedy)
     name, kind = _block(effective), str(effective.attrs["matrix"])
     ridge = bool(effective.attrs["regularized"])
     side = effective["side"].to_numpy()

@@ -14,6 +14,7 @@ from sympy.printing.pretty.stringpict import prettyForm
 from sympy.printing.str import StrPrinter
 
 from theory import symbols
+from theory.errors import InputError, brief
 from theory.problem.softmax import Softmax
 
 from .closed_forms import closed_form
@@ -165,7 +166,19 @@ def integrate_by_parts(expression: sp.Expr) -> sp.Expr:
     >>> u, w = law.variables, law.whitened
     >>> integrate_by_parts(GaussianExpectation(u[0]**2 * w[0], law))
     E_1[2*u_1]/lambda
+
+    Raises
+    ------
+    InputError
+        It is no SymPy expression.
     """
+    if not isinstance(expression, (sp.Basic, sp.MatrixBase)):
+        raise InputError(
+            "expression",
+            brief(type(expression).__name__),
+            "a SymPy expression",
+            "give one with GaussianExpectation; derived.map(integrate_by_parts) for a whole object",
+        )
     return expression.replace(
         lambda e: isinstance(e, GaussianExpectation) and e.uses_whitening, _parts_once_all
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import index
+from typing import SupportsIndex
 
 import sympy as sp
 
 from theory import symbols
-from theory.problem.model import Model
+from theory.errors import InputError, brief
+from theory.problem.model import Model, check_is_model
 
 
 class GaussianLaw(sp.Basic):
@@ -81,9 +84,15 @@ def _outer_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
     return frozenset(law.mean.free_symbols | law.covariance.free_symbols)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)  # 1.0 is no component, though it equals 1
 def preactivation_law(model: Model, component: int) -> GaussianLaw:
     """Return the law N(m S_l^T, Q/lambda) of u in the 0-based ``component`` of ``model``."""
+    check_is_model(model)
+    count = model.components
+    if not isinstance(component, SupportsIndex) or not 0 <= index(component) < count:
+        expected = f"an integer in 0..{count - 1}"
+        raise InputError("component", brief(component), expected, "count components from 0")
+    component = index(component)
     s = model.symbols
     return GaussianLaw(
         sp.Integer(component + 1),

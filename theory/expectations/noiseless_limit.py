@@ -7,7 +7,7 @@ from typing import TypeVar
 import sympy as sp
 
 from theory import symbols
-from theory.errors import InputError
+from theory.errors import InputError, brief
 from theory.problem.model import Model
 from theory.problem.relu_step import ReLU, Step
 
@@ -44,7 +44,7 @@ def noiseless(derived: T) -> T:
     Raises
     ------
     InputError
-        If the model fixes the precision to a number.
+        If ``derived`` is neither, or the model fixes the precision to a number.
 
     Examples
     --------
@@ -84,6 +84,13 @@ def low_noise(derived: T, order: int) -> T:
     if isinstance(order, bool) or not isinstance(order, int) or order < 0 or order >= 10**6:
         raise InputError(
             "order", repr(order), "an integer >= 0", "give the highest power of 1/lambda"
+        )
+    if not isinstance(derived, (Derived, sp.Expr)):
+        raise InputError(
+            "derived",
+            brief(type(derived).__name__),
+            "a derived object or a SymPy expression",
+            "derive it first, such as derive_drift(model)",
         )
     if isinstance(derived, Derived):
         model: Model | None = getattr(derived, "model", None)

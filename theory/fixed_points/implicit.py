@@ -17,7 +17,7 @@ from theory.expectations.noiseless_limit import noiseless
 from theory.formulas.drift import Drift, derive_drift
 from theory.problem.cross_entropy import softmax_cross_entropy
 from theory.problem.exact_numbers import exact
-from theory.problem.model import Model
+from theory.problem.model import Model, check_is_model
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,7 @@ def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
     >>> point.overlap.row(0)
     Matrix([[2*s_1/3, -s_2/3, -s_3/3]])
     """
+    check_is_model(model)
     k = model.units
     if model.directions != k or model.mixture.directions_gram != sp.eye(k):
         raise InputError(

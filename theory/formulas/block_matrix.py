@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import index
+from typing import SupportsIndex
 
 import sympy as sp
 
@@ -59,7 +61,7 @@ class BlockMatrix(Derived):
     def block(self, a: int, b: int) -> Block:
         """Return the block of the 0-based units (a, b); block (b, a) is its transpose."""
         size = self.model.units
-        if not (0 <= a < size and 0 <= b < size):
+        if not all(isinstance(i, SupportsIndex) and 0 <= index(i) < size for i in (a, b)):
             raise InputError("block", (a, b), f"two units in 0..{size - 1}", "count units from 0")
         if a <= b:
             return self.first_layer[a, b]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from theory import (
     GaussianExpectation,
+    InputError,
     Loss,
     Mixture,
     Model,
@@ -296,3 +297,15 @@ def test_noiseless_value_of_a_whitened_node_is_zero():
     """E_l[f w] is of order 1/lambda: no bound variable may be left over."""
     assert E(u1**2 + u2, LAW).noiseless() == m11**2 + m21
     assert E(u1 * w1, LAW).noiseless() == 0
+
+
+@pytest.mark.parametrize("expression", [None, "u_1", kgmm(2)])
+def test_parts_of_what_is_no_expression_are_refused(expression):
+    with pytest.raises(InputError, match=r"expression: got .*; expected a SymPy expression"):
+        integrate_by_parts(expression)
+
+
+@pytest.mark.parametrize("component", [5, 2, -1, 1.0, "1", None])
+def test_a_component_that_is_none_is_refused(component):
+    with pytest.raises(InputError, match=r"component: got .*; expected an integer in 0\.\.1"):
+        preactivation_law(kgmm(2), component)

@@ -289,3 +289,10 @@ def test_a_quotient_of_expectations_is_refused():
 def test_expansion_leaves_expressions_without_noise_alone():
     assert low_noise(sp.Integer(3), 1) == 3
     assert list(find_expectations(low_noise(derive_drift(kgmm(2)), 1).overlap[0, 0])) == []
+
+
+@pytest.mark.parametrize("limit", [noiseless, lambda derived: low_noise(derived, 1)])
+@pytest.mark.parametrize("derived", [kgmm(2), None, "u_1"])
+def test_what_has_no_limit_is_refused_by_kind(limit, derived):
+    with pytest.raises(InputError, match=rf"derived: got {type(derived).__name__}; .*derive_drift"):
+        limit(derived)

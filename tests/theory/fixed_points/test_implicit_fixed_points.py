@@ -308,3 +308,8 @@ def test_values_out_of_their_domain_are_refused(bad, parameter):
     good |= {indexed("Gamma", 0, 0): 1, indexed("Gamma", 0, 1): 0, indexed("Gamma", 1, 1): 1}
     with pytest.raises(InputError, match=parameter):
         solve_noiseless_fixed_point(model, {**good, **bad})
+
+
+def test_what_is_no_model_has_no_fixed_point():
+    with pytest.raises(InputError, match=r"model: got NoneType; expected a theory\.Model"):
+        softmax_fixed_point(None)

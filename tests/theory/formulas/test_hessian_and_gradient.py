@@ -272,7 +272,7 @@ def test_lower_blocks_are_transposes():
     assert not any(e.has(kgmm(2).ridge) for e in derive_gradient_matrix(kgmm(2)).expressions())
 
 
-@pytest.mark.parametrize("pair", [(0, 2), (-1, 0), (2, 2)])
+@pytest.mark.parametrize("pair", [(0, 2), (-1, 0), (2, 2), (1, "x"), (None, 0), (0.0, 1)])
 def test_block_out_of_range_is_refused(pair):
     with pytest.raises(
         InputError,

@@ -20,7 +20,7 @@ from numerics import (
 )
 from numerics.proportional import measured_outliers as effective_data
 from numerics.proportional.measured_outliers import measure_outliers
-from theory import Loss, Mixture, Model, kgmm, symbols
+from theory import InputError, Loss, Mixture, Model, kgmm, symbols
 from verify.figures.alignment import MIXED, plot_alignment
 from verify.figures.effective import plot_effective_spectrum
 from verify.figures.emergence import plot_emergence, plot_phase_diagram
@@ -250,3 +250,12 @@ def test_phase_diagrams_have_lines_and_say_what_is_outside(quantity):
         line for line in axes.lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 3
     )
     np.testing.assert_allclose(threshold.get_ydata()[:2], 1 / np.sqrt([1.5, 9.0]), rtol=1e-5)
+
+
+def test_swapped_arguments_of_measured_outliers_are_refused():
+    sample, other = data(0.5), xr.Dataset()
+    with pytest.raises(InputError, match=r"data: got a Dataset.*numerics\.SampleData"):
+        measure_outliers(other, sample)
+    for wrong in (other, sample, None):
+        with pytest.raises(InputError, match=r"effective: .* the order is \(data, effective\)"):
+            measure_outliers(sample, wrong)
