@@ -79,4 +79,5 @@ class ReLU(StableFunction):
 
     def _latex(self, printer: StrPrinter, exp: str | None = None) -> str:
         text = rf"\left({printer._print(self.args[0])}\right)_+"
-        return text if exp is None else rf"{text}^{{{exp}}}"
+        # an exponent beside the lowered + could be of what stands in the brackets
+        return text if exp is None else rf"\left({text}\right)^{{{exp}}}"

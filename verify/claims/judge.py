@@ -20,7 +20,7 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
-from verify.claims.language.tree import Node, show
+from verify.claims.language.tree import Node
 from verify.printing.shorten import shorten
 
 from .asymptotic import AsymptoticClaim
@@ -29,7 +29,7 @@ from .exact import ExactClaim
 from .fixed_points import FixedPointClaim, fixed_cases
 from .judgement import Claim, Finding, Judgement, Stage, Status, Verdict
 from .quantities import EIGENVALUE, FIXED_POINT, Quantity
-from .quantity_names import parse_quantity
+from .quantity_names import entry_name, parse_quantity
 from .sample_identities import SampleClaim
 from .stage_verdicts import STAGES, ClaimKind, Watch, ignore, judge_stages
 
@@ -132,7 +132,7 @@ def make_claim(
             raise InputError("order", order, f"an order up to {MOST_ORDER}", remedy)
     if isinstance(quantity, str):
         if looks_like_latex(quantity):
-            quantity = show(parse_latex(quantity))
+            quantity = entry_name(parse_latex(quantity))
         quantity = parse_quantity(quantity, regularized=regularized, kink_rule=kink_rule)
     elif not isinstance(quantity, Quantity):
         remedy = "write a text such as 'drift m_a_s'"

@@ -99,6 +99,35 @@ def parse_quantity(
     return Quantity(kind, entry, _parts(kind, entry), regularized=own, kink_rule=rule)
 
 
+def is_entry(left: Node) -> bool:
+    """Whether a tree names an entry of a derived object by itself."""
+    if isinstance(left, Call):
+        base = left.name.base
+        return base in (DRIFT, "Cov") or (base in _LETTERS.values() and bool(left.name.indices))
+    second_layer = isinstance(left, Name) and left.indices.count("v") == 2
+    return isinstance(left, Name) and (
+        left.base == "corrector" or (left.base in "HG" and second_layer)
+    )
+
+
+def entry_name(left: Node) -> str:
+    """The quantity that a tree names, in the plain language: ``drift m_a_s``, ``H_a_b[e_s,x_c]``.
+
+    Examples
+    --------
+    >>> from verify.claims.language.latex.formula import parse_latex
+    >>> entry_name(parse_latex(r"\\dot m_{as}")), entry_name(parse_latex("H_{12}[e_1, x^2]"))
+    ('drift m_a_s', 'H_1_2[e_1,x_2]')
+    """
+    if not isinstance(left, Call) or not is_entry(left):
+        return show(left)
+    inside = ",".join(map(show, left.arguments))
+    if left.name.base == DRIFT:
+        return f"{DRIFT} {inside}"
+    kind = f"{GRADIENT} " if left.name.base == _LETTERS[GRADIENT] else ""
+    return f"{kind}{show(left.name)}[{inside}]"
+
+
 def _expression(text: str, fixed_point: bool = False) -> Node:
     """An expression; a single name is none, but a slip of the pen or half of what was meant."""
     try:

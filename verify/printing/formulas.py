@@ -273,7 +273,7 @@ def _gradient(model: Model, route: str | None) -> Collected:
 
 def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
     hessian = derive_hessian(model, route, kink_rule=kink_rule)
-    ridge = "Regularized: the ridge is included on the diagonal blocks."
+    ridge = "The ridge is included on the diagonal blocks (regularized)."
     if kink_rule == DIFFERENCE:
         ridge = "The ridge drops out of the difference."
     notes = [*block_notes("H", model), Note(ridge, ridge)]

@@ -63,6 +63,8 @@ def slots(base: str, indices: Sequence[int | str]) -> list[str | None]:
             after_mark = i > 0 and indices[i - 1] == "v"
             found.append("parameter" if after_mark else "unit")
         return found
+    if base in ("e", "x") and len(indices) == 1:  # vectors in the brackets of a coefficient
+        return ["direction" if base == "e" else "unit"]
     shape = SHAPES.get(base, "")
     letters = shape.split("_") if shape and base not in ("delta", "s") else []
     if len(letters) != len(indices):

@@ -1,8 +1,9 @@
 r"""Claims of a LaTeX file: every equality of its displays is one, judged on its own.
 
 What stands left of = says what the formula is for, where no comment ``% quantity: ...`` does:
-``\dot m_{as}`` is a drift, ``\mathrm{Cov}[m_{as}, R_{bc}]`` a covariance, anything else an
-expression.  In a chain a = b = c the second equality is b = c.
+``\dot m_{as}`` is a drift, ``H_{ab}[e_s, x^c]`` an entry of a Hessian, ``\mathrm{Cov}[m_{as},
+R_{bc}]`` a covariance, anything else an expression.  In a chain a = b = c the second equality is
+b = c.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from theory.problem.kinks import DISTRIBUTIONAL, check_kink_rule
 from theory.regular_files import read_bytes
 from verify.claims.judge import check_form, make_claim
 from verify.claims.judgement import Claim
+from verify.claims.language.conventions import RANDOM
 from verify.claims.language.latex.document import (
     NAMES,
     Comment,
@@ -30,7 +32,6 @@ from verify.claims.language.latex.document import (
     read_statement,
 )
 from verify.claims.language.tree import (
-    Call,
     Expectation,
     FormulaError,
     Name,
@@ -39,8 +40,8 @@ from verify.claims.language.tree import (
     children,
     show,
 )
-from verify.claims.quantities import EIGENVALUE, EXPRESSION, FIXED_POINT, STEP, Quantity
-from verify.claims.quantity_names import parse_quantity
+from verify.claims.quantities import EIGENVALUE, EXPRESSION, FIXED_POINT, GRADIENT, STEP, Quantity
+from verify.claims.quantity_names import entry_name, is_entry, parse_quantity
 from verify.settings.configuration import Configuration
 from verify.settings.values import parse_integer
 
@@ -220,13 +221,17 @@ def _about(
         got, expected = f"a value of {show(left)}", "a claim about a quantity of the model"
         remedy = "give parameters in comments, such as % precision: 10; a claim is for all indices"
         raise FormulaError(text, statement.start, got, expected, remedy)
-    if not _holds_average(left) and _holds_average(read.right) and not _is_entry(left):
+    second_layer = isinstance(left, Name) and left.base == "g" and "v" in left.indices
+    if second_layer and not _of_one_sample(read.right):
+        # no derivative of the loss at a sample, but its mean
+        return read, f"{GRADIENT} {show(left)}"
+    if not _holds_average(left) and _holds_average(read.right) and not is_entry(left):
         return Equality(read.right, left, read.order), show(read.right)
     if follows:
         rule = check_kink_rule(kink_rule or DISTRIBUTIONAL)
         sample = not _holds_average(left)
         return read, Quantity(EXPRESSION, show(left), left=left, sample=sample, kink_rule=rule)
-    return read, _entry(left)
+    return read, entry_name(left)
 
 
 def _is_value(left: Node) -> bool:
@@ -235,20 +240,14 @@ def _is_value(left: Node) -> bool:
     return isinstance(left, Number)
 
 
-def _is_entry(left: Node) -> bool:
-    return (isinstance(left, Call) and left.name.base in ("drift", "Cov")) or (
-        isinstance(left, Name) and left.base == "corrector"
-    )
-
-
 def _holds_average(node: Node) -> bool:
     return isinstance(node, Expectation) or any(map(_holds_average, children(node)))
 
 
-def _entry(left: Node) -> str:
-    """The quantity that a left side names."""
-    if isinstance(left, Call) and left.name.base == "drift":
-        return f"drift {show(left.arguments[0])}"
-    if isinstance(left, Call) and left.name.base == "Cov":
-        return f"Cov[{','.join(map(show, left.arguments))}]"
-    return show(left)
+def _of_one_sample(node: Node) -> bool:
+    """Whether something outside of expectations differs from sample to sample."""
+    if isinstance(node, Expectation):
+        return False
+    if isinstance(node, Name):
+        return node.base in RANDOM or "y" in node.indices
+    return any(map(_of_one_sample, children(node)))

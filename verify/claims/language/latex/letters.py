@@ -13,6 +13,8 @@ from .functions import WORDS, FunctionReader
 from .indices import PERP
 from .vectors import Vector
 
+# letters of matrices and of the gradient, whose coefficients stand in square brackets
+BLOCKS = ("H", "G", "g")
 # of what an author may write the time behind: m_{as}(t)
 _STATE = ("m", "R", "v", "Q", "u")
 
@@ -100,7 +102,35 @@ class LetterReader(FunctionReader):
             raise self.refused(token, got, expected, "see docs/conventions.md")
         if base in _STATE and self.ahead("(", "t", ")"):
             self.at += 3
-        return Name(base, indices, position=start)
+        name = Name(base, indices, position=start)
+        return self.block_entry(name) or name
+
+    def block_entry(self, name: Name) -> Call | None:
+        r"""H_{ab}[e_s, x^c], G_{ab}[\mathrm{bulk}], g_a[e_s]: a coefficient of a block.
+
+        None, and nothing is taken, where the square brackets hold a factor as elsewhere.
+        """
+        if name.base not in BLOCKS or not name.indices or self.next.text != "[":
+            return None
+        start, found = self.at, list(self.found)
+        self.take()
+        at = self.next.position
+        arguments: list[Node] = []
+        if self.ahead("bulk", "]") or self.ahead(*"bulk", "]"):
+            self.at += 1 if self.next.text == "bulk" else len("bulk")
+            arguments.append(Name("bulk", position=at))
+        else:
+            while self.vector_starts():
+                vector, transposed = self.vector()
+                if vector.kind not in ("e", "x") or transposed:
+                    break
+                arguments.append(Name(vector.kind, (vector.index,), position=at))
+                if not self.accept(","):
+                    break
+        if arguments and self.accept("]"):
+            return Call(name, tuple(arguments), position=name.position)
+        self.at, self.found = start, found
+        return None
 
     def is_perp(self) -> bool:
         r"""Whether ^\perp follows; it is taken."""
