@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from theory import InputError, Model, symbols
+from theory.keywords import with_known_keywords
 
 from .geometry import coordinates_of, labels_of
 from .parameters import Parameters, parameters_of
@@ -64,6 +65,7 @@ class Problem:
     model: Model
     parameters: Parameters
 
+    @with_known_keywords
     def __init__(
         self,
         model: Model,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import Parameter, signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 import xarray as xr
 
 from theory import InputError, Model
+from theory.keywords import check_keywords
 
 from .parameters import Parameters
 from .problem import Problem
@@ -60,8 +62,16 @@ def takes_problem(function: Any = None, /, *, beside: type = Problem) -> Any:
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        # a function that takes any keyword refuses the wrong ones itself
+        parameters = signature(function).parameters
+        checked = all(p.kind is not Parameter.VAR_KEYWORD for p in parameters.values())
+        known = list(parameters)
+
         @wraps(function)
         def call(*arguments: Any, **named: Any) -> Any:
+            if checked:
+                others = (n for n in named if n not in ("problem", "model", "parameters"))
+                check_keywords(function.__name__, others, known)
             return function(*_join(arguments, named, beside), **named)
 
         return call

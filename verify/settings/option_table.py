@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from theory.keywords import RELATIONS
 from theory.problem.activations import ACTIVATIONS
 from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
@@ -297,18 +298,10 @@ OPTIONS: tuple[Option, ...] = (
 
 # what people type and what is none of the options: the nearest ones and how they are related
 RELATED: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(
-        ("--lr", "--learning-rate", "--eta", "--delta", "--step-size"),
-        ("--step", "--step is c_delta = step size times dimension: give their product"),
-    ),
-    **dict.fromkeys(
-        ("--sigma", "--variance", "--noise-variance", "--noise-std", "--std"),
-        ("--precision", "--precision is lambda = 1 / variance of the noise in a feature"),
-    ),
-    **dict.fromkeys(
-        ("--steps", "--epochs", "--iterations"),
-        ("--time", "--time is steps * c_delta / dimension: give that time"),
-    ),
+    **{
+        f"--{typed.replace('_', '-')}": (f"--{meant}", f"--{meant} is {relation}")
+        for typed, (meant, relation) in RELATIONS.items()
+    },
     "--gram": ("--directions-gram", "--directions-gram is that of means, --gram-perp of weights"),
     "--readouts": ("--readout", "--readout holds the second layer"),
 }

@@ -295,3 +295,28 @@ def test_a_result_of_another_model_is_refused(curve):
         Problem(kgmm(3), curve)
     with pytest.raises(InputError, match=r"^ridge: got 0.1; expected 1/5, which the model"):
         Problem(kgmm(2, ridge="1/5"), curve)
+
+
+@pytest.mark.parametrize(
+    ("typed", "remedy"),
+    [
+        ("lr", "step is c_delta = step size times dimension: give their product"),
+        ("beta", r"write ridge=\.\.\."),
+        ("lam", r"write precision=\.\.\."),
+        ("weigths", r"write weights=\.\.\."),
+        ("momentum", "leave it away"),
+    ],
+)
+def test_a_number_under_another_name_is_told_its_own(typed, remedy):
+    with pytest.raises(InputError, match=f"{typed}: got no argument of .* of Problem: .*{remedy}"):
+        Problem(kgmm(2), **FLOATS | {typed: 0.1})
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("dim", "dimension"), ("runs", "replicas"), ("epochs", "time is steps")]
+)
+def test_an_argument_under_another_name_is_told_its_own(typed, meant):
+    problem = Problem(kgmm(2), **FLOATS)
+    for subject in ((problem,), (kgmm(2), problem.parameters)):
+        with pytest.raises(InputError, match=f"{typed}: .* of simulate_sgd: .* {meant}"):
+            simulate_sgd(*subject, State.zero(problem), time=[0.1], **{typed: 50})

@@ -12,6 +12,7 @@ from command_cases import invoke
 from helpers import ROOT
 
 from theory import InputError
+from theory.keywords import SAME
 from verify.commands.cli import app
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.option_table import OPTIONS, RELATED, keys, options_of
@@ -176,3 +177,11 @@ def test_a_new_entry_is_an_option_everywhere(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert Path(tmp_path / "run.toml").exists()
+
+
+def test_keywords_of_functions_and_options_have_the_same_other_spellings():
+    aliases = {alias: option.name for option in OPTIONS for alias in option.aliases}
+    aliases |= {flag: o.name for o in OPTIONS for flag in o.spellings if len(flag) == 2}
+    for typed, meant in SAME.items():
+        flag = f"--{typed.rstrip('_').replace('_', '-')}" if len(typed) > 1 else f"-{typed}"
+        assert aliases[flag] == meant, typed

@@ -1,0 +1,73 @@
+"""Keyword arguments as other people name them, refused with the argument that is meant."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from .errors import InputError, brief
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+# names of another number -> the argument that it is related to, and how
+RELATIONS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("lr", "learning_rate", "eta", "delta", "step_size"),
+        ("step", "c_delta = step size times dimension: give their product"),
+    ),
+    **dict.fromkeys(
+        ("sigma", "variance", "noise_variance", "noise_std", "std"),
+        ("precision", "lambda = 1 / variance of the noise in a feature"),
+    ),
+    **dict.fromkeys(
+        ("steps", "epochs", "iterations"), ("time", "steps * c_delta / dimension: give that time")
+    ),
+}
+# other names of the same number -> its argument
+SAME: dict[str, str] = {
+    **dict.fromkeys(("lambda_", "lam"), "precision"),
+    **dict.fromkeys(("beta", "weight_decay"), "ridge"),
+    "c_delta": "step",
+    "gamma": "directions_gram",
+    "class_weights": "weights",
+    **dict.fromkeys(("dim", "d"), "dimension"),
+    **dict.fromkeys(("runs", "repeats"), "replicas"),
+    "num_samples": "samples",
+    "random_seed": "seed",
+    "batch_size": "batch",
+}
+
+
+def check_keywords(function: str, named: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse the first keyword that ``function`` does not have, with the one that is meant."""
+    names = list(known)
+    for name in named:
+        if name not in names:
+            expected = f"an argument of {function}: {', '.join(names)}"
+            raise InputError(brief(name), "no argument of this name", expected, _meant(name, names))
+
+
+def _meant(name: str, known: list[str]) -> str:
+    meant, relation = RELATIONS.get(name, ("", ""))
+    if meant in known:
+        return f"{meant} is {relation}"
+    close = [SAME[name]] if name in SAME else difflib.get_close_matches(name, known, 1, 0.6)
+    return f"write {close[0]}=..." if close and close[0] in known else "leave it away"
+
+
+def with_known_keywords(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function so that keywords it does not have are input errors with a remedy."""
+    known = [n for n in inspect.signature(function).parameters if n != "self"]
+    # __init__ is known by the name of its class
+    title = function.__qualname__.removesuffix(".__init__")
+
+    @wraps(function)
+    def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        check_keywords(title, named, known)
+        return function(*arguments, **named)
+
+    return call
