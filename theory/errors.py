@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 # characters of a value that a message shows, half of them from either end
 MOST_SHOWN = 1000
+# and of each part of an object that shows what it is made of
+MOST_OF_PART = 120
 
 
-def brief(value: object) -> str:
+def brief(value: object, most: int = MOST_SHOWN) -> str:
     r"""The text of a value for one line of a terminal: cut where it is long, escaped where it is
     not printable.
 
@@ -25,10 +27,21 @@ def brief(value: object) -> str:
         text = str(value)
     except Exception:  # integers of thousands of digits, objects of the user's
         text = f"a value of the type {type(value).__name__}"
-    if len(text) > MOST_SHOWN:
-        half = MOST_SHOWN // 2
+    if len(text) > most:
+        half = most // 2
         text = f"{text[:half]} ... {text[-half:]} ({len(text)} characters)"
     return printable(text)
+
+
+def brief_parts(**parts: object) -> str:
+    """``name=value`` of the parts of an object in one line, each cut where it is long.
+
+    Examples
+    --------
+    >>> brief_parts(step=1, gram=[[1, 0], [0, 1]])
+    'step=1, gram=[[1, 0], [0, 1]]'
+    """
+    return ", ".join(f"{name}={brief(value, MOST_OF_PART)}" for name, value in parts.items())
 
 
 def printable(text: str) -> str:

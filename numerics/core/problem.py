@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from theory import InputError, Model, symbols
+from theory.errors import brief, brief_parts
 from theory.keywords import with_known_keywords
 
 from .geometry import coordinates_of, labels_of
@@ -94,6 +95,10 @@ class Problem:
         _check_agreement(model, numbers)
         object.__setattr__(self, "model", model)
         object.__setattr__(self, "parameters", numbers)
+
+    def __repr__(self) -> str:
+        numbers = {name: np.asarray(getattr(self.parameters, name)).tolist() for name in NUMBERS}
+        return f"Problem({brief(self.model.name)!r}, {brief_parts(**numbers)})"
 
     @cached_property
     def coordinates(self) -> Array:

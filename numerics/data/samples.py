@@ -82,6 +82,12 @@ class SampleData:
     role: str = ROLES[0]
     _kept: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        source = self.source
+        features = f"{source.dtype}, {source.kind}"
+        size = f"samples={self.samples}, dimension={self.dimension}"
+        return f"SampleData({self.role} of {self.model.name!r}, {size}, {features})"
+
     @property
     def samples(self) -> int:
         """M."""

@@ -9,7 +9,7 @@ from functools import cached_property
 import sympy as sp
 
 from theory import symbols
-from theory.errors import InputError
+from theory.errors import MOST_OF_PART, InputError, brief, brief_parts
 
 from .kinks import kink_forms, tidy, without_vanishing
 from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
@@ -112,6 +112,12 @@ class Loss:
         self._check_slopes()
         if self.gauge is not None:
             self._check_gauge(self.gauge)
+
+    def __repr__(self) -> str:
+        gauge = None if self.gauge is None else self.gauge.tolist()
+        sizes = brief_parts(units=self.units, readout_size=self.readout_size)
+        rest = brief_parts(gauge=gauge, kinks=self.kinks)
+        return f"Loss({brief(self.expression, MOST_OF_PART)}, {sizes}, {rest})"
 
     def _check_derivatives(self) -> None:
         for e in sorted(self.expression.atoms(sp.Function), key=sp.default_sort_key):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from theory import symbols
-from theory.errors import InputError
+from theory.errors import InputError, brief_parts
 
 from .exact_numbers import (
     _check_length,
@@ -119,6 +119,16 @@ class Mixture:
         check_weights(self.weights)
         check_directions_gram(self.directions_gram)
         check_positive("precision", self.precision, "give lambda, the inverse noise variance")
+
+    def __repr__(self) -> str:
+        parts = brief_parts(
+            weights=list(self.weights),
+            labels=list(self.labels),
+            coordinates=self.coordinates.tolist(),
+            directions_gram=self.directions_gram.tolist(),
+            precision=self.precision,
+        )
+        return f"Mixture({parts})"
 
     @property
     def components(self) -> int:

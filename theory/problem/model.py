@@ -9,7 +9,7 @@ from functools import cached_property
 import sympy as sp
 
 from theory import symbols
-from theory.errors import InputError, brief
+from theory.errors import InputError, brief, brief_parts
 
 from .exact_numbers import check_positive, exact
 from .loss import Loss
@@ -75,6 +75,10 @@ class Model:
         check_positive("step", self.step, "give c_delta, the step size times the dimension")
         if not self.name:
             raise InputError("name", repr(self.name), "a non-empty text", "name the model")
+
+    def __repr__(self) -> str:
+        numbers = brief_parts(ridge=self.ridge, step=self.step)
+        return f"Model({brief(self.name)!r}, {self.mixture!r}, {self.loss!r}, {numbers})"
 
     @property
     def units(self) -> int:

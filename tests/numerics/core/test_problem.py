@@ -320,3 +320,21 @@ def test_an_argument_under_another_name_is_told_its_own(typed, meant):
     for subject in ((problem,), (kgmm(2), problem.parameters)):
         with pytest.raises(InputError, match=f"{typed}: .* of simulate_sgd: .* {meant}"):
             simulate_sgd(*subject, State.zero(problem), time=[0.1], **{typed: 50})
+
+
+def test_reprs_are_one_short_paragraph():
+    """On a terminal of 80 columns fewer than 20 lines, of large models and of many samples too."""
+    weights = np.full(12, 1 / 12)
+    large = Problem(kgmm(12), weights=weights, precision=10, ridge=0.1, step=1)
+    small = Problem(kgmm(2), **FLOATS)
+    data = numerics.draw_data(small, State.zero(small), dimension=20, samples=300, seed=0)
+    for shown in (large, small, data, large.model, small.model, xor(8)):
+        text = repr(shown)
+        assert "\n" not in text
+        assert len(text) < 19 * 80
+        assert "Matrix(" not in text
+    assert repr(data) == (
+        "SampleData(test data of 'kgmm2', samples=300, dimension=20, float64, resident)"
+    )
+    assert repr(small).startswith("Problem('kgmm2', weights=[0.6, 0.4], precision=")
+    assert "gauge=[[1], [1]]" in repr(small.model)
