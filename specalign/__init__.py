@@ -10,6 +10,7 @@ package costs nothing and ``sa.kgmm`` loads SymPy alone.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,11 @@ def __getattr__(name: str) -> Any:
                 value = getattr(module, name)
                 globals()[name] = value
                 return value
+    # the names are loaded by now; private ones load nothing
+    close = [] if name.startswith("_") else get_close_matches(name, __dir__(), n=1, cutoff=0.7)
+    remedy = f"did you mean {close[0]!r}? " if close else ""
     raise AttributeError(
-        f"specalign has no public name {name!r}: dir(specalign) lists those there are"
+        f"specalign has no public name {name!r}: {remedy}dir(specalign) lists those there are"
     )
 
 

@@ -96,3 +96,14 @@ def test_a_script_of_that_name_may_not_import_itself(tmp_path):
     script.write_text("import specalign as sa\nsa.kgmm(2)")
     run = python(str(script), folder=tmp_path)
     assert f"{script} hides the package 'theory'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("integrate_curve", "integrate_curves"), ("Problm", "Problem")]
+)
+def test_a_misspelt_name_is_told_the_nearest(typed, meant):
+    with pytest.raises(AttributeError, match=f"did you mean '{meant}'"):
+        getattr(sa, typed)
+    with pytest.raises(AttributeError) as error:
+        sa.zzzzzz  # noqa: B018
+    assert "did you mean" not in str(error.value)
