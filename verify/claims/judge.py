@@ -28,6 +28,7 @@ from .cases import cases_of
 from .exact import ExactClaim
 from .fixed_points import FixedPointClaim, fixed_cases
 from .judgement import Claim, Finding, Judgement, Stage, Status, Verdict
+from .orthonormal_directions import HINT, over_orthonormal_directions
 from .quantities import EIGENVALUE, FIXED_POINT, Quantity
 from .quantity_names import entry_name, parse_quantity
 from .sample_identities import SampleClaim
@@ -168,8 +169,31 @@ def judge(claim: Claim, seed: int = 0, watch: Watch = ignore) -> Judgement:
     # a claim may be complex or infinite; that is judged, not warned of
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         finding, stages, example, difference, repair = _judged(claim, rng, watch)
+        hint = _hint(claim, seed) if finding is Finding.REFUTED else ""
     seconds = perf_counter() - start
-    return Judgement(claim, finding, tuple(stages), example, difference, repair, seed, seconds)
+    said = (example, difference, repair, hint)
+    return Judgement(claim, finding, tuple(stages), *said, seed, seconds)
+
+
+def _hint(claim: Claim, seed: int) -> str:
+    """What a refuted claim may have taken for granted: it is compared over orthonormal directions.
+
+    Digits refute at the first point what is wrong there too; symbols are asked only where digits
+    cannot tell, as of a mean that is zero.
+    """
+    orthonormal = over_orthonormal_directions(claim)
+    if orthonormal is None:
+        return ""
+    try:
+        kind = _kind(orthonormal, np.random.default_rng([seed, 2]))
+        digits, wrong = kind.compare()
+        holds = digits.status is Status.AGREES or (
+            wrong is None and kind.prove().status is Status.PROVED
+        )
+        holds = holds and not kind.without_value()
+    except Exception:  # a hint that cannot be worked out takes nothing from the verdict
+        return ""
+    return HINT if holds else ""
 
 
 def _judged(claim: Claim, rng: np.random.Generator, watch: Watch) -> Verdict:

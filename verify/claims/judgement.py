@@ -149,6 +149,8 @@ class Judgement:
         Claimed minus derived, simplified, of the entry of the counterexample.
     repair : str
         The single-term change that mends it, if one was found.
+    hint : str
+        The premise that a refuted claim lacks: it holds over orthonormal directions.
     seed : int
     seconds : float
     """
@@ -159,6 +161,7 @@ class Judgement:
     counterexample: Counterexample | None = None
     difference: str = ""
     repair: str = ""
+    hint: str = ""
     seed: int = 0
     seconds: float = 0.0
 
@@ -174,6 +177,8 @@ class Judgement:
             lines.append(f"  difference   claimed - derived = {self.difference}")
         if self.counterexample is not None:
             lines.append(f"  repair       {self.repair or 'no small repair'}")
+        if self.hint:
+            lines.append(f"  hint         {self.hint}")
         return "\n".join(lines)
 
     @property
@@ -220,6 +225,7 @@ class Judgement:
             },
             "difference": self.difference,
             "repair": self.repair,
+            "hint": self.hint,
             "seed": self.seed,
             "seconds": self.seconds,
         }

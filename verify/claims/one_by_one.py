@@ -214,6 +214,7 @@ def unjudged(
         "counterexample": None,
         "difference": "",
         "repair": "",
+        "hint": "",
         "reason": reason,
         "seconds": seconds,
     }
