@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import sympy as sp
 
 from theory.errors import InputError
+from theory.keywords import with_known_keywords
 
 from .cross_entropy import softmax_cross_entropy
 from .mixture import Mixture
 from .model import Model
 
 
+@with_known_keywords
 def kgmm(
     k: int,
     *,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sympy as sp
 
 from theory.errors import InputError
+from theory.keywords import with_known_keywords
 
 from .activations import Activation
 from .cross_entropy import two_layer_cross_entropy
@@ -18,6 +19,7 @@ COORDINATES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 LABELS = (1, 1, 0, 0)
 
 
+@with_known_keywords
 def xor(
     width: int = 4,
     *,

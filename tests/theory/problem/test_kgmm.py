@@ -18,6 +18,7 @@ from theory import (
     preactivation_law,
     softmax_cross_entropy,
     symbols,
+    xor,
 )
 
 
@@ -186,3 +187,10 @@ def test_bad_input_is_explained(args, kwargs, parameter, got, expected):
     with pytest.raises(InputError) as caught:
         kgmm(*args, **kwargs)
     check_message(caught.value, parameter, got, expected)
+
+
+@pytest.mark.parametrize("make", [kgmm, xor])
+@pytest.mark.parametrize(("typed", "meant"), [("beta", "ridge"), ("lr", "step is c_delta")])
+def test_a_number_under_another_name_is_told_its_own(make, typed, meant):
+    with pytest.raises(InputError, match=f"{typed}: .* of {make.__name__}: .*Remedy: .*{meant}"):
+        make(2, **{typed: "1/10"})
