@@ -217,6 +217,8 @@ def block_krylov(
         goal = (
             np.maximum(limit, SINGLE_FLOOR * scale) if not exact else limit / 2 if single else limit
         )
+        # the goal of a matrix of zeros is zero, as its residuals are
+        goal = np.maximum(goal, np.finfo(float).tiny)
         history.append(float((norms / goal).max()))
         spent = basis.passes >= max_passes - 1 or len(basis) == size
         if spent or (wanted == target and (history[-1] <= 1 or (not exact and _stalled(history)))):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigsh
 from threadpoolctl import threadpool_limits
 
 from numerics.core.validation import Array, as_integer, as_scalar
@@ -16,6 +16,7 @@ from theory import InputError
 
 from .block_krylov import KrylovResult, block_krylov
 from .operators import SecondMoment
+from .scale import Scale, column_norms, unit_of
 
 METHODS = ("auto", "dense", "krylov", "lanczos")
 # dense eigh beats a block Krylov iteration up to about this size (measured with M = 8 d)
@@ -182,13 +183,14 @@ def _krylov(
     before: int,
 ) -> Eigenpairs:
     size = operator.shape[0]
+    scale = Scale() if not edge else Scale(unit_of(abs(edge)))
     sign = 1.0 if largest else -1.0
     single = _prepare_single(operator, search)
 
     def product(rows: Array, in_single: bool) -> Array:
         if isinstance(operator, SecondMoment):
-            return sign * operator.rows_product(rows, in_single)
-        return np.asarray(sign * (operator @ rows.T).T)
+            return scale.applied(sign * operator.rows_product(rows, in_single))
+        return scale.applied(np.asarray(sign * (operator @ rows.T).T))
 
     guesses = np.zeros((0, size)) if start is None else start
     spare = RANDOM_ROWS + max(0, count - len(guesses))
@@ -204,17 +206,17 @@ def _krylov(
             block=search.block,
             max_passes=search.max_passes,
             single=single,
-            edge=None if edge is None else sign * edge,
+            edge=None if edge is None else sign * edge / (scale.unit or 1.0),
             relative_to_norm=search.relative_to_norm or not largest,
         )
         if edge is not None and found.complete:
-            found = _with_copies(found, product, sign * edge, search)
+            found = _with_copies(found, product, sign * edge / (scale.unit or 1.0), search)
     text = "block Krylov" + (", single precision corrected by double" if single else "")
     order = slice(None) if largest else slice(None, None, -1)
     return Eigenpairs(
-        sign * found.values[order],
+        sign * found.values[order] * scale.unit,
         found.vectors[order],
-        found.residuals[order],
+        found.residuals[order] * scale.unit,
         text,
         found.converged[order],
         _passes(operator) - before,
@@ -246,7 +248,7 @@ def _dense(
             # LAPACK's search for a few eigenvalues may lose some of a multiple one
             values, vectors = (part[..., first : last + 1] for part in scipy.linalg.eigh(dense))
     values, vectors = values[::-1], vectors[:, ::-1]
-    residuals = np.linalg.norm(dense @ vectors - vectors * values, axis=0)
+    residuals = column_norms(dense @ vectors - vectors * values)
     good = np.ones(values.size, dtype=bool)
     return Eigenpairs(values, np.ascontiguousarray(vectors.T), residuals, "dense eigh", good, 1)
 
@@ -300,7 +302,9 @@ def _lanczos(
 ) -> Eigenpairs:
     try:
         values, vectors = _all_copies(operator, count, min(search.tolerance, 1e-9), largest)
-    except ArpackNoConvergence as error:
+    except ArpackError as error:
+        if not isinstance(error, ArpackNoConvergence):
+            return _zero_pairs(operator, count, before, error)
         raise ArithmeticError(
             f"Lanczos found {len(error.eigenvalues)} of {count} eigenvalues of a "
             f"{operator.shape[0]} x {operator.shape[0]} operator; ask for fewer, or use "
@@ -308,7 +312,7 @@ def _lanczos(
         ) from error
     order = np.argsort(values)[::-1]
     values, vectors = values[order], vectors[:, order]
-    residuals = np.linalg.norm(operator @ vectors - vectors * values, axis=0)
+    residuals = column_norms(operator @ vectors - vectors * values)
     good = residuals <= np.maximum(search.tolerance * np.abs(values), 1e-12 * np.abs(values).max())
     return Eigenpairs(
         values,
@@ -318,6 +322,18 @@ def _lanczos(
         good,
         _passes(operator) - before,
     )
+
+
+def _zero_pairs(
+    operator: LinearOperator, count: int, before: int, error: ArpackError
+) -> Eigenpairs:
+    """The eigenpairs of a matrix of zeros, which ARPACK cannot start from."""
+    size = operator.shape[0]
+    if (operator @ np.random.default_rng(0).standard_normal(size)).any():
+        raise error
+    zeros, good = np.zeros(count), np.ones(count, dtype=bool)
+    text, passes = "a matrix of zeros", _passes(operator) - before
+    return Eigenpairs(zeros, np.eye(count, size), zeros.copy(), text, good, passes)
 
 
 def _all_copies(
@@ -330,8 +346,17 @@ def _all_copies(
     """
     size, which, sign = operator.shape[0], "LA" if largest else "SA", 1 if largest else -1
     generator = np.random.default_rng(0)
+    scale = Scale()
+
+    def scaled(x: Array) -> Array:
+        return scale.applied(np.asarray(operator @ x.ravel()))
+
     values, vectors = eigsh(
-        operator, k=count, which=which, v0=generator.standard_normal(size), tol=tolerance
+        LinearOperator((size, size), matvec=scaled, dtype=float),
+        k=count,
+        which=which,
+        v0=generator.standard_normal(size),
+        tol=tolerance,
     )
     while len(values) < size:
         spread = 2 * float(np.abs(values).max()) + 1e-300
@@ -341,7 +366,7 @@ def _all_copies(
 
         def rest(x: Array, vectors: Array = vectors, drop: Array = drop) -> Array:
             x = x.ravel()
-            return np.asarray(operator @ x - vectors @ (drop * (vectors.T @ x)))
+            return np.asarray(scaled(x) - vectors @ (drop * (vectors.T @ x)))
 
         one, vector = eigsh(
             LinearOperator((size, size), matvec=rest, dtype=float),
@@ -354,7 +379,7 @@ def _all_copies(
         if sign * (one[0] - least) <= 1e-8 * spread:
             break
         values, vectors = np.append(values, one), np.column_stack([vectors, vector[:, 0]])
-    return values[:count], vectors[:, :count]
+    return values[:count] * scale.unit, vectors[:, :count]
 
 
 def _passes(operator: LinearOperator) -> int:
