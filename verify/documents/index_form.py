@@ -54,7 +54,7 @@ def index_form(
     --------
     >>> u, v = sp.symbols("u_1:3"), sp.symbols("v_1:3")
     >>> print(show(index_form(v[0] * sp.tanh(v[0] * u[0] + v[1] * u[1]), 2, {1: "a"})))
-    v_a*tanh(sum_b(v_b*u_b))
+    v_a*tanh(sum_b(u_b*v_b))
     """
     try:
         tree = with_names_of_paper(parse_formula(str(sp.factor_terms(expression))), units)

@@ -75,7 +75,7 @@ def plot_effective_spectrum(
     data_label : str
         What the data are called in the legend.
     """
-    check_drawn("effective", effective, ("interval", "outlier"), "effective_spectrum")
+    check_drawn("effective", effective, ("interval", "outliers"), "effective_spectrum")
     handles: list[Any] = []
     histogram = None if eigenvalues is None else _histogram(effective, eigenvalues)
     bulk = bool(effective.sizes["interval"])

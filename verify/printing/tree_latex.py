@@ -57,7 +57,7 @@ def tree_latex(node: Node) -> str:
     --------
     >>> from verify.claims.language.text import parse_formula
     >>> print(tree_latex(parse_formula("-sum_b(E_l[H_a_b]*m_b_s)/lambda - beta*m_a_s")))
-    -\frac{\sum_{b} \mathbb{E}_{l}[H_{ab}] m_{bs}}{\lambda} - \beta m_{as}
+    \frac{-\sum_{b} \mathbb{E}_{l}[H_{ab}] m_{bs}}{\lambda} - \beta m_{as}
     """
     return _text(node)[0]
 
