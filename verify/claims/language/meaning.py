@@ -212,7 +212,8 @@ class _Reading(NamesOfModel):
             )
             return self.name(Name("delta", indices, position=node.position), scope)
         if base == "softmax" and len(node.name.indices) == 1:
-            return self.name(Name("pi", node.name.indices, position=node.position), scope)
+            arguments = [self.of(a, scope) for a in node.arguments]
+            return self.softmax(node.name, scope, arguments)
         if base in ("g", "dg") and not node.name.indices:
             return self.activation(node, scope)
         function = FUNCTIONS.get(base)

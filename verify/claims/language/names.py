@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -212,10 +213,16 @@ class NamesOfModel:
             "s": (symbols.vector("s", model.units, positive=True), class_),
         }
 
-    def softmax(self, node: Name, scope: Scope) -> sp.Expr:
-        """pi_a, written out in exponentials where the loss is."""
-        u = self.model.symbols.preactivation
+    def softmax(
+        self, node: Name, scope: Scope, arguments: Sequence[sp.Expr] | None = None
+    ) -> sp.Expr:
+        """pi_a, or softmax_a of arguments; written out in exponentials where the loss is."""
         a = self.indices(node, scope, ("unit", self.model.units))[0]
+        u = tuple(self.model.symbols.preactivation) if arguments is None else tuple(arguments)
+        if len(u) != self.model.units:
+            got, expected = f"softmax of {len(u)} arguments", f"{self.model.units}, one a class"
+            remedy = "write pi_a for the probability of class a"
+            raise self.fail(node, got, expected, remedy)
         if self.vocabulary.raw:
             return sp.exp(u[a]) / sp.Add(*map(sp.exp, u))
         return Softmax(a + 1, *u)

@@ -8,15 +8,17 @@ import pytest
 import sympy as sp
 from helpers import fresh_rng
 
-from theory import GaussianExpectation, kgmm, xor
+from theory import GaussianExpectation, InputError, kgmm, xor
 from theory.expectations.derived import find_expectations
+from verify import check
 from verify.claims.cases import cases_of
 from verify.claims.judge import make_claim
-from verify.claims.judgement import Claim
+from verify.claims.judgement import Claim, Finding
 from verify.claims.language.latex.formula import parse_latex
+from verify.claims.language.tree import show
 from verify.claims.quantity_names import entry_name, parse_quantity
 from verify.claims.reading.manuscripts import list_manuscript
-from verify.printing.formulas import PrintedFormulas, collect, render
+from verify.printing.formulas import PrintedFormulas, apply_limit, collect, render
 
 MODELS = {"kgmm": (kgmm(2), "% k: 2"), "xor": (xor(2), "% width: 2")}
 # lines of a quantity that are compared as expressions too
@@ -71,6 +73,43 @@ def test_every_printed_line_is_its_plain_twin(tmp_path: Path, name: str, kind: s
     for i in chosen:
         (read_back,), (typed,) = cases_of(read[i]), cases_of(make_claim(model, *twins[i]))
         assert multiplied_out(read_back.claimed) == multiplied_out(typed.claimed), twins[i]
+
+
+@pytest.mark.parametrize("limit", ["noiseless", "1"])
+@pytest.mark.parametrize("kind", ["drift", "gradient", "hessian", "gradient-matrix"])
+def test_limits_are_read_back_too(tmp_path: Path, kind: str, limit: str) -> None:
+    """There the softmax has arguments."""
+    formulas = apply_limit(collect(kgmm(2), kind), limit)
+    read = read_claims(tmp_path, "kgmm", render(formulas, "latex"))
+    values = [value for value in formulas.values.values() if value != 0]
+    assert [c.quantity.kind for c in read] == [kind] * len(values)
+    for claim, value in zip(read, values, strict=True):
+        (case,) = cases_of(claim)
+        assert sp.expand(case.claimed - value) == 0, case.name
+
+
+@pytest.mark.parametrize(
+    ("latex", "plain"),
+    [
+        (r"\pi_1\left(m_{11}, m_{21}\right)", "softmax_1(m_1_1, m_2_1)"),
+        (r"\pi_1^2(m_{11}, m_{21})", "softmax_1(m_1_1, m_2_1)^2"),
+        (r"\pi_1^{2}\left(u_1, m_{21}\right)", "softmax_1(u_1, m_2_1)^2"),
+        (r"\pi_a (1 - \pi_b)", "pi_a*(1 - pi_b)"),
+        (r"\pi_a^2 (\delta_{a,b} - \pi_b)", "pi_a^2*(delta_a_b - pi_b)"),
+    ],
+)
+def test_arguments_of_a_softmax(latex: str, plain: str) -> None:
+    assert show(parse_latex(latex)) == plain
+
+
+def test_a_softmax_of_other_arguments_is_another_number() -> None:
+    """Arguments in another order were once read as if they stood in theirs."""
+    model, seed = kgmm(2, directions_gram="orthonormal"), int(fresh_rng().integers(2**31))
+    swapped = check(model, "E_l[pi_1]", "E_l[softmax_1(u_2, u_1)]", seed=seed)
+    assert swapped.finding is Finding.REFUTED
+    assert check(model, "E_l[pi_1]", r"\mathbb{E}_l[\pi_1(u_1, u_2)]", seed=seed).stands
+    with pytest.raises(InputError, match="softmax of 3 arguments"):
+        check(model, "E_l[pi_1]", "E_l[softmax_1(u_1, u_2, u_1)]")
 
 
 @pytest.mark.parametrize(

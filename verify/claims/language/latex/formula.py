@@ -328,7 +328,8 @@ class LatexFormula(LetterReader):
         if text == r"\delta":
             return self.delta(token)
         if text in _GREEK:
-            return Name(_GREEK[text], self.indices(arity(_GREEK[text])), position=start)
+            name = Name(_GREEK[text], self.indices(arity(_GREEK[text])), position=start)
+            return self.softmax(name) if text == r"\pi" and name.indices else name
         raise self.refused(token, repr(text), "LaTeX of the conventions", _remedy(text))
 
 

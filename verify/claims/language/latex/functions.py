@@ -127,6 +127,37 @@ class FunctionReader(SumReader, DerivativeReader):
             raise self.several(token)
         return factors[0] if len(factors) == 1 else Multiply(tuple(factors), position=start)
 
+    def softmax(self, name: Name) -> Node:
+        r"""\pi_a, or \pi_a^2(x, y) where a list of arguments follows: softmax_a(x, y)^2."""
+        opened = self.at
+        if self.next.text == "^":
+            braced = self.ahead("^", "{")
+            opened = closing(self.text, self.found, self.at + 1) + 1 if braced else self.at + 2
+        if not self._opens_list(opened):
+            return name
+        power = self.group() if self.accept("^") else None
+        bracket = self.demand("(")
+        arguments = [self.sum()]
+        while self.accept(","):
+            arguments.append(self.sum())
+        self.demand(")", bracket)
+        at = name.position
+        call = Call(Name("softmax", name.indices, position=at), tuple(arguments), position=at)
+        return call if power is None else Power(call, power, position=at)
+
+    def _opens_list(self, at: int) -> bool:
+        """Whether a round bracket opens there that holds commas of its own: no factor does."""
+        depth = 0
+        for token in self.found[at:]:
+            if not depth and token.text != "(":
+                return False
+            if depth == 1 and token.text == ",":
+                return True
+            depth += (token.text in CLOSING) - (token.text in CLOSING.values())
+            if not depth:
+                return False
+        return False
+
     # --- expectations -----------------------------------------------------------------------------
 
     def expectation(self, token: Token) -> Node:
