@@ -147,7 +147,7 @@ def test_an_interruption_keeps_what_was_printed(tmp_path: Path, how: signal.Sign
         process.kill()
     _, errors = process.communicate(timeout=20)
     if how is signal.SIGINT:
-        assert process.returncode == 130
+        assert process.returncode == 130, errors
         assert "interrupted" in errors
         assert '"name": "right"' in out.read_text()
     deadline = time.monotonic() + 10
