@@ -20,9 +20,9 @@ from numerics.core.validation import Array, as_array, as_integer, as_scalar
 from numerics.data.samples import SampleData, draw_data
 from theory import InputError
 
-from .eigenpairs import Search, leading_eigenpairs
 from .empirical_parts import block_operator, check_symmetric
 from .empirical_results import first_layer_variables, leading_variables, readout_dataset
+from .iterations.eigenpairs import Search, leading_eigenpairs
 from .null_space import null_space
 from .operators import SecondMoment
 from .pairing import beyond_rank, count_ends, pair_with_population, with_lowest

@@ -15,7 +15,7 @@ from numerics.core.validation import Array
 from numerics.data.samples import SampleData
 from theory import InputError
 
-from .eigenpairs import Eigenpairs, Search, leading_eigenpairs
+from .iterations.eigenpairs import Eigenpairs, Search, leading_eigenpairs
 from .operators import SecondMoment
 from .span_matrix import BlockName
 

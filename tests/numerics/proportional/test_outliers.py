@@ -19,7 +19,7 @@ from numerics import (
     realise_weights,
     solve_curve,
 )
-from numerics.spectra.eigenpairs import leading_eigenpairs
+from numerics.spectra.iterations.eigenpairs import leading_eigenpairs
 from numerics.spectra.operators import SecondMoment
 from numerics.spectra.population_spectrum import OUTLIER_SHARE
 from theory import InputError, kgmm

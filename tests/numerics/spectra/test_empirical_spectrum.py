@@ -23,7 +23,7 @@ from numerics import (
     realise_weights,
 )
 from numerics.data.samples import draw_data
-from numerics.spectra.eigenpairs import Search, leading_eigenpairs
+from numerics.spectra.iterations.eigenpairs import Search, leading_eigenpairs
 from numerics.spectra.operators import SecondMoment
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols
 

@@ -12,10 +12,10 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator
 from threadpoolctl import threadpool_limits
 
 from numerics.core.validation import Array, as_integer, as_scalar
+from numerics.spectra.operators import SecondMoment
 from theory import InputError
 
 from .block_krylov import KrylovResult, block_krylov
-from .operators import SecondMoment
 from .scale import Scale, column_norms, unit_of
 
 METHODS = ("auto", "dense", "krylov", "lanczos")

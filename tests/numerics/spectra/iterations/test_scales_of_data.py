@@ -7,8 +7,8 @@ import pytest
 from helpers import fresh_rng
 from scipy.sparse.linalg import aslinearoperator
 
-from numerics.spectra import scale as scale_module
-from numerics.spectra.eigenpairs import Search, leading_eigenpairs
+from numerics.spectra.iterations import scale as scale_module
+from numerics.spectra.iterations.eigenpairs import Search, leading_eigenpairs
 
 
 def random_matrix(size: int = 40):

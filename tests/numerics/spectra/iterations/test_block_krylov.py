@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 from helpers import fresh_rng
 
-import numerics.spectra.block_krylov as krylov
+import numerics.spectra.iterations.block_krylov as krylov
 from numerics import (
     Parameters,
     State,
@@ -18,9 +18,9 @@ from numerics import (
     empirical_spectrum,
     population_spectrum,
 )
-from numerics.spectra.block_krylov import block_krylov, orthonormalise
-from numerics.spectra.eigenpairs import Search, leading_eigenpairs
 from numerics.spectra.empirical_parts import block_operator
+from numerics.spectra.iterations.block_krylov import block_krylov, orthonormalise
+from numerics.spectra.iterations.eigenpairs import Search, leading_eigenpairs
 from theory import InputError, kgmm
 
 EPS = np.finfo(float).eps
@@ -186,7 +186,7 @@ def test_an_invariant_start_does_not_end_the_search():
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 def test_krylov_of_data_is_eigh_of_data(matrix, dtype, mixed, monkeypatch):
     monkeypatch.setattr(
-        "numerics.spectra.eigenpairs.SINGLE_NUMBERS", 0
+        "numerics.spectra.iterations.eigenpairs.SINGLE_NUMBERS", 0
     )  # copies also of small data
     seed = int(fresh_rng().integers(2**31))
     data = draw_data(kgmm(3), PARAMETERS, STATE, 120, 960, seed, dtype=dtype)

@@ -1,0 +1,1 @@
+"""Leading eigenpairs of matrices that are only multiplied with."""
