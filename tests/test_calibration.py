@@ -35,7 +35,11 @@ def is_sampled(record: Record) -> bool:
         (calibrate_blocks, 12),
         # A known fault of the product: about one spectrum in forty, of wide fields with a tail cut,
         # has an edge whose error (2e-7) is above its estimate (1e-11), and the command counts it.
-        pytest.param(calibrate_spectra, 10, marks=pytest.mark.xfail(reason="edges of a cut tail")),
+        pytest.param(
+            calibrate_spectra,
+            10,
+            marks=pytest.mark.xfail(reason="edges of a cut tail", strict=False),
+        ),
         (calibrate_wide, 3),
     ],
 )
