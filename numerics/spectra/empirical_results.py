@@ -15,6 +15,7 @@ from numerics.data.samples import SampleData
 from theory import InputError
 
 from .empirical_parts import readout_block
+from .iterations.scale import column_norms
 from .span_matrix import BlockName
 
 
@@ -71,7 +72,7 @@ def readout_dataset(
     values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
     variables: dict[str, Any] = {
         "eigenvalue": ("eigen", values),
-        "residual": ("eigen", np.linalg.norm(small @ vectors - vectors * values, axis=0)),
+        "residual": ("eigen", column_norms(small @ vectors - vectors * values)),
         "converged": ("eigen", np.ones(count, dtype=np.int8)),
         "eigenvector": (("eigen", "parameter"), vectors.T),
     }

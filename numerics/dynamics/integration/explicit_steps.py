@@ -23,7 +23,7 @@ from scipy.integrate import DOP853, RK45
 
 from numerics.core.validation import Array
 
-Field = Callable[[float, Array], Array]
+from .collocation import Field
 
 # Where the defect is looked at.  For decaying modes it is 3.2 (order 5) and 8.5 (order 8) times the
 # largest error of the step there at least; at the middle and towards the end it may vanish.

@@ -4,8 +4,6 @@ number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from numerics.core.errors import IntegrationError
@@ -17,7 +15,7 @@ from numerics.core.validation import Array
 from numerics.expectations.compiled import CompiledExpressions
 from numerics.expectations.quadrature import Rule
 
-Field = Callable[[float, Array], Array]
+from .collocation import Field
 
 PLAIN = Pace()
 # pre-activations looked at to find an integrand that is no number

@@ -12,10 +12,8 @@ from scipy.integrate import DOP853, RK45, OdeSolution
 
 from numerics.core.validation import Array
 
-from .collocation import StiffSteps
+from .collocation import Field, StiffSteps
 from .explicit_steps import ExplicitSteps
-
-Field = Callable[[float, Array], Array]
 
 # the explicit method of order 8 pays below this accuracy
 HIGH_ORDER = 1e-6
