@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
+from typer.main import get_command
 
 import numerics.dynamics.curves
 import numerics.sgd.simulate
@@ -12,12 +13,15 @@ import numerics.spectra.population_spectrum
 import verify.checks.runner
 from verify.commands.cli import app
 
-runner = CliRunner()
+# made once: it takes longer than what most of the tests ask of it
+command, runner = get_command(app), CliRunner()
 
 
 def invoke(*arguments: object):
     # a wide terminal, so that no message is broken into lines
-    return runner.invoke(app, [str(a) for a in arguments], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    return runner.invoke(
+        command, [str(a) for a in arguments], env={"COLUMNS": "200", "NO_COLOR": "1"}
+    )
 
 
 def succeed(*arguments: object) -> str:

@@ -227,6 +227,34 @@ class SeparatedFixedPoint:
         return "neutral" if any(r == 0 for r in rates) else "attracting"
 
 
+def read_assignment(assignment: Sequence[str | int | None], units: int) -> tuple[int | None, ...]:
+    """The 0-based cluster of every unit, None for an idle one.
+
+    Raises
+    ------
+    InputError
+        Another number of names, or an unknown one.
+    """
+    remedy = f"use {', '.join((IDLE, *CLUSTERS))}"
+    if (
+        isinstance(assignment, str)
+        or not isinstance(assignment, Sequence)
+        or len(assignment) != units
+    ):
+        expected = f"{units} names, one for each unit"
+        raise InputError("assignment", repr(assignment), expected, remedy)
+    found: list[int | None] = []
+    for name in assignment:
+        if name is None or str(name) == IDLE:
+            found.append(None)
+        elif name in CLUSTERS:
+            found.append(CLUSTERS.index(str(name)))
+        else:
+            expected = f"one of {(IDLE, *CLUSTERS)}"
+            raise InputError("assignment", repr(name), expected, "check the spelling")
+    return tuple(found)
+
+
 def separated_fixed_point(
     model: Model,
     assignment: Sequence[str | int | None],
@@ -264,28 +292,7 @@ def separated_fixed_point(
     'attracting'
     """
     _check_model(model)
-    if (
-        isinstance(assignment, str)
-        or not isinstance(assignment, Sequence)
-        or len(assignment) != model.units
-    ):
-        raise InputError(
-            "assignment",
-            repr(assignment),
-            f"{model.units} names, one for each unit",
-            "use 0, mu, -mu, nu, -nu",
-        )
-    found: list[int | None] = []
-    for name in assignment:
-        if name is None or str(name) == IDLE:
-            found.append(None)
-        elif name in CLUSTERS:
-            found.append(CLUSTERS.index(str(name)))
-        else:
-            raise InputError(
-                "assignment", repr(name), f"one of {(IDLE, *CLUSTERS)}", "check the spelling"
-            )
-    point = SeparatedFixedPoint(model, tuple(found))
+    point = SeparatedFixedPoint(model, read_assignment(assignment, model.units))
     numbers = _numbers(model, values)
     beta = _ridge(model, numbers)
     for l in point.separated:

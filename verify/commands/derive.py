@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from theory import InputError
+from theory import InputError, SeparatedFixedPoint
+from theory.fixed_points.separated import read_assignment
 from verify.settings.configuration import Configuration
 from verify.settings.option_table import ORTHONORMAL
-from verify.settings.values import shown
+from verify.settings.values import Number, shown
 
 from .command import takes_options
 from .documents import derive_document
-from .shared import check_kink_rule
+from .shared import check_kink_rule, is_smooth
 from .terminal import say, spinner, write_text
 
 FIXED_POINT = "fixed-point"
@@ -47,6 +49,7 @@ def derive(
     Example:  specalign derive kgmm --k 2 --quantity drift --document appendix.tex
     """
     from verify.printing import formulas
+    from verify.printing.fixed_points import check_existence
 
     limit = _check_limit(quantity, limit, settings)
     clusters = _assignment(quantity, assignment, settings)
@@ -56,13 +59,21 @@ def derive(
         settings = settings.but(precision=None)
     if quantity == FIXED_POINT and settings.directions_gram is None:
         settings = settings.but(directions_gram=ORTHONORMAL)
+    rule = check_kink_rule(kink_rule, quantity, settings)
+    if clusters is not None:
+        read_assignment(clusters, settings.size)
+        check_existence(settings.smallest.symbolic_model(), clusters)
+    if entry is not None:
+        _check_entry(entry, quantity, clusters, settings)
+    if document is not None:
+        _check_document(assignment, clusters, quantity, settings)
     with spinner(f"deriving the {quantity} for {settings.size_name}"):
         model = settings.symbolic_model()
         found = formulas.collect(
             model,
             quantity,
             route,
-            kink_rule=check_kink_rule(kink_rule, quantity, model),
+            kink_rule=rule,
             assignment=clusters,
             notation=settings.kind.notation,
         )
@@ -70,10 +81,6 @@ def derive(
             found = formulas.select(found, entry)
         found = formulas.apply_limit(found, limit)
     if document is not None:
-        if clusters is not None and clusters != settings.kind.unit_clusters(settings.size):
-            expected = "the assignment in turn together with --document"
-            remedy = "the checker knows that fixed point alone: leave --assignment away"
-            raise InputError("--assignment", repr(assignment), expected, remedy)
         notation = settings.kind.notation
         derive_document(
             model,
@@ -97,7 +104,7 @@ def derive(
 def _check_limit(quantity: str, limit: str | None, settings: Configuration) -> str:
     if limit is None:
         return "exact"
-    if limit.isdigit() and (len(limit) > 2 or int(limit) > MOST_ORDER):
+    if limit.isascii() and limit.isdigit() and (len(limit) > 2 or int(limit) > MOST_ORDER):
         remedy = "terms grow like the factorial of the order"
         raise InputError("--limit", shown(limit), f"an order up to {MOST_ORDER}", remedy)
     if quantity == FIXED_POINT:
@@ -106,6 +113,9 @@ def _check_limit(quantity: str, limit: str | None, settings: Configuration) -> s
     if limit != "exact" and "precision" in settings.typed:
         expected = f"no number together with --limit {limit}"
         raise InputError("--precision", settings.precision, expected, "leave --precision away")
+    from verify.printing.formulas import read_limit
+
+    read_limit(limit, settings.shape.name, is_smooth(settings))
     return limit
 
 
@@ -134,7 +144,51 @@ def _check_closed_form(settings: Configuration) -> None:
         raise InputError("activation", repr(settings.activation), expected, remedy)
     gram = settings.directions_gram
     if isinstance(gram, list) and gram != [[1, 0], [0, 1]]:
-        rows = ";".join(",".join(f"{float(x):g}" for x in row) for row in gram)
         expected = f"orthonormal for {FIXED_POINT}: its closed form is that of orthonormal mu, nu"
         remedy = f"leave --directions-gram away, or {elsewhere}"
-        raise InputError("directions_gram", repr(rows), expected, remedy)
+        raise InputError("directions_gram", repr(_rows(gram)), expected, remedy)
+
+
+def _check_entry(
+    entry: str, quantity: str, clusters: list[str] | None, settings: Configuration
+) -> None:
+    """Refuse a name that no entry has: its sizes tell what a model has, before it is derived."""
+    from verify.printing.entries import check_entry
+    from verify.printing.labels import LABELS, Indices, separated_point_labels, softmax_point_labels
+
+    shape = settings.shape
+    labels = LABELS.get(quantity)
+    if clusters is not None:
+        assignment = read_assignment(clusters, shape.units)
+        point = SeparatedFixedPoint(settings.smallest.symbolic_model(), assignment)
+        flows = len(point.flow_eigenvalues())
+        labels = partial(separated_point_labels, assignment=assignment, flows=flows)
+    elif labels is None:
+        implicit = _is_orthonormal(settings)
+        solved = settings.weights is not None and settings.ridge is not None
+        labels = partial(softmax_point_labels, implicit=implicit, solved=solved)
+    check_entry(labels, Indices.all(shape.units, shape.directions, shape.readout_size), entry)
+
+
+def _is_orthonormal(settings: Configuration) -> bool:
+    gram, size = settings.directions_gram, settings.shape.directions
+    identity = [[int(i == j) for j in range(size)] for i in range(size)]
+    return gram is None or gram in (ORTHONORMAL, identity)
+
+
+def _check_document(
+    text: str | None, clusters: list[str] | None, quantity: str, settings: Configuration
+) -> None:
+    """Refuse fixed points that the checker does not know, or whose numbers are solved for."""
+    if clusters is not None and clusters != settings.kind.unit_clusters(settings.size):
+        expected = "the assignment in turn together with --document"
+        remedy = "the checker knows that fixed point alone: leave --assignment away"
+        raise InputError("--assignment", repr(text), expected, remedy)
+    if quantity == FIXED_POINT and clusters is None and not _is_orthonormal(settings):
+        expected = "orthonormal means for a derivation of the fixed point"
+        remedy = "its numbers are solved: leave --document away, or --directions-gram"
+        raise InputError("directions_gram", _rows(settings.directions_gram), expected, remedy)
+
+
+def _rows(gram: list[list[Number]]) -> str:
+    return ";".join(",".join(f"{float(x):g}" for x in row) for row in gram)

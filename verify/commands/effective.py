@@ -88,6 +88,7 @@ def effective(
         _check_emergence(part, at, settings.samples)
         _follow(settings, ratio, what, outputs)
         return
+    settings.times()
     when = _when(at, settings)
     if settings.samples is not None:
         check_data(settings, part, "mixed", "all")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from theory import InputError, Model
+from theory import InputError
 from theory.problem.activations import ACTIVATIONS, ARGUMENT
 from verify.settings.configuration import Configuration
 
@@ -45,8 +45,8 @@ def _hint_at_start(activation: str) -> None:
     )
 
 
-def check_kink_rule(rule: str | None, matrix: str, model: Model) -> str | None:
-    """The rule that the Hessian of this model is asked to follow; None where nothing is asked.
+def check_kink_rule(rule: str | None, matrix: str, settings: Configuration) -> str | None:
+    """The rule that the Hessian of a model is asked to follow; None where nothing is asked.
 
     Raises
     ------
@@ -57,12 +57,17 @@ def check_kink_rule(rule: str | None, matrix: str, model: Model) -> str | None:
         return None
     for wrong, subject, reason in (
         (matrix != "hessian", matrix, "only a Hessian has second derivatives"),
-        (model.loss.is_smooth, model.name, "its loss has no kinks"),
+        (is_smooth(settings), settings.shape.name, "its loss has no kinks"),
     ):
         if wrong:
             expected, remedy = f"no kink rule for {subject}", f"leave it away: {reason}"
             raise InputError("--kink-rule", repr(rule), expected, remedy)
     return rule
+
+
+def is_smooth(settings: Configuration) -> bool:
+    """Whether the loss has no kinks; the model is not built for it."""
+    return settings.smallest.model().loss.is_smooth
 
 
 def read_block(text: str, settings: Configuration, *further: str) -> Block:

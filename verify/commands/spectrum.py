@@ -48,9 +48,11 @@ def spectrum(
     part, count = read_block(block, settings), settings.samples
     if count is not None:
         check_data(settings, part, "all")
+    rule = check_kink_rule(kink_rule, matrix, settings)
+    _check_beside_data(rule, count is not None)
     problem, initial = problem_of(settings)
-    model, beside = problem.model, count is not None
-    rule = _kink_rule(check_kink_rule(kink_rule, matrix, model), matrix, model, beside)
+    model = problem.model
+    rule = _kink_rule(rule, matrix, model, count is not None)
 
     from numerics.core.weights import check_dimension
     from numerics.spectra.population_spectrum import population_spectrum
@@ -106,10 +108,12 @@ def _kink_rule(asked: str | None, matrix: str, model: Model, beside_data: bool) 
     """
     if matrix != "hessian" or model.loss.is_smooth:
         return None
-    if not beside_data:
-        return asked or default_kink_rule(model)
-    if asked not in (None, ALMOST_EVERYWHERE):
+    return ALMOST_EVERYWHERE if beside_data else asked or default_kink_rule(model)
+
+
+def _check_beside_data(asked: str | None, beside_data: bool) -> None:
+    """Refuse deltas on kinks beside samples, which have none."""
+    if beside_data and asked not in (None, ALMOST_EVERYWHERE):
         expected = f"{ALMOST_EVERYWHERE!r} with --samples"
         remedy = "samples never lie on a kink; leave --samples or --kink-rule away"
         raise InputError("--kink-rule", repr(asked), expected, remedy)
-    return ALMOST_EVERYWHERE

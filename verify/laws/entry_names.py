@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from theory import BlockMatrix, Derived, Drift, Model, PopulationGradient
-from verify.printing.entries import basis_names
+from verify.printing.labels import Indices
 
 
 def weight_names(model: Model, dimension: int) -> list[str]:
@@ -33,7 +33,8 @@ def expression_names(derived: Derived, model: Model) -> list[str]:
     """
     units, directions = range(1, model.units + 1), range(1, model.directions + 1)
     readout = [f"v_{i + 1}" for i in range(model.readout_size)]
-    basis = [text for text, _ in basis_names(model)]
+    of = Indices.all(model.units, model.directions, model.readout_size)
+    basis = [text for text, _, _ in of.basis]
     if isinstance(derived, Drift):
         squares = list(product(units, units))
         return [

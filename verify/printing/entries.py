@@ -6,44 +6,22 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
-import sympy as sp
+from theory import InputError
 
-from theory import InputError, Model
-
+from .labels import Entry, Indices, Label
 from .legend import Note
 
 # a block named by its units or readout parameters alone
 _PAIR = re.compile(r"(v_)?\d+,(v_)?\d+")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One printed formula.
-
-    ``name`` is what ``--entry`` accepts, ``latex`` the left-hand side in LaTeX.  ``group`` selects
-    it together with others (a block); ``shown`` is written for the name where it is given.
-    """
-
-    name: str
-    latex: str
-    expression: sp.Expr
-    group: str = ""
-    shown: str = ""
-
-    @property
-    def text(self) -> str:
-        """The left-hand side as text."""
-        return self.shown or self.name
-
-
 # title, notes and entries of a quantity
 Collected = tuple[str, tuple[Note, ...], list[Entry]]
 
 
-def find_entries(entries: Mapping[str, Entry], wanted: str) -> list[str]:
+def find_entries(entries: Mapping[str, Label], wanted: str) -> list[str]:
     """Names of the entry, or of all entries of the block, that somebody asks for.
 
     Raises
@@ -71,16 +49,21 @@ def find_entries(entries: Mapping[str, Entry], wanted: str) -> list[str]:
     return found
 
 
-def basis_names(model: Model) -> list[tuple[str, str]]:
-    """Names of V = [e_1..e_r, x^1..x^C] in text and LaTeX."""
-    return [
-        *((f"e_{s + 1}", f"e_{{{s + 1}}}") for s in range(model.directions)),
-        *((f"x_{a + 1}", f"x^{{{a + 1}}}") for a in range(model.units)),
-    ]
+def check_entry(labels: Callable[[Indices], Iterable[Label]], of: Indices, wanted: str) -> None:
+    """Refuse a name that no entry has, before the entries are derived.
+
+    Raises
+    ------
+    theory.InputError
+        As :func:`find_entries`.
+    """
+    # numbers of five digits are beyond every model
+    few = {int(n) - 1 for n in re.findall(r"\d+", wanted) if len(n) < 6}
+    find_entries({label.name: label for label in labels(of.among(few))}, wanted)
 
 
 def _unknown_entry(
-    entries: Mapping[str, Entry], wanted: str, known: dict[str, list[str]]
+    entries: Mapping[str, Label], wanted: str, known: dict[str, list[str]]
 ) -> InputError:
     """The range of the indices if only these are wrong, else the nearest name."""
     asked = _canonical(wanted)

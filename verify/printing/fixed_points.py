@@ -4,7 +4,8 @@ two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
 import sympy as sp
 
@@ -20,41 +21,34 @@ from theory import (
 )
 from theory.fixed_points.existing_clusters import CLUSTERS, IDLE
 
-from .entries import Collected, Entry
+from .entries import Collected
+from .labels import (
+    LATEX_CLUSTERS,
+    SEPARATED,
+    Indices,
+    Label,
+    separated_point_labels,
+    softmax_point_labels,
+)
 from .legend import Note
-
-_MATRICES = {"H": "hessian", "G": "gradient"}
-_LATEX = {"mu": r"\mu", "-mu": r"-\mu", "nu": r"\nu", "-nu": r"-\nu", IDLE: "0"}
 
 
 def softmax_points(model: Model) -> Collected:
     """The fixed point of softmax regression: implicit for orthonormal means, else solved."""
-    s = model.symbols
+    s, of = model.symbols, Indices.all(model.units, model.directions, model.readout_size)
     title = f"fixed point of the noiseless dynamics of {model.name}"
     if model.mixture.directions_gram == sp.eye(model.directions):
         point = softmax_fixed_point(model)
-        entries = [
-            Entry(str(s.overlap[a, i]), sp.latex(s.overlap[a, i]), point.overlap[a, i])
-            for a in range(model.units)
-            for i in range(model.directions)
-        ]
-        for gap, residual in zip(point.gaps, point.residuals, strict=True):
-            entries.append(Entry(f"{gap}", "0", residual, shown=f"0 [fixes {gap}]"))
-        text = "Orthonormal means: each gap solves one scalar equation; R = 0."
         open_symbols = model.parameter_symbols & {model.ridge, *model.mixture.weights}
+        values: dict[Hashable, sp.Expr] = dict(zip(s.overlap, point.overlap, strict=True))
+        values |= {("gap", i): residual for i, residual in enumerate(point.residuals)}
+        text = "Orthonormal means: each gap solves one scalar equation; R = 0."
         if not open_symbols:
             text += " Solved: the same overlaps as numbers, by bracketing to 30 digits, 15 shown."
             numbers = point.solve()
-            entries += [
-                Entry(
-                    f"solved[{x}]",
-                    rf"\mathrm{{solved}}[{sp.latex(x)}]",
-                    sp.Float(numbers[a, i], 15),
-                    group="solved",
-                )
-                for a in range(model.units)
-                for i, x in enumerate(s.overlap.row(a))
-            ]
+            values |= {("solved", x): sp.Float(numbers[i], 15) for i, x in enumerate(s.overlap)}
+        labels = softmax_point_labels(of, implicit=True, solved=not open_symbols)
+        entries = [label.entry(values[label.key]) for label in labels]
         return title, (Note(text, text),), entries
     needed = model.parameter_symbols - {symbols.PRECISION, symbols.STEP}
     if needed:
@@ -67,7 +61,8 @@ def softmax_points(model: Model) -> Collected:
             "give --weights and --ridge, or leave --directions-gram away",
         )
     solution = solve_noiseless_fixed_point(model)
-    entries = [Entry(str(x), sp.latex(x), sp.Float(value, 15)) for x, value in solution.items()]
+    labels = softmax_point_labels(of, implicit=False, solved=False)
+    entries = [label.entry(sp.Float(solution[label.key], 15)) for label in labels]
     text = "Solved by Newton's method to 30 digits, 15 shown; R = 0."
     return title, (Note(text, text),), entries
 
@@ -82,21 +77,17 @@ def separated_points(model: Model, assignment: Sequence[str]) -> Collected:
         An assignment with unknown names or of another length, or clusters that no fixed point
         separates at this ridge.
     """
-    _check_existence(model, assignment)
+    check_existence(model, assignment)
     point = separated_fixed_point(model, assignment)
     separated = f"{len(point.separated)} of 4 clusters separated"
     title = f"fixed points of the noiseless dynamics of {model.name}, {separated}"
-    entries = [
-        *_state(point),
-        *_norms(point),
-        *_flow(point),
-        *_blocks(point),
-        *_readout_eigenvalues(point),
-    ]
+    values, of = _separated_values(point), Indices.all(model.units, model.directions, model.units)
+    labels = separated_point_labels(of, point.assignment, len(point.flow_eigenvalues()))
+    entries = [_told(label, point).entry(values[label.key]) for label in labels]
     return title, tuple(_notes(point)), entries
 
 
-def _check_existence(model: Model, assignment: Sequence[str]) -> None:
+def check_existence(model: Model, assignment: Sequence[str]) -> None:
     """Refuse a ridge at which no fixed point but 0 exists, whatever is assigned."""
     weights, beta = model.mixture.weights, model.ridge
     if not beta.is_number or all(name == IDLE for name in assignment):
@@ -138,82 +129,51 @@ def _check_existence(model: Model, assignment: Sequence[str]) -> None:
         )
 
 
-def _state(point: SeparatedFixedPoint) -> Iterator[Entry]:
-    s = point.model.symbols
-    for a in range(point.model.units):
-        for i in range(point.model.directions):
-            m = s.overlap[a, i]
-            yield Entry(str(m), sp.latex(m), point.overlap[a, i])
-    for v, value in point.readout_conditions.items():
-        yield Entry(str(v), sp.latex(v), value)
-
-
-def _norms(point: SeparatedFixedPoint) -> Iterator[Entry]:
-    v = point.model.symbols.readout
-    for l, square in point.squared_norms.items():
-        total, name = sp.Add(*(v[i] ** 2 for i in point.members[l])), CLUSTERS[l]
-        yield Entry(
-            f"norm[{name}]",
-            rf"\mathrm{{norm}}[{_LATEX[name]}] = {sp.latex(total)}",
-            square,
-            group="norm",
-            shown=f"norm[{name}] = {total}",
-        )
-
-
-def _flow(point: SeparatedFixedPoint) -> Iterator[Entry]:
-    for n, (value, times) in enumerate(point.flow_eigenvalues().items(), start=1):
+def _told(label: Label, point: SeparatedFixedPoint) -> Label:
+    """The label with what a norm is the sum of, and how often an eigenvalue of the flow occurs."""
+    kind, number = label.key[:2] if isinstance(label.key, tuple) else ("", 0)
+    if kind == "norm":
+        v = point.model.symbols.readout
+        total = sp.Add(*(v[i] ** 2 for i in point.members[number]))
+        latex = f"{label.latex} = {sp.latex(total)}"
+        return replace(label, latex=latex, shown=f"{label.name} = {total}")
+    if kind == "flow":
+        times = list(point.flow_eigenvalues().values())[number]
         often = f"{times} times" if times > 1 else "once"
-        yield Entry(
-            f"flow_{n}",
-            rf"\mathrm{{flow}}_{{{n}}}\ (\text{{{often}}})",
-            value,
-            group="flow",
-            shown=f"flow_{n} ({often})",
-        )
+        latex = rf"{label.latex}\ (\text{{{often}}})"
+        return replace(label, latex=latex, shown=f"{label.name} ({often})")
+    return label
 
 
-def _blocks(point: SeparatedFixedPoint) -> Iterator[Entry]:
-    units = range(point.model.units)
-    for letter, matrix in _MATRICES.items():
+def _separated_values(point: SeparatedFixedPoint) -> dict[Hashable, sp.Expr]:
+    """Expressions by the keys of their labels."""
+    units, directions = range(point.model.units), range(point.model.directions)
+    values: dict[Hashable, sp.Expr] = {
+        (a, s): point.overlap[a, s] for a in units for s in directions
+    }
+    values |= dict(point.readout_conditions)
+    values |= {("norm", l): square for l, square in point.squared_norms.items()}
+    values |= {("flow", n): value for n, value in enumerate(point.flow_eigenvalues())}
+    for letter, matrix in SEPARATED.items():
+        eigenvalues, readout = point.readout_eigenvalues(matrix), point.readout(matrix)
+        values |= {(f"eigenvalue_{letter}_v", l): value for l, value in eigenvalues.items()}
         for i, j in symbols.upper_triangle(point.model.units):
             # diagonal in (mu, nu)
-            block, group = point.first_layer(i, j, matrix), f"{letter}_{i + 1}_{j + 1}"
-            for s in range(2):
-                name = f"{group}[e_{s + 1},e_{s + 1}]"
-                latex = rf"{letter}_{{{i + 1} {j + 1}}}[e_{{{s + 1}}}, e_{{{s + 1}}}]"
-                yield Entry(name, latex, block[s, s], group=group)
-        if letter == "H":
-            for i in units:
-                for j in units:
-                    mixed, group = point.mixed(i, j), f"H_{i + 1}_v_{j + 1}"
-                    for s in range(2):
-                        latex = rf"H_{{{i + 1}, v_{{{j + 1}}}}}[e_{{{s + 1}}}]"
-                        yield Entry(f"{group}[e_{s + 1}]", latex, mixed[s, 0], group=group)
-        readout = point.readout(matrix)
-        for i, j in symbols.upper_triangle(point.model.readout_size):
-            name = f"{letter}_v_{i + 1}_v_{j + 1}"
-            yield Entry(
-                name,
-                rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}",
-                readout[i, j],
-                group=f"{letter}_v",
-            )
-
-
-def _readout_eigenvalues(point: SeparatedFixedPoint) -> Iterator[Entry]:
-    for letter, matrix in _MATRICES.items():
-        for l, value in point.readout_eigenvalues(matrix).items():
-            name = f"eigenvalue_{letter}_v[{CLUSTERS[l]}]"
-            latex = rf"\mathrm{{eigenvalue}}\ {letter}_v[{_LATEX[CLUSTERS[l]]}]"
-            yield Entry(name, latex, value, group=f"eigenvalue_{letter}_v")
+            block = point.first_layer(i, j, matrix)
+            values |= {(letter, i, j, s): block[s, s] for s in directions}
+            values["readout", letter, i, j] = readout[i, j]
+    for i in units:
+        for j in units:
+            mixed = point.mixed(i, j)
+            values |= {("mixed", i, j, s): mixed[s, 0] for s in directions}
+    return values
 
 
 def _notes(point: SeparatedFixedPoint) -> Iterator[Note]:
     names = [IDLE if l is None else CLUSTERS[l] for l in point.assignment]
     text = ", ".join(f"{i + 1}: {'idle' if n == IDLE else n}" for i, n in enumerate(names))
     latex = ", ".join(
-        f"{i + 1}: {'idle' if n == IDLE else f'${_LATEX[n]}$'}" for i, n in enumerate(names)
+        f"{i + 1}: {'idle' if n == IDLE else f'${LATEX_CLUSTERS[n]}$'}" for i, n in enumerate(names)
     )
     yield Note(f"Units pick {text}.", f"Units pick {latex}.")
     if point.separated:

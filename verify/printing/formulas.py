@@ -4,7 +4,7 @@ pretty form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import sympy as sp
@@ -27,9 +27,13 @@ from theory.expectations.moments import default_route
 from theory.formulas.hessian import default_kink_rule
 from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
-from .entries import Collected, Entry, basis_names, find_entries
+from .entries import Collected, find_entries
 from .fixed_points import separated_points, softmax_points
+from .labels import LABELS, Entry, Indices
 from .legend import Note, block_notes, legend
+
+# expressions by the keys of labels
+Values = dict[Hashable, sp.Expr]
 
 QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
 
@@ -108,6 +112,31 @@ def select(formulas: PrintedFormulas, wanted: str) -> PrintedFormulas:
     )
 
 
+def read_limit(limit: str, model: str, is_smooth: bool) -> int | None:
+    """The order in 1/lambda that a limit asks for; None for exact.
+
+    Raises
+    ------
+    theory.InputError
+        Not a limit, or a power series for a loss with kinks.
+    """
+    if limit == "exact":
+        return None
+    if limit != "noiseless" and not (limit.isascii() and limit.isdigit()):
+        expected = "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda"
+        remedy = "use --limit 1 for the first correction to the noiseless limit"
+        raise InputError("--limit", repr(limit), expected, remedy)
+    order = 0 if limit == "noiseless" else int(limit)
+    if order and not is_smooth:
+        expected = f"exact or noiseless for {model}, whose loss has kinks"
+        remedy = (
+            "what a kink contributes is no power series in 1/lambda; use --limit noiseless, or"
+            " specalign curves for numbers at any lambda"
+        )
+        raise InputError("--limit", repr(limit), expected, remedy)
+    return order
+
+
 def apply_limit(formulas: PrintedFormulas, limit: str) -> PrintedFormulas:
     """Apply ``exact``, ``noiseless`` or the order N of the low-noise expansion.
 
@@ -116,20 +145,9 @@ def apply_limit(formulas: PrintedFormulas, limit: str) -> PrintedFormulas:
     theory.InputError
         Not a limit, or the model fixes the precision to a number.
     """
-    if limit == "exact":
+    order = read_limit(limit, formulas.model.name, formulas.model.loss.is_smooth)
+    if order is None:
         return formulas
-    if limit != "noiseless" and not (limit.isascii() and limit.isdigit()):
-        expected = "exact, noiseless, or an order N = 0, 1, 2, ... in 1/lambda"
-        remedy = "use --limit 1 for the first correction to the noiseless limit"
-        raise InputError("--limit", repr(limit), expected, remedy)
-    order = 0 if limit == "noiseless" else int(limit)
-    if order and not formulas.model.loss.is_smooth:
-        expected = f"exact or noiseless for {formulas.model.name}, whose loss has kinks"
-        remedy = (
-            "what a kink contributes is no power series in 1/lambda; use --limit noiseless, or"
-            " specalign curves for numbers at any lambda"
-        )
-        raise InputError("--limit", repr(limit), expected, remedy)
     expanded = low_noise(formulas, order)
     name = (
         "noiseless limit, lambda -> infinity"
@@ -219,20 +237,9 @@ def _hidden(formulas: PrintedFormulas, shown: int) -> Iterator[Note]:
 
 def _drift(model: Model, route: str | None) -> Collected:
     drift = derive_drift(model, route or default_route(model, curvatures=False))
-    names = [str(s) for s in model.symbols.state]
-    entries = [
-        Entry(name, rf"\frac{{d {sp.latex(s)}}}{{dt}}", value, shown=f"d {name}/dt")
-        for name, s, value in zip(names, model.symbols.state, drift.vector, strict=True)
-    ]
-    for a, b in symbols.upper_triangle(model.units):
-        entries.append(
-            Entry(
-                f"corrector_{a + 1}_{b + 1}",
-                rf"\mathrm{{corrector}}_{{{a + 1} {b + 1}}}",
-                drift.corrector[a, b],
-                group="corrector",
-            )
-        )
+    values: Values = dict(zip(model.symbols.state, drift.vector, strict=True))
+    values |= {pair: drift.corrector[pair] for pair in symbols.upper_triangle(model.units)}
+    entries = _entries(model, "drift", values)
     notes = (
         Note(
             "Time t = steps * c_delta / d. corrector_a_b is the part of d R_a_b/dt that comes from"
@@ -246,21 +253,12 @@ def _drift(model: Model, route: str | None) -> Collected:
 
 def _gradient(model: Model, route: str | None) -> Collected:
     gradient = derive_gradient(model, route or default_route(model, curvatures=False))
-    entries = []
-    for a in range(model.units):
-        for j, (name, latex) in enumerate(basis_names(model)):
-            entries.append(
-                Entry(
-                    f"g_{a + 1}[{name}]",
-                    rf"g_{{{a + 1}}}[{latex}]",
-                    gradient.first_layer[a, j],
-                    group=f"g_{a + 1}",
-                )
-            )
-    for i in range(model.readout_size):
-        entries.append(
-            Entry(f"g_v_{i + 1}", rf"g_{{v_{{{i + 1}}}}}", gradient.readout[i], group="g_v")
-        )
+    rows, columns = gradient.first_layer.shape
+    values: Values = {
+        (a, j): gradient.first_layer[a, j] for a in range(rows) for j in range(columns)
+    }
+    values |= dict(enumerate(gradient.readout))
+    entries = _entries(model, "gradient", values)
     notes = (
         Note(
             "g_a[z] is the coefficient of the vector z in E[grad_{x^a} L]; the ridge is included.",
@@ -284,7 +282,8 @@ def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
         )
         title += "s" if kink_rule == DIFFERENCE else ""
         notes.append(Note(_RULES[kink_rule], _RULES[kink_rule]))
-    return _title(title, model, hessian.route), tuple(notes), list(_blocks(hessian, "H"))
+    entries = _entries(model, "hessian", _block_values(hessian, "H"))
+    return _title(title, model, hessian.route), tuple(notes), entries
 
 
 _RULES = {
@@ -300,23 +299,17 @@ def _gradient_matrix(model: Model, route: str | None) -> Collected:
     matrix = derive_gradient_matrix(model, route)
     ridge = "Gradients of the loss alone, without the ridge."
     title = _title("population gradient matrix E[grad grad^T]", model, matrix.route)
-    return title, (*block_notes("G", model), Note(ridge, ridge)), list(_blocks(matrix, "G"))
+    entries = _entries(model, "gradient-matrix", _block_values(matrix, "G"))
+    return title, (*block_notes("G", model), Note(ridge, ridge)), entries
 
 
 def _diffusion(model: Model, route: str | None) -> Collected:
     diffusion = derive_diffusion(model, route)
-    covariance = diffusion.covariance
-    names = [str(s) for s in model.symbols.state]
-    latex = [sp.latex(s) for s in model.symbols.state]
-    entries = [
-        Entry(
-            f"Cov[{names[i]},{names[j]}]",
-            rf"\mathrm{{Cov}}\left[{latex[i]}, {latex[j]}\right]",
-            covariance[i, j],
-            group=names[i],
-        )
-        for i, j in symbols.upper_triangle(len(names))
-    ]
+    covariance, state = diffusion.covariance, model.symbols.state
+    values: Values = {
+        (state[i], state[j]): covariance[i, j] for i, j in symbols.upper_triangle(len(state))
+    }
+    entries = _entries(model, "diffusion", values)
     notes = (
         Note(
             "Covariance of one SGD increment of the statistics divided by the step delta, as d ->"
@@ -336,44 +329,27 @@ _COLLECTORS = {
 }
 
 
-def _blocks(matrix: BlockMatrix, letter: str) -> Iterator[Entry]:
-    model = matrix.model
-    basis = basis_names(model)
+def _entries(model: Model, quantity: str, values: Values) -> list[Entry]:
+    """The formulas of a quantity under their names."""
+    of = Indices.all(model.units, model.directions, model.readout_size)
+    return [label.entry(values[label.key]) for label in LABELS[quantity](of)]
+
+
+def _block_values(matrix: BlockMatrix, letter: str) -> Values:
+    """Coefficients of all blocks by the keys of their labels."""
+    values: Values = {}
     for (a, b), block in matrix.first_layer.items():
-        group = f"{letter}_{a + 1}_{b + 1}"
-        latex = rf"{letter}_{{{a + 1} {b + 1}}}"
-        yield Entry(f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", block.bulk, group=group)
-        # a diagonal block is symmetric
-        size = range(len(basis))
-        for i, j in (
-            symbols.upper_triangle(len(basis)) if a == b else ((i, j) for i in size for j in size)
-        ):
-            name = f"{group}[{basis[i][0]},{basis[j][0]}]"
-            yield Entry(
-                name,
-                rf"{latex}[{basis[i][1]}, {basis[j][1]}]",
-                block.coefficients[i, j],
-                group=group,
-            )
-    q = model.readout_size
+        values[a, b] = block.bulk
+        size = range(block.coefficients.shape[0])
+        values |= {(a, b, i, j): block.coefficients[i, j] for i in size for j in size}
+    q = matrix.model.readout_size
     for row in range(matrix.mixed.shape[0]):
         a, i = divmod(row, q)
-        group = f"{letter}_{a + 1}_v_{i + 1}"
-        for j, (name, text) in enumerate(basis):
-            yield Entry(
-                f"{group}[{name}]",
-                rf"{letter}_{{{a + 1}, v_{{{i + 1}}}}}[{text}]",
-                matrix.mixed[row, j],
-                group=group,
-            )
+        for j, value in enumerate(matrix.mixed.row(row)):
+            values["mixed", a, i, j] = value
     for i, j in symbols.upper_triangle(q):
-        name = f"{letter}_v_{i + 1}_v_{j + 1}"
-        yield Entry(
-            name,
-            rf"{letter}_{{v_{{{i + 1}}} v_{{{j + 1}}}}}",
-            matrix.readout[i, j],
-            group=f"{letter}_v",
-        )
+        values["readout", letter, i, j] = matrix.readout[i, j]
+    return values
 
 
 def _title(what: str, model: Model, route: str) -> str:

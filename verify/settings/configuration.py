@@ -114,6 +114,19 @@ class Configuration:
         """Name and value of the size, for messages."""
         return f"{self.kind.size} = {self.size}"
 
+    @property
+    def smallest(self) -> Self:
+        """The same at the least size: for what does not depend on it, such as whether a loss has
+        kinks, and would take long to find out of a large model.
+        """
+        kind, least = self.kind, self.kind.least
+        changed: dict[str, Any] = {kind.size: least}
+        if kind.components(least) != kind.components(self.size):
+            changed["weights"] = None
+        if kind.directions(least) != kind.directions(self.size):
+            changed["directions_gram"] = None
+        return self.but(**changed)
+
     def symbolic_model(self) -> Model:
         """The model with the numbers that were given, and symbols for the others."""
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
