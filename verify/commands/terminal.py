@@ -217,7 +217,8 @@ def _check_place(option: str, path: Path) -> None:
         remedy = "write to a file, and pass it on from there"
         expected = "a new name or a regular file"
         raise InputError(option, f"{path}, a pipe or device", expected, remedy)
-    parent = path.parent
+    # a link stays one: what it leads to is written
+    parent = Path(os.path.realpath(path)).parent
     if not parent.is_dir():
         raise InputError(option, path, "a file in an existing directory", f"create {parent} first")
     if mode is not None and not os.access(path, os.W_OK):

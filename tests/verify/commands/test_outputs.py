@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import xarray as xr
@@ -13,27 +15,74 @@ from command_cases import invoke
 from helpers import ROOT
 
 from numerics.core import files
+from verify.settings.option_table import OPTIONS
 
 QUICK = ["--k", "2", "--time", "0.1", "-d", "20", "--replicas", "2"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="makes a pipe")
-@pytest.mark.parametrize(
-    ("command", "option", "ending"),
-    [
-        ("simulate", "--output", ".nc"),
-        ("simulate", "--plot", ".png"),
-        ("derive", "--output", ""),
-        ("effective", "--json", ""),
-        ("verify", "--report", ".html"),
-    ],
-)
-def test_a_pipe_or_device_is_no_output(command, option, ending, tmp_path, no_work):
-    pipe = tmp_path / f"pipe{ending}"
-    os.mkfifo(pipe)
-    result = invoke(command, option, pipe)
-    assert result.exit_code == 2, result.output
-    assert "a pipe or device" in result.stderr
+SWEEP = "[run]\ntime = [0, 1]\ndimension = 20\nreplicas = 2\n[sweep]\nprecision = [5, 10]\n"
+SWEEP += 'measure = ["statistics"]\n[figure]\nx = "precision"\ny = "misalignment"\n'
+CLAIM = '[model]\nk = 2\n[[claim]]\nquantity = "E_l[u_1]"\nformula = "m_1_l"\n'
+
+
+def pipe(path):
+    os.mkfifo(path)
+
+
+def link_to_device(path):
+    path.symlink_to("/dev/null")
+
+
+def link_in_a_circle(path):
+    path.symlink_to(path.name)
+
+
+def link_to_nowhere(path):
+    path.symlink_to(path.parent / "absent" / path.name)
+
+
+BAD_PLACES = {
+    "pipe": (pipe, "a pipe or device"),
+    "link to a device": (link_to_device, "a pipe or device"),
+    "link in a circle": (link_in_a_circle, "writable place"),
+    "link to nowhere": (link_to_nowhere, "in an existing directory"),
+    "directory": (Path.mkdir, "it is a directory"),
+    "file below a file": (lambda path: None, "file.txt"),
+}
+
+
+def outputs():
+    """Every option of every command that writes a file."""
+    for option in OPTIONS:
+        for command in option.commands:
+            if option.suffixes is not None or option.name == "json":
+                ending = (option.suffixes or ("",))[0]
+                yield pytest.param(
+                    command, option.spellings[0], ending, id=f"{command} {option.name}"
+                )
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes pipes")
+@pytest.mark.parametrize(("command", "option", "ending"), list(outputs()))
+def test_what_is_no_place_for_a_file_is_refused_before_work(
+    command, option, ending, tmp_path, no_work
+):
+    (tmp_path / "file.txt").write_text("old")
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    (tmp_path / "claim.toml").write_text(CLAIM)
+    words = {
+        "sweep": [tmp_path / "sweep.toml", "--store", tmp_path / "s.zarr"],
+        "check": [tmp_path / "claim.toml"],
+    }.get(command, [])
+    for name, (make, complaint) in BAD_PLACES.items():
+        parent = tmp_path / ("file.txt" if name == "file below a file" else "")
+        path = parent / f"{name.replace(' ', '-')}{ending}"
+        make(path)
+        result = invoke(command, *words, option, path)
+        assert result.exit_code == 2, (name, result.output)
+        assert complaint in result.stderr, name
+    assert (tmp_path / "file.txt").read_text() == "old"
+    assert not (tmp_path / "s.zarr").exists()
 
 
 @pytest.mark.parametrize(("option", "name"), [("--output", "s.nc"), ("--plot", "s.png")])
@@ -62,13 +111,24 @@ WRITERS = {
     "json": ("effective", "--json", "e.json", ["--k", "2"]),
     "netCDF of an effective spectrum": ("effective", "--output", "e.nc", ["--k", "2"]),
     "netCDF of a spectrum": ("spectrum", "--output", "p.nc", ["--k", "2"]),
+    "json of a check": ("verify", "--json", "v.json", ["kgmm", "--only", "routes"]),
+    "report": ("verify", "--report", "v.html", ["kgmm", "--only", "routes"]),
+    "json of claims": ("check", "--json", "c.json", ["{claim}"]),
 }
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """Files that commands read."""
+    folder = tmp_path_factory.mktemp("inputs")
+    (folder / "claim.toml").write_text(CLAIM)
+    return {"claim": folder / "claim.toml"}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs limits of resources")
 @pytest.mark.parametrize("old", [None, b"old"], ids=["new", "old"])
 @pytest.mark.parametrize("writer", WRITERS)
-def test_every_writer_leaves_the_old_file_or_none(writer, old, tmp_path):
+def test_every_writer_leaves_the_old_file_or_none(writer, old, tmp_path, inputs):
     """The system refuses all bytes beyond the first 200 of any file, also to libraries in C."""
     from full_disk import cut_after
 
@@ -77,7 +137,7 @@ def test_every_writer_leaves_the_old_file_or_none(writer, old, tmp_path):
     if old is not None:
         path.write_bytes(old)
     with cut_after(200):
-        result = invoke(command, *words, option, path)
+        result = invoke(command, *(word.format(**inputs) for word in words), option, path)
     assert result.exit_code == 1, result.output
     assert "could not write" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ([] if old is None else [name])
@@ -115,3 +175,47 @@ main()
     assert re.search(r"interrupted: recorded \d+ of 201 times .* written to", run.stderr)
     with xr.open_dataset(path, engine="h5netcdf") as runs:
         assert not runs.attrs["complete"]
+
+
+# calls that make or fill a file, and where they may stand: all others go through one of these
+WRITERS_OF_FILES = {"write_text", "write_bytes", "to_netcdf", "to_zarr", "savefig", "open", "mkdir"}
+ALLOWED = {
+    "numerics/core/files.py": {"write_text", "open"},
+    "numerics/core/codegen.py": {"mkdir"},  # the cache of generated code
+    "numerics/sweeps/integrity.py": {"write_text"},  # into a new file that takes a name
+    "numerics/sweeps/store_layout.py": {"to_zarr"},  # into a new directory that takes a name
+    "theory/regular_files.py": {"open"},  # to read
+    "verify/commands/terminal.py": {"to_netcdf", "write_bytes"},  # memory, and a new file
+    "verify/figures/style.py": {"savefig", "write_bytes"},  # memory, and a new file
+    "verify/report/html.py": {"savefig"},  # memory
+}
+
+
+def writers_of_files(source: str) -> set[str]:
+    """Names of calls on an object that make or fill a file; ``files.write_text`` is our own."""
+    return {
+        node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call)
+        and (
+            (
+                isinstance(node.func, ast.Attribute)
+                and node.func.attr in WRITERS_OF_FILES
+                and not (isinstance(node.func.value, ast.Name) and node.func.value.id == "files")
+            )
+            or (isinstance(node.func, ast.Name) and node.func.id == "open")
+        )
+    }
+
+
+def test_no_file_is_written_but_whole():
+    for package in ("theory", "numerics", "verify", "specalign"):
+        for file in (ROOT / package).rglob("*.py"):
+            name = str(file.relative_to(ROOT))
+            assert writers_of_files(file.read_text("utf-8")) <= ALLOWED.get(name, set()), name
+
+
+@pytest.mark.parametrize("source", ["open('x', 'w')", "path.write_text('x')", "f.savefig(path)"])
+def test_the_search_for_writers_sees_them(source):
+    assert writers_of_files(source)
+    assert not writers_of_files("files.write_text(path, text); write_text(path, text)")
