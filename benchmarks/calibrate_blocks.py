@@ -45,12 +45,19 @@ class Line:
     means: Array
     labels: Array
 
-    def rules(self, nodes: int) -> Iterator[tuple[float, float, Array, Array, Array, Array]]:
-        """By component: its probability, mean of t and of Y off w, nodes t, weights, and u."""
+    def rules(
+        self, nodes: int, cuts: list[Array] | None = None
+    ) -> Iterator[tuple[float, float, Array, Array, Array, Array]]:
+        """By component: its probability, mean of t and of Y off w, nodes t, weights, and u.
+
+        ``cuts``, by component, are further places where panels end.
+        """
         p, v = self.parameters, np.asarray(self.state.readout)
         w = self.direction
-        for share, mean, y in zip(p.weights, self.means, self.labels, strict=True):
+        cuts = [np.zeros(0)] * len(self.labels) if cuts is None else cuts
+        for share, mean, y, more in zip(p.weights, self.means, self.labels, cuts, strict=True):
             places, steepest = self.loss.places(self.along, float(y), v)
+            places = np.concatenate([np.ravel(places), more])
             center, deviation = float(w @ mean), 1.0 / np.sqrt(p.precision)
             t, weight = brute.line_rule(center, deviation, places, steepest, nodes)
             yield float(share), center, mean - center * w, t, weight, self.along[:, None] * t

@@ -20,6 +20,7 @@ from time import perf_counter
 
 import numpy as np
 import scipy.optimize
+import scipy.stats
 import xarray as xr
 
 from numerics import effective_spectrum
@@ -44,11 +45,12 @@ class Law:
     @classmethod
     def of(cls, line: Line, matrix: str, unit: int, ratio: float, tail: float, nodes: int) -> Law:
         """The law, without the share ``tail`` of the most extreme weights on either side of 0."""
-        parts = []
-        for (share, _, off, t, weight, u), y in zip(line.rules(nodes), line.labels, strict=True):
-            g, hessian = line.derivatives(u, float(y))
-            d = hessian[unit, unit] if matrix == "hessian" else g[unit] ** 2
-            parts.append((off, t, share * weight, d))
+        cuts = _cuts(line, matrix, unit, tail) if tail else None
+        rules = zip(line.rules(nodes, cuts), range(len(line.labels)), strict=True)
+        parts = [
+            (off, t, share * weight, _weight(line, matrix, unit, l, t))
+            for (share, _, off, t, weight, _), l in rules
+        ]
         if tail:
             parts = _without_tail(parts, tail)
         return cls(line, ratio, tuple(parts))
@@ -129,6 +131,55 @@ class Law:
         return out
 
 
+def _weight(line: Line, matrix: str, unit: int, component: int, t: Array) -> Array:
+    """D at points of the line."""
+    g, hessian = line.derivatives(line.along[:, None] * t, float(line.labels[component]))
+    return np.asarray(hessian[unit, unit] if matrix == "hessian" else g[unit] ** 2)
+
+
+def _cuts(line: Line, matrix: str, unit: int, share: float) -> list[Array]:
+    """Places, by component, where D passes the levels that a share of all samples lies beyond."""
+    grids = [np.sort(t) for _, _, _, t, _, _ in line.rules(24)]
+    centers = line.means @ line.direction
+    deviation = 1 / np.sqrt(line.parameters.precision)
+    out = [np.zeros(0)] * len(grids)
+    for side in (1, -1):
+
+        def excess(t: float, l: int, level: float, side: int = side) -> float:
+            return side * float(_weight(line, matrix, unit, l, np.array([t]))[0]) - level
+
+        heights = [side * _weight(line, matrix, unit, l, t) for l, t in enumerate(grids)]
+
+        def passed(level: float, l: int, heights: list[Array] = heights) -> tuple[bool, Array]:
+            above = heights[l] > level
+            at = np.flatnonzero(above[1:] != above[:-1])
+            roots = [
+                scipy.optimize.brentq(excess, a, b, args=(l, level), xtol=1e-15 * (abs(a) + abs(b)))
+                for a, b in zip(grids[l][at], grids[l][at + 1], strict=True)
+            ]
+            return bool(above[0]), np.array(roots)
+
+        def beyond(level: float) -> float:
+            total = 0.0
+            for l, weight in enumerate(line.parameters.weights):
+                inside, roots = passed(level, l)
+                z = np.concatenate([[-np.inf], (roots - centers[l]) / deviation, [np.inf]])
+                masses = scipy.stats.norm.cdf(z[1:]) - scipy.stats.norm.cdf(z[:-1])
+                total += weight * masses[0 if inside else 1 :: 2].sum()
+            return total - share
+
+        most = max(float(h.max()) for h in heights)
+        if most <= 0 or beyond(0.0) <= 0 or beyond(most) > 0:
+            continue
+        # levels span many powers of ten
+        low = most
+        while beyond(low) <= 0:
+            low *= 0.1
+        level = scipy.optimize.brentq(beyond, low, most, xtol=1e-14 * low, maxiter=500)
+        out = [np.append(known, passed(level, l)[1]) for l, known in enumerate(out)]
+    return out
+
+
 def _without_tail(
     parts: list[tuple[Array, Array, Array, Array]], share: float
 ) -> list[tuple[Array, Array, Array, Array]]:
@@ -190,7 +241,8 @@ def _compare(
         if kind != "critical" or any(s is None for s in at):
             continue
         places = [law.place(s) + shift for law, s in zip(laws, at, strict=True)]
-        doubt = 3 * abs(places[1] - places[0]) + 1e-13 * abs(places[1])
+        # the place is a difference of terms of the size of 1 / S
+        doubt = 3 * abs(places[1] - places[0]) + 1e-13 * (abs(places[1]) + 1 / abs(at[1]))
         ends = found.edges.values
         index = int(np.argmax(side * ends))
         edge, error = ends.flat[index], found.edge_error.values.flat[index]

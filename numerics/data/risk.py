@@ -26,7 +26,7 @@ from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_generator, as_integer, as_scalar, kind_of
 from numerics.core.weights import check_dimension
 from numerics.expectations.compiled import compile_expressions
-from numerics.expectations.quadrature import replicate_error, sobol
+from numerics.expectations.quadrature import INTERVAL, replicate_error, sobol
 from theory import InputError, Model, derive_risk, symbols
 
 from .samples import draw_data
@@ -142,9 +142,7 @@ def population_risk(
             "tolerance": tolerance,
             "seed": seed,
             "error_estimate": float(max(max(r[1], r[3]) for r in rows)),
-            "error_meaning": (
-                "largest error of loss and accuracy: quadrature, 99 % interval over scramblings"
-            ),
+            "error_meaning": (f"largest error of loss and accuracy: quadrature, {INTERVAL}"),
         },
     )
 

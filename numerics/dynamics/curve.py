@@ -14,7 +14,7 @@ from numerics.core.results import common_attributes, statistics_dataset
 from numerics.core.schedule import Pace
 from numerics.core.state import State, nearest_psd
 from numerics.core.validation import Array, check_times
-from numerics.expectations.quadrature import Rule
+from numerics.expectations.quadrature import INTERVAL, Rule
 from theory import InputError, Model
 
 from .integration.flow_field import PLAIN
@@ -32,7 +32,7 @@ class Curve:
     error_estimate : float
         Largest absolute error of any statistic at any time of [0, end], estimated inside every
         step of the integrator from two resolutions of both the quadrature and the integrator
-        (tensor rules) or a 99 % interval over scramblings (Sobol).
+        (tensor rules) or an interval over scramblings (Sobol).
     rule : Rule
     solution : scipy OdeSolution
         Of one curve, or of a curve per scrambling one after the other: their mean is the curve.
@@ -91,4 +91,4 @@ class Curve:
     def _meaning(self) -> str:
         if self.rule.replicates == 1:
             return "difference of two resolutions of quadrature and integrator"
-        return "99 % Student interval over independent scramblings"
+        return INTERVAL

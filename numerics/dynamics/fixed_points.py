@@ -18,6 +18,7 @@ from numerics.core.takes_problem import takes_problem
 from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_generator, as_integer, as_scalar
 from numerics.expectations.compiled import compile_expressions
+from numerics.expectations.quadrature import INTERVAL
 from theory import Drift, InputError, Model
 
 from .jacobian import default_drift, drift_jacobian
@@ -145,8 +146,8 @@ def solve_fixed_point(
             residual=checked.residual,
             error_estimate=checked.error,
             error_meaning=(
-                "largest absolute error of a statistic: two resolutions of the quadrature or 99 % "
-                "over scramblings, and |J^-1| times the drift there by a rule of its own"
+                "largest absolute error of a statistic: two resolutions of the quadrature or "
+                f"{INTERVAL}, and |J^-1| times the drift there by a rule of its own"
             ),
             tolerance=root.tolerance,
             quadrature=str(root.rule),
@@ -195,7 +196,7 @@ def _check(
         )
     # doubled for what is not linear; scrambled roots share the error of a check by other ones
     error = min(root.error + moved, 2 * moved) if root.rule.replicates == 1 else root.error + moved
-    rounding = 8 * np.finfo(float).eps * size
+    rounding = 8 * np.finfo(float).eps * (1.0 + size)
     return _Checked(max(root.residual, float(drift.max())), error + rounding)
 
 

@@ -22,7 +22,7 @@ from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.expectations.families import family_rules, run_family
-from numerics.expectations.quadrature import Rule, replicate_error, sobol
+from numerics.expectations.quadrature import INTERVAL, Rule, replicate_error, sobol
 from theory import Drift, InputError
 
 from .curve import Curve
@@ -87,7 +87,7 @@ def integrate_fluctuations(
         ``state`` (time, statistic), the curve; ``covariance`` (time, statistic, statistic_b),
         symmetric positive semidefinite, and ``mean_shift`` (time, statistic), with
         ``covariance_error`` and ``mean_shift_error`` of the same shapes: the difference of two
-        resolutions of quadrature and integrator, or a 99 % interval over scramblings.
+        resolutions of quadrature and integrator, or an interval over scramblings.
 
     Raises
     ------
@@ -322,7 +322,7 @@ def _integrate(
 
 
 def _mean_and_error(runs: Sequence[tuple[Array, Array]]) -> tuple[list[Array], list[Array]]:
-    """Mean over scramblings of covariances and shifts, and its 99 % interval."""
+    """Mean over scramblings of covariances and shifts, and the interval of it."""
     both = [np.array([run[i] for run in runs]) for i in (0, 1)]
     return [b.mean(axis=0) for b in both], [replicate_error(b) for b in both]
 
@@ -360,8 +360,7 @@ def _dataset(
         + (
             "two resolutions of quadrature and integrator"
             if rule.kind == "gauss-hermite"
-            else "99 % Student interval over independent scramblings, and the integrator's "
-            "tolerance"
+            else f"{INTERVAL}, and the integrator's tolerance"
         ),
     }
     coordinates = {

@@ -17,7 +17,7 @@ class Estimate:
     ----------
     values, errors : array, shape (number of expressions,)
         ``errors`` bounds the quadrature error (difference of two tensor rules and rounding of the
-        sums, or a 99 % interval).
+        sums, or an interval over scramblings).
     rule : Rule
         The finer rule used.
     samples : array, shape (replicates, number of expressions), optional

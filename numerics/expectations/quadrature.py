@@ -37,6 +37,9 @@ TENSOR_SIZES_BEYOND = (6, 9, 13, 19, 28)
 # Gauss-Legendre nodes a panel, and the length of a panel over the distance to the nearest
 # singularity: one pays for the other, and together they double the digits from level to level
 PANEL_RATIOS = {12: 2.0, 16: 1.6, 20: 1.3, 24: 0.9, 28: 0.6}
+# odds that the error of a number by a randomised rule exceeds its estimate, and how results say it
+MISSED = 1e-4
+INTERVAL = "Student's interval over scramblings, missed once in 10,000 numbers"
 # panels serve the line and the plane
 MAX_PANEL_DIMENSION = 2
 
@@ -204,10 +207,15 @@ def choose_family(dimension: int, smooth: bool) -> str:
     return "panels" if 0 < dimension <= MAX_PANEL_DIMENSION else "sobol"
 
 
-def replicate_error(values: Array, confidence: float = 0.99) -> Array:
-    """Half width of the Student confidence interval of the mean over the first axis."""
+def replicate_error(values: Array, odds: float = MISSED) -> Array:
+    """Error of the mean over randomisations (first axis): half the width of Student's interval that
+    misses the true mean with these odds.
+
+    Every estimate of a randomised rule is this one, with the same odds: an interval of 99 % is
+    missed by one number in a hundred, and a result has many.
+    """
     replicates = values.shape[0]
-    quantile = scipy.stats.t.ppf(0.5 + confidence / 2, replicates - 1)
+    quantile = scipy.stats.t.isf(odds / 2, replicates - 1)
     return quantile * values.std(axis=0, ddof=1) / np.sqrt(replicates)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from numerics.core.validation import Array
-from numerics.expectations.quadrature import replicate_error
+from numerics.expectations.quadrature import INTERVAL, replicate_error
 from theory import Model
 
 from .limiting_spectrum import SCRAMBLINGS, LimitingSpectrum, agreed_gaps
@@ -24,6 +24,8 @@ CRITICAL = 0.02
 EQUAL = 1e-8
 
 GRID = 400
+# accuracy to which the equation for S is solved, relative to its terms
+ROUNDING = 4e-13
 
 
 class EffectiveResult:
@@ -44,23 +46,32 @@ class EffectiveResult:
         """Whether the runs are rules of different kind, the best last, not scramblings of one."""
         return len(self.runs) < SCRAMBLINGS
 
-    def _both(self, values: Sequence[Array]) -> tuple[Array, Array]:
-        """Value and error of what every run has."""
+    def _both(self, values: Sequence[Array], terms: Array | float = 1.0) -> tuple[Array, Array]:
+        """Value and error of what every run has; ``terms`` is the size of what was summed up."""
         array = np.array(values, dtype=float)
+        rounding = ROUNDING * (terms + np.abs(array[-1]))
+        rounding = rounding + self.runs[-1].resolvent.law.rounding * np.abs(array[-1])
         if self.by_tensor_rules:
-            rounding = 1e-13 * (1 + np.abs(array[-1]))
             return array[-1], 2 * np.abs(array[-1] - array[:-1]).max(axis=0) + rounding
-        return array.mean(axis=0), np.asarray(replicate_error(array))
+        return array.mean(axis=0), replicate_error(array) + rounding
+
+    def _terms(self, traces: Sequence[float]) -> Array:
+        """Size of the terms of z, which cancel down to the places of edges and outliers: S^-1 at a
+        trace of S, and the shift.
+        """
+        rows, sizes = self.runs[-1].resolvent.rows, np.abs(np.array(traces, dtype=float))
+        inverse = np.divide(rows, sizes, out=np.zeros_like(sizes), where=sizes > 0)
+        return np.asarray(inverse + abs(self.shift))
 
     def _outlier_variables(self) -> dict[str, Any]:
         nodes, model, basis = self.nodes, self.model, self.nodes.basis
 
-        def each(of: Callable[[Outlier], Any]) -> tuple[Array, Array]:
-            return self._both(
-                [np.array([of(o) for o in kept], dtype=float) for kept in self.outliers]
-            )
+        def each(of: Callable[[Outlier], Any], terms: Array | float = 1.0) -> tuple[Array, Array]:
+            values = [np.array([of(o) for o in kept], dtype=float) for kept in self.outliers]
+            return self._both(values, terms)
 
-        place, place_error = each(lambda o: o.place)
+        terms = self._terms([o.trace for o in self.outliers[-1]])
+        place, place_error = each(lambda o: o.place, terms)
         overlap, overlap_error = each(lambda o: np.sum(o.vector**2))
         best = self.outliers[-1]
         count, rows, tail = len(best), nodes.units, nodes.parameters_beside
@@ -119,7 +130,9 @@ class EffectiveResult:
         )
         parts = [outer[:, :1], *agreed_gaps(self.runs), outer[:, 1:]]
         ends = np.concatenate(parts, axis=1).reshape(len(self.runs), -1, 2)
-        edges, error = self._both(list(ends))
+        # gaps lie within, at smaller z, and their terms are not larger by much
+        terms = self._terms([edge.trace for edge in self.runs[-1].edges]).max(initial=0.0)
+        edges, error = self._both(list(ends), float(terms))
         wide = edges[:, 1] > edges[:, 0]  # an atom is no interval
         edges, error = edges[wide], error[wide]
         inside = np.array([[self.runs[-1].nearest_inside(x) for x in pair] for pair in ends[-1]])
@@ -208,10 +221,6 @@ class EffectiveResult:
             "edge_kind_right": kinds[1],
             "error_estimate": float(max(place_error.max(initial=0.0), edge_error.max(initial=0.0))),
             "error_meaning": "largest error of outliers and edges: "
-            + (
-                "rules of different size and family"
-                if self.by_tensor_rules
-                else "99 % Student interval over scramblings"
-            ),
+            + ("rules of different size and family" if self.by_tensor_rules else INTERVAL),
         }
         return xr.Dataset(variables, coords=coordinates, attrs=attributes)

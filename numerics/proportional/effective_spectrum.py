@@ -22,10 +22,10 @@ from theory import InputError, Model
 from .effective_results import EffectiveResult
 from .limiting_spectrum import (
     LimitingSpectrum,
+    quadrature_rules,
     rules_agree,
     scattered_rules,
     solve_all,
-    witnessed_rules,
 )
 from .weight_law import WeightNodes
 
@@ -173,8 +173,8 @@ def effective_spectrum(
 def _spectra(
     nodes: WeightNodes, model: Model, seed: int, ratio: float, tail: float | None, density: bool
 ) -> list[LimitingSpectrum]:
-    """With tensor rules where two agree (on the line a witness judges), else scattered nodes."""
-    rules = witnessed_rules(nodes, model, seed)
+    """With tensor rules where two agree, and with panels on the line; else scattered nodes."""
+    rules = quadrature_rules(nodes, model, seed)
     try:
         runs = solve_all(nodes, rules, ratio, tail, density)
         if nodes.dimension == 1 or len(runs) != 2 or rules_agree(runs):

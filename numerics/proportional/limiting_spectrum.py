@@ -17,7 +17,8 @@ from numerics.proportional.bulk.bulk_density import FINE, SCATTERED, Piece, Reso
 from numerics.proportional.bulk.zero_atom import atom_at_zero
 from theory import Model
 
-from .line_witness import line_witness
+from .line_panels import ended_at_cuts, line_rules
+from .line_rule import LineRule
 from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
 from .resolvent import Resolvent
 from .support import Branch, Edge, outer_branch
@@ -32,6 +33,8 @@ SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
 # relative difference of edges above which two tensor rules are not trusted; and where rare weights
 # were left out, which a rule does by whole nodes
 DISAGREEMENT, DISAGREEMENT_CUT = 2e-3, 3e-2
+# a rule, and which of its replicates
+PlacedRule = tuple[Rule | LineRule, int]
 # one in a thousand: what data of some thousand samples hardly show
 DATA_TAIL = 1e-3
 
@@ -202,37 +205,28 @@ def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
     return LimitingSpectrum(resolvent, {}, tuple(found), np.inf)
 
 
-def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
-    """Coarse and fine tensor rule, or all scramblings of a Sobol rule: pairs (rule, replicate)."""
+def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[PlacedRule]:
+    """Coarse and fine rule, or all scramblings of a Sobol rule: pairs (rule, replicate).
+
+    On the line both are panels that know the scales of the weights; in a few dimensions more,
+    tensor rules of smooth losses.
+    """
     n = nodes.dimension
+    if n == 1:
+        return [(rule, 0) for rule in line_rules(nodes)]
     if choose_family(n, model.loss.is_smooth) == "gauss-hermite":
         scalar = nodes.units + nodes.parameters_beside == 1
-        pair = SCALAR_PAIR if scalar else MATRIX_PAIR
-        sizes = tensor_sizes(n)
-        if n <= 2:
-            return [
-                (gauss_hermite(n, (3 - n) * size), 0) for size in pair
-            ]  # nodes cost nothing in one dimension
-        return [(gauss_hermite(n, size), 0) for size in sizes[-2:]]
+        sizes = (SCALAR_PAIR if scalar else MATRIX_PAIR) if n <= 2 else tensor_sizes(n)[-2:]
+        return [(gauss_hermite(n, size), 0) for size in sizes]
     return scattered_rules(nodes, model, seed)
 
 
-def scattered_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
+def scattered_rules(nodes: WeightNodes, model: Model, seed: int) -> list[PlacedRule]:
     """All scramblings of a Sobol rule."""
     entries = model.components * (nodes.units + nodes.parameters_beside) ** 2
     size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
     rule = sobol(nodes.dimension, size, SCRAMBLINGS, seed)
     return [(rule, i) for i in range(SCRAMBLINGS)]
-
-
-def witnessed_rules(nodes: WeightNodes, model: Model, seed: int) -> list[tuple[Rule, int]]:
-    """The rules, and on the line one of another family between the two: two of one may miss a turn
-    of the weights, or the cut of a tail between two nodes, together.
-    """
-    rules = quadrature_rules(nodes, model, seed)
-    if nodes.dimension != 1 or rules[0][0].kind != "gauss-hermite":
-        return rules
-    return [rules[0], (line_witness(nodes), 0), rules[1]]
 
 
 def rules_agree(runs: Sequence[LimitingSpectrum]) -> bool:
@@ -253,7 +247,7 @@ def rules_agree(runs: Sequence[LimitingSpectrum]) -> bool:
 
 def solve_all(
     nodes: WeightNodes,
-    rules: Sequence[tuple[Rule, int]],
+    rules: Sequence[PlacedRule],
     ratio: float,
     tail: float | None = 0.0,
     density: bool = False,
@@ -296,7 +290,7 @@ def _with_outliers_of(seen: LimitingSpectrum, whole: LimitingSpectrum) -> Limiti
 
 def _solve_all(
     nodes: WeightNodes,
-    rules: Sequence[tuple[Rule, int]],
+    rules: Sequence[PlacedRule],
     ratio: float,
     tail: float,
     density: bool,
@@ -305,7 +299,9 @@ def _solve_all(
     runs: list[LimitingSpectrum] = []
     for rule, replicate in rules:
         law = nodes.law(rule, replicate)
-        resolvent = Resolvent(law.without_tail(tail), ratio)
+        cut = ended_at_cuts(nodes, rule, tail) if tail and isinstance(rule, LineRule) else rule
+        kept = nodes.law(cut, replicate) if cut is not rule else law
+        resolvent = Resolvent(kept.without_tail(tail), ratio)
         known = runs[-1] if runs else like
         try:
             run = solve_spectrum(resolvent, known)
@@ -318,11 +314,9 @@ def _solve_all(
 
 
 def _with_densities(
-    runs: Sequence[LimitingSpectrum],
-    rules: Sequence[tuple[Rule, int]],
-    like: LimitingSpectrum | None,
+    runs: Sequence[LimitingSpectrum], rules: Sequence[PlacedRule], like: LimitingSpectrum | None
 ) -> list[LimitingSpectrum]:
-    resolution = FINE if rules[0][0].kind == "gauss-hermite" else SCATTERED
+    resolution = SCATTERED if rules[0][0].kind == "sobol" else FINE
     found: list[LimitingSpectrum] = []
     for run in runs:
         known = found[-1] if found else like

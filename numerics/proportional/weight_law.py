@@ -21,11 +21,13 @@ from numerics.core.geometry import SpanBasis, coordinates_of, labels_of, span_ba
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array
-from numerics.data.samples import compile_derivatives
+from numerics.data.samples import compile_derivatives, derivative_terms
 from numerics.expectations.compiled import gauge_directions
 from numerics.expectations.quadrature import Rule, sobol
 from numerics.spectra.span_matrix import BlockName
 from theory import Model
+
+from .line_rule import LineRule
 
 # singular values of the pre-activations' map below this, relative to the largest, are directions u
 # does not move in
@@ -34,6 +36,10 @@ RANK = 1e-10
 ATOMS = 20
 # points beside the nodes of a rule, and how far out they lie, in standard deviations
 SUPPORT_POINTS, SCALES = 2**9, (1.0, 2.0, 4.0, 8.0)
+# so much of u and v is rounding, of them and of what is computed from it
+NUDGE = 16 * float(np.finfo(float).eps)
+# rounding of a term of a derivative
+TERM = 4 * float(np.finfo(float).eps)
 # weights that still grow by this factor so many times farther out have no bound
 GROWTH, FARTHER = 1.5, 8.0
 
@@ -61,6 +67,8 @@ class WeightLaw:
     beside : array, shape (n, p, p)
         K at further points of the law's support, rare ones among them: of no probability, but no
         pole of the resolvent lies between a node and one of these.
+    rounding : float
+        Share of the weights that their rounding is.
     """
 
     probability: Array
@@ -71,6 +79,7 @@ class WeightLaw:
     precision: float
     basis: SpanBasis
     beside: Array | None = None
+    rounding: float = 0.0
 
     @cached_property
     def is_discrete(self) -> bool:
@@ -180,23 +189,24 @@ class WeightNodes:
         # the one row of a block meets every x^a, the row of unit a in the full matrix x^a alone
         return np.asarray(np.sum(rows * x, axis=1) ** 2)
 
-    def law(self, rule: Rule, replicate: int = 0) -> WeightLaw:
+    def law(self, rule: Rule | LineRule, replicate: int = 0) -> WeightLaw:
         """The law with one replicate of a rule of that dimension."""
-        model, parameters = self.model, self.parameters
-        z = rule.nodes[replicate]
-        nodes, components, rank = len(z), model.components, self.basis.rank
-        weight, place = self._at(z)
+        rank = self.basis.rank
+        points = self._points(rule, replicate)
+        parts = [self.at(l, z) for l, (z, _) in enumerate(points)]
+        shares = zip(self.parameters.weights, points, strict=True)
         free = np.zeros((rank + 1, rank + 1))
-        free[:rank, :rank] = (np.eye(rank) - self._along.T @ self._along) / parameters.precision
+        free[:rank, :rank] = np.eye(rank) - self._along.T @ self._along
         return WeightLaw(
-            np.repeat(parameters.weights, nodes) * np.tile(rule.weights, components),
-            weight,
+            np.concatenate([share * weights for share, (_, weights) in shares]),
+            np.concatenate([weight for weight, _ in parts]),
             self.units,
-            place,
-            free,
-            parameters.precision,
+            np.concatenate([place for _, place in parts]),
+            free / self.parameters.precision,
+            self.parameters.precision,
             self.basis,
             self._support_points,
+            self._rounding(points, [weight for weight, _ in parts]),
         )
 
     @cached_property
@@ -207,8 +217,8 @@ class WeightNodes:
     def _spread_out(self, scale: float) -> Array:
         """K at normal points times a factor: where the law has density, however little."""
         if not self.dimension:
-            return self._at(np.zeros((1, 0)))[0]
-        return self._at(scale * sobol(self.dimension, SUPPORT_POINTS, 2, 0).nodes[0])[0]
+            return self._everywhere(np.zeros((1, 0)))
+        return self._everywhere(scale * sobol(self.dimension, SUPPORT_POINTS, 2, 0).nodes[0])
 
     @cached_property
     def unbounded_sides(self) -> tuple[int, ...]:
@@ -227,30 +237,84 @@ class WeightNodes:
             side for side, end, before in sides if end > GROWTH * max(before, 0) + 1e-6 * size
         )
 
-    def _at(self, z: Array) -> tuple[Array, Array]:
-        """K and E[(w, 1)] at standard normal points, component by component."""
-        model, parameters = self.model, self.parameters
-        scale = 1 / np.sqrt(parameters.precision)
-        nodes, components = len(z), model.components
-        r, rank = self.basis.directions, self.basis.rank
-        factor = self.basis.coordinates[:r, :r]
-        means = np.zeros((components, rank))
-        means[:, :r] = coordinates_of(model) @ factor
-        place = np.ones((components, nodes, rank + 1))
-        place[:, :, :rank] = means[:, None, :] + scale * (z @ self._along)[None]
-        u = (
-            means[:, None, :] @ (self._rows @ self.basis.weights).T[None]
-            + scale * (z @ self._spread.T)[None]
-        )
-        u = (u @ self._rows).reshape(components * nodes, model.units)
-        labels = np.repeat(labels_of(model), nodes)
-        derivatives = compile_derivatives(model, self.matrix)(labels, u.T, self.state.readout)
-        return self._weight(derivatives), place.reshape(components * nodes, rank + 1)
+    def line(self, component: int) -> tuple[Array, Array]:
+        """Mean of the pre-activations of a component, and the direction they vary in, where that is
+        one.
+        """
+        means = self._means[component] @ self._seen
+        return means, self._spread[:, 0] @ self._rows / np.sqrt(self.parameters.precision)
+
+    @cached_property
+    def _means(self) -> Array:
+        """Of the features, in coordinates w."""
+        r, out = self.basis.directions, np.zeros((self.model.components, self.basis.rank))
+        out[:, :r] = coordinates_of(self.model) @ self.basis.coordinates[:r, :r]
+        return out
+
+    @cached_property
+    def _seen(self) -> Array:
+        """From coordinates w to pre-activations up to their gauge."""
+        return np.asarray((self._rows @ self.basis.weights).T @ self._rows)
+
+    def _everywhere(self, z: Array) -> Array:
+        """K of all components at the same points."""
+        return np.concatenate([self.at(l, z)[0] for l in range(self.model.components)])
+
+    def _points(self, rule: Rule | LineRule, replicate: int) -> list[tuple[Array, Array]]:
+        """Nodes and weights of every component."""
+        components = self.model.components
+        if isinstance(rule, LineRule):
+            return [rule.points(l) for l in range(components)]
+        return [(rule.nodes[replicate], rule.weights)] * components
+
+    def _rounding(self, points: list[tuple[Array, Array]], parts: list[Array]) -> float:
+        """Share of E|K| that rounding is: of the terms that cancel to K, which are of size one
+        where a loss is saturated and K is tiny, and of u and v.
+        """
+        size = moved = 0.0
+        for l, share in enumerate(self.parameters.weights):
+            (z, weights), here = points[l], parts[l]
+            beside, terms = self.at(l, z, NUDGE)[0], self._terms(l, z)
+            lost = np.abs(here - beside) + TERM * terms
+            size += share * float(weights @ np.abs(here).sum(axis=(1, 2)))
+            moved += share * float(weights @ lost.sum(axis=(1, 2)))
+        return moved / size if size > 0 else 0.0
+
+    def _terms(self, component: int, z: Array) -> Array:
+        """Sizes of the terms that add up to K."""
+        labels, u = self._arguments(component, z)
+        arguments = labels, u.T, self.state.readout
+        terms = derivative_terms(self.model, self.matrix)(*arguments)
+        if self.matrix == "hessian":
+            return self._part(terms)
+        values = np.abs(compile_derivatives(self.model, self.matrix)(*arguments))
+        return self._part(terms[:, None] * values[None] + values[:, None] * terms[None])
+
+    def at(self, component: int, z: Array, nudge: float = 0.0) -> tuple[Array, Array]:
+        """K and E[(w, 1)] of one component at normal points; u and v are longer by ``nudge``."""
+        scale, mean = 1 / np.sqrt(self.parameters.precision), self._means[component]
+        place = np.ones((len(z), self.basis.rank + 1))
+        place[:, :-1] = mean + scale * (z @ self._along)
+        labels, u = self._arguments(component, z)
+        longer = 1 + nudge
+        evaluate = compile_derivatives(self.model, self.matrix)
+        found = evaluate(labels, longer * u.T, longer * np.asarray(self.state.readout))
+        return self._weight(found), place
+
+    def _arguments(self, component: int, z: Array) -> tuple[Array, Array]:
+        """Labels, and pre-activations of shape (N, C)."""
+        scale, mean = 1 / np.sqrt(self.parameters.precision), self._means[component]
+        u = mean @ self._seen + scale * (z @ self._spread.T @ self._rows)
+        return np.full(len(z), labels_of(self.model)[component]), u
 
     def _weight(self, derivatives: Array) -> Array:
-        c = self.model.units
         if self.matrix == "gradient":
             derivatives = derivatives[:, None] * derivatives[None]
+        return self._part(derivatives)
+
+    def _part(self, derivatives: Array) -> Array:
+        """K from the derivatives by all u and v, shape (C + q, C + q, N)."""
+        c = self.model.units
         if isinstance(self.block, tuple):
             a, b = self.block
             return np.ascontiguousarray(derivatives[a, b][:, None, None])

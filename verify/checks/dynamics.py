@@ -9,6 +9,7 @@ import sympy as sp
 
 from numerics import Parameters, State, compile_expressions, population_risk, solve_fixed_point
 from numerics.expectations.compiled import SCRAMBLINGS
+from numerics.expectations.quadrature import MISSED
 from theory import derive_drift, symbols
 from verify.evidence.evidence import Evidence
 from verify.evidence.run_states import inverse_dimensions, statistics_matrix
@@ -221,8 +222,8 @@ def routes(theory: Theory, evidence: Evidence) -> Outcome:
         for vector in (theory.drift.vector, derive_drift(theory.model, "projection").vector)
     ]
     reason = "quadrature of both routes (T2)"
-    # errors of quasi-Monte Carlo are 99 % intervals of one number: what chance makes of a kink
-    one_interval = critical_value(1, 0.01, SCRAMBLINGS - 1)
+    # errors of quasi-Monte Carlo are intervals of one number: what chance makes of a kink
+    one_interval = critical_value(1, MISSED, SCRAMBLINGS - 1)
     for scenario in evidence.system.scenarios:
         left, right = (
             route.estimate(

@@ -17,7 +17,7 @@ from numerics.expectations.compiled import (
     compile_expressions,
     sampling_error,
 )
-from numerics.expectations.quadrature import Rule, choose_family
+from numerics.expectations.quadrature import MISSED, Rule, choose_family
 from theory import BlockMatrix, InputError, Model
 from verify.verdict.tolerance import Comparison, Part, Tolerance, Verdict, critical_value
 
@@ -74,11 +74,11 @@ class Numbers:
         return mean, self.widening(mean.size) * sampling_error(samples)
 
     def widening(self, count: int) -> float:
-        """Errors over scramblings are 99 % intervals of one number: the factor to the level of the
-        case.
-        """
+        """From errors over scramblings, intervals of one number, to the level of the case."""
         degrees = SCRAMBLINGS - 1
-        return critical_value(max(count, 1), self.share, degrees) / critical_value(1, 0.01, degrees)
+        return critical_value(max(count, 1), self.share, degrees) / critical_value(
+            1, MISSED, degrees
+        )
 
     def at(self, parameters: Parameters, state: State) -> Array:
         """Values at another state with the same nodes, a row for each scrambling."""

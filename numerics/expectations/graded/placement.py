@@ -32,6 +32,8 @@ FARTHEST = 36.0
 # points of a panel at which a composite argument is looked at, and how often panels are halved
 LOOKS = 7
 HALVINGS = 40
+# an exponential of less is nothing, whatever it is multiplied with
+NOTHING = -80.0
 # a direction with less of the variance has no noise at all
 RANK = 1e-15
 
@@ -81,6 +83,37 @@ def place(
     rank = len(directions)
     if rank == 0:
         return np.zeros((1, 0)), np.ones(1)
+    if rank == 1:
+        z, weights = panel_nodes(line_ends(scales, label, mean, directions[0], readout, size), size)
+        return z[:, None], weights
+    lines, edge = _lines(scales, label, mean, directions, readout, size)
+    ratio = PANEL_RATIOS[size]
+    composite = Composite(scales, label, mean, readout)
+    turn = best_direction(lines[1], lines[3])
+    lines = (lines[0], np.ascontiguousarray(lines[1] @ turn), lines[2], lines[3])
+    if conditional:
+        lines = _with_conditionals(lines)
+    axes = turn.T @ directions
+    blur = composite.sharpest(axes) if scales.composite else 0.0
+    o, s, k, w = crossings(lines, blur)
+    first, outer = panel_nodes(line_panels(o, s, k, w, -edge, edge, ratio, LONGEST), size)
+    ends, owner = inner_panels(first, *lines, edge, ratio, LONGEST)
+    if scales.composite and len(ends) <= MAX_PANELS:
+        ends, owner = composite.refine(ends, owner, first[:, None] * axes[0], axes[1], ratio)
+    if len(ends) > MAX_PANELS:
+        raise PlacementError(f"more than {MAX_PANELS} panels")
+    second, inner = panel_nodes(ends, size)
+    owners = np.repeat(owner, size)
+    weights = outer[owners] * inner
+    real = weights > 0.0
+    z = np.stack([first[owners][real], second[real]], axis=1) @ turn.T
+    return np.ascontiguousarray(z), np.ascontiguousarray(weights[real])
+
+
+def _lines(
+    scales: Scales, label: float, mean: Array, directions: Array, readout: Array, size: int
+) -> tuple[Lines, float]:
+    """The affine arguments in units of z, and how far out the nodes reach."""
     forms = scales.forms(label, readout)
     lines: Lines = (
         forms.offsets + forms.slopes @ mean,
@@ -91,39 +124,31 @@ def place(
     growing = lines[2] == GROWTH
     growth = float(np.linalg.norm(lines[1][growing], axis=1).max(initial=0.0))
     level = list(PANEL_RATIOS).index(size)
-    edge = EDGE + EDGE_STEP * level + min(growth, FARTHEST)
+    return lines, EDGE + EDGE_STEP * level + min(growth, FARTHEST)
+
+
+def line_ends(
+    scales: Scales, label: float, mean: Array, direction: Array, readout: Array, size: int
+) -> Array:
+    """Ends (N, 2) of the panels, of ``size`` nodes each, of the line mean + z direction.
+
+    Raises
+    ------
+    PlacementError
+    """
+    lines, edge = _lines(scales, label, mean, direction[None], readout, size)
     ratio = PANEL_RATIOS[size]
-    composite = Composite(scales, label, mean, readout)
-    if rank == 1:
-        slopes = np.ascontiguousarray(lines[1][:, 0])
-        ends = line_panels(lines[0], slopes, lines[2], lines[3], -edge, edge, ratio, LONGEST)
-        if scales.composite:
-            owner = np.zeros(len(ends), dtype=np.int64)
-            ends, _ = composite.refine(ends, owner, np.zeros((1, len(mean))), directions[0], ratio)
-        z, weights = _nodes(ends, size)
-        return z[:, None], weights
-    turn = best_direction(lines[1], lines[3])
-    lines = (lines[0], np.ascontiguousarray(lines[1] @ turn), lines[2], lines[3])
-    if conditional:
-        lines = _with_conditionals(lines)
-    axes = turn.T @ directions
-    blur = composite.sharpest(axes) if scales.composite else 0.0
-    o, s, k, w = crossings(lines, blur)
-    first, outer = _nodes(line_panels(o, s, k, w, -edge, edge, ratio, LONGEST), size)
-    ends, owner = inner_panels(first, *lines, edge, ratio, LONGEST)
-    if scales.composite and len(ends) <= MAX_PANELS:
-        ends, owner = composite.refine(ends, owner, first[:, None] * axes[0], axes[1], ratio)
-    if len(ends) > MAX_PANELS:
-        raise PlacementError(f"more than {MAX_PANELS} panels")
-    second, inner = _nodes(ends, size)
-    owners = np.repeat(owner, size)
-    weights = outer[owners] * inner
-    real = weights > 0.0
-    z = np.stack([first[owners][real], second[real]], axis=1) @ turn.T
-    return np.ascontiguousarray(z), np.ascontiguousarray(weights[real])
+    slopes = np.ascontiguousarray(lines[1][:, 0])
+    ends = line_panels(lines[0], slopes, lines[2], lines[3], -edge, edge, ratio, LONGEST)
+    if scales.composite:
+        owner = np.zeros(len(ends), dtype=np.int64)
+        composite = Composite(scales, label, mean, readout)
+        ends, _ = composite.refine(ends, owner, np.zeros((1, len(mean))), direction, ratio)
+    return np.asarray(ends)
 
 
-def _nodes(ends: Array, size: int) -> tuple[Array, Array]:
+def panel_nodes(ends: Array, size: int) -> tuple[Array, Array]:
+    """Nodes on the line, and their weights times the normal density."""
     x, w = _legendre(size)
     middle, half = ends.mean(axis=1), (ends[:, 1] - ends[:, 0]) / 2
     z = (middle[:, None] + half[:, None] * x).ravel()
@@ -194,6 +219,14 @@ class Composite:
             scale = np.where((slope > 0) & np.isfinite(slope), size / slope, np.inf)
         return np.where(kinds == CUT, np.inf, scale)
 
+    def _vanishes(self, g: Array) -> NDArray[np.bool_]:
+        """Where an exponential is nothing in a whole panel: a bell far from its centre.
+
+        The steps between the points looked at bound what a bell rises to between two of them.
+        """
+        rise = np.abs(np.diff(g, axis=-1)).max(axis=-1)
+        return np.asarray((self.kinds == GROWTH) & (g.max(axis=-1) + rise < NOTHING))
+
     def refine(
         self, ends: Array, owner: NDArray[np.int64], base: Array, ray: Array, ratio: float
     ) -> tuple[Array, NDArray[np.int64]]:
@@ -211,7 +244,8 @@ class Composite:
             t = ends[:, :1] + length[:, None] * look
             shift = base[owner][:, None, :] + t[:, :, None] * ray
             g = self.values(shift.reshape(-1, shift.shape[2])).reshape(-1, *t.shape)
-            scale = self.scale(g, (length / (LOOKS - 1))[None, :, None]).min(axis=(0, 2))
+            scale = self.scale(g, (length / (LOOKS - 1))[None, :, None])
+            scale = np.where(self._vanishes(g)[:, :, None], np.inf, scale).min(axis=(0, 2))
             # a kink is approached by halving: what the last panel holds of it is of its length
             # times the height of the kink
             kink = ((g[..., 1:] * g[..., :-1] < 0) & cutting).any(axis=(0, 2))

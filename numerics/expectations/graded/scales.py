@@ -183,7 +183,9 @@ def find_bends(expressions: Iterable[sp.Expr], u: Sequence[sp.Symbol]) -> list[B
         bends = _bends_of(e, inside)
         for argument, kind, width in bends:
             if argument.free_symbols & wanted:
-                found.setdefault(Bend(_unsigned(argument), kind, width))
+                # of an exponential the sign tells on which side it is nothing
+                named = argument if kind == GROWTH else _unsigned(argument)
+                found.setdefault(Bend(named, kind, width))
         deeper = inside or (bool(bends) and not isinstance(e, sp.exp))
         stack.extend((a, deeper) for a in e.args)
     return list(found)

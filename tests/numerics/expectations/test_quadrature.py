@@ -17,6 +17,7 @@ from numerics import Parameters, State, compile_expressions
 from numerics.expectations.estimation import estimate_sobol
 from numerics.expectations.quadrature import (
     MAX_TENSOR_NODES,
+    MISSED,
     TENSOR_SIZES,
     TENSOR_SIZES_BEYOND,
     choose_family,
@@ -155,14 +156,10 @@ def test_sobol_converges_faster_than_monte_carlo():
 def test_replicate_error_covers_as_often_as_it_says():
     rng = fresh_rng()
     trials = 20_000
-    for confidence in (0.9, 0.99):
+    for odds in (0.1, 0.01, MISSED):
         values = 3.0 + rng.standard_normal((8, trials))
-        missed = int(
-            np.sum(np.abs(values.mean(axis=0) - 3.0) > replicate_error(values, confidence))
-        )
-        low, high = scipy.stats.binom.ppf(
-            [FAMILY_ERROR / 4, 1 - FAMILY_ERROR / 4], trials, 1 - confidence
-        )
+        missed = int(np.sum(np.abs(values.mean(axis=0) - 3.0) > replicate_error(values, odds)))
+        low, high = scipy.stats.binom.ppf([FAMILY_ERROR / 4, 1 - FAMILY_ERROR / 4], trials, odds)
         assert low <= missed <= high
 
 

@@ -9,11 +9,12 @@ import json
 import mpmath
 import numpy as np
 import pytest
+import scipy.stats
 from helpers import REFERENCE_FOLDER, fresh_rng
 
 from numerics import Parameters, State, effective_spectrum, empirical_spectrum, population_spectrum
 from numerics.data.samples import draw_data
-from numerics.expectations.quadrature import sobol
+from numerics.expectations.quadrature import MISSED, sobol
 from numerics.proportional.limiting_spectrum import solve_spectrum
 from numerics.proportional.resolvent import Resolvent
 from numerics.proportional.weight_law import WeightNodes
@@ -313,7 +314,9 @@ def test_kinked_blocks():
     found = effective_spectrum(xor(4), parameters, state, 4.0, matrix="gradient", block=(0, 0))
     exact = population_spectrum(xor(4), parameters, state, matrix="gradient", block=(0, 0))
     assert 1 <= found.sizes["eigen"] <= 2
-    assert float(found.outlier_error.max()) < 1e-3 * float(found.outliers[0])
+    # resolved to a thousandth by an interval of 99 %; the one of the estimate is wider
+    wider = scipy.stats.t.isf(MISSED / 2, 7) / scipy.stats.t.isf(0.01 / 2, 7)
+    assert float(found.outlier_error.max()) < wider * 1e-3 * float(found.outliers[0])
     # finite M pushes outliers out of the bulk
     assert float(found.outliers[0]) > float(exact.eigenvalue[0])
 

@@ -30,6 +30,7 @@ from witness import (
 
 from numerics import Parameters, State, compile_expressions, population_block
 from numerics.core.geometry import span_basis
+from numerics.expectations.quadrature import MISSED
 from theory import (
     Activation,
     Block,
@@ -387,8 +388,8 @@ def as_float(derived) -> np.ndarray:
 
 
 def interval_factor(count: int) -> float:
-    """By how much to widen 99 % intervals of 8 scramblings for ``count`` comparisons."""
-    wide, usual = (scipy.stats.t.isf(level / 2, 7) for level in (FAMILY_ERROR / count, 0.01))
+    """By how much to widen intervals of 8 scramblings for ``count`` comparisons."""
+    wide, usual = (scipy.stats.t.isf(level / 2, 7) for level in (FAMILY_ERROR / count, MISSED))
     return float(wide / usual)
 
 
