@@ -35,8 +35,10 @@ from .formulas.risk import PopulationRisk, derive_risk
 from .problem.activations import Activation
 from .problem.cross_entropy import softmax_cross_entropy, two_layer_cross_entropy
 from .problem.kgmm import kgmm
+from .problem.layers import Layer
 from .problem.loss import Loss
 from .problem.mixture import Mixture
+from .problem.mlp import mlp
 from .problem.model import Model
 from .problem.relu_step import ReLU, Step
 from .problem.softmax import LogSumExp, Softmax
@@ -48,6 +50,7 @@ __all__ = [  # noqa: RUF022 (grouped by subject)
     # mixtures and losses
     "Activation",
     "InputError",
+    "Layer",
     "LogSumExp",
     "Loss",
     "Mixture",
@@ -59,6 +62,7 @@ __all__ = [  # noqa: RUF022 (grouped by subject)
     "Step",
     "indexed",
     "kgmm",
+    "mlp",
     "softmax_cross_entropy",
     "symbols",
     "two_layer_cross_entropy",

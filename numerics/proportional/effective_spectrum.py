@@ -15,7 +15,12 @@ from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
-from numerics.spectra.population_block import check_block, check_matrix, default_regularized
+from numerics.spectra.population_block import (
+    check_block,
+    check_matrix,
+    default_regularized,
+    is_of_readout,
+)
 from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
@@ -70,7 +75,7 @@ def effective_spectrum(
         phi > 0, test points per dimension.
     matrix : {"hessian", "gradient"}
         The almost-everywhere Hessian, as data have it, or G.
-    block : (a, b) of 0-based units, "first_layer" (or "full"), "readout", "mixed" or "all"
+    block : (a, b) of 0-based units, "first_layer" (or "full"), "readout", a layer, "mixed" or "all"
         One block (scalar weights); the full first layer (matrix-valued transform); of two layers
         also the readout block, which has no bulk, the blocks of x^a and v_i beside each other as
         :math:`\begin{pmatrix}0&N\\N^T&0 \end{pmatrix}`, whose eigenvalues are plus and minus the
@@ -196,7 +201,7 @@ def check_effective_block(model: Model, block: object) -> BlockName:
 def check_block_with_bulk(model: Model, block: object) -> BlockName:
     """Return the canonical name of a block that multiplies features on both sides."""
     name = check_effective_block(model, block)
-    if name in ("readout", "mixed"):
+    if name == "mixed" or is_of_readout(name):
         raise InputError(
             "block",
             repr(name),

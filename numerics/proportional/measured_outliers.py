@@ -14,6 +14,7 @@ from numerics.data.samples import SampleData, check_data
 from numerics.spectra.empirical_density import empirical_density
 from numerics.spectra.empirical_parts import block_operator
 from numerics.spectra.empirical_spectrum import spectrum_of_data
+from numerics.spectra.population_block import is_of_readout
 from theory import InputError
 
 # a matrix up to this size is diagonalised: all of its eigenvalues are then known
@@ -63,7 +64,7 @@ def measure_outliers(
     name, kind = _block(effective), str(effective.attrs["matrix"])
     ridge = bool(effective.attrs["regularized"])
     side = effective["side"].to_numpy()
-    if name == "readout":
+    if is_of_readout(name):
         values = spectrum_of_data(data, matrix=kind, block=name, regularized=ridge)[
             "eigenvalue"
         ].to_numpy()

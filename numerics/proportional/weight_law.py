@@ -24,6 +24,7 @@ from numerics.core.validation import Array
 from numerics.data.samples import compile_derivatives, derivative_terms
 from numerics.expectations.compiled import gauge_directions
 from numerics.expectations.quadrature import Rule, sobol
+from numerics.spectra.population_block import is_of_readout, readout_positions
 from numerics.spectra.span_matrix import BlockName
 from theory import Model
 
@@ -165,12 +166,12 @@ class WeightNodes:
         """Rows of the matrix that multiply features."""
         if isinstance(self.block, tuple):
             return 1
-        return 0 if self.block == "readout" else self.model.units
+        return 0 if is_of_readout(self.block) else self.model.units
 
     @property
     def parameters_beside(self) -> int:
         """Rows of the matrix that are readout parameters."""
-        return self.model.readout_size if self.block in ("readout", "mixed", "all") else 0
+        return len(readout_positions(self.model, self.block))
 
     @property
     def leading(self) -> int:
@@ -318,8 +319,8 @@ class WeightNodes:
         if isinstance(self.block, tuple):
             a, b = self.block
             return np.ascontiguousarray(derivatives[a, b][:, None, None])
-        part = {"first_layer": slice(0, c), "readout": slice(c, None)}.get(self.block, slice(None))
-        weight = np.ascontiguousarray(np.moveaxis(derivatives[part, part], 2, 0))
+        part = [*range(self.units), *(c + i for i in readout_positions(self.model, self.block))]
+        weight = np.ascontiguousarray(np.moveaxis(derivatives[np.ix_(part, part)], 2, 0))
         if self.block == "mixed":
             weight[:, :c, :c] = 0.0
             weight[:, c:, c:] = 0.0

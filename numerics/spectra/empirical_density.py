@@ -22,7 +22,7 @@ from theory.errors import check_choice
 from .empirical_parts import block_operator, check_symmetric
 from .null_space import NullSpace, null_space
 from .operators import SecondMoment
-from .population_block import check_block, check_matrix, default_regularized
+from .population_block import check_block, check_matrix, default_regularized, is_of_readout
 from .span_matrix import BlockName
 
 METHODS = ("auto", "dense", "lanczos")
@@ -144,7 +144,7 @@ def empirical_density(
     check_data(data)
     kind, name = check_matrix(matrix), check_block(data.model, block)
     ridge_in = default_regularized(kind, regularized)
-    if name in ("readout", "all"):
+    if name == "all" or is_of_readout(name):
         raise InputError(
             "block",
             repr(name),

@@ -14,7 +14,13 @@ from numerics.data.samples import SampleData, check_data
 from theory import InputError, symbols
 
 from .operators import BorderedMoment, SecondMoment, mean_products
-from .population_block import check_block, check_matrix, default_regularized
+from .population_block import (
+    check_block,
+    check_matrix,
+    default_regularized,
+    is_of_readout,
+    readout_positions,
+)
 from .span_matrix import BlockName
 
 
@@ -37,7 +43,7 @@ def empirical_operator(
     ----------
     data : SampleData
     matrix : {"hessian", "gradient"}
-    block : (a, b), "first_layer" (or "full"), "mixed", "readout" or "all"
+    block : (a, b), "first_layer" (or "full"), "mixed", "readout", a layer or "all"
         0-based units of a d x d block; the Cd x Cd first layer; for models with readout the Cd x q
         block of x and v, the q x q block of v, or the whole (Cd + q) x (Cd + q) matrix.
     regularized : bool, optional
@@ -68,8 +74,8 @@ def empirical_operator(
     if block == "mixed" and data.model.readout_size:
         return aslinearoperator(mixed_block(data, kind, ridge_in))
     name = check_block(data.model, block)
-    if name == "readout":
-        return aslinearoperator(readout_block(data, kind, ridge_in))
+    if is_of_readout(name):
+        return aslinearoperator(readout_block(data, kind, ridge_in, name))
     check_symmetric(name, kind, ridge_in)
     return (
         _whole(data, kind, ridge_in)
@@ -118,13 +124,16 @@ def block_operator(data: SampleData, kind: str, name: BlockName, ridge_in: bool)
     )
 
 
-def readout_block(data: SampleData, kind: str, ridge_in: bool) -> Array:
-    """The q x q block of the readout."""
-    c, q = data.model.units, data.model.readout_size
+def readout_block(
+    data: SampleData, kind: str, ridge_in: bool, name: BlockName = "readout"
+) -> Array:
+    """The q x q block of the readout, or of a layer of it."""
+    chosen = np.array(readout_positions(data.model, name))
+    rows = data.model.units + chosen
     packed, beta = data.packed_derivatives(kind), data.ridge if ridge_in else 0.0
     if kind == "hessian":
-        return packed.mean(axis=1)[_positions(data)[c:, c:]] + beta * np.eye(q)
-    gradient = packed[c:] + beta * data.readout[:, None]
+        return packed.mean(axis=1)[_positions(data)[np.ix_(rows, rows)]] + beta * np.eye(rows.size)
+    gradient = packed[rows] + beta * data.readout[chosen, None]
     return gradient @ gradient.T / gradient.shape[1]
 
 

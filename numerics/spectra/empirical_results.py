@@ -16,6 +16,7 @@ from theory import InputError
 
 from .empirical_parts import readout_block
 from .iterations.scale import column_norms
+from .population_block import parameter_labels
 from .span_matrix import BlockName
 
 
@@ -60,11 +61,16 @@ def leading_variables(data: SampleData, vectors: Array, name: BlockName) -> dict
 
 
 def readout_dataset(
-    data: SampleData, kind: str, ridge_in: bool, count: int | None, attributes: dict[str, Any]
+    data: SampleData,
+    kind: str,
+    ridge_in: bool,
+    name: BlockName,
+    count: int | None,
+    attributes: dict[str, Any],
 ) -> xr.Dataset:
-    """The whole spectrum of the q x q block of the second layer."""
-    q = data.model.readout_size
-    small = readout_block(data, kind, ridge_in)
+    """The whole spectrum of the q x q block of the readout, or of a layer of it."""
+    small = readout_block(data, kind, ridge_in, name)
+    q = len(small)
     count = q if count is None else as_integer("count", count, 1, "ask for at least one eigenpair")
     if count > q:
         raise InputError("count", count, f"at most {q}", "ask for fewer eigenpairs")
@@ -76,4 +82,5 @@ def readout_dataset(
         "converged": ("eigen", np.ones(count, dtype=np.int8)),
         "eigenvector": (("eigen", "parameter"), vectors.T),
     }
-    return labelled(data.model, variables, attributes | {"method": "dense eigh"})
+    labels = {"parameter": parameter_labels(data.model, name)}
+    return labelled(data.model, variables, attributes | {"method": "dense eigh"}, labels)

@@ -26,7 +26,7 @@ from .iterations.eigenpairs import Search, leading_eigenpairs
 from .null_space import null_space
 from .operators import SecondMoment
 from .pairing import beyond_rank, count_ends, pair_with_population, with_lowest
-from .population_block import check_block, check_matrix, default_regularized
+from .population_block import check_block, check_matrix, default_regularized, is_of_readout
 from .span_matrix import BlockName
 
 # beyond this size the norms behind the misfit would cost more than the eigenpairs
@@ -82,8 +82,9 @@ def empirical_spectrum(
         M >= 1.
     seed : int or numpy SeedSequence
     matrix : {"hessian", "gradient"}
-    block : (a, b), "first_layer" (or "full") or "readout"
-        0-based units of a d x d block, the Cd x Cd first-layer matrix, or the q x q readout block.
+    block : (a, b), "first_layer" (or "full"), "readout" or a layer
+        0-based units of a d x d block, the Cd x Cd first-layer matrix, the q x q readout block, or
+        the block of a layer such as "layer 2".
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
     count : int, optional
@@ -238,8 +239,8 @@ start, misfit
         "block": str(name),
         "regularized": int(ridge_in),
     }
-    if name == "readout":
-        return readout_dataset(data, kind, ridge_in, count, attributes)
+    if is_of_readout(name):
+        return readout_dataset(data, kind, ridge_in, name, count, attributes)
     operator = block_operator(data, kind, name, ridge_in)
     rows, size = operator.blocks, operator.shape[0]
     _check_directions(data, beside)

@@ -18,6 +18,7 @@ from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_scalar
 from numerics.expectations.compiled import compile_expressions, sampling_error
 from theory import BlockMatrix, InputError, Model, derive_gradient_matrix, derive_hessian
+from theory.problem.layers import FIRST_LAYER, positions_of
 
 from .span_matrix import BlockName, SpanMatrix
 
@@ -48,6 +49,7 @@ def population_block(
     state : State
     matrix : {"hessian", "gradient"}
     block : (a, b) of 0-based units, "first_layer" (or "full"), "readout" or "all"
+        Or a layer by its name: "layer 1" is the first layer, "layer 2" the first weights in v.
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
     blocks : theory.BlockMatrix, optional
@@ -143,12 +145,12 @@ def check_matrix(matrix: object) -> str:
 
 
 def check_block(model: Model, block: object) -> BlockName:
-    """Return the canonical name of a block: a pair of 0-based units, 'first_layer', 'readout' or
-    'all'.
+    """Return the canonical name of a block: a pair of 0-based units, 'first_layer', 'readout',
+    'all', or a layer of v.
     """
-    names = ("first_layer", "readout", "all")
+    names = ("first_layer", "readout", "all", *(layer.name for layer in model.loss.layers))
     if isinstance(block, str):
-        name = "first_layer" if block == "full" else block
+        name = "first_layer" if block in ("full", FIRST_LAYER) else block
         if name in ("readout", "all") and not model.readout_size:
             raise InputError(
                 "block",
@@ -171,6 +173,25 @@ def check_block(model: Model, block: object) -> BlockName:
     )
 
 
+def readout_positions(model: Model, name: BlockName) -> range:
+    """Positions in v of the readout rows of a part; none for a part of the first layer."""
+    if isinstance(name, tuple) or name == "first_layer":
+        return range(0)
+    if name in ("readout", "mixed", "all"):
+        return range(model.readout_size)
+    return positions_of(model.loss.layers, name)
+
+
+def parameter_labels(model: Model, name: BlockName) -> Array:
+    """1-based positions in v of the readout rows of a part, as in the symbols."""
+    return np.array(readout_positions(model, name), dtype=int) + 1
+
+
+def is_of_readout(name: BlockName) -> bool:
+    """Whether a part has readout rows alone: the readout or a layer of it."""
+    return isinstance(name, str) and name not in ("first_layer", "mixed", "all")
+
+
 def default_regularized(matrix: str, regularized: bool | None) -> bool:
     """The ridge convention of the theory: in the Hessian by default, not in G."""
     return matrix == "hessian" if regularized is None else bool(regularized)
@@ -178,9 +199,8 @@ def default_regularized(matrix: str, regularized: bool | None) -> bool:
 
 @lru_cache(maxsize=64)
 def _derived(model: Model, matrix: str, regularized: bool) -> BlockMatrix:
-    route = "stein" if model.loss.is_smooth else "projection"
     derive = derive_hessian if matrix == "hessian" else derive_gradient_matrix
-    return derive(model, route, regularized=regularized)
+    return derive(model, regularized=regularized)
 
 
 def _chosen(
@@ -207,7 +227,7 @@ def _pairs(model: Model, name: BlockName) -> list[tuple[int, int]]:
     """First-layer blocks of a part, row by row."""
     if isinstance(name, tuple):
         return [name]
-    units = range(model.units) if name != "readout" else range(0)
+    units = range(0 if is_of_readout(name) else model.units)
     return [(a, b) for a in units for b in units]
 
 
@@ -221,9 +241,8 @@ def _needed(derived: BlockMatrix, name: BlockName) -> list[sp.Expr]:
         expressions += [*found.coefficients, found.bulk]
     if name == "all":
         expressions += list(derived.mixed)
-    if name in ("readout", "all"):
-        expressions += list(derived.readout)
-    return expressions
+    chosen = readout_positions(derived.model, name)
+    return expressions + [derived.readout[i, j] for i in chosen for j in chosen]
 
 
 def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[Array, Array]:
@@ -234,10 +253,9 @@ def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[
     entries.
     """
     generators, rank = t.shape
-    q = model.readout_size
+    q = len(readout_positions(model, name))
     n = round(len(_pairs(model, name)) ** 0.5)
-    tail = q if name in ("readout", "all") else 0
-    size = n * rank + tail
+    size = n * rank + q
     out, bulk, at = np.zeros((size, size)), np.zeros((n, n)), 0
     for k in range(n * n):
         i, j = divmod(k, n)
@@ -252,6 +270,6 @@ def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[
         at += n * q * generators
         out[: n * rank, n * rank :] = mixed.transpose(0, 2, 1).reshape(n * rank, q)
         out[n * rank :, : n * rank] = out[: n * rank, n * rank :].T
-    if tail:
+    if q:
         out[n * rank :, n * rank :] = numbers[at:].reshape(q, q)
     return out, bulk

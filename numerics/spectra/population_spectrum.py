@@ -19,7 +19,7 @@ from numerics.core.validation import Array
 from numerics.core.weights import check_dimension
 from theory import BlockMatrix, Model
 
-from .population_block import population_block
+from .population_block import parameter_labels, population_block
 from .span_matrix import BlockName, SpanMatrix
 
 # of a matrix with several bulk levels: eigenvalues closer to one than this share of the farthest
@@ -55,9 +55,9 @@ def population_spectrum(
         Or a model and Parameters in its place.
     state : State
     matrix : {"hessian", "gradient"}
-    block : (a, b), "first_layer" (or "full"), "readout" or "all"
-        0-based units of a d x d block; the Cd x Cd first-layer matrix; the q x q readout block; or
-        everything.
+    block : (a, b), "first_layer" (or "full"), "readout", a layer or "all"
+        0-based units of a d x d block; the Cd x Cd first-layer matrix; the q x q readout block; the
+        block of a layer such as "layer 2"; or everything.
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
     dimension : int, optional
@@ -170,7 +170,10 @@ def population_spectrum(
             small, eigenvalues, vectors, outlier, dimension, error, attributes
         )
     data = xr.Dataset(variables, attrs=attributes)
-    names = {"eigen": np.arange(1, eigenvalues.size + 1)} | unit_coordinates(model)
+    names = unit_coordinates(model) | {
+        "eigen": np.arange(1, eigenvalues.size + 1),
+        "parameter": parameter_labels(model, small.block),
+    }
     coordinates: dict[str, Any] = {k: v for k, v in names.items() if k in data.dims}
     if small.rows:
         coordinates["generator"] = generator_names(model)

@@ -42,12 +42,13 @@ def default_route(model: Model, *, curvatures: bool) -> str:
 
     A curvature differentiates its weight twice; across a kink that leaves products and derivatives
     of deltas.  On a kink that is not affine in u, such as a ReLU behind a ReLU, even one delta has
-    no Gaussian density: there everything is derived by projection.
+    no Gaussian density: there everything is derived by projection.  So are the curvatures of
+    several layers of v, whose fourth derivatives are thousands of terms long.
     """
     check_is_model(model)
     loss = model.loss
     if loss.is_smooth:
-        return "stein"
+        return "projection" if curvatures and len(loss.layers) > 1 else "stein"
     return "projection" if curvatures or loss.kink_forms is None else "stein"
 
 

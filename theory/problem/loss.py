@@ -12,6 +12,7 @@ from theory import symbols
 from theory.errors import MOST_OF_PART, InputError, brief, brief_parts
 
 from .kinks import kink_forms, tidy, without_vanishing
+from .layers import Layer, checked_layers
 from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
 from .regularity.domain import check_domain
 
@@ -45,6 +46,9 @@ class Loss:
         Expressions in u whose zeros are the points where the loss is not smooth.  Empty for a
         smooth loss.  The loss is rewritten with ReLU and Step of these expressions
         (:mod:`theory.problem.kinks`).
+    layers : tuple of Layer
+        The layers behind the first, which share out v in their order
+        (:class:`theory.problem.layers.Layer`).  One layer "layer 2" with one row when empty.
 
     Raises
     ------
@@ -65,6 +69,7 @@ class Loss:
     readout_size: int = 0
     gauge: sp.ImmutableDenseMatrix | None = None
     kinks: tuple[sp.Expr, ...] = ()
+    layers: tuple[Layer, ...] = ()
     _cache: dict[tuple[int, ...], sp.Expr] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -106,6 +111,7 @@ class Loss:
                 f"only {symbols.LABEL}, {', '.join(map(str, self.variables))}",
                 "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL",
             )
+        object.__setattr__(self, "layers", checked_layers(self.layers, self.readout_size))
         object.__setattr__(self, "kinks", self._checked_kinks())
         object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
         self._check_derivatives()

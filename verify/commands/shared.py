@@ -76,6 +76,8 @@ def read_block(text: str, settings: Configuration, *further: str) -> Block:
     ``further`` are names that two layers have beside readout and all.
     """
     start, name = settings.kind.start(settings.size), text.strip()
+    # the layers of a network by number, as Python names them
+    name = {"layer 1": "full", "layer 2": "readout"}.get(name, name)
     of_two = ("readout", "all", *further)
     units, names = len(start.overlap), ("full", *of_two) if start.readout else ("full",)
     if name in names:
