@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import sympy as sp
@@ -165,7 +165,7 @@ class Pace:
         """The drift with a step that can be varied, also where the model fixes it to a number."""
         if self.is_plain:
             return drift
-        return replace(drift, corrector=drift.corrector * (symbols.STEP / drift.model.step))
+        return drift.with_step(symbols.STEP)
 
     @property
     def attributes(self) -> dict[str, str | int]:

@@ -71,7 +71,6 @@ class LocalLaw:
         free = replace(model, step=symbols.STEP)
         diffusion = derive_diffusion(free)
         extra = derive_finite_size(free, batch=pace.batch).vector
-        moments = (*diffusion.second_moment, *diffusion.mean)
         # by quadrature: all three at the same resolution, of which diffusions have no closed forms
         # evaluated once where the drift is evaluated a hundred times: arrays, nothing to wait for
         return cls(
@@ -80,7 +79,7 @@ class LocalLaw:
             pace,
             compile_expressions(model, pace.drift(drift).vector, closed_forms=False),
             compile_expressions(model, extra, "numpy", closed_forms=False),
-            compile_expressions(model, moments, "numpy", closed_forms=False),
+            compile_expressions(model, diffusion.vector, "numpy", closed_forms=False),
         )
 
     def check(self, state: State, name: str) -> None:

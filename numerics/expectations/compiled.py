@@ -11,12 +11,13 @@ accordingly:
   :mod:`numerics.expectations.kinked.kinked_integrands` for losses with kinks);
 * elementary factors become one generated function (*leaves*);
 * what remains is a sparse polynomial in these values, stored as index arrays and evaluated by one
-  loop, so that models with thousands of terms need no thousand-line function.
+  loop, so that models with thousands of terms need no thousand-line function; or, of quantities as
+  they were derived, a contraction of tensors (:mod:`numerics.expectations.contracted_terms`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -152,7 +153,7 @@ def _better(first: Estimate | None, second: Estimate) -> Estimate:
 @lru_cache(maxsize=64)
 def compile_expressions(
     model: Model,
-    expressions: tuple[sp.Expr, ...],
+    expressions: Sequence[sp.Expr],
     target: str = "numba",
     *,
     closed_forms: bool | None = None,

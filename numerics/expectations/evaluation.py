@@ -16,9 +16,11 @@ from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array, check_kind
 from theory import Model
+from theory.expectations.contracted import ContractedVector
 from theory.expectations.derived import find_expectations
 
 from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
+from .contracted_terms import ContractedTerms, contracted_integrands
 from .graded.placement import PlacementError, directions_of, place
 from .graded.scales import Scales
 from .kink_forms import kink_forms
@@ -65,10 +67,9 @@ class Evaluator:
         self.target = target
         self.size = len(expressions)
         self._outer = outer_symbols(model)
-        self.integrands = _distinct_integrands(expressions)
-        position = {f: j for j, f in enumerate(self.integrands)}
+        position, self._terms = _terms_of(expressions, self._outer, model.components)
+        self.integrands = tuple(position)
         self.labels, self.coordinates = labels_of(model), coordinates_of(model)
-        self._terms = SparsePolynomial(expressions, self._outer, position, model.components)
         kinked = kink_forms(model) is not None
         self._integrands: Integrands = (KinkedIntegrands if kinked else PlainIntegrands)(
             model, self.integrands, target
@@ -357,9 +358,15 @@ def gauge_directions(model: Model) -> tuple[Array, Array]:
     return null, np.ascontiguousarray(full[:, null.shape[1] :].T)
 
 
-def _distinct_integrands(expressions: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
-    found: dict[sp.Expr, None] = {}
+def _terms_of(
+    expressions: Sequence[sp.Expr], outer: Sequence[sp.Symbol], components: int
+) -> tuple[dict[sp.Expr, int], SparsePolynomial | ContractedTerms]:
+    """The distinct integrands with their positions, and the rest: contracted where it can be."""
+    if isinstance(expressions, ContractedVector):
+        position = contracted_integrands(expressions)
+        return position, ContractedTerms(expressions, outer, position, components)
+    position = {}
     for e in expressions:
         for node in find_expectations(e):
-            found.setdefault(node.general_integrand)
-    return tuple(found)
+            position.setdefault(node.general_integrand, len(position))
+    return position, SparsePolynomial(expressions, outer, position, components)

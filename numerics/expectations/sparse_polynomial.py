@@ -82,7 +82,7 @@ class SparsePolynomial:
 
     def _evaluate(self, coefficients: Array, values: Array) -> Array:
         out = np.empty(self.expression_starts.size - 1)
-        _evaluate_terms(
+        evaluate_terms(
             self.expression_starts, coefficients, self.term_starts, self.factors, values, out
         )
         return out
@@ -173,7 +173,7 @@ def _multiply(left: Polynomial, right: Polynomial) -> Polynomial:
 
 
 @numba.njit(cache=True, nogil=True)
-def _evaluate_terms(
+def evaluate_terms(
     expression_starts: NDArray[np.int64],
     coefficients: Array,
     term_starts: NDArray[np.int64],
@@ -181,6 +181,7 @@ def _evaluate_terms(
     values: Array,
     out: Array,
 ) -> None:
+    """out[e] = sum of coefficients times products of values, over the terms of expression e."""
     for e in range(out.size):
         total = 0.0
         for t in range(expression_starts[e], expression_starts[e + 1]):

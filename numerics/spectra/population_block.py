@@ -4,8 +4,7 @@ span(directions, x).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -91,15 +90,12 @@ def population_block(
         )
     derived = _chosen(model, kind, regularized, blocks)
     needed = _needed(derived, name)
-    distinct = tuple(dict.fromkeys(needed))
-    position = {e: i for i, e in enumerate(distinct)}
-    index = np.array([position[e] for e in needed], dtype=int)
     basis = span_basis(parameters, state)
 
     def assemble(values: Array) -> tuple[Array, Array]:
-        return _assemble(model, name, basis.coordinates, values[index])
+        return _assemble(model, name, basis.coordinates, values)
 
-    estimate = compile_expressions(model, distinct, "numpy").estimate(
+    estimate = compile_expressions(model, needed, "numpy").estimate(
         parameters,
         state,
         tolerance=tolerance,
@@ -109,7 +105,7 @@ def population_block(
     whole, bulk = assemble(estimate.values)
     rounding = 16 * np.finfo(float).eps
     if estimate.samples is None:
-        errors = (estimate.errors + rounding * np.abs(estimate.values))[index]
+        errors = estimate.errors + rounding * np.abs(estimate.values)
         matrix_error, bulk_error = _assemble(model, name, np.abs(basis.coordinates), errors)
     else:
         # coefficients on nearly parallel weights are large and cancel: only the matrix itself has a
@@ -197,7 +193,6 @@ def default_regularized(matrix: str, regularized: bool | None) -> bool:
     return matrix == "hessian" if regularized is None else bool(regularized)
 
 
-@lru_cache(maxsize=64)
 def _derived(model: Model, matrix: str, regularized: bool) -> BlockMatrix:
     derive = derive_hessian if matrix == "hessian" else derive_gradient_matrix
     return derive(model, regularized=regularized)
@@ -231,18 +226,12 @@ def _pairs(model: Model, name: BlockName) -> list[tuple[int, int]]:
     return [(a, b) for a in units for b in units]
 
 
-def _needed(derived: BlockMatrix, name: BlockName) -> list[sp.Expr]:
+def _needed(derived: BlockMatrix, name: BlockName) -> Sequence[sp.Expr]:
     """All expressions of a part: per first-layer block the coefficients and the bulk; mixed;
     readout.
     """
-    expressions: list[sp.Expr] = []
-    for a, b in _pairs(derived.model, name):
-        found = derived.block(a, b)
-        expressions += [*found.coefficients, found.bulk]
-    if name == "all":
-        expressions += list(derived.mixed)
-    chosen = readout_positions(derived.model, name)
-    return expressions + [derived.readout[i, j] for i in chosen for j in chosen]
+    pairs, chosen = _pairs(derived.model, name), readout_positions(derived.model, name)
+    return derived.entries(pairs, mixed=name == "all", readout=chosen)
 
 
 def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[Array, Array]:

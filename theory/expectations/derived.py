@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -34,6 +34,12 @@ class Derived:
             if f.metadata.get("expressions"):
                 yield from _walk(getattr(self, f.name))
 
+    def written_out(self: D) -> D:
+        """The same, with every entry expanded: what does not exist is refused now."""
+        for _ in self.expressions():
+            pass
+        return self
+
     def expectations(self) -> list[GaussianExpectation]:
         """Return the distinct unevaluated expectations, in order of appearance."""
         seen: dict[GaussianExpectation, None] = {}
@@ -59,7 +65,7 @@ def _map_value(value: Any, function: Callable[[sp.Expr], sp.Expr]) -> Any:
         return function(value)
     if isinstance(value, Derived):
         return value.map(function)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {k: _map_value(v, function) for k, v in value.items()}
     raise TypeError(f"cannot map over {type(value).__name__}")
 
@@ -71,7 +77,7 @@ def _walk(value: Any) -> Iterator[sp.Expr]:
         yield value
     elif isinstance(value, Derived):
         yield from value.expressions()
-    elif isinstance(value, dict):
+    elif isinstance(value, Mapping):
         for v in value.values():
             yield from _walk(v)
     else:

@@ -52,6 +52,30 @@ def default_route(model: Model, *, curvatures: bool) -> str:
     return "projection" if curvatures or loss.kink_forms is None else "stein"
 
 
+def check_route(route: object) -> str:
+    """Return the route, or refuse what is none."""
+    if not isinstance(route, str) or route not in ROUTES:
+        remedy = "choose a route of mathematics.md section 2"
+        raise InputError("route", repr(route), f"one of {ROUTES}", remedy)
+    return route
+
+
+def chosen_route(model: Model, route: object, *, curvatures: bool) -> str:
+    """The route asked for, or the one taken when none is."""
+    if route is None:
+        return default_route(model, curvatures=curvatures)
+    check_is_model(model)
+    return check_route(route)
+
+
+def exists(model: Model, route: str) -> bool:
+    """Whether the curvatures of a route exist whatever the weight.
+
+    By Stein's lemma they do where the loss is smooth; else it is seen when they are written out.
+    """
+    return route != "stein" or model.loss.is_smooth
+
+
 @dataclass(frozen=True)
 class Weight:
     """A product of partial derivatives of the loss: the h of E_l[h Y Y^T].
@@ -74,19 +98,6 @@ class Weight:
         ]
 
 
-@dataclass(frozen=True)
-class Feature:
-    """A linear form of the data, L = t . Y with t in span(directions, x), by its joint law with u.
-
-    ``mean`` is E_l[L] for each component; ``along`` the numbers t . x^c (so cov(L, u_c) = along[c]
-    / lambda). Products of two features also need the inner product of their vectors: see
-    :meth:`Moments.second`.
-    """
-
-    mean: tuple[sp.Expr, ...]
-    along: tuple[sp.Expr, ...]
-
-
 class Moments:
     """Coefficients and moments of one model by one route; each is built once.
 
@@ -101,16 +112,9 @@ class Moments:
     """
 
     def __init__(self, model: Model, route: str = "stein", kink_rule: str = DISTRIBUTIONAL) -> None:
-        if not isinstance(route, str) or route not in ROUTES:
-            raise InputError(
-                "route",
-                repr(route),
-                f"one of {ROUTES}",
-                "choose a route of mathematics.md section 2",
-            )
+        self.route = check_route(route)
         check_is_model(model)
         self.model = model
-        self.route = route
         self.kink_rule = check_kink_rule(kink_rule)
         self._expressions: dict[Weight, sp.Expr] = {}
         self._derived: dict[tuple[Weight, tuple[int, ...]], sp.Expr] = {}
@@ -187,32 +191,6 @@ class Moments:
             - s.gram_inverse[c, d] * self.expectation(h, component) / lam
         )
 
-    def first(self, weight: Weight, component: int, feature: Feature) -> sp.Expr:
-        """E_l[h L]."""
-        return sp.Add(
-            feature.mean[component] * self.mean(weight, component),
-            *(t * self.slope(weight, component, c) for c, t in enumerate(feature.along) if t != 0),
-        )
-
-    def second(
-        self, weight: Weight, component: int, left: Feature, right: Feature, inner: sp.Expr
-    ) -> sp.Expr:
-        """E_l[h L L'] for two features whose vectors have the inner product ``inner``."""
-        lam = self.model.mixture.precision
-        mean_l, mean_r = left.mean[component], right.mean[component]
-        terms = [(mean_l * mean_r + inner / lam) * self.mean(weight, component)]
-        units = range(self.model.units)
-        for c in units:
-            mixed = mean_l * right.along[c] + mean_r * left.along[c]
-            if mixed != 0:
-                terms.append(mixed * self.slope(weight, component, c))
-        for c in units:
-            for d in units:
-                product = left.along[c] * right.along[d]
-                if product != 0:
-                    terms.append(product * self.curvature(weight, component, c, d))
-        return sp.Add(*terms)
-
     def average(self, per_component: Iterable[sp.Expr]) -> sp.Expr:
         """Sum_l p_l (...)_l, as a flat sum of products (cheaper than expanding afterwards)."""
         return sp.Add(
@@ -227,19 +205,6 @@ class Moments:
         """lambda^-power sum_l p_l E_l[h], built once per integrand."""
         return self._averaged(self.expression(weight), power)
 
-    def averaged_slope(self, weight: Weight, c: int) -> sp.Expr:
-        """Sum_l p_l slope_c(h)."""
-        if self.route == "stein":
-            return self._averaged(self.derivative(weight, (c,)), 1)
-        return self.average(self.slope(weight, l, c) for l in range(self.model.components))
-
-    def averaged_curvature(self, weight: Weight, c: int, d: int) -> sp.Expr:
-        """Sum_l p_l curvature_cd(h)."""
-        if self.route == "stein":
-            # many blocks share it: the derivatives of the loss are symmetric in all their indices
-            return self._averaged(self.derivative(weight, (c, d)), 2)
-        return self.average(self.curvature(weight, l, c, d) for l in range(self.model.components))
-
     def _averaged(self, integrand: sp.Expr, power: int) -> sp.Expr:
         key = (integrand, power)
         if key not in self._averages:
@@ -248,20 +213,3 @@ class Moments:
                 scale * self.expectation(integrand, l) for l in range(self.model.components)
             )
         return self._averages[key]
-
-    def direction_feature(self, s: int) -> Feature:
-        """The feature Y . e_s."""
-        model = self.model
-        means = model.mixture.mean_overlaps
-        return Feature(
-            tuple(means[l, s] for l in range(model.components)),
-            tuple(model.symbols.overlap[c, s] for c in range(model.units)),
-        )
-
-    def perpendicular_feature(self, b: int) -> Feature:
-        """The feature Y . x_perp^b: the noise along the part of x^b off the directions."""
-        model = self.model
-        return Feature(
-            (sp.Integer(0),) * model.components,
-            tuple(model.symbols.gram_perp[b, c] for c in range(model.units)),
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from typing import SupportsIndex
@@ -10,27 +10,16 @@ from typing import SupportsIndex
 import sympy as sp
 
 from theory.errors import InputError
+from theory.expectations.contracted import ContractedMatrix
 from theory.expectations.derived import Derived
-from theory.expectations.moments import Moments, Weight
+from theory.expectations.moments import exists
 from theory.problem.kinks import DISTRIBUTIONAL
 from theory.problem.model import Model
 from theory.symbols import upper_triangle
 
+from .block_tensors import Block, BlockTensors
 
-@dataclass(frozen=True)
-class Block(Derived):
-    """A d x d block V B V^T + c I, by its coefficients.
-
-    Attributes
-    ----------
-    coefficients : matrix, (r + C) x (r + C)
-        B, on V = [e_1..e_r, x^1..x^C].
-    bulk : expression
-        c, the eigenvalue of the block on the orthogonal complement of V.
-    """
-
-    coefficients: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    bulk: sp.Expr = field(metadata={"expressions": True})
+__all__ = ["Block", "BlockMatrix"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +28,7 @@ class BlockMatrix(Derived):
 
     Attributes
     ----------
-    first_layer : dict (a, b) -> Block, a <= b
+    first_layer : mapping (a, b) -> Block, a <= b
         d x d blocks of x^a, x^b; :meth:`block` also serves a > b.
     mixed : matrix, (C q) x (r + C)
         Row a q + i: coefficients on V of the d-vector in the block of x^a, v_i.
@@ -53,7 +42,7 @@ class BlockMatrix(Derived):
     route: str
     kind: str
     regularized: bool
-    first_layer: dict[tuple[int, int], Block] = field(metadata={"expressions": True})
+    first_layer: Mapping[tuple[int, int], Block] = field(metadata={"expressions": True})
     mixed: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
     readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
     kink_rule: str = DISTRIBUTIONAL
@@ -68,47 +57,69 @@ class BlockMatrix(Derived):
         found = self.first_layer[b, a]
         return Block(sp.ImmutableDenseMatrix(found.coefficients.T), found.bulk)
 
+    def entries(
+        self, pairs: Sequence[tuple[int, int]], *, mixed: bool = False, readout: Sequence[int] = ()
+    ) -> Sequence[sp.Expr]:
+        """The coefficients, row by row, and the bulk of every block of ``pairs`` (0-based units in
+        either order); then ``mixed``, if asked for; then ``readout`` at 0-based rows and columns.
+        """
+        if self._is_contracted:
+            return self.first_layer.tensors.entries(pairs, mixed=mixed, readout=readout)  # type: ignore[attr-defined]
+        expressions: list[sp.Expr] = []
+        for a, b in pairs:
+            block = self.block(a, b)
+            expressions += [*block.coefficients, block.bulk]
+        expressions += self.mixed if mixed else ()
+        return (*expressions, *(self.readout[i, j] for i in readout for j in readout))
 
-def _weighted_second_moment(moments: Moments, weight: Weight) -> Block:
-    """Coefficients of sum_l p_l E_l[h Y Y^T] on V and I."""
-    model = moments.model
-    r, c = model.directions, model.units
-    components = range(model.components)
-    s = model.mixture.coordinates
-    bulk = moments.averaged_mean(weight, 1)
-
-    def entry(i: int, j: int) -> sp.Expr:
-        if j < r:
-            return moments.average(
-                s[l, i] * s[l, j] * moments.mean(weight, l)
-                if s[l, i] * s[l, j] != 0
-                else sp.Integer(0)
-                for l in components
-            )
-        if i < r:
-            return moments.average(
-                s[l, i] * moments.slope(weight, l, j - r) if s[l, i] != 0 else sp.Integer(0)
-                for l in components
-            )
-        return moments.averaged_curvature(weight, i - r, j - r)
-
-    upper = {(i, j): entry(i, j) for i, j in upper_triangle(r + c)}
-    coefficients = sp.ImmutableDenseMatrix(r + c, r + c, lambda i, j: upper[min(i, j), max(i, j)])
-    return Block(coefficients, bulk)
+    @property
+    def _is_contracted(self) -> bool:
+        """Whether every part still is what was derived."""
+        tensors = getattr(self.first_layer, "tensors", None)
+        return (
+            tensors is not None
+            and self.mixed is tensors.mixed
+            and getattr(self.readout, "contraction", None) is tensors.readout
+        )
 
 
-def _mixed(moments: Moments, weight: Callable[[int, int], Weight]) -> sp.ImmutableDenseMatrix:
-    """Coefficients on V of E[h_{a,i} Y] for every first-layer unit a and readout index i."""
-    model = moments.model
-    r, c, q = model.directions, model.units, model.readout_size
-    components = range(model.components)
-    s = model.mixture.coordinates
+class ContractedBlocks(Mapping[tuple[int, int], Block]):
+    """The first-layer blocks of contracted tensors, each built when it is asked for."""
 
-    def entry(row: int, j: int) -> sp.Expr:
-        a, i = divmod(row, q)
-        h = weight(a, i)
-        if j < r:
-            return moments.average(s[l, j] * moments.mean(h, l) for l in components)
-        return moments.averaged_slope(h, j - r)
+    def __init__(self, tensors: BlockTensors) -> None:
+        self.tensors = tensors
+        self._blocks: dict[tuple[int, int], Block] = {}
 
-    return sp.ImmutableDenseMatrix(c * q, r + c, entry)
+    def __getitem__(self, pair: tuple[int, int]) -> Block:
+        if pair not in self._blocks:
+            a, b = pair
+            if not 0 <= a <= b < self.tensors.units:
+                raise KeyError(pair)
+            self._blocks[pair] = self.tensors.block(a, b)
+        return self._blocks[pair]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter(upper_triangle(self.tensors.units))
+
+    def __len__(self) -> int:
+        return self.tensors.units * (self.tensors.units + 1) // 2
+
+    def __or__(self, other: Mapping[tuple[int, int], Block]) -> dict[tuple[int, int], Block]:
+        return dict(self) | dict(other)
+
+
+def contracted_matrix(
+    model: Model, route: str, kind: str, regularized: bool, tensors: BlockTensors, kink_rule: str
+) -> BlockMatrix:
+    """The matrix in blocks of contracted tensors."""
+    matrix = BlockMatrix(
+        model,
+        route,
+        kind,
+        regularized,
+        ContractedBlocks(tensors),
+        tensors.mixed,
+        ContractedMatrix.of(tensors.readout),
+        kink_rule,
+    )
+    return matrix if exists(model, route) else matrix.written_out()

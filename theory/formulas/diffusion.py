@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
+from theory.expectations.contracted import ContractedMatrix
 from theory.expectations.derived import Derived
-from theory.expectations.moments import Feature, Moments, Weight, default_route
+from theory.expectations.moment_tensors import moment_tensors
+from theory.expectations.moments import chosen_route, exists
 from theory.problem.model import Model
-from theory.symbols import upper_triangle
+
+from .increments import IncrementMoments, Increments
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,21 @@ class Diffusion(Derived):
     second_moment: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
     mean: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
 
+    @cached_property
+    def vector(self) -> Sequence[sp.Expr]:
+        """The entries of ``second_moment``, row by row, and of ``mean``."""
+        moments = getattr(self.second_moment, "moments", None)
+        if isinstance(moments, IncrementMoments) and self.mean is moments.mean:
+            return moments.vector
+        return (*self.second_moment, *self.mean)
+
     @property
     def covariance(self) -> sp.ImmutableDenseMatrix:
         """E[G G^T] - E[G] E[G]^T, symmetric positive semidefinite."""
-        return sp.ImmutableDenseMatrix(self.second_moment - self.mean * self.mean.T)
+        second, mean = self.second_moment, self.mean
+        return ContractedMatrix.build(
+            second.rows, second.cols, lambda i, j: second[i, j] - mean[i, 0] * mean[j, 0]
+        )
 
 
 def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
@@ -71,92 +87,11 @@ def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
     >>> derive_diffusion(model).covariance[0, 0]
     1/lambda
     """
-    route = default_route(model, curvatures=True) if route is None else route
-    moments = Moments(model, route)
-    increments = _increments(moments)
-    components = range(model.components)
-    size = len(increments)
-
-    def second_moment(i: int, j: int) -> sp.Expr:
-        return moments.average(
-            sp.Add(
-                *(
-                    ca * cb * term
-                    for ca, ta in increments[i]
-                    for cb, tb in increments[j]
-                    for term in sp.Add.make_args(_product_moment(moments, l, ta, tb))
-                )
-            )
-            for l in components
-        )
-
-    means = [
-        moments.average(
-            sp.Add(*(c * _term_moment(moments, l, t) for c, t in increment)) for l in components
-        )
-        for increment in increments
-    ]
-    upper = {(i, j): second_moment(i, j) for i, j in upper_triangle(size)}
-    second = sp.ImmutableDenseMatrix(size, size, lambda i, j: upper[min(i, j), max(i, j)])
-    return Diffusion(model, route, second, sp.ImmutableDenseMatrix(size, 1, means))
+    return _diffusion(model, chosen_route(model, route, curvatures=True))
 
 
-# A term of an increment is (weight, index of a linear feature or None); deterministic parts (ridge)
-# drop out of a covariance and are left away.
-_Term = tuple[Weight, tuple[str, int] | None]
-
-
-def _increments(moments: Moments) -> list[list[tuple[sp.Expr, _Term]]]:
-    model = moments.model
-    one = sp.Integer(1)
-    rows: list[list[tuple[sp.Expr, _Term]]] = []
-    for a in range(model.units):
-        for i in range(model.directions):
-            rows.append([(one, (Weight.of((a,)), ("direction", i)))])
-    scale = -model.step / model.mixture.precision
-    for a, b in upper_triangle(model.units):
-        rows.append(
-            [
-                (one, (Weight.of((a,)), ("perpendicular", b))),
-                (one, (Weight.of((b,)), ("perpendicular", a))),
-                (scale, (Weight.of((a,), (b,)), None)),
-            ]
-        )
-    for i in range(model.readout_size):
-        rows.append([(one, (Weight.of((model.units + i,)), None))])
-    return rows
-
-
-def _feature(moments: Moments, kind: tuple[str, int]) -> Feature:
-    name, index = kind
-    if name == "direction":
-        return moments.direction_feature(index)
-    return moments.perpendicular_feature(index)
-
-
-def _inner(model: Model, left: tuple[str, int], right: tuple[str, int]) -> sp.Expr:
-    """Inner product of the vectors behind two features."""
-    if left[0] != right[0]:
-        return sp.Integer(0)
-    gram = model.mixture.directions_gram if left[0] == "direction" else model.symbols.gram_perp
-    return gram[left[1], right[1]]
-
-
-def _term_moment(moments: Moments, component: int, term: _Term) -> sp.Expr:
-    weight, kind = term
-    if kind is None:
-        return moments.mean(weight, component)
-    return moments.first(weight, component, _feature(moments, kind))
-
-
-def _product_moment(moments: Moments, component: int, left: _Term, right: _Term) -> sp.Expr:
-    weight = Weight.of(*left[0].factors, *right[0].factors)
-    if left[1] is None or right[1] is None:
-        return _term_moment(moments, component, (weight, left[1] or right[1]))
-    return moments.second(
-        weight,
-        component,
-        _feature(moments, left[1]),
-        _feature(moments, right[1]),
-        _inner(moments.model, left[1], right[1]),
-    )
+@lru_cache(maxsize=64)
+def _diffusion(model: Model, route: str) -> Diffusion:
+    moments = IncrementMoments(Increments(moment_tensors(model, route)))
+    found = Diffusion(model, route, moments.second_moment, moments.mean)
+    return found if exists(model, route) else found.written_out()

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
+from theory.expectations.contracted import (
+    ContractedMatrix,
+    ContractedVector,
+    Selection,
+    contraction_of,
+    scale,
+)
+from theory.expectations.contraction import Term, sum_of
 from theory.expectations.derived import Derived
-from theory.expectations.moments import Feature, Moments, Weight, default_route
+from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors, scaled
+from theory.expectations.moments import chosen_route
 from theory.problem.model import Model
 from theory.symbols import flatten_state, upper_triangle
 
@@ -32,13 +43,28 @@ class Drift(Derived):
     corrector: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
     readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
 
-    @property
-    def vector(self) -> tuple[sp.Expr, ...]:
+    @cached_property
+    def vector(self) -> Sequence[sp.Expr]:
         """The drift of the state vector, corrector included.
 
         Order of :class:`theory.symbols.Symbols`.
         """
-        return flatten_state(self.overlap, self.gram_perp + self.corrector, self.readout)
+        matrices = (self.overlap, self.gram_perp, self.corrector, self.readout)
+        found = [
+            contraction_of(e, n) for e, n in zip(matrices, ("as", "ab", "ab", "i"), strict=True)
+        ]
+        contractions = [c for c in found if c is not None]
+        if len(contractions) < len(matrices):
+            return flatten_state(self.overlap, self.gram_perp + self.corrector, self.readout)
+        overlap, gram_perp, corrector, readout = contractions
+        whole = Selection(gram_perp + corrector, tuple(upper_triangle(self.model.units)))
+        return ContractedVector((Selection.all_of(overlap), whole, Selection.all_of(readout)))
+
+    def with_step(self, step: sp.Expr) -> Drift:
+        """The same dynamics with another expression for the step, to which the corrector is
+        proportional.
+        """
+        return replace(self, corrector=scale(self.corrector, step / self.model.step))
 
     def without_corrector(self) -> Drift:
         """The dynamics of a vanishing step size, c_delta -> 0.
@@ -91,45 +117,25 @@ def derive_drift(model: Model, route: str | None = None) -> Drift:
     >>> drift.corrector[0, 0]
     c_delta*E_1[u_1**2]/lambda
     """
-    route = default_route(model, curvatures=False) if route is None else route
-    moments = Moments(model, route)
-    s = model.symbols
-    units, components = range(model.units), range(model.components)
-    beta = model.ridge
+    return _drift(model, chosen_route(model, route, curvatures=False))
 
-    directions = [moments.direction_feature(i) for i in range(model.directions)]
-    perpendicular = [moments.perpendicular_feature(b) for b in units]
-    gradients = [Weight.of((a,)) for a in units]
 
-    def projected(a: int, feature: Feature) -> sp.Expr:
-        return moments.average(moments.first(gradients[a], l, feature) for l in components)
+@lru_cache(maxsize=64)
+def _drift(model: Model, route: str) -> Drift:
+    t = moment_tensors(model, route)
+    units, directions, parameters = model.units, model.directions, model.readout_size
+    m, r = t.overlap, t.gram_perp
+    minus, beta = sp.Integer(-1), model.ridge
 
-    overlap = sp.ImmutableDenseMatrix(
-        model.units,
-        model.directions,
-        lambda a, i: -projected(a, directions[i]) - beta * s.overlap[a, i],
-    )
-    noise = [[projected(a, perpendicular[b]) for b in units] for a in units]
-    gram_perp = sp.ImmutableDenseMatrix(
-        model.units,
-        model.units,
-        lambda a, b: -(noise[a][b] + noise[b][a]) - 2 * beta * s.gram_perp[a, b],
-    )
-    squares = {
-        (a, b): sp.Add(
-            *(
-                model.step * t
-                for t in sp.Add.make_args(moments.averaged_mean(Weight.of((a,), (b,)), 1))
-            )
-        )
-        for a, b in upper_triangle(model.units)
-    }
-    corrector = sp.ImmutableDenseMatrix(
-        model.units, model.units, lambda a, b: squares[min(a, b), max(a, b)]
-    )
-    readout = sp.ImmutableDenseMatrix(
-        model.readout_size,
-        1,
-        lambda i, _: -moments.averaged_mean(Weight.of((model.units + i,))) - beta * s.readout[i],
-    )
-    return Drift(model, route, overlap, gram_perp, corrector, readout)
+    # E[g_a Y . e_s] and E[g_a Y . x_perp^b] by the law of Y given u
+    signal = t.mean(UNIT, "a", (t.mean_overlaps, "ls")) + t.slope(UNIT, "a", "c", (m, "cs"))
+    noise = t.slope(UNIT, "a", "c", (r, "bc")) + t.slope(UNIT, "b", "c", (r, "ac"))
+    squares = t.mean(UNIT + UNIT, "ab")
+    outputs = t.mean(READOUT, "i")
+
+    overlap = sum_of("as", (units, directions), scaled(signal, minus), [Term(-beta, ((m, "as"),))])
+    gram_perp = sum_of("ab", (units, units), scaled(noise, minus), [Term(-2 * beta, ((r, "ab"),))])
+    corrector = sum_of("ab", (units, units), scaled(squares, model.step / model.mixture.precision))
+    readout = sum_of("i", (parameters,), scaled(outputs, minus), [Term(-beta, ((t.readout, "i"),))])
+    matrices = (ContractedMatrix.of(c) for c in (overlap, gram_perp, corrector, readout))
+    return Drift(model, route, *matrices)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
 from theory.errors import InputError
+from theory.expectations.contracted import (
+    ContractedMatrix,
+    ContractedVector,
+    Selection,
+    contraction_of,
+)
+from theory.expectations.contraction import Contraction, Term, sum_of
 from theory.expectations.derived import Derived
-from theory.expectations.moments import Moments, Weight, default_route
+from theory.expectations.moment_tensors import UNIT, moment_tensors, scaled
+from theory.expectations.moments import chosen_route, exists
 from theory.problem.model import Model
 from theory.symbols import flatten_state, upper_triangle
 
@@ -27,11 +37,19 @@ class FiniteSize(Derived):
     route: str
     gram_perp: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
 
-    @property
-    def vector(self) -> tuple[sp.Expr, ...]:
+    @cached_property
+    def vector(self) -> Sequence[sp.Expr]:
         """F1 in the order of the state vector."""
-        zeros = sp.zeros(self.model.units, self.model.directions)
-        return flatten_state(zeros, self.gram_perp, [sp.Integer(0)] * self.model.readout_size)
+        model, found = self.model, contraction_of(self.gram_perp, "ab")
+        if found is None:
+            zeros = sp.zeros(model.units, model.directions)
+            return flatten_state(zeros, self.gram_perp, [sp.Integer(0)] * model.readout_size)
+        selections = (
+            Selection.all_of(Contraction("as", (model.units, model.directions))),
+            Selection(found, tuple(upper_triangle(model.units))),
+            Selection.all_of(Contraction("i", (model.readout_size,))),
+        )
+        return ContractedVector(selections)
 
 
 def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -> FiniteSize:
@@ -82,31 +100,20 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
         raise InputError(
             "batch", repr(batch), "an integer >= 1", "a step needs at least one sample"
         )
-    moments = Moments(model, default_route(model, curvatures=True) if route is None else route)
-    units, r = range(model.units), model.symbols.gram_perp
-    lam, beta, step = model.mixture.precision, model.ridge, model.step
-    slope = sp.Matrix(
-        model.units, model.units, lambda a, c: moments.averaged_slope(Weight.of((a,)), c)
-    )
-    noise = slope * r  # E[g_a zeta_b]
+    return _finite_size(model, chosen_route(model, route, curvatures=True), batch)
 
-    def entry(a: int, b: int) -> sp.Expr:
-        square = Weight.of((a,), (b,))
-        along = sp.Add(
-            *(moments.averaged_curvature(square, c, d) * r[c, d] for c in units for d in units)
-        )
-        own = (along - model.directions * moments.averaged_mean(square) / lam) / batch
-        # exactly 0 for single samples: not even its expectations are to be computed then
-        shared = (
-            (slope[a, :] * r * slope[b, :].T)[0, 0] * (1 - sp.Rational(1, batch))
-            if batch > 1
-            else 0
-        )
-        return step * (beta**2 * r[a, b] + beta * (noise[a, b] + noise[b, a]) + own + shared)
 
-    upper = {(a, b): entry(a, b) for a, b in upper_triangle(model.units)}
-    return FiniteSize(
-        model,
-        moments.route,
-        sp.ImmutableDenseMatrix(model.units, model.units, lambda a, b: upper[min(a, b), max(a, b)]),
-    )
+@lru_cache(maxsize=64)
+def _finite_size(model: Model, route: str, batch: int) -> FiniteSize:
+    t = moment_tensors(model, route)
+    units, r = model.units, t.gram_perp
+    beta, share = model.ridge, sp.Rational(1, batch)
+    noise = t.slope(UNIT, "a", "c", (r, "bc")) + t.slope(UNIT, "b", "c", (r, "ac"))
+    along = t.curvature(UNIT + UNIT, "ab", "c", "d", (r, "cd"))
+    less = scaled(t.mean(UNIT + UNIT, "ab"), -model.directions / model.mixture.precision)
+    terms = [Term(beta**2, ((r, "ab"),)), *scaled(noise, beta), *scaled([*along, *less], share)]
+    if batch > 1:  # of two samples of a step
+        terms += scaled(t.shared_slopes(r), 1 - share)
+    contraction = sum_of("ab", (units, units), scaled(terms, model.step))
+    found = FiniteSize(model, route, ContractedMatrix.of(contraction))
+    return found if exists(model, route) else found.written_out()

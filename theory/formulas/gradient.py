@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import sympy as sp
 
+from theory.expectations.contracted import ContractedMatrix
+from theory.expectations.contraction import Term, sum_of
 from theory.expectations.derived import Derived
-from theory.expectations.moments import Moments, Weight, default_route
+from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors
+from theory.expectations.moments import chosen_route
 from theory.problem.model import Model
 
 
@@ -55,26 +59,23 @@ def derive_gradient(model: Model, route: str | None = None) -> PopulationGradien
     >>> derive_gradient(Model.build(one, Loss(u[0]**2 / 2, units=1))).first_layer
     Matrix([[E_1[u_1], beta + 1/lambda]])
     """
-    route = default_route(model, curvatures=False) if route is None else route
-    moments = Moments(model, route)
-    components, units = range(model.components), range(model.units)
-    coordinates = model.mixture.coordinates
+    return _gradient(model, chosen_route(model, route, curvatures=False))
+
+
+@lru_cache(maxsize=64)
+def _gradient(model: Model, route: str) -> PopulationGradient:
+    t = moment_tensors(model, route)
+    units, directions, parameters = model.units, model.directions, model.readout_size
+    same = Term(model.ridge, ((t.identity(units), "ac"),))
+    along_directions = sum_of("as", (units, directions), t.mean(UNIT, "a", (t.coordinates, "ls")))
+    along_weights = sum_of("ac", (units, units), t.slope(UNIT, "a", "c"), [same])
+    ridge = [Term(model.ridge, ((t.readout, "i"),))]
+    readout = sum_of("i", (parameters,), t.mean(READOUT, "i"), ridge)
 
     def entry(a: int, j: int) -> sp.Expr:
-        weight = Weight.of((a,))
-        if j < model.directions:
-            return moments.average(coordinates[l, j] * moments.mean(weight, l) for l in components)
-        b = j - model.directions
-        ridge = model.ridge if a == b else sp.Integer(0)
-        return moments.averaged_slope(weight, b) + ridge
+        if j < directions:
+            return along_directions.entry(a, j)
+        return along_weights.entry(a, j - directions)
 
-    first = sp.ImmutableDenseMatrix(model.units, model.directions + len(units), entry)
-    readout = sp.ImmutableDenseMatrix(
-        model.readout_size,
-        1,
-        lambda i, _: (
-            moments.averaged_mean(Weight.of((model.units + i,)))
-            + model.ridge * model.symbols.readout[i]
-        ),
-    )
-    return PopulationGradient(model, route, first, readout)
+    first = ContractedMatrix.build(units, directions + units, entry)
+    return PopulationGradient(model, route, first, ContractedMatrix.of(readout))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sympy as sp
+from functools import lru_cache
 
-from theory.expectations.moments import Moments, Weight, default_route
+from theory.expectations.contraction import Term
+from theory.expectations.moment_tensors import READOUT, UNIT, MomentTensors, moment_tensors, scaled
+from theory.expectations.moments import chosen_route
+from theory.problem.kinks import DISTRIBUTIONAL
 from theory.problem.model import Model
-from theory.symbols import upper_triangle
 
-from .block_matrix import Block, BlockMatrix, _mixed, _weighted_second_moment
-from .gradient import PopulationGradient, derive_gradient
+from .block_matrix import BlockMatrix, contracted_matrix
+from .block_tensors import BlockTensors, second_moments, with_terms
 
 
 def derive_gradient_matrix(
@@ -42,62 +44,46 @@ def derive_gradient_matrix(
     >>> derive_gradient_matrix(Model.build(one, Loss(u[0], units=1))).block(0, 0).bulk
     1/lambda
     """
-    route = default_route(model, curvatures=True) if route is None else route
-    moments = Moments(model, route)
-    q, c = model.readout_size, model.units
-    gradient = derive_gradient(model, route) if regularized else None
-    first = {}
-    for a, b in upper_triangle(c):
-        block = _weighted_second_moment(moments, Weight.of((a,), (b,)))
-        if gradient is not None:
-            block = Block(_with_ridge(block.coefficients, gradient, a, b), block.bulk)
-        first[a, b] = block
-
-    mixed = _mixed(moments, lambda a, i: Weight.of((a,), (c + i,)))
-    readout = sp.Matrix(q, q, lambda i, j: moments.averaged_mean(Weight.of((c + i,), (c + j,))))
-    if gradient is not None:
-        mixed, readout = _mixed_with_ridge(mixed, readout, gradient)
-    return BlockMatrix(
-        model, route, "gradient", regularized, first, mixed, sp.ImmutableDenseMatrix(readout)
-    )
+    return _gradient_matrix(model, chosen_route(model, route, curvatures=True), bool(regularized))
 
 
-def _with_ridge(
-    coefficients: sp.ImmutableDenseMatrix, gradient: PopulationGradient, a: int, b: int
-) -> sp.ImmutableDenseMatrix:
-    """Add beta (E[g_a Y] x^bT + x^a E[g_b Y]^T) + beta^2 x^a x^bT to a G block."""
-    model = gradient.model
-    beta, r = model.ridge, model.directions
-    changed = sp.Matrix(coefficients)
-    for j in range(coefficients.shape[0]):
-        # gradient rows already contain + beta x^a; the data part is the row minus that
-        changed[j, r + b] += beta * (gradient.first_layer[a, j] - (beta if j == r + a else 0))
-        changed[r + a, j] += beta * (gradient.first_layer[b, j] - (beta if j == r + b else 0))
-    changed[r + a, r + b] += beta**2
-    return sp.ImmutableDenseMatrix(changed)
+@lru_cache(maxsize=64)
+def _gradient_matrix(model: Model, route: str, regularized: bool) -> BlockMatrix:
+    t = moment_tensors(model, route)
+    tensors = second_moments(t, UNIT + UNIT, UNIT + READOUT, READOUT + READOUT)
+    if regularized:
+        tensors = _with_ridge(t, tensors)
+    return contracted_matrix(model, route, "gradient", regularized, tensors, DISTRIBUTIONAL)
 
 
-def _mixed_with_ridge(
-    mixed: sp.ImmutableDenseMatrix, readout: sp.Matrix, gradient: PopulationGradient
-) -> tuple[sp.ImmutableDenseMatrix, sp.Matrix]:
-    """The ridge terms of the blocks (x^a, v_i) and (v_i, v_j) of G."""
-    model = gradient.model
-    beta, q, r = model.ridge, model.readout_size, model.directions
-    v = model.symbols.readout
-    data = [gradient.readout[i] - beta * v[i] for i in range(q)]
-    changed = sp.Matrix(mixed)
-    for a in range(model.units):
-        for i in range(q):
-            row = a * q + i
-            for j in range(mixed.shape[1]):
-                own = beta if j == r + a else sp.Integer(0)
-                changed[row, j] += (gradient.first_layer[a, j] - own) * beta * v[i]
-            changed[row, r + a] += beta * data[i] + beta**2 * v[i]
-    full = sp.Matrix(
-        q,
-        q,
-        lambda i, j: (
-            readout[i, j] + beta * (data[i] * v[j] + v[i] * data[j]) + beta**2 * v[i] * v[j]
+def _with_ridge(t: MomentTensors, tensors: BlockTensors) -> BlockTensors:
+    """Gradients beta x^a + g_a Y and beta v_i + d_i l in place of g_a Y and d_i l."""
+    model, s, v = t.model, t.coordinates, t.readout
+    beta, same = model.ridge, t.identity(model.units)
+
+    def ridge(*terms: list[Term]) -> list[Term]:
+        return scaled((each for group in terms for each in group), beta)
+
+    # fmt: off
+    return with_terms(
+        tensors,
+        across=ridge(t.mean(UNIT, "a", (s, "ls"), (same, "bc"))),
+        back=ridge(t.mean(UNIT, "b", (s, "ls"), (same, "ac"))),
+        weights=ridge(
+            t.slope(UNIT, "a", "c", (same, "bd")),
+            t.slope(UNIT, "b", "d", (same, "ac")),
+            [Term(beta, ((same, "ac"), (same, "bd")))],
+        ),
+        mixed_directions=ridge(t.mean(UNIT, "a", (s, "ls"), (v, "i"))),
+        mixed_weights=ridge(
+            t.slope(UNIT, "a", "c", (v, "i")),
+            t.mean(READOUT, "i", (same, "ac")),
+            [Term(beta, ((same, "ac"), (v, "i")))],
+        ),
+        readout=ridge(
+            t.mean(READOUT, "i", (v, "j")),
+            t.mean(READOUT, "j", (v, "i")),
+            [Term(beta, ((v, "i"), (v, "j")))],
         ),
     )
-    return sp.ImmutableDenseMatrix(changed), full
+    # fmt: on

@@ -5,15 +5,17 @@ Each block is a small coefficient matrix on span(directions, x), and a multiple 
 
 from __future__ import annotations
 
-import sympy as sp
+from functools import lru_cache
 
 from theory.errors import InputError
-from theory.expectations.moments import Moments, Weight, default_route
+from theory.expectations.contraction import Term
+from theory.expectations.moment_tensors import WeightKind, moment_tensors
+from theory.expectations.moments import chosen_route
 from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL, check_kink_rule
 from theory.problem.model import Model
-from theory.symbols import upper_triangle
 
-from .block_matrix import Block, BlockMatrix, _mixed, _weighted_second_moment
+from .block_matrix import BlockMatrix, contracted_matrix
+from .block_tensors import second_moments, with_terms
 
 
 def derive_hessian(
@@ -70,22 +72,23 @@ def derive_hessian(
     [1, 0],
     [0, 0]]), beta + 1/lambda)
     """
-    route = default_route(model, curvatures=True) if route is None else route
-    kink_rule = _checked_rule(model, kink_rule)
-    moments = Moments(model, route, kink_rule)
-    ridge = model.ridge if regularized and kink_rule != DIFFERENCE else sp.Integer(0)
-    first = {}
-    for a, b in upper_triangle(model.units):
-        block = _weighted_second_moment(moments, Weight.of((a, b)))
-        first[a, b] = Block(block.coefficients, block.bulk + ridge) if a == b else block
-    q, c = model.readout_size, model.units
-    mixed = _mixed(moments, lambda a, i: Weight.of((a, c + i)))
-    readout = sp.ImmutableDenseMatrix(
-        q,
-        q,
-        lambda i, j: moments.averaged_mean(Weight.of((c + i, c + j))) + (ridge if i == j else 0),
-    )
-    return BlockMatrix(model, route, "hessian", regularized, first, mixed, readout, kink_rule)
+    route = chosen_route(model, route, curvatures=True)
+    return _hessian(model, route, bool(regularized), _checked_rule(model, kink_rule))
+
+
+@lru_cache(maxsize=64)
+def _hessian(model: Model, route: str, regularized: bool, kink_rule: str) -> BlockMatrix:
+    t = moment_tensors(model, route, check_kink_rule(kink_rule))
+    kinds: tuple[WeightKind, ...] = ((("u", "u"),), (("u", "v"),), (("v", "v"),))
+    tensors = second_moments(t, *kinds)
+    if regularized and kink_rule != DIFFERENCE:
+        units, outputs = (t.identity(n) for n in (model.units, model.readout_size))
+        tensors = with_terms(
+            tensors,
+            bulk=[Term(model.ridge, ((units, "ab"),))],
+            readout=[Term(model.ridge, ((outputs, "ij"),))],
+        )
+    return contracted_matrix(model, route, "hessian", regularized, tensors, kink_rule)
 
 
 def default_kink_rule(model: Model) -> str:

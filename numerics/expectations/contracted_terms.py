@@ -1,0 +1,146 @@
+"""What a contraction is once integrals and elementary factors have values: matrix products.
+
+The counterpart of :class:`.sparse_polynomial.SparsePolynomial` for a
+:class:`theory.expectations.contracted.ContractedVector`: the same values go in, the same numbers
+come out, but no entry is written out in symbols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import sympy as sp
+
+from numerics.core.validation import Array
+from theory.expectations.contracted import ContractedVector, Selection
+from theory.expectations.contraction import MomentTensor, Operand, Tensor
+
+from .sparse_polynomial import SparsePolynomial
+from .tensor_sums import Index, TensorProduct, tensor_sums
+
+# what a tensor has at an index: a kind of value and a position among these
+Source = tuple[str, int]
+# a tensor of a term: letters and shape of its free indices, and a source for each entry
+Sources = tuple[str, tuple[int, ...], list[Source]]
+
+
+def contracted_integrands(vector: ContractedVector) -> dict[sp.Expr, int]:
+    """The integrands that the selected entries need, with their positions."""
+    found: dict[sp.Expr, int] = {}
+    for selection in vector.selections:
+        if not selection.indices:
+            continue
+        for term in selection.contraction.terms:
+            for operand in term.operands:
+                if isinstance(operand[0], MomentTensor):
+                    for at in _indices(operand, selection, moments=True):
+                        integrand = operand[0].integrand(*at)
+                        if not integrand.is_number:
+                            found.setdefault(integrand, len(found))
+    return found
+
+
+class ContractedTerms:
+    """A contracted vector over the values [outer, reciprocals, moments, leaves].
+
+    Attributes
+    ----------
+    leaves, reciprocals, moments
+        As of :class:`.sparse_polynomial.SparsePolynomial`.
+    """
+
+    def __init__(
+        self,
+        vector: ContractedVector,
+        outer: Sequence[sp.Symbol],
+        integrands: dict[sp.Expr, int],
+        components: int,
+    ) -> None:
+        self._outer = {s: i for i, s in enumerate(outer)}
+        self._integrands = integrands
+        # expressions in outer symbols, and numbers, that tensors and factors consist of
+        self._composites: dict[sp.Expr, int] = {}
+        self._numbers: dict[float, int] = {}
+        found = [list(self._products(s)) for s in vector.selections]
+        self._inner = SparsePolynomial(tuple(self._composites), outer, integrands, components)
+        self.leaves, self.reciprocals = self._inner.leaves, self._inner.reciprocals
+        self.moments = self._inner.moments
+        end = self.moments.stop + len(self.leaves)
+        starts = {"outer": 0, "moment": self.moments.start, "composite": end}
+        starts["number"] = end + len(self._composites)
+        self._constants = np.array(list(self._numbers), dtype=float)
+        self._sums: list[Callable[[Array], Array]] = [
+            tensor_sums(
+                s, [_placed(p, starts) for p in products], starts["number"], self._constants
+            )
+            for s, products in zip(vector.selections, found, strict=True)
+        ]
+        self._order = None if vector.order is None else np.array(vector.order, dtype=np.int64)
+
+    def evaluate(self, values: Array) -> Array:
+        """Evaluate all expressions at the concatenated values."""
+        return self._contract(values, self._inner.evaluate(values), self._constants)
+
+    def absolute(self, values: Array) -> Array:
+        """Sums of the absolute values of the terms of each expression, for values >= 0."""
+        return self._contract(values, self._inner.absolute(values), np.abs(self._constants))
+
+    def _contract(self, *values: Array) -> Array:
+        known = np.concatenate(values)
+        whole = np.concatenate([np.zeros(0), *(each(known) for each in self._sums)])
+        return whole if self._order is None else whole[self._order]
+
+    def _products(self, selection: Selection) -> Iterator[list[Sources]]:
+        """For every term its factor, and its tensors."""
+        if not selection.indices:
+            return
+        held = dict(selection.fixed)
+        for term in selection.contraction.terms:
+            product: list[Sources] = [("", (), [self._outer_source(term.factor)])]
+            for tensor, letters in term.operands:
+                free = [(c, n) for c, n in zip(letters, tensor.shape, strict=True) if c not in held]
+                sources = [
+                    self._source(tensor, at) for at in _indices((tensor, letters), selection)
+                ]
+                product.append(("".join(c for c, _ in free), tuple(n for _, n in free), sources))
+            yield product
+
+    def _source(self, tensor: Tensor, at: tuple[int, ...]) -> Source:
+        if isinstance(tensor, MomentTensor):
+            integrand = tensor.integrand(*at[1:])
+            if not integrand.is_number:
+                return "moment", at[0] * len(self._integrands) + self._integrands[integrand]
+            return self._outer_source(integrand)
+        return self._outer_source(tensor.entry(*at))
+
+    def _outer_source(self, e: sp.Expr) -> Source:
+        if e in self._outer:
+            return "outer", self._outer[e]
+        if e.is_number:
+            return "number", self._numbers.setdefault(float(e), len(self._numbers))
+        return "composite", self._composites.setdefault(e, len(self._composites))
+
+
+def _indices(
+    operand: Operand, selection: Selection, *, moments: bool = False
+) -> Iterator[tuple[int, ...]]:
+    """All indices of a tensor with the held letters at their values; without the component, for
+    ``moments``.
+    """
+    held = dict(selection.fixed)
+    tensor, letters = operand
+    pairs = list(zip(letters, tensor.shape, strict=True))[int(moments) :]
+    shape = tuple(1 if c in held else n for c, n in pairs)
+    for at in np.ndindex(*shape):
+        yield tuple(held.get(c, i) for (c, _), i in zip(pairs, at, strict=True))
+
+
+def _placed(product: list[Sources], starts: dict[str, int]) -> TensorProduct:
+    """The tensors of a term as positions among all values."""
+    letters = tuple(letters for letters, _, _ in product)
+    arrays: list[Index] = [
+        np.array([starts[kind] + i for kind, i in sources], dtype=np.int64).reshape(shape)
+        for _, shape, sources in product
+    ]
+    return TensorProduct(letters, tuple(arrays))

@@ -1,0 +1,217 @@
+r"""The random part G of one step of SGD, and the tensors of its first two moments.
+
+The increments of the statistics are sums of terms: a weight of the loss, times a linear feature
+:math:`Y\cdot e_s` or :math:`\zeta_b=Y\cdot x_\perp^b` or none.  Deterministic parts (the ridge)
+drop out of a covariance and are left away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy as sp
+
+from theory.expectations.contracted import ContractedMatrix, ContractedVector, Selection
+from theory.expectations.contraction import Contraction, Operand, Tensor, Term, sum_of
+from theory.expectations.moment_tensors import READOUT, UNIT, MomentTensors, WeightKind, scaled
+from theory.symbols import upper_triangle
+
+DIRECTION, PERPENDICULAR = "direction", "perpendicular"
+# the same letters for a second statistic
+_SECOND = str.maketrans("absi", "eftj")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A linear form of the data: Y . e_s or Y . x_perp^b, by its kind and letter."""
+
+    kind: str
+    letter: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """factor * h * L."""
+
+    factor: sp.Expr
+    weight: WeightKind
+    letters: str
+    feature: Feature | None = None
+
+    def renamed(self) -> Part:
+        """The same with the letters of a second statistic."""
+        feature = self.feature
+        if feature is not None:
+            feature = Feature(feature.kind, feature.letter.translate(_SECOND))
+        return Part(self.factor, self.weight, self.letters.translate(_SECOND), feature)
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """The increments of one kind of statistics.
+
+    Attributes
+    ----------
+    letters : str
+    shape : tuple of int
+    indices : tuple of tuple of int
+        The entries that belong to the state, in its order.
+    parts : tuple of Part
+    """
+
+    letters: str
+    shape: tuple[int, ...]
+    indices: tuple[tuple[int, ...], ...]
+    parts: tuple[Part, ...]
+
+
+class Increments:
+    """The increments of all statistics of a model, and their moments as contractions."""
+
+    def __init__(self, tensors: MomentTensors) -> None:
+        self.t = tensors
+        model = tensors.model
+        c, r, q = model.units, model.directions, model.readout_size
+        one, corrector = sp.Integer(1), -model.step / model.mixture.precision
+        overlap = (Part(one, UNIT, "a", Feature(DIRECTION, "s")),)
+        gram_perp = (
+            Part(one, UNIT, "a", Feature(PERPENDICULAR, "b")),
+            Part(one, UNIT, "b", Feature(PERPENDICULAR, "a")),
+            Part(corrector, UNIT + UNIT, "ab"),
+        )
+        readout = (Part(one, READOUT, "i"),)
+        pairs = tuple((a, s) for a in range(c) for s in range(r))
+        self.statistics = (
+            Statistic("as", (c, r), pairs, overlap),
+            Statistic("ab", (c, c), tuple(upper_triangle(c)), gram_perp),
+            Statistic("i", (q,), tuple((i,) for i in range(q)), readout),
+        )
+
+    def mean(self, statistic: Statistic) -> Contraction:
+        """E[G]."""
+        parts = (
+            scaled(self._first(p.weight, p.letters, p.feature), p.factor) for p in statistic.parts
+        )
+        return sum_of(statistic.letters, statistic.shape, *parts)
+
+    def second(self, left: Statistic, right: Statistic) -> Contraction:
+        """E[G G'], with the letters of a second statistic for G'."""
+        letters = left.letters + right.letters.translate(_SECOND)
+        parts = (
+            scaled(self._product(p, other.renamed()), p.factor * other.factor)
+            for p in left.parts
+            for other in right.parts
+        )
+        return sum_of(letters, left.shape + right.shape, *parts)
+
+    def _along(self, feature: Feature, unit: str) -> Operand:
+        """The inner product of the vector of a feature with x^c."""
+        if feature.kind == DIRECTION:
+            return self.t.overlap, unit + feature.letter
+        return self.t.gram_perp, feature.letter + unit
+
+    def _means(self, *features: Feature) -> list[Operand] | None:
+        """The means of features, None where one of them is 0."""
+        if any(f.kind != DIRECTION for f in features):
+            return None
+        return [(self.t.mean_overlaps, "l" + f.letter) for f in features]
+
+    def _first(self, kind: WeightKind, letters: str, feature: Feature | None) -> list[Term]:
+        """E[h L]."""
+        if feature is None:
+            return self.t.mean(kind, letters)
+        terms = self.t.slope(kind, letters, "c", self._along(feature, "c"))
+        means = self._means(feature)
+        return terms if means is None else terms + self.t.mean(kind, letters, *means)
+
+    def _product(self, left: Part, right: Part) -> list[Term]:
+        """E[h L h' L'], without the factors."""
+        kind, letters = left.weight + right.weight, left.letters + right.letters
+        one, other = left.feature, right.feature
+        if one is None or other is None:
+            return self._first(kind, letters, one or other)
+        terms: list[Term] = []
+        means = self._means(one, other)
+        if means is not None:
+            terms += self.t.mean(kind, letters, *means)
+        if one.kind == other.kind:
+            gram: Tensor = self.t.directions_gram if one.kind == DIRECTION else self.t.gram_perp
+            inner = self.t.mean(kind, letters, (gram, one.letter + other.letter))
+            terms += scaled(inner, 1 / self.t.model.mixture.precision)
+        for each, rest in ((one, other), (other, one)):
+            means = self._means(each)
+            if means is not None:
+                terms += self.t.slope(kind, letters, "c", *means, self._along(rest, "c"))
+        along = self._along(one, "c"), self._along(other, "d")
+        return terms + self.t.curvature(kind, letters, "c", "d", *along)
+
+
+class IncrementMoments:
+    """First two moments of the increments in the order of the state."""
+
+    def __init__(self, increments: Increments) -> None:
+        statistics = increments.statistics
+        self._at = [(n, index) for n, s in enumerate(statistics) for index in s.indices]
+        self._indices = [s.indices for s in statistics]
+        self._pairs = upper_triangle(len(statistics))
+        self._second = {
+            (n, o): increments.second(statistics[n], statistics[o]) for n, o in self._pairs
+        }
+        self._first = [increments.mean(s) for s in statistics]
+
+    @cached_property
+    def second_moment(self) -> ContractedMatrix:
+        """E[G G^T], symmetric."""
+
+        def entry(i: int, j: int) -> sp.Expr:
+            (n, row), (o, column) = self._at[min(i, j)], self._at[max(i, j)]
+            return self._second[n, o].entry(*row, *column)
+
+        return self._matrix(len(self._at), entry)
+
+    @cached_property
+    def mean(self) -> ContractedMatrix:
+        """E[G], a column."""
+
+        def entry(i: int, _: int) -> sp.Expr:
+            n, index = self._at[i]
+            return self._first[n].entry(*index)
+
+        return self._matrix(1, entry)
+
+    def _matrix(self, columns: int, entry: Callable[[int, int], sp.Expr]) -> ContractedMatrix:
+        matrix = ContractedMatrix.build(len(self._at), columns, entry)
+        matrix.moments = self
+        return matrix
+
+    @cached_property
+    def vector(self) -> ContractedVector:
+        """The second moments, row by row, then the mean."""
+
+        def product_of(left: int, right: int) -> Selection:
+            pairs = ((*a, *b) for a in self._indices[left] for b in self._indices[right])
+            return Selection(self._second[left, right], tuple(pairs))
+
+        chosen = [product_of(n, o) for n, o in self._pairs]
+        starts = dict(zip(self._pairs, _starts(chosen), strict=True))
+        sizes = [len(indices) for indices in self._indices]
+        offsets = [sum(sizes[:n]) for n in range(len(sizes))]
+        place = [(n, i - offsets[n]) for i, (n, _) in enumerate(self._at)]
+        order = []
+        for i in range(len(place)):
+            for j in range(len(place)):
+                (n, row), (o, column) = place[min(i, j)], place[max(i, j)]
+                order.append(starts[n, o] + row * sizes[o] + column)
+        end = sum(len(s.indices) for s in chosen)
+        means = [
+            Selection(c, indices) for c, indices in zip(self._first, self._indices, strict=True)
+        ]
+        order += range(end, end + len(place))
+        return ContractedVector((*chosen, *means), tuple(order))
+
+
+def _starts(selections: list[Selection]) -> list[int]:
+    """Where each selection begins."""
+    return [sum(len(s.indices) for s in selections[:n]) for n in range(len(selections))]
