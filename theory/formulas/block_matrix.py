@@ -104,9 +104,6 @@ class ContractedBlocks(Mapping[tuple[int, int], Block]):
     def __len__(self) -> int:
         return self.tensors.units * (self.tensors.units + 1) // 2
 
-    def __or__(self, other: Mapping[tuple[int, int], Block]) -> dict[tuple[int, int], Block]:
-        return dict(self) | dict(other)
-
 
 def contracted_matrix(
     model: Model, route: str, kind: str, regularized: bool, tensors: BlockTensors, kink_rule: str

@@ -100,7 +100,7 @@ def drop_readout_factor(theory: Theory) -> Theory:
     wrong = block.map(_on_nodes(lambda e: GaussianExpectation(e.general_integrand / v, e.law)))
     return replace(
         theory,
-        hessian=replace(theory.hessian, first_layer=theory.hessian.first_layer | {(0, 0): wrong}),
+        hessian=replace(theory.hessian, first_layer={**theory.hessian.first_layer, (0, 0): wrong}),
     )
 
 

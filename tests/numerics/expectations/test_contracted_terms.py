@@ -45,7 +45,9 @@ def every_vector(model: Model, route: str) -> dict[str, Sequence[sp.Expr]]:
         "finite size": derive_finite_size(model, route, batch=3).vector,
         "diffusion": derive_diffusion(model, route).vector,
         "hessian": derive_hessian(model, route).entries(pairs, mixed=mixed, readout=chosen),
-        "gradient": derive_gradient_matrix(model, route, regularized=True).entries(pairs, mixed=mixed, readout=chosen),
+        "gradient": derive_gradient_matrix(model, route, regularized=True).entries(
+            pairs, mixed=mixed, readout=chosen
+        ),
         "block": derive_gradient_matrix(model, route, regularized=True).entries([(1, 0)]),
     }
 
