@@ -106,16 +106,19 @@ def limits() -> list[str]:
     return [
         *lines,
         "",
-        "A sweep has at most {:,} points, a file of claims {:,} formulas.".format(*counts()),
+        "`derive --limit N` works out orders up to {}: terms grow like the factorial of the "
+        "order. A sweep has at most {:,} points, a file of claims {:,} formulas: their numbers are "
+        "kept and printed one by one.".format(*counts()),
     ]
 
 
-def counts() -> tuple[int, int]:
-    """Points of a sweep, formulas of a file."""
+def counts() -> tuple[int, int, int]:
+    """Orders of an expansion, points of a sweep, formulas of a file."""
     from numerics.sweeps.grid import MOST_POINTS
     from verify.claims.reading.listing import MOST_CLAIMS
+    from verify.commands.derive import MOST_ORDER
 
-    return MOST_POINTS, MOST_CLAIMS
+    return MOST_ORDER, MOST_POINTS, MOST_CLAIMS
 
 
 def row(option: object) -> str:

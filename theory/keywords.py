@@ -6,12 +6,11 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar, cast
 
 from .errors import InputError, brief
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Target = TypeVar("Target", bound=Callable[..., Any])
 
 # names of another number -> the argument that it is related to, and how
 RELATIONS: dict[str, tuple[str, str]] = {
@@ -59,15 +58,36 @@ def _meant(name: str, known: list[str]) -> str:
     return f"write {close[0]}=..." if close and close[0] in known else "leave it away"
 
 
-def with_known_keywords(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Decorate a function so that keywords it does not have are input errors with a remedy."""
-    known = [n for n in inspect.signature(function).parameters if n != "self"]
-    # __init__ is known by the name of its class
-    title = function.__qualname__.removesuffix(".__init__")
+def with_known_keywords(target: Target) -> Target:
+    """Decorate a function, or the constructor of a class, so that keywords that it does not have
+    are input errors with a remedy.
+
+    Examples
+    --------
+    >>> @with_known_keywords
+    ... def draw(samples): ...
+    >>> draw(sample=3)
+    Traceback (most recent call last):
+        ...
+    theory.errors.InputError: sample: got no argument of this name; ... Remedy: write samples=....
+    """
+    if isinstance(target, type):
+        # __init__ is known by the name of its class
+        make = target.__init__  # type: ignore[misc]
+        setattr(target, "__init__", _refusing(make, target.__qualname__))  # noqa: B010
+        return target
+    title = target.__qualname__.removesuffix(".__init__")
+    return cast(Target, _refusing(target, title))
+
+
+def _refusing(function: Callable[..., Any], title: str) -> Callable[..., Any]:
+    known = [n for n in inspect.signature(function).parameters if n not in ("self", "cls")]
+    names = frozenset(known)
 
     @wraps(function)
-    def call(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
-        check_keywords(title, named, known)
+    def call(*arguments: Any, **named: Any) -> Any:
+        if not names.issuperset(named):
+            check_keywords(title, named, known)
         return function(*arguments, **named)
 
     return call

@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 
 import sympy as sp
 
+from theory.keywords import with_known_keywords
+
 PRECISION = sp.Symbol("lambda", positive=True)
 RIDGE = sp.Symbol("beta", nonnegative=True)
 STEP = sp.Symbol("c_delta", positive=True)
@@ -19,6 +21,7 @@ LABEL = sp.Symbol("y", real=True)
 
 
 @lru_cache(maxsize=None)
+@with_known_keywords
 def indexed(name: str, *indices: int, positive: bool | None = None) -> sp.Symbol:
     """Return the real symbol ``name_i_j`` for the 0-based ``indices`` (printed 1-based).
 

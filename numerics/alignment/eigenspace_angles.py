@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike
 from numerics.core.geometry import orthonormal_rows
 from numerics.core.validation import Array, as_array
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 
+@with_known_keywords
 def eigenspace_share(vectors: ArrayLike, x: ArrayLike) -> Array:
     r"""Share of a vector in a subspace E given by orthonormal rows, :math:`\|P_Ex\|^2/\|x\|^2`.
 
@@ -37,6 +39,7 @@ def eigenspace_share(vectors: ArrayLike, x: ArrayLike) -> Array:
     return np.minimum(np.where(square > 0, inside / np.where(square > 0, square, 1.0), 1.0), 1.0)
 
 
+@with_known_keywords
 def principal_angles(a: ArrayLike, b: ArrayLike) -> Array:
     """Principal angles between the spans of two sets of rows, in radians, largest first.
 

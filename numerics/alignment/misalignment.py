@@ -15,6 +15,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from numerics.core.geometry import orthonormal_rows
 from numerics.core.validation import Array, as_array, kind_of
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 from .eigenspace_angles import _check_columns
 
@@ -25,6 +26,7 @@ SMALL = 300
 NORM_TOLERANCE = 1e-6
 
 
+@with_known_keywords
 def vector_misalignment(x: ArrayLike, basis: ArrayLike) -> Array:
     r"""Smallest epsilon for which a vector lies in a subspace B up to epsilon.
 
@@ -64,6 +66,7 @@ def vector_misalignment(x: ArrayLike, basis: ArrayLike) -> Array:
     return np.linalg.norm(rest, axis=-1) / np.where(norm > 0, norm, 1.0)
 
 
+@with_known_keywords
 def matrix_misalignment(matrix: ArrayLike | LinearOperator, basis: ArrayLike) -> float:
     r"""Smallest epsilon for which a symmetric matrix lies in a subspace B up to epsilon.
 

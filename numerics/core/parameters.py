@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike
 
 from theory import InputError, Model
 from theory.expectations.noiseless_limit import WITHOUT_NOISE
+from theory.keywords import with_known_keywords
 
 from .validation import Array, _is_infinite, as_array, as_scalar, check_gram, kind_of
 
 
+@with_known_keywords
 @dataclass(frozen=True, init=False, eq=False)
 class Parameters:
     r"""Numeric parameters of a mixture model.
@@ -103,6 +105,7 @@ class Parameters:
         check_gram("directions_gram", gram, definite=True)
         object.__setattr__(self, "directions_gram", gram)
 
+    @with_known_keywords
     def with_step(self, step: float) -> Parameters:
         """The same with another step c_delta > 0, not checked: schedules ask for one at every
         right-hand side.
@@ -111,11 +114,13 @@ class Parameters:
         object.__setattr__(other, "step", step)
         return other
 
+    @with_known_keywords
     def with_precision(self, precision: float) -> Parameters:
         """The same with another precision lambda > 0."""
         gram = None if self._gram_is_default else self.directions_gram
         return Parameters(self.weights, precision, self.ridge, self.step, gram)
 
+    @with_known_keywords
     def with_gram(self, directions_gram: ArrayLike) -> Parameters:
         """The same with another Gram matrix of the directions."""
         return Parameters(self.weights, self.precision, self.ridge, self.step, directions_gram)
@@ -133,6 +138,7 @@ class Parameters:
         )
 
 
+@with_known_keywords
 def parameters_of(source: Model | xr.Dataset) -> Parameters:
     """Return the numbers of a model in which everything is a number, or those of a result.
 

@@ -125,10 +125,12 @@ class Problem:
         """
         return check_state(self.model, state, name)
 
+    @with_known_keywords
     def with_parameters(self, parameters: Parameters) -> Problem:
         """The same model with other numbers, checked."""
         return Problem(self.model, parameters)
 
+    @with_known_keywords
     def with_step(self, step: float) -> Problem:
         """The same with another step, which is not compared with that of the model.
 

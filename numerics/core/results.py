@@ -19,6 +19,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from theory import InputError, Model
+from theory.keywords import with_known_keywords
 from theory.regular_files import check_regular
 
 from .parameters import Parameters
@@ -62,6 +63,7 @@ def library_versions() -> str:
     )
 
 
+@with_known_keywords
 def from_netcdf(path: str | Path) -> xr.Dataset:
     """Load a result that ``result.to_netcdf(path)`` wrote, whole into memory.
 

@@ -11,6 +11,7 @@ import numpy as np
 import sympy as sp
 
 from theory import Drift, InputError, symbols
+from theory.keywords import with_known_keywords
 
 from . import codegen
 from .parameters import Parameters
@@ -23,6 +24,7 @@ TIME = sp.Symbol("t", nonnegative=True)
 LOOKED_AT = 100_000
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Schedule:
     """A factor of the step size as a function of time, known to be positive and finite where it was

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from theory import InputError, Model
+from theory.keywords import with_known_keywords
 
 from .packed_symmetric import _upper
 from .parameters import Parameters
@@ -26,6 +27,7 @@ class HasState(Protocol):
         """The state at a time."""
 
 
+@with_known_keywords
 @dataclass(frozen=True, init=False, eq=False)
 class State:
     r"""Summary statistics of the weights: everything the effective theory depends on.
@@ -73,6 +75,7 @@ class State:
         object.__setattr__(self, "readout", readout)
 
     @classmethod
+    @with_known_keywords
     def zero(cls, problem: Problem | Model) -> State:
         """Weights that know nothing: no overlap, R_perp = I, a readout of zeros.
 
@@ -95,6 +98,7 @@ class State:
         )
 
     @classmethod
+    @with_known_keywords
     def at(
         cls, result: xr.Dataset | HasState, time: float | None = None, *, replica: int | None = None
     ) -> State:

@@ -32,6 +32,7 @@ from numerics.core.validation import (
 from numerics.core.weights import check_dimension, realise_weights, state_of_weights
 from theory import InputError, Model, Moments, Weight, symbols
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 
 from .mixture_samples import sample_mixture
 from .one_pass import project, row_blocks
@@ -43,6 +44,7 @@ DTYPES = ("float64", "float32")
 BLOCK_SAMPLES = 2**14
 
 
+@with_known_keywords
 @dataclass(frozen=True, eq=False)
 class SampleData:
     """Samples, and the weights at which the derivatives of the loss are taken.
@@ -152,6 +154,7 @@ class SampleData:
         packed = self.packed_derivatives(matrix)
         return packed if matrix == "gradient" else _unpacked(self.model, packed)
 
+    @with_known_keywords
     def fresh(
         self, samples: int, seed: int | np.random.SeedSequence | np.random.Generator
     ) -> SampleData:

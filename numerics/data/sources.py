@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from numerics.core.validation import Array, Floats, as_path, check_entries, check_memory, kind_of
 from theory import InputError
@@ -21,6 +21,10 @@ from .one_pass import row_blocks
 
 # numbers of a block that is copied or checked at a time
 BLOCK_NUMBERS = 2**21
+# chunks and samples of a pass: a generator with more is taken to have no end
+MOST_CHUNKS, MOST_SAMPLES = 5 * 10**4, 10**9
+# what is kept of a chunk beside its labels, counted in doubles
+CHUNK_NUMBERS = 32
 ChunkFactory = Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]]
 
 
@@ -76,7 +80,7 @@ class Source:
         """Checked chunks of a streamed source: features and labels."""
         if self.factory is None:
             raise ValueError("only a streamed source has chunks")
-        for number, chunk in enumerate(self.factory()):
+        for number, chunk in enumerate(_made(self.factory)):
             features, labels = check_chunk(chunk, number, self.dimension, self.dtype)
             if self.fingerprints and (
                 number >= len(self.fingerprints)
@@ -104,7 +108,7 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
     Raises
     ------
     theory.InputError
-        Wrong shapes, no numbers, NaN or infinities.
+        Wrong shapes, no numbers, NaN or infinities, chunks without end.
     """
     if callable(features):
         return _streamed(features, dimension)
@@ -115,6 +119,8 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
         kind = "memory-mapped"
     array = _as_floats(features, "features")
     _check_shape("features", array, dimension)
+    if kind == "resident":
+        _check_size("features", array)
     if not len(array):
         raise InputError("features", "no rows", "at least one sample", "give samples in rows")
     source = Source(len(array), dimension, array.dtype, kind, array)
@@ -142,10 +148,10 @@ def _mapped(path: str | Path) -> Any:
 
 def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
     """Read all chunks once: number of samples, labels, and whether they are what they should be."""
-    labels: list[Array] = []
+    labels: list[NDArray[Any]] = []
     fingerprints: list[int] = []
     dtype: np.dtype[Any] | None = None
-    chunks, count = factory(), 0
+    chunks, count = _made(factory), 0
     if iter(chunks) is chunks and factory() is chunks:
         raise InputError(
             "features",
@@ -156,13 +162,13 @@ def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
     for number, chunk in enumerate(chunks):
         features, y = check_chunk(chunk, number, dimension, dtype)
         dtype = features.dtype
-        labels.append(y)
+        labels.append(_compact(y))
         count += y.size
-        check_memory("features", f"{count} samples", count, "end the chunks before")
+        _check_end(number + 1, count)
         fingerprints.append(_fingerprint(features, y))
     if dtype is None:
         raise InputError("features", "no chunk", "at least one chunk (X, y)", "give samples")
-    found = np.concatenate(labels)
+    found = np.concatenate(labels, dtype=float)
     return (
         Source(
             found.size,
@@ -174,6 +180,33 @@ def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
         ),
         found,
     )
+
+
+def _made(factory: ChunkFactory) -> Iterable[tuple[ArrayLike, ArrayLike]]:
+    """The chunks of a pass."""
+    chunks = factory()
+    if not hasattr(type(chunks), "__iter__") and not hasattr(type(chunks), "__getitem__"):
+        got = f"a function that returns {kind_of(chunks)}"
+        remedy = "yield the chunks, such as in a generator function"
+        raise InputError("features", got, "one that returns pairs (X, y)", remedy)
+    return chunks
+
+
+def _compact(labels: Array) -> NDArray[Any]:
+    """The labels in bytes where they are small integers, as most are."""
+    with np.errstate(invalid="ignore"):
+        small = labels.astype(np.int8)
+    return small if (small == labels).all() else labels
+
+
+def _check_end(chunks: int, samples: int) -> None:
+    """Refuse chunks that seem to have no end: what is kept of each is small, and grows."""
+    remedy = "end the chunks, or make fewer and larger ones"
+    for count, most, what in ((chunks, MOST_CHUNKS, "chunks"), (samples, MOST_SAMPLES, "samples")):
+        if count > most:
+            expected = f"at most {most} {what} in a pass"
+            raise InputError("features", f"{count} {what} and no end", expected, remedy)
+    check_memory("features", f"{samples} samples", samples + CHUNK_NUMBERS * chunks, remedy)
 
 
 def _fingerprint(features: Floats, labels: Array) -> int:
@@ -190,8 +223,10 @@ def check_chunk(
         raise InputError(
             name, type(chunk).__name__, "a pair (X, y)", "yield features and their labels"
         )
-    features = np.ascontiguousarray(_as_floats(chunk[0], name))
+    features = _as_floats(chunk[0], name)
     _check_shape(name, features, dimension)
+    _check_size(name, features)
+    features = np.ascontiguousarray(features)
     if dtype is not None and features.dtype != dtype:
         raise InputError(
             name, features.dtype, f"{dtype}, as in the first chunk", "use one precision"
@@ -231,6 +266,12 @@ def _check_shape(name: str, array: Floats, dimension: int) -> None:
             f"(samples, {dimension}), the dimension of the weights",
             "give one sample per row",
         )
+
+
+def _check_size(name: str, array: Floats) -> None:
+    """Refuse views that repeat a few numbers more often than memory could hold them."""
+    remedy = "give fewer samples, or the path of a .npy file"
+    check_memory(name, f"shape {array.shape}", array.size * array.itemsize / 8, remedy)
 
 
 def _check_finite(name: str, rows: Floats, start: int) -> None:

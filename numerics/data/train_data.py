@@ -16,6 +16,7 @@ from numerics.sgd.kernel.given import GivenArrays
 from numerics.sgd.kernel.source import compile_kernel
 from numerics.sgd.simulate import DIVERGED
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 from .one_pass import row_blocks
 from .samples import ROLES, SampleData, check_data
@@ -23,6 +24,7 @@ from .sources import BLOCK_NUMBERS
 from .user_data import statistics
 
 
+@with_known_keywords
 def train_data(
     data: SampleData,
     *,

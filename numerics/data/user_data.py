@@ -14,11 +14,13 @@ from numerics.core.state import State
 from numerics.core.validation import Array, as_array, as_scalar, check_gram, kind_of
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 
 from .samples import ROLES, SampleData, check_data
 from .sources import open_source
 
 
+@with_known_keywords
 def user_data(
     problem: Problem | Model,
     features: object,
@@ -41,7 +43,8 @@ def user_data(
     features : array of shape (M, d), path of a ``.npy`` file, or a function that makes chunks
         Arrays of float32 or float64 are kept by reference and never copied whole.  A path (or a
         ``numpy.memmap``) stays on disk.  A function without arguments returns an iterable of pairs
-        (X, y), the same at every call; it is called once for every pass over the data.
+        (X, y), the same at every call; it is called once for every pass over the data. A pass has
+        at most 50 000 chunks and 10^9 samples: more are taken to have no end.
     labels : array, shape (M,), or None
         As the loss expects them; None with chunks, which bring their labels.
     weights : array, shape (C, d)
@@ -121,6 +124,7 @@ def user_data(
     )
 
 
+@with_known_keywords
 def with_samples(
     data: SampleData, features: object, labels: ArrayLike | None, role: str = ROLES[0]
 ) -> SampleData:

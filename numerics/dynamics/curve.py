@@ -16,10 +16,12 @@ from numerics.core.state import State, nearest_psd
 from numerics.core.validation import Array, check_times
 from numerics.expectations.quadrature import INTERVAL, Rule
 from theory import InputError, Model
+from theory.keywords import with_known_keywords
 
 from .integration.flow_field import PLAIN
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Curve:
     """A theoretical curve as a function of time: dense output on [0, end].

@@ -28,6 +28,7 @@ from numerics.core.problem import Problem
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array
 from theory import Model
+from theory.keywords import with_known_keywords
 
 from .closed.closed_values import Parts, closed_values
 from .estimate import Estimate
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 
+@with_known_keywords
 class CompiledExpressions(Evaluator):
     """A vector of expressions of one model, compiled, evaluated with a rule of its own choice.
 
@@ -151,6 +153,7 @@ def _better(first: Estimate | None, second: Estimate) -> Estimate:
 
 
 @lru_cache(maxsize=64)
+@with_known_keywords
 def compile_expressions(
     model: Model,
     expressions: Sequence[sp.Expr],

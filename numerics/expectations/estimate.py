@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from numerics.core.validation import Array
+from theory.keywords import with_known_keywords
 
 from .quadrature import Rule
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Estimate:
     """Values of compiled expressions with the error estimate of the quadrature.

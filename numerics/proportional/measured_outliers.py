@@ -16,11 +16,13 @@ from numerics.spectra.empirical_parts import block_operator
 from numerics.spectra.empirical_spectrum import spectrum_of_data
 from numerics.spectra.population_block import is_of_readout
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 # a matrix up to this size is diagonalised: all of its eigenvalues are then known
 WHOLE_SIZE = 3000
 
 
+@with_known_keywords
 def measure_outliers(
     data: SampleData, effective: xr.Dataset
 ) -> tuple[xr.Dataset, Array | xr.Dataset | None]:

@@ -10,8 +10,10 @@ from numerics.core.validation import as_scalar, check_kind
 from numerics.dynamics.curves import solve_curve
 from numerics.dynamics.fixed_points import solve_fixed_point
 from theory import Model
+from theory.keywords import with_known_keywords
 
 
+@with_known_keywords
 def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[Parameters], State]:
     """The fixed point of the effective dynamics, as a function of the parameters; see
     :func:`solve_fixed_point`.
@@ -28,6 +30,7 @@ def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[
     return state
 
 
+@with_known_keywords
 def state_at_time(model: Model, start: State, time: float) -> Callable[[Parameters], State]:
     """The state that the effective dynamics reach, as a function of the parameters."""
     check_kind("model", model, Model, "the order is (model, start, time)")

@@ -11,6 +11,7 @@ import numpy as np
 
 from numerics.core.validation import Array, as_scalar
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 Sampler = Callable[[np.random.Generator, tuple[int, int]], Array]
 
@@ -31,6 +32,7 @@ _EXPECTED = (
 )
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Noise:
     """The law of the entries of sqrt(lambda) Z.

@@ -18,6 +18,7 @@ from numerics.core.validation import Array, as_array, as_generator, as_integer
 from numerics.data.samples import BLOCK_SAMPLES, SampleData, check_data
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 
 from .empirical_parts import block_operator, check_symmetric
 from .null_space import NullSpace, null_space
@@ -62,6 +63,7 @@ class _Measure:
         return np.asarray(padded[below] + padded[below + 1]) / 2
 
 
+@with_known_keywords
 def empirical_density(
     data: SampleData,
     *,

@@ -12,6 +12,7 @@ from numerics.core.packed_symmetric import positions
 from numerics.core.validation import Array
 from numerics.data.samples import SampleData, check_data
 from theory import InputError, symbols
+from theory.keywords import with_known_keywords
 
 from .operators import BorderedMoment, SecondMoment, mean_products
 from .population_block import (
@@ -24,6 +25,7 @@ from .population_block import (
 from .span_matrix import BlockName
 
 
+@with_known_keywords
 def empirical_operator(
     data: SampleData,
     *,

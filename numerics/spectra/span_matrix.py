@@ -11,11 +11,13 @@ import numpy as np
 from numerics.core.geometry import SpanBasis
 from numerics.core.validation import Array
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 # a block of 0-based units, or a named part of the matrix
 BlockName = tuple[int, int] | str
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class SpanMatrix:
     r"""A population matrix, or a block of it, without its d x d entries.

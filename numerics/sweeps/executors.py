@@ -28,6 +28,7 @@ from threadpoolctl import ThreadpoolController
 from numerics.core.errors import SweepError
 from numerics.core.validation import as_integer, check_kind
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 from .source_identity import make_identifier, source_identity
 
@@ -172,6 +173,7 @@ def _context() -> multiprocessing.context.BaseContext:
     return context
 
 
+@with_known_keywords
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
     """An executor of the Dask scheduler at ``address``.

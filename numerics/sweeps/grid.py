@@ -24,6 +24,7 @@ from numerics.core.validation import (
     kind_of,
 )
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 from .measure_options import MeasureOptions
 from .measurements import MEASUREMENTS, Measurement
@@ -50,6 +51,7 @@ SPLIT = "take fewer values, or write several sweeps"
 _DIMENSIONS = ("replica", "time", "unit", "unit_b", "direction", "parameter", "matrix")
 
 
+@with_known_keywords
 @dataclass(frozen=True, eq=False)
 class Sweep:
     r"""A grid of settings and what to measure at each.

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from numerics.core.validation import as_integer, as_scalar, kind_of
 from theory import InputError, Model
+from theory.keywords import with_known_keywords
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class MeasureOptions:
     """What measurements may be told.

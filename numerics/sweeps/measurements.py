@@ -18,6 +18,7 @@ from numerics.spectra.empirical_distance import empirical_distance
 from numerics.spectra.population_block import population_block
 from numerics.spectra.span_matrix import SpanMatrix
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 from .setting import Setting
 from .trial import Trial, sampled_blocks
@@ -25,6 +26,7 @@ from .trial import Trial, sampled_blocks
 _BLOCK = ("replica", "matrix", "unit")
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Variable:
     """A variable of the store: dimensions besides the axes of the sweep, meaning and unit."""
@@ -34,6 +36,7 @@ class Variable:
     units: str = "1"
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Measurement:
     """Something to measure at every point of a sweep.

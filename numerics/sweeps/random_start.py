@@ -10,8 +10,10 @@ from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import as_scalar
 from theory import Model
+from theory.keywords import with_known_keywords
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class RandomStart:
     r"""An uninformative start: :math:`x^a\sim N(0,s^2I/d)`, drawn afresh for every run; the readout

@@ -20,6 +20,7 @@ import xarray as xr
 from numerics.core.errors import SweepError
 from numerics.core.validation import as_integer, as_path, check_kind
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 from .executors import ONE_THREAD, Engine, LocalEngine, is_broken
 from .grid import Sweep
@@ -47,6 +48,7 @@ class SweepInterrupted(KeyboardInterrupt):
         self.done, self.total = done, total
 
 
+@with_known_keywords
 def run_sweep(
     sweep: Sweep,
     store: str | Path,

@@ -19,6 +19,7 @@ from numerics.core.validation import Array, as_integer, check_kind, check_memory
 from numerics.core.weights import check_dimension
 from numerics.sgd.simulate import check_method, check_size, simulate_sgd
 from theory import InputError, Model
+from theory.keywords import with_known_keywords
 
 from .random_start import RandomStart
 
@@ -37,6 +38,7 @@ _OWN = {
 }
 
 
+@with_known_keywords
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What is simulated and measured at one point of a sweep.

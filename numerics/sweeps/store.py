@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from numerics.core.results import library_versions, version
 from numerics.core.validation import as_path
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 from .integrity import MANIFEST, check_fixed, point_digest, replace_fixed
 from .point_books import verify_points
@@ -199,6 +200,7 @@ def _group_attributes(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
+@with_known_keywords
 def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
     """The labelled Dataset of a store, read when needed; ``xarray.open_zarr`` does the same.
 

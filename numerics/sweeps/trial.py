@@ -18,12 +18,14 @@ from numerics.sgd.simulate import simulate_sgd
 from numerics.spectra.empirical_spectrum import spectrum_of_data
 from numerics.spectra.population_spectrum import population_spectrum
 from theory import BlockMatrix, InputError, Model, derive_hessian
+from theory.keywords import with_known_keywords
 from theory.problem.kinks import ALMOST_EVERYWHERE
 
 from .measure_options import MeasureOptions
 from .setting import MATRICES, Setting
 
 
+@with_known_keywords
 class Trial:
     """One point at work: runs, curve and spectra, computed when a measurement first asks for them.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from audit import import_everything, watched
 from hostile_objects import ARGUMENTS, good
 
 import numerics
+import specalign as sa
 from numerics import Parameters, Problem, State
 from theory import InputError, Loss, Model, kgmm, symbols
 
@@ -93,6 +95,41 @@ def test_unusual_arrays_of_numbers_are_numbers(name):
     curve = numerics.integrate_curves(kgmm(2), parameters, state, make(np.array([0.0, 0.5])))
     plain = numerics.integrate_curves(kgmm(2), parameters, State(rows, rows), [0.0, 0.5])
     np.testing.assert_array_equal(curve.overlap, plain.overlap)
+
+
+# --- keywords ---
+
+# errors, functions of SymPy and base classes: nobody makes them by keywords
+MADE_BY_OTHERS = {"Finding", "GaussianExpectation", "GaussianLaw", "Derived", "Weight"}
+
+
+def makers():
+    """Every public function and constructor, and class methods that make something."""
+    for name in sorted(set(dir(sa)) - MADE_BY_OTHERS):
+        value = getattr(sa, name)
+        if isinstance(value, type) and issubclass(value, (Exception, KeyboardInterrupt, sp.Basic)):
+            continue
+        if callable(value) and not isinstance(value, sp.core.function.FunctionClass):
+            yield pytest.param(value, id=name)
+    for make in (Model.build, sa.Mixture.build, State.zero, State.at):
+        yield pytest.param(make, id=make.__qualname__)
+
+
+@pytest.mark.parametrize("make", list(makers()))
+def test_a_keyword_that_is_none_is_refused_with_what_there_is(make):
+    known = [n for n in inspect.signature(make).parameters if n not in ("self", "cls")]
+    with pytest.raises(InputError, match=r"no_such_keyword: got no argument .* Remedy: leave it"):
+        make(no_such_keyword=1)
+    # one letter too many is the keyword that is meant, where there is one
+    for name in (n for n in known if len(n) > 4):
+        with pytest.raises(InputError, match=f"Remedy: write {name}=") as caught:
+            make(**{f"{name}x": 1})
+        assert caught.value.parameter == f"{name}x"
+
+
+def test_keywords_of_other_people_are_refused_with_the_relation():
+    with pytest.raises(InputError, match=r"lr: .* Remedy: step is c_delta = step size times dim"):
+        Parameters(weights=[0.5, 0.5], precision=10, ridge=0.1, lr=1)
 
 
 # --- models and results ---------------------------------------------------------------------------

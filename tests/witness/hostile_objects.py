@@ -159,6 +159,32 @@ NO_CHOICES: dict[str, Callable[[], object]] = {
 }
 
 
+def _pair(samples: int, dimension: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones((samples, dimension)), np.ones(samples)
+
+
+# functions that make chunks (X, y)
+NO_CHUNKS: dict[str, Callable[[], object]] = {
+    "one sample without end": lambda: lambda: itertools.repeat(_pair(1)),
+    "no sample without end": lambda: lambda: itertools.repeat(_pair(0)),
+    "nothing without end": lambda: lambda: itertools.repeat(None),
+    "numbers without end": lambda: itertools.count,
+    "endless": lambda: Endless,
+    "none": lambda: lambda: [],
+    "one iterator": lambda: iter(()).__iter__,
+    "nothing": lambda: lambda: None,
+    "text": lambda: lambda: "abc",
+    "other dimensions": lambda: lambda: [_pair(1), _pair(1, 3)],
+    "other precisions": lambda: lambda: [_pair(1), (np.ones((1, 2), np.float32), np.ones(1))],
+    "labels of texts": lambda: lambda: [(np.ones((1, 2)), ["a"])],
+    "labels of nan": lambda: lambda: [(np.ones((1, 2)), [np.nan])],
+    "more labels": lambda: lambda: [(np.ones((1, 2)), np.ones(2))],
+    "labels of objects": lambda: lambda: [(np.ones((1, 2)), np.array([None]))],
+    "huge zeros": lambda: lambda: [(np.broadcast_to(0.5, (10**11, 2)), np.ones(1))],
+    "infinities": lambda: lambda: [(np.full((1, 2), np.inf), np.ones(1))],
+}
+
+
 @lru_cache(maxsize=None)
 def good() -> SimpleNamespace:
     """Values that are what they should be."""
@@ -293,7 +319,11 @@ ARGUMENTS: dict[str, tuple[Callable[[object], object], dict[str, Callable[[], ob
     "state_of_weights weights": (_f(numerics.state_of_weights, "problem", "?"), NO_ARRAYS),
     "user_data features": (
         lambda v: numerics.user_data(good().problem, v, [1, 2], np.eye(2)),
-        NO_ARRAYS,
+        NO_ARRAYS | {"rows of a view": lambda: np.broadcast_to(0.5, (10**11, 2))},
+    ),
+    "user_data chunks": (
+        lambda v: numerics.user_data(good().problem, v, None, np.eye(2)),
+        NO_CHUNKS,
     ),
     "user_data labels": (
         lambda v: numerics.user_data(good().problem, np.eye(2), v, np.eye(2)),

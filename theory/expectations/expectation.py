@@ -15,6 +15,7 @@ from sympy.printing.str import StrPrinter
 
 from theory import symbols
 from theory.errors import InputError, brief
+from theory.keywords import with_known_keywords
 from theory.problem.softmax import Softmax
 
 from .closed_forms import closed_form
@@ -151,6 +152,7 @@ def _abbreviate(integrand: sp.Expr, law: GaussianLaw) -> sp.Expr:
     )
 
 
+@with_known_keywords
 def integrate_by_parts(expression: sp.Expr) -> sp.Expr:
     r"""Remove the whitened pre-activations by Gaussian integration by parts (Stein's lemma).
 

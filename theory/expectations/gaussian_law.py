@@ -10,6 +10,7 @@ import sympy as sp
 
 from theory import symbols
 from theory.errors import InputError, brief
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model, check_is_model
 
 
@@ -85,6 +86,7 @@ def _outer_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
 
 
 @lru_cache(maxsize=1024, typed=True)  # 1.0 is no component, though it equals 1
+@with_known_keywords
 def preactivation_law(model: Model, component: int) -> GaussianLaw:
     """Return the law N(m S_l^T, Q/lambda) of u in the 0-based ``component`` of ``model``."""
     check_is_model(model)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from theory.errors import InputError
+from theory.keywords import with_known_keywords
 from theory.problem.kinks import DISTRIBUTIONAL, apply_kink_rule, check_kink_rule, split_deltas
 from theory.problem.model import Model, check_is_model
 
@@ -98,6 +99,7 @@ class Weight:
         ]
 
 
+@with_known_keywords
 class Moments:
     """Coefficients and moments of one model by one route; each is built once.
 

@@ -8,6 +8,7 @@ import sympy as sp
 
 from theory import symbols
 from theory.errors import InputError, brief
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 from theory.problem.relu_step import ReLU, Step
 
@@ -27,6 +28,7 @@ _KINKED = (sp.DiracDelta, ReLU, Step)
 _EPSILON = sp.Symbol("epsilon", positive=True)  # stands for 1/lambda while a series is built
 
 
+@with_known_keywords
 def noiseless(derived: T) -> T:
     r"""Return the limit lambda -> infinity: :math:`E_l[f(u)] \to f(mS_l^T)` and 1/lambda -> 0.
 
@@ -56,6 +58,7 @@ def noiseless(derived: T) -> T:
     return low_noise(derived, order=0)
 
 
+@with_known_keywords
 def low_noise(derived: T, order: int) -> T:
     r"""Expand in 1/lambda up to and including ``order`` (smooth losses).
 

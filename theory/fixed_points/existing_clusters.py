@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import sympy as sp
 
 from theory.errors import InputError
+from theory.keywords import with_known_keywords
 from theory.problem.exact_numbers import exact
 from theory.problem.model import Model
 from theory.problem.relu_step import ReLU
@@ -17,6 +18,7 @@ CLUSTERS = ("mu", "-mu", "nu", "-nu")
 IDLE = "0"
 
 
+@with_known_keywords
 def existing_clusters(
     model: Model, values: Mapping[sp.Symbol, object] | None = None
 ) -> tuple[int, ...]:

@@ -15,11 +15,13 @@ from theory.errors import InputError
 from theory.expectations.derived import Derived
 from theory.expectations.noiseless_limit import noiseless
 from theory.formulas.drift import Drift, derive_drift
+from theory.keywords import with_known_keywords
 from theory.problem.cross_entropy import softmax_cross_entropy
 from theory.problem.exact_numbers import exact
 from theory.problem.model import Model, check_is_model
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class ImplicitFixedPoint(Derived):
     """A fixed point in terms of unknowns that solve one scalar equation each.
@@ -80,6 +82,7 @@ class ImplicitFixedPoint(Derived):
         return sp.ImmutableDenseMatrix(self.overlap.subs(solved))
 
 
+@with_known_keywords
 def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
     r"""Return the noiseless fixed point of the softmax mixture with orthonormal means, in implicit
     form.
@@ -148,6 +151,7 @@ def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
     return ImplicitFixedPoint(model, overlap, residuals, gaps)
 
 
+@with_known_keywords
 def solve_noiseless_fixed_point(
     model: Model,
     values: Mapping[sp.Symbol, object] | None = None,

@@ -29,12 +29,14 @@ from math import comb
 import sympy as sp
 
 from theory.errors import InputError
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 from theory.problem.xor import COORDINATES, LABELS
 
 from .existing_clusters import CLUSTERS, IDLE, _check_model, _numbers, _ridge
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class SeparatedFixedPoint:
     r"""The fixed points with a given assignment: a sphere of radius
@@ -255,6 +257,7 @@ def read_assignment(assignment: Sequence[str | int | None], units: int) -> tuple
     return tuple(found)
 
 
+@with_known_keywords
 def separated_fixed_point(
     model: Model,
     assignment: Sequence[str | int | None],
@@ -308,6 +311,7 @@ def separated_fixed_point(
     return point
 
 
+@with_known_keywords
 def separation_probabilities(width: int) -> tuple[sp.Rational, ...]:
     r"""Return the exact probabilities of 1, 2, 3, 4 separated clusters when every unit picks one
     uniformly.

@@ -13,6 +13,7 @@ from theory.errors import InputError
 from theory.expectations.contracted import ContractedMatrix
 from theory.expectations.derived import Derived
 from theory.expectations.moments import exists
+from theory.keywords import with_known_keywords
 from theory.problem.kinks import DISTRIBUTIONAL
 from theory.problem.model import Model
 from theory.symbols import upper_triangle
@@ -22,6 +23,7 @@ from .block_tensors import Block, BlockTensors
 __all__ = ["Block", "BlockMatrix"]
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class BlockMatrix(Derived):
     """A population second-moment matrix (Hessian or G) by its blocks.

@@ -13,8 +13,10 @@ from theory.expectations.contracted import ContractedMatrix, ContractedVector, S
 from theory.expectations.contraction import Contraction, Term, sum_of
 from theory.expectations.derived import Derived
 from theory.expectations.moment_tensors import MomentTensors, WeightKind, scaled
+from theory.keywords import with_known_keywords
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Block(Derived):
     """A d x d block V B V^T + c I, by its coefficients.

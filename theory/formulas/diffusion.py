@@ -12,11 +12,13 @@ from theory.expectations.contracted import ContractedMatrix
 from theory.expectations.derived import Derived
 from theory.expectations.moment_tensors import moment_tensors
 from theory.expectations.moments import chosen_route, exists
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 
 from .increments import IncrementMoments, Increments
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Diffusion(Derived):
     """Covariance of (one SGD increment / step delta), as d -> infinity.
@@ -53,6 +55,7 @@ class Diffusion(Derived):
         )
 
 
+@with_known_keywords
 def derive_diffusion(model: Model, route: str | None = None) -> Diffusion:
     r"""Derive the covariance of G = (one step's increment) / (-delta), in the limit d -> infinity.
 

@@ -19,10 +19,12 @@ from theory.expectations.contraction import Term, sum_of
 from theory.expectations.derived import Derived
 from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors, scaled
 from theory.expectations.moments import chosen_route
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 from theory.symbols import flatten_state, upper_triangle
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Drift(Derived):
     """The right-hand side of the effective dynamics, d(state)/dt, t = steps * c_delta / d.
@@ -75,6 +77,7 @@ class Drift(Derived):
         return replace(self, corrector=sp.ImmutableDenseMatrix(sp.zeros(size, size)))
 
 
+@with_known_keywords
 def derive_drift(model: Model, route: str | None = None) -> Drift:
     r"""Derive the effective drift of (m, R_perp, v) as d -> infinity at fixed c_delta.
 

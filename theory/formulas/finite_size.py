@@ -19,10 +19,12 @@ from theory.expectations.contraction import Contraction, Term, sum_of
 from theory.expectations.derived import Derived
 from theory.expectations.moment_tensors import UNIT, moment_tensors, scaled
 from theory.expectations.moments import chosen_route, exists
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 from theory.symbols import flatten_state, upper_triangle
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class FiniteSize(Derived):
     """The 1/d part of the mean increment: E[change of the state in one step] = delta (F + F1 / d).
@@ -52,6 +54,7 @@ class FiniteSize(Derived):
         return ContractedVector(selections)
 
 
+@with_known_keywords
 def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -> FiniteSize:
     r"""Derive the 1/d part F1 of the mean increment of SGD; there is nothing beyond it.
 

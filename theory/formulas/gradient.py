@@ -12,9 +12,11 @@ from theory.expectations.contraction import Term, sum_of
 from theory.expectations.derived import Derived
 from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors
 from theory.expectations.moments import chosen_route
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class PopulationGradient(Derived):
     """Population gradient in coordinates on V = [e_1..e_r, x^1..x^C].
@@ -33,6 +35,7 @@ class PopulationGradient(Derived):
     readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
 
 
+@with_known_keywords
 def derive_gradient(model: Model, route: str | None = None) -> PopulationGradient:
     r"""Derive the gradient of the population risk.
 

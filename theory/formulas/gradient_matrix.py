@@ -7,6 +7,7 @@ from functools import lru_cache
 from theory.expectations.contraction import Term
 from theory.expectations.moment_tensors import READOUT, UNIT, MomentTensors, moment_tensors, scaled
 from theory.expectations.moments import chosen_route
+from theory.keywords import with_known_keywords
 from theory.problem.kinks import DISTRIBUTIONAL
 from theory.problem.model import Model
 
@@ -14,6 +15,7 @@ from .block_matrix import BlockMatrix, contracted_matrix
 from .block_tensors import BlockTensors, second_moments, with_terms
 
 
+@with_known_keywords
 def derive_gradient_matrix(
     model: Model, route: str | None = None, *, regularized: bool = False
 ) -> BlockMatrix:

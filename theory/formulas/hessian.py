@@ -11,6 +11,7 @@ from theory.errors import InputError
 from theory.expectations.contraction import Term
 from theory.expectations.moment_tensors import WeightKind, moment_tensors
 from theory.expectations.moments import chosen_route
+from theory.keywords import with_known_keywords
 from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL, check_kink_rule
 from theory.problem.model import Model
 
@@ -18,6 +19,7 @@ from .block_matrix import BlockMatrix, contracted_matrix
 from .block_tensors import second_moments, with_terms
 
 
+@with_known_keywords
 def derive_hessian(
     model: Model,
     route: str | None = None,

@@ -10,6 +10,7 @@ from theory.errors import InputError
 from theory.expectations.derived import Derived
 from theory.expectations.expectation import GaussianExpectation
 from theory.expectations.gaussian_law import preactivation_law
+from theory.keywords import with_known_keywords
 from theory.problem.layers import Layer, layer_of, positions_of
 from theory.problem.model import Model
 from theory.symbols import LABEL
@@ -19,6 +20,7 @@ DIGITS = 40
 ZERO = sp.Float("1e-20")
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class ReadoutFeatures(Derived):
     """The feature vector of every component, a row each, up to its length.
@@ -36,6 +38,7 @@ class ReadoutFeatures(Derived):
     layer: str = "layer 2"
 
 
+@with_known_keywords
 def derive_readout_features(model: Model, layer: str | None = None) -> ReadoutFeatures:
     r"""Derive the vectors whose span a layer behind the first, its Hessian and G block align with.
 

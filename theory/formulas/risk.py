@@ -8,9 +8,11 @@ import sympy as sp
 
 from theory.expectations.derived import Derived
 from theory.expectations.moments import Moments, Weight
+from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class PopulationRisk(Derived):
     """Expected loss.
@@ -26,6 +28,7 @@ class PopulationRisk(Derived):
     loss: sp.Expr = field(metadata={"expressions": True})
 
 
+@with_known_keywords
 def derive_risk(model: Model) -> PopulationRisk:
     r"""Derive the expected loss :math:`E[\ell] = \sum_l p_l\,E_l[\ell(y_l;u,v)]`.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from theory.errors import InputError
+from theory.keywords import with_known_keywords
 
 from .exact_numbers import exact, exact_sequence
 from .kinks import kink_forms, without_vanishing
@@ -17,6 +18,7 @@ from .softplus_sigmoid import Sigmoid, Softplus
 ARGUMENT = sp.Symbol("z", real=True)
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Activation:
     """A scalar function g of the pre-activation.

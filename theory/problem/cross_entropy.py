@@ -5,6 +5,7 @@ from __future__ import annotations
 import sympy as sp
 
 from theory import symbols
+from theory.keywords import with_known_keywords
 
 from .activations import Activation, get_activation
 from .loss import Loss
@@ -12,6 +13,7 @@ from .softmax import LogSumExp
 from .softplus_sigmoid import Softplus
 
 
+@with_known_keywords
 def softmax_cross_entropy(classes: int) -> Loss:
     r"""Return :math:`\ell = -u_y + \log\sum_c e^{u_c}` for labels y = 1..classes.
 
@@ -29,6 +31,7 @@ def softmax_cross_entropy(classes: int) -> Loss:
     )
 
 
+@with_known_keywords
 def two_layer_cross_entropy(width: int, activation: str | Activation = "relu") -> Loss:
     r"""Return :math:`\ell = -yf + \log(1+e^f)`, :math:`f=\sum_i v_i\,g(u_i)`, labels 0 and 1.
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import sympy as sp
 
 from theory.errors import InputError, brief
+from theory.keywords import with_known_keywords
 
 FIRST_LAYER = "layer 1"
 RESERVED = ("first_layer", "full", "readout", "mixed", "all", FIRST_LAYER)
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Layer:
     """A weight matrix among the finite parameters v, row by row.

@@ -10,6 +10,7 @@ import sympy as sp
 
 from theory import symbols
 from theory.errors import MOST_OF_PART, InputError, brief, brief_parts
+from theory.keywords import with_known_keywords
 
 from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
@@ -21,6 +22,7 @@ GAUGE_DIGITS = 40
 GAUGE_ZERO = sp.Float("1e-20")
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Loss:
     r"""Scalar loss :math:`\ell(y; u, v)` of a label, pre-activations u and readout parameters v.

@@ -9,6 +9,7 @@ import sympy as sp
 
 from theory import symbols
 from theory.errors import InputError, brief_parts
+from theory.keywords import with_known_keywords
 
 from .exact_numbers import (
     _check_length,
@@ -21,6 +22,7 @@ from .exact_numbers import (
 )
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Mixture:
     r"""Mixture of n isotropic Gaussians in R^d, with d left free.
@@ -67,6 +69,7 @@ class Mixture:
     precision: sp.Expr
 
     @classmethod
+    @with_known_keywords
     def build(
         cls,
         *,

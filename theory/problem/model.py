@@ -10,12 +10,14 @@ import sympy as sp
 
 from theory import symbols
 from theory.errors import InputError, brief, brief_parts
+from theory.keywords import with_known_keywords
 
 from .exact_numbers import check_positive, exact
 from .loss import Loss
 from .mixture import Mixture
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Model:
     r"""Online SGD with a ridge on a Gaussian mixture.
@@ -49,6 +51,7 @@ class Model:
     name: str = "model"
 
     @classmethod
+    @with_known_keywords
     def build(
         cls,
         mixture: Mixture,

@@ -18,6 +18,7 @@ from theory import (
     derive_hessian,
     derive_readout_features,
 )
+from theory.keywords import with_known_keywords
 from theory.problem.kinks import ALMOST_EVERYWHERE
 from verify.evidence.systems import Scenario
 
@@ -25,6 +26,7 @@ from verify.evidence.systems import Scenario
 MATRICES = ("hessian", "gradient")
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Theory:
     """A model and the formulas to be judged; by default those the engine derives.

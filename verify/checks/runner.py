@@ -15,6 +15,7 @@ from numerics.core.results import library_versions
 from numerics.core.validation import as_integer, kind_of
 from theory import InputError
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import get_level
 from verify.evidence.systems import SYSTEMS, get_system
@@ -36,6 +37,7 @@ class VerificationInterrupted(KeyboardInterrupt):
         self.partial = partial
 
 
+@with_known_keywords
 def run(
     system: str = "kgmm",
     level: str = "quick",
@@ -129,6 +131,7 @@ def run(
     return report(True)
 
 
+@with_known_keywords
 def run_all(
     level: str = "quick",
     seed: int = 0,

@@ -19,6 +19,7 @@ from typing import Any
 from numerics.core.validation import as_path
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 from theory.regular_files import check_regular
 from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.tree import FormulaError
@@ -61,6 +62,7 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
+@with_known_keywords
 def read_claims(path: Path) -> list[Claim]:
     """All claims of a file, read and refused where they mean nothing; before any work.
 

@@ -18,6 +18,7 @@ import sympy as sp
 from numerics.core.validation import as_integer, kind_of
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node
@@ -38,6 +39,7 @@ from .stage_verdicts import STAGES, ClaimKind, Watch, ignore, judge_stages
 MOST_ORDER = 12
 
 
+@with_known_keywords
 def check(
     model: Model,
     quantity: str | Quantity,
@@ -106,6 +108,7 @@ def check(
     return judge(make_claim(model, quantity, claim, **asked), seed)
 
 
+@with_known_keywords
 def make_claim(
     model: Model,
     quantity: str | Quantity,
@@ -161,6 +164,7 @@ def check_form(claim: Claim) -> None:
         cases_of(claim)
 
 
+@with_known_keywords
 def judge(claim: Claim, seed: int = 0, watch: Watch = ignore) -> Judgement:
     """Judge a claim that has been read; ``watch`` is told what is known after every stage."""
     start = perf_counter()

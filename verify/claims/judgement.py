@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from theory import Model
+from theory.keywords import with_known_keywords
 from verify.claims.language.tree import Node, show
 
 from .quantities import EXPRESSION, Quantity
@@ -43,6 +44,7 @@ class Finding(StrEnum):
     GAVE_UP = "gave up"
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Claim:
     """Somebody's formula for a quantity of a model.
@@ -135,6 +137,7 @@ class Counterexample:
 Verdict = tuple[Finding, list[Stage], Counterexample | None, str, str]
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Judgement:
     """Everything that is said about a claim.

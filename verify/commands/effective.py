@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from theory import InputError
 from verify.settings.configuration import Configuration
-from verify.settings.values import Number, parse_number
+from verify.settings.values import END, Number
 
 from .command import takes_options
 from .shared import Block, check_data, moment, problem_of, read_block, state_at, time_on_curve
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numerics import Problem, State
 
 ASPECT_RATIO = 4.0
-END = "end"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def effective(
     block: str,
     aspect_ratio: Number | None,
     tail: Number | None,
-    at: str | None,
+    at: Number | str | None,
     emergence: bool,
     log: bool,
     output: Path | None,
@@ -179,11 +178,11 @@ def _plain(title: str) -> str:
     return title.replace(r"$c_\delta$", "c_δ")
 
 
-def _when(text: str | None, settings: Configuration) -> float | None:
-    if text is None:
+def _when(at: Number | str | None, settings: Configuration) -> float | None:
+    if at is None:
         return None
-    if text.strip() != END:
-        return time_on_curve(parse_number("--at", text))
+    if at != END:
+        return time_on_curve(at)
     times = settings.times()
     return float(times[-1] if isinstance(times, list) else times)
 
@@ -198,7 +197,7 @@ def _measured_ratio(settings: Configuration, asked: Number | None) -> float:
     return float(count / d)
 
 
-def _check_emergence(part: Block, at: str | None, samples: int | None) -> None:
+def _check_emergence(part: Block, at: Number | str | None, samples: int | None) -> None:
     for option, value in (("--at", at), ("--samples", samples)):
         if value is not None:
             expected = "nothing of the kind together with --emergence"

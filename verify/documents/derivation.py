@@ -18,6 +18,7 @@ from numerics.core.files import write_text
 from numerics.core.validation import as_integer
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 from theory.problem.kinks import DISTRIBUTIONAL, check_kink_rule
 from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding, Judgement
@@ -63,6 +64,7 @@ class DerivationStep:
         return tree_latex(quantity.left)
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Derivation:
     """A derivation with the verdict on each of its steps.
@@ -129,6 +131,7 @@ class Derivation:
         self._refuse_wrong()
         return as_html(self.page)
 
+    @with_known_keywords
     def write(self, path: str | Path, keys: Mapping[str, object] | None = None) -> None:
         """Write the document, whole or not at all, as LaTeX (.tex) or HTML (.html).
 
@@ -152,6 +155,7 @@ class Derivation:
             raise InputError("derivation", got, "steps that stand", remedy)
 
 
+@with_known_keywords
 def make_derivation(
     model: Model,
     quantity: str = DRIFT,

@@ -20,6 +20,7 @@ from numerics.data.risk import empirical_risk
 from numerics.data.samples import SampleData, draw_data
 from numerics.spectra.empirical_spectrum import spectrum_of_data
 from numerics.spectra.span_matrix import BlockName, SpanMatrix
+from theory.keywords import with_known_keywords
 
 from .levels import Level
 from .run_states import state_of
@@ -27,6 +28,7 @@ from .spectral_samples import proportional_samples, train_and_test_samples
 from .systems import Scenario, System
 
 
+@with_known_keywords
 class Evidence:
     """Simulations and empirical spectra of one system, level and seed, made on first use and kept.
 

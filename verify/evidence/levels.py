@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from theory import InputError
+from theory.keywords import with_known_keywords
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ LEVELS = {
 }
 
 
+@with_known_keywords
 def get_level(name: str) -> Level:
     """Return a level by name."""
     if not isinstance(name, str) or name not in LEVELS:

@@ -21,6 +21,7 @@ from theory import (
     xor,
 )
 from theory.fixed_points.existing_clusters import CLUSTERS
+from theory.keywords import with_known_keywords
 from theory.problem.xor import COORDINATES, LABELS
 
 
@@ -301,6 +302,7 @@ def _near_fixed_point(
 SYSTEMS: dict[str, Callable[[], System]] = {"kgmm": kgmm_system, "xor": xor_system}
 
 
+@with_known_keywords
 def get_system(name: str) -> System:
     """Return a system by name."""
     if not isinstance(name, str) or name not in SYSTEMS:

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from theory.keywords import with_known_keywords
 from verify.tables.effective import close_groups, effective_title
 
 from .style import PALETTE, SETTINGS, legend_beside, legend_line, legend_mark, set_title
@@ -17,6 +18,7 @@ from .style import PALETTE, SETTINGS, legend_beside, legend_line, legend_mark, s
 MIXED = 0.05
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | None = None) -> Figure:
     """Draw measured against predicted alignment: overlaps, shares of x^a in eigenvectors and in the

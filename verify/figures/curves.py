@@ -21,6 +21,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from theory import InputError
+from theory.keywords import with_known_keywords
 from verify.tables.text import SLIDING_SHARE, direction_labels, has_readout
 
 from .drawn_data import check_drawn
@@ -68,6 +69,7 @@ _ALL_UNITS = (
 )
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_curves(
     curve: xr.Dataset | None,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
+from theory.keywords import with_known_keywords
 from verify.tables.effective import atom_place, close_groups, effective_title
 
 from .drawn_data import check_drawn
@@ -44,6 +45,7 @@ _EDGE_NAMES = {
 Floats = NDArray[np.float64]
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_effective_spectrum(
     effective: xr.Dataset,

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from theory.keywords import with_known_keywords
 from verify.tables.effective import effective_title, parameters_in
 from verify.tables.spectra import matrix_name
 
@@ -39,6 +40,7 @@ _PALE = 0.55
 Floats = NDArray[np.float64]
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_emergence(
     emergence: xr.Dataset, measured: xr.Dataset | None = None, title: str | None = None
@@ -163,6 +165,7 @@ def _draw_measured(axes: Axes, measured: xr.Dataset) -> Any:
     return legend_mark(**dot_style(0, "#f0f0f0"), label=label)
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_phase_diagram(
     diagram: xr.Dataset, title: str | None = None, *, quantity: str = "outlier_count"

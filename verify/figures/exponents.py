@@ -7,9 +7,12 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from theory.keywords import with_known_keywords
+
 from .style import PALETTE, SETTINGS, legend_beside, set_title
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_exponent(
     x: ArrayLike,

@@ -11,9 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from theory.keywords import with_known_keywords
+
 from .style import FONT, SETTINGS, set_title
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_alignment_heatmap(
     matrix: ArrayLike,

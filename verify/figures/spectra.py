@@ -19,6 +19,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from theory.keywords import with_known_keywords
 from verify.tables.spectra import Row, has_bulk, pair_spectra
 from verify.tables.text import direction_labels
 
@@ -48,6 +49,7 @@ _MAX_MAP_COLUMNS = 12
 _CELL, _MAX_MAP_WIDTH = 0.58, 9.5
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_spectrum(
     population: xr.Dataset,
@@ -121,6 +123,7 @@ def plot_spectrum(
     return figure
 
 
+@with_known_keywords
 @rc_context(SETTINGS)
 def plot_eigenvalues_along_training(
     times: ArrayLike,

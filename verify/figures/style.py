@@ -24,6 +24,7 @@ from matplotlib.lines import Line2D
 
 from numerics.core.files import replacing
 from numerics.core.validation import as_path, check_kind
+from theory.keywords import with_known_keywords
 
 TIME_LABEL = "time t = steps·δ"
 FORMATS = (".png", ".svg", ".pdf")
@@ -59,6 +60,7 @@ legend_line = partial(Line2D, [], [])
 legend_mark = partial(Line2D, [], [], linestyle="none")
 
 
+@with_known_keywords
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all, in the format of the file name (.png, .svg or .pdf)."""
     path = as_path("path", path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from theory.keywords import with_known_keywords
 from verify.settings.figure_table import RANDOM, FigureTable
 from verify.verdict.extrapolation import fit_exponent
 
@@ -108,6 +109,7 @@ def exponent_of(series: Series) -> tuple[float, float] | None:
     return fit.slope, _QUANTILE * fit.error * float(np.sqrt(max(excess, 1.0) if known else excess))
 
 
+@with_known_keywords
 def plot_sweep(data: xr.Dataset, table: FigureTable) -> Figure:
     """Draw the figure that a table describes.
 

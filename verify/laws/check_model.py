@@ -15,6 +15,7 @@ from numerics import Parameters, State
 from numerics.core.validation import as_integer
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 from verify.random_points.floating import (
     CubePoint,
     Domain,
@@ -69,6 +70,7 @@ DOMAIN = Domain(precision=(4.0, 40.0))
 KINKED_DOMAIN = Domain(precision=(1.0, 6.0))
 
 
+@with_known_keywords
 def check_model(
     model: Model,
     *,

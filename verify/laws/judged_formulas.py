@@ -28,6 +28,7 @@ from theory import (
     derive_risk,
 )
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 
 _DERIVE: dict[str, Callable[[Model], Any]] = {
     "risk": derive_risk,
@@ -45,6 +46,7 @@ def _derived(model: Model, name: str) -> Any:
     return _DERIVE[name](model)
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Formulas:
     """The formulas that the laws judge: those the engine derives, or others put in their place.

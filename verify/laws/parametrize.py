@@ -10,6 +10,7 @@ from typing import Any
 
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 from verify.random_points.floating import Domain
 
 from .check_model import LAWS, check_formulas, check_model, chosen_laws
@@ -51,6 +52,7 @@ class ModelCheck:
 ExpectedFailures = Mapping[str, str] | Callable[[Model], Mapping[str, str]]
 
 
+@with_known_keywords
 def parametrize_checks(
     models: Model | Sequence[Model],
     *,

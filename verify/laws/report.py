@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from theory import Model
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 from verify.verdict.results import CheckResult
 from verify.verdict.tolerance import FAMILY_ERROR, Verdict
 
@@ -71,6 +72,7 @@ class LawResult:
         return "\n".join(lines)
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class ModelReport:
     """All laws judged on one model.

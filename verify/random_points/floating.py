@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from numerics import Parameters, State
 from numerics.core.validation import as_scalar
 from theory import InputError, Model, symbols
+from theory.keywords import with_known_keywords
 
 Array = NDArray[np.float64]
 # coordinates in [-1, 1], by the name of what they decide
 CubePoint = dict[str, Array]
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Domain:
     """Where numbers come from.

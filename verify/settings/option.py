@@ -157,9 +157,8 @@ class Option:
         remedy = f"leave it away for {default}" if known else f"it is: {self.meaning}"
         for number in _numbers(value):
             if self.least is not None and number < self.least:
-                raise InputError(
-                    self.label, brief_number(number), self.bound(">=", self.least), remedy
-                )
+                expected = self.bound(">=", self.least)
+                raise InputError(self.label, brief_number(number), expected, remedy)
             if self.tiny is not None and 0 < number < self.tiny:
                 expected = self.bound(">=", self.tiny)
                 raise InputError(self.label, brief_number(number), expected, self.beyond or remedy)
@@ -186,7 +185,10 @@ def _numbers(value: Any) -> Iterator[int | Fraction]:
 
 def brief_number(value: Any) -> str:
     """A bound or a value in few characters."""
-    return str(value) if isinstance(value, int) else f"{float(value):g}"
+    if isinstance(value, int):
+        # 10^100 - 1 is the largest integer of 100 digits
+        return str(value) if abs(value) < 10**20 else f"{len(str(abs(value)))} digits"
+    return f"{float(value):g}"
 
 
 def by_model(attribute: str) -> dict[str, float]:

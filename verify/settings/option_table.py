@@ -18,7 +18,7 @@ from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model
-from .values import INTEGER, LIST, NAMES, NUMBER, ROWS, ROWS_OR_NAME, TIME
+from .values import INTEGER, LIST, NAMES, NUMBER, NUMBER_OR_END, ROWS, ROWS_OR_NAME, TIME
 
 # groups of commands: with a model, with a state, with dynamics, with data
 _MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
@@ -95,7 +95,9 @@ OPTIONS: tuple[Option, ...] = (
         Option("claim", "NAME", "Judge the claim of this name only", commands=("check",)),
         Option("time_limit", "SECONDS",
             "Give a claim up after this time; the others are judged all the same", NUMBER,
-            commands=("check",), domain="from 0.01 to 10^6", least=0.01, most=1e6, default=60.0),
+            commands=("check",), domain="from 0.01 to 10^6", least=0.01, most=1e6,
+            beyond="no stage ends in less, and eleven days are for ever: leave it away for 60",
+            default=60.0),
         Option("level", "quick|full",
             "quick takes about two minutes on two cores for all; full uses more runs and larger "
             "dimensions",
@@ -152,14 +154,16 @@ OPTIONS: tuple[Option, ...] = (
             aliases=("--phi",), default="(4; M / d with --samples)"),
         Option("tail", "SHARE",
             "Leave out this share of the samples with the rarest weights at either end, such as "
-            "1/4000", NUMBER, commands=("effective",), domain="from 0 to 0.1",
+            "1/4000", NUMBER, commands=("effective",), domain="from 0 to 0.1", least=0, most=0.1,
+            beyond="the rare ends are cut, no part of the bulk: give a small share such as 1 / M",
             default="(0.001 where an end is essential, else 0)"),
         Option("at", "T", f"Time on the theoretical curve, {_CLOCK}", NUMBER,
             commands=("spectrum",), domain="from 0 to 1e12", most=LATEST, beyond=_LATE,
             default="(initial state)"),
         Option("at", "T|end",
             f"Time on the theoretical curve, {_CLOCK}, or the end of the run, --time",
-            commands=("effective",), domain="from 0 to 1e12", default="(initial state)"),
+            NUMBER_OR_END, commands=("effective",), domain="from 0 to 1e12", most=LATEST,
+            beyond=_LATE, default="(initial state)"),
         Option("emergence", "",
             "Follow the outliers along the curve to the end of --time, and find when they leave "
             "the bulk", commands=("effective",), type=bool),
@@ -249,7 +253,9 @@ OPTIONS: tuple[Option, ...] = (
             "M/d, samples of an empirical matrix per dimension", NUMBER, domain="> 0",
             default="(none)", example=20),
         Option("seed", "INT", "Root of all random numbers", INTEGER, commands=_RANDOM,
-            domain="an integer >= 0", least=0, default=0, aliases=("--random-seed",)),
+            domain="an integer >= 0", least=0, most=10**100 - 1,
+            beyond="it is printed with every result, to be typed again: 100 digits are enough",
+            default=0, aliases=("--random-seed",)),
         Option("method", "direct|reduced",
             "direct: all d coordinates; reduced: the exact chain of the summary statistics, whose "
             "cost does not depend on the dimension", commands=("simulate",), default="direct",

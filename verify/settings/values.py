@@ -218,3 +218,8 @@ ROWS_OR_NAME = Kind(_text_reader(_rows_or_name, *_ROWS), _read_rows_or_name)
 TEXT = Kind(_short_text, read_text)
 NAMES = Kind(parse_names, read_text)
 TIME = Kind(lambda p, text: (parse_list if "," in text else parse_number)(p, text), _read_time)
+# a time, or the word for the end of the run
+END = "end"
+NUMBER_OR_END = Kind(
+    lambda p, text: END if text.strip() == END else parse_number(p, text), read_number
+)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from theory.keywords import with_known_keywords
+
 from .tolerance import Comparison, Family, Verdict, combine
 
 
@@ -39,6 +41,7 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class CheckResult:
     """Outcome of one check.
@@ -120,6 +123,7 @@ def _command(system: str, level: str, seed: int, only: Sequence[str]) -> str:
     return f"specalign verify {system}--level {level} --seed {seed}{chosen}"
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Report:
     """All results of one run of ``specalign verify``.
@@ -180,6 +184,7 @@ class Report:
         }
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class JointReport:
     """The reports of several systems, judged in one run of ``specalign verify``.

@@ -17,6 +17,7 @@ from types import ModuleType
 from numerics.core import codegen
 from numerics.core.validation import check_kind
 from theory import Loss, symbols
+from theory.keywords import with_known_keywords
 
 from . import direct as kernel_direct
 from . import given as kernel_given
@@ -33,6 +34,7 @@ def compile_kernel(loss: Loss, method: str = "direct", noise: str = "gaussian") 
     return codegen.load_module(kernel_source(loss, method, noise))
 
 
+@with_known_keywords
 def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -> str:
     """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around
     it.

@@ -168,11 +168,12 @@ BAD = {
         ["--aspect-ratio", "3", "--samples", "100", "-d", "50"],
         ["--aspect-ratio: got 3", "M / d = 2", "150 samples"],
     ),
-    "large tail": (["--tail", "0.5"], ["tail: got 0.5", "at most 0.1", "1 / M"]),
+    "large tail": (["--tail", "0.5"], ["--tail: got 0.5", "a number <= 0.1", "1 / M"]),
     "unknown matrix": (["--matrix", "hesian"], ["--matrix", "did you mean 'hessian'"]),
     "block counted from zero": (["--block", "0,1"], ["--block", "'0,1'", "units 1..3"]),
     "mixed of one layer": (["--block", "mixed"], ["--block: got 'mixed'", "no readout parameters"]),
     "time": (["--at", "-1"], ["--at", "got -1", ">= 0"]),
+    "late time": (["--at", "1e13"], ["--at: got 1e+13", "<= 1000000000000", "end the run before"]),
     "two times": (["--emergence", "--at", "1"], ["--at: got 1", "together with --emergence"]),
     "data along training": (
         ["--emergence", "--samples", "10"],

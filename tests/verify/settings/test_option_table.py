@@ -66,6 +66,16 @@ def test_every_option_belongs_to_a_command_or_to_the_files_of_sweeps():
         assert not option.meaning.endswith(".")
 
 
+def test_every_limit_has_its_reason_on_the_page():
+    page = PAGE()
+    for option in OPTIONS:
+        if option.most is not None or option.tiny is not None:
+            assert option.beyond, option.name
+        if option.beyond:
+            assert f"| `{option.spellings[0]}` |" in page
+            assert option.beyond.replace("|", "\\|") in page
+
+
 def test_names_flags_and_aliases_mean_one_thing():
     for command in COMMANDS:
         options = options_of(command)
