@@ -255,7 +255,8 @@ def check_gram(name: str, gram: Array, definite: bool = False) -> None:
             else "a positive semidefinite matrix",
             "a Gram matrix of real vectors has no negative eigenvalue"
             if negative
-            else "remove a mean that is a combination of the others",
+            else "state means that depend on each other by coordinates in fewer directions: "
+            "kgmm(k, means=...)",
         )
 
 

@@ -13,8 +13,8 @@ from numerics.core.validation import Array, kind_of
 from numerics.data.samples import SampleData, check_data
 from numerics.spectra.empirical_density import empirical_density
 from numerics.spectra.empirical_parts import block_operator
-from numerics.spectra.empirical_spectrum import spectrum_of_data
 from numerics.spectra.population_block import is_of_readout
+from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory import InputError
 from theory.keywords import with_known_keywords
 

@@ -66,6 +66,7 @@ def readout_dataset(
     ridge_in: bool,
     name: BlockName,
     count: int | None,
+    at_the_top: bool,
     attributes: dict[str, Any],
 ) -> xr.Dataset:
     """The whole spectrum of the q x q block of the readout, or of a layer of it."""
@@ -75,7 +76,8 @@ def readout_dataset(
     if count > q:
         raise InputError("count", count, f"at most {q}", "ask for fewer eigenpairs")
     values, vectors = np.linalg.eigh(small)
-    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
+    chosen = slice(None, count) if at_the_top else slice(q - count, None)
+    values, vectors = values[::-1][chosen], vectors[:, ::-1][:, chosen]
     variables: dict[str, Any] = {
         "eigenvalue": ("eigen", values),
         "residual": ("eigen", column_norms(small @ vectors - vectors * values)),

@@ -4,36 +4,21 @@ weights.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from numerics.alignment.misalignment import matrix_misalignment
 from numerics.core.problem import Problem
-from numerics.core.results import labelled
 from numerics.core.state import State
 from numerics.core.takes_problem import takes_problem
-from numerics.core.validation import Array, as_array, as_integer, as_scalar
 from numerics.data.samples import SampleData, draw_data
 from theory import InputError
 
-from .empirical_parts import block_operator, check_symmetric
-from .empirical_results import first_layer_variables, leading_variables, readout_dataset
-from .iterations.eigenpairs import Search, leading_eigenpairs
-from .null_space import null_space
-from .operators import SecondMoment
-from .pairing import beyond_rank, count_ends, pair_with_population, with_lowest
-from .population_block import check_block, check_matrix, default_regularized, is_of_readout
+from .population_block import check_block, check_matrix, default_regularized
 from .span_matrix import BlockName
-
-# beyond this size the norms behind the misfit would cost more than the eigenpairs
-MISFIT_SIZE = 6000
-# the ends of the bulk take an iteration many passes, so that larger matrices are diagonalised for
-# them
-BOTH_ENDS_SIZE = 5000
+from .spectrum_of_data import check_offered, spectrum_of_data
 
 
 @takes_problem(beside=SampleData)
@@ -48,6 +33,7 @@ def empirical_spectrum(
     block: BlockName = "first_layer",
     regularized: bool | None = None,
     count: int | None = None,
+    which: str = "largest",
     weights: ArrayLike | None = None,
     dtype: str = "float64",
     method: str = "auto",
@@ -90,6 +76,8 @@ def empirical_spectrum(
     count : int, optional
         Number of eigenpairs; r + C for a block, C r for the full matrix, q for the readout when
         omitted.  At most the rank, or the size of the matrix for its whole spectrum.
+    which : {"largest", "smallest"}
+        The end of the spectrum to take them from, with sign.
     weights : array, shape (C, d), optional
         First-layer vectors to use (directions in the first r coordinates, as
         :func:`realise_weights` lays them out); their summary statistics must be ``state``.
@@ -160,6 +148,7 @@ def empirical_spectrum(
     options: dict[str, Any] = {
         "regularized": regularized,
         "count": count,
+        "which": which,
         "method": method,
         "beside": beside,
         "beyond": beyond,
@@ -185,7 +174,7 @@ def empirical_spectrum(
                 )
         return spectrum_of_data(problem, matrix=matrix, block=block, **options)
     kind = check_matrix(matrix)
-    _check_offered(check_block(problem.model, block), kind, default_regularized(kind, regularized))
+    check_offered(check_block(problem.model, block), kind, default_regularized(kind, regularized))
     if state is None or dimension is None or samples is None or seed is None:
         values = {"state": state, "dimension": dimension, "samples": samples, "seed": seed}
         missing = next(n for n, value in values.items() if value is None)
@@ -197,184 +186,3 @@ def empirical_spectrum(
         )
     data = draw_data(problem, state, dimension, samples, seed, weights, dtype)
     return spectrum_of_data(data, matrix=kind, block=block, **options).assign_attrs(seed=str(seed))
-
-
-def spectrum_of_data(
-    data: SampleData,
-    *,
-    matrix: str = "hessian",
-    block: BlockName = "first_layer",
-    regularized: bool | None = None,
-    count: int | None = None,
-    method: str = "auto",
-    beside: xr.Dataset | None = None,
-    beyond: float | None = None,
-    tolerance: float = 1e-10,
-    block_size: int | None = None,
-    max_passes: int = 500,
-    mixed_precision: bool = True,
-    start: ArrayLike | None = None,
-    misfit: bool | None = None,
-) -> xr.Dataset:
-    """Return the leading eigenpairs of a matrix of given samples; see :func:`empirical_spectrum`.
-
-    Serves several blocks and matrices of one data set without drawing it again.
-
-    Parameters
-    ----------
-    data : SampleData
-        As :func:`draw_data`, :func:`user_data` or :func:`train_data` makes it.
-    matrix, block, regularized, count, method, beside, beyond, tolerance, block_size, max_passes,
-    mixed_precision, \
-start, misfit
-        As for :func:`empirical_spectrum`.
-    """
-    model = data.model
-    kind, name = check_matrix(matrix), check_block(model, block)
-    ridge_in = default_regularized(kind, regularized)
-    _check_offered(name, kind, ridge_in)
-    search = Search(method, tolerance, block_size, max_passes, mixed_precision).check()
-    attributes = data.attributes() | {
-        "matrix": kind,
-        "block": str(name),
-        "regularized": int(ridge_in),
-    }
-    if is_of_readout(name):
-        return readout_dataset(data, kind, ridge_in, name, count, attributes)
-    operator = block_operator(data, kind, name, ridge_in)
-    rows, size = operator.blocks, operator.shape[0]
-    _check_directions(data, beside)
-    above, below = _how_many(data, operator, attributes, count, beside, beyond)
-    if below:
-        search = replace(search, dense_size=BOTH_ENDS_SIZE, relative_to_norm=True)
-    guesses = _guesses(data, operator, above, start)
-    edge = (
-        None
-        if beyond is None
-        else as_scalar("beyond", beyond, -np.inf, False, "give a number, such as an edge")
-    )
-    dense = operator.dense() if search.chosen(size, above) == "dense" else None
-    pairs = leading_eigenpairs(
-        operator, above, search=search, matrix=dense, start=guesses, edge=edge
-    )
-    if below:
-        pairs = with_lowest(
-            pairs, operator, below, search, dense, _guesses(data, operator, below, None, False)
-        )
-    attributes |= {
-        "method": pairs.method,
-        "passes": pairs.passes,
-        "error_estimate": float(pairs.residuals.max(initial=0.0)),
-        "error_meaning": "largest residual norm; every eigenvalue is within its residual of an "
-        "exact one",
-    }
-    if edge is not None:
-        attributes |= {"beyond": edge, "complete": int(pairs.complete)}
-    vectors = pairs.vectors.reshape(-1, rows, data.dimension)
-    variables = first_layer_variables(data, vectors, name)
-    if beside is None:
-        variables |= leading_variables(data, vectors, name)
-    else:
-        empty = beyond_rank(pairs.values, data.samples, size, operator.shift_value)
-        variables |= pair_with_population(beside, data, pairs, name, empty)
-    variables |= {
-        "eigenvalue": ("eigen", pairs.values),
-        "residual": ("eigen", pairs.residuals, {"long_name": "|M v - theta v|"}),
-        "converged": (
-            "eigen",
-            pairs.converged.astype(np.int8),
-            {"long_name": "1 where within the tolerance"},
-        ),
-    }
-    if data.directions is not None and (misfit or (misfit is None and size <= MISFIT_SIZE)):
-        value = matrix_misalignment(
-            operator if dense is None else dense, np.kron(np.eye(rows), data.directions)
-        )
-        variables["misfit"] = ((), value, {"long_name": "|P_perp M| / |M|"})
-    return labelled(model, variables, attributes)
-
-
-def _check_offered(name: BlockName, kind: str, ridge_in: bool) -> None:
-    if name == "all":
-        raise InputError(
-            "block",
-            "'all'",
-            "a pair of units, 'first_layer' or 'readout'",
-            "ask for the parts one by one",
-        )
-    check_symmetric(name, kind, ridge_in)
-
-
-def _check_directions(data: SampleData, beside: xr.Dataset | None) -> None:
-    if beside is not None and data.directions is None:
-        raise InputError(
-            "beside",
-            "a population spectrum",
-            "None for data without directions",
-            "give directions with the data",
-        )
-
-
-def _how_many(
-    data: SampleData,
-    operator: SecondMoment,
-    attributes: dict[str, Any],
-    count: int | None,
-    beside: xr.Dataset | None,
-    beyond: float | None,
-) -> tuple[int, int]:
-    """Eigenpairs to take from the upper and from the lower end."""
-    rows, r, size = operator.blocks, data.model.directions, operator.shape[0]
-    if beyond is not None and (count is not None or beside is not None):
-        raise InputError("beyond", beyond, "None with count or beside", "ask in one way only")
-    if beside is not None:
-        return count_ends(beside, attributes, count, size)
-    if count is None:
-        return min(rows * r if rows > 1 else r + data.model.units, size), 0
-    count = as_integer("count", count, 1, "ask for an eigenpair")
-    if count < size:
-        rank = null_space(operator).rank
-        if count > rank:
-            raise InputError(
-                "count",
-                count,
-                f"at most {rank}, the rank of the matrix of {data.samples} samples",
-                f"ask for fewer eigenpairs, or for the whole spectrum with count={size}",
-            )
-    return count, 0
-
-
-def _guesses(
-    data: SampleData,
-    operator: SecondMoment,
-    count: int,
-    start: ArrayLike | None,
-    largest: bool = True,
-) -> Array:
-    """Ritz vectors of the operator on C^k (x) span(directions, x), best first, and guesses of the
-    user's.
-    """
-    rows, basis = operator.blocks, data.span
-    coefficients = np.linalg.lstsq(data.generators.T, basis.T, rcond=None)[0].T
-    small = operator.compressed(coefficients @ data.projections, basis)
-    _, vectors = np.linalg.eigh(small)
-    best = vectors[:, ::-1][:, :count] if largest else vectors[:, :count]
-    # weights of zero without directions span nothing: there is then no guess
-    parts = best.reshape(rows, len(basis), best.shape[1]).transpose(1, 0, 2)
-    found = np.einsum("ran,rd->nad", parts, basis)
-    guesses = found.reshape(-1, operator.shape[0])
-    if not largest:
-        # exact eigenvectors of zero, or of the ridge, where the weights have a common null space
-        kernel = null_space(operator).kernel[:1]
-        guesses = np.concatenate([np.kron(kernel, basis[:1]), guesses])
-    if start is None:
-        return guesses
-    own = as_array("start", start, 2)
-    if own.shape[1] != operator.shape[0]:
-        raise InputError(
-            "start",
-            f"shape {own.shape}",
-            f"rows of length {operator.shape[0]}",
-            "give guesses of eigenvectors as rows",
-        )
-    return np.concatenate([own, guesses])

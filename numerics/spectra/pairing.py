@@ -4,6 +4,8 @@ on either side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,7 @@ from numerics.core.validation import Array
 from numerics.data.samples import SampleData
 from theory import InputError
 
-from .iterations.eigenpairs import Eigenpairs, Search, leading_eigenpairs
-from .operators import SecondMoment
+from .iterations.eigenpairs import Eigenpairs
 from .span_matrix import BlockName
 
 
@@ -54,24 +55,20 @@ def _outside(population: xr.Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]
     return above, np.flatnonzero(values < bulk.min() - 2 * error)[::-1]
 
 
-def with_lowest(
-    upper: Eigenpairs,
-    operator: SecondMoment,
-    count: int,
-    search: Search,
-    dense: Array | None,
-    start: Array,
-) -> Eigenpairs:
-    """The given leading eigenpairs followed by the ``count`` lowest, largest first."""
-    lower = leading_eigenpairs(
-        operator, count, search=search, matrix=dense, start=start, largest=False
-    )
+def joined(ends: Sequence[Eigenpairs]) -> Eigenpairs:
+    """The eigenpairs of the upper end followed by those of the lower, largest first."""
     values, vectors, residuals, converged = (
-        np.concatenate([getattr(upper, name), getattr(lower, name)])
+        np.concatenate([getattr(pairs, name) for pairs in ends])
         for name in ("values", "vectors", "residuals", "converged")
     )
-    return Eigenpairs(
-        values, vectors, residuals, upper.method, converged, upper.passes + lower.passes
+    passes = sum(pairs.passes for pairs in ends)
+    return replace(
+        ends[0],
+        values=values,
+        vectors=vectors,
+        residuals=residuals,
+        converged=converged,
+        passes=passes,
     )
 
 

@@ -15,8 +15,8 @@ from numerics.core.validation import Array, check_kind
 from numerics.data.samples import SampleData, draw_data
 from numerics.dynamics.curves import integrate_curves
 from numerics.sgd.simulate import simulate_sgd
-from numerics.spectra.empirical_spectrum import spectrum_of_data
 from numerics.spectra.population_spectrum import population_spectrum
+from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory import BlockMatrix, InputError, Model, derive_hessian
 from theory.keywords import with_known_keywords
 from theory.problem.kinks import ALMOST_EVERYWHERE

@@ -153,8 +153,8 @@ def check_directions_gram(gram: sp.MatrixBase) -> None:
                 "directions_gram",
                 f"{gram.tolist()} (leading minor of size {size} is {minor})",
                 "a positive definite matrix, that is linearly independent means",
-                "remove a mean that is a combination of the others, "
-                "or state it through coordinates S",
+                "state means that depend on each other by their coordinates in fewer directions: "
+                "kgmm(k, means=...), or coordinates=... of a Mixture",
             )
 
 

@@ -18,8 +18,8 @@ import xarray as xr
 from numerics import State, empirical_distance, empirical_projection, simulate_sgd
 from numerics.data.risk import empirical_risk
 from numerics.data.samples import SampleData, draw_data
-from numerics.spectra.empirical_spectrum import spectrum_of_data
 from numerics.spectra.span_matrix import BlockName, SpanMatrix
+from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory.keywords import with_known_keywords
 
 from .levels import Level

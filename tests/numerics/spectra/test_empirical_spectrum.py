@@ -17,10 +17,12 @@ from witness import raw_softmax, raw_two_layer
 from numerics import (
     Parameters,
     State,
+    empirical_operator,
     empirical_projection,
     empirical_spectrum,
     population_block,
     realise_weights,
+    user_data,
 )
 from numerics.data.samples import draw_data
 from numerics.spectra.iterations.eigenpairs import Search, leading_eigenpairs
@@ -448,3 +450,31 @@ def test_a_projection_needs_two_samples():
     parameters, state = case(softmax(2))
     with pytest.raises(InputError, match="samples: got 1; expected an integer >= 2"):
         empirical_projection(softmax(2), parameters, state, dimension=6, samples=1, seed=0)
+
+
+@pytest.mark.parametrize("method", ["dense", "krylov", "lanczos"])
+def test_the_smallest_eigenvalues_are_those_of_the_dense_matrix(method):
+    """The logistic loss minus a multiple of its square has eigenvalues of both signs."""
+    u, y = symbols.vector("u", 2), symbols.LABEL
+    loss = Loss(u[0] ** 3 / 6 - u[0] * u[1] + u[1] ** 2 * y, units=2)
+    mixture = Mixture.build(labels=[1, -1], coordinates=[[1], [-1]], directions_gram=[[1]])
+    rng = fresh_rng()
+    data = user_data(
+        Model.build(mixture, loss),
+        rng.normal(size=(120, 9)),
+        rng.choice([1, -1], size=120),
+        rng.normal(size=(2, 9)),
+        ridge=0.1,
+    )
+    dense = empirical_operator(data) @ np.eye(18)
+    values, vectors = np.linalg.eigh(dense)
+    found = empirical_spectrum(data, which="smallest", count=3, method=method)
+    np.testing.assert_allclose(found.eigenvalue, values[2::-1], atol=1e-8)
+    assert values[0] < 0
+    share = np.abs(found.eigenvector.values.reshape(3, -1)[-1] @ vectors[:, 0])
+    assert share == pytest.approx(1, abs=1e-6)
+    assert empirical_spectrum(data, which="smallest", method=method).sizes["eigen"] == 2
+    with pytest.raises(InputError, match="which"):
+        empirical_spectrum(data, which="lowest")
+    with pytest.raises(InputError, match="which"):
+        empirical_spectrum(data, which="smallest", beyond=0.0)

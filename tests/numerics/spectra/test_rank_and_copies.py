@@ -10,9 +10,9 @@ from helpers import fresh_rng
 from scipy.sparse.linalg import aslinearoperator
 
 from numerics import empirical_density, user_data
-from numerics.spectra.empirical_spectrum import spectrum_of_data
 from numerics.spectra.iterations import eigenpairs
 from numerics.spectra.iterations.eigenpairs import Search, leading_eigenpairs
+from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols
 
 U = symbols.vector("u", 1)[0]

@@ -194,3 +194,34 @@ def test_bad_input_is_explained(args, kwargs, parameter, got, expected):
 def test_a_number_under_another_name_is_told_its_own(make, typed, meant):
     with pytest.raises(InputError, match=f"{typed}: .* of {make.__name__}: .*Remedy: .*{meant}"):
         make(2, **{typed: "1/10"})
+
+
+def test_means_that_depend_on_each_other():
+    """Three centred means at equal angles, four in a plane, three on a line."""
+    centred = kgmm(3, means="simplex").mixture
+    gram = centred.coordinates * centred.directions_gram * centred.coordinates.T
+    half = sp.Rational(1, 2)
+    assert gram == sp.Matrix([[1, -half, -half], [-half, 1, -half], [-half, -half, 1]])
+    plane = kgmm(4, means=[[1, 0], [0, 1], [-1, -1], [1, 1]])
+    assert (plane.units, plane.components, plane.directions) == (4, 4, 2)
+    assert plane.mixture.directions_gram == sp.eye(2)
+    line = kgmm(3, means=[[-1], [0], [2]], directions_gram=[[3]]).mixture
+    assert line.mean_overlaps == sp.Matrix([-3, 0, 6])
+    assert plane.loss == kgmm(4).loss
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"means": "centred"}, "means"),
+        ({"means": [[1, 0], [0, 1]]}, "2 rows"),
+        ({"means": 3}, "means"),
+        ({"means": "simplex", "directions_gram": "orthonormal"}, "leave it away"),
+        ({"means": [[1], [2], [3]], "directions_gram": "ortho"}, "directions_gram"),
+        ({"means": [[1], [2], [3]], "directions_gram": sp.eye(3)}, "directions_gram"),
+        ({"directions_gram": sp.ones(3)}, "kgmm\\(k, means="),
+    ],
+)
+def test_wrong_means_are_refused(arguments, match):
+    with pytest.raises(InputError, match=match):
+        kgmm(3, **arguments)
