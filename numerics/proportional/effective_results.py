@@ -9,11 +9,12 @@ import numpy as np
 import xarray as xr
 
 from numerics.core.validation import Array
-from numerics.expectations.quadrature import INTERVAL, replicate_error
+from numerics.expectations.quadrature import INTERVAL
 from theory import Model
 
-from .limiting_spectrum import SCRAMBLINGS, LimitingSpectrum, agreed_gaps
+from .limiting_spectrum import LimitingSpectrum, agreed_gaps
 from .outliers import Outlier
+from .rule_choice import SCRAMBLINGS, best_and_error
 from .weight_law import WeightNodes
 
 # an outlier closer to the edge than this share of the edge is flagged: at finite d it is not told
@@ -51,9 +52,8 @@ class EffectiveResult:
         array = np.array(values, dtype=float)
         rounding = ROUNDING * (terms + np.abs(array[-1]))
         rounding = rounding + self.runs[-1].resolvent.law.rounding * np.abs(array[-1])
-        if self.by_tensor_rules:
-            return array[-1], 2 * np.abs(array[-1] - array[:-1]).max(axis=0) + rounding
-        return array.mean(axis=0), replicate_error(array) + rounding
+        value, error = best_and_error(array)
+        return value, error + rounding
 
     def _terms(self, traces: Sequence[float]) -> Array:
         """Size of the terms of z, which cancel down to the places of edges and outliers: S^-1 at a

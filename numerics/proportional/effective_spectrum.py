@@ -25,13 +25,8 @@ from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
 from .effective_results import EffectiveResult
-from .limiting_spectrum import (
-    LimitingSpectrum,
-    quadrature_rules,
-    rules_agree,
-    scattered_rules,
-    solve_all,
-)
+from .limiting_spectrum import LimitingSpectrum, rules_agree, solve_all
+from .rule_choice import quadrature_rules, scattered_rules
 from .weight_law import WeightNodes
 
 # a density whose mass is off by more than this is refused
@@ -182,7 +177,7 @@ def _spectra(
     rules = quadrature_rules(nodes, model, seed)
     try:
         runs = solve_all(nodes, rules, ratio, tail, density)
-        if nodes.dimension == 1 or len(runs) != 2 or rules_agree(runs):
+        if nodes.dimension == 1 or rules[0][0].kind == "sobol" or rules_agree(runs[-2:]):
             return runs
     except ResolventError:
         if rules[0][0].kind != "gauss-hermite" or not nodes.dimension:

@@ -19,13 +19,13 @@ from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_integer, as_scalar, check_times
 from numerics.dynamics.curve import Curve
 from numerics.dynamics.curves import solve_curve
-from numerics.expectations.quadrature import replicate_error
 from numerics.spectra.population_block import check_matrix
 from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
 from .effective_spectrum import check_block_with_bulk, check_tail, ridge_and_shift
-from .limiting_spectrum import LimitingSpectrum, quadrature_rules, solve_all
+from .limiting_spectrum import LimitingSpectrum, solve_all
+from .rule_choice import PlacedRule, best_and_error, quadrature_rules, scattered_rules
 from .weight_law import WeightNodes
 
 # relative accuracy of an emergence time
@@ -184,6 +184,7 @@ class _Path:
     block: BlockName
     tail: float | None
     seed: int
+    scattered: bool = False
 
     def nodes(self, time: float) -> WeightNodes:
         """Weights and span at a time."""
@@ -192,11 +193,18 @@ class _Path:
     def at(self, time: float, which: int, like: LimitingSpectrum | None) -> LimitingSpectrum:
         """The spectrum with one of the rules."""
         nodes = self.nodes(time)
-        rules = quadrature_rules(nodes, self.model, self.seed)
-        return solve_all(nodes, [rules[which]], self.ratio, self.tail, like=like)[0]
+        rules = self.rules(nodes)
+        rule = rules[min(which, len(rules) - 1)]
+        return solve_all(nodes, [rule], self.ratio, self.tail, like=like)[0]
+
+    def rules(self, nodes: WeightNodes) -> list[PlacedRule]:
+        """Of one family all along the path: scattered ones if they are needed anywhere."""
+        choose = scattered_rules if self.scattered else quadrature_rules
+        return choose(nodes, self.model, self.seed)
 
     def spectra(self, times: Array) -> list[LimitingSpectrum]:
         """At all times with the finest rule, each from the one before."""
+        self.scattered = any(self.rules(self.nodes(float(t)))[0][0].kind == "sobol" for t in times)
         out: list[LimitingSpectrum] = []
         for t in times:
             out.append(self.at(float(t), -1, out[-1] if out else None))
@@ -237,18 +245,14 @@ def _events(path: _Path, times: Array, excess: dict[int, list[Array]]) -> list[d
 def _refined(
     path: _Path, low: float, high: float, side: int, index: int, emerges: bool
 ) -> dict[str, float]:
-    rules = len(quadrature_rules(path.nodes(high), path.model, path.seed))
+    rules = len(path.rules(path.nodes(high)))
     roots = []
     for which in range(rules):
         try:
             roots.append(path.crossing(low, high, side, index, which))
         except ValueError:  # with this rule the crossing is in a neighbouring interval
             roots.append(low if abs(which) % 2 else high)
-    best = np.array(roots)
-    if rules == 2:
-        time, error = best[-1], 2 * abs(best[1] - best[0])
-    else:
-        time, error = best.mean(), float(replicate_error(best))
+    time, error = best_and_error(np.array(roots))
     place = path.at(float(time), -1, None).branches[side].edge.place
     return {
         "time": float(time),

@@ -11,30 +11,21 @@ from numpy.typing import NDArray
 
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
-from numerics.expectations.quadrature import Rule, choose_family, gauss_hermite, sobol, tensor_sizes
 from numerics.proportional.bulk.attempts import density_pieces
 from numerics.proportional.bulk.bulk_density import FINE, SCATTERED, Piece, Resolution
 from numerics.proportional.bulk.zero_atom import atom_at_zero
-from theory import Model
 
-from .line_panels import ended_at_cuts, line_rules
+from .line_panels import ended_at_cuts
 from .line_rule import LineRule
 from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
 from .resolvent import Resolvent
+from .rule_choice import PlacedRule
 from .support import Branch, Edge, outer_branch
 from .weight_law import WeightNodes
 
-# a rule has so many nodes, or fewer where all components times the entries of K would exceed the
-# second number
-SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
-# tensor rules: the finer of two is taken, their difference is the error; finer ones where a node
-# costs little
-SCALAR_PAIR, MATRIX_PAIR = (48, 96), (32, 48)
 # relative difference of edges above which two tensor rules are not trusted; and where rare weights
 # were left out, which a rule does by whole nodes
 DISAGREEMENT, DISAGREEMENT_CUT = 2e-3, 3e-2
-# a rule, and which of its replicates
-PlacedRule = tuple[Rule | LineRule, int]
 # one in a thousand: what data of some thousand samples hardly show
 DATA_TAIL = 1e-3
 
@@ -205,30 +196,6 @@ def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
     return LimitingSpectrum(resolvent, {}, tuple(found), np.inf)
 
 
-def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[PlacedRule]:
-    """Coarse and fine rule, or all scramblings of a Sobol rule: pairs (rule, replicate).
-
-    On the line both are panels that know the scales of the weights; in a few dimensions more,
-    tensor rules of smooth losses.
-    """
-    n = nodes.dimension
-    if n == 1:
-        return [(rule, 0) for rule in line_rules(nodes)]
-    if choose_family(n, model.loss.is_smooth) == "gauss-hermite":
-        scalar = nodes.units + nodes.parameters_beside == 1
-        sizes = (SCALAR_PAIR if scalar else MATRIX_PAIR) if n <= 2 else tensor_sizes(n)[-2:]
-        return [(gauss_hermite(n, size), 0) for size in sizes]
-    return scattered_rules(nodes, model, seed)
-
-
-def scattered_rules(nodes: WeightNodes, model: Model, seed: int) -> list[PlacedRule]:
-    """All scramblings of a Sobol rule."""
-    entries = model.components * (nodes.units + nodes.parameters_beside) ** 2
-    size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
-    rule = sobol(nodes.dimension, size, SCRAMBLINGS, seed)
-    return [(rule, i) for i in range(SCRAMBLINGS)]
-
-
 def rules_agree(runs: Sequence[LimitingSpectrum]) -> bool:
     """Whether two tensor rules see the same outliers, and edges at the same place.
 
@@ -266,7 +233,9 @@ def solve_all(
     whole = _solve_all(nodes, rules, ratio, 0.0, False, None if cut else like)
     if any(edge.kind == "essential" for run in whole for edge in run.edges):
         seen = _solve_all(nodes, rules, ratio, DATA_TAIL, density, cut)
-        return [_with_outliers_of(*pair) for pair in zip(seen, whole, strict=True)]
+        # one whose cut was moved has the nodes of the last
+        like_seen = [whole[-1]] * (len(seen) - len(whole)) + whole
+        return [_with_outliers_of(*pair) for pair in zip(seen, like_seen, strict=True)]
     return _with_densities(whole, rules, like) if density else whole
 
 
@@ -310,7 +279,25 @@ def _solve_all(
                 raise
             run = solve_spectrum(resolvent)
         runs.append(replace(run, tail=tail, whole=Resolvent(law, ratio) if tail else None))
+    if tail and len(rules) == 2 and rules[-1][0].kind == "gauss-hermite":
+        runs.insert(0, _with_moved_cut(runs[-1], tail))
     return _with_densities(runs, rules, like) if density else runs
+
+
+def _with_moved_cut(run: LimitingSpectrum, tail: float) -> LimitingSpectrum:
+    """The spectrum where the border of the tail lies one node further in.
+
+    A tensor rule cuts by whole nodes, so that the tail is known to the probability of one at the
+    border alone; two rules may err alike.
+    """
+    assert run.whole is not None
+    law, ratio = run.whole.law, run.whole.aspect_ratio
+    moved = min(2 * tail, tail + law.border(tail))
+    resolvent = Resolvent(law.without_tail(moved), ratio)
+    try:
+        return replace(solve_spectrum(resolvent, run), tail=tail, whole=run.whole)
+    except ResolventError:
+        return replace(solve_spectrum(resolvent), tail=tail, whole=run.whole)
 
 
 def _with_densities(

@@ -38,7 +38,8 @@ NEAR_PEAK, PEAKS = 0.7, 4
 
 
 @lru_cache(maxsize=32)
-def _scales(model: Model, matrix: str) -> Scales:
+def derivative_scales(model: Model, matrix: str) -> Scales:
+    """Where the derivatives of the loss bend."""
     return Scales(model, derivative_expressions(model, matrix))
 
 
@@ -55,9 +56,12 @@ def line_rules(nodes: WeightNodes) -> list[LineRule]:
 
 def _graded(nodes: WeightNodes, size: int) -> LineRule:
     """Panels that resolve the derivatives of the loss."""
-    scales, readout = _scales(nodes.model, nodes.matrix), nodes.state.readout
+    scales, readout = derivative_scales(nodes.model, nodes.matrix), nodes.state.readout
     labels = enumerate(labels_of(nodes.model))
-    ends = [line_ends(scales, float(y), *nodes.line(l), readout, size) for l, y in labels]
+    ends = [
+        line_ends(scales, float(y), nodes.mean(l), nodes.directions[0], readout, size)
+        for l, y in labels
+    ]
     return LineRule(tuple(ends), size)
 
 

@@ -20,14 +20,14 @@ from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
 from numerics.expectations.compiled import gauge_directions
-from numerics.expectations.quadrature import replicate_error
 from numerics.spectra.population_block import check_matrix
 from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
 from .effective_spectrum import check_block_with_bulk, check_tail
-from .limiting_spectrum import LimitingSpectrum, quadrature_rules, solve_all, solve_spectrum
+from .limiting_spectrum import LimitingSpectrum, solve_all, solve_spectrum
 from .resolvent import Resolvent
+from .rule_choice import best_and_error, quadrature_rules
 from .weight_law import WeightNodes, covariance_law
 
 # accuracy of log precision at a threshold
@@ -304,9 +304,7 @@ class _Plane:
         nodes = self.nodes(float(precision))
         runs = solve_all(nodes, quadrature_rules(nodes, self.model, self.seed), ratio, self.tail)
         levels = np.array([self.level(run, side) for run in runs])
-        spread = (
-            2 * abs(levels[1] - levels[0]) if levels.size == 2 else float(replicate_error(levels))
-        )
+        spread = float(best_and_error(levels)[1])
         step = 1e-3
         beyond = self.level(self.spectrum(precision * (1 + step), ratio), side)
         slope = (beyond - levels[-1]) / step

@@ -120,6 +120,17 @@ class WeightLaw:
             beside=beside,
         )
 
+    def border(self, share: float) -> float:
+        """Largest probability of a node on the border of a tail of that share, at either end."""
+        values = np.linalg.eigvalsh(self.weight[:, : self.noisy, : self.noisy])
+        largest = 0.0
+        for size in (values[:, -1], -values[:, 0]):
+            order = np.argsort(-size)
+            at = int(np.searchsorted(np.cumsum(self.probability[order]), share))
+            if at < len(order) and size[order[at]] > 0:
+                largest = max(largest, float(self.probability[order[at]]))
+        return largest
+
     @property
     def moment(self) -> Array:
         """E[(w, 1)(w, 1)^T | n], shape (N, rank + 1, rank + 1)."""
@@ -238,12 +249,14 @@ class WeightNodes:
             side for side, end, before in sides if end > GROWTH * max(before, 0) + 1e-6 * size
         )
 
-    def line(self, component: int) -> tuple[Array, Array]:
-        """Mean of the pre-activations of a component, and the direction they vary in, where that is
-        one.
-        """
-        means = self._means[component] @ self._seen
-        return means, self._spread[:, 0] @ self._rows / np.sqrt(self.parameters.precision)
+    def mean(self, component: int) -> Array:
+        """Mean of the pre-activations of a component, up to their gauge."""
+        return np.asarray(self._means[component] @ self._seen)
+
+    @property
+    def directions(self) -> Array:
+        """Rows that the normal coordinates are multiplied with: u - E u = z . directions."""
+        return np.asarray(self._spread.T @ self._rows / np.sqrt(self.parameters.precision))
 
     @cached_property
     def _means(self) -> Array:
@@ -304,8 +317,7 @@ class WeightNodes:
 
     def _arguments(self, component: int, z: Array) -> tuple[Array, Array]:
         """Labels, and pre-activations of shape (N, C)."""
-        scale, mean = 1 / np.sqrt(self.parameters.precision), self._means[component]
-        u = mean @ self._seen + scale * (z @ self._spread.T @ self._rows)
+        u = self.mean(component) + z @ self.directions
         return np.full(len(z), labels_of(self.model)[component]), u
 
     def _weight(self, derivatives: Array) -> Array:

@@ -6,7 +6,8 @@ import numpy as np
 
 from numerics import State, effective_spectrum
 from numerics.expectations.quadrature import replicate_error
-from numerics.proportional.limiting_spectrum import quadrature_rules, solve_all
+from numerics.proportional.limiting_spectrum import solve_all
+from numerics.proportional.rule_choice import quadrature_rules
 from numerics.proportional.weight_law import WeightNodes
 from verify.evidence.evidence import Evidence
 from verify.evidence.run_states import state_of
