@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise, takewhile
+from functools import cached_property
 from typing import Any
 
 import mpmath
@@ -15,12 +15,27 @@ import numpy as np
 import sympy as sp
 
 from numerics.expectations.certified_digits import DimensionError
-from theory import GaussianExpectation, InputError, ReLU, Step, low_noise, symbols
+from theory import InputError, low_noise, symbols
 from theory.expectations.derived import find_expectations
 from verify.claims.language.conventions import DIMENSION
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import DIGITS, gaps
+from verify.claims.stages.orders import (
+    FEW_FIRST,
+    FEW_RATIO,
+    FIRST,
+    LIMIT,
+    RATIO,
+    SLACK,
+    Order,
+    at_value,
+    measured_orders,
+    parameter_symbol,
+)
+from verify.claims.stages.region_search import find_point, is_impossible
+from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, describe
 from verify.claims.stages.sampling import measured_deviations
+from verify.claims.stages.small_terms import smallest_term
 from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import Point, random_point
@@ -29,23 +44,12 @@ from .cases import Case, case_at, cases_of, without_value
 from .judgement import Claim, Counterexample, Stage, Status
 from .stage_verdicts import Explanation
 
-# 1/x falls by this factor a step, over this many steps
-RATIO, STEPS = 8, 6
-FIRST = {"lambda": 2_000, "d": 1_000}
-# a measured order may miss a whole number by this much at the end of the sequence
-SLACK = 0.2
 # orders whose errors leave no remainder are measured to this
 TINY = 1e-9
-# expansions at full rank go so much further than the claim; the sequence in double precision
-BEYOND, FEW_FIRST, FEW_RATIO = 1, 20, 3
 POINTS = 2
-# certified errors relative to the terms, below which a difference that is not seen is none
-EXACT = 1e-40
 # where samples are taken: 1/lambda and its square root are both far below what they resolve
 FAR, ALLOWED = 10**12, 1e-9
 Wrong = tuple[Case, Point]
-# a measured order and how far it is pinned; None of an entry without any error
-Order = tuple[float, float] | None
 
 
 @dataclass
@@ -55,6 +59,7 @@ class AsymptoticClaim:
     claim: Claim
     rng: np.random.Generator
     cases: list[Case] = field(init=False)
+    _small: dict[str, dict[sp.Expr, bool]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         precision = self.claim.model.mixture.precision
@@ -107,26 +112,67 @@ class AsymptoticClaim:
             if bad[2].rank > 1:
                 text += " (at a point of full rank)"
             return Stage("digits", Status.REFUTED, text, details), bad[1:]
+        if hidden := self._hidden():
+            return Stage("digits", Status.INCONCLUSIVE, f"{text}; {hidden}", details), None
         weak = any(m[0] - m[1] < self.needed - SLACK for m in pinned)
-        flat = self.claim.model.units > 1 and not any(p.rank > 1 for _, _, p in measured)
+        flat = not any(p.rank == self.claim.model.units for _, _, p in measured)
         if flat:
             text += "; weight vectors in general position have integrals in too many dimensions"
         status = Status.INCONCLUSIVE if weak or flat else Status.AGREES
         return Stage("digits", status, text, details), None
 
     def _orders(self) -> Iterator[tuple[list[Order], Point]]:
+        """Orders of all entries at points of every rank, and on both sides of whatever is not
+        analytic.
+        """
         model, rng = self.claim.model, self.rng
-        for _ in range(POINTS):
-            point = random_point(model, rng, 1)
-            yield _measured_orders(self.cases, point, self.parameter), point
-        if model.units == 1:
+        for rank in [1] * POINTS + [None] * POINTS * (model.units > 1):
+            yield from self._orders_at(random_point(model, rng, rank))
+        tried: list[tuple[int | None, Signs]] = []
+        while place := next((p for p in self._unvisited() if p not in tried), None):
+            tried.append(place)
+            if len(tried) > MOST_REGIONS:
+                return
+            rank, signs = place
+            point = find_point(model, rng, signs, rank, {DIMENSION: LIMIT})
+            if point is not None:
+                yield from self._orders_at(point)
+
+    def _orders_at(self, point: Point) -> Iterator[tuple[list[Order], Point]]:
+        try:
+            found = measured_orders(self.cases, point, self.parameter, self.order)
+        except (DimensionError, InputError):
             return
-        for _ in range(POINTS):
-            point = random_point(model, rng)
-            try:
-                yield _orders_at_full_rank(self.cases, point, self.parameter, self.order), point
-            except (DimensionError, InputError):
-                continue
+        self._sides.visit({**point.values, **self._limit})
+        if point.rank == self.claim.model.units:
+            for case, unseen in zip(self.cases, found.unseen, strict=True):
+                small = self._small.setdefault(case.name, {})
+                small |= {t: small.get(t, True) and u for t, u in unseen.items()}
+        yield found.orders, point
+
+    @cached_property
+    def _limit(self) -> dict[sp.Symbol, sp.Expr]:
+        return {DIMENSION: LIMIT, parameter_symbol(self.parameter): LIMIT}
+
+    @cached_property
+    def _sides(self) -> Sides:
+        """Of the forms that are not constant in the limit, which sequences reach by themselves."""
+        cuts = cuts_of(e for c in self.cases for e in (c.claimed, c.derived))
+        return Sides([c for c in cuts if not c.has(parameter_symbol(self.parameter))])
+
+    def _unvisited(self) -> Iterator[tuple[int | None, Signs]]:
+        for signs in self._sides.unvisited():
+            if not is_impossible(self.claim.model, signs):
+                yield from ((rank, signs) for rank in (1, None))
+
+    def _hidden(self) -> str:
+        """What was not seen: signs of forms, terms that are zero or too small."""
+        if left := [describe(signs) for rank, signs in self._unvisited() if rank]:
+            return f"no admissible point was found where {' or '.join(left[:3])}"
+        for name, small in self._small.items():
+            if unseen := [t for t, missed in small.items() if missed]:
+                return f"{name}: {smallest_term(unseen)}"
+        return ""
 
     def _falls(self, order: tuple[float, float]) -> str:
         return f"the error falls like {self.parameter}^-({order[0]:.3f} ± {order[1]:.3f})"
@@ -202,7 +248,7 @@ class AsymptoticClaim:
     def explain(self, wrong: Wrong) -> Explanation:
         """Both values at the first point of the sequence, and the difference of the expansions."""
         case, point = wrong
-        where, more = _at(case, point, self.parameter, FIRST[self.parameter])
+        where, more = at_value(case, point, self.parameter, FIRST[self.parameter])
         both = [(case.claimed, sp.Integer(0)), (sp.Integer(0), case.derived)]
         example, remainder = None, None
         try:
@@ -234,7 +280,7 @@ class AsymptoticClaim:
         on_line = point.rank == 1
         size = FIRST[self.parameter] * RATIO**2 if on_line else FEW_FIRST * FEW_RATIO**4
         digits = DIGITS if on_line else None
-        where, more = _at(case, point, self.parameter, size)
+        where, more = at_value(case, point, self.parameter, size)
 
         def plausible(expressions: Sequence[sp.Expr]) -> list[bool]:
             # between the error of the order that is kept and that of the next
@@ -246,10 +292,7 @@ class AsymptoticClaim:
             return [bool(abs(g.value) <= g.size * bound) for g in found]
 
         def holds(cases: list[Case]) -> bool:
-            if on_line:
-                orders = _measured_orders(cases, point, self.parameter)
-            else:
-                orders = _orders_at_full_rank(cases, point, self.parameter, self.order)
+            orders = measured_orders(cases, point, self.parameter, self.order).orders
             return all(m is None or m[0] - m[1] >= self.needed - SLACK for m in orders)
 
         try:
@@ -265,96 +308,7 @@ class AsymptoticClaim:
         return nearest_change(self.claim, case.claimed, right, mender, case.name, remainder)
 
 
-def _at(
-    case: Case, point: Point, parameter: str, value: int
-) -> tuple[Point, dict[sp.Symbol, sp.Expr]]:
-    if parameter == "lambda":
-        return replace(point, precision=sp.Integer(value)), case.more
-    return point, {DIMENSION: sp.Integer(value)}
-
-
-def _measured_orders(cases: list[Case], point: Point, parameter: str) -> list[Order]:
-    """Exponents of the errors at the end of a geometric sequence, and how far it pins them.
-
-    None of an entry without any error, to all digits certified; where there are too few of them,
-    nothing is pinned.
-    """
-    rows, certified = [], [True] * len(cases)
-    known: dict[GaussianExpectation, tuple[Any, Any]] = {}
-    for n in range(STEPS):
-        where, more = _at(cases[0], point, parameter, FIRST[parameter] * RATIO**n)
-        # the law of the pre-activations does not depend on d
-        pairs = [(c.claimed, c.derived) for c in cases]
-        found = gaps(pairs, where, DIGITS, more, known if parameter == "d" else None)
-        with mpmath.workdps(DIGITS):
-            # below the last certified digit there is nothing to fit
-            rows.append([abs(g.value) if abs(g.value) > 100 * g.error else None for g in found])
-        certified = [c and g.error <= g.size * EXACT for c, g in zip(certified, found, strict=True)]
-    columns = [[e for e in column if e is not None] for column in zip(*rows, strict=True)]
-    return [
-        None if sure and not errors else _exponent(errors)
-        for errors, sure in zip(columns, certified, strict=True)
-    ]
-
-
-def _exponent(errors: list[Any], ratio: int = RATIO) -> tuple[float, float]:
-    if len(errors) < 3:
-        return 0.0, math.inf
-    with mpmath.workdps(DIGITS):
-        slopes = [float(mpmath.log(a / b) / mpmath.log(ratio)) for a, b in pairwise(errors)]
-    # local slopes approach the order like 1/x: their last change over RATIO - 1 is what is left;
-    # taken twice
-    return slopes[-1], 2 * abs(slopes[-1] - slopes[-2]) + 1e-6
-
-
 def _is_rational(e: sp.Expr) -> bool:
     """Whether lambda stands in a rational function outside of expectations."""
     names = {n: sp.Dummy() for n in set(find_expectations(e))}
     return bool(e.xreplace(names).is_rational_function(symbols.PRECISION))
-
-
-def _orders_at_full_rank(
-    cases: list[Case], point: Point, parameter: str, order: int
-) -> list[Order]:
-    """Exponents of the errors at a point of full rank.
-
-    In double precision as far as there are dimensions; else, of smooth losses, with every
-    expectation replaced by its expansion in 1/lambda beyond the order that is claimed.
-    """
-    pairs = [(c.claimed, c.derived) for c in cases]
-    try:
-        return _fitted(pairs, cases[0], point, parameter, None)
-    except DimensionError:
-        if parameter != "lambda" or not all(map(_is_smooth, cases)):
-            raise
-    expanded = [(_expanded(a - b, order + BEYOND), sp.Integer(0)) for a, b in pairs]
-    return _fitted(expanded, cases[0], point, parameter, DIGITS)
-
-
-def _fitted(
-    pairs: list[tuple[sp.Expr, sp.Expr]],
-    case: Case,
-    point: Point,
-    parameter: str,
-    digits: int | None,
-) -> list[Order]:
-    first, ratio = (FIRST[parameter], RATIO) if digits else (FEW_FIRST, FEW_RATIO)
-    rows = []
-    for n in range(STEPS):
-        where, more = _at(case, point, parameter, first * ratio**n)
-        found = gaps(pairs, where, digits, more)
-        with mpmath.workdps(DIGITS):
-            rows.append([abs(g.value) if abs(g.value) > 100 * g.error else None for g in found])
-    columns = [list(takewhile(lambda e: e is not None, c)) for c in zip(*rows, strict=True)]
-    return [None if len(errors) < 3 else _exponent(errors, ratio) for errors in columns]
-
-
-def _is_smooth(case: Case) -> bool:
-    nodes = {n for e in (case.claimed, case.derived) for n in find_expectations(e)}
-    return not any(n.general_integrand.has(ReLU, Step, sp.DiracDelta) for n in nodes)
-
-
-def _expanded(difference: sp.Expr, order: int) -> sp.Expr:
-    """Every expectation replaced by its expansion; what stands outside keeps its form in lambda."""
-    nodes = dict.fromkeys(find_expectations(difference))
-    return difference.xreplace({node: low_noise(node, order) for node in nodes})

@@ -24,8 +24,9 @@ from verify.claims.stages.digits import (
     is_refuted,
     most_dimensions,
 )
-from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen, next_to
-from verify.claims.stages.regions import MOST_REGIONS, Sides, cuts_of
+from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen, next_to, on_kinks
+from verify.claims.stages.region_search import find_point, is_impossible
+from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, steps_of
 from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations
 from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
@@ -83,7 +84,7 @@ class ExactClaim:
         a few units are dormant.
         """
         seen = Seen(self.cases)
-        for place in self._places():
+        for place in self._places(seen):
             for cases in (place.cases, *([c] for c in place.cases)):
                 try:
                     where, values = self._gaps(place, cases)
@@ -101,8 +102,8 @@ class ExactClaim:
         pairs = [(c.claimed, c.derived) for c in cases]
         more = self.cases[0].more | cases[-1].more
         if place.point is None:
-            return certified_gaps(pairs, self.model, self.rng, more)
-        return place.point, gaps(pairs, place.point, place.digits, more)
+            return certified_gaps(pairs, self.model, self.rng, more, terms=True)
+        return place.point, gaps(pairs, place.point, place.digits, more, terms=True)
 
     def _agreement(self, seen: Seen) -> Stage:
         if not seen.reached:
@@ -119,8 +120,8 @@ class ExactClaim:
             text += f"; {count} entries have integrals in too many dimensions, such as {left[0]}"
         elif flat and not self._proved:
             text += f"; {flat[0]} was not seen at full rank, where all minors of Q and R count"
-        elif hidden := seen.hidden():
-            text += f"; no admissible point was found where {' or '.join(hidden)}"
+        elif not self._proved and (hidden := seen.hidden()):
+            text += f"; {hidden}"
             enough = False
         status = Status.AGREES if enough and not left else Status.INCONCLUSIVE
         if flat and not self._proved:
@@ -134,7 +135,7 @@ class ExactClaim:
     def _proved(self) -> bool:
         return self._proof.status is Status.PROVED
 
-    def _places(self) -> Iterator[Place]:
+    def _places(self, seen: Seen) -> Iterator[Place]:
         """Where to look at which entries."""
         model, rng, cases = self.model, self.rng, self.cases
         anywhere = [c for c in cases if not c.needs_full_rank]
@@ -160,6 +161,7 @@ class ExactClaim:
         cuts = cuts_of(e for c in cases for e in (c.claimed, c.derived))
         if cuts:
             yield from self._regions(cuts)
+            yield from self._missed_regions(seen)
 
     def _full_rank(self, cases: list[Case]) -> Iterator[Place]:
         """Points at which all minors count, where other families have dependent weight vectors."""
@@ -184,7 +186,33 @@ class ExactClaim:
                 if left and set(sides.names) <= set(at) and sides.visit(at):
                     left -= 1
                     anywhere = [c for c in self.cases if not c.needs_full_rank]
-                    yield Place(candidate, anywhere or self.cases, REGIONS)
+                    yield Place(candidate, anywhere or self.cases, REGIONS, FAR_DIGITS)
+
+    def _missed_regions(self, seen: Seen) -> Iterator[Place]:
+        """Points for signs that the forms of an entry did not have together, on a line if there is
+        one, else in general position; and on kinks themselves, where a step has a value of its own.
+        """
+        for cuts in dict.fromkeys(tuple(sides.cuts) for sides in seen.sides.values() if sides.cuts):
+            cases = [c for c in self.cases if tuple(seen.sides[c.name].cuts) == cuts]
+            anywhere = [c for c in cases if not c.needs_full_rank]
+            if anywhere:
+                yield from self._searched(seen.sides[anywhere[0].name], anywhere, 1)
+            yield from self._searched(seen.sides[cases[0].name], cases, None)
+        steps = steps_of(e for c in self.cases for e in (c.claimed, c.derived))
+        for point in on_kinks(random_point(self.model, self.rng), steps):
+            yield Place(point, self.cases, REGIONS, None)
+
+    def _searched(self, sides: Sides, cases: list[Case], rank: int | None) -> Iterator[Place]:
+        tried: list[Signs] = []
+        while signs := next((s for s in sides.unvisited() if s not in tried), None):
+            tried.append(signs)
+            if len(tried) > MOST_REGIONS:
+                return
+            if is_impossible(self.model, signs):
+                continue
+            point = find_point(self.model, self.rng, signs, rank, cases[0].more)
+            if point is not None:
+                yield Place(point, cases, REGIONS, None if rank is None else FAR_DIGITS)
 
     # --- symbols ----------------------------------------------------------------------------------
 

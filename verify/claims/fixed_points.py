@@ -29,7 +29,7 @@ from theory.problem.cross_entropy import softmax_cross_entropy
 from verify.claims.language.vocabulary import Vocabulary
 from verify.claims.raw.risk import Values, class_gaps, gram_root, minimize_risk, raw_block
 from verify.claims.repair.repair import Mender, nearest_change
-from verify.claims.stages.digits import number_of
+from verify.claims.stages.evaluation import number_of
 from verify.claims.stages.symbolic import prove_equal
 
 from .cluster_norms import cluster_of, written_norms

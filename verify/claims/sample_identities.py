@@ -4,7 +4,7 @@ every label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import product
@@ -17,8 +17,18 @@ import sympy as sp
 from numerics.expectations.high_precision import high_precision_functions
 from theory import InputError, Model, symbols
 from verify.claims.repair.repair import Mender, nearest_change
-from verify.claims.stages.digits import DIGITS, real_or_nan
-from verify.claims.stages.regions import Sides, cuts_of, linear_regions
+from verify.claims.stages.digits import DIGITS
+from verify.claims.stages.evaluation import real_or_nan
+from verify.claims.stages.region_search import find_values, is_impossible
+from verify.claims.stages.regions import (
+    MOST_REGIONS,
+    Sides,
+    Signs,
+    cuts_of,
+    describe,
+    linear_regions,
+)
+from verify.claims.stages.small_terms import smallest_term, terms_of
 from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import random_point
@@ -33,6 +43,8 @@ MOST_SIGNS, LEAST_PLACES = 5, 8
 # sizes of the pre-activations, and bounds of where regions are looked for
 SCALES = (sp.S.One, sp.Rational(1, 40), sp.Integer(6))
 WIDE = 40.0
+# share of a claim that is far above what digits resolve
+VISIBLE = mpmath.mpf(10) ** (2 - DIGITS)
 Values = dict[sp.Symbol, sp.Rational]
 Wrong = tuple[Case, Values]
 UNSEEN = "the difference is a distribution, which no sample meets"
@@ -72,9 +84,12 @@ class SampleClaim:
             if not any(mpmath.isfinite(_value(case.derived, draw)) for draw in self.draws):
                 text = f"{case.name}: neither side has a value at any sample"
                 return Stage("digits", Status.INCONCLUSIVE, text)
-        if left := self.sides.unvisited():
-            text = f"no sample was found where {' or '.join(left)}"
+        left = [describe(s) for s in self.sides.unvisited() if not is_impossible(None, s)]
+        if left:
+            text = f"no sample was found where {' or '.join(left[:3])}"
             return Stage("digits", Status.INCONCLUSIVE, text)
+        if self._proof.status is not Status.PROVED and (small := self._unseen()):
+            return Stage("digits", Status.INCONCLUSIVE, small)
         labels = len({draw[symbols.LABEL] for draw in self.draws})
         regions = len(self.sides.patterns)
         text = f"agrees to {DIGITS} digits at {len(self.draws)} samples, of all {labels} labels"
@@ -82,6 +97,20 @@ class SampleClaim:
         if self.sides.cuts:
             text += f", in {regions} regions between kinks"
         return Stage("digits", Status.AGREES, text, {"digits": [DIGITS]})
+
+    def _unseen(self) -> str:
+        """A term that is zero or too small at all samples, empty where there is none."""
+        for case in self.cases:
+            small = set(terms_of(case.claimed - case.derived, case.claimed))
+            for draw in self.draws:
+                values = {t: _value(t, draw) for t in small}
+                size = abs(_value(case.claimed, draw)) + 1
+                small -= {t for t, v in values.items() if abs(v) > size * VISIBLE}
+                if not small:
+                    break
+            if small:
+                return f"{case.name}: {smallest_term(small)}"
+        return ""
 
     def prove(self) -> Stage:
         return self._proof
@@ -195,10 +224,27 @@ def visited_draws(
     for region in linear_regions(sides.cuts, box):
         moved = {x: v + sp.Rational(int(rng.integers(1, 90)), 10**6) for x, v in region.items()}
         places.append({**_draw(model, rng), **moved})
-    draws = [{**place, symbols.LABEL: y} for place in places for y in labels]
-    for draw in draws:
-        sides.visit(draw)
-    return draws, sides
+    for place in places:
+        for y in labels:
+            sides.visit({**place, symbols.LABEL: y})
+    places += _searched(model, sides, set(box), rng)
+    return [{**place, symbols.LABEL: y} for place in places for y in labels], sides
+
+
+def _searched(
+    model: Model, sides: Sides, free: set[sp.Symbol], rng: np.random.Generator
+) -> Iterator[Values]:
+    """Samples where forms have signs together that they had at no sample so far."""
+    tried: list[Signs] = []
+    while signs := next((s for s in sides.unvisited() if s not in tried), None):
+        tried.append(signs)
+        if len(tried) > MOST_REGIONS:
+            return
+        found = None if is_impossible(None, signs) else find_values(signs, _draw(model, rng), free)
+        if found is not None:
+            yield found
+            for y in dict.fromkeys(model.mixture.labels):
+                sides.visit({**found, symbols.LABEL: y})
 
 
 def _draw(model: Model, rng: np.random.Generator, scale: sp.Rational = sp.S.One) -> Values:

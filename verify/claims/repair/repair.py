@@ -16,7 +16,8 @@ from theory import InputError, Model
 from theory.expectations.derived import find_expectations
 from verify.claims.cases import Case, case_at, cases_of
 from verify.claims.judgement import Claim
-from verify.claims.stages.digits import certified_gaps, evaluate, gaps, general_points, node_values
+from verify.claims.stages.digits import certified_gaps, gaps, general_points, node_values
+from verify.claims.stages.evaluation import evaluate
 from verify.random_points.exact import Point, random_point
 
 from .expression_edits import LONGEST, Edit, single_edits

@@ -5,7 +5,7 @@ certifies.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,11 +15,13 @@ import sympy as sp
 
 from numerics.expectations.certified_digits import DimensionError, many_digits
 from numerics.expectations.certified_double import few_digits
-from numerics.expectations.high_precision import high_precision_functions
 from theory import GaussianExpectation, Model
 from theory.expectations.derived import find_expectations
 from theory.expectations.gaussian_law import GaussianLaw
 from verify.random_points.exact import Point, random_point
+
+from .evaluation import evaluate, exact_number
+from .small_terms import SEEN, sizes_of_terms
 
 DIGITS = 50
 ROUNDING = 1e-16
@@ -34,19 +36,25 @@ class Gap:
 
     ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.
     Where the claim is not a finite real number and what is derived is one, it is ``undefined``;
-    where neither is, nothing can be said.
+    where neither is, nothing can be said. ``terms`` are the sizes
+    of the terms of the difference, where they were asked for.
     """
 
     value: Any
     error: Any
     size: Any
     undefined: bool = False
+    terms: Mapping[sp.Expr, Any] = field(default_factory=dict, compare=False)
 
     @property
     def refuted(self) -> bool:
         return self.undefined or bool(
             abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3)
         )
+
+    def sees(self, term: sp.Expr) -> bool:
+        """Whether a term is larger than what is left of the difference, and than its error."""
+        return bool(self.terms.get(term, 0) > SEEN * (abs(self.value) + self.error))
 
     @property
     def digits(self) -> int:
@@ -66,6 +74,7 @@ def certified_gaps(
     model: Model,
     rng: np.random.Generator,
     more: Mapping[sp.Symbol, sp.Expr] | None = None,
+    terms: bool = False,
 ) -> tuple[Point, list[Gap]]:
     """Fifty digits at a random point: of full rank if its integrals are on a line, else with all
     weights on a line.
@@ -74,11 +83,11 @@ def certified_gaps(
     if model.units - gauge <= 1:
         point = random_point(model, rng)
         try:
-            return point, gaps(pairs, point, DIGITS, more)
+            return point, gaps(pairs, point, DIGITS, more, terms=terms)
         except DimensionError:  # whitened pre-activations are not constant along the gauge
             pass
     point = random_point(model, rng, 1)
-    return point, gaps(pairs, point, DIGITS, more)
+    return point, gaps(pairs, point, DIGITS, more, terms=terms)
 
 
 def most_dimensions(model: Model) -> int:
@@ -114,6 +123,7 @@ def gaps(
     digits: int | None,
     more: Mapping[sp.Symbol, sp.Expr] | None = None,
     known: dict[GaussianExpectation, tuple[Any, Any]] | None = None,
+    terms: bool = False,
 ) -> list[Gap]:
     """Evaluate pairs (claimed, derived) at a point.
 
@@ -128,6 +138,8 @@ def gaps(
     known : dict, optional
         Expectations at this point by an earlier call, which ``more`` does not change; it is added
         to.
+    terms : bool
+        Say how large the terms of the difference are.
 
     Raises
     ------
@@ -136,18 +148,25 @@ def gaps(
     """
     values = {**point.values, **(more or {})}
     zeros = {s: sp.Integer(0) for s, v in values.items() if v == 0}
-    pairs = [(_met(claimed), _met(right)) for claimed, right in pairs]
-    pairs = [(_without(claimed, zeros), _without(right, zeros)) for claimed, right in pairs]
+    whole = [(without_empty_deltas(a), without_empty_deltas(b)) for a, b in pairs]
+    pairs = [(_without(claimed, zeros), _without(right, zeros)) for claimed, right in whole]
     nodes = list(dict.fromkeys(n for pair in pairs for e in pair for n in find_expectations(e)))
     table = {} if known is None else known
     table |= node_values([n for n in nodes if n not in table], point, values, digits)
     # in double precision sums of order one are rounded, whatever is left of them
     floor = mpmath.mpf(0 if digits else ROUNDING)
     with mpmath.workdps((digits or 15) + 10):
-        return [_gap(claimed, right, values, table, floor) for claimed, right in pairs]
+        found = [_gap(claimed, right, values, table, floor) for claimed, right in pairs]
+        if not terms:
+            return found
+        numbers = {s: exact_number(v) for s, v in values.items()}
+        return [
+            replace(g, terms=sizes_of_terms(a - b, a, numbers, table))
+            for g, (a, b) in zip(found, whole, strict=True)
+        ]
 
 
-def _met(e: sp.Expr) -> sp.Expr:
+def without_empty_deltas(e: sp.Expr) -> sp.Expr:
     """Without products x delta(x) in expectations: their rounding is all that numbers see."""
     if not any(n.general_integrand.has(sp.DiracDelta) for n in find_expectations(e)):
         return e
@@ -253,108 +272,6 @@ def _gap(
     return Gap(one - two, first + second + floor, size + other, undefined)
 
 
-def evaluate(
-    expression: sp.Expr,
-    values: Mapping[sp.Symbol, sp.Expr],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-) -> tuple[Any, Any, Any]:
-    """Value, error and size of an expression; the size adds absolute values where the value may
-    cancel.
-
-    The value is NaN where the expression is complex or infinite.
-    """
-    digits = mpmath.mp.dps
-    numbers = {s: _exact(v) for s, v in values.items()}
-    value, error, size = _walk(expression, numbers, table)
-    return value, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
-
-
-def _walk(
-    e: sp.Expr,
-    numbers: Mapping[sp.Symbol, Any],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-) -> tuple[Any, Any, Any]:
-    if isinstance(e, GaussianExpectation):
-        value, error = (real_or_nan(x) for x in table[e])
-        return value, error, abs(value)
-    if e.is_Symbol:
-        return numbers[e], mpmath.mpf(0), abs(numbers[e])
-    if e.is_Rational:
-        exact = _exact(e)
-        return exact, mpmath.mpf(0), abs(exact)
-    if e.is_Add:
-        parts = [_walk(x, numbers, table) for x in e.args]
-        return tuple(mpmath.fsum(p[i] for p in parts) for i in range(3))
-    if e.is_Mul:
-        value, error, size = mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(1)
-        for x in e.args:
-            v, d, m = _walk(x, numbers, table)
-            value, error, size = value * v, error * m + size * d, size * m
-        return value, error, size
-    if e.is_Pow and e.exp.is_Integer:
-        v, d, m = _walk(e.base, numbers, table)
-        n = int(e.exp)
-        if v == 0 and n < 0:
-            return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
-        relative = abs(n) * d / abs(v) if v else d
-        return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
-    if e.has(GaussianExpectation):
-        return _function(e, numbers, table)
-    # a function of exact numbers
-    plain = sp.N(
-        e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps
-    )
-    value = number_of(plain)
-    return value, mpmath.mpf(0), abs(value)
-
-
-def _function(
-    e: sp.Expr,
-    numbers: Mapping[sp.Symbol, Any],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-) -> tuple[Any, Any, Any]:
-    """A function of expectations: its errors are how far it moves within those of its arguments."""
-    parts = [_walk(a, numbers, table) for a in e.args]
-    if not all(mpmath.isfinite(v) for v, _, _ in parts):
-        return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
-    names = [sp.Dummy() for _ in e.args]
-    plain = e.func(*names)
-    call = sp.lambdify(names, plain, [high_precision_functions(), "mpmath"])
-
-    def at(shift: int, only: int | None = None) -> Any:
-        moved = [v + shift * d * (only in (None, i)) for i, (v, d, _) in enumerate(parts)]
-        try:
-            return real_or_nan(call(*moved))
-        except (ArithmeticError, ValueError):
-            return mpmath.nan
-
-    value = at(0)
-    moves = [abs(at(s, i) - value) for i, (_, d, _) in enumerate(parts) if d for s in (1, -1)]
-    error = 2 * mpmath.fsum(moves)
-    if not mpmath.isfinite(error):  # within the errors it has no value: nothing is certified
-        error = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
-    return value, error, abs(value)
-
-
-def number_of(value: sp.Expr) -> Any:
-    """A number of SymPy as one of mpmath, NaN if it is complex or infinite."""
-    return mpmath.nan if value.has(sp.zoo, sp.oo, sp.nan) else real_or_nan(mpmath.mpmathify(value))
-
-
-def real_or_nan(value: Any) -> Any:
-    """A number of mpmath, NaN if it is complex."""
-    if isinstance(value, (complex, mpmath.mpc)):
-        return mpmath.mpf(value.real) if value.imag == 0 else mpmath.nan
-    return mpmath.mpf(value)
-
-
-def _exact(value: Any) -> Any:
-    value = sp.sympify(value)
-    if value.is_Rational:
-        return mpmath.mpf(int(value.p)) / int(value.q)
-    return mpmath.mpmathify(sp.N(value, mpmath.mp.dps))
-
-
 def is_refuted(
     claimed: sp.Expr, right: sp.Expr, point: Point, more: Mapping[sp.Symbol, sp.Expr] | None = None
 ) -> bool:
@@ -366,13 +283,4 @@ def is_refuted(
     return gap.undefined or (gap.refuted and abs(gap.value) > 1e-8 * gap.size)
 
 
-__all__ = [
-    "DIGITS",
-    "Gap",
-    "certified_gaps",
-    "evaluate",
-    "gaps",
-    "general_points",
-    "is_refuted",
-    "node_values",
-]
+__all__ = ["DIGITS", "Gap", "certified_gaps", "gaps", "general_points", "is_refuted", "node_values"]

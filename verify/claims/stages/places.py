@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import sympy as sp
@@ -11,7 +11,9 @@ from verify.claims.cases import Case
 from verify.random_points.exact import Point
 
 from .digits import DIGITS, Gap
-from .regions import Sides, cuts_of
+from .region_search import is_impossible
+from .regions import Sides, cuts_of, describe
+from .small_terms import smallest_term
 
 GENERIC = "in general position"
 FAR = "with small and large parameters"
@@ -45,7 +47,8 @@ class Seen:
     judged_anywhere: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._sides = {c.name: Sides(cuts_of((c.claimed, c.derived))) for c in self.cases}
+        self.sides = {c.name: Sides(cuts_of((c.claimed, c.derived))) for c in self.cases}
+        self._small: dict[str, dict[sp.Expr, bool]] = {c.name: {} for c in self.cases}
 
     def note(self, point: Point, cases: Sequence[Case], gaps: Sequence[Gap], family: str) -> None:
         digits = min(gap.digits for gap in gaps)
@@ -56,16 +59,28 @@ class Seen:
             self.judged.add(case.name)
             if full:
                 self.judged_anywhere.add(case.name)
-            sides = self._sides[case.name]
+                small = self._small[case.name]
+                small |= {t: small.get(t, True) and not gap.sees(t) for t in gap.terms}
+            sides = self.sides[case.name]
             at = point.values | case.more
             # where fewer digits are certified a difference on this side may be hidden by the error
             if gap.digits >= CERTIFIED and set(sides.names) <= set(at):
                 sides.visit(at)
 
-    def hidden(self) -> list[str]:
-        """Sides of kinks at which no entry was compared."""
-        found = [side for sides in self._sides.values() for side in sides.unvisited()]
-        return list(dict.fromkeys(found))[:3]
+    def hidden(self) -> str:
+        """What was not seen of some entry: sides of kinks, terms that are zero or too small."""
+        regions = [(c, signs) for c in self.cases for signs in self.sides[c.name].unvisited()]
+        model = self.reached[0][0].model
+        left = dict.fromkeys(
+            describe(signs) for _, signs in regions if not is_impossible(model, signs)
+        )
+        if left:
+            return f"no admissible point was found where {' or '.join(list(left)[:3])}"
+        for case in self.cases:
+            small = [t for t, unseen in self._small[case.name].items() if unseen]
+            if small:
+                return f"{case.name}: {smallest_term(small)}"
+        return ""
 
     def describe(self) -> str:
         """Digits and numbers of points, family by family."""
@@ -104,12 +119,47 @@ def next_to(point: Point, cuts: Sequence[sp.Expr]) -> Iterator[Point]:
                     yield replace(point, readout=readout.as_immutable())
 
 
+def on_kinks(point: Point, forms: Sequence[sp.Expr]) -> Iterator[Point]:
+    """Points of full rank where a form that is linear in a parameter or an entry is zero."""
+    model, s = point.model, point.model.symbols
+    # overlaps and perpendicular parts are free, and Q follows from them
+    held = {x: v for x, v in point.values.items() if x not in {*s.gram, *s.gram_inverse}}
+    for form in forms:
+        free = form.xreplace(model.gram_definition())
+        for name, symbol in (
+            ("precision", model.mixture.precision),
+            ("ridge", model.ridge),
+            ("step", model.step),
+        ):
+            yield from (replace(point, **{name: r}) for r in _zeros(free, symbol, held) if r > 0)
+        for name, symbols in (("readout", s.readout), ("overlap", s.overlap)):
+            for i, symbol in enumerate(symbols):
+                for root in _zeros(free, symbol, held):
+                    yield _with_entry(point, name, i, root)
+
+
+def _with_entry(point: Point, name: str, i: int, value: sp.Rational) -> Point:
+    """A point of full rank with one entry of the overlaps or the readout changed."""
+    if name == "readout":
+        changed = point.readout.as_mutable()
+        changed[i] = value
+        return replace(point, readout=changed.as_immutable())
+    overlap = (point.along * point.gamma).as_mutable()
+    overlap[i] = value
+    return replace(point, along=(overlap * point.gamma.inv()).as_immutable())
+
+
 def _roots(cut: sp.Expr, symbol: sp.Expr, point: Point) -> list[sp.Rational]:
     """The zero of a cut that is linear in a symbol, the others having their numbers."""
+    return _zeros(cut, symbol, point.values)
+
+
+def _zeros(
+    cut: sp.Expr, symbol: sp.Expr, values: Mapping[sp.Symbol, sp.Rational]
+) -> list[sp.Rational]:
     if not symbol.is_Symbol or not cut.has(symbol):
         return []
-    at = {s: v for s, v in point.values.items() if s != symbol}
-    line = cut.xreplace(at)
+    line = cut.xreplace({s: v for s, v in values.items() if s != symbol})
     slope = line.diff(symbol)
     if slope == 0 or slope.free_symbols or line.free_symbols != {symbol}:
         return []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,11 @@ from theory.expectations.existence import is_positive
 MOST_REGIONS = 128
 # a region has to have room: its points are this far from its borders, in units of the variables
 MARGIN = 1e-3
+# of so many forms all combinations of signs are visited
+TOGETHER = 5
 Point = Mapping[sp.Symbol, Any]
+# what sign each of several forms has
+Signs = Mapping[sp.Expr, int]
 
 
 def cuts_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
@@ -49,6 +53,16 @@ def cuts_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
     return list(found)
 
 
+def steps_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
+    """The forms of steps outside of expectations: at its zero a step has a value of its own."""
+    found: dict[sp.Expr, None] = {}
+    for expression in expressions:
+        plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
+        arguments = {f.args[0] for f in plain.atoms(Step, sp.sign, sp.Heaviside)}
+        found |= dict.fromkeys(f for a in sorted(arguments, key=str) for f in _factors(a))
+    return [f for f in found if f.free_symbols]
+
+
 def _name(node: GaussianExpectation) -> sp.Symbol:
     return (
         sp.Symbol(str(node), positive=True)
@@ -61,6 +75,7 @@ def _singular(e: sp.Expr) -> set[sp.Expr]:
     """Arguments of functions that are not analytic where these vanish."""
     found = {f.args[0] for f in e.atoms(Step, ReLU, sp.Abs, sp.sign, sp.Heaviside, sp.log)}
     found |= {a for f in e.atoms(sp.Max, sp.Min) for a in (f.args[0] - f.args[1],)}
+    found |= {1 - f.args[0] ** 2 for f in e.atoms(sp.asin, sp.acos)}
     return found | {p.base for p in e.atoms(sp.Pow) if not p.exp.is_Integer and p.base != sp.E}
 
 
@@ -103,14 +118,35 @@ class Sides:
         self.patterns.add(pattern)
         return new
 
-    def unvisited(self) -> list[str]:
-        """Forms that had one sign at all points, and the sign they did not have."""
-        return [
-            f"{cut} {'>' if sign > 0 else '<'} 0"
-            for i, cut in enumerate(self.cuts)
-            for sign in (1, -1)
-            if not any(p[i] == sign for p in self.patterns)
-        ]
+    def unvisited(self) -> list[Signs]:
+        """Signs that forms did not have together at any point, few of them first.
+
+        Of up to ``TOGETHER`` forms all of them count, of more any two: which others have a sign
+        does not matter once a region of few is left out.
+        """
+        most = len(self.cuts) if len(self.cuts) <= TOGETHER else 2
+        found: list[dict[int, int]] = []
+        for size in range(1, most + 1):
+            for chosen in combinations(range(len(self.cuts)), size):
+                for signs in product((1, -1), repeat=size):
+                    wanted = dict(zip(chosen, signs, strict=True))
+                    if any(w.items() <= wanted.items() for w in found):
+                        continue
+                    if not any(all(p[i] == s for i, s in wanted.items()) for p in self.patterns):
+                        found.append(wanted)
+        return [{self.cuts[i]: s for i, s in wanted.items()} for wanted in found]
+
+
+def describe(signs: Signs) -> str:
+    """Signs of forms in words.
+
+    Examples
+    --------
+    >>> x, y = sp.symbols("x y", real=True)
+    >>> describe({x - 3: 1, y: -1})
+    'x - 3 > 0 and y < 0'
+    """
+    return " and ".join(f"{form} {'>' if sign > 0 else '<'} 0" for form, sign in signs.items())
 
 
 def linear_regions(

@@ -1,0 +1,71 @@
+"""Terms of a difference that numbers do not see: zero, or too small beside the others.
+
+A ramp that is zero, a power of a small number, a bump somewhere else: two formulas may agree to all
+digits at every point that is looked at because one term never counted.  Each has to be larger than
+what is left of the difference, and than its error, at some point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import mpmath
+import sympy as sp
+
+from theory import GaussianExpectation
+from theory.expectations.derived import find_expectations
+from verify.printing.shorten import shorten
+
+from .evaluation import evaluate_parts
+
+# a difference with more operations is not expanded; how much larger than the rest a term has to be
+LARGEST, SEEN = 2_000, 10
+
+
+@lru_cache(maxsize=2_000)
+def terms_of(difference: sp.Expr, written: sp.Expr) -> frozenset[sp.Expr]:
+    """Terms of a difference, and of one side as it was written, outside of expectations."""
+    nodes = {
+        n: sp.Dummy(real=True) for e in (difference, written) for n in set(find_expectations(e))
+    }
+    back = {name: node for node, name in nodes.items()}
+    plain = difference.xreplace(nodes)
+    if plain.count_ops() <= LARGEST:
+        plain = sp.expand(plain, power_exp=False, power_base=False, log=False)
+    found = {*_terms(plain), *_terms(written.xreplace(nodes))}
+    # the mean of whitened pre-activations is zero everywhere
+    centred = {name for name, node in back.items() if node.integrand in node.law.whitened}
+    return frozenset(t.xreplace(back) for t in found if not t.free_symbols & centred)
+
+
+def _terms(e: sp.Expr) -> Iterator[sp.Expr]:
+    parts = sp.Add.make_args(e)
+    if len(parts) > 1:
+        yield from parts
+    for part in parts:
+        for factor in sp.Mul.make_args(part):
+            for inner in factor.args:
+                yield from _terms(inner)
+
+
+def sizes_of_terms(
+    difference: sp.Expr,
+    written: sp.Expr,
+    numbers: Mapping[sp.Symbol, Any],
+    table: Mapping[GaussianExpectation, tuple[Any, Any]],
+) -> dict[sp.Expr, Any]:
+    """Absolute values of terms; 0 where an expectation is not known, beside a factor of zero."""
+    found = {}
+    for term in terms_of(difference, written):
+        known = all(node in table for node in find_expectations(term))
+        value = evaluate_parts(term, numbers, table)[0] if known else mpmath.mpf(0)
+        found[term] = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
+    return found
+
+
+def smallest_term(terms: Iterable[sp.Expr]) -> str:
+    """Of terms that were not seen, the shortest, and what is the matter with it."""
+    term = shorten(min(terms, key=lambda t: (t.count_ops(), str(t))))
+    return f"{term} is zero, or too small to be seen, at all points of full rank"
