@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import runpy
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from verify.claims.reading.listing import KEYS, ListedClaim, check_count
 from verify.claims.reading.manuscripts import list_manuscript
 from verify.settings.configuration import Configuration, read_toml, read_values
 
-from .judge import check_form, make_claim
+from .judge import make_claim
 from .judgement import Claim
 
 SUFFIXES = (".toml", ".tex", ".py")
@@ -144,7 +143,8 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
         found = make_claim(
             model,
             given["quantity"],
-            formula if "formula" in given else "0",
+            formula if "formula" in given else parse_latex(formula),
+            text=formula,
             name=given.get("name", name),
             order=given.get("order"),
             parameter=given.get("parameter", "lambda"),
@@ -153,9 +153,6 @@ def _claim(where: str, model: Model, given: Mapping[str, Any], name: str) -> Cla
             source=given.get("source", ""),
             expected=expected,
         )
-        if "latex" in given:
-            found = replace(found, formula=parse_latex(formula), text=formula)
-            check_form(found)
     except FormulaError as error:
         raise FormulaError(
             error.text, error.position, error.plain, error.expected, error.remedy, where

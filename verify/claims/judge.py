@@ -29,6 +29,7 @@ from .cases import cases_of
 from .exact import ExactClaim
 from .fixed_points import FixedPointClaim, fixed_cases
 from .judgement import Claim, Finding, Judgement, Stage, Status, Verdict
+from .matrix_claims import written_out
 from .orthonormal_directions import HINT, over_orthonormal_directions
 from .quantities import EIGENVALUE, FIXED_POINT, Quantity
 from .quantity_names import entry_name, parse_quantity
@@ -112,8 +113,9 @@ def check(
 def make_claim(
     model: Model,
     quantity: str | Quantity,
-    claim: str | sp.Expr,
+    claim: str | sp.Expr | Node,
     *,
+    text: str | None = None,
     name: str = "claim",
     order: int | None = None,
     parameter: str = "lambda",
@@ -122,7 +124,10 @@ def make_claim(
     source: str = "",
     expected: str | None = None,
 ) -> Claim:
-    """Read a claim and refuse one that means nothing; see :func:`check`."""
+    """Read a claim and refuse one that means nothing; see :func:`check`.
+
+    A formula that has been read already is taken as it is; ``text`` is how it was written.
+    """
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", type(model).__name__, "a theory.Model", remedy)
@@ -141,13 +146,16 @@ def make_claim(
     elif not isinstance(quantity, Quantity):
         remedy = "write a text such as 'drift m_a_s'"
         raise InputError("quantity", kind_of(quantity), "a text or a Quantity", remedy)
-    formula, text = _formula(claim), str(claim)
+    formula, text = _formula(claim), str(claim) if text is None else text
     found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
+    found = written_out(found)
     check_form(found)
     return found
 
 
-def _formula(claim: str | sp.Expr) -> Node | sp.Expr:
+def _formula(claim: str | sp.Expr | Node) -> Node | sp.Expr:
+    if isinstance(claim, Node):
+        return claim
     if isinstance(claim, str):
         return parse_latex(claim) if looks_like_latex(claim) else parse_formula(claim)
     if isinstance(claim, sp.Expr):

@@ -84,6 +84,7 @@ def parse_quantity(
     elif (
         start
         and start.group() in _STARTS
+        and text != "H"
         and re.fullmatch(r"\w+(\[[^\]]*\])?", re.sub(r"\s", "", text))
     ):
         kind, entry = _STARTS[start.group()], text
@@ -201,7 +202,9 @@ def _parts(kind: str, entry: str) -> tuple[Part, ...]:
             raise _wrong(kind, entry)
         return tuple(inner)
     if kind in (DRIFT, STEP):
-        allowed = ("m2", "R2", "v1") + (("corrector2",) if kind == DRIFT else ())
+        # without indices all entries, in a statement between matrices
+        allowed: tuple[str, ...] = ("m2", "R2", "v1", "m0", "R0", "v0")
+        allowed += ("corrector2", "corrector0") if kind == DRIFT else ()
         if inner or _shape(head) not in allowed:
             raise _wrong(kind, entry)
         return (head,)

@@ -13,6 +13,7 @@ from theory.expectations.existence import is_positive, why_undefined
 from verify import check
 from verify.claims.judgement import Finding, Status
 from verify.claims.stage_verdicts import find
+from verify.claims.stages.region_search import is_impossible
 from verify.claims.stages.regions import MARGIN, Sides, cuts_of, linear_regions
 from verify.claims.stages.sampling import is_normal
 from verify.random_points.exact import far_point, random_point, scaled_point
@@ -253,7 +254,8 @@ def test_regions_of_lines_are_all_found() -> None:
     points = list(linear_regions(cuts, {x: (-9, 9), y: (-9, 9)}))
     assert all(sides.visit(p) for p in points)
     assert len(points) == 7
-    assert sides.unvisited() == []
+    left = [signs for signs in sides.unvisited() if not is_impossible(None, signs)]
+    assert left == []
     assert all(abs(c.xreplace(p)) > MARGIN / 2 for p in points for c in cuts)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from theory.problem.kinks import DISTRIBUTIONAL, check_kink_rule
 from theory.regular_files import read_bytes
-from verify.claims.judge import check_form, make_claim
+from verify.claims.judge import make_claim
 from verify.claims.judgement import Claim
 from verify.claims.language.conventions import RANDOM
 from verify.claims.language.latex.document import (
@@ -40,6 +39,7 @@ from verify.claims.language.tree import (
     children,
     show,
 )
+from verify.claims.matrix_claims import block_claims
 from verify.claims.quantities import EIGENVALUE, EXPRESSION, FIXED_POINT, GRADIENT, STEP, Quantity
 from verify.claims.quantity_names import entry_name, is_entry, parse_quantity
 from verify.settings.configuration import Configuration
@@ -50,6 +50,9 @@ from .listing import KEYS, MODEL_KEYS, ListedClaim, check_count
 # of the equalities of one display only the first can have these from a comment before it
 _FIRST = ("quantity", "name")
 _VALUES = ("lambda", "beta", "c_delta", "d", "k", "K", "r", "n", "q")
+
+# matrices and columns of one sample, which a statement between matrices may be about
+_COLUMNS = ("g", "H", "u", "Q")
 
 # bytes of a manuscript
 _BYTES = 10**6
@@ -135,19 +138,39 @@ def _claims(
         where = f"formula {number} of {path.name}"
         if len(statements) > 1:
             where += f", line {statement.line}"
-        read = partial(_read, where, document.text, tuple(chain), name)
-        made.append(ListedClaim(name, read, str(said.get("model", "")), texts))
+        model = str(said.get("model", ""))
+        places = () if statement.follows else _places(document.text, statement)
+        for place in places or ("",):
+            title = f"{name} [{place}]" if place else name
+            read = partial(_read, where, document.text, tuple(chain), title, place)
+            made.append(ListedClaim(title, read, model, texts))
     return made
 
 
+def _places(text: str, statement: Statement) -> tuple[str, ...]:
+    """The coefficients of which a block in dyads is made, each a claim of its own."""
+    try:
+        read = read_statement(text, statement)
+        found = [] if read.left is None else list(block_claims(read.left, read.right))
+    except FormulaError:
+        return ()  # it is told where the claim is read
+    return tuple(quantity.partition("[")[2].rstrip("]") for quantity, *_ in found)
+
+
 def _read(
-    where: str, text: str, chain: tuple[tuple[Statement, Mapping[str, Any]], ...], name: str
+    where: str,
+    text: str,
+    chain: tuple[tuple[Statement, Mapping[str, Any]], ...],
+    name: str,
+    place: str = "",
 ) -> Claim:
     try:
-        return _claim(where, text, chain, name)
+        return _claim(where, text, chain, name, place)
     except FormulaError as error:
+        # positions count in the document
+        whole = error.text if error.parameter == "quantity" else text
         raise FormulaError(
-            error.text, error.position, error.plain, error.expected, error.remedy, where
+            whole, error.position, error.plain, error.expected, error.remedy, where
         ) from error
     except InputError as error:
         if error.parameter.startswith(where):
@@ -157,7 +180,11 @@ def _read(
 
 
 def _claim(
-    where: str, text: str, chain: tuple[tuple[Statement, Mapping[str, Any]], ...], name: str
+    where: str,
+    text: str,
+    chain: tuple[tuple[Statement, Mapping[str, Any]], ...],
+    name: str,
+    place: str,
 ) -> Claim:
     statement, texts = chain[-1]
     model = _model(texts)
@@ -169,14 +196,16 @@ def _claim(
     beside = tuple(s for s, _ in chain[:-1])
     read = read_statement(text, statement, fixed, beside, named=quantity is not None)
     about: str | Quantity = quantity if quantity is not None else ""
-    if quantity is None:
+    if place and read.left is not None:
+        entries = block_claims(read.left, read.right)
+        about, regularized, formula = next(e for e in entries if e[0].endswith(f"[{place}]"))
+        read = Equality(read.left, formula, read.order)
+        asked.setdefault("regularized", regularized)
+    elif quantity is None:
         read, about = _about(text, chain, read, asked.get("kink_rule"))
     if read.order is not None:
         asked["order"] = min(read.order, asked.get("order") or read.order)
-    found = make_claim(model, about, "0", name=name, **asked)
-    found = replace(found, formula=read.right, text=str(texts["latex"]))
-    check_form(found)
-    return found
+    return make_claim(model, about, read.right, text=str(texts["latex"]), name=name, **asked)
 
 
 def _model(texts: Mapping[str, Any]) -> Model:
@@ -236,7 +265,8 @@ def _about(
 
 def _is_value(left: Node) -> bool:
     if isinstance(left, Name):
-        return left.base in _VALUES or (len(left.base) == 1 and not left.indices)
+        single = len(left.base) == 1 and not left.indices
+        return left.base in _VALUES or (single and left.base not in _COLUMNS)
     return isinstance(left, Number)
 
 

@@ -247,7 +247,6 @@ REFUSED: list[tuple[str, int, str]] = [
     (r"\mathbb{E}[u_1 \mid y=1]", 15, r"a conditional expectation.*\\mathbb\{E\}_l"),
     (r"\mathbb{E}^{(l)}[u_1]", 10, r"E with something raised.*\\mathbb\{E\}_l"),
     (r"Q^{-1}_{ab}", 1, "1/Q_{ab}.*P_{ab}"),
-    (r"m^\top", 2, "write the entries"),
     (r"\sigma_1", 6, r"write \\sigma\(x\)"),
     (r"u_a \pm 1", 4, "two formulas"),
     (r"m_{as+1}", 5, "an index"),

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from verify.claims.language.index_letters import conventional
+from verify.claims.language.matrices import ENTRY, ODOT, OTIMES, TRANSPOSE
 from verify.claims.language.text import Token, bounded, nested, normalized
 from verify.claims.language.tree import (
     Add,
@@ -43,8 +44,20 @@ _GREEK = {"\\" + n: n for n in ("lambda", "beta", "pi", "Gamma", "delta", "zeta"
 _CLOSING = {"(": ")", "[": "]", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
 _MATRICES = ("Q", "R", "Gamma", "H", "G", "m", "S", "P")
+_OF_MATRICES = {r"\odot": ODOT, r"\circ": ODOT, r"\otimes": OTIMES}
 _NO_FACTOR = frozenset(
-    (r"\}", r"\rangle", UNEQUAL, *LIMITS, r"\cdot", r"\in", r"\top", r"\perp", r"\right.")
+    (
+        *_OF_MATRICES,
+        r"\}",
+        r"\rangle",
+        UNEQUAL,
+        *LIMITS,
+        r"\cdot",
+        r"\in",
+        r"\top",
+        r"\perp",
+        r"\right.",
+    )
 )
 
 
@@ -155,6 +168,10 @@ class LatexFormula(LetterReader):
         while True:
             if self.accept(r"\cdot"):
                 factors.append(self.factor())
+            elif sign := self.accept(*_OF_MATRICES):
+                name = Name(_OF_MATRICES[sign.text], position=sign.position)
+                both = (factors[-1], self.factor())
+                factors[-1] = Call(name, both, position=sign.position)
             elif slash := self.accept("/"):
                 above = factors[0]
                 if len(factors) > 1:
@@ -190,7 +207,11 @@ class LatexFormula(LetterReader):
         bracketed = self.next.text in _CLOSING
         node = self.braced() if self.next.text == "{" else self.atom()
         raised = None
-        while caret := self.accept("^"):
+        while self.next.text == "^":
+            if self.transposes():
+                node = Call(Name(TRANSPOSE, position=start), (node,), position=start)
+                continue
+            caret = self.take()
             if raised is not None:
                 got = "a second exponent"
                 raise self.ambiguous(caret, got, "x^{2^2}", "(x^2)^2")
@@ -201,6 +222,9 @@ class LatexFormula(LetterReader):
             node = Call(Name("relu", position=start), (node,), position=start)
             if self.next.text == "^":
                 raise self.error("brackets around a part with an exponent", "write ((x)_+)^2")
+        if bracketed and self.next.text == "_":
+            name = Name(ENTRY, self.indices(), position=start)
+            node = Call(name, (node,), position=start)
         if self.next.text == "'":
             got, remedy = "a prime", "write \\frac{\\partial f}{\\partial u_a} for a derivative"
             raise self.refused(self.next, got, "a name without it", remedy)
@@ -216,9 +240,6 @@ class LatexFormula(LetterReader):
             entry = "1/Q_{ab} for the inverse of the entry"
             whole = "P_{ab} for the entry of the inverse of Q; the other inverses have no name"
             raise self.ambiguous(caret, got, entry, whole)
-        if isinstance(exponent, Name) and exponent.base == "T":
-            got, expected = "a transposed", "an entry with its indices"
-            raise self.refused(caret, got, expected, "write the entries, such as m_{as}")
         return Power(node, exponent, position=start)
 
     def braced(self) -> Node:

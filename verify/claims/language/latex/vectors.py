@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from verify.claims.language.text import Token
-from verify.claims.language.tree import FormulaError, Index, Multiply, Name, Node, Number, Sum
+from verify.claims.language.tree import Call, FormulaError, Index, Multiply, Name, Node, Number, Sum
 
 from .indices import PERP, LatexReader
 from .tokens import closing
@@ -63,9 +63,12 @@ class VectorReader(LatexReader):
     def transposed_bracket(self) -> bool:
         """(x^a)^\\top and {e_s}^\\top."""
         close = {"(": ")", "{": "}"}[self.next.text]
-        end = next((i for i in range(self.at, len(self.found)) if self.found[i].text == close), 0)
-        if self.next.text == "{":
-            end = closing(self.text, self.found, self.at)
+        end, depth = 0, 0
+        for i in range(self.at, len(self.found)):
+            depth += (self.found[i].text == self.next.text) - (self.found[i].text == close)
+            if not depth:
+                end = i
+                break
         after = [t.text for t in self.found[end + 1 : end + 4]]
         marks = ([m] for m in _TRANSPOSED), (["{", m] for m in _TRANSPOSED)
         raised = after[:1] == ["^"] and any(
@@ -175,6 +178,12 @@ class VectorReader(LatexReader):
             right, again = self.vector()
             if not again:
                 return self.inner(left, right, start)
+        if not (dot or transposed) and self.vector_starts():
+            right, again = self.vector()
+            if again:
+                found = ((v.kind, (v.index,) if v.kind != "Y" else ()) for v in (left, right))
+                parts = tuple(Name(*part, position=start.position) for part in found)
+                return Call(Name("dyad", position=start.position), parts, position=start.position)
         expected = "an inner product"
         remedy = r"write Y\cdot e_s, Y^\top e_s or \langle Y, e_s\rangle"
         raise self.refused(start, "a vector where a number belongs", expected, remedy)

@@ -1,0 +1,124 @@
+"""Terms that vanish wherever few would look: what no point sees is no agreement.
+
+Digits alone are asked, which is quick: what they do not refute they must not call an agreement.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+from helpers import fresh_rng
+
+from theory import Model, ReLU, kgmm, xor
+from verify import make_claim
+from verify.claims.judge import _kind
+from verify.claims.judgement import Stage, Status
+from verify.claims.stages.region_search import find_point, have_signs, is_impossible
+from verify.claims.stages.regions import Sides, cuts_of
+
+TWO, THREE = (kgmm(k, directions_gram="orthonormal") for k in (2, 3))
+NET = xor(2)
+DET = "(R_1_1*R_2_2 - R_1_2^2)"
+CUBE = ("E_l[u_a^3]", "m_a_l^3 + 3*m_a_l*Q_a_a/lambda")
+
+
+def digits(model: Model, quantity: str, formula: str, order: int | None = None) -> Stage:
+    rng = np.random.default_rng(int(fresh_rng().integers(2**31)))
+    with np.errstate(all="ignore"):
+        return _kind(make_claim(model, quantity, formula, order=order), rng).compare()[0]
+
+
+REFUTED = [
+    # the same term beside expectations of every kind
+    (TWO, *CUBE, "relu(-m_1_1 - 3)"),
+    (TWO, "E_l[exp(u_a)]", "exp(m_a_l + Q_a_a/(2*lambda))", "relu(-m_1_1 - 3)"),
+    (NET, "E_l[u_a*step(u_a)]", "E_l[relu(u_a)]", "relu(-m_1_1 - 3)"),
+    (TWO, "corrector_a_b", "c_delta*E[g_a*g_b]/lambda", "relu(-m_1_1 - 3)"),
+    # several forms that have to be positive together, at one end or in a narrow strip
+    (TWO, *CUBE, "relu(m_1_1 - 3)*relu(m_2_1 - 3)*relu(-m_1_2 - 3)"),
+    (TWO, *CUBE, "relu(R_1_1 - 8)*relu(1/10 - R_2_2)"),
+    (TWO, *CUBE, "relu(-R_1_2)*relu(-m_1_2)*relu(m_1_1)*relu(-m_2_2)"),
+    (TWO, *CUBE, "step(m_1_1 - 3)*step(31/10 - m_1_1)"),
+    (TWO, *CUBE, "relu(p_1 - 9/10)"),
+    (TWO, *CUBE, "relu(m_1_1*R_1_2 - 5)"),
+    (TWO, *CUBE, "(sqrt((m_1_1 - 5)^2) - 5 + m_1_1)*relu(m_2_1 - 2)"),
+    # on a line alone
+    (TWO, *CUBE, "1 - step((m_1_1 - m_2_2)^2)"),
+    (TWO, *CUBE, "10^(-12)*m_1_1*m_2_2"),
+    (THREE, "g_a", "pi_a - delta_a_y", "relu(u_1*u_2 - 5)*relu(-u_3 - 9)*relu(u_1 - u_2)"),
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity", "formula", "term"), REFUTED, ids=[r[3] for r in REFUTED]
+)
+def test_regions_that_few_would_visit_are_found(
+    model: Model, quantity: str, formula: str, term: str
+) -> None:
+    assert digits(model, quantity, f"{formula} + {term}").status is Status.REFUTED
+
+
+SMALL = [
+    (TWO, *CUBE, "(m_1_1/10)^60", None),
+    (TWO, *CUBE, "exp(-(m_1_1 - 40)^2)", None),
+    (TWO, *CUBE, f"{DET}/10^60", None),
+    (TWO, *CUBE, "relu(m_1_1 - 10^9)", None),
+    (THREE, "E_l[u_a*u_b]", "m_a_l*m_b_l + Q_a_b/lambda", f"{DET}/10^14", None),
+    (TWO, "E_l[u_a^2]", "m_a_l^2 + Q_a_a/lambda", "exp(-(m_1_1 - 40)^2)/lambda", 1),
+    (TWO, "E_l[u_a^2]", "m_a_l^2 + Q_a_a/lambda", f"{DET}/(10^15*lambda)", 1),
+    (THREE, "g_a", "pi_a - delta_a_y", "exp(-(u_1 - 60)^2)", None),
+]
+
+
+@pytest.mark.parametrize(("model", "quantity", "formula", "term", "order"), SMALL)
+def test_a_term_that_no_point_sees_is_no_agreement(
+    model: Model, quantity: str, formula: str, term: str, order: int | None
+) -> None:
+    found = digits(model, quantity, f"{formula} + {term}", order)
+    assert found.status in (Status.INCONCLUSIVE, Status.REFUTED)
+    if found.status is Status.INCONCLUSIVE:
+        assert "too small to be seen" in found.text or "no admissible point" in found.text
+
+
+@pytest.mark.parametrize(
+    "term", ["relu(m_1_1 - 3)", "relu(lambda - 10^7)", "relu(m_1_1 - 3)*relu(-m_2_2 - 4)"]
+)
+def test_orders_are_measured_in_every_region(term: str) -> None:
+    assert digits(TWO, "E_l[u_a^2]", f"m_a_l^2 + Q_a_a/lambda + {term}/lambda", 1).status is (
+        Status.REFUTED
+    )
+
+
+def test_what_falls_beyond_the_order_need_not_be_seen() -> None:
+    formula = "m_a_l^2 + Q_a_a/lambda + exp(-lambda) + m_1_1/lambda^2"
+    assert digits(TWO, "E_l[u_a^2]", formula, 1).status is Status.AGREES
+
+
+def test_points_with_given_signs() -> None:
+    s, rng = TWO.symbols, fresh_rng()
+    m, r, p = s.overlap, s.gram_perp, TWO.mixture.weights
+    signs = {m[0, 0] - 6: 1, m[1, 1] + 4: -1, r[0, 0] - 9: 1, p[0] - sp.Rational(4, 5): 1}
+    point = find_point(TWO, rng, signs, None, {})
+    assert point is not None
+    assert have_signs(signs, point.values)
+    assert point.across.is_positive_definite
+    assert find_point(TWO, rng, {r[0, 0] + 1: -1}, None, {}) is None
+
+
+def test_signs_that_exclude_each_other() -> None:
+    s = TWO.symbols
+    x, r, p = s.overlap[0, 0], s.gram_perp, TWO.mixture.weights[0]
+    assert is_impossible(TWO, {x - 1: -1, x - 3: 1})
+    assert is_impossible(TWO, {r[0, 0] + 1: -1})
+    assert is_impossible(TWO, {p - 1: 1})
+    assert is_impossible(TWO, {r[0, 1] - 5: 1, r[0, 0] - 1: -1, r[1, 1] - 1: -1})
+    assert not is_impossible(TWO, {x - 1: 1, x - 3: -1, r[0, 1]: -1})
+
+
+def test_few_forms_are_visited_in_all_combinations() -> None:
+    x, y = sp.symbols("x y", real=True)
+    sides = Sides(cuts_of([ReLU(x) * ReLU(y)]))
+    for point in ({x: 1, y: -1}, {x: -1, y: 1}, {x: -1, y: -1}):
+        sides.visit(point)
+    assert sides.unvisited() == [{x: 1, y: 1}]
