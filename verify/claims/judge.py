@@ -22,6 +22,7 @@ from theory.keywords import with_known_keywords
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node
+from verify.claims.reading.matrix_claims import written_out
 from verify.printing.shorten import shorten
 
 from .asymptotic import AsymptoticClaim
@@ -29,7 +30,6 @@ from .cases import cases_of
 from .exact import ExactClaim
 from .fixed_points import FixedPointClaim, fixed_cases
 from .judgement import Claim, Finding, Judgement, Stage, Status, Verdict
-from .matrix_claims import written_out
 from .orthonormal_directions import HINT, over_orthonormal_directions
 from .quantities import EIGENVALUE, FIXED_POINT, Quantity
 from .quantity_names import entry_name, parse_quantity

@@ -39,13 +39,13 @@ from verify.claims.language.tree import (
     children,
     show,
 )
-from verify.claims.matrix_claims import block_claims
 from verify.claims.quantities import EIGENVALUE, EXPRESSION, FIXED_POINT, GRADIENT, STEP, Quantity
 from verify.claims.quantity_names import entry_name, is_entry, parse_quantity
 from verify.settings.configuration import Configuration
 from verify.settings.values import parse_integer
 
 from .listing import KEYS, MODEL_KEYS, ListedClaim, check_count
+from .matrix_claims import block_claims
 
 # of the equalities of one display only the first can have these from a comment before it
 _FIRST = ("quantity", "name")

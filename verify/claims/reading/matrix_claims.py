@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from .judgement import Claim
-from .language.dyads import block_entries, holds_dyads
-from .language.index_letters import KINDS
-from .language.matrices import MATRICES, entrywise, is_between_matrices, letters_of, shape_of
-from .language.tree import Call, Expectation, Index, Multiply, Name, Node, Number, children, show
-from .quantities import DRIFT, EXPRESSION, STEP
+from verify.claims.judgement import Claim
+from verify.claims.language.dyads import block_entries, holds_dyads
+from verify.claims.language.index_letters import KINDS
+from verify.claims.language.matrices import (
+    MATRICES,
+    entrywise,
+    is_between_matrices,
+    letters_of,
+    shape_of,
+)
+from verify.claims.language.tree import (
+    Call,
+    Expectation,
+    Index,
+    Multiply,
+    Name,
+    Node,
+    Number,
+    children,
+    show,
+)
+from verify.claims.quantities import DRIFT, EXPRESSION, STEP
 
 
 def written_out(claim: Claim) -> Claim:
