@@ -96,7 +96,7 @@ def changes(true: True_, rng: np.random.Generator) -> list[str]:
         n = true.order
         parts = [DET, OVERLAPS, "Q_1_1", "exp(m_1_1)"]
         powers = [f"lambda^(-{n})", f"lambda^(1/2 - {n})", f"log(lambda)*lambda^(-{n})"]
-        parts += shifted(["m_1_1", "m_1_2", "R_1_2", "Q_1_1", "m_2_2"], ["p_1"], rng)[:6]
+        parts += shifted(["m_1_1", "m_1_2", "R_1_2", "Q_1_2", "m_2_2"], ["p_1"], rng)[:6]
         return [f"{f} + {part}*{power}/5" for part in parts for power in powers]
     many, two = true.model.units > 2, true.model in (NET, WIDE)
     states = ["m_1_1", "m_2_1", "m_1_2", "R_1_2", "Q_1_2", *(["v_1", "v_2"] if two else [])]
@@ -164,7 +164,7 @@ def shifted(states: list[str], positive: list[str], rng: np.random.Generator) ->
 
     size = int(rng.integers(3, 9))
     first, second, third = rng.permutation(states)[:3] if len(states) > 2 else (*states, states[0])
-    return [
+    found = [
         *(ramp() for _ in range(5)),
         f"relu({first} - 3)*relu({second} - 3)",
         f"relu({first} - 3)*relu(-{second} - 3)*step({third})",
@@ -175,3 +175,4 @@ def shifted(states: list[str], positive: list[str], rng: np.random.Generator) ->
         f"(sqrt(({first} - {size})^2) + {first} - {size})/9",
         f"(sqrt(({first} + {second} + {size})^2) - {first} - {second} - {size})/9",
     ]
+    return list(dict.fromkeys(found))

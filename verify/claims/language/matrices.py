@@ -96,11 +96,11 @@ def entrywise(
 
     Examples
     --------
-    >>> from .latex.formula import parse_latex
-    >>> from .tree import show
+    >>> from verify.claims.language.latex.formula import parse_latex
+    >>> from verify.claims.language.tree import show
     >>> tree = parse_latex(r"-\\mathbb{E}[H] m - \\beta m")
     >>> show(entrywise("", tree, ("unit", "direction"), ("a", "s")))
-    '-sum_c(E[H_a_c]*m_c_s) - beta*m_a_s'
+    '-sum_b(E[H_a_b]*m_b_s) - beta*m_a_s'
     """
     bound = bound_letters(tree) & {i for i in indices if isinstance(i, str)}
     if bound:
