@@ -71,7 +71,11 @@ DET3 = (
 
 
 def changes(true: True_, rng: np.random.Generator) -> list[str]:
-    """Formulas that differ from a true one where few would look."""
+    """Formulas that differ from a true one where few would look, each once."""
+    return list(dict.fromkeys(_changes(true, rng)))
+
+
+def _changes(true: True_, rng: np.random.Generator) -> list[str]:
     f = f"({true.formula})"
     letters = [c for c in "abst" if f"_{c}" in true.quantity.replace("[e_", "_")]
     first = letters[0] if letters else ""
