@@ -30,8 +30,8 @@ if __name__ == "__main__":
     else:
         run_sweep(sweep, store, workers=2)
 """
-# seconds for anything to happen
-PATIENCE = 60.0
+# seconds for anything to happen: processes start slowly where many others run
+PATIENCE = 240.0
 
 
 def start(*words: object) -> subprocess.Popen:

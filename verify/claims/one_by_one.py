@@ -137,7 +137,8 @@ class ClaimJudge:
         self._connection, theirs = self._context.Pipe()
         arguments = (theirs, self._connection, tuple(self._claims), self._seed)
         self._process = self._context.Process(target=_work, args=arguments, daemon=True)  # type: ignore[attr-defined]
-        self._process.start()
+        with _held_back(signal.SIGINT):  # until the process has said that it is not for it
+            self._process.start()
         theirs.close()
 
     def _end(self) -> None:
@@ -252,6 +253,22 @@ def _judged(found: Judgement) -> Answer:
     )
 
 
+@contextlib.contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """A signal waits until the block is over; processes that start in it inherit that."""
+    _set_mask(number, held=True)
+    try:
+        yield
+    finally:
+        _set_mask(number, held=False)
+
+
+def _set_mask(number: signal.Signals, *, held: bool) -> None:
+    if hasattr(signal, "pthread_sigmask"):  # of POSIX
+        how = signal.SIG_BLOCK if held else signal.SIG_UNBLOCK
+        signal.pthread_sigmask(how, {number})
+
+
 # --- in the process that judges -------------------------------------------------------------------
 
 
@@ -261,6 +278,7 @@ def _work(
     """Answer numbers of claims until nobody asks any more."""
     parents.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+    _set_mask(signal.SIGINT, held=False)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -17,6 +17,7 @@ from theory.errors import check_choice, printable
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
+from .interruption import was_interrupted
 from .terminal import (
     BAD_INPUT,
     INCONCLUSIVE,
@@ -75,6 +76,8 @@ def check(
             if not screen:
                 say(_line("", *_HEAD))
             for i, one in enumerate(claims):
+                if was_interrupted():
+                    raise KeyboardInterrupt
                 place = f"{i + 1}/{len(claims)}"
                 # the display is off before a verdict is printed, and before a process starts
                 with named_progress(f"judging claim {place}") as progress:

@@ -6,7 +6,6 @@ input, 130 interrupted.
 
 from __future__ import annotations
 
-import signal
 from typing import Annotated, Any
 
 import typer
@@ -16,15 +15,15 @@ from theory import InputError
 from theory.errors import check_choice
 
 from .check import check
-from .command import Command
+from .command import Command, UsageError, as_input_error
 from .curves import curves
 from .derive import derive
 from .effective import effective
+from .interruption import run_interruptibly
 from .simulate import simulate
 from .spectrum import spectrum
 from .sweep import sweep
 from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, complain, say
-from .usage import UsageError, as_input_error
 from .verify import verify
 
 
@@ -118,14 +117,8 @@ for _command in (derive, check, curves, simulate, spectrum, effective, sweep, ve
 
 
 def main() -> None:
-    """Entry point of the `specalign` command."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    app(prog_name="specalign")
-
-
-def _interrupt(*_: object) -> None:
-    """A polite request to end is what Ctrl-C is: what was finished is kept, and said."""
-    raise KeyboardInterrupt
+    """Run the command `specalign`."""
+    run_interruptibly(lambda: app(prog_name="specalign"))
 
 
 if __name__ == "__main__":

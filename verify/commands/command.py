@@ -1,4 +1,4 @@
-"""A command made from a function and the table of options."""
+"""A command made from a function and the table of options, and the errors of its words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from verify.settings.option import Option
 from verify.settings.option_table import OPTIONS, RELATED, options_of
 
 from .terminal import check_outputs
-from .usage import UsageError, as_input_error
+
+# Typer brings its own copy of what used to be click: its public error leads to the common kind
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def takes_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -127,3 +129,39 @@ def _understood(command: str, words: Sequence[str]) -> list[str]:
             word = f"{option.spellings[0]}{equals}{value}"
         found.append(word)
     return found
+
+
+def as_input_error(error: Any, ctx: Any) -> InputError:
+    """What was typed, what was expected and what to do.
+
+    Parameters
+    ----------
+    error : click.UsageError
+        As the parser raises it.
+    ctx : click.Context
+        Of whoever parses, where the error names none.
+
+    Raises
+    ------
+    click.UsageError
+        The error itself where it is none: a command without words shows its help.
+    """
+    if type(error).__name__ == "NoArgsIsHelpError":
+        raise error
+    command = (getattr(error, "ctx", None) or ctx).command_path
+    help_ = f"see {command} --help"
+    message = str(error.format_message()).rstrip(".").removeprefix("Got ")
+    name = getattr(error, "option_name", None)
+    close = getattr(error, "possibilities", None)
+    if name is not None and type(error).__name__ == "NoSuchOption":
+        remedy = f"did you mean {' or '.join(sorted(close))}" if close else help_
+        return InputError(name, "No such option", f"an option of {command}", remedy)
+    if name is not None:
+        return InputError(name, message, f"an option of {command} with its value", help_)
+    parameter = getattr(error, "param", None)
+    if parameter is not None:
+        name = parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.metavar
+        missing = type(error).__name__ == "MissingParameter"
+        got = "nothing" if missing else message
+        return InputError(name or parameter.name, got, f"a value that {command} can use", help_)
+    return InputError(command, message, "its options and arguments", help_)
