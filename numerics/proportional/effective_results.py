@@ -25,6 +25,8 @@ CRITICAL = 0.02
 EQUAL = 1e-8
 
 GRID = 400
+# a distribution function may be off by so much more than its smoothed one
+SHARP = 3.0
 # accuracy to which the equation for S is solved, relative to its terms
 ROUNDING = 4e-13
 
@@ -177,7 +179,8 @@ class EffectiveResult:
         values, errors = self._both([of(run) for run in self.runs])
         # what the series leaves out, and mass that was not found
         errors[1] += max(
-            sum(p.truncation for p in run.pieces) + abs(1 - run.mass) for run in self.runs
+            sum(p.truncation for p in run.pieces) + abs(1 - run.mass) + SHARP * run.misplaced
+            for run in self.runs
         )
         return {
             "density": ("grid", values[0], {"long_name": "density of eigenvalues"}),

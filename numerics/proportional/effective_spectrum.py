@@ -151,6 +151,13 @@ def effective_spectrum(
     nodes = WeightNodes(model, parameters, state, kind, name)
     _check_bounded(nodes, tail)
     runs = _spectra(nodes, model, seed, ratio, tail, density)
+    elsewhere = runs[-1].misplaced
+    if density and elsewhere > MASS:
+        lost = (
+            f"the density is not resolved: {elsewhere:.2g} of its mass stands at wrong places; "
+            "density=False gives edges and outliers"
+        )
+        raise ResolventError(runs[-1].branches[1].edge.place, elsewhere, lost)
     if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
         lost = (
             "the density was not found everywhere between the atom at 0 and the right edge; "

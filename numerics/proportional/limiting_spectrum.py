@@ -51,6 +51,8 @@ class LimitingSpectrum:
         Share of the samples left out at either end.
     whole : Resolvent, optional
         Of the law before they were left out: the atom is that of all samples.
+    misplaced : float
+        Mass of the density that stands at a wrong place, by an independent witness.
     """
 
     resolvent: Resolvent
@@ -61,6 +63,7 @@ class LimitingSpectrum:
     gaps: tuple[Branch, ...] = ()
     tail: float = 0.0
     whole: Resolvent | None = None
+    misplaced: float = 0.0
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -169,7 +172,7 @@ def with_density(
         like = None
     known = like.pieces if like is not None and like.is_one_interval else ()
     known_gaps = () if like is None else like.gaps
-    pieces, gaps = density_pieces(
+    pieces, gaps, elsewhere = density_pieces(
         resolvent, branches, spectrum.inner_atom, resolution, known, known_gaps
     )
     outliers = list(spectrum.outliers)
@@ -180,6 +183,7 @@ def with_density(
         outliers=tuple(sorted(outliers, key=lambda o: -o.place)),
         pieces=tuple(pieces),
         gaps=tuple(gaps),
+        misplaced=elsewhere,
     )
 
 

@@ -353,4 +353,11 @@ def _size(matrix: Array) -> float:
 
 def _damping(change: Array, s: Array) -> float:
     """Let S change by at most half its size in one step: the equation has poles."""
-    return min(1.0, 0.5 * float(np.linalg.norm(s)) / max(float(np.linalg.norm(change)), 1e-300))
+    return min(1.0, 0.5 * frobenius(s) / max(frobenius(change), 1e-300))
+
+
+def frobenius(matrix: Array) -> float:
+    """Frobenius norm without overflow of the squares: near a pole steps are huge."""
+    largest = _size(matrix)
+    scaled = 0.0 < largest < np.inf
+    return largest * float(np.linalg.norm(matrix / largest)) if scaled else largest

@@ -19,13 +19,14 @@ from numerics.proportional.support import Branch
 
 from .bulk_density import SCATTERED, Piece, Resolution, bulk_pieces, repeat_pieces
 from .compressed_law import compressed
+from .smoothed_mass import misplaced, smoothed_masses
 
 # mass that a way may miss before the next one is tried
 MISSED = 1e-2
 # lower ends of exponential intervals, as shares of the upper end
 FLOORS = (1e-4, 1e-8, 1e-12)
 
-Found = tuple[list[Piece], list[Branch]]
+Found = tuple[list[Piece], list[Branch], float]
 
 
 def density_pieces(
@@ -36,7 +37,7 @@ def density_pieces(
     known: Sequence[Piece],
     known_gaps: Sequence[Branch],
 ) -> Found:
-    """Pieces of the density and the gaps between them.
+    """Pieces of the density, the gaps between them, and the mass that may stand elsewhere.
 
     Parameters
     ----------
@@ -54,18 +55,21 @@ def density_pieces(
     ResolventError
         No way found any density.
     """
-    wanted = resolvent.rows / resolvent.law.noisy * (1 - inner_atom)
+    rows = resolvent.rows / resolvent.law.noisy
+    witness = smoothed_masses(resolvent)
     best: Found | None = None
     least, last = np.inf, ResolventError(0.0, np.inf)
     for way in _ways(resolvent, branches, inner_atom, resolution, known, known_gaps):
         try:
-            found = way()
+            pieces, gaps = way()
         except ResolventError as error:
             last = error
             continue
-        missed = abs(sum(piece.mass for piece in found[0]) - wanted)
+        elsewhere = misplaced(pieces, rows * inner_atom, witness)
+        mass = sum(piece.mass for piece in pieces)
+        missed = max(abs(mass - rows * (1 - inner_atom)), elsewhere)
         if missed < least:
-            best, least = found, missed
+            best, least = (pieces, gaps, elsewhere), missed
         if least <= MISSED:
             break
     if best is None:
@@ -80,7 +84,7 @@ def _ways(
     resolution: Resolution,
     known: Sequence[Piece],
     known_gaps: Sequence[Branch],
-) -> Iterator[Callable[[], Found]]:
+) -> Iterator[Callable[[], tuple[list[Piece], list[Branch]]]]:
     """From the cheapest to the most careful."""
     ends = [(branches[-1].edge.place, branches[1].edge.place)]
     less = compressed(resolvent)

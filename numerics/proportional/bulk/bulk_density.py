@@ -96,6 +96,11 @@ class Piece:
             inside, np.maximum(waves @ self.profile, 0) * self.interval.ends(theta), 0.0
         )
 
+    def masses(self, theta: Array) -> Array:
+        """Of equal steps of the angle about midpoints."""
+        waves = np.cos(np.multiply.outer(theta, np.arange(len(self.series))))
+        return np.asarray(waves @ self.series * np.pi / len(theta))
+
     def cumulative(self, z: Array) -> Array:
         """Mass of the interval below z."""
         theta, orders = self.interval.angle(z), np.arange(1, len(self.series))

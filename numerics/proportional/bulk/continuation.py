@@ -6,7 +6,7 @@ import numpy as np
 
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
-from numerics.proportional.resolvent import Resolvent, balanced_root
+from numerics.proportional.resolvent import Resolvent, balanced_root, frobenius
 
 # Newton's method from a neighbour: iterations, and the largest relative change it may make
 CLOSE, JUMP = 12, 0.5
@@ -23,7 +23,7 @@ def on_axis(resolvent: Resolvent, z: float, start: Array) -> Array | None:
     # in the frame of S: where units differ by powers of ten, the norm sees the largest alone
     _, inverse = balanced_root(s)
     change = inverse @ (s - start) @ inverse.T
-    if np.linalg.norm(change) > JUMP * np.linalg.norm(inverse @ s @ inverse.T):
+    if frobenius(change) > JUMP * frobenius(inverse @ s @ inverse.T):
         return None
     return s if _least_imaginary(s) >= -1e-9 else None
 
