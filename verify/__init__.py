@@ -5,8 +5,9 @@ Public names are loaded when first used: the command starts without them.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from theory.public_names import loaded_on_use
 
 if TYPE_CHECKING:
     from . import strategies
@@ -60,13 +61,8 @@ _PUBLIC = {
     "laws.parametrize": ("parametrize_checks",),
     "laws.report": ("LawViolation", "ModelReport"),
     "random_points.floating": ("Domain",),
-    "strategies": (),
     "verdict.results": ("CheckResult", "JointReport", "Report"),
 }
-_HOMES = {name: module for module, names in _PUBLIC.items() for name in names}
-# modules whose names are used through them
-_MODULES = tuple(module for module, names in _PUBLIC.items() if not names)
-
 __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentation is)
     # claims
     "Claim",
@@ -113,13 +109,4 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    if name in _MODULES:
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = loaded_on_use(__name__, _PUBLIC, modules=("strategies",))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,9 @@ from theory.regular_files import check_regular
 
 from .parameters import Parameters
 from .validation import Array, as_path, check_memory
+from .version import version
 
 TIME_UNIT = "steps * delta, delta = c_delta / d"
-
-
-def version() -> str:
-    """Version of specalign, also from a source tree that was not installed."""
-    try:
-        return metadata.version("specalign")
-    except metadata.PackageNotFoundError:
-        return "0+source"
 
 
 def common_attributes(model: Model, parameters: Parameters | None, source: str) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from functools import lru_cache
 
 import numpy as np
 import scipy.special
-import scipy.stats
 from numpy.typing import NDArray
 
 from theory import InputError
@@ -161,9 +160,11 @@ def sobol(dimension: int, size: int, replicates: int, seed: int) -> Rule:
         raise InputError(
             "replicates", replicates, "an integer >= 2", "one scrambling has no error estimate"
         )
+    from scipy.stats.qmc import Sobol  # half a second that deterministic rules do without
+
     out = np.empty((replicates, size, dimension))
     for i, child in enumerate(np.random.SeedSequence(seed).spawn(replicates)):
-        sampler = scipy.stats.qmc.Sobol(dimension, scramble=True, rng=np.random.default_rng(child))
+        sampler = Sobol(dimension, scramble=True, rng=np.random.default_rng(child))
         uniform = sampler.random(size // 2)
         # scrambled points can round to 0 or 1, where the normal quantile is infinite
         half = scipy.special.ndtri(np.clip(uniform, 2.0**-33, 1 - 2.0**-33))
@@ -215,7 +216,7 @@ def replicate_error(values: Array, odds: float = MISSED) -> Array:
     missed by one number in a hundred, and a result has many.
     """
     replicates = values.shape[0]
-    quantile = scipy.stats.t.isf(odds / 2, replicates - 1)
+    quantile = -scipy.special.stdtrit(replicates - 1, odds / 2)
     return quantile * values.std(axis=0, ddof=1) / np.sqrt(replicates)
 
 

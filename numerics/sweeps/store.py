@@ -16,8 +16,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from numerics.core.results import library_versions, version
+from numerics.core.results import library_versions
 from numerics.core.validation import as_path
+from numerics.core.version import version
 from theory import InputError
 from theory.keywords import with_known_keywords
 

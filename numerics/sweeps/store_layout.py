@@ -15,7 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from numerics.core.results import library_versions, version
+from numerics.core.results import library_versions
+from numerics.core.version import version
 
 from .integrity import write_manifest
 from .measurements import Variable

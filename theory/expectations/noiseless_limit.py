@@ -16,12 +16,6 @@ from .derived import Derived
 from .expectation import GaussianExpectation, integrate_by_parts
 from .heat_expansion import heat_expansion
 
-# the remedy where somebody writes lambda = infinity
-WITHOUT_NOISE = (
-    "lambda -> infinity is the noiseless limit: theory.noiseless, "
-    "numerics.integrate_noiseless, or --limit noiseless on the command"
-)
-
 T = TypeVar("T", bound=sp.Expr | Derived)
 
 _KINKED = (sp.DiracDelta, ReLU, Step)

@@ -10,10 +10,9 @@ from theory.errors import InputError
 from theory.keywords import with_known_keywords
 from theory.problem.exact_numbers import exact
 from theory.problem.model import Model
+from theory.problem.names import COORDINATES, LABELS
 from theory.problem.relu_step import ReLU
-from theory.problem.xor import COORDINATES, LABELS, xor
-
-CLUSTERS = ("mu", "-mu", "nu", "-nu")
+from theory.problem.xor import xor
 
 IDLE = "0"
 

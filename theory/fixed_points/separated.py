@@ -31,9 +31,9 @@ import sympy as sp
 from theory.errors import InputError
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
-from theory.problem.xor import COORDINATES, LABELS
+from theory.problem.names import CLUSTERS, COORDINATES, LABELS
 
-from .existing_clusters import CLUSTERS, IDLE, _check_model, _numbers, _ridge
+from .existing_clusters import IDLE, _check_model, _numbers, _ridge
 
 
 @with_known_keywords

@@ -28,10 +28,8 @@ import sympy as sp
 
 from theory.errors import InputError
 
+from .names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL, KINK_RULES
 from .relu_step import ReLU, Step
-
-KINK_RULES = ("distributional", "almost-everywhere", "difference")
-DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE = KINK_RULES
 
 
 def check_kink_rule(rule: str) -> str:

@@ -13,10 +13,7 @@ from .activations import Activation
 from .cross_entropy import two_layer_cross_entropy
 from .mixture import Mixture
 from .model import Model
-
-# clusters mu, -mu (label 1) and nu, -nu (label 0), in the directions e_1 = mu, e_2 = nu
-COORDINATES = ((1, 0), (-1, 0), (0, 1), (0, -1))
-LABELS = (1, 1, 0, 0)
+from .names import COORDINATES, LABELS
 
 
 @with_known_keywords

@@ -23,9 +23,9 @@ from theory import (
     solve_noiseless_fixed_point,
     symbols,
 )
-from theory.fixed_points.existing_clusters import CLUSTERS
 from theory.fixed_points.implicit import softmax_fixed_point
 from theory.problem.cross_entropy import softmax_cross_entropy
+from theory.problem.names import CLUSTERS
 from verify.claims.language.vocabulary import Vocabulary
 from verify.claims.raw.risk import Values, class_gaps, gram_root, minimize_risk, raw_block
 from verify.claims.repair.repair import Mender, nearest_change

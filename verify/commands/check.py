@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from theory import InputError
-from theory.errors import check_choice, printable
+from theory.errors import InputError, check_choice, printable
 from verify.settings.configuration import Configuration
 
 from .command import takes_options

@@ -11,8 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from theory import InputError
-from theory.errors import check_choice
+from theory.errors import InputError, check_choice
 
 from .check import check
 from .command import Command, UsageError, as_input_error
@@ -88,7 +87,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from numerics.core.results import version
+        from numerics.core.version import version
 
         say(f"specalign {version()}")
         raise typer.Exit

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from theory import InputError
+from theory.errors import InputError
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.option import Option
 from verify.settings.option_table import OPTIONS, RELATED, options_of

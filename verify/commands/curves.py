@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory import InputError
+from theory.errors import InputError
 from verify.settings.configuration import Configuration
 
 from .command import takes_options

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from theory import InputError, SeparatedFixedPoint
-from theory.fixed_points.separated import read_assignment
+from theory.errors import InputError
 from verify.settings.configuration import Configuration
 from verify.settings.option_table import ORTHONORMAL
 from verify.settings.values import Number, shown
@@ -61,6 +60,8 @@ def derive(
         settings = settings.but(directions_gram=ORTHONORMAL)
     rule = check_kink_rule(kink_rule, quantity, settings)
     if clusters is not None:
+        from theory.fixed_points.separated import read_assignment
+
         read_assignment(clusters, settings.size)
         check_existence(settings.smallest.symbolic_model(), clusters)
     if entry is not None:
@@ -159,6 +160,9 @@ def _check_entry(
     shape = settings.shape
     labels = LABELS.get(quantity)
     if clusters is not None:
+        from theory import SeparatedFixedPoint
+        from theory.fixed_points.separated import read_assignment
+
         assignment = read_assignment(clusters, shape.units)
         point = SeparatedFixedPoint(settings.smallest.symbolic_model(), assignment)
         flows = len(point.flow_eigenvalues())

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from theory import Model
 from theory.errors import printable
 from verify.settings.configuration import Configuration
 from verify.settings.option_table import keys
 
 from .terminal import INCONCLUSIVE, NOT_WELL, complain, named_progress, say
+
+if TYPE_CHECKING:
+    from theory import Model
 
 
 def derive_document(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory import InputError
+from theory.errors import InputError
 from verify.settings.configuration import Configuration
 from verify.settings.values import END, Number
 

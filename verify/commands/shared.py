@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from theory import InputError
-from theory.problem.activations import ACTIVATIONS, ARGUMENT
+from theory.errors import InputError
 from verify.settings.configuration import Configuration
 
 from .terminal import complain, integrating, spinner
@@ -33,6 +32,8 @@ def problem_of(settings: Configuration) -> tuple[Problem, State]:
 
 def _hint_at_start(activation: str) -> None:
     """Say that the default start is made for other units."""
+    from theory.problem.activations import ACTIVATIONS, ARGUMENT
+
     form = ACTIVATIONS[activation].expression
     what = ": --overlap, --gram-perp and --readout give another one"
     if form.subs(ARGUMENT, -ARGUMENT) == -form:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from theory import InputError, Model, derive_hessian
-from theory.formulas.hessian import default_kink_rule
-from theory.problem.kinks import ALMOST_EVERYWHERE
+from theory.errors import InputError
+from theory.problem.names import ALMOST_EVERYWHERE
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
@@ -20,6 +20,9 @@ from .shared import (
     time_on_curve,
 )
 from .terminal import say, spinner, standard_output, write_data, write_figure
+
+if TYPE_CHECKING:
+    from theory import Model
 
 
 @takes_options
@@ -56,6 +59,7 @@ def spectrum(
 
     from numerics.core.weights import check_dimension
     from numerics.spectra.population_spectrum import population_spectrum
+    from theory import derive_hessian
 
     d = check_dimension(settings.value("dimension"), model.directions, model.units)
     state, state_error = state_at(problem, initial, when)
@@ -108,7 +112,11 @@ def _kink_rule(asked: str | None, matrix: str, model: Model, beside_data: bool) 
     """
     if matrix != "hessian" or model.loss.is_smooth:
         return None
-    return ALMOST_EVERYWHERE if beside_data else asked or default_kink_rule(model)
+    if beside_data:
+        return ALMOST_EVERYWHERE
+    from theory.formulas.hessian import default_kink_rule
+
+    return asked or default_kink_rule(model)
 
 
 def _check_beside_data(asked: str | None, beside_data: bool) -> None:

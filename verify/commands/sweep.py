@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from theory import InputError
+from theory.errors import InputError
 from verify.settings.configuration import Configuration
-from verify.tables.text import make_table
 
 from .command import takes_options
 from .terminal import (
@@ -180,6 +179,8 @@ def _list(grid: Sweep, store: Path) -> None:
         rows.append([str(i + 1), *values, _STATUS[status[i]], time, errors[i]])
     title = f"{grid.total} points, measured: {', '.join(m.name for m in grid.measurements)}"
     columns = ["point", *grid.axes, "status", "seconds", "error"]
+    from verify.tables.text import make_table
+
     standard_output().print(make_table(title, columns, rows, left=1))
 
 

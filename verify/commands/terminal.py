@@ -30,8 +30,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from theory import InputError
-from theory.errors import printable
+from theory.errors import InputError, printable
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from numerics import Parameters
-from theory.problem.xor import COORDINATES, LABELS
+from theory.problem.names import COORDINATES, LABELS
 
 from .systems import OutcomeStudy
 

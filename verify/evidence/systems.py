@@ -20,9 +20,8 @@ from theory import (
     softmax_fixed_point,
     xor,
 )
-from theory.fixed_points.existing_clusters import CLUSTERS
 from theory.keywords import with_known_keywords
-from theory.problem.xor import COORDINATES, LABELS
+from theory.problem.names import CLUSTERS, COORDINATES, LABELS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from theory import InputError
 
 from .labels import Entry, Indices, Label
-from .legend import Note
+from .note import Note
 
 # a block named by its units or readout parameters alone
 _PAIR = re.compile(r"(v_)?\d+,(v_)?\d+")

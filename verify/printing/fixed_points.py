@@ -19,7 +19,8 @@ from theory import (
     solve_noiseless_fixed_point,
     symbols,
 )
-from theory.fixed_points.existing_clusters import CLUSTERS, IDLE
+from theory.fixed_points.existing_clusters import IDLE
+from theory.problem.names import CLUSTERS
 
 from .entries import Collected
 from .labels import (
@@ -30,7 +31,7 @@ from .labels import (
     separated_point_labels,
     softmax_point_labels,
 )
-from .legend import Note
+from .note import Note
 
 
 def softmax_points(model: Model) -> Collected:

@@ -25,12 +25,13 @@ from theory import (
 )
 from theory.expectations.moments import default_route
 from theory.formulas.hessian import default_kink_rule
-from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+from theory.problem.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .entries import Collected, find_entries
 from .fixed_points import separated_points, softmax_points
 from .labels import LABELS, Entry, Indices
-from .legend import Note, block_notes, legend
+from .legend import block_notes, legend
+from .note import Note
 
 # expressions by the keys of labels
 Values = dict[Hashable, sp.Expr]

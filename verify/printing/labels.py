@@ -13,7 +13,7 @@ from typing import TypeVar
 import sympy as sp
 
 from theory import symbols
-from theory.fixed_points.existing_clusters import CLUSTERS
+from theory.problem.names import CLUSTERS
 
 T = TypeVar("T")
 

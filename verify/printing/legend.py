@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import sympy as sp
 
@@ -11,13 +10,7 @@ from theory import GaussianExpectation, Model, ReLU, Sigmoid, Step
 from theory.expectations.derived import find_expectations
 from theory.problem.softmax import Softmax
 
-
-@dataclass(frozen=True)
-class Note:
-    """A line of the header, as text and as LaTeX."""
-
-    text: str
-    latex: str
+from .note import Note
 
 
 def block_notes(letter: str, model: Model) -> Iterator[Note]:

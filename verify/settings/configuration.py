@@ -9,22 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import sympy as sp
-
-from theory import InputError, Model, symbols
-from theory.errors import check_choice
-from theory.expectations.noiseless_limit import WITHOUT_NOISE
-from theory.problem.activations import ACTIVATIONS
+from theory.errors import InputError, check_choice
+from theory.problem.names import ACTIVATION_NAMES, WITHOUT_NOISE
 from theory.regular_files import read_bytes
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind, Shape
 from .option import Option
 from .option_table import IDENTITY, ORTHONORMAL, RELATED, keys
-from .schedule_text import parse_schedule
 from .values import Number, exact_number
 
 if TYPE_CHECKING:
     from numerics import Parameters, Problem, State
+    from theory import Model
 
 # what only some models have: their size under its own name, and further options
 _OWN = {option for kind in MODELS.values() for option in (kind.size, *kind.options)}
@@ -100,7 +96,7 @@ class Configuration:
                 f"{', '.join(has)}",
             )
         if self.activation is not None:
-            check_choice("activation", self.activation, ACTIVATIONS)
+            check_choice("activation", self.activation, ACTIVATION_NAMES)
         return kind
 
     @property
@@ -129,6 +125,8 @@ class Configuration:
 
     def symbolic_model(self) -> Model:
         """The model with the numbers that were given, and symbols for the others."""
+        import sympy as sp
+
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
         self._check_weights()
         identity = sp.eye(self.kind.directions(self.size))
@@ -143,9 +141,12 @@ class Configuration:
     def model(self) -> Model:
         """The model with symbols for all numbers: compiled once for every set of parameters."""
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
-        own = gram is not None and gram != ORTHONORMAL
+        if gram is None or gram == ORTHONORMAL:
+            return self._build(directions_gram=None)
+        from theory import symbols
+
         size = self.kind.directions(self.size)
-        return self._build(directions_gram=symbols.symmetric("Gamma", size) if own else None)
+        return self._build(directions_gram=symbols.symmetric("Gamma", size))
 
     def parameters(self) -> Parameters:
         """The numbers, with the defaults of the model, equal weights and orthonormal directions."""
@@ -249,8 +250,12 @@ class Configuration:
 
     def pace(self) -> dict[str, Any]:
         """Batch size and schedule, as the numeric functions take them."""
-        schedule = None if self.schedule is None else parse_schedule("schedule", self.schedule)
-        return {"batch": self.value("batch"), "schedule": schedule}
+        batch = self.value("batch")
+        if self.schedule is None:
+            return {"batch": batch, "schedule": None}
+        from .schedule_text import parse_schedule
+
+        return {"batch": batch, "schedule": parse_schedule("schedule", self.schedule)}
 
     def _build(self, **numbers: Any) -> Model:
         kind = self.kind

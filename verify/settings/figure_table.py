@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from numerics import Sweep
-from theory import InputError
-from theory.errors import check_choice
+from theory.errors import InputError, check_choice
 
 from .values import read_number, read_text
+
+if TYPE_CHECKING:
+    from numerics import Sweep
 
 # dimensions over which values are independent draws of one quantity
 RANDOM = ("replica", "seed")

@@ -7,11 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
-from theory import InputError, Model, kgmm, xor
-from theory.fixed_points.existing_clusters import CLUSTERS
-from theory.problem.xor import COORDINATES, LABELS
-from verify.printing.legend import Note
+from theory.errors import InputError
+from theory.problem.names import CLUSTERS, COORDINATES, LABELS
+from verify.printing.note import Note
+
+if TYPE_CHECKING:
+    from theory import Model
 
 Rows = list[list[Fraction]]
 
@@ -114,6 +117,18 @@ class ModelKind:
         return [self.clusters[i % len(self.clusters)] for i in range(size)]
 
 
+def _kgmm(*size: int, **numbers: Any) -> Model:
+    from theory import kgmm
+
+    return kgmm(*size, **numbers)
+
+
+def _xor(*size: int, **numbers: Any) -> Model:
+    from theory import xor
+
+    return xor(*size, **numbers)
+
+
 def _random_start(k: int) -> Start:
     """What x^a ~ N(0, I/d) tends to."""
     return Start([[Fraction(0)] * k for _ in range(k)], Fraction(1), [])
@@ -131,7 +146,7 @@ def _leaning_start(width: int) -> Start:
 
 MODELS = {
     "kgmm": ModelKind(
-        build=kgmm,
+        build=_kgmm,
         description="a k-class Gaussian mixture under softmax regression",
         size="k",
         meaning="the number of classes",
@@ -148,7 +163,7 @@ MODELS = {
         time=Fraction(16),
     ),
     "xor": ModelKind(
-        build=xor,
+        build=_xor,
         description="the XOR mixture of four clusters under a two-layer network",
         size="width",
         meaning="the number K of hidden units",

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from theory import InputError
-from theory.errors import check_choice
+from theory.errors import InputError, check_choice
 
 from .models import DEFAULT_MODEL, MODELS
 from .values import INTEGER, TEXT, Kind

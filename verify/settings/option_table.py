@@ -13,8 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from theory.keywords import RELATIONS
-from theory.problem.activations import ACTIVATIONS
-from theory.problem.kinks import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+from theory.problem.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model
@@ -179,7 +178,7 @@ OPTIONS: tuple[Option, ...] = (
         replace(_size("k"), aliases=("--classes", "--num-classes")),
         replace(_size("width"), aliases=("--units", "--hidden", "--hidden-units")),
         Option("activation", "NAME", "xor: activation of the hidden units", commands=_MODEL,
-            domain=f"one of {', '.join(ACTIVATIONS)}", default="relu"),
+            domain=f"one of {', '.join(ACTIVATION_NAMES)}", default="relu"),
     ),
     *_group("Model and numbers", "parameters",
         Option("weights", "P1,P2,...",

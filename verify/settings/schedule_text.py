@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from theory import InputError
+from theory.errors import InputError
 from verify.claims.language import tree
 from verify.claims.language.text import parse_formula
 

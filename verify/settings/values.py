@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from theory import InputError
+from theory.errors import InputError
 
 # a float only where there is no fraction: NaN and infinities, which are refused by name
 Number = Fraction | float

@@ -26,14 +26,8 @@ from theory import (
     xor,
 )
 from theory.problem.activations import ARGUMENT, get_activation, leaky_relu
-from theory.problem.kinks import (
-    KINK_RULES,
-    apply_kink_rule,
-    check_kink_rule,
-    kink_forms,
-    split_deltas,
-    tidy,
-)
+from theory.problem.kinks import apply_kink_rule, check_kink_rule, kink_forms, split_deltas, tidy
+from theory.problem.names import KINK_RULES
 from theory.problem.regularity.canonical_form import canonical
 
 u = sp.Symbol("u", real=True)

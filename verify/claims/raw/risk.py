@@ -12,9 +12,7 @@ import sympy as sp
 
 from numerics.expectations.certified_double import array_functions
 from theory import Model, symbols
-from theory.fixed_points.existing_clusters import CLUSTERS
-from theory.problem.kinks import ALMOST_EVERYWHERE
-from theory.problem.xor import COORDINATES
+from theory.problem.names import ALMOST_EVERYWHERE, CLUSTERS, COORDINATES
 
 from .loss import RawLoss
 
