@@ -17,13 +17,13 @@ import sympy
 import xarray as xr
 from numpy.typing import NDArray
 
+from numerics.version import version
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.regular_files import check_regular
 
 from .parameters import Parameters
 from .validation import Array, as_path, check_memory
-from .version import version
 
 TIME_UNIT = "steps * delta, delta = c_delta / d"
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from numerics.core.results import library_versions
 from numerics.core.validation import as_path
-from numerics.core.version import version
+from numerics.version import version
 from theory import InputError
 from theory.keywords import with_known_keywords
 

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from numerics.core.results import library_versions
-from numerics.core.version import version
+from numerics.version import version
 
 from .integrity import write_manifest
 from .measurements import Variable

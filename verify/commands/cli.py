@@ -87,7 +87,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from numerics.core.version import version
+        from numerics.version import version
 
         say(f"specalign {version()}")
         raise typer.Exit
