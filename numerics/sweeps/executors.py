@@ -129,7 +129,7 @@ class LocalEngine(Engine):
         super().__init__(self._pool(count), count)
 
     def _pool(self, count: int) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(count, _context(), initializer=_begin_worker)
+        pool = ProcessPoolExecutor(count, _context(), initializer=begin_worker)
         self._greeting = pool.submit(_greet)
         return pool
 
@@ -227,9 +227,11 @@ def dask_executor(address: str) -> Iterator[Executor]:
 # --- in the worker --------------------------------------------------------------------------------
 
 
-def _begin_worker() -> None:
+def begin_worker() -> None:
     """Leave Ctrl-C to the driver, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # a copy of the driver has its ways; a worker ends when it is told to
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
+from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-from numerics import FixedPointError, IntegrationError, ResolventError
 from numerics.core.results import library_versions
 from numerics.core.validation import as_integer, kind_of
 from theory import InputError
@@ -19,13 +18,13 @@ from theory.keywords import with_known_keywords
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import get_level
 from verify.evidence.systems import SYSTEMS, get_system
-from verify.verdict.compare import compare
-from verify.verdict.results import CheckResult, JointReport, Outcome, Report
-from verify.verdict.tolerance import FAMILY_ERROR, Part, judge_together
+from verify.verdict.results import CheckResult, Exhibit, JointReport, Report
+from verify.verdict.tolerance import FAMILY_ERROR
 
-from .equations import EQUATIONS
 from .judged_theory import Theory
-from .registry import CHECKS, statement_of
+from .registry import CHECKS
+from .running.one_check import run_check
+from .running.pool import CheckPool, Job
 from .theory_form import check_claim
 
 
@@ -48,6 +47,7 @@ def run(
     evidence: Evidence | None = None,
     only: Sequence[str] | None = None,
     family_error: float = FAMILY_ERROR,
+    pool: CheckPool | None = None,
 ) -> Report:
     """Judge the theory of a system against simulation.
 
@@ -72,6 +72,8 @@ def run(
     family_error : float
         Probability that a true theory is refuted by chance, over all checks of the system; a share
         of it where several systems are judged in one run.
+    pool : CheckPool, optional
+        Where the results come from, of :func:`open_pool`; they are made here when omitted.
 
     Returns
     -------
@@ -93,8 +95,6 @@ def run(
     names = _names(chosen.checks, only)
     if theory is not None:
         check_claim(theory, chosen.model)
-    measured = Evidence(chosen, sizes, seed) if evidence is None else evidence
-    subject = Theory.derive(chosen.model) if theory is None else theory
     # the share does not depend on `only`: a check gives the same verdict alone and in company
     share = family_error / len(chosen.checks)
     start = perf_counter()
@@ -104,7 +104,7 @@ def run(
         return Report(
             chosen.name,
             sizes.name,
-            measured.seed,
+            seed if evidence is None else evidence.seed,
             family_error,
             results,
             perf_counter() - start,
@@ -113,22 +113,90 @@ def run(
             () if only is None else tuple(names),
         )
 
-    # many small matrix products: threads of the linear algebra library would only wait for each
-    # other, and the replicas already use all processors
+    if pool is None:
+        measured = Evidence(chosen, sizes, seed) if evidence is None else evidence
+        subject = Theory.derive(chosen.model) if theory is None else theory
+        made = _results_here(names, subject, measured, share, progress)
+    else:
+        made = _results_of(pool, chosen.name, names, progress)
     try:
-        with threadpool_limits(limits=1, user_api="blas"):
-            for i, name in enumerate(names):
-                if progress is not None:
-                    progress(name, i / len(names))
-                    measured.progress = lambda f, name=name, i=i: progress(
-                        name, (i + f) / len(names)
-                    )
-                results.append(_run_one(name, subject, measured, share))
+        results.extend(made)
     except KeyboardInterrupt:
+        if pool is not None:
+            pool.close()
+            results[:] = pool.finished(chosen.name, names)
         raise VerificationInterrupted(report(False), len(names)) from None
     if progress is not None:
         progress("done", 1.0)
     return report(True)
+
+
+def _results_here(
+    names: Sequence[str],
+    subject: Theory,
+    measured: Evidence,
+    share: float,
+    progress: Callable[[str, float], None] | None,
+) -> Iterator[CheckResult]:
+    """One check after the other, in this process."""
+    # many small matrix products: threads of the linear algebra library would only wait for each
+    # other, and the replicas already use all processors
+    with threadpool_limits(limits=1, user_api="blas"):
+        for i, name in enumerate(names):
+            if progress is not None:
+                progress(name, i / len(names))
+                measured.progress = lambda f, name=name, i=i: progress(name, (i + f) / len(names))
+            yield run_check(name, subject, measured, share)
+
+
+def _results_of(
+    pool: CheckPool,
+    system: str,
+    names: Sequence[str],
+    progress: Callable[[str, float], None] | None,
+) -> Iterator[CheckResult]:
+    """What other processes find, in the same order."""
+    for i, name in enumerate(names):
+        if progress is not None:
+            progress(name, i / len(names))
+        yield pool.result(system, name)
+
+
+def open_pool(
+    level: str,
+    seed: int,
+    *,
+    systems: Sequence[str] = tuple(SYSTEMS),
+    only: Sequence[str] | None = None,
+    processes: int | None = None,
+    prepare: Callable[[Exhibit], Exhibit] | None = None,
+) -> CheckPool:
+    """Processes that judge the checks of some systems, to the error budget of one run.
+
+    Parameters
+    ----------
+    level, seed, systems, only
+        As in :func:`run_all`.
+    processes : int, optional
+        One a processor when omitted.
+    prepare : callable, optional
+        What is made of an exhibit where it was measured; the results have none without.
+
+    Returns
+    -------
+    CheckPool
+        A context manager, for :func:`run` and :func:`run_all`.
+    """
+    wanted = check_names(systems, only)
+    checks = {name: get_system(name).checks for name in systems}
+    shares = {n: FAMILY_ERROR / len(systems) / len(checks[n]) for n in systems}
+    names = {n: [check for check in checks[n] if check in wanted] for n in systems}
+    seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
+    return CheckPool(
+        {system: chosen for system, chosen in names.items() if chosen},
+        Job(get_level(level).name, seed, shares, prepare),
+        (os.cpu_count() or 1) if processes is None else processes,
+    )
 
 
 @with_known_keywords
@@ -139,6 +207,7 @@ def run_all(
     systems: Sequence[str] = tuple(SYSTEMS),
     progress: Callable[[str, float], None] | None = None,
     only: Sequence[str] | None = None,
+    pool: CheckPool | None = None,
 ) -> JointReport:
     """Judge several systems in one run, which has one error budget.
 
@@ -153,6 +222,8 @@ def run_all(
     only : sequence of str, optional
         Names of checks to run in every system that has them, to the same tolerances; all when
         omitted.
+    pool : CheckPool, optional
+        Where the results come from, as in :func:`run`.
 
     Returns
     -------
@@ -185,6 +256,8 @@ def run_all(
             () if only is None else tuple(wanted),
         )
 
+    source: dict[str, Any] = {} if pool is None else {"pool": pool}
+    interrupted = False
     for name in (name for name in systems if checks[name]):
         inner = None
         if progress is not None:
@@ -201,14 +274,20 @@ def run_all(
                     progress=inner,
                     family_error=FAMILY_ERROR / len(checks),
                     only=None if only is None else chosen[name],
+                    **source,
                 )
             )
         except VerificationInterrupted as event:
             reports += [report for report in _reports(event.partial) if report.results]
-            raise VerificationInterrupted(joint(False), total) from None
+            interrupted = True
         except KeyboardInterrupt:
-            raise VerificationInterrupted(joint(False), total) from None
+            interrupted = True
+        # processes may have finished checks of the systems to come
+        if interrupted and pool is None:
+            break
         done += checks[name]
+    if interrupted:
+        raise VerificationInterrupted(joint(False), total)
     return joint(True)
 
 
@@ -259,29 +338,3 @@ def _names(available: Sequence[str], only: Sequence[str] | None) -> list[str]:
             "only", "no name", f"names among {', '.join(available)}", "leave it away for all checks"
         )
     return [name for name in available if name in only]
-
-
-def _run_one(name: str, theory: Theory, evidence: Evidence, share: float) -> CheckResult:
-    function, source = CHECKS[name]
-    start = perf_counter()
-    try:
-        outcome = function(theory, evidence)
-    except (IntegrationError, FixedPointError, ResolventError) as error:
-        # a theory that gives no number (its flow diverges, its fixed point does not exist) is
-        # refuted, not excused; trouble in the measurements is an error of the run, not of the
-        # theory
-        nothing = Part(0.0, "the theory gives no number to compare")
-        missing = compare(f"computable: {error}", np.nan, 0.0, nothing)
-        outcome = Outcome([missing], {}, notes=[str(error)])
-    return CheckResult(
-        name,
-        statement_of(name),
-        source,
-        judge_together(outcome.comparisons, share),
-        evidence.seed,
-        outcome.samples,
-        perf_counter() - start,
-        outcome.exhibits,
-        outcome.notes,
-        EQUATIONS[name],
-    )

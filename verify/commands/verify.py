@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,10 +12,10 @@ from theory.errors import check_choice
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
-from .terminal import INTERRUPTED, NOT_WELL, complain, named_progress, say, spinner, standard_output
+from .terminal import INTERRUPTED, NOT_WELL, complain, named_progress, say, standard_output
 
 if TYPE_CHECKING:
-    from verify.verdict.results import JointReport, Report
+    from verify.verdict.results import Exhibit, JointReport, Report
 
 # the word for every system
 _ALL = "all"
@@ -41,33 +42,40 @@ def verify(
 
     Example:  specalign verify --level quick --seed 1 --report report.html
     """
-    from verify.checks.runner import VerificationInterrupted, run, run_all
+    from verify.checks.runner import VerificationInterrupted, open_pool, run, run_all
     from verify.evidence.systems import SYSTEMS
 
     check_choice("system", system, (*SYSTEMS, _ALL))
+    systems, seed = tuple(SYSTEMS) if system == _ALL else (system,), settings.value("seed")
     if listing:
         from verify.tables.verdicts import check_table
 
-        standard_output().print(check_table(list(SYSTEMS) if system == _ALL else [system], only))
+        standard_output().print(check_table(systems, only))
         return
     if mutants:
         from .mutants import report_mutants
 
-        report_mutants(
-            tuple(SYSTEMS) if system == _ALL else (system,), settings.value("seed"), json
-        )
+        report_mutants(systems, seed, json)
         return
+    prepare: Callable[[Exhibit], Exhibit] | None = None
+    if report is not None:
+        from verify.report.html import drawn
+
+        prepare = drawn
     done: Report | JointReport
     try:
-        with named_progress(f"judging {system}, level {level}") as progress:
+        with (
+            open_pool(level, seed, systems=systems, only=only, prepare=prepare) as pool,
+            named_progress(f"judging {system}, level {level}") as progress,
+        ):
+            shown: dict[str, Any] = {"progress": progress, "only": only, "pool": pool}
             if system == _ALL:
-                done = run_all(level, settings.value("seed"), progress=progress, only=only)
+                done = run_all(level, seed, **shown)
             else:
-                done = run(system, level, settings.value("seed"), progress=progress, only=only)
+                done = run(system, level, seed, **shown)
     except VerificationInterrupted as event:
         done = event.partial
         complain(f"{event}; what was finished is kept")
-    # the verdict is on the screen before figures are drawn
     code = _judge(done) if done.complete else INTERRUPTED
     if json is not None or report is not None:
         from verify.report.html import write_html, write_json
@@ -76,8 +84,7 @@ def verify(
             write_json(done, json)
             say(f"wrote {json}")
         if report is not None:
-            with spinner("drawing the figures of the report"):
-                write_html(done, report)
+            write_html(done, report)
             say(f"wrote {report}")
     if code:
         raise typer.Exit(code)

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -239,9 +239,36 @@ def _plain(value: Any) -> str:
     return str(clean)
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """Data of an exhibit whose figure has been drawn, or could not be."""
+
+    figure: _Figure | Exception
+
+    def __call__(self) -> _Figure:
+        if isinstance(self.figure, Exception):
+            raise self.figure
+        return self.figure
+
+
+def drawn(exhibit: Exhibit) -> Exhibit:
+    """The exhibit with its figure, which can be sent to another process.
+
+    What went wrong is raised by the report, after the verdicts.
+    """
+    try:
+        data = _Drawn(_embed(exhibit))
+    except Exception as error:
+        data = _Drawn(error)
+    return replace(exhibit, data=data)
+
+
 def _embed(exhibit: Exhibit) -> _Figure:
     """Draw an exhibit and put its figure into a data URI: SVG where that is small, else PNG."""
-    figure = draw(exhibit.data())
+    record = exhibit.data()
+    if isinstance(record, _Figure):
+        return record
+    figure = draw(record)
     buffer = io.BytesIO()
     with rc_context({"svg.hashsalt": "specalign"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -153,7 +153,7 @@ def test_a_malformed_theory_is_refused_before_any_work(name, monkeypatch):
     make, message = MALFORMED[name]
     theory = make()
     monkeypatch.setattr(
-        verify.checks.runner, "_run_one", lambda *_: pytest.fail("work was started")
+        verify.checks.runner, "run_check", lambda *_: pytest.fail("work was started")
     )
     with pytest.raises(InputError, match=message) as caught:
         run(theory=theory, only=["routes"])

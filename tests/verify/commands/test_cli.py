@@ -862,7 +862,7 @@ def report_of(*measured: float, resolution: float | None = None) -> Report:
 def verify_with(monkeypatch, report: Report, *arguments: object):
     calls, shares = [], []
 
-    def run(system, level, seed, *, progress, family_error=FAMILY_ERROR, only=None):
+    def run(system, level, seed, *, progress, family_error=FAMILY_ERROR, only=None, pool=None):
         calls.append((system, level, seed) if only is None else (system, level, seed, only))
         shares.append(family_error)
         progress("check0", 0.5)
@@ -897,7 +897,7 @@ def test_verify_only_some_checks(monkeypatch):
     assert "1 of 1 checks hold" in result.stdout
     assert "Reproduce: specalign verify --level quick --seed 7 --only outcomes" in result.stdout
 
-    def run(system, level, seed, *, progress, family_error, only):
+    def run(system, level, seed, *, progress, family_error, only, pool=None):
         shares.append((system, only, family_error))
         return report_of(0.01)
 
@@ -945,7 +945,7 @@ def test_list_of_checks():
 def test_an_interrupted_verification_keeps_what_was_finished(monkeypatch, tmp_path):
     json, html = tmp_path / "r.json", tmp_path / "r.html"
 
-    def run(system, level, seed, *, progress, family_error, only):
+    def run(system, level, seed, *, progress, family_error, only, pool=None):
         report = replace(report_of(0.01, -0.05), system=system, family_error=family_error)
         if system == "xor":
             part = replace(report, results=report.results[:1], complete=False)
@@ -969,7 +969,7 @@ def test_an_interrupted_verification_keeps_what_was_finished(monkeypatch, tmp_pa
 
 
 def test_an_interruption_between_systems_keeps_the_first(monkeypatch):
-    def run(system, level, seed, *, progress, family_error, only):
+    def run(system, level, seed, *, progress, family_error, only, pool=None):
         if system == "xor":
             raise KeyboardInterrupt
         return replace(report_of(0.01), system=system)
@@ -982,7 +982,7 @@ def test_an_interruption_between_systems_keeps_the_first(monkeypatch):
 
 
 def test_progress_over_all_systems_grows_to_one(monkeypatch):
-    def run(system, level, seed, *, progress, family_error, only):
+    def run(system, level, seed, *, progress, family_error, only, pool=None):
         progress("curves", 0.0)
         progress("curves", 0.5)
         progress("done", 1.0)

@@ -1,0 +1,1 @@
+"""How checks are run: one of them, and many on several processes."""
