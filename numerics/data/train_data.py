@@ -12,6 +12,7 @@ import sympy as sp
 
 from numerics.core.schedule import Schedule
 from numerics.core.validation import Array, Floats, as_integer, as_scalar
+from numerics.sgd.generators import own_generator
 from numerics.sgd.kernel.given import GivenArrays
 from numerics.sgd.kernel.source import compile_kernel
 from numerics.sgd.simulate import DIVERGED
@@ -95,22 +96,28 @@ def train_data(
     kernel = compile_kernel(data.model.loss, "given")
     x, v = np.array(data.weights), np.array(data.readout)
     u, g = np.empty(len(x)), np.empty((batch, len(data.model.loss.variables)))
-    # part of the kernel's signature; nothing is drawn
-    rng = np.random.Generator(np.random.SFC64(0))
-    none, nothing = np.empty(0, dtype=np.int64), np.empty((0, 0))  # no record is taken
+    # part of the kernel's signature: nothing is drawn, and no record is taken
+    rng, memory = own_generator()
+    none, nothing, counts = np.empty(0, dtype=np.int64), np.empty((1, 0, 0)), np.zeros(2, np.int64)
+    generators, starts = np.zeros((1, 4), np.uint64), np.empty((1, 0, 0))
     for start, rows in _blocks(data, batch):
         begin, steps = start // batch, len(rows) // batch
         rates = np.array([delta]) if pace is None else pace.rates(begin, begin + steps, delta)
         labels = np.ascontiguousarray(data.labels[start : start + len(rows)])
-        reached, _ = kernel.advance(
+        ended = kernel.advance(
             rng,
+            memory,
+            generators,
+            starts,
+            v[None].copy(),
             labels,
             rates,
             data.ridge,
             begin,
             begin + steps,
             none,
-            0,
+            counts[:1],
+            counts[1:],
             nothing,
             nothing,
             nothing,
@@ -120,11 +127,12 @@ def train_data(
             g,
             GivenArrays(x, rows),
         )
-        if reached < begin + steps:
+        if not ended:
             raise ArithmeticError(
-                f"SGD on {data.model.name} diverged at sample {reached * batch} of {data.samples} "
-                f"(d = {data.dimension}, step delta = {delta:.3g}): a pre-activation left "
-                f"[-{DIVERGED:g}, {DIVERGED:g}]. Remedy: reduce step (c_delta)"
+                f"SGD on {data.model.name} diverged at sample {counts[1] * batch} of "
+                f"{data.samples} (d = {data.dimension}, step delta = {delta:.3g}): "
+                f"a pre-activation left [-{DIVERGED:g}, {DIVERGED:g}]. "
+                "Remedy: reduce step (c_delta)"
             )
     state = None if data.directions is None else statistics(data.directions, x, v)
     return replace(data, weights=x, readout=v, state=state, role=ROLES[1])

@@ -15,17 +15,8 @@ from theory.keywords import with_known_keywords
 
 Sampler = Callable[[np.random.Generator, tuple[int, int]], Array]
 
-# code of one entry in the generated kernel; k, j, i count steps, samples of a batch and coordinates
-DRAWS = {
-    "gaussian": "rng.standard_normal()",
-    "rademacher": "(1.0 if rng.random() < 0.5 else -1.0)",
-    "uniform": "(3.4641016151377544 * rng.random() - 1.7320508075688772)",
-    "student": (
-        "(rng.standard_normal()"
-        " * np.sqrt(0.5 * (degrees - 2.0) / rng.standard_gamma(0.5 * degrees)))"
-    ),
-    "sampler": "block[k, j, i]",
-}
+# kinds of laws, by the numbers that kernels know them by
+LAWS = ("gaussian", "rademacher", "uniform", "student", "sampler")
 _EXPECTED = (
     '"gaussian", "rademacher", "uniform", "student:NU" with NU > 2, '
     "or a function (generator, shape) -> array"
@@ -40,7 +31,7 @@ class Noise:
     Attributes
     ----------
     kind : str
-        A key of ``DRAWS``.
+        One of ``LAWS``.
     degrees : float
         Degrees of freedom of Student's law, scaled to variance 1; 0 for the others.
     sampler : callable, optional
@@ -73,7 +64,7 @@ class Noise:
         name, colon, text = str(given).partition(":")
         if (
             not isinstance(given, str)
-            or name not in DRAWS
+            or name not in LAWS
             or name == "sampler"
             or (name == "student") != bool(colon)
         ):

@@ -1,221 +1,150 @@
-"""One replica of a simulation: its arrays at the start, and the slices of steps until the end."""
+"""Replicas of a simulation: one in slices of steps until its end, or many short ones at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 from types import ModuleType
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from numerics.core.geometry import span_basis
-from numerics.core.parameters import Parameters
-from numerics.core.problem import Problem
-from numerics.core.schedule import Pace
 from numerics.core.state import State
-from numerics.core.validation import Array, check_times
+from numerics.core.validation import Array
 from numerics.sgd.kernel.direct import DirectArrays
-from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
-from theory import Model
+from numerics.sgd.kernel.reduced import ReducedArrays
 
-from .noise import Noise
+from .chain import MOST_RATES, Chain
+from .generators import States, own_generator, sfc64_states
 from .recorder import SLICE_SECONDS, Recorder
-
-# numbers in a block of noise of a user's sampler, and step sizes of a schedule laid out at once
-BLOCK_NUMBERS = 2**20
-MOST_RATES = 2**16
 
 
 @dataclass(frozen=True)
-class Chain:
-    """What all replicas share: the Markov chain that is run, every part of it checked."""
+class Launch:
+    """What the runs of a simulation share besides their chain.
 
-    problem: Problem
-    dimension: int
-    method: str
-    pace: Pace
-    noise: Noise
-    frame: str
-    # coordinates of the weights at each initial state, by its id; the state is held because the id
-    # of one that is gone may be given to another
-    _placements: dict[int, tuple[State, Array]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
+    Attributes
+    ----------
+    kernel : module
+        Of :func:`numerics.sgd.kernel.source.compile_kernel`.
+    chain : Chain
+    seed : int
+        Root; replica i draws from its i-th child.
+    recorder : Recorder
+    stop : Event
+        Set when the runs need not go on.
+    progress : callable, optional
+    limit : float
+        A pre-activation beyond it is a diverged run.
+    """
+
+    kernel: ModuleType
+    chain: Chain
+    seed: int
+    recorder: Recorder
+    stop: Event
+    progress: Callable[[float], None] | None
+    limit: float
+
+    def child(self, replica: int) -> np.random.SeedSequence:
+        """The seed of a replica."""
+        return np.random.SeedSequence(self.seed, spawn_key=(replica,))
+
+    def advance(
+        self,
+        first: int,
+        generators: States,
+        starts: Array,
+        readouts: Array,
+        arrays: DirectArrays | ReducedArrays,
+    ) -> Callable[[Array, int, int], int]:
+        """A function of step sizes, begin and end that takes these steps of the replicas from
+        ``first`` on; see the kernel.
+        """
+        chain, recorder = self.chain, self.recorder
+        rows = slice(first, first + len(generators))
+        rng, memory = own_generator()
+        v, u = np.empty(chain.model.readout_size), np.empty(chain.model.units)
+        g = np.empty((chain.batch, len(chain.model.loss.variables)))
+
+        def take(rates: Array, begin: int, end: int) -> int:
+            ended: int = self.kernel.advance(
+                rng,
+                memory,
+                generators,
+                starts,
+                readouts,
+                chain.problem.labels,
+                rates,
+                chain.parameters.ridge,
+                begin,
+                end,
+                recorder.steps,
+                recorder.recorded[rows],
+                recorder.done[rows],
+                recorder.overlap[rows],
+                recorder.gram_perp[rows],
+                recorder.readout[rows],
+                self.limit,
+                u,
+                v,
+                g,
+                arrays,
+            )
+            return ended
+
+        return take
+
+
+def run_replicas(launch: Launch, states: Sequence[State], first: int) -> int:
+    """Run short replicas, one a state, from ``first`` on, in one call of the kernel.
+
+    Returns the number of those that came to the end: the next one diverged.
+    """
+    chain, count = launch.chain, len(states)
+    total = int(launch.recorder.steps[-1])
+    take = launch.advance(
+        first,
+        sfc64_states(launch.seed, first, count),
+        np.array([chain.placed(state) for state in states]),
+        np.array([state.readout for state in states]),
+        chain.arrays(states[0], launch.child(first)),
     )
-
-    @property
-    def model(self) -> Model:
-        """The model of the problem."""
-        return self.problem.model
-
-    @property
-    def parameters(self) -> Parameters:
-        """The numbers of the problem."""
-        return self.problem.parameters
-
-    @property
-    def batch(self) -> int:
-        """Samples a step."""
-        return self.pace.batch
-
-    @property
-    def delta(self) -> float:
-        """The nominal step size c_delta / d."""
-        return self.parameters.step / self.dimension
-
-    def steps(self, time: ArrayLike) -> NDArray[np.int64]:
-        """Numbers of steps at which to record; a schedule is looked at up to the last."""
-        steps = np.unique(np.rint(check_times(time) / self.delta).astype(np.int64))
-        if self.pace.schedule is not None:
-            self.pace.schedule.check(int(steps[-1]), self.delta)
-        return steps
-
-    def attributes(self, seed: int) -> dict[str, Any]:
-        """What a result says about how it was simulated."""
-        return {
-            "source": f"{self.method} SGD simulation",
-            "method": self.method,
-            "dimension": self.dimension,
-            "seed": seed,
-            "bit_generator": "SFC64, one SeedSequence child per replica",
-            "step_size": self.delta,
-            **self.pace.attributes,
-            "noise": str(self.noise),
-            "frame": self.frame,
-        }
-
-    @cached_property
-    def factor(self) -> Array:
-        """Lower Cholesky factor of Gamma."""
-        return np.asarray(np.linalg.cholesky(self.parameters.directions_gram), dtype=float)
-
-    @cached_property
-    def means(self) -> Array:
-        """Means of the components in orthonormal coordinates of the span of the directions."""
-        return self.problem.coordinates @ self.factor
-
-    @property
-    def block_steps(self) -> int:
-        """Steps in a block of noise of a user's sampler."""
-        return max(1, BLOCK_NUMBERS // (self.batch * self.dimension))
-
-    def _placed(self, state: State) -> Array:
-        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`."""
-        if id(state) not in self._placements:
-            self._placements[id(state)] = state, span_basis(self.parameters, state).weights
-        return self._placements[id(state)][1]
-
-    def arrays(self, state: State, seed: np.random.SeedSequence) -> DirectArrays | ReducedArrays:
-        """What the kernel works on, at weights of the given state."""
-        return self._direct(state, seed) if self.method == "direct" else self._reduced(state)
-
-    def _direct(self, state: State, seed: np.random.SeedSequence) -> DirectArrays:
-        c, r, d = self.model.units, self.model.directions, self.dimension
-        block = np.empty((self.block_steps if self.noise.sampler else 0, self.batch, d))
-        placed = self._placed(state)
-        x = np.zeros((c, d))
-        x[:, : placed.shape[1]] = placed
-        basis, means = np.eye(r), self.means
-        if self.frame == "random":
-            generator = np.random.default_rng(seed.spawn(1)[0])
-            frame = np.linalg.qr(generator.standard_normal((d, r + c)))[0].T
-            x, basis, means = x[:, : r + c] @ frame, frame[:r], means @ frame[:r]
-        return DirectArrays(
-            x=np.array(x, order="C"),
-            features=np.empty((self.batch, d)),
-            means=np.array(means, order="C"),
-            basis=np.array(basis, order="C"),
-            factor=np.array(self.factor, order="C"),
-            cumulative=np.cumsum(self.parameters.weights),
-            scale=1.0 / np.sqrt(self.parameters.precision),
-            degrees=self.noise.degrees,
-            block=block,
-        )
-
-    def _reduced(self, state: State) -> ReducedArrays:
-        c, r, b = self.model.units, self.model.directions, self.batch
-        placed, ranks, block = self._placed(state), min(b, c), max(1, BLOCK // b)
-        a_perp = np.zeros((c, c + ranks))
-        a_perp[:, : placed.shape[1] - r] = placed[:, r:]
-        return ReducedArrays(
-            m=np.array(placed[:, :r], order="C"),
-            a_perp=a_perp,
-            y=np.empty((b, r)),
-            zeta=np.empty((b, c)),
-            triangle=np.empty((c, b)),
-            means=np.array(self.means, order="C"),
-            factor=np.array(self.factor, order="C"),
-            cumulative=np.cumsum(self.parameters.weights),
-            scale=1.0 / np.sqrt(self.parameters.precision),
-            tail=float(self.dimension - r - c),
-            position=np.array([block]),
-            noise=np.empty((block, b, r + c)),
-            wishart=np.zeros((block, ranks, ranks)),
-            component=np.empty((block, b), dtype=np.int64),
-        )
+    ended = take(chain.rates(0, total), 0, total)
+    launch.recorder.report(launch.progress)
+    return ended
 
 
-def run_replica(
-    kernel: ModuleType,
-    chain: Chain,
-    state: State,
-    seed: np.random.SeedSequence,
-    recorder: Recorder,
-    replica: int,
-    stop: Event,
-    progress: Callable[[float], None] | None,
-    limit: float,
-) -> DirectArrays | ReducedArrays | None:
+def run_replica(launch: Launch, state: State, replica: int) -> DirectArrays | ReducedArrays | None:
     """Run one replica to the end, or until ``stop``; returns its arrays, None if it diverged."""
-    rng = np.random.Generator(np.random.SFC64(seed))
+    chain, recorder, seed = launch.chain, launch.recorder, launch.child(replica)
     arrays = chain.arrays(state, seed)
-    v, u = state.readout.copy(), np.empty(chain.model.units)
-    g = np.empty((chain.batch, len(chain.model.loss.variables)))
+    starts = chain.placed(state)
+    if chain.frame == "random" and isinstance(arrays, DirectArrays):
+        starts = arrays.x.copy()
     entries = (
         np.random.Generator(np.random.SFC64(seed.spawn(1)[0])) if chain.noise.sampler else None
     )
-    rates = np.array([chain.delta])
+    generators = sfc64_states(launch.seed, replica, 1)
+    take = launch.advance(replica, generators, starts[None], state.readout[None], arrays)
     slice_steps, at, total = 1024, 0, int(recorder.steps[-1])
-    while not stop.is_set():
+    while not launch.stop.is_set():
         begin = monotonic()
         target = min(total, at + slice_steps)
         if entries is not None and isinstance(arrays, DirectArrays):
             # whole blocks, so that the numbers do not depend on how long a slice took
             target = min(total, at + chain.block_steps)
             shape = (chain.block_steps * chain.batch, chain.dimension)
-            arrays = arrays._replace(
-                block=chain.noise.draw(entries, shape).reshape(-1, chain.batch, chain.dimension)
-            )
+            drawn = chain.noise.draw(entries, shape)
+            arrays.block[:] = drawn.reshape(arrays.block.shape)
         if chain.pace.schedule is not None:
             target = min(target, at + MOST_RATES)
-            rates = chain.pace.schedule.rates(at, max(target, at + 1), chain.delta)
-        reached, slot = kernel.advance(
-            rng,
-            chain.problem.labels,
-            rates,
-            chain.parameters.ridge,
-            at,
-            target,
-            recorder.steps,
-            int(recorder.recorded[replica]),
-            recorder.overlap[replica],
-            recorder.gram_perp[replica],
-            recorder.readout[replica],
-            limit,
-            u,
-            v,
-            g,
-            arrays,
-        )
-        recorder.recorded[replica] = slot
-        recorder.done[replica] = at = reached
-        if reached < target:
+        ended = take(chain.rates(at, target), at, target)
+        if not ended:
             return None
-        recorder.report(progress)
+        at = target
+        recorder.report(launch.progress)
         if at >= total:
             break
         if monotonic() - begin < SLICE_SECONDS / 2:

@@ -31,9 +31,10 @@ from numerics.sgd.kernel.source import METHODS, compile_kernel
 from theory import InputError
 from theory.errors import check_choice
 
+from .chain import Chain
 from .noise import Noise, Sampler
 from .recorder import Recorder
-from .replica import Chain, run_replica
+from .replica import Launch, run_replica, run_replicas
 
 # A pre-activation beyond this is a diverged run: exp of it no longer separates classes, and every
 # model of interest keeps its pre-activations many orders below.
@@ -215,11 +216,12 @@ class _Runs:
         keep_weights: bool,
         progress: Callable[[float], None] | None,
     ) -> None:
-        self.chain, self.states, self.progress = chain, states, progress
-        self.kernel = compile_kernel(chain.model.loss, chain.method, chain.noise.kind)
-        self.seeds = np.random.SeedSequence(seed).spawn(len(states))
+        self.chain, self.states = chain, states
         self.recorder = Recorder(chain.problem, steps, len(states), chain.attributes(seed))
         self.stop = Event()
+        kernel = compile_kernel(chain.model.loss, chain.method)
+        shared = kernel, chain, seed, self.recorder, self.stop, progress, DIVERGED
+        self.launch = Launch(*shared)
         rows = chain.model.units, chain.model.directions
         shapes = [(len(states), n, chain.dimension) for n in rows]
         self.weights = np.empty(shapes[0]) if keep_weights else None
@@ -227,33 +229,40 @@ class _Runs:
         turned = keep_weights and chain.frame == "random"
         self.directions = np.empty(shapes[1]) if turned else None
 
-    def run(self, replica: int) -> None:
-        """Run one replica to its end, and keep its weights where they are asked for."""
+    def run(self, first: int, count: int) -> None:
+        """Run replicas to their ends."""
+        if self.stop.is_set():
+            return
         try:
-            arrays = run_replica(
-                self.kernel,
-                self.chain,
-                self.states[replica],
-                self.seeds[replica],
-                self.recorder,
-                replica,
-                self.stop,
-                self.progress,
-                DIVERGED,
-            )
-            if arrays is None:
-                raise _Diverged(replica, int(self.recorder.done[replica]) * self.chain.delta)
+            if count > 1:
+                states = self.states[first : first + count]
+                diverged = first + run_replicas(self.launch, states, first)
+            else:
+                diverged = first + self.run_one(first)
+            if diverged < first + count:
+                raise _Diverged(diverged, int(self.recorder.done[diverged]) * self.chain.delta)
         except BaseException:
             self.stop.set()  # the result is lost already: the other replicas need not go on
             raise
+
+    def run_one(self, replica: int) -> bool:
+        """Run one replica, and keep its weights where they are asked for; False if it diverged."""
+        arrays = run_replica(self.launch, self.states[replica], replica)
         if self.weights is not None and isinstance(arrays, DirectArrays):
             self.weights[replica] = arrays.x
             if self.directions is not None:
                 self.directions[replica] = arrays.factor @ arrays.basis
+        return arrays is not None
 
     def finish(self, threads: int | None) -> None:
         """Run all replicas on threads; what ends one of them ends all, with what was recorded."""
         pool = ThreadPoolExecutor(max_workers=threads)
+        count = len(self.states)
+        together = 1
+        if self.weights is None:
+            # enough calls to keep all threads busy until the end
+            share = -(-count // (4 * (threads or 1)))
+            together = self.chain.together(int(self.recorder.steps[-1]), share)
 
         def halt() -> None:
             # records are read only when no thread writes any more
@@ -261,7 +270,10 @@ class _Runs:
             pool.shutdown(wait=True, cancel_futures=True)
 
         try:
-            for future in [pool.submit(self.run, i) for i in range(len(self.states))]:
+            for future in [
+                pool.submit(self.run, i, min(together, count - i))
+                for i in range(0, count, together)
+            ]:
                 future.result()
         except KeyboardInterrupt:
             halt()

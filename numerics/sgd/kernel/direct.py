@@ -7,7 +7,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from numerics.core.validation import Array
-from numerics.sgd.noise import DRAWS
+from numerics.sgd.noise import LAWS
 
 from .part import KernelPart, unpack_lines
 
@@ -31,8 +31,10 @@ class DirectArrays(NamedTuple):
         Cumulative class weights.
     scale : float
         1 / sqrt(lambda).
+    law : int
+        Of the entries, a position in ``LAWS``.
     degrees : float
-        Parameter of the law of the entries.
+        Parameter of the law.
     block : array, shape (steps, b, d)
         Noise drawn beforehand, for a sampler of the user's; empty otherwise.
     """
@@ -44,18 +46,20 @@ class DirectArrays(NamedTuple):
     factor: Array
     cumulative: Array
     scale: float
+    law: int
     degrees: float
     block: NDArray
 
 
-def part(units: int, noise: str) -> KernelPart:
-    """The direct method for a number of units and a kind of noise."""
+def part(units: int) -> KernelPart:
+    """The direct method for a number of units."""
     preactivations, update = step_lines(units, "features[j, i]", "features[0, i]")
     return KernelPart(
-        _RECORD,
+        _IMPORT + _RECORD,
         unpack_lines(DirectArrays),
-        "record(x, basis, factor, overlap[slot], gram_perp[slot])",
-        _DRAW.replace("@DRAW@", DRAWS[noise]) + preactivations,
+        _BEGIN,
+        "record(x, basis, factor, overlap[n, slot], gram_perp[n, slot])",
+        _DRAW + preactivations,
         update,
     )
 
@@ -79,6 +83,10 @@ def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
         found = [text.replace(f"@{name}@", body) for text in found]
     return found[0], found[1]
 
+
+_IMPORT = """
+from numerics.sgd.kernel.entries import draw_entries
+"""
 
 _RECORD = '''
 
@@ -115,6 +123,14 @@ def record(x, basis, factor, overlap, gram_perp):
             gram_perp[b, a] = gram_perp[a, b]
 '''
 
+# ``start`` has the first coordinates, of which the others are 0
+_BEGIN = """
+x[:] = 0.0
+for a in range(@UNITS@):
+    for i in range(start.shape[1]):
+        x[a, i] = start[a, i]
+"""
+
 # sample j of the batch into ``features``; drawing calls functions and cannot be vectorised, the
 # other loops can
 _DRAW = """
@@ -122,12 +138,20 @@ draw = rng.random()
 l = 0
 while l < cumulative.size - 1 and draw >= cumulative[l]:
     l += 1
-k = step - begin
-for i in range(x.shape[1]):
-    features[j, i] = scale * @DRAW@
+if law == @GAUSSIAN@:
+    for i in range(x.shape[1]):
+        features[j, i] = scale * rng.standard_normal()
+elif law == @SAMPLER@:
+    k = step - begin
+    for i in range(x.shape[1]):
+        features[j, i] = scale * block[k, j, i]
+else:
+    draw_entries(rng, law, degrees, scale, features[j])
 for i in range(means.shape[1]):
     features[j, i] += means[l, i]
-"""
+""".replace("@GAUSSIAN@", str(LAWS.index("gaussian"))).replace(
+    "@SAMPLER@", str(LAWS.index("sampler"))
+)
 
 # its pre-activations into ``u``
 _PREACTIVATIONS = """@ZERO@

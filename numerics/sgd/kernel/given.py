@@ -34,6 +34,7 @@ def part(units: int) -> KernelPart:
         "",
         unpack_lines(GivenArrays),
         "pass",
+        "pass",
         "l = (step - begin) * batch + j\n" + sample,
         "first = (step - begin) * batch\n"
         + update.replace("samples[l, i]", "samples[first + j, i]"),

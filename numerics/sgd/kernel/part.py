@@ -16,8 +16,10 @@ class KernelPart:
         Functions that the lines call.
     unpack : str
         Names the arrays of the method, given as the tuple ``s``.
+    begin : str
+        Puts the weights of a replica where they are at step 0, from its row ``start``.
     record : str
-        Writes the summary statistics into ``overlap[slot]`` and ``gram_perp[slot]``.
+        Writes the summary statistics into ``overlap[n, slot]`` and ``gram_perp[n, slot]``.
     sample : str
         Draws sample j of a batch: sets its component ``l`` and its pre-activations ``u``.
     update : str
@@ -27,6 +29,7 @@ class KernelPart:
 
     functions: str
     unpack: str
+    begin: str
     record: str
     sample: str
     update: str

@@ -85,7 +85,8 @@ def part() -> KernelPart:
     return KernelPart(
         _FUNCTIONS,
         unpack_lines(ReducedArrays),
-        "record(m, a_perp, factor, overlap[slot], gram_perp[slot])",
+        _BEGIN,
+        "record(m, a_perp, factor, overlap[n, slot], gram_perp[n, slot])",
         _SAMPLE,
         _UPDATE,
     )
@@ -195,6 +196,17 @@ def update_many(a, zeta, bartlett, rate, g, triangle):
             a[i, @UNITS@ + c] = -rate * total
     triangularise(a)
 '''
+
+# ``start`` has coordinates along the directions, and the triangular factor of the rest
+_BEGIN = """
+a_perp[:] = 0.0
+for a in range(@UNITS@):
+    for i in range(m.shape[1]):
+        m[a, i] = start[a, i]
+    for i in range(m.shape[1], start.shape[1]):
+        a_perp[a, i - m.shape[1]] = start[a, i]
+position[0] = component.shape[0]
+"""
 
 # sample j of the batch, from the block, along the directions (y) and the weights (zeta);
 # pre-activations into ``u``

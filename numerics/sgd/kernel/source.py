@@ -1,10 +1,10 @@
 """The SGD kernels, generated from the gradient of the loss: one loop, and what a step is in either
 method.
 
-A method brings the lines that ``record`` summary statistics, ``sample`` (a fresh sample's component
-and pre-activations) and ``update`` (the step).  The loop around them, the gradient and the second
-layer are shared. They are lines and not functions: to hand a dozen arrays to a function costs more
-than what it does with them.
+A method brings the lines that ``begin`` a replica, ``record`` summary statistics, ``sample`` (a
+fresh sample's component and pre-activations) and ``update`` (the step).  The loops around them,
+over replicas and over steps, the gradient and the second layer are shared. They are lines and not
+functions: to hand a dozen arrays to a function costs more than what it does with them.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ METHODS = ("direct", "reduced")
 
 
 @lru_cache(maxsize=64)
-def compile_kernel(loss: Loss, method: str = "direct", noise: str = "gaussian") -> ModuleType:
+def compile_kernel(loss: Loss, method: str = "direct") -> ModuleType:
     """Generate and compile the SGD kernel of a loss; the module has ``advance`` and
     ``sample_gradient``.
     """
-    return codegen.load_module(kernel_source(loss, method, noise))
+    return codegen.load_module(kernel_source(loss, method))
 
 
 @with_known_keywords
-def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -> str:
+def kernel_source(loss: Loss, method: str = "direct") -> str:
     """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around
     it.
 
@@ -45,9 +45,6 @@ def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -
     method : {"direct", "reduced", "given"}
         The d-dimensional simulation, the chain of the summary statistics, or one pass over given
         samples.
-    noise : str
-        Kind of the noise's entries (:class:`numerics.sgd.noise.Noise`); the reduced chain is
-        Gaussian.
 
     Returns
     -------
@@ -65,12 +62,11 @@ def kernel_source(loss: Loss, method: str = "direct", noise: str = "gaussian") -
     if method == "given":
         part = kernel_given.part(loss.units)
     else:
-        part = (
-            kernel_direct.part(loss.units, noise) if method == "direct" else kernel_reduced.part()
-        )
+        part = kernel_direct.part(loss.units) if method == "direct" else kernel_reduced.part()
     text = part.functions + _LOOP
     marks = {
         "UNPACK": part.unpack,
+        "BEGIN": part.begin,
         "RECORD": part.record,
         "SAMPLE": part.sample,
         "UPDATE": part.update,
@@ -94,39 +90,54 @@ _LOOP = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 def advance(
-    rng, labels, rates, beta, begin, end, record_steps, slot, overlap, gram_perp, readout, limit,
-    u, v, g, s,
+    rng, memory, generators, starts, readouts, labels, rates, beta, begin, end, record_steps,
+    recorded, done, overlap, gram_perp, readout, limit, u, v, g, s,
 ):
-    """Take the steps ``begin`` .. ``end`` in place, recording before the steps in ``record_steps``.
+    """Take the steps ``begin`` .. ``end`` of one replica after the other, recording before the
+    steps in ``record_steps``.
 
-    ``rates`` are the step sizes from ``begin`` on, the last one for all that follow; row j of ``g``
-    is the gradient at sample j of a batch; ``s`` are the arrays of the method.  Returns the number
-    of steps taken (fewer if a pre-activation passed ``limit``) and the next record slot.
+    A replica that is at its begin, 0, gets a state of the generator (written to ``memory``), its
+    weights and its readout; another one goes on with what is there, and is alone. ``rates`` are the
+    step sizes from ``begin`` on, the last one for all that follow; row j of ``g`` is the gradient
+    at sample j of a batch; ``s`` are the arrays of the method. ``done`` counts steps and
+    ``recorded`` records. Returns the number of replicas that came to the end: the next one passed
+    ``limit`` with a pre-activation.
     """
     @UNPACK@
     batch = g.shape[0]
-    for step in range(begin, end + 1):
-        if slot < record_steps.size and record_steps[slot] == step:
-            @RECORD@
+    for n in range(generators.shape[0]):
+        if begin == 0:
+            start = starts[n]
+            for i in range(4):
+                memory[i] = generators[n, i]
             for i in range(v.size):
-                readout[slot, i] = v[i]
-            slot += 1
-        if step == end:
-            break
-        delta = rates[min(step - begin, rates.size - 1)]
-        shrink = 1.0 - delta * beta
-        rate = delta / batch
-        for j in range(batch):
-            @SAMPLE@
-            for a in range(@UNITS@):
-                if not abs(u[a]) <= limit:
-                    return step, slot
-            sample_gradient(labels[l], u, v, g[j])
-        @UPDATE@
-        for i in range(v.size):
-            total = 0.0
+                v[i] = readouts[n, i]
+            @BEGIN@
+        slot = recorded[n]
+        for step in range(begin, end + 1):
+            if slot < record_steps.size and record_steps[slot] == step:
+                @RECORD@
+                for i in range(v.size):
+                    readout[n, slot, i] = v[i]
+                slot += 1
+            if step == end:
+                break
+            delta = rates[min(step - begin, rates.size - 1)]
+            shrink = 1.0 - delta * beta
+            rate = delta / batch
             for j in range(batch):
-                total += g[j, @UNITS@ + i]
-            v[i] = shrink * v[i] - rate * total
-    return end, slot
+                @SAMPLE@
+                for a in range(@UNITS@):
+                    if not abs(u[a]) <= limit:
+                        done[n], recorded[n] = step, slot
+                        return n
+                sample_gradient(labels[l], u, v, g[j])
+            @UPDATE@
+            for i in range(v.size):
+                total = 0.0
+                for j in range(batch):
+                    total += g[j, @UNITS@ + i]
+                v[i] = shrink * v[i] - rate * total
+        done[n], recorded[n] = end, slot
+    return generators.shape[0]
 '''

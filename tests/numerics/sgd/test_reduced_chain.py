@@ -112,8 +112,8 @@ def test_wrong_chains_are_told_from_the_direct_simulation(wrong, monkeypatch):
     """Each by the first two moments of one step, at the dimensions that test the right one."""
     old, new = WRONG[wrong]
 
-    def compile_wrong(loss, method, noise):
-        source = kernel_source(loss, method, noise)
+    def compile_wrong(loss, method):
+        source = kernel_source(loss, method)
         assert source.count(old) == 1
         return codegen.load_module(source.replace(old, new))
 
@@ -253,7 +253,7 @@ def test_a_schedule_is_read_at_the_time_of_each_step(monkeypatch):
     delta(t) beta.
     """
     model, _, parameters, state = case("twolayer")
-    monkeypatch.setattr("numerics.sgd.replica.MOST_RATES", 7)
+    monkeypatch.setattr("numerics.sgd.chain.MOST_RATES", 7)
     still = State(state.overlap, state.gram_perp, [0.0, 0.0])
     schedule = 1 + sp.sin(TIME) / 2
     run = simulate_sgd(model, parameters, still, [0.0, 3 * 1.5 / 30], 30, seed=5, schedule=schedule)

@@ -150,8 +150,8 @@ def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
 ) -> None:
     """Without the noise beyond the span of the weights R_perp does not grow as it should."""
 
-    def compile_wrong(loss, method, noise):  # type: ignore[no-untyped-def]
-        source = kernel_source(loss, method, noise)
+    def compile_wrong(loss, method):  # type: ignore[no-untyped-def]
+        source = kernel_source(loss, method)
         return codegen.load_module(
             source.replace("np.sqrt(2.0 * rng.standard_gamma(0.5 * left))", "0.0")
         )

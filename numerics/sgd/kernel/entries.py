@@ -1,0 +1,31 @@
+"""Entries of noise that is not Gaussian, for the generated kernels of all losses."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from numerics.core.validation import Array
+from numerics.sgd.noise import LAWS
+
+_RADEMACHER, _UNIFORM = LAWS.index("rademacher"), LAWS.index("uniform")
+# half the width of the uniform law of variance 1
+_HALF = 1.7320508075688772
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def draw_entries(
+    rng: np.random.Generator, law: int, degrees: float, scale: float, out: Array
+) -> None:
+    """Fill ``out`` with independent entries of variance scale^2; Student's law if no other."""
+    if law == _RADEMACHER:
+        for i in range(out.size):
+            out[i] = scale * (1.0 if rng.random() < 0.5 else -1.0)
+    elif law == _UNIFORM:
+        for i in range(out.size):
+            out[i] = scale * (2.0 * _HALF * rng.random() - _HALF)
+    else:
+        for i in range(out.size):
+            normal = rng.standard_normal()
+            root = np.sqrt(0.5 * (degrees - 2.0) / rng.standard_gamma(0.5 * degrees))
+            out[i] = scale * (normal * root)
