@@ -14,8 +14,8 @@ from numerics.core import codegen
 from numerics.core.validation import Array
 from theory import Model, symbols
 
-# entries of one chunk of array evaluation: bounds its memory
-CHUNK_ENTRIES = 4_000_000
+# entries of one chunk of array evaluation, a few megabytes: what is read again is still in a cache
+CHUNK_ENTRIES = 2**19
 
 
 @dataclass(frozen=True)

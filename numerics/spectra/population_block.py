@@ -33,7 +33,7 @@ def population_block(
     block: BlockName = "first_layer",
     regularized: bool | None = None,
     blocks: BlockMatrix | None = None,
-    tolerance: float | None = None,
+    tolerance: float | Array | None = None,
     seed: int = 0,
 ) -> SpanMatrix:
     r"""Evaluate a population matrix on span(directions, x).
@@ -53,8 +53,8 @@ def population_block(
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.
     blocks : theory.BlockMatrix, optional
         Evaluate these expressions instead of the derived ones.
-    tolerance : float, optional
-        Absolute error of the coefficients asked of the quadrature.
+    tolerance : float, or array of the shape of the matrix, optional
+        Absolute error asked of the quadrature: of every number, or of each entry.
     seed : int
         Root seed of quasi-Monte Carlo scramblings (unused by tensor rules).
 
@@ -84,10 +84,15 @@ def population_block(
     model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     kind, name = check_matrix(matrix), check_block(model, block)
-    if tolerance is not None:
-        tolerance = as_scalar(
-            "tolerance", tolerance, 0.0, True, "give an absolute error, such as 1e-8"
-        )
+    remedy = "give an absolute error, such as 1e-8"
+    scale: Array | float = 1.0
+    if isinstance(tolerance, np.ndarray) and tolerance.ndim:
+        # entries that are asked for more count for more
+        as_scalar("tolerance", tolerance.min(), 0.0, True, remedy)
+        largest = as_scalar("tolerance", tolerance.max(), 0.0, True, remedy)
+        tolerance, scale = largest, largest / tolerance
+    elif tolerance is not None:
+        tolerance = as_scalar("tolerance", tolerance, 0.0, True, remedy)
     derived = _chosen(model, kind, regularized, blocks)
     needed = _needed(derived, name)
     basis = span_basis(parameters, state)
@@ -95,12 +100,12 @@ def population_block(
     def assemble(values: Array) -> tuple[Array, Array]:
         return _assemble(model, name, basis.coordinates, values)
 
+    def judged(values: Array) -> Array:
+        whole, bulk = assemble(values)
+        return np.concatenate([(whole * scale).ravel(), bulk.ravel()])
+
     estimate = compile_expressions(model, needed, "numpy").estimate(
-        parameters,
-        state,
-        tolerance=tolerance,
-        seed=seed,
-        judge=lambda values: np.concatenate([part.ravel() for part in assemble(values)]),
+        parameters, state, tolerance=tolerance, seed=seed, judge=judged
     )
     whole, bulk = assemble(estimate.values)
     rounding = 16 * np.finfo(float).eps

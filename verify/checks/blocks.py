@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 
 from numerics import State
 from numerics.core.geometry import span_basis
@@ -15,7 +16,6 @@ from numerics.data.samples import SampleData, compile_derivatives, draw_data
 from numerics.spectra.span_matrix import SpanMatrix
 from theory.symbols import upper_triangle
 from verify.evidence.evidence import Evidence
-from verify.evidence.run_states import state_of
 from verify.evidence.systems import Scenario
 from verify.verdict.compare import compare
 from verify.verdict.results import Outcome
@@ -62,13 +62,22 @@ def curvature(theory: Theory, evidence: Evidence) -> Outcome:
     families, notes = [], []
     for scenario in evidence.system.scenarios:
         state = scenario.initial
-        predicted = _predicted(theory, evidence, scenario, state, "curvature")
-        families += [
-            _curvature_family(evidence, scenario, predicted, unit)
+        measured = [
+            _gradient_differences(evidence, scenario, unit)
             for unit in range(min(2, theory.model.units))
         ]
+        compared = np.concatenate([error for _, error, _ in measured], axis=1)
+        errors = np.full((len(compared), len(compared)), compared.max())
+        errors[:, : compared.shape[1]] = compared
+        predicted = _predicted(theory, evidence, scenario, state, "curvature", errors)
+        families += [
+            _curvature_family(scenario, predicted, unit, *found)
+            for unit, found in enumerate(measured)
+        ]
         if theory.curvature is not theory.hessian:
-            plain = _predicted(theory, evidence, scenario, state, "hessian")
+            # for a remark, in per cent
+            coarse = np.full_like(errors, errors.max())
+            plain = _predicted(theory, evidence, scenario, state, "hessian", coarse)
             norm = np.linalg.norm(predicted.matrix, 2)
             size = np.linalg.norm(predicted.matrix - plain.matrix, 2) / norm
             notes.append(
@@ -83,10 +92,14 @@ def curvature(theory: Theory, evidence: Evidence) -> Outcome:
 
 
 def _curvature_family(
-    evidence: Evidence, scenario: Scenario, predicted: SpanMatrix, unit: int
+    scenario: Scenario,
+    predicted: SpanMatrix,
+    unit: int,
+    limit: np.ndarray,
+    error: np.ndarray,
+    remainder: np.ndarray,
 ) -> Family:
     """Changes of the mean gradient with x^unit, against the columns of the risk Hessian."""
-    limit, error, remainder = _gradient_differences(evidence, scenario, unit)
     rank = predicted.basis.rank
     columns = slice(unit * rank, (unit + 1) * rank)
     table = (limit, error, predicted.matrix[:, columns], predicted.matrix_error[:, columns])
@@ -126,16 +139,40 @@ def _block_cases(evidence: Evidence) -> list[tuple[Scenario, State, str]]:
     """States at which all blocks are compared: the start and the end of a run, every scenario."""
     cases = []
     for scenario in evidence.system.scenarios:
-        trained = state_of(evidence.curve_runs(scenario)[-1], 0, -1)
+        trained = evidence.one_state(scenario)
         cases += [(scenario, scenario.initial, "start"), (scenario, trained, "end of a run")]
     return cases
 
 
 def _predicted(
-    theory: Theory, evidence: Evidence, scenario: Scenario, state: State, matrix: str
+    theory: Theory,
+    evidence: Evidence,
+    scenario: Scenario,
+    state: State,
+    matrix: str,
+    errors: np.ndarray,
 ) -> SpanMatrix:
+    """The population matrix, to ``errors``, the standard errors of what is measured beside it:
+    these are several times smaller than what the check tolerates.
+    """
     block = "all" if theory.model.readout_size else "first_layer"
-    return theory.population_block(scenario, state, matrix, block, evidence.system.quadrature)
+    if evidence.system.quadrature is None:
+        return theory.population_block(scenario, state, matrix, block)
+    # entries that do not vary, such as those of a bulk, are asked for no more than others
+    least = evidence.system.quadrature * float(errors.max())
+    tolerance = np.maximum(errors, least)
+    return theory.population_block(scenario, state, matrix, block, tolerance)
+
+
+def _error_matrix(data: xr.Dataset) -> np.ndarray:
+    """Standard errors of the entries, laid out as in the matrix of a SpanMatrix."""
+    errors = data.matrix_error.values
+    c, rank = errors.shape[0], errors.shape[2]
+    inner = errors.transpose(0, 2, 1, 3).reshape(c * rank, c * rank)
+    if "mixed_error" not in data:
+        return inner
+    mixed = data.mixed_error.values.transpose(0, 2, 1).reshape(c * rank, -1)
+    return np.block([[inner, mixed], [mixed.T, data.readout_error.values]])
 
 
 def _block_entries(
@@ -145,7 +182,7 @@ def _block_entries(
     of v_i, v_j.
     """
     data = evidence.projection(scenario, state, matrix, name)
-    predicted = _predicted(theory, evidence, scenario, state, matrix)
+    predicted = _predicted(theory, evidence, scenario, state, matrix, _error_matrix(data))
     rank, c, q = predicted.basis.rank, theory.model.units, theory.model.readout_size
 
     def entry(i: int, j: int, measured: str, at: tuple[int, ...], row: int, column: int) -> _Entry:

@@ -10,7 +10,6 @@ from numerics.proportional.limiting_spectrum import solve_all
 from numerics.proportional.rule_choice import quadrature_rules
 from numerics.proportional.weight_law import WeightNodes
 from verify.evidence.evidence import Evidence
-from verify.evidence.run_states import state_of
 from verify.evidence.systems import Scenario
 from verify.verdict.compare import compare, compare_limit
 from verify.verdict.extrapolation import (
@@ -31,7 +30,7 @@ LARGE_ASPECTS = (20.0, 60.0, 180.0, 540.0)
 def large_aspect(theory: Theory, evidence: Evidence) -> Outcome:
     """As M/d -> infinity the effective theory tends to the population formulas, like d/M."""
     scenario = evidence.system.scenarios[0]
-    state = state_of(evidence.curve_runs(scenario)[-1], 0, -1)
+    state = evidence.one_state(scenario)
     comparisons = []
     for matrix in MATRICES:
         population = theory.population_spectrum(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import xarray as xr
 
 from numerics import State, integrate_curves, population_block, population_spectrum
+from numerics.core.validation import Array
 from numerics.spectra.span_matrix import BlockName, SpanMatrix
 from theory import (
     BlockMatrix,
@@ -92,7 +93,7 @@ class Theory:
         state: State,
         matrix: str,
         block: BlockName,
-        tolerance: float | None = None,
+        tolerance: float | Array | None = None,
     ) -> SpanMatrix:
         """Numbers of a block, on the span of directions and weights, at a state."""
         return population_block(

@@ -11,7 +11,6 @@ import xarray as xr
 from numerics import State, effective_spectrum
 from numerics.spectra.span_matrix import BlockName
 from verify.evidence.evidence import Evidence
-from verify.evidence.run_states import state_of
 from verify.evidence.systems import Scenario
 from verify.verdict.compare import compare, compare_exponent, compare_limit
 from verify.verdict.extrapolation import extrapolate, fit_exponent, mean_and_error
@@ -105,8 +104,7 @@ def proportional(theory: Theory, evidence: Evidence) -> Outcome:
 
 
 def _state(evidence: Evidence, case: _Case) -> State:
-    """What one run of SGD had reached: no theory has a say in it."""
-    return state_of(evidence.curve_runs(case.scenario)[-1], 0, case.time)
+    return evidence.one_state(case.scenario, case.time)
 
 
 class _PartComparisons:

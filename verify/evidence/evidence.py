@@ -10,7 +10,7 @@ kept.)
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -72,23 +72,44 @@ class Evidence:
         """SGD runs of a scenario; ``options`` such as ``method`` or ``noise`` are those of
         simulate_sgd.
         """
-        chosen = "".join(f" {name}={value}" for name, value in sorted(options.items()))
-        chosen += "" if times is None else f" t={times}"
-        key = f"sgd {scenario.name} d={dimension} replicas={replicas}{chosen}"
-        return self._keep(
-            key,
-            lambda: simulate_sgd(  # type: ignore[call-overload]
-                self.system.model,
-                scenario.parameters,
-                scenario.initial,
-                list(scenario.times if times is None else times),
-                dimension,
-                replicas,
-                self.child_seed(key),
-                progress=self.progress,
-                **options,
-            ),
+        key = _runs_key(scenario, dimension, replicas, times, options)
+        made = self._simulated(key, scenario, dimension, times, options)
+        return self._keep(key, lambda: made(replicas))
+
+    def _simulated(
+        self,
+        key: str,
+        scenario: Scenario,
+        dimension: int,
+        times: tuple[float, ...] | None,
+        options: Mapping[str, str | int],
+    ) -> Callable[[int], xr.Dataset]:
+        """A function that simulates so many of the runs with this key: the first ones of all."""
+        return lambda count: simulate_sgd(  # type: ignore[call-overload]
+            self.system.model,
+            scenario.parameters,
+            scenario.initial,
+            list(scenario.times if times is None else times),
+            dimension,
+            count,
+            self.child_seed(key),
+            progress=self.progress,
+            **options,
         )
+
+    def one_state(self, scenario: Scenario, time: int = -1) -> State:
+        """What the first of the runs in the largest dimension had reached at one of the times.
+
+        No theory has a say in it. The other runs are not made for it: a run does not depend on
+        them.
+        """
+        dimension, replicas = self._curve_sizes()[-1]
+        key = _runs_key(scenario, dimension, replicas, None, {})
+        runs = self._kept.get(key)
+        if runs is None:
+            made = self._simulated(key, scenario, dimension, None, {})
+            runs = self._keep(f"{key}, the first", lambda: made(1))
+        return state_of(runs, 0, time)
 
     def chain_runs(
         self, scenario: Scenario, time: float, dimension: int, replicas: int
@@ -98,8 +119,12 @@ class Evidence:
 
     def curve_runs(self, scenario: Scenario) -> list[xr.Dataset]:
         """SGD runs of a scenario at every dimension of the level."""
+        return [self.runs(scenario, d, n) for d, n in self._curve_sizes()]
+
+    def _curve_sizes(self) -> list[tuple[int, int]]:
+        share = self.system.replica_share
         return [
-            self.runs(scenario, d, int(self.system.replica_share * n))
+            (d, int(share * n))
             for d, n in zip(self.level.dimensions, self.level.replicas, strict=True)
         ]
 
@@ -326,3 +351,16 @@ class Evidence:
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
+
+
+def _runs_key(
+    scenario: Scenario,
+    dimension: int,
+    replicas: int,
+    times: tuple[float, ...] | None,
+    options: Mapping[str, str | int],
+) -> str:
+    """What SGD runs are kept under, and seeded by."""
+    chosen = "".join(f" {name}={value}" for name, value in sorted(options.items()))
+    chosen += "" if times is None else f" t={times}"
+    return f"sgd {scenario.name} d={dimension} replicas={replicas}{chosen}"

@@ -15,7 +15,8 @@ the steps :math:`s_j=1\{k_j>0\}`, and linear in the deltas :math:`\delta(k_j)`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
@@ -34,6 +35,51 @@ from ..smooth_integrands import Fields, chunks
 from .control_variates import stencil_points, stencil_weights
 from .node_sums import DELTA, SUMS
 from .ramp_moments import RampMoments, ramp_moments
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Nodes of some pairs of a replicate and a label, one pair after the other.
+
+    Labels, readouts and laws have a row for every pair; ``u``, ``white`` (C, pairs nodes).
+    """
+
+    labels: Array
+    readouts: Array
+    u: Array
+    white: Array
+    weights: Array
+    forms: Array
+    offsets: Array
+    regression: Array
+    kink_regression: Array
+    whitened_regression: Array
+
+    def over(self, values: Array) -> Array:
+        """The number of a pair at every node of it, along the last axis."""
+        return np.repeat(values, self.weights.size, axis=-1)
+
+    def apart(self, values: Array) -> Array:
+        """(row, node) as (pair, row, node of the pair)."""
+        return values.reshape(len(values), len(self.labels), -1).swapaxes(0, 1)
+
+    def sums(self, values: Array) -> Array:
+        """Sums over the nodes of every pair: (pair, row)."""
+        return np.asarray((values.reshape(len(values), len(self.labels), -1) @ self.weights).T)
+
+    @cached_property
+    def label(self) -> Array:
+        return self.over(self.labels)
+
+    @cached_property
+    def readout(self) -> Array:
+        return self.over(self.readouts.T)
+
+    @cached_property
+    def kinks(self) -> Array:
+        """k_j at every node."""
+        products = self.forms @ self.apart(self.u)
+        return products.swapaxes(0, 1).reshape(-1, self.u.shape[1]) + self.over(self.offsets.T)
 
 
 class KinkedIntegrands:
@@ -232,41 +278,61 @@ class KinkedIntegrands:
         step_ramp: Array,
         ramp_ramp: Array,
     ) -> None:
-        """What the generated ``sums`` does, by NumPy."""
-        integrand, *delta_functions = self._array_functions
-        for x in np.ndindex(means.shape[:2]):
-            e, label = x[0], float(labels[x[1]])
-            for part in chunks(weights.size, len(self.regular) + sum(map(len, self.deltas))):
-                w = weights[part]
-                u, white = (means[x] + shift[e, part]).T, whitened[e, part].T
-                k = forms[e] @ u + offsets[e][:, None]
-                r, s = np.maximum(k, 0.0), (k > 0) * 1.0
-                f = np.empty((len(self.regular), w.size))
-                integrand(label, u, white, v[e], r, s, f)
-                out[x] += f @ w
-                q = np.concatenate([r, u[linear]])
-                step[x] += s @ w
-                ramp[x] += q @ w
-                step_step[x] += (s * w) @ s.T
-                step_ramp[x] += (s * w) @ q.T
-                ramp_ramp[x] += (q * w) @ q.T
-                for j, entries in enumerate(self.deltas):
-                    if not entries or density[x][j] == 0:
-                        continue
-                    at = u - np.outer(regression[e, j], k[j])
-                    k_at = k - np.outer(kink_regression[e, j], k[j])
-                    k_at[j] = 0.0
-                    g = np.empty((len(entries), w.size))
-                    delta_functions[j](
-                        label,
-                        at,
-                        white - np.outer(whitened_regression[e, j], k[j]),
-                        v[e],
-                        np.maximum(k_at, 0.0),
-                        (k_at > 0) * 1.0,
-                        g,
-                    )
-                    np.add.at(out[x], [i for i, _ in entries], density[x][j] * (g @ w))
+        """What the generated ``sums`` does, by NumPy: as many replicates and labels at once as a
+        small array holds.
+        """
+        replicates, labelled, units = means.shape
+        pairs = np.array(list(np.ndindex(replicates, labelled)))
+        rows = len(self.regular) + sum(map(len, self.deltas))
+        totals = out, step, ramp, step_step, step_ramp, ramp_ramp
+        for part in chunks(weights.size, rows):
+            w = weights[part]
+            for group in chunks(len(pairs), rows * w.size):
+                e, l = pairs[group].T
+                laws = forms[e], offsets[e], regression[e], kink_regression[e]
+                nodes = (means[e, l][:, None] + shift[e, part]).reshape(-1, units).T
+                white = whitened[e, part].reshape(-1, units).T
+                block = _Block(labels[l], v[e], nodes, white, w, *laws, whitened_regression[e])
+                for total, found in zip(totals, self._block_sums(block, linear), strict=True):
+                    total[e, l] += found
+                for j, (indices, found) in self._delta_sums(block):
+                    # a kink that is never met: nothing, whatever stands beside its delta
+                    met = density[e, l, j][:, None]
+                    at = e[:, None], l[:, None], np.array(indices)[None]
+                    out[at] += np.where(met > 0, met * found, 0.0)
+
+    def _block_sums(self, block: _Block, linear: NDArray[np.int64]) -> tuple[Array, ...]:
+        """Sums of the integrands and of the moments of steps and ramps."""
+        k = block.kinks
+        r, s = np.maximum(k, 0.0), np.asarray(k > 0, dtype=float)
+        f: Array = np.empty((len(self.regular), k.shape[1]))
+        self._array_functions[0](block.label, block.u, block.white, block.readout, r, s, f)
+        q: Array = np.concatenate([r, block.u[linear]])
+        on, ramps, w = block.apart(s), block.apart(q), block.weights
+        weighted = on * w
+        return (
+            block.sums(f),
+            block.sums(s),
+            block.sums(q),
+            weighted @ on.swapaxes(1, 2),
+            weighted @ ramps.swapaxes(1, 2),
+            (ramps * w) @ ramps.swapaxes(1, 2),
+        )
+
+    def _delta_sums(self, block: _Block) -> Iterator[tuple[int, tuple[list[int], Array]]]:
+        """For every kink the integrands that hold its delta, and means of what stands beside it."""
+        for j, entries in enumerate(self.deltas):
+            if not entries:
+                continue
+            k = block.kinks
+            at = block.u - block.over(block.regression[:, j].T) * k[j]
+            k_at = k - block.over(block.kink_regression[:, j].T) * k[j]
+            k_at[j] = 0.0
+            white = block.white - block.over(block.whitened_regression[:, j].T) * k[j]
+            g = np.empty((len(entries), k.shape[1]))
+            sides = np.maximum(k_at, 0.0), (k_at > 0) * 1.0
+            self._array_functions[j + 1](block.label, at, white, block.readout, *sides, g)
+            yield j, ([i for i, _ in entries], block.sums(g))
 
     def _array_stencil(
         self,
