@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
-from theory.problem.names import WITHOUT_NOISE
+from theory.names import WITHOUT_NOISE
 
 from .validation import Array, _is_infinite, as_array, as_scalar, check_gram, kind_of
 

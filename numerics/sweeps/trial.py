@@ -19,7 +19,7 @@ from numerics.spectra.population_spectrum import population_spectrum
 from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory import BlockMatrix, InputError, Model, derive_hessian
 from theory.keywords import with_known_keywords
-from theory.problem.names import ALMOST_EVERYWHERE
+from theory.names import ALMOST_EVERYWHERE
 
 from .measure_options import MeasureOptions
 from .setting import MATRICES, Setting

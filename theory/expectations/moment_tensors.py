@@ -12,8 +12,8 @@ from itertools import accumulate
 
 import sympy as sp
 
+from theory.names import DISTRIBUTIONAL
 from theory.problem.model import Model
-from theory.problem.names import DISTRIBUTIONAL
 
 from .contraction import MomentTensor, Operand, Tensor, Term
 from .moments import Moments, Weight

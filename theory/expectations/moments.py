@@ -29,9 +29,9 @@ import sympy as sp
 
 from theory.errors import InputError
 from theory.keywords import with_known_keywords
+from theory.names import DISTRIBUTIONAL
 from theory.problem.kinks import apply_kink_rule, check_kink_rule, split_deltas
 from theory.problem.model import Model, check_is_model
-from theory.problem.names import DISTRIBUTIONAL
 
 from .expectation import GaussianExpectation
 from .gaussian_law import preactivation_law

@@ -8,9 +8,9 @@ import sympy as sp
 
 from theory.errors import InputError
 from theory.keywords import with_known_keywords
+from theory.names import COORDINATES, LABELS
 from theory.problem.exact_numbers import exact
 from theory.problem.model import Model
-from theory.problem.names import COORDINATES, LABELS
 from theory.problem.relu_step import ReLU
 from theory.problem.xor import xor
 

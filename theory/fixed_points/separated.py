@@ -30,8 +30,8 @@ import sympy as sp
 
 from theory.errors import InputError
 from theory.keywords import with_known_keywords
+from theory.names import CLUSTERS, COORDINATES, LABELS
 from theory.problem.model import Model
-from theory.problem.names import CLUSTERS, COORDINATES, LABELS
 
 from .existing_clusters import IDLE, _check_model, _numbers, _ridge
 

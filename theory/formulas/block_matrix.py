@@ -14,8 +14,8 @@ from theory.expectations.contracted import ContractedMatrix
 from theory.expectations.derived import Derived
 from theory.expectations.moments import exists
 from theory.keywords import with_known_keywords
+from theory.names import DISTRIBUTIONAL
 from theory.problem.model import Model
-from theory.problem.names import DISTRIBUTIONAL
 from theory.symbols import upper_triangle
 
 from .block_tensors import Block, BlockTensors

@@ -8,8 +8,8 @@ from theory.expectations.contraction import Term
 from theory.expectations.moment_tensors import READOUT, UNIT, MomentTensors, moment_tensors, scaled
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
+from theory.names import DISTRIBUTIONAL
 from theory.problem.model import Model
-from theory.problem.names import DISTRIBUTIONAL
 
 from .block_matrix import BlockMatrix, contracted_matrix
 from .block_tensors import BlockTensors, second_moments, with_terms

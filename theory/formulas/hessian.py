@@ -12,9 +12,9 @@ from theory.expectations.contraction import Term
 from theory.expectations.moment_tensors import WeightKind, moment_tensors
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
+from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 from theory.problem.kinks import check_kink_rule
 from theory.problem.model import Model
-from theory.problem.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .block_matrix import BlockMatrix, contracted_matrix
 from .block_tensors import second_moments, with_terms

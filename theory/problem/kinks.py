@@ -27,8 +27,8 @@ from collections.abc import Sequence
 import sympy as sp
 
 from theory.errors import InputError
+from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL, KINK_RULES
 
-from .names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL, KINK_RULES
 from .relu_step import ReLU, Step
 
 

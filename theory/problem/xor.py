@@ -8,12 +8,12 @@ import sympy as sp
 
 from theory.errors import InputError
 from theory.keywords import with_known_keywords
+from theory.names import COORDINATES, LABELS
 
 from .activations import Activation
 from .cross_entropy import two_layer_cross_entropy
 from .mixture import Mixture
 from .model import Model
-from .names import COORDINATES, LABELS
 
 
 @with_known_keywords

@@ -20,7 +20,7 @@ from theory import (
     derive_readout_features,
 )
 from theory.keywords import with_known_keywords
-from theory.problem.names import ALMOST_EVERYWHERE
+from theory.names import ALMOST_EVERYWHERE
 from verify.evidence.systems import Scenario
 
 # the matrices whose sample means data show

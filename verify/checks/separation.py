@@ -12,7 +12,7 @@ import xarray as xr
 
 from numerics import readout_alignment
 from theory import SeparatedFixedPoint
-from theory.problem.names import COORDINATES
+from theory.names import COORDINATES
 from verify.evidence.evidence import Evidence
 from verify.evidence.outcomes import CLUSTER_COUNT, separated_clusters, separated_counts
 from verify.evidence.run_states import inverse_dimensions

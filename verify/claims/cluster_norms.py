@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from theory import InputError, Model
-from theory.problem.names import CLUSTERS
+from theory.names import CLUSTERS
 from verify.claims.language.tree import Add, Index, Name, Node, Number, Power, children
 from verify.claims.repair.formula_edits import put
 

@@ -24,8 +24,8 @@ from theory import (
     symbols,
 )
 from theory.fixed_points.implicit import softmax_fixed_point
+from theory.names import CLUSTERS
 from theory.problem.cross_entropy import softmax_cross_entropy
-from theory.problem.names import CLUSTERS
 from verify.claims.language.vocabulary import Vocabulary
 from verify.claims.raw.risk import Values, class_gaps, gram_root, minimize_risk, raw_block
 from verify.claims.repair.repair import Mender, nearest_change

@@ -24,7 +24,7 @@ from theory import (
     derive_hessian,
 )
 from theory.expectations.moments import default_route
-from theory.problem.names import DISTRIBUTIONAL
+from theory.names import DISTRIBUTIONAL
 from verify.claims.language.conventions import DIMENSION
 from verify.claims.language.tree import Index, Node, free_letters, show
 from verify.claims.language.vocabulary import Vocabulary

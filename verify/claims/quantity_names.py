@@ -9,8 +9,8 @@ import re
 
 from theory import InputError
 from theory.errors import check_choice
+from theory.names import DISTRIBUTIONAL
 from theory.problem.kinks import check_kink_rule
-from theory.problem.names import DISTRIBUTIONAL
 from verify.claims.language.conventions import SHAPES
 from verify.claims.language.text import check_digits, parse_formula, split_name
 from verify.claims.language.tree import Call, FormulaError, Name, Node, show

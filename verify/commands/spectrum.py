@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory.errors import InputError
-from theory.problem.names import ALMOST_EVERYWHERE
+from theory.names import ALMOST_EVERYWHERE
 from verify.settings.configuration import Configuration
 
 from .command import takes_options

@@ -19,8 +19,8 @@ from numerics.core.validation import as_integer
 from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
+from theory.names import DISTRIBUTIONAL
 from theory.problem.kinks import check_kink_rule
-from theory.problem.names import DISTRIBUTIONAL
 from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding, Judgement
 from verify.claims.language.text import parse_formula

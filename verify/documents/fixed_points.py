@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import sympy as sp
 
 from theory import InputError, Model, separated_fixed_point
-from theory.problem.names import CLUSTERS
+from theory.names import CLUSTERS
 
 from .notation import LOSS, RESULT, Statement
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from theory import Model
-from theory.problem.names import DISTRIBUTIONAL
+from theory.names import DISTRIBUTIONAL
 
 ROUTES = STEIN, PROJECTION = "stein", "projection"
 # what a statement is part of

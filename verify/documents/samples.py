@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 
 from theory import Model
-from theory.problem.names import DISTRIBUTIONAL
+from theory.names import DISTRIBUTIONAL
 from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding
 from verify.claims.language.conventions import UNITS

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from theory import Model
 from theory.expectations.moments import default_route
-from theory.problem.names import DISTRIBUTIONAL
+from theory.names import DISTRIBUTIONAL
 from verify.claims.quantities import DIFFUSION, DRIFT, GRADIENT, GRADIENT_MATRIX, HESSIAN
 
 from .notation import RESULT, STEPS, Notation, Statement

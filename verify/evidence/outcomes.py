@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from numerics import Parameters
-from theory.problem.names import COORDINATES, LABELS
+from theory.names import COORDINATES, LABELS
 
 from .systems import OutcomeStudy
 

@@ -21,7 +21,7 @@ from theory import (
     xor,
 )
 from theory.keywords import with_known_keywords
-from theory.problem.names import CLUSTERS, COORDINATES, LABELS
+from theory.names import CLUSTERS, COORDINATES, LABELS
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from numerics.expectations.certified_digits import DimensionError
 from theory import Model, kgmm, xor
 from theory.errors import check_choice
-from theory.problem.names import ALMOST_EVERYWHERE, DISTRIBUTIONAL
+from theory.names import ALMOST_EVERYWHERE, DISTRIBUTIONAL
 from verify.claims.cases import Case
 from verify.claims.quantities import Target, derived
 from verify.claims.quantity_names import parse_quantity

@@ -9,8 +9,8 @@ import numpy as np
 import sympy as sp
 
 from theory import Block, GaussianExpectation, Model, ReLU, symbols
+from theory.names import ALMOST_EVERYWHERE
 from theory.problem.kinks import apply_kink_rule
-from theory.problem.names import ALMOST_EVERYWHERE
 from verify.checks.judged_theory import Theory
 from verify.claims.quantities import DRIFT, HESSIAN, Target, derived
 from verify.claims.quantity_names import parse_quantity

@@ -20,7 +20,7 @@ from theory import (
     symbols,
 )
 from theory.fixed_points.existing_clusters import IDLE
-from theory.problem.names import CLUSTERS
+from theory.names import CLUSTERS
 
 from .entries import Collected
 from .labels import (

@@ -25,7 +25,7 @@ from theory import (
 )
 from theory.expectations.moments import default_route
 from theory.formulas.hessian import default_kink_rule
-from theory.problem.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .entries import Collected, find_entries
 from .fixed_points import separated_points, softmax_points

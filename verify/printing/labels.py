@@ -13,7 +13,7 @@ from typing import TypeVar
 import sympy as sp
 
 from theory import symbols
-from theory.problem.names import CLUSTERS
+from theory.names import CLUSTERS
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from theory.errors import InputError, check_choice
-from theory.problem.names import ACTIVATION_NAMES, WITHOUT_NOISE
+from theory.names import ACTIVATION_NAMES, WITHOUT_NOISE
 from theory.regular_files import read_bytes
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind, Shape

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from theory.errors import InputError
-from theory.problem.names import CLUSTERS, COORDINATES, LABELS
+from theory.names import CLUSTERS, COORDINATES, LABELS
 from verify.printing.note import Note
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from theory.keywords import RELATIONS
-from theory.problem.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+from theory.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from rich.table import Table
 
-from theory.problem.names import DIFFERENCE
+from theory.names import DIFFERENCE
 
 from .text import direction_labels, make_table, number
 

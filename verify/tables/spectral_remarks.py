@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from theory.problem.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .spectra import NEAR_BULK, bulk_error, has_bulk, outliers
 from .text import number, state_error_sentence

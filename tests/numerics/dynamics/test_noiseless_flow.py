@@ -20,7 +20,7 @@ from numerics.core.errors import IntegrationError
 from numerics.dynamics.noiseless_field import noiseless_field
 from numerics.dynamics.noiseless_flow import integrate_noiseless
 from theory import InputError, Loss, Mixture, Model, ReLU, kgmm, separated_fixed_point, symbols, xor
-from theory.problem.names import CLUSTERS
+from theory.names import CLUSTERS
 from verify import Domain, strategies
 
 EVEN = (0.25,) * 4

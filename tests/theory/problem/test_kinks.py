@@ -25,9 +25,9 @@ from theory import (
     two_layer_cross_entropy,
     xor,
 )
+from theory.names import KINK_RULES
 from theory.problem.activations import ARGUMENT, get_activation, leaky_relu
 from theory.problem.kinks import apply_kink_rule, check_kink_rule, kink_forms, split_deltas, tidy
-from theory.problem.names import KINK_RULES
 from theory.problem.regularity.canonical_form import canonical
 
 u = sp.Symbol("u", real=True)

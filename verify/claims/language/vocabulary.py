@@ -9,7 +9,7 @@ from functools import cached_property
 import sympy as sp
 
 from theory import Model
-from theory.problem.names import DISTRIBUTIONAL
+from theory.names import DISTRIBUTIONAL
 from verify.claims.raw.loss import RawLoss
 
 from .conventions import COMPONENTS, DIRECTIONS, PARAMETERS, SHAPES, UNITS, Scope

@@ -14,7 +14,7 @@ from functools import lru_cache
 import sympy as sp
 
 from theory import Model, ReLU, Step
-from theory.problem.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
+from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 from theory.problem.stable_functions import StableFunction
 
 

@@ -12,7 +12,7 @@ import sympy as sp
 
 from numerics.expectations.certified_double import array_functions
 from theory import Model, symbols
-from theory.problem.names import ALMOST_EVERYWHERE, CLUSTERS, COORDINATES
+from theory.names import ALMOST_EVERYWHERE, CLUSTERS, COORDINATES
 
 from .loss import RawLoss
 

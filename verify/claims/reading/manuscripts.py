@@ -16,8 +16,8 @@ from typing import Any
 
 from theory import InputError, Model
 from theory.errors import check_choice
+from theory.names import DISTRIBUTIONAL
 from theory.problem.kinks import check_kink_rule
-from theory.problem.names import DISTRIBUTIONAL
 from theory.regular_files import read_bytes
 from verify.claims.judge import make_claim
 from verify.claims.judgement import Claim

@@ -17,8 +17,8 @@ import sympy as sp
 
 from theory import GaussianExpectation, symbols
 from theory.expectations.derived import find_expectations
+from theory.names import ALMOST_EVERYWHERE
 from theory.problem.kinks import apply_kink_rule
-from theory.problem.names import ALMOST_EVERYWHERE
 from verify.printing.shorten import shorten
 
 # factors that derivations lose or gain
