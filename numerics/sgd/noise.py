@@ -72,7 +72,7 @@ class Noise:
         if name != "student":
             return cls(name)
         try:
-            degrees = float(text)
+            degrees = float(text if text.isascii() else "")  # digits of other scripts are none here
         except ValueError:
             raise InputError(
                 "noise", repr(given), _EXPECTED, "give the degrees of freedom: student:5"

@@ -277,7 +277,10 @@ ARGUMENTS: dict[str, tuple[Callable[[object], object], dict[str, Callable[[], ob
     "simulate_sgd workers": (_s(workers="?"), _but(NO_COUNTS, "None", "beyond memory")),
     "simulate_sgd method": (_s(method="?"), NO_CHOICES),
     "simulate_sgd frame": (_s(frame="?"), NO_CHOICES),
-    "simulate_sgd noise": (_s(noise="?"), NO_CHOICES),
+    "simulate_sgd noise": (
+        _s(noise="?"),
+        NO_CHOICES | {"digits of another script": lambda: "student:\uff13"},
+    ),
     "simulate_sgd schedule": (_s(schedule="?"), NO_CHOICES),
     "simulate_sgd initial": (lambda v: numerics.simulate_sgd(good().problem, v, 1, 20), NO_NUMBERS),
     "solve_curve end": (_f(numerics.solve_curve, "problem", "state", "?"), NO_NUMBERS),

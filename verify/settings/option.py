@@ -155,13 +155,13 @@ class Option:
         known = default not in ("", "none")
         remedy = f"leave it away for {default}" if known else f"it is: {self.meaning}"
         for number in _numbers(value):
-            if self.least is not None and number < self.least:
+            if self.least is not None and number < _exactly(self.least):
                 expected = self.bound(">=", self.least)
                 raise InputError(self.label, brief_number(number), expected, remedy)
-            if self.tiny is not None and 0 < number < self.tiny:
+            if self.tiny is not None and 0 < number < _exactly(self.tiny):
                 expected = self.bound(">=", self.tiny)
                 raise InputError(self.label, brief_number(number), expected, self.beyond or remedy)
-            if self.most is not None and not -self.most <= number <= self.most:
+            if self.most is not None and max(number, -number) > _exactly(self.most):
                 expected = self.bound("<=", self.most)
                 raise InputError(self.label, brief_number(number), expected, self.beyond or remedy)
         return value
@@ -180,6 +180,11 @@ def _numbers(value: Any) -> Iterator[int | Fraction]:
             yield from _numbers(entry)
     elif isinstance(value, (int, Fraction)):
         yield value
+
+
+def _exactly(bound: float) -> Fraction:
+    """The decimal that a bound is written as: the double beside it may lie above."""
+    return Fraction(str(bound))
 
 
 def brief_number(value: Any) -> str:

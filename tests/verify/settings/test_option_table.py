@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,14 @@ def test_every_limit_has_its_reason_on_the_page():
         if option.beyond:
             assert f"| `{option.spellings[0]}` |" in page
             assert option.beyond.replace("|", "\\|") in page
+
+
+def test_bounds_are_values_that_an_option_may_have():
+    for option in OPTIONS:
+        for bound in (option.least, option.tiny, option.most):
+            if bound is not None:
+                value = Fraction(str(bound))
+                assert option.check(value) == value, option.name
 
 
 def test_names_flags_and_aliases_mean_one_thing():
