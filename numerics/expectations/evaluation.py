@@ -25,6 +25,7 @@ from .graded.placement import PlacementError, directions_of, place
 from .graded.scales import Scales
 from .kink_forms import kink_forms
 from .kinked.kinked_integrands import KinkedIntegrands
+from .product_integrands import MANY, ProductIntegrands
 from .quadrature import MAX_PANEL_DIMENSION, Rule
 from .smooth_integrands import Fields, Integrands, PlainIntegrands
 from .sparse_polynomial import SparsePolynomial
@@ -71,9 +72,13 @@ class Evaluator:
         self.integrands = tuple(position)
         self.labels, self.coordinates = labels_of(model), coordinates_of(model)
         kinked = kink_forms(model) is not None
-        self._integrands: Integrands = (KinkedIntegrands if kinked else PlainIntegrands)(
-            model, self.integrands, target
-        )
+        self._integrands: Integrands
+        if kinked:
+            self._integrands = KinkedIntegrands(model, self.integrands, target)
+        elif len(self.integrands) >= MANY:
+            self._integrands = ProductIntegrands(model, self.integrands, target)
+        else:
+            self._integrands = PlainIntegrands(model, self.integrands, target)
         self._leaves = self._compile_leaves()
         self._deltas = kinked and any(self._integrands.deltas)
         self.uses_whitening = any(

@@ -20,6 +20,8 @@ from .regularity.domain import check_domain
 # digits with which derivatives along the gauge are computed, and what of them counts as zero
 GAUGE_DIGITS = 40
 GAUGE_ZERO = sp.Float("1e-20")
+# points at which they are looked at
+GAUGE_POINTS = 3
 
 
 @with_known_keywords
@@ -239,41 +241,44 @@ class Loss:
                 f"{self.units} rows",
                 "give a column vector over the units",
             )
-        # labels the expression tells apart: those it names, and two it does not
-        named = {
-            a
-            for delta in self.expression.atoms(sp.KroneckerDelta)
-            for a in delta.args
-            if a.is_number
+        for column in range(gauge.shape[1]):
+            for shift in range(GAUGE_POINTS):
+                if self._largest_change(gauge[:, column], shift) > GAUGE_ZERO:
+                    raise InputError(
+                        "gauge",
+                        gauge.tolist(),
+                        "directions along which every first derivative of the loss is constant",
+                        "drop the gauge; it only saves quadrature dimensions",
+                    )
+
+    def _largest_change(self, direction: sp.MatrixBase, shift: int) -> sp.Expr:
+        """How far first derivatives at a rational point change along a direction."""
+        start = {
+            s: sp.Rational((7 * i + 3 * shift) % 11 - 5, i + shift + 2)
+            for i, s in enumerate(self.variables)
         }
-        labels = [*sorted(named, key=sp.default_sort_key), sp.Rational(1, 3), sp.Integer(-7)]
-        second = {
-            (a, b): self.partial((a, b))
-            for a in range(self.units)
-            if any(gauge[a, :])
-            for b in range(len(self.variables))
+        stride = sp.Rational(shift + 1, 3)
+        moved = start | {
+            u: start[u] + stride * n for u, n in zip(self.preactivation, direction, strict=True)
         }
-        functions = set().union(*(e.atoms(sp.Function) for e in second.values()))
-        for shift, label in enumerate(labels):
-            point = {
-                s: sp.Rational((7 * i + 3 * shift) % 11 - 5, i + shift + 2)
-                for i, s in enumerate(self.variables)
-            }
-            point[symbols.LABEL] = label
-            # the derivatives share their functions, each of which is evaluated once
-            values = point | {f: f.xreplace(point).evalf(GAUGE_DIGITS) for f in functions}
-            numbers = {at: e.xreplace(values).evalf(GAUGE_DIGITS) for at, e in second.items()}
-            for column in range(gauge.shape[1]):
-                for b in range(len(self.variables)):
-                    terms = [
-                        gauge[a, column] * numbers[a, b]
-                        for a in range(self.units)
-                        if gauge[a, column] != 0
-                    ]
-                    if abs(sp.Add(*terms)) > GAUGE_ZERO:
-                        raise InputError(
-                            "gauge",
-                            gauge.tolist(),
-                            "directions along which every first derivative of the loss is constant",
-                            "drop the gauge; it only saves quadrature dimensions",
-                        )
+        slopes = [self.partial((i,)) for i in range(len(self.variables))]
+        functions = set().union(*(e.atoms(sp.Function) for e in slopes))
+        common = [f for f in functions if symbols.LABEL not in f.free_symbols]
+        # the derivatives share their functions, each of which is evaluated once for all labels
+        places = (
+            at | {f: f.xreplace(at).evalf(GAUGE_DIGITS) for f in common} for at in (start, moved)
+        )
+        before, after = ([e.xreplace(values) for e in slopes] for values in places)
+        largest = sp.Integer(0)
+        for change in (b - a for a, b in zip(before, after, strict=True)):
+            for label in self._labels if change.free_symbols else (sp.Integer(0),):
+                number = change.xreplace({symbols.LABEL: label}).evalf(GAUGE_DIGITS)
+                largest = max(largest, abs(number))
+        return largest
+
+    @property
+    def _labels(self) -> list[sp.Expr]:
+        """Labels the expression tells apart: those it names, and two it does not."""
+        deltas = self.expression.atoms(sp.KroneckerDelta)
+        named = {a for delta in deltas for a in delta.args if a.is_number}
+        return [*sorted(named, key=sp.default_sort_key), sp.Rational(1, 3), sp.Integer(-7)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import mpmath
 import sympy as sp
 from sympy.printing.str import StrPrinter
 
 from .stable_functions import Maximum, StableFunction
+
+# of precision beyond what is asked, for sums of exponentials
+GUARD_BITS = 30
 
 
 class LogSumExp(StableFunction):
@@ -70,6 +74,14 @@ class Softmax(StableFunction):
 
     def _eval_rewrite_as_exp(self, index: sp.Expr, *args: sp.Expr, **hints: object) -> sp.Expr:
         return sp.exp(args[int(index) - 1]) / sp.Add(*(sp.exp(a) for a in args))
+
+    def _eval_evalf(self, prec: int) -> sp.Expr | None:
+        if self.free_symbols:
+            return None
+        with mpmath.workprec(prec + GUARD_BITS):
+            u = [a._to_mpmath(prec + GUARD_BITS) for a in self.args[1:]]
+            share = 1 / mpmath.fsum(mpmath.exp(x - u[self.index - 1]) for x in u)
+        return sp.Expr._from_mpmath(share, prec)
 
     def stable(self) -> sp.Expr:
         arguments = self.args[1:]
