@@ -176,8 +176,7 @@ def generate_body(
     check_symbols(expressions, arguments)
     settings = {"fully_qualified_modules": True, "allow_unknown_functions": False}
     printer = _ScalarPrinter(settings) if target == "numba" else _ArrayPrinter(settings)
-    lowered = [stabilise(e) for e in expressions]
-    used: set[sp.Symbol] = set().union(*(e.free_symbols for e in lowered)) if lowered else set()
+    used: set[sp.Symbol] = set().union(*(e.free_symbols for e in expressions))
     rename, lines = {}, []
     for name, group in arguments:
         for i, s in enumerate(group):
@@ -186,9 +185,9 @@ def generate_body(
                 rename[s] = local
                 source = name if (len(group) == 1 and str(s) == name) else f"{name}[{i}]"
                 lines.append(f"{local} = {source}")
-    shared, results = sp.cse(
-        [e.xreplace(rename) for e in lowered], symbols=sp.numbered_symbols("t"), order="none"
-    )
+    # renamed first: overflow-free forms repeat all arguments of a function many times
+    lowered = [stabilise(e.xreplace(rename)) for e in expressions]
+    shared, results = sp.cse(lowered, symbols=sp.numbered_symbols("t"), order="none")
     try:
         lines += [f"{s} = {printer.doprint(e)}" for s, e in shared]
         lines += [f"{out}[{j}] = {printer.doprint(e)}" for j, e in enumerate(results)]

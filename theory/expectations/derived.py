@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import sympy as sp
 
+from .contracted import ContractedMatrix
+from .contraction import Contraction
 from .expectation import GaussianExpectation
 
 D = TypeVar("D", bound="Derived")
@@ -26,6 +28,23 @@ class Derived:
             for f in fields(self)  # type: ignore[arg-type]
             if f.metadata.get("expressions")
         }
+        return replace(self, **changed)  # type: ignore[type-var]
+
+    def limit(self: D, function: Callable[[sp.Expr], sp.Expr]) -> D:
+        """As :meth:`map`, for a limit that respects sums and products.
+
+        What is contracted stays so: the limit is taken of its tensors.
+        """
+        changed = {}
+        for f in fields(self):  # type: ignore[arg-type]
+            if f.metadata.get("expressions"):
+                value = getattr(self, f.name)
+                found: Contraction | None = getattr(value, "contraction", None)
+                changed[f.name] = (
+                    _map_value(value, function)
+                    if found is None
+                    else ContractedMatrix.of(found.limit(function))
+                )
         return replace(self, **changed)  # type: ignore[type-var]
 
     def expressions(self) -> Iterator[sp.Expr]:
