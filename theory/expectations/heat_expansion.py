@@ -16,7 +16,7 @@ def heat_expansion(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.Expr]:
     sum is finite and exact.
     """
     where = dict(zip(law.variables, law.mean, strict=True))
-    terms = _polynomial_laplacians(f, law, order)
+    terms = _polynomial_laplacians(f, law, order) if order else [f]
     if terms is None:
         terms = [f]
         for j in range(1, order + 1):
