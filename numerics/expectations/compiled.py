@@ -12,7 +12,7 @@ accordingly:
 * elementary factors become one generated function (*leaves*);
 * what remains is a sparse polynomial in these values, stored as index arrays and evaluated by one
   loop, so that models with thousands of terms need no thousand-line function; or, of quantities as
-  they were derived, a contraction of tensors (:mod:`numerics.expectations.contracted_terms`).
+  they were derived, a contraction of tensors (:mod:`numerics.expectations.contracted`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from theory.expectations.contracted import ContractedVector
 from theory.expectations.derived import find_expectations
 
 from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
-from .contracted_terms import ContractedTerms, contracted_integrands
+from .contracted.contracted_terms import ContractedTerms, contracted_integrands
 from .graded.placement import PlacementError, directions_of, place
 from .graded.scales import Scales
 from .kink_forms import kink_forms

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from numerics.expectations.contracted_terms import contracted_integrands
+from numerics.expectations.contracted.contracted_terms import contracted_integrands
 from numerics.expectations.product_integrands import ProductIntegrands
 from numerics.expectations.smooth_integrands import Fields, PlainIntegrands
 from theory import Model, derive_diffusion, derive_hessian, kgmm, xor

@@ -10,7 +10,7 @@ import sympy as sp
 
 from numerics import Parameters, State
 from numerics.core.validation import Array
-from numerics.expectations import tensor_sums
+from numerics.expectations.contracted import tensor_sums
 from numerics.expectations.evaluation import Evaluator
 from numerics.expectations.quadrature import sobol
 from theory import (

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numerics.core.validation import Array
 from theory.expectations.contracted import Selection
 
-from .sparse_polynomial import evaluate_terms
+from ..sparse_polynomial import evaluate_terms
 
 Index = NDArray[np.int64]
 # number of products up to which they are listed: some 5 ns each, where a contraction takes 10 us

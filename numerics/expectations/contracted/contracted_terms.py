@@ -1,6 +1,6 @@
 """What a contraction is once integrals and elementary factors have values: matrix products.
 
-The counterpart of :class:`.sparse_polynomial.SparsePolynomial` for a
+The counterpart of :class:`numerics.expectations.sparse_polynomial.SparsePolynomial` for a
 :class:`theory.expectations.contracted.ContractedVector`: the same values go in, the same numbers
 come out, but no entry is written out in symbols.
 """
@@ -16,7 +16,7 @@ from numerics.core.validation import Array
 from theory.expectations.contracted import ContractedVector, Selection
 from theory.expectations.contraction import MomentTensor, Operand, Tensor
 
-from .sparse_polynomial import SparsePolynomial
+from ..sparse_polynomial import SparsePolynomial
 from .tensor_sums import Index, TensorProduct, tensor_sums
 
 # what a tensor has at an index: a kind of value and a position among these
@@ -47,7 +47,7 @@ class ContractedTerms:
     Attributes
     ----------
     leaves, reciprocals, moments
-        As of :class:`.sparse_polynomial.SparsePolynomial`.
+        As of :class:`numerics.expectations.sparse_polynomial.SparsePolynomial`.
     """
 
     def __init__(

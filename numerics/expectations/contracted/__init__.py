@@ -1,0 +1,1 @@
+"""Contractions of tensors of moments, as numbers."""
