@@ -147,7 +147,7 @@ def check_place(path: Path) -> None:
     theory.InputError
         A file, something that is not a sweep, or a place without write permission.
     """
-    if path.exists():
+    if _exists(path):
         read_configuration_of(path)
         if not os.access(path, os.W_OK | os.X_OK):
             raise InputError(
@@ -162,6 +162,15 @@ def check_place(path: Path) -> None:
         raise InputError("store", path, "a name in an existing directory", f"create {parent} first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise InputError("store", path, "a writable place", "choose another directory")
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is anything; names that no system takes are refused."""
+    try:
+        return path.exists()
+    except OSError as error:
+        expected = f"a name that this system takes ({error.strerror})"
+        raise InputError("store", path, expected, "choose another name") from error
 
 
 def read_configuration_of(path: Path) -> dict[str, Any]:
@@ -218,7 +227,7 @@ def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
         sweep again computes just them.
     """
     place = as_path("path", path)
-    if not place.exists():
+    if not _exists(place):
         remedy = "there is no such store: check the path, or make it with run_sweep"
         raise InputError("store", place, "the store of a sweep", remedy)
     attributes = _group_attributes(place)

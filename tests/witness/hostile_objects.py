@@ -391,7 +391,11 @@ ARGUMENTS: dict[str, tuple[Callable[[object], object], dict[str, Callable[[], ob
     "matrix_misalignment matrix": (lambda v: numerics.matrix_misalignment(v, np.eye(2)), NO_ARRAYS),
     "vector_misalignment basis": (lambda v: numerics.vector_misalignment(np.ones(2), v), NO_ARRAYS),
     "from_netcdf path": (numerics.from_netcdf, NO_NUMBERS),
-    "open_store path": (numerics.open_store, NO_NUMBERS),
+    "open_store path": (numerics.open_store, NO_NUMBERS | {"long name": lambda: "n" * 5000}),
+    "run_sweep store": (
+        lambda v: numerics.run_sweep(_sweep(), v),
+        {"number": lambda: 1, "long name": lambda: "n" * 5000, "zero byte": lambda: "a\0.zarr"},
+    ),
     "parameters_of source": (numerics.parameters_of, NO_NUMBERS),
     "Setting time": (lambda v: _setting(time=v), _but(NO_ARRAYS, "number")),
     "Setting dimension": (lambda v: _setting(dimension=v), NO_COUNTS),
