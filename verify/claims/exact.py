@@ -28,7 +28,8 @@ from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen
 from verify.claims.stages.region_search import find_point, is_impossible
 from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, steps_of
 from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations
-from verify.claims.stages.symbolic import prove_all, prove_equal
+from verify.claims.stages.small_terms import smallest_term
+from verify.claims.stages.symbolic import LARGEST, linearise, prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import (
     Point,
@@ -120,7 +121,7 @@ class ExactClaim:
             text += f"; {count} entries have integrals in too many dimensions, such as {left[0]}"
         elif flat and not self._proved:
             text += f"; {flat[0]} was not seen at full rank, where all minors of Q and R count"
-        elif not self._proved and (hidden := seen.hidden()):
+        elif not self._proved and (hidden := seen.hidden() or self._hidden_integrands()):
             text += f"; {hidden}"
             enough = False
         status = Status.AGREES if enough and not left else Status.INCONCLUSIVE
@@ -130,6 +131,26 @@ class ExactClaim:
         return Stage(
             "digits", status, text, details | {"points": [p.describe() for p, _, _ in seen.reached]}
         )
+
+    def _hidden_integrands(self) -> str:
+        """Terms inside of expectations that no point sees, empty where there are none."""
+        for case in self.cases:
+            split = linearise(case.claimed - case.derived)
+            if case.needs_full_rank or split.count_ops() > LARGEST:
+                continue
+            unseen: set[sp.Expr] | None = None
+            for _ in range(POINTS):
+                point = random_point(self.model, self.rng, 1)
+                try:
+                    found = gaps([(split, sp.S.Zero)], point, FAR_DIGITS, case.more, terms=True)[0]
+                except (DimensionError, ArithmeticError):
+                    continue
+                terms = found.terms or ({split: 0} if split != 0 else {})
+                small = {t for t in terms if not found.sees(t)}
+                unseen = small if unseen is None else unseen & small
+            if unseen:
+                return f"{case.name}: {smallest_term(unseen)}"
+        return ""
 
     @property
     def _proved(self) -> bool:

@@ -17,7 +17,9 @@ import sympy as sp
 from theory import (
     InputError,
     Model,
+    ReLU,
     Softmax,
+    Step,
     noiseless,
     separated_fixed_point,
     solve_noiseless_fixed_point,
@@ -30,6 +32,9 @@ from verify.claims.language.vocabulary import Vocabulary
 from verify.claims.raw.risk import Values, class_gaps, gram_root, minimize_risk, raw_block
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.evaluation import number_of
+from verify.claims.stages.region_search import is_impossible
+from verify.claims.stages.regions import Sides, cuts_of, describe
+from verify.claims.stages.small_terms import smallest_term, terms_of
 from verify.claims.stages.symbolic import prove_equal
 
 from .cluster_norms import cluster_of, written_norms
@@ -151,15 +156,34 @@ class FixedPointClaim:
         return ""
 
     def compare(self) -> tuple[Stage, Wrong | None]:
-        for values in self.draws:
-            at = {**values, **_solve(self.claim.model, values, DIGITS)}
+        points = [{**v, **_solve(self.claim.model, v, DIGITS)} for v in self.draws]
+        for values, at in zip(self.draws, points, strict=True):
             for case in self.cases:
                 one, two = self._both(case, at)
                 if not _close(one, two):
                     text = f"{case.name}: claimed - derived = {_difference(one, two)}"
                     return Stage("digits", Status.REFUTED, text), (case, values, one, two)
         text = f"agrees to {DIGITS - 5} digits at {POINTS} fixed points"
+        if hidden := next(filter(None, (self._hidden(c, points) for c in self.cases)), ""):
+            return Stage("digits", Status.INCONCLUSIVE, f"{text}; {hidden}"), None
         return Stage("digits", Status.AGREES, text), None
+
+    def _hidden(self, case: FixedCase, points: list[Values]) -> str:
+        """Sides of kinks and terms that were not seen at any fixed point."""
+        both = [sp.sympify(e) for e in (case.claimed, case.left) if e is not None]
+        kinks = [f for e in both for f in e.atoms(ReLU, Step, sp.Abs, sp.sign)]
+        sides = Sides(cuts_of(kinks))
+        for at in points:
+            sides.visit({**at, **{s: 0 for s in sides.names if s not in at}})
+        left = [describe(s) for s in sides.unvisited() if not is_impossible(None, s)]
+        if left:
+            return f"no fixed point was looked at where {' or '.join(left[:3])}"
+        least, small = mpmath.mpf(10) ** (10 - DIGITS), []
+        for term in terms_of(both[0] - sp.Add(*both[1:]), both[0]):
+            alone = replace(case, claimed=term)
+            if all(abs(_evaluate(self.claim, alone, "claimed", at)) < least for at in points):
+                small.append(term)
+        return smallest_term(small) if small else ""
 
     def _both(self, case: FixedCase, at: Values, raw: bool = False) -> tuple[Any, Any]:
         """What is claimed and what is there."""

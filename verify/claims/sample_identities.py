@@ -61,7 +61,7 @@ class SampleClaim:
     sides: Sides = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cases = cases_of(self.claim)
+        self.cases = [_by_features(c, self.claim.model) for c in cases_of(self.claim)]
         self.draws, self.sides = visited_draws(self.claim.model, self.cases, self.rng)
 
     def without_value(self) -> str:
@@ -192,6 +192,20 @@ class SampleClaim:
         )
         entry = case.name if case.bindings else ""
         return nearest_change(self.claim, case.claimed, case.derived, mender, entry)
+
+
+def _by_features(case: Case, model: Model) -> Case:
+    """zeta_a = u_a - sum_s (m Gamma^-1)_as Y_s: of one sample it is not free."""
+    s, r = model.symbols, model.directions
+    zeta, features = (symbols.vector(x, n) for x, n in (("zeta", model.units), ("Y", r)))
+    sides = (case.claimed, case.derived, case.raw, case.raw_claim)
+    if not any(e is not None and e.free_symbols & set(zeta) for e in sides):
+        return case
+    along = s.overlap * model.mixture.directions_gram.inv() * sp.Matrix(features)
+    change = {z: u - x for z, u, x in zip(zeta, s.preactivation, along, strict=True)}
+    changed = (None if e is None else e.xreplace(change) for e in sides)
+    claimed, derived, raw, raw_claim = changed
+    return replace(case, claimed=claimed, derived=derived, raw=raw, raw_claim=raw_claim)
 
 
 def _first_wrong(cases: list[Case], draws: list[Values]) -> Wrong | None:

@@ -67,6 +67,11 @@ SMALL = [
     (TWO, *SQUARE, "exp(-(m_1_1 - 40)^2)/lambda", 1),
     (TWO, *SQUARE, f"{DET}/(10^15*lambda)", 1),
     (THREE, "g_a", "pi_a - delta_a_y", "exp(-(u_1 - 60)^2)", None),
+    # inside of expectations, and at a fixed point
+    (TWO, "E_1[u_2^2]", "E_1[u_2^2 + exp(-10^4*(u_1 - 30)^2)]", "0*m_1_1", None),
+    (TWO, *SQUARE, "E_1[relu(u_1 - 60)]", None),
+    (TWO, "fixed-point m_1_1", "m_1_1", "relu(beta - 3)", None),
+    (TWO, "fixed-point m_1_1", "m_1_1", "exp(-1000/beta)", None),
 ]
 
 
@@ -77,7 +82,8 @@ def test_a_term_that_no_point_sees_is_no_agreement(
     found = digits(model, quantity, f"{formula} + {term}", order)
     assert found.status in (Status.INCONCLUSIVE, Status.REFUTED)
     if found.status is Status.INCONCLUSIVE:
-        assert "too small to be seen" in found.text or "no admissible point" in found.text
+        reasons = ("too small", "no admissible point was", "no fixed point was")
+        assert any(reason in found.text for reason in reasons)
 
 
 @pytest.mark.parametrize(
@@ -121,3 +127,9 @@ def test_few_forms_are_visited_in_all_combinations() -> None:
     for point in ({x: 1, y: -1}, {x: -1, y: 1}, {x: -1, y: -1}):
         sides.visit(point)
     assert sides.unvisited() == [{x: 1, y: 1}]
+
+
+def test_features_off_the_directions_are_not_free() -> None:
+    """They follow from pre-activations and features: a true statement about one sample holds."""
+    assert digits(TWO, "zeta_a", "u_a - sum_s(m_a_s*Y_s)").status is Status.AGREES
+    assert digits(TWO, "zeta_a", "u_a - m_a_1*Y_1").status is Status.REFUTED

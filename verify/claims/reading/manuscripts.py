@@ -52,8 +52,8 @@ from .matrix_claims import block_claims
 _FIRST = ("quantity", "name")
 _VALUES = ("lambda", "beta", "c_delta", "d", "k", "K", "r", "n", "q")
 
-# matrices and columns of one sample, which a statement between matrices may be about
-_COLUMNS = ("g", "H", "u", "Q")
+# of one sample, without indices: matrices, columns and the output of a network
+_COLUMNS = ("g", "H", "u", "Q", "f")
 
 # bytes of a manuscript
 _BYTES = 10**6

@@ -36,7 +36,11 @@ def terms_of(difference: sp.Expr, written: sp.Expr) -> frozenset[sp.Expr]:
         plain = sp.expand(plain, power_exp=False, power_base=False, log=False)
     found = {*_terms(plain), *_terms(written.xreplace(nodes))}
     # the mean of whitened pre-activations is zero everywhere
-    centred = {name for name, node in back.items() if node.integrand in node.law.whitened}
+    centred = {
+        name
+        for name, node in back.items()
+        if node.integrand == 0 or node.integrand in node.law.whitened
+    }
     return frozenset(t.xreplace(back) for t in found if not t.free_symbols & centred)
 
 
