@@ -1,24 +1,26 @@
 """Print derivation, compilation, evaluation and simulation times apart, each against a baseline of
 the same run.
 
-Usage: ``python -m benchmarks`` (about two minutes); ``python -m benchmarks spectra`` for empirical
-spectra against other packages (:mod:`benchmarks.spectra`); ``python -m benchmarks calibrate`` for
-true errors of random problems against their estimates (:mod:`benchmarks.calibrate`).
+Usage: ``python -m benchmarks`` (about three minutes; ``--help`` names its parts);
+``python -m benchmarks spectra`` for empirical spectra against other packages
+(:mod:`benchmarks.spectra`); ``python -m benchmarks calibrate`` for true errors of random problems
+against their estimates (:mod:`benchmarks.calibrate`).
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from time import perf_counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter, process_time
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from numerics import Parameters, State, integrate_curves, simulate_sgd
@@ -27,7 +29,9 @@ from theory import derive_drift, kgmm, xor
 
 from .calibrate import main as calibrate_main
 from .chain import cases, direct_kernel, memory, reduced_chain
+from .history import Rows, append, default_file, last_values
 from .plain_curve import plain_curve
+from .replicas import short_replicas
 from .spectra import main as spectra_main
 from .sweep_overhead import POINTS, WORKERS, sweep_overhead
 
@@ -42,25 +46,42 @@ print(perf_counter() - start)
 """
 
 
-def main() -> None:
-    """Run all benchmarks and print one table."""
-    console = Console()
-    console.print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, "
-        f"Python {platform.python_version()}, NumPy {np.__version__}; linear algebra on one thread"
+def main(arguments: Sequence[str]) -> None:
+    """Run the parts that are asked for and print one table, beside the values of the run before."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure speeds, each against a limit or a baseline of the same run.",
+        epilog="python -m benchmarks spectra: empirical spectra against other packages; "
+        "python -m benchmarks calibrate: true errors against their estimates.",
     )
-    table = Table("measured", "value", "limit or baseline", "ratio")
-    with threadpool_limits(limits=1):
-        derivation(table)
-        compilation(table)
-        curves(table)
-        two_layer_curve(table)
-        simulation(table)
-    sweeps(table)
-    console.print(table)
+    parser.add_argument(
+        "--only", metavar="NAME[,NAME]", help=f"parts to run, of {', '.join(PARTS)}; default: all"
+    )
+    parser.add_argument(
+        "--history",
+        type=Path,
+        default=default_file(),
+        metavar="FILE",
+        help="runs are added to it, and compared with the last one (default: %(default)s)",
+    )
+    asked = parser.parse_args(arguments)
+    names = list(PARTS) if asked.only is None else asked.only.split(",")
+    if unknown := [name for name in names if name not in PARTS]:
+        parser.error(f"--only: no part {unknown[0]!r}: choose from {', '.join(PARTS)}")
+    console, rows = Console(), Rows()
+    machine = (
+        f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, "
+        f"Python {platform.python_version()}, NumPy {np.__version__}"
+    )
+    console.print(f"{machine}; linear algebra on one thread")
+    for name in names:
+        with threadpool_limits(limits=1):
+            PARTS[name](rows)
+    console.print(rows.table(last_values(asked.history)))
+    append(asked.history, rows.rows, machine)
 
 
-def derivation(table: Table) -> None:
+def derivation(table: Rows) -> None:
     """Cold derivation of drift, Hessian and G, in a fresh process without imports."""
     for k, limit in ((3, 2.0), (10, 15.0)):
         seconds = float(
@@ -74,7 +95,7 @@ def derivation(table: Table) -> None:
         _limit_row(table, f"derive drift, Hessian, G, k = {k} (cold)", seconds, limit)
 
 
-def compilation(table: Table) -> None:
+def compilation(table: Rows) -> None:
     """Cold compilation of the drift: an empty cache directory in a fresh process."""
     code = (
         "from time import perf_counter; from theory import derive_drift, kgmm; "
@@ -100,7 +121,7 @@ def compilation(table: Table) -> None:
         table.add_row(f"compile the drift, k = {k} (cold)", f"{seconds:.2f} s", "-", "-")
 
 
-def curves(table: Table) -> None:
+def curves(table: Rows) -> None:
     """Curves once compiled: k = 3 to 1e-8, k = 10 to 1e-4."""
     rng = np.random.default_rng(0)
     for k, tolerance, limit in ((3, 1e-8, 0.1), (10, 1e-4, 10.0)):
@@ -129,7 +150,7 @@ def curves(table: Table) -> None:
         )
 
 
-def two_layer_curve(table: Table) -> None:
+def two_layer_curve(table: Rows) -> None:
     """XOR, K = 4, T = 30, once compiled, to 1e-4; and plain NumPy quasi-Monte Carlo that reaches
     1e-3.
     """
@@ -165,7 +186,7 @@ def two_layer_curve(table: Table) -> None:
         )
 
 
-def simulation(table: Table, dimension: int = 1000, steps: int = 40_000) -> None:
+def simulation(table: Rows, dimension: int = 1000, steps: int = 40_000) -> None:
     """Steps a second of the generated kernels, one thread, against a plain NumPy loop."""
     model, parameters, initial = cases()[0]
     end = steps / dimension
@@ -192,7 +213,7 @@ def simulation(table: Table, dimension: int = 1000, steps: int = 40_000) -> None
     memory(table)
 
 
-def sweeps(table: Table) -> None:
+def sweeps(table: Rows) -> None:
     """Points of a second on two processes, against half the sum of the points alone."""
     for what in ("start of the processes included", "the process they are copies of at hand"):
         found = sweep_overhead()
@@ -203,6 +224,27 @@ def sweeps(table: Table) -> None:
             f"points alone / {WORKERS}: {found['points'] / WORKERS:.1f} s",
             f"{1 + found['overhead']:.3f} (at most 1.10)",
         )
+
+
+def growth(table: Rows) -> None:
+    """The exponent of k in the processor time of a curve, once compiled."""
+    sizes, seconds = (3, 5, 7, 10), []
+    for k in sizes:
+        numbers = Parameters(np.full(k, 1 / k), 10.0, 0.1, 1.0)
+        initial = State(0.3 * np.random.default_rng(0).normal(size=(k, k)), 0.5 * np.eye(k))
+        arguments = kgmm(k), numbers, initial, 16.0
+        integrate_curves(*arguments, tolerance=1e-4)
+        start = process_time()
+        integrate_curves(*arguments, tolerance=1e-4)
+        seconds.append(process_time() - start)
+    exponent = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+    measured = ", ".join(f"{s:.2f}" for s in seconds)
+    table.add_row(
+        f"growth of curves to 1e-4, k = {', '.join(map(str, sizes))}",
+        f"k^{exponent:.1f}",
+        f"{measured} s",
+        "-",
+    )
 
 
 def numpy_loop(parameters: Parameters, dimension: int, steps: int) -> np.ndarray:
@@ -225,7 +267,7 @@ def numpy_loop(parameters: Parameters, dimension: int, steps: int) -> np.ndarray
     return x
 
 
-def _limit_row(table: Table, what: str, seconds: float, limit: float) -> None:
+def _limit_row(table: Rows, what: str, seconds: float, limit: float) -> None:
     table.add_row(what, f"{seconds:.3f} s", f"{limit:g} s", f"{seconds / limit:.2f} (at most 1)")
 
 
@@ -239,10 +281,22 @@ def _median(function: Callable[[], object], repeats: int) -> float:
     return float(np.median([_seconds(function) for _ in range(repeats)]))
 
 
+PARTS: dict[str, Callable[[Rows], None]] = {
+    "derivation": derivation,
+    "compilation": compilation,
+    "curves": curves,
+    "two-layer": two_layer_curve,
+    "growth": growth,
+    "simulation": simulation,
+    "replicas": short_replicas,
+    "sweeps": sweeps,
+}
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["calibrate"]:
         calibrate_main(sys.argv[2:])
     elif sys.argv[1:2] == ["spectra"]:
         spectra_main(sys.argv[2:])
     else:
-        main()
+        main(sys.argv[1:])

@@ -11,10 +11,11 @@ from time import perf_counter
 
 import numba
 import numpy as np
-from rich.table import Table
 
 from numerics import Parameters, State, simulate_sgd
 from theory import Model, kgmm, xor
+
+from .history import Rows
 
 DIMENSIONS = (10**3, 10**5, 10**7, 10**9)
 STEPS = 2_000_000
@@ -51,7 +52,7 @@ def draw(rng: np.random.Generator, steps: int, row: np.ndarray) -> None:
             row[i] = rng.standard_normal()
 
 
-def reduced_chain(table: Table, numpy_rate: float) -> None:
+def reduced_chain(table: Rows, numpy_rate: float) -> None:
     """Steps a second on one thread, whatever the dimension; ``numpy_rate`` is that of a NumPy loop
     at d = 1000.
     """
@@ -92,7 +93,7 @@ def reduced_chain(table: Table, numpy_rate: float) -> None:
         )
 
 
-def direct_kernel(table: Table, dimension: int = 1000, steps: int = 20_000) -> None:
+def direct_kernel(table: Rows, dimension: int = 1000, steps: int = 20_000) -> None:
     """Time of a direct step against that of drawing its d normal numbers in the same way."""
     row = np.empty(dimension)
     rng = np.random.Generator(np.random.SFC64(0))
@@ -112,7 +113,7 @@ def direct_kernel(table: Table, dimension: int = 1000, steps: int = 20_000) -> N
         )
 
 
-def memory(table: Table) -> None:
+def memory(table: Rows) -> None:
     """Largest resident memory of a process after few and after many steps."""
     peaks = [
         float(
