@@ -151,6 +151,12 @@ def effective_spectrum(
     nodes = WeightNodes(model, parameters, state, kind, name)
     _check_bounded(nodes, tail)
     runs = _spectra(nodes, model, seed, ratio, tail, density)
+    if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
+        lost = (
+            "the density was not found everywhere between the atom at 0 and the right edge; "
+            "its mass is incomplete"
+        )
+        raise ResolventError(runs[-1].branches[1].edge.place, abs(runs[-1].mass - 1), lost)
     elsewhere = runs[-1].misplaced
     if density and elsewhere > MASS:
         lost = (
@@ -158,12 +164,6 @@ def effective_spectrum(
             "density=False gives edges and outliers"
         )
         raise ResolventError(runs[-1].branches[1].edge.place, elsewhere, lost)
-    if density and abs(runs[-1].mass - 1) > MASS and runs[-1].branches:
-        lost = (
-            "the density was not found everywhere between the atom at 0 and the right edge; "
-            "its mass is incomplete"
-        )
-        raise ResolventError(runs[-1].branches[1].edge.place, abs(runs[-1].mass - 1), lost)
     if points is not None:
         _check_grid(points, runs[-1].atom, shift)
     attributes = common_attributes(model, parameters, "effective spectral theory") | {

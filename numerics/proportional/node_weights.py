@@ -31,8 +31,8 @@ class NodeWeights(Protocol):
     def congruent(self, b: Array) -> NodeWeights:
         """B^T K B at every node."""
 
-    def signs(self, coupling: Array) -> Array:
-        """Sign of det(I + Sigma K) at every node, for a real Sigma of full size."""
+    def determinants(self, coupling: Array) -> Array:
+        """det(I + Sigma K) at every node, for a real Sigma of full size."""
 
     def margin(self, coupling: Array) -> float:
         """Least singular value of I + Sigma K over all nodes, for a real Sigma of full size."""
@@ -85,14 +85,11 @@ class RankOne:
     def congruent(self, b: Array) -> RankOne:
         return RankOne(self.size, np.ascontiguousarray(self.direction @ b))
 
-    def signs(self, coupling: Array) -> Array:
-        return np.asarray(np.sign(self._determinant(coupling)))
-
     def margin(self, coupling: Array) -> float:
         # I + a f^T, a = size Sigma f: two singular values differ from 1, with this product and sum
         # of squares
         a = self.size[:, None] * (self.direction @ coupling)
-        product = np.abs(self._determinant(coupling))
+        product = np.abs(self.determinants(coupling))
         if self.direction.shape[1] == 1:
             return float(product.min())
         lengths = np.sum(a**2, axis=1) * np.sum(self.direction**2, axis=1)
@@ -100,7 +97,7 @@ class RankOne:
         larger = (squares + np.sqrt(np.maximum(squares**2 - 4 * product**2, 0))) / 2
         return float((product / np.sqrt(larger)).min())
 
-    def _determinant(self, coupling: Array) -> Array:
+    def determinants(self, coupling: Array) -> Array:
         form = np.sum((self.direction @ coupling) * self.direction, axis=1)
         return np.asarray(1 + self.size * form)
 
@@ -132,8 +129,8 @@ class Full:
     def congruent(self, b: Array) -> Full:
         return Full(np.ascontiguousarray(b.T @ self.matrix @ b))
 
-    def signs(self, coupling: Array) -> Array:
-        return np.asarray(np.sign(np.linalg.det(self._inner(coupling))))
+    def determinants(self, coupling: Array) -> Array:
+        return np.asarray(np.linalg.det(self._inner(coupling)))
 
     def margin(self, coupling: Array) -> float:
         return float(np.linalg.svd(self._inner(coupling), compute_uv=False)[:, -1].min())

@@ -209,9 +209,13 @@ class Resolvent:
         margins = [weights.margin(s / self.unit) for weights in (self.noise, self._beside)]
         return min(margins)
 
+    def determinants(self, s: Array) -> Array:
+        """det(I + Sigma K) at every node, for a real S: of constant sign on a branch."""
+        return np.concatenate([w.determinants(s / self.unit) for w in (self.noise, self._beside)])
+
     def signs(self, s: Array) -> Array:
-        """Sign of det(I + Sigma K) at every node, for a real S: constant on a branch."""
-        return np.concatenate([w.signs(s / self.unit) for w in (self.noise, self._beside)])
+        """Signs of the determinants."""
+        return np.asarray(np.sign(self.determinants(s)))
 
     def solve_at(
         self, z: complex, start: Array, iterations: int = ITERATIONS, accuracy: float = SOLVED

@@ -16,6 +16,8 @@ from .resolvent import Resolvent
 WALK, EDGE_ACCURACY = 500, 1e-12
 # iterations of Newton's method that a good start needs at most
 FEW = 12
+# least step of a walk, relative to S, and the share of the way to a pole that one step goes
+SHORTEST, TOWARDS_POLE = 1e-9, 0.7
 # a branch may end this close to the pole of its largest weight
 POLE = 1e-3
 # eigenvalues closer to zero than this share of the largest weight are the atom
@@ -189,19 +191,22 @@ def _walk(
     """Walk along a branch to its end."""
     path, solutions = [trace], [s]
     z, s = resolvent.solve_trace(trace, s)
-    signs = resolvent.signs(s)
+    determinants = resolvent.determinants(s)
+    signs, room = np.sign(determinants), np.inf
     slope, change = resolvent.along_trace(s)
     step = direction * max(0.25 * abs(trace), 1e-3 * float(np.linalg.norm(s)))
     for _ in range(WALK):
+        if room < SHORTEST * float(np.linalg.norm(s)) and resolvent.margin(s) < POLE:
+            return Edge(z, trace, "essential"), np.array(path), np.array(solutions)
         if abs(z) < ZERO * resolvent.scale and z * direction < 0:
             return Edge(0.0, trace, "zero"), np.array(path), np.array(solutions)
         try:
             new, found = resolvent.solve_trace(trace + step, s + step * change, FEW)
             turned, bent = resolvent.along_trace(found)
-            foreseen = slope * step
-            same = np.array_equal(resolvent.signs(found), signs) and abs(
-                new - z - foreseen
-            ) <= 1.5 * abs(foreseen)
+            foreseen, here = slope * step, resolvent.determinants(found)
+            same = np.array_equal(np.sign(here), signs) and abs(new - z - foreseen) <= 1.5 * abs(
+                foreseen
+            )
             if not same or (
                 turned > 0 and ((new - z) * direction < 0 or resolvent.radius(found) >= 1)
             ):
@@ -211,7 +216,7 @@ def _walk(
                 return edge, np.array([*path, edge.trace]), np.array([*solutions, at_edge])
         except (ResolventError, np.linalg.LinAlgError):
             step /= 2
-            if abs(step) > 1e-9 * float(np.linalg.norm(s)):
+            if abs(step) > SHORTEST * float(np.linalg.norm(s)):
                 continue
             if resolvent.margin(s) < POLE:
                 return Edge(z, trace, "essential"), np.array(path), np.array(solutions)
@@ -224,7 +229,11 @@ def _walk(
         trace, z, s, slope, change = trace + step, new, found, turned, bent
         path.append(trace)
         solutions.append(s)
-        step *= 1.6
+        # determinants are nearly linear in the trace: where the next of them vanishes is the pole
+        least = [float(np.abs(d).min()) for d in (determinants, here)]
+        fall, determinants = (least[0] - least[1]) / abs(step), here
+        room = least[1] / fall if fall > 0 else np.inf
+        step = direction * min(1.6 * abs(step), TOWARDS_POLE * room)
     raise ResolventError(z, slope)
 
 

@@ -56,7 +56,7 @@ def density_pieces(
         No way found any density.
     """
     rows = resolvent.rows / resolvent.law.noisy
-    witness = smoothed_masses(resolvent)
+    witness = smoothed_masses(resolvent, rows * inner_atom)
     best: Found | None = None
     least, last = np.inf, ResolventError(0.0, np.inf)
     for way in _ways(resolvent, branches, inner_atom, resolution, known, known_gaps):

@@ -21,12 +21,16 @@ from .bulk_density import Piece
 
 # of eta, relative to the largest weight: one a decade
 DECADES = 10.0 ** np.arange(1, -13, -1)
+# of no account
+LEFT = 1e-4
 # points of a piece
 POINTS = 2048
 
 
-def smoothed_masses(resolvent: Resolvent) -> tuple[Array, Array]:
-    """Values of eta, decreasing, and the mass within about eta of zero, per row of the matrix."""
+def smoothed_masses(resolvent: Resolvent, atom: float) -> tuple[Array, Array]:
+    """Values of eta, decreasing, and the mass within about eta of zero, per row of the matrix; down
+    to where only the atom, of that mass, is left.
+    """
     k, found = resolvent.rows, []
     heights = resolvent.scale * DECADES
     s = 1j / heights[0] * np.eye(k)
@@ -36,6 +40,8 @@ def smoothed_masses(resolvent: Resolvent) -> tuple[Array, Array]:
         except (ResolventError, np.linalg.LinAlgError):
             break
         found.append(height * float(np.trace(s).imag) / resolvent.law.noisy)
+        if found[-1] - atom < LEFT:
+            break
     return heights[: len(found)], np.array(found)
 
 
