@@ -19,6 +19,7 @@ from time import perf_counter
 import mpmath
 import numpy as np
 import scipy.optimize
+import scipy.special
 import sympy as sp
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
@@ -70,14 +71,14 @@ def _logistic_slope(u: Array, y: float) -> Array:
 
 def _tanh(steepness: float) -> Kind:
     def slope(u: Array, y: float) -> Array:
-        value = np.tanh(steepness * u)
-        # 1 - tanh^2 without cancellation
+        # tanh - y for y = +-1, and 1 - tanh^2, without cancellation
+        apart = -2.0 * y * scipy.special.expit(-2.0 * y * steepness * u)
         bell = (
             4.0
             * np.exp(-2.0 * np.abs(steepness * u))
             / (1.0 + np.exp(-2.0 * np.abs(steepness * u))) ** 2
         )
-        return steepness * bell * (value - y)
+        return steepness * bell * apart
 
     return Kind(
         f"tanh({steepness:g} u)",
