@@ -199,6 +199,8 @@ class _Driver:
         self.sweep, self.store, self.engine, self.progress = sweep, store, engine, progress
         self.flying: dict[Future[Any], int] = {}
         self.strikes: dict[int, int] = {}
+        # points whose workers sent an error of their own
+        self.returned: list[int] = []
 
     def run(self, numbers: Sequence[int]) -> None:
         waiting, suspects = deque(numbers), deque[int]()
@@ -219,6 +221,8 @@ class _Driver:
                     else set()
                 )
                 lost = [n for n in map(self._settle, done) if n is not None]
+                waiting.extend(self.returned)
+                self.returned.clear()
                 if lost or self._broken:
                     lost += [self.flying.pop(future) for future in list(self.flying)]
                     self.engine.recover()
@@ -265,9 +269,14 @@ class _Driver:
             del self.flying[future]
             if is_broken(error):
                 return number
-            # a point keeps its own errors, so this one comes from the way to the worker and back
+            # a point keeps its own errors, so this one comes from the way to the worker and back:
+            # of a worker that was asked to end, say, and another one may do better
             self.engine.check_workers()
-            self.store.fail(number, _told(error))
+            self.strikes[number] = self.strikes.get(number, 0) + 1
+            if self.strikes[number] < STRIKES:
+                self.returned.append(number)
+            else:
+                self.store.fail(number, _told(error))
         else:
             del self.flying[future]
             if getattr(outcome, "identity", None) != source_identity():

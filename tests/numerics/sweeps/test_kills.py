@@ -38,10 +38,14 @@ def expected(tmp_path_factory):
         return run_sweep(small(SLOW, precision=POINTS), place, executor).noise.values
 
 
-def finished(store: Path) -> list[int]:
+def finished(store: Path, status: int = 1) -> list[int]:
     if not store.exists():
         return []
-    return np.flatnonzero(open_store(store).status.values == 1).tolist()
+    return np.flatnonzero(open_store(store).status.values == status).tolist()
+
+
+def failed(store: Path) -> list[int]:
+    return finished(store, status=2)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,7 @@ def test_random_kills_lose_and_repeat_nothing(place, round_, expected, tmp_path)
             again = set(computed()[begun:]) & set(before)
             assert not again, f"{again} were computed again after {how.name} to a {whom}"
             assert set(before) <= set(finished(store))
+            assert not failed(store), f"points failed after {how.name} to a {whom}"
     done = finished(store)
     begun = len(computed())
     with ThreadPoolExecutor(4) as executor, warnings.catch_warnings():

@@ -456,3 +456,29 @@ def test_run_point_keeps_time_and_errors():
     assert outcome.values is None
     assert outcome.seconds > 0
     assert "ZeroDivisionError" in outcome.error
+
+
+class Leaves(ThreadPoolExecutor):
+    """Workers that answer with an error of their own so many times, as one that is asked to end."""
+
+    def __init__(self, times):
+        super().__init__(1)
+        self.times = times
+
+    def submit(self, function, *arguments):
+        if self.times:
+            self.times -= 1
+            function = _leave
+        return super().submit(function, *arguments)
+
+
+def _leave(*_):
+    raise RuntimeError("cannot schedule new futures after shutdown")
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 1), (2, 1), (30, 2)])
+def test_an_error_of_a_worker_is_not_that_of_its_point(times, status, tmp_path):
+    with Leaves(times) as executor:
+        data = run_sweep(small(precision=[5]), tmp_path / "s.zarr", executor)
+    assert data.status.values.tolist() == [status]
+    assert ("shutdown" in data.error.values[0]) == (status == 2)
