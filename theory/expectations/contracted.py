@@ -79,7 +79,7 @@ class ContractedMatrix(sp.ImmutableDenseMatrix):
         return hash(self.explicit)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
-        return self.explicit.__reduce_ex__(protocol)
+        return sp.ImmutableDenseMatrix, (self.rows, self.cols, self.explicit.flat())
 
     def __getitem__(self, key: Any) -> Any:
         single = isinstance(key, tuple) and all(isinstance(i, SupportsIndex) for i in key)
@@ -168,6 +168,9 @@ class ContractedVector(Sequence[sp.Expr]):
 
     def __hash__(self) -> int:
         return hash((self.selections, self.order))
+
+    def __reduce__(self) -> Any:
+        return tuple, (tuple(self),)
 
 
 def contraction_of(matrix: sp.MatrixBase, output: str) -> Contraction | None:

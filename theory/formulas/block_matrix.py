@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import sympy as sp
 
@@ -105,6 +105,9 @@ class ContractedBlocks(Mapping[tuple[int, int], Block]):
 
     def __len__(self) -> int:
         return self.tensors.units * (self.tensors.units + 1) // 2
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
 
 
 def contracted_matrix(
