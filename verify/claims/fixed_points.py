@@ -179,7 +179,7 @@ class FixedPointClaim:
         if left:
             return f"no fixed point was looked at where {' or '.join(left[:3])}"
         least, small = mpmath.mpf(10) ** (10 - DIGITS), []
-        for term in terms_of(both[0] - sp.Add(*both[1:]), both[0]):
+        for term in terms_of(both[0] - sp.Add(*both[1:])):
             alone = replace(case, claimed=term)
             if all(abs(_evaluate(self.claim, alone, "claimed", at)) < least for at in points):
                 small.append(term)

@@ -101,7 +101,7 @@ class SampleClaim:
     def _unseen(self) -> str:
         """A term that is zero or too small at all samples, empty where there is none."""
         for case in self.cases:
-            small = set(terms_of(case.claimed - case.derived, case.claimed))
+            small = set(terms_of(case.claimed - case.derived))
             for draw in self.draws:
                 values = {t: _value(t, draw) for t in small}
                 size = abs(_value(case.claimed, draw)) + 1

@@ -161,7 +161,7 @@ def gaps(
             return found
         numbers = {s: exact_number(v) for s, v in values.items()}
         return [
-            replace(g, terms=sizes_of_terms(a - b, a, numbers, table))
+            replace(g, terms=sizes_of_terms(a - b, numbers, table))
             for g, (a, b) in zip(found, whole, strict=True)
         ]
 

@@ -25,16 +25,19 @@ LARGEST, SEEN = 2_000, 10
 
 
 @lru_cache(maxsize=2_000)
-def terms_of(difference: sp.Expr, written: sp.Expr) -> frozenset[sp.Expr]:
-    """Terms of a difference, and of one side as it was written, outside of expectations."""
-    nodes = {
-        n: sp.Dummy(real=True) for e in (difference, written) for n in set(find_expectations(e))
-    }
+def terms_of(difference: sp.Expr) -> frozenset[sp.Expr]:
+    """Terms of a difference, expanded, and of functions in it, outside of expectations.
+
+    A product that is zero by cancellation is seen where its own terms are.
+    """
+    nodes = {n: sp.Dummy(real=True) for n in set(find_expectations(difference))}
     back = {name: node for node, name in nodes.items()}
     plain = difference.xreplace(nodes)
     if plain.count_ops() <= LARGEST:
         plain = sp.expand(plain, power_exp=False, power_base=False, log=False)
-    found = {*_terms(plain), *_terms(written.xreplace(nodes))}
+    found = set(_terms(plain))
+    if not nodes and plain != 0:
+        found |= {*sp.Add.make_args(plain)}  # one term alone is all of the difference
     # the mean of whitened pre-activations is zero everywhere
     centred = {
         name
@@ -56,13 +59,12 @@ def _terms(e: sp.Expr) -> Iterator[sp.Expr]:
 
 def sizes_of_terms(
     difference: sp.Expr,
-    written: sp.Expr,
     numbers: Mapping[sp.Symbol, Any],
     table: Mapping[GaussianExpectation, tuple[Any, Any]],
 ) -> dict[sp.Expr, Any]:
     """Absolute values of terms; 0 where an expectation is not known, beside a factor of zero."""
     found = {}
-    for term in terms_of(difference, written):
+    for term in terms_of(difference):
         known = all(node in table for node in find_expectations(term))
         value = evaluate_parts(term, numbers, table)[0] if known else mpmath.mpf(0)
         found[term] = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
