@@ -10,9 +10,9 @@ import sympy as sp
 from helpers import fresh_rng
 from sympy.core.cache import clear_cache
 
-import verify.claims.asymptotic
 import verify.claims.cases
 import verify.claims.fixed_points
+import verify.claims.stages.orders
 from theory import InputError, Loss, Mixture, Model, Softplus, derive_drift, kgmm, symbols, xor
 from theory.problem.softmax import LogSumExp, Softmax
 from verify import check
@@ -308,9 +308,9 @@ def test_points_have_no_coincidences() -> None:
 
 def test_an_order_that_cannot_be_measured_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where quadrature certifies nothing, a difference that is not seen is no agreement."""
-    certified = verify.claims.asymptotic.gaps
+    certified = verify.claims.stages.orders.gaps
     monkeypatch.setattr(
-        verify.claims.asymptotic,
+        verify.claims.stages.orders,
         "gaps",
         lambda *a, **k: [replace(g, error=g.size) for g in certified(*a, **k)],
     )
