@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -21,7 +22,13 @@ settings.load_profile("specalign")
 
 
 def pytest_configure() -> None:
-    """One linear algebra thread a process: the workers of pytest-xdist use all processors."""
+    """One linear algebra thread a process: the workers of pytest-xdist use all processors.
+
+    Interruptions are heard: a shell lets its work in the background ignore Ctrl-C, and the
+    processes that tests start and interrupt would ignore it as well.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     import numpy  # noqa: F401  the limit applies to libraries that are loaded
 
     threadpool_limits(limits=1, user_api="blas")

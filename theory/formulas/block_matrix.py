@@ -106,6 +106,10 @@ class ContractedBlocks(Mapping[tuple[int, int], Block]):
     def __len__(self) -> int:
         return self.tensors.units * (self.tensors.units + 1) // 2
 
+    def __or__(self, other: Mapping[tuple[int, int], Block]) -> dict[tuple[int, int], Block]:
+        """The blocks with some replaced, as with a dict."""
+        return {**self, **other}
+
     def __reduce__(self) -> Any:
         return dict, (dict(self),)
 
