@@ -23,6 +23,9 @@ TIME = sp.Symbol("t", nonnegative=True)
 # As many steps are looked at before the work starts; all of them, if there are no more.
 LOOKED_AT = 100_000
 
+# A curve takes steps shorter than every rise and fall of its schedule; so many are minutes of work.
+MOST_TURNS = 1e5
+
 
 @with_known_keywords
 @dataclass(frozen=True)
@@ -113,6 +116,27 @@ class Schedule:
         count = min(max(steps, 1), LOOKED_AT)
         self(np.asarray(np.linspace(0.0, max(steps - 1, 0), count).round() * delta, dtype=float))
 
+    def check_turns(self, end: float) -> None:
+        """Refuse a schedule that rises and falls too often on [0, end] to be followed.
+
+        Its total variation over its mean is estimated from slopes at points of every scale of time.
+        """
+        times = np.unique(
+            np.concatenate([np.linspace(0, end, 4001), np.geomspace(1e-15, 1, 4001) * end])
+        )
+        times = times[1:-1]
+        apart = 1e-6 * times
+        factors = self(times)
+        slopes = np.abs(self(times - apart) - factors) / apart
+        turns = np.trapezoid(slopes, times) / (2 * factors.mean())
+        if turns > MOST_TURNS:
+            raise InputError(
+                "schedule",
+                f"{self.text}, which rises and falls about {turns:.1g} times",
+                f"at most {MOST_TURNS:.0e} times until t = {end:g}",
+                "a factor this fast acts by its mean and its mean square: write a slower one",
+            )
+
     def rates(self, begin: int, end: int, delta: float) -> Array:
         """Step sizes of the steps begin .. end - 1."""
         return delta * self(np.arange(begin, end, dtype=float) * delta)
@@ -145,6 +169,8 @@ class Pace:
         )
         if pace.schedule is not None:
             pace.schedule(np.linspace(0.0, end, 10_001))
+            if end > 0:
+                pace.schedule.check_turns(end)
         return pace
 
     @property
