@@ -155,12 +155,15 @@ class KinkedIntegrands:
         cross = forms @ fields.covariance
         kink_covariance = cross @ across
         variance = np.diagonal(kink_covariance, axis1=1, axis2=2)
-        # a kink without noise is met with probability 0 or has no side: no delta either way
-        inverse = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
+        # a kink without noise is met with probability 0 or has no side: no delta either way; of a
+        # subnormal variance there is no inverse
+        noisy = variance >= np.finfo(float).tiny
+        inverse = np.divide(1.0, variance, out=np.zeros_like(variance), where=noisy)
         regression = cross * inverse[:, :, None]
-        density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(
-            -(kink_means**2) * inverse[:, None] / 2
-        )
+        with np.errstate(over="ignore"):  # beyond all numbers of deviations away: density 0
+            density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(
+                -(kink_means**2) * inverse[:, None] / 2
+            )
         self._sums(
             fields.labels,
             fields.means,

@@ -701,3 +701,14 @@ def test_the_control_of_a_drift_saves_nodes():
         ratios.append(np.median(without / with_control))
     print(f"error without control / with: {np.round(ratios, 1)}")
     assert np.exp(np.mean(np.log(ratios))) > 3
+
+
+@pytest.mark.parametrize("overlap", [1e-282, 1e-3, 1e10])
+def test_a_variance_below_the_normal_numbers_is_no_noise(overlap):
+    """Its inverse is beyond all numbers: such a kink has a side, and warns of nothing."""
+    _, compiled = drift_of(3)
+    parameters = Parameters([0.25] * 4, 1e8, 0.05, 1.0, np.eye(2))
+    for gram_perp in (0.0, 1e-302, 1e-305, 1e-310):
+        overlaps = np.array([[overlap, 0.0], [0.0, overlap], [1e-200, 1e-200]])
+        state = State(overlaps, gram_perp * np.eye(3), [1e-160] * 3)
+        assert np.all(np.isfinite(compiled.estimate(parameters, state).values))
