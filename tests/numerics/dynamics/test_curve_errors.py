@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -11,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from numerics import Parameters, State, integrate_curves, solve_curve
+from numerics.core.errors import ToleranceWarning
 from verify import Domain, strategies
 
 # --- a case solved by hand ------------------------------------------------------------------------
@@ -113,7 +116,11 @@ def assert_covered(problem, end, tolerance):
     parameters, start = problem
     model = softmax(parameters.weights.size)
     curve = solve_curve(model, parameters, start, end, tolerance=tolerance)
-    tight = solve_curve(model, parameters, start, end, tolerance=1e-11)
+    with warnings.catch_warnings():
+        # where rounding leaves no 1e-11, the estimate of the tight run says what it left
+        warnings.simplefilter("ignore", ToleranceWarning)
+        tight = solve_curve(model, parameters, start, end, tolerance=1e-11)
+    assert tight.error_estimate < 1e-10
     time = np.linspace(0, end, 201)
     error = np.abs(curve.vector(time) - tight.vector(time)).max()
     assert error <= curve.error_estimate + tight.error_estimate
