@@ -123,7 +123,9 @@ def readout_alignment(
     phi = readout_features(problem, state, features, layer=layer.name)
     length = np.linalg.norm(phi, axis=1)
     # an odd activation gives opposite means features along one line
-    found = int(np.linalg.matrix_rank(phi[length > SEPARATED_SHARE * length.max()], rtol=PARALLEL))
+    independent = _independent(phi[np.argsort(-length, kind="stable")])
+    separated = np.linalg.norm(independent, axis=1) > SEPARATED_SHARE * length.max()
+    found = int(separated.sum())
     most = min(len(values), layer.columns, model.components)
     chosen = as_integer(
         "rank", min(found, most) if rank is None else rank, 1, "the readout has rank 1 or more"
@@ -132,8 +134,7 @@ def readout_alignment(
         raise InputError(
             "rank", chosen, f"at most {most}", "there are no more features or eigenvectors"
         )
-    longest = _independent(phi[np.argsort(-length, kind="stable")])[:chosen]
-    span = np.kron(np.eye(layer.rows), longest)
+    span = np.kron(np.eye(layer.rows), independent[:chosen])
     top = vectors[:chosen]
     variables: dict[str, Any] = {
         "feature_length": (

@@ -198,17 +198,13 @@ def default_regularized(matrix: str, regularized: bool | None) -> bool:
     return matrix == "hessian" if regularized is None else bool(regularized)
 
 
-def _derived(model: Model, matrix: str, regularized: bool) -> BlockMatrix:
-    derive = derive_hessian if matrix == "hessian" else derive_gradient_matrix
-    return derive(model, regularized=regularized)
-
-
 def _chosen(
     model: Model, matrix: str, regularized: bool | None, blocks: BlockMatrix | None
 ) -> BlockMatrix:
     """The derived blocks, or the given ones if they are what was asked for."""
     if blocks is None:
-        return _derived(model, matrix, default_regularized(matrix, regularized))
+        derive = derive_hessian if matrix == "hessian" else derive_gradient_matrix
+        return derive(model, regularized=default_regularized(matrix, regularized))
     if blocks.kind != matrix:
         raise InputError(
             "blocks", f"a {blocks.kind} matrix", f"a {matrix} matrix", "give the same matrix="

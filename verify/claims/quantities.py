@@ -11,8 +11,6 @@ import sympy as sp
 
 from theory import (
     BlockMatrix,
-    Diffusion,
-    Drift,
     InputError,
     Model,
     PopulationGradient,
@@ -175,32 +173,17 @@ def _range(base: str, position: int, second: bool, model: Model) -> tuple[int, s
 
 
 @lru_cache(maxsize=16)
-def _drift(model: Model) -> Drift:
-    return derive_drift(model)
-
-
-@lru_cache(maxsize=16)
-def _diffusion(model: Model) -> Diffusion:
-    return derive_diffusion(model)
-
-
-@lru_cache(maxsize=16)
 def _gradient(model: Model) -> PopulationGradient:
     return derive_gradient(model, default_route(model, curvatures=False))
-
-
-@lru_cache(maxsize=32)
-def _blocks(model: Model, kind: str, regularized: bool, kink_rule: str) -> BlockMatrix:
-    if kind == HESSIAN:
-        return derive_hessian(model, regularized=regularized, kink_rule=kink_rule)
-    return derive_gradient_matrix(model, regularized=regularized)
 
 
 def block_matrix(
     model: Model, kind: str, regularized: bool, kink_rule: str = DISTRIBUTIONAL
 ) -> BlockMatrix:
-    """The engine's Hessian or gradient matrix, derived once."""
-    return _blocks(model, kind, regularized, kink_rule)
+    """The engine's Hessian or gradient matrix."""
+    if kind == HESSIAN:
+        return derive_hessian(model, regularized=regularized, kink_rule=kink_rule)
+    return derive_gradient_matrix(model, regularized=regularized)
 
 
 def derived(model: Model, target: Target) -> sp.Expr:
@@ -208,7 +191,7 @@ def derived(model: Model, target: Target) -> sp.Expr:
     kind, parts = target.kind, target.parts
     base, at = parts[0]
     if kind in (DRIFT, STEP):
-        drift = _drift(model)
+        drift = derive_drift(model)
         if base == "corrector":
             return drift.corrector[at]
         if base == "m":
@@ -220,14 +203,14 @@ def derived(model: Model, target: Target) -> sp.Expr:
             limit if kind == DRIFT else limit + derive_finite_size(model).gram_perp[at] / DIMENSION
         )
     if kind == DIFFUSION:
-        covariance = _diffusion(model).covariance
+        covariance = derive_diffusion(model).covariance
         return covariance[tuple(state_position(model, part) for part in parts)]
     if kind == GRADIENT:
         gradient = _gradient(model)
         if at[0] == "v":
             return gradient.readout[at[1], 0]
         return gradient.first_layer[at[0], basis_position(model, parts[1])]
-    blocks = _blocks(model, kind, target.regularized, target.kink_rule)
+    blocks = block_matrix(model, kind, target.regularized, target.kink_rule)
     units = [int(i) for i in at if i != "v"]
     if at.count("v") == 2:
         return blocks.readout[tuple(units)]
