@@ -76,6 +76,8 @@ class EffectiveResult:
         place, place_error = each(lambda o: o.place, terms)
         overlap, overlap_error = each(lambda o: np.sum(o.vector**2))
         best = self.outliers[-1]
+        place_error = place_error + np.array([o.rounding for o in best])
+        overlap_error = overlap_error + np.array([o.overlap_rounding for o in best])
         count, rows, tail = len(best), nodes.units, nodes.parameters_beside
         vectors = np.array([o.vector for o in best]).reshape(count, rows * basis.rank + tail)
         first = vectors[:, : rows * basis.rank].reshape(count, rows, basis.rank)

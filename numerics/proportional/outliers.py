@@ -28,6 +28,9 @@ MULTIPLET = 1e-8
 ROUNDING = 1e-9
 # outliers closer to an atom at zero than this share of the largest weight are part of it
 ABOVE_ZERO = 1e-6
+# rounding of an eigenvalue of F, relative to the terms F is the sum of: each of them, and the
+# eigenvalue solver's, which is that of the largest eigenvalue however small this one is
+LEVEL = 16 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Outlier:
         length.
     distance : float
         From the nearest edge, relative to it.
+    rounding : float
+        Of the eigenvalue of F, and with it of z: F decreases beyond the edges.
+    mixing : float
+        Of the eigenvector: the sine of the angle by which rounding turns it towards the others.
     """
 
     side: int
@@ -58,6 +65,21 @@ class Outlier:
     index: int
     vector: Array
     distance: float
+    rounding: float = 0.0
+    mixing: float = 0.0
+
+    @property
+    def overlap_rounding(self) -> float:
+        """Rounding of the squared length of the projection, at most 1.
+
+        With overlap 1 / (1 + c), c varies with z over the distance to the edge.
+        """
+        away = abs(self.place) / (1 + 1 / self.distance) if self.distance else 0.0
+        if away <= self.rounding:
+            return 1.0
+        overlap = float(self.vector @ self.vector)
+        moved = 2 * overlap * max(1 - overlap, 0.0) * self.rounding / away
+        return min(1.0, moved + 2 * self.mixing)
 
 
 class Field:
@@ -81,7 +103,14 @@ class Field:
 
     def at(self, s: Array) -> Array:
         """F, with rows (first-layer row, coordinate of w), then readout parameters."""
-        packed = self.resolvent.propagate_all(s).T @ self._moment
+        return self._whole(self.resolvent.propagate_all(s).T @ self._moment)
+
+    def rounding(self, s: Array) -> float:
+        """Of F's eigenvalues: the norm of the sum of its terms' sizes, times the machine's."""
+        sizes = np.abs(self.resolvent.propagate_all(s)).T @ np.abs(self._moment)
+        return LEVEL * float(np.linalg.norm(self._whole(sizes)))
+
+    def _whole(self, packed: Array) -> Array:
         whole = packed[self._gather].reshape(self._size * (self._rank + 1), -1)
         return np.asarray(whole[np.ix_(self._kept, self._kept)])
 
@@ -248,7 +277,19 @@ def _outlier(
         raise ResolventError(z, abs(excess))
     edges = [edge.place for edge in (branch.low, branch.high) if edge]
     distance = min(abs(z - place) / abs(place) if place else np.inf for place in edges)
-    return Outlier(branch.side, z, trace, s, index, field.projection(e, s), distance)
+    rounding = field.rounding(s)
+    vector, mixing = field.projection(e, s), _mixing(levels, index, rounding)
+    return Outlier(branch.side, z, trace, s, index, vector, distance, rounding, mixing)
+
+
+def _mixing(levels: Array, index: int, rounding: float) -> float:
+    """Angle by which a symmetric perturbation turns an eigenvector, from increasing eigenvalues.
+
+    A multiplet's vectors are taken from one basis of their eigenspace: it alone counts.
+    """
+    gaps = np.abs(levels - levels[-1 - index])
+    apart = gaps[gaps > MULTIPLET * abs(levels[-1 - index])]
+    return min(1.0, rounding / float(apart.min(initial=np.inf)))
 
 
 def _start(low: float, high: float, known: dict[float, float]) -> float:

@@ -7,6 +7,7 @@ import pytest
 from dense_spectra import XOR, draw, relu_logistic, softmax
 from helpers import fresh_rng
 
+from benchmarks.calibrate_spectra import spectrum_record
 from numerics import Parameters, State, effective_spectrum
 from numerics.proportional.bulk import attempts
 from theory import kgmm, xor
@@ -105,3 +106,15 @@ def test_one_way_alone_loses_mass(monkeypatch):
     state, parameters = WIDE
     with pytest.raises(ArithmeticError, match="mass is incomplete"):
         effective_spectrum(xor(3), parameters, state, 0.58, matrix="gradient", block=(0, 0))
+
+
+def test_a_small_outlier_beside_a_large_one_is_known_to_the_rounding_of_the_large(monkeypatch):
+    """A class of weight 7e-7: outliers at 0.06 and 1e-7 from one matrix F."""
+
+    def outliers():
+        (record,) = [r for r in spectrum_record(3633114925) if r.what == "effective outliers"]
+        return record
+
+    assert outliers().covered
+    monkeypatch.setattr("numerics.proportional.outliers.LEVEL", 0.0)
+    assert not outliers().covered
