@@ -25,11 +25,17 @@ import xarray as xr
 
 from numerics import effective_spectrum
 
+from .brute_losses import brute
 from .calibrate_blocks import Line, draw_line
 from .calibration_record import Array, Record
 
 # relative distance of S from the pole of the largest weight
 POLE = 1e-13
+# the support of a law ends at the pole of its largest weight, however rare: of all weights so many
+# standard deviations from the mean
+FAR, GRID = 24.0, 4001
+# where D is extreme on a grid, and how panels shrink towards there
+HILL_GRID, SHRINK, STEPS = 4001, 0.25, 12
 # two true outliers closer than this, relative, are one of which only the sum is known
 EQUAL = 1e-6
 
@@ -41,19 +47,33 @@ class Law:
     line: Line
     ratio: float
     parts: tuple[tuple[Array, Array, Array, Array], ...]  # mean off w, nodes t, probability, D
+    rare: Array  # D beyond the nodes
 
     @classmethod
     def of(cls, line: Line, matrix: str, unit: int, ratio: float, tail: float, nodes: int) -> Law:
         """The law, without the share ``tail`` of the most extreme weights on either side of 0."""
-        cuts = _cuts(line, matrix, unit, tail) if tail else None
-        rules = zip(line.rules(nodes, cuts), range(len(line.labels)), strict=True)
+        ends = _hills(line, matrix, unit)
+        if tail:
+            cuts = _cuts(line, matrix, unit, tail)
+            ends = [np.concatenate(pair) for pair in zip(ends, cuts, strict=True)]
+        rules = zip(line.rules(nodes, ends), range(len(line.labels)), strict=True)
         parts = [
             (off, t, share * weight, _weight(line, matrix, unit, l, t))
             for (share, _, off, t, weight, _), l in rules
         ]
+        rare = np.zeros(0)
         if tail:
             parts = _without_tail(parts, tail)
-        return cls(line, ratio, tuple(parts))
+        else:
+            spread = np.linspace(-FAR, FAR, GRID) / np.sqrt(line.parameters.precision)
+            centers = line.means @ line.direction
+            rare = np.concatenate(
+                [
+                    _weight(line, matrix, unit, l, center + spread)
+                    for l, center in enumerate(centers)
+                ]
+            )
+        return cls(line, ratio, tuple(parts), rare)
 
     @property
     def probability(self) -> Array:
@@ -68,7 +88,7 @@ class Law:
     def pole(self, side: int) -> float:
         """S at the pole of the most extreme weight, on the right (1) or the left (-1)."""
         d, p = self.weights, self.probability
-        extreme = float((side * d[p > 0]).max(initial=0.0))
+        extreme = max(float((side * each).max(initial=0.0)) for each in (d[p > 0], self.rare))
         unit = self.ratio * self.line.parameters.precision
         return -side * (unit / extreme if extreme > 0 else np.inf)
 
@@ -135,6 +155,37 @@ def _weight(line: Line, matrix: str, unit: int, component: int, t: Array) -> Arr
     """D at points of the line."""
     g, hessian = line.derivatives(line.along[:, None] * t, float(line.labels[component]))
     return np.asarray(hessian[unit, unit] if matrix == "hessian" else g[unit] ** 2)
+
+
+def _hills(line: Line, matrix: str, unit: int) -> list[Array]:
+    """Ends of panels, by component, that shrink towards where D is largest and least: near the pole
+    of an extreme weight an edge sees a width of which no other panel knows.
+    """
+    deviation = 1 / np.sqrt(line.parameters.precision)
+    z = np.linspace(-brute.EDGE, brute.EDGE, HILL_GRID)
+    steps = brute.EDGE * SHRINK ** np.arange(STEPS)
+    out = []
+    for l, center in enumerate(line.means @ line.direction):
+
+        def height(x: float | Array, side: int = 1, l: int = l, center: float = center) -> Array:
+            return side * _weight(line, matrix, unit, l, np.atleast_1d(center + deviation * x))
+
+        places = [np.zeros(0)]
+        for side in (1, -1):
+            i = int(np.argmax(height(z, side)))
+            if 0 < i < len(z) - 1:
+                low, high = float(z[i - 1]), float(z[i + 1])
+                top = scipy.optimize.minimize_scalar(
+                    lambda x, side=side: -float(height(x, side)[0]),
+                    bounds=(low, high),
+                    method="bounded",
+                    options={"xatol": 1e-14},
+                ).x
+                places.append(
+                    center + deviation * np.concatenate([[top], top + steps, top - steps])
+                )
+        out.append(np.concatenate(places))
+    return out
 
 
 def _cuts(line: Line, matrix: str, unit: int, share: float) -> list[Array]:

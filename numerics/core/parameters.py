@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.names import WITHOUT_NOISE
+from theory.notebook import equations_latex, matrix_latex
 
 from .validation import Array, _is_infinite, as_array, as_scalar, check_gram, kind_of
 
@@ -55,6 +56,19 @@ class Parameters:
     step: float
     directions_gram: Array
     _gram_is_default: bool = field(init=False, repr=False)
+
+    def _repr_latex_(self) -> str:
+        """Every number under its letter, for notebooks."""
+        return equations_latex(self.equations())
+
+    def equations(self) -> list[tuple[str, str]]:
+        """Left and right hand sides in LaTeX."""
+        scalars = {r"\lambda": self.precision, r"\beta": self.ridge, r"c_\delta": self.step}
+        return [
+            ("p", matrix_latex([self.weights.tolist()])),
+            *((letter, f"{value:.6g}") for letter, value in scalars.items()),
+            (r"\Gamma", matrix_latex(self.directions_gram.tolist())),
+        ]
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from theory import InputError, Model, symbols
 from theory.errors import brief, brief_parts
 from theory.keywords import with_known_keywords
+from theory.notebook import equations_latex
 
 from .geometry import coordinates_of, labels_of
 from .parameters import Parameters, parameters_of
@@ -99,6 +100,10 @@ class Problem:
     def __repr__(self) -> str:
         numbers = {name: np.asarray(getattr(self.parameters, name)).tolist() for name in NUMBERS}
         return f"Problem({brief(self.model.name)!r}, {brief_parts(**numbers)})"
+
+    def _repr_latex_(self) -> str:
+        """The loss and every number, for notebooks."""
+        return equations_latex([*self.model.loss.equations(), *self.parameters.equations()])
 
     @cached_property
     def coordinates(self) -> Array:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
+from theory.notebook import equations_latex, matrix_latex
 
 from .packed_symmetric import _upper
 from .parameters import Parameters
@@ -73,6 +74,16 @@ class State:
         object.__setattr__(self, "overlap", overlap)
         object.__setattr__(self, "gram_perp", gram_perp)
         object.__setattr__(self, "readout", readout)
+
+    def _repr_latex_(self) -> str:
+        """The statistics as matrices of four digits, for notebooks."""
+        parts = [
+            ("m", matrix_latex(self.overlap.tolist())),
+            (r"R^\perp", matrix_latex(self.gram_perp.tolist())),
+        ]
+        if self.readout.size:
+            parts.append(("v", matrix_latex([self.readout.tolist()])))
+        return equations_latex(parts)
 
     @classmethod
     @with_known_keywords

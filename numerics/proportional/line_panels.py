@@ -33,6 +33,8 @@ BISECTIONS = 44
 SHRINK, GRADED = 0.35, 10
 # a cut that is closer to the end of a panel than this share of it is there
 AT_END = 1e-9
+# differences of the weight below this share of the largest are rounding
+FLAT = 1e-13
 # peaks of the weight below this share of the largest are far from the pole
 NEAR_PEAK, PEAKS = 0.7, 4
 
@@ -87,12 +89,17 @@ def ended_at_cuts(nodes: WeightNodes, rule: LineRule, share: float) -> LineRule:
     """
     cuts: list[list[float]] = [[] for _ in rule.ends]
     for side in (1, -1):
-        profiles = [_Profile.of(nodes, rule, l, side) for l in range(len(rule.ends))]
+        # a hill or a valley between two nodes crosses the level unseen
+        profiles = [
+            _Profile.of(nodes, rule, l, side).with_turning_points() for l in range(len(rule.ends))
+        ]
         level = _level(profiles, nodes.parameters.weights, share)
         if level is None:
             continue
         for l, profile in enumerate(profiles):
             cuts[l] += profile.crossings(level)[1].tolist()
+            # of the weights that are kept those just below the level are the most extreme
+            cuts[l] += profile.peaks(NEAR_PEAK * level, level)
     ends = tuple(_split(e, sorted(c)) for e, c in zip(rule.ends, cuts, strict=True))
     return LineRule(ends, rule.size)
 
@@ -129,24 +136,34 @@ class _Profile:
             low, high = np.where(right, low, middle), np.where(right, middle, high)
         return above, (low + high) / 2
 
-    def peaks(self, least: float) -> list[float]:
-        """Places of the highest local maxima that are at least so high."""
-        inner = self.values[1:-1]
-        high = (inner >= self.values[:-2]) & (inner >= self.values[2:]) & (inner >= least)
-        # a plateau has no peak
-        high &= (inner > self.values[:-2]) | (inner > self.values[2:])
-        at = np.flatnonzero(high) + 1
+    def peaks(self, least: float, most: float = np.inf) -> list[float]:
+        """Places of the highest local maxima that are at least so high, and no higher than the
+        most.
+        """
+        at = _maxima(self.values)
+        at = at[(self.values[at] >= least) & (self.values[at] <= most)]
         at = at[np.argsort(-self.values[at])][:PEAKS]
+        return sorted(self._refined(at, 1).tolist())
+
+    def with_turning_points(self) -> _Profile:
+        """The same with the places of all local maxima and minima among its points."""
+        noise = FLAT * float(np.abs(self.values).max(initial=0.0))
+        added = [self._refined(_maxima(sign * self.values, noise), sign) for sign in (1, -1)]
+        z = np.unique(np.concatenate([self.z, *added]))
+        return _Profile(self.nodes, self.component, self.side, z, self.extreme(z))
+
+    def _refined(self, at: NDArray[np.intp], sign: int) -> Array:
+        """Maxima (minima for a sign of -1) beside points, by division of the interval in three."""
         low, up = self.z[at - 1], self.z[at + 1]
         for _ in range(BISECTIONS if len(at) else 0):
             third = (up - low) / 3
             left, right = low + third, up - third
-            higher = np.split(self.extreme(np.concatenate([left, right])), 2)
+            higher = np.split(sign * self.extreme(np.concatenate([left, right])), 2)
             low, up = (
                 np.where(higher[0] < higher[1], left, low),
                 np.where(higher[0] < higher[1], up, right),
             )
-        return sorted(((low + up) / 2).tolist())
+        return np.asarray((low + up) / 2)
 
     def extreme(self, z: Array) -> Array:
         """The values at other points."""
@@ -165,6 +182,15 @@ class _Profile:
                 total += scipy.special.ndtr(high) - scipy.special.ndtr(low)
             inside = not inside
         return float(total)
+
+
+def _maxima(values: Array, noise: float = 0.0) -> NDArray[np.intp]:
+    """Inner points that are no lower than their neighbours, and higher than one by the noise: a
+    plateau has no peak.
+    """
+    inner, left, right = values[1:-1], values[:-2], values[2:]
+    high = (inner >= left) & (inner >= right) & (np.maximum(inner - left, inner - right) > noise)
+    return np.flatnonzero(high) + 1
 
 
 def extremes(nodes: WeightNodes, component: int, side: int, z: Array) -> Array:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import sympy as sp
 
+from theory.notebook import entries_latex, equations_latex, shape_text
+
 from .contracted import ContractedMatrix
 from .contraction import Contraction
 from .expectation import GaussianExpectation
@@ -15,8 +17,39 @@ from .expectation import GaussianExpectation
 D = TypeVar("D", bound="Derived")
 
 
+def shown_as(latex: str) -> dict[str, Any]:
+    """Metadata of a field that holds expressions: its letter in a notebook."""
+    return {"expressions": True, "latex": latex}
+
+
 class Derived:
-    """Base of frozen dataclasses whose fields hold expressions, matrices, or dicts of these."""
+    """Base of frozen dataclasses whose fields hold expressions, matrices, or dicts of these.
+
+    The metadata of such a field are :func:`shown_as`.
+    """
+
+    def __repr__(self) -> str:
+        """What it is and the sizes of its parts, on one line; formulas have thousands of terms."""
+        model = getattr(self, "model", None)
+        parts = [] if model is None else [f"model {model.name!r}"]
+        parts += [
+            f"{f.name} {shape_text(getattr(self, f.name))}"
+            if f.metadata.get("expressions")
+            else f"{f.name} {getattr(self, f.name)!r}"
+            for f in fields(self)  # type: ignore[arg-type]
+            if f.name != "model"
+        ]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def _repr_latex_(self) -> str:
+        """The first entries of every part, for notebooks."""
+        return equations_latex(self._equations())
+
+    def _equations(self) -> Iterator[tuple[str, str]]:
+        """Left and right hand sides in LaTeX."""
+        for f in fields(self):  # type: ignore[arg-type]
+            if f.metadata.get("expressions"):
+                yield from entries_latex(f.metadata["latex"], getattr(self, f.name))
 
     def map(self: D, function: Callable[[sp.Expr], sp.Expr]) -> D:
         """Return a copy with ``function`` applied to every expression.

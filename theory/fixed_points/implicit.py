@@ -12,7 +12,7 @@ import sympy as sp
 
 from theory import symbols
 from theory.errors import InputError
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.noiseless_limit import noiseless
 from theory.formulas.drift import Drift, derive_drift
 from theory.keywords import with_known_keywords
@@ -22,7 +22,7 @@ from theory.problem.model import Model, check_is_model
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImplicitFixedPoint(Derived):
     """A fixed point in terms of unknowns that solve one scalar equation each.
 
@@ -34,8 +34,8 @@ class ImplicitFixedPoint(Derived):
     """
 
     model: Model
-    overlap: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    residuals: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    overlap: sp.ImmutableDenseMatrix = field(metadata=shown_as("m"))
+    residuals: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"\mathrm{residual}"))
     gaps: tuple[sp.Symbol, ...]
 
     def solve(

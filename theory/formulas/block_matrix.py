@@ -11,10 +11,11 @@ import sympy as sp
 
 from theory.errors import InputError
 from theory.expectations.contracted import ContractedMatrix
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moments import exists
 from theory.keywords import with_known_keywords
 from theory.names import DISTRIBUTIONAL
+from theory.notebook import entries_latex
 from theory.problem.model import Model
 from theory.symbols import upper_triangle
 
@@ -24,7 +25,7 @@ __all__ = ["Block", "BlockMatrix"]
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BlockMatrix(Derived):
     """A population second-moment matrix (Hessian or G) by its blocks.
 
@@ -44,9 +45,9 @@ class BlockMatrix(Derived):
     route: str
     kind: str
     regularized: bool
-    first_layer: Mapping[tuple[int, int], Block] = field(metadata={"expressions": True})
-    mixed: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    first_layer: Mapping[tuple[int, int], Block] = field(metadata=shown_as("B"))
+    mixed: sp.ImmutableDenseMatrix = field(metadata=shown_as("B^{xv}"))
+    readout: sp.ImmutableDenseMatrix = field(metadata=shown_as("B^{vv}"))
     kink_rule: str = DISTRIBUTIONAL
 
     def block(self, a: int, b: int) -> Block:
@@ -73,6 +74,16 @@ class BlockMatrix(Derived):
             expressions += [*block.coefficients, block.bulk]
         expressions += self.mixed if mixed else ()
         return (*expressions, *(self.readout[i, j] for i in readout for j in readout))
+
+    def _equations(self) -> Iterator[tuple[str, str]]:
+        r"""Block (1, 1) on the span and off it, one of the other kinds, and how they are built."""
+        letter = "H" if self.kind == "hessian" else "G"
+        yield rf"{letter}_{{ab}}", r"V B_{ab} V^T + c_{ab} I,\quad V = [e_1..e_r, x^1..x^C]"
+        first = self.block(0, 0)
+        yield from entries_latex("(B_{11})", first.coefficients)
+        yield from entries_latex("c_{11}", first.bulk)
+        if self.model.readout_size:
+            yield from entries_latex(f"{letter}^{{vv}}", self.readout)
 
     @property
     def _is_contracted(self) -> bool:

@@ -11,13 +11,13 @@ import sympy as sp
 
 from theory.expectations.contracted import ContractedMatrix, ContractedVector, Selection
 from theory.expectations.contraction import Contraction, Term, sum_of
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import MomentTensors, WeightKind, scaled
 from theory.keywords import with_known_keywords
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Block(Derived):
     """A d x d block V B V^T + c I, by its coefficients.
 
@@ -29,8 +29,8 @@ class Block(Derived):
         c, the eigenvalue of the block on the orthogonal complement of V.
     """
 
-    coefficients: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    bulk: sp.Expr = field(metadata={"expressions": True})
+    coefficients: sp.ImmutableDenseMatrix = field(metadata=shown_as("B"))
+    bulk: sp.Expr = field(metadata=shown_as("c"))
 
 
 @dataclass(frozen=True, eq=False)

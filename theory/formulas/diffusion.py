@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import sympy as sp
 
 from theory.expectations.contracted import ContractedMatrix
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import moment_tensors
 from theory.expectations.moments import chosen_route, exists
 from theory.keywords import with_known_keywords
@@ -19,7 +19,7 @@ from .increments import IncrementMoments, Increments
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diffusion(Derived):
     """Covariance of (one SGD increment / step delta), as d -> infinity.
 
@@ -35,8 +35,8 @@ class Diffusion(Derived):
 
     model: Model
     route: str
-    second_moment: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    mean: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    second_moment: sp.ImmutableDenseMatrix = field(metadata=shown_as("E[GG^T]"))
+    mean: sp.ImmutableDenseMatrix = field(metadata=shown_as("E[G]"))
 
     @cached_property
     def vector(self) -> Sequence[sp.Expr]:

@@ -16,7 +16,7 @@ from theory.expectations.contracted import (
     scale,
 )
 from theory.expectations.contraction import Term, sum_of
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors, scaled
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
@@ -25,7 +25,7 @@ from theory.symbols import flatten_state, upper_triangle
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Drift(Derived):
     """The right-hand side of the effective dynamics, d(state)/dt, t = steps * c_delta / d.
 
@@ -40,10 +40,10 @@ class Drift(Derived):
 
     model: Model
     route: str
-    overlap: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    gram_perp: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    corrector: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    overlap: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"\dot m"))
+    gram_perp: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"\dot R^\perp"))
+    corrector: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"\text{corrector}"))
+    readout: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"\dot v"))
 
     @cached_property
     def vector(self) -> Sequence[sp.Expr]:

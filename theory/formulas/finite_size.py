@@ -16,7 +16,7 @@ from theory.expectations.contracted import (
     contraction_of,
 )
 from theory.expectations.contraction import Contraction, Term, sum_of
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import UNIT, moment_tensors, scaled
 from theory.expectations.moments import chosen_route, exists
 from theory.keywords import with_known_keywords
@@ -25,7 +25,7 @@ from theory.symbols import flatten_state, upper_triangle
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FiniteSize(Derived):
     """The 1/d part of the mean increment: E[change of the state in one step] = delta (F + F1 / d).
 
@@ -37,7 +37,7 @@ class FiniteSize(Derived):
 
     model: Model
     route: str
-    gram_perp: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    gram_perp: sp.ImmutableDenseMatrix = field(metadata=shown_as("F_1"))
 
     @cached_property
     def vector(self) -> Sequence[sp.Expr]:

@@ -9,7 +9,7 @@ import sympy as sp
 
 from theory.expectations.contracted import ContractedMatrix
 from theory.expectations.contraction import Term, sum_of
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
@@ -17,7 +17,7 @@ from theory.problem.model import Model
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PopulationGradient(Derived):
     """Population gradient in coordinates on V = [e_1..e_r, x^1..x^C].
 
@@ -31,8 +31,8 @@ class PopulationGradient(Derived):
 
     model: Model
     route: str
-    first_layer: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
-    readout: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    first_layer: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"E[\nabla_x L]"))
+    readout: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"E[\nabla_v L]"))
 
 
 @with_known_keywords

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from theory.errors import InputError
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.expectation import GaussianExpectation
 from theory.expectations.gaussian_law import preactivation_law
 from theory.keywords import with_known_keywords
@@ -21,7 +21,7 @@ ZERO = sp.Float("1e-20")
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReadoutFeatures(Derived):
     """The feature vector of every component, a row each, up to its length.
 
@@ -34,7 +34,7 @@ class ReadoutFeatures(Derived):
     """
 
     model: Model
-    vectors: sp.ImmutableDenseMatrix = field(metadata={"expressions": True})
+    vectors: sp.ImmutableDenseMatrix = field(metadata=shown_as(r"\Phi"))
     layer: str = "layer 2"
 
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from theory.expectations.derived import Derived
+from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moments import Moments, Weight
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PopulationRisk(Derived):
     """Expected loss.
 
@@ -25,7 +25,7 @@ class PopulationRisk(Derived):
     """
 
     model: Model
-    loss: sp.Expr = field(metadata={"expressions": True})
+    loss: sp.Expr = field(metadata=shown_as(r"E[\ell]"))
 
 
 @with_known_keywords

@@ -11,6 +11,7 @@ import sympy as sp
 from theory import symbols
 from theory.errors import MOST_OF_PART, InputError, brief, brief_parts
 from theory.keywords import with_known_keywords
+from theory.notebook import equations_latex, formula_latex
 
 from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
@@ -128,6 +129,15 @@ class Loss:
         sizes = brief_parts(units=self.units, readout_size=self.readout_size)
         rest = brief_parts(gauge=gauge, kinks=self.kinks)
         return f"Loss({brief(self.expression, MOST_OF_PART)}, {sizes}, {rest})"
+
+    def _repr_latex_(self) -> str:
+        """The loss, for notebooks."""
+        return equations_latex(self.equations())
+
+    def equations(self) -> list[tuple[str, str]]:
+        """Left and right hand sides in LaTeX."""
+        variables = "u, v; y" if self.readout_size else "u; y"
+        return [(rf"\ell({variables})", formula_latex(self.expression)), ("u_a", r"x^a\cdot Y")]
 
     def _check_derivatives(self) -> None:
         for e in sorted(self.expression.atoms(sp.Function), key=sp.default_sort_key):

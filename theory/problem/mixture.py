@@ -10,6 +10,7 @@ import sympy as sp
 from theory import symbols
 from theory.errors import InputError, brief_parts
 from theory.keywords import with_known_keywords
+from theory.notebook import equations_latex, matrix_latex
 
 from .exact_numbers import (
     _check_length,
@@ -132,6 +133,22 @@ class Mixture:
             precision=self.precision,
         )
         return f"Mixture({parts})"
+
+    def _repr_latex_(self) -> str:
+        """Law of a sample, for notebooks."""
+        return equations_latex(self.equations())
+
+    def equations(self) -> list[tuple[str, str]]:
+        """Left and right hand sides in LaTeX."""
+        means, gram = self.coordinates.tolist(), self.directions_gram.tolist()
+        return [
+            ("Y", r"\mu_l + Z/\sqrt\lambda\ \text{with probability } p_l,\quad Z\sim N(0, I)"),
+            (r"\lambda", str(sp.latex(self.precision))),
+            ("p", matrix_latex([list(self.weights)])),
+            ("y", matrix_latex([list(self.labels)])),
+            (r"\mu_l", rf"\textstyle\sum_s S_{{ls}}e_s,\quad S = {matrix_latex(means)}"),
+            (r"e_s\cdot e_t", rf"\Gamma_{{st}},\quad \Gamma = {matrix_latex(gram)}"),
+        ]
 
     @property
     def components(self) -> int:

@@ -11,6 +11,7 @@ import sympy as sp
 from theory import symbols
 from theory.errors import InputError, brief, brief_parts
 from theory.keywords import with_known_keywords
+from theory.notebook import equations_latex
 
 from .exact_numbers import check_positive, exact
 from .loss import Loss
@@ -82,6 +83,19 @@ class Model:
     def __repr__(self) -> str:
         numbers = brief_parts(ridge=self.ridge, step=self.step)
         return f"Model({brief(self.name)!r}, {self.mixture!r}, {self.loss!r}, {numbers})"
+
+    def _repr_latex_(self) -> str:
+        """Data, loss and step, for notebooks."""
+        step = r"-\tfrac{c_\delta}{d}\,(\nabla_{x^a}\ell + \beta x^a)"
+        scalars = [(symbols.RIDGE, self.ridge), (symbols.STEP, self.step)]
+        return equations_latex(
+            [
+                *self.mixture.equations(),
+                *self.loss.equations(),
+                (r"\Delta x^a", step),
+                *((str(sp.latex(letter)), str(sp.latex(value))) for letter, value in scalars),
+            ]
+        )
 
     @property
     def units(self) -> int:

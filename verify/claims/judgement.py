@@ -9,6 +9,7 @@ from typing import Any
 from theory import Model
 from theory.keywords import with_known_keywords
 from verify.claims.language.tree import Node, show
+from verify.verdict.notebook import heading, preformatted
 
 from .quantities import EXPRESSION, Quantity
 
@@ -138,7 +139,7 @@ Verdict = tuple[Finding, list[Stage], Counterexample | None, str, str]
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Judgement:
     """Everything that is said about a claim.
 
@@ -183,6 +184,13 @@ class Judgement:
         if self.hint:
             lines.append(f"  hint         {self.hint}")
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Judgement({self.claim.name!r}: {self.finding.value}, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        """The verdict and what it rests on, for notebooks."""
+        return heading(self.claim.name, self.finding) + preformatted(str(self))
 
     @property
     def stands(self) -> bool:

@@ -4,11 +4,13 @@ fails.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from theory import Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
+from verify.verdict.notebook import heading, table
 from verify.verdict.results import CheckResult
 from verify.verdict.tolerance import FAMILY_ERROR, Verdict
 
@@ -73,7 +75,7 @@ class LawResult:
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelReport:
     """All laws judged on one model.
 
@@ -105,13 +107,21 @@ class ModelReport:
         by_name = {r.law.name: r for r in self.results}
         return by_name[check_choice("law", name, by_name, "law")]
 
+    @property
+    def counts(self) -> str:
+        """How many laws had each outcome."""
+        counts = Counter(r.outcome for r in self.results)
+        return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+    def __repr__(self) -> str:
+        return f"ModelReport({self.model.name!r}: {self.counts}, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        """The verdict on every law, for notebooks."""
+        rows = [(r.law.name, r.outcome, r.law.statement, r.reason) for r in self.results]
+        titles = ("law", "verdict", "statement", "why not")
+        return heading(self.model.name, self.counts) + table(titles, rows)
+
     def __str__(self) -> str:
-        counts: dict[str, int] = {}
-        for r in self.results:
-            counts[r.outcome] = counts.get(r.outcome, 0) + 1
-        head = f"{self.model.name}: " + ", ".join(
-            f"{count} {name}" for name, count in counts.items()
-        )
-        return "\n".join(
-            [f"{head}; seed {self.seed}, {self.seconds:.1f} s", *(str(r) for r in self.results)]
-        )
+        head = f"{self.model.name}: {self.counts}; seed {self.seed}, {self.seconds:.1f} s"
+        return "\n".join([head, *(str(r) for r in self.results)])

@@ -23,6 +23,7 @@ from theory import (
     low_noise,
     symbols,
 )
+from theory.expectations.derived import shown_as
 from theory.expectations.moments import default_route
 from theory.formulas.hessian import default_kink_rule
 from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
@@ -39,7 +40,7 @@ Values = dict[Hashable, sp.Expr]
 QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PrintedFormulas(Derived):
     """Named formulas of one quantity; maps like every derived object, so that limits apply to it.
 
@@ -50,7 +51,7 @@ class PrintedFormulas(Derived):
     title: str
     notes: tuple[Note, ...]
     entries: dict[str, Entry]
-    values: dict[str, sp.Expr] = field(metadata={"expressions": True})
+    values: dict[str, sp.Expr] = field(metadata=shown_as("x"))
     selection: str | None = None
 
 

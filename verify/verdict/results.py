@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from theory.keywords import with_known_keywords
 
+from .notebook import displayed, heading, table
 from .tolerance import Comparison, Family, Verdict, combine
 
 
@@ -42,7 +43,7 @@ class Outcome:
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckResult:
     """Outcome of one check.
 
@@ -82,6 +83,18 @@ class CheckResult:
     def verdict(self) -> Verdict:
         return combine([c.verdict for c in self.comparisons])
 
+    def __repr__(self) -> str:
+        return f"CheckResult({self.name!r}, {self.verdict.value}, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        """Verdict, statement and every comparison, for notebooks."""
+        rows = [
+            (c.quantity, f"{c.measured:.6g}", f"{c.predicted:.6g}", str(c.tolerance), c.verdict)
+            for c in self.comparisons
+        ]
+        titles = ("quantity", "measured", "predicted", "tolerance", "verdict")
+        return heading(self.name, self.verdict) + displayed(self.equation) + table(titles, rows)
+
     @property
     def worst(self) -> Comparison:
         """The comparison closest to (or furthest beyond) its tolerance."""
@@ -118,13 +131,23 @@ class CheckResult:
         }
 
 
+def check_table(results: Iterable[CheckResult]) -> str:
+    """A row a check, as HTML."""
+    titles = ("check", "verdict", "closest to its tolerance", "deviation / tolerance", "seconds")
+    rows = [
+        (r.name, r.verdict, r.worst.quantity, f"{r.worst.badness:.2g}", f"{r.seconds:.1f}")
+        for r in results
+    ]
+    return table(titles, rows)
+
+
 def _command(system: str, level: str, seed: int, only: Sequence[str]) -> str:
     chosen = f" --only {','.join(only)}" if only else ""
     return f"specalign verify {system}--level {level} --seed {seed}{chosen}"
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """All results of one run of ``specalign verify``.
 
@@ -159,6 +182,14 @@ class Report:
         verdicts = [r.verdict for r in self.results]
         return combine(verdicts if self.complete else [*verdicts, Verdict.INCONCLUSIVE])
 
+    def __repr__(self) -> str:
+        count = f"{len(self.results)} checks" + ("" if self.complete else ", interrupted")
+        return f"Report({self.system!r}, {self.verdict.value}: {count}, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        """Every check with the comparison closest to its tolerance, for notebooks."""
+        return heading(self.system, self.verdict) + check_table(self.results)
+
     @property
     def command(self) -> str:
         """The command that reproduces this report."""
@@ -185,7 +216,7 @@ class Report:
 
 
 @with_known_keywords
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class JointReport:
     """The reports of several systems, judged in one run of ``specalign verify``.
 
@@ -216,6 +247,13 @@ class JointReport:
     def verdict(self) -> Verdict:
         verdicts = [r.verdict for r in self.reports]
         return combine(verdicts if self.complete else [*verdicts, Verdict.INCONCLUSIVE])
+
+    def __repr__(self) -> str:
+        return f"JointReport({self.verdict.value}: {', '.join(map(repr, self.reports))})"
+
+    def _repr_html_(self) -> str:
+        """The reports below each other, for notebooks."""
+        return "".join(report._repr_html_() for report in self.reports)
 
     @property
     def results(self) -> list[CheckResult]:
