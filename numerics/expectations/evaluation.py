@@ -21,10 +21,11 @@ from theory.expectations.derived import find_expectations
 
 from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
 from .contracted.contracted_terms import ContractedTerms, contracted_integrands
-from .graded.placement import PlacementError, directions_of, place
+from .graded.placement import directions_of
 from .graded.scales import Scales
 from .kink_forms import kink_forms
 from .kinked.kinked_integrands import KinkedIntegrands
+from .placed_moments import placed_moments
 from .product_integrands import MANY, ProductIntegrands
 from .quadrature import MAX_PANEL_DIMENSION, Rule
 from .smooth_integrands import Fields, Integrands, PlainIntegrands
@@ -71,16 +72,14 @@ class Evaluator:
         position, self._terms = _terms_of(expressions, self._outer, model.components)
         self.integrands = tuple(position)
         self.labels, self.coordinates = labels_of(model), coordinates_of(model)
-        kinked = kink_forms(model) is not None
-        self._integrands: Integrands
-        if kinked:
-            self._integrands = KinkedIntegrands(model, self.integrands, target)
+        self.functions: Integrands
+        if kink_forms(model) is not None:
+            self.functions = KinkedIntegrands(model, self.integrands, target)
         elif len(self.integrands) >= MANY:
-            self._integrands = ProductIntegrands(model, self.integrands, target)
+            self.functions = ProductIntegrands(model, self.integrands, target)
         else:
-            self._integrands = PlainIntegrands(model, self.integrands, target)
+            self.functions = PlainIntegrands(model, self.integrands, target)
         self._leaves = self._compile_leaves()
-        self._deltas = kinked and any(self._integrands.deltas)
         self.uses_whitening = any(
             f.free_symbols & set(model.symbols.whitened) for f in self.integrands
         )
@@ -109,7 +108,7 @@ class Evaluator:
     @property
     def source(self) -> str:
         """The generated source of the integrands."""
-        return self._integrands.source
+        return self.functions.source
 
     def array_integrands(
         self, u: Array, label: float | Array, v: Array, w: Array | None = None
@@ -120,7 +119,7 @@ class Evaluator:
         The independent target of the same expressions: used to check the numba code, and for gauge
         detection.
         """
-        return self._integrands.values(u, label, v, w)
+        return self.functions.values(u, label, v, w)
 
     def _compile_leaves(self) -> Callable[[Array, Array], None] | None:
         if not self._terms.leaves:
@@ -193,14 +192,14 @@ class Evaluator:
                 if sizes is not None:
                     sizes[:] = np.abs(moments)
             elif rule.kind == "panels":
-                moments = self._placed_moments(means, covariance, inverse, v, rule.size, sizes)
+                moments = placed_moments(self, laws, rule.size, sizes)
             else:
                 shift = nodes @ self.factor(covariance)
                 whitened = shift @ inverse if self.uses_whitening else shift
                 fields = Fields(
                     self.labels, means, covariance, inverse, shift, whitened, rule.weights, v
                 )
-                moments = self._integrands.moments(fields, 1.0 / rule.size, sizes)
+                moments = self.functions.moments(fields, 1.0 / rule.size, sizes)
             if rule.kind != "closed":  # where these have no value, quadrature takes their place
                 self._check_numbers(moments, means, covariance, v)
             moments = moments.reshape(states, -1)
@@ -226,45 +225,6 @@ class Evaluator:
         # a copy, because code is compiled anew for every memory layout it meets
         v, precision = np.array(readout), parameters.precision
         return gram, FieldLaws(self.labels, means, gram / precision, inverse, precision, v)
-
-    def _placed_moments(
-        self,
-        means: Array,
-        covariance: Array,
-        inverse: Array,
-        readout: Array,
-        size: int,
-        sizes: Array | None,
-    ) -> Array:
-        """E_l[f_j] by panels placed anew for every state and component."""
-        out = np.empty((*means.shape[:2], len(self.integrands)))
-        for e in range(len(means)):
-            directions = directions_of(covariance[e], self.quadrature_basis)
-            if len(directions) > MAX_PANEL_DIMENSION:
-                raise PlacementError(
-                    f"panels serve the line and the plane, and Q has rank {len(directions)}"
-                )
-            for l, label in enumerate(self.labels):
-                z, weights = place(
-                    self.scales, float(label), means[e, l], directions, readout[e], size,
-                    self._deltas,
-                )  # fmt: skip
-                shift = (z @ directions)[None]
-                whitened = shift @ inverse[e] if self.uses_whitening else shift
-                fields = Fields(
-                    self.labels[l : l + 1],
-                    np.ascontiguousarray(means[e : e + 1, l : l + 1]),
-                    covariance[e : e + 1],
-                    inverse[e : e + 1],
-                    shift,
-                    whitened,
-                    weights,
-                    readout[e : e + 1],
-                    exact=True,
-                )
-                part = None if sizes is None else sizes[e : e + 1, l : l + 1]
-                out[e, l] = self._integrands.moments(fields, 1.0 / size, part)[0, 0]
-        return out
 
     def _check_numbers(self, moments: Array, means: Array, covariance: Array, v: Array) -> None:
         """Refuse NaN: by the name of the integrand that is none, or as an overflow far out."""

@@ -38,6 +38,8 @@ class Fields:
     readout : array, shape (R, q)
     exact : bool
         Whether the nodes resolve the kinks, so that no control variates are needed.
+    deltas : bool
+        Whether what stands beside the deltas of kinks is met on the same nodes.
     """
 
     labels: Array
@@ -49,6 +51,7 @@ class Fields:
     weights: Array
     readout: Array
     exact: bool = False
+    deltas: bool = True
 
 
 class Integrands(Protocol):
@@ -107,7 +110,7 @@ class PlainIntegrands:
                 fields.readout[e],
                 reach,
                 out[e],
-                _NO_SIZES if sizes is None else sizes[e],
+                NO_SIZES[0] if sizes is None else sizes[e],
             )
         return out
 
@@ -151,7 +154,7 @@ def chunks(nodes: int, width: int) -> list[slice]:
 
 
 # given where the sizes of the integrands are not asked for
-_NO_SIZES: Array = np.empty((0, 0))
+NO_SIZES: Array = np.empty((1, 0, 0))
 
 _SUMS = '''
 

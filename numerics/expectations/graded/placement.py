@@ -53,13 +53,7 @@ def directions_of(covariance: Array, basis: Array) -> Array:
 
 
 def place(
-    scales: Scales,
-    label: float,
-    mean: Array,
-    directions: Array,
-    readout: Array,
-    size: int,
-    conditional: bool = False,
+    scales: Scales, label: float, mean: Array, directions: Array, readout: Array, size: int
 ) -> tuple[Array, Array]:
     """Nodes z (N, rank) and weights (N,) of E f(mean + z . directions).
 
@@ -73,8 +67,6 @@ def place(
         Of :func:`directions_of`; rank at most 2.
     size : int
         Nodes a panel.
-    conditional : bool
-        Whether the same nodes, moved onto a kink along its regression, serve for deltas.
 
     Raises
     ------
@@ -91,8 +83,6 @@ def place(
     composite = Composite(scales, label, mean, readout)
     turn = best_direction(lines[1], lines[3])
     lines = (lines[0], np.ascontiguousarray(lines[1] @ turn), lines[2], lines[3])
-    if conditional:
-        lines = _with_conditionals(lines)
     axes = turn.T @ directions
     blur = composite.sharpest(axes) if scales.composite else 0.0
     o, s, k, w = crossings(lines, blur)
@@ -159,29 +149,6 @@ def panel_nodes(ends: Array, size: int) -> tuple[Array, Array]:
 def _legendre(size: int) -> tuple[Array, Array]:
     x, w = np.polynomial.legendre.leggauss(size)
     return x, w
-
-
-def _with_conditionals(lines: Lines) -> Lines:
-    """Transitions as nodes moved onto a kink meet them, beside the transitions themselves.
-
-    On the kink i a point is known by its coordinate along it, and a transition j is crossed where
-    that coordinate is that of the crossing of both.
-    """
-    offsets, slopes, kinds, widths = lines
-    parts = [lines]
-    for i in np.flatnonzero(kinds == CUT):
-        square = float(slopes[i] @ slopes[i])
-        if square == 0.0:
-            continue
-        onto = np.eye(2) - np.outer(slopes[i], slopes[i]) / square
-        foot = -slopes[i] * offsets[i] / square
-        others = np.arange(len(offsets)) != i
-        moved = slopes[others] @ onto
-        real = np.linalg.norm(moved, axis=1) > 1e-9 * np.linalg.norm(slopes[others], axis=1)
-        heights = offsets[others] + slopes[others] @ foot
-        parts.append((heights[real], moved[real], kinds[others][real], widths[others][real]))
-    whole = [np.ascontiguousarray(np.concatenate(p)) for p in zip(*parts, strict=True)]
-    return whole[0], whole[1], whole[2], whole[3]
 
 
 class Composite:

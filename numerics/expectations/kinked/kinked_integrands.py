@@ -31,7 +31,7 @@ from theory.problem.kinks import split_deltas
 from theory.problem.regularity.canonical_form import canonical
 
 from ..kink_forms import KinkForms
-from ..smooth_integrands import Fields, chunks
+from ..smooth_integrands import NO_SIZES, Fields, chunks
 from .control_variates import stencil_points, stencil_weights
 from .node_sums import DELTA, SUMS
 from .ramp_moments import RampMoments, ramp_moments
@@ -143,7 +143,9 @@ class KinkedIntegrands:
             self._sums, self._stencil = module.sums, module.stencil
 
     def moments(self, fields: Fields, reach: float = 0.0, sizes: Array | None = None) -> Array:
-        """E_l[f_j], shape (R, L, number of integrands)."""
+        """E_l[f_j], shape (R, L, number of integrands); ``sizes`` gains E_l[|f_j| (1 + reach max_a
+        |u_a|)] where it is given.
+        """
         lead = fields.means.shape[:2]
         variables = self.kinks + self.linear.size
         control = self.control and not fields.exact
@@ -161,9 +163,10 @@ class KinkedIntegrands:
         inverse = np.divide(1.0, variance, out=np.zeros_like(variance), where=noisy)
         regression = cross * inverse[:, :, None]
         with np.errstate(over="ignore"):  # beyond all numbers of deviations away: density 0
-            density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(
-                -(kink_means**2) * inverse[:, None] / 2
-            )
+            exponent = kink_means**2 * inverse[:, None] / 2
+            density = np.sqrt(inverse[:, None] / (2 * np.pi)) * np.exp(-exponent)
+        if not fields.deltas:
+            density = np.zeros_like(density)
         self._sums(
             fields.labels,
             fields.means,
@@ -177,9 +180,12 @@ class KinkedIntegrands:
             regression @ across,
             regression @ fields.inverse,
             density,
+            1.0 + 2.0 * exponent,
             self.linear,
             control,
+            reach,
             out,
+            NO_SIZES if sizes is None else sizes,
             sampled.step,
             sampled.ramp,
             sampled.step_step,
@@ -231,6 +237,21 @@ class KinkedIntegrands:
         self._array_functions[0](label, u, w, v, np.maximum(k, 0.0), (k > 0) * 1.0, out)
         return out
 
+    def beside_delta(
+        self, kink: int, u: Array, label: float, v: Array, w: Array
+    ) -> tuple[list[int], Array]:
+        """The integrands that hold the delta of a kink, and what stands beside it at u (C, N) on
+        the kink.
+        """
+        entries = self.deltas[kink]
+        forms, offsets = self.forms(np.asarray(v, dtype=float)[None])
+        k = forms[0] @ u + offsets[0][:, None]
+        k[kink] = 0.0
+        out = np.empty((len(entries), u.shape[1]))
+        sides = np.maximum(k, 0.0), (k > 0) * 1.0
+        self._array_functions[kink + 1](label, u, w, v, *sides, out)
+        return [i for i, _ in entries], out
+
     @cached_property
     def _array_functions(self) -> list[Callable[..., None]]:
         """The integrands, then the coefficients of every delta, for arrays."""
@@ -272,9 +293,12 @@ class KinkedIntegrands:
         kink_regression: Array,
         whitened_regression: Array,
         density: Array,
+        doubt: Array,
         linear: NDArray[np.int64],
         control: bool,
+        reach: float,
         out: Array,
+        sizes: Array,
         step: Array,
         ramp: Array,
         step_step: Array,
@@ -296,16 +320,26 @@ class KinkedIntegrands:
                 nodes = (means[e, l][:, None] + shift[e, part]).reshape(-1, units).T
                 white = whitened[e, part].reshape(-1, units).T
                 block = _Block(labels[l], v[e], nodes, white, w, *laws, whitened_regression[e])
-                for total, found in zip(totals, self._block_sums(block, linear), strict=True):
+                measure = 1.0 + reach * np.abs(nodes).max(axis=0) if sizes.size else None
+                sums, size = self._block_sums(block, linear, measure)
+                for total, found in zip(totals, sums, strict=True):
                     total[e, l] += found
-                for j, (indices, found) in self._delta_sums(block):
+                if size is not None:
+                    sizes[e, l] += size
+                for j, indices, found in self._delta_sums(block, density[e, l]):
                     # a kink that is never met: nothing, whatever stands beside its delta
                     met = density[e, l, j][:, None]
                     at = e[:, None], l[:, None], np.array(indices)[None]
-                    out[at] += np.where(met > 0, met * found, 0.0)
+                    out[at] += np.where(met > 0, met * block.sums(found), 0.0)
+                    if sizes.size:
+                        unsure = met * doubt[e, l, j][:, None]
+                        added = unsure * block.sums(np.abs(found))
+                        sizes[at] += np.where(met > 0, added, 0.0)
 
-    def _block_sums(self, block: _Block, linear: NDArray[np.int64]) -> tuple[Array, ...]:
-        """Sums of the integrands and of the moments of steps and ramps."""
+    def _block_sums(
+        self, block: _Block, linear: NDArray[np.int64], measure: Array | None
+    ) -> tuple[tuple[Array, ...], Array | None]:
+        """Sums of the integrands and of the moments of steps and ramps; of |f| measure."""
         k = block.kinks
         r, s = np.maximum(k, 0.0), np.asarray(k > 0, dtype=float)
         f: Array = np.empty((len(self.regular), k.shape[1]))
@@ -313,7 +347,7 @@ class KinkedIntegrands:
         q: Array = np.concatenate([r, block.u[linear]])
         on, ramps, w = block.apart(s), block.apart(q), block.weights
         weighted = on * w
-        return (
+        sums = (
             block.sums(f),
             block.sums(s),
             block.sums(q),
@@ -321,11 +355,14 @@ class KinkedIntegrands:
             weighted @ ramps.swapaxes(1, 2),
             (ramps * w) @ ramps.swapaxes(1, 2),
         )
+        return sums, None if measure is None else block.sums(np.abs(f) * measure)
 
-    def _delta_sums(self, block: _Block) -> Iterator[tuple[int, tuple[list[int], Array]]]:
-        """For every kink the integrands that hold its delta, and means of what stands beside it."""
+    def _delta_sums(self, block: _Block, density: Array) -> Iterator[tuple[int, list[int], Array]]:
+        """For every kink that is met the integrands that hold its delta, and what stands beside
+        it at every node.
+        """
         for j, entries in enumerate(self.deltas):
-            if not entries:
+            if not entries or not np.any(density[:, j] > 0):
                 continue
             k = block.kinks
             at = block.u - block.over(block.regression[:, j].T) * k[j]
@@ -335,7 +372,7 @@ class KinkedIntegrands:
             g = np.empty((len(entries), k.shape[1]))
             sides = np.maximum(k_at, 0.0), (k_at > 0) * 1.0
             self._array_functions[j + 1](block.label, at, white, block.readout, *sides, g)
-            yield j, ([i for i, _ in entries], block.sums(g))
+            yield j, [i for i, _ in entries], g
 
     def _array_stencil(
         self,

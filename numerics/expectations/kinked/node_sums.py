@@ -16,6 +16,8 @@ DELTA = """
                 m = 0
                 for index in ({indices}):
                     out[e, l, index] += weight * g[m]
+                    if sized:
+                        sizes[e, l, index] += abs(weight * g[m]) * doubt[e, l, {j}]
                     m += 1
 """
 
@@ -24,9 +26,15 @@ SUMS = '''
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def sums(
     labels, means, shift, whitened, weights, v, forms, offsets, regression, kink_regression,
-    whitened_regression, density, linear, control, out, step, ramp, step_step, step_ramp, ramp_ramp,
+    whitened_regression, density, doubt, linear, control, reach, out, sizes, step, ramp, step_step,
+    step_ramp, ramp_ramp,
 ):
-    """Sums over nodes: integrands with their deltas, steps, ramps and their products."""
+    """Sums over nodes: integrands with their deltas, steps, ramps and their products.
+
+    Unless ``sizes`` is empty, sizes[e, l, j] += E_l[|f_j| (1 + reach max_a |u_a|)]; that of a delta
+    grows with the exponent of its density.
+    """
+    sized = sizes.size > 0
     units, kinks = shift.shape[2], offsets.shape[1]
     variables = kinks + linear.size
     u, at, white = np.empty(units), np.empty(units), np.empty(units)
@@ -48,6 +56,12 @@ def sums(
             integrand(labels[l], u, whitened[e, i], v[e], r, s, f)
             for j in range(f.size):
                 out[e, l, j] += weights[i] * f[j]
+            if sized:
+                largest = 0.0
+                for a in range(units):
+                    largest = max(largest, abs(u[a]))
+                for j in range(f.size):
+                    sizes[e, l, j] += weights[i] * abs(f[j]) * (1.0 + reach * largest)
             if control:
                 for j in range(kinks):
                     q[j] = r[j]

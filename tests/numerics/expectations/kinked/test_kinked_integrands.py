@@ -689,7 +689,7 @@ def test_the_control_of_a_drift_saves_nodes():
     rng = fresh_rng()
     model, compiled = drift_of(4)
     plain = CompiledExpressions(model, derive_drift(model).vector)
-    plain._integrands.control = False
+    plain.functions.control = False
     ratios = []
     for _ in range(10):
         parameters, state = random_state(rng, 4, 100.0)
