@@ -1,4 +1,4 @@
-"""The `specalign` command: derive, check, curves, simulate, spectrum, effective, sweep, verify.
+"""The `specalign` command and its parts, from derive to verify.
 
 Exit codes: 0 all is well, 1 a check failed or was inconclusive or a computation diverged, 2 bad
 input, 130 interrupted.
@@ -21,6 +21,7 @@ from .effective import effective
 from .interruption import run_interruptibly
 from .simulate import simulate
 from .spectrum import spectrum
+from .starts.new import new
 from .sweep import sweep
 from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, complain, say
 from .verify import verify
@@ -111,7 +112,7 @@ def _root(
     """
 
 
-for _command in (derive, check, curves, simulate, spectrum, effective, sweep, verify):
+for _command in (new, derive, check, curves, simulate, spectrum, effective, sweep, verify):
     app.command(cls=Command)(_command)
 
 

@@ -89,6 +89,9 @@ def _parameter(option: Option) -> inspect.Parameter:
 class Command(TyperCommand):
     """Reads further spellings of options, and refuses an option that is given twice."""
 
+    def __init__(self, *args: Any, help: str | None = None, **further: Any) -> None:
+        super().__init__(*args, help=_unwrapped(help), **further)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of the command line."""
         try:
@@ -105,6 +108,15 @@ class Command(TyperCommand):
                 remedy = "leave all but one away"
                 raise InputError(spelling, f"{count} values", "an option given once", remedy)
         return super().parse_args(ctx, words)
+
+
+def _unwrapped(text: str | None) -> str | None:
+    """Help whose paragraphs are one line each, to be wrapped to the terminal and not at the width
+    of the source as well.
+    """
+    if text is None:
+        return None
+    return "\n\n".join(" ".join(p.split()) for p in inspect.cleandoc(text).split("\n\n"))
 
 
 def _understood(command: str, words: Sequence[str]) -> list[str]:

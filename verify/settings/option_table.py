@@ -79,6 +79,10 @@ OPTIONS: tuple[Option, ...] = (
             "Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py "
             "runs as you",
             commands=("check",), flags=("FILE",), type=list[Path], required=True),
+        Option("start", "FILE",
+            "model.py, test_model.py, claims.toml, claims.tex, sweep.toml, config.toml, or a name "
+            "of your own that looks alike", commands=("new",), flags=("FILE",), type=Path,
+            required=True),
         Option("file", "FILE.toml", "The grid: see examples/sweep_*.toml",
             commands=("sweep",), flags=("FILE",), type=Path, required=True),
         Option("store", "DIRECTORY.zarr",

@@ -1,0 +1,1 @@
+"""Starts of files of one's own, and the command that writes them."""
