@@ -9,16 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from types import ModuleType
 
 import numba
-import platformdirs
 import sympy as sp
 from sympy.printing.codeprinter import CodePrinter, PrintMethodNotImplementedError
 from sympy.printing.numpy import NumPyPrinter
@@ -26,6 +22,8 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from theory import InputError
 from theory.problem.stable_functions import stabilise
+
+from .generated.module_files import keep_machine_code_safely, place_module
 
 # functions the math module has and NumPy has not
 _SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "loggamma": "gammaln"}
@@ -247,31 +245,12 @@ def _load(source: str) -> ModuleType:
     stamp = f"{source}\n{numba.__version__} {sys.version}"
     digest = hashlib.sha256(stamp.encode()).hexdigest()[:24]
     name = f"specalign_generated_{digest}"
-    path = cache_directory() / f"{name}.py"
-    if not path.exists() or path.read_text() != source:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, suffix=".tmp", delete=False
-        ) as handle:
-            handle.write(source)
-        os.replace(handle.name, path)  # atomic: another process may write the same file
+    path = place_module(name, source)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"cannot import the generated module {path}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+    keep_machine_code_safely(module)
     return module
-
-
-@lru_cache(maxsize=None)
-def cache_directory() -> Path:
-    """Directory of the generated modules; created on first use."""
-    wanted = os.environ.get("SPECALIGN_CACHE_DIR") or platformdirs.user_cache_dir("specalign")
-    path = Path(wanted) / "generated"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError:
-        path = Path(tempfile.mkdtemp(prefix="specalign-"))
-    return path

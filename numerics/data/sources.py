@@ -21,8 +21,8 @@ from .one_pass import row_blocks
 
 # numbers of a block that is copied or checked at a time
 BLOCK_NUMBERS = 2**21
-# chunks and samples of a pass: a generator with more is taken to have no end
-MOST_CHUNKS, MOST_SAMPLES = 5 * 10**4, 10**9
+# chunks of a pass, and what a pass of unstated length may give: more is taken to have no end
+MOST_CHUNKS, MOST_SAMPLES, MOST_BYTES = 5 * 10**4, 10**7, 10**9
 # what is kept of a chunk beside its labels, counted in doubles
 CHUNK_NUMBERS = 32
 ChunkFactory = Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]]
@@ -95,7 +95,9 @@ class Source:
             yield features, labels
 
 
-def open_source(features: object, dimension: int) -> tuple[Source, Array | None]:
+def open_source(
+    features: object, dimension: int, samples: int | None = None
+) -> tuple[Source, Array | None]:
     """The source of what a user gave, and the labels of a streamed one.
 
     Parameters
@@ -104,14 +106,16 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
         float32 and float64 arrays are kept by reference, other numbers become float64.
     dimension : int
         d, the columns that the weights ask for.
+    samples : int, optional
+        N, where the user says so.
 
     Raises
     ------
     theory.InputError
-        Wrong shapes, no numbers, NaN or infinities, chunks without end.
+        Wrong shapes, no numbers, NaN or infinities, chunks without end, another N than stated.
     """
     if callable(features):
-        return _streamed(features, dimension)
+        return _streamed(features, dimension, samples)
     kind = "resident"
     if isinstance(features, (str, Path)):
         features = _mapped(features)
@@ -123,6 +127,7 @@ def open_source(features: object, dimension: int) -> tuple[Source, Array | None]
         _check_size("features", array)
     if not len(array):
         raise InputError("features", "no rows", "at least one sample", "give samples in rows")
+    _check_stated(len(array), samples)
     source = Source(len(array), dimension, array.dtype, kind, array)
     for start, block in source.blocks():
         for rows in row_blocks(len(block), max(1, BLOCK_NUMBERS // dimension)):
@@ -146,7 +151,7 @@ def _mapped(path: str | Path) -> Any:
     return found
 
 
-def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
+def _streamed(factory: ChunkFactory, dimension: int, samples: int | None) -> tuple[Source, Array]:
     """Read all chunks once: number of samples, labels, and whether they are what they should be."""
     labels: list[NDArray[Any]] = []
     fingerprints: list[int] = []
@@ -164,10 +169,11 @@ def _streamed(factory: ChunkFactory, dimension: int) -> tuple[Source, Array]:
         dtype = features.dtype
         labels.append(_compact(y))
         count += y.size
-        _check_end(number + 1, count)
+        _check_end(number + 1, count, count * features[:1].nbytes, samples)
         fingerprints.append(_fingerprint(features, y))
     if dtype is None:
         raise InputError("features", "no chunk", "at least one chunk (X, y)", "give samples")
+    _check_stated(count, samples)
     found = np.concatenate(labels, dtype=float)
     return (
         Source(
@@ -199,14 +205,30 @@ def _compact(labels: Array) -> NDArray[Any]:
     return small if (small == labels).all() else labels
 
 
-def _check_end(chunks: int, samples: int) -> None:
-    """Refuse chunks that seem to have no end: what is kept of each is small, and grows."""
+def _check_end(chunks: int, count: int, size: int, samples: int | None) -> None:
+    """Refuse chunks that seem to have no end, or that go on beyond the stated end."""
+    if samples is not None and count > samples:
+        _check_stated(count, samples)
     remedy = "end the chunks, or make fewer and larger ones"
-    for count, most, what in ((chunks, MOST_CHUNKS, "chunks"), (samples, MOST_SAMPLES, "samples")):
-        if count > most:
-            expected = f"at most {most} {what} in a pass"
-            raise InputError("features", f"{count} {what} and no end", expected, remedy)
-    check_memory("features", f"{samples} samples", samples + CHUNK_NUMBERS * chunks, remedy)
+    if chunks > MOST_CHUNKS:
+        expected = f"at most {MOST_CHUNKS} chunks in a pass"
+        raise InputError("features", f"{chunks} chunks and no end", expected, remedy)
+    if samples is None and (count > MOST_SAMPLES or size > MOST_BYTES):
+        raise InputError(
+            "features",
+            f"{count} samples of {size / 1e9:.2g} GB and no end",
+            f"at most {MOST_SAMPLES} samples and {MOST_BYTES / 1e9:g} GB where no number is stated",
+            "end the chunks, or say how many samples they have: samples=...",
+        )
+    check_memory("features", f"{count} samples", count + CHUNK_NUMBERS * chunks, remedy)
+
+
+def _check_stated(count: int, samples: int | None) -> None:
+    """Refuse more or fewer samples than the user stated."""
+    if samples is not None and count != samples:
+        more = "or more " if count > samples else ""
+        remedy = "give as many samples as stated, or state as many as there are"
+        raise InputError("samples", samples, f"{count} {more}that features have", remedy)
 
 
 def _fingerprint(features: Floats, labels: Array) -> int:

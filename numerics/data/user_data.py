@@ -11,7 +11,15 @@ from numerics.core.geometry import labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.state import State
-from numerics.core.validation import Array, as_array, as_scalar, check_gram, kind_of
+from numerics.core.validation import (
+    Array,
+    as_array,
+    as_integer,
+    as_scalar,
+    check_gram,
+    check_memory,
+    kind_of,
+)
 from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
@@ -31,6 +39,7 @@ def user_data(
     ridge: float | None = None,
     directions: ArrayLike | None = None,
     role: str = ROLES[0],
+    samples: int | None = None,
 ) -> SampleData:
     r"""Return samples of one's own as data for spectra: any features, in the order and at the
     weights given.
@@ -44,7 +53,8 @@ def user_data(
         Arrays of float32 or float64 are kept by reference and never copied whole.  A path (or a
         ``numpy.memmap``) stays on disk.  A function without arguments returns an iterable of pairs
         (X, y), the same at every call; it is called once for every pass over the data. A pass has
-        at most 50 000 chunks and 10^9 samples: more are taken to have no end.
+        at most 50 000 chunks; one of more than 10^7 samples or 1 GB is taken to have no end, unless
+        ``samples`` states how many there are.
     labels : array, shape (M,), or None
         As the loss expects them; None with chunks, which bring their labels.
     weights : array, shape (C, d)
@@ -57,6 +67,8 @@ def user_data(
         e_1..e_r.  Without them everything that is measured against them is absent from results.
     role : {"test data", "train data"}
         Whether the samples are independent of the weights.
+    samples : int, optional
+        M, for chunks of many samples; any other number of them is refused.
 
     Returns
     -------
@@ -96,7 +108,8 @@ def user_data(
     beta = _ridge(model, ridge, parameters)
     role = check_choice("role", role, ROLES)
     e = _directions(model, directions, x.shape[1], parameters)
-    source, streamed = open_source(features, x.shape[1])
+    _check_stated_size(model, samples)
+    source, streamed = open_source(features, x.shape[1], samples)
     if streamed is not None and labels is not None:
         raise InputError(
             "labels", "labels beside chunks", "None", "chunks (X, y) bring their labels"
@@ -126,7 +139,11 @@ def user_data(
 
 @with_known_keywords
 def with_samples(
-    data: SampleData, features: object, labels: ArrayLike | None, role: str = ROLES[0]
+    data: SampleData,
+    features: object,
+    labels: ArrayLike | None,
+    role: str = ROLES[0],
+    samples: int | None = None,
 ) -> SampleData:
     """The same weights with other samples, as :func:`user_data` takes them: test data beside
     train data.
@@ -134,7 +151,7 @@ def with_samples(
     Parameters
     ----------
     data : SampleData
-    features, labels, role
+    features, labels, role, samples
         As for :func:`user_data`.
     """
     check_data(data)
@@ -146,8 +163,20 @@ def with_samples(
         readout=data.readout,
         ridge=data.ridge,
         role=role,
+        samples=samples,
     )
     return replace(other, directions=data.directions, parameters=data.parameters, state=data.state)
+
+
+def _check_stated_size(model: Model, samples: int | None) -> None:
+    """Refuse a stated number of samples whose labels and derivatives no memory holds."""
+    if samples is None:
+        return
+    remedy = "state how many samples the features have"
+    samples = as_integer("samples", samples, 1, remedy)
+    variables = model.units + model.readout_size
+    numbers = 1 + model.directions + model.units + variables * (variables + 1) // 2
+    check_memory("samples", samples, samples * numbers, "give fewer samples")
 
 
 def _model_and_parameters(problem: object) -> tuple[Model, Parameters | None]:

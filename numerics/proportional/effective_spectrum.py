@@ -31,6 +31,8 @@ from .weight_law import WeightNodes
 
 # a density whose mass is off by more than this is refused
 MASS = 0.05
+# noise of a larger precision is lost in rounding beside the means
+MOST_PRECISION = 1e15
 
 
 @takes_problem
@@ -216,7 +218,18 @@ def check_block_with_bulk(model: Model, block: object) -> BlockName:
 def ridge_and_shift(
     parameters: Parameters, kind: str, name: BlockName, regularized: bool | None
 ) -> tuple[bool, float]:
-    """Whether the ridge is included, and the shift of all eigenvalues that it is."""
+    """Whether the ridge is included, and the shift of all eigenvalues that it is.
+
+    Raises
+    ------
+    theory.InputError
+        A ridge that is no shift, and noise that is lost in rounding.
+    """
+    if parameters.precision > MOST_PRECISION:
+        expected = f"at most {MOST_PRECISION:g} for the spectrum that the noise makes"
+        remedy = "rounding errors beside the means are larger than such noise: take less, or the "
+        remedy += "population spectrum, which is the limit of little noise"
+        raise InputError("precision", parameters.precision, expected, remedy)
     ridge = default_regularized(kind, regularized)
     if ridge and kind == "gradient":
         raise InputError(

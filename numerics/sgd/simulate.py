@@ -40,6 +40,8 @@ from .replica import Launch, run_replica, run_replicas
 # model of interest keeps its pre-activations many orders below.
 DIVERGED = 1e9
 FRAMES = ("coordinate", "random")
+# numbers that the samples of a step may take in a run, and in all runs at work: half a gigabyte
+MOST_BATCH_NUMBERS = 2**26
 
 
 @takes_problem
@@ -161,6 +163,9 @@ def simulate_sgd(
     threads = os.cpu_count()
     if workers is not None:
         threads = as_integer("workers", workers, 1, "use at least one thread")
+    kept = batch_numbers(model, dimension, method, batch)
+    if batch > 1:
+        threads = min(threads or 1, max(1, MOST_BATCH_NUMBERS // kept))
     runs = _Runs(chain, states, steps, seed, keep_weights, progress)
     runs.finish(threads)
     return runs.dataset()
@@ -194,7 +199,13 @@ def check_size(
     check_memory("replicas", replicas, records, "take fewer replicas or fewer times")
     # what the runs that are at work hold: weights, and the samples of a step
     width = dimension if method == "direct" else 4 * (units + directions)
-    held = min(replicas, os.cpu_count() or 1) * (batch + 2 * units) * width
+    samples = batch_numbers(model, dimension, method, batch)
+    if batch > 1 and samples > MOST_BATCH_NUMBERS:
+        most = batch * MOST_BATCH_NUMBERS // samples
+        got = f"{batch}, whose samples take {8 * samples / 1e9:.3g} GB in every run"
+        remedy = "take fewer: a batch beyond the dimension leaves hardly any noise, as in a curve"
+        raise InputError("batch", got, f"at most {most}, which take half a gigabyte", remedy)
+    held = min(replicas, os.cpu_count() or 1) * (samples + 2 * units * width)
     larger, value = ("batch", batch) if batch > units else ("dimension", dimension)
     check_memory(larger, value, held, "take less, or the method reduced for a large dimension")
     length = f"{times[-1]:g}, {steps:.3g} steps"
@@ -202,6 +213,14 @@ def check_size(
     check_work("time", length, operations, "end the run before")
     if steps > MOST_STEPS:
         raise InputError("time", length, f"at most {MOST_STEPS} steps", "end the run before")
+
+
+def batch_numbers(model: HasSizes, dimension: int, method: str, batch: int) -> int:
+    """Numbers that a run keeps of the samples of a step: features, noise and gradients."""
+    gradients = model.units + model.readout_size
+    if method == "direct":
+        return batch * (dimension + gradients)
+    return batch * (2 * model.directions + 3 * model.units + gradients + 1)
 
 
 class _Runs:

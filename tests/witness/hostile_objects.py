@@ -166,6 +166,8 @@ def _pair(samples: int, dimension: int = 2) -> tuple[np.ndarray, np.ndarray]:
 # functions that make chunks (X, y)
 NO_CHUNKS: dict[str, Callable[[], object]] = {
     "one sample without end": lambda: lambda: itertools.repeat(_pair(1)),
+    "many samples without end": lambda: lambda: itertools.repeat(_pair(100_000)),
+    "wide samples without end": lambda: lambda: itertools.repeat(_pair(2_000_000)),
     "no sample without end": lambda: lambda: itertools.repeat(_pair(0)),
     "nothing without end": lambda: lambda: itertools.repeat(None),
     "numbers without end": lambda: itertools.count,
@@ -182,6 +184,25 @@ NO_CHUNKS: dict[str, Callable[[], object]] = {
     "labels of objects": lambda: lambda: [(np.ones((1, 2)), np.array([None]))],
     "huge zeros": lambda: lambda: [(np.broadcast_to(0.5, (10**11, 2)), np.ones(1))],
     "infinities": lambda: lambda: [(np.full((1, 2), np.inf), np.ones(1))],
+}
+
+
+# titles that no figure can show
+NO_TITLES: dict[str, Callable[[], object]] = {
+    "number": lambda: 1,
+    "bytes": lambda: b"a",
+    "list": lambda: ["a"],
+    "function": lambda: _raise,
+    "long": lambda: "a" * 100_000,
+    "terminal": lambda: "\x1b[31mred",
+    "zero byte": lambda: "a\0b",
+    "other direction": lambda: "\u202eabc",
+    "half a character": lambda: "\ud800",
+    "no mathematics": lambda: "$$",
+    "unknown command": lambda: r"$\undefined{x}$",
+    "open brace": lambda: "${$",
+    "command of TeX": lambda: r"$\input{/etc/passwd}$",
+    "deep": lambda: "$" + "{" * 900 + "}" * 900 + "$",
 }
 
 
@@ -272,7 +293,11 @@ ARGUMENTS: dict[str, tuple[Callable[[object], object], dict[str, Callable[[], ob
     "simulate_sgd time": (_s(time="?"), _but(NO_ARRAYS, "number")),
     "simulate_sgd dimension": (_s(dimension="?"), NO_COUNTS),
     "simulate_sgd replicas": (_s(replicas="?"), NO_COUNTS),
-    "simulate_sgd batch": (_s(batch="?"), NO_COUNTS),
+    "simulate_sgd batch": (_s(batch="?"), NO_COUNTS | {"a gigabyte": lambda: 10**7}),
+    "simulate_sgd batch of a chain": (
+        _s(batch="?", method="reduced"),
+        {"a gigabyte": lambda: 10**7},
+    ),
     "simulate_sgd seed": (_s(seed="?"), NO_NUMBERS),
     "simulate_sgd workers": (_s(workers="?"), _but(NO_COUNTS, "None", "beyond memory")),
     "simulate_sgd method": (_s(method="?"), NO_CHOICES),
@@ -339,6 +364,12 @@ ARGUMENTS: dict[str, tuple[Callable[[object], object], dict[str, Callable[[], ob
     "user_data ridge": (
         lambda v: numerics.user_data(good().model, np.eye(2), [1, 2], np.eye(2), ridge=v),
         NO_NUMBERS,
+    ),
+    "user_data samples": (
+        lambda v: numerics.user_data(
+            good().problem, lambda: itertools.repeat(_pair(1000)), None, np.eye(2), samples=v
+        ),
+        _but(NO_COUNTS, "None") | {"fewer": lambda: 10, "of ten chunks": lambda: 10_000},
     ),
     "user_data role": (
         lambda v: numerics.user_data(good().problem, np.eye(2), [1, 2], np.eye(2), role=v),
@@ -503,5 +534,12 @@ ARGUMENTS: dict[str, tuple[Callable[[object], object], dict[str, Callable[[], ob
     "verify.run seed": (lambda v: verify.run("kgmm", "quick", v, only=["curves"]), NO_NUMBERS),
     "verify.run only": (lambda v: verify.run("kgmm", "quick", 0, only=v), _but(NO_NUMBERS, "None")),
     "check_model model": (verify.check_model, NO_NUMBERS),
+    "plot_curves title": (_f(verify.plot_curves, "curve", title="?"), NO_TITLES),
+    "effective_spectrum precision": (
+        lambda v: numerics.effective_spectrum(
+            good().model, good().parameters.with_precision(v), good().state, 4
+        ),
+        {"noise of nothing": lambda: 1e300},
+    ),
     "save_figure path": (lambda v: verify.save_figure(None, v), NO_NUMBERS),
 }

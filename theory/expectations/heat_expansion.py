@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import math
+
 import sympy as sp
 from sympy.polys.rings import PolyElement
 
 from .gaussian_law import GaussianLaw
 
 
-def heat_expansion(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.Expr]:
+class TooManyTermsError(Exception):
+    """An expansion has more terms than were allowed, by the order ``order``."""
+
+    def __init__(self, order: int) -> None:
+        super().__init__(f"too many terms by order {order}")
+        self.order = order
+
+
+def heat_expansion(
+    f: sp.Expr, law: GaussianLaw, order: int, most: float = math.inf
+) -> list[sp.Expr]:
     r"""Return the terms a_j of :math:`E_l[f(u)] = \sum_j a_j`, a_j of order j in the covariance.
 
     :math:`a_j = \frac{1}{j!}\big[(\tfrac12\sum_{cd}\Sigma_{cd}\partial_c\partial_d)^j
     f\big](mS_l^T)`, :math:`\Sigma = Q/\lambda` (mathematics.md section 5).  For a polynomial f the
-    sum is finite and exact.
+    sum is finite and exact.  More than ``most`` terms in all raise a TooManyTermsError.
     """
     where = dict(zip(law.variables, law.mean, strict=True))
-    terms = _polynomial_laplacians(f, law, order) if order else [f]
+    terms = _polynomial_laplacians(f, law, order, most) if order else [f]
     if terms is None:
         terms = [f]
         for j in range(1, order + 1):
             terms.append(laplacian(terms[-1], law) / j)
+            if math.isfinite(most) and sum(map(sp.count_ops, terms)) > most:
+                raise TooManyTermsError(j)
     return [term.xreplace(where) for term in terms]
 
 
-def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.Expr] | None:
+def _polynomial_laplacians(
+    f: sp.Expr, law: GaussianLaw, order: int, most: float
+) -> list[sp.Expr] | None:
     """The iterated Laplacians by polynomial arithmetic, or None where f has no such form.
 
     Where the derivatives of a set of functions are polynomials in these functions, polynomial
@@ -58,7 +74,7 @@ def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.
 
     back = {name: g for g, name in names.items()}
     level: dict[tuple[tuple[int, int], ...], PolyElement] = {(): start}
-    result = [f]
+    result, count = [f], 0
     for j in range(1, order + 1):
         following: dict[tuple[tuple[int, int], ...], PolyElement] = {}
         for pairs, p in level.items():
@@ -71,6 +87,9 @@ def _polynomial_laplacians(f: sp.Expr, law: GaussianLaw, order: int) -> list[sp.
                         key = tuple(sorted([*pairs, (c, d)]))
                         following[key] = following.get(key, ring.zero) + second * factor
         level = following
+        count += sum(map(len, level.values()))
+        if count > most:
+            raise TooManyTermsError(j)
         result.append(
             sp.Add(
                 *(

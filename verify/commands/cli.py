@@ -23,7 +23,7 @@ from .simulate import simulate
 from .spectrum import spectrum
 from .starts.new import new
 from .sweep import sweep
-from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, complain, say
+from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, complain, hush_libraries, say
 from .verify import verify
 
 
@@ -118,6 +118,7 @@ for _command in (new, derive, check, curves, simulate, spectrum, effective, swee
 
 def main() -> None:
     """Run the command `specalign`."""
+    hush_libraries()
     run_interruptibly(lambda: app(prog_name="specalign"))
 
 

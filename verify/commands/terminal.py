@@ -8,6 +8,7 @@ import errno
 import io
 import os
 import stat
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -59,6 +60,28 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """Print one line on standard error."""
     typer.echo(printable(" ".join(text.split())), err=True)
+
+
+def hush_libraries() -> None:
+    """From now on in this process, warnings of ours are lines on standard error, and those of
+    libraries are nothing that a user could act upon: what they warn of ends in an error of ours.
+
+    Whoever asks Python for warnings (``-W``) sees them all.
+    """
+    if not sys.warnoptions:
+        warnings.showwarning = _show_warning
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: object = None,
+    line: str | None = None,
+) -> None:
+    if category.__module__.partition(".")[0] in ("theory", "numerics", "verify"):
+        complain(f"warning: {message}")
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,18 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 
 from numerics.core.files import replacing
-from numerics.core.validation import as_path, check_kind
+from numerics.core.validation import as_path, check_kind, kind_of
+from theory import InputError
+from theory.errors import printable
 from theory.keywords import with_known_keywords
 
 TIME_LABEL = "time t = steps·δ"
+# of a title or label
+MOST_CHARACTERS = 2000
 FORMATS = (".png", ".svg", ".pdf")
 
 # Okabe–Ito without yellow (too light for a line on white); black is kept for references and
@@ -65,6 +72,8 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """Write a figure, whole or not at all, in the format of the file name (.png, .svg or .pdf)."""
     path = as_path("path", path)
     check_kind("figure", figure, Figure, "the order is save_figure(figure, path)")
+    for text in figure.findobj(Text):
+        check_text("figure", text.get_text())  # names and labels, also of the user's own axes
     ending = path.suffix.lower()
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
     # into memory first: a writer that a full disk stops leaves its file open
@@ -104,9 +113,44 @@ def legend_beside(axes: Axes, handles: Sequence[Any]) -> None:
     )
 
 
+def check_text(name: str, text: object) -> str:
+    """Return a text that a figure can show; between two dollar signs stands mathematics.
+
+    Raises
+    ------
+    theory.InputError
+        No text, too long a one, characters that no font has, mathematics that is none.
+    """
+    if not isinstance(text, str):
+        raise InputError(name, kind_of(text), "a text", "write it in quotes")
+    if len(text) > MOST_CHARACTERS:
+        expected = f"at most {MOST_CHARACTERS} characters"
+        raise InputError(name, f"{len(text)} characters", expected, "write a shorter text")
+    odd = [c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co")]
+    if odd:
+        expected = "characters that are printed"
+        raise InputError(name, ascii(odd[0]), expected, "leave control characters away")
+    if text.count("$") > 1:
+        try:
+            for line in text.splitlines():
+                if line.count("$") > 1:
+                    _mathematics().parse(line)
+        except (ValueError, RecursionError) as error:
+            reason = printable(" ".join(str(error).split())[-200:])
+            expected = f"mathematics of matplotlib between dollar signs ({reason})"
+            remedy = r"mend it, or write \$ for a dollar sign"
+            raise InputError(name, ascii(text[:100]), expected, remedy) from error
+    return text
+
+
+@lru_cache(maxsize=1)
+def _mathematics() -> MathTextParser[Any]:
+    return MathTextParser("path")
+
+
 def set_title(figure: Figure, title: str | None) -> None:
     """A title above everything, broken into lines that fit the figure."""
-    if title:
+    if title is not None and check_text("title", title):
         characters = int(figure.get_figwidth() * 9.5)
         # no line ends within an equation
         kept = title.replace(" = ", "\u00a0=\u00a0")

@@ -24,6 +24,7 @@ from theory import (
     symbols,
 )
 from theory.expectations.derived import shown_as
+from theory.expectations.heat_expansion import TooManyTermsError, heat_expansion
 from theory.expectations.moments import default_route
 from theory.formulas.hessian import default_kink_rule
 from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
@@ -37,6 +38,8 @@ from .note import Note
 # expressions by the keys of labels
 Values = dict[Hashable, sp.Expr]
 
+# of all expansions in 1 / lambda together: they take some minutes
+MOST_TERMS = 300_000
 QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
 
 
@@ -150,6 +153,7 @@ def apply_limit(formulas: PrintedFormulas, limit: str) -> PrintedFormulas:
     order = read_limit(limit, formulas.model.name, formulas.model.loss.is_smooth)
     if order is None:
         return formulas
+    _check_terms(formulas, order)
     expanded = low_noise(formulas, order)
     name = (
         "noiseless limit, lambda -> infinity"
@@ -160,6 +164,29 @@ def apply_limit(formulas: PrintedFormulas, limit: str) -> PrintedFormulas:
         formulas.notes if formulas.model.loss.is_smooth else (*formulas.notes, *_on_kinks(expanded))
     )
     return replace(expanded, title=f"{formulas.title} ({name})", notes=notes)
+
+
+def _check_terms(formulas: PrintedFormulas, order: int) -> None:
+    """Refuse an expansion that takes hours: the longest expectation tells how long the others are.
+
+    Raises
+    ------
+    theory.InputError
+    """
+    expectations = formulas.expectations()
+    if order == 0 or not expectations:
+        return
+    longest = max(expectations, key=lambda e: sp.count_ops(e.integrand))
+    try:
+        heat_expansion(longest.integrand, longest.law, order, MOST_TERMS / len(expectations))
+    except TooManyTermsError as error:
+        raise InputError(
+            "limit",
+            f"{order}, for which the {len(expectations)} expectations have more than "
+            f"{MOST_TERMS} terms by order {error.order}",
+            f"an order below {error.order}" if error.order > 1 else "the noiseless limit",
+            "ask for a lower order, or for one entry: terms grow like the factorial of the order",
+        ) from None
 
 
 def _on_kinks(formulas: PrintedFormulas) -> Iterator[Note]:

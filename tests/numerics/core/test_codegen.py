@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import combinations_with_replacement
-from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -337,48 +336,3 @@ def test_source_can_be_printed():
     assert "u = [u_1, u_2, u_3]" in source
     assert "out[2] = " in source
     compile(source, "generated", "exec")
-
-
-# --- the cache ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def forgetful():
-    """Empty the caches of this process, before and after."""
-    for cache in (codegen.cache_directory, codegen._load):
-        cache.cache_clear()
-    yield
-    for cache in (codegen.cache_directory, codegen._load):
-        cache.cache_clear()
-
-
-@pytest.mark.usefixtures("forgetful")
-def test_cache_directory_can_be_chosen(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECALIGN_CACHE_DIR", str(tmp_path / "here"))
-    module = codegen.load_module("def f():\n    return 41\n")
-    assert module.f() == 41
-    assert Path(module.__file__).parent == tmp_path / "here" / "generated"
-    assert codegen.load_module("def f():\n    return 41\n") is module
-    assert codegen.load_module("def f():\n    return 42\n").f() == 42
-    assert not list((tmp_path / "here" / "generated").glob("*.tmp"))
-
-
-@pytest.mark.usefixtures("forgetful")
-def test_a_damaged_cache_file_is_replaced(tmp_path, monkeypatch):
-    monkeypatch.setenv("SPECALIGN_CACHE_DIR", str(tmp_path))
-    path = Path(codegen.load_module("def f():\n    return 1\n").__file__)
-    path.write_text("raise RuntimeError")
-    codegen._load.cache_clear()
-    assert codegen.load_module("def f():\n    return 1\n").f() == 1
-
-
-@pytest.mark.usefixtures("forgetful")
-def test_an_unwritable_cache_directory_falls_back_to_a_temporary_one(tmp_path, monkeypatch):
-    blocked = tmp_path / "file"
-    blocked.write_text("a file, where a directory is wanted")
-    monkeypatch.setenv("SPECALIGN_CACHE_DIR", str(blocked))
-    out = np.empty(1)
-    u = symbols.vector("u", 1)
-    compiled("f", (("u", u),), [3 * u[0]], "numba")(np.array([2.0]), out)
-    assert out[0] == 6.0
-    assert not codegen.cache_directory().is_relative_to(tmp_path)

@@ -26,6 +26,7 @@ from numerics import (
     with_samples,
 )
 from numerics.core.geometry import coordinates_of, labels_of
+from numerics.data import sources
 from numerics.data.mixture_samples import sample_mixture
 from theory import InputError, kgmm, xor
 
@@ -344,6 +345,22 @@ def test_chunks_that_change_are_noticed():
     data = user_data(softmax(), chunks, None, W, ridge=0.0)
     with pytest.raises(InputError, match="features: got 4 samples in this pass; expected 8"):
         empirical_spectrum(data, count=2)
+
+
+def test_chunks_of_many_samples_state_how_many(monkeypatch):
+    monkeypatch.setattr(sources, "MOST_SAMPLES", 5)
+
+    def chunks():
+        return [(X, Y), (X, Y)]
+
+    with pytest.raises(InputError, match=r"8 samples .* and no end; .* samples=\.\.\."):
+        user_data(softmax(), chunks, None, W, ridge=0.0)
+    assert user_data(softmax(), chunks, None, W, ridge=0.0, samples=8).samples == 8
+    for wrong, found in ((6, "8 or more"), (9, "8 that")):
+        with pytest.raises(InputError, match=f"samples: got {wrong}; expected {found}"):
+            user_data(softmax(), chunks, None, W, ridge=0.0, samples=wrong)
+    with pytest.raises(InputError, match="samples: got 5; expected 4 that features have"):
+        user_data(softmax(), X, Y, W, ridge=0.0, samples=5)
 
 
 def test_models_with_readout_need_it():

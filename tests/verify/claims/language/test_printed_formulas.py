@@ -155,3 +155,10 @@ def test_a_gradient_beside_a_sample_is_of_that_sample(tmp_path: Path) -> None:
     )
     assert (mean.quantity.kind, sample.quantity.kind) == ("gradient", "expression")
     assert sample.quantity.sample
+
+
+def test_an_expansion_of_hours_is_refused_before():
+    drift = collect(kgmm(3), "drift")
+    with pytest.raises(InputError, match=r"limit: got 12, for which the 45 expectations have more"):
+        apply_limit(drift, "12")
+    apply_limit(drift, "1")
