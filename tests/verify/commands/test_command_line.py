@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from command_cases import invoke
+from typer.testing import CliRunner
 
+from verify.commands.cli import app
 from verify.commands.command import takes_options
 from verify.settings.option_table import OPTIONS, RELATED
 
@@ -96,3 +98,23 @@ def test_no_option_is_advised_that_the_command_lacks(words, meant, no_work):
     assert result.exit_code == 2
     remedy = f"it would mean {meant}, which specalign verify does not take"
     assert f"expected an option of specalign verify. Remedy: {remedy}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("specalign cur", ["curves"]),
+        ("specalign curves --prec", ["--precision"]),
+        ("specalign derive --quantity h", ["hessian"]),
+        ("specalign verify --level ", ["quick", "full"]),
+    ],
+)
+def test_shells_complete_commands_options_and_values(words, expected, monkeypatch):
+    for name, value in (
+        ("_SPECALIGN_COMPLETE", "complete_bash"),
+        ("COMP_WORDS", words),
+        ("COMP_CWORD", str(words.count(" "))),
+    ):
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(app, [], prog_name="specalign")
+    assert result.output.split() == expected
