@@ -18,6 +18,8 @@ PRECISION = sp.Symbol("lambda", positive=True)
 RIDGE = sp.Symbol("beta", nonnegative=True)
 STEP = sp.Symbol("c_delta", positive=True)
 LABEL = sp.Symbol("y", real=True)
+# standard normal label noise, independent of the features
+LABEL_NOISE = sp.Symbol("xi", real=True)
 
 
 @lru_cache(maxsize=None)
@@ -61,14 +63,19 @@ class Symbols:
     ``overlap``        m_a_s   units x directions  x^a . e_s
     ``gram_perp``      R_a_b   units x units       Gram matrix off the e_s
     ``gram``           Q_a_b   units x units       R + m Gamma^-1 m^T
-    ``gram_inverse``   P_a_b   units x units       pseudo-inverse of Q
+    ``gram_inverse``   P_a_b   fields x fields     pseudo-inverse of the Gram matrix
     ``readout``        v_i     readout             finite parameters
     ``preactivation``  u_a     units               x^a . Y
-    ``whitened``       w_a     units               (Q^+ (u - E u))_a
+    ``teacher``        t_s     teachers            e_s . Y
+    ``fields``                 fields              u, t, label noise xi
+    ``whitened``       w_a     fields              (P (fields - mean))_a
     =================  ======  ==================  =======================
 
     Q_ab = x^a . x^b, and R_ab is the part of it orthogonal to the directions; R, Q and P are
     symmetric.  "readout" is the number of finite parameters (weights of a second layer, biases).
+    The *fields* are the Gaussian variables that a loss holds: the pre-activations u; those of its
+    teachers, t_s = e_s . Y for the directions s in ``teachers``; and label noise.  Their Gram
+    matrix is that of the vectors behind them, Q where there are only units.
 
     The *state* is ``overlap`` (row-major), ``gram_perp`` (upper triangle, row-major), ``readout``;
     this order is used by every vector of summary statistics in the project.
@@ -77,6 +84,8 @@ class Symbols:
     units: int
     directions: int
     readout_size: int
+    teachers: tuple[int, ...] = ()
+    label_noise: bool = False
 
     @cached_property
     def overlap(self) -> sp.ImmutableDenseMatrix:
@@ -92,7 +101,7 @@ class Symbols:
 
     @cached_property
     def gram_inverse(self) -> sp.ImmutableDenseMatrix:
-        return symmetric("P", self.units)
+        return symmetric("P", len(self.fields))
 
     @cached_property
     def readout(self) -> tuple[sp.Symbol, ...]:
@@ -104,7 +113,16 @@ class Symbols:
 
     @cached_property
     def whitened(self) -> tuple[sp.Symbol, ...]:
-        return vector("w", self.units)
+        return vector("w", len(self.fields))
+
+    @cached_property
+    def teacher(self) -> tuple[sp.Symbol, ...]:
+        return tuple(indexed("t", s) for s in self.teachers)
+
+    @cached_property
+    def fields(self) -> tuple[sp.Symbol, ...]:
+        noise = (LABEL_NOISE,) if self.label_noise else ()
+        return (*self.preactivation, *self.teacher, *noise)
 
     @cached_property
     def state(self) -> tuple[sp.Symbol, ...]:

@@ -30,7 +30,7 @@ def unflatten(vector: Array, model: Model) -> tuple[Array, Array, Array]:
 def outer_symbols(model: Model) -> tuple[sp.Symbol, ...]:
     """Canonical symbols of parameters and state, in the order of :func:`outer_values`."""
     s = model.symbols
-    pairs = symbols.upper_triangle(model.units)
+    pairs, fields = symbols.upper_triangle(model.units), symbols.upper_triangle(len(s.fields))
     return (
         *symbols.vector("p", model.components, positive=True),
         symbols.PRECISION,
@@ -39,7 +39,7 @@ def outer_symbols(model: Model) -> tuple[sp.Symbol, ...]:
         *(symbols.indexed("Gamma", i, j) for i, j in symbols.upper_triangle(model.directions)),
         *s.state,
         *(s.gram[a, b] for a, b in pairs),
-        *(s.gram_inverse[a, b] for a, b in pairs),
+        *(s.gram_inverse[a, b] for a, b in fields),
     )
 
 
@@ -51,9 +51,12 @@ def outer_values(
     gram: Array,
     inverse: Array,
 ) -> Array:
-    """Values for :func:`outer_symbols` at R states, from arrays (R, ...): one row a state."""
+    """Values for :func:`outer_symbols` at R states, from arrays (R, ...): one row a state.
+
+    Gram matrix and inverse are those of all fields.
+    """
     gamma = parameters.directions_gram
-    rows, columns = _upper(gram.shape[-1])
+    rows, columns = _upper(gram_perp.shape[-1])
     fixed = np.concatenate(
         [
             parameters.weights,
@@ -69,7 +72,7 @@ def outer_values(
             gram_perp[:, rows, columns],
             readout,
             gram[:, rows, columns],
-            inverse[:, rows, columns],
+            inverse[:, *_upper(inverse.shape[-1])],
         ],
         axis=1,
     )

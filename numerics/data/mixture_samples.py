@@ -54,3 +54,8 @@ def sample_mixture(
         block /= scale
         block += means[component[start : start + size]]
     return component, features
+
+
+def sample_label_noise(model: Model, samples: int, generator: np.random.Generator) -> Array | None:
+    """Standard normal label noise of every sample, None for a loss that holds none."""
+    return generator.standard_normal(samples) if model.loss.has_label_noise else None

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from numerics.core import codegen
+from numerics.core.fields import field_gram
 from numerics.core.geometry import labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
@@ -56,7 +57,7 @@ class Classifier:
 def classifier(model: Model) -> Classifier:
     """Compile the loss of a model for arrays."""
     s = model.symbols
-    arguments = (("y", (symbols.LABEL,)), ("u", s.preactivation), ("v", s.readout))
+    arguments = (("y", (symbols.LABEL,)), ("u", s.fields), ("v", s.readout))
     source = codegen.generate_function("sample_loss", arguments, [model.loss.expression], "numpy")
     function = codegen.load_module(source).sample_loss
 
@@ -190,7 +191,7 @@ def empirical_risk(
     rows = []
     for state in listed:
         data = draw_data(problem, state, dimension, samples, generator)
-        u = data.weights @ data.features.T
+        u = data.fields
         pair = (
             sample.loss(data.labels, u, state.readout),
             sample.correct(data.labels, u, state.readout),
@@ -237,15 +238,16 @@ def _accuracy(
     small.
     """
     model, parameters = problem.model, problem.parameters
-    covariance = state.gram(parameters.directions_gram) / parameters.precision
+    overlap, gram = field_gram(model, parameters, state.overlap, state.gram_perp)
+    covariance = gram / parameters.precision
     eigenvalues, vectors = np.linalg.eigh(covariance)
     factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
-    means, sample = problem.coordinates @ state.overlap.T, classifier(model)
+    means, sample = problem.coordinates @ overlap.T, classifier(model)
     size = 1024
     while True:
-        rule = sobol(model.units, size, REPLICATES, seed)
+        rule = sobol(len(gram), size, REPLICATES, seed)
         # one call a component: the scramblings side by side
-        flat = rule.nodes.reshape(-1, model.units) @ factor.T
+        flat = rule.nodes.reshape(-1, len(gram)) @ factor.T
         values = np.zeros((REPLICATES, size))
         for l, p in enumerate(parameters.weights):
             values += p * sample.correct(

@@ -34,7 +34,7 @@ from theory import InputError, Model, Moments, Weight, symbols
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 
-from .mixture_samples import sample_mixture
+from .mixture_samples import sample_label_noise, sample_mixture
 from .one_pass import project, row_blocks
 from .sources import Source
 
@@ -70,6 +70,8 @@ class SampleData:
     state : State or None
         Summary statistics of the weights; None without directions.
     role : {"test data", "train data"}
+    label_noise : array, shape (M,), or None
+        xi of every sample, for a loss that holds it.
     """
 
     model: Model
@@ -82,6 +84,7 @@ class SampleData:
     parameters: Parameters | None = None
     state: State | None = None
     role: str = ROLES[0]
+    label_noise: Array | None = None
     _kept: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -134,6 +137,15 @@ class SampleData:
         """u = x Y^T, shape (C, M)."""
         return self.projections[-len(self.weights) :]
 
+    @property
+    def fields(self) -> Array:
+        """What the loss sees of every sample, shape (fields, M): u, t of the teachers, xi."""
+        teachers = list(self.model.loss.teachers)
+        noise = [] if self.label_noise is None else [self.label_noise]
+        if not teachers and not noise:
+            return self.preactivations
+        return np.vstack([self.preactivations, self.projections[teachers], *noise])
+
     def projected(self, rows: Array) -> Array:
         """R Y^T for rows R in R^d, shape (n, M)."""
         out = np.empty((len(rows), self.samples))
@@ -178,16 +190,16 @@ class SampleData:
                 "give them with the data, or test samples of your own to with_samples",
             )
         samples = as_integer("samples", samples, 1, "give the number M of test samples")
+        generator = as_generator(seed)
         component, features = sample_mixture(
-            self.model,
-            self.parameters,
-            self.directions,
-            samples,
-            as_generator(seed),
-            self.source.dtype.name,
+            self.model, self.parameters, self.directions, samples, generator, self.source.dtype.name
         )
         return replace(
-            self, labels=labels_of(self.model)[component], source=resident(features), role=ROLES[0]
+            self,
+            labels=labels_of(self.model)[component],
+            source=resident(features),
+            role=ROLES[0],
+            label_noise=sample_label_noise(self.model, samples, generator),
         )
 
     def attributes(self, what: str = "empirical") -> dict[str, Any]:
@@ -200,7 +212,7 @@ class SampleData:
 
     def _derivatives(self, matrix: str) -> Array:
         function, rows = _derivative_function(self.model, matrix)
-        u = self.preactivations
+        u = self.fields
         out = np.empty((rows, self.samples))
         for part in row_blocks(self.samples, BLOCK_SAMPLES):
             function(self.labels[part], u[:, part], self.readout, out[:, part])
@@ -272,9 +284,8 @@ def draw_data(
     directions, x = realise_weights(problem, state, dimension)
     if weights is not None:
         x = _given_weights(problem, state, x.shape, weights)
-    component, features = sample_mixture(
-        model, parameters, directions, samples, as_generator(seed), dtype
-    )
+    generator = as_generator(seed)
+    component, features = sample_mixture(model, parameters, directions, samples, generator, dtype)
     return SampleData(
         model,
         parameters.ridge,
@@ -285,11 +296,14 @@ def draw_data(
         directions,
         parameters,
         state,
+        label_noise=sample_label_noise(model, samples, generator),
     )
 
 
 def compile_derivatives(model: Model, matrix: str) -> Callable[[Array, Array, Array], Array]:
     """Return a function (labels (M,), u (C, M), v) -> derivatives of the loss at every sample.
+
+    For a loss with teachers or label noise ``u`` are all its fields, (u, t, xi).
 
     For the Hessian all second derivatives, shape (C + q, C + q, M); for G all first ones, shape (C
     + q, M). Variables in the order (u_1..u_C, v_1..v_q).  Generated from the loss for NumPy.
@@ -347,7 +361,7 @@ def _derivative_function(
     if terms:
         expressions = tuple(_without_signs(e) for e in expressions)
     s = model.symbols
-    arguments = (("y", (symbols.LABEL,)), ("u", s.preactivation), ("v", s.readout))
+    arguments = (("y", (symbols.LABEL,)), ("u", s.fields), ("v", s.readout))
     source = codegen.generate_function("derivatives", arguments, expressions, "numpy")
     return codegen.load_module(source).derivatives, len(expressions)
 

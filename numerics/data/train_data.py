@@ -95,7 +95,8 @@ def train_data(
         pace.check(data.samples // batch, delta)
     kernel = compile_kernel(data.model.loss, "given")
     x, v = np.array(data.weights), np.array(data.readout)
-    u, g = np.empty(len(x)), np.empty((batch, len(data.model.loss.variables)))
+    loss, beside = data.model.loss, data.fields[len(x) :]
+    u, g = np.empty(len(loss.fields)), np.empty((batch, len(loss.variables)))
     # part of the kernel's signature: nothing is drawn, and no record is taken
     rng, memory = own_generator()
     none, nothing, counts = np.empty(0, dtype=np.int64), np.empty((1, 0, 0)), np.zeros(2, np.int64)
@@ -125,7 +126,7 @@ def train_data(
             u,
             v,
             g,
-            GivenArrays(x, rows),
+            GivenArrays(x, rows, np.ascontiguousarray(beside[:, start : start + len(rows)])),
         )
         if not ended:
             raise ArithmeticError(

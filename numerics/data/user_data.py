@@ -38,6 +38,7 @@ def user_data(
     readout: ArrayLike = (),
     ridge: float | None = None,
     directions: ArrayLike | None = None,
+    label_noise: ArrayLike | None = None,
     role: str = ROLES[0],
     samples: int | None = None,
 ) -> SampleData:
@@ -64,7 +65,10 @@ def user_data(
     ridge : float, optional
         beta; that of the problem, or of the model where it is a number, when omitted.
     directions : array, shape (r, d), optional
-        e_1..e_r.  Without them everything that is measured against them is absent from results.
+        e_1..e_r.  Without them everything that is measured against them is absent from results; a
+        loss with teachers needs them.
+    label_noise : array, shape (M,), optional
+        xi of every sample, for a loss that holds it.
     role : {"test data", "train data"}
         Whether the samples are independent of the weights.
     samples : int, optional
@@ -123,6 +127,7 @@ def user_data(
     else:
         y = as_array("labels", labels, 1)
     y = _labels(model, y, source.samples)
+    noise = _label_noise(model, label_noise, source.samples)
     return SampleData(
         model,
         beta,
@@ -134,6 +139,7 @@ def user_data(
         parameters,
         None if e is None else statistics(e, x, v),
         role,
+        noise,
     )
 
 
@@ -144,6 +150,7 @@ def with_samples(
     labels: ArrayLike | None,
     role: str = ROLES[0],
     samples: int | None = None,
+    label_noise: ArrayLike | None = None,
 ) -> SampleData:
     """The same weights with other samples, as :func:`user_data` takes them: test data beside
     train data.
@@ -151,7 +158,7 @@ def with_samples(
     Parameters
     ----------
     data : SampleData
-    features, labels, role, samples
+    features, labels, role, samples, label_noise
         As for :func:`user_data`.
     """
     check_data(data)
@@ -162,6 +169,8 @@ def with_samples(
         data.weights,
         readout=data.readout,
         ridge=data.ridge,
+        directions=data.directions,
+        label_noise=label_noise,
         role=role,
         samples=samples,
     )
@@ -224,6 +233,14 @@ def _ridge(model: Model, ridge: float | None, parameters: Parameters | None) -> 
 def _directions(
     model: Model, directions: ArrayLike | None, dimension: int, parameters: Parameters | None
 ) -> Array | None:
+    if directions is None and model.loss.teachers:
+        teachers = ", ".join(f"t_{s + 1}" for s in model.loss.teachers)
+        raise InputError(
+            "directions",
+            "None",
+            f"the vectors e_s whose products with a sample are {teachers} of the loss",
+            f"the labels of {model.name} are made by teachers: give the directions, one per row",
+        )
     if directions is None:
         return None
     e = as_array("directions", directions, 2)
@@ -266,6 +283,21 @@ def _labels(model: Model, labels: Array, samples: int) -> Array:
             f"the model {model.name} has these labels; units count from 1",
         )
     return labels
+
+
+def _label_noise(model: Model, noise: ArrayLike | None, samples: int) -> Array | None:
+    needed = model.loss.has_label_noise
+    if noise is None and not needed:
+        return None
+    if noise is None or not needed:
+        got, expected = ("None", "one number per sample") if needed else ("numbers", "None")
+        holds = "holds" if needed else "does not hold"
+        raise InputError("label_noise", got, expected, f"the loss of {model.name} {holds} xi")
+    xi = as_array("label_noise", noise, 1)
+    if xi.size != samples:
+        remedy = "give xi of every sample"
+        raise InputError("label_noise", f"{xi.size} numbers", f"{samples}", remedy)
+    return xi
 
 
 def statistics(directions: Array, x: Array, readout: Array) -> State:

@@ -12,6 +12,7 @@ import scipy.linalg
 import xarray as xr
 from numpy.typing import NDArray
 
+from numerics.core.fields import field_gram
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
@@ -157,9 +158,12 @@ def autonomous_field(
 def integrated_gram_eigenvalues(
     compiled: CompiledExpressions, parameters: Parameters, state: State
 ) -> Array:
-    """Eigenvalues of Q on the directions of u that the loss depends on, smallest first."""
+    """Eigenvalues of Q, or of the Gram matrix of all fields, on the directions that the loss
+    depends on, smallest first.
+    """
     basis = compiled.quadrature_basis
-    reduced = basis @ state.gram(parameters.directions_gram) @ basis.T
+    gram = field_gram(compiled.model, parameters, state.overlap, state.gram_perp)[1]
+    reduced = basis @ gram @ basis.T
     return np.asarray(np.linalg.eigvalsh(reduced), dtype=float) if reduced.size else np.ones(1)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.core.errors import IntegrationError
+from numerics.core.fields import field_gram
 from numerics.core.flatten import unflatten
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
@@ -84,7 +85,7 @@ class LocalLaw:
 
     def check(self, state: State, name: str) -> None:
         """Refuse a singular Q, where the drift has no two-sided derivatives."""
-        smallest = self._smallest(state.gram(self.parameters.directions_gram))
+        smallest = self._smallest(state.overlap, state.gram_perp)
         if smallest <= 1e-10:
             raise InputError(
                 name,
@@ -94,7 +95,9 @@ class LocalLaw:
                 "the drift cannot be expanded at a singular Q; add noise to gram_perp",
             )
 
-    def _smallest(self, gram: Array) -> float:
+    def _smallest(self, overlap: Array, gram_perp: Array) -> float:
+        """The smallest eigenvalue of the Gram matrix of the fields that are integrated over."""
+        gram = field_gram(self.model, self.parameters, overlap, gram_perp)[1]
         basis = self.drift.quadrature_basis
         reduced = basis @ gram @ basis.T
         return float(np.linalg.eigvalsh(reduced)[0]) if reduced.size else 1.0
@@ -117,8 +120,7 @@ class LocalLaw:
             )
 
         overlap, gram_perp, _ = unflatten(vector, model)
-        inverse = np.linalg.inv(self.parameters.directions_gram)
-        step = min(STEP, 0.05 * self._smallest(gram_perp + overlap @ inverse @ overlap.T))
+        step = min(STEP, 0.05 * self._smallest(overlap, gram_perp))
         if step <= 1e-9:
             raise IntegrationError(
                 f"the Gram matrix Q of {model.name} becomes singular at t = {time:.6g}", time

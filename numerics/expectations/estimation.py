@@ -192,11 +192,9 @@ def least_size(
         return min(256, max_nodes)
     overlap, gram_perp, readout = parts
     matrix, offsets = (array[0] for array in forms(readout[None]))
-    gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
-    deviation = np.sqrt(
-        np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None) / parameters.precision
-    )
-    height = np.abs(compiled.coordinates @ overlap.T @ matrix.T + offsets)
+    gram = compiled.covariance(parameters, overlap, gram_perp)
+    deviation = np.sqrt(np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None))
+    height = np.abs(compiled.means(parameters, overlap) @ matrix.T + offsets)
     distance = np.divide(height, deviation, out=np.full_like(height, np.inf), where=deviation > 0)
     rare = scipy.special.ndtr(-distance)
     rare = rare[rare >= NEGLIGIBLE * tolerance]

@@ -10,6 +10,7 @@ import sympy as sp
 
 from numerics.core import codegen
 from numerics.core.errors import IntegrandError
+from numerics.core.fields import field_gram, field_statistics
 from numerics.core.flatten import outer_symbols, outer_values
 from numerics.core.geometry import coordinates_of, labels_of
 from numerics.core.parameters import Parameters
@@ -131,7 +132,7 @@ class Evaluator:
 
     def _quadrature_basis(self) -> Array:
         """Orthonormal rows spanning the pre-activation directions the integrands depend on."""
-        c = self.model.units
+        c = len(self.model.loss.fields)
         gauge = self.model.loss.gauge
         if gauge is None or not self.integrands or self.uses_whitening:
             return np.eye(c)
@@ -215,7 +216,8 @@ class Evaluator:
     def field_laws(
         self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array
     ) -> tuple[Array, FieldLaws]:
-        """Q and the laws of the pre-activations at states of shape (R, ...)."""
+        """Gram matrices and laws of the fields at states of shape (R, ...)."""
+        overlap, gram_perp = field_statistics(self.model, parameters, overlap, gram_perp)
         inverse_gamma = np.linalg.inv(parameters.directions_gram)
         gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
         inverse: Array = np.zeros_like(gram)
@@ -234,7 +236,7 @@ class Evaluator:
         z = np.linspace(-PLAUSIBLE, PLAUSIBLE, 241)
         for e, l, j in bad.tolist():
             directions = directions_of(covariance[e], self.quadrature_basis)
-            for row in (np.zeros(self.model.units), *directions):
+            for row in (np.zeros(len(covariance[e])), *directions):
                 u = means[e, l][:, None] + row[:, None] * z
                 with np.errstate(all="ignore"):
                     values = self.array_integrands(u, float(self.labels[l]), v[e])[j]
@@ -300,9 +302,14 @@ class Evaluator:
         return self.spread(parameters, state.overlap, state.gram_perp)
 
     def covariance(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> Array:
-        """Covariance of the pre-activations."""
-        gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+        """Covariance of the pre-activations, and of all fields beside them."""
+        gram = field_gram(self.model, parameters, overlap, gram_perp)[1]
         return np.asarray(gram / parameters.precision)
+
+    def means(self, parameters: Parameters, overlap: Array) -> Array:
+        """Means of the fields in every component, shape (n, fields)."""
+        rows, _ = field_statistics(self.model, parameters, overlap, np.zeros((len(overlap),) * 2))
+        return np.asarray(self.coordinates @ rows.T)
 
     def spread(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> float:
         """Largest standard deviation of the pre-activations along the quadrature directions."""
@@ -312,13 +319,14 @@ class Evaluator:
 
 
 def gauge_directions(model: Model) -> tuple[Array, Array]:
-    """Columns along which the derivatives of the loss are constant, and orthonormal rows spanning
-    the rest.
+    """Columns of fields along which the derivatives of the loss are constant, and orthonormal rows
+    spanning the rest.
     """
-    gauge = model.loss.gauge
+    gauge, fields = model.loss.gauge, len(model.loss.fields)
     if gauge is None:
-        return np.zeros((model.units, 0)), np.eye(model.units)
-    null = np.array(gauge.tolist(), dtype=float)
+        return np.zeros((fields, 0)), np.eye(fields)
+    null = np.zeros((fields, gauge.cols))
+    null[: model.units] = np.array(gauge.tolist(), dtype=float)
     full, _ = np.linalg.qr(null, mode="complete")
     return null, np.ascontiguousarray(full[:, null.shape[1] :].T)
 

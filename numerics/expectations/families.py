@@ -48,7 +48,7 @@ def hermite_misses(
         inverse = np.asarray(np.linalg.pinv(scaled, hermitian=True), dtype=float)
     worst = np.zeros(len(sizes))
     beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
-    means = compiled.coordinates @ overlap.T
+    means = compiled.means(parameters, overlap)
     for l, (label, mean) in enumerate(zip(compiled.labels.tolist(), means, strict=True)):
 
         def heights(shift: Array, label: float = label, mean: Array = mean) -> Array:

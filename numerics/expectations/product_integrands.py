@@ -58,7 +58,7 @@ class ProductIntegrands:
         s = model.symbols
         self.integrands = tuple(integrands)
         self.deltas: list[list[tuple[int, sp.Expr]]] = []
-        self._bound = frozenset((*s.preactivation, *s.whitened))
+        self._bound = frozenset((*s.fields, *s.whitened))
         self._features: dict[sp.Expr, int] = {_ONE: 0}
         self._coefficients: dict[sp.Expr, int] = {}
         rows, pairs, coefficients = [], [], []
@@ -75,7 +75,7 @@ class ProductIntegrands:
         self._arrange(pairs)
         arguments: codegen.Arguments = (
             ("y", (symbols.LABEL,)),
-            ("u", s.preactivation),
+            ("u", s.fields),
             ("w", s.whitened),
             ("v", s.readout),
         )

@@ -85,7 +85,7 @@ class PlainIntegrands:
         self.deltas: list[list[tuple[int, sp.Expr]]] = []
         self.arguments: codegen.Arguments = (
             ("y", (symbols.LABEL,)),
-            ("u", s.preactivation),
+            ("u", s.fields),
             ("w", s.whitened),
             ("v", s.readout),
         )

@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
+from numerics.core.fields import field_coordinates
 from numerics.core.geometry import SpanBasis, coordinates_of, labels_of, span_basis
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
@@ -163,7 +164,8 @@ class WeightNodes:
         _, rows = gauge_directions(model)
         # u up to its gauge is rows^T t, t = (rows x) w: what moves t are the right singular vectors
         self._rows = rows
-        left, sizes, right = np.linalg.svd(rows @ self.basis.weights, full_matrices=False)
+        self._fields = field_coordinates(model, self.basis, parameters.precision)
+        left, sizes, right = np.linalg.svd(rows @ self._fields, full_matrices=False)
         kept = sizes > RANK * sizes.max(initial=0.0)
         self._spread, self._along = left[:, kept] * sizes[kept], right[kept]
 
@@ -207,8 +209,8 @@ class WeightNodes:
         points = self._points(rule, replicate)
         parts = [self.at(l, z) for l, (z, _) in enumerate(points)]
         shares = zip(self.parameters.weights, points, strict=True)
-        free = np.zeros((rank + 1, rank + 1))
-        free[:rank, :rank] = np.eye(rank) - self._along.T @ self._along
+        free, along = np.zeros((rank + 1, rank + 1)), self._along[:, :rank]
+        free[:rank, :rank] = np.eye(rank) - along.T @ along
         return WeightLaw(
             np.concatenate([share * weights for share, (_, weights) in shares]),
             np.concatenate([weight for weight, _ in parts]),
@@ -268,7 +270,7 @@ class WeightNodes:
     @cached_property
     def _seen(self) -> Array:
         """From coordinates w to pre-activations up to their gauge."""
-        return np.asarray((self._rows @ self.basis.weights).T @ self._rows)
+        return np.asarray((self._rows @ self._fields[:, : self.basis.rank]).T @ self._rows)
 
     def _everywhere(self, z: Array) -> Array:
         """K of all components at the same points."""
@@ -308,7 +310,7 @@ class WeightNodes:
         """K and E[(w, 1)] of one component at normal points; u and v are longer by ``nudge``."""
         scale, mean = 1 / np.sqrt(self.parameters.precision), self._means[component]
         place = np.ones((len(z), self.basis.rank + 1))
-        place[:, :-1] = mean + scale * (z @ self._along)
+        place[:, :-1] = mean + scale * (z @ self._along[:, : self.basis.rank])
         labels, u = self._arguments(component, z)
         longer = 1 + nudge
         evaluate = compile_derivatives(self.model, self.matrix)
@@ -316,7 +318,7 @@ class WeightNodes:
         return self._weight(found), place
 
     def _arguments(self, component: int, z: Array) -> tuple[Array, Array]:
-        """Labels, and pre-activations of shape (N, C)."""
+        """Labels, and the fields of the loss, shape (N, fields)."""
         u = self.mean(component) + z @ self.directions
         return np.full(len(z), labels_of(self.model)[component]), u
 

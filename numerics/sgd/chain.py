@@ -155,6 +155,7 @@ class Chain:
             law=LAWS.index(self.noise.kind),
             degrees=self.noise.degrees,
             block=block,
+            along=np.empty(r),
         )
 
     def _reduced(self, state: State) -> ReducedArrays:

@@ -65,7 +65,7 @@ class Launch:
         chain, recorder = self.chain, self.recorder
         rows = slice(first, first + len(generators))
         rng, memory = own_generator()
-        v, u = np.empty(chain.model.readout_size), np.empty(chain.model.units)
+        v, u = np.empty(chain.model.readout_size), np.empty(len(chain.model.loss.fields))
         g = np.empty((chain.batch, len(chain.model.loss.variables)))
 
         def take(rates: Array, begin: int, end: int) -> int:

@@ -18,8 +18,9 @@ class GaussianLaw(sp.Basic):
     """Law of the pre-activations in one component.
 
     Arguments: 1-based component, label value, Tuple of u, Tuple of w, Tuple of means, Gram matrix
-    Q, precision lambda and the Gram inverse P with w = P (u - mean).  Built once per component by
-    :func:`preactivation_law`.
+    Q, precision lambda and the Gram inverse P with w = P (u - mean).  For a loss with teachers or
+    label noise u stands for all fields, (u, t, xi), and Q for their Gram matrix.  Built once per
+    component by :func:`preactivation_law`.
     """
 
     @property
@@ -88,7 +89,7 @@ def _outer_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
 @lru_cache(maxsize=1024, typed=True)  # 1.0 is no component, though it equals 1
 @with_known_keywords
 def preactivation_law(model: Model, component: int) -> GaussianLaw:
-    """Return the law N(m S_l^T, Q/lambda) of u in the 0-based ``component`` of ``model``."""
+    """Return the law N(m S_l^T, Q/lambda) of the fields in a 0-based ``component``."""
     check_is_model(model)
     count = model.components
     if not isinstance(component, SupportsIndex) or not 0 <= index(component) < count:
@@ -99,10 +100,10 @@ def preactivation_law(model: Model, component: int) -> GaussianLaw:
     return GaussianLaw(
         sp.Integer(component + 1),
         model.mixture.labels[component],
-        sp.Tuple(*s.preactivation),
+        sp.Tuple(*s.fields),
         sp.Tuple(*s.whitened),
-        sp.Tuple(*model.preactivation_means.row(component)),
-        s.gram,
+        sp.Tuple(*model.field_means.row(component)),
+        model.field_gram,
         model.mixture.precision,
         s.gram_inverse,
     )

@@ -1,7 +1,15 @@
 r"""The tensors that derived quantities are contracted from: the mixture, the state, moments.
 
 Letters of indices, here and in :mod:`theory.formulas`: l component; a b e f units whose gradient is
-meant; c d units summed over by integration by parts; s t directions; i j readout parameters.
+meant; c d units summed over by integration by parts; n o teachers summed over by it, as directions;
+s t directions; i j readout parameters.
+
+Integration by parts runs over all vectors that the loss sees, units and teachers:
+
+.. math:: E[h\,(Y-\mu)\cdot w]
+          = \sum_c\mathrm{slope}_c\,x^c\cdot w + \sum_n\mathrm{slope}_n\,e_n\cdot w.
+
+The terms of teachers are asked for with their letters; a loss without teachers has none.
 """
 
 from __future__ import annotations
@@ -23,6 +31,8 @@ from .moments import Moments, Weight
 WeightKind = tuple[tuple[str, ...], ...]
 UNIT: WeightKind = (("u",),)
 READOUT: WeightKind = (("v",),)
+# what integration by parts runs over
+UNIT_FIELD, TEACHER_FIELD = "u", "t"
 
 
 class MomentTensors:
@@ -38,6 +48,7 @@ class MomentTensors:
         self.moments = moments
         self.model = moments.model
         self._tensors: dict[tuple[WeightKind, str], MomentTensor] = {}
+        self._inverses: dict[str, Tensor] = {}
 
     @cached_property
     def weights(self) -> Tensor:
@@ -71,11 +82,6 @@ class MomentTensors:
         return _of_matrix("R", self.model.symbols.gram_perp)
 
     @cached_property
-    def gram_inverse(self) -> Tensor:
-        """P_cd."""
-        return _of_matrix("P", self.model.symbols.gram_inverse)
-
-    @cached_property
     def readout(self) -> Tensor:
         """v_i."""
         values = self.model.symbols.readout
@@ -89,25 +95,36 @@ class MomentTensors:
         r""":math:`\sum_l p_l E_l[h] \cdots`, the operands ``rest`` standing for the dots."""
         return [self._averaged(sp.Integer(1), (self._tensor(kind, ""), "l" + letters), *rest)]
 
-    def slope(self, kind: WeightKind, letters: str, c: str, *rest: Operand) -> list[Term]:
-        r""":math:`\sum_l p_l\,\mathrm{slope}_c(h) \cdots`, summed over ``c`` where it repeats."""
-        here = "l" + letters + c
+    def slope(
+        self, kind: WeightKind, letters: str, c: str, *rest: Operand, teachers: str = ""
+    ) -> list[Term]:
+        r""":math:`\sum_l p_l\,\mathrm{slope}_c(h) \cdots`, summed over ``c`` where it repeats.
+
+        ``c`` runs over units, or over directions where it is among the letters ``teachers``: then
+        the slope is that in t_c, 0 for a direction that is no teacher.
+        """
+        if teachers and not self.model.loss.teachers:
+            return []
+        here, scale = "l" + letters + c, sp.Integer(1)
         if self.moments.route == "stein":
             scale = 1 / self.model.mixture.precision
-            return [self._averaged(scale, (self._tensor(kind, "d"), here), *rest)]
-        return [self._averaged(sp.Integer(1), (self._tensor(kind, "w"), here), *rest)]
+        return [self._averaged(scale, (self._tensor(kind, _kinds(c, teachers)), here), *rest)]
 
     def curvature(
-        self, kind: WeightKind, letters: str, c: str, d: str, *rest: Operand
+        self, kind: WeightKind, letters: str, c: str, d: str, *rest: Operand, teachers: str = ""
     ) -> list[Term]:
-        r""":math:`\sum_l p_l\,\mathrm{curvature}_{cd}(h) \cdots`."""
+        r""":math:`\sum_l p_l\,\mathrm{curvature}_{cd}(h) \cdots`; ``teachers`` as for a slope."""
+        if teachers and not self.model.loss.teachers:
+            return []
         lam, here = self.model.mixture.precision, "l" + letters + c + d
+        along = _kinds(c + d, teachers)
+        second = (self._tensor(kind, along), here)
         if self.moments.route == "stein":
-            return [self._averaged(lam**-2, (self._tensor(kind, "dd"), here), *rest)]
+            return [self._averaged(lam**-2, second, *rest)]
         mean = (self._tensor(kind, ""), "l" + letters)
         return [
-            self._averaged(sp.Integer(1), (self._tensor(kind, "ww"), here), *rest),
-            self._averaged(-1 / lam, mean, (self.gram_inverse, c + d), *rest),
+            self._averaged(sp.Integer(1), second, *rest),
+            self._averaged(-1 / lam, mean, (self._gram_inverse(along), c + d), *rest),
         ]
 
     def shared_slopes(self, gram: Tensor) -> list[Term]:
@@ -122,8 +139,35 @@ class MomentTensors:
     def _averaged(self, factor: sp.Expr, *operands: Operand) -> Term:
         return Term(factor, ((self.weights, "l"), *operands))
 
+    def _gram_inverse(self, along: str) -> Tensor:
+        """P over units or teachers, as :meth:`_tensor` has them."""
+        if along not in self._inverses:
+            self._inverses[along] = self._new_inverse(along)
+        return self._inverses[along]
+
+    def _new_inverse(self, along: str) -> Tensor:
+        gram_inverse = self.model.symbols.gram_inverse
+
+        def entry(*index: int) -> sp.Expr:
+            fields = [self._field(a, i) for a, i in zip(along, index, strict=True)]
+            return sp.Integer(0) if None in fields else gram_inverse[tuple(fields)]
+
+        return Tensor("P", tuple(self._size(a) for a in along), entry)
+
+    def _size(self, along: str) -> int:
+        return self.model.directions if along == TEACHER_FIELD else self.model.units
+
+    def _field(self, along: str, i: int) -> int | None:
+        """Where a unit, or the teacher of a direction, stands among the fields."""
+        if along == UNIT_FIELD:
+            return i
+        teachers = self.model.loss.teachers
+        return self.model.units + teachers.index(i) if i in teachers else None
+
     def _tensor(self, kind: WeightKind, actions: str) -> MomentTensor:
-        """E_l of a weight, of its derivatives ("d") or of its products with w ("w")."""
+        """E_l of a weight, with a slope, by the route, for each of ``actions``: in a unit, or in
+        the teacher of a direction.
+        """
         if (kind, actions) not in self._tensors:
             self._tensors[kind, actions] = self._new_tensor(kind, actions)
         return self._tensors[kind, actions]
@@ -135,20 +179,31 @@ class MomentTensors:
         offsets = [0 if v == "u" else units for factor in kind for v in factor]
         ends = list(accumulate(len(factor) for factor in kind))
         starts = [0, *ends[:-1]]
-        w = model.symbols.whitened
+        w, by_parts = model.symbols.whitened, moments.route == "stein"
+        behind = len(model.loss.variables) - units
 
         def integrand(*index: int) -> sp.Expr:
             own, extra = index[: len(sizes)], index[len(sizes) :]
+            found = [self._field(a, i) for a, i in zip(actions, extra, strict=True)]
+            fields = [c for c in found if c is not None]
+            if len(fields) < len(found):
+                return sp.Integer(0)
             variables = [o + i for o, i in zip(offsets, own, strict=True)]
             pairs = zip(starts, ends, strict=True)
             weight = Weight.of(*(variables[start:end] for start, end in pairs))
-            if actions.startswith("w"):
-                return moments.expression(weight) * sp.Mul(*(w[c] for c in extra))
-            return moments.derivative(weight, extra)
+            if not by_parts:
+                return moments.expression(weight) * sp.Mul(*(w[c] for c in fields))
+            # teachers stand behind the readout among what the loss is differentiated by
+            return moments.derivative(weight, tuple(c + behind * (c >= units) for c in fields))
 
-        shape = (model.components, *sizes, *(units for _ in actions))
+        shape = (model.components, *sizes, *map(self._size, actions))
         name = "E[" + "".join("g" if len(f) == 1 else "H" for f in kind) + actions + "]"
         return MomentTensor(name, shape, integrand, moments.expectation)
+
+
+def _kinds(letters: str, teachers: str) -> str:
+    """For every letter whether it runs over units or over teachers."""
+    return "".join(TEACHER_FIELD if c in teachers else UNIT_FIELD for c in letters)
 
 
 @lru_cache(maxsize=64)

@@ -152,7 +152,7 @@ class Moments:
             # plain delta
             derivative = self.expression(weight)
             for index in key[1]:
-                derivative = derivative.diff(self.model.loss.variables[index])
+                derivative = derivative.diff(self.model.loss.differentiated[index])
             regular, parts = split_deltas(derivative)
             self._derived[key] = sp.Add(regular, *(c * sp.DiracDelta(k) for k, c in parts.items()))
         elif key not in self._derived:

@@ -124,6 +124,14 @@ def _series(e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> list
                 "the symbol lambda",
                 "build the model with precision=None to take a limit in it",
             )
+        if e.general_integrand.has(symbols.LABEL_NOISE):
+            raise InputError(
+                "derived",
+                e,
+                "expectations without Gaussian label noise",
+                "label noise does not fall with 1/lambda: state it as components of the same mean "
+                "with different labels, which stay",
+            )
         if order and e.general_integrand.has(*_KINKED):
             raise InputError(
                 "derived",

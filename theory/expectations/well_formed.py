@@ -15,6 +15,9 @@ from .derived import find_expectations
 from .expectation import GaussianExpectation
 from .gaussian_law import preactivation_law
 
+# letters of what an expectation integrates over, and of the label
+_BOUND = ("u", "t", "xi", "w", "y")
+
 
 def check_expression(name: str, value: object, model: Model) -> None:
     """Refuse an expression that means nothing for a model: unknown symbols, other laws, no number.
@@ -44,7 +47,7 @@ def _check_expression(
         _check_node(name, node, model, known)
     names = {node: sp.Dummy() for node in nodes}
     plain = value.xreplace(names)
-    outer = {text for text in known if text.split("_")[0] not in ("u", "w", "y")}
+    outer = {text for text in known if text.split("_")[0] not in _BOUND}
     _check_symbols(name, plain.free_symbols - set(names.values()), outer, known, inside=False)
     if names and not plain.is_polynomial(*names.values()):
         remedy = "quotients and functions of them are not evaluated"
@@ -63,7 +66,7 @@ def _check_node(
             "of the theory and nothing substituted in it"
         )
         raise InputError(name, _short(node), expected, remedy)
-    allowed = {text for text in known if text.split("_")[0] in ("u", "w", "y", "v")}
+    allowed = {text for text in known if text.split("_")[0] in (*_BOUND, "v")}
     _check_symbols(name, node.general_integrand.free_symbols, allowed, known, inside=True)
 
 
@@ -116,7 +119,7 @@ def _families(names: set[str]) -> str:
     indices = ("", "_i", "_i_j")
     found = {
         text
-        if text in ("c_delta", "lambda", "beta", "y")
+        if text in ("c_delta", "lambda", "beta", "y", "xi")
         else text.split("_")[0] + indices[text.count("_")]
         for text in names
     }
@@ -131,6 +134,7 @@ def _known_symbols(model: Model) -> dict[str, tuple[sp.Symbol, str]]:
         (symbols.RIDGE, "theory.symbols.RIDGE"),
         (symbols.STEP, "theory.symbols.STEP"),
         (symbols.LABEL, "theory.symbols.LABEL"),
+        *([(symbols.LABEL_NOISE, "theory.symbols.LABEL_NOISE")] if s.label_noise else ()),
     ]
     for i, p in enumerate(symbols.vector("p", n, positive=True)):
         found.append((p, f'theory.symbols.vector("p", {n}, positive=True)[{i}]'))
@@ -144,6 +148,6 @@ def _known_symbols(model: Model) -> dict[str, tuple[sp.Symbol, str]]:
             for j in range(matrix.cols)
             if part == "overlap" or i <= j
         ]
-    for part in ("readout", "preactivation", "whitened"):
+    for part in ("readout", "preactivation", "teacher", "whitened"):
         found += [(x, f"model.symbols.{part}[{i}]") for i, x in enumerate(getattr(s, part))]
     return {str(symbol): (symbol, text) for symbol, text in found}

@@ -161,13 +161,25 @@ def second_moments(
     """
     model, s = t.model, t.coordinates
     c, r, q = model.units, model.directions, model.readout_size
+    means = t.mean(pair, "ab", (s, "ls"), (s, "lt"))
+    # what the loss sees of a direction itself: it is its own teacher
+    one, other = (t.slope(pair, "ab", n, (s, "l" + rest), teachers=n) for n, rest in ("st", "ts"))
+    both = t.curvature(pair, "ab", "s", "t", teachers="st")
+    first, second = (
+        t.curvature(pair, "ab", *pairs, teachers="s") for pairs in (("s", "c"), ("c", "s"))
+    )
     return BlockTensors(
-        sum_of("abst", (c, c, r, r), t.mean(pair, "ab", (s, "ls"), (s, "lt"))),
-        sum_of("absc", (c, c, r, c), t.slope(pair, "ab", "c", (s, "ls"))),
-        sum_of("abcs", (c, c, c, r), t.slope(pair, "ab", "c", (s, "ls"))),
+        sum_of("abst", (c, c, r, r), means, one, other, both),
+        sum_of("absc", (c, c, r, c), t.slope(pair, "ab", "c", (s, "ls")), first),
+        sum_of("abcs", (c, c, c, r), t.slope(pair, "ab", "c", (s, "ls")), second),
         sum_of("abcd", (c, c, c, c), t.curvature(pair, "ab", "c", "d")),
         sum_of("ab", (c, c), scaled(t.mean(pair, "ab"), 1 / model.mixture.precision)),
-        sum_of("ais", (c, q, r), t.mean(mixed, "ai", (s, "ls"))),
+        sum_of(
+            "ais",
+            (c, q, r),
+            t.mean(mixed, "ai", (s, "ls")),
+            t.slope(mixed, "ai", "s", teachers="s"),
+        ),
         sum_of("aic", (c, q, c), t.slope(mixed, "ai", "c")),
         sum_of("ij", (q, q), t.mean(readout, "ij")),
     )

@@ -88,6 +88,8 @@ def derive_drift(model: Model, route: str | None = None) -> Drift:
        \dot v_i &= -E[\partial_{v_i}\ell] - \beta v_i
 
     with the moments evaluated by ``route`` (mathematics.md section 4; arXiv 2206.04030, section 2).
+    Teachers in the loss add :math:`\lambda^{-1}\sum_n E[\partial_{t_n}g_a]\,\Gamma_{ns}` to
+    :math:`E[g_a\,Y\cdot e_s]`, and nothing to the rest (section 11).
 
     Parameters
     ----------
@@ -131,7 +133,11 @@ def _drift(model: Model, route: str) -> Drift:
     minus, beta = sp.Integer(-1), model.ridge
 
     # E[g_a Y . e_s] and E[g_a Y . x_perp^b] by the law of Y given u
-    signal = t.mean(UNIT, "a", (t.mean_overlaps, "ls")) + t.slope(UNIT, "a", "c", (m, "cs"))
+    signal = (
+        t.mean(UNIT, "a", (t.mean_overlaps, "ls"))
+        + t.slope(UNIT, "a", "c", (m, "cs"))
+        + t.slope(UNIT, "a", "n", (t.directions_gram, "ns"), teachers="n")
+    )
     noise = t.slope(UNIT, "a", "c", (r, "bc")) + t.slope(UNIT, "b", "c", (r, "ac"))
     squares = t.mean(UNIT + UNIT, "ab")
     outputs = t.mean(READOUT, "i")

@@ -70,7 +70,8 @@ def _gradient(model: Model, route: str) -> PopulationGradient:
     t = moment_tensors(model, route)
     units, directions, parameters = model.units, model.directions, model.readout_size
     same = Term(model.ridge, ((t.identity(units), "ac"),))
-    along_directions = sum_of("as", (units, directions), t.mean(UNIT, "a", (t.coordinates, "ls")))
+    signal = t.mean(UNIT, "a", (t.coordinates, "ls")) + t.slope(UNIT, "a", "s", teachers="s")
+    along_directions = sum_of("as", (units, directions), signal)
     along_weights = sum_of("ac", (units, units), t.slope(UNIT, "a", "c"), [same])
     ridge = [Term(model.ridge, ((t.readout, "i"),))]
     readout = sum_of("i", (parameters,), t.mean(READOUT, "i"), ridge)

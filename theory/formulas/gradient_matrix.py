@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from theory.expectations.contraction import Term
+from theory.expectations.contraction import Operand, Term
 from theory.expectations.moment_tensors import READOUT, UNIT, MomentTensors, moment_tensors, scaled
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
@@ -63,20 +63,26 @@ def _with_ridge(t: MomentTensors, tensors: BlockTensors) -> BlockTensors:
     model, s, v = t.model, t.coordinates, t.readout
     beta, same = model.ridge, t.identity(model.units)
 
+    # E[g Y] along the directions: what the teachers add to the means
+    first, second = (t.slope(UNIT, c, "s", teachers="s") for c in "ab")
+
+    def along(terms: list[Term], *rest: Operand) -> list[Term]:
+        return [Term(e.factor, (*e.operands, *rest)) for e in terms]
+
     def ridge(*terms: list[Term]) -> list[Term]:
         return scaled((each for group in terms for each in group), beta)
 
     # fmt: off
     return with_terms(
         tensors,
-        across=ridge(t.mean(UNIT, "a", (s, "ls"), (same, "bc"))),
-        back=ridge(t.mean(UNIT, "b", (s, "ls"), (same, "ac"))),
+        across=ridge(t.mean(UNIT, "a", (s, "ls"), (same, "bc")), along(first, (same, "bc"))),
+        back=ridge(t.mean(UNIT, "b", (s, "ls"), (same, "ac")), along(second, (same, "ac"))),
         weights=ridge(
             t.slope(UNIT, "a", "c", (same, "bd")),
             t.slope(UNIT, "b", "d", (same, "ac")),
             [Term(beta, ((same, "ac"), (same, "bd")))],
         ),
-        mixed_directions=ridge(t.mean(UNIT, "a", (s, "ls"), (v, "i"))),
+        mixed_directions=ridge(t.mean(UNIT, "a", (s, "ls"), (v, "i")), along(first, (v, "i"))),
         mixed_weights=ridge(
             t.slope(UNIT, "a", "c", (v, "i")),
             t.mean(READOUT, "i", (same, "ac")),

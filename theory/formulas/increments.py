@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import sympy as sp
 
@@ -106,11 +107,26 @@ class Increments:
         )
         return sum_of(letters, left.shape + right.shape, *parts)
 
-    def _along(self, feature: Feature, unit: str) -> Operand:
-        """The inner product of the vector of a feature with x^c."""
+    def _along(self, feature: Feature, unit: str, teacher: str) -> list[tuple[str, str, Operand]]:
+        """What the loss sees along the vector of a feature: the units and, not orthogonal to a
+        direction, the teachers; each as letter, letter if it is of a teacher, and inner product.
+        """
         if feature.kind == DIRECTION:
-            return self.t.overlap, unit + feature.letter
-        return self.t.gram_perp, feature.letter + unit
+            found = [(unit, "", (self.t.overlap, unit + feature.letter))]
+            if self.t.model.loss.teachers:
+                gamma = (self.t.directions_gram, teacher + feature.letter)
+                found.append((teacher, teacher, gamma))
+            return found
+        return [(unit, "", (self.t.gram_perp, feature.letter + unit))]
+
+    def _slopes(
+        self, kind: WeightKind, letters: str, feature: Feature, *rest: Operand
+    ) -> list[Term]:
+        """E[h (L - E L)] times operands that do not vary."""
+        found: list[Term] = []
+        for letter, teacher, inner in self._along(feature, "c", "n"):
+            found += self.t.slope(kind, letters, letter, *rest, inner, teachers=teacher)
+        return found
 
     def _means(self, *features: Feature) -> list[Operand] | None:
         """The means of features, None where one of them is 0."""
@@ -122,7 +138,7 @@ class Increments:
         """E[h L]."""
         if feature is None:
             return self.t.mean(kind, letters)
-        terms = self.t.slope(kind, letters, "c", self._along(feature, "c"))
+        terms = self._slopes(kind, letters, feature)
         means = self._means(feature)
         return terms if means is None else terms + self.t.mean(kind, letters, *means)
 
@@ -143,9 +159,14 @@ class Increments:
         for each, rest in ((one, other), (other, one)):
             means = self._means(each)
             if means is not None:
-                terms += self.t.slope(kind, letters, "c", *means, self._along(rest, "c"))
-        along = self._along(one, "c"), self._along(other, "d")
-        return terms + self.t.curvature(kind, letters, "c", "d", *along)
+                terms += self._slopes(kind, letters, rest, *means)
+        for (c, first, left_inner), (d, second, right_inner) in product(
+            self._along(one, "c", "n"), self._along(other, "d", "o")
+        ):
+            terms += self.t.curvature(
+                kind, letters, c, d, left_inner, right_inner, teachers=first + second
+            )
+        return terms
 
 
 class IncrementMoments:

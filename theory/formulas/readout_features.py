@@ -137,7 +137,7 @@ def _check_features(model: Model, layer: Layer, features: tuple[sp.Expr, ...]) -
     for shift in range(2):  # at two points without zeros
         point = {
             s: sp.Rational(2 * ((5 * i + 3 * shift) % 7) - 5, i % 5 + shift + 2)
-            for i, s in enumerate(loss.variables)
+            for i, s in enumerate(dict.fromkeys((*loss.variables, *loss.fields)))
         } | {LABEL: model.mixture.labels[shift % model.components]}
         h = [sp.sympify(e).xreplace(point).evalf(DIGITS) for e in features]
         for row in range(layer.rows):

@@ -17,6 +17,7 @@ from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
 from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
 from .regularity.domain import check_domain
+from .teachers import teachers_in
 
 # digits with which derivatives along the gauge are computed, and what of them counts as zero
 GAUGE_DIGITS = 40
@@ -28,17 +29,22 @@ GAUGE_POINTS = 3
 @with_known_keywords
 @dataclass(frozen=True)
 class Loss:
-    r"""Scalar loss :math:`\ell(y; u, v)` of a label, pre-activations u and readout parameters v.
+    r"""Scalar loss :math:`\ell(y, t, \xi; u, v)` of a sample: of pre-activations, label, readout.
 
     Everything else in the project is derived from this expression: with
     :math:`g_a=\partial_{u_a}\ell` and :math:`H_{ab}=\partial_{u_a}\partial_{u_b}\ell`, the sample
     gradient is :math:`\nabla_{x^a}L = g_a Y + \beta x^a` and the sample Hessian :math:`H_{ab} Y Y^T
     + \beta\delta_{ab} I` (mathematics.md section 1).
 
+    Directions of the mixture may be *teachers*: the loss sees :math:`t_s = Y\cdot e_s` too, so that
+    a label may be any function of these (mathematics.md section 11).  Teachers are not trained.
+
     Parameters
     ----------
     expression : sympy.Expr
-        The loss, in terms of ``symbols.LABEL``, ``u_1..u_C`` and ``v_1..v_q``.
+        The loss, in terms of ``symbols.LABEL``, ``u_1..u_C``, ``v_1..v_q``, and, for labels made by
+        teachers, ``t_s`` (``symbols.vector("t", r)``) and ``symbols.LABEL_NOISE``, a standard
+        normal variable of every sample.
     units : int
         C, the number of pre-activations.
     readout_size : int
@@ -48,8 +54,8 @@ class Loss:
         which all derivatives of the loss are constant.  Not trusted: checked at rational points to
         20 digits, and again by whoever drops a quadrature dimension because of it.
     kinks : tuple of sympy.Expr
-        Expressions in u whose zeros are the points where the loss is not smooth.  Empty for a
-        smooth loss.  The loss is rewritten with ReLU and Step of these expressions
+        Expressions in u (and t) whose zeros are the points where the loss is not smooth.  Empty for
+        a smooth loss.  The loss is rewritten with ReLU and Step of these expressions
         (:mod:`theory.problem.kinks`).
     layers : tuple of Layer
         The layers behind the first, which share out v in their order
@@ -99,7 +105,7 @@ class Loss:
         if self.expression.has(sp.I, sp.oo, -sp.oo, sp.zoo, sp.nan):
             remedy = "write real and finite numbers only"
             raise InputError("loss expression", str(self.expression), "a real loss", remedy)
-        known = {symbols.LABEL, *self.variables}
+        known = {symbols.LABEL, *self.variables, *self.fields}
         unknown = sorted(self.expression.free_symbols - known, key=str)
         alike = [str(s) for s in unknown if str(s) in map(str, known)]
         if alike:
@@ -114,7 +120,8 @@ class Loss:
                 "loss expression",
                 f"unknown symbols {[str(s) for s in unknown]}",
                 f"only {symbols.LABEL}, {', '.join(map(str, self.variables))}",
-                "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL",
+                "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL; "
+                "teachers are vector('t', r), label noise is LABEL_NOISE",
             )
         object.__setattr__(self, "layers", checked_layers(self.layers, self.readout_size))
         object.__setattr__(self, "kinks", self._checked_kinks())
@@ -166,7 +173,7 @@ class Loss:
                     f"nor G exist: replace Step(k) by a ramp such as ReLU(k + 1) - ReLU(k), "
                     f"k = {kink}",
                 )
-        check_domain(self.expression, slopes, self.preactivation)
+        check_domain(self.expression, slopes, self.fields)
 
     def _checked_kinks(self) -> tuple[sp.Expr, ...]:
         for kink in self.kinks:
@@ -177,7 +184,7 @@ class Loss:
         kinks = tuple(unsigned(sp.sympify(k)) for k in self.kinks)
         for kink in kinks:
             used = kink.free_symbols
-            if not used & set(self.preactivation) or used - set(self.variables):
+            if not used & set(self.fields) or used - {*self.variables, *self.fields}:
                 remedy = "give u_1 for a kink at u_1 = 0"
                 if symbols.LABEL in used:
                     remedy = (
@@ -187,8 +194,7 @@ class Loss:
                 raise InputError(
                     "kinks",
                     kink,
-                    f"expressions in {', '.join(map(str, self.preactivation))} "
-                    "that vanish at a kink",
+                    f"expressions in {', '.join(map(str, self.fields))} that vanish at a kink",
                     remedy,
                 )
         kinks = tuple(dict.fromkeys(simple for kink in kinks for simple in simple_kinks(kink)))
@@ -208,14 +214,41 @@ class Loss:
         """(u_1..u_C, v_1..v_q): the order that the indices of :meth:`partial` refer to."""
         return (*self.preactivation, *self.readout)
 
+    @cached_property
+    def teachers(self) -> tuple[int, ...]:
+        """0-based directions s whose pre-activations t_s the loss holds."""
+        return teachers_in(self.expression)
+
+    @cached_property
+    def has_label_noise(self) -> bool:
+        return self.expression.has(symbols.LABEL_NOISE)
+
+    @cached_property
+    def fields(self) -> tuple[sp.Symbol, ...]:
+        """(u_1..u_C, t_s of the teachers, xi): the Gaussian variables of the loss."""
+        noise = (symbols.LABEL_NOISE,) if self.has_label_noise else ()
+        teachers = (symbols.indexed("t", s) for s in self.teachers)
+        return (*self.preactivation, *teachers, *noise)
+
+    def teacher_position(self, direction: int) -> int | None:
+        """Where t_s stands among what :meth:`partial` differentiates by; None for no teacher."""
+        if direction not in self.teachers:
+            return None
+        return len(self.variables) + self.teachers.index(direction)
+
+    @cached_property
+    def differentiated(self) -> tuple[sp.Symbol, ...]:
+        """:attr:`variables`, and t_s of the teachers, by which integration by parts derives."""
+        return (*self.variables, *self.fields[self.units : self.units + len(self.teachers)])
+
     @property
     def is_smooth(self) -> bool:
         return not self.kinks
 
     @cached_property
     def kink_forms(self) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:
-        """(A, c) with kinks = A(v) u + c(v), None if some kink is not of this form."""
-        return kink_forms(self.kinks, self.preactivation)
+        """(A, c) with kinks = A(v) (u, t, xi) + c(v), None if some kink is not of this form."""
+        return kink_forms(self.kinks, self.fields)
 
     def partial(self, indices: Iterable[int]) -> sp.Expr:
         """Return the partial derivative of the loss with respect to the variables at ``indices``.
@@ -223,8 +256,8 @@ class Loss:
         Parameters
         ----------
         indices : iterable of int
-            0-based positions in :attr:`variables`; order does not matter, repetition is repeated
-            derivation.
+            0-based positions in :attr:`variables`, and behind them those of the teachers; order
+            does not matter, repetition is repeated derivation.
 
         Returns
         -------
@@ -236,7 +269,7 @@ class Loss:
             if not key:
                 self._cache[key] = self.expression
             else:
-                derivative = self.partial(key[:-1]).diff(self.variables[key[-1]])
+                derivative = self.partial(key[:-1]).diff(self.differentiated[key[-1]])
                 derivative = derivative if self.is_smooth else tidy(derivative)
                 # of first derivatives, so that a loss such as u step(u) is seen to be continuous
                 first = len(key) == 1
@@ -265,7 +298,7 @@ class Loss:
         """How far first derivatives at a rational point change along a direction."""
         start = {
             s: sp.Rational((7 * i + 3 * shift) % 11 - 5, i + shift + 2)
-            for i, s in enumerate(self.variables)
+            for i, s in enumerate(dict.fromkeys((*self.variables, *self.fields)))
         }
         stride = sp.Rational(shift + 1, 3)
         moved = start | {

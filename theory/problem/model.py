@@ -16,6 +16,7 @@ from theory.notebook import equations_latex
 from .exact_numbers import check_positive, exact
 from .loss import Loss
 from .mixture import Mixture
+from .teachers import check_teachers
 
 
 @with_known_keywords
@@ -77,6 +78,7 @@ class Model:
             "ridge", self.ridge, "give the weight decay beta, 0 for none", allow_zero=True
         )
         check_positive("step", self.step, "give c_delta, the step size times the dimension")
+        check_teachers(self.loss.teachers, self.mixture)
         if not self.name:
             raise InputError("name", repr(self.name), "a non-empty text", "name the model")
 
@@ -120,12 +122,36 @@ class Model:
     @cached_property
     def symbols(self) -> symbols.Symbols:
         """The symbols of the state, in their fixed order."""
-        return symbols.Symbols(self.units, self.directions, self.readout_size)
+        loss = self.loss
+        return symbols.Symbols(
+            self.units, self.directions, self.readout_size, loss.teachers, loss.has_label_noise
+        )
 
     @cached_property
-    def preactivation_means(self) -> sp.ImmutableDenseMatrix:
-        """m S^T transposed, n x C: row l is the mean of u in component l."""
-        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.symbols.overlap.T)
+    def field_overlaps(self) -> sp.ImmutableDenseMatrix:
+        """Overlaps of the vectors behind the fields: m, rows of Gamma for teachers, 0 for noise."""
+        gamma = self.mixture.directions_gram
+        rows = [gamma.row(s) for s in self.loss.teachers]
+        noise = [sp.zeros(1, self.directions)] if self.loss.has_label_noise else []
+        return sp.ImmutableDenseMatrix.vstack(self.symbols.overlap, *rows, *noise)
+
+    @cached_property
+    def field_gram(self) -> sp.ImmutableDenseMatrix:
+        """lambda times the covariance of the fields: [[Q, m], [m^T, Gamma]] over the teachers."""
+        s, units, overlaps = self.symbols, self.units, self.field_overlaps
+        gram = sp.zeros(len(s.fields), len(s.fields))
+        gram[:units, :units] = s.gram
+        for n, direction in enumerate(s.teachers, start=units):
+            for a in range(units + len(s.teachers)):
+                gram[a, n] = gram[n, a] = overlaps[a, direction]
+        if s.label_noise:
+            gram[-1, -1] = self.mixture.precision
+        return sp.ImmutableDenseMatrix(gram)
+
+    @cached_property
+    def field_means(self) -> sp.ImmutableDenseMatrix:
+        """n x fields: row l is the mean of (u, t, xi) in component l."""
+        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.field_overlaps.T)
 
     @cached_property
     def parameter_symbols(self) -> frozenset[sp.Symbol]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.core.errors import IntegrationError
+from numerics.core.fields import field_gram
 from numerics.core.flatten import unflatten
 from numerics.core.geometry import coordinates_of
 from numerics.core.parameters import Parameters
@@ -88,14 +89,14 @@ def _culprit(compiled: CompiledExpressions, parameters: Parameters, vector: Arra
     """The simplest integrand that is no number at some pre-activation of the state."""
     model = compiled.model
     overlap, gram_perp, readout = unflatten(vector, model)
-    gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+    rows, gram = field_gram(model, parameters, overlap, gram_perp)
     eigenvalues, vectors = np.linalg.eigh(gram / parameters.precision)
     factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
-    normals = np.random.default_rng(0).normal(size=(model.units, SAMPLES))
+    normals = np.random.default_rng(0).normal(size=(len(rows), SAMPLES))
     coordinates = coordinates_of(model)
     worst: tuple[int, str] | None = None
     for label, place in zip(model.mixture.labels, coordinates, strict=True):
-        u = (overlap @ place)[:, None] + factor @ normals
+        u = (rows @ place)[:, None] + factor @ normals
         with np.errstate(all="ignore"):  # what is not finite is what is looked for
             values = compiled.array_integrands(u, float(label), readout)
         for integrand, row in zip(compiled.integrands, values, strict=True):

@@ -69,7 +69,7 @@ class ClosedMoments:
     """
 
     def __init__(self, model: Model, forms: Sequence[sp.Expr], target: str) -> None:
-        s, units = model.symbols, model.units
+        s, units = model.symbols, len(model.loss.fields)
         self._upper = np.triu_indices(units)
         pairs = symbols.upper_triangle(units)
         self.forms = tuple(forms)
@@ -163,7 +163,7 @@ def closed_moments(
     >>> closed_moments(model, [u[0]**2], "numpy").forms
     (S_1_1 + mu_1**2,)
     """
-    u = model.symbols.preactivation
+    u = model.symbols.fields
     if not all(_promising(f, u) for f in integrands):
         return None
     law, length, forms = _law(model), 0, []
@@ -198,10 +198,10 @@ def _law(model: Model) -> GaussianLaw:
     return GaussianLaw(
         sp.Integer(1),
         symbols.LABEL,
-        sp.Tuple(*s.preactivation),
+        sp.Tuple(*s.fields),
         sp.Tuple(*s.whitened),
-        sp.Tuple(*_means(model.units)),
-        _covariance(model.units) * symbols.PRECISION,
+        sp.Tuple(*_means(len(s.fields))),
+        _covariance(len(s.fields)) * symbols.PRECISION,
         symbols.PRECISION,
         s.gram_inverse,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numerics.core.fields import field_statistics
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 from numerics.expectations.evaluation import Evaluator
@@ -35,6 +36,7 @@ def moment_errors(compiled: Evaluator, parameters: Parameters, parts: Parts) -> 
     overlap, gram_perp, readout = parts
     _, laws = compiled.field_laws(parameters, overlap[None], gram_perp[None], readout[None])
     # rounding of means and covariance, which are sums of products
+    overlap, gram_perp = field_statistics(compiled.model, parameters, overlap, gram_perp)
     terms = sum(overlap.shape) + 2
     means_error = terms * EPS * np.abs(compiled.coordinates) @ np.abs(overlap).T
     inverse = np.linalg.inv(parameters.directions_gram)

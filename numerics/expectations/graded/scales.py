@@ -103,8 +103,8 @@ class Scales:
     """
 
     def __init__(self, model: Model, integrands: Sequence[sp.Expr]) -> None:
-        self.units = model.units
-        self._u = tuple(model.symbols.preactivation)
+        self.fields = len(model.loss.fields)
+        self._u = tuple(model.symbols.fields)
         self.arguments: codegen.Arguments = (
             ("y", (symbols.LABEL,)),
             ("u", self._u),
@@ -146,9 +146,9 @@ class Scales:
 
     def forms(self, label: float, readout: Array) -> Forms:
         """The affine arguments for one label and readout."""
-        out = np.zeros((len(self.kinds), 1 + self.units))
+        out = np.zeros((len(self.kinds), 1 + self.fields))
         if len(out):
-            blank = np.zeros(self.units)
+            blank = np.zeros(self.fields)
             self._coefficient_function(label, blank, blank, readout, out.ravel())
         return Forms(out[:, 0].copy(), out[:, 1:].copy(), self.kinds, self.widths)
 

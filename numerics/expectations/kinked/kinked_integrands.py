@@ -116,7 +116,7 @@ class KinkedIntegrands:
         s = model.symbols
         self.arguments: codegen.Arguments = (
             ("y", (symbols.LABEL,)),
-            ("u", s.preactivation),
+            ("u", s.fields),
             ("w", s.whitened),
             ("v", s.readout),
             ("r", ramps),
@@ -132,9 +132,7 @@ class KinkedIntegrands:
                 self.deltas[position[kink]].append((i, lower(coefficient)))
         used = set().union(*(e.free_symbols for e in self.regular)) if self.regular else set()
         # u that an integrand meets directly counts as a ramp that never bends
-        self.linear = np.array(
-            [a for a, u in enumerate(s.preactivation) if u in used], dtype=np.int64
-        )
+        self.linear = np.array([a for a, u in enumerate(s.fields) if u in used], dtype=np.int64)
         self.source = self._generate(target)
         self._sums: Callable[..., None] = self._array_sums
         self._stencil: Callable[..., None] = self._array_stencil

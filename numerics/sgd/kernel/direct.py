@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from numerics.core.validation import Array
 from numerics.sgd.noise import LAWS
+from theory import Loss
 
-from .part import KernelPart, unpack_lines
+from .part import KernelPart, lines_of_teachers, unpack_lines
 
 
 class DirectArrays(NamedTuple):
@@ -37,6 +38,8 @@ class DirectArrays(NamedTuple):
         Parameter of the law.
     block : array, shape (steps, b, d)
         Noise drawn beforehand, for a sampler of the user's; empty otherwise.
+    along : array, shape (r,)
+        Scratch: coordinates of a sample along the directions.
     """
 
     x: Array
@@ -49,17 +52,19 @@ class DirectArrays(NamedTuple):
     law: int
     degrees: float
     block: NDArray
+    along: Array
 
 
-def part(units: int) -> KernelPart:
-    """The direct method for a number of units."""
-    preactivations, update = step_lines(units, "features[j, i]", "features[0, i]")
+def part(loss: Loss) -> KernelPart:
+    """The direct method for a loss."""
+    preactivations, update = step_lines(loss.units, "features[j, i]", "features[0, i]")
+    beside = _ALONG if loss.teachers else ""
     return KernelPart(
         _IMPORT + _RECORD,
         unpack_lines(DirectArrays),
         _BEGIN,
         "record(x, basis, factor, overlap[n, slot], gram_perp[n, slot])",
-        _DRAW + preactivations,
+        _DRAW + preactivations + beside + lines_of_teachers(loss, "along[q]"),
         update,
     )
 
@@ -159,6 +164,14 @@ for i in range(x.shape[1]):
     z = @FEATURE@
     @ACCUMULATE@
 @STORE@
+"""
+
+# its coordinates along the directions, which teachers see
+_ALONG = """
+for q in range(basis.shape[0]):
+    along[q] = 0.0
+    for i in range(basis.shape[1]):
+        along[q] += features[j, i] * basis[q, i]
 """
 
 # x <- shrink x - rate sum_j g_j y_j; row by row, for the compiler cannot know that rows do not

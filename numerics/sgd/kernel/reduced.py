@@ -23,8 +23,9 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from numerics.core.validation import Array
+from theory import Loss
 
-from .part import KernelPart, unpack_lines
+from .part import KernelPart, lines_of_teachers, unpack_lines
 
 # Random numbers are drawn for this many samples at once: their unpredictable branches then do not
 # stall the arithmetic of the steps, which is one long chain of dependent operations.
@@ -80,14 +81,14 @@ class ReducedArrays(NamedTuple):
     component: NDArray
 
 
-def part() -> KernelPart:
-    """The reduced method."""
+def part(loss: Loss) -> KernelPart:
+    """The reduced method for a loss."""
     return KernelPart(
         _FUNCTIONS,
         unpack_lines(ReducedArrays),
         _BEGIN,
         "record(m, a_perp, factor, overlap[n, slot], gram_perp[n, slot])",
-        _SAMPLE,
+        _SAMPLE + lines_of_teachers(loss, "y[j, q]"),
         _UPDATE,
     )
 

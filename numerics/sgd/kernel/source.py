@@ -55,14 +55,14 @@ def kernel_source(loss: Loss, method: str = "direct") -> str:
     variables = range(len(loss.variables))
     gradient = codegen.generate_function(
         "sample_gradient",
-        (("y", (symbols.LABEL,)), ("u", loss.preactivation), ("v", loss.readout)),
+        (("y", (symbols.LABEL,)), ("u", loss.fields), ("v", loss.readout)),
         [loss.partial((i,)) for i in variables],
         "numba",
     )
     if method == "given":
-        part = kernel_given.part(loss.units)
+        part = kernel_given.part(loss)
     else:
-        part = kernel_direct.part(loss.units) if method == "direct" else kernel_reduced.part()
+        part = kernel_direct.part(loss) if method == "direct" else kernel_reduced.part(loss)
     text = part.functions + _LOOP
     marks = {
         "UNPACK": part.unpack,
