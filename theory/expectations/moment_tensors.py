@@ -160,7 +160,7 @@ class MomentTensors:
     def _field(self, along: str, i: int) -> int | None:
         """Where a unit, or the teacher of a direction, stands among the fields."""
         if along == UNIT_FIELD:
-            return i
+            return int(i)
         teachers = self.model.loss.teachers
         return self.model.units + teachers.index(i) if i in teachers else None
 

@@ -115,6 +115,14 @@ class Loss:
                 f"the real symbols {alike} of theory.symbols",
                 "build them with theory.symbols.vector: a Symbol with other assumptions is another",
             )
+        if any(str(s).startswith("u_") for s in unknown):
+            raise InputError(
+                "loss expression",
+                f"{[str(s) for s in unknown]} with units={self.units}",
+                f"pre-activations u_1..u_{self.units}",
+                "count it among the units if it is trained; a teacher, which is not, is t_s of a "
+                "direction: symbols.vector('t', r)",
+            )
         if unknown:
             raise InputError(
                 "loss expression",
@@ -244,6 +252,12 @@ class Loss:
     @property
     def is_smooth(self) -> bool:
         return not self.kinks
+
+    @property
+    def is_smooth_in_weights(self) -> bool:
+        """Whether kinks, if any, are those of labels that teachers make: none moves with u or v."""
+        trained = set(self.variables)
+        return not any(kink.free_symbols & trained for kink in self.kinks)
 
     @cached_property
     def kink_forms(self) -> tuple[sp.ImmutableDenseMatrix, sp.ImmutableDenseMatrix] | None:

@@ -259,7 +259,7 @@ def _gradient_differences(
     for start in range(0, samples, CHUNK):
         size = min(CHUNK, samples - start)
         data = draw_data(model, parameters, state, dimension, size, generator)
-        u, w = data.weights @ data.features.T, data.features[:, :rank]
+        u, w = data.fields, data.features[:, :rank]
 
         def rows_at(
             j: int, shift: float, data: SampleData = data, u: np.ndarray = u, w: np.ndarray = w

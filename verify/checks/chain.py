@@ -189,10 +189,11 @@ def _enumerated_step(theory: Theory, scenario: Scenario) -> Array:
     signs = np.array(list(product((-1.0, 1.0), repeat=width))) / np.sqrt(parameters.precision)
     means = coordinates_of(model) @ directions
     gradient = compile_derivatives(model, "gradient")
+    rows = np.concatenate([x, directions[list(model.loss.teachers)]])
     step = np.zeros((model.units, model.directions))
     for weight, label, mean in zip(parameters.weights, labels_of(model), means, strict=True):
         y = mean + signs
-        g = gradient(np.full(len(y), label), x @ y.T, state.readout)[: model.units]
+        g = gradient(np.full(len(y), label), rows @ y.T, state.readout)[: model.units]
         step -= weight * (g @ (y @ directions.T)) / len(y)
     return np.asarray((step - parameters.ridge * state.overlap).ravel())
 

@@ -35,6 +35,7 @@ from verify.random_points.exact import random_point
 
 from .cases import Case, case_at, cases_of
 from .judgement import Claim, Counterexample, Stage, Status
+from .language.features import features_of
 from .smaller_models import smaller_models
 from .stage_verdicts import Explanation
 
@@ -196,8 +197,8 @@ class SampleClaim:
 
 def _by_features(case: Case, model: Model) -> Case:
     """zeta_a = u_a - sum_s (m Gamma^-1)_as Y_s: of one sample it is not free."""
-    s, r = model.symbols, model.directions
-    zeta, features = (symbols.vector(x, n) for x, n in (("zeta", model.units), ("Y", r)))
+    s = model.symbols
+    zeta, features = symbols.vector("zeta", model.units), features_of(model)
     sides = (case.claimed, case.derived, case.raw, case.raw_claim)
     if not any(e is not None and e.free_symbols & set(zeta) for e in sides):
         return case
@@ -231,7 +232,7 @@ def visited_draws(
         places.append({**values, **{x: abs(values[x]) * sign for x, sign in turned}})
     while len(places) < LEAST_PLACES:
         places.append(_draw(model, rng, SCALES[len(places) % len(SCALES)]))
-    names = [*u, *s.whitened, *s.readout, *symbols.vector("Y", model.directions)]
+    names = [*s.fields, *s.whitened, *s.readout, *symbols.vector("Y", model.directions)]
     names += symbols.vector("zeta", model.units)
     box = {x: (-WIDE, WIDE) for x in names}
     box |= {x: (1 / WIDE, WIDE) for x in (symbols.PRECISION, symbols.RIDGE, symbols.STEP)}
@@ -269,7 +270,7 @@ def _draw(model: Model, rng: np.random.Generator, scale: sp.Rational = sp.S.One)
         if name.is_Symbol:  # over decades, on both sides of 1
             values[name] = sp.Rational(int(10 ** rng.uniform(1, 5)), 1000)
     names = [
-        *s.preactivation,
+        *s.fields,
         *s.whitened,
         *symbols.vector("Y", model.directions),
         *symbols.vector("zeta", model.units),

@@ -8,9 +8,11 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import sympy as sp
 from numpy.typing import NDArray
 
 from numerics import State
+from numerics.core.fields import field_gram
 from numerics.expectations.kink_forms import kink_forms
 from theory import Model, low_noise, noiseless, symbols
 from verify.verdict.tolerance import Comparison
@@ -217,12 +219,13 @@ def _clear_of_kinks(case: LawCase) -> LawCase | None:
     matrix, offsets = (array[0] for array in forms(case.state.readout[None]))
     coordinates = np.array(case.model.mixture.coordinates.tolist(), dtype=float)
     for _ in range(100):
-        overlap = case.state.overlap
-        gram = case.state.gram(case.parameters.directions_gram)
+        overlap, gram = field_gram(
+            case.model, case.parameters, case.state.overlap, case.state.gram_perp
+        )
         width = np.sqrt(np.einsum("ja,ab,jb->j", matrix, gram, matrix) / LEAST_NOISE[0])
         if np.all(np.abs(coordinates @ overlap.T @ matrix.T + offsets) > CLEAR_OF_KINKS * width):
             return case
-        redrawn = case.rng.uniform(-1, 1, overlap.shape)
+        redrawn = case.rng.uniform(-1, 1, case.state.overlap.shape)
         case = replace(case, state=State(redrawn, case.state.gram_perp, case.state.readout))
     return None
 
@@ -259,7 +262,22 @@ def _is_smooth(model: Model) -> str | None:
     return None if model.loss.is_smooth else "a kink has no expansion in 1/lambda"
 
 
+def _kink_at_a_mean(model: Model) -> str | None:
+    """Why no state is clear of the kinks: a mean lies on one whatever the weights."""
+    forms = model.loss.kink_forms
+    if model.loss.is_smooth or forms is None:
+        return None
+    matrix, offsets = forms
+    for l in range(model.components):
+        heights = matrix * model.field_means.row(l).T + offsets
+        if any(sp.expand(height) == 0 for height in heights):
+            return f"the mean of component {l + 1} lies on a kink of the loss at every state"
+    return None
+
+
 def _open_precision(model: Model) -> str | None:
+    if model.loss.has_label_noise:
+        return "Gaussian label noise stays where that of the features vanishes"
     if model.mixture.precision == symbols.PRECISION:
         return None
     return f"the model fixes the precision to {model.mixture.precision}: there is no limit to take"
@@ -300,7 +318,7 @@ LAWS = (
         "mathematics.md section 5",
         "the next powers of 1/lambda, from four precisions (T4), quadrature (T2)",
         noiseless_limit,
-        lambda model: _open_precision(model) or flat_kinks(model),
+        lambda model: _open_precision(model) or flat_kinks(model) or _kink_at_a_mean(model),
     ),
     Law(
         "low_noise_expansion",

@@ -125,7 +125,10 @@ def permuted_components(model: Model) -> Model:
 
 @lru_cache(maxsize=64)
 def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
-    """The mixture over the directions e' = A e: coordinates S A^-1, Gram matrix A Gamma A^T."""
+    """The mixture over the directions e' = A e: coordinates S A^-1, Gram matrix A Gamma A^T.
+
+    Teachers of the loss, t = Y . e, are A^-1 t'.
+    """
     mixture, a = model.mixture, sp.ImmutableDenseMatrix(rows)
     fixed = not mixture.directions_gram.free_symbols
     gram = (
@@ -133,6 +136,7 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
     )
     return replace(
         model,
+        loss=_over_basis(model.loss, a),
         mixture=Mixture(
             mixture.weights,
             mixture.labels,
@@ -140,6 +144,19 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
             sp.ImmutableDenseMatrix(gram),
             mixture.precision,
         ),
+    )
+
+
+def _over_basis(loss: Loss, a: sp.ImmutableDenseMatrix) -> Loss:
+    """The loss with its teachers as combinations of those of another basis."""
+    if not loss.teachers:
+        return loss
+    old, new = symbols.vector("t", a.rows), a.inv() * sp.Matrix(symbols.vector("t", a.rows))
+    names = dict(zip(old, new, strict=True))
+    return replace(
+        loss,
+        expression=loss.expression.xreplace(names),
+        kinks=tuple(k.xreplace(names) for k in loss.kinks),
     )
 
 
@@ -188,16 +205,17 @@ def find_symmetries(model: Model) -> tuple[Symmetry, ...]:
         if units == tuple(range(model.units)):
             continue
         for readout in _exchanges(model.readout_size):
-            for labels in _label_maps(model):
-                if (
-                    _leaves_loss(model, units, readout, labels)
-                    and (fit := _mixture_map(model, labels)) is not None
-                ):
-                    found.append(Symmetry(units, readout, *fit))
-                    break
-            else:
-                continue
-            break
+            fits = (
+                Symmetry(units, readout, *fit)
+                for labels in _label_maps(model)
+                if model.loss.teachers or _leaves_loss(model, units, readout, labels)
+                for fit in _mixture_maps(model, labels)
+                # teachers are exchanged with their directions
+                if not model.loss.teachers or _leaves_loss(model, units, readout, labels, fit[1])
+            )
+            if (first := next(fits, None)) is not None:
+                found.append(first)
+                break
     return tuple(found)
 
 
@@ -218,21 +236,30 @@ def _label_maps(model: Model) -> Iterator[dict[sp.Expr, sp.Expr]]:
 
 
 def _leaves_loss(
-    model: Model, units: tuple[int, ...], readout: tuple[int, ...], labels: dict[sp.Expr, sp.Expr]
+    model: Model,
+    units: tuple[int, ...],
+    readout: tuple[int, ...],
+    labels: dict[sp.Expr, sp.Expr],
+    directions: tuple[int, ...] = (),
 ) -> bool:
-    """loss(y; u, v) = loss(renamed y, u, v) at rational points, one for each label."""
+    """loss(y, t; u, v) = loss(renamed y, t, u, v) at rational points, one for each label."""
     loss = model.loss
+    names = symbols.vector("t", model.directions if loss.teachers else 0)
+    t = [sp.Rational((3 * s + 1) % 5 - 2, s + 2) for s in range(len(names))]
+    noise = {symbols.LABEL_NOISE: sp.Rational(3, 7)}
+    here_t = dict(zip(names, t, strict=True)) | noise
+    there_t = {names[place]: t[s] for s, place in enumerate(directions[: len(names)])} | noise
     for shift, (y, image) in enumerate(labels.items()):
         u = [sp.Rational((7 * a + 3 * shift) % 11 - 5, a + shift + 2) for a in range(loss.units)]
         v = [
             sp.Rational((5 * i + 2 * shift) % 7 - 3, i + shift + 3)
             for i in range(loss.readout_size)
         ]
-        here = dict(zip(loss.variables, [*u, *v], strict=True)) | {symbols.LABEL: y}
+        here = dict(zip(loss.variables, [*u, *v], strict=True)) | {symbols.LABEL: y} | here_t
         moved = [u[units.index(a)] for a in range(loss.units)] + [
             v[readout.index(i)] for i in range(loss.readout_size)
         ]
-        there = dict(zip(loss.variables, moved, strict=True)) | {symbols.LABEL: image}
+        there = dict(zip(loss.variables, moved, strict=True)) | {symbols.LABEL: image} | there_t
         if abs((loss.expression.subs(here) - loss.expression.subs(there)).evalf(30)) > sp.Float(
             "1e-20"
         ):
@@ -240,9 +267,9 @@ def _leaves_loss(
     return True
 
 
-def _mixture_map(
+def _mixture_maps(
     model: Model, labels: dict[sp.Expr, sp.Expr]
-) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
     """Permutations of components and directions that carry the mixture into itself with renamed
     labels.
     """
@@ -272,5 +299,4 @@ def _mixture_map(
             )
         ):
             continue
-        return components, directions
-    return None
+        yield components, directions

@@ -74,7 +74,7 @@ def _chunk(case: LawCase, frame: Frame, dimension: int, count: int) -> Steps:
     features = _noise(case, frame, dimension, count) / np.sqrt(p.precision)
     features += (_coordinates(case) @ frame.directions)[component]
     labels = np.array([float(y) for y in case.model.mixture.labels])[component]
-    by_u, by_v = loss_gradient(case, labels, features @ frame.weights.T)
+    by_u, by_v = loss_gradient(case, labels, _fields(case, frame, features))
     delta = p.step / dimension
     data = by_u[:, :, None] * features[:, None, :]
     step = -(data + p.ridge * frame.weights)
@@ -156,11 +156,14 @@ def _with_parts(
 
 
 def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array]:
-    """Central differences of the loss in u, shape (N, C), and v, shape (N, q)."""
+    """Central differences of the loss in u, shape (N, C), and v, shape (N, q).
+
+    ``u`` has further columns where the loss sees teachers or label noise.
+    """
     loss, v, h = classifier(case.model).loss, case.state.readout, LOSS_STEP
-    by_u, by_v = np.empty_like(u), np.empty((len(u), v.size))
+    by_u, by_v = np.empty((len(u), case.model.units)), np.empty((len(u), v.size))
     for out, size in ((by_u, u.shape[1]), (by_v, v.size)):
-        for i in range(size):
+        for i in range(out.shape[1]):
             shift = h * np.eye(size)[i]
             sides = (
                 loss(
@@ -173,6 +176,14 @@ def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array]
             plus, minus = sides
             out[:, i] = (plus - minus) / (2 * h)
     return by_u, by_v
+
+
+def _fields(case: LawCase, frame: Frame, features: Array) -> Array:
+    """What the loss sees of samples: pre-activations, t_s of the teachers, label noise."""
+    loss = case.model.loss
+    teachers = [features @ frame.directions[s][:, None] for s in loss.teachers]
+    shape = (len(features), int(loss.has_label_noise))
+    return np.hstack([features @ frame.weights.T, *teachers, case.rng.standard_normal(shape)])
 
 
 def _noise(case: LawCase, frame: Frame, dimension: int, count: int) -> Array:

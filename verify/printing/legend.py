@@ -43,6 +43,19 @@ def legend(values: Sequence[sp.Expr]) -> Iterator[Note]:
             r"$\mathbb{E}_l[f(u)]$: Gaussian expectation within component $l$, $u \sim N(m S_l^T,"
             r" Q/\lambda)$, $y = y_l$.",
         )
+    inside = {str(s).split("_")[0] for n in nodes for s in n.general_integrand.free_symbols}
+    if "t" in inside:
+        yield Note(
+            "t_s = Y . e_s, what a teacher sees; (u, t) has the covariance [[Q, m], [m^T, Gamma]] /"
+            " lambda.",
+            r"$t_s = Y \cdot e_s$, what a teacher sees; $(u, t)$ has the covariance $\lambda^{-1}"
+            r" \begin{pmatrix} Q & m \\ m^T & \Gamma \end{pmatrix}$.",
+        )
+    if "xi" in inside:
+        yield Note(
+            "xi ~ N(0, 1): label noise, independent of the features.",
+            r"$\xi \sim N(0, 1)$: label noise, independent of the features.",
+        )
     if any(v.has(Softmax) for v in values) or any(n.general_integrand.has(Softmax) for n in nodes):
         yield Note(
             "softmax_a(u_1, ..., u_C) = exp(u_a) / sum_c exp(u_c), c = 1..C.",

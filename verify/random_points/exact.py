@@ -56,8 +56,8 @@ class Point:
 
     @property
     def is_regular(self) -> bool:
-        """Q is invertible."""
-        gram = self.model.symbols.gram.xreplace(self.values)
+        """Q, or the Gram matrix of all fields, is invertible."""
+        gram = self.model.field_gram.xreplace(self.values)
         return bool(gram.det() != 0)
 
     @cached_property
@@ -72,8 +72,12 @@ class Point:
             | _entries(s.gram_perp, perp)
             | _entries(s.gram, a * inner * a.T)
         )
-        found |= _entries(s.gram_inverse, _pseudo_inverse(a, inner))
-        return found | dict(zip(s.readout, self.readout, strict=True))
+        found |= dict(zip(s.readout, self.readout, strict=True))
+        if len(s.fields) == self.model.units:
+            return found | _entries(s.gram_inverse, _pseudo_inverse(a, inner))
+        gram = self.model.field_gram.xreplace(found)
+        inverse = gram.inv() if gram.det() != 0 else gram.pinv()
+        return found | _entries(s.gram_inverse, inverse)
 
     def _parameters(self) -> Iterator[tuple[sp.Symbol, sp.Rational]]:
         model = self.model

@@ -188,11 +188,12 @@ def rational_values(
         (s.overlap, m),
         (s.gram_perp, perp),
         (s.gram, gram),
-        (s.gram_inverse, gram.inv()),
         (mixture.directions_gram, gamma),
     )
     for names, numbers in matrices:
         values |= {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
+    fields = model.field_gram.xreplace({**values, mixture.precision: sp.Integer(precision)})
+    values |= dict(zip(s.gram_inverse, fields.inv(), strict=True))
     values |= {v: number(-1, 1) for v in s.readout}
     values |= {
         mixture.precision: sp.Integer(precision),

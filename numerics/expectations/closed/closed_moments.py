@@ -21,7 +21,7 @@ import sympy as sp
 from numerics.core import codegen
 from numerics.core.special.rounded import Rounded
 from numerics.core.validation import Array
-from theory import GaussianExpectation, Model, Step, symbols
+from theory import GaussianExpectation, Model, ReLU, Step, symbols
 from theory.expectations.gaussian_law import GaussianLaw
 from theory.expectations.normal_functions import TrivariateNormal
 
@@ -29,8 +29,8 @@ from theory.expectations.normal_functions import TrivariateNormal
 # they are neither derived nor compiled in reasonable time
 MOST_OPERATIONS = 150_000
 MOST_TERMS = 2_000
-# functions of u that have closed forms; kinks keep the rules that know them
-_CLOSED = (sp.exp, sp.erf, sp.erfc, sp.sin, sp.cos)
+# functions of u that have closed forms; kinks of units keep the rules that know them
+_CLOSED = (sp.exp, sp.erf, sp.erfc, sp.sin, sp.cos, Step, ReLU, sp.DiracDelta)
 # of the running error: the order of sums and the functions of two libraries may differ
 SAFETY = 2.0
 

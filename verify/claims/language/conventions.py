@@ -67,6 +67,8 @@ SHAPES = {
     "p": "l",
     "v": "i",
     "u": "a",
+    "t": "s",
+    "xi": "",
     "w": "a",
     "Y": "s",
     "zeta": "b",
@@ -86,7 +88,7 @@ SHAPES = {
 }
 
 # seen only by a sample
-RANDOM = ("u", "w", "Y", "zeta", "g", "H", "pi", "ell", "f", "y")
+RANDOM = ("u", "t", "xi", "w", "Y", "zeta", "g", "H", "pi", "ell", "f", "y")
 
 MAX_EXPONENT = 64
 

@@ -10,15 +10,23 @@ from theory import GaussianExpectation, Model, symbols
 from theory.expectations.gaussian_law import preactivation_law
 
 
+def features_of(model: Model) -> tuple[sp.Symbol, ...]:
+    """Y . e_s of a sample: t_s of a teacher, which the loss sees, Y_s of another direction."""
+    seen = model.loss.teachers
+    names = (("t" if s in seen else "Y", s) for s in range(model.directions))
+    return tuple(symbols.indexed(*name) for name in names)
+
+
 def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
     r"""E_l[f] with the features of f averaged at fixed u.
 
+    u stands for all fields of the loss, teachers among them, and x^c for the vectors behind them.
     With w = Q^+(u - Eu), a feature is :math:`F=EF+\sum_c(t\cdot x^c)w_c+\varepsilon`,
     :math:`\varepsilon` independent of u with covariance :math:`t\cdot
     t'/\lambda-\lambda^{-1}\sum_{cd}(t\cdot x^c)P_{cd}(t'\cdot x^d)`.
     """
     law = preactivation_law(model, component)
-    s, lam = model.symbols, model.mixture.precision
+    s, lam, rows = model.symbols, model.mixture.precision, model.field_overlaps
     y, zeta = symbols.vector("Y", model.directions), symbols.vector("zeta", model.units)
     used = [x for x in (*y, *zeta) if x in f.free_symbols]
     if not used:
@@ -27,9 +35,10 @@ def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
     def facts(x: sp.Symbol) -> tuple[sp.Expr, list[sp.Expr], tuple[str, int]]:
         if x in y:
             j = y.index(x)
-            return model.mixture.mean_overlaps[component, j], list(s.overlap[:, j]), ("Y", j)
+            return model.mixture.mean_overlaps[component, j], list(rows[:, j]), ("Y", j)
         b = zeta.index(x)
-        return sp.Integer(0), list(s.gram_perp[b, :]), ("zeta", b)
+        beside = [sp.Integer(0)] * (rows.rows - model.units)
+        return sp.Integer(0), [*s.gram_perp[b, :], *beside], ("zeta", b)
 
     known = {x: facts(x) for x in used}
 
@@ -43,8 +52,8 @@ def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
         explained = sp.Add(
             *(
                 left[c] * s.gram_inverse[c, d] * right[d]
-                for c in range(model.units)
-                for d in range(model.units)
+                for c in range(rows.rows)
+                for d in range(rows.rows)
             )
         )
         return (inner(a, b) - explained) / lam

@@ -13,6 +13,7 @@ from theory import Model, Softmax, Softplus, symbols
 from theory.problem.kinks import apply_kink_rule
 
 from .conventions import DIMENSION, FUNCTIONS, RANDOM, SHAPES, UNITS, Scope
+from .features import features_of
 from .tree import Call, FormulaError, Index, Name, Node
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class NamesOfModel:
             "beta": model.ridge,
             "c_delta": model.step,
             "y": symbols.LABEL,
+            "xi": symbols.LABEL_NOISE,
             "ell": loss.expression,
             "k": sp.Integer(model.units),
             "K": sp.Integer(model.units),
@@ -197,18 +199,22 @@ class NamesOfModel:
         model, s = self.model, self.model.symbols
         unit, direction = ("unit", model.units), ("direction", model.directions)
         component, class_ = ("component", model.components), ("class", model.units)
+        # of a teacher the feature Y . e_s is one of the fields, t_s
+        field = unit if len(s.fields) == model.units else ("field", len(s.fields))
+        features = features_of(model)
         return {
             "m": (s.overlap, unit, direction),
             "R": (s.gram_perp, unit, unit),
             "Q": (s.gram, unit, unit),
-            "P": (s.gram_inverse, unit, unit),
+            "P": (s.gram_inverse, field, field),
             "Gamma": (model.mixture.directions_gram, direction, direction),
             "S": (model.mixture.coordinates, component, direction),
             "p": (model.mixture.weights, component),
             "v": (s.readout, ("readout parameter", model.readout_size)),
             "u": (s.preactivation, unit),
-            "w": (s.whitened, unit),
-            "Y": (symbols.vector("Y", model.directions), direction),
+            "w": (s.whitened, field),
+            "t": (features, direction),
+            "Y": (features, direction),
             "zeta": (symbols.vector("zeta", model.units), unit),
             "s": (symbols.vector("s", model.units, positive=True), class_),
         }

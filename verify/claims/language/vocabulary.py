@@ -94,4 +94,6 @@ class Vocabulary:
         left |= set() if self.sized else {"d"}
         left |= {"f"} if not q else set()
         left |= set() if model.loss.gauge is not None else {"pi"}
+        left |= set() if model.loss.teachers else {"t"}
+        left |= set() if model.loss.has_label_noise else {"xi"}
         return [n for n in SHAPES if n not in left]

@@ -19,7 +19,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from numerics.expectations.certified_double import array_functions
-from theory import Model, symbols
+from theory import InputError, Model, symbols
 from theory.problem.kinks import split_deltas
 from verify.random_points.exact import Point
 
@@ -95,9 +95,21 @@ class Batch:
 
     @cached_property
     def whitened(self) -> Array:
-        mean = self.samples.means[self.component] @ self.samples.frame.x
-        gram = self.samples.frame.x.T @ self.samples.frame.x
-        return (self.u - mean) @ np.linalg.pinv(gram, hermitian=True)
+        """P (fields - mean), P of units and teachers; label noise is apart from both."""
+        teachers = list(self.samples.model.loss.teachers)
+        rows = np.hstack([self.samples.frame.x, self.samples.frame.directions[:, teachers]])
+        centred = (self.y - self.samples.means[self.component]) @ rows
+        return np.hstack(
+            [
+                centred @ np.linalg.pinv(rows.T @ rows, hermitian=True),
+                self.label_noise / self.samples.precision,
+            ]
+        )
+
+    @cached_property
+    def label_noise(self) -> Array:
+        """xi of every sample, as a column."""
+        return self.samples.rng.standard_normal((len(self.y), 1))
 
     @cached_property
     def projected(self) -> Array:
@@ -113,10 +125,15 @@ class Batch:
         """The same samples moved onto the hyperplane where a form of u vanishes."""
         if kink not in self._moved:
             s = self.samples
-            u = s.model.symbols.preactivation
-            row = np.array([float(kink.diff(x)) for x in u])
+            loss = s.model.loss
+            if kink.has(symbols.LABEL_NOISE):
+                remedy = "check it by the engine's expectations, without samples"
+                raise InputError("kink", kink, "a kink of features, not of label noise", remedy)
+            u = loss.fields
+            row = np.array([float(kink.diff(x)) for x in u if x != symbols.LABEL_NOISE])
             offset = float(kink.xreplace(dict.fromkeys(u, sp.Integer(0))))
-            normal = s.frame.x @ row
+            seen = np.hstack([s.frame.x, s.frame.directions[:, list(loss.teachers)]])
+            normal = seen @ row
             length = float(np.linalg.norm(normal))
             height = float(s.means[self.component] @ normal + offset)
             sigma = length / np.sqrt(s.precision)
@@ -245,6 +262,8 @@ _SEEN: dict[str, Callable[[Batch], Array]] = {
     "w": lambda b: b.whitened,
     "Y": lambda b: b.along,
     "zeta": lambda b: b.zeta,
+    "t": lambda b: b.along,
+    "xi": lambda b: b.label_noise,
 }
 
 
@@ -258,6 +277,8 @@ def _compiled(
         "w": model.symbols.whitened,
         "Y": symbols.vector("Y", model.directions),
         "zeta": symbols.vector("zeta", model.units),
+        "t": symbols.vector("t", model.directions),
+        "xi": (symbols.LABEL_NOISE,),
     }
     found = [
         (name, i, x)

@@ -172,7 +172,6 @@ class Parts:
             (s.overlap, overlap),
             (s.gram_perp, perp),
             (s.gram, perp + a @ along @ gamma @ along.T @ a.T),
-            (s.gram_inverse, np.linalg.pinv(perp + a @ along @ gamma @ along.T @ a.T)),
             (model.mixture.directions_gram, gamma),
         ]
         for names, values in pairs:
@@ -182,7 +181,8 @@ class Parts:
         found |= {scalars[name]: parts[name] for name in self._scalars}
         if self._weights:
             found |= dict(zip(model.mixture.weights, parts["weights"], strict=True))
-        return found
+        fields = np.array(model.field_gram.xreplace(found).tolist(), dtype=float)
+        return found | dict(zip(s.gram_inverse, np.linalg.pinv(fields).ravel(), strict=True))
 
     def point(self, z: np.ndarray) -> Point | None:
         """The point in rational numbers."""

@@ -1,0 +1,85 @@
+"""SGD on labels that teachers make: kernels against raw samples, the chain and the curve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import fresh_rng
+from law_cases import threshold, with_products
+from teacher_cases import BUILDERS, raw_step, teacher_case
+
+from numerics import integrate_curves, simulate_sgd
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in BUILDERS if name != "phase"]
+
+
+def vectors(runs, time):
+    """State vectors of all replicas at the time of a position, one a row."""
+    at = runs.isel(time=time)
+    upper = np.triu_indices(at.sizes["unit"])
+    count = at.sizes["replica"]
+    parts = [
+        at.overlap.values.reshape(count, -1),
+        at.gram_perp.values[:, upper[0], upper[1]],
+        *([at.readout.values] if "readout" in at else []),
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def agree(left, right):
+    """Whether all first and second moments of two samples agree, and their largest z."""
+    centre = left.mean(axis=0)
+    left, right = (with_products(x, centre) for x in (left, right))
+    error = np.sqrt(left.var(axis=0) / len(left) + right.var(axis=0) / len(right)) + 1e-12
+    z = np.abs(left.mean(axis=0) - right.mean(axis=0)) / error
+    print(f"largest z {z.max():.2f} of {z.size}, threshold {threshold(z.size):.2f}")
+    return bool(z.max() <= threshold(z.size))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["direct", "reduced"])
+@pytest.mark.parametrize("name", BUILDERS)
+def test_one_step_has_the_law_of_raw_samples(name, method):
+    rng = fresh_rng()
+    case, dimension, count = teacher_case(name, rng), 9, 20_000
+    delta = case.problem.parameters.step / dimension
+    runs = simulate_sgd(
+        case.problem, case.state, [0.0, delta], dimension=dimension, replicas=count,
+        seed=int(rng.integers(2**32)), method=method,
+    )  # fmt: skip
+    steps = (vectors(runs, 1) - case.state.flatten()) / delta
+    assert agree(steps, raw_step(case, dimension, count, rng))
+    # of a teacher that is turned round it is another law, which the test sees
+    if name in ("committee", "sign"):
+        turned = case.gradient
+        object.__setattr__(case, "gradient", lambda y, u, t, xi, v: turned(y, u, -t, xi, v))
+        assert not agree(steps, raw_step(case, dimension, count, rng))
+
+
+@pytest.mark.parametrize("name", ["phase", *SLOW])
+def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
+    """400 replicas at d = 60 in law; those of the chain at d = 3,000 against the curve."""
+    rng = fresh_rng()
+    case = teacher_case(name, rng)
+    time = [0.0, 0.4]
+    seeds = rng.integers(2**32, size=3).tolist()
+    both = [
+        simulate_sgd(
+            case.problem, case.state, time, dimension=60, replicas=400, seed=seed, method=method
+        )
+        for seed, method in zip(seeds, ("direct", "reduced"), strict=False)
+    ]
+    left, right = (vectors(runs, 1) for runs in both)
+    assert agree(left, right)
+    runs = simulate_sgd(
+        case.problem, case.state, time, dimension=3000, replicas=400, seed=seeds[2],
+        method="reduced",
+    )  # fmt: skip
+    curve = vectors(integrate_curves(case.problem, case.state, time).expand_dims("replica"), 1)[0]
+    found = vectors(runs, 1)
+    # the bias falls like 1/d: at most a fiftieth of what is seen at d = 60
+    error = found.std(axis=0) / 20
+    bias = np.abs(right.mean(axis=0) - curve) / 50
+    z = (np.abs(found.mean(axis=0) - curve) - bias) / error
+    print(f"largest z {z.max():.2f} of {z.size}")
+    assert z.max() <= threshold(z.size)
