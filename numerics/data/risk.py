@@ -17,8 +17,7 @@ import numpy as np
 import xarray as xr
 
 from numerics.core import codegen
-from numerics.core.fields import field_gram
-from numerics.core.geometry import labels_of
+from numerics.core.geometry import field_gram, labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import TIME_UNIT, common_attributes

@@ -183,12 +183,9 @@ class SampleData:
             The mixture is not known: use :meth:`with_samples`.
         """
         if self.parameters is None or self.directions is None:
-            raise InputError(
-                "data",
-                "samples of an unknown mixture",
-                "parameters and directions",
-                "give them with the data, or test samples of your own to with_samples",
-            )
+            got, expected = "samples of an unknown mixture", "parameters and directions"
+            remedy = "give them with the data, or test samples of your own to with_samples"
+            raise InputError("data", got, expected, remedy)
         samples = as_integer("samples", samples, 1, "give the number M of test samples")
         generator = as_generator(seed)
         component, features = sample_mixture(

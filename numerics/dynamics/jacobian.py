@@ -12,7 +12,7 @@ import scipy.linalg
 import xarray as xr
 from numpy.typing import NDArray
 
-from numerics.core.fields import field_gram
+from numerics.core.geometry import field_gram
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import common_attributes

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.core.errors import IntegrationError
-from numerics.core.fields import field_gram
 from numerics.core.flatten import unflatten
+from numerics.core.geometry import field_gram
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
 from numerics.core.state import State

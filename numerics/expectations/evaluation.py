@@ -10,9 +10,8 @@ import sympy as sp
 
 from numerics.core import codegen
 from numerics.core.errors import IntegrandError
-from numerics.core.fields import field_gram, field_statistics
 from numerics.core.flatten import outer_symbols, outer_values
-from numerics.core.geometry import coordinates_of, labels_of
+from numerics.core.geometry import coordinates_of, field_gram, field_statistics, labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array, check_kind

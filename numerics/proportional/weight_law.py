@@ -17,8 +17,13 @@ from functools import cached_property
 
 import numpy as np
 
-from numerics.core.fields import field_coordinates
-from numerics.core.geometry import SpanBasis, coordinates_of, labels_of, span_basis
+from numerics.core.geometry import (
+    SpanBasis,
+    coordinates_of,
+    field_coordinates,
+    labels_of,
+    span_basis,
+)
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,8 +18,9 @@ from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
 from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
 from .regularity.domain import check_domain
-from .teachers import teachers_in
 
+# t_1, t_2, ...
+_TEACHER = re.compile("t_([1-9][0-9]*)")
 # digits with which derivatives along the gauge are computed, and what of them counts as zero
 GAUGE_DIGITS = 40
 GAUGE_ZERO = sp.Float("1e-20")
@@ -107,7 +109,8 @@ class Loss:
             raise InputError("loss expression", str(self.expression), "a real loss", remedy)
         known = {symbols.LABEL, *self.variables, *self.fields}
         unknown = sorted(self.expression.free_symbols - known, key=str)
-        alike = [str(s) for s in unknown if str(s) in map(str, known)]
+        names = {*map(str, known), str(symbols.LABEL_NOISE)}
+        alike = [n for n in map(str, unknown) if n in names or _TEACHER.fullmatch(n)]
         if alike:
             raise InputError(
                 "loss expression",
@@ -115,21 +118,21 @@ class Loss:
                 f"the real symbols {alike} of theory.symbols",
                 "build them with theory.symbols.vector: a Symbol with other assumptions is another",
             )
-        if any(str(s).startswith("u_") for s in unknown):
-            raise InputError(
-                "loss expression",
-                f"{[str(s) for s in unknown]} with units={self.units}",
-                f"pre-activations u_1..u_{self.units}",
-                "count it among the units if it is trained; a teacher, which is not, is t_s of a "
-                "direction: symbols.vector('t', r)",
-            )
         if unknown:
+            remedy = (
+                "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL; "
+                "teachers are vector('t', r), label noise is LABEL_NOISE"
+            )
+            if any(str(s).startswith("u_") for s in unknown):
+                remedy = (
+                    "count what is trained in units; a teacher, which is not, is t_s of a "
+                    "direction: theory.symbols.vector('t', r)"
+                )
             raise InputError(
                 "loss expression",
                 f"unknown symbols {[str(s) for s in unknown]}",
                 f"only {symbols.LABEL}, {', '.join(map(str, self.variables))}",
-                "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL; "
-                "teachers are vector('t', r), label noise is LABEL_NOISE",
+                remedy,
             )
         object.__setattr__(self, "layers", checked_layers(self.layers, self.readout_size))
         object.__setattr__(self, "kinks", self._checked_kinks())
@@ -339,3 +342,17 @@ class Loss:
         deltas = self.expression.atoms(sp.KroneckerDelta)
         named = {a for delta in deltas for a in delta.args if a.is_number}
         return [*sorted(named, key=sp.default_sort_key), sp.Rational(1, 3), sp.Integer(-7)]
+
+
+def teachers_in(expression: sp.Expr) -> tuple[int, ...]:
+    """0-based directions s whose symbol t_s an expression holds, in their order.
+
+    Examples
+    --------
+    >>> t = symbols.vector("t", 3)
+    >>> teachers_in(t[2] * sp.tanh(t[0]))
+    (0, 2)
+    """
+    found = ((_TEACHER.fullmatch(str(s)), s) for s in expression.free_symbols)
+    numbers = ((int(match[1]) - 1, s) for match, s in found if match)
+    return tuple(sorted(n for n, s in numbers if s == symbols.indexed("t", n)))

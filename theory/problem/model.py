@@ -16,7 +16,6 @@ from theory.notebook import equations_latex
 from .exact_numbers import check_positive, exact
 from .loss import Loss
 from .mixture import Mixture
-from .teachers import check_teachers
 
 
 @with_known_keywords
@@ -223,3 +222,16 @@ def check_is_model(model: object) -> None:
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", brief(type(model).__name__), "a theory.Model", remedy)
+
+
+def check_teachers(teachers: tuple[int, ...], mixture: Mixture) -> None:
+    """Refuse teachers that are no directions of the mixture."""
+    for s in teachers:
+        if s >= mixture.directions:
+            raise InputError(
+                "loss",
+                f"the teacher t_{s + 1}",
+                f"t_s of a direction s in 1..{mixture.directions} of the mixture",
+                "a teacher is a direction: give the mixture a column of coordinates, 0 where no "
+                "mean lies along it, and a row of directions_gram for each",
+            )

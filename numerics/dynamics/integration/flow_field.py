@@ -7,9 +7,8 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.core.errors import IntegrationError
-from numerics.core.fields import field_gram
 from numerics.core.flatten import unflatten
-from numerics.core.geometry import coordinates_of
+from numerics.core.geometry import coordinates_of, field_gram
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
 from numerics.core.validation import Array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numerics.core.fields import field_statistics
+from numerics.core.geometry import field_statistics
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 from numerics.expectations.evaluation import Evaluator

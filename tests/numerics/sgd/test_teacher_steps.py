@@ -37,8 +37,17 @@ def agree(left, right):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["direct", "reduced"])
-@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("committee", "direct"),
+        ("noisy committee", "reduced"),
+        ("sign", "direct"),
+        ("sign", "reduced"),
+        ("multi-index", "direct"),
+        ("multi-index", "reduced"),
+    ],
+)
 def test_one_step_has_the_law_of_raw_samples(name, method):
     rng = fresh_rng()
     case, dimension, count = teacher_case(name, rng), 9, 20_000
@@ -75,11 +84,12 @@ def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
         case.problem, case.state, time, dimension=3000, replicas=400, seed=seeds[2],
         method="reduced",
     )  # fmt: skip
-    curve = vectors(integrate_curves(case.problem, case.state, time).expand_dims("replica"), 1)[0]
+    curve = integrate_curves(case.problem, case.state, time, tolerance=1e-3)
+    expected = vectors(curve.expand_dims("replica"), 1)[0]
     found = vectors(runs, 1)
-    # the bias falls like 1/d: at most a fiftieth of what is seen at d = 60
     error = found.std(axis=0) / 20
-    bias = np.abs(right.mean(axis=0) - curve) / 50
-    z = (np.abs(found.mean(axis=0) - curve) - bias) / error
+    # the bias falls like 1/d: at most a fiftieth of what is seen at d = 60
+    bias = np.abs(right.mean(axis=0) - expected) / 50 + curve.attrs["error_estimate"]
+    z = (np.abs(found.mean(axis=0) - expected) - bias) / error
     print(f"largest z {z.max():.2f} of {z.size}")
     assert z.max() <= threshold(z.size)
