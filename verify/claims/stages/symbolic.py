@@ -208,7 +208,11 @@ def _by_parts(node: GaussianExpectation) -> sp.Expr:
 
 @lru_cache(maxsize=20_000)
 def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
-    """E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f], until no power of u is left."""
+    """E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f], until no power of u is left.
+
+    Where an exponential is of a higher power of u_a, its derivative would bring back what is
+    removed: it stays.
+    """
     total = []
     for term in sp.Add.make_args(sp.expand(f)):
         # a factor u_a or u_a**n with a whole n > 0
@@ -217,7 +221,8 @@ def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
             for base, power in term.as_powers_dict().items()
             if sp.sympify(power).is_Integer and power > 0
         }
-        a = next((i for i, u in enumerate(law.variables) if u in whole), None)
+        curved = _in_curved_exponentials(term, law)
+        a = next((i for i, u in enumerate(law.variables) if u in whole - curved), None)
         if a is None:
             total.append(GaussianExpectation(term, law))
             continue
@@ -228,6 +233,13 @@ def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
             if slope != 0 and law.covariance[a, b] != 0:
                 total.append(law.covariance[a, b] * _without_powers(slope, law))
     return sp.Add(*total)
+
+
+def _in_curved_exponentials(term: sp.Expr, law: GaussianLaw) -> set[sp.Symbol]:
+    """Fields in exponentials whose argument is not affine in all fields."""
+    arguments = (e.args[0] for e in term.atoms(sp.exp))
+    curved = (x for x in arguments if any(x.diff(u).has(*law.variables) for u in law.variables))
+    return set(law.variables) & {u for x in curved for u in x.free_symbols}
 
 
 def _on_functions(expression: sp.Expr, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:

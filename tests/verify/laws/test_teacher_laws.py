@@ -1,0 +1,61 @@
+"""Laws of models with teachers, and a theory that forgets what a teacher is seen by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import sympy as sp
+from teacher_cases import committee, phase_retrieval, sign_teacher
+
+from theory import Loss, Mixture, Model, derive_drift, symbols
+from verify import Formulas, check_model
+from verify.laws.check_model import LAWS
+
+
+def opened(model):
+    """The model with weights, Gram matrix, precision, ridge and step as symbols."""
+    mixture = model.mixture
+    data = Mixture.build(labels=mixture.labels, coordinates=mixture.coordinates)
+    return Model.build(data, model.loss, name=model.name)
+
+
+def linear_teacher():
+    (u,), (t,) = symbols.vector("u", 1), symbols.vector("t", 1)
+    data = Mixture.build(labels=[0, 1], coordinates=[[0], [1]])
+    noise = symbols.LABEL_NOISE / 2
+    return Model.build(data, Loss((u - t - symbols.LABEL - noise) ** 2 / 2, units=1))
+
+
+QUICK = [name for name in LAWS if name not in ("gradient_matrix_mean", "increment_covariance")]
+
+
+@pytest.mark.parametrize(
+    ("build", "laws"),
+    [
+        (linear_teacher, None),
+        (phase_retrieval, QUICK),  # fourth powers: samples leave what is sampled inconclusive
+        pytest.param(sign_teacher, None, marks=pytest.mark.slow),
+        pytest.param(lambda: committee(1, 2), None, marks=pytest.mark.slow),
+        pytest.param(
+            lambda: committee(2, 2, noise=sp.Rational(1, 2)), None, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_every_law_holds(build, laws):
+    check_model(opened(build()), only=laws)
+
+
+def test_a_drift_without_its_teachers_is_refuted():
+    model = opened(linear_teacher())
+    drift = derive_drift(model)
+    # what is left without the derivative by t: the slopes in u alone
+    blind = drift.overlap[0, 0] - sum(
+        p * model.mixture.directions_gram[0, 0] / model.mixture.precision
+        for p in model.mixture.weights
+    )
+    formulas = Formulas(
+        model, {"drift": replace(drift, overlap=sp.ImmutableDenseMatrix([[blind]]))}
+    )
+    report = check_model(model, only=["mean_increment"], formulas=formulas, on_fail="report")
+    assert not report.holds
