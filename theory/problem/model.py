@@ -127,6 +127,11 @@ class Model:
         )
 
     @cached_property
+    def preactivation_means(self) -> sp.ImmutableDenseMatrix:
+        """m S^T transposed, n x C: row l is the mean of u in component l."""
+        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.symbols.overlap.T)
+
+    @cached_property
     def field_overlaps(self) -> sp.ImmutableDenseMatrix:
         """Overlaps of the vectors behind the fields: m, rows of Gamma for teachers, 0 for noise."""
         gamma = self.mixture.directions_gram
