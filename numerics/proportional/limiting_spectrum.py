@@ -53,6 +53,8 @@ class LimitingSpectrum:
         Of the law before they were left out: the atom is that of all samples.
     misplaced : float
         Mass of the density that stands at a wrong place, by an independent witness.
+    counted : float, optional
+        ``inner_atom`` where it is known.
     """
 
     resolvent: Resolvent
@@ -64,6 +66,7 @@ class LimitingSpectrum:
     tail: float = 0.0
     whole: Resolvent | None = None
     misplaced: float = 0.0
+    counted: float | None = None
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -79,6 +82,8 @@ class LimitingSpectrum:
     @cached_property
     def inner_atom(self) -> float:
         """Mass at zero of the rows that are not null, per such row."""
+        if self.counted is not None:
+            return self.counted
         return atom_at_zero(self.resolvent) if self.branches and self.contains_zero else 0.0
 
     @cached_property
@@ -130,7 +135,11 @@ def _per_row(resolvent: Resolvent, inner_atom: float) -> float:
 
 
 def solve_spectrum(
-    resolvent: Resolvent, like: LimitingSpectrum | None = None, *, density: Resolution | None = None
+    resolvent: Resolvent,
+    like: LimitingSpectrum | None = None,
+    *,
+    density: Resolution | None = None,
+    settled: Sequence[Outlier] = (),
 ) -> LimitingSpectrum:
     """Edges and outliers, and the density if asked for, of one law.
 
@@ -140,6 +149,8 @@ def solve_spectrum(
     like : LimitingSpectrum, optional
         Of a similar law, from which Newton's method starts.
     density : Resolution, optional
+    settled : sequence of Outlier, optional
+        Of the law before its tail was cut off: taken as they are.
     """
     field = Field(resolvent)
     if like is not None and like.resolvent.rows != resolvent.rows:
@@ -154,7 +165,7 @@ def solve_spectrum(
     missed = np.inf
     for side, branch in branches.items():
         known = None if like is None else [o for o in like.outliers if o.side == side]
-        here, next_one = find_outliers(branch, field, known)
+        here, next_one = find_outliers(branch, field, known, settled)
         found, missed = found + here, min(missed, next_one)
     found.sort(key=lambda o: -o.place)
     spectrum = LimitingSpectrum(resolvent, branches, tuple(found), missed)
@@ -184,6 +195,7 @@ def with_density(
         pieces=tuple(pieces),
         gaps=tuple(gaps),
         misplaced=elsewhere,
+        counted=spectrum.inner_atom,
     )
 
 
@@ -236,7 +248,7 @@ def solve_all(
         return _solve_all(nodes, rules, ratio, DATA_TAIL, density, cut)
     whole = _solve_all(nodes, rules, ratio, 0.0, False, None if cut else like)
     if any(edge.kind == "essential" for run in whole for edge in run.edges):
-        seen = _solve_all(nodes, rules, ratio, DATA_TAIL, density, cut)
+        seen = _solve_all(nodes, rules, ratio, DATA_TAIL, density, cut, whole)
         # one whose cut was moved has the nodes of the last
         like_seen = [whole[-1]] * (len(seen) - len(whole)) + whole
         return [_with_outliers_of(*pair) for pair in zip(seen, like_seen, strict=True)]
@@ -268,20 +280,23 @@ def _solve_all(
     tail: float,
     density: bool,
     like: LimitingSpectrum | None,
+    whole: Sequence[LimitingSpectrum] = (),
 ) -> list[LimitingSpectrum]:
+    """With one tail, or after the spectra of the whole law, whose outliers are taken."""
     runs: list[LimitingSpectrum] = []
-    for rule, replicate in rules:
+    for i, (rule, replicate) in enumerate(rules):
         law = nodes.law(rule, replicate)
         cut = ended_at_cuts(nodes, rule, tail) if tail and isinstance(rule, LineRule) else rule
         kept = nodes.law(cut, replicate) if cut is not rule else law
         resolvent = Resolvent(kept.without_tail(tail), ratio)
         known = runs[-1] if runs else like
+        settled = whole[i].outliers if whole else ()
         try:
-            run = solve_spectrum(resolvent, known)
+            run = solve_spectrum(resolvent, known, settled=settled)
         except ResolventError:
             if known is None:
                 raise
-            run = solve_spectrum(resolvent)
+            run = solve_spectrum(resolvent, settled=settled)
         runs.append(replace(run, tail=tail, whole=Resolvent(law, ratio) if tail else None))
     if tail and len(rules) == 2 and rules[-1][0].kind == "gauss-hermite":
         runs.insert(0, _with_moved_cut(runs[-1], tail))

@@ -108,10 +108,12 @@ def distinct_directions(weights: RankOne) -> tuple[Array, Array]:
     unit = direction / np.linalg.norm(direction, axis=1)[:, None]
     pivot = np.abs(unit).argmax(axis=1)
     unit *= np.sign(unit[np.arange(len(unit)), pivot])[:, None]
-    _, first, which = np.unique(
-        np.round(unit / SAME).astype(np.int64), axis=0, return_index=True, return_inverse=True
-    )
-    return unit[first], which.ravel()
+    rows = np.round(unit / SAME).astype(np.int64)
+    order = np.lexsort(rows.T[::-1])
+    new = np.append(True, np.any(rows[order[1:]] != rows[order[:-1]], axis=1))[: len(rows)]
+    which = np.empty(len(rows), dtype=np.intp)
+    which[order] = np.cumsum(new) - 1
+    return unit[order[new]], which
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,10 @@ class Field:
 
 
 def find_outliers(
-    branch: Branch, field: Field, like: Sequence[Outlier] | None = None
+    branch: Branch,
+    field: Field,
+    like: Sequence[Outlier] | None = None,
+    settled: Sequence[Outlier] = (),
 ) -> tuple[list[Outlier], float]:
     """Outliers on a branch, and how far beyond its edges the next candidate lies, relative to the
     larger edge.
@@ -160,6 +163,8 @@ def find_outliers(
         Of its resolvent.
     like : sequence of Outlier, optional
         Those of a similar law: Newton's method starts from them.
+    settled : sequence of Outlier, optional
+        Taken as they are where this law has one of the same side and index.
     """
     low, high = (
         None if edge is None else excess_at(branch, field, edge)
@@ -177,12 +182,16 @@ def find_outliers(
     )
     scan = [(t, _excess(branch, field, t)) for t in scanned]
     starts = {o.index: o for o in like or ()}
+    known = {o.index: o for o in settled if o.side == branch.side}
     found = []
     for i in range(first, last):
+        if i in known:
+            continue
         inner = max((t for t, values in scan if values[i] > 0), default=ends[0])
         outer = min((t for t, values in scan if values[i] <= 0), default=ends[1])
         found.append(_outlier(branch, field, i, (inner, outer), scan, starts.get(i)))
     found = _with_multiplets(field, found)
+    found += [known[i] for i in range(first, last) if i in known]
     edges = [edge.place for edge in (branch.low, branch.high) if edge]
     rest = [] if low is None else list(-low[low <= 0])
     rest += [] if high is None else list(high[high > 0])

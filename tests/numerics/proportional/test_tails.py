@@ -9,6 +9,7 @@ from dense_spectra import draw, softmax
 from helpers import fresh_rng
 
 from numerics import Parameters, State, effective_spectrum, emergence, solve_curve
+from numerics.proportional import limiting_spectrum
 from numerics.proportional.weight_law import WeightNodes
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols
 
@@ -59,6 +60,27 @@ def test_the_default_shows_what_data_show(curve):
     ):
         error = samples.std(ddof=1) / np.sqrt(len(samples))
         assert abs(samples.mean() - float(predicted)) < 6 * error + beyond
+
+
+@pytest.mark.parametrize(("ratio", "outliers"), [(0.5, 1), (3.0, 2)])
+def test_outliers_of_the_whole_law_are_taken_as_they_are(curve, monkeypatch, ratio, outliers):
+    """One of two stands beyond the thin tail too; the others are found in the law that is cut."""
+
+    def found():
+        return effective_spectrum(
+            kgmm(3), PARAMETERS, curve.state(2.0), ratio, block=(0, 0), density=False, **G
+        )
+
+    quick, every = found(), limiting_spectrum.find_outliers
+    monkeypatch.setattr(
+        limiting_spectrum,
+        "find_outliers",
+        lambda branch, field, like=None, settled=(): every(branch, field, like),
+    )
+    assert quick.attrs["tail"] == 1e-3
+    assert quick.sizes["eigen"] == outliers
+    for name, values in found().items():
+        np.testing.assert_allclose(quick[name], values, rtol=1e-9, atol=1e-12, err_msg=str(name))
 
 
 def test_an_essential_edge_is_where_the_largest_weight_meets_its_pole(curve):
