@@ -217,6 +217,8 @@ def good() -> SimpleNamespace:
     curve = numerics.integrate_curves(problem, state, [0, 1])
     # what is compiled once is compiled here
     numerics.empirical_spectrum(data, count=2)
+    for noise in ("gaussian", np.random.Generator.standard_normal):
+        numerics.simulate_sgd(problem, state, 0.1, 20, replicas=1, seed=0, noise=noise)
     with suppress(ImportError):
         importlib.import_module("distributed")
     return SimpleNamespace(
