@@ -47,7 +47,7 @@ def _polynomial_laplacians(
     arithmetic replaces symbolic differentiation of ever longer products.  Coefficients of distinct
     products of Q stay apart.
     """
-    generators = _closed_family(f, law)
+    generators = _closed_family(f, law, nested=order > 1)
     if generators is None:
         return None
     names = {g: sp.Dummy() for g in generators}
@@ -101,18 +101,30 @@ def _polynomial_laplacians(
     return result
 
 
-def _closed_family(f: sp.Expr, law: GaussianLaw) -> list[sp.Expr] | None:
-    """The functions of u in f and its derivatives, or None if these do not come to an end."""
+def _closed_family(f: sp.Expr, law: GaussianLaw, nested: bool) -> list[sp.Expr] | None:
+    """The functions of u in f and its derivatives, or None if these do not come to an end.
+
+    Functions of functions, as in networks of several layers, count only where they may be
+    ``nested``: their slopes are long sums, and multiplied out they are many times longer than the
+    products that one Laplacian leaves.
+    """
     family: list[sp.Expr] = []
     fresh = sorted(f.atoms(sp.Function), key=sp.default_sort_key)
     while fresh:
         family += fresh
+        if not nested and any(_holds_function(e, law) for e in fresh):
+            return None
         if len(family) > 64:
             return None
         slopes = [g.diff(u) for g in fresh for u in law.variables if g.has(u)]
         found = set().union(*(s.atoms(sp.Function) for s in slopes)) - set(family)
         fresh = sorted(found, key=sp.default_sort_key)
     return family or None
+
+
+def _holds_function(e: sp.Expr, law: GaussianLaw) -> bool:
+    """Whether an argument of a function holds another function of u."""
+    return any(g.has(*law.variables) for a in e.args for g in a.atoms(sp.Function))
 
 
 def laplacian(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
