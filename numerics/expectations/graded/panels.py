@@ -152,7 +152,8 @@ def crossings(lines: Lines, blur: float) -> Lines:
     Two transitions cross at a point of the plane; a singularity of the inner integral appears where
     theirs pinch the line of integration, at the distance
     :math:`(w_i|a_j|+w_j|a_i|)/|a_i\\wedge a_j|` from it.  A single transition is met by the whole
-    line at once and is as wide as the normal density makes it.
+    line at once and is as wide as the normal density makes it.  Where ``blur``, the smallest scale
+    of arguments that are not affine, is positive, a layer so thin may pass through any crossing.
     """
     offsets, slopes, kinds, widths = lines
     first, second = slopes[:, 0], slopes[:, 1]
@@ -166,7 +167,9 @@ def crossings(lines: Lines, blur: float) -> Lines:
     i, j, determinant = i[real], j[real], determinant[real]
     at = (offsets[j] * second[i] - offsets[i] * second[j]) / determinant
     pinch = (widths[i] * np.abs(second[j]) + widths[j] * np.abs(second[i])) / np.abs(determinant)
-    pinch = np.maximum(pinch, blur)
+    if blur > 0.0:
+        # the sharper of the two is resolved
+        pinch = np.where(pinch > 0.0, np.minimum(pinch, blur), blur)
     # two kinks make a corner, with or without a layer through it
     corner = np.where(pinch > 0, BRANCH, CUT)
     steep = np.abs(first) > 1e-14 * np.abs(second)

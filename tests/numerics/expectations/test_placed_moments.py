@@ -10,6 +10,10 @@ from helpers import fresh_rng
 
 from numerics import Parameters, compile_expressions
 from numerics.expectations import placed_moments
+from numerics.expectations.graded import panels as panels_of_lines
+from numerics.expectations.graded import placement
+from numerics.expectations.graded.placement import place
+from numerics.expectations.graded.scales import Scales
 from numerics.expectations.quadrature import PANEL_RATIOS, panels
 from theory import (
     GaussianExpectation,
@@ -79,6 +83,54 @@ def test_on_moved_nodes_of_the_plane_it_is_not(monkeypatch):
     rng = fresh_rng()
     worst = max(errors_beside_a_delta(rng, "numpy")[1] for _ in range(12))
     assert worst > 1e-7
+
+
+WEAK = V[0] * sp.tanh(U[0]) + V[1] * sp.tanh(U[1])
+TANH = Model.build(ONE, Loss(-Y * WEAK + Softplus(WEAK), units=2, readout_size=2), name="tanh")
+
+
+# a problem found by random search
+FOUND = np.array([36.6, 47.7]), np.array([[-105.0, 94.8], [220.0, 244.0]]), np.array([0.02, 0.08])
+
+
+def errors_of_crossing_layers(mean, directions, readout):
+    """Of E[sigma(f) / cosh^2 u_1] by the first two levels, relative."""
+    integrand = Sigmoid(WEAK) * (1 - sp.tanh(U[0]) ** 2)
+    scales = Scales(TANH, [integrand])
+
+    def values(u):
+        layer = 1 - np.tanh(u[0]) ** 2
+        return (brute.sigmoid(readout @ np.tanh(u)) * layer)[None]
+
+    finest = 0.5 / np.abs(directions).max()
+    (true,) = brute.moments(values, mean, directions.T, np.eye(2), 0.0, 8, finest)
+    out = []
+    for size in (FIRST, SECOND):
+        z, weights = place(scales, 1.0, mean, directions, readout, size)
+        out.append(float((values((mean + z @ directions).T) @ weights)[0] - true))
+    return np.abs(np.array(out)) / true
+
+
+def test_layers_that_cross_are_resolved():
+    """Where they cross the outer panels are as short as the layers are thin."""
+    rng = fresh_rng()
+    drawn = rng.normal(size=2) * 30, rng.normal(size=(2, 2)) * 200, rng.normal(size=2) * 0.1
+    for problem in (FOUND, drawn):
+        first, second = errors_of_crossing_layers(*problem)
+        assert first < 1e-6
+        assert second < 1e-10
+
+
+def test_crossings_as_wide_as_other_arguments_turn_are_not(monkeypatch):
+    """Levels that leave an error in common were trusted to their difference."""
+    resolved = panels_of_lines.crossings
+
+    def coarse(lines, blur):
+        offsets, slopes, kinds, widths = resolved(lines, 0.0)
+        return offsets, slopes, kinds, np.maximum(widths, blur)
+
+    monkeypatch.setattr(placement, "crossings", coarse)
+    assert errors_of_crossing_layers(*FOUND)[1] > 1e-9
 
 
 @pytest.mark.parametrize("target", ["numba", "numpy"])
