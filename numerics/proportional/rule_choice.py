@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from numerics.core.geometry import labels_of
@@ -28,6 +30,9 @@ SOBOL_SIZE, SOBOL_ENTRIES, SCRAMBLINGS = 2**12, 2**19, 8
 # finer ones where a node costs little, or the fields are wide
 SCALAR_PAIRS, MATRIX_PAIRS = ((48, 96), (96, 192)), ((32, 48), (48, 96))
 
+# angle, in radians, between the axes of the two: no symmetry of the plane
+TURN = 0.5
+
 # a rule, and which of its replicates
 PlacedRule = tuple[Rule | LineRule, int]
 
@@ -36,8 +41,8 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[Placed
     """Coarse and fine rule, or all scramblings of a Sobol rule: pairs (rule, replicate).
 
     On the line both are panels that know the scales of the weights.  In a few dimensions more they
-    are tensor rules of smooth losses whose transitions the coarser one resolves: two rules of one
-    family that miss a transition together differ by nothing.
+    are tensor rules of smooth losses whose transitions the coarser one resolves, about different
+    axes: two rules of one family that miss a transition together differ by nothing.
     """
     n = nodes.dimension
     if n == 1:
@@ -45,7 +50,8 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[Placed
     if choose_family(n, model.loss.is_smooth) == "gauss-hermite":
         for pair in _tensor_pairs(nodes, n):
             if _resolves(nodes, pair[0]):
-                return [(gauss_hermite(n, size), 0) for size in pair]
+                coarse, fine = (gauss_hermite(n, size) for size in pair)
+                return [(turned(coarse), 0), (fine, 0)]
     return scattered_rules(nodes, model, seed)
 
 
@@ -66,6 +72,26 @@ def best_and_error(values: Array) -> tuple[Array, Array]:
     if len(values) < SCRAMBLINGS:
         return values[-1], 2 * np.abs(values[-1] - values[:-1]).max(axis=0, initial=0.0)
     return values.mean(axis=0), replicate_error(values)
+
+
+def turned(rule: Rule) -> Rule:
+    """A tensor rule about other axes: its nodes stand at as many heights as it has nodes.
+
+    About the same axes two rules pass by a thin layer across one of them together, each at as many
+    heights as it has nodes in one dimension.
+
+    Examples
+    --------
+    >>> rule = turned(gauss_hermite(2, 12))
+    >>> len(np.unique(rule.nodes[0, :, 0])), float((rule.weights @ rule.nodes[0, :, 0]**2).round(9))
+    (144, 1.0)
+    """
+    axes, n = np.eye(rule.dimension), rule.dimension
+    for i in range(n - 1):
+        plane = np.eye(n)
+        plane[i : i + 2, i : i + 2] = [[np.cos(TURN), -np.sin(TURN)], [np.sin(TURN), np.cos(TURN)]]
+        axes = axes @ plane
+    return replace(rule, nodes=rule.nodes @ axes)
 
 
 def _tensor_pairs(nodes: WeightNodes, dimension: int) -> tuple[tuple[int, int], ...]:
