@@ -81,11 +81,12 @@ class ExactClaim:
     def compare(self) -> tuple[Stage, Wrong | None]:
         """Digits at points of every family, and on both sides of whatever is not analytic.
 
-        Entries that need full rank where this has too many dimensions are looked at where all but
-        a few units are dormant.
+        Where both sides are analytic and their difference is proved to be zero, it is zero at all
+        points: after a first look in every rank the other families are left out.
         """
         seen = Seen(self.cases)
-        for place in self._places(seen):
+        cuts = cuts_of(e for c in self.cases for e in (c.claimed, c.derived))
+        for place in self._places(seen, cuts):
             for cases in (place.cases, *([c] for c in place.cases)):
                 try:
                     where, values = self._gaps(place, cases)
@@ -156,39 +157,61 @@ class ExactClaim:
     def _proved(self) -> bool:
         return self._proof.status is Status.PROVED
 
-    def _places(self, seen: Seen) -> Iterator[Place]:
-        """Where to look at which entries."""
+    def _places(self, seen: Seen, cuts: list[sp.Expr]) -> Iterator[Place]:
+        """Where to look at which entries: first a point of every rank, then all families."""
         model, rng, cases = self.model, self.rng, self.cases
         anywhere = [c for c in cases if not c.needs_full_rank]
         if anywhere:
-            yield from [Place(None, anywhere)] * POINTS
-        for point in general_points(model, rng, GENERAL):
-            chosen = cases if point.rank == model.units else anywhere
-            if chosen:
-                yield Place(point, chosen, GENERIC, None)
+            yield Place(None, anywhere)
+        yield from self._in_general_position(1)
         demanding = [c for c in cases if c.needs_full_rank]
         if demanding:
-            active = most_dimensions(model)
-            for point in dormant_points(model, rng, active):
-                few = [c for c in demanding if arguments_at(c.claimed, c.derived, point) <= active]
-                if few:
-                    yield Place(point, few, GENERIC, None)
+            yield from self._dormant(demanding)
+        yield from self._full_rank(cases, 1)
+        if self._needs_no_more(seen, cuts):
+            return
+        yield from [Place(None, anywhere)] * (POINTS - 1 if anywhere else 0)
+        yield from self._in_general_position(GENERAL - 1)
         if anywhere:
             first = rng.integers(0, 2, 3)
             for sides in (first, 1 - first):
                 point = far_point(model, rng, sides.tolist(), 1)
                 yield Place(point, anywhere, FAR, FAR_DIGITS)
-        yield from self._full_rank(cases)
-        cuts = cuts_of(e for c in cases for e in (c.claimed, c.derived))
+        yield from self._full_rank(cases, GENERAL - 1)
         if cuts:
             yield from self._regions(cuts)
             yield from self._missed_regions(seen)
 
-    def _full_rank(self, cases: list[Case]) -> Iterator[Place]:
+    def _needs_no_more(self, seen: Seen, cuts: list[sp.Expr]) -> bool:
+        """Whether the difference is proved to be zero, and nothing but poles cuts the domain.
+
+        Expectations are analytic in the parameters where they exist, which is asked before.
+        """
+        return not cuts and {c.name for c in self.cases} <= seen.judged and self._proved
+
+    def _in_general_position(self, count: int) -> Iterator[Place]:
+        for point in general_points(self.model, self.rng, count):
+            chosen = [c for c in self.cases if not c.needs_full_rank or self._is_full(point)]
+            if chosen:
+                yield Place(point, chosen, GENERIC, None)
+
+    def _dormant(self, demanding: list[Case]) -> Iterator[Place]:
+        """Entries that need full rank, where this has too many dimensions: all but a few units are
+        dormant.
+        """
+        active = most_dimensions(self.model)
+        for point in dormant_points(self.model, self.rng, active):
+            few = [c for c in demanding if arguments_at(c.claimed, c.derived, point) <= active]
+            if few:
+                yield Place(point, few, GENERIC, None)
+
+    def _is_full(self, point: Point) -> bool:
+        return point.rank == self.model.units
+
+    def _full_rank(self, cases: list[Case], count: int) -> Iterator[Place]:
         """Points at which all minors count, where other families have dependent weight vectors."""
-        general = general_points(self.model, self.rng, 1)[0]
-        if general.rank < self.model.units:
-            for _ in range(GENERAL):
+        if not self._is_full(general_points(self.model, self.rng, 1)[0]):
+            for _ in range(count):
                 yield Place(random_point(self.model, self.rng), cases, FULL, None)
 
     def _regions(self, cuts: list[sp.Expr]) -> Iterator[Place]:

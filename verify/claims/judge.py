@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from threadpoolctl import threadpool_limits
 
 from numerics.core.validation import as_integer, kind_of
 from theory import InputError, Model
@@ -179,7 +180,9 @@ def judge(claim: Claim, seed: int = 0, watch: Watch = ignore) -> Judgement:
     as_integer("seed", seed, 0, "seeds are non-negative integers")
     rng = np.random.default_rng([seed, 1])
     # a claim may be complex or infinite; that is judged, not warned of
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+    quiet = np.errstate(divide="ignore", over="ignore", invalid="ignore")
+    # products of small matrices are slower on many threads, which wait for each other
+    with quiet, threadpool_limits(limits=1, user_api="blas"):
         finding, stages, example, difference, repair = _judged(claim, rng, watch)
         hint = _hint(claim, seed) if finding is Finding.REFUTED else ""
     seconds = perf_counter() - start

@@ -46,7 +46,17 @@ def test_repairs(model: Model, quantity: str, formula: str, repair: str) -> None
 def test_a_repair_that_holds_at_one_point_only_would_be_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """With one confirmation the sign of a readout decides what mends its absolute value."""
+    """Without confirmations the sign of a readout decides what mends its absolute value."""
     monkeypatch.setattr(verify.claims.repair.repair, "CONFIRMATIONS", 0)
+    monkeypatch.setattr(verify.claims.repair.repair, "cuts_of", lambda expressions: [])
     found = check(NET, "drift v_i", "-E[g_v_i] - beta*sqrt(v_i^2)", seed=3)
     assert found.repair != ""
+
+
+def test_a_repair_holds_on_both_sides_of_every_kink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few points are drawn, both signs of the readout are looked at."""
+    monkeypatch.setattr(verify.claims.repair.repair, "CONFIRMATIONS", 1)
+    found = check(
+        NET, "drift v_i", "-E[g_v_i] - beta*sqrt(v_i^2)", seed=int(fresh_rng().integers(2**31))
+    )
+    assert found.repair == ""

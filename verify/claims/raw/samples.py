@@ -245,15 +245,15 @@ class RawSamples:
                 y = np.hstack([y, self._more[batch.component][rows, :extra]])
             g, dv = gradients[rows, :c], gradients[rows, c:]
             moved = x.T - delta * (g[:, :, None] * y[:, None, :] + self.ridge * x.T)
-            away = moved - (moved @ basis) @ basis.T
-            overlap = (moved @ e - x.T @ e) / delta
-            change = (away @ away.transpose(0, 2, 1) - gram) / delta
+            # one product of matrices of all samples, in place of one a sample
+            flat = moved.reshape(-1, moved.shape[2])
+            away = (flat - (flat @ basis) @ basis.T).reshape(moved.shape)
+            overlap = ((flat @ e).reshape(len(y), c, -1) - x.T @ e) / delta
+            pairs = zip(*upper, strict=True)
+            norms = [np.einsum("nd,nd->n", away[:, a], away[:, b]) for a, b in pairs]
+            change = (np.stack(norms, axis=1) - gram[upper]) / delta
             readout = -dv - self.ridge * self.readout
-            found.append(
-                np.concatenate(
-                    [overlap.reshape(len(y), -1), change[:, upper[0], upper[1]], readout], axis=1
-                )
-            )
+            found.append(np.concatenate([overlap.reshape(len(y), -1), change, readout], axis=1))
         return np.concatenate(found)
 
 

@@ -18,6 +18,8 @@ from verify.claims.cases import Case, case_at, cases_of
 from verify.claims.judgement import Claim
 from verify.claims.stages.digits import certified_gaps, gaps, general_points, node_values
 from verify.claims.stages.evaluation import evaluate
+from verify.claims.stages.region_search import find_point, is_impossible
+from verify.claims.stages.regions import Sides, Signs, cuts_of
 from verify.random_points.exact import Point, random_point
 
 from .expression_edits import LONGEST, Edit, single_edits
@@ -189,14 +191,16 @@ def _agrees(
     more: dict[sp.Symbol, sp.Expr],
 ) -> bool:
     """Whether both sides agree at points of their own: what holds at one point may be an accident
-    of its signs.
+    of its signs, so that both sides of every kink are among them.
     """
+    sides = Sides(cuts_of(e for pair in pairs for e in pair))
     for n in range(CONFIRMATIONS):
         try:
             if full_rank or n:
-                found = gaps(pairs, random_point(model, rng), None, more)
+                point = random_point(model, rng)
+                found = gaps(pairs, point, None, more)
             else:
-                found = certified_gaps(pairs, model, rng, more)[1]
+                point, found = certified_gaps(pairs, model, rng, more)
         except DimensionError:
             if n:
                 continue  # points on a line are all that is affordable
@@ -205,4 +209,26 @@ def _agrees(
             return False
         if any(gap.refuted for gap in found):
             return False
+        sides.visit({**point.values, **more})
+    return not any(_wrong_where(s, pairs, model, rng, more) for s in sides.unvisited())
+
+
+def _wrong_where(
+    signs: Signs,
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]],
+    model: Model,
+    rng: np.random.Generator,
+    more: dict[sp.Symbol, sp.Expr],
+) -> bool:
+    """Whether both sides differ, or cannot be compared, where forms have signs not yet met."""
+    if is_impossible(model, signs):
+        return False
+    for rank in (None, 1):
+        point = find_point(model, rng, signs, rank, more)
+        if point is None:
+            continue
+        try:
+            return any(gap.refuted for gap in gaps(pairs, point, None, more))
+        except (DimensionError, ArithmeticError):
+            continue
     return True

@@ -19,6 +19,8 @@ from theory import GaussianExpectation, LogSumExp, ReLU, Sigmoid, Softmax, Softp
 from theory.expectations.derived import find_expectations
 from theory.expectations.gaussian_law import GaussianLaw
 
+from .expansion import expanded
+
 # kinks in one integrand whose sides are all visited, and operations that are rewritten
 MOST_KINKS, LARGEST = 4, 1_500
 # points at which an integrand is looked at before anything is rewritten, and how equal they are
@@ -58,7 +60,7 @@ def without_constant_integrands(difference: sp.Expr) -> sp.Expr:
     for law, integrand in integrands.items():
         value = constant_value(integrand, law.bound)
         found += terms[law] if value is None else [value]
-    return sp.expand(sp.Add(*found, *others))
+    return expanded(sp.Add(*found, *others))
 
 
 def _linear(term: sp.Expr) -> tuple[sp.Expr, GaussianExpectation | None]:
@@ -66,6 +68,8 @@ def _linear(term: sp.Expr) -> tuple[sp.Expr, GaussianExpectation | None]:
     nodes = list(find_expectations(term))
     if len(nodes) != 1:
         return term, None
+    if nodes[0] in sp.Mul.make_args(term):
+        return term.xreplace({nodes[0]: sp.Integer(1)}), nodes[0]
     name = sp.Dummy(real=True)
     coefficient = sp.expand(term.xreplace({nodes[0]: name})).coeff(name)
     if sp.expand(coefficient * name - term.xreplace({nodes[0]: name})) != 0:

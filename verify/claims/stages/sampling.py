@@ -17,6 +17,8 @@ from verify.claims.raw.samples import RawSamples
 from verify.random_points.exact import Point
 from verify.verdict.tolerance import critical_value
 
+from .slopes import value_and_slopes
+
 # samples a component and point
 SAMPLES = 40_000
 # probability that one true claim is refuted by stage (c), over all of its entries and points
@@ -146,23 +148,23 @@ def _deviation(
         if node not in table:
             table[node] = samples.batches[l].mean_of(node.integrand)
         columns[name] = (l, table[node])
-    plain = difference.xreplace(names)
-    at = {name: sp.Float(float(values.mean())) for name, (_, values) in columns.items()}
-    if not np.isfinite(_number(found.xreplace(names).xreplace(at))):
+    at = {name: float(values.mean()) for name, (_, values) in columns.items()}
+    if not np.isfinite(value_and_slopes(found.xreplace(names), at)[0]):
         raise InputError(
             "quantity", "a complex or infinite mean", "finite numbers", "check where it is defined"
         )
-    claimed = _number(claim.xreplace(names).xreplace(at))
+    claimed, _ = value_and_slopes(claim.xreplace(names), at)
     if not np.isfinite(claimed):
         return Deviation(np.nan, 0.0, claimed, critical)
+    value, slopes = value_and_slopes(difference.xreplace(names), at)
     influence = [np.zeros(samples.size) for _ in samples.batches]
-    for name, (l, values) in columns.items():
-        slope = float(plain.diff(name).xreplace(at))
+    for name, slope in slopes.items():
         if slope:
+            l, values = columns[name]
             influence[l] = influence[l] + slope * values
     error = float(np.sqrt(sum(v.var() / samples.size for v in influence)))
     normal = is_normal(influence, critical)
-    return Deviation(float(plain.xreplace(at)), error, claimed, critical, difference == 0, normal)
+    return Deviation(value, error, claimed, critical, difference == 0, normal)
 
 
 def is_normal(influence: Sequence[np.ndarray], critical: float) -> bool:
@@ -172,16 +174,15 @@ def is_normal(influence: Sequence[np.ndarray], critical: float) -> bool:
     skewness times critical^3 / 6 and excess kurtosis times critical^4 / 24.
     """
     centred = [v - v.mean() for v in influence]
-    second, third, fourth = (sum((v**n).sum() / len(v) ** n for v in centred) for n in (2, 3, 4))
+    # products in place of powers, which are slow in floating point
+    squares = [v * v for v in centred]
+    second = sum(s.sum() / len(s) ** 2 for s in squares)
+    third = sum((s * v).sum() / len(v) ** 3 for s, v in zip(squares, centred, strict=True))
+    fourth = sum((s * s).sum() / len(s) ** 4 for s in squares)
     if second == 0:
         return True
     skewness, kurtosis = abs(third) / second**1.5, fourth / second**2
     return bool(max(skewness * critical**3 / 6, kurtosis * critical**4 / 24) <= NORMAL)
-
-
-def _number(value: sp.Expr) -> float:
-    """A float; NaN where it is complex or infinite."""
-    return float(value) if value.is_real and value.is_finite else np.nan
 
 
 def numbers_outside(

@@ -22,6 +22,8 @@ from verify.claims.stages.digits import without_zero_deltas
 from verify.claims.stages.pointwise import without_constant_integrands
 from verify.printing.shorten import shorten
 
+from .expansion import expanded, has, operations
+
 # beyond this many operations an expression is left undecided
 LARGEST = 8_000
 LARGEST_RATIONAL = 1_200
@@ -63,7 +65,7 @@ def prove_equal(left: sp.Expr, right: sp.Expr, model: Model) -> Proof:
         return Proof(True, ("identical expressions",), difference)
     used: list[str] = []
     for name, change in _identities(model):
-        if difference.count_ops() > LARGEST:
+        if operations(difference) > LARGEST:
             used.append("given up: too large")
             break
         try:
@@ -102,28 +104,34 @@ def _needed(used: list[str]) -> tuple[str, ...]:
 
 
 def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr]]]:
-    yield "expansion", sp.expand
+    yield "expansion", expanded
     yield "linearity of E_l", linearise
-    yield "steps are idempotent and relu = u step", lambda e: _on_functions(e, _steps)
+    yield (
+        "steps are idempotent and relu = u step",
+        lambda e: _on_functions(e, _steps) if has(e, ReLU, Step, sp.DiracDelta) else e,
+    )
     yield "a ramp vanishes on its kink", _without_ramps
-    yield "symmetry of the softmax", lambda e: linearise(_on_functions(e, _sorted_softmax))
+    yield (
+        "symmetry of the softmax",
+        lambda e: linearise(_on_functions(e, _sorted_softmax)) if has(e, Softmax) else e,
+    )
     yield (
         "softmax probabilities sum to 1",
-        lambda e: linearise(_on_functions(e, _independent_softmax)),
+        lambda e: linearise(_on_functions(e, _independent_softmax)) if has(e, Softmax) else e,
     )
     yield "identities of elementary functions, on both sides of kinks", without_constant_integrands
     weights = model.mixture.weights
     alone = [w for w in weights if w.is_Symbol and sp.Add(*weights).coeff(w) == 1]
     if alone and (sp.Add(*weights) - alone[-1]).coeff(alone[-1]) == 0:
         last = {alone[-1]: 1 - (sp.Add(*weights) - alone[-1])}
-        yield "weights sum to 1", lambda e: sp.expand(_outside(e, last))
+        yield "weights sum to 1", lambda e: expanded(_outside(e, last))
     yield (
         "Stein's identity",
         lambda e: linearise(_on_functions(_without_ramps(stein(e)), _independent_softmax)),
     )
-    yield "closed forms of Gaussian moments", lambda e: sp.expand(_on_nodes(e, _closed_form))
+    yield "closed forms of Gaussian moments", lambda e: expanded(_on_nodes(e, _closed_form))
     gram = model.gram_definition()
-    yield "Q = R + m Gamma^-1 m^T", lambda e: sp.expand(_outside(e, gram))
+    yield "Q = R + m Gamma^-1 m^T", lambda e: expanded(_outside(e, gram))
     yield "common denominator", lambda e: _rational(e) if not e.has(sp.DiracDelta) else e
     yield (
         "exponential form",
@@ -165,7 +173,7 @@ def _rational(e: sp.Expr) -> sp.Expr:
 
 def linearise(expression: sp.Expr) -> sp.Expr:
     """Write every expectation as a combination of expectations of products, and expand."""
-    return sp.expand(_on_nodes(expression, _split))
+    return expanded(_on_nodes(expression, _split))
 
 
 @lru_cache(maxsize=20_000)
@@ -189,7 +197,7 @@ def stein(expression: sp.Expr) -> sp.Expr:
     """Remove the whitened pre-activations and powers of u in front of other functions by
     integration by parts.
     """
-    return sp.expand(_on_nodes(expression, _by_parts))
+    return expanded(_on_nodes(expression, _by_parts))
 
 
 @lru_cache(maxsize=20_000)
@@ -247,7 +255,7 @@ def _on_functions(expression: sp.Expr, change: Callable[[sp.Expr], sp.Expr]) -> 
     nodes = {n: _changed(n, change) for n in dict.fromkeys(find_expectations(expression))}
     names = {n: sp.Dummy() for n in nodes}
     outside = change(expression.xreplace(names))
-    return sp.expand(outside.xreplace({names[n]: changed for n, changed in nodes.items()}))
+    return expanded(outside.xreplace({names[n]: changed for n, changed in nodes.items()}))
 
 
 @lru_cache(maxsize=20_000)
@@ -291,7 +299,7 @@ def _steps(f: sp.Expr) -> sp.Expr:
 
 def _without_ramps(expression: sp.Expr) -> sp.Expr:
     """ReLU(k) = 0 beside the delta function of k."""
-    if not expression.has(sp.DiracDelta, GaussianExpectation):
+    if not has(expression, sp.DiracDelta):
         return expression
     return linearise(_on_functions(expression, _tidied))
 

@@ -103,7 +103,8 @@ class DerivativeReader(VectorReader):
 
     def partial_fraction(self, token: Token) -> Node | None:
         r"""\frac{\partial^2 f}{\partial u_a\partial u_b}, \frac{\partial}{\partial u_c}(f)."""
-        if not self.ahead("{", r"\partial"):
+        # \partial_{u_b} f above is a derivative of its own, part of any numerator
+        if not self.ahead("{", r"\partial") or self.ahead("{", r"\partial", "_"):
             return None
         opened = self.take()
         self.take()
