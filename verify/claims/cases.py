@@ -7,10 +7,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy as sp
 
-from theory import InputError, Model
+from theory import GaussianExpectation, InputError, Model
 from theory.expectations.derived import find_expectations
 from theory.expectations.existence import why_undefined
 from theory.expectations.well_formed import check_expression
@@ -43,6 +44,8 @@ class Case:
         Of a statement about one sample, the raw reading of the claim.
     names_inverse : bool
         The inverse of Q stands in it by name: where Q is singular it means nothing.
+    parts : tuple of GaussianExpectation
+        Expectations as they were written, those that cancel too.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Case:
     raw: sp.Expr | None = None
     raw_claim: sp.Expr | None = None
     names_inverse: bool = False
+    parts: tuple[GaussianExpectation, ...] = ()
 
     @property
     def needs_full_rank(self) -> bool:
@@ -114,27 +118,31 @@ def without_value(claim: Claim, cases: Sequence[Case]) -> str:
     """
     for case in cases:
         sides = (case.claimed,) if claim.quantity.left is None else (case.claimed, case.derived)
-        for side in sides:
-            for node in dict.fromkeys(find_expectations(side)):
-                if reason := why_undefined(node):
-                    return f"{case.name}: {reason}"
+        nodes = [node for side in sides for node in find_expectations(side)]
+        for node in dict.fromkeys([*nodes, *case.parts]):
+            if reason := _why_undefined(node):
+                return f"{case.name}: {reason}"
     return ""
+
+
+_why_undefined = lru_cache(maxsize=20_000)(why_undefined)
 
 
 def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
     """One entry of a claim."""
     quantity = claim.quantity
     kink_rule, sized = quantity.kink_rule, quantity.kind == STEP or claim.parameter == "d"
-    engine = Vocabulary(model, kink_rule, sized=sized)
-    claimed = _claimed(claim, engine, bindings)
+    engine, parts = Vocabulary(model, kink_rule, sized=sized), list[GaussianExpectation]()
+    claimed = _claimed(claim, engine, bindings, parts)
     if quantity.left is None:
         target = quantity.target(model, bindings)
-        return Case(quantity.name(bindings), bindings, claimed, derived(model, target), target)
+        right, written = derived(model, target), tuple(parts)
+        return Case(quantity.name(bindings), bindings, claimed, right, target, parts=written)
     raw = Vocabulary(model, kink_rule, raw=True)
     left, sample = quantity.left, quantity.sample
     text = show(left)
     try:
-        derived_left = engine.read(left, text, bindings, sample=sample)
+        derived_left = engine.read(left, text, bindings, sample=sample, parts=parts)
     except FormulaError as error:
         raise FormulaError(
             error.text, error.position, error.plain, error.expected, error.remedy, "quantity"
@@ -147,6 +155,7 @@ def case_at(claim: Claim, model: Model, bindings: Mapping[str, int]) -> Case:
         raw=raw.read(left, text, bindings, sample=sample),
         raw_claim=_claimed(claim, raw, bindings) if sample else None,
         names_inverse=not sample and _names_inverse(left, claim.formula),
+        parts=tuple(parts),
     )
 
 
@@ -161,10 +170,16 @@ def _names_inverse(*formulas: object) -> bool:
     return False
 
 
-def _claimed(claim: Claim, vocabulary: Vocabulary, bindings: Mapping[str, int]) -> sp.Expr:
+def _claimed(
+    claim: Claim,
+    vocabulary: Vocabulary,
+    bindings: Mapping[str, int],
+    parts: list[GaussianExpectation] | None = None,
+) -> sp.Expr:
     if claim.is_text:
+        sample = claim.quantity.sample
         return sp.sympify(
-            vocabulary.read(claim.formula, claim.text, bindings, sample=claim.quantity.sample)
+            vocabulary.read(claim.formula, claim.text, bindings, sample=sample, parts=parts)
         )
     check_expression("claim", claim.formula, vocabulary.model)
     return claim.formula

@@ -19,6 +19,7 @@ from theory import InputError, Model, symbols
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import DIGITS
 from verify.claims.stages.evaluation import real_or_nan
+from verify.claims.stages.places import zeros_of
 from verify.claims.stages.region_search import find_values, is_impossible
 from verify.claims.stages.regions import (
     MOST_REGIONS,
@@ -27,6 +28,7 @@ from verify.claims.stages.regions import (
     cuts_of,
     describe,
     linear_regions,
+    steps_of,
 )
 from verify.claims.stages.small_terms import smallest_term, terms_of
 from verify.claims.stages.symbolic import prove_all, prove_equal
@@ -243,6 +245,10 @@ def visited_draws(
         for y in labels:
             sides.visit({**place, symbols.LABEL: y})
     places += _searched(model, sides, set(box), rng)
+    random = {*u, *s.whitened, *symbols.vector("Y", model.directions)}
+    random |= {*symbols.vector("zeta", model.units)}
+    steps = steps_of(e for c in cases for e in (c.claimed, c.derived))
+    places += _on_steps(_draw(model, rng), [f for f in steps if not f.free_symbols & random])
     return [{**place, symbols.LABEL: y} for place in places for y in labels], sides
 
 
@@ -260,6 +266,15 @@ def _searched(
             yield found
             for y in dict.fromkeys(model.mixture.labels):
                 sides.visit({**found, symbols.LABEL: y})
+
+
+def _on_steps(start: Values, forms: Sequence[sp.Expr]) -> Iterator[Values]:
+    """Samples at which a step of parameters has its value at 0; pre-activations never have it."""
+    for form in forms:
+        for symbol in sorted(form.free_symbols, key=str):
+            for root in zeros_of(form, symbol, start):
+                if not symbol.is_positive or root > 0:
+                    yield {**start, symbol: root}
 
 
 def _draw(model: Model, rng: np.random.Generator, scale: sp.Rational = sp.S.One) -> Values:

@@ -11,7 +11,7 @@ enters it.
 from __future__ import annotations
 
 import difflib
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import product
 
@@ -44,16 +44,38 @@ from .tree import (
     show,
 )
 
+# functions that have a value at some arguments only
+_PARTIAL = ("log", "ln", "sqrt", "tan", "asin", "acos")
 
+
+@dataclass(frozen=True)
 class _Reading(NamesOfModel):
-    """What trees mean: sums, expectations, functions; names are those of a model."""
+    """What trees mean: sums, expectations, functions; names are those of a model.
+
+    Attributes
+    ----------
+    parts : list of GaussianExpectation
+        Every expectation that was written, and those of terms and functions in it, before SymPy
+        cancels any of them.
+    """
+
+    parts: list[GaussianExpectation] = field(default_factory=list)
+    _inner: list[sp.Expr] = field(default_factory=list)
 
     def of(self, node: Node, scope: Scope) -> sp.Expr:
+        value = self._of(node, scope)
+        if scope.inside and _is_partial(node):
+            self._inner.append(value)
+        return value
+
+    def _of(self, node: Node, scope: Scope) -> sp.Expr:
         match node:
             case Number(value):
                 return sp.Rational(value.numerator, value.denominator)
             case Add(terms):
-                return sp.Add(*(self.of(t, scope) for t in terms))
+                values = [self.of(t, scope) for t in terms]
+                self._inner.extend(values if scope.inside else [])
+                return sp.Add(*values)
             case Multiply(factors):
                 return sp.Mul(*(self.of(f, scope) for f in factors))
             case Negative(inside):
@@ -183,9 +205,13 @@ class _Reading(NamesOfModel):
         return self.within(node.body, l - 1, scope)
 
     def within(self, body: Node, component: int, scope: Scope) -> sp.Expr:
+        self._inner.clear()
         inner = self.of(body, replace(scope, inside=True))
+        law = preactivation_law(self.model, component)
+        nodes = (GaussianExpectation(f, law) for f in dict.fromkeys([inner, *self._inner]))
+        self.parts.extend(n for n in nodes if isinstance(n, GaussianExpectation))
         if self.vocabulary.raw:
-            return GaussianExpectation(inner, preactivation_law(self.model, component))
+            return GaussianExpectation(inner, law)
         return average_features(inner, self.model, component)
 
     def call(self, node: Call, scope: Scope) -> sp.Expr:
@@ -244,3 +270,12 @@ class _Reading(NamesOfModel):
                 node, f"{base} where it is infinite", "a finite value", "check its argument"
             )
         return value
+
+
+def _is_partial(node: Node) -> bool:
+    match node:
+        case Call(Name(base), _):
+            return base in _PARTIAL
+        case Power(_, exponent):
+            return not isinstance(exponent, Number) or exponent.value.denominator != 1
+    return False

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import sympy as sp
 
-from theory import Model
+from theory import GaussianExpectation, Model
 from theory.names import DISTRIBUTIONAL
 from verify.claims.raw.loss import RawLoss
 
@@ -51,6 +51,7 @@ class Vocabulary:
         bindings: Mapping[str, int] | None = None,
         *,
         sample: bool = False,
+        parts: list[GaussianExpectation] | None = None,
     ) -> sp.Expr:
         """The expression that a formula stands for.
 
@@ -64,6 +65,9 @@ class Vocabulary:
         sample : bool
             The formula is about one sample: u, y and derivatives of the loss stand outside
             expectations.
+        parts : list of GaussianExpectation, optional
+            Is given every expectation of the formula, and those of terms in it, as they are
+            written: what cancels has to exist too.
 
         Raises
         ------
@@ -71,7 +75,11 @@ class Vocabulary:
             An unknown name, a wrong number or range of indices, a free index, a name where it has
             no value.
         """
-        return _Reading(self, text).of(tree, Scope(dict(bindings or {}), inside=sample))
+        reading = _Reading(self, text)
+        value = reading.of(tree, Scope(dict(bindings or {}), inside=sample))
+        if parts is not None:
+            parts += reading.parts
+        return value
 
     def size_of(self, letter: str) -> int | None:
         """How many values an index letter has."""

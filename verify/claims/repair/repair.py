@@ -209,7 +209,9 @@ def _agrees(
             return False
         if any(gap.refuted for gap in found):
             return False
-        sides.visit({**point.values, **more})
+        at = {**point.values, **more}
+        if set(sides.names) <= set(at):
+            sides.visit(at)
     return not any(_wrong_where(s, pairs, model, rng, more) for s in sides.unvisited())
 
 

@@ -131,10 +131,10 @@ def on_kinks(point: Point, forms: Sequence[sp.Expr]) -> Iterator[Point]:
             ("ridge", model.ridge),
             ("step", model.step),
         ):
-            yield from (replace(point, **{name: r}) for r in _zeros(free, symbol, held) if r > 0)
+            yield from (replace(point, **{name: r}) for r in zeros_of(free, symbol, held) if r > 0)
         for name, symbols in (("readout", s.readout), ("overlap", s.overlap)):
             for i, symbol in enumerate(symbols):
-                for root in _zeros(free, symbol, held):
+                for root in zeros_of(free, symbol, held):
                     yield _with_entry(point, name, i, root)
 
 
@@ -151,12 +151,13 @@ def _with_entry(point: Point, name: str, i: int, value: sp.Rational) -> Point:
 
 def _roots(cut: sp.Expr, symbol: sp.Expr, point: Point) -> list[sp.Rational]:
     """The zero of a cut that is linear in a symbol, the others having their numbers."""
-    return _zeros(cut, symbol, point.values)
+    return zeros_of(cut, symbol, point.values)
 
 
-def _zeros(
+def zeros_of(
     cut: sp.Expr, symbol: sp.Expr, values: Mapping[sp.Symbol, sp.Rational]
 ) -> list[sp.Rational]:
+    """The zeros of a form that is linear in a symbol, the others having their numbers."""
     if not symbol.is_Symbol or not cut.has(symbol):
         return []
     line = cut.xreplace({s: v for s, v in values.items() if s != symbol})

@@ -53,6 +53,8 @@ def without_constant_integrands(difference: sp.Expr) -> sp.Expr:
         integrands[node.law] = before + coefficient * node.integrand
         terms.setdefault(node.law, []).append(term)
     if not integrands:
+        if next(find_expectations(difference), None) is not None:
+            return difference  # a function of expectations has no value at a point
         value = constant_value(difference, difference.free_symbols)
         return difference if value is None else value
     # what stands outside of a single law's expectations may be part of its integrand

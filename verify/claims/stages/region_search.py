@@ -19,7 +19,7 @@ from sympy.solvers.simplex import InfeasibleLPError, UnboundedLPError, lpmax
 from theory import Model
 from verify.random_points.exact import Point, random_point
 
-from .regions import Signs
+from .regions import Signs, compiled
 
 # starts of a search, evaluations of each, and how far inside of a region its points shall be
 STARTS, MOST_CALLS, INSIDE = 4, 60, 0.5
@@ -36,7 +36,7 @@ def find_point(
 ) -> Point | None:
     """A point whose Q has the given rank (full when omitted) where forms have given signs."""
     names = sorted(set().union(*(c.free_symbols for c in signs)), key=str)
-    evaluate = sp.lambdify(names, [s * c for c, s in signs.items()], "numpy")
+    evaluate = compiled(names, [s * c for c, s in signs.items()])
     for n in range(STARTS):
         start = random_point(model, rng, rank)
         parts = Parts(start, {s: float(v) for s, v in more.items()})
@@ -66,7 +66,7 @@ def find_values(
     moved = [x for x in names if x in free]
     if not moved or not set(names) <= set(start):
         return None
-    evaluate = sp.lambdify(names, [s * c for c, s in signs.items()], "numpy")
+    evaluate = compiled(names, [s * c for c, s in signs.items()])
     at = {x: float(start[x]) for x in names}
     # positive numbers by their logarithms
     positive = np.array([bool(x.is_positive) for x in moved])

@@ -7,7 +7,7 @@ nothing about the next; so every region has to be visited.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
 
+from numerics.expectations.certified_double import array_functions
 from theory import GaussianExpectation, ReLU, Step
 from theory.expectations.derived import find_expectations
 from theory.expectations.existence import is_positive
@@ -76,6 +77,7 @@ def _singular(e: sp.Expr) -> set[sp.Expr]:
     found = {f.args[0] for f in e.atoms(Step, ReLU, sp.Abs, sp.sign, sp.Heaviside, sp.log)}
     found |= {a for f in e.atoms(sp.Max, sp.Min) for a in (f.args[0] - f.args[1],)}
     found |= {1 - f.args[0] ** 2 for f in e.atoms(sp.asin, sp.acos)}
+    found |= {sp.cos(f.args[0]) for f in e.atoms(sp.tan)}  # beyond a pole atan has another branch
     return found | {p.base for p in e.atoms(sp.Pow) if not p.exp.is_Integer and p.base != sp.E}
 
 
@@ -96,7 +98,7 @@ class Sides:
 
     def __post_init__(self) -> None:
         self.names = sorted(set().union(*(c.free_symbols for c in self.cuts)), key=str)
-        self._signs = sp.lambdify(self.names, list(self.cuts), "numpy") if self.cuts else None
+        self._signs = compiled(self.names, list(self.cuts)) if self.cuts else None
         self.patterns: set[tuple[int, ...]] = set()
 
     def of(self, point: Point) -> tuple[int, ...]:
@@ -135,6 +137,12 @@ class Sides:
                     if not any(all(p[i] == s for i, s in wanted.items()) for p in self.patterns):
                         found.append(wanted)
         return [{self.cuts[i]: s for i, s in wanted.items()} for wanted in found]
+
+
+def compiled(names: Sequence[sp.Symbol], forms: Sequence[sp.Expr]) -> Callable[..., Any]:
+    """Code for forms in floating point, the functions of losses among them."""
+    found = sp.lambdify(names, list(forms), [array_functions(), "scipy", "numpy"])
+    return lambda *numbers: found(*map(np.float64, numbers))
 
 
 def describe(signs: Signs) -> str:
