@@ -21,6 +21,7 @@ from typing import Any
 
 from theory import InputError
 from verify.claims.reading.listing import ListedClaim
+from verify.printing.read_as import read_as_latex
 from verify.printing.shorten import shorten
 
 from .judge import judge
@@ -53,6 +54,8 @@ class Answer:
         Everything, to read.
     document : dict
         The same as plain data.
+    latex : str
+        What was read, as an equation in LaTeX; empty where nothing was.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Answer:
     seconds: float
     text: str
     document: dict[str, Any]
+    latex: str = ""
 
 
 class ClaimJudge:
@@ -250,6 +254,7 @@ def _judged(found: Judgement) -> Answer:
         seconds=found.seconds,
         text=str(found),
         document=found.to_dict(),
+        latex=read_as_latex(found.claim),
     )
 
 

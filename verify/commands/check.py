@@ -44,6 +44,7 @@ def check(
     claim: str | None,
     time_limit: float,
     json: Path | None,
+    report: Path | None,
 ) -> None:
     """Judge formulas: proved, in agreement to stated digits, or refuted with a counterexample and a
     repair.
@@ -85,6 +86,11 @@ def check(
                 _show(done[-1], place, complain if screen else say)
     finally:
         _write(done, root, json, screen)
+        if report is not None:
+            from verify.report.claims_page import write_page
+
+            write_page(done, report, root, len(claims))
+            (complain if screen else say)(f"wrote {report}")
     _conclude(done, perf_counter() - start, complain if screen else say)
 
 

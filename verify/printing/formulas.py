@@ -225,6 +225,7 @@ def render(formulas: PrintedFormulas, style: str) -> str:
         entry, value = formulas.entries[name], formulas.values[name]
         if latex:
             near = rf" \approx {decimals}" if (decimals := _decimals(value)) else ""
+            lines += [f"% quantity: {entry.claim}"] * bool(entry.claim)
             lines.append(rf"\[ {entry.latex} = {sp.latex(value)}{near} \]")
         elif style == "pretty":
             near = f"  # {decimals}" if (decimals := _decimals(value)) else ""

@@ -7,7 +7,7 @@ written in this place alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeVar
 
 import sympy as sp
@@ -28,6 +28,7 @@ class Label:
 
     ``name`` is what ``--entry`` accepts, ``latex`` the left-hand side in LaTeX.  ``group`` selects
     it together with others (a block); ``shown`` is written for the name where it is given.
+    ``claim`` is the quantity of a claim, where the left-hand side does not say it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Label:
     key: Hashable = ()
     group: str = field(default="", kw_only=True)
     shown: str = field(default="", kw_only=True)
+    claim: str = field(default="", kw_only=True)
 
     @property
     def text(self) -> str:
@@ -43,8 +45,8 @@ class Label:
 
     def entry(self, expression: sp.Expr) -> Entry:
         """This formula."""
-        head = self.name, self.latex, self.key
-        return Entry(*head, group=self.group, shown=self.shown, expression=expression)
+        known = {f.name: getattr(self, f.name) for f in fields(Label)}
+        return Entry(**known, expression=expression)
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,10 @@ def softmax_point_labels(of: Indices, *, implicit: bool, solved: bool) -> Iterat
     """Overlaps; of an implicit fixed point the equations of the gaps, and what they solve to."""
     overlaps = [symbols.indexed("m", a, s) for a, s in of.overlaps]
     for x in overlaps:
-        yield Label(str(x), sp.latex(x), x)
+        yield Label(str(x), sp.latex(x), x, claim=f"fixed-point {x}" if implicit else "")
     for a in of.units if implicit else ():
-        yield Label(f"s_{a + 1}", "0", ("gap", a), shown=f"0 [fixes s_{a + 1}]")
+        shown = f"0 [fixes s_{a + 1}]"
+        yield Label(f"s_{a + 1}", "0", ("gap", a), shown=shown, claim="fixed-point 0")
     for x in overlaps if implicit and solved else ():
         latex = rf"\mathrm{{solved}}[{sp.latex(x)}]"
         yield Label(f"solved[{x}]", latex, ("solved", x), group="solved")
@@ -173,9 +176,11 @@ def separated_point_labels(
 ) -> Iterator[Label]:
     """State, norms, eigenvalues of the flow, and all blocks on the two directions."""
     picked = [l for l in range(len(CLUSTERS)) if l in assignment]
+    # claims are about the fixed point at which units pick the clusters in turn
+    in_turn = all(l == i % len(CLUSTERS) for i, l in enumerate(assignment))
     for a, s in of.overlaps:
         m = symbols.indexed("m", a, s)
-        yield Label(str(m), sp.latex(m), (a, s))
+        yield Label(str(m), sp.latex(m), (a, s), claim=f"fixed-point {m}" if in_turn else "")
     for i in of.readouts:
         if assignment[i] is None:
             v = symbols.indexed("v", i)
@@ -183,7 +188,8 @@ def separated_point_labels(
     for l in picked:
         name = CLUSTERS[l]
         latex = rf"\mathrm{{norm}}[{LATEX_CLUSTERS[name]}]"
-        yield Label(f"norm[{name}]", latex, ("norm", l), group="norm")
+        claim = f"fixed-point norm_{l + 1}" if in_turn else ""
+        yield Label(f"norm[{name}]", latex, ("norm", l), group="norm", claim=claim)
     for n in range(flows):
         latex = rf"\mathrm{{flow}}_{{{n + 1}}}"
         yield Label(f"flow_{n + 1}", latex, ("flow", n), group="flow")

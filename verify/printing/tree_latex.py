@@ -157,6 +157,8 @@ def _text(node: Node) -> tuple[str, int]:
             return f"-{_at_least(inside, _OPEN)}", _SUM
         case Divide(above, below):
             return rf"\frac{{{tree_latex(above)}}}{{{tree_latex(below)}}}", _PRODUCT
+        case Multiply((Negative(first), *rest)):
+            return _text(Negative(Multiply((first, *rest))))
         case Multiply(factors):
             return _joined(factors), _OPEN if _text(factors[-1])[1] == _OPEN else _PRODUCT
         case Add(terms):

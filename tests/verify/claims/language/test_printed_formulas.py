@@ -12,7 +12,7 @@ from theory import GaussianExpectation, InputError, kgmm, xor
 from theory.expectations.derived import find_expectations
 from verify import check
 from verify.claims.cases import cases_of
-from verify.claims.judge import make_claim
+from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Claim, Finding
 from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.tree import show
@@ -23,7 +23,7 @@ from verify.printing.formulas import PrintedFormulas, apply_limit, collect, rend
 MODELS = {"kgmm": (kgmm(2), "% k: 2"), "xor": (xor(2), "% width: 2")}
 # lines of a quantity that are compared as expressions too
 COMPARED = 10
-# a fixed point is not named by a left side
+# the left side names an entry; a fixed point is named by a comment
 KINDS = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion")
 
 
@@ -86,6 +86,27 @@ def test_limits_are_read_back_too(tmp_path: Path, kind: str, limit: str) -> None
     for claim, value in zip(read, values, strict=True):
         (case,) = cases_of(claim)
         assert sp.expand(case.claimed - value) == 0, case.name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_fixed_points_are_read_back_and_stand(tmp_path: Path, name: str) -> None:
+    """State, gaps and norms are claims; eigenvalues of the flow and blocks are not."""
+    assignment = ["mu", "-mu"] if name == "xor" else None
+    model = kgmm(2, directions_gram="orthonormal") if assignment is None else MODELS[name][0]
+    text = render(collect(model, "fixed-point", assignment=assignment), "latex")
+    lines = text.splitlines()
+    named = [i for i, line in enumerate(lines) if line.startswith("% quantity: fixed-point")]
+    assert len(named) == (4 if assignment else 6)
+    kept = "\n".join("\n".join(lines[i : i + 2]) for i in named)
+    extra = "" if assignment else "% directions_gram: orthonormal\n"
+    read = read_claims(tmp_path, name, extra + kept)
+    assert {c.quantity.kind for c in read} == {"fixed-point"}
+    rng = fresh_rng()
+    chosen = [read[i] for i in rng.choice(len(read), 2, replace=False)]
+    assert {judge(c, int(rng.integers(2**31))).finding for c in chosen} == {Finding.PROVED}
+    if assignment:  # other fixed points are none that claims are about
+        other = render(collect(model, "fixed-point", assignment=["mu", "nu"]), "latex")
+        assert "% quantity" not in other
 
 
 @pytest.mark.parametrize(
