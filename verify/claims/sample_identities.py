@@ -245,10 +245,7 @@ def visited_draws(
         for y in labels:
             sides.visit({**place, symbols.LABEL: y})
     places += _searched(model, sides, set(box), rng)
-    random = {*u, *s.whitened, *symbols.vector("Y", model.directions)}
-    random |= {*symbols.vector("zeta", model.units)}
-    steps = steps_of(e for c in cases for e in (c.claimed, c.derived))
-    places += _on_steps(_draw(model, rng), [f for f in steps if not f.free_symbols & random])
+    places += _on_steps(model, cases, _draw(model, rng))
     return [{**place, symbols.LABEL: y} for place in places for y in labels], sides
 
 
@@ -268,12 +265,23 @@ def _searched(
                 sides.visit({**found, symbols.LABEL: y})
 
 
-def _on_steps(start: Values, forms: Sequence[sp.Expr]) -> Iterator[Values]:
-    """Samples at which a step of parameters has its value at 0; pre-activations never have it."""
-    for form in forms:
-        for symbol in sorted(form.free_symbols, key=str):
+def _on_steps(model: Model, cases: Sequence[Case], start: Values) -> Iterator[Values]:
+    """Samples at which a step of parameters has its value at 0; pre-activations never have it.
+
+    One parameter is moved, which others must not depend on.
+    """
+    s, sides = model.symbols, [e for c in cases for e in (c.claimed, c.derived)]
+    used = {x for e in sides for x in e.free_symbols}
+    positive = {model.mixture.precision, model.ridge, model.step}
+    free = {*s.readout, *positive}
+    if not used & {*s.gram, *s.gram_perp, *s.gram_inverse}:
+        free |= {*s.overlap}
+    for form in steps_of(sides):
+        if not form.free_symbols <= {*free, *s.overlap}:
+            continue
+        for symbol in sorted(form.free_symbols & free, key=str):
             for root in zeros_of(form, symbol, start):
-                if not symbol.is_positive or root > 0:
+                if symbol not in positive or root > 0:
                     yield {**start, symbol: root}
 
 
