@@ -122,6 +122,11 @@ def _closed_family(f: sp.Expr, law: GaussianLaw, nested: bool) -> list[sp.Expr] 
     return family or None
 
 
+def holds_nested_functions(f: sp.Expr, law: GaussianLaw) -> bool:
+    """Whether an argument of a function holds another function of u, as behind a hidden layer."""
+    return any(_holds_function(e, law) for e in f.atoms(sp.Function))
+
+
 def _holds_function(e: sp.Expr, law: GaussianLaw) -> bool:
     """Whether an argument of a function holds another function of u."""
     return any(g.has(*law.variables) for a in e.args for g in a.atoms(sp.Function))

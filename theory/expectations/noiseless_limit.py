@@ -14,7 +14,7 @@ from theory.problem.relu_step import ReLU, Step
 
 from .derived import Derived
 from .expectation import GaussianExpectation, integrate_by_parts
-from .heat_expansion import heat_expansion
+from .heat_expansion import heat_expansion, holds_nested_functions
 
 T = TypeVar("T", bound=sp.Expr | Derived)
 
@@ -139,13 +139,15 @@ def _series(e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> list
                 "expectations of smooth functions",
                 "a kink has no expansion in 1/lambda; use order 0, or evaluate numerically",
             )
-        if e not in cache:
-            lam = symbols.PRECISION
-            cache[e] = [
-                sp.expand_mul(c * lam**j)
-                for j, c in enumerate(heat_expansion(e.integrand, e.law, order))
-            ]
-        return cache[e]
+        known = cache.get(e, [])
+        if len(known) <= order:
+            # in powers of the covariance Q / lambda: that of lambda = 1 has their coefficients
+            unit = e.law.func(*e.law.args[:6], sp.Integer(1), e.law.gram_inverse)
+            terms = heat_expansion(e.integrand, unit, order)
+            # of networks of several layers a product stays one: there are too many multiplied out
+            apart = not holds_nested_functions(e.integrand, e.law)
+            known = cache[e] = [sp.expand_mul(c) if apart else c for c in terms]
+        return known[: order + 1]
     if not e.has(symbols.PRECISION) and not e.has(GaussianExpectation):
         return [e, *zeros]
     if isinstance(e, sp.Add):
@@ -153,6 +155,12 @@ def _series(e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> list
         return [sp.Add(*(p[j] for p in parts)) for j in range(order + 1)]
     if isinstance(e, sp.Mul):
         # plain powers of 1/lambda shift the series and lower the order the other factors need
+        shift = -int(e.as_powers_dict().get(symbols.PRECISION, 0))
+        if shift > 0:
+            if shift > order:
+                return [sp.Integer(0), *zeros]
+            rest = _series(e * symbols.PRECISION**shift, order - shift, cache)
+            return [*([sp.Integer(0)] * shift), *rest]
         total = [sp.Integer(1), *zeros]
         for factor in e.args:
             part = _series(factor, order, cache)
