@@ -87,6 +87,7 @@ class Evaluator:
         if closed_forms is None:
             closed_forms = target == "numba" or self.dimension > MAX_PANEL_DIMENSION
         self._use_closed = closed_forms
+        self._inverted = b"", np.zeros((0, 0))
 
     @property
     def dimension(self) -> int:
@@ -220,7 +221,7 @@ class Evaluator:
     ) -> tuple[Array, FieldLaws]:
         """Gram matrices and laws of the fields at states of shape (R, ...)."""
         overlap, gram_perp = field_statistics(self.model, parameters, overlap, gram_perp)
-        inverse_gamma = np.linalg.inv(parameters.directions_gram)
+        inverse_gamma = self._inverse_directions(parameters.directions_gram)
         gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
         inverse: Array = np.zeros_like(gram)
         if self.uses_whitening:
@@ -230,13 +231,24 @@ class Evaluator:
         v, precision = np.array(readout), parameters.precision
         return gram, FieldLaws(self.labels, means, gram / precision, inverse, precision, v)
 
+    def _inverse_directions(self, gram: Array) -> Array:
+        """The inverse of the directions' Gram matrix, remembered: a curve asks for that of the same
+        numbers at each step.
+        """
+        known, inverse = self._inverted
+        numbers = gram.tobytes()
+        if known != numbers:
+            inverse = np.asarray(np.linalg.inv(gram), dtype=float)
+            self._inverted = numbers, inverse
+        return inverse
+
     def _check_numbers(self, moments: Array, means: Array, covariance: Array, v: Array) -> None:
         """Refuse NaN: by the name of the integrand that is none, or as an overflow far out."""
-        bad = np.argwhere(np.isnan(moments))
-        if not len(bad):
+        missing = np.isnan(moments)
+        if not missing.any():
             return
         z = np.linspace(-PLAUSIBLE, PLAUSIBLE, 241)
-        for e, l, j in bad.tolist():
+        for e, l, j in np.argwhere(missing).tolist():
             directions = directions_of(covariance[e], self.quadrature_basis)
             for row in (np.zeros(len(covariance[e])), *directions):
                 u = means[e, l][:, None] + row[:, None] * z

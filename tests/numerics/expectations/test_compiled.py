@@ -343,3 +343,17 @@ def test_symbols_that_the_model_fixes_to_numbers():
     one = compile_expressions(fixed, derive_drift(fixed).vector).estimate(parameters, state)
     other = compile_expressions(kgmm(2), derive_drift(kgmm(2)).vector).estimate(parameters, state)
     assert np.abs(one.values - other.values).max() < 1e-14
+
+
+def test_what_is_remembered_of_a_gram_matrix_goes_by_its_numbers():
+    """Another matrix in the same array is another one."""
+    model = kgmm(2)
+    compiled = compile_expressions(model, derive_drift(model).vector, "numpy")
+    state = State(np.ones((2, 2)), np.eye(2))
+    parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0, np.eye(2))
+    before = compiled.estimate(parameters, state).values
+    parameters.directions_gram[:] = [[1.0, 0.5], [0.5, 1.0]]
+    changed = compiled.estimate(parameters, state).values
+    fresh = Parameters([0.5, 0.5], 1.0, 0.1, 1.0, [[1.0, 0.5], [0.5, 1.0]])
+    assert changed.tolist() == compiled.estimate(fresh, state).values.tolist()
+    assert np.abs(changed - before).max() > 0.1
