@@ -183,8 +183,11 @@ def labelled(
     labels: Mapping[str, Any] | None = None,
 ) -> xr.Dataset:
     """A Dataset with 1-based coordinates of units, directions, parameters and eigenpairs."""
-    data = xr.Dataset(dict(variables), attrs=dict(attributes))
+    # together: coordinates that are assigned afterwards take as long as all the rest
+    made = {name: xr.as_variable(value, name) for name, value in variables.items()}
+    sizes = {dim: size for variable in made.values() for dim, size in variable.sizes.items()}
     names: dict[str, Any] = unit_coordinates(model) | dict(labels or {})
-    if "eigen" in data.dims:
-        names |= {"eigen": np.arange(1, data.sizes["eigen"] + 1)}
-    return data.assign_coords({k: v for k, v in names.items() if k in data.dims})
+    if "eigen" in sizes:
+        names |= {"eigen": np.arange(1, sizes["eigen"] + 1)}
+    chosen = {name: values for name, values in names.items() if name in sizes}
+    return xr.Dataset(made, chosen, dict(attributes))

@@ -109,6 +109,7 @@ def population_block(
     )
     whole, bulk = assemble(estimate.values)
     rounding = 16 * np.finfo(float).eps
+    samples = None
     if estimate.samples is None:
         errors = estimate.errors + rounding * np.abs(estimate.values)
         matrix_error, bulk_error = _assemble(model, name, np.abs(basis.coordinates), errors)
@@ -116,10 +117,8 @@ def population_block(
         # coefficients on nearly parallel weights are large and cancel: only the matrix itself has a
         # useful error
         matrices, bulks = zip(*(assemble(row) for row in estimate.samples), strict=True)
-        matrix_error, bulk_error = (
-            sampling_error(np.array(matrices)),
-            sampling_error(np.array(bulks)),
-        )
+        samples = np.array(matrices), np.array(bulks)
+        matrix_error, bulk_error = map(sampling_error, samples)
     return SpanMatrix(
         derived.kind,
         name,
@@ -130,6 +129,7 @@ def population_block(
         matrix_error,
         bulk_error,
         str(estimate.rule),
+        samples,
     )
 
 

@@ -19,6 +19,7 @@ from numerics.core.validation import Array
 from numerics.core.weights import check_dimension
 from theory import BlockMatrix, Model
 
+from .leading_space import top_variables
 from .population_block import parameter_labels, population_block
 from .span_matrix import BlockName, SpanMatrix
 
@@ -81,7 +82,8 @@ def population_spectrum(
         unit), squared length in the row of x^a; ``misfit``, distance of the matrix from the span of
         the directions (section 8).  For a block, with E_r the span of the r leading eigenvectors (r
         directions): ``unit_share`` (unit), the share of x^a in E_r, and ``principal_angle`` (angle)
-        between E_r and Span(e_1..e_r) in radians.  attrs ``top_separated`` is 1 when E_r is
+        between E_r and Span(e_1..e_r) in radians, with ``unit_share_error`` and
+        ``principal_angle_error``.  attrs ``top_separated`` is 1 when E_r is
         determined, that is when the r-th eigenvalue exceeds the next one *and the bulk* by more
         than the error; ``top_gap`` is that distance.
 
@@ -165,7 +167,7 @@ def population_spectrum(
     else:
         variables["eigenvector_readout"] = (("eigen", "parameter"), vectors)
     if isinstance(small.block, tuple):
-        variables |= _top_variables(small, eigenvalues, vectors, dimension, error, attributes)
+        variables |= top_variables(small, eigenvalues, vectors, dimension, error, attributes)
         variables |= _outlier_variables(
             small, eigenvalues, vectors, outlier, dimension, error, attributes
         )
@@ -281,41 +283,6 @@ def _bulk_variables(
         attributes["dimension"] = dimension
         variables["bulk_multiplicity"] = ("level", np.full(bulk.size, dimension - rank))
     return variables
-
-
-def _top_variables(
-    small: SpanMatrix,
-    eigenvalues: Array,
-    vectors: Array,
-    dimension: int | None,
-    error: float,
-    attributes: dict[str, Any],
-) -> dict[str, Any]:
-    """Eigenspace of the r leading eigenvalues of a block, and whether it is determined."""
-    r, rank = small.basis.directions, small.basis.rank
-    top = vectors[:r]
-    others = list(eigenvalues[r : r + 1])
-    if dimension is None or dimension > rank:
-        others.append(float(small.bulk[0, 0]))
-    gap = float(eigenvalues[r - 1] - max(others)) if others else float(np.ptp(eigenvalues))
-    uncertainty = 2 * error + float(small.bulk_error[0, 0])
-    separated = gap > uncertainty
-    attributes["top_separated"] = int(separated)
-    attributes["top_gap"] = gap
-    # Davis-Kahan: sine of the largest angle by which the errors can turn the eigenspace
-    attributes["top_eigenspace_error"] = min(1.0, uncertainty / gap) if separated else 1.0
-    return {
-        "unit_share": (
-            "unit",
-            eigenspace_share(top, small.basis.weights),
-            {"long_name": "share of x^a in the leading eigenspace"},
-        ),
-        "principal_angle": (
-            "angle",
-            principal_angles(top, np.eye(rank)[:r]),
-            {"long_name": "leading eigenspace against Span(directions)", "units": "radian"},
-        ),
-    }
 
 
 def _outliers(

@@ -10,6 +10,7 @@ import numpy as np
 
 from numerics.core.geometry import SpanBasis
 from numerics.core.validation import Array
+from numerics.expectations.estimation import sampling_error
 from theory import InputError
 from theory.keywords import with_known_keywords
 
@@ -42,6 +43,8 @@ class SpanMatrix:
     matrix_error, bulk_error : array
         Bounds of the error of every entry (quadrature and rounding).
     quadrature : str
+    samples : pair of arrays, or None
+        ``matrix`` and ``bulk`` of every randomisation (first axis) of a randomised rule.
     """
 
     kind: str
@@ -53,6 +56,7 @@ class SpanMatrix:
     matrix_error: Array
     bulk_error: Array
     quadrature: str
+    samples: tuple[Array, Array] | None = None
 
     @property
     def rows(self) -> int:
@@ -80,10 +84,18 @@ class SpanMatrix:
 
     @property
     def misalignment_error(self) -> float:
-        """Bound of the error of :attr:`misalignment`, from the errors of the entries."""
+        """Error of :attr:`misalignment`: a bound from the errors of the entries, or the spread over
+        randomisations where that is less.
+        """
         total = max(_norm(self.matrix), _norm(self.bulk))
         error = max(_norm(self.matrix_error), _norm(self.bulk_error))
-        return (1 + self.misalignment) * error / total if total > 0 else 0.0
+        bound = (1 + self.misalignment) * error / total if total > 0 else 0.0
+        if self.samples is None:
+            return bound
+        several = np.array([self._misaligned(m, c) for m, c in zip(*self.samples, strict=True)])
+        # a ratio is not linear: its mean is not that of the mean matrix
+        beside = abs(float(several.mean()) - self.misalignment)
+        return min(bound, float(sampling_error(several)) + beside)
 
     @property
     def misalignment(self) -> float:
@@ -93,12 +105,15 @@ class SpanMatrix:
         P_perp projects every first-layer row off Span(e_1..e_r) and keeps nothing of the readout;
         the bulk counts (mathematics.md section 8).
         """
+        return self._misaligned(self.matrix, self.bulk)
+
+    def _misaligned(self, matrix: Array, bulk_matrix: Array) -> float:
         r, rank = self.basis.directions, self.basis.rank
-        outside = np.zeros(self.matrix.shape[0], dtype=bool)
+        outside = np.zeros(matrix.shape[0], dtype=bool)
         outside[: self.rows * rank] = np.tile(np.arange(rank) >= r, self.rows)
-        bulk = _norm(self.bulk)
-        total = max(_norm(self.matrix), bulk)
-        return max(_norm(self.matrix[outside]), bulk) / total if total > 0 else 0.0
+        bulk = _norm(bulk_matrix)
+        total = max(_norm(matrix), bulk)
+        return max(_norm(matrix[outside]), bulk) / total if total > 0 else 0.0
 
 
 def _norm(matrix: Array) -> float:

@@ -30,6 +30,8 @@ from .judged_theory import MATRICES, Theory
 
 # records of a display run that heat maps show
 COLUMNS = 7
+# error of what is drawn as a line, over that of what is judged
+LINE_SHARE = 10.0
 
 
 def curves_exhibit(scenario: Scenario, theory: Theory, evidence: Evidence) -> Exhibit:
@@ -83,8 +85,10 @@ def training_exhibit(theory: Theory, evidence: Evidence, matrix: str) -> Exhibit
 def _training_spectrum(theory: Theory, evidence: Evidence, matrix: str) -> TrainingSpectrum:
     along = _TestSpectra(evidence, evidence.system.scenarios[0])
     times, count = along.runs.time.values, theory.model.directions
+    asked = evidence.system.quadrature
+    tolerance = None if asked is None else LINE_SHARE * asked
     spectra = [
-        theory.population_spectrum(along.scenario, along.state(t), matrix, 0)
+        theory.population_spectrum(along.scenario, along.state(t), matrix, 0, tolerance)
         for t in range(times.size)
     ]
     every = slice(0, None, max(1, times.size // 8))

@@ -22,6 +22,12 @@ from .displays import trained_vectors_exhibits, weight_shares_exhibit
 from .exhibits import TITLES, power_law
 from .judged_theory import MATRICES, Theory
 
+# error asked of the entries of a block whose eigenspaces are compared, over that of other blocks:
+# shares and angles still have errors far below what the check resolves
+EIGENSPACE_SHARE = 10.0
+# error asked of the entries of a block, over the standard error of what is measured beside it
+QUADRATURE_SHARE = 0.05
+
 
 def span(theory: Theory, evidence: Evidence) -> Outcome:
     """Diagonal blocks live in the span of the means up to a term of order 1/lambda: the bulk."""
@@ -84,9 +90,12 @@ def _outside_shares(
     """Share of a block outside the span: measured, standard error, predicted, error of that."""
     state = evidence.trained_state(scenario, 0)
     data = evidence.projection(scenario, state, matrix, f"trained {precision:g}")
-    small = theory.population_block(
-        scenario, state, matrix, (unit, unit), evidence.system.quadrature
-    )
+    tolerance = evidence.system.quadrature
+    if tolerance is not None:
+        # far below the errors of what is measured
+        standard_error = float(data.matrix_error.values[unit, unit].max())
+        tolerance = max(tolerance, QUADRATURE_SHARE * standard_error)
+    small = theory.population_block(scenario, state, matrix, (unit, unit), tolerance)
     measured, error = _measured_misalignment(small, data, unit)
     return measured, error, small.misalignment, small.misalignment_error
 
@@ -166,12 +175,11 @@ def _first_trained(evidence: Evidence) -> list[tuple[float, Scenario]]:
 class _Expected:
     """Population values at the trained weights of every replica, averaged over units.
 
-    ``values[matrix][name]`` has shape (replica,); ``error[matrix]`` is the error of the population
-    eigenspaces.
+    ``values[matrix][name]`` has shape (replica,); ``error[matrix][name]`` is the mean error.
     """
 
     values: dict[str, dict[str, np.ndarray]]
-    error: dict[str, float]
+    error: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -197,8 +205,7 @@ class _Paired:
             predicted,
             Chance(float(limit.error), len(difference) - 1),
             Part(float(limit.remainder) + 1e-6, "next power of d/M (T4)"),
-            # all measures are squares: they move by at most twice the sine of the angle
-            Part(2 * self.expected.error[matrix], "quadrature of the population eigenspace (T2)"),
+            Part(self.expected.error[matrix][name], "quadrature of the population eigenspace (T2)"),
             resolution=0.02,
         )
 
@@ -213,20 +220,23 @@ def _expected(
 ) -> _Expected:
     replicas, units = _replicas(evidence), range(theory.model.units)
     values = {m: {n: np.zeros(replicas) for n in names} for m in MATRICES}
-    error = dict.fromkeys(MATRICES, 0.0)
+    error = {m: dict.fromkeys(names, 0.0) for m in MATRICES}
+    asked = evidence.system.quadrature
+    tolerance = None if asked is None else EIGENSPACE_SHARE * asked
     for replica in range(replicas):
         state = evidence.trained_state(scenario, replica)
         for m in MATRICES:
             population = [
-                theory.population_spectrum(scenario, state, m, a, evidence.system.quadrature)
-                for a in units
+                theory.population_spectrum(scenario, state, m, a, tolerance) for a in units
             ]
-            error[m] += np.mean([p.attrs["top_eigenspace_error"] for p in population]) / replicas
             for name in names:
+                errors = [_ERRORS[name](p, a) for a, p in enumerate(population)]
+                error[m][name] += float(np.mean(errors))
                 values[m][name][replica] = np.mean(
                     [_MEASURES[name](p, a) for a, p in enumerate(population)]
                 )
-    return _Expected(values, error)
+    means = {m: {name: e / replicas for name, e in errors.items()} for m, errors in error.items()}
+    return _Expected(values, means)
 
 
 def _paired(evidence: Evidence, scenario: Scenario, dimension: int, expected: _Expected) -> _Paired:
@@ -256,6 +266,13 @@ _MEASURES: dict[str, Callable[[xr.Dataset, int], float]] = {
     "share": lambda s, a: float(s.unit_share.values[a]),
     "angle": lambda s, a: float(np.sin(s.principal_angle.values.max()) ** 2),
     "top": lambda s, a: float(s.mean_overlap.values[0, a]),
+}
+
+# how far the quadrature of a population block may move them; the third is a square
+_ERRORS: dict[str, Callable[[xr.Dataset, int], float]] = {
+    "share": lambda s, a: float(s.unit_share_error.values[a]),
+    "angle": lambda s, a: float(s.principal_angle_error.values.max()),
+    "top": lambda s, a: 2 * float(s.attrs["top_eigenspace_error"]),
 }
 
 
