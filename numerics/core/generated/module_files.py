@@ -100,14 +100,17 @@ def keep_machine_code_safely(module: ModuleType) -> None:
 
 
 class _CheckedFile(IndexDataCacheFile):
-    """The files of numba, machine code with a checksum: with a wrong bit it would crash."""
+    """The files of numba, machine code with a checksum: with a wrong bit it would crash.
+
+    The checksum stands at the end, where numba itself does not look.
+    """
 
     def _load_index(self) -> Any:
         return super()._load_index() if _bytes_of(self._index_path) is not None else {}
 
     def _load_data(self, name: str) -> Any:
         content = _bytes_of(self._data_path(name)) or b""
-        digest, data = content[:32], content[32:]
+        data, digest = content[:-32], content[-32:]
         if hashlib.sha256(data).digest() != digest:
             raise OSError(f"{name} is damaged")  # numba takes it as a file that is not there
         return pickle.loads(data)
@@ -115,7 +118,7 @@ class _CheckedFile(IndexDataCacheFile):
     def _save_data(self, name: str, data: Any) -> None:
         content = self._dump(data)
         with self._open_for_write(self._data_path(name)) as file:
-            file.write(hashlib.sha256(content).digest() + content)
+            file.write(content + hashlib.sha256(content).digest())
 
 
 class _SafeCache(FunctionCache):

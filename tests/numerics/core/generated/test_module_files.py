@@ -129,6 +129,14 @@ def test_no_file_of_the_cache_is_trusted(ending, made, tmp_path, monkeypatch):
         assert target.read_text() == "not ours"
 
 
+@pytest.mark.usefixtures("forgetful")
+def test_numba_reads_the_machine_code_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECALIGN_CACHE_DIR", str(tmp_path))
+    assert tripled() == 6.0
+    monkeypatch.setattr(codegen, "keep_machine_code_safely", lambda module: None)
+    assert tripled() == 6.0
+
+
 @pytest.mark.skipif(os.name != "posix", reason="permissions")
 @pytest.mark.usefixtures("forgetful")
 def test_a_directory_that_all_can_write_is_not_used(tmp_path, monkeypatch):
