@@ -38,7 +38,7 @@ def top_variables(
     shares, angles = _shares_and_angles(small, top)
     # a share is a square: it moves by at most twice the sine by which the eigenspace turns
     errors = np.minimum(2 * turned, 1.0), np.arcsin(turned)
-    if small.samples is not None and separated:
+    if small.samples is not None:
         errors = _spread_of_top(small, (shares, angles), errors)
     share_error, angle_error = (
         np.broadcast_to(e, x.shape) for e, x in zip(errors, (shares, angles), strict=True)

@@ -271,7 +271,7 @@ _MEASURES: dict[str, Callable[[xr.Dataset, int], float]] = {
 # how far the quadrature of a population block may move them; the third is a square
 _ERRORS: dict[str, Callable[[xr.Dataset, int], float]] = {
     "share": lambda s, a: float(s.unit_share_error.values[a]),
-    "angle": lambda s, a: float(s.principal_angle_error.values.max()),
+    "angle": lambda s, a: min(1.0, float(s.principal_angle_error.values.max())),
     "top": lambda s, a: 2 * float(s.attrs["top_eigenspace_error"]),
 }
 
