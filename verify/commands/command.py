@@ -120,7 +120,8 @@ def _unwrapped(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    return "\n\n".join(" ".join(p.split()) for p in inspect.cleandoc(text).split("\n\n"))
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(map(str.strip, p.splitlines())) for p in paragraphs)
 
 
 def _understood(command: str, words: Sequence[str]) -> list[str]:
