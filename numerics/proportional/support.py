@@ -14,6 +14,9 @@ from .resolvent import Resolvent
 
 # steps of a walk towards an edge, and accuracy of the edge's trace
 WALK, EDGE_ACCURACY = 500, 1e-12
+# the last step of the secant method: z errs by its square, times a curvature that is large where
+# a rare weight is near its pole (1e-7 left errors of 1e-9)
+EDGE_STEP = 1e-10
 # iterations of Newton's method that a good start needs at most
 FEW = 12
 # least step of a walk, relative to S, and the share of the way to a pole that one step goes
@@ -271,7 +274,7 @@ def _similar(resolvent: Resolvent, like: Branch) -> Branch:
     for _ in range(12):
         z, solution = resolvent.solve_trace(trace, solution)
         found, change = resolvent.along_trace(solution)
-        if abs(step) <= 1e-7 * abs(trace):  # z errs by the square
+        if abs(step) <= EDGE_STEP * abs(trace):
             break
         previous, slope = slope, found
         if np.isfinite(previous):

@@ -11,7 +11,7 @@ import scipy.special
 from benchmarks.calibrate_spectra import spectrum_record
 from numerics import Parameters, State
 from numerics.expectations.quadrature import gauss_hermite
-from numerics.proportional import effective_spectrum, limiting_spectrum, line_panels
+from numerics.proportional import effective_spectrum, limiting_spectrum, line_panels, support
 from numerics.proportional.line_panels import ended_at_cuts, line_rules
 from numerics.proportional.weight_law import WeightNodes
 from theory import Loss, Mixture, Model, Softplus, symbols
@@ -88,3 +88,14 @@ def test_a_hill_between_two_nodes_that_passes_the_cut_is_seen(monkeypatch):
     monkeypatch.setattr(line_panels._Profile, "with_turning_points", lambda self: self)
     monkeypatch.setattr(line_panels, "NEAR_PEAK", np.inf)
     assert not edges(HILL).covered
+
+
+# a rare weight is near its pole at the left edge
+NEAR_POLE = 3638260882
+
+
+def test_an_edge_found_from_another_one_is_found_as_well(monkeypatch):
+    """Started from the edge of the coarser rule, that of the finer one was off by 3e-9."""
+    assert np.max(edges(NEAR_POLE).errors) < 1e-11
+    monkeypatch.setattr(support, "EDGE_STEP", 1e-7)
+    assert np.max(edges(NEAR_POLE).errors) > 1e-9
