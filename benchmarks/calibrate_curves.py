@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 REACH, NODES = 10.0, 20
 # relative accuracies of LSODA: the finer is the truth, and their difference its error
 FINE, COARSE = 1e-12, 1e-11
+# rounding of a term of the drift
+TERM = 16 * float(np.finfo(float).eps)
 # a truth beyond this is a diverging flow
 DIVERGED = 1e12
 TIMES = 40
@@ -106,10 +108,15 @@ class Problem:
 
     def field(self, vector: Array) -> Array:
         """The effective drift of (m, R) by brute force."""
+        return self._field_and_size(vector)[0]
+
+    def _field_and_size(self, vector: Array) -> tuple[Array, Array]:
+        """The drift, and the sizes of the terms that it is the sum of."""
         p = self.parameters
         m, r = vector[:-1], float(vector[-1])
         gram = r + float(m @ np.linalg.solve(p.directions_gram, m))
         slope_m, slope_r = -p.ridge * m, -2.0 * p.ridge * r
+        size_m, size_r = np.abs(slope_m), abs(slope_r)
         for weight, place, label in zip(p.weights, self.coordinates, self.labels, strict=True):
             mean, deviation = float(place @ m), float(np.sqrt(max(gram, 0.0) / p.precision))
             u, w = nodes(mean, deviation, self.kind.width)
@@ -118,7 +125,12 @@ class Problem:
             ratio = along / gram if gram > 0 else 0.0
             slope_m = slope_m - weight * (first * (p.directions_gram @ place) + ratio * m)
             slope_r += weight * (p.step / p.precision * second - 2.0 * r * ratio)
-        return np.append(slope_m, slope_r)
+            height = float(w @ np.abs(g))
+            size_m = size_m + weight * (
+                height * np.abs(p.directions_gram @ place) + np.abs(ratio * m)
+            )
+            size_r += weight * (p.step / p.precision * second + abs(2.0 * r * ratio))
+        return np.append(slope_m, slope_r), np.append(size_m, size_r)
 
     def truth(self, times: Array) -> tuple[Array, float] | None:
         """States at the times and the error of these; None where the flow diverges."""
@@ -142,12 +154,21 @@ class Problem:
 
     def newton_step(self, vector: Array) -> Array:
         """J^-1 F by central differences."""
+        step: Array = self._inverse_jacobian(vector) @ self.field(vector)
+        return step
+
+    def rounding_of_root(self, vector: Array) -> float:
+        """How far rounding of the terms of the drift moves a root; weights sum to 1 but for it."""
+        size = self._field_and_size(vector)[1]
+        moved = np.abs(self._inverse_jacobian(vector)) @ (TERM * size)
+        return float(moved.max())
+
+    def _inverse_jacobian(self, vector: Array) -> Array:
         shifts = 1e-5 * np.diag(1.0 + np.abs(vector))
         columns = [
             (self.field(vector + h) - self.field(vector - h)) / (2 * h.max()) for h in shifts
         ]
-        step: Array = np.linalg.lstsq(np.array(columns).T, self.field(vector), rcond=1e-12)[0]
-        return step
+        return np.asarray(np.linalg.pinv(np.array(columns).T, rcond=1e-12))
 
     def settles(self) -> bool:
         """Whether the flow from overlap 0 and R = 1 comes to rest, far along.
@@ -346,6 +367,7 @@ def fixed_point_record(seed: int) -> Record | None:
     # one more step of Newton's method tells what the root itself is known to
     last = problem.newton_step(vector + moved)
     error, doubt = float(np.abs(moved).max()), 10.0 * float(np.abs(last).max())
+    doubt += problem.rounding_of_root(vector + moved)
     estimate = float(point.attrs["error_estimate"])
     return Record(what, error, estimate, "", detail, seconds, doubt)
 

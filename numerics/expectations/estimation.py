@@ -17,6 +17,7 @@ import numpy as np
 import scipy.special
 
 from numerics.core.errors import IntegrandError, QuadratureError
+from numerics.core.geometry import field_statistics
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 
@@ -51,6 +52,11 @@ MAX_EXPONENT = 600.0
 TRUSTED = 1e-2
 # of a term of a sum
 ROUNDING = 16 * float(np.finfo(float).eps)
+# A Gram matrix is rounded in every entry.  Where the loss sees a small difference of large fields
+# that moves the law: so much is it moved, some times, to tell by how much.
+MOVED, MOVES = 1e-12, 2
+# a direction with less of the variance may be rounding
+ROUNDED_RANK = 1e-13
 
 
 def estimate_tensor(
@@ -94,7 +100,34 @@ def estimate_tensor(
         raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
     # the weights of a rule are known to 2 n eps in each dimension, arguments and sums to a few eps
     rounding = (8 + 2 * compiled.dimension * rules[-1].size) * np.finfo(float).eps
-    return Estimate(sequence[-1], errors + rounding * sizes[-1], rules[-1])
+    errors = errors + rounding * sizes[-1] + law_rounding(compiled, parameters, parts, rules[0])
+    return Estimate(sequence[-1], errors, rules[-1])
+
+
+def law_rounding(compiled: Evaluator, parameters: Parameters, parts: Parts, rule: Rule) -> Array:
+    r"""What the rounding of :math:`Q=R^\perp+m\Gamma^{-1}m^T`, entry by entry, does to the values.
+
+    Told by a rule, which may be a coarse one: every entry is moved by a random share of the terms
+    it is the sum of, and every field is stretched, without a change of the rank.
+    """
+    overlap, perpendicular = field_statistics(compiled.model, parameters, *parts[:2])
+    inverse = np.linalg.inv(parameters.directions_gram)
+    terms = np.abs(perpendicular) + np.abs(overlap) @ np.abs(inverse) @ np.abs(overlap).T
+    rng, total = np.random.default_rng(0), np.zeros(compiled.size)
+
+    def moved(gram: Array) -> Array:
+        values, vectors = np.linalg.eigh(gram)
+        span = vectors[:, values > ROUNDED_RANK * max(float(values[-1]), 0.0)]
+        moves = rng.normal(size=gram.shape)
+        inside = span @ (span.T @ (terms * (moves + moves.T)) @ span) @ span.T
+        stretch = 1.0 + MOVED * rng.normal(size=len(gram))
+        return np.asarray(stretch[:, None] * (gram + MOVED * inside) * stretch)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        before = compiled.evaluate(parameters, *parts, rule)
+        for _ in range(MOVES):
+            total += (compiled.evaluate(parameters, *parts, rule, change=moved) - before) ** 2
+        return np.asarray(ROUNDING / MOVED * np.sqrt(total))
 
 
 def panel_rank(compiled: Evaluator, parameters: Parameters, parts: Parts) -> int:
@@ -127,10 +160,12 @@ def estimate_panels(
             break
         if not np.all(np.isfinite(values)):
             raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
-        if previous is not None:
+        if previous is None:
+            moved = law_rounding(compiled, parameters, parts, rule)
+        else:
             # sums over some 40 panels a dimension, added up one by one
             rounding = ROUNDING * (4 + (40 * size) ** (rank / 2)) * (sizes + np.abs(values))
-            errors = 2 * np.abs(values - previous) + rounding
+            errors = 2 * np.abs(values - previous) + rounding + moved
             best = Estimate(values, errors, rule)
             if errors.max(initial=0.0) <= tolerance:
                 return best

@@ -158,10 +158,16 @@ class Evaluator:
         readout: Array,
         rule: Rule,
         replicate: int = 0,
+        *,
+        change: Callable[[Array], Array] | None = None,
     ) -> Array:
-        """Evaluate with one replicate of a rule; no validation (this is the hot path)."""
+        """Evaluate with one replicate of a rule; no validation (this is the hot path).
+
+        ``change`` maps the Gram matrix of the fields to that of another law.
+        """
         parts = overlap[None], gram_perp[None], readout[None]
-        return self._evaluate(parameters, *parts, rule, rule.nodes[replicate][None])[0][0]
+        nodes = rule.nodes[replicate][None]
+        return self._evaluate(parameters, *parts, rule, nodes, change=change)[0][0]
 
     def evaluate_replicates(
         self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule
@@ -180,11 +186,12 @@ class Evaluator:
         rule: Rule,
         nodes: Array,
         sizes: Array | None = None,
+        change: Callable[[Array], Array] | None = None,
     ) -> tuple[Array, Array]:
         """Values of the expressions, and of all their factors; fills ``sizes``, if given, with
         absolute moments.
         """
-        gram, laws = self.field_laws(parameters, overlap, gram_perp, readout)
+        gram, laws = self.field_laws(parameters, overlap, gram_perp, readout, change)
         means, covariance, inverse, v = laws.means, laws.covariance, laws.inverse, laws.readout
         outer = outer_values(parameters, overlap, gram_perp, readout, gram, inverse)
         states = len(outer)
@@ -217,12 +224,19 @@ class Evaluator:
         return np.array([self._terms.evaluate(row) for row in factors]), factors
 
     def field_laws(
-        self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array
+        self,
+        parameters: Parameters,
+        overlap: Array,
+        gram_perp: Array,
+        readout: Array,
+        change: Callable[[Array], Array] | None = None,
     ) -> tuple[Array, FieldLaws]:
         """Gram matrices and laws of the fields at states of shape (R, ...)."""
         overlap, gram_perp = field_statistics(self.model, parameters, overlap, gram_perp)
         inverse_gamma = self._inverse_directions(parameters.directions_gram)
         gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
+        if change is not None:
+            gram = np.array([change(each) for each in gram])
         inverse: Array = np.zeros_like(gram)
         if self.uses_whitening:
             inverse = np.asarray(np.linalg.pinv(gram, hermitian=True), dtype=float)
