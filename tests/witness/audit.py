@@ -75,6 +75,9 @@ def _see(event: str, arguments: tuple) -> None:
             _AT_WORK[-1].events.append(f"compile {source[:200]!r} in {name}")
     elif event == "open":
         path, _, flags = arguments
+        # a descriptor was seen when it was opened by its name
+        if isinstance(path, int):
+            return
         if isinstance(flags, int) and flags & _WRITING and not _is_ours(path):
             _AT_WORK[-1].events.append(f"open {path} to write")
     elif event in _WORLD and not (event.startswith("os.") and _is_ours(arguments[:1])):

@@ -22,8 +22,9 @@ def value_and_slopes(e: sp.Expr, at: Mapping[sp.Symbol, float]) -> tuple[float, 
     Examples
     --------
     >>> x, y = sp.symbols("x y", real=True)
-    >>> value_and_slopes(x**2 * y + 1, {x: 3.0, y: 2.0})
-    (19.0, {x: 12.0, y: 9.0})
+    >>> value, slopes = value_and_slopes(x**2 * y + 1, {x: 3.0, y: 2.0})
+    >>> value, slopes[x], slopes[y]
+    (19.0, 12.0, 9.0)
     """
     if e in at:
         return at[e], {e: 1.0}

@@ -17,8 +17,9 @@ from theory import symbols
 
 
 @pytest.fixture
-def forgetful():
-    """Empty the caches of this process, before and after."""
+def forgetful(monkeypatch):
+    """Empty the caches of this process, before and after; files lie where the test has them."""
+    monkeypatch.setattr("numba.core.config.CACHE_DIR", "")
     caches = module_files.cache_directory, module_files.temporary_directory, codegen._load
     for cache in caches:
         cache.cache_clear()
