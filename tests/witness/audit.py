@@ -94,12 +94,16 @@ sys.addaudithook(_see)
 
 
 def import_everything() -> None:
-    """Load every module of ours: imports compile and read, and are no answer to any input."""
+    """Load every module of ours: imports compile and read, and are no answer to any input.
+
+    Neither is the directory of generated code, which is made once.
+    """
     for package in ("theory", "numerics", "verify", "specalign"):
         found = importlib.import_module(package)
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
+    importlib.import_module("numerics.core.generated.module_files").cache_directory()
 
 
 @contextmanager
