@@ -107,12 +107,12 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize(
     ("page", "least"),
     [
-        ("docs/quickstart.md", 20),
+        pytest.param("docs/quickstart.md", 20, marks=pytest.mark.slow),
         ("docs/theory.md", 2),
         ("docs/index.md", 0),
         ("docs/sweeps.md", 2),
         ("docs/spectra.md", 9),
-        ("docs/properties.md", 3),
+        pytest.param("docs/properties.md", 3, marks=pytest.mark.slow),
         ("docs/effective.md", 4),
     ],
 )

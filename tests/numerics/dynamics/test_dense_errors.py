@@ -45,6 +45,7 @@ def softmax_gap(vector, precision, ridge, step):
     return np.array([gap_rate / 2, norm_rate / 4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("norm", "end"), [(100.0, 1.0), (1e4, 1000.0)])
 def test_a_wide_start_is_covered_in_its_layer_and_long_after(norm, end):
     """A relaxation from R = 100 I and 10^4 I, of which times equidistant on [0, T] see nothing."""
@@ -70,6 +71,7 @@ def test_a_wide_start_is_covered_in_its_layer_and_long_after(norm, end):
     assert curve.error_estimate <= 1e-8
 
 
+@pytest.mark.slow
 def test_curves_of_the_wide_box_are_covered():
     """The calibration of the benchmarks on a few fresh problems; its truths share no code."""
     seeds = fresh_rng().integers(2**31, size=4)
@@ -86,13 +88,13 @@ def test_many_curves_and_fixed_points_of_the_wide_box_are_covered():
     rng = fresh_rng()
     records = [
         make(int(s))
-        for make, count in ((curve_record, 40), (fixed_point_record, 40))
+        for make, count in ((curve_record, 25), (fixed_point_record, 25))
         for s in rng.integers(2**31, size=count)
     ]
     records = [r for r in records if r is not None]
     assert [str(r) for r in records if not r.covered] == []
     # one in twenty may be refused; this many are, with odds below 1e-6, only if more than that are
-    assert sum(bool(r.refusal) for r in records) <= 15
+    assert sum(bool(r.refusal) for r in records) <= 13
 
 
 def test_a_tolerance_that_is_not_reached_is_said():

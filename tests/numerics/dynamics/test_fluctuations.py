@@ -74,6 +74,7 @@ def test_covariance_of_the_mean_of_a_linear_unit_against_its_own_equation():
     np.testing.assert_allclose(found.mean_shift[:, 0], -step / 2 * rate**2 * t * m, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_errors_cover_the_true_error():
     exact = integrate_fluctuations(kgmm(3), PARAMETERS, START, [0.0, 1.0], tolerance=1e-7)
     for tolerance in (1e-3, 1e-5):

@@ -186,6 +186,7 @@ def test_what_holds_along_every_noiseless_flow(problem):
     assert slid >= 1  # every unit is drawn to one axis by the other
 
 
+@pytest.mark.slow
 def test_the_flow_at_large_precision_approaches_the_noiseless_flow():
     """Distance on [0, 20] between 1e2 and 1e5: at least like lambda^-1/2.
 
@@ -272,6 +273,7 @@ def start_small(rng, units, size):
     return overlap, rng.uniform(0.3, 1, units) * rng.choice([-1, 1], units)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", [EVEN, (0.3, 0.2, 0.22, 0.28)])
 def test_every_unit_picks_by_its_signs_and_ends_at_its_fixed_point(weights):
     """Overlaps below 1e-3: unit by unit, from twelve random starts of four units."""
@@ -290,11 +292,10 @@ def test_every_unit_picks_by_its_signs_and_ends_at_its_fixed_point(weights):
 
 
 @pytest.mark.slow
-def test_all_picks_of_four_units():
-    """All 256 patterns of signs once: 4, 84, 144, 24 of them separate one to four clusters."""
+def test_picks_of_four_units():
+    """Patterns of signs, a quarter of all 256."""
     rng = fresh_rng()
-    counts = np.zeros(5, dtype=int)
-    for code in range(256):
+    for code in rng.permutation(256)[:64].tolist():
         wanted = [code // 4**i % 4 for i in range(4)]
         overlap, readout = start_small(rng, 4, 1e-3)
         for i, l in enumerate(wanted):
@@ -302,8 +303,6 @@ def test_all_picks_of_four_units():
             overlap[i, l // 2] = abs(overlap[i, l // 2]) * (1 if l % 2 == 0 else -1)
         found = flow(overlap, readout, [0.0, 1500.0], ridge=0.02)
         check_end(found.overlap.values[-1], found.readout.values[-1], wanted, EVEN, 0.02, 1e-5)
-        counts[len(set(wanted))] += 1
-    assert counts.tolist() == [0, 4, 84, 144, 24]
 
 
 # --- starts with symmetries, idle units, on kinks -------------------------------------------------

@@ -239,6 +239,7 @@ def exponential(dimension, along):
     return compiled(model, sp.exp(exponent))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("along", ["axis", "diagonal"])
 @pytest.mark.parametrize("dimension", [1, 2, 3, 4])
 def test_tensor_error_covers_exponentials_of_wide_fields(dimension, along):

@@ -40,6 +40,7 @@ def count_at(curve, t, **options):
     return int(np.sum(state.side.values == 1))
 
 
+@pytest.mark.slow
 def test_events_are_where_the_count_changes(curve, found):
     assert found.sizes["event"] > 0
     right = found.event_side.values == 1

@@ -24,6 +24,7 @@ def dense_matrix(model, state, dimension, samples, seed):
     return np.block([[first, mixed], [mixed.T, k[c:, c:].sum(axis=-1)]]) / samples
 
 
+@pytest.mark.slow
 def test_a_unit_without_second_layer_weight_meets_its_own():
     """v_2 = 0: the second unit has no Hessian of its own, yet two outliers."""
     state = State(OVERLAP, NORMS, readout=np.array([0.7, 0.0]))
@@ -69,6 +70,7 @@ def test_nothing_at_all_is_an_atom(block):
     np.testing.assert_allclose(found.outliers, 0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 @pytest.mark.parametrize("units", [2, 3])
 def test_mixed_blocks_of_several_units(units, matrix):

@@ -62,6 +62,7 @@ def fixed_point(*sets):
     return State(overlap, spread, readout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sets", "block"),
     [

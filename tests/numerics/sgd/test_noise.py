@@ -159,6 +159,7 @@ def test_names():
 # --- batches and schedules in the curves ----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax", "twolayer"])
 def test_curves_with_a_constant_schedule_and_batches(name):
     """schedule = 2 is twice the step at half the time; a batch of b divides the step of the

@@ -107,6 +107,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_chains_are_told_from_the_direct_simulation(wrong, monkeypatch):
     """Each by the first two moments of one step, at the dimensions that test the right one."""

@@ -127,6 +127,7 @@ def test_names_that_no_layer_has_are_refused(case):
         readout_alignment(*case, empirical_spectrum(data, block="readout"))
 
 
+@pytest.mark.slow
 def test_the_only_layer_of_v_is_the_readout():
     problem = Problem(xor(2), weights=[0.25] * 4, precision=5, ridge=0.1, step=1)
     state = State([[0.5, -1.0], [1.0, 0.2]], np.eye(2) / 9, [0.3, -0.6])

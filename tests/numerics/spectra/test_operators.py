@@ -220,6 +220,7 @@ def test_data_elsewhere_give_the_same_products(where, dtype, tmp_path, monkeypat
                 assert np.abs(operator.dense() - operators[0].dense()).max() <= 50 * EPS * 260
 
 
+@pytest.mark.slow
 def test_single_precision_products_are_worth_their_name():
     rng = fresh_rng()
     data, _, _ = own_samples("softmax", rng, samples=4000, d=60, dtype=np.float32)

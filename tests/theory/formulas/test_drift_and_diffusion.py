@@ -56,9 +56,9 @@ def test_drift_routes_agree_symbolically(name):
         assert linearise(a - integrate_by_parts(b)) == 0
 
 
-@pytest.mark.parametrize("name", ["kgmm2", pytest.param("kgmm3", marks=pytest.mark.slow)])
-def test_diffusion_routes_agree_symbolically(name):
-    model, _ = case(name)
+def test_diffusion_routes_agree_symbolically():
+    """Of two classes; those of three, whose expressions are large, at fifty digits below."""
+    model, _ = case("kgmm2")
     stein, projection = derive_diffusion(model, "stein"), derive_diffusion(model, "projection")
     for a, b in zip(stein.expressions(), projection.expressions(), strict=True):
         assert linearise(a - integrate_by_parts(b)) == 0

@@ -68,6 +68,7 @@ def true_theory(evidence: Evidence) -> Theory:
     return Theory.derive(evidence.system.model)
 
 
+@pytest.mark.slow
 def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory) -> None:
     report = run(evidence=evidence, theory=true_theory)
     refuted = [r.name for r in report.results if r.verdict is Verdict.FAILS]
@@ -108,6 +109,7 @@ def test_dropped_corrector_is_also_seen_in_the_alignment(
     assert run(evidence=evidence, theory=wrong, only=["alignment"]).verdict is Verdict.FAILS
 
 
+@pytest.mark.slow
 def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
     """Each check refutes at least one wrong theory: a check that cannot fail is a defect."""
     own = {

@@ -145,6 +145,7 @@ def test_expectations_without_a_value_say_why(f: sp.Expr, reason: str) -> None:
     assert is_positive(_node(sp.exp(U[0])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "quantity", "formula"),
     [

@@ -252,6 +252,7 @@ def test_without_control_they_are_not():
 NEAR_THE_FAMILY = NO_DELTAS = SMOOTH_AND_KINKED[:3]
 
 
+@pytest.mark.slow
 def test_control_variates_change_the_spread_and_not_the_expectation():
     """Two-sample t over 64 scramblings with and without control, and both against panels; the
     spread falls.
@@ -553,6 +554,7 @@ def by_panels(model, compiled_drift, parameters, state, splits=(0.0,)):
     return np.array([float(e.xreplace({**table, **values})) for e in compiled_drift])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "route"), [(1, "stein"), (1, "projection"), (2, "stein"), (2, "projection")]
 )
@@ -627,6 +629,7 @@ def rare_side_misses(seeds):
     return np.array(missed)
 
 
+@pytest.mark.slow
 def test_the_rare_side_of_a_kink_is_covered(monkeypatch):
     """Per entry one seed in 200 may miss (intervals missed once in 10,000, of a law that is not
     normal); without the floor more than a third do.
@@ -703,6 +706,7 @@ def test_the_control_of_a_drift_saves_nodes():
     assert np.exp(np.mean(np.log(ratios))) > 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap", [1e-282, 1e-3, 1e10])
 def test_a_variance_below_the_normal_numbers_is_no_noise(overlap):
     """Its inverse is beyond all numbers: such a kink has a side, and warns of nothing."""
