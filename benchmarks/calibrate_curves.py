@@ -119,9 +119,9 @@ class Problem:
         size_m, size_r = np.abs(slope_m), abs(slope_r)
         for weight, place, label in zip(p.weights, self.coordinates, self.labels, strict=True):
             mean, deviation = float(place @ m), float(np.sqrt(max(gram, 0.0) / p.precision))
-            u, w = nodes(mean, deviation, self.kind.width)
-            g = self.kind.slope(u, float(label))
-            first, along, second = (float(w @ x) for x in (g, g * (u - mean), g * g))
+            z, w = normal_nodes(mean, deviation, self.kind.width)
+            g = self.kind.slope(mean + deviation * z, float(label))
+            first, along, second = (float(w @ x) for x in (g, g * deviation * z, g * g))
             ratio = along / gram if gram > 0 else 0.0
             slope_m = slope_m - weight * (first * (p.directions_gram @ place) + ratio * m)
             slope_r += weight * (p.step / p.precision * second - 2.0 * r * ratio)
@@ -256,20 +256,26 @@ def nodes(mean: float, deviation: float, width: float) -> tuple[Array, Array]:
     """Nodes and weights of N(mean, deviation^2): panels graded to its scale and to the transition
     at 0.
     """
+    z, w = normal_nodes(mean, deviation, width)
+    return mean + deviation * z, w
+
+
+def normal_nodes(mean: float, deviation: float, width: float) -> tuple[Array, Array]:
+    """The same nodes as distances from the mean in standard deviations, which loses no digits."""
     if deviation == 0.0:
-        return np.array([mean]), np.ones(1)
+        return np.zeros(1), np.ones(1)
     low, high = mean - REACH * deviation, mean + REACH * deviation
     gauss = mean + deviation * np.arange(-REACH, REACH + 0.5, 1.0)
     reach = max(abs(low), abs(high)) / width
     far = 4.0 * 1.6 ** np.arange(0, max(1, int(np.ceil(np.log(max(reach, 4.0) / 4.0) / 0.47))) + 1)
     near = width * np.concatenate([np.arange(0.0, 4.0, 0.5), far])
     edges = np.unique(np.concatenate([gauss, near, -near, [low, high]]))
-    edges = edges[(edges >= low) & (edges <= high)]
+    edges = (edges[(edges >= low) & (edges <= high)] - mean) / deviation
     x, w = np.polynomial.legendre.leggauss(NODES)
     half = np.diff(edges)[:, None] / 2
-    u = (edges[:-1, None] + half + half * x).ravel()
-    density = np.exp(-(((u - mean) / deviation) ** 2) / 2) / (deviation * np.sqrt(2 * np.pi))
-    return u, (half * w).ravel() * density
+    z = (edges[:-1, None] + half + half * x).ravel()
+    weight = (half * w).ravel() * np.exp(-(z**2) / 2)
+    return z, weight / weight.sum()
 
 
 def random_problem(rng: np.random.Generator) -> Problem:
