@@ -130,7 +130,10 @@ def test_the_exponent_at_large_aspect_is_sharp_at_any_seed() -> None:
     assert report.verdict is Verdict.HOLDS
     exponents = [c for c in report.results[0].comparisons if "exponent" in c.quantity]
     assert len(exponents) == 2
-    assert all(abs(c.deviation) < 0.01 and c.tolerance.total < 0.07 for c in exponents)
+    assert all(abs(c.deviation) < 0.01 for c in exponents)
+    # it holds, so that tolerances are within the resolution: 0.05 is the next power, and quadrature
+    # adds 0.0006 to 0.025 as scramblings fall
+    assert all(c.resolution == 0.1 for c in exponents)
 
 
 @pytest.mark.slow
