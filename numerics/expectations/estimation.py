@@ -100,15 +100,21 @@ def estimate_tensor(
         raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
     # the weights of a rule are known to 2 n eps in each dimension, arguments and sums to a few eps
     rounding = (8 + 2 * compiled.dimension * rules[-1].size) * np.finfo(float).eps
-    errors = errors + rounding * sizes[-1] + law_rounding(compiled, parameters, parts, rules[0])
+    errors = (
+        errors
+        + rounding * sizes[-1]
+        + law_rounding(compiled, parameters, parts, rules[0], sequence[0])
+    )
     return Estimate(sequence[-1], errors, rules[-1])
 
 
-def law_rounding(compiled: Evaluator, parameters: Parameters, parts: Parts, rule: Rule) -> Array:
+def law_rounding(
+    compiled: Evaluator, parameters: Parameters, parts: Parts, rule: Rule, values: Array
+) -> Array:
     r"""What the rounding of :math:`Q=R^\perp+m\Gamma^{-1}m^T`, entry by entry, does to the values.
 
-    Told by a rule, which may be a coarse one: every entry is moved by a random share of the terms
-    it is the sum of, and every field is stretched, without a change of the rank.
+    Told by a rule, which may be a coarse one, and its values: every entry is moved by a random
+    share of the terms it is the sum of, and every field is stretched, without a change of the rank.
     """
     overlap, perpendicular = field_statistics(compiled.model, parameters, *parts[:2])
     inverse = np.linalg.inv(parameters.directions_gram)
@@ -116,17 +122,16 @@ def law_rounding(compiled: Evaluator, parameters: Parameters, parts: Parts, rule
     rng, total = np.random.default_rng(0), np.zeros(compiled.size)
 
     def moved(gram: Array) -> Array:
-        values, vectors = np.linalg.eigh(gram)
-        span = vectors[:, values > ROUNDED_RANK * max(float(values[-1]), 0.0)]
+        spectrum, vectors = np.linalg.eigh(gram)
+        span = vectors[:, spectrum > ROUNDED_RANK * max(float(spectrum[-1]), 0.0)]
         moves = rng.normal(size=gram.shape)
         inside = span @ (span.T @ (terms * (moves + moves.T)) @ span) @ span.T
         stretch = 1.0 + MOVED * rng.normal(size=len(gram))
         return np.asarray(stretch[:, None] * (gram + MOVED * inside) * stretch)
 
     with np.errstate(over="ignore", invalid="ignore"):
-        before = compiled.evaluate(parameters, *parts, rule)
         for _ in range(MOVES):
-            total += (compiled.evaluate(parameters, *parts, rule, change=moved) - before) ** 2
+            total += (compiled.evaluate(parameters, *parts, rule, change=moved) - values) ** 2
         return np.asarray(ROUNDING / MOVED * np.sqrt(total))
 
 
@@ -161,7 +166,7 @@ def estimate_panels(
         if not np.all(np.isfinite(values)):
             raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
         if previous is None:
-            moved = law_rounding(compiled, parameters, parts, rule)
+            moved = law_rounding(compiled, parameters, parts, rule, values)
         else:
             # sums over some 40 panels a dimension, added up one by one
             rounding = ROUNDING * (4 + (40 * size) ** (rank / 2)) * (sizes + np.abs(values))
