@@ -149,7 +149,7 @@ def test_a_directory_that_all_can_write_is_not_used(tmp_path, monkeypatch):
 
 
 # Another user may not read the files of the packages, and numba imports parts of itself when it
-# compiles, writes and reads its first function: root does all of that before, in a place of its own.
+# compiles, writes and reads its first function: root does that before, in a place of its own.
 OTHER_USER = r"""
 import os, sys
 from numerics.core import codegen
