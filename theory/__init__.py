@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .formulas.readout_features import ReadoutFeatures, derive_readout_features
     from .formulas.risk import PopulationRisk, derive_risk
     from .problem.activations import Activation
+    from .problem.covariance.bands import Bands
     from .problem.cross_entropy import softmax_cross_entropy, two_layer_cross_entropy
     from .problem.kgmm import kgmm
     from .problem.layers import Layer
@@ -84,6 +85,7 @@ _PUBLIC = {
     "formulas.readout_features": ("ReadoutFeatures", "derive_readout_features"),
     "formulas.risk": ("PopulationRisk", "derive_risk"),
     "problem.activations": ("Activation",),
+    "problem.covariance.bands": ("Bands",),
     "problem.cross_entropy": ("softmax_cross_entropy", "two_layer_cross_entropy"),
     "problem.kgmm": ("kgmm",),
     "problem.layers": ("Layer",),
@@ -101,6 +103,7 @@ _PUBLIC = {
 __all__ = [  # noqa: RUF022 (grouped by subject)
     # mixtures and losses
     "Activation",
+    "Bands",
     "InputError",
     "Layer",
     "LogSumExp",

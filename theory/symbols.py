@@ -41,16 +41,35 @@ def vector(name: str, length: int, *, positive: bool | None = None) -> tuple[sp.
     return tuple(indexed(name, i, positive=positive) for i in range(length))
 
 
-def rectangular(name: str, rows: int, columns: int) -> sp.ImmutableDenseMatrix:
-    """Return the ``rows`` x ``columns`` matrix of independent symbols ``name_i_j``."""
-    return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: indexed(name, int(i), int(j)))
+def rectangular(name: str, rows: int, columns: int, copies: int = 1) -> sp.ImmutableDenseMatrix:
+    """Return the ``rows`` x ``columns`` matrix of independent symbols ``name_i_j``.
+
+    Of several ``copies`` the matrices of ``name_g_i_j`` stand one below the other.
+    """
+    if copies == 1:
+        return sp.ImmutableDenseMatrix(rows, columns, lambda i, j: indexed(name, int(i), int(j)))
+
+    def entry(row: int, j: int) -> sp.Symbol:
+        return indexed(name, *divmod(int(row), rows), int(j))
+
+    return sp.ImmutableDenseMatrix(copies * rows, columns, entry)
 
 
-def symmetric(name: str, size: int) -> sp.ImmutableDenseMatrix:
-    """Return the symmetric matrix of symbols ``name_i_j`` with i <= j."""
-    return sp.ImmutableDenseMatrix(
-        size, size, lambda i, j: indexed(name, int(min(i, j)), int(max(i, j)))
-    )
+def symmetric(name: str, size: int, copies: int | None = 1) -> sp.ImmutableDenseMatrix:
+    """Return the symmetric matrix of symbols ``name_i_j`` with i <= j.
+
+    Of several ``copies``, such as bands, the matrices of ``name_g_i_j`` stand one below the other.
+    """
+    if copies is None or copies == 1:
+        return sp.ImmutableDenseMatrix(
+            size, size, lambda i, j: indexed(name, int(min(i, j)), int(max(i, j)))
+        )
+
+    def entry(row: int, j: int) -> sp.Symbol:
+        g, i = divmod(int(row), size)
+        return indexed(name, g, min(i, int(j)), max(i, int(j)))
+
+    return sp.ImmutableDenseMatrix(copies * size, size, entry)
 
 
 @dataclass(frozen=True)
@@ -79,6 +98,10 @@ class Symbols:
 
     The *state* is ``overlap`` (row-major), ``gram_perp`` (upper triangle, row-major), ``readout``;
     this order is used by every vector of summary statistics in the project.
+
+    Of a mixture with B > 1 ``bands``, the overlaps m_g_a_s and the Gram matrices R_g and Q_g of the
+    bands stand one below the other, and so do the pseudo-inverses P_l of the components where the
+    noise of these has scales of its own (``own_laws`` components).
     """
 
     units: int
@@ -86,22 +109,35 @@ class Symbols:
     readout_size: int
     teachers: tuple[int, ...] = ()
     label_noise: bool = False
+    bands: int = 1
+    own_laws: int | None = None
 
     @cached_property
     def overlap(self) -> sp.ImmutableDenseMatrix:
-        return rectangular("m", self.units, self.directions)
+        return rectangular("m", self.units, self.directions, self.bands)
+
+    @cached_property
+    def total_overlap(self) -> sp.ImmutableDenseMatrix:
+        """x^a . e_s, the sum over bands."""
+        return sum_of_bands(self.overlap, self.units)
 
     @cached_property
     def gram_perp(self) -> sp.ImmutableDenseMatrix:
-        return symmetric("R", self.units)
+        return symmetric("R", self.units, self.bands)
 
     @cached_property
     def gram(self) -> sp.ImmutableDenseMatrix:
-        return symmetric("Q", self.units)
+        return symmetric("Q", self.units, self.bands)
 
     @cached_property
     def gram_inverse(self) -> sp.ImmutableDenseMatrix:
-        return symmetric("P", len(self.fields))
+        return symmetric("P", len(self.fields), self.own_laws)
+
+    def gram_inverse_of(self, component: int) -> sp.ImmutableDenseMatrix:
+        """P of a 0-based component."""
+        size = len(self.fields)
+        first = component * size if self.gram_inverse.rows > size else 0
+        return sp.ImmutableDenseMatrix(self.gram_inverse[first : first + size, :])
 
     @cached_property
     def readout(self) -> tuple[sp.Symbol, ...]:
@@ -124,6 +160,30 @@ class Symbols:
         noise = (LABEL_NOISE,) if self.label_noise else ()
         return (*self.preactivation, *self.teacher, *noise)
 
+    def over(self, letters: str) -> str:
+        """Letters of indices, without those of bands, g and h, where there is one band."""
+        return letters if self.bands > 1 else letters.replace("g", "").replace("h", "")
+
+    def band_shape(self, *sizes: int) -> tuple[int, ...]:
+        """The ranges of a band and of other indices, without the first where there is one band."""
+        return (self.bands, *sizes) if self.bands > 1 else sizes
+
+    @property
+    def overlap_shape(self) -> tuple[int, ...]:
+        """([B,] C, r)."""
+        return self.band_shape(self.units, self.directions)
+
+    @property
+    def gram_shape(self) -> tuple[int, ...]:
+        """([B,] C, C)."""
+        return self.band_shape(self.units, self.units)
+
+    @cached_property
+    def gram_indices(self) -> tuple[tuple[int, ...], ...]:
+        """The entries of the Gram matrices that belong to the state, band by band."""
+        bands = ((g,) for g in range(self.bands)) if self.bands > 1 else ((),)
+        return tuple((*g, *pair) for g in bands for pair in upper_triangle(self.units))
+
     @cached_property
     def state(self) -> tuple[sp.Symbol, ...]:
         return flatten_state(self.overlap, self.gram_perp, self.readout)
@@ -134,14 +194,32 @@ def flatten_state(
 ) -> tuple[sp.Expr, ...]:
     """Concatenate ``overlap`` (row-major), the upper triangle of ``gram_perp`` and ``readout``.
 
-    ``numerics.State.flatten`` is the numeric twin and follows the same order.
+    Bands stand one below the other.  ``numerics.State.flatten`` is the numeric twin and follows the
+    same order.
     """
-    size = gram_perp.shape[0]
     return (
         *(overlap[i, j] for i in range(overlap.shape[0]) for j in range(overlap.shape[1])),
-        *(gram_perp[i, j] for i, j in upper_triangle(size)),
+        *(gram_perp[i, j] for i, j in upper_triangles(gram_perp)),
         *readout,
     )
+
+
+def upper_triangles(matrix: sp.MatrixBase) -> list[tuple[int, int]]:
+    """The index pairs of the upper triangles of square matrices that stand one below the other."""
+    rows, size = matrix.shape
+    starts = range(0, rows, size) if size else ()
+    return [(first + i, j) for first in starts for i, j in upper_triangle(size)]
+
+
+def sum_of_bands(matrix: sp.ImmutableDenseMatrix, rows: int) -> sp.ImmutableDenseMatrix:
+    """The sum of matrices of ``rows`` rows that stand one below the other."""
+    if matrix.rows == rows:
+        return matrix
+    parts = (matrix[first : first + rows, :] for first in range(0, matrix.rows, rows))
+    total = sp.zeros(rows, matrix.cols)
+    for part in parts:
+        total += part
+    return sp.ImmutableDenseMatrix(total)
 
 
 def upper_triangle(size: int) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.names import WITHOUT_NOISE
 from theory.notebook import equations_latex, matrix_latex
+from theory.problem.covariance.bands import refuse_bands
 
 from .validation import Array, _is_infinite, as_array, as_scalar, check_gram, kind_of
 
@@ -180,6 +181,7 @@ def parameters_of(source: Model | xr.Dataset) -> Parameters:
         raise InputError(
             "source", kind_of(source), "a theory.Model, or a result", "give one of the two"
         )
+    refuse_bands(source.mixture, "a number")
     if source.parameter_symbols:
         names = sorted(map(str, source.parameter_symbols))
         raise InputError(

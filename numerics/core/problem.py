@@ -16,6 +16,7 @@ from theory import InputError, Model, symbols
 from theory.errors import brief, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex
+from theory.problem.covariance.bands import refuse_bands
 
 from .geometry import coordinates_of, labels_of
 from .parameters import Parameters, parameters_of
@@ -160,6 +161,7 @@ def _check_model(model: object, parameters: object) -> None:
             else "build one with Model.build(mixture, loss), kgmm or xor",
         )
     mixture = model.mixture
+    refuse_bands(mixture, "a number")
     for name, entries in (("labels", mixture.labels), ("coordinates", mixture.coordinates)):
         unknown = sorted(map(str, set().union(*(e.free_symbols for e in entries))))
         if unknown:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, matrix_latex
+from theory.problem.covariance.bands import refuse_bands
 
 from .packed_symmetric import _upper
 from .parameters import Parameters
@@ -239,6 +240,7 @@ def _model_of(model: object) -> Model:
     found = getattr(model, "model", model)
     if not isinstance(found, Model):
         raise InputError("model", kind_of(model), "a Problem or a theory.Model", "give one of them")
+    refuse_bands(found.mixture, "a state")
     return found
 
 

@@ -18,6 +18,7 @@ from numerics.core.validation import Array, check_kind
 from theory import Model
 from theory.expectations.contracted import ContractedVector
 from theory.expectations.derived import find_expectations
+from theory.problem.covariance.bands import refuse_bands
 
 from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
 from .contracted.contracted_terms import ContractedTerms, contracted_integrands
@@ -65,6 +66,7 @@ class Evaluator:
         closed_forms: bool | None = None,
     ) -> None:
         check_kind("model", model, Model, "give the model alone, such as problem.model")
+        refuse_bands(model.mixture, "a number")
         self.model = model
         self.target = target
         self.size = len(expressions)

@@ -49,10 +49,21 @@ class ContractedMatrix(sp.ImmutableDenseMatrix):
 
     @classmethod
     def of(cls, contraction: Contraction) -> ContractedMatrix:
-        """The matrix of a contraction of two indices, or the column of one of one index."""
+        """The matrix of a contraction of two indices, or the column of one of one index.
+
+        Of three indices the matrices of the first one stand one below the other.
+        """
         if len(contraction.shape) == 1:
             return cls.build(
                 contraction.shape[0], 1, lambda i, _: contraction.entry(i), contraction
+            )
+        if len(contraction.shape) == 3:
+            bands, size, columns = contraction.shape
+            return cls.build(
+                bands * size,
+                columns,
+                lambda i, j: contraction.entry(*divmod(i, size), j),
+                contraction,
             )
         rows, columns = contraction.shape
         return cls.build(rows, columns, contraction.entry, contraction)
@@ -173,13 +184,15 @@ class ContractedVector(Sequence[sp.Expr]):
         return tuple, (tuple(self),)
 
 
-def contraction_of(matrix: sp.MatrixBase, output: str) -> Contraction | None:
+def contraction_of(
+    matrix: sp.MatrixBase, output: str, shape: tuple[int, ...]
+) -> Contraction | None:
     """The contraction behind a matrix, without terms for an explicit zero, None for others."""
     found: Contraction | None = getattr(matrix, "contraction", None)
     if found is not None:
         return found
     explicit_zero = all(e == 0 for e in matrix)
-    return Contraction(output, matrix.shape[: len(output)]) if explicit_zero else None
+    return Contraction(output, shape) if explicit_zero else None
 
 
 def scale(matrix: sp.ImmutableDenseMatrix, factor: sp.Expr) -> sp.ImmutableDenseMatrix:

@@ -16,6 +16,7 @@ directions s t, readout parameters i j, and whatever a larger class of models ne
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -155,6 +156,12 @@ class Group:
     >>> both = [Term(sp.Integer(n), ((x, "a"), (y, c))) for n, c in ((3, "b"), (6, "a"))]
     >>> list(Group.of(both).products({"a": 0, "b": 1}))
     [3*x_0*(2*y_0 + y_1)]
+
+    An operand that stands twice in one of them is shared once:
+
+    >>> both = [Term(sp.Integer(1), ((x, "a"),) * n) for n in (2, 1)]
+    >>> list(Group.of(both).products({"a": 0}))
+    [x_0*(x_0 + 1)]
     """
 
     shared: Term
@@ -163,11 +170,11 @@ class Group:
     @classmethod
     def of(cls, terms: Sequence[Term]) -> Group:
         first = terms[0]
-        shared = tuple(o for o in first.operands if all(o in t.operands for t in terms))
-        rests = (
-            Term(t.factor / first.factor, tuple(o for o in t.operands if o not in shared))
-            for t in terms
-        )
+        shared = first.operands
+        for term in terms[1:]:
+            # an operand may stand twice: as often as in both
+            shared = _without(shared, _without(shared, term.operands))
+        rests = (Term(t.factor / first.factor, _without(t.operands, shared)) for t in terms)
         return cls(Term(first.factor, shared), tuple(rests))
 
     def products(self, at: Mapping[str, int]) -> Iterator[sp.Expr]:
@@ -180,6 +187,18 @@ class Group:
             rest = sp.Add(*(e for term in self.rests for e in term.products(assigned)))
             if rest != 0:
                 yield sp.Mul(*factors, rest)
+
+
+def _without(operands: Sequence[Operand], others: Sequence[Operand]) -> tuple[Operand, ...]:
+    """Operands but those of ``others``, each as often as it stands there."""
+    left = Counter(others)
+    rest = []
+    for operand in operands:
+        if left[operand]:
+            left[operand] -= 1
+        else:
+            rest.append(operand)
+    return tuple(rest)
 
 
 @dataclass(frozen=True)

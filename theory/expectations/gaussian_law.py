@@ -103,7 +103,7 @@ def preactivation_law(model: Model, component: int) -> GaussianLaw:
         sp.Tuple(*s.fields),
         sp.Tuple(*s.whitened),
         sp.Tuple(*model.field_means.row(component)),
-        model.field_gram,
+        model.field_gram_of(component),
         model.mixture.precision,
-        s.gram_inverse,
+        s.gram_inverse_of(component),
     )

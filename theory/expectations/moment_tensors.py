@@ -2,7 +2,7 @@ r"""The tensors that derived quantities are contracted from: the mixture, the st
 
 Letters of indices, here and in :mod:`theory.formulas`: l component; a b e f units whose gradient is
 meant; c d units summed over by integration by parts; n o teachers summed over by it, as directions;
-s t directions; i j readout parameters.
+s t directions; i j readout parameters; g h bands.
 
 Integration by parts runs over all vectors that the loss sees, units and teachers:
 
@@ -10,6 +10,14 @@ Integration by parts runs over all vectors that the loss sees, units and teacher
           = \sum_c\mathrm{slope}_c\,x^c\cdot w + \sum_n\mathrm{slope}_n\,e_n\cdot w.
 
 The terms of teachers are asked for with their letters; a loss without teachers has none.
+
+Within a band g the noise of component l has the variance sigma_lg^2 / lambda, so that
+
+.. math:: E_l[h\,P_g(Y-\mu_l)\cdot w] = \sigma_{lg}^2\sum_c\mathrm{slope}_c\,x^c\cdot P_gw + \ldots
+
+(mathematics.md section 10): a slope along a vector of band g is asked for with the operands
+``variance("lg")``, and letters of bands pass through :meth:`MomentTensors.over`.  Of isotropic
+noise both are empty, and nothing but the formula without bands is left.
 """
 
 from __future__ import annotations
@@ -21,6 +29,7 @@ from itertools import accumulate
 import sympy as sp
 
 from theory.names import DISTRIBUTIONAL
+from theory.problem.covariance.bands import rank_of
 from theory.problem.model import Model
 
 from .contraction import MomentTensor, Operand, Tensor, Term
@@ -64,22 +73,75 @@ class MomentTensors:
     @cached_property
     def mean_overlaps(self) -> Tensor:
         """(S Gamma)_ls."""
-        return _of_matrix("S Gamma", self.model.mixture.mean_overlaps)
+        return self._of_bands("S Gamma", self.model.mixture.mean_overlaps)
 
     @cached_property
     def directions_gram(self) -> Tensor:
         """Gamma_st."""
-        return _of_matrix("Gamma", self.model.mixture.directions_gram)
+        return self._of_bands("Gamma", self.model.mixture.directions_gram)
 
     @cached_property
     def overlap(self) -> Tensor:
         """m_as."""
-        return _of_matrix("m", self.model.symbols.overlap)
+        return self._of_bands("m", self.model.symbols.overlap)
 
     @cached_property
     def gram_perp(self) -> Tensor:
         """R_ab."""
-        return _of_matrix("R", self.model.symbols.gram_perp)
+        return self._of_bands("R", self.model.symbols.gram_perp)
+
+    def over(self, letters: str) -> str:
+        """Letters of indices, without those of bands where there is one band."""
+        return self.model.symbols.over(letters)
+
+    def variance(self, letters: str) -> tuple[Operand, ...]:
+        """sigma_lg^2, as operands: none for isotropic noise."""
+        if self.model.mixture.bands is None:
+            return ()
+        return ((self._variances, self.over(letters)),)
+
+    def fraction(self, letter: str) -> tuple[Operand, ...]:
+        """rho_g, as operands: none where there is one band."""
+        return ((self._fractions, letter),) if self.model.bands > 1 else ()
+
+    def rank(self, letter: str) -> tuple[sp.Expr, tuple[Operand, ...]]:
+        """The number of directions, and what it is to be multiplied by: in band g it is the rank of
+        Gamma^g.
+        """
+        if self.model.bands == 1:
+            return sp.Integer(self.model.directions), ()
+        return sp.Integer(1), ((self._ranks, letter),)
+
+    def same_band(self, letters: str) -> tuple[Operand, ...]:
+        """delta_gh, as operands."""
+        return ((_identity(self.model.bands), letters),) if self.model.bands > 1 else ()
+
+    @cached_property
+    def _variances(self) -> Tensor:
+        mixture = self.model.mixture
+        shape = (self.model.components, *self.model.symbols.band_shape())
+        return Tensor("sigma^2", shape, lambda l, g=0: mixture.variance(l, g))
+
+    @cached_property
+    def _fractions(self) -> Tensor:
+        bands = self.model.mixture.bands
+        values = () if bands is None else bands.fractions
+        return Tensor("rho", self.model.symbols.band_shape(), lambda g: values[g])
+
+    @cached_property
+    def _ranks(self) -> Tensor:
+        mixture = self.model.mixture
+        shape = self.model.symbols.band_shape()
+        return Tensor("rank", shape, lambda g: sp.Integer(rank_of(mixture.band_gram(g))))
+
+    def _of_bands(self, name: str, matrix: sp.MatrixBase) -> Tensor:
+        """A tensor of matrices of bands that stand one below the other."""
+        bands = self.model.bands
+        if bands == 1:
+            return _of_matrix(name, matrix)
+        rows = matrix.rows // bands
+        shape = (bands, rows, matrix.cols)
+        return Tensor(name, shape, lambda g, i, j: matrix[g * rows + i, j])
 
     @cached_property
     def readout(self) -> Tensor:
@@ -122,17 +184,19 @@ class MomentTensors:
         if self.moments.route == "stein":
             return [self._averaged(lam**-2, second, *rest)]
         mean = (self._tensor(kind, ""), "l" + letters)
+        own = "" if self.model.mixture.bands is None else "l"
         return [
             self._averaged(sp.Integer(1), second, *rest),
-            self._averaged(-1 / lam, mean, (self._gram_inverse(along), c + d), *rest),
+            self._averaged(-1 / lam, mean, (self._gram_inverse(along), own + c + d), *rest),
         ]
 
     def shared_slopes(self, gram: Tensor) -> list[Term]:
         r""":math:`\sum_{cd}(\sum_lp_l\,\mathrm{slope}_c(g_a))R_{cd}(\sum_kp_k\,\mathrm{slope}_d(g_b))`,
-        of two independent samples.
+        of two independent samples, in a band.
         """
-        (left,) = self.slope(UNIT, "a", "c", (gram, "cd"))
-        (right,) = self.slope(UNIT, "b", "d")
+        variance = self.variance("lg")
+        (left,) = self.slope(UNIT, "a", "c", (gram, self.over("gcd")), *variance)
+        (right,) = self.slope(UNIT, "b", "d", *variance)
         renamed = ((x, letters.replace("l", "k")) for x, letters in right.operands)
         return [Term(left.factor * right.factor, (*left.operands, *renamed))]
 
@@ -146,13 +210,16 @@ class MomentTensors:
         return self._inverses[along]
 
     def _new_inverse(self, along: str) -> Tensor:
-        gram_inverse = self.model.symbols.gram_inverse
+        s, own = self.model.symbols, self.model.mixture.bands is not None
+        inverses = [s.gram_inverse_of(l) for l in range(self.model.components if own else 1)]
 
         def entry(*index: int) -> sp.Expr:
-            fields = [self._field(a, i) for a, i in zip(along, index, strict=True)]
-            return sp.Integer(0) if None in fields else gram_inverse[tuple(fields)]
+            l, pair = (index[0], index[1:]) if own else (0, index)
+            fields = [self._field(a, i) for a, i in zip(along, pair, strict=True)]
+            return sp.Integer(0) if None in fields else inverses[l][tuple(fields)]
 
-        return Tensor("P", tuple(self._size(a) for a in along), entry)
+        sizes = tuple(self._size(a) for a in along)
+        return Tensor("P", (len(inverses), *sizes) if own else sizes, entry)
 
     def _size(self, along: str) -> int:
         return self.model.directions if along == TEACHER_FIELD else self.model.units

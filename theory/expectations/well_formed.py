@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from itertools import product
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
@@ -139,15 +140,15 @@ def _known_symbols(model: Model) -> dict[str, tuple[sp.Symbol, str]]:
     for i, p in enumerate(symbols.vector("p", n, positive=True)):
         found.append((p, f'theory.symbols.vector("p", {n}, positive=True)[{i}]'))
     for i, j in symbols.upper_triangle(r):
-        found.append((symbols.indexed("Gamma", i, j), f'theory.symbols.indexed("Gamma", {i}, {j})'))
+        for at in ((g, i, j) for g in range(model.bands)):
+            index = at if model.bands > 1 else at[1:]
+            text = f'theory.symbols.indexed("Gamma", {", ".join(map(str, index))})'
+            found.append((symbols.indexed("Gamma", *index), text))
     for part in ("overlap", "gram_perp", "gram", "gram_inverse"):
         matrix = getattr(s, part)
-        found += [
-            (matrix[i, j], f"model.symbols.{part}[{i}, {j}]")
-            for i in range(matrix.rows)
-            for j in range(matrix.cols)
-            if part == "overlap" or i <= j
-        ]
+        every = product(range(matrix.rows), range(matrix.cols))
+        chosen = every if part == "overlap" else symbols.upper_triangles(matrix)
+        found += [(matrix[i, j], f"model.symbols.{part}[{i}, {j}]") for i, j in chosen]
     for part in ("readout", "preactivation", "teacher", "whitened"):
         found += [(x, f"model.symbols.{part}[{i}]") for i, x in enumerate(getattr(s, part))]
     return {str(symbol): (symbol, text) for symbol, text in found}

@@ -9,6 +9,7 @@ import sympy as sp
 from theory.errors import InputError
 from theory.keywords import with_known_keywords
 from theory.names import COORDINATES, LABELS
+from theory.problem.covariance.bands import refuse_bands
 from theory.problem.exact_numbers import exact
 from theory.problem.model import Model
 from theory.problem.relu_step import ReLU
@@ -53,6 +54,7 @@ def existing_clusters(
 
 def _check_model(model: Model) -> None:
     """Refuse anything but the ReLU network on the orthonormal XOR mixture."""
+    refuse_bands(model.mixture, "a fixed point in closed form")
     same = (
         model.mixture.coordinates == sp.ImmutableDenseMatrix(COORDINATES)
         and tuple(model.mixture.labels) == LABELS

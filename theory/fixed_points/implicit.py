@@ -16,6 +16,7 @@ from theory.expectations.derived import Derived, shown_as
 from theory.expectations.noiseless_limit import noiseless
 from theory.formulas.drift import Drift, derive_drift
 from theory.keywords import with_known_keywords
+from theory.problem.covariance.bands import refuse_bands
 from theory.problem.cross_entropy import softmax_cross_entropy
 from theory.problem.exact_numbers import exact
 from theory.problem.model import Model, check_is_model
@@ -121,6 +122,7 @@ def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
     Matrix([[2*s_1/3, -s_2/3, -s_3/3]])
     """
     check_is_model(model)
+    refuse_bands(model.mixture, "the fixed point in closed form")
     k = model.units
     if model.directions != k or model.mixture.directions_gram != sp.eye(k):
         raise InputError(

@@ -14,6 +14,7 @@ from theory.expectations.contraction import Contraction, Term, sum_of
 from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import MomentTensors, WeightKind, scaled
 from theory.keywords import with_known_keywords
+from theory.problem.covariance.bands import refuse_bands
 
 
 @with_known_keywords
@@ -160,6 +161,7 @@ def second_moments(
         h in the block of two units, of a unit and a readout parameter, of two of these.
     """
     model, s = t.model, t.coordinates
+    refuse_bands(model.mixture, "a Hessian or gradient matrix in blocks")
     c, r, q = model.units, model.directions, model.readout_size
     means = t.mean(pair, "ab", (s, "ls"), (s, "lt"))
     # what the loss sees of a direction itself: it is its own teacher

@@ -21,7 +21,7 @@ from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors, sc
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
-from theory.symbols import flatten_state, upper_triangle
+from theory.symbols import flatten_state
 
 
 @with_known_keywords
@@ -36,6 +36,8 @@ class Drift(Derived):
     corrector : matrix, C x C, symmetric; the term (c_delta/lambda) sum_l p_l E_l[g_a g_b] of
         gram_perp
     readout : matrix, q x 1
+
+    With bands the matrices of these stand one below the other: row g C + a is that of unit a.
     """
 
     model: Model
@@ -51,15 +53,19 @@ class Drift(Derived):
 
         Order of :class:`theory.symbols.Symbols`.
         """
-        matrices = (self.overlap, self.gram_perp, self.corrector, self.readout)
-        found = [
-            contraction_of(e, n) for e, n in zip(matrices, ("as", "ab", "ab", "i"), strict=True)
-        ]
-        contractions = [c for c in found if c is not None]
-        if len(contractions) < len(matrices):
+        s = self.model.symbols
+        overlaps, grams = (s.over("gas"), s.overlap_shape), (s.over("gab"), s.gram_shape)
+        parts = (
+            (self.overlap, *overlaps),
+            (self.gram_perp, *grams),
+            (self.corrector, *grams),
+            (self.readout, "i", (self.model.readout_size,)),
+        )
+        contractions = [c for c in (contraction_of(*part) for part in parts) if c is not None]
+        if len(contractions) < len(parts):
             return flatten_state(self.overlap, self.gram_perp + self.corrector, self.readout)
         overlap, gram_perp, corrector, readout = contractions
-        whole = Selection(gram_perp + corrector, tuple(upper_triangle(self.model.units)))
+        whole = Selection(gram_perp + corrector, s.gram_indices)
         return ContractedVector((Selection.all_of(overlap), whole, Selection.all_of(readout)))
 
     def with_step(self, step: sp.Expr) -> Drift:
@@ -73,8 +79,7 @@ class Drift(Derived):
 
         At c_delta > 0 this is the classic mistake.
         """
-        size = self.model.units
-        return replace(self, corrector=sp.ImmutableDenseMatrix(sp.zeros(size, size)))
+        return replace(self, corrector=sp.ImmutableDenseMatrix(sp.zeros(*self.corrector.shape)))
 
 
 @with_known_keywords
@@ -89,7 +94,9 @@ def derive_drift(model: Model, route: str | None = None) -> Drift:
 
     with the moments evaluated by ``route`` (mathematics.md section 4; arXiv 2206.04030, section 2).
     Teachers in the loss add :math:`\lambda^{-1}\sum_n E[\partial_{t_n}g_a]\,\Gamma_{ns}` to
-    :math:`E[g_a\,Y\cdot e_s]`, and nothing to the rest (section 11).
+    :math:`E[g_a\,Y\cdot e_s]`, and nothing to the rest (section 11).  With bands every statistic
+    is that of a band, with :math:`P_gY` for Y and the corrector :math:`c_\delta\rho_g\lambda^{-1}
+    \sum_lp_l\sigma_{lg}^2E_l[g_ag_b]` (section 10).
 
     Parameters
     ----------
@@ -128,23 +135,28 @@ def derive_drift(model: Model, route: str | None = None) -> Drift:
 @lru_cache(maxsize=64)
 def _drift(model: Model, route: str) -> Drift:
     t = moment_tensors(model, route)
-    units, directions, parameters = model.units, model.directions, model.readout_size
-    m, r = t.overlap, t.gram_perp
+    m, r, over, variance = t.overlap, t.gram_perp, t.over, t.variance("lg")
     minus, beta = sp.Integer(-1), model.ridge
 
-    # E[g_a Y . e_s] and E[g_a Y . x_perp^b] by the law of Y given u
+    # E[g_a Y . e_s] and E[g_a Y . x_perp^b] by the law of Y given u, in every band g
     signal = (
-        t.mean(UNIT, "a", (t.mean_overlaps, "ls"))
-        + t.slope(UNIT, "a", "c", (m, "cs"))
-        + t.slope(UNIT, "a", "n", (t.directions_gram, "ns"), teachers="n")
+        t.mean(UNIT, "a", (t.mean_overlaps, over("gls")))
+        + t.slope(UNIT, "a", "c", (m, over("gcs")), *variance)
+        + t.slope(UNIT, "a", "n", (t.directions_gram, over("gns")), *variance, teachers="n")
     )
-    noise = t.slope(UNIT, "a", "c", (r, "bc")) + t.slope(UNIT, "b", "c", (r, "ac"))
-    squares = t.mean(UNIT + UNIT, "ab")
+    noise = [
+        *t.slope(UNIT, "a", "c", (r, over("gbc")), *variance),
+        *t.slope(UNIT, "b", "c", (r, over("gac")), *variance),
+    ]
+    squares = t.mean(UNIT + UNIT, "ab", *variance, *t.fraction("g"))
     outputs = t.mean(READOUT, "i")
 
-    overlap = sum_of("as", (units, directions), scaled(signal, minus), [Term(-beta, ((m, "as"),))])
-    gram_perp = sum_of("ab", (units, units), scaled(noise, minus), [Term(-2 * beta, ((r, "ab"),))])
-    corrector = sum_of("ab", (units, units), scaled(squares, model.step / model.mixture.precision))
-    readout = sum_of("i", (parameters,), scaled(outputs, minus), [Term(-beta, ((t.readout, "i"),))])
+    s = model.symbols
+    overlaps, grams = (over("gas"), s.overlap_shape), (over("gab"), s.gram_shape)
+    overlap = sum_of(*overlaps, scaled(signal, minus), [Term(-beta, ((m, overlaps[0]),))])
+    gram_perp = sum_of(*grams, scaled(noise, minus), [Term(-2 * beta, ((r, grams[0]),))])
+    corrector = sum_of(*grams, scaled(squares, model.step / model.mixture.precision))
+    decay = [Term(-beta, ((t.readout, "i"),))]
+    readout = sum_of("i", (model.readout_size,), scaled(outputs, minus), decay)
     matrices = (ContractedMatrix.of(c) for c in (overlap, gram_perp, corrector, readout))
     return Drift(model, route, *matrices)

@@ -21,7 +21,7 @@ from theory.expectations.moment_tensors import UNIT, moment_tensors, scaled
 from theory.expectations.moments import chosen_route, exists
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
-from theory.symbols import flatten_state, upper_triangle
+from theory.symbols import flatten_state
 
 
 @with_known_keywords
@@ -42,14 +42,15 @@ class FiniteSize(Derived):
     @cached_property
     def vector(self) -> Sequence[sp.Expr]:
         """F1 in the order of the state vector."""
-        model, found = self.model, contraction_of(self.gram_perp, "ab")
+        s, parameters = self.model.symbols, self.model.readout_size
+        found = contraction_of(self.gram_perp, s.over("gab"), s.gram_shape)
         if found is None:
-            zeros = sp.zeros(model.units, model.directions)
-            return flatten_state(zeros, self.gram_perp, [sp.Integer(0)] * model.readout_size)
+            zeros = sp.zeros(*s.overlap.shape)
+            return flatten_state(zeros, self.gram_perp, [sp.Integer(0)] * parameters)
         selections = (
-            Selection.all_of(Contraction("as", (model.units, model.directions))),
-            Selection(found, tuple(upper_triangle(model.units))),
-            Selection.all_of(Contraction("i", (model.readout_size,))),
+            Selection.all_of(Contraction(s.over("gas"), s.overlap_shape)),
+            Selection(found, s.gram_indices),
+            Selection.all_of(Contraction("i", (parameters,))),
         )
         return ContractedVector(selections)
 
@@ -68,7 +69,8 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
               - \frac r\lambda E[g_ag_b]\Big)
               + c_\delta\Big(1-\frac1b\Big)\,E[g_aY_\perp]\cdot E[g_bY_\perp],
 
-    K the curvature of :mod:`theory.expectations.moments`:
+    with :math:`P_gY,\sigma_{lg}^2/\lambda` and the rank of Gamma^g for Y, 1 / lambda and r in a
+    band, and K the curvature of :mod:`theory.expectations.moments`:
     :math:`E[hZZ^T]/\lambda=\lambda^{-1}E[h]I+\sum K_{cd}(h)x^cx^{dT}`.
 
     Parameters
@@ -109,14 +111,19 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
 @lru_cache(maxsize=64)
 def _finite_size(model: Model, route: str, batch: int) -> FiniteSize:
     t = moment_tensors(model, route)
-    units, r = model.units, t.gram_perp
-    beta, share = model.ridge, sp.Rational(1, batch)
-    noise = t.slope(UNIT, "a", "c", (r, "bc")) + t.slope(UNIT, "b", "c", (r, "ac"))
-    along = t.curvature(UNIT + UNIT, "ab", "c", "d", (r, "cd"))
-    less = scaled(t.mean(UNIT + UNIT, "ab"), -model.directions / model.mixture.precision)
-    terms = [Term(beta**2, ((r, "ab"),)), *scaled(noise, beta), *scaled([*along, *less], share)]
+    r, over, variance = t.gram_perp, t.over, t.variance("lg")
+    beta, share, (rank, ranks) = model.ridge, sp.Rational(1, batch), t.rank("g")
+    noise = [
+        *t.slope(UNIT, "a", "c", (r, over("gbc")), *variance),
+        *t.slope(UNIT, "b", "c", (r, over("gac")), *variance),
+    ]
+    along = t.curvature(UNIT + UNIT, "ab", "c", "d", (r, over("gcd")), *variance, *variance)
+    squares = t.mean(UNIT + UNIT, "ab", *variance, *ranks)
+    less = scaled(squares, -rank / model.mixture.precision)
+    decay = [Term(beta**2, ((r, over("gab")),)), *scaled(noise, beta)]
+    terms = [*decay, *scaled([*along, *less], share)]
     if batch > 1:  # of two samples of a step
         terms += scaled(t.shared_slopes(r), 1 - share)
-    contraction = sum_of("ab", (units, units), scaled(terms, model.step))
+    contraction = sum_of(over("gab"), model.symbols.gram_shape, scaled(terms, model.step))
     found = FiniteSize(model, route, ContractedMatrix.of(contraction))
     return found if exists(model, route) else found.written_out()

@@ -13,6 +13,7 @@ from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
+from theory.problem.covariance.bands import refuse_bands
 from theory.problem.model import Model
 
 
@@ -67,6 +68,7 @@ def derive_gradient(model: Model, route: str | None = None) -> PopulationGradien
 
 @lru_cache(maxsize=64)
 def _gradient(model: Model, route: str) -> PopulationGradient:
+    refuse_bands(model.mixture, "the population gradient in coordinates on V")
     t = moment_tensors(model, route)
     units, directions, parameters = model.units, model.directions, model.readout_size
     same = Term(model.ridge, ((t.identity(units), "ac"),))

@@ -21,32 +21,36 @@ from theory.symbols import upper_triangle
 
 DIRECTION, PERPENDICULAR = "direction", "perpendicular"
 # the same letters for a second statistic
-_SECOND = str.maketrans("absi", "eftj")
+_SECOND = str.maketrans("absig", "eftjh")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A linear form of the data: Y . e_s or Y . x_perp^b, by its kind and letter."""
+    """A linear form of the data: Y . P_g e_s or Y . P_g x_perp^b, by its kind and letters."""
 
     kind: str
     letter: str
+    band: str = "g"
 
 
 @dataclass(frozen=True)
 class Part:
-    """factor * h * L."""
+    """factor * h * L, times operands that do not vary within a component."""
 
     factor: sp.Expr
     weight: WeightKind
     letters: str
     feature: Feature | None = None
+    operands: tuple[Operand, ...] = ()
 
     def renamed(self) -> Part:
         """The same with the letters of a second statistic."""
         feature = self.feature
         if feature is not None:
-            feature = Feature(feature.kind, feature.letter.translate(_SECOND))
-        return Part(self.factor, self.weight, self.letters.translate(_SECOND), feature)
+            letters = (feature.letter.translate(_SECOND), feature.band.translate(_SECOND))
+            feature = Feature(feature.kind, *letters)
+        operands = tuple((x, letters.translate(_SECOND)) for x, letters in self.operands)
+        return Part(self.factor, self.weight, self.letters.translate(_SECOND), feature, operands)
 
 
 @dataclass(frozen=True)
@@ -74,26 +78,29 @@ class Increments:
     def __init__(self, tensors: MomentTensors) -> None:
         self.t = tensors
         model = tensors.model
-        c, r, q = model.units, model.directions, model.readout_size
+        q = model.readout_size
+        squares = (*tensors.variance("lg"), *tensors.fraction("g"))
         one, corrector = sp.Integer(1), -model.step / model.mixture.precision
         overlap = (Part(one, UNIT, "a", Feature(DIRECTION, "s")),)
         gram_perp = (
             Part(one, UNIT, "a", Feature(PERPENDICULAR, "b")),
             Part(one, UNIT, "b", Feature(PERPENDICULAR, "a")),
-            Part(corrector, UNIT + UNIT, "ab"),
+            Part(corrector, UNIT + UNIT, "ab", operands=squares),
         )
         readout = (Part(one, READOUT, "i"),)
-        pairs = tuple((a, s) for a in range(c) for s in range(r))
+        s, over = model.symbols, tensors.over
+        pairs = tuple(product(*map(range, s.overlap_shape)))
         self.statistics = (
-            Statistic("as", (c, r), pairs, overlap),
-            Statistic("ab", (c, c), tuple(upper_triangle(c)), gram_perp),
+            Statistic(over("gas"), s.overlap_shape, pairs, overlap),
+            Statistic(over("gab"), s.gram_shape, s.gram_indices, gram_perp),
             Statistic("i", (q,), tuple((i,) for i in range(q)), readout),
         )
 
     def mean(self, statistic: Statistic) -> Contraction:
         """E[G]."""
         parts = (
-            scaled(self._first(p.weight, p.letters, p.feature), p.factor) for p in statistic.parts
+            scaled(self._first(p.weight, p.letters, p.feature, *p.operands), p.factor)
+            for p in statistic.parts
         )
         return sum_of(statistic.letters, statistic.shape, *parts)
 
@@ -111,19 +118,21 @@ class Increments:
         """What the loss sees along the vector of a feature: the units and, not orthogonal to a
         direction, the teachers; each as letter, letter if it is of a teacher, and inner product.
         """
+        over, band = self.t.over, feature.band
         if feature.kind == DIRECTION:
-            found = [(unit, "", (self.t.overlap, unit + feature.letter))]
+            found = [(unit, "", (self.t.overlap, over(band + unit + feature.letter)))]
             if self.t.model.loss.teachers:
-                gamma = (self.t.directions_gram, teacher + feature.letter)
+                gamma = (self.t.directions_gram, over(band + teacher + feature.letter))
                 found.append((teacher, teacher, gamma))
             return found
-        return [(unit, "", (self.t.gram_perp, feature.letter + unit))]
+        return [(unit, "", (self.t.gram_perp, over(band + feature.letter + unit)))]
 
     def _slopes(
         self, kind: WeightKind, letters: str, feature: Feature, *rest: Operand
     ) -> list[Term]:
         """E[h (L - E L)] times operands that do not vary."""
         found: list[Term] = []
+        rest = (*rest, *self.t.variance("l" + feature.band))
         for letter, teacher, inner in self._along(feature, "c", "n"):
             found += self.t.slope(kind, letters, letter, *rest, inner, teachers=teacher)
         return found
@@ -132,40 +141,46 @@ class Increments:
         """The means of features, None where one of them is 0."""
         if any(f.kind != DIRECTION for f in features):
             return None
-        return [(self.t.mean_overlaps, "l" + f.letter) for f in features]
+        over = self.t.over
+        return [(self.t.mean_overlaps, over(f.band + "l" + f.letter)) for f in features]
 
-    def _first(self, kind: WeightKind, letters: str, feature: Feature | None) -> list[Term]:
-        """E[h L]."""
+    def _first(
+        self, kind: WeightKind, letters: str, feature: Feature | None, *rest: Operand
+    ) -> list[Term]:
+        """E[h L] times operands that do not vary within a component."""
         if feature is None:
-            return self.t.mean(kind, letters)
-        terms = self._slopes(kind, letters, feature)
+            return self.t.mean(kind, letters, *rest)
+        terms = self._slopes(kind, letters, feature, *rest)
         means = self._means(feature)
-        return terms if means is None else terms + self.t.mean(kind, letters, *means)
+        return terms if means is None else terms + self.t.mean(kind, letters, *rest, *means)
 
     def _product(self, left: Part, right: Part) -> list[Term]:
         """E[h L h' L'], without the factors."""
         kind, letters = left.weight + right.weight, left.letters + right.letters
         one, other = left.feature, right.feature
         if one is None or other is None:
-            return self._first(kind, letters, one or other)
+            rest = (*left.operands, *right.operands)
+            return self._first(kind, letters, one or other, *rest)
         terms: list[Term] = []
+        variances = (self.t.variance("l" + one.band), self.t.variance("l" + other.band))
         means = self._means(one, other)
         if means is not None:
             terms += self.t.mean(kind, letters, *means)
         if one.kind == other.kind:
             gram: Tensor = self.t.directions_gram if one.kind == DIRECTION else self.t.gram_perp
-            inner = self.t.mean(kind, letters, (gram, one.letter + other.letter))
+            products = (gram, self.t.over(one.band + one.letter + other.letter))
+            same = self.t.same_band(one.band + other.band)
+            inner = self.t.mean(kind, letters, products, *variances[0], *same)
             terms += scaled(inner, 1 / self.t.model.mixture.precision)
-        for each, rest in ((one, other), (other, one)):
+        for each, varying in ((one, other), (other, one)):
             means = self._means(each)
             if means is not None:
-                terms += self._slopes(kind, letters, rest, *means)
+                terms += self._slopes(kind, letters, varying, *means)
         for (c, first, left_inner), (d, second, right_inner) in product(
             self._along(one, "c", "n"), self._along(other, "d", "o")
         ):
-            terms += self.t.curvature(
-                kind, letters, c, d, left_inner, right_inner, teachers=first + second
-            )
+            inners = (left_inner, right_inner, *variances[0], *variances[1])
+            terms += self.t.curvature(kind, letters, c, d, *inners, teachers=first + second)
         return terms
 
 

@@ -12,6 +12,7 @@ from theory.errors import InputError, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, matrix_latex
 
+from .covariance.bands import Bands, check_band_grams
 from .exact_numbers import (
     _check_length,
     as_matrix,
@@ -44,6 +45,10 @@ class Mixture:
         Gamma, symmetric positive definite.
     precision : sympy.Expr
         lambda > 0, the inverse variance of the noise (*not* the weight decay).
+    bands : Bands, optional
+        Bands of R^d with scales of the noise of their own, a row of scales per component.  Then
+        ``directions_gram`` holds the Gram matrix Gamma^g of every band, one below the other (B r x
+        r, positive semidefinite, of a sum that is definite).
 
     Raises
     ------
@@ -68,6 +73,7 @@ class Mixture:
     coordinates: sp.ImmutableDenseMatrix
     directions_gram: sp.ImmutableDenseMatrix
     precision: sp.Expr
+    bands: Bands | None = None
 
     @classmethod
     @with_known_keywords
@@ -79,8 +85,12 @@ class Mixture:
         weights: Sequence[object] | None = None,
         directions_gram: object | None = None,
         precision: object | None = None,
+        bands: Bands | None = None,
     ) -> Mixture:
-        """Build a mixture from numbers or symbols; whatever is None becomes a symbol."""
+        """Build a mixture from numbers or symbols; whatever is None becomes a symbol.
+
+        With bands ``directions_gram`` is a sequence of matrices, one per band.
+        """
         labels_expr = exact_sequence("labels", labels)
         coordinates_expr = as_matrix("coordinates", coordinates)
         n, r = coordinates_expr.shape
@@ -88,18 +98,21 @@ class Mixture:
             weights_expr: tuple[sp.Expr, ...] = symbols.vector("p", n, positive=True)
         else:
             weights_expr = exact_sequence("weights", weights)
+        if bands is not None:
+            bands = _checked_bands(bands).for_components(n)
+        several = bands is not None and bands.count > 1
         if directions_gram is None:
-            gram = symbols.symmetric("Gamma", r)
+            gram = symbols.symmetric("Gamma", r, bands.count if bands else 1)
+        elif bands is not None and several:
+            gram = bands.gram_matrices(directions_gram)
         else:
             gram = as_matrix("directions_gram", directions_gram)
-            if gram.rows == gram.cols:
-                check_directions_gram(gram)
-                upper = gram
-                gram = sp.ImmutableDenseMatrix(
-                    *gram.shape, lambda i, j: upper[min(i, j), max(i, j)]
-                )
+        if not several and gram.rows == gram.cols and directions_gram is not None:
+            check_directions_gram(gram)
+            upper = gram
+            gram = sp.ImmutableDenseMatrix(*gram.shape, lambda i, j: upper[min(i, j), max(i, j)])
         lam = symbols.PRECISION if precision is None else exact("precision", precision)
-        return cls(weights_expr, labels_expr, coordinates_expr, gram, lam)
+        return cls(weights_expr, labels_expr, coordinates_expr, gram, lam, bands)
 
     def __post_init__(self) -> None:
         n, r = self.coordinates.shape
@@ -112,16 +125,21 @@ class Mixture:
             )
         _check_length("weights", self.weights, n)
         _check_length("labels", self.labels, n)
-        if self.directions_gram.shape != (r, r):
+        if self.bands is not None:
+            object.__setattr__(self, "bands", _checked_bands(self.bands).for_components(n))
+        if self.directions_gram.shape != (self.band_count * r, r):
             rows, columns = self.directions_gram.shape
             raise InputError(
                 "directions_gram",
                 f"shape {rows} x {columns}",
-                f"shape {r} x {r}",
+                f"shape {self.band_count * r} x {r}",
                 "give the Gram matrix of the directions, one row per column of the coordinates",
             )
         check_weights(self.weights)
-        check_directions_gram(self.directions_gram)
+        if self.band_count > 1:
+            check_band_grams([self.band_gram(g) for g in range(self.band_count)])
+        else:
+            check_directions_gram(self.directions_gram)
         check_positive("precision", self.precision, "give lambda, the inverse noise variance")
 
     def __repr__(self) -> str:
@@ -131,6 +149,7 @@ class Mixture:
             coordinates=self.coordinates.tolist(),
             directions_gram=self.directions_gram.tolist(),
             precision=self.precision,
+            **({} if self.bands is None else {"bands": self.bands}),
         )
         return f"Mixture({parts})"
 
@@ -141,6 +160,8 @@ class Mixture:
     def equations(self) -> list[tuple[str, str]]:
         """Left and right hand sides in LaTeX."""
         means, gram = self.coordinates.tolist(), self.directions_gram.tolist()
+        if self.bands is not None:
+            return self._banded_equations(self.bands)
         return [
             ("Y", r"\mu_l + Z/\sqrt\lambda\ \text{with probability } p_l,\quad Z\sim N(0, I)"),
             (r"\lambda", str(sp.latex(self.precision))),
@@ -161,6 +182,63 @@ class Mixture:
         return int(self.coordinates.shape[1])
 
     @property
+    def band_count(self) -> int:
+        """Number of bands, 1 without them."""
+        return 1 if self.bands is None else self.bands.count
+
+    def band_gram(self, band: int) -> sp.ImmutableDenseMatrix:
+        """Gamma^g of the 0-based band g; Gamma itself where there is one band."""
+        r = self.directions
+        return sp.ImmutableDenseMatrix(self.directions_gram[band * r : (band + 1) * r, :])
+
+    @property
+    def total_gram(self) -> sp.ImmutableDenseMatrix:
+        """Gamma, the sum over bands: entry (s, t) is e_s . e_t."""
+        if self.band_count == 1:
+            return self.directions_gram
+        total = sp.zeros(self.directions, self.directions)
+        for g in range(self.band_count):
+            total += self.band_gram(g)
+        return sp.ImmutableDenseMatrix(total)
+
+    @property
     def mean_overlaps(self) -> sp.ImmutableDenseMatrix:
-        """S Gamma: entry (l, s) is mu_l . e_s."""
-        return sp.ImmutableDenseMatrix(self.coordinates * self.directions_gram)
+        """S Gamma: entry (l, s) is mu_l . e_s; with bands S Gamma^g, one below the other."""
+        if self.band_count == 1:
+            return sp.ImmutableDenseMatrix(self.coordinates * self.directions_gram)
+        grams = (self.band_gram(g) for g in range(self.band_count))
+        return sp.ImmutableDenseMatrix.vstack(*(self.coordinates * gram for gram in grams))
+
+    def variance(self, component: int, band: int) -> sp.Expr:
+        """sigma_lg^2: lambda times the variance of the noise of a component in a band."""
+        return sp.Integer(1) if self.bands is None else self.bands.scales[component, band] ** 2
+
+    def _banded_equations(self, bands: Bands) -> list[tuple[str, str]]:
+        """Left and right hand sides in LaTeX, with bands."""
+        grams = [self.band_gram(g).tolist() for g in range(bands.count)]
+        means = matrix_latex(self.coordinates.tolist())
+        return [
+            (
+                "Y",
+                r"\mu_l + \textstyle\sum_g \sigma_{lg}P_gZ/\sqrt\lambda\ "
+                r"\text{with probability } p_l,\quad Z\sim N(0, I)",
+            ),
+            (r"\lambda", str(sp.latex(self.precision))),
+            (r"\rho", matrix_latex([list(bands.fractions)])),
+            (r"\sigma", matrix_latex(bands.scales.tolist())),
+            ("p", matrix_latex([list(self.weights)])),
+            ("y", matrix_latex([list(self.labels)])),
+            (r"\mu_l", rf"\textstyle\sum_s S_{{ls}}e_s,\quad S = {means}"),
+            *(
+                (rf"e_s\cdot P_{{{g}}}e_t", rf"\Gamma^{{{g}}}_{{st}} = {matrix_latex(gram)}")
+                for g, gram in enumerate(grams, start=1)
+            ),
+        ]
+
+
+def _checked_bands(bands: object) -> Bands:
+    """Refuse what is no Bands."""
+    if not isinstance(bands, Bands):
+        got, remedy = type(bands).__name__, "write Bands(fractions=[...], scales=[[...], ...])"
+        raise InputError("bands", got, "a theory.Bands", remedy)
+    return bands

@@ -13,6 +13,7 @@ from theory.errors import InputError, brief, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex
 
+from .covariance.bands import rank_of, refuse_bands
 from .exact_numbers import check_positive, exact
 from .loss import Loss
 from .mixture import Mixture
@@ -114,6 +115,11 @@ class Model:
         return self.mixture.components
 
     @property
+    def bands(self) -> int:
+        """B, the number of bands of the noise; 1 without them."""
+        return self.mixture.band_count
+
+    @property
     def readout_size(self) -> int:
         """q, the number of readout parameters."""
         return self.loss.readout_size
@@ -123,33 +129,52 @@ class Model:
         """The symbols of the state, in their fixed order."""
         loss = self.loss
         return symbols.Symbols(
-            self.units, self.directions, self.readout_size, loss.teachers, loss.has_label_noise
+            self.units,
+            self.directions,
+            self.readout_size,
+            loss.teachers,
+            loss.has_label_noise,
+            self.bands,
+            None if self.mixture.bands is None else self.components,
         )
 
     @cached_property
     def preactivation_means(self) -> sp.ImmutableDenseMatrix:
         """m S^T transposed, n x C: row l is the mean of u in component l."""
-        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.symbols.overlap.T)
+        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.symbols.total_overlap.T)
 
     @cached_property
     def field_overlaps(self) -> sp.ImmutableDenseMatrix:
         """Overlaps of the vectors behind the fields: m, rows of Gamma for teachers, 0 for noise."""
-        gamma = self.mixture.directions_gram
+        gamma = self.mixture.total_gram
         rows = [gamma.row(s) for s in self.loss.teachers]
         noise = [sp.zeros(1, self.directions)] if self.loss.has_label_noise else []
-        return sp.ImmutableDenseMatrix.vstack(self.symbols.overlap, *rows, *noise)
+        return sp.ImmutableDenseMatrix.vstack(self.symbols.total_overlap, *rows, *noise)
 
     @cached_property
     def field_gram(self) -> sp.ImmutableDenseMatrix:
         """lambda times the covariance of the fields: [[Q, m], [m^T, Gamma]] over the teachers."""
-        s, units, overlaps = self.symbols, self.units, self.field_overlaps
+        refuse_bands(self.mixture, "a covariance of the fields that all components share")
+        return self.field_gram_of(0)
+
+    def field_gram_of(self, component: int) -> sp.ImmutableDenseMatrix:
+        """lambda times the covariance of the fields in a 0-based component.
+
+        With bands the sum of sigma_lg^2 [[Q^g, m^g], [m^gT, Gamma^g]] over these.
+        """
+        s, units, mixture = self.symbols, self.units, self.mixture
         gram = sp.zeros(len(s.fields), len(s.fields))
-        gram[:units, :units] = s.gram
-        for n, direction in enumerate(s.teachers, start=units):
-            for a in range(units + len(s.teachers)):
-                gram[a, n] = gram[n, a] = overlaps[a, direction]
+        for g in range(self.bands):
+            variance, gamma = mixture.variance(component, g), mixture.band_gram(g)
+            rows = slice(g * units, (g + 1) * units)
+            overlaps = sp.Matrix.vstack(s.overlap[rows, :], *(gamma.row(t) for t in s.teachers))
+            gram[:units, :units] += variance * s.gram[rows, :]
+            for n, direction in enumerate(s.teachers, start=units):
+                for a in range(n + 1):
+                    gram[a, n] += variance * overlaps[a, direction]
+                    gram[n, a] = gram[a, n]
         if s.label_noise:
-            gram[-1, -1] = self.mixture.precision
+            gram[-1, -1] = mixture.precision
         return sp.ImmutableDenseMatrix(gram)
 
     @cached_property
@@ -169,6 +194,9 @@ class Model:
             self.ridge,
             self.step,
         ]
+        bands = self.mixture.bands
+        if bands is not None:
+            parts += [*bands.fractions, *bands.scales]
         return frozenset().union(*(e.free_symbols for e in parts))
 
     def substitute(self, values: Mapping[sp.Symbol, object]) -> Model:
@@ -197,6 +225,7 @@ class Model:
             self.mixture.coordinates,
             sp.ImmutableDenseMatrix(self.mixture.directions_gram.xreplace(numbers)),
             self.mixture.precision.xreplace(numbers),
+            None if self.mixture.bands is None else self.mixture.bands.substitute(numbers),
         )
         return Model(
             mixture, self.loss, self.ridge.xreplace(numbers), self.step.xreplace(numbers), self.name
@@ -214,12 +243,18 @@ class Model:
         >>> kgmm(2, directions_gram="orthonormal").gram_definition()[sp.Symbol("Q_1_2", real=True)]
         R_1_2 + m_1_1*m_2_1 + m_1_2*m_2_2
         """
-        s = self.symbols
-        parallel = s.overlap * self.mixture.directions_gram.inv() * s.overlap.T
-        return {
-            s.gram[a, b]: s.gram_perp[a, b] + parallel[a, b]
-            for a, b in symbols.upper_triangle(self.units)
-        }
+        s, definition = self.symbols, {}
+        for g in range(self.bands):
+            first = g * self.units
+            overlap = s.overlap[first : first + self.units, :]
+            gamma = self.mixture.band_gram(g)
+            # a band may hold nothing of a direction
+            inverse = gamma.inv() if rank_of(gamma) == gamma.rows else gamma.pinv()
+            parallel = overlap * inverse * overlap.T
+            for a, b in symbols.upper_triangle(self.units):
+                at = first + a, b
+                definition[s.gram[at]] = s.gram_perp[at] + parallel[a, b]
+        return definition
 
 
 def check_is_model(model: object) -> None:

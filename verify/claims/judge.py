@@ -20,6 +20,7 @@ from numerics.core.validation import as_integer, kind_of
 from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
+from theory.problem.covariance.bands import refuse_bands
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node
@@ -132,6 +133,7 @@ def make_claim(
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", type(model).__name__, "a theory.Model", remedy)
+    refuse_bands(model.mixture, "a claim")
     check_choice("parameter", parameter, ("lambda", "d"))
     if expected is not None:
         check_choice("expected", expected, ("true", "false"))

@@ -20,6 +20,7 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from theory.names import DISTRIBUTIONAL
+from theory.problem.covariance.bands import refuse_bands
 from theory.problem.kinks import check_kink_rule
 from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding, Judgement
@@ -214,6 +215,7 @@ def make_derivation(
     >>> print(derivation.latex().splitlines()[-1])
     \end{document}
     """
+    refuse_bands(getattr(model, "mixture", None), "a derivation step by step")
     check_choice("quantity", quantity, QUANTITIES, kind="quantity")
     if route is not None:
         check_choice("route", route, ROUTES)
