@@ -31,3 +31,11 @@ class Estimate:
     errors: Array
     rule: Rule
     samples: Array | None = None
+
+
+@dataclass(frozen=True)
+class KnownMoments:
+    """Moments of the integrands by every scrambling of a Sobol rule, one row each, and its size."""
+
+    size: int
+    moments: Array

@@ -21,7 +21,7 @@ from numerics.core.geometry import field_statistics
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 
-from .estimate import Estimate
+from .estimate import Estimate, KnownMoments
 from .evaluation import Evaluator
 from .families import Parts, hermite_misses
 from .graded.placement import PlacementError, directions_of
@@ -206,9 +206,11 @@ def estimate_sobol(
     """Refine scrambled Sobol rules until the spread of the judged values is the tolerance."""
     size = least_size(compiled, parameters, parts, tolerance, max_nodes)
     overlap, gram_perp, readout = (np.repeat(x[None], SCRAMBLINGS, axis=0) for x in parts)
+    repeated = overlap, gram_perp, readout
+    known: KnownMoments | None = None
     while True:
         rule = sobol(compiled.dimension, size, SCRAMBLINGS, seed)
-        samples = compiled.evaluate_replicates(parameters, overlap, gram_perp, readout, rule)
+        samples, known = compiled.extend_replicates(parameters, repeated, rule, known)
         judged = samples if judge is None else np.array([judge(row) for row in samples])
         error = sampling_error(judged).max(initial=0.0)
         if error <= tolerance or size >= max_nodes:

@@ -22,13 +22,14 @@ from theory.problem.covariance.bands import refuse_bands
 
 from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
 from .contracted.contracted_terms import ContractedTerms, contracted_integrands
+from .estimate import KnownMoments
 from .graded.placement import directions_of
 from .graded.scales import Scales
 from .kink_forms import kink_forms
 from .kinked.kinked_integrands import KinkedIntegrands
 from .placed_moments import placed_moments
 from .product_integrands import MANY, ProductIntegrands
-from .quadrature import MAX_PANEL_DIMENSION, Rule
+from .quadrature import MAX_PANEL_DIMENSION, Rule, sobol_beyond
 from .smooth_integrands import Fields, Integrands, PlainIntegrands
 from .sparse_polynomial import SparsePolynomial
 
@@ -178,6 +179,27 @@ class Evaluator:
         size).
         """
         return self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes)[0]
+
+    def extend_replicates(
+        self,
+        parameters: Parameters,
+        parts: tuple[Array, Array, Array],
+        rule: Rule,
+        known: KnownMoments | None,
+    ) -> tuple[Array, KnownMoments]:
+        """Evaluate as :meth:`evaluate_replicates`, only at the nodes that a scrambled rule of the
+        same seed and fewer nodes had not, where its moments are ``known``; returns those of all.
+        """
+        if known is None:
+            values, factors = self._evaluate(parameters, *parts, rule, rule.nodes)
+            moments = factors[:, self._terms.moments]
+        else:
+            beyond = sobol_beyond(rule, known.size)
+            _, factors = self._evaluate(parameters, *parts, beyond, beyond.nodes)
+            moments = factors[:, self._terms.moments]
+            moments += known.size / rule.size * (known.moments - moments)
+            values = np.array([self._terms.evaluate(row) for row in factors])
+        return values, KnownMoments(rule.size, moments)
 
     def _evaluate(
         self,

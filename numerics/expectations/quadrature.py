@@ -173,6 +173,18 @@ def sobol(dimension: int, size: int, replicates: int, seed: int) -> Rule:
     return Rule("sobol", _frozen(out), _frozen(np.full(size, 1.0 / size)), size)
 
 
+def sobol_beyond(rule: Rule, known: int) -> Rule:
+    """Return the nodes of a scrambled Sobol rule that the rule of ``known`` nodes with the same
+    seed has not.
+
+    A rule is the mean of the two, in the shares of their nodes: scrambled sequences go on.
+    """
+    half, before = rule.size // 2, known // 2
+    nodes = np.delete(rule.nodes, np.r_[:before, half : half + before], axis=1)
+    weights = rule.weights[known:] / (1 - known / rule.size)
+    return Rule(rule.kind, _frozen(nodes), _frozen(weights), rule.size)
+
+
 def tensor_sizes(dimension: int) -> tuple[int, ...]:
     """Gauss-Hermite sizes worth trying in this dimension, coarse to fine (empty: use Sobol)."""
     sizes = TENSOR_SIZES.get(dimension, TENSOR_SIZES_BEYOND)

@@ -15,7 +15,7 @@ from numerics.core.validation import Array
 from theory import Model, symbols
 
 # entries of one chunk of array evaluation, a few megabytes: what is read again is still in a cache
-CHUNK_ENTRIES = 2**19
+CHUNK_ENTRIES = 2**20
 
 
 @dataclass(frozen=True)

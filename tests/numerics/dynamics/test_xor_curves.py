@@ -73,23 +73,23 @@ def test_the_reference_tells_the_corrector_from_its_absence():
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", [10.0, 100.0])
 def test_the_certified_error_covers_the_true_one(precision):
-    """K = 4, T = 30, tolerance 1e-4: met, and honest against a sharper curve with other
+    """K = 4, T = 30, tolerance 1e-4: met, and honest against a curve twice as sharp, with other
     scramblings.
 
     The error is a 99 % interval for the worst of 45 statistics at 65 times, doubled against a
     chance of 1e-2 in each.
     """
     rng, times = fresh_rng(), np.linspace(0, 30, 31)
-    # at lambda = 10 the sharper curve takes minutes
     for _ in range(1 if precision < 50 else 3):
         initial, seeds = start(rng, 4), rng.integers(2**31, size=2)
         loose = integrate_curves(
             model_of(4), parameters(precision), initial, times, tolerance=1e-4, seed=int(seeds[0])
         )
-        tight = integrate_curves(
-            model_of(4), parameters(precision), initial, times, tolerance=2e-5, seed=int(seeds[1])
-        )
         assert loose.attrs["error_estimate"] <= 1e-4
+        half = 0.5 * loose.attrs["error_estimate"]
+        tight = integrate_curves(
+            model_of(4), parameters(precision), initial, times, tolerance=half, seed=int(seeds[1])
+        )
         # sharper than what it judges, as far as the largest rule reaches; its own error is added
         # below
         assert tight.attrs["error_estimate"] < loose.attrs["error_estimate"]
@@ -183,11 +183,10 @@ def test_twenty_units():
     scramblings.
 
     A start near a saddle spreads the scramblings (to 0.026 at T = 30, once in some ten): the curve
-    then says so, and what it says still covers the other curve.
+    then says so, what it says still covers the other curve, and another start is certified.
     """
     rng, end = fresh_rng(), 5.0
-    errors = []
-    for _ in range(3):
+    for _ in range(6):
         initial = start(rng, 20)
         curve, other = (
             solve_curve(model_of(20), parameters(100.0), initial, end, tolerance=1e-4, seed=seed)
@@ -197,5 +196,7 @@ def test_twenty_units():
         distance = np.abs(curve.vector(times) - other.vector(times)).max()
         assert distance <= 2 * (curve.error_estimate + other.error_estimate)
         assert np.linalg.eigvalsh(curve.state(end).gram_perp)[0] >= 0
-        errors.append(curve.error_estimate)
-    assert min(errors) <= 1e-4
+        if curve.error_estimate <= 1e-4:
+            break
+    else:
+        raise AssertionError("no start of six is certified to 1e-4")

@@ -24,6 +24,7 @@ from numerics.expectations.quadrature import (
     gauss_hermite,
     replicate_error,
     sobol,
+    sobol_beyond,
     tensor_sizes,
 )
 from theory import (
@@ -424,3 +425,30 @@ def test_estimate_refines_until_the_tolerance_is_met_and_says_so_otherwise():
     capped = refined(1e-12, 1024)
     assert capped.rule.size == 1024
     assert capped.errors[0] > 1e-12
+
+
+@pytest.mark.parametrize(
+    ("model", "function"), [(KINKED, JUMP), (SMOOTH, sp.exp(U[0]))], ids=["kinked", "smooth"]
+)
+def test_an_estimate_that_was_refined_is_that_of_all_its_nodes(model, function):
+    """Only new nodes are evaluated: the samples are those of the whole rule, to rounding."""
+    parameters, state = place(1.0)
+    evaluator = compiled(model, function)
+    parts = (state.overlap, state.gram_perp, state.readout)
+    found = estimate_sobol(evaluator, parameters, parts, 1e-12, 3, 4096, None)
+    assert found.rule.size == 4096
+    whole = [np.repeat(x[None], 8, axis=0) for x in parts]
+    right = evaluator.evaluate_replicates(parameters, *whole, found.rule)
+    assert np.abs(found.samples - right).max() < 1e-12
+
+
+@pytest.mark.parametrize(("known", "size"), [(4, 8), (16, 128), (256, 512)])
+def test_a_scrambled_rule_is_a_smaller_one_and_what_is_beyond_it(known, size):
+    seed = int(fresh_rng().integers(2**31))
+    whole, part = sobol(3, size, 4, seed), sobol(3, known, 4, seed)
+    beyond = sobol_beyond(whole, known)
+    assert abs(beyond.weights.sum() - 1.0) < 1e-12
+    both = np.concatenate([part.nodes, beyond.nodes], axis=1)
+    for found, right in zip(both, whole.nodes, strict=True):
+        order, target = np.lexsort(found.T), np.lexsort(right.T)
+        assert np.array_equal(found[order], right[target])
