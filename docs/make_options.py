@@ -23,9 +23,10 @@ values.
 SAFETY = """
 ## What is executed, and what never is
 
-Three things run code, because running it is what they are for, and each is named on the command
+Four things run code, because running it is what they are for, and each is named on the command
 line or passed as an object by whoever runs it:
 
+- the file of a model of your own, named in `--model FILE.py:NAME`;
 - a file of claims that ends in `.py`, named in `specalign check FILE.py` (files found in a
   directory are read only if they end in `.toml` or `.tex`);
 - a model, loss or schedule that your own Python script hands to a function;

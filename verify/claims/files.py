@@ -73,8 +73,14 @@ def read_claims(path: Path) -> list[Claim]:
     return [claim.read() for claim in list_claims(path)]
 
 
-def list_claims(path: Path) -> list[ListedClaim]:
+def list_claims(path: Path, model: Model | None = None) -> list[ListedClaim]:
     """The claims of a file, each to be read on its own.
+
+    Parameters
+    ----------
+    path : Path
+    model : theory.Model, optional
+        What they are about, in place of the model that the file names.
 
     Raises
     ------
@@ -86,13 +92,16 @@ def list_claims(path: Path) -> list[ListedClaim]:
         expected = f"a file ending in {', '.join(SUFFIXES)}"
         raise InputError("FILE", path, expected, "see docs/derivations.md")
     if path.suffix == ".toml":
-        return _from_toml(path)
+        return _from_toml(path, model)
     if path.suffix == ".tex":
-        return list_manuscript(path)
+        return list_manuscript(path, model)
+    if model is not None:
+        expected = "a .toml or .tex file together with --model"
+        raise InputError("FILE", path, expected, "claims of a .py file have models of their own")
     return _from_module(path)
 
 
-def _from_toml(path: Path) -> list[ListedClaim]:
+def _from_toml(path: Path, model: Model | None) -> list[ListedClaim]:
     data = read_toml(path)
     claims = data.pop("claim", None)
     if claims is None:  # a misspelt table is a likelier slip than none
@@ -102,7 +111,8 @@ def _from_toml(path: Path) -> list[ListedClaim]:
         remedy = "see examples/claims"
         raise InputError(f"claims {path.name}", "no [[claim]]", expected, remedy)
     check_count(path, len(claims))
-    model = Configuration(**read_values(path, data, Configuration, "claim")).symbolic_model()
+    values = read_values(path, data, Configuration, "claim")
+    model = Configuration(**values).symbolic_model() if model is None else model
     return [
         _listed(f"claim {i + 1} of {path.name}", model, c, f"{path.stem} {i + 1}")
         for i, c in enumerate(claims)

@@ -17,16 +17,8 @@ from verify.settings.configuration import Configuration
 
 from .command import takes_options
 from .interruption import was_interrupted
-from .terminal import (
-    BAD_INPUT,
-    INCONCLUSIVE,
-    NOT_WELL,
-    check_output,
-    complain,
-    named_progress,
-    say,
-    write_text,
-)
+from .messages import complain, inform, say
+from .terminal import BAD_INPUT, INCONCLUSIVE, NOT_WELL, check_output, named_progress, write_text
 
 if TYPE_CHECKING:
     from verify.claims.one_by_one import Answer
@@ -41,6 +33,7 @@ def check(
     settings: Configuration,
     *,
     files: list[Path],
+    model_file: str | None,
     claim: str | None,
     time_limit: float,
     json: Path | None,
@@ -54,6 +47,8 @@ def check(
     that one could not be told.
 
     Example:  specalign check examples/claims
+
+    Example:  specalign check --model model.py:model manuscript.tex
     """
     screen = json is not None and str(json) == "-"
     if not screen:
@@ -64,8 +59,10 @@ def check(
 
     from verify.claims.files import find_files, list_claims
     from verify.claims.one_by_one import ClaimJudge
+    from verify.settings.user_model import load_model
 
-    claims = [c for path in find_files(files) for c in list_claims(path)]
+    model = None if model_file is None else load_model(model_file)
+    claims = [c for path in find_files(files) for c in list_claims(path, model)]
     if claim is not None:
         check_choice("--claim", claim, [c.name for c in claims])
         claims = [c for c in claims if c.name == claim]
@@ -80,18 +77,18 @@ def check(
                     raise KeyboardInterrupt
                 place = f"{i + 1}/{len(claims)}"
                 # the display is off before a verdict is printed, and before a process starts
-                with named_progress(f"judging claim {place}") as progress:
+                with named_progress(f"judging claim {place}", timed=False) as progress:
                     progress(f"{place} {' '.join(one.name.split())}", i / len(claims))
                     done.append(judge.answer(i))
-                _show(done[-1], place, complain if screen else say)
+                _show(done[-1], place, inform if screen else say)
     finally:
         _write(done, root, json, screen)
         if report is not None:
             from verify.report.claims_page import write_page
 
             write_page(done, report, root, len(claims))
-            (complain if screen else say)(f"wrote {report}")
-    _conclude(done, perf_counter() - start, complain if screen else say)
+            (inform if screen else say)(f"wrote {report}")
+    _conclude(done, perf_counter() - start, inform if screen else say)
 
 
 def _show(answer: Answer, place: str, tell: Callable[[str], None]) -> None:

@@ -19,11 +19,12 @@ from .curves import curves
 from .derive import derive
 from .effective import effective
 from .interruption import run_interruptibly
+from .messages import complain, say
 from .simulate import simulate
 from .spectrum import spectrum
 from .starts.new import new
 from .sweep import sweep
-from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, complain, hush_libraries, say
+from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, hush_libraries
 from .verify import verify
 
 

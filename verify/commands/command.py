@@ -6,6 +6,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +15,9 @@ from typer.core import TyperCommand
 from theory.errors import InputError
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.option import Option
-from verify.settings.option_table import OPTIONS, RELATED, options_of
+from verify.settings.option_table import COMMON, OPTIONS, RELATED, options_of
 
+from .messages import messages
 from .terminal import check_outputs
 
 # Typer brings its own copy of what used to be click: its public error leads to the common kind
@@ -39,22 +41,42 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     1/2 hessian None
     """
     options = options_of(function.__name__)
-    own = [option for option in options if not option.table and option.name != "config"]
+    # what becomes part of the settings, and what is for all commands
+    shared = {"config", *COMMON}
+    if any(option.table == "model" for option in options):
+        shared.add("model_file")
+    own = [option for option in options if not option.table and option.name not in shared]
 
     @wraps(function)
     def command(**texts: Any) -> None:
         values = {o.name: _value(o, texts.get(o.name)) for o in options}
         typed = Configuration(**{o.name: values[o.name] for o in options if o.table})
-        file = values.get("config")
-        settings = typed if file is None else read_configuration(file).override(typed)
-        settings.typed = frozenset(typed.values)
-        check_outputs((o.label, values[o.name], o.suffixes) for o in own if o.suffixes is not None)
-        function(settings, **{o.name: values[o.name] for o in own})
+        check_outputs(
+            (o.label, values[o.name], o.suffixes) for o in options if o.suffixes is not None
+        )
+        with messages(function.__name__, values["quiet"], values["log"]):
+            settings = _settings(typed, values.get("config"))
+            if "model_file" in shared and values["model_file"] is not None:
+                settings = _with_user_model(values["model_file"], settings)
+            settings.typed = frozenset(typed.values)
+            function(settings, **{o.name: values[o.name] for o in own})
 
     parameters = [_parameter(option) for option in options]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def _settings(typed: Configuration, file: Path | None) -> Configuration:
+    """What a file and the options say, which override it."""
+    return typed if file is None else read_configuration(file).override(typed)
+
+
+def _with_user_model(text: str, settings: Configuration) -> Configuration:
+    """The same about a model of the user's own, whose file is run now."""
+    from verify.settings.user_model import UserConfiguration, load_model
+
+    return UserConfiguration(load_model(text), **settings.values)
 
 
 def _value(option: Option, text: Any) -> Any:

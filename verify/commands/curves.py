@@ -9,8 +9,9 @@ from theory.errors import InputError
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
+from .messages import say
 from .shared import problem_of
-from .terminal import integrating, say, standard_output, write_data, write_figure
+from .terminal import integrating, standard_output, write_data, write_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,6 +31,8 @@ def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Pa
     Example:  specalign curves --weights 0.5,0.3,0.2 --time 16 --plot curves.png --output curves.nc
 
     Example:  specalign curves xor --limit noiseless --plot sliding.png
+
+    Example:  specalign curves --model model.py:model --time 8
     """
     noiseless = limit == "noiseless"
     if noiseless:

@@ -8,12 +8,14 @@ from pathlib import Path
 from theory.errors import InputError
 from verify.settings.configuration import Configuration
 from verify.settings.option_table import ORTHONORMAL
+from verify.settings.user_model import UserConfiguration
 from verify.settings.values import Number, shown
 
 from .command import takes_options
 from .documents import derive_document
+from .messages import say
 from .shared import check_kink_rule, is_smooth
-from .terminal import say, spinner, write_text
+from .terminal import spinner, write_text
 
 FIXED_POINT = "fixed-point"
 # orders of the expansion in 1 / lambda that are worked out
@@ -46,10 +48,16 @@ def derive(
     Example:  specalign derive xor --quantity fixed-point --assignment mu,-mu,nu,0
 
     Example:  specalign derive kgmm --k 2 --quantity drift --document appendix.tex
+
+    Example:  specalign derive --model model.py:model --quantity drift
     """
     from verify.printing import formulas
     from verify.printing.fixed_points import check_existence
 
+    if quantity == FIXED_POINT and isinstance(settings, UserConfiguration):
+        remedy = "solve_fixed_point in Python finds its numbers"
+        expected = "another quantity of a model of your own"
+        raise InputError("--quantity", repr(quantity), expected, remedy)
     limit = _check_limit(quantity, limit, settings)
     clusters = _assignment(quantity, assignment, settings)
     if clusters is not None:

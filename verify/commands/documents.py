@@ -12,8 +12,10 @@ import typer
 from theory.errors import printable
 from verify.settings.configuration import Configuration
 from verify.settings.option_table import keys
+from verify.settings.user_model import UserConfiguration
 
-from .terminal import INCONCLUSIVE, NOT_WELL, complain, named_progress, say
+from .messages import complain, say
+from .terminal import INCONCLUSIVE, NOT_WELL, named_progress
 
 if TYPE_CHECKING:
     from theory import Model
@@ -57,6 +59,8 @@ def _counted(steps: Sequence[Any]) -> str:
 def _model_keys(settings: Configuration) -> dict[str, str]:
     """The model and its numbers as comments of a file of claims say them."""
     names = {name for name, option in keys().items() if option.table in ("model", "parameters")}
+    if isinstance(settings, UserConfiguration):
+        return {}  # the document is checked with the same --model
     found = {"model": settings.model_name, settings.kind.size: str(settings.size)}
     for name, value in settings.values.items():
         if name in names - {"name"}:

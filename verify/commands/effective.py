@@ -14,8 +14,9 @@ from verify.settings.configuration import Configuration
 from verify.settings.values import END, Number
 
 from .command import takes_options
+from .messages import say
 from .shared import Block, check_data, moment, problem_of, read_block, state_at, time_on_curve
-from .terminal import say, spinner, standard_output, write_data, write_figure, write_text
+from .terminal import spinner, standard_output, write_data, write_figure, write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -55,7 +56,7 @@ def effective(
     tail: Number | None,
     at: Number | str | None,
     emergence: bool,
-    log: bool,
+    log_density: bool,
     output: Path | None,
     json: Path | None,
     plot: Path | None,
@@ -93,7 +94,7 @@ def effective(
         check_data(settings, part, "mixed", "all")
         ratio = _measured_ratio(settings, aspect_ratio)
     problem, initial = problem_of(settings)
-    _at_one_state(settings, problem, initial, when, ratio, what, outputs, log)
+    _at_one_state(settings, problem, initial, when, ratio, what, outputs, log_density)
 
 
 def _at_one_state(

@@ -13,7 +13,8 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from .terminal import INTERRUPTED, complain
+from .messages import complain
+from .terminal import INTERRUPTED
 
 _REQUESTS: list[int] = []
 

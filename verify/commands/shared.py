@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from theory.errors import InputError
 from verify.settings.configuration import Configuration
 
-from .terminal import complain, integrating, spinner
+from .messages import inform
+from .terminal import integrating, spinner
 
 if TYPE_CHECKING:
     from numerics import Problem, State
@@ -41,7 +42,7 @@ def _hint_at_start(activation: str) -> None:
             ", and since this activation is odd, mu and -mu, of one label, get opposite outputs "
             "from any start"
         )
-    complain(
+    inform(
         f"hint: the default start is made for ReLU units; with {activation} it may decay to 0{what}"
     )
 

@@ -11,14 +11,13 @@ import typer
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
+from .messages import complain, say
 from .shared import problem_of
 from .terminal import (
     INTERRUPTED,
     NOT_WELL,
-    complain,
     integrating,
     progress_bar,
-    say,
     standard_output,
     write_data,
     write_figure,

@@ -10,6 +10,7 @@ from theory.names import ALMOST_EVERYWHERE
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
+from .messages import say
 from .shared import (
     check_data,
     check_kink_rule,
@@ -19,7 +20,7 @@ from .shared import (
     state_at,
     time_on_curve,
 )
-from .terminal import say, spinner, standard_output, write_data, write_figure
+from .terminal import spinner, standard_output, write_data, write_figure
 
 if TYPE_CHECKING:
     from theory import Model

@@ -15,16 +15,8 @@ from theory.errors import InputError
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
-from .terminal import (
-    INTERRUPTED,
-    NOT_WELL,
-    complain,
-    named_progress,
-    say,
-    spinner,
-    standard_output,
-    write_figure,
-)
+from .messages import complain, inform, say
+from .terminal import INTERRUPTED, NOT_WELL, named_progress, spinner, standard_output, write_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -139,7 +131,7 @@ def _executor(scheduler: str | None) -> Iterator[Any]:
 
     with nullcontext() if scheduler is None else dask_executor(scheduler) as executor:
         if executor is not None and not Engine(executor).asked():
-            complain(f"the scheduler at {scheduler} has no worker yet: the sweep waits for one")
+            inform(f"the scheduler at {scheduler} has no worker yet: the sweep waits for one")
         yield executor
 
 

@@ -18,7 +18,6 @@ from threading import Timer
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -32,6 +31,8 @@ from rich.progress import (
 )
 
 from theory.errors import InputError, printable
+
+from .messages import complain, inform, is_quiet, say, tell_duration
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,16 +51,6 @@ def standard_output() -> Console:
     """Console for results; wide when the output is a file or a pipe, so that tables are not cut."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
-
-
-def say(text: str) -> None:
-    """Print a line of results, unwrapped and without markup."""
-    typer.echo(text)
-
-
-def complain(text: str) -> None:
-    """Print one line on standard error."""
-    typer.echo(printable(" ".join(text.split())), err=True)
 
 
 def hush_libraries() -> None:
@@ -94,16 +85,15 @@ def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
 
 @contextmanager
 def named_progress(
-    description: str, *, reached: bool = False
+    description: str, *, reached: bool = False, timed: bool = True
 ) -> Iterator[Callable[[str, float], None]]:
     """A bar for work in named steps; yields a function of the step's name and the fraction done.
 
     Where standard error is no terminal, a line for every step that has been finished; with
     ``reached`` the name tells what has been reached instead of the step at work, and is the line.
     """
-    with _waiting(
-        description, SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION
-    ) as bar:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION)
+    with _waiting(description, *columns, timed=timed) as bar:
         task = bar.add_task(description, total=1.0)
         if bar.console.is_terminal:
             yield lambda name, fraction: bar.update(
@@ -122,9 +112,7 @@ def _finished_steps(description: str) -> Callable[[str, float], None]:
         # the end of one of several systems, `kgmm: done`, is no step of its own
         if at_work and name != at_work and at_work.rpartition(": ")[2] != "done":
             seconds = perf_counter() - start
-            complain(
-                f"{description}: finished {at_work}; {fraction:.0%} done after {seconds:.0f} s"
-            )
+            inform(f"{description}: finished {at_work}; {fraction:.0%} done after {seconds:.0f} s")
         at_work = name
 
     return report
@@ -137,7 +125,7 @@ def _reached_steps() -> Callable[[str, float], None]:
     def report(name: str, fraction: float) -> None:
         nonlocal last
         if name != last:
-            complain(f"{name}; {fraction:.0%} done after {perf_counter() - start:.0f} s")
+            inform(f"{name}; {fraction:.0%} done after {perf_counter() - start:.0f} s")
         last = name
 
     return report
@@ -172,15 +160,18 @@ def integrating(description: str, *, complains: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _waiting(description: str, *columns: ProgressColumn) -> Iterator[Progress]:
+def _waiting(description: str, *columns: ProgressColumn, timed: bool = True) -> Iterator[Progress]:
     """A display on the terminal; where standard error is none, one line once the work has taken
     PATIENCE seconds.
+
+    At the end of ten seconds and more it is said how long it took, where nobody else does.
     """
     console = Console(stderr=True)
     notice = Timer(
-        PATIENCE, complain, [f"{description}: this takes longer than {PATIENCE:g} s, please wait"]
+        PATIENCE, inform, [f"{description}: this takes longer than {PATIENCE:g} s, please wait"]
     )
     notice.daemon = True
+    start = perf_counter()
     if not console.is_terminal:
         notice.start()
     try:
@@ -189,11 +180,13 @@ def _waiting(description: str, *columns: ProgressColumn) -> Iterator[Progress]:
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_terminal or is_quiet(),
         ) as bar:
             yield bar
     finally:
         notice.cancel()
+    if timed:
+        tell_duration(description, perf_counter() - start)
 
 
 def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -> Path | None:

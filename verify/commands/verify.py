@@ -12,13 +12,16 @@ from theory.errors import check_choice
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
-from .terminal import INTERRUPTED, NOT_WELL, complain, named_progress, say, standard_output
+from .laws import judge_laws
+from .messages import complain, say
+from .terminal import INTERRUPTED, NOT_WELL, named_progress, standard_output
 
 if TYPE_CHECKING:
     from verify.verdict.results import Exhibit, JointReport, Report
 
 # the word for every system
 _ALL = "all"
+QUICK = "quick"
 
 
 @takes_options
@@ -26,6 +29,7 @@ def verify(
     settings: Configuration,
     *,
     system: str,
+    model_file: str | None,
     level: str,
     only: list[str] | None,
     listing: bool,
@@ -41,10 +45,20 @@ def verify(
     systems it covers.
 
     Example:  specalign verify --level quick --seed 1 --report report.html
+
+    Example:  specalign verify --model model.py:model
     """
     from verify.checks.runner import VerificationInterrupted, open_pool, run, run_all
     from verify.evidence.systems import SYSTEMS
 
+    if model_file is not None:
+        others: dict[str, object] = {
+            "SYSTEM": system != _ALL and system,
+            "--level": level != QUICK and level,
+        }
+        others |= {"--json": json, "--report": report, "--mutants": mutants}
+        judge_laws(model_file, only, settings.value("seed"), listing, **others)
+        return
     check_choice("system", system, (*SYSTEMS, _ALL))
     systems, seed = tuple(SYSTEMS) if system == _ALL else (system,), settings.value("seed")
     if listing:
@@ -66,7 +80,7 @@ def verify(
     try:
         with (
             open_pool(level, seed, systems=systems, only=only, prepare=prepare) as pool,
-            named_progress(f"judging {system}, level {level}") as progress,
+            named_progress(f"judging {system}, level {level}", timed=False) as progress,
         ):
             shown: dict[str, Any] = {"progress": progress, "only": only, "pool": pool}
             if system == _ALL:

@@ -132,10 +132,10 @@ class Configuration:
         identity = sp.eye(self.kind.directions(self.size))
         return self._build(
             weights=_exact(self.weights),
-            precision=_finite("precision", self.precision),
-            ridge=_finite("ridge", self.ridge),
-            step=_finite("step", self.step),
-            directions_gram=identity if gram == ORTHONORMAL else _exact_rows(gram),
+            precision=exact_entry("precision", self.precision),
+            ridge=exact_entry("ridge", self.ridge),
+            step=exact_entry("step", self.step),
+            directions_gram=identity if gram == ORTHONORMAL else exact_rows(gram),
         )
 
     def model(self) -> Model:
@@ -380,7 +380,8 @@ def spelling(key: str) -> tuple[str, str] | None:
     return None
 
 
-def _finite(name: str, value: Number | None) -> Number | None:
+def exact_entry(name: str, value: Number | None) -> Number | None:
+    """The value of a parameter, which is finite where formulas hold it."""
     if isinstance(value, float):
         infinite = name == "precision" and value > 0  # NaN is not
         remedy = WITHOUT_NOISE if infinite else "remove NaN and infinities"
@@ -389,8 +390,9 @@ def _finite(name: str, value: Number | None) -> Number | None:
 
 
 def _exact(values: list[Number] | None, name: str = "weights") -> list[Number | None] | None:
-    return None if values is None else [_finite(name, value) for value in values]
+    return None if values is None else [exact_entry(name, value) for value in values]
 
 
-def _exact_rows(rows: list[list[Number]] | None) -> list[list[Number | None] | None] | None:
+def exact_rows(rows: list[list[Number]] | None) -> list[list[Number | None] | None] | None:
+    """The rows of a Gram matrix, likewise."""
     return None if rows is None else [_exact(row, "directions_gram") for row in rows]

@@ -24,6 +24,7 @@ _MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
 _STATE = ("curves", "simulate", "spectrum", "effective")
 _PACE = ("curves", "simulate")
 _SPECTRA = ("spectrum", "effective")
+_ALL = ("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "sweep", "verify")
 _RANDOM = ("simulate", "spectrum", "effective", "check", "verify")
 
 DATA_SUFFIXES, FIGURE_SUFFIXES = (".nc",), (".png", ".svg", ".pdf")
@@ -95,6 +96,14 @@ OPTIONS: tuple[Option, ...] = (
             commands=("sweep",)),
         Option("retry_failed", "", "Also compute the points again that failed",
             commands=("sweep",), type=bool),
+        Option("model_file", "FILE.py:NAME",
+            "Judge all claims for a model of your own, whatever the files say of a model: this "
+            "file is run as you, and the model of this name in it is taken", commands=("check",),
+            flags=("--model",)),
+        Option("model_file", "FILE.py:NAME",
+            "Judge the laws of a model of your own instead of a system: the file is run as you, "
+            "and the model of this name in it is taken", commands=("verify",),
+            flags=("--model",)),
         Option("claim", "NAME", "Judge the claim of this name only", commands=("check",)),
         Option("time_limit", "SECONDS",
             "Give a claim up after this time; the others are judged all the same", NUMBER,
@@ -172,6 +181,9 @@ OPTIONS: tuple[Option, ...] = (
             "the bulk", commands=("effective",), type=bool),
     ),
     *_group("Model and numbers", None,
+        Option("model_file", "FILE.py:NAME",
+            "A model of your own: the file is run as you, and the model of this name in it is "
+            "taken", commands=_MODEL, flags=("--model",)),
         Option("config", "FILE.toml",
             "Read model, numbers, initial state and run from a TOML file (see examples/); options "
             "override it", commands=_MODEL, type=Path),
@@ -281,8 +293,8 @@ OPTIONS: tuple[Option, ...] = (
             flags=("--theory/--no-theory",), type=bool, default=True),
     ),
     *_group("Output", None,
-        Option("log", "", "Draw the density on a logarithmic scale", commands=("effective",),
-            type=bool),
+        Option("log_density", "", "Draw the density on a logarithmic scale",
+            commands=("effective",), type=bool),
         Option("output", "FILE.nc", "Write the numbers as netCDF (xarray opens it)",
             commands=_STATE, flags=("--output", "-o"), type=Path, suffixes=DATA_SUFFIXES),
         Option("output", "FILE", "Write to this file instead of the terminal", commands=("derive",),
@@ -304,6 +316,10 @@ OPTIONS: tuple[Option, ...] = (
             commands=("check",), type=Path, suffixes=(".html", ".htm")),
         Option("plot", "FILE.png|svg|pdf", "Draw a figure into this file",
             commands=(*_STATE, "sweep"), type=Path, suffixes=FIGURE_SUFFIXES),
+        Option("quiet", "", "Say nothing but results, warnings and errors", commands=_ALL,
+            type=bool),
+        Option("log", "FILE", "Add everything that is said to this file, with times",
+            commands=_ALL, type=Path, suffixes=()),
     ),
 )
 # fmt: on
@@ -317,6 +333,10 @@ RELATED: dict[str, tuple[str, str]] = {
     "--gram": ("--directions-gram", "--directions-gram is that of means, --gram-perp of weights"),
     "--readouts": ("--readout", "--readout holds the second layer"),
 }
+
+
+# options that every command has, and that none of them has to know
+COMMON = ("quiet", "log")
 
 
 def options_of(command: str) -> list[Option]:

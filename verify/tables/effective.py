@@ -18,6 +18,8 @@ from .text import make_table, number, scales_text, state_error_sentence
 
 _SIDES = {1: "right", -1: "left", 0: "in a gap"}
 _UNITS = 6
+# outliers closer than this, relative to the larger, have eigenvectors that mix at finite d
+_NEAR = 0.02
 _KINDS = {
     "critical": "a square-root edge",
     "essential": "essential: a thin tail ends there, beyond what data show",
@@ -57,6 +59,13 @@ def close_groups(places: NDArray[np.float64], close: float) -> NDArray[np.intp]:
     ]
 
 
+def near_degenerate(effective: xr.Dataset) -> NDArray[np.bool_]:
+    """Which outliers lie close to another one without being equal to all that are close."""
+    groups = close_groups(effective["outliers"].to_numpy(), _NEAR)
+    size = np.bincount(groups, minlength=1)[groups] if groups.size else groups
+    return np.asarray(size > effective["multiplicity"].to_numpy())
+
+
 def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: str) -> Table:
     """Outliers, farthest right first, with errors and, where there are data, their eigenvalues and
     overlaps.
@@ -74,7 +83,7 @@ def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: s
         *beside,
     ]
     columns += [f"share of x^{a + 1}" for a in range(units)]
-    rows = []
+    rows, mixing = [], near_degenerate(effective)
     for i in range(effective.sizes["eigen"]):
         row = effective.isel(eigen=i)
         near = " (near critical)" if int(row["near_critical"]) else ""
@@ -83,7 +92,7 @@ def effective_table(effective: xr.Dataset, measured: xr.Dataset | None, title: s
         cells = [
             str(i + 1),
             _SIDES[int(row["side"])],
-            number(place, 6),
+            number(place, 6) + (" ≈" if mixing[i] else ""),
             f"{float(row['outlier_error']):.1g}",
             apart,
         ]
@@ -132,6 +141,11 @@ def effective_remarks(
         yield (
             "Equal outliers (1 of n in the table): their overlaps and shares are those of one basis"
             " of their eigenspace; only sums over them are determined."
+        )
+    if near_degenerate(effective).any():
+        yield (
+            f"Near-degenerate outliers (≈ in the table) lie within {100 * _NEAR:g} % of each other:"
+            " at finite d their eigenvectors mix; compare sums of overlaps and shares over them."
         )
     yield from _candidate_remarks(effective)
     yield from _bulk_remarks(effective)

@@ -68,7 +68,7 @@ def test_data_stand_beside_the_theory(tmp_path):
         output,
         "--plot",
         tmp_path / "a.svg",
-        "--log",
+        "--log-density",
     )
     written = xr.load_dataset(output, engine="h5netcdf")
     assert written.attrs["aspect_ratio"] == 0.5

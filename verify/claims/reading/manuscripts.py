@@ -59,8 +59,14 @@ _COLUMNS = ("g", "H", "u", "Q", "f")
 _BYTES = 10**6
 
 
-def list_manuscript(path: Path) -> list[ListedClaim]:
+def list_manuscript(path: Path, about: Model | None = None) -> list[ListedClaim]:
     """The claims of a file, each to be read on its own.
+
+    Parameters
+    ----------
+    path : Path
+    about : theory.Model, optional
+        What they are about, in place of the models that comments name.
 
     Raises
     ------
@@ -85,7 +91,7 @@ def list_manuscript(path: Path) -> list[ListedClaim]:
         said = {k: v for k, v in said.items() if k in MODEL_KEYS} | before
         inside = [c for c in asked if begin <= c.position < stop]
         last = stop
-        claims += _claims(document, path, number, statements, said, inside)
+        claims += _claims(document, path, number, statements, said, inside, about)
     if not claims:  # all is well with nothing: that would be a verdict on no claim
         got = "no formula in a display" if document.displays else "no display mathematics"
         expected = r"\[ ... \], $$ ... $$ or an equation environment"
@@ -113,6 +119,7 @@ def _claims(
     statements: tuple[Statement, ...],
     said: Mapping[str, str],
     inside: list[Comment],
+    about: Model | None = None,
 ) -> list[ListedClaim]:
     """The claims of one display."""
     expected = [part.strip() for part in said.get("expected", "").split(",") if part.strip()]
@@ -139,11 +146,11 @@ def _claims(
         where = f"formula {number} of {path.name}"
         if len(statements) > 1:
             where += f", line {statement.line}"
-        model = str(said.get("model", ""))
+        model = str(said.get("model", "")) if about is None else about.name
         places = () if statement.follows else _places(document.text, statement)
         for place in places or ("",):
             title = f"{name} [{place}]" if place else name
-            read = partial(_read, where, document.text, tuple(chain), title, place)
+            read = partial(_read, where, document.text, tuple(chain), title, place, about)
             made.append(ListedClaim(title, read, model, texts))
     return made
 
@@ -164,9 +171,10 @@ def _read(
     chain: tuple[tuple[Statement, Mapping[str, Any]], ...],
     name: str,
     place: str = "",
+    model: Model | None = None,
 ) -> Claim:
     try:
-        return _claim(where, text, chain, name, place)
+        return _claim(where, text, chain, name, place, model)
     except FormulaError as error:
         # positions count in the document
         whole = error.text if error.parameter == "quantity" else text
@@ -186,9 +194,10 @@ def _claim(
     chain: tuple[tuple[Statement, Mapping[str, Any]], ...],
     name: str,
     place: str,
+    model: Model | None = None,
 ) -> Claim:
     statement, texts = chain[-1]
-    model = _model(texts)
+    model = _model(texts) if model is None else model
     asked = _options(where, texts)
     quantity = texts.get("quantity")
     fixed: frozenset[str] = frozenset()

@@ -1,0 +1,188 @@
+"""A model of the user's own in every command, and what the commands say beside their results."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from command_cases import invoke, succeed
+
+import specalign as sa
+from verify.commands import messages
+from verify.settings.user_model import UserConfiguration, load_model
+from verify.tables.effective import near_degenerate
+
+MODEL = """
+import specalign as sa
+from beside import UNITS
+
+u, y = sa.symbols.vector("u", UNITS), sa.symbols.LABEL
+loss = sa.Loss(sa.Softplus(u[0]) - y * u[0], units=UNITS)
+data = sa.Mixture.build(labels=[1, 0], coordinates=[[1], [-1]], directions_gram=[[1]])
+logistic = sa.Model.build(data, loss, name="logistic")
+fixed = sa.Model.build(data, loss, ridge="1/5", step=1, name="fixed")
+if __name__ == "__main__":
+    raise SystemExit("run as a program")
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "beside.py").write_text("UNITS = 1\n")
+    path = tmp_path / "model.py"
+    path.write_text(MODEL)
+    return path
+
+
+def test_a_curve_of_ones_own_model_is_that_of_python(model, tmp_path):
+    out = tmp_path / "curve.nc"
+    weights = ("--weights", "0.7,0.3")
+    succeed("curves", "--model", f"{model}:logistic", *weights, "--time", "1,4", "-o", out)
+    mine = load_model(f"{model}:logistic")
+    problem = sa.Problem(mine, weights=[0.7, 0.3], precision=10, ridge=0.1, step=1)
+    expected = sa.integrate_curves(problem, sa.State.zero(problem), time=[1, 4])
+    with xr.open_dataset(out) as found:
+        np.testing.assert_allclose(found.overlap, expected.overlap, atol=1e-12)
+        assert found.attrs["model"] == "logistic"
+
+
+def test_numbers_that_a_model_fixes_are_its_own(model):
+    settings = UserConfiguration(load_model(f"{model}:fixed"), precision=3)
+    assert settings.parameters().ridge == 0.2
+    assert settings.parameters().precision == 3
+    assert settings.symbolic_model().mixture.precision == 3
+    for command in ("curves", "derive"):
+        refused = invoke(command, "--model", f"{model}:fixed", "--ridge", "0.3")
+        assert refused.exit_code == 2
+        assert "ridge" in refused.stderr
+        assert "1/5" in refused.stderr
+
+
+def test_every_command_takes_a_model_of_ones_own(model):
+    mine = ("--model", f"{model}:logistic")
+    drift = succeed("derive", *mine, "--entry", "m_1_1", "--precision", "3")
+    assert "E_1[Sigmoid(u_1) - 1]" in drift
+    assert "lambda" not in drift.partition("d m_1_1/dt")[2]
+    small = ("--time", "1", "-d", "50")
+    assert "SGD on logistic" in succeed("simulate", *mine, *small, "--replicas", "2")
+    assert "mean 1" in succeed("spectrum", *mine, "-d", "50")
+    assert "logistic: gradient matrix G, block (1, 1)" in succeed(
+        "effective", *mine, "--matrix", "gradient", "--phi", "4"
+    )
+    laws = succeed("verify", *mine, "--only", "gauge,rotation")
+    assert "rotation: holds" in laws
+    assert "gauge: not applicable" in laws
+
+
+@pytest.mark.slow
+def test_claims_are_judged_for_a_model_of_ones_own(model, tmp_path):
+    claims = tmp_path / "claims.tex"
+    claims.write_text(r"\[ \mathrm{corrector}_{ab} = \frac{c_\delta}{\lambda} E[g_a g_b] \]")
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('[[claim]]\nquantity = "corrector_a_b"\nformula = "E[g_a*g_b]"\n')
+    found = invoke("check", "--model", f"{model}:logistic", claims, wrong, "--json", "-")
+    assert found.exit_code == 1
+    judged = json.loads(found.stdout)["claims"]
+    assert [(c["model"], c["verdict"]) for c in judged] == [
+        ("logistic", "proved"),
+        ("logistic", "refuted"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("model.py:logistik",), "did you mean 'logistic'"),
+        (("model.py",), "2 models"),
+        (("model.toml:logistic",), "a Python file and a name in it"),
+        (("missing.py:logistic",), "a Python file (No such file"),
+        (("model.py:data",), "data, a Mixture"),
+        (("broken.py:logistic",), "line 2"),
+        (("leaves.py:logistic",), "SystemExit"),
+        (("model.py:logistic", "--k", "3"), "belongs to a built-in model"),
+        (("model.py:logistic", "--weights", "1/3,1/3,1/3"), "2 weights"),
+        (("model.py:logistic", "--overlap", "1,2"), "1 rows of 1 entries"),
+        (("model.py:logistic", "--gram-perp", "-1"), "gram_perp"),
+        (("model.py:logistic", "--block", "2,2"), "units 1..1"),
+    ],
+)
+def test_what_is_no_model_is_refused(model, words, expected, monkeypatch):
+    monkeypatch.chdir(model.parent)
+    (model.parent / "broken.py").write_text("x = 1\nx.loss\n")
+    (model.parent / "leaves.py").write_text("raise SystemExit(0)\n")
+    found = invoke("spectrum", "--model", *words)
+    assert found.exit_code == 2, found.output
+    assert expected in found.stderr
+
+
+def test_laws_of_a_model_know_no_level(model):
+    found = invoke("verify", "--model", f"{model}:logistic", "--level", "full")
+    assert found.exit_code == 2
+    assert "--level" in found.stderr
+    assert "hessian_symmetric: " in succeed("verify", "--model", f"{model}:logistic", "--list")
+
+
+# --- messages -------------------------------------------------------------------------------------
+
+
+def test_quiet_leaves_results_and_errors_alone():
+    words = ("xor", "--activation", "tanh", "--time", "1", "--width", "1")
+    loud, quiet = invoke("curves", *words), invoke("curves", *words, "--quiet")
+    assert "hint:" in loud.stderr
+    assert quiet.stderr == ""
+    assert quiet.stdout == loud.stdout
+    assert "error: k" in invoke("curves", "--k", "0", "--quiet").stderr
+    assert not messages.is_quiet()
+
+
+def test_a_log_holds_what_was_said_and_grows(tmp_path):
+    log, out = tmp_path / "run.log", tmp_path / "out.nc"
+    words = ("curves", "--k", "2", "--time", "1", "-o", out, "--log", log)
+    succeed(*words)
+    lines = log.read_text().splitlines()
+    assert "specalign curves begins" in lines[0]
+    assert any(f"RESULT wrote {out}" in line for line in lines)
+    assert invoke(*words, "--weights", "1").exit_code == 2
+    assert "InputError: weights" in log.read_text()
+    assert len(log.read_text().splitlines()) > len(lines)
+    assert not any(isinstance(h, messages._File) for h in messages.LOGGER.handlers)
+    refused = invoke("curves", "--log", tmp_path)
+    assert "--log" in refused.stderr
+
+
+def test_long_work_says_how_long_it_took(capsys):
+    messages.tell_duration("a curve", 9.9)
+    messages.tell_duration("a curve", 11.2)
+    assert capsys.readouterr().err == "a curve: took 11 s\n"
+
+
+def test_a_log_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("No space left on device")
+
+    with messages.messages("curves", False, tmp_path / "run.log"):
+        (handler,) = (h for h in messages.LOGGER.handlers if isinstance(h, messages._File))
+        monkeypatch.setattr(handler.stream, "write", refuse)
+        with pytest.raises(OSError, match="No space"):
+            messages.say("a result")
+        assert handler not in messages.LOGGER.handlers
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("places", "multiplicity", "marked"),
+    [
+        ([2.0, 1.0], [1, 1], [False, False]),
+        ([1.01, 1.0, 0.5], [1, 1, 1], [True, True, False]),
+        ([1.0, 1.0, 0.5], [2, 2, 1], [False, False, False]),
+        ([1.01, 1.0, 1.0], [1, 2, 2], [True, True, True]),
+        ([], [], []),
+    ],
+)
+def test_near_degenerate_outliers_are_marked(places, multiplicity, marked):
+    data = xr.Dataset({"outliers": ("eigen", places), "multiplicity": ("eigen", multiplicity)})
+    assert near_degenerate(data).tolist() == marked

@@ -1,0 +1,240 @@
+"""A model of the user's own, read from a Python file: what the commands know of it.
+
+A Python file is a program. It is run when it is named, with the rights of whoever names it; nothing
+that a configuration or a manuscript says makes one run.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import traceback
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from theory.errors import InputError, brief, check_choice, printable
+from theory.regular_files import check_regular
+
+from .configuration import Configuration, exact_entry, exact_rows
+from .models import DEFAULT_MODEL, ModelKind, Shape, Start
+from .option_table import ORTHONORMAL, keys
+
+if TYPE_CHECKING:
+    from numerics import Parameters
+    from theory import Model
+
+_HOW = "write --model FILE.py:NAME, where NAME = sa.Model.build(...) stands in the file"
+_BUILT_IN = ("name", "k", "width", "activation")
+
+
+def load_model(text: str) -> Model:
+    """Run a Python file as the user and return the model of a name in it.
+
+    Parameters
+    ----------
+    text : str
+        ``FILE.py:NAME``; the name may be left out where the file holds one model.
+
+    Raises
+    ------
+    theory.InputError
+        No such file, an error while it runs, no model of that name.
+    """
+    from theory import Model
+
+    path_text, colon, name = text.rpartition(":")
+    if not colon or not name.isidentifier():
+        path_text, name = text, ""
+    path = Path(path_text)
+    if path.suffix != ".py":
+        raise InputError("--model", text, "a Python file and a name in it", _HOW)
+    check_regular("--model", path, "a Python file", "check the path")
+    content = _run(path)
+    models = [n for n, value in content.items() if isinstance(value, Model)]
+    if not name:
+        if len(models) != 1:
+            got = f"{len(models)} models in {path}" + (f": {', '.join(models)}" if models else "")
+            raise InputError("--model", got, "one model, or its name", _HOW)
+        name = models[0]
+    if name not in content and models:
+        check_choice("--model", name, models, kind=f"model in {path.name}")
+    model = content.get(name)
+    if not isinstance(model, Model):
+        got = f"{name}, {'a ' + type(model).__name__ if name in content else 'which is not there'}"
+        raise InputError("--model", got, f"a Model in {path}", _HOW)
+    return model
+
+
+def _run(path: Path) -> Mapping[str, Any]:
+    """What a file defines; an error in it is one of the input, with its place."""
+    # as for a script, modules beside the file are found
+    beside = str(path.resolve().parent)
+    sys.path.insert(0, beside)
+    try:
+        # another name than __main__: what a file does as a program is not done here
+        return runpy.run_path(str(path), run_name="specalign_model")
+    except (Exception, SystemExit) as error:
+        places = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+        line = f", line {places[-1].lineno}" if places else ""
+        got = printable(brief(" ".join(f"{type(error).__name__}: {error}".split())))
+        expected = f"a file that runs ({got}{line})"
+        raise InputError("--model", path, expected, f"run python {path} to see it all") from error
+    finally:
+        if beside in sys.path:
+            sys.path.remove(beside)
+
+
+class UserConfiguration(Configuration):
+    """What file and options say about a model of the user's own.
+
+    Numbers that the model fixes are its own.  Those that it leaves open are what the options say,
+    else the defaults that the built-in model of the command has; units start without overlaps,
+    R_perp = I and a readout of zeros.
+
+    Parameters
+    ----------
+    user : theory.Model
+    **values
+        By name, as for :class:`Configuration`.
+    """
+
+    def __init__(self, user: Model, **values: Any) -> None:
+        super().__init__(**values)
+        self.user = user
+        for option in _BUILT_IN:
+            if option in self.values:
+                expected = "nothing of the kind together with --model"
+                remedy = f"leave {option} or --model away: it belongs to a built-in model"
+                raise InputError(option, repr(self.values[option]), expected, remedy)
+
+    def override(self, other: Configuration) -> Self:
+        """Return this configuration with everything that ``other`` says."""
+        return type(self)(self.user, **{**self.values, **other.values})
+
+    def but(self, **values: Any) -> Self:
+        """Return this configuration with other values; None for not said."""
+        return type(self)(self.user, **{**self.values, **values})
+
+    def value(self, name: str) -> Any:
+        """What was said, or the default."""
+        return self.values[name] if name in self.values else keys()[name].default_of(DEFAULT_MODEL)
+
+    @property
+    def model_name(self) -> str:
+        """The name that the model has."""
+        return self.user.name
+
+    @cached_property
+    def kind(self) -> ModelKind:
+        """The sizes of the model, and where its units start."""
+        model, default = self.user, keys()
+        scales = ("precision", "ridge", "step", "time")
+        numbers: dict[str, Any] = {n: default[n].default_of(DEFAULT_MODEL) for n in scales}
+        still = Start(
+            [[Fraction(0)] * model.directions for _ in range(model.units)],
+            Fraction(1),
+            [Fraction(0)] * model.readout_size,
+        )
+        return ModelKind(
+            build=lambda _, **numbers: model,
+            description="a model of the user's own",
+            size="units",
+            meaning="the number of units of the model",
+            default=model.units,
+            least=model.units,
+            most=model.units,
+            components=lambda _: model.components,
+            directions=lambda _: model.directions,
+            component="component",
+            start=lambda _: still,
+            **numbers,
+        )
+
+    @property
+    def size(self) -> int:
+        """Number of units."""
+        return self.user.units
+
+    @property
+    def size_name(self) -> str:
+        """The model, for messages."""
+        return self.user.name
+
+    @property
+    def smallest(self) -> Self:
+        """The model has one size."""
+        return self
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the model."""
+        model = self.user
+        return Shape(model.name, model.units, model.directions, model.readout_size)
+
+    def model(self) -> Model:
+        """The model as its file builds it."""
+        return self.user
+
+    def symbolic_model(self) -> Model:
+        """The model with the numbers that were given in place of what it leaves open."""
+        import sympy as sp
+
+        from theory.problem.exact_numbers import exact
+
+        mixture, asked = self.user.mixture, []
+        for name, entry in (
+            ("precision", mixture.precision), ("ridge", self.user.ridge), ("step", self.user.step)
+        ):  # fmt: skip
+            asked.append((name, entry, exact_entry(name, self.values.get(name))))
+        if self.weights is not None:
+            self._check_weights()
+            values = [exact_entry("weights", value) for value in self.weights]
+            asked += [("weights", *pair) for pair in zip(mixture.weights, values, strict=True)]
+        gram = self._rows_or_word("directions_gram", ORTHONORMAL)
+        if gram is not None:
+            size = mixture.directions
+            rows: Any = sp.eye(size).tolist() if gram == ORTHONORMAL else exact_rows(gram)
+            self._floats("directions_gram", rows, (size, size))
+            entries = [entry for row in rows for entry in row]
+            asked += [
+                ("directions_gram", *pair)
+                for pair in zip(mixture.directions_gram, entries, strict=True)
+            ]
+        open_, numbers = {}, [(n, entry, v) for n, entry, v in asked if v is not None]
+        for name, entry, value in numbers:
+            if entry.is_Symbol:
+                open_[entry] = value
+            elif entry != exact(name, value):
+                expected = f"{brief(entry)}, as the model {self.user.name} says"
+                raise InputError(name, str(value), expected, f"leave {name} away")
+        return self.user.substitute(open_) if open_ else self.user
+
+    def parameters(self) -> Parameters:
+        """The numbers of the model; what it leaves open from options, else the defaults."""
+        import numpy as np
+
+        from numerics import Problem
+
+        model, size = self.user, self.user.directions
+        mixture = model.mixture
+        self._check_weights()
+        gram = self._rows_or_word("directions_gram", ORTHONORMAL)
+        numbers: dict[str, Any] = {"weights": self.weights, "directions_gram": gram}
+        if gram == ORTHONORMAL:
+            numbers["directions_gram"] = np.eye(size)
+        elif gram is not None:
+            numbers["directions_gram"] = self._floats("directions_gram", gram, (size, size))
+        scalars = {"precision": mixture.precision, "ridge": model.ridge, "step": model.step}
+        for name, entry in scalars.items():
+            numbers[name] = self.values.get(name) if entry.is_number else self.value(name)
+        if self.weights is None and any(not p.is_number for p in mixture.weights):
+            numbers["weights"] = np.full(model.components, 1 / model.components)
+        if gram is None and mixture.directions_gram.free_symbols:
+            numbers["directions_gram"] = np.eye(size)
+        floats: dict[str, Any] = {
+            n: np.array(v, dtype=float) for n, v in numbers.items() if v is not None
+        }
+        return Problem(model, **floats).parameters
