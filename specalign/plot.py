@@ -1,4 +1,7 @@
-"""Figures under short names: ``sa.plot.curves`` is :func:`verify.plot_curves`.
+"""Figures: ``sa.plot.curves`` and its like take Matplotlib axes or make a figure, and return axes.
+
+The module is :mod:`verify.figures.on_axes`, which is loaded with Matplotlib for the first figure
+that is asked for.
 
 >>> import specalign as sa
 >>> "curves" in dir(sa.plot)
@@ -9,24 +12,27 @@ from __future__ import annotations
 
 from typing import Any
 
-_PREFIX = "plot_"
+FIGURES = (
+    "alignment",
+    "curves",
+    "effective",
+    "emergence",
+    "heatmap",
+    "layers",
+    "phases",
+    "spectrum",
+    "sweep",
+)
+_OTHERS = ("save", "style")
 
 
 def __getattr__(name: str) -> Any:
-    # a figure needs matplotlib, which is loaded for the first one that is asked for
-    if not name.startswith("_"):
-        import verify
+    if name in FIGURES or name in _OTHERS:
+        from verify.figures import on_axes
 
-        if _PREFIX + name in verify.__all__:
-            return getattr(verify, _PREFIX + name)
-        if name == "save":
-            return verify.save_figure
+        return getattr(on_axes, name)
     raise AttributeError(f"specalign.plot has no figure {name!r}: dir(specalign.plot) lists them")
 
 
 def __dir__() -> list[str]:
-    import verify
-
-    return sorted(
-        ["save", *(n.removeprefix(_PREFIX) for n in verify.__all__ if n.startswith(_PREFIX))]
-    )
+    return sorted((*FIGURES, *_OTHERS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import sympy as sp
-from matplotlib.figure import Figure
+from matplotlib import pyplot
 
 import specalign as sa
 
@@ -34,9 +34,10 @@ def test_a_curve_with_sgd_beside_it(problem, curve):
     assert np.array_equal(runs.time, curve.time)
     # the spread of a run about the curve is of order 1/sqrt(d), 0.007 here
     assert abs(runs.overlap.mean("replica") - curve.overlap).max() < 0.1
-    figure = sa.plot.curves(curve, runs=runs)
-    assert isinstance(figure, Figure)
-    assert len(figure.axes) >= 5
+    panels = sa.plot.curves(curve, runs=runs)
+    assert panels.shape == (5,)
+    assert pyplot.fignum_exists(panels[0].figure.number)  # a notebook shows it
+    pyplot.close(panels[0].figure)
 
 
 def test_a_model_whose_numbers_are_fixed_needs_no_second_statement_of_them():
@@ -125,7 +126,8 @@ def test_a_model_of_ones_own():
 
 
 def test_figures_have_short_names():
-    assert set(dir(sa.plot)) >= {"curves", "spectrum", "effective_spectrum", "save"}
-    assert sa.plot.spectrum is sa.plot_spectrum
+    figures = {"curves", "spectrum", "effective", "emergence", "phases", "alignment"}
+    assert set(dir(sa.plot)) >= figures | {"layers", "sweep", "save", "style"}
+    assert all(callable(getattr(sa.plot, name)) for name in dir(sa.plot))
     with pytest.raises(AttributeError, match="no figure 'curve'"):
         sa.plot.curve  # noqa: B018

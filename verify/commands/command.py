@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,7 +55,7 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
         check_outputs(
             (o.label, values[o.name], o.suffixes) for o in options if o.suffixes is not None
         )
-        with messages(function.__name__, values["quiet"], values["log"]):
+        with messages(function.__name__, values["quiet"], values["log"]), _canvas(values):
             settings = _settings(typed, values.get("config"))
             if "model_file" in shared and values["model_file"] is not None:
                 settings = _with_user_model(values["model_file"], settings)
@@ -70,6 +71,26 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
 def _settings(typed: Configuration, file: Path | None) -> Configuration:
     """What a file and the options say, which override it."""
     return typed if file is None else read_configuration(file).override(typed)
+
+
+def _canvas(values: dict[str, Any]) -> AbstractContextManager[None]:
+    """How the figure of the command is to look; nothing is loaded where nothing is said."""
+    asked = {"size": values.get("size"), "title": values.get("title")}
+    asked["style"] = values.get("figure_style")
+    for name, value in asked.items():
+        if value is not None and values.get("plot") is None:
+            expected = "nothing of the kind without --plot"
+            raise InputError(f"--{name}", str(value), expected, "add --plot FILE.png")
+    if all(value is None for value in asked.values()):
+        return nullcontext()
+    from verify.figures.canvas import canvas
+    from verify.figures.style import check_text
+
+    if asked["title"] is not None:
+        check_text("--title", asked["title"])
+    if asked["size"] is not None:
+        asked["size"] = tuple(map(float, asked["size"]))
+    return canvas(**asked)
 
 
 def _with_user_model(text: str, settings: Configuration) -> Configuration:

@@ -12,7 +12,7 @@ from theory.errors import check_choice
 from verify.settings.configuration import Configuration
 
 from .command import takes_options
-from .laws import judge_laws
+from .judging.laws import judge_laws
 from .messages import complain, say
 from .terminal import INTERRUPTED, NOT_WELL, named_progress, standard_output
 
@@ -67,7 +67,7 @@ def verify(
         standard_output().print(check_table(systems, only))
         return
     if mutants:
-        from .mutants import report_mutants
+        from .judging.mutants import report_mutants
 
         report_mutants(systems, seed, json)
         return

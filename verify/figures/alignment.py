@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import xarray as xr
-from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from theory.keywords import with_known_keywords
 from verify.tables.effective import close_groups, effective_title
 
-from .style import PALETTE, SETTINGS, legend_beside, legend_line, legend_mark, set_title
+from .canvas import new_figure, styled
+from .style import PALETTE, legend_beside, legend_line, legend_mark, set_title
 
 # outliers closer than this, relative to the larger, may mix their eigenvectors at finite size: they
 # count together
@@ -19,7 +20,7 @@ MIXED = 0.05
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | None = None) -> Figure:
     """Draw measured against predicted alignment: overlaps, shares of x^a in eigenvectors and in the
     leading eigenspace.
@@ -37,16 +38,24 @@ def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | Non
         replicas; else those of variables such as ``overlap_error``, if there are any.
     title : str, optional
     """
+    figure = new_figure(8.8, 4.6)
+    axes = figure.subplots()
+    legend_beside(axes, draw_alignment(axes, predicted, measured))
+    set_title(figure, effective_title(predicted) if title is None else title)
+    return figure
+
+
+def draw_alignment(axes: Axes, predicted: xr.Dataset, measured: xr.Dataset) -> list[Any]:
+    """Draw on given axes; returns the entries of a legend."""
     names = {
         "overlap": ("overlap with span(e, x)", "o"),
-        "weight_share": ("in an eigenvector", "^"),
-        "leading_share": ("in the leading eigenspace", "s"),
+        "weight_share": ("in an eigenvector", "^v<>12"),
+        "leading_share": ("in the leading eigenspace", "sDPXph"),
     }
-    figure = Figure(figsize=(8.8, 4.6), layout="constrained")
-    axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1.0)
     handles: list[Any] = [legend_line(color="black", linestyle="--", linewidth=1.0, label="equal")]
-    for variable, (label, marker) in names.items():
+    # units are told apart without colours
+    for variable, (label, markers) in names.items():
         if variable not in predicted or variable not in measured:
             continue
         theory, theory_error, data, error = _beside(predicted, measured, variable)
@@ -58,7 +67,7 @@ def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | Non
             colour = PALETTE[(a + 1) % len(PALETTE)] if units else PALETTE[0]
             face = colour if variable != "weight_share" else "white"
             style: dict[str, Any] = {
-                "marker": marker,
+                "marker": markers[a % len(markers)],
                 "color": colour,
                 "markerfacecolor": face,
                 "markersize": 6.0,
@@ -72,9 +81,7 @@ def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | Non
     axes.set_ylim(-0.03, 1.03)
     axes.set_aspect("equal")
     axes.set(xlabel="predicted squared cosine", ylabel="measured squared cosine")
-    legend_beside(axes, handles)
-    set_title(figure, effective_title(predicted) if title is None else title)
-    return figure
+    return handles
 
 
 def _flat(values: xr.DataArray | None, unit: int | None) -> Any:

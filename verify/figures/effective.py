@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -16,18 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from theory.keywords import with_known_keywords
 from verify.tables.effective import atom_place, close_groups, effective_title
 
+from .canvas import font_size, new_figure, styled
 from .drawn_data import check_drawn
-from .style import (
-    FONT,
-    GREY,
-    PALETTE,
-    SETTINGS,
-    legend_beside,
-    legend_line,
-    legend_mark,
-    set_title,
-    spaced_layout,
-)
+from .style import GREY, PALETTE, legend_beside, legend_line, legend_mark, set_title, spaced_layout
 
 # eigenvalues this close to the atom, relative to the largest, are of it
 _AT_ATOM = 1e-9
@@ -46,7 +36,7 @@ Floats = NDArray[np.float64]
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_effective_spectrum(
     effective: xr.Dataset,
     eigenvalues: ArrayLike | xr.Dataset | None = None,
@@ -81,7 +71,7 @@ def plot_effective_spectrum(
     handles: list[Any] = []
     histogram = None if eigenvalues is None else _histogram(effective, eigenvalues)
     bulk = bool(effective.sizes["interval"])
-    figure = Figure(figsize=(9.6, 5.6 if bulk else 3.2), layout=spaced_layout())
+    figure = new_figure(9.6, 5.6 if bulk else 3.2, spaced_layout())
     everything, inside = _ranges(effective, histogram, measured)
     narrow = bulk and np.ptp(inside) < _NARROW * np.ptp(everything)
     panels = figure.subplots(1 + bulk, 1, height_ratios=[1.5, 1][: 1 + bulk], squeeze=False)[:, 0]
@@ -89,14 +79,35 @@ def plot_effective_spectrum(
         handles += _draw_density(panels[0], effective, histogram, log, data_label)
         panels[0].set_xlim(*(inside if narrow else everything))
         where = "the bulk, with a scale of its own" if narrow else "eigenvalues"
-        panels[0].set_title(f"density of {where}", fontsize=FONT)
+        panels[0].set_title(f"density of {where}", fontsize=font_size())
     handles += _draw_outliers(panels[-1], effective, histogram, measured, data_label)
-    panels[-1].set_title("bulk and outliers" if narrow else "outliers", fontsize=FONT)
+    panels[-1].set_title("bulk and outliers" if narrow else "outliers", fontsize=font_size())
     panels[-1].set_xlim(*everything)
     panels[-1].set_xlabel("eigenvalue")
     legend_beside(panels[0], handles)
     set_title(figure, effective_title(effective) if title is None else title)
     return figure
+
+
+def draw_effective(
+    axes: Axes,
+    effective: xr.Dataset,
+    eigenvalues: ArrayLike | xr.Dataset | None,
+    measured: xr.Dataset | None,
+    part: str,
+    log: bool,
+    data_label: str,
+) -> list[Any]:
+    """Draw the density or the outliers on given axes; returns the entries of a legend."""
+    check_drawn("effective", effective, ("interval", "outliers"), "effective_spectrum")
+    histogram = None if eigenvalues is None else _histogram(effective, eigenvalues)
+    everything, inside = _ranges(effective, histogram, measured)
+    axes.set_xlabel("eigenvalue")
+    if part == "outliers":
+        axes.set_xlim(*everything)
+        return _draw_outliers(axes, effective, histogram, measured, data_label)
+    axes.set_xlim(*inside)
+    return _draw_density(axes, effective, histogram, log, data_label)
 
 
 @dataclass(frozen=True)
@@ -282,7 +293,7 @@ def _draw_outliers(
                 (place[members[0]], overlap[members].max()),
                 (7, -3),
                 textcoords="offset points",
-                fontsize=FONT - 1,
+                fontsize=font_size(-1),
             )
     if measured is not None and measured.sizes.get("eigen"):
         style = {

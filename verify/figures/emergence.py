@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
@@ -18,22 +18,25 @@ from theory.keywords import with_known_keywords
 from verify.tables.effective import effective_title, parameters_in
 from verify.tables.spectra import matrix_name
 
+from .canvas import new_figure, styled
 from .drawn_data import check_drawn
 from .style import (
     GREY,
     PALETTE,
-    SETTINGS,
     TIME_LABEL,
     dot_style,
     legend_beside,
     legend_line,
     legend_mark,
     line_style,
+    marks,
     set_title,
 )
 
 # events that the legend names one by one
 _NAMED_EVENTS = 6
+# of the edge: outliers closer to it are near critical
+_NEAR_CRITICAL = 0.02
 # contrast of the map to lines on top of it
 _PALE = 0.55
 
@@ -41,7 +44,7 @@ Floats = NDArray[np.float64]
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_emergence(
     emergence: xr.Dataset, measured: xr.Dataset | None = None, title: str | None = None
 ) -> Figure:
@@ -58,9 +61,18 @@ def plot_emergence(
     title : str, optional
     """
     check_drawn("emergence", emergence, ("time", "edge", "side", "event"), "emergence")
-    time = emergence["time"].to_numpy()
-    figure = Figure(figsize=(8.8, 4.4), layout="constrained")
+    figure = new_figure(8.8, 4.4)
     axes = figure.subplots()
+    legend_beside(axes, draw_emergence(axes, emergence, measured))
+    set_title(figure, effective_title(emergence) + ", along training" if title is None else title)
+    return figure
+
+
+def draw_emergence(
+    axes: Axes, emergence: xr.Dataset, measured: xr.Dataset | None = None
+) -> list[Any]:
+    """Draw on given axes, which show the times of the events; returns the entries of a legend."""
+    time = emergence["time"].to_numpy()
     right, left = (emergence["edge"].sel(side=side).to_numpy() for side in (1, -1))
     axes.fill_between(time, left, right, color="#d0d0d0", linewidth=0)
     axes.plot(time, right, color=GREY, linewidth=1.0)
@@ -71,10 +83,14 @@ def plot_emergence(
         for index in emergence["index"].to_numpy():
             t, values = _with_events(emergence, side, int(index))
             if np.isfinite(values).any():
-                axes.plot(t, values, **line_style(shown))
+                told = marks(shown, emergence.sizes["index"])
+                _draw_outlier(axes, emergence, (t, values), side, line_style(shown) | told)
                 name = f"outlier {index}, {'right' if side > 0 else 'left'} of the bulk"
-                handles.append(legend_line(**line_style(shown), label=name))
+                look = line_style(shown) | told | {"markevery": None}
+                handles.append(legend_line(**look, label=name))
                 shown += 1
+    near: dict[str, Any] = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 1.8}
+    handles.append(legend_line(**near, label="within 2 % of the edge, in every colour"))
     handles += _draw_events(axes, emergence)
     if measured is not None:
         handles.append(_draw_measured(axes, measured))
@@ -82,9 +98,35 @@ def plot_emergence(
         handles.append(legend_mark(label="no outlier emerges or merges"))
     axes.set(xlabel=TIME_LABEL, ylabel="eigenvalue")
     axes.margins(x=0.02)
-    legend_beside(axes, handles)
-    set_title(figure, effective_title(emergence) + ", along training" if title is None else title)
-    return figure
+    window = times_of_action(emergence)
+    if window is not None:
+        axes.set_xlim(*window)
+        handles.append(legend_mark(label=f"(the run goes on to t = {time[-1]:g})"))
+    return handles
+
+
+def times_of_action(emergence: xr.Dataset) -> tuple[float, float] | None:
+    """The times around all events, where these take a small part of the run; else None."""
+    time, events = emergence["time"].to_numpy(), emergence["event_time"].to_numpy()
+    if not events.size:
+        return None
+    first, last = float(events.min()), float(events.max())
+    room = max(0.6 * (last - first), 0.5 * (last - float(time[0])))
+    low, high = max(float(time[0]), first - room), last + room
+    low = float(time[0]) if low < 0.5 * high else low
+    return (low, high) if high - low < 0.5 * (time[-1] - time[0]) else None
+
+
+def _draw_outlier(
+    axes: Axes, emergence: xr.Dataset, line: tuple[Floats, Floats], side: int, style: dict[str, Any]
+) -> None:
+    """An outlier, dotted where it is too near the edge to be told from the bulk in data."""
+    t, values = line
+    edge = np.interp(t, emergence["time"], emergence["edge"].sel(side=side))
+    near = np.abs(values - edge) < _NEAR_CRITICAL * np.abs(edge)
+    dotted = style | {"linestyle": (0, (1, 1)), "marker": "none"}
+    axes.plot(t, values, **dotted, gid="outlier")
+    axes.plot(t, np.where(near, np.nan, values), **style)
 
 
 def _with_events(emergence: xr.Dataset, side: int, index: int) -> tuple[Floats, Floats]:
@@ -166,7 +208,7 @@ def _draw_measured(axes: Axes, measured: xr.Dataset) -> Any:
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_phase_diagram(
     diagram: xr.Dataset, title: str | None = None, *, quantity: str = "outlier_count"
 ) -> Figure:
@@ -183,36 +225,24 @@ def plot_phase_diagram(
     quantity : {"outlier_count", "excess", "alignment"}
     """
     check_drawn("diagram", diagram, ("aspect_ratio", "precision"), "phase_diagram")
-    phi, precision = diagram["aspect_ratio"].to_numpy(), diagram["precision"].to_numpy()
-    n, share, means = (
-        int(diagram.attrs["count"]),
-        float(diagram.attrs["share"]),
-        int(diagram.attrs["means"]),
-    )
-    lines: tuple[tuple[str, str, str, Any, Floats | None], ...] = (
-        ("threshold", f"outlier {n} exists above", PALETTE[1], "-", _sign(diagram["excess"], 0.0)),
-        (
-            "alignment_threshold",
-            f"every $x^a$ has a share > {share:g} above",
-            PALETTE[0],
-            "--",
-            _sign(diagram["alignment"], share),
-        ),
-        (
-            "bbp_threshold",
-            f"the data show {'their mean' if means == 1 else f'all {means} means'} above (BBP)",
-            "black",
-            (0, (1, 1.2)),
-            None,
-        ),
-    )
-    if np.any(np.isfinite(diagram["threshold_left"].to_numpy())):
-        label = f"outlier {n} left of the bulk exists above"
-        above = _sign(diagram["excess_left"], 0.0)
-        lines += (("threshold_left", label, PALETTE[2], "-.", above),)
-    figure = Figure(figsize=(9.4, 4.6), layout="constrained")
+    figure = new_figure(9.4, 4.6)
     axes = figure.subplots()
-    _draw_map(figure, axes, diagram, quantity)
+    axes.legend(
+        handles=draw_phases(axes, diagram, quantity),
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=1,
+        borderaxespad=0.0,
+    )
+    set_title(figure, _phase_title(diagram) if title is None else title)
+    return figure
+
+
+def draw_phases(axes: Axes, diagram: xr.Dataset, quantity: str) -> list[Any]:
+    """Draw on given axes; returns the entries of a legend."""
+    phi, precision = diagram["aspect_ratio"].to_numpy(), diagram["precision"].to_numpy()
+    lines = _thresholds(diagram)
+    _draw_map(axes, diagram, quantity)
     handles = []
     for name, label, colour, style, sign in lines:
         values = diagram[name].to_numpy()
@@ -241,11 +271,38 @@ def plot_phase_diagram(
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
-    axes.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1, borderaxespad=0.0
+    return handles
+
+
+def _thresholds(diagram: xr.Dataset) -> tuple[tuple[str, str, str, Any, Floats | None], ...]:
+    """Name, label, colour, line style and sign over the grid of every threshold."""
+    n, share, means = (
+        int(diagram.attrs["count"]),
+        float(diagram.attrs["share"]),
+        int(diagram.attrs["means"]),
     )
-    set_title(figure, _phase_title(diagram) if title is None else title)
-    return figure
+    lines: tuple[tuple[str, str, str, Any, Floats | None], ...] = (
+        ("threshold", f"outlier {n} exists above", PALETTE[1], "-", _sign(diagram["excess"], 0.0)),
+        (
+            "alignment_threshold",
+            f"every $x^a$ has a share > {share:g} above",
+            PALETTE[0],
+            "--",
+            _sign(diagram["alignment"], share),
+        ),
+        (
+            "bbp_threshold",
+            f"the data show {'their mean' if means == 1 else f'all {means} means'} above (BBP)",
+            "black",
+            (0, (1, 1.2)),
+            None,
+        ),
+    )
+    if np.any(np.isfinite(diagram["threshold_left"].to_numpy())):
+        label = f"outlier {n} left of the bulk exists above"
+        above = _sign(diagram["excess_left"], 0.0)
+        lines += (("threshold_left", label, PALETTE[2], "-.", above),)
+    return lines
 
 
 def _phase_title(diagram: xr.Dataset) -> str:
@@ -258,7 +315,7 @@ def _phase_title(diagram: xr.Dataset) -> str:
     )
 
 
-def _draw_map(figure: Figure, axes: Axes, diagram: xr.Dataset, quantity: str) -> None:
+def _draw_map(axes: Axes, diagram: xr.Dataset, quantity: str) -> None:
     values = diagram[quantity].transpose("precision", "aspect_ratio").to_numpy()
     x, y = (_borders(diagram[name].to_numpy()) for name in ("aspect_ratio", "precision"))
     options: dict[str, Any] = {"cmap": "cividis", "alpha": _PALE}
@@ -274,7 +331,7 @@ def _draw_map(figure: Figure, axes: Axes, diagram: xr.Dataset, quantity: str) ->
         signed = {"vmin": -reach, "vmax": reach, "cmap": "PuOr"}
         options |= {"vmin": 0, "vmax": 1} if quantity == "alignment" else signed
     image = axes.pcolormesh(x, y, values, **options, rasterized=True)
-    bar = figure.colorbar(
+    bar = axes.figure.colorbar(
         image, ax=axes, label=str(diagram[quantity].attrs.get("long_name", quantity))
     )
     if quantity == "outlier_count":

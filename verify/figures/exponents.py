@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from theory.keywords import with_known_keywords
 
-from .style import PALETTE, SETTINGS, legend_beside, set_title
+from .canvas import new_figure, styled
+from .style import PALETTE, legend_beside, set_title
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_exponent(
     x: ArrayLike,
     y: ArrayLike,
@@ -54,7 +54,7 @@ def plot_exponent(
         return np.exp(centre_y + exponent * (np.log(ends) - centre_x))
 
     spread = "" if slope_error is None else f" ± {slope_error:.2g}"
-    figure = Figure(figsize=(6.8, 3.8), layout="constrained")
+    figure = new_figure(6.8, 3.8)
     axes = figure.subplots()
     axes.set(xscale="log", yscale="log")
     axes.plot(

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from theory.keywords import with_known_keywords
 
-from .style import FONT, SETTINGS, set_title
+from .canvas import font_size, new_figure, styled
+from .style import set_title
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_alignment_heatmap(
     matrix: ArrayLike,
     row_labels: Sequence[str],
@@ -41,9 +41,7 @@ def plot_alignment_heatmap(
     rows, columns = values.shape
     margin = 0.075 * max(map(len, row_labels), default=0) + 0.3 * bool(ylabel)
     wide = max(max(map(len, column_labels), default=0) * 0.085, 0.62)
-    figure = Figure(
-        figsize=(wide * columns + margin + 1.7, max(2.6, 0.4 * rows + 1.5)), layout="constrained"
-    )
+    figure = new_figure(wide * columns + margin + 1.7, max(2.6, 0.4 * rows + 1.5))
     axes = figure.subplots()
     image = draw_heatmap(axes, values, row_labels, column_labels)
     axes.set(xlabel=xlabel, ylabel=ylabel)
@@ -65,7 +63,7 @@ def draw_heatmap(
     axes.set_xticks(range(columns), labels=list(column_labels))
     axes.set_yticks(range(rows), labels=list(row_labels))
     axes.tick_params(length=0)
-    size = FONT - 1 if columns <= 10 else FONT - 3
+    size = font_size(-1 if columns <= 10 else -3)
     if columns <= 20:
         for i in range(rows):
             for j in range(columns):

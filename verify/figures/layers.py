@@ -4,20 +4,22 @@ outcomes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from theory import InputError
+
+from .canvas import new_figure, styled
 from .heatmaps import draw_heatmap
-from .spectra import PALETTE, SETTINGS, TIME_LABEL
-from .style import legend_line, predicted_style
+from .spectra import PALETTE, TIME_LABEL
+from .style import legend_line, line_style, marks, predicted_style
 
 Array = NDArray[np.float64]
 _BLACK_DASHED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
@@ -32,14 +34,12 @@ class HeatPanel:
     rows: Sequence[str]
 
 
-@rc_context(SETTINGS)
+@styled
 def plot_layer_heatmaps(panels: Sequence[HeatPanel], times: Sequence[str], title: str) -> Figure:
     """Draw heat maps of alignment in a grid of two columns, with one colour scale."""
     lines = (len(panels) + 1) // 2
     tallest = max(len(p.rows) for p in panels)
-    figure = Figure(
-        figsize=(1.5 * len(times) + 3.0, lines * (0.42 * tallest + 1.2) + 0.5), layout="constrained"
-    )
+    figure = new_figure(1.5 * len(times) + 3.0, lines * (0.42 * tallest + 1.2) + 0.5)
     grid = figure.subplots(lines, 2, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
@@ -59,7 +59,25 @@ def plot_layer_heatmaps(panels: Sequence[HeatPanel], times: Sequence[str], title
     return figure
 
 
-@rc_context(SETTINGS)
+def draw_layers(
+    axes: Axes, shares: Mapping[str, ArrayLike], times: NDArray[np.float64]
+) -> list[Any]:
+    """Draw a share of squared length of every layer; returns the entries of a legend."""
+    handles = []
+    for i, (name, share) in enumerate(shares.items()):
+        values = np.asarray(share, dtype=float)
+        if values.shape != times.shape:
+            expected = f"{times.size} numbers, one at a time"
+            remedy = "give the share at every time"
+            raise InputError(f"shares {name!r}", f"shape {values.shape}", expected, remedy)
+        look = line_style(i) | marks(i, len(shares))
+        axes.plot(times, values, **look)
+        handles.append(legend_line(**(look | {"markevery": None}), label=str(name)))
+    axes.set(xlabel=TIME_LABEL, ylabel="share of the squared length", ylim=(-0.03, 1.03))
+    return handles
+
+
+@styled
 def plot_side_by_side(
     pairs: Sequence[tuple[str, xr.Dataset, xr.Dataset]], directions: Sequence[str], title: str
 ) -> Figure:
@@ -74,7 +92,7 @@ def plot_side_by_side(
     title : str
     """
     rows = [*directions, "readout"]
-    figure = Figure(figsize=(4.6 * len(pairs) + 1.6, 2.3 * len(rows) + 0.9), layout="constrained")
+    figure = new_figure(4.6 * len(pairs) + 1.6, 2.3 * len(rows) + 0.9)
     grid = figure.subplots(len(rows), len(pairs), sharex="col", sharey="row", squeeze=False)
     for column, (name, curve, runs) in enumerate(pairs):
         units = curve.sizes["unit"]
@@ -103,12 +121,12 @@ def plot_side_by_side(
     return figure
 
 
-@rc_context(SETTINGS)
+@styled
 def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) -> Figure:
     """Draw loss and accuracy: the expectation along the curve, and fresh data of SGD runs with
     their spread.
     """
-    figure = Figure(figsize=(8.6, 3.4), layout="constrained")
+    figure = new_figure(8.6, 3.4)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         values = measured[name].values
         mean, error = values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(values.shape[0])
@@ -129,7 +147,7 @@ def plot_risk(curve: xr.Dataset, measured: xr.Dataset, title: str, note: str) ->
     return figure
 
 
-@rc_context(SETTINGS)
+@styled
 def plot_outcomes(
     ratios: Sequence[float],
     counts: Sequence[NDArray[np.int64]],
@@ -139,7 +157,7 @@ def plot_outcomes(
     """Draw the distribution of the number of separated clusters, and how all four departs as
     lambda/d falls.
     """
-    figure = Figure(figsize=(9.6, 3.8), layout="constrained")
+    figure = new_figure(9.6, 3.8)
     left, right = figure.subplots(1, 2)
     _draw_distribution(left, ratios, counts, probabilities)
     totals = np.array([c.sum() for c in counts])

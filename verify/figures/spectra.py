@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -23,13 +22,12 @@ from theory.keywords import with_known_keywords
 from verify.tables.spectra import Row, has_bulk, pair_spectra
 from verify.tables.text import direction_labels
 
+from .canvas import font_size, new_figure, styled
 from .drawn_data import check_drawn, spectrum_label
 from .heatmaps import draw_heatmap
 from .style import (
-    FONT,
     GREY,
     PALETTE,
-    SETTINGS,
     TIME_LABEL,
     LabelledTuple,
     dot_style,
@@ -50,7 +48,7 @@ _CELL, _MAX_MAP_WIDTH = 0.58, 9.5
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_spectrum(
     population: xr.Dataset,
     empirical: xr.Dataset | None = None,
@@ -95,9 +93,7 @@ def plot_spectrum(
     stacked = len(maps) * wide > _MAX_MAP_WIDTH
     across = 1 if stacked else len(maps)
     height = 4.6 if not stacked else max(4.6, 2 * (0.26 * len(mapped) + 1.3))
-    figure = Figure(
-        figsize=(4.9 + across * wide + 0.5 * bool(maps), height), layout=spaced_layout()
-    )
+    figure = new_figure(4.9 + across * wide + 0.5 * bool(maps), height, spaced_layout())
     grid = figure.add_gridspec(
         len(maps) if stacked else 1, 1 + across, width_ratios=[4.9, *([wide] * across)]
     )
@@ -108,7 +104,7 @@ def plot_spectrum(
     image = None
     for axes, (name, cosines, labels) in zip(panels, maps, strict=True):
         image = draw_heatmap(axes, cosines, [str(row.eigen + 1) for row in mapped], labels)
-        axes.set_title(f"{name} eigenvectors", fontsize=FONT)
+        axes.set_title(f"{name} eigenvectors", fontsize=font_size())
         kind = "direction" if directions else "mean"
         kind = kind if "," not in labels[0] else f"unit, {kind}"
         axes.set_xlabel(f"{kind}; v: second layer" if labels[-1] == "v" else kind)
@@ -124,7 +120,7 @@ def plot_spectrum(
 
 
 @with_known_keywords
-@rc_context(SETTINGS)
+@styled
 def plot_eigenvalues_along_training(
     times: ArrayLike,
     eigenvalues: ArrayLike,
@@ -152,7 +148,7 @@ def plot_eigenvalues_along_training(
     title, ylabel : str, optional
     """
     t, values, edges = np.asarray(times), np.asarray(eigenvalues), np.asarray(bulk)
-    figure = Figure(figsize=(7.4, 4.0), layout="constrained")
+    figure = new_figure(7.4, 4.0)
     axes = figure.subplots()
     handles: list[Any] = []
     if edges.ndim == 2:
@@ -212,6 +208,14 @@ def _cosines(
     return np.array(
         [np.full(len(labels), np.nan) if i is None else table[i] for i in picked]
     ), labels
+
+
+def draw_spectrum(axes: Axes, population: xr.Dataset, empirical: xr.Dataset | None) -> None:
+    """Draw the eigenvalues on given axes."""
+    check_drawn("population", population, ("eigen", "eigenvalue"), "population_spectrum")
+    if empirical is not None:
+        check_drawn("empirical", empirical, ("eigen", "eigenvalue"), "empirical_spectrum")
+    _draw_eigenvalues(axes, population, empirical, pair_spectra(population, empirical))
 
 
 def _draw_eigenvalues(

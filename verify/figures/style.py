@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from typing import Any
 
-from matplotlib import rc_context
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -31,6 +32,17 @@ from theory import InputError
 from theory.errors import printable
 from theory.keywords import with_known_keywords
 
+from .canvas import (
+    canvas,
+    colours,
+    current_canvas,
+    font_size,
+    line_width,
+    mark_size,
+    new_figure,
+    styled,
+)
+
 TIME_LABEL = "time t = steps·δ"
 # of a title or label
 MOST_CHARACTERS = 2000
@@ -42,24 +54,8 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _STYLES = ("-", "--", ":", "-.")
 GREY = "#595959"
 PREDICTED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
-FONT = 10.0
-SETTINGS: Any = {
-    "font.size": FONT,
-    "axes.titlesize": FONT + 1,
-    "axes.labelsize": FONT,
-    "legend.fontsize": FONT - 0.5,
-    "xtick.labelsize": FONT - 1,
-    "ytick.labelsize": FONT - 1,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e3e3e3",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-    "svg.hashsalt": "specalign",
-    "figure.facecolor": "white",
-}
+# marks of series, so that they are told apart without colours and where they coincide
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 
 
 # entries of a legend that are drawn nowhere else: a line, and a mark without one
@@ -78,10 +74,17 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
     # into memory first: a writer that a full disk stops leaves its file open
     buffer = io.BytesIO()
-    with rc_context(SETTINGS):
-        figure.savefig(buffer, format=ending.removeprefix(".") or None, dpi=150, metadata=metadata)
+    with warnings.catch_warnings():
+        # of a size that somebody asked for
+        warnings.filterwarnings("ignore", "constrained_layout not applied")
+        _write(figure, buffer, ending.removeprefix(".") or None, metadata)
     with replacing(path) as new:
         new.write_bytes(buffer.getbuffer())
+
+
+@styled
+def _write(figure: Figure, buffer: io.BytesIO, kind: str | None, metadata: Any) -> None:
+    figure.savefig(buffer, format=kind, metadata=metadata)
 
 
 def spaced_layout() -> ConstrainedLayoutEngine:
@@ -149,40 +152,112 @@ def _mathematics() -> MathTextParser[Any]:
 
 
 def set_title(figure: Figure, title: str | None) -> None:
-    """A title above everything, broken into lines that fit the figure."""
+    """A title above everything, broken into lines that fit the figure; one that was asked for comes
+    first.
+    """
+    asked = current_canvas().title
+    title = title if asked is None else asked
     if title is not None and check_text("title", title):
-        characters = int(figure.get_figwidth() * 9.5)
+        characters = int(figure.get_figwidth() * 95 / font_size())
         # no line ends within an equation
         kept = title.replace(" = ", "\u00a0=\u00a0")
         lines = [line for part in kept.splitlines() for line in textwrap.wrap(part, characters)]
         lines = [line.replace("\u00a0", " ") for line in lines]
-        figure.suptitle("\n".join(lines), fontsize=FONT + 1.5)
+        figure.suptitle("\n".join(lines), fontsize=font_size(1.5))
 
 
 def line_style(index: int) -> dict[str, Any]:
     """Colour, and with every round of the palette another line style."""
-    style = _STYLES[(index // len(PALETTE)) % len(_STYLES)]
-    return {"color": PALETTE[index % len(PALETTE)], "linestyle": style, "linewidth": 1.8}
+    palette = colours(PALETTE)
+    style = _STYLES[(index // len(palette)) % len(_STYLES)]
+    return {
+        "color": palette[index % len(palette)],
+        "linestyle": style,
+        "linewidth": line_width(1.8),
+    }
+
+
+def marks(index: int, count: int) -> dict[str, Any]:
+    """A few marks along a line: of every series another one, and at other places, so that lines
+    are told apart without colours and where one lies on top of the other.
+    """
+    step = 0.22
+    return {
+        "marker": MARKERS[index % len(MARKERS)],
+        "markersize": mark_size(5.0),
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.6,
+        "markevery": (step * (0.25 + index) / max(count, 1), step),
+    }
 
 
 def predicted_style(index: int) -> dict[str, Any]:
     """Dashed, in a dark shade of the colour of what is predicted, so that it is seen on top
     of it.
     """
-    dark = tuple(0.45 * channel for channel in to_rgb(PALETTE[index % len(PALETTE)]))
-    return PREDICTED | {"color": dark}
+    palette = colours(PALETTE)
+    dark = tuple(0.45 * channel for channel in to_rgb(palette[index % len(palette)]))
+    return PREDICTED | {"color": dark, "linewidth": line_width(PREDICTED["linewidth"])}
 
 
 def dot_style(index: int, face: str | None = None) -> dict[str, Any]:
-    """Dots of a colour of the palette with a white edge, or filled with ``face`` and edged in
+    """Marks of a colour of the palette with a white edge, or filled with ``face`` and edged in
     black.
     """
-    colour = PALETTE[index % len(PALETTE)]
+    palette = colours(PALETTE)
+    colour = palette[index % len(palette)]
     edge = "black" if face else "white"
     return {
-        "marker": "o",
-        "markersize": 5.5,
+        "marker": MARKERS[0 if face else index % len(MARKERS)],
+        "markersize": mark_size(5.5),
         "markerfacecolor": face or colour,
         "markeredgecolor": edge,
         "markeredgewidth": 0.7,
     }
+
+
+Shown = Any  # axes, or an array of them
+
+
+def takes_axes(function: Callable[..., Shown]) -> Callable[..., Shown]:
+    """Give a function of axes the keywords ``ax``, ``size`` and ``title``."""
+
+    @wraps(function)
+    def draw(*arguments: Any, ax: Axes | None = None, **named: Any) -> Shown:
+        if ax is not None:
+            check_kind("ax", ax, Axes, "axes of figure.subplots() or pyplot.subplots()")
+        size, title = named.pop("size", None), named.pop("title", None)
+        with canvas(size=size, title=title, shown=ax is None or None):
+            found = _drawn(function, ax, *arguments, **named)
+        if isinstance(found, Figure):
+            # panels without data hold a legend at most, colour bars have no data of their own
+            panels = [a for a in found.axes if a.axison and a.get_label() != "<colorbar>"]
+            return panels[0] if len(panels) == 1 else np.array(panels)
+        return found
+
+    return draw
+
+
+@styled
+def _drawn(function: Callable[..., Shown], ax: Axes | None, *arguments: Any, **named: Any) -> Shown:
+    """The figure, or the axes with their legend: inside of axes of the user's, else below."""
+    found = function(ax, *arguments, **named)
+    if isinstance(found, Figure):
+        return found
+    panel, handles = found
+    if handles and ax is None:
+        below: dict[str, Any] = {"loc": "outside lower center", "ncols": 2}
+        narrow: dict[str, Any] = {"handlelength": 1.6, "columnspacing": 1.0}
+        panel.figure.legend(handles=handles, fontsize=font_size(-1), **below, **narrow)
+    elif handles:
+        look: dict[str, Any] = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+        panel.legend(handles=handles, loc="best", fontsize=font_size(-2), **look)
+    title = current_canvas().title
+    if title:
+        panel.set_title(check_text("title", title))
+    return panel
+
+
+def panel_of(ax: Axes | None) -> Axes:
+    """The axes given, or those of a new figure."""
+    return new_figure(5.2, 3.6).subplots() if ax is None else ax

@@ -6,10 +6,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from theory.keywords import with_known_keywords
 from verify.settings.figure_table import RANDOM, FigureTable
 from verify.verdict.extrapolation import fit_exponent
+
+from .canvas import new_figure, styled
+from .style import (
+    PREDICTED,
+    TIME_LABEL,
+    dot_style,
+    legend_beside,
+    line_style,
+    set_title,
+    spaced_layout,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -109,7 +121,28 @@ def exponent_of(series: Series) -> tuple[float, float] | None:
     return fit.slope, _QUANTILE * fit.error * float(np.sqrt(max(excess, 1.0) if known else excess))
 
 
+def averaged(data: xr.Dataset, table: FigureTable) -> str:
+    """Over what the means of a figure are taken, as a sentence; empty where they are single
+    numbers.
+    """
+    found: dict[str, int] = {}
+    for i, variable in enumerate(table.y):
+        select = table.select[i] if table.select else {}
+        for name in data[variable].dims:
+            if name not in (table.x, table.lines, *select) and data.sizes[name] > 1:
+                found[str(name)] = data.sizes[name]
+    if not found:
+        return ""
+    return "mean over " + ", ".join(f"{count} {_plural(name)}" for name, count in found.items())
+
+
+def _plural(name: str) -> str:
+    known = {"replica": "runs", "time": "times", "matrix": "matrices", "block": "blocks"}
+    return known.get(name, f"{name}s")
+
+
 @with_known_keywords
+@styled
 def plot_sweep(data: xr.Dataset, table: FigureTable) -> Figure:
     """Draw the figure that a table describes.
 
@@ -123,34 +156,31 @@ def plot_sweep(data: xr.Dataset, table: FigureTable) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    from .style import SETTINGS, legend_beside, set_title, spaced_layout
-
-    with rc_context(SETTINGS):
-        figure = Figure(figsize=(4.4 * len(table.y) + 1.2, 3.8), layout=spaced_layout())
-        panels = figure.subplots(1, len(table.y), squeeze=False)[0]
-        for i, variable in enumerate(table.y):
-            _panel(panels[i], data, table, i, variable)
-        # one legend serves all panels, unless it says something of each
-        if any(table.fit):
-            for axes in panels:
-                if axes.get_legend_handles_labels()[0]:
-                    axes.legend(fontsize="small")
-        else:
-            longest = max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[0]))
-            if longest.get_legend_handles_labels()[0]:
-                legend_beside(panels[-1], longest.get_legend_handles_labels()[0])
-        set_title(figure, table.title)
+    figure = new_figure(4.4 * len(table.y) + 1.2, 3.8, spaced_layout())
+    panels = figure.subplots(1, len(table.y), squeeze=False)[0]
+    for i, variable in enumerate(table.y):
+        _panel(panels[i], data, table, i, variable)
+    # one legend serves all panels, unless it says something of each
+    if any(table.fit):
+        for axes in panels:
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(fontsize="small")
+    else:
+        longest = max(panels, key=lambda axes: len(axes.get_legend_handles_labels()[0]))
+        if longest.get_legend_handles_labels()[0]:
+            legend_beside(panels[-1], longest.get_legend_handles_labels()[0])
+    note = averaged(data, table)
+    title = "\n".join(filter(None, (table.title, note)))
+    set_title(figure, title)
     return figure
 
 
+def draw_sweep(axes: Axes, data: xr.Dataset, table: FigureTable) -> None:
+    """Draw the one panel of a table on given axes."""
+    _panel(axes, data, table, 0, table.y[0])
+
+
 def _panel(axes: Axes, data: xr.Dataset, table: FigureTable, i: int, variable: str) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    from .style import PREDICTED, dot_style, line_style
-
     if table.log_x:
         axes.set_xscale("log")
     if table.log_y[i]:
@@ -216,6 +246,4 @@ def _line_label(data: xr.Dataset, name: str, i: int) -> str:
 
 
 def _x_label(name: str) -> str:
-    from .style import TIME_LABEL
-
     return TIME_LABEL if name == "time" else name

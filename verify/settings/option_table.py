@@ -17,13 +17,14 @@ from theory.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRI
 
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model
-from .values import INTEGER, LIST, NAMES, NUMBER, NUMBER_OR_END, ROWS, ROWS_OR_NAME, TIME
+from .values import INTEGER, LIST, NAMES, NUMBER, NUMBER_OR_END, ROWS, ROWS_OR_NAME, SIZE, TIME
 
 # groups of commands: with a model, with a state, with dynamics, with data
 _MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
 _STATE = ("curves", "simulate", "spectrum", "effective")
 _PACE = ("curves", "simulate")
 _SPECTRA = ("spectrum", "effective")
+_DRAWING = (*_STATE, "sweep")
 _ALL = ("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "sweep", "verify")
 _RANDOM = ("simulate", "spectrum", "effective", "check", "verify")
 
@@ -315,7 +316,17 @@ OPTIONS: tuple[Option, ...] = (
             "Write a self-contained HTML report: what was read as a formula, and all that is said",
             commands=("check",), type=Path, suffixes=(".html", ".htm")),
         Option("plot", "FILE.png|svg|pdf", "Draw a figure into this file",
-            commands=(*_STATE, "sweep"), type=Path, suffixes=FIGURE_SUFFIXES),
+            commands=_DRAWING, type=Path, suffixes=FIGURE_SUFFIXES),
+        Option("size", "WIDTHxHEIGHT", "Size of the figure in inches, such as 7x4", SIZE,
+            commands=_DRAWING, domain="each from 1 to 60", least=1, most=60,
+            beyond="no page is larger: --style talk makes letters larger",
+            default="(as the panels need)"),
+        Option("title", "TEXT", "Title of the figure; '' for none", commands=_DRAWING,
+            default="(the model and its numbers)"),
+        Option("figure_style", "paper|talk",
+            "Small letters for a column of a journal, or large ones for a talk",
+            commands=_DRAWING, flags=("--style",), choices=("paper", "talk"),
+            default="(for a screen)"),
         Option("quiet", "", "Say nothing but results, warnings and errors", commands=_ALL,
             type=bool),
         Option("log", "FILE", "Add everything that is said to this file, with times",
@@ -335,8 +346,8 @@ RELATED: dict[str, tuple[str, str]] = {
 }
 
 
-# options that every command has, and that none of them has to know
-COMMON = ("quiet", "log")
+# options of which the commands know nothing: what is said, and how figures look
+COMMON = ("quiet", "log", "size", "title", "figure_style")
 
 
 def options_of(command: str) -> list[Option]:

@@ -210,6 +210,15 @@ def _short_text(parameter: str, value: Any) -> Any:
     return value
 
 
+def _parse_size(parameter: str, text: str) -> list[Number]:
+    """Width and height, such as 7x4."""
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 2:
+        expected, remedy = "width x height in inches", "write 7x4"
+        raise InputError(parameter, shown(text), expected, remedy)
+    return [parse_number(parameter, part) for part in parts]
+
+
 NUMBER = Kind(parse_number, read_number)
 INTEGER = Kind(parse_integer, read_integer)
 LIST = Kind(parse_list, read_list, rank=1)
@@ -218,6 +227,7 @@ ROWS_OR_NAME = Kind(_text_reader(_rows_or_name, *_ROWS), _read_rows_or_name)
 TEXT = Kind(_short_text, read_text)
 NAMES = Kind(parse_names, read_text)
 TIME = Kind(lambda p, text: (parse_list if "," in text else parse_number)(p, text), _read_time)
+SIZE = Kind(_parse_size, read_text)
 # a time, or the word for the end of the run
 END = "end"
 NUMBER_OR_END = Kind(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from command_cases import invoke, succeed
+from matplotlib import image
 
 import specalign as sa
 from verify.commands import messages
@@ -186,3 +187,34 @@ def test_a_log_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
 def test_near_degenerate_outliers_are_marked(places, multiplicity, marked):
     data = xr.Dataset({"outliers": ("eigen", places), "multiplicity": ("eigen", multiplicity)})
     assert near_degenerate(data).tolist() == marked
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def test_a_figure_has_the_size_and_style_that_are_asked_for(tmp_path):
+    png, small = tmp_path / "a.png", tmp_path / "b.png"
+    words = ("curves", "--k", "2", "--time", "1", "--plot")
+    succeed(*words, png, "--size", "5x2", "--title", "")
+    assert image.imread(png).shape[:2] == (300, 750)
+    succeed(*words, small, "--style", "paper")
+    assert image.imread(small).shape != image.imread(png).shape
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--size", "7x4"), "without --plot"),
+        (("--title", "a"), "without --plot"),
+        (("--plot", "a.png", "--size", "7"), "write 7x4"),
+        (("--plot", "a.png", "--size", "7x400"), "<= 60"),
+        (("--plot", "a.png", "--style", "poster"), "paper"),
+        (("--plot", "a.png", "--title", "$x"), ""),
+        (("--plot", "a.png", "--title", "a\x07"), "control characters"),
+    ],
+)
+def test_figures_that_cannot_be_drawn_are_refused(words, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = invoke("curves", "--k", "2", "--time", "1", *words)
+    assert found.exit_code == (2 if named else 0)
+    assert named in found.stderr

@@ -220,7 +220,7 @@ def test_emergence_marks_its_events(merging):
     assert any(set(line.get_xdata()) == {event} for line in axes.lines)
     # the line of the second outlier ends in the edge at that time, and not at the last time that
     # was reported
-    second = axes.lines[3]
+    second = [line for line in axes.lines if line.get_gid() == "outlier"][1]
     known = np.isfinite(second.get_ydata())
     assert second.get_xdata()[known][-1] == event
     assert second.get_ydata()[known][-1] == float(merging.event_place[0])

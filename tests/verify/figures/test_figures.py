@@ -148,7 +148,7 @@ def test_few_times_are_marked_on_a_fine_curve():
     figure = figures.plot_curves(few, fine=curve(2, 2))
     axes = figure.axes[0]
     assert sorted(len(line.get_xdata()) for line in axes.lines) == [3, 3, 11, 11]
-    assert {line.get_marker() for line in axes.lines if len(line.get_xdata()) == 3} == {"o"}
+    assert {line.get_marker() for line in axes.lines if len(line.get_xdata()) == 3} == {"o", "s"}
     assert "at the recorded times" in texts(figure)
     # runs are dots with bars, the theory a dashed line in the shade of its own colour
     figure = figures.plot_curves(few, runs(2, 2, 3).isel(time=[0, 5, 10]), fine=curve(2, 2))
@@ -295,7 +295,7 @@ def test_measured_eigenvalues_of_the_bulk_are_named():
     figure = figures.plot_eigenvalues_along_training(t, values, 0.1 + 0 * t, dots)
     assert "measured, edge of the bulk" in texts(figure)
     faces = [
-        line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() == "o"
+        line.get_markerfacecolor() for line in figure.axes[0].lines if line.get_marker() != "None"
     ]
     assert len(set(faces)) == 3
 

@@ -11,8 +11,8 @@ import typer
 from verify.mutants.run import SAMPLING_SHARE, count_kinds, run_mutants
 from verify.tables.text import make_table
 
-from .messages import complain, say
-from .terminal import NOT_WELL, named_progress, standard_output, write_text
+from ..messages import complain, say
+from ..terminal import NOT_WELL, named_progress, standard_output, write_text
 
 
 def report_mutants(systems: Sequence[str], seed: int, json: Path | None) -> None:

@@ -6,8 +6,8 @@ import typer
 
 from theory.errors import InputError
 
-from .messages import complain, say
-from .terminal import NOT_WELL, spinner
+from ..messages import complain, say
+from ..terminal import NOT_WELL, spinner
 
 
 def judge_laws(
