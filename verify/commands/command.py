@@ -55,7 +55,10 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
         check_outputs(
             (o.label, values[o.name], o.suffixes) for o in options if o.suffixes is not None
         )
-        with messages(function.__name__, values["quiet"], values["log"]), _canvas(values):
+        with (
+            messages(function.__name__, values.get("quiet", False), values.get("log")),
+            _canvas(values),
+        ):
             settings = _settings(typed, values.get("config"))
             if "model_file" in shared and values["model_file"] is not None:
                 settings = _with_user_model(values["model_file"], settings)

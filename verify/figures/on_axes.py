@@ -337,13 +337,32 @@ def _check_time(data: xr.Dataset, names: Sequence[str], said: tuple[str | None, 
 
 @with_known_keywords
 def heatmap(
-    matrix: ArrayLike, row_labels: Sequence[str], column_labels: Sequence[str], **words: Any
+    matrix: ArrayLike,
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    *,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str | None = None,
+    size: tuple[float, float] | None = None,
 ) -> Shown:
-    """Draw squared cosines as a heat map; keywords are those of
-    :func:`verify.plot_alignment_heatmap`.
+    """Draw squared cosines as a heat map in a new figure: a row per vector, a column per reference.
+
+    Parameters
+    ----------
+    matrix : array, shape (rows, columns)
+        Values in [0, 1].
+    row_labels, column_labels : sequence of str
+    xlabel, ylabel, title : str, optional
+    size : (width, height) in inches, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
-    with canvas(shown=True):
-        return plot_alignment_heatmap(matrix, row_labels, column_labels, **words).axes[0]
+    with canvas(shown=True, size=size):
+        labels = {"xlabel": xlabel, "ylabel": ylabel}
+        return plot_alignment_heatmap(matrix, row_labels, column_labels, title, **labels).axes[0]
 
 
 def style(name: str) -> AbstractContextManager[None]:

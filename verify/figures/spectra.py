@@ -35,6 +35,7 @@ from .style import (
     legend_line,
     legend_mark,
     line_style,
+    marks,
     set_title,
     spaced_layout,
 )
@@ -160,8 +161,10 @@ def plot_eigenvalues_along_training(
             legend_line(color=GREY, linestyle=(0, (1, 1)), linewidth=2, label="bulk, predicted")
         )
     for i in range(values.shape[1]):
-        axes.plot(t, values[:, i], **line_style(i))
-        handles.append(legend_line(**line_style(i), label=f"eigenvalue {i + 1}, predicted"))
+        told = marks(i, values.shape[1]) if measured is None else {}
+        axes.plot(t, values[:, i], **line_style(i), **told)
+        look = line_style(i) | told | {"markevery": None}
+        handles.append(legend_line(**look, label=f"eigenvalue {i + 1}, predicted"))
     if measured is not None:
         dots = np.asarray(measured)
         at = t if measured_times is None else np.asarray(measured_times)

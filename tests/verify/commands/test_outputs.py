@@ -73,6 +73,7 @@ def test_what_is_no_place_for_a_file_is_refused_before_work(
     words = {
         "sweep": [tmp_path / "sweep.toml", "--store", tmp_path / "s.zarr"],
         "check": [tmp_path / "claim.toml"],
+        "new": [tmp_path / "model.py"],
     }.get(command, [])
     for name, (make, complaint) in BAD_PLACES.items():
         parent = tmp_path / ("file.txt" if name == "file below a file" else "")
