@@ -65,6 +65,9 @@ class _ScalarPrinter(_Refusals, PythonCodePrinter):
     def _print_BivariateNormal(self, e: sp.Expr) -> str:
         return f"bivariate_normal({', '.join(self._print(a) for a in e.args)})"
 
+    def _print_TrivariateNormal(self, e: sp.Expr) -> str:
+        return f"trivariate_normal({', '.join(self._print(a) for a in e.args)})"
+
     def _print_Max(self, e: sp.Expr) -> str:
         return f"max({', '.join(self._print(a) for a in e.args)})"
 
@@ -88,6 +91,9 @@ class _ArrayPrinter(_Refusals, NumPyPrinter):
 
     def _print_BivariateNormal(self, e: sp.Expr) -> str:
         return f"bivariate_normal_array({', '.join(self._print(a) for a in e.args)})"
+
+    def _print_TrivariateNormal(self, e: sp.Expr) -> str:
+        return f"trivariate_normal_array({', '.join(self._print(a) for a in e.args)})"
 
     def _print_KroneckerDelta(self, e: sp.Expr) -> str:
         left, right = (self._print(a) for a in e.args)
@@ -234,9 +240,9 @@ def load_module(source: str) -> ModuleType:
     a temporary one serves this process.
     """
     header = "import math\nimport numba\nimport numpy\nimport numpy as np\nimport scipy.special\n"
-    if "bivariate_normal" in source:
-        names = "bivariate_normal, bivariate_normal_array"
-        header += f"from numerics.core.special.bivariate_normal import {names}\n"
+    for name in ("bivariate_normal", "trivariate_normal"):
+        if name in source:
+            header += f"from numerics.core.special.{name} import {name}, {name}_array\n"
     return _load(header + source)
 
 

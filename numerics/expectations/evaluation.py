@@ -99,11 +99,8 @@ class Evaluator:
 
     @cached_property
     def closed(self) -> ClosedMoments | None:
-        """All expectations in closed form, if they have one (kinks of units keep the rules they
-        have).
-        """
-        smooth = self.model.loss.is_smooth_in_weights
-        if not (self._use_closed and self.integrands and smooth):
+        """All expectations in closed form, if they have one."""
+        if not (self._use_closed and self.integrands):
             return None
         return closed_moments(self.model, self.integrands, self.target)
 

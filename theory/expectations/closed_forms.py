@@ -14,6 +14,10 @@ or ReLU of affine forms of u:
 sin and cos of an affine form take the place of the steps: integration by parts turns them into each
 other.  Arcsine and arc-cosine kernels, Gaussian factors (the slope of erf) and biased forms are
 special cases.
+
+A polynomial may hold the whitened variables w = Q^+ (u - E u) too: where Q is invertible they are
+Gaussian together with u, of mean zero and covariances :math:`E[w_au_b]=\delta_{ab}/\lambda`,
+:math:`E[w_aw_b]=P_{ab}/\lambda`.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ Affine = tuple[sp.Expr, list[sp.Expr]]
 def closed_form(f: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
     """Exact expectation of ``f``, or None when the rule does not serve it."""
     u = list(law.variables)
-    if not f.has(*u):
+    if not f.has(*u, *law.whitened):
         return f
     functions = {e for e in f.atoms(sp.Function) if e.has(*u)}
     if not all(isinstance(e, _KNOWN) and _affine(e.args[0], u, e) for e in functions):
@@ -69,8 +73,8 @@ def _read_affine(argument: sp.Expr, u: list[sp.Symbol]) -> Affine:
 
 def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
     """Expectation of one product."""
-    u = list(law.variables)
-    constant, rest = term.as_independent(*u, as_Add=False)
+    u, w = list(law.variables), list(law.whitened)
+    constant, rest = term.as_independent(*u, *w, as_Add=False)
     exponent, polynomial = sp.Integer(0), sp.Integer(1)
     signs: list[Affine] = []
     steps: list[Affine] = []
@@ -89,14 +93,15 @@ def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
             steps.append(_read_affine(factor.args[0], u))
         elif isinstance(factor, sp.DiracDelta) and len(factor.args) == 1:
             deltas.append(_read_affine(factor.args[0], u))
-        elif factor.is_polynomial(*u):
+        elif factor.is_polynomial(*u, *w):
             polynomial *= factor
         else:
             return None
     many = len(signs) + len(steps) > MOST_STEPS or len(deltas) > 1 or len(waves) > 1
     if many or (waves and (signs or steps or deltas)):
         return None
-    tilted = _complete_square(exponent, law)
+    variables = [*u, *w] if rest.has(*w) else u
+    tilted = _complete_square(exponent, u, *_law_of(variables, law))
     if tilted is None:
         return None
     scale, joint = tilted
@@ -107,7 +112,7 @@ def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
     wave = None
     if waves:
         wave = (isinstance(waves[0], sp.sin), joint.append(*_read_affine(waves[0].args[0], u)))
-    moments = sp.Poly(polynomial, *u).terms()
+    moments = sp.Poly(polynomial, *variables).terms()
     total = []
     # erf = 2 step - 1, one after the other
     for chosen in _subsets(noisy):
@@ -115,6 +120,19 @@ def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
         on = (*kept, *chosen)
         total += [sign * c * _moment(joint, powers, on, wave) for powers, c in moments]
     return constant * scale * sp.Add(*total)
+
+
+def _law_of(
+    variables: list[sp.Symbol], law: GaussianLaw
+) -> tuple[list[sp.Expr], list[list[sp.Expr]]]:
+    """Mean and covariance of u alone, or of u and w."""
+    mean, covariance = list(law.mean), law.covariance
+    units = len(mean)
+    if len(variables) == units:
+        return mean, covariance.tolist()
+    across, within = sp.eye(units) / law.precision, law.gram_inverse / law.precision
+    joint = sp.Matrix([[covariance, across], [across, within]])
+    return [*mean, *[sp.Integer(0)] * units], joint.tolist()
 
 
 def _subsets(items: list[int]) -> list[tuple[int, ...]]:
@@ -219,8 +237,10 @@ def _wave(joint: _Joint, wave: tuple[bool, int]) -> sp.Expr:
     return function(joint.mean[k]) * sp.exp(-joint.covariance[k][k] / 2)
 
 
-def _complete_square(exponent: sp.Expr, law: GaussianLaw) -> tuple[sp.Expr, _Joint] | None:
-    r"""The mean of exp(exponent), and the law of u tilted by it.
+def _complete_square(
+    exponent: sp.Expr, u: list[sp.Symbol], mean: list[sp.Expr], covariance: list[list[sp.Expr]]
+) -> tuple[sp.Expr, _Joint] | None:
+    r"""The mean of exp(exponent), a function of the first variables u, and the law tilted by it.
 
     With the exponent :math:`c_0 + c\cdot u - \frac12 u^TAu`, A of few rows V, and
     :math:`G = (I + A\Sigma_{VV})^{-1}A`,
@@ -228,16 +248,15 @@ def _complete_square(exponent: sp.Expr, law: GaussianLaw) -> tuple[sp.Expr, _Joi
     .. math:: \Sigma' = \Sigma - \Sigma_{\cdot V}G\Sigma_{V\cdot},\quad
               m' = m_1 - \Sigma_{\cdot V}Gm_{1V},\quad m_1 = m + \Sigma c.
     """
-    u, size = list(law.variables), range(len(law.variables))
-    mean, covariance = list(law.mean), law.covariance.tolist()
+    units, size = range(len(u)), range(len(mean))
     if exponent == 0:
         return sp.Integer(1), _Joint(mean, covariance, len(u))
     exponent = sp.expand(exponent)
     origin = dict.fromkeys(u, sp.Integer(0))
     slope = [exponent.diff(a).xreplace(origin) for a in u]
-    curved = [a for a in size if exponent.diff(u[a]).has(*u)]
-    moved = [sp.Add(*(covariance[a][b] * slope[b] for b in size)) for a in size]
-    shift = sp.Add(*(s * (m + x / 2) for s, m, x in zip(slope, mean, moved, strict=True)))
+    curved = [a for a in units if exponent.diff(u[a]).has(*u)]
+    moved = [sp.Add(*(covariance[a][b] * slope[b] for b in units)) for a in size]
+    shift = sp.Add(*(slope[a] * (mean[a] + moved[a] / 2) for a in units))
     scale = sp.exp(exponent.xreplace(origin) + shift)
     mean = [m + x for m, x in zip(mean, moved, strict=True)]
     if not curved:

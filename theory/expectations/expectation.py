@@ -16,10 +16,13 @@ from sympy.printing.str import StrPrinter
 from theory import symbols
 from theory.errors import InputError, brief
 from theory.keywords import with_known_keywords
+from theory.problem.relu_step import ReLU, Step
 from theory.problem.softmax import Softmax
 
 from .closed_forms import closed_form
 from .gaussian_law import GaussianLaw
+
+_KINKED = (ReLU, Step, sp.DiracDelta)
 
 
 class GaussianExpectation(sp.Expr):
@@ -115,9 +118,10 @@ class GaussianExpectation(sp.Expr):
         functions erf, step or ReLU of affine forms, or a sin or cos
         (:mod:`theory.expectations.closed_forms`).
         """
-        plain = integrate_by_parts(self)
-        if plain != self:
-            return plain.doit(**hints)
+        if not self.integrand.has(*_KINKED):  # whose derivatives are no functions
+            plain = integrate_by_parts(self)
+            if plain != self:
+                return plain.doit(**hints)
         value = closed_form(self.integrand, self.law)
         return self if value is None else value
 

@@ -14,6 +14,8 @@ from typing import Any
 import numba
 import numpy as np
 
+from numerics.core.validation import Array
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 # from here on the integrand over the correlation is too steep for the nodes
 NEAR_ONE = 0.925
@@ -74,9 +76,11 @@ def bivariate_normal(h: float, k: float, r: float) -> float:
     return overlap + rest
 
 
-@numba.vectorize(["float64(float64, float64, float64)"], nopython=True, cache=True)
-def _broadcast(h: float, k: float, r: float) -> float:
-    return bivariate_normal(h, k, r)
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _fill(arguments: Array, out: Array) -> None:
+    for i in range(out.size):
+        h, k, r = arguments[:, i]
+        out[i] = bivariate_normal(h, k, r)
 
 
 def bivariate_normal_array(h: Any, k: Any, r: Any) -> Any:
@@ -85,4 +89,7 @@ def bivariate_normal_array(h: Any, k: Any, r: Any) -> Any:
         rule = getattr(x, "bivariate_normal", None)
         if rule is not None:
             return rule(h, k, r)
-    return _broadcast(h, k, r)
+    arrays = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (h, k, r)))
+    out = np.empty(arrays[0].size)
+    _fill(np.array([x.ravel() for x in arrays]), out)
+    return out.reshape(arrays[0].shape)

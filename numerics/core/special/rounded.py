@@ -18,15 +18,18 @@ import scipy.special
 from numerics.core.validation import Array
 
 from .bivariate_normal import bivariate_normal_array
+from .trivariate_normal import trivariate_normal_array
 
 # of one operation, and of one elementary function of a library
 UNIT = float(np.finfo(float).eps) / 2
 FUNCTION = 4 * UNIT
-# absolute error of a bivariate normal probability
+# absolute error of a normal probability of two and of three variables
 BIVARIATE = 16 * UNIT
+TRIVARIATE = 32 * UNIT
 # smallest number that is not subnormal: what underflow loses
 TINY = float(np.finfo(float).tiny)
-SQRT_TWO_PI = float(np.sqrt(2 * np.pi))
+TWO_PI = float(2 * np.pi)
+SQRT_TWO_PI = float(np.sqrt(TWO_PI))
 
 
 class Rounded:
@@ -108,6 +111,24 @@ class Rounded:
             error = (bells[0] * h.error + bells[1] * k.error) / SQRT_TWO_PI
             error = error + np.minimum(*bells) * _rise_of_arcsine(r) / (2 * np.pi)
             return _rounded(value, error + np.minimum(BIVARIATE, np.minimum(*margins)))
+
+    @staticmethod
+    def trivariate_normal(*arguments: Any) -> Rounded:
+        """The trivariate normal probability with the bound of its error.
+
+        A bound moves it by a density times a probability, a correlation by the density of two of
+        the variables times a probability.
+        """
+        h, r = [_of(x) for x in arguments[:3]], [_of(x) for x in arguments[3:]]
+        with np.errstate(all="ignore"):
+            bells = [_bell(x) for x in h]
+            margins = [0.5 * scipy.special.erfc(-x.value / np.sqrt(2)) for x in h]
+            value = trivariate_normal_array(*(x.value for x in (*h, *r)))
+            error = sum(bell * x.error for bell, x in zip(bells, h, strict=True)) / SQRT_TWO_PI
+            for (i, j), correlation in zip(((0, 1), (0, 2), (1, 2)), r, strict=True):
+                moved = Rounded(correlation.value, correlation.error + UNIT)
+                error = error + np.minimum(bells[i], bells[j]) * _rise_of_arcsine(moved) / TWO_PI
+            return _rounded(value, error + np.minimum(TRIVARIATE, np.minimum.reduce(margins)))
 
 
 def _apply(rule: Callable[..., Rounded], *inputs: Any) -> Rounded:

@@ -23,13 +23,12 @@ from numerics.core.special.rounded import Rounded
 from numerics.core.validation import Array
 from theory import GaussianExpectation, Model, ReLU, Step, symbols
 from theory.expectations.gaussian_law import GaussianLaw
-from theory.expectations.normal_functions import TrivariateNormal
 
 # operations of all closed forms together, and terms of one integrand multiplied out, beyond which
 # they are neither derived nor compiled in reasonable time
 MOST_OPERATIONS = 150_000
 MOST_TERMS = 2_000
-# functions of u that have closed forms; kinks of units keep the rules that know them
+# functions of u that have closed forms
 _CLOSED = (sp.exp, sp.erf, sp.erfc, sp.sin, sp.cos, Step, ReLU, sp.DiracDelta)
 # of the running error: the order of sums and the functions of two libraries may differ
 SAFETY = 2.0
@@ -103,20 +102,21 @@ class ClosedMoments:
             self._arrays(*self._flat(laws), flat)
         return out
 
-    def rounding(self, laws: FieldLaws, means_error: Array, covariance_error: Array) -> Array:
+    def rounding(
+        self, laws: FieldLaws, means_error: Array, covariance_error: Array, inverse_error: Array
+    ) -> Array:
         """Bounds of the errors of the moments from rounding, infinite where a form has no value.
 
         Parameters
         ----------
         laws : FieldLaws
-        means_error, covariance_error : array
-            Of ``laws.means`` and ``laws.covariance``, of their shapes.
+        means_error, covariance_error, inverse_error : array
+            Of ``laws.means``, ``laws.covariance`` and ``laws.inverse``, of their shapes.
         """
         states, components = laws.means.shape[:2]
         y, m, s, p, v = self._flat(laws)
-        zero = np.zeros_like(laws.inverse)
         bounds = FieldLaws(
-            0 * laws.labels, means_error, covariance_error, zero, 0.0, 0 * laws.readout
+            0 * laws.labels, means_error, covariance_error, inverse_error, 0.0, 0 * laws.readout
         )
         errors = self._flat(bounds)
         groups = [
@@ -169,7 +169,7 @@ def closed_moments(
     law, length, forms = _law(model), 0, []
     for f in integrands:
         value = GaussianExpectation(f, law).doit()
-        if value.has(GaussianExpectation, TrivariateNormal, Step, sp.DiracDelta):
+        if value.has(GaussianExpectation, Step, sp.DiracDelta):
             return None
         length += int(value.count_ops())
         if length > MOST_OPERATIONS:

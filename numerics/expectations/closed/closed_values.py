@@ -43,4 +43,7 @@ def moment_errors(compiled: Evaluator, parameters: Parameters, parts: Parts) -> 
     lost = terms * float(np.linalg.cond(parameters.directions_gram))
     gram_size = np.abs(gram_perp) + lost * np.abs(overlap) @ np.abs(inverse) @ np.abs(overlap).T
     covariance_error = 4 * EPS * gram_size / parameters.precision
-    return compiled.closed.rounding(laws, means_error[None], covariance_error[None])[0]
+    slopes = np.abs(laws.inverse[0])
+    inverse_error = slopes @ (parameters.precision * covariance_error) @ slopes
+    errors = means_error[None], covariance_error[None], inverse_error[None]
+    return compiled.closed.rounding(laws, *errors)[0]

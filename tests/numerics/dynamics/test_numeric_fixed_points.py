@@ -97,13 +97,15 @@ def test_corrector_moves_the_fixed_point():
 
 
 @pytest.mark.parametrize("quadrature", ["gauss-hermite", "panels"])
-def test_linear_sgd_has_its_closed_form(quadrature):
+def test_linear_sgd_has_its_closed_form(quadrature, monkeypatch):
     """l = (u - 1)^2 / 2, c = c_delta.
 
     (1 + 1/lambda + beta) m = 1 and (2/lambda + 2 beta - c/lambda^2) R = c ((m - 1)^2 +
     m^2/lambda)/lambda. A declared kink far away leaves the loss as it is and selects the projection
-    route and graded panels.
+    route and, where no closed form is looked for, graded panels.
     """
+    if quadrature == "panels":
+        monkeypatch.setattr("numerics.expectations.evaluation.closed_moments", lambda *_: None)
     u = symbols.vector("u", 1)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
     kinks = (u[0] - 100,) if quadrature == "panels" else ()
