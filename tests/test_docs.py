@@ -10,9 +10,11 @@ import shlex
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers import ROOT
+from matplotlib import image, pyplot
 from typer.testing import CliRunner
 
 import numerics
@@ -23,13 +25,18 @@ from verify.commands.cli import app
 PACKAGES = ("specalign", "theory", "numerics", "verify")
 
 
-@pytest.fixture(scope="module")
-def api_pages():
-    pytest.importorskip("griffe", reason="the extra docs is not installed")
-    spec = spec_from_file_location("api_pages", ROOT / "docs" / "api_pages.py")
+def script(name: str):
+    """A module of the folder docs, which is no package."""
+    spec = spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def api_pages():
+    pytest.importorskip("griffe", reason="the extra docs is not installed")
+    return script("api_pages")
 
 
 @pytest.mark.parametrize("package", [theory, numerics, verify])
@@ -124,6 +131,66 @@ def test_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
 @pytest.mark.parametrize(("page", "least"), [("docs/verification.md", 6), ("README.md", 7)])
 def test_long_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
     assert run_snippets(ROOT / page, least > 0, monkeypatch, tmp_path) >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "least"),
+    [
+        ("tutorials/first_curve.md", 8),
+        ("tutorials/own_derivation.md", 5),
+        ("tutorials/own_model.md", 6),
+        ("tutorials/own_data.md", 5),
+        ("tutorials/property_tests.md", 1),
+        ("howto/paper_figure.md", 3),
+        ("howto/adding_a_check.md", 1),
+    ],
+)
+def test_tutorials_do_what_they_say(page, least, monkeypatch, tmp_path):
+    path = ROOT / "docs" / page
+    assert run_snippets(path, True, monkeypatch, tmp_path) >= least
+    pyplot.close("all")
+    for block in fences(path, "sh"):
+        for line in block.splitlines():
+            result = CliRunner().invoke(app, shlex.split(line)[1:])
+            assert result.exit_code == 0, (line, result.output)
+
+
+@pytest.mark.slow
+def test_figures_of_the_gallery_are_those_that_its_snippets_draw():
+    gallery, space, drawn = script("make_gallery"), {}, {}
+    for name, code in gallery.snippets():
+        if figure := gallery.draw(code, space):
+            drawn[name] = figure.get_size_inches()
+    pyplot.close("all")
+    for name, (width, height) in drawn.items():
+        rows, columns = image.imread(gallery.PLACE / f"{name}.png").shape[:2]
+        assert (columns, rows) == (int(width * 80), int(height * 80)), name
+    assert len(drawn) >= 20
+
+
+def test_every_figure_of_the_gallery_has_a_thumbnail_and_a_text():
+    names = [name for name, _ in script("make_gallery").snippets() if name]
+    front, page = ((ROOT / "docs" / p).read_text("utf-8") for p in ("index.md", "gallery.md"))
+    assert len(names) == len(set(names)) == page.count("\n### ")
+    assert {p.stem for p in (ROOT / "docs" / "img" / "gallery").iterdir()} == set(names)
+    for name in names:
+        assert re.search(
+            rf'href="gallery/#{name}"><img src="img/gallery/{name}.png" alt=".+?"', front
+        )
+        assert re.search(rf"^!\[.{{10,}}\]\(img/gallery/{name}.png\)$", page, re.M), name
+
+
+def test_formulas_of_pages_are_mathml():
+    pages = script("math_pages")
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="page.md"))
+    text = r'<p><span class="arithmatex">\(\tfrac12 x^a &lt; \lVert x\rVert\)</span></p>'
+    found = pages.on_page_content(text, page=page)
+    assert found.startswith('<p><span class="formula"><math')
+    assert "<mfrac>" in found
+    wrong = r'<div class="arithmatex">\[\nocommand{x}\]</div>'
+    with pytest.raises(ValueError, match=r"page\.md"):
+        pages.on_page_content(wrong, page=page)
 
 
 def test_a_model_of_the_readme_runs_alone():
