@@ -28,6 +28,7 @@ ALLOWED = {
     ("verify/claims/files.py", "run_path"),  # a .py that is named on the command line
     ("verify/claims/files.py", "parse_latex"),  # our own reader of this name
     ("verify/claims/judge.py", "parse_latex"),
+    ("verify/settings/user_model.py", "run_path"),  # a .py that is named in --model
 }
 # rooms that read text: not even sympify, which evaluates strings
 READERS = ("verify/settings", "verify/commands", "verify/claims/language", "verify/claims/files.py")
