@@ -10,8 +10,7 @@ import sympy as sp
 
 from theory.errors import InputError, brief_parts
 from theory.keywords import with_known_keywords
-
-from ..exact_numbers import as_matrix, check_directions_gram, exact_sequence
+from theory.problem.exact_numbers import as_matrix, check_directions_gram, exact_sequence
 
 # an eigenvalue of a band's Gram matrix below this share of the largest is rounding
 RANK_SHARE = 1e-12
