@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .problem.relu_step import ReLU, Step
     from .problem.softmax import LogSumExp, Softmax
     from .problem.softplus_sigmoid import Sigmoid, Softplus
+    from .problem.updating.update import Update
     from .problem.xor import xor
     from .symbols import indexed
 
@@ -96,6 +97,7 @@ _PUBLIC = {
     "problem.relu_step": ("ReLU", "Step"),
     "problem.softmax": ("LogSumExp", "Softmax"),
     "problem.softplus_sigmoid": ("Sigmoid", "Softplus"),
+    "problem.updating.update": ("Update",),
     "problem.xor": ("xor",),
     "symbols": ("indexed",),
 }
@@ -115,6 +117,7 @@ __all__ = [  # noqa: RUF022 (grouped by subject)
     "Softmax",
     "Softplus",
     "Step",
+    "Update",
     "indexed",
     "kgmm",
     "mlp",

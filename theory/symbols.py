@@ -20,6 +20,8 @@ STEP = sp.Symbol("c_delta", positive=True)
 LABEL = sp.Symbol("y", real=True)
 # standard normal label noise, independent of the features
 LABEL_NOISE = sp.Symbol("xi", real=True)
+# in update rules: the derivative of the loss in the weight, or pre-activation, that is trained
+SLOPE = sp.Symbol("g", real=True)
 
 
 @lru_cache(maxsize=None)

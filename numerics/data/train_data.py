@@ -14,6 +14,7 @@ from numerics.core.schedule import Schedule
 from numerics.core.validation import Array, Floats, as_integer, as_scalar
 from numerics.sgd.generators import own_generator
 from numerics.sgd.kernel.given import GivenArrays
+from numerics.sgd.kernel.ruled import RuleArrays
 from numerics.sgd.kernel.source import compile_kernel
 from numerics.sgd.simulate import DIVERGED
 from theory import InputError
@@ -93,18 +94,26 @@ def train_data(
     pace = Schedule.of(schedule)
     if pace is not None:
         pace.check(data.samples // batch, delta)
-    kernel = compile_kernel(data.model.loss, "given")
+    rule = data.model.rule
+    if rule is not None and rule.project is not None:
+        remedy = "the means of given samples are not known: train by numerics.simulate_sgd"
+        raise InputError("data", f"an update projected ({rule.project})", "no projection", remedy)
+    kernel = compile_kernel(data.model.loss, "given", *(() if rule is None else (rule,)))
     x, v = np.array(data.weights), np.array(data.readout)
     loss, beside = data.model.loss, data.fields[len(x) :]
     u, g = np.empty(len(loss.fields)), np.empty((batch, len(loss.variables)))
     # part of the kernel's signature: nothing is drawn, and no record is taken
     rng, memory = own_generator()
     none, nothing, counts = np.empty(0, dtype=np.int64), np.empty((1, 0, 0)), np.zeros(2, np.int64)
+    means = np.zeros((0, 0))
+    numbers = None if rule is None else RuleArrays.build(rule, data.ridge, x.shape[1], means)
     generators, starts = np.zeros((1, 4), np.uint64), np.empty((1, 0, 0))
     for start, rows in _blocks(data, batch):
         begin, steps = start // batch, len(rows) // batch
         rates = np.array([delta]) if pace is None else pace.rates(begin, begin + steps, delta)
         labels = np.ascontiguousarray(data.labels[start : start + len(rows)])
+        fields = np.ascontiguousarray(beside[:, start : start + len(rows)])
+        arrays = GivenArrays(x, rows, fields)
         ended = kernel.advance(
             rng,
             memory,
@@ -126,7 +135,7 @@ def train_data(
             u,
             v,
             g,
-            GivenArrays(x, rows, np.ascontiguousarray(beside[:, start : start + len(rows)])),
+            arrays if numbers is None else (arrays, numbers),
         )
         if not ended:
             raise ArithmeticError(

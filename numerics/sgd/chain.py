@@ -17,6 +17,7 @@ from numerics.core.state import State
 from numerics.core.validation import Array, check_times
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
+from numerics.sgd.kernel.ruled import RuleArrays
 from theory import Model
 
 from .noise import LAWS, Noise
@@ -132,6 +133,15 @@ class Chain:
     def arrays(self, state: State, seed: np.random.SeedSequence) -> DirectArrays | ReducedArrays:
         """What the kernel works on, at weights of the given state."""
         return self._direct(state, seed) if self.method == "direct" else self._reduced(state)
+
+    def kernel_arrays(self, arrays: DirectArrays | ReducedArrays) -> Any:
+        """What the kernel takes: the arrays, and beside them the numbers of a rule of the model."""
+        rule = self.model.rule
+        if rule is None:
+            return arrays
+        width = self.dimension if self.method == "direct" else self.model.directions
+        numbers = RuleArrays.build(rule, self.parameters.ridge, width, self.means)
+        return arrays, numbers
 
     def _direct(self, state: State, seed: np.random.SeedSequence) -> DirectArrays:
         c, r, d = self.model.units, self.model.directions, self.dimension

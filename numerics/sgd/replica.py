@@ -67,6 +67,7 @@ class Launch:
         rng, memory = own_generator()
         v, u = np.empty(chain.model.readout_size), np.empty(len(chain.model.loss.fields))
         g = np.empty((chain.batch, len(chain.model.loss.variables)))
+        own = chain.kernel_arrays(arrays)
 
         def take(rates: Array, begin: int, end: int) -> int:
             ended: int = self.kernel.advance(
@@ -90,7 +91,7 @@ class Launch:
                 u,
                 v,
                 g,
-                arrays,
+                own,
             )
             return ended
 

@@ -144,6 +144,7 @@ def simulate_sgd(
     """
     law = check_method(method, noise, frame, keep_weights)
     model = problem.model
+    _check_rule(model, method)
     dimension = as_integer(
         "dimension",
         dimension,
@@ -238,7 +239,9 @@ class _Runs:
         self.chain, self.states = chain, states
         self.recorder = Recorder(chain.problem, steps, len(states), chain.attributes(seed))
         self.stop = Event()
-        kernel = compile_kernel(chain.model.loss, chain.method)
+        rule = chain.model.rule
+        own = () if rule is None else (rule,)
+        kernel = compile_kernel(chain.model.loss, chain.method, *own)
         shared = kernel, chain, seed, self.recorder, self.stop, progress, DIVERGED
         self.launch = Launch(*shared)
         rows = chain.model.units, chain.model.directions
@@ -374,6 +377,14 @@ def check_method(
                 remedy += ", or numerics.realise_weights of a final state"
             raise InputError(name, str(got), f"nothing of the kind for method {method!r}", remedy)
     return law
+
+
+def _check_rule(model: Model, method: str) -> None:
+    """The reduced chain has no place for velocities: statistics of theirs are no statistics of x."""
+    if method == "reduced" and model.rule is not None and model.rule.momentum != 0:
+        got = f"'reduced' for the momentum {model.rule.momentum}"
+        remedy = "simulate all d dimensions, or without momentum at step / (1 - momentum)"
+        raise InputError("method", got, "'direct'", remedy)
 
 
 def _initial_states(

@@ -31,6 +31,7 @@ import sympy as sp
 from theory.names import DISTRIBUTIONAL
 from theory.problem.covariance.bands import rank_of
 from theory.problem.model import Model
+from theory.problem.updating.update import DOMINANT
 
 from .contraction import MomentTensor, Operand, Tensor, Term
 from .moments import Moments, Weight
@@ -40,6 +41,11 @@ from .moments import Moments, Weight
 WeightKind = tuple[tuple[str, ...], ...]
 UNIT: WeightKind = (("u",),)
 READOUT: WeightKind = (("v",),)
+# what stands in their place in a step, where a model has a rule of its own
+UNIT_STEP: WeightKind = (("x",),)
+READOUT_STEP: WeightKind = (("w",),)
+# letters of directions before they are projected
+_KEPT = {"s": "x", "t": "y"}
 # what integration by parts runs over
 UNIT_FIELD, TEACHER_FIELD = "u", "t"
 
@@ -149,6 +155,95 @@ class MomentTensors:
         values = self.model.symbols.readout
         return Tensor("v", (self.model.readout_size,), lambda i: values[i])
 
+    @property
+    def unit_step(self) -> WeightKind:
+        """What a step multiplies the sample by: g_a, or that of the rule of the model."""
+        return UNIT if self.model.rule is None else UNIT_STEP
+
+    @property
+    def readout_step(self) -> WeightKind:
+        """What a step subtracts from the readout: the derivative, or that of the rule."""
+        return READOUT if self.model.rule is None else READOUT_STEP
+
+    def decay(self, letter: str, matrix: Tensor, rest: str) -> Term:
+        r""":math:`\sum_bK_{ab}x^b\cdot(\ldots)`, of a matrix whose rows are units.
+
+        K is the ridge, or that of the rule.
+        """
+        if self.model.rule is None:
+            return Term(self.model.ridge, ((matrix, self.over("g" + letter + rest)),))
+        inner = (matrix, self.over("gz" + rest))
+        return Term(sp.Integer(1), ((self.decay_matrix, letter + "z"), inner))
+
+    @cached_property
+    def decay_matrix(self) -> Tensor:
+        """K of the rule."""
+        rule = self.model.rule
+        assert rule is not None  # the plain gradient has its ridge
+        return _of_matrix("K", rule.gain * rule.decay)
+
+    def decays(self, gram: Tensor) -> list[Term]:
+        """K G + G K^T of a Gram matrix of the units."""
+        if self.model.rule is None:
+            return [Term(2 * self.model.ridge, ((gram, self.over("gab")),))]
+        return [self.decay("a", gram, "b"), self.decay("b", gram, "a")]
+
+    def readout_decay(self) -> Term:
+        """The ridge of the readout, times its rates."""
+        rule = self.model.rule
+        if rule is None:
+            return Term(self.model.ridge, ((self.readout, "i"),))
+        factors = [rule.gain * e for e in rule.readout_decay]
+        decay = Tensor("k", (self.model.readout_size,), lambda i: factors[i])
+        return Term(sp.Integer(1), ((decay, "i"), (self.readout, "i")))
+
+    def along_directions(self, terms: list[Term], letter: str = "s") -> list[Term]:
+        """The part of what moves along the directions that the rule keeps: all, if none projects.
+
+        ``letter`` is that of the direction.
+        """
+        kept = self.model.kept_directions
+        if kept is None:
+            return terms
+        tensor, inner = _of_matrix("Pi", kept), _KEPT[letter]
+        return [
+            Term(
+                term.factor,
+                (
+                    *((x, letters.replace(letter, inner)) for x, letters in term.operands),
+                    (tensor, inner + letter),
+                ),
+            )
+            for term in terms
+        ]
+
+    def off_directions(self, terms: list[Term]) -> list[Term]:
+        """The part off the directions that the rule keeps: all or nothing."""
+        rule = self.model.rule
+        return [] if rule is not None and rule.project == DOMINANT else terms
+
+    def ridge(self, kind: str, letter: str, *rest: Operand) -> Term:
+        """The ridge of the loss on a unit ("u") or a readout parameter ("v") times operands."""
+        rule, units = self.model.rule, self.model.units
+        if rule is None:
+            return Term(self.model.ridge, rest)
+        values = rule.ridges[:units] if kind == "u" else rule.ridges[units:]
+        return Term(
+            sp.Integer(1), ((Tensor("beta", (len(values),), lambda a: values[a]), letter), *rest)
+        )
+
+    @property
+    def ridges(self) -> tuple[sp.Expr, Tensor, Tensor]:
+        """A factor, and tensors of which it makes beta_a delta_ab and beta_i v_i."""
+        rule, c, v = self.model.rule, self.model.units, self.readout
+        if rule is None:
+            return self.model.ridge, self.identity(c), v
+        return (
+            sp.Integer(1),
+            _of_matrix("beta", sp.diag(*rule.ridges[:c])),
+            Tensor("beta v", v.shape, lambda i: rule.ridges[c + i] * v.entry(i)),
+        )
+
     def identity(self, size: int) -> Tensor:
         """delta_ab."""
         return _identity(size)
@@ -194,9 +289,9 @@ class MomentTensors:
         r""":math:`\sum_{cd}(\sum_lp_l\,\mathrm{slope}_c(g_a))R_{cd}(\sum_kp_k\,\mathrm{slope}_d(g_b))`,
         of two independent samples, in a band.
         """
-        variance = self.variance("lg")
-        (left,) = self.slope(UNIT, "a", "c", (gram, self.over("gcd")), *variance)
-        (right,) = self.slope(UNIT, "b", "d", *variance)
+        variance, step = self.variance("lg"), self.unit_step
+        (left,) = self.slope(step, "a", "c", (gram, self.over("gcd")), *variance)
+        (right,) = self.slope(step, "b", "d", *variance)
         renamed = ((x, letters.replace("l", "k")) for x, letters in right.operands)
         return [Term(left.factor * right.factor, (*left.operands, *renamed))]
 
@@ -242,20 +337,23 @@ class MomentTensors:
     def _new_tensor(self, kind: WeightKind, actions: str) -> MomentTensor:
         model, moments = self.model, self.moments
         units = model.units
-        sizes = [units if v == "u" else model.readout_size for factor in kind for v in factor]
-        offsets = [0 if v == "u" else units for factor in kind for v in factor]
+        # the slopes of a rule stand behind all that the loss is differentiated by
+        own = len(model.loss.differentiated)
+        places = {"u": 0, "v": units, "x": own, "w": own + units}
+        sizes = [units if v in "ux" else model.readout_size for factor in kind for v in factor]
+        offsets = [places[v] for factor in kind for v in factor]
         ends = list(accumulate(len(factor) for factor in kind))
         starts = [0, *ends[:-1]]
         w, by_parts = model.symbols.whitened, moments.route == "stein"
         behind = len(model.loss.variables) - units
 
         def integrand(*index: int) -> sp.Expr:
-            own, extra = index[: len(sizes)], index[len(sizes) :]
+            first, extra = index[: len(sizes)], index[len(sizes) :]
             found = [self._field(a, i) for a, i in zip(actions, extra, strict=True)]
             fields = [c for c in found if c is not None]
             if len(fields) < len(found):
                 return sp.Integer(0)
-            variables = [o + i for o, i in zip(offsets, own, strict=True)]
+            variables = [o + i for o, i in zip(offsets, first, strict=True)]
             pairs = zip(starts, ends, strict=True)
             weight = Weight.of(*(variables[start:end] for start, end in pairs))
             if not by_parts:

@@ -132,7 +132,13 @@ class Moments:
         return self._expressions[weight]
 
     def _factor(self, indices: tuple[int, ...]) -> sp.Expr:
-        """One partial derivative of the loss; only second ones can have a part on a kink."""
+        """One partial derivative of the loss; only second ones can have a part on a kink.
+
+        Or one of a slope of the rule, which stands behind what the loss is differentiated by.
+        """
+        own = len(self.model.loss.differentiated)
+        if indices and indices[-1] >= own and self.model.rule is not None:
+            return self.model.rule.partial(indices[-1] - own, indices[:-1])
         partial = self.model.loss.partial(indices)
         return partial if len(indices) < 2 else apply_kink_rule(partial, self.kink_rule)
 

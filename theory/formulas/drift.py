@@ -15,9 +15,9 @@ from theory.expectations.contracted import (
     contraction_of,
     scale,
 )
-from theory.expectations.contraction import Term, sum_of
+from theory.expectations.contraction import sum_of
 from theory.expectations.derived import Derived, shown_as
-from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors, scaled
+from theory.expectations.moment_tensors import moment_tensors, scaled
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
@@ -136,27 +136,28 @@ def derive_drift(model: Model, route: str | None = None) -> Drift:
 def _drift(model: Model, route: str) -> Drift:
     t = moment_tensors(model, route)
     m, r, over, variance = t.overlap, t.gram_perp, t.over, t.variance("lg")
-    minus, beta = sp.Integer(-1), model.ridge
+    minus, step = sp.Integer(-1), t.unit_step
 
     # E[g_a Y . e_s] and E[g_a Y . x_perp^b] by the law of Y given u, in every band g
     signal = (
-        t.mean(UNIT, "a", (t.mean_overlaps, over("gls")))
-        + t.slope(UNIT, "a", "c", (m, over("gcs")), *variance)
-        + t.slope(UNIT, "a", "n", (t.directions_gram, over("gns")), *variance, teachers="n")
+        t.mean(step, "a", (t.mean_overlaps, over("gls")))
+        + t.slope(step, "a", "c", (m, over("gcs")), *variance)
+        + t.slope(step, "a", "n", (t.directions_gram, over("gns")), *variance, teachers="n")
     )
     noise = [
-        *t.slope(UNIT, "a", "c", (r, over("gbc")), *variance),
-        *t.slope(UNIT, "b", "c", (r, over("gac")), *variance),
+        *t.slope(step, "a", "c", (r, over("gbc")), *variance),
+        *t.slope(step, "b", "c", (r, over("gac")), *variance),
     ]
-    squares = t.mean(UNIT + UNIT, "ab", *variance, *t.fraction("g"))
-    outputs = t.mean(READOUT, "i")
+    squares = t.mean(step + step, "ab", *variance, *t.fraction("g"))
+    outputs = t.mean(t.readout_step, "i")
 
-    s = model.symbols
+    s, size = model.symbols, model.step / model.mixture.precision
     overlaps, grams = (over("gas"), s.overlap_shape), (over("gab"), s.gram_shape)
-    overlap = sum_of(*overlaps, scaled(signal, minus), [Term(-beta, ((m, overlaps[0]),))])
-    gram_perp = sum_of(*grams, scaled(noise, minus), [Term(-2 * beta, ((r, grams[0]),))])
-    corrector = sum_of(*grams, scaled(squares, model.step / model.mixture.precision))
-    decay = [Term(-beta, ((t.readout, "i"),))]
-    readout = sum_of("i", (model.readout_size,), scaled(outputs, minus), decay)
+    along = t.along_directions([*signal, t.decay("a", m, "s")])
+    off = t.off_directions([*noise, *t.decays(r)])
+    overlap = sum_of(*overlaps, scaled(along, minus))
+    gram_perp = sum_of(*grams, scaled(off, minus))
+    corrector = sum_of(*grams, scaled(t.off_directions(squares), size))
+    readout = sum_of("i", (model.readout_size,), scaled([*outputs, t.readout_decay()], minus))
     matrices = (ContractedMatrix.of(c) for c in (overlap, gram_perp, corrector, readout))
     return Drift(model, route, *matrices)

@@ -17,7 +17,7 @@ from theory.expectations.contracted import (
 )
 from theory.expectations.contraction import Contraction, Term, sum_of
 from theory.expectations.derived import Derived, shown_as
-from theory.expectations.moment_tensors import UNIT, moment_tensors, scaled
+from theory.expectations.moment_tensors import MomentTensors, moment_tensors, scaled
 from theory.expectations.moments import chosen_route, exists
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
@@ -105,25 +105,41 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
         raise InputError(
             "batch", repr(batch), "an integer >= 1", "a step needs at least one sample"
         )
+    if model.rule is not None and model.rule.momentum != 0:
+        got, expected = f"momentum {model.rule.momentum}", "no momentum"
+        remedy = "the steps before count too: what momentum does at finite d has to be simulated"
+        raise InputError("model", got, expected, remedy)
     return _finite_size(model, chosen_route(model, route, curvatures=True), batch)
 
 
 @lru_cache(maxsize=64)
 def _finite_size(model: Model, route: str, batch: int) -> FiniteSize:
     t = moment_tensors(model, route)
-    r, over, variance = t.gram_perp, t.over, t.variance("lg")
-    beta, share, (rank, ranks) = model.ridge, sp.Rational(1, batch), t.rank("g")
-    noise = [
-        *t.slope(UNIT, "a", "c", (r, over("gbc")), *variance),
-        *t.slope(UNIT, "b", "c", (r, over("gac")), *variance),
-    ]
-    along = t.curvature(UNIT + UNIT, "ab", "c", "d", (r, over("gcd")), *variance, *variance)
-    squares = t.mean(UNIT + UNIT, "ab", *variance, *ranks)
+    r, over, variance, step = t.gram_perp, t.over, t.variance("lg"), t.unit_step
+    share, (rank, ranks) = sp.Rational(1, batch), t.rank("g")
+    along = t.curvature(step + step, "ab", "c", "d", (r, over("gcd")), *variance, *variance)
+    squares = t.mean(step + step, "ab", *variance, *ranks)
     less = scaled(squares, -rank / model.mixture.precision)
-    decay = [Term(beta**2, ((r, over("gab")),)), *scaled(noise, beta)]
-    terms = [*decay, *scaled([*along, *less], share)]
+    terms = [*_with_decay(t), *scaled([*along, *less], share)]
     if batch > 1:  # of two samples of a step
         terms += scaled(t.shared_slopes(r), 1 - share)
-    contraction = sum_of(over("gab"), model.symbols.gram_shape, scaled(terms, model.step))
+    terms = scaled(t.off_directions(terms), model.step)
+    contraction = sum_of(over("gab"), model.symbols.gram_shape, terms)
     found = FiniteSize(model, route, ContractedMatrix.of(contraction))
     return found if exists(model, route) else found.written_out()
+
+
+def _with_decay(t: MomentTensors) -> list[Term]:
+    """K R K^T, and K E[zeta g^T] with its transpose; K is the ridge, or that of the rule."""
+    model, r, step, over, variance = t.model, t.gram_perp, t.unit_step, t.over, t.variance("lg")
+    if model.rule is None:
+        noise = [
+            *t.slope(step, "a", "c", (r, over("gbc")), *variance),
+            *t.slope(step, "b", "c", (r, over("gac")), *variance),
+        ]
+        return [Term(model.ridge**2, ((r, over("gab")),)), *scaled(noise, model.ridge)]
+    k = t.decay_matrix
+    first = t.slope(step, "b", "c", (r, over("gec")), (k, "ae"), *variance)
+    second = t.slope(step, "a", "c", (r, over("gec")), (k, "be"), *variance)
+    square = Term(sp.Integer(1), ((k, "ae"), (r, over("gef")), (k, "bf")))
+    return [square, *first, *second]

@@ -8,7 +8,7 @@ from functools import lru_cache
 import sympy as sp
 
 from theory.expectations.contracted import ContractedMatrix
-from theory.expectations.contraction import Term, sum_of
+from theory.expectations.contraction import sum_of
 from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors
 from theory.expectations.moments import chosen_route
@@ -71,11 +71,11 @@ def _gradient(model: Model, route: str) -> PopulationGradient:
     refuse_bands(model.mixture, "the population gradient in coordinates on V")
     t = moment_tensors(model, route)
     units, directions, parameters = model.units, model.directions, model.readout_size
-    same = Term(model.ridge, ((t.identity(units), "ac"),))
+    same = t.ridge("u", "a", (t.identity(units), "ac"))
     signal = t.mean(UNIT, "a", (t.coordinates, "ls")) + t.slope(UNIT, "a", "s", teachers="s")
     along_directions = sum_of("as", (units, directions), signal)
     along_weights = sum_of("ac", (units, units), t.slope(UNIT, "a", "c"), [same])
-    ridge = [Term(model.ridge, ((t.readout, "i"),))]
+    ridge = [t.ridge("v", "i", (t.readout, "i"))]
     readout = sum_of("i", (parameters,), t.mean(READOUT, "i"), ridge)
 
     def entry(a: int, j: int) -> sp.Expr:

@@ -60,8 +60,8 @@ def _gradient_matrix(model: Model, route: str, regularized: bool) -> BlockMatrix
 
 def _with_ridge(t: MomentTensors, tensors: BlockTensors) -> BlockTensors:
     """Gradients beta x^a + g_a Y and beta v_i + d_i l in place of g_a Y and d_i l."""
-    model, s, v = t.model, t.coordinates, t.readout
-    beta, same = model.ridge, t.identity(model.units)
+    s = t.coordinates
+    beta, same, v = t.ridges
 
     # E[g Y] along the directions: what the teachers add to the means
     first, second = (t.slope(UNIT, c, "s", teachers="s") for c in "ab")

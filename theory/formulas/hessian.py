@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 from theory.errors import InputError
-from theory.expectations.contraction import Term
 from theory.expectations.moment_tensors import WeightKind, moment_tensors
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
@@ -88,8 +87,8 @@ def _hessian(model: Model, route: str, regularized: bool, kink_rule: str) -> Blo
         units, outputs = (t.identity(n) for n in (model.units, model.readout_size))
         tensors = with_terms(
             tensors,
-            bulk=[Term(model.ridge, ((units, "ab"),))],
-            readout=[Term(model.ridge, ((outputs, "ij"),))],
+            bulk=[t.ridge("u", "a", (units, "ab"))],
+            readout=[t.ridge("v", "i", (outputs, "ij"))],
         )
     return contracted_matrix(model, route, "hessian", regularized, tensors, kink_rule)
 

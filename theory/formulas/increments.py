@@ -16,7 +16,8 @@ import sympy as sp
 
 from theory.expectations.contracted import ContractedMatrix, ContractedVector, Selection
 from theory.expectations.contraction import Contraction, Operand, Tensor, Term, sum_of
-from theory.expectations.moment_tensors import READOUT, UNIT, MomentTensors, WeightKind, scaled
+from theory.expectations.moment_tensors import MomentTensors, WeightKind, scaled
+from theory.problem.updating.update import DOMINANT
 from theory.symbols import upper_triangle
 
 DIRECTION, PERPENDICULAR = "direction", "perpendicular"
@@ -81,13 +82,16 @@ class Increments:
         q = model.readout_size
         squares = (*tensors.variance("lg"), *tensors.fraction("g"))
         one, corrector = sp.Integer(1), -model.step / model.mixture.precision
-        overlap = (Part(one, UNIT, "a", Feature(DIRECTION, "s")),)
-        gram_perp = (
-            Part(one, UNIT, "a", Feature(PERPENDICULAR, "b")),
-            Part(one, UNIT, "b", Feature(PERPENDICULAR, "a")),
-            Part(corrector, UNIT + UNIT, "ab", operands=squares),
+        step, rule = tensors.unit_step, model.rule
+        overlap = (Part(one, step, "a", Feature(DIRECTION, "s")),)
+        gram_perp: tuple[Part, ...] = (
+            Part(one, step, "a", Feature(PERPENDICULAR, "b")),
+            Part(one, step, "b", Feature(PERPENDICULAR, "a")),
+            Part(corrector, step + step, "ab", operands=squares),
         )
-        readout = (Part(one, READOUT, "i"),)
+        if rule is not None and rule.project == DOMINANT:
+            gram_perp = ()
+        readout = (Part(one, tensors.readout_step, "i"),)
         s, over = model.symbols, tensors.over
         pairs = tuple(product(*map(range, s.overlap_shape)))
         self.statistics = (
@@ -99,7 +103,9 @@ class Increments:
     def mean(self, statistic: Statistic) -> Contraction:
         """E[G]."""
         parts = (
-            scaled(self._first(p.weight, p.letters, p.feature, *p.operands), p.factor)
+            self._kept(
+                scaled(self._first(p.weight, p.letters, p.feature, *p.operands), p.factor), p
+            )
             for p in statistic.parts
         )
         return sum_of(statistic.letters, statistic.shape, *parts)
@@ -107,12 +113,19 @@ class Increments:
     def second(self, left: Statistic, right: Statistic) -> Contraction:
         """E[G G'], with the letters of a second statistic for G'."""
         letters = left.letters + right.letters.translate(_SECOND)
+        pairs = ((p, other.renamed()) for p in left.parts for other in right.parts)
         parts = (
-            scaled(self._product(p, other.renamed()), p.factor * other.factor)
-            for p in left.parts
-            for other in right.parts
+            self._kept(scaled(self._product(p, other), p.factor * other.factor), p, other)
+            for p, other in pairs
         )
         return sum_of(letters, left.shape + right.shape, *parts)
+
+    def _kept(self, terms: list[Term], *parts: Part) -> list[Term]:
+        """What a rule that projects keeps of the features along directions."""
+        for part in parts:
+            if part.feature is not None and part.feature.kind == DIRECTION:
+                terms = self.t.along_directions(terms, part.feature.letter)
+        return terms
 
     def _along(self, feature: Feature, unit: str, teacher: str) -> list[tuple[str, str, Operand]]:
         """What the loss sees along the vector of a feature: the units and, not orthogonal to a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import sympy as sp
 
@@ -208,6 +209,19 @@ class Mixture:
             return sp.ImmutableDenseMatrix(self.coordinates * self.directions_gram)
         grams = (self.band_gram(g) for g in range(self.band_count))
         return sp.ImmutableDenseMatrix.vstack(*(self.coordinates * gram for gram in grams))
+
+    @cached_property
+    def span_projector(self) -> sp.ImmutableDenseMatrix:
+        """Pi, r x r: e_s has the part sum_t Pi_ts e_t in the span of the means."""
+        independent = self.coordinates.T.rref()[1]
+        basis, gram = (
+            self.coordinates.extract(list(independent), list(range(self.directions))),
+            self.directions_gram,
+        )
+        if basis.rows == self.directions:
+            return sp.ImmutableDenseMatrix(sp.eye(self.directions))
+        across = basis * gram
+        return sp.ImmutableDenseMatrix(basis.T * (across * basis.T).inv() * across)
 
     def variance(self, component: int, band: int) -> sp.Expr:
         """sigma_lg^2: lambda times the variance of the noise of a component in a band."""

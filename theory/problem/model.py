@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy as sp
@@ -17,6 +17,8 @@ from .covariance.bands import rank_of, refuse_bands
 from .exact_numbers import check_positive, exact
 from .loss import Loss
 from .mixture import Mixture
+from .updating.rule import Rule, rule_of
+from .updating.update import DOMINANT, Update
 
 
 @with_known_keywords
@@ -39,11 +41,15 @@ class Model:
         c_delta > 0.
     name : str
         Shown in reports and stored in results.
+    update : Update, optional
+        What a step does where it is not the plain gradient: rates and ridges by layer or unit, what
+        is frozen, other rules, momentum (mathematics.md section 12).
 
     Raises
     ------
     InputError
-        If a numeric ridge is negative or a numeric step not positive.
+        If a numeric ridge is negative or a numeric step not positive, or an update names what the
+        loss does not have.
     """
 
     mixture: Mixture
@@ -51,6 +57,7 @@ class Model:
     ridge: sp.Expr
     step: sp.Expr
     name: str = "model"
+    update: Update | None = None
 
     @classmethod
     @with_known_keywords
@@ -62,11 +69,12 @@ class Model:
         ridge: object | None = None,
         step: object | None = None,
         name: str = "model",
+        update: Update | None = None,
     ) -> Model:
         """Build a model; a ridge or step that is None becomes the symbol beta or c_delta."""
         beta = symbols.RIDGE if ridge is None else exact("ridge", ridge)
         c_delta = symbols.STEP if step is None else exact("step", step)
-        return cls(mixture, loss, beta, c_delta, name)
+        return cls(mixture, loss, beta, c_delta, name, update)
 
     def __post_init__(self) -> None:
         for name, kind in (("mixture", Mixture), ("loss", Loss)):
@@ -81,10 +89,24 @@ class Model:
         check_teachers(self.loss.teachers, self.mixture)
         if not self.name:
             raise InputError("name", repr(self.name), "a non-empty text", "name the model")
+        self._take_update()
+
+    def _take_update(self) -> None:
+        """Check the update; the loss has the kinks of its rules among its own from here on."""
+        if self.update is not None and not isinstance(self.update, Update):
+            remedy = "write Update(rates={...}, ...)"
+            raise InputError("update", brief(repr(self.update)), "a theory.Update", remedy)
+        if self.update == Update():
+            object.__setattr__(self, "update", None)
+        if self.rule is not None and self.rule.project is not None:
+            refuse_bands(self.mixture, "a projection of the steps onto the span of the means")
+        if self.rule is not None:
+            object.__setattr__(self, "loss", self.rule.loss)
 
     def __repr__(self) -> str:
         numbers = brief_parts(ridge=self.ridge, step=self.step)
-        return f"Model({brief(self.name)!r}, {self.mixture!r}, {self.loss!r}, {numbers})"
+        trained = "" if self.update is None else f", {self.update!r}"
+        return f"Model({brief(self.name)!r}, {self.mixture!r}, {self.loss!r}, {numbers}{trained})"
 
     def _repr_latex_(self) -> str:
         """Data, loss and step, for notebooks."""
@@ -98,6 +120,37 @@ class Model:
                 *((str(sp.latex(letter)), str(sp.latex(value))) for letter, value in scalars),
             ]
         )
+
+    @cached_property
+    def rule(self) -> Rule | None:
+        """What the update does with every weight; None for the plain gradient."""
+        if self.update is None:
+            return None
+        return rule_of(self.update, self.loss, self.mixture, self.ridge)
+
+    @with_known_keywords
+    def with_update(self, update: Update | None) -> Model:
+        """The same model, trained otherwise.
+
+        Examples
+        --------
+        >>> from theory import Update, kgmm
+        >>> kgmm(2).with_update(Update(frozen=["unit 2"])).update
+        Update(frozen=['unit 2'])
+        """
+        return replace(self, update=update)
+
+    @cached_property
+    def kept_directions(self) -> sp.ImmutableDenseMatrix | None:
+        """Pi, r x r, of the projector P of the update: (P w).e_s = sum_t (w.e_t) Pi_ts.
+
+        Onto the span of the means, or off it; None where all of a step is taken.
+        """
+        if self.rule is None or self.rule.project is None:
+            return None
+        onto = self.mixture.span_projector
+        one = sp.eye(self.directions)
+        return sp.ImmutableDenseMatrix(onto if self.rule.project == DOMINANT else one - onto)
 
     @property
     def units(self) -> int:
@@ -227,9 +280,9 @@ class Model:
             self.mixture.precision.xreplace(numbers),
             None if self.mixture.bands is None else self.mixture.bands.substitute(numbers),
         )
-        return Model(
-            mixture, self.loss, self.ridge.xreplace(numbers), self.step.xreplace(numbers), self.name
-        )
+        ridge, step = self.ridge.xreplace(numbers), self.step.xreplace(numbers)
+        update = None if self.update is None else self.update.substitute(numbers)
+        return Model(mixture, self.loss, ridge, step, self.name, update)
 
     def gram_definition(self) -> dict[sp.Symbol, sp.Expr]:
         r"""Return {Q_ab: R_ab + (m Gamma^{-1} m^T)_ab}, to eliminate Q from an expression.

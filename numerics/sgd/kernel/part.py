@@ -38,9 +38,9 @@ class KernelPart:
     update: str
 
 
-def unpack_lines(arrays: Any) -> str:
+def unpack_lines(arrays: Any, name: str = "s") -> str:
     """``x = s.x`` for all fields of a named tuple."""
-    return "\n".join(f"{name} = s.{name}" for name in arrays._fields)
+    return "\n".join(f"{field} = {name}.{field}" for field in arrays._fields)
 
 
 def lines_of_teachers(loss: Loss, along: str) -> str:

@@ -18,24 +18,32 @@ from numerics.core import codegen
 from numerics.core.validation import check_kind
 from theory import Loss, symbols
 from theory.keywords import with_known_keywords
+from theory.problem.updating.rule import Rule
 
 from . import direct as kernel_direct
 from . import given as kernel_given
 from . import reduced as kernel_reduced
+from .ruled import readout_line, ruled
 
 METHODS = ("direct", "reduced")
+# the part of a method, the weights that it moves, and coordinate i of sample j of a batch
+_PARTS = {
+    "direct": (kernel_direct, "x", "features[j, i]"),
+    "reduced": (kernel_reduced, "m", "y[j, i]"),
+    "given": (kernel_given, "x", "samples[(step - begin) * batch + j, i]"),
+}
 
 
 @lru_cache(maxsize=64)
-def compile_kernel(loss: Loss, method: str = "direct") -> ModuleType:
+def compile_kernel(loss: Loss, method: str = "direct", rule: Rule | None = None) -> ModuleType:
     """Generate and compile the SGD kernel of a loss; the module has ``advance`` and
     ``sample_gradient``.
     """
-    return codegen.load_module(kernel_source(loss, method))
+    return codegen.load_module(kernel_source(loss, method, rule))
 
 
 @with_known_keywords
-def kernel_source(loss: Loss, method: str = "direct") -> str:
+def kernel_source(loss: Loss, method: str = "direct", rule: Rule | None = None) -> str:
     """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around
     it.
 
@@ -45,6 +53,8 @@ def kernel_source(loss: Loss, method: str = "direct") -> str:
     method : {"direct", "reduced", "given"}
         The d-dimensional simulation, the chain of the summary statistics, or one pass over given
         samples.
+    rule : Rule, optional
+        ``model.rule`` of a model with an update of its own: what takes the place of the gradient.
 
     Returns
     -------
@@ -56,20 +66,23 @@ def kernel_source(loss: Loss, method: str = "direct") -> str:
     gradient = codegen.generate_function(
         "sample_gradient",
         (("y", (symbols.LABEL,)), ("u", loss.fields), ("v", loss.readout)),
-        [loss.partial((i,)) for i in variables],
+        [loss.partial((i,)) if rule is None else rule.slopes[i] for i in variables],
         "numba",
     )
-    if method == "given":
-        part = kernel_given.part(loss)
-    else:
-        part = kernel_direct.part(loss) if method == "direct" else kernel_reduced.part(loss)
+    home, weights, feature = _PARTS[method]
+    part = home.part(loss)
+    if rule is not None:
+        part = ruled(part, rule, weights, feature)
     text = part.functions + _LOOP
+    if rule is not None:
+        text = text.replace("u, v, g, s,\n):", "u, v, g, s_and_rule,\n):")
     marks = {
         "UNPACK": part.unpack,
         "BEGIN": part.begin,
         "RECORD": part.record,
         "SAMPLE": part.sample,
         "UPDATE": part.update,
+        "READOUT": readout_line(rule),
     }
     for mark, lines in marks.items():
         text = _fill(text, mark, lines)
@@ -137,7 +150,7 @@ def advance(
                 total = 0.0
                 for j in range(batch):
                     total += g[j, @UNITS@ + i]
-                v[i] = shrink * v[i] - rate * total
+                @READOUT@
         done[n], recorded[n] = end, slot
     return generators.shape[0]
 '''
