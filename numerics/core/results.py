@@ -30,10 +30,12 @@ TIME_UNIT = "steps * delta, delta = c_delta / d"
 
 def common_attributes(model: Model, parameters: Parameters | None, source: str) -> dict[str, Any]:
     """Attributes every result carries: what it is, of which model, made with which versions."""
+    trained = {} if model.update is None else {"update": model.update.text}
     return {
         "source": source,
         "model": model.name,
         "loss": expression_text(model.loss.expression),
+        **trained,
         "parameters": "{}" if parameters is None else parameters.to_json(),
         "specalign_version": version(),
         "library_versions": library_versions(),

@@ -28,7 +28,7 @@ from numerics.core.validation import (
 )
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.source import METHODS, compile_kernel
-from theory import InputError
+from theory import InputError, Model
 from theory.errors import check_choice
 
 from .chain import Chain
@@ -380,7 +380,7 @@ def check_method(
 
 
 def _check_rule(model: Model, method: str) -> None:
-    """The reduced chain has no place for velocities: statistics of theirs are no statistics of x."""
+    """The reduced chain has no place for velocities."""
     if method == "reduced" and model.rule is not None and model.rule.momentum != 0:
         got = f"'reduced' for the momentum {model.rule.momentum}"
         remedy = "simulate all d dimensions, or without momentum at step / (1 - momentum)"

@@ -164,6 +164,7 @@ class Setting:
             self.replicas,
             self.samples,
             sorted(options.items()),
+            *([] if self.model.update is None else [self.model.update.text]),
             start.flatten().tolist() if isinstance(start, State) else (start.scale, start.readout),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

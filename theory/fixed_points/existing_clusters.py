@@ -11,7 +11,7 @@ from theory.keywords import with_known_keywords
 from theory.names import COORDINATES, LABELS
 from theory.problem.covariance.bands import refuse_bands
 from theory.problem.exact_numbers import exact
-from theory.problem.model import Model
+from theory.problem.model import Model, check_plain
 from theory.problem.relu_step import ReLU
 from theory.problem.xor import xor
 
@@ -55,6 +55,7 @@ def existing_clusters(
 def _check_model(model: Model) -> None:
     """Refuse anything but the ReLU network on the orthonormal XOR mixture."""
     refuse_bands(model.mixture, "a fixed point in closed form")
+    check_plain(model, "separated fixed points")
     same = (
         model.mixture.coordinates == sp.ImmutableDenseMatrix(COORDINATES)
         and tuple(model.mixture.labels) == LABELS

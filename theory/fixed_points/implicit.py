@@ -19,7 +19,7 @@ from theory.keywords import with_known_keywords
 from theory.problem.covariance.bands import refuse_bands
 from theory.problem.cross_entropy import softmax_cross_entropy
 from theory.problem.exact_numbers import exact
-from theory.problem.model import Model, check_is_model
+from theory.problem.model import Model, check_is_model, check_plain
 
 
 @with_known_keywords
@@ -123,6 +123,7 @@ def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
     """
     check_is_model(model)
     refuse_bands(model.mixture, "the fixed point in closed form")
+    check_plain(model, "closed fixed points")
     k = model.units
     if model.directions != k or model.mixture.directions_gram != sp.eye(k):
         raise InputError(
@@ -198,6 +199,8 @@ def solve_noiseless_fixed_point(
     >>> bool(abs(s * (sp.exp(s) + 1) / 10 - 1) < 1e-25)
     True
     """
+    check_is_model(model)
+    check_plain(model, "noiseless fixed points with R_perp = 0")
     model_values = _checked_values(model, values)
     drift = noiseless(derive_drift(model, "stein"))
     s = model.symbols

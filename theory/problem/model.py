@@ -140,6 +140,13 @@ class Model:
         """
         return replace(self, update=update)
 
+    @property
+    def ridges(self) -> tuple[sp.Expr, ...]:
+        """The ridge of the loss on every unit, then on every readout parameter."""
+        if self.rule is None:
+            return (self.ridge,) * len(self.loss.variables)
+        return self.rule.ridges
+
     @cached_property
     def kept_directions(self) -> sp.ImmutableDenseMatrix | None:
         """Pi, r x r, of the projector P of the update: (P w).e_s = sum_t (w.e_t) Pi_ts.
@@ -308,6 +315,14 @@ class Model:
                 at = first + a, b
                 definition[s.gram[at]] = s.gram_perp[at] + parallel[a, b]
         return definition
+
+
+def check_plain(model: Model, what: str) -> None:
+    """Refuse a model with an update where something is known of the plain gradient alone."""
+    if model.update is not None:
+        expected = "a model trained by the plain gradient"
+        remedy = f"{what} know the plain gradient alone: take model.with_update(None)"
+        raise InputError("model", f"{brief(model.name)} with {model.update!r}", expected, remedy)
 
 
 def check_is_model(model: object) -> None:

@@ -275,6 +275,12 @@ def _kink_at_a_mean(model: Model) -> str | None:
     return None
 
 
+def _single_steps(model: Model) -> str | None:
+    if model.rule is None or model.rule.momentum == 0:
+        return None
+    return "with momentum a step knows the last one: the drift is the mean of many"
+
+
 def _open_precision(model: Model) -> str | None:
     if model.loss.has_label_noise:
         return "Gaussian label noise stays where that of the features vanishes"
@@ -291,6 +297,7 @@ LAWS = (
         "arXiv 2206.04030; mathematics.md section 4",
         "standard errors over independent steps (T3), quadrature (T2)",
         mean_increment,
+        _single_steps,
         cases=2,
     ),
     Law(
@@ -300,6 +307,7 @@ LAWS = (
         "arXiv 2206.04030; mathematics.md section 4",
         "standard errors over independent steps (T3), quadrature (T2)",
         increment_covariance,
+        _single_steps,
         cases=1,
     ),
     Law(

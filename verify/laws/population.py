@@ -39,6 +39,7 @@ from .law import (
     flat_kinks,
     resolution_of,
 )
+from .rule_witness import ridges_of
 
 
 def _frame(case: LawCase, beyond: int = 1) -> Frame:
@@ -105,11 +106,12 @@ def gradient_of_risk(case: LawCase) -> list[Comparison]:
     frame = _frame(case)
     risk = case.numbers(risk_expressions(case.formulas.risk), tolerance=_tight(case))
     gradient = case.numbers(gradient_expressions(case.formulas.gradient), tolerance=_tight(case))
-    beta, gamma = case.parameters.ridge, case.parameters.directions_gram
+    ridges, gamma = ridges_of(case), case.parameters.directions_gram
+    units, readout = np.split(ridges, [case.model.units])
 
     def read(values: Array, generators: Array, state: State) -> Array:
-        squares = np.trace(state.gram(gamma)) + state.readout @ state.readout
-        return values + beta / 2 * squares
+        squares = units @ np.diag(state.gram(gamma)) + readout @ state.readout**2
+        return values + squares / 2
 
     assemble = gradient_vector(case.model)
     found = []

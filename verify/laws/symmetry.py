@@ -14,6 +14,7 @@ from .entry_names import pairs, weight_names
 from .frames import dense, gradient_expressions, gradient_vector, random_frame
 from .judged_formulas import Formulas
 from .law import ROUNDING, Law, LawCase, Numbers, compare, resolution_of
+from .rule_witness import ridges_of
 from .twins import (
     Twin,
     cycle,
@@ -150,7 +151,8 @@ def gauge(case: LawCase) -> list[Comparison]:
     """Rows of the Hessian along a gauge sum to the ridge; weights moved along it have the same
     gradient of the loss.
     """
-    model, beta = case.model, case.parameters.ridge
+    model = case.model
+    betas = ridges_of(case)[: model.units]
     assert model.loss.gauge is not None  # the law applies
     null = np.array(model.loss.gauge.tolist(), dtype=float)
     frame = random_frame(case.parameters, case.state, model.directions + model.units + 1, case.rng)
@@ -161,7 +163,7 @@ def gauge(case: LawCase) -> list[Comparison]:
     for n in null.T:
         total = np.tensordot(n, matrix[: c * d].reshape(c, d, c * d + q), axes=1)
         error = np.tensordot(np.abs(n), errors[: c * d].reshape(c, d, c * d + q), axes=1)
-        ridge = np.concatenate([np.kron(n, beta * np.eye(d)), np.zeros((d, q))], axis=1)
+        ridge = np.concatenate([np.kron(n * betas, np.eye(d)), np.zeros((d, q))], axis=1)
         found.append(
             compare(
                 "sum of the Hessian's rows along the gauge",
@@ -183,7 +185,7 @@ def gauge(case: LawCase) -> list[Comparison]:
     assemble = gradient_vector(model)
     a, ea = here.map(assemble, frame.generators)
     b, eb = there.map(assemble, np.concatenate([frame.directions, weights]))
-    shift = np.concatenate([beta * (weights - frame.weights).ravel(), np.zeros(q)])
+    shift = np.concatenate([(betas[:, None] * (weights - frame.weights)).ravel(), np.zeros(q)])
     name = "gradient after a movement along the gauge, ridge taken off"
     names = weight_names(model, d)
     return [*found, _equal(name, b - shift, a, ea + eb, here, there, names=names)]

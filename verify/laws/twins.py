@@ -97,10 +97,12 @@ def permuted_units(model: Model) -> Model:
     if gauge is not None:
         gauge = sp.ImmutableDenseMatrix([gauge.row(units.index(a)) for a in range(model.units)])
     kinks = tuple(k.xreplace(names) for k in loss.kinks)
-    return replace(
-        model,
-        loss=Loss(loss.expression.xreplace(names), loss.units, loss.readout_size, gauge, kinks),
-    )
+    update = model.update
+    if model.rule is not None and update is not None:
+        update = model.rule.permuted(update, units, readout)
+    expression = loss.expression.xreplace(names)
+    twin = Loss(expression, loss.units, loss.readout_size, gauge, kinks)
+    return replace(model, loss=twin, update=update)
 
 
 @lru_cache(maxsize=32)
@@ -131,6 +133,10 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
     """
     mixture, a = model.mixture, sp.ImmutableDenseMatrix(rows)
     fixed = not mixture.directions_gram.free_symbols
+    update = model.update
+    if update is not None and model.loss.teachers:
+        names = _teachers_over(a)
+        update = update.map_rules(lambda rule: rule.xreplace(names))
     gram = (
         a * mixture.directions_gram * a.T if fixed else symbols.symmetric("Gamma", model.directions)
     )
@@ -144,6 +150,7 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
             sp.ImmutableDenseMatrix(gram),
             mixture.precision,
         ),
+        update=update,
     )
 
 
@@ -151,13 +158,18 @@ def _over_basis(loss: Loss, a: sp.ImmutableDenseMatrix) -> Loss:
     """The loss with its teachers as combinations of those of another basis."""
     if not loss.teachers:
         return loss
-    old, new = symbols.vector("t", a.rows), a.inv() * sp.Matrix(symbols.vector("t", a.rows))
-    names = dict(zip(old, new, strict=True))
+    names = _teachers_over(a)
     return replace(
         loss,
         expression=loss.expression.xreplace(names),
         kinks=tuple(k.xreplace(names) for k in loss.kinks),
     )
+
+
+def _teachers_over(a: sp.ImmutableDenseMatrix) -> dict[sp.Symbol, sp.Expr]:
+    """t_s in terms of the t of another basis."""
+    old = symbols.vector("t", a.rows)
+    return dict(zip(old, a.inv() * sp.Matrix(old), strict=True))
 
 
 @dataclass(frozen=True)
@@ -198,8 +210,10 @@ def find_symmetries(model: Model) -> tuple[Symmetry, ...]:
     directions.
 
     Looked for among exchanges of two, at random points of the loss; the mixture is compared
-    exactly.
+    exactly.  An update that tells weights apart by their names has none.
     """
+    if model.update is not None and model.update.names_weights:
+        return ()
     found = []
     for units in _exchanges(model.units):
         if units == tuple(range(model.units)):

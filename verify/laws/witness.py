@@ -18,6 +18,7 @@ from verify.verdict.tolerance import critical_value
 
 from .frames import Frame
 from .law import LawCase
+from .rule_witness import movement
 
 Array = NDArray[np.float64]
 # central differences of the loss: the error is about the square, and the share of samples so close
@@ -74,12 +75,16 @@ def _chunk(case: LawCase, frame: Frame, dimension: int, count: int) -> Steps:
     features = _noise(case, frame, dimension, count) / np.sqrt(p.precision)
     features += (_coordinates(case) @ frame.directions)[component]
     labels = np.array([float(y) for y in case.model.mixture.labels])[component]
-    by_u, by_v = loss_gradient(case, labels, _fields(case, frame, features))
+    fields = _fields(case, frame, features)
+    by_u, by_v = loss_gradient(case, labels, fields)
     delta = p.step / dimension
     data = by_u[:, :, None] * features[:, None, :]
-    step = -(data + p.ridge * frame.weights)
+    if case.model.update is None:
+        step, moved = -(data + p.ridge * frame.weights), -(by_v + p.ridge * v)
+    else:
+        step, moved = movement(case, frame, labels, fields, features, (by_u, by_v))
     statistics = _change(frame, step, delta)
-    return Steps(np.concatenate([statistics, -(by_v + p.ridge * v)], axis=1), data, by_v)
+    return Steps(np.concatenate([statistics, moved], axis=1), data, by_v)
 
 
 @dataclass(frozen=True)

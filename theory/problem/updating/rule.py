@@ -88,7 +88,7 @@ class Rule:
             rates=moved(update.table("rates")),
             ridges=moved(update.table("ridges")),
             frozen=tuple(moved(dict.fromkeys(update.frozen, True))),
-            rules={n: e.xreplace(letters) for n, e in moved(update.table("rules")).items()},
+            rules=moved(update.map_rules(lambda rule: rule.xreplace(letters)).table("rules")),
             averages={
                 n: (names[unit_of(other, loss)], rate)
                 for n, (other, rate) in moved(update.table("averages")).items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -122,6 +122,20 @@ class Update:
     def table(self, name: str) -> dict[str, Any]:
         """``rates``, ``ridges``, ``rules`` or ``averages`` as a dict."""
         return dict(getattr(self, name))
+
+    @property
+    def text(self) -> str:
+        """All of it, however long: tells updates apart."""
+        return str([(f.name, getattr(self, f.name)) for f in fields(self)])
+
+    @property
+    def names_weights(self) -> bool:
+        """Whether it does other things with one weight than with another."""
+        return any((self.rates, self.ridges, self.frozen, self.rules, self.averages))
+
+    def map_rules(self, function: Callable[[sp.Expr], sp.Expr]) -> Update:
+        """The same with a function of every rule."""
+        return replace(self, rules={n: function(e) for n, e in self.table("rules").items()})
 
     def substitute(self, numbers: Mapping[sp.Symbol, sp.Expr]) -> Update:
         """The update of the model with numbers for its symbols."""
