@@ -9,18 +9,12 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from numerics.core.errors import ResolventError
-from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_array, as_integer, as_scalar
-from numerics.spectra.population_block import (
-    check_block,
-    check_matrix,
-    default_regularized,
-    is_of_readout,
-)
+from numerics.spectra.population_block import check_block, check_matrix, is_of_readout, one_ridge
 from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
@@ -148,7 +142,7 @@ def effective_spectrum(
     kind, name = check_matrix(matrix), check_effective_block(model, block)
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     tail = check_tail(tail)
-    ridge, shift = ridge_and_shift(parameters, kind, name, regularized)
+    ridge, shift = ridge_and_shift(problem, kind, name, regularized)
     points = None if grid is None else as_array("grid", grid, 1)
     nodes = WeightNodes(model, parameters, state, kind, name)
     _check_bounded(nodes, tail)
@@ -216,7 +210,7 @@ def check_block_with_bulk(model: Model, block: object) -> BlockName:
 
 
 def ridge_and_shift(
-    parameters: Parameters, kind: str, name: BlockName, regularized: bool | None
+    problem: Problem, kind: str, name: BlockName, regularized: bool | None
 ) -> tuple[bool, float]:
     """Whether the ridge is included, and the shift of all eigenvalues that it is.
 
@@ -225,12 +219,13 @@ def ridge_and_shift(
     theory.InputError
         A ridge that is no shift, and noise that is lost in rounding.
     """
+    parameters = problem.parameters
     if parameters.precision > MOST_PRECISION:
         expected = f"at most {MOST_PRECISION:g} for the spectrum that the noise makes"
         remedy = "rounding errors beside the means are larger than such noise: take less, or the "
         remedy += "population spectrum, which is the limit of little noise"
         raise InputError("precision", parameters.precision, expected, remedy)
-    ridge = default_regularized(kind, regularized)
+    ridge = one_ridge(problem.model, kind, regularized)
     if ridge and kind == "gradient":
         raise InputError(
             "regularized",

@@ -107,7 +107,7 @@ def emergence(
         "aspect_ratio", aspect_ratio, 0.0, True, "give M / d, test points per dimension"
     )
     kind, name = check_matrix(matrix), check_block_with_bulk(model, block)
-    ridge, shift = ridge_and_shift(parameters, kind, name, regularized)
+    ridge, shift = ridge_and_shift(problem, kind, name, regularized)
     tail, seed = check_tail(tail), as_integer("seed", seed, 0, "seeds are non-negative integers")
     dense, times = _dense_curve(model, parameters, curve, time)
     path = _Path(model, parameters, dense.state, ratio, kind, name, tail, seed)

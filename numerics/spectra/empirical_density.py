@@ -23,7 +23,7 @@ from theory.keywords import with_known_keywords
 from .empirical_parts import block_operator, check_symmetric
 from .null_space import NullSpace, null_space
 from .operators import SecondMoment
-from .population_block import check_block, check_matrix, default_regularized, is_of_readout
+from .population_block import check_block, check_matrix, is_of_readout, one_ridge
 from .span_matrix import BlockName
 
 METHODS = ("auto", "dense", "lanczos")
@@ -145,7 +145,7 @@ def empirical_density(
     """
     check_data(data)
     kind, name = check_matrix(matrix), check_block(data.model, block)
-    ridge_in = default_regularized(kind, regularized)
+    ridge_in = one_ridge(data.model, kind, regularized)
     if name == "all" or is_of_readout(name):
         raise InputError(
             "block",

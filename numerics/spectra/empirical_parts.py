@@ -15,13 +15,7 @@ from theory import InputError, symbols
 from theory.keywords import with_known_keywords
 
 from .operators import BorderedMoment, SecondMoment, mean_products
-from .population_block import (
-    check_block,
-    check_matrix,
-    default_regularized,
-    is_of_readout,
-    readout_positions,
-)
+from .population_block import check_block, check_matrix, is_of_readout, one_ridge, readout_positions
 from .span_matrix import BlockName
 
 
@@ -72,7 +66,7 @@ def empirical_operator(
     """
     check_data(data)
     kind = check_matrix(matrix)
-    ridge_in = default_regularized(kind, regularized)
+    ridge_in = one_ridge(data.model, kind, regularized)
     if block == "mixed" and data.model.readout_size:
         return aslinearoperator(mixed_block(data, kind, ridge_in))
     name = check_block(data.model, block)

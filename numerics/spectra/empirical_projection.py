@@ -19,7 +19,7 @@ from numerics.core.weights import check_dimension
 from numerics.data.samples import SampleData, draw_data
 from theory import symbols
 
-from .population_block import check_matrix, default_regularized
+from .population_block import check_matrix, one_ridge
 from .population_spectrum import generator_names
 
 # entries of one chunk of a projection: bounds its memory
@@ -76,7 +76,7 @@ def empirical_projection(
         Unknown matrix, d < r + C, M < 2, bad shapes.
     """
     kind = check_matrix(matrix)
-    ridge_in = default_regularized(kind, regularized)
+    ridge_in = one_ridge(problem.model, kind, regularized)
     samples = as_integer("samples", samples, 2, "a standard error needs two samples")
     model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")

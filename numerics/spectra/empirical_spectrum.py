@@ -16,7 +16,7 @@ from numerics.core.takes_problem import takes_problem
 from numerics.data.samples import SampleData, draw_data
 from theory import InputError
 
-from .population_block import check_block, check_matrix, default_regularized
+from .population_block import check_block, check_matrix, one_ridge
 from .span_matrix import BlockName
 from .spectrum_of_data import check_offered, spectrum_of_data
 
@@ -174,7 +174,8 @@ def empirical_spectrum(
                 )
         return spectrum_of_data(problem, matrix=matrix, block=block, **options)
     kind = check_matrix(matrix)
-    check_offered(check_block(problem.model, block), kind, default_regularized(kind, regularized))
+    ridge_in = one_ridge(problem.model, kind, regularized)
+    check_offered(check_block(problem.model, block), kind, ridge_in)
     if state is None or dimension is None or samples is None or seed is None:
         values = {"state": state, "dimension": dimension, "samples": samples, "seed": seed}
         missing = next(n for n, value in values.items() if value is None)

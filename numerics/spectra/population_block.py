@@ -198,6 +198,22 @@ def default_regularized(matrix: str, regularized: bool | None) -> bool:
     return matrix == "hessian" if regularized is None else bool(regularized)
 
 
+def one_ridge(model: Model, matrix: str, regularized: bool | None) -> bool:
+    """:func:`default_regularized` where the ridge is one number for all weights.
+
+    Raises
+    ------
+    theory.InputError
+        The model has ridges by layer or unit, and they are to be included.
+    """
+    found = default_regularized(matrix, regularized)
+    if found and any(ridge != model.ridge for ridge in model.ridges):
+        remedy = "leave the ridges out, regularized=False; population spectra know them"
+        got = "True for a model with ridges by layer or unit"
+        raise InputError("regularized", got, "False, or one ridge", remedy)
+    return found
+
+
 def _chosen(
     model: Model, matrix: str, regularized: bool | None, blocks: BlockMatrix | None
 ) -> BlockMatrix:

@@ -22,7 +22,7 @@ from .iterations.eigenpairs import Eigenpairs, Search, leading_eigenpairs
 from .null_space import null_space
 from .operators import SecondMoment
 from .pairing import beyond_rank, count_ends, joined, pair_with_population
-from .population_block import check_block, check_matrix, default_regularized, is_of_readout
+from .population_block import check_block, check_matrix, is_of_readout, one_ridge
 from .span_matrix import BlockName
 
 # beyond this size the norms behind the misfit would cost more than the eigenpairs
@@ -65,7 +65,7 @@ max_passes, mixed_precision, start, misfit
     """
     model = data.model
     kind, name = check_matrix(matrix), check_block(model, block)
-    ridge_in = default_regularized(kind, regularized)
+    ridge_in = one_ridge(model, kind, regularized)
     check_offered(name, kind, ridge_in)
     at_the_top = check_choice("which", which, ENDS) == "largest"
     search = Search(method, tolerance, block_size, max_passes, mixed_precision).check()

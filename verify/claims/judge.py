@@ -134,6 +134,7 @@ def make_claim(
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", type(model).__name__, "a theory.Model", remedy)
     refuse_bands(model.mixture, "a claim")
+    _check_update(model)
     check_choice("parameter", parameter, ("lambda", "d"))
     if expected is not None:
         check_choice("expected", expected, ("true", "false"))
@@ -154,6 +155,17 @@ def make_claim(
     found = written_out(found)
     check_form(found)
     return found
+
+
+def _check_update(model: Model) -> None:
+    """Refuse updates whose single steps are not taken from samples here."""
+    update = model.update
+    names = ("ridges", "averages", "momentum", "project")
+    stated = [] if update is None else [n for n in names if getattr(update, n) not in ((), 0, None)]
+    if stated:
+        remedy = "claims know rates, what is frozen and rules: judge the model by check_model"
+        got = f"{model.name} with {', '.join(stated)} of its update"
+        raise InputError("model", got, "an update of rates, frozen and rules alone", remedy)
 
 
 def _formula(claim: str | sp.Expr | Node) -> Node | sp.Expr:

@@ -23,7 +23,7 @@ from theory import InputError, Model, symbols
 from theory.problem.kinks import split_deltas
 from verify.random_points.exact import Point
 
-from .loss import RawLoss
+from .loss import RawLoss, elementary
 
 Array = NDArray[np.float64]
 
@@ -203,9 +203,23 @@ class RawSamples:
         )
 
     def gradients(self, batch: Batch) -> Array:
-        """d loss / d(u, v), N x (C + q)."""
-        rows = [batch.mean_of(self.loss.partial((i,))) for i in range(len(self.loss.variables))]
-        return np.stack(rows, axis=1)
+        """d loss / d(u, v), or what the rule of the model puts in its place; N x (C + q)."""
+        rule = self.model.rule
+        slopes = (
+            [self.loss.partial((i,)) for i in range(len(self.loss.variables))]
+            if rule is None
+            else [elementary(slope) for slope in rule.slopes]
+        )
+        return np.stack([batch.mean_of(slope) for slope in slopes], axis=1)
+
+    @property
+    def decays(self) -> tuple[Array, Array]:
+        """Ridges of the units and of the readout, times their rates."""
+        c, rule, at = self.model.units, self.model.rule, {symbols.RIDGE: sp.Float(self.ridge, 17)}
+        if rule is None:
+            return np.full(c, self.ridge), np.full(self.readout.size, self.ridge)
+        units = [float(rule.decay[a, a].xreplace(at)) for a in range(c)]
+        return np.array(units), np.array([float(e.xreplace(at)) for e in rule.readout_decay])
 
     def increments(self, dimension: int, factor: float = 1.0) -> list[Array]:
         """(change of the state in one step of SGD) / step, N x size for every component.
@@ -237,6 +251,7 @@ class RawSamples:
         gram = start.T @ start
         found = []
         gradients = self.gradients(batch)
+        units, outputs = self.decays
         for low in range(0, self.size, 20_000):
             rows = slice(low, low + 20_000)
             y = batch.y[rows]
@@ -244,7 +259,7 @@ class RawSamples:
                 assert self._more is not None
                 y = np.hstack([y, self._more[batch.component][rows, :extra]])
             g, dv = gradients[rows, :c], gradients[rows, c:]
-            moved = x.T - delta * (g[:, :, None] * y[:, None, :] + self.ridge * x.T)
+            moved = x.T - delta * (g[:, :, None] * y[:, None, :] + units[:, None] * x.T)
             # one product of matrices of all samples, in place of one a sample
             flat = moved.reshape(-1, moved.shape[2])
             away = (flat - (flat @ basis) @ basis.T).reshape(moved.shape)
@@ -252,7 +267,7 @@ class RawSamples:
             pairs = zip(*upper, strict=True)
             norms = [np.einsum("nd,nd->n", away[:, a], away[:, b]) for a, b in pairs]
             change = (np.stack(norms, axis=1) - gram[upper]) / delta
-            readout = -dv - self.ridge * self.readout
+            readout = -dv - outputs * self.readout
             found.append(np.concatenate([overlap.reshape(len(y), -1), change, readout], axis=1))
         return np.concatenate(found)
 
