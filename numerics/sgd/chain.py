@@ -18,7 +18,7 @@ from numerics.core.validation import Array, check_times
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
 from numerics.sgd.kernel.ruled import RuleArrays
-from theory import Model
+from theory import InputError, Model
 
 from .noise import LAWS, Noise
 
@@ -189,3 +189,11 @@ class Chain:
             wishart=np.zeros((block, ranks, ranks)),
             component=np.empty((block, b), dtype=np.int64),
         )
+
+
+def check_rule(model: Model, method: str) -> None:
+    """The reduced chain has no place for velocities."""
+    if method == "reduced" and model.rule is not None and model.rule.momentum != 0:
+        got = f"'reduced' for the momentum {model.rule.momentum}"
+        remedy = "simulate all d dimensions, or without momentum at step / (1 - momentum)"
+        raise InputError("method", got, "'direct'", remedy)

@@ -28,10 +28,10 @@ from numerics.core.validation import (
 )
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.source import METHODS, compile_kernel
-from theory import InputError, Model
+from theory import InputError
 from theory.errors import check_choice
 
-from .chain import Chain
+from .chain import Chain, check_rule
 from .noise import Noise, Sampler
 from .recorder import Recorder
 from .replica import Launch, run_replica, run_replicas
@@ -144,7 +144,7 @@ def simulate_sgd(
     """
     law = check_method(method, noise, frame, keep_weights)
     model = problem.model
-    _check_rule(model, method)
+    check_rule(model, method)
     dimension = as_integer(
         "dimension",
         dimension,
@@ -377,14 +377,6 @@ def check_method(
                 remedy += ", or numerics.realise_weights of a final state"
             raise InputError(name, str(got), f"nothing of the kind for method {method!r}", remedy)
     return law
-
-
-def _check_rule(model: Model, method: str) -> None:
-    """The reduced chain has no place for velocities."""
-    if method == "reduced" and model.rule is not None and model.rule.momentum != 0:
-        got = f"'reduced' for the momentum {model.rule.momentum}"
-        remedy = "simulate all d dimensions, or without momentum at step / (1 - momentum)"
-        raise InputError("method", got, "'direct'", remedy)
 
 
 def _initial_states(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import sympy as sp
 from helpers import fresh_rng
 from law_cases import threshold
 from sgd_cases import vectors
-from update_cases import CASES, agree, network, random_start, raw_step
+from update_cases import CASES, LINE, U1, Y, agree, data, network, random_start, raw_step
 
 from numerics import (
     Problem,
@@ -20,33 +23,33 @@ from numerics import (
     train_data,
 )
 from numerics.sgd.kernel.source import kernel_source
-from theory import InputError, Update
+from theory import InputError, Loss, Model, Update
 
 SLOW = [name for name in CASES if name not in ("rates", "clipped")]
 EACH = ["rates", "clipped", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["direct", "reduced"])
 @pytest.mark.parametrize("name", CASES)
-def test_one_step_has_the_law_of_raw_samples(name, method):
-    rng, case, dimension, count = fresh_rng(), CASES[name], 9, 20_000
+def test_one_step_has_the_law_of_raw_samples(name):
+    """By the chain; the other test compares it with the direct simulation."""
+    rng, case, dimension, count = fresh_rng(), CASES[name], 9, 10_000
     problem = Problem(case.model())
     state = random_start(problem.model, rng)
     delta = problem.parameters.step / dimension
-    runs = simulate_sgd(
-        problem, state, [0.0, delta], dimension=dimension, replicas=count,
-        seed=int(rng.integers(2**32)), method=method,
-    )  # fmt: skip
-    steps = (vectors(runs) - state.flatten()) / delta
-    assert agree(steps, raw_step(case.step, problem, state, dimension, count, rng))
+
+    def steps(problem):
+        seed = int(rng.integers(2**32))
+        runs = simulate_sgd(
+            problem, state, [0.0, delta], dimension=dimension, replicas=count, seed=seed,
+            method="reduced",
+        )  # fmt: skip
+        return (vectors(runs) - state.flatten()) / delta
+
+    raw = raw_step(case.step, problem, state, dimension, count, rng)
+    assert agree(steps(problem), raw)
     # the plain gradient has another law, which the test sees
-    plain = Problem(problem.model.with_update(None))
-    runs = simulate_sgd(
-        plain, state, [0.0, delta], dimension=dimension, replicas=count,
-        seed=int(rng.integers(2**32)), method=method,
-    )  # fmt: skip
-    assert not agree((vectors(runs) - state.flatten()) / delta, steps)
+    assert not agree(steps(Problem(problem.model.with_update(None))), raw)
 
 
 @pytest.mark.parametrize("name", EACH)
@@ -137,30 +140,37 @@ def test_heavy_balls_follow_the_curve_of_the_whole_field_rescaled():
     z = (np.abs(limit - expected) - rest) / error
     assert z.max() <= threshold(z.size)
     # the classic slip: the field times 1 / (1 - theta) with the corrector of the plain step
-    slip = Problem(network(Update(rates={"layer 1": "5/2", "layer 2": "5/2"})))
-    wrong = slip.with_step(problem.parameters.step * (1 - theta))
-    other = State.at(integrate_curves(wrong, state, [0.0, time], tolerance=1e-4), time).flatten()
+    rates = Update(rates={"layer 1": "5/2", "layer 2": "5/2"})
+    slip = Problem(replace(network(rates), step=sp.Rational(1, 5)))
+    other = State.at(integrate_curves(slip, state, [0.0, time], tolerance=1e-4), time).flatten()
     assert ((np.abs(limit - other) - rest) / error).max() > threshold(z.size)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("update", [Update(rates={"unit 1": 2}), Update(project="bulk")])
 def test_fluctuations_are_those_of_the_update(update):
-    rng, time, dimension = fresh_rng(), 0.6, 20_000
-    problem = Problem(network(update))
+    rng, time, dimension, count = fresh_rng(), 0.6, 20_000, 2000
+    loss = Loss((U1 - Y) ** 2 / 2, units=1)
+    problem = Problem(Model.build(data(LINE), loss, ridge="1/10", step="1/2", update=update))
     state = random_start(problem.model, rng)
     runs = simulate_sgd(
-        problem, state, [0.0, time], dimension=dimension, replicas=2000,
+        problem, state, [0.0, time], dimension=dimension, replicas=count,
         seed=int(rng.integers(2**32)), method="reduced",
     )  # fmt: skip
-    law = integrate_fluctuations(problem, integrate_curves(problem, state, [0.0, time]))
-    predicted = law.covariance.values[-1] / dimension
     found = vectors(runs)
     found = found - found.mean(axis=0)
     products = found[:, :, None] * found[:, None, :]
-    error = products.std(axis=0) / np.sqrt(len(found))
-    z = (np.abs(products.mean(axis=0) - predicted) - 0.05 * np.abs(predicted)) / (error + 1e-12)
-    assert z.max() <= threshold(z.size)
+    error = products.std(axis=0) / np.sqrt(count) + 1e-12
+
+    def excess(problem):
+        law = integrate_fluctuations(problem, state, [0.0, time])
+        predicted = law.covariance.values[-1] / dimension
+        return (
+            (np.abs(products.mean(axis=0) - predicted) - 0.02 * np.abs(predicted)) / error
+        ).max()
+
+    assert excess(problem) <= threshold(error.size)
+    assert excess(Problem(problem.model.with_update(None))) > threshold(error.size)
 
 
 @pytest.mark.parametrize("update", [Update(rates={"unit 2": 3}, momentum="1/2"), None])
@@ -169,16 +179,16 @@ def test_train_data_take_the_steps_of_the_update(update):
     rng, dimension, count = fresh_rng(), 7, 30
     model = network(update)
     problem = Problem(model)
-    data = draw_data(
+    samples = draw_data(
         problem, random_start(model, rng), dimension=dimension, samples=count,
         seed=int(rng.integers(2**32)),
     )  # fmt: skip
-    trained = train_data(data)
-    x, v = data.weights.copy(), data.readout.copy()
+    trained = train_data(samples)
+    x, v = samples.weights.copy(), samples.readout.copy()
     eta, theta = (np.array([1.0, 3.0]), 0.5) if update else (np.ones(2), 0.0)
     speed, speed_v = np.zeros_like(x), np.zeros_like(v)
     delta, beta = problem.parameters.step / dimension, problem.parameters.ridge
-    for y, label in zip(np.asarray(data.features), data.labels, strict=True):
+    for y, label in zip(np.asarray(samples.features), samples.labels, strict=True):
         h = np.tanh(x @ y)
         error = 1 / (1 + np.exp(-h @ v)) - label
         change = np.outer(error * v * (1 - h**2), y) + beta * x
@@ -195,9 +205,9 @@ def test_what_the_chain_does_not_know_is_refused():
     with pytest.raises(InputError, match=r"method: got 'reduced' for the momentum 1/2"):
         simulate_sgd(problem, state, [0, 1], dimension=50, replicas=1, seed=0, method="reduced")
     model = network(Update(project="dominant"))
-    data = draw_data(Problem(model), State.zero(Problem(model)), dimension=9, samples=4, seed=0)
+    samples = draw_data(Problem(model), State.zero(Problem(model)), dimension=9, samples=4, seed=0)
     with pytest.raises(InputError, match=r"data: got an update projected \(dominant\)"):
-        train_data(data)
+        train_data(samples)
 
 
 def test_the_plain_kernel_has_no_trace_of_updates():
