@@ -26,6 +26,36 @@ RELATIONS: dict[str, tuple[str, str]] = {
         ("steps", "epochs", "iterations"), ("time", "steps * c_delta / dimension: give that time")
     ),
 }
+# what belongs to another object, or has no place in the class of models -> what to do
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(
+        ("epochs", "passes", "replacement", "shuffle"),
+        "several passes over the same data are no Markov chain of these statistics: every sample "
+        "is a fresh one; numerics.train_data takes one pass over given samples",
+    ),
+    **dict.fromkeys(
+        ("rates", "ridges", "frozen", "rules", "averages", "momentum", "project"),
+        "what a step does belongs to the model: model.with_update(Update({name}=...))",
+    ),
+    **dict.fromkeys(
+        ("optimizer", "adam", "rmsprop", "adagrad", "nesterov", "preconditioner"),
+        "steps that are scaled coordinate by coordinate, or look ahead, are no functions of these "
+        "statistics: an Update has rates, rules, averages and the momentum of a heavy ball",
+    ),
+    **dict.fromkeys(
+        ("clip", "clipping", "max_norm", "gradient_clipping"),
+        "clipping is a rule of an Update: Update(rules={'layer 1': Max(-c, Min(c, SLOPE))})",
+    ),
+    **dict.fromkeys(
+        ("dropout", "augmentation", "batch_norm", "layer_norm"),
+        "noise inside of the network and statistics of a batch are not in the class of models: a "
+        "loss holds u, v, t, the label and the label noise xi of one sample",
+    ),
+    **dict.fromkeys(
+        ("teacher", "teachers"),
+        "a teacher is a direction whose t_s stands in the loss: symbols.vector('t', r)",
+    ),
+}
 # other names of the same number -> its argument
 SAME: dict[str, str] = {
     **dict.fromkeys(("lambda_", "lam"), "precision"),
@@ -51,9 +81,12 @@ def check_keywords(function: str, named: Iterable[str], known: Iterable[str]) ->
 
 
 def _meant(name: str, known: list[str]) -> str:
+    elsewhere = ELSEWHERE.get(name, "").replace("{name}", name)
     meant, relation = RELATIONS.get(name, ("", ""))
     if meant in known:
-        return f"{meant} is {relation}"
+        return f"{meant} is {relation}" + (f"; {elsewhere}" if elsewhere else "")
+    if elsewhere:
+        return elsewhere
     close = [SAME[name]] if name in SAME else difflib.get_close_matches(name, known, 1, 0.6)
     return f"write {close[0]}=..." if close and close[0] in known else "leave it away"
 

@@ -304,7 +304,8 @@ def test_a_result_of_another_model_is_refused(curve):
         ("beta", r"write ridge=\.\.\."),
         ("lam", r"write precision=\.\.\."),
         ("weigths", r"write weights=\.\.\."),
-        ("momentum", "leave it away"),
+        ("momentum", r"model\.with_update\(Update\(momentum=\.\.\.\)\)"),
+        ("colour", "leave it away"),
     ],
 )
 def test_a_number_under_another_name_is_told_its_own(typed, remedy):

@@ -149,7 +149,7 @@ def test_heavy_balls_follow_the_curve_of_the_whole_field_rescaled():
 @pytest.mark.slow
 @pytest.mark.parametrize("update", [Update(rates={"unit 1": 2}), Update(project="bulk")])
 def test_fluctuations_are_those_of_the_update(update):
-    rng, time, dimension, count = fresh_rng(), 0.6, 20_000, 2000
+    rng, time, dimension, count = fresh_rng(), 0.6, 2000, 2000
     loss = Loss((U1 - Y) ** 2 / 2, units=1)
     problem = Problem(Model.build(data(LINE), loss, ridge="1/10", step="1/2", update=update))
     state = random_start(problem.model, rng)
