@@ -12,7 +12,8 @@ import xarray as xr
 
 from numerics import State
 from numerics.core.geometry import span_basis
-from numerics.data.samples import SampleData, compile_derivatives, draw_data
+from numerics.core.validation import Array
+from numerics.data.samples import compile_derivatives, draw_data
 from numerics.spectra.span_matrix import SpanMatrix
 from theory.symbols import upper_triangle
 from verify.evidence.evidence import Evidence
@@ -261,20 +262,25 @@ def _gradient_differences(
         data = draw_data(model, parameters, state, dimension, size, generator)
         u, w = data.fields, data.features[:, :rank]
 
-        def rows_at(
-            j: int, shift: float, data: SampleData = data, u: np.ndarray = u, w: np.ndarray = w
-        ) -> np.ndarray:
-            """Gradients on the span, with x^unit moved along basis vector j."""
+        def gradient_at(
+            j: int, shift: float, labels: Array = data.labels, u: Array = u, w: np.ndarray = w
+        ) -> Array:
+            """Gradients of the samples, with x^unit moved along basis vector j."""
             moved = u.copy()
             moved[unit] += shift * w[:, j]
-            g = gradient(data.labels, moved, state.readout)
-            return np.concatenate([(g[:c, None] * w.T).reshape(c * rank, len(w)), g[c:]])
+            return gradient(labels, moved, state.readout)
 
         for j in range(rank):
-            rows = np.array([(rows_at(j, h) - rows_at(j, -h)) / (2 * h) for h in steps])
-            sums[:, :, j] += rows.sum(axis=2)
-            squares[:, :, j] += (rows**2).sum(axis=2)
-            cross[:, j] += (rows[0] * rows[1]).sum(axis=1)
+            one, other = ((gradient_at(j, h) - gradient_at(j, -h)) / (2 * h) for h in steps)
+            for total, values, power in (
+                (sums[0], one, 1),
+                (sums[1], other, 1),
+                (squares[0], one**2, 2),
+                (squares[1], other**2, 2),
+                (cross, one * other, 2),
+            ):
+                total[: c * rank, j] += (values[:c] @ w**power).ravel()
+                total[c * rank :, j] += values[c:].sum(axis=1)
     mean = sums / samples
     variance = squares / samples - mean**2
     covariance = cross / samples - mean[0] * mean[1]

@@ -133,6 +133,7 @@ class KinkedIntegrands:
         used = set().union(*(e.free_symbols for e in self.regular)) if self.regular else set()
         # u that an integrand meets directly counts as a ramp that never bends
         self.linear = np.array([a for a, u in enumerate(s.fields) if u in used], dtype=np.int64)
+        self._target = target
         self.source = self._generate(target)
         self._sums: Callable[..., None] = self._array_sums
         self._stencil: Callable[..., None] = self._array_stencil
@@ -253,7 +254,8 @@ class KinkedIntegrands:
     @cached_property
     def _array_functions(self) -> list[Callable[..., None]]:
         """The integrands, then the coefficients of every delta, for arrays."""
-        module = codegen.load_module(self._functions("numpy"))
+        source = self.source if self._target == "numpy" else self._functions("numpy")
+        module = codegen.load_module(source)
         names = ["integrand", *(f"delta_{j}" for j in range(self.kinks))]
         return [cast("Callable[..., None]", getattr(module, name)) for name in names]
 

@@ -64,9 +64,12 @@ def true_theory(evidence: Evidence) -> Theory:
 
 @pytest.mark.slow
 def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory) -> None:
-    report = run(evidence=evidence, theory=true_theory)
+    # effective spectra are judged at any seed in test_effective_checks.py
+    elsewhere = ("proportional", "large_aspect", "train_spectra")
+    checks = [name for name in evidence.system.checks if name not in elsewhere]
+    report = run(evidence=evidence, theory=true_theory, only=checks)
     assert [r.name for r in report.results if r.verdict is Verdict.FAILS] == []
-    assert len(report.results) == len(evidence.system.checks)
+    assert len(report.results) == len(evidence.system.checks) - len(elsewhere)
 
 
 @pytest.mark.slow
