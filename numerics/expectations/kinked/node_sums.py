@@ -90,7 +90,8 @@ def stencil(labels, means, v, steps, ramps, linear, weights, out):
     r, s, f = np.empty(kinks), np.empty(kinks), np.empty(out.shape[2])
     for e in range(means.shape[0]):
         for l in range(labels.size):
-            u[:] = means[e, l]
+            for a in range(u.size):
+                u[a] = means[e, l, a]
             for m in range(steps.shape[0]):
                 weight = weights[e, l, m]
                 if weight == 0.0:
