@@ -108,6 +108,7 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
                 f"{path.name} says {text!r}, printed is {printed[line]!r}"
             )
             compared += 1
+    pyplot.close("all")
     return compared
 
 

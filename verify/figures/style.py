@@ -7,6 +7,7 @@ deficiencies; where there are more series than colours, the line style changes t
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 import unicodedata
 import warnings
@@ -158,7 +159,9 @@ def set_title(figure: Figure, title: str | None) -> None:
     asked = current_canvas().title
     title = title if asked is None else asked
     if title is not None and check_text("title", title):
-        characters = int(figure.get_figwidth() * 95 / font_size())
+        # mathematics is written with more characters than it shows
+        hidden = len(title) - len(re.sub(r"\$[^$]*\$", "xx", title))
+        characters = int(figure.get_figwidth() * 95 / font_size()) + hidden
         # no line ends within an equation
         kept = title.replace(" = ", "\u00a0=\u00a0")
         lines = [line for part in kept.splitlines() for line in textwrap.wrap(part, characters)]

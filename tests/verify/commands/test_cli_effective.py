@@ -12,8 +12,10 @@ from command_cases import invoke, succeed
 
 import numerics
 import numerics.dynamics.curves
+import verify.figures
 from numerics import Parameters, State, effective_spectrum, solve_curve
 from theory import kgmm
+from verify.figures import plot_emergence
 
 SMALL = ["--k", "2", "--precision", "4", "--ridge", "0.1"]
 
@@ -216,3 +218,25 @@ def test_help_states_purpose_and_examples():
     text = succeed("effective", "--help")
     assert "Example:  specalign effective" in text
     assert "M / d" in text
+
+
+@pytest.mark.slow
+def test_the_figure_of_emergence_has_the_times_that_its_events_need(tmp_path, monkeypatch):
+    drawn = []
+
+    def keep(data, title):
+        drawn.append(data)
+        return plot_emergence(data, title=title)
+
+    monkeypatch.setattr(verify.figures, "plot_emergence", keep)
+    words = ("--k", "2", "--precision", "2", "--ridge", "0.05", "--gram-perp", "0.01,0;0,0.01")
+    out = tmp_path / "events.nc"
+    succeed(
+        "effective", *words, "--emergence", "--time", "30", "--plot", tmp_path / "a.png", "-o", out
+    )
+    (course,) = drawn
+    (event,) = course.event_time.values
+    assert ((course.time >= 0) & (course.time <= 1.5 * event)).sum() >= 30
+    with xr.open_dataset(out) as written:  # numbers are those of the times asked for
+        np.testing.assert_allclose(written.event_time, event, rtol=1e-6)
+        assert written.sizes["time"] != course.sizes["time"]
