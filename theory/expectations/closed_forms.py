@@ -31,6 +31,7 @@ from theory.problem.relu_step import ReLU, Step
 
 from .gaussian_law import GaussianLaw
 from .normal_functions import BivariateNormal, TrivariateNormal, normal_density, normal_probability
+from .parallel_steps import separated
 
 _TRIGONOMETRIC = (sp.sin, sp.cos)
 _STEPPED = (sp.erf, sp.erfc, Step, ReLU)
@@ -52,7 +53,10 @@ def closed_form(f: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
     f = sp.expand(f)
     if f.has(*_TRIGONOMETRIC):
         f = sp.expand(TR8(f))
-    found = [_term(term, law) for term in sp.Add.make_args(f)]
+    separate = separated(f, u)
+    if separate is None:
+        return None
+    found = [_term(term, law) for term in sp.Add.make_args(separate)]
     read = [part for part in found if part is not None]
     return sp.Add(*read) if len(read) == len(found) else None
 

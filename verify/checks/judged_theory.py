@@ -21,6 +21,7 @@ from theory import (
 )
 from theory.keywords import with_known_keywords
 from theory.names import ALMOST_EVERYWHERE
+from theory.problem.model import check_plain
 from verify.evidence.systems import Scenario
 
 # the matrices whose sample means data show
@@ -67,6 +68,7 @@ class Theory:
     @classmethod
     def derive(cls, model: Model) -> Theory:
         """The engine's own theory of ``model``."""
+        check_plain(model, "the checks of the paper's statements")
         curvature = derive_hessian(model, regularized=False)
         hessian = curvature
         if not model.loss.is_smooth:
