@@ -81,6 +81,25 @@ def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
     assert z.max() <= threshold(z.size)
 
 
+@pytest.mark.parametrize("name", ["average", pytest.param("bulk", marks=pytest.mark.slow)])
+def test_batches_and_schedules_have_one_law_in_both_methods(name):
+    """Three samples a step and a step that falls; the chain has a factor for each sample."""
+    rng = fresh_rng()
+    problem = Problem(CASES[name].model())
+    state = random_start(problem.model, rng)
+    direct, reduced = (
+        vectors(
+            simulate_sgd(
+                problem, state, [0.0, 0.4], dimension=12, replicas=4000,
+                seed=int(rng.integers(2**32)), method=method, batch=3,
+                schedule=1 / (1 + sp.Symbol("t")),
+            )
+        )
+        for method in ("direct", "reduced")
+    )  # fmt: skip
+    assert agree(direct, reduced)
+
+
 def heavy_ball(problem, state, dimension, time, theta, rng):
     """Momentum from its definition, in NumPy: x' = x - delta grad + theta (x - x_before)."""
     p = problem.parameters
