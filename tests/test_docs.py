@@ -145,6 +145,7 @@ def test_long_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_pa
         ("tutorials/property_tests.md", 1),
         ("howto/paper_figure.md", 3),
         ("howto/adding_a_check.md", 1),
+        ("api/plot.md", 1),
     ],
 )
 def test_tutorials_do_what_they_say(page, least, monkeypatch, tmp_path):

@@ -83,7 +83,8 @@ def draw_emergence(
         for index in emergence["index"].to_numpy():
             t, values = _with_events(emergence, side, int(index))
             if np.isfinite(values).any():
-                told = marks(shown, emergence.sizes["index"])
+                # marks are those of data where there are any
+                told = {} if measured is not None else marks(shown, emergence.sizes["index"])
                 _draw_outlier(axes, emergence, (t, values), side, line_style(shown) | told)
                 name = f"outlier {index}, {'right' if side > 0 else 'left'} of the bulk"
                 look = line_style(shown) | told | {"markevery": None}
@@ -124,7 +125,7 @@ def _draw_outlier(
     t, values = line
     edge = np.interp(t, emergence["time"], emergence["edge"].sel(side=side))
     near = np.abs(values - edge) < _NEAR_CRITICAL * np.abs(edge)
-    dotted = style | {"linestyle": (0, (1, 1)), "marker": "none"}
+    dotted = style | {"linestyle": (0, (1, 1)), "marker": "None"}
     axes.plot(t, values, **dotted, gid="outlier")
     axes.plot(t, np.where(near, np.nan, values), **style)
 

@@ -6,6 +6,7 @@ deficiencies; where there are more series than colours, the line style changes t
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 import textwrap
@@ -31,7 +32,7 @@ from numerics.core.files import replacing
 from numerics.core.validation import as_path, check_kind, kind_of
 from theory import InputError
 from theory.errors import printable
-from theory.keywords import with_known_keywords
+from theory.keywords import check_keywords, with_known_keywords
 
 from .canvas import (
     canvas,
@@ -229,6 +230,7 @@ def takes_axes(function: Callable[..., Shown]) -> Callable[..., Shown]:
     def draw(*arguments: Any, ax: Axes | None = None, **named: Any) -> Shown:
         if ax is not None:
             check_kind("ax", ax, Axes, "axes of figure.subplots() or pyplot.subplots()")
+        check_keywords(function.__name__, named, known)
         size, title = named.pop("size", None), named.pop("title", None)
         with canvas(size=size, title=title, shown=ax is None or None):
             found = _drawn(function, ax, *arguments, **named)
@@ -238,6 +240,16 @@ def takes_axes(function: Callable[..., Shown]) -> Callable[..., Shown]:
             return panels[0] if len(panels) == 1 else np.array(panels)
         return found
 
+    # what is shown as the signature is what can be written
+    first, *others = inspect.signature(function).parameters.values()
+    words = {"ax": first.annotation, "size": "tuple[float, float] | None", "title": "str | None"}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    further = [
+        inspect.Parameter(name, keyword, default=None, annotation=annotation)
+        for name, annotation in words.items()
+    ]
+    known = [parameter.name for parameter in (*others, *further)]
+    draw.__signature__ = inspect.Signature([*others, *further])  # type: ignore[attr-defined]
     return draw
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -174,3 +176,15 @@ def test_a_canvas_is_left_as_it_was():
     with pytest.raises(ZeroDivisionError), canvas(size=(3, 2)):
         fail()
     assert new_figure(8, 4).get_size_inches().tolist() == [8, 4]
+
+
+def test_signatures_are_what_can_be_written(curve, ax):
+    assert list(inspect.signature(sa.plot.emergence).parameters) == [
+        "emergence",
+        "measured",
+        "ax",
+        "size",
+        "title",
+    ]
+    with pytest.raises(InputError, match="colour"):
+        sa.plot.curves(curve, ax=ax, colour="red")
