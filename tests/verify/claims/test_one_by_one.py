@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT
+from typer.testing import CliRunner
 
 from theory import kgmm
 from verify.claims.files import list_claims, read_claims
@@ -19,6 +20,7 @@ from verify.claims.judge import make_claim
 from verify.claims.judgement import Claim, Finding
 from verify.claims.one_by_one import ClaimJudge, judge_each
 from verify.claims.reading.listing import ListedClaim
+from verify.commands.cli import app
 
 HEADER = '[model]\nname = "kgmm"\nk = 2\n[parameters]\ndirections_gram = "orthonormal"\n'
 RIGHT = '[[claim]]\nname = "right"\nquantity = "E_l[u_1]"\nformula = "m_1_l"\n'
@@ -168,9 +170,8 @@ def test_verdicts_come_one_by_one_and_exit_codes_keep_their_meaning(tmp_path: Pa
     assert "typo: unreadable" in errors
     for body, code in ((RIGHT, 0), (RIGHT + TYPO, 2), (TYPO + SLOW, 2), (RIGHT + SLOW, 3)):
         file.write_text(HEADER + body)
-        process = specalign_check(str(file), "--time-limit", "1")
-        process.communicate(timeout=60)
-        assert process.returncode == code, body
+        here = CliRunner().invoke(app, ["check", str(file), "--time-limit", "1"])
+        assert here.exit_code == code, body
 
 
 def test_the_first_verdict_is_on_the_screen_within_seconds(tmp_path: Path) -> None:
