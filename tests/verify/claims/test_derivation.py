@@ -260,11 +260,11 @@ def test_no_true_formula_is_refuted() -> None:
 
 @pytest.mark.slow
 def test_no_true_formula_is_refuted_in_many_runs() -> None:
-    """Two hundred runs of 1e-9 each, whatever the seeds."""
+    """A hundred runs of 1e-9 each, whatever the seeds; those of continuous integration are new."""
     start = seed()
     wrong = [
         r
-        for n in range(200)
+        for n in range(100)
         for r in refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9)
     ]
     assert wrong == []
