@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .core.schedule import TIME, Schedule
     from .core.state import State
     from .core.weights import realise_weights, state_of_weights
+    from .data.binned_spectrum import BinnedSpectrum, bin_spectrum
     from .data.risk import empirical_risk, population_risk
     from .data.samples import SampleData, draw_data
     from .data.train_data import train_data
@@ -91,6 +92,7 @@ _PUBLIC = {
     "core.schedule": ("TIME", "Schedule"),
     "core.state": ("State",),
     "core.weights": ("realise_weights", "state_of_weights"),
+    "data.binned_spectrum": ("BinnedSpectrum", "bin_spectrum"),
     "data.risk": ("empirical_risk", "population_risk"),
     "data.samples": ("SampleData", "draw_data"),
     "data.train_data": ("train_data",),
@@ -164,6 +166,8 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "Noise",
     "SampleData",
     "SimulationInterrupted",
+    "BinnedSpectrum",
+    "bin_spectrum",
     "draw_data",
     "empirical_risk",
     "kernel_source",

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from theory import Model
 
+from .covariance.band_arrays import inverse_of, scales_of
 from .parameters import Parameters
 from .state import State
 from .validation import RANK_TOLERANCE, Array, as_array
@@ -153,6 +154,7 @@ def field_statistics(
     parameters : Parameters
     overlap : array, shape (..., C, r)
     gram_perp : array, shape (..., C, C)
+        Of every band, where there are several: (..., B, C, r) and (..., B, C, C).
 
     Returns
     -------
@@ -176,14 +178,14 @@ def field_statistics(
     more = len(loss.fields) - model.units
     if not more:
         return overlap, gram_perp
-    lead = overlap.shape[:-2]
-    rows = np.zeros((more, model.directions))
-    rows[: len(loss.teachers)] = parameters.directions_gram[list(loss.teachers)]
+    lead, gamma = overlap.shape[:-2], parameters.directions_gram
+    rows = np.zeros((*gamma.shape[:-2], more, model.directions))
+    rows[..., : len(loss.teachers), :] = gamma[..., list(loss.teachers), :]
     rest = np.zeros((*lead, model.units + more, model.units + more))
     rest[..., : model.units, : model.units] = gram_perp
     if loss.has_label_noise:
         rest[..., -1, -1] = parameters.precision
-    beside = np.broadcast_to(rows, (*lead, *rows.shape))
+    beside = np.broadcast_to(rows, (*lead, *rows.shape[-2:]))
     return np.concatenate([overlap, beside], axis=-2), rest
 
 
@@ -193,6 +195,57 @@ def field_gram(
     """Overlaps of the fields, shape (fields, r), and lambda times their covariance."""
     overlap, gram_perp = field_statistics(model, parameters, overlap, gram_perp)
     return overlap, gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+
+
+@dataclass(frozen=True)
+class FieldGrams:
+    """The Gram matrices behind the laws of the fields, at states of shape (...).
+
+    Isotropic noise has one law of the shape that all components share; where its scales differ
+    between bands or components, every component has a law of its own.
+
+    Attributes
+    ----------
+    overlap : array, shape (..., fields, r)
+        Of the vectors behind the fields with the directions.
+    laws : array, shape (..., 1 or n, fields, fields)
+        lambda times the covariance.
+    sizes : array, of the shape of ``laws``
+        The same sums with every term by its absolute value: what rounding is relative to.
+    """
+
+    overlap: Array
+    laws: Array
+    sizes: Array
+
+
+def field_grams(
+    model: Model, parameters: Parameters, overlap: Array, gram_perp: Array
+) -> FieldGrams:
+    r"""The laws of the fields: :math:`\sum_g\sigma_{lg}^2(\hat R^g+\hat m^g(\Gamma^g)^+\hat
+    m^{gT})/\lambda` in component l (mathematics.md section 10).
+
+    Parameters
+    ----------
+    model : theory.Model
+    parameters : Parameters
+    overlap : array, shape (..., [B,] C, r)
+    gram_perp : array, shape (..., [B,] C, C)
+    """
+    overlap, rest = field_statistics(model, parameters, overlap, gram_perp)
+    inverse = inverse_of(parameters.directions_gram)
+    transposed = np.swapaxes(overlap, -1, -2)
+    gram = rest + overlap @ inverse @ transposed
+    size = np.abs(rest) + np.abs(overlap) @ np.abs(inverse) @ np.abs(transposed)
+    if model.mixture.bands is None:
+        return FieldGrams(overlap, gram[..., None, :, :], size[..., None, :, :])
+    if model.bands == 1:
+        overlap, gram, size = (x[..., None, :, :] for x in (overlap, gram, size))
+    variances = scales_of(model) ** 2
+    laws, sizes = (np.einsum("lg,...gab->...lab", variances, x) for x in (gram, size))
+    if model.loss.has_label_noise:  # which has no band
+        laws[..., -1, -1] = sizes[..., -1, -1] = parameters.precision
+    return FieldGrams(overlap.sum(axis=-3), laws, sizes)
 
 
 def field_coordinates(model: Model, basis: SpanBasis, precision: float) -> Array:

@@ -14,9 +14,9 @@ from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.names import WITHOUT_NOISE
 from theory.notebook import equations_latex, matrix_latex
-from theory.problem.covariance.bands import refuse_bands
 
-from .validation import Array, _is_infinite, as_array, as_scalar, check_gram, kind_of
+from .covariance.band_arrays import axes_of, check_directions
+from .validation import Array, _is_infinite, as_array, as_scalar, kind_of
 
 
 @with_known_keywords
@@ -36,7 +36,8 @@ class Parameters:
         c_delta > 0; the step size is delta = c_delta / d and time is steps * delta.
     directions_gram : array, shape (r, r), optional
         Gamma, symmetric positive definite.  When omitted it is that of the model where the model
-        fixes it, and else the identity (orthonormal directions, one for each component).
+        fixes it, and else the identity (orthonormal directions, one for each component).  With B >
+        1 bands the matrices Gamma^g, (B, r, r), semidefinite and of a sum that is definite.
 
     Raises
     ------
@@ -68,8 +69,14 @@ class Parameters:
         return [
             ("p", matrix_latex([self.weights.tolist()])),
             *((letter, f"{value:.6g}") for letter, value in scalars.items()),
-            (r"\Gamma", matrix_latex(self.directions_gram.tolist())),
+            *self._gram_equations(),
         ]
+
+    def _gram_equations(self) -> list[tuple[str, str]]:
+        if self.directions_gram.ndim == 2:
+            return [(r"\Gamma", matrix_latex(self.directions_gram.tolist()))]
+        grams = enumerate(self.directions_gram.tolist(), start=1)
+        return [(rf"\Gamma^{{({g})}}", matrix_latex(gram)) for g, gram in grams]
 
     def __init__(
         self,
@@ -112,12 +119,10 @@ class Parameters:
         ):
             object.__setattr__(self, name, as_scalar(name, value, 0.0, strict, remedy))
         object.__setattr__(self, "_gram_is_default", directions_gram is None)
-        gram = as_array(
-            "directions_gram",
-            np.eye(weights.size) if directions_gram is None else directions_gram,
-            2,
-        )
-        check_gram("directions_gram", gram, definite=True)
+        gram = np.eye(weights.size) if directions_gram is None else directions_gram
+        axes = axes_of(gram)
+        gram = as_array("directions_gram", gram, axes)
+        check_directions(gram)
         object.__setattr__(self, "directions_gram", gram)
 
     @with_known_keywords
@@ -181,7 +186,6 @@ def parameters_of(source: Model | xr.Dataset) -> Parameters:
         raise InputError(
             "source", kind_of(source), "a theory.Model, or a result", "give one of the two"
         )
-    refuse_bands(source.mixture, "a number")
     if source.parameter_symbols:
         names = sorted(map(str, source.parameter_symbols))
         raise InputError(
@@ -195,8 +199,14 @@ def parameters_of(source: Model | xr.Dataset) -> Parameters:
         float(source.mixture.precision),
         float(source.ridge),
         float(source.step),
-        np.array(source.mixture.directions_gram.tolist(), dtype=float),
+        gram_of(source),
     )
+
+
+def gram_of(model: Model) -> Array:
+    """Gamma of a model of numbers, (r, r), or that of every band, (B, r, r)."""
+    gram = np.array(model.mixture.directions_gram.tolist(), dtype=float)
+    return gram.reshape(model.symbols.band_shape(model.directions, model.directions))
 
 
 def _parameters_of_result(result: xr.Dataset) -> Parameters:

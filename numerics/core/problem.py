@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,10 +16,10 @@ from theory import InputError, Model, symbols
 from theory.errors import brief, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex
-from theory.problem.covariance.bands import refuse_bands
 
+from .covariance.band_arrays import check_band_numbers, inverse_of
 from .geometry import coordinates_of, labels_of
-from .parameters import Parameters, parameters_of
+from .parameters import Parameters, gram_of, parameters_of
 from .state import State, check_state
 from .validation import Array, kind_of
 
@@ -118,8 +118,8 @@ class Problem:
 
     @cached_property
     def gram_inverse(self) -> Array:
-        """Gamma^-1, shape (r, r)."""
-        return np.asarray(np.linalg.inv(self.parameters.directions_gram))
+        """Gamma^-1, shape (r, r), or the pseudo-inverse of every band, (B, r, r)."""
+        return inverse_of(self.parameters.directions_gram)
 
     def check_state(self, state: object, name: str = "state") -> State:
         """Return ``state``, a State of the shapes of the model; ``name`` is that of the argument.
@@ -161,7 +161,7 @@ def _check_model(model: object, parameters: object) -> None:
             else "build one with Model.build(mixture, loss), kgmm or xor",
         )
     mixture = model.mixture
-    refuse_bands(mixture, "a number")
+    check_band_numbers(model)
     for name, entries in (("labels", mixture.labels), ("coordinates", mixture.coordinates)):
         unknown = sorted(map(str, set().union(*(e.free_symbols for e in entries))))
         if unknown:
@@ -207,7 +207,7 @@ def _fixed_numbers(model: Model) -> dict[str, Any]:
         if value.is_number:
             fixed[name] = float(value)
     if not gram.free_symbols:
-        fixed["directions_gram"] = np.array(gram.tolist(), dtype=float)
+        fixed["directions_gram"] = gram_of(model)
     return fixed
 
 
@@ -250,14 +250,12 @@ def _check_agreement(model: Model, parameters: Parameters) -> None:
     mixture = model.mixture
     _check_weight_count(model, parameters.weights.size)
     _check_gram_of(model, parameters)
-    upper = symbols.upper_triangle(model.directions)
-    gram, numbers = mixture.directions_gram, parameters.directions_gram
     pairs = [
         *(("weights", e, x) for e, x in zip(mixture.weights, parameters.weights, strict=True)),
         ("precision", mixture.precision, parameters.precision),
         ("ridge", model.ridge, parameters.ridge),
         ("step", model.step, parameters.step),
-        *(("directions_gram", gram[i, j], numbers[i, j]) for i, j in upper),
+        *(("directions_gram", e, x) for e, x in _gram_pairs(model, parameters)),
     ]
     for name, expression, value in pairs:
         if _differs(expression, value):
@@ -278,18 +276,26 @@ def _check_gram_of(model: Model, parameters: Parameters) -> None:
     if parameters._gram_is_default:
         got = f"the identity of {got}, the default when it is left out"
         remedy = f"pass directions_gram, a {gram.rows} x {gram.cols} matrix of e_s . e_t"
-    if numbers.shape != gram.shape:
+    expected = model.symbols.band_shape(*[model.directions] * 2)
+    if numbers.shape != expected:
         raise InputError(
             "directions_gram",
             got,
-            f"shape {gram.shape}",
+            f"shape {expected}",
             f"the model {model.name} has {model.directions} direction(s); {remedy}",
         )
-    upper = symbols.upper_triangle(model.directions)
-    if parameters._gram_is_default and any(_differs(gram[i, j], numbers[i, j]) for i, j in upper):
+    if parameters._gram_is_default and any(_differs(*p) for p in _gram_pairs(model, parameters)):
         raise InputError(
             "directions_gram", got, f"{gram.tolist()}, which the model {model.name} fixes", remedy
         )
+
+
+def _gram_pairs(model: Model, parameters: Parameters) -> Iterator[tuple[sp.Expr, float]]:
+    """Entries of Gamma, of every band, as the model and as the numbers have them."""
+    gram = model.mixture.directions_gram
+    numbers = parameters.directions_gram.reshape(gram.shape)
+    for i, j in symbols.upper_triangles(gram):
+        yield gram[i, j], float(numbers[i, j])
 
 
 def _differs(expression: sp.Expr, value: float) -> bool:

@@ -22,6 +22,7 @@ from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.regular_files import check_regular
 
+from .covariance.band_arrays import inverse_of
 from .parameters import Parameters
 from .validation import Array, as_path, check_memory
 
@@ -126,19 +127,22 @@ def statistics_dataset(
     Variables ``overlap`` (..., time, unit, direction), ``gram_perp`` (..., time, unit, unit_b),
     ``readout`` (..., time, parameter), and what follows from them: ``gram`` Q = R + m Gamma^-1 m^T
     and ``misalignment`` = sqrt(R_aa / Q_aa), the distance of x^a from the span of the directions
-    over its length.
+    over its length.  With bands the first three have a dimension ``band`` in front of the units.
     """
-    inverse = np.linalg.inv(parameters.directions_gram)
+    inverse = inverse_of(parameters.directions_gram)
     gram = gram_perp + overlap @ inverse @ np.swapaxes(overlap, -1, -2)
     norm = np.diagonal(gram, axis1=-2, axis2=-1)
     perpendicular = np.clip(np.diagonal(gram_perp, axis1=-2, axis2=-1), 0.0, None)
+    band: tuple[str, ...] = ()
+    if model.bands > 1:
+        band, norm, perpendicular = ("band",), norm.sum(axis=-2), perpendicular.sum(axis=-2)
     with np.errstate(divide="ignore", invalid="ignore"):
         misalignment = np.sqrt(np.where(norm > 0, perpendicular / norm, 0.0))
-    pair = (*lead, "time", "unit", "unit_b")
+    pair = (*lead, "time", *band, "unit", "unit_b")
     data = xr.Dataset(
         {
             "overlap": (
-                (*lead, "time", "unit", "direction"),
+                (*lead, "time", *band, "unit", "direction"),
                 overlap,
                 _describe("m_as = x^a . e_s"),
             ),
@@ -158,6 +162,7 @@ def statistics_dataset(
         coords={
             "time": ("time", time, {"units": TIME_UNIT, "long_name": "time"}),
             **unit_coordinates(model),
+            **({"band": np.arange(1, model.bands + 1)} if band else {}),
             "unit_b": np.arange(1, model.units + 1),
         },
         attrs=dict(attributes),

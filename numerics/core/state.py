@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, matrix_latex
-from theory.problem.covariance.bands import refuse_bands
 
+from .covariance.band_arrays import axes_of, fractions_of, inverse_of
 from .packed_symmetric import _upper
 from .parameters import Parameters
 from .validation import PSD_SLACK, Array, as_array, as_scalar, check_gram, check_square, kind_of
@@ -44,6 +44,9 @@ class State:
     readout : array, shape (q,), optional
         Finite-dimensional parameters v.
 
+    With B > 1 bands of the noise overlaps and Gram matrices have one more axis, the first: m^g_as
+    of shape (B, C, r) and R^g_perp of shape (B, C, C).
+
     Raises
     ------
     theory.InputError
@@ -61,27 +64,35 @@ class State:
     readout: Array
 
     def __init__(self, overlap: ArrayLike, gram_perp: ArrayLike, readout: ArrayLike = ()) -> None:
-        overlap = as_array("overlap", overlap, 2)
-        gram_perp = as_array("gram_perp", gram_perp, 2)
+        axes = axes_of(overlap)
+        overlap = as_array("overlap", overlap, axes)
+        gram_perp = as_array("gram_perp", gram_perp, axes)
         readout = as_array("readout", readout, 1)
-        if gram_perp.shape != (overlap.shape[0],) * 2:
+        expected = (*overlap.shape[:-1], overlap.shape[-2])
+        if gram_perp.shape != expected:
             raise InputError(
                 "gram_perp",
                 f"shape {gram_perp.shape}",
-                f"shape {(overlap.shape[0],) * 2}",
+                f"shape {expected}",
                 "give one row and column per unit, as the overlap has rows",
             )
-        check_gram("gram_perp", gram_perp)
+        if axes == 2:
+            check_gram("gram_perp", gram_perp)
+        else:
+            for g, band in enumerate(gram_perp):
+                check_gram(f"gram_perp[{g}]", band)
         object.__setattr__(self, "overlap", overlap)
         object.__setattr__(self, "gram_perp", gram_perp)
         object.__setattr__(self, "readout", readout)
 
     def _repr_latex_(self) -> str:
         """The statistics as matrices of four digits, for notebooks."""
-        parts = [
-            ("m", matrix_latex(self.overlap.tolist())),
-            (r"R^\perp", matrix_latex(self.gram_perp.tolist())),
-        ]
+        parts = []
+        for letter, matrices in (("m", self.overlap), (r"R^\perp", self.gram_perp)):
+            if matrices.ndim == 2:
+                parts.append((letter, matrix_latex(matrices.tolist())))
+            for g, matrix in enumerate(matrices if matrices.ndim == 3 else (), start=1):
+                parts.append((f"{{{letter}}}^{{({g})}}", matrix_latex(matrix.tolist())))
         if self.readout.size:
             parts.append(("v", matrix_latex([self.readout.tolist()])))
         return equations_latex(parts)
@@ -90,6 +101,8 @@ class State:
     @with_known_keywords
     def zero(cls, problem: Problem | Model) -> State:
         """Weights that know nothing: no overlap, R_perp = I, a readout of zeros.
+
+        With bands every band has its share rho_g of R_perp.
 
         Parameters
         ----------
@@ -103,11 +116,10 @@ class State:
                [0., 1.]])
         """
         model = _model_of(problem)
-        return cls(
-            np.zeros((model.units, model.directions)),
-            np.eye(model.units),
-            np.zeros(model.readout_size),
-        )
+        s, gram = model.symbols, np.eye(model.units)
+        if model.mixture.bands is not None and model.bands > 1:
+            gram = fractions_of(model)[:, None, None] * gram
+        return cls(np.zeros(s.overlap_shape), gram, np.zeros(model.readout_size))
 
     @classmethod
     @with_known_keywords
@@ -171,24 +183,28 @@ class State:
                 "give what integrate_curves or simulate_sgd returned",
             )
         record = _pick_replica(_pick_time(result, time), replica)
-        gram = as_array("gram_perp", record.gram_perp.values, 2)
-        check_square("gram_perp", gram)
-        lowest = np.linalg.eigvalsh(gram)[0] if np.isfinite(gram).all() and gram.size else 0.0
-        if 0 < -lowest <= max(PSD_SLACK * np.abs(gram).max(), _stated_error(result)):
-            gram = nearest_psd(gram)
+        error = _stated_error(result)
+        if "band" in record.dims:
+            gram = np.array([_within_error(each, error) for each in record.gram_perp.values])
+        else:
+            gram = _within_error(record.gram_perp.values, error)
         readout = record.readout.values if "readout" in record else ()
         return cls(record.overlap.values, gram, readout)
 
     def gram(self, directions_gram: Array) -> Array:
-        """Q = R_perp + m Gamma^-1 m^T, shape (C, C)."""
+        """Q = R_perp + m Gamma^-1 m^T, shape (C, C), or that of every band, (B, C, C)."""
+        if self.overlap.ndim == 3:
+            inverse = inverse_of(directions_gram)
+            return self.gram_perp + self.overlap @ inverse @ np.swapaxes(self.overlap, -1, -2)
         return self.gram_perp + self.overlap @ np.linalg.solve(directions_gram, self.overlap.T)
 
     def flatten(self) -> Array:
         """The state vector: overlap row-major, upper triangle of gram_perp, readout (order of
         theory.symbols).
         """
-        rows, columns = _upper(self.gram_perp.shape[0])
-        return np.concatenate([self.overlap.ravel(), self.gram_perp[rows, columns], self.readout])
+        rows, columns = _upper(self.gram_perp.shape[-1])
+        upper = self.gram_perp[..., rows, columns].ravel()
+        return np.concatenate([self.overlap.ravel(), upper, self.readout])
 
 
 class HasSizes(Protocol):
@@ -204,13 +220,30 @@ class HasSizes(Protocol):
     def readout_size(self) -> int: ...
 
 
+def bands_of(model: HasSizes) -> int:
+    """Number of bands of the noise: what is known of a model before it is built has one."""
+    return int(getattr(model, "bands", 1))
+
+
+def _within_error(values: Array, error: float) -> Array:
+    """A Gram matrix; eigenvalues below 0 by no more than an error become 0."""
+    gram = as_array("gram_perp", values, 2)
+    check_square("gram_perp", gram)
+    lowest = np.linalg.eigvalsh(gram)[0] if np.isfinite(gram).all() and gram.size else 0.0
+    if 0 < -lowest <= max(PSD_SLACK * np.abs(gram).max(), error):
+        return nearest_psd(gram)
+    return gram
+
+
 def check_state(model: HasSizes, state: object, name: str = "initial") -> State:
     """Return ``state``; anything but a State of the shapes of the model is refused."""
     if not isinstance(state, State):
         raise InputError(name, kind_of(state), "a numerics.State", _instead_of(state))
-    expected = {
-        "overlap": (model.units, model.directions),
-        "gram_perp": (model.units, model.units),
+    bands = bands_of(model)
+    band = (bands,) if bands > 1 else ()
+    expected: dict[str, tuple[int, ...]] = {
+        "overlap": (*band, model.units, model.directions),
+        "gram_perp": (*band, model.units, model.units),
         "readout": (model.readout_size,),
     }
     for part, shape in expected.items():
@@ -240,7 +273,6 @@ def _model_of(model: object) -> Model:
     found = getattr(model, "model", model)
     if not isinstance(found, Model):
         raise InputError("model", kind_of(model), "a Problem or a theory.Model", "give one of them")
-    refuse_bands(found.mixture, "a state")
     return found
 
 
@@ -300,7 +332,12 @@ def _pick_replica(data: xr.Dataset, replica: int | None) -> xr.Dataset:
 
 
 def nearest_psd(gram: Array) -> Array:
-    """The positive semidefinite matrix next to a symmetric one: negative eigenvalues become 0."""
+    """The positive semidefinite matrix next to a symmetric one: negative eigenvalues become 0.
+
+    Of matrices of bands, (B, C, C), each one.
+    """
+    if gram.ndim == 3:
+        return np.array([nearest_psd(each) for each in gram])
     symmetric = (gram + gram.T) / 2
     values, vectors = np.linalg.eigh(symmetric)
     if not values.size or values[0] >= 0:

@@ -11,6 +11,7 @@ import xarray as xr
 
 from theory import InputError, Model
 from theory.keywords import check_keywords
+from theory.problem.covariance.bands import refuse_bands
 
 from .parameters import Parameters
 from .problem import Problem
@@ -41,13 +42,13 @@ def takes_problem(
 
 @overload
 def takes_problem(
-    *, beside: type
+    *, beside: type = ..., bands: bool = ...
 ) -> Callable[
     [Callable[Concatenate[Subject, Rest], Result]], TakesProblem[Subject, Rest, Result]
 ]: ...
 
 
-def takes_problem(function: Any = None, /, *, beside: type = Problem) -> Any:
+def takes_problem(function: Any = None, /, *, beside: type = Problem, bands: bool = False) -> Any:
     """Decorate ``function(problem, ...)`` so that it also takes ``(model, parameters, ...)``.
 
     The one place where both ways to call a numeric function meet: the problem is made, and its
@@ -59,6 +60,9 @@ def takes_problem(function: Any = None, /, *, beside: type = Problem) -> Any:
         Its first parameter is a Problem.
     beside : type, optional
         Another type that the first parameter may have; ``function`` tells them apart.
+    bands : bool
+        Whether it knows noise with scales of its own in bands; such models are refused by name
+        where it does not.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,7 +76,12 @@ def takes_problem(function: Any = None, /, *, beside: type = Problem) -> Any:
             if checked:
                 others = (n for n in named if n not in ("problem", "model", "parameters"))
                 check_keywords(function.__name__, others, known)
-            return function(*_join(arguments, named, beside), **named)
+            joined = _join(arguments, named, beside)
+            if not bands and joined:
+                problem = getattr(joined[0], "problem", joined[0])
+                mixture = getattr(getattr(problem, "model", None), "mixture", None)
+                refuse_bands(mixture, function.__name__)
+            return function(*joined, **named)
 
         return call
 

@@ -23,6 +23,7 @@ from numerics.core.validation import (
 from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
+from theory.problem.covariance.bands import refuse_bands
 
 from .samples import ROLES, SampleData, check_data
 from .sources import open_source
@@ -93,6 +94,7 @@ def user_data(
     (2, True)
     """
     model, parameters = _model_and_parameters(problem)
+    refuse_bands(model.mixture, "user_data")
     if isinstance(features, Parameters):
         raise InputError(
             "features",

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.special
 
 from numerics.core.errors import IntegrandError, QuadratureError
-from numerics.core.geometry import field_statistics
+from numerics.core.geometry import field_grams
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 
@@ -26,7 +26,7 @@ from .evaluation import Evaluator
 from .families import Parts, hermite_misses
 from .graded.placement import PlacementError, directions_of
 from .graded.reliability import UNSEEN
-from .kink_forms import kink_forms
+from .kinked.kink_forms import kink_forms
 from .quadrature import (
     PANEL_RATIOS,
     Rule,
@@ -97,7 +97,7 @@ def estimate_tensor(
             if errors.max(initial=0.0) <= tolerance:
                 break
     if len(sequence) < 3:
-        raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
+        raise compiled.overflow(compiled.laws.covariances(parameters, *parts[:2]))
     # the weights of a rule are known to 2 n eps in each dimension, arguments and sums to a few eps
     rounding = (8 + 2 * compiled.dimension * rules[-1].size) * np.finfo(float).eps
     errors = (
@@ -116,16 +116,14 @@ def law_rounding(
     Told by a rule, which may be a coarse one, and its values: every entry is moved by a random
     share of the terms it is the sum of, and every field is stretched, without a change of the rank.
     """
-    overlap, perpendicular = field_statistics(compiled.model, parameters, *parts[:2])
-    inverse = np.linalg.inv(parameters.directions_gram)
-    terms = np.abs(perpendicular) + np.abs(overlap) @ np.abs(inverse) @ np.abs(overlap).T
+    terms = field_grams(compiled.model, parameters, *parts[:2]).sizes
     rng, total = np.random.default_rng(0), np.zeros(compiled.size)
 
-    def moved(gram: Array) -> Array:
+    def moved(gram: Array, law: int) -> Array:
         spectrum, vectors = np.linalg.eigh(gram)
         span = vectors[:, spectrum > ROUNDED_RANK * max(float(spectrum[-1]), 0.0)]
         moves = rng.normal(size=gram.shape)
-        inside = span @ (span.T @ (terms * (moves + moves.T)) @ span) @ span.T
+        inside = span @ (span.T @ (terms[law] * (moves + moves.T)) @ span) @ span.T
         stretch = 1.0 + MOVED * rng.normal(size=len(gram))
         return np.asarray(stretch[:, None] * (gram + MOVED * inside) * stretch)
 
@@ -137,8 +135,8 @@ def law_rounding(
 
 def panel_rank(compiled: Evaluator, parameters: Parameters, parts: Parts) -> int:
     """Rank of the covariance of the pre-activations that the integrands see."""
-    covariance = compiled.covariance(parameters, *parts[:2])
-    return len(directions_of(covariance, compiled.quadrature_basis))
+    covariances = compiled.laws.covariances(parameters, *parts[:2])
+    return max(len(directions_of(each, compiled.quadrature_basis)) for each in covariances)
 
 
 def estimate_panels(
@@ -164,7 +162,7 @@ def estimate_panels(
                 ) from None
             break
         if not np.all(np.isfinite(values)):
-            raise compiled.overflow(compiled.covariance(parameters, *parts[:2]))
+            raise compiled.overflow(compiled.laws.covariances(parameters, *parts[:2]))
         if previous is None:
             moved = law_rounding(compiled, parameters, parts, rule, values)
         else:
@@ -234,9 +232,10 @@ def least_size(
         return min(256, max_nodes)
     overlap, gram_perp, readout = parts
     matrix, offsets = (array[0] for array in forms(readout[None]))
-    gram = compiled.covariance(parameters, overlap, gram_perp)
-    deviation = np.sqrt(np.clip(np.einsum("ja,ab,jb->j", matrix, gram, matrix), 0, None))
-    height = np.abs(compiled.means(parameters, overlap) @ matrix.T + offsets)
+    grams = compiled.laws.covariances(parameters, overlap, gram_perp)
+    deviation = np.sqrt(np.clip(np.einsum("ja,lab,jb->lj", matrix, grams, matrix), 0, None))
+    deviation = np.broadcast_to(deviation, (len(compiled.labels), len(matrix)))
+    height = np.abs(compiled.laws.means(parameters, overlap) @ matrix.T + offsets)
     distance = np.divide(height, deviation, out=np.full_like(height, np.inf), where=deviation > 0)
     rare = scipy.special.ndtr(-distance)
     rare = rare[rare >= NEGLIGIBLE * tolerance]

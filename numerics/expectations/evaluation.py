@@ -11,21 +11,21 @@ import sympy as sp
 from numerics.core import codegen
 from numerics.core.errors import IntegrandError
 from numerics.core.flatten import outer_symbols, outer_values
-from numerics.core.geometry import coordinates_of, field_gram, field_statistics, labels_of
+from numerics.core.geometry import coordinates_of, labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array, check_kind
 from theory import Model
 from theory.expectations.contracted import ContractedVector
 from theory.expectations.derived import find_expectations
-from theory.problem.covariance.bands import refuse_bands
 
 from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
+from .component_laws import ComponentLaws
 from .contracted.contracted_terms import ContractedTerms, contracted_integrands
 from .estimate import KnownMoments
 from .graded.placement import directions_of
 from .graded.scales import Scales
-from .kink_forms import kink_forms
+from .kinked.kink_forms import kink_forms
 from .kinked.kinked_integrands import KinkedIntegrands
 from .placed_moments import placed_moments
 from .product_integrands import MANY, ProductIntegrands
@@ -67,7 +67,6 @@ class Evaluator:
         closed_forms: bool | None = None,
     ) -> None:
         check_kind("model", model, Model, "give the model alone, such as problem.model")
-        refuse_bands(model.mixture, "a number")
         self.model = model
         self.target = target
         self.size = len(expressions)
@@ -90,7 +89,7 @@ class Evaluator:
         if closed_forms is None:
             closed_forms = target == "numba" or self.dimension > MAX_PANEL_DIMENSION
         self._use_closed = closed_forms
-        self._inverted = b"", np.zeros((0, 0))
+        self.laws = ComponentLaws(model, self.uses_whitening)
 
     @property
     def dimension(self) -> int:
@@ -159,11 +158,12 @@ class Evaluator:
         rule: Rule,
         replicate: int = 0,
         *,
-        change: Callable[[Array], Array] | None = None,
+        change: Callable[[Array, int], Array] | None = None,
     ) -> Array:
         """Evaluate with one replicate of a rule; no validation (this is the hot path).
 
-        ``change`` maps the Gram matrix of the fields to that of another law.
+        ``change`` maps the Gram matrix of the fields, and the position of a law where components
+        have laws of their own, to that of another law.
         """
         parts = overlap[None], gram_perp[None], readout[None]
         nodes = rule.nodes[replicate][None]
@@ -207,34 +207,23 @@ class Evaluator:
         rule: Rule,
         nodes: Array,
         sizes: Array | None = None,
-        change: Callable[[Array], Array] | None = None,
+        change: Callable[[Array, int], Array] | None = None,
     ) -> tuple[Array, Array]:
         """Values of the expressions, and of all their factors; fills ``sizes``, if given, with
         absolute moments.
         """
-        gram, laws = self.field_laws(parameters, overlap, gram_perp, readout, change)
-        means, covariance, inverse, v = laws.means, laws.covariance, laws.inverse, laws.readout
+        gram, inverse, laws = self.laws.at(parameters, overlap, gram_perp, readout, change)
         outer = outer_values(parameters, overlap, gram_perp, readout, gram, inverse)
         states = len(outer)
         moments = np.zeros((states, 0))
-        if self.integrands:
-            if rule.kind == "closed":
-                assert self.closed is not None
-                moments = self.closed.moments(laws)
-                if sizes is not None:
-                    sizes[:] = np.abs(moments)
-            elif rule.kind == "panels":
-                moments = placed_moments(self, laws, rule.size, sizes)
-            else:
-                shift = nodes @ self.factor(covariance)
-                whitened = shift @ inverse if self.uses_whitening else shift
-                fields = Fields(
-                    self.labels, means, covariance, inverse, shift, whitened, rule.weights, v
-                )
-                moments = self.functions.moments(fields, 1.0 / rule.size, sizes)
-            if rule.kind != "closed":  # where these have no value, quadrature takes their place
-                self._check_numbers(moments, means, covariance, v)
-            moments = moments.reshape(states, -1)
+        if self.integrands and len(laws) == 1:
+            moments = self._moments(laws[0], rule, nodes, sizes).reshape(states, -1)
+        elif self.integrands:
+            parts = []
+            for l, law in enumerate(laws):  # of one component each
+                here = None if sizes is None else sizes[:, l : l + 1]
+                parts.append(self._moments(law, rule, nodes, here))
+            moments = np.concatenate(parts, axis=1).reshape(states, -1)
         leaves = np.empty((states, len(self._terms.leaves)))
         if self._leaves is not None:
             for e in range(states):
@@ -244,51 +233,43 @@ class Evaluator:
         )
         return np.array([self._terms.evaluate(row) for row in factors]), factors
 
-    def field_laws(
-        self,
-        parameters: Parameters,
-        overlap: Array,
-        gram_perp: Array,
-        readout: Array,
-        change: Callable[[Array], Array] | None = None,
-    ) -> tuple[Array, FieldLaws]:
-        """Gram matrices and laws of the fields at states of shape (R, ...)."""
-        overlap, gram_perp = field_statistics(self.model, parameters, overlap, gram_perp)
-        inverse_gamma = self._inverse_directions(parameters.directions_gram)
-        gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
-        if change is not None:
-            gram = np.array([change(each) for each in gram])
-        inverse: Array = np.zeros_like(gram)
-        if self.uses_whitening:
-            inverse = np.asarray(np.linalg.pinv(gram, hermitian=True), dtype=float)
-        means = self.coordinates @ np.swapaxes(overlap, 1, 2)
-        # a copy, because code is compiled anew for every memory layout it meets
-        v, precision = np.array(readout), parameters.precision
-        return gram, FieldLaws(self.labels, means, gram / precision, inverse, precision, v)
+    def _moments(
+        self, laws: FieldLaws, rule: Rule, nodes: Array, sizes: Array | None = None
+    ) -> Array:
+        """E_l[f_j] of the components that a law is of, shape (R, their number, integrands)."""
+        means, covariance, inverse, v = laws.means, laws.covariance, laws.inverse, laws.readout
+        if rule.kind == "closed":
+            assert self.closed is not None
+            moments = self.closed.moments(laws)
+            if sizes is not None:
+                sizes[:] = np.abs(moments)
+            return moments
+        if rule.kind == "panels":
+            moments = placed_moments(self, laws, rule.size, sizes)
+        else:
+            shift = nodes @ self.factor(covariance)
+            whitened = shift @ inverse if self.uses_whitening else shift
+            fields = Fields(
+                laws.labels, means, covariance, inverse, shift, whitened, rule.weights, v
+            )
+            moments = self.functions.moments(fields, 1.0 / rule.size, sizes)
+        # where closed forms have no value, quadrature takes their place
+        self._check_numbers(moments, laws)
+        return moments
 
-    def _inverse_directions(self, gram: Array) -> Array:
-        """The inverse of the directions' Gram matrix, remembered: a curve asks for that of the same
-        numbers at each step.
-        """
-        known, inverse = self._inverted
-        numbers = gram.tobytes()
-        if known != numbers:
-            inverse = np.asarray(np.linalg.inv(gram), dtype=float)
-            self._inverted = numbers, inverse
-        return inverse
-
-    def _check_numbers(self, moments: Array, means: Array, covariance: Array, v: Array) -> None:
+    def _check_numbers(self, moments: Array, laws: FieldLaws) -> None:
         """Refuse NaN: by the name of the integrand that is none, or as an overflow far out."""
         missing = np.isnan(moments)
         if not missing.any():
             return
+        means, covariance, v = laws.means, laws.covariance, laws.readout
         z = np.linspace(-PLAUSIBLE, PLAUSIBLE, 241)
         for e, l, j in np.argwhere(missing).tolist():
             directions = directions_of(covariance[e], self.quadrature_basis)
             for row in (np.zeros(len(covariance[e])), *directions):
                 u = means[e, l][:, None] + row[:, None] * z
                 with np.errstate(all="ignore"):
-                    values = self.array_integrands(u, float(self.labels[l]), v[e])[j]
+                    values = self.array_integrands(u, float(laws.labels[l]), v[e])[j]
                 if np.isnan(values).any():
                     at = u[:, int(np.argmax(np.isnan(values)))]
                     raise IntegrandError(self.model.name, self.integrands[j], at, v[e])
@@ -350,21 +331,13 @@ class Evaluator:
         """Largest standard deviation of the pre-activations along the quadrature directions."""
         return self.spread(parameters, state.overlap, state.gram_perp)
 
-    def covariance(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> Array:
-        """Covariance of the pre-activations, and of all fields beside them."""
-        gram = field_gram(self.model, parameters, overlap, gram_perp)[1]
-        return np.asarray(gram / parameters.precision)
-
-    def means(self, parameters: Parameters, overlap: Array) -> Array:
-        """Means of the fields in every component, shape (n, fields)."""
-        rows, _ = field_statistics(self.model, parameters, overlap, np.zeros((len(overlap),) * 2))
-        return np.asarray(self.coordinates @ rows.T)
-
     def spread(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> float:
         """Largest standard deviation of the pre-activations along the quadrature directions."""
-        covariance = self.covariance(parameters, overlap, gram_perp)
-        reduced = self.quadrature_basis @ covariance @ self.quadrature_basis.T
-        return float(np.sqrt(max(np.linalg.eigvalsh(reduced)[-1], 0.0))) if reduced.size else 0.0
+        covariances = self.laws.covariances(parameters, overlap, gram_perp)
+        reduced = self.quadrature_basis @ covariances @ self.quadrature_basis.T
+        if not reduced.size:
+            return 0.0
+        return float(np.sqrt(max(np.linalg.eigvalsh(reduced)[..., -1].max(), 0.0)))
 
 
 def gauge_directions(model: Model) -> tuple[Array, Array]:

@@ -40,18 +40,22 @@ def hermite_misses(
     component and integrand, shape (len(sizes), L, J).
     """
     overlap, gram_perp, readout = parts
-    covariance = compiled.covariance(parameters, overlap, gram_perp)
-    factor = compiled.factor(covariance[None])[0]
-    inverse = np.zeros_like(covariance)
+    covariances = compiled.laws.covariances(parameters, overlap, gram_perp)
+    factors = compiled.factor(covariances)
+    inverses = np.zeros_like(covariances)
     if compiled.uses_whitening:
-        scaled = covariance * parameters.precision
-        inverse = np.asarray(np.linalg.pinv(scaled, hermitian=True), dtype=float)
+        scaled = covariances * parameters.precision
+        inverses = np.asarray(np.linalg.pinv(scaled, hermitian=True), dtype=float)
     worst = np.zeros(len(sizes))
     beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
-    means = compiled.means(parameters, overlap)
+    means = compiled.laws.means(parameters, overlap)
     for l, (label, mean) in enumerate(zip(compiled.labels.tolist(), means, strict=True)):
+        own = l if len(factors) > 1 else 0
+        factor, inverse = factors[own], inverses[own]
 
-        def heights(shift: Array, label: float = label, mean: Array = mean) -> Array:
+        def heights(
+            shift: Array, label: float = label, mean: Array = mean, inverse: Array = inverse
+        ) -> Array:
             u, w = (mean + shift).T, (shift @ inverse).T
             return np.abs(compiled.array_integrands(u, label, readout, w))
 

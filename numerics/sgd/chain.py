@@ -15,13 +15,16 @@ from numerics.core.problem import Problem
 from numerics.core.schedule import Pace
 from numerics.core.state import State
 from numerics.core.validation import Array, check_times
+from numerics.sgd.kernel.banded import BandedDirectArrays, BandedReducedArrays
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
 from numerics.sgd.kernel.ruled import RuleArrays
 from theory import InputError, Model
 
+from .banded_arrays import BandedFrame, direct_arrays, reduced_arrays
 from .noise import LAWS, Noise
 
+Arrays = DirectArrays | ReducedArrays | BandedDirectArrays | BandedReducedArrays
 # numbers in a block of noise of a user's sampler, and step sizes of a schedule laid out at once
 BLOCK_NUMBERS = 2**20
 MOST_RATES = 2**16
@@ -124,17 +127,34 @@ class Chain:
             return 1
         return int(min(max(1.0, CALL_OPERATIONS / (steps * self.operations + 1e3)), replicas))
 
+    @cached_property
+    def banded(self) -> BandedFrame | None:
+        """Coordinates of all bands, where the noise has them."""
+        if self.model.mixture.bands is None:
+            return None
+        return BandedFrame(self.problem, self.dimension)
+
     def placed(self, state: State) -> Array:
-        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`."""
+        """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`, or
+        in those of all bands.
+        """
         if id(state) not in self._placements:
-            self._placements[id(state)] = state, span_basis(self.parameters, state).weights
+            if self.banded is not None:
+                found = self.banded.placed(state)
+            else:
+                found = span_basis(self.parameters, state).weights
+            self._placements[id(state)] = state, found
         return self._placements[id(state)][1]
 
-    def arrays(self, state: State, seed: np.random.SeedSequence) -> DirectArrays | ReducedArrays:
+    def arrays(self, state: State, seed: np.random.SeedSequence) -> Arrays:
         """What the kernel works on, at weights of the given state."""
+        if self.banded is not None:
+            if self.method == "reduced":
+                return reduced_arrays(self.banded, self.batch)
+            return direct_arrays(self.banded, self.noise, self.batch, self.block_steps)
         return self._direct(state, seed) if self.method == "direct" else self._reduced(state)
 
-    def kernel_arrays(self, arrays: DirectArrays | ReducedArrays) -> Any:
+    def kernel_arrays(self, arrays: Arrays) -> Any:
         """What the kernel takes: the arrays, and beside them the numbers of a rule of the model."""
         rule = self.model.rule
         if rule is None:

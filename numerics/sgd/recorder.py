@@ -30,9 +30,11 @@ class Recorder:
     ) -> None:
         self.problem, self.steps, self.attributes = problem, steps, attributes
         model = problem.model
-        c, r = model.units, model.directions
-        self.overlap: Array = np.full((replicas, steps.size, c, r), np.nan)
-        self.gram_perp: Array = np.full((replicas, steps.size, c, c), np.nan)
+        s = model.symbols
+        # with one band whose components differ the kernel has an axis of bands all the same
+        band = (1,) if model.mixture.bands is not None and s.bands == 1 else ()
+        self.overlap: Array = np.full((replicas, steps.size, *band, *s.overlap_shape), np.nan)
+        self.gram_perp: Array = np.full((replicas, steps.size, *band, *s.gram_shape), np.nan)
         self.readout: Array = np.full((replicas, steps.size, model.readout_size), np.nan)
         self.recorded = np.zeros(replicas, dtype=np.int64)
         self.done = np.zeros(replicas, dtype=np.int64)
@@ -47,6 +49,13 @@ class Recorder:
         if now - self._last > SLICE_SECONDS or self.done.sum() == total:
             self._last = now
             progress(min(1.0, float(self.done.sum()) / total))
+
+    def _statistics(self, complete: NDArray[np.int64], count: int) -> tuple[Array, Array]:
+        """Overlaps and Gram matrices of the replicas and times that are there."""
+        found = self.overlap[complete, :count], self.gram_perp[complete, :count]
+        if self.problem.model.mixture.bands is not None and self.problem.model.bands == 1:
+            return found[0][:, :, 0], found[1][:, :, 0]
+        return found
 
     def dataset(self, delta: float) -> xr.Dataset:
         """The largest complete block of records: all of a finished run.
@@ -70,8 +79,7 @@ class Recorder:
             self.problem.model,
             self.problem.parameters,
             np.asarray(self.steps[:count] * delta, dtype=float),
-            self.overlap[complete, :count],
-            self.gram_perp[complete, :count],
+            *self._statistics(complete, count),
             self.readout[complete, :count],
             attributes,
             lead=("replica",),

@@ -12,10 +12,10 @@ import numpy as np
 
 from numerics.core.state import State
 from numerics.core.validation import Array
+from numerics.sgd.kernel.banded import BandedDirectArrays
 from numerics.sgd.kernel.direct import DirectArrays
-from numerics.sgd.kernel.reduced import ReducedArrays
 
-from .chain import MOST_RATES, Chain
+from .chain import MOST_RATES, Arrays, Chain
 from .generators import States, own_generator, sfc64_states
 from .recorder import SLICE_SECONDS, Recorder
 
@@ -52,12 +52,7 @@ class Launch:
         return np.random.SeedSequence(self.seed, spawn_key=(replica,))
 
     def advance(
-        self,
-        first: int,
-        generators: States,
-        starts: Array,
-        readouts: Array,
-        arrays: DirectArrays | ReducedArrays,
+        self, first: int, generators: States, starts: Array, readouts: Array, arrays: Arrays
     ) -> Callable[[Array, int, int], int]:
         """A function of step sizes, begin and end that takes these steps of the replicas from
         ``first`` on; see the kernel.
@@ -117,7 +112,7 @@ def run_replicas(launch: Launch, states: Sequence[State], first: int) -> int:
     return ended
 
 
-def run_replica(launch: Launch, state: State, replica: int) -> DirectArrays | ReducedArrays | None:
+def run_replica(launch: Launch, state: State, replica: int) -> Arrays | None:
     """Run one replica to the end, or until ``stop``; returns its arrays, None if it diverged."""
     chain, recorder, seed = launch.chain, launch.recorder, launch.child(replica)
     arrays = chain.arrays(state, seed)
@@ -134,7 +129,7 @@ def run_replica(launch: Launch, state: State, replica: int) -> DirectArrays | Re
     while not launch.stop.is_set():
         begin = monotonic()
         target = min(total, at + slice_steps)
-        if entries is not None and isinstance(arrays, DirectArrays):
+        if entries is not None and isinstance(arrays, (DirectArrays, BandedDirectArrays)):
             # whole blocks, so that the numbers do not depend on how long a slice took
             target = min(total, at + chain.block_steps)
             shape = (chain.block_steps * chain.batch, chain.dimension)

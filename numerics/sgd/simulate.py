@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from numerics.core.errors import DivergenceError, SimulationInterrupted
 from numerics.core.problem import Problem
 from numerics.core.schedule import Pace, Schedule
-from numerics.core.state import HasSizes, State
+from numerics.core.state import HasSizes, State, bands_of
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import (
     MOST_STEPS,
@@ -31,6 +31,7 @@ from numerics.sgd.kernel.source import METHODS, compile_kernel
 from theory import InputError
 from theory.errors import check_choice
 
+from .banded_arrays import refuse_for_bands
 from .chain import Chain, check_rule
 from .noise import Noise, Sampler
 from .recorder import Recorder
@@ -44,7 +45,7 @@ FRAMES = ("coordinate", "random")
 MOST_BATCH_NUMBERS = 2**26
 
 
-@takes_problem
+@takes_problem(bands=True)
 def simulate_sgd(
     problem: Problem,
     initial: State | Sequence[State],
@@ -159,7 +160,11 @@ def simulate_sgd(
     states = _initial_states(problem, initial, replicas)
     if frame is None:
         frame = "coordinate" if law.kind == "gaussian" else "random"
+    if model.mixture.bands is not None:
+        refuse_for_bands(model, frame, keep_weights)
     chain = Chain(problem, dimension, method, Pace(Schedule.of(schedule), batch), law, frame)
+    for state in {id(s): s for s in states}.values():
+        chain.placed(state)  # refuses what no weights have, before any work
     steps = chain.steps(time)
     threads = os.cpu_count()
     if workers is not None:
@@ -195,7 +200,7 @@ def check_size(
     units, directions = model.units, model.directions
     steps = times[-1] / (step / dimension)
     # records at every time, and what generators and states of the replicas take
-    statistics = units * (directions + units) + model.readout_size
+    statistics = bands_of(model) * units * (directions + units) + model.readout_size
     records = replicas * (times.size * statistics + 200)
     check_memory("replicas", replicas, records, "take fewer replicas or fewer times")
     # what the runs that are at work hold: weights, and the samples of a step
@@ -239,9 +244,11 @@ class _Runs:
         self.chain, self.states = chain, states
         self.recorder = Recorder(chain.problem, steps, len(states), chain.attributes(seed))
         self.stop = Event()
-        rule = chain.model.rule
-        own = () if rule is None else (rule,)
-        kernel = compile_kernel(chain.model.loss, chain.method, *own)
+        rule, own = chain.model.rule, {}
+        if chain.model.mixture.bands is not None:
+            own["banded"] = True
+        plain = () if rule is None else (rule,)
+        kernel = compile_kernel(chain.model.loss, chain.method, *plain, **own)
         shared = kernel, chain, seed, self.recorder, self.stop, progress, DIVERGED
         self.launch = Launch(*shared)
         rows = chain.model.units, chain.model.directions

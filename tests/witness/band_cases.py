@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from theory import Bands, Loss, Mixture, Model, preactivation_law, symbols
+from numerics import State
+from theory import Bands, Loss, Mixture, Model, kgmm, preactivation_law, symbols
 from theory.expectations.derived import find_expectations
 
 
@@ -126,6 +127,37 @@ def raw_steps(case, samples, rng, batch=1):
     return (case.statistics(moved, readout) - case.statistics()) / delta
 
 
+def second_derivatives(u, t, y, v):
+    """d^2 loss / d (u, v)^2 of the polynomial loss, (samples, 3, 3)."""
+    error = u[:, 0] ** 2 + v[0] * u[:, 1] - t - y
+    slopes = np.stack([2 * u[:, 0], np.full(len(u), v[0]), u[:, 1]], axis=1)
+    out = slopes[:, :, None] * slopes[:, None, :]
+    out[:, 0, 0] += 2 * error
+    out[:, 1, 2] += error
+    out[:, 2, 1] += error
+    return out
+
+
+def raw_samples(case, samples, rng):
+    """Samples in R^d, the derivatives of the loss in (u, v) there, and the second ones."""
+    component, parts = draw(case, samples, rng)
+    u = sum(y @ x.T for y, x in zip(parts, case.weights, strict=True))
+    t = sum(y @ e.T for y, e in zip(parts, case.directions, strict=True))[:, 0]
+    labels = np.array([0.0, 1.0])[component]
+    first = polynomial_gradient(labels, u, t, case.readout)
+    return np.concatenate(parts, axis=1), first, second_derivatives(u, t, labels, case.readout)
+
+
+def generators(case):
+    """The columns of V: the parts of directions, then those of weights, band by band."""
+    columns = []
+    for vectors in (case.directions, case.weights):
+        for g, part in enumerate(vectors):
+            before, behind = sum(case.sizes[:g]), sum(case.sizes[g + 1 :])
+            columns += [np.pad(row, (before, behind)) for row in part]
+    return np.array(columns).T
+
+
 def raw_increments(case, samples, rng):
     """The random part G of an increment for d -> infinity, sample by sample."""
     model, (component, parts) = case.model, draw(case, samples, rng)
@@ -172,3 +204,29 @@ def _expectations(nodes, law, numbers):
     integrands = [n.integrand for n in nodes]
     rows = sp.lambdify(known, integrands, cse=True)(*values)
     return found | {n: float(np.sum(weight * row)) for n, row in zip(nodes, rows, strict=True)}
+
+
+def classes_in_bands(rng):
+    """Three classes in three bands of 1/10, 3/10 and 6/10, with scales of their own."""
+    scales = [[sp.Rational(int(k), 10) for k in rng.integers(3, 20, 3)] for _ in range(3)]
+    parts = [rng.integers(-3, 4, (3, 4)) for _ in range(3)]
+    # beside random parts of the means an identity: their sum is definite
+    grams = [(sp.Matrix(p @ p.T) / 40 + sp.eye(3) / 3).tolist() for p in parts]
+    return kgmm(
+        3,
+        weights=["1/2", "3/10", "1/5"],
+        directions_gram=grams,
+        precision=4,
+        ridge="1/10",
+        step=1,
+        bands=Bands(["1/10", "3/10", "3/5"], scales),
+    )
+
+
+def random_state(model, rng, size=0.6):
+    """Random overlaps and R_perp in every band, of which some may be empty."""
+    bands, units = model.bands, model.units
+    factor = rng.uniform(-1, 1, (bands, units, units))
+    grams = size * (0.2 * np.eye(units) + factor @ np.swapaxes(factor, 1, 2) / units) / bands
+    overlap = size * rng.uniform(-1, 1, (bands, units, model.directions))
+    return State(overlap, grams, rng.uniform(0.3, 1, model.readout_size))

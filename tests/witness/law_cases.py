@@ -27,6 +27,16 @@ def with_products(increments, centre):
     return np.concatenate([increments, shifted[:, rows] * shifted[:, columns]], axis=1)
 
 
+def agree(left, right):
+    """Whether all first and second moments of two samples agree, and their largest z."""
+    centre = left.mean(axis=0)
+    left, right = (with_products(x, centre) for x in (left, right))
+    error = np.sqrt(left.var(axis=0) / len(left) + right.var(axis=0) / len(right)) + 1e-12
+    z = np.abs(left.mean(axis=0) - right.mean(axis=0)) / error
+    print(f"largest z {z.max():.2f} of {z.size}, threshold {threshold(z.size):.2f}")
+    return bool(z.max() <= threshold(z.size))
+
+
 def one_step(name, dimension, samples, rng, runs=2000, **options):
     """Changes of the statistics in one step divided by delta, over many replicas of the kernel."""
     model, _, parameters, state = case(name)

@@ -39,7 +39,7 @@ def vectors(run, time=-1):
     return np.concatenate(
         [
             at.overlap.values.reshape(n, -1),
-            at.gram_perp.values[:, upper[0], upper[1]],
+            at.gram_perp.values[..., upper[0], upper[1]].reshape(n, -1),
             at.readout.values,
         ],
         axis=1,

@@ -118,6 +118,12 @@ class MomentTensors:
             return sp.Integer(self.model.directions), ()
         return sp.Integer(1), ((self._ranks, letter),)
 
+    def every(self, letters: str) -> tuple[Operand, ...]:
+        """1 in every band, as operands: for what does not depend on one of its bands."""
+        if self.model.bands == 1:
+            return ()
+        return tuple((self._ones, letter) for letter in letters)
+
     def same_band(self, letters: str) -> tuple[Operand, ...]:
         """delta_gh, as operands."""
         return ((_identity(self.model.bands), letters),) if self.model.bands > 1 else ()
@@ -133,6 +139,10 @@ class MomentTensors:
         bands = self.model.mixture.bands
         values = () if bands is None else bands.fractions
         return Tensor("rho", self.model.symbols.band_shape(), lambda g: values[g])
+
+    @cached_property
+    def _ones(self) -> Tensor:
+        return Tensor("1", self.model.symbols.band_shape(), lambda g: sp.Integer(1))
 
     @cached_property
     def _ranks(self) -> Tensor:

@@ -71,7 +71,8 @@ class BlockMatrix(Derived):
         expressions: list[sp.Expr] = []
         for a, b in pairs:
             block = self.block(a, b)
-            expressions += [*block.coefficients, block.bulk]
+            bulk = block.bulk if isinstance(block.bulk, sp.MatrixBase) else [block.bulk]
+            expressions += [*block.coefficients, *bulk]
         expressions += self.mixed if mixed else ()
         return (*expressions, *(self.readout[i, j] for i in readout for j in readout))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate, product
+from math import prod
 
 import sympy as sp
 
@@ -14,7 +15,6 @@ from theory.expectations.contraction import Contraction, Term, sum_of
 from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import MomentTensors, WeightKind, scaled
 from theory.keywords import with_known_keywords
-from theory.problem.covariance.bands import refuse_bands
 
 
 @with_known_keywords
@@ -28,10 +28,13 @@ class Block(Derived):
         B, on V = [e_1..e_r, x^1..x^C].
     bulk : expression
         c, the eigenvalue of the block on the orthogonal complement of V.
+
+    With bands V = [P_1 e_1..P_B e_r, P_1 x^1..P_B x^C], and the bulk is a column: c_g is the
+    eigenvalue within band g.
     """
 
     coefficients: sp.ImmutableDenseMatrix = field(metadata=shown_as("B"))
-    bulk: sp.Expr = field(metadata=shown_as("c"))
+    bulk: sp.Expr | sp.ImmutableDenseMatrix = field(metadata=shown_as("c"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,9 @@ class BlockTensors:
     mixed_directions, mixed_weights : Contraction, a i s and a i c
         Of e_s and x^c in the block of x^a, v_i.
     readout : Contraction, i j
+
+    With bands g h that of a vector of V stands in front of its own letter, and that of the bulk
+    last.
     """
 
     directions: Contraction
@@ -68,17 +74,28 @@ class BlockTensors:
         return self.bulk.shape[0]
 
     @property
-    def _sizes(self) -> tuple[int, int, int]:
-        """Units, directions and readout parameters."""
-        units, parameters, directions = self.mixed_directions.shape
-        return units, directions, parameters
+    def bands(self) -> int:
+        return self.bulk.shape[2] if len(self.bulk.shape) > 2 else 1
 
-    def _part(self, i: int, j: int) -> tuple[Contraction, tuple[int, int]]:
-        """What holds the coefficient of the i-th and j-th vector of V, and its last two indices."""
+    @property
+    def _sizes(self) -> tuple[int, int, int]:
+        """Vectors of weights and of directions in V, and readout parameters."""
+        _, parameters, *directions = self.mixed_directions.shape
+        return self.bands * self.units, prod(directions), parameters
+
+    def _index(self, i: int) -> tuple[int, ...]:
+        """The indices of the i-th vector of V: its band, and that of a direction or weight."""
         r = self._sizes[1]
+        if self.bands == 1:
+            return (i if i < r else i - r,)
+        return divmod(i, r // self.bands) if i < r else divmod(i - r, self.units)
+
+    def _part(self, i: int, j: int) -> tuple[Contraction, tuple[int, ...]]:
+        """What holds the coefficient of the i-th and j-th vector of V, and its last indices."""
+        r, at = self._sizes[1], (*self._index(i), *self._index(j))
         if i < r:
-            return (self.directions, (i, j)) if j < r else (self.across, (i, j - r))
-        return (self.back, (i - r, j)) if j < r else (self.weights, (i - r, j - r))
+            return (self.directions if j < r else self.across), at
+        return (self.back if j < r else self.weights), at
 
     def block(self, a: int, b: int) -> Block:
         """The block of the 0-based units (a, b)."""
@@ -87,27 +104,28 @@ class BlockTensors:
             part, at = self._part(i, j)
             return part.entry(a, b, *at)
 
-        size = self.units + self._sizes[1]
-        return Block(ContractedMatrix.build(size, size, entry), self.bulk.entry(a, b))
+        size = sum(self._sizes[:2])
+        if self.bands == 1:
+            return Block(ContractedMatrix.build(size, size, entry), self.bulk.entry(a, b))
+        bulk = ContractedMatrix.build(self.bands, 1, lambda g, _: self.bulk.entry(a, b, g))
+        return Block(ContractedMatrix.build(size, size, entry), bulk)
 
     @cached_property
     def mixed(self) -> ContractedMatrix:
         """Row a q + i: coefficients on V of the block of x^a, v_i."""
-        units, r, q = self._sizes
+        weights, r, q = self._sizes
 
         def entry(row: int, j: int) -> sp.Expr:
-            a, i = divmod(row, q)
-            if j < r:
-                return self.mixed_directions.entry(a, i, j)
-            return self.mixed_weights.entry(a, i, j - r)
+            part = self.mixed_directions if j < r else self.mixed_weights
+            return part.entry(*divmod(row, q), *self._index(j))
 
-        return ContractedMatrix.build(units * q, r + units, entry)
+        return ContractedMatrix.build(self.units * q, r + weights, entry)
 
     def entries(
         self, pairs: Sequence[tuple[int, int]], *, mixed: bool, readout: Sequence[int]
     ) -> ContractedVector:
         """What :meth:`BlockMatrix.entries` returns, contracted."""
-        _, r, q = self._sizes
+        weights, r, q = self._sizes
         parts = (self.directions, self.across, self.back, self.weights, self.bulk)
         selections = [_select(part, pairs) for part in parts]
         if mixed:
@@ -124,21 +142,21 @@ class BlockTensors:
             first, second = starts[5], starts[6]
             for row in rows:
                 order += range(first + row * r, first + (row + 1) * r)
-                order += range(second + row * self.units, second + (row + 1) * self.units)
+                order += range(second + row * weights, second + (row + 1) * weights)
         if readout:
             order += range(starts[-2], starts[-1])
         return ContractedVector(tuple(selections), tuple(order))
 
     def _block_positions(self, n: int, starts: Sequence[int]) -> Iterator[int]:
         """Where the coefficients of the n-th pair of units stand among the parts, then its bulk."""
-        units, r, _ = self._sizes
-        widths = (r, units)
-        for i in range(r + units):
-            for j in range(r + units):
+        weights, r, _ = self._sizes
+        widths = (r, weights)
+        for i in range(r + weights):
+            for j in range(r + weights):
                 part, (row, column) = 2 * (i >= r) + (j >= r), (i - r * (i >= r), j - r * (j >= r))
                 rows, columns = widths[part // 2], widths[part % 2]
                 yield starts[part] + (n * rows + row) * columns + column
-        yield starts[4] + n
+        yield from range(starts[4] + n * self.bands, starts[4] + (n + 1) * self.bands)
 
 
 def _select(part: Contraction, pairs: Sequence[tuple[int, int]]) -> Selection:
@@ -161,28 +179,32 @@ def second_moments(
         h in the block of two units, of a unit and a readout parameter, of two of these.
     """
     model, s = t.model, t.coordinates
-    refuse_bands(model.mixture, "a Hessian or gradient matrix in blocks")
     c, r, q = model.units, model.directions, model.readout_size
-    means = t.mean(pair, "ab", (s, "ls"), (s, "lt"))
+    over, band = t.over, model.symbols.band_shape
+    # the noise along P_g x^c and along P_h x^d, and what does not depend on one of the bands
+    g, h, beside_g, beside_h = t.variance("lg"), t.variance("lh"), t.every("g"), t.every("h")
+    means = t.mean(pair, "ab", (s, "ls"), (s, "lt"), *t.every("gh"))
     # what the loss sees of a direction itself: it is its own teacher
-    one, other = (t.slope(pair, "ab", n, (s, "l" + rest), teachers=n) for n, rest in ("st", "ts"))
-    both = t.curvature(pair, "ab", "s", "t", teachers="st")
-    first, second = (
-        t.curvature(pair, "ab", *pairs, teachers="s") for pairs in (("s", "c"), ("c", "s"))
-    )
+    one = t.slope(pair, "ab", "s", (s, "lt"), *g, *beside_h, teachers="s")
+    other = t.slope(pair, "ab", "t", (s, "ls"), *h, *beside_g, teachers="t")
+    both = t.curvature(pair, "ab", "s", "t", *g, *h, teachers="st")
+    first = t.curvature(pair, "ab", "s", "c", *g, *h, teachers="s")
+    second = t.curvature(pair, "ab", "c", "s", *g, *h, teachers="s")
+    across = t.slope(pair, "ab", "c", (s, "ls"), *h, *beside_g)
+    back = t.slope(pair, "ab", "c", (s, "ls"), *g, *beside_h)
+    bulk = scaled(t.mean(pair, "ab", *g), 1 / model.mixture.precision)
+    mixed_means = t.mean(mixed, "ai", (s, "ls"), *beside_g)
+    mixed_teachers = t.slope(mixed, "ai", "s", *g, teachers="s")
     return BlockTensors(
-        sum_of("abst", (c, c, r, r), means, one, other, both),
-        sum_of("absc", (c, c, r, c), t.slope(pair, "ab", "c", (s, "ls")), first),
-        sum_of("abcs", (c, c, c, r), t.slope(pair, "ab", "c", (s, "ls")), second),
-        sum_of("abcd", (c, c, c, c), t.curvature(pair, "ab", "c", "d")),
-        sum_of("ab", (c, c), scaled(t.mean(pair, "ab"), 1 / model.mixture.precision)),
+        sum_of(over("abgsht"), (c, c, *band(r), *band(r)), means, one, other, both),
+        sum_of(over("abgshc"), (c, c, *band(r), *band(c)), across, first),
+        sum_of(over("abgchs"), (c, c, *band(c), *band(r)), back, second),
         sum_of(
-            "ais",
-            (c, q, r),
-            t.mean(mixed, "ai", (s, "ls")),
-            t.slope(mixed, "ai", "s", teachers="s"),
+            over("abgchd"), (c, c, *band(c), *band(c)), t.curvature(pair, "ab", "c", "d", *g, *h)
         ),
-        sum_of("aic", (c, q, c), t.slope(mixed, "ai", "c")),
+        sum_of(over("abg"), (c, c, *band()), bulk),
+        sum_of(over("aigs"), (c, q, *band(r)), mixed_means, mixed_teachers),
+        sum_of(over("aigc"), (c, q, *band(c)), t.slope(mixed, "ai", "c", *g)),
         sum_of("ij", (q, q), t.mean(readout, "ij")),
     )
 

@@ -13,7 +13,6 @@ from theory.expectations.derived import Derived, shown_as
 from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
-from theory.problem.covariance.bands import refuse_bands
 from theory.problem.model import Model
 
 
@@ -21,6 +20,8 @@ from theory.problem.model import Model
 @dataclass(frozen=True, repr=False)
 class PopulationGradient(Derived):
     """Population gradient in coordinates on V = [e_1..e_r, x^1..x^C].
+
+    With bands V = [P_1 e_1..P_B e_r, P_1 x^1..P_B x^C].
 
     Attributes
     ----------
@@ -68,20 +69,25 @@ def derive_gradient(model: Model, route: str | None = None) -> PopulationGradien
 
 @lru_cache(maxsize=64)
 def _gradient(model: Model, route: str) -> PopulationGradient:
-    refuse_bands(model.mixture, "the population gradient in coordinates on V")
     t = moment_tensors(model, route)
     units, directions, parameters = model.units, model.directions, model.readout_size
-    same = t.ridge("u", "a", (t.identity(units), "ac"))
-    signal = t.mean(UNIT, "a", (t.coordinates, "ls")) + t.slope(UNIT, "a", "s", teachers="s")
-    along_directions = sum_of("as", (units, directions), signal)
-    along_weights = sum_of("ac", (units, units), t.slope(UNIT, "a", "c"), [same])
+    over, band, variance = t.over, model.symbols.band_shape, t.variance("lg")
+    same = t.ridge("u", "a", (t.identity(units), "ac"), *t.every("g"))
+    means = t.mean(UNIT, "a", (t.coordinates, "ls"), *t.every("g"))
+    signal = means + t.slope(UNIT, "a", "s", *variance, teachers="s")
+    along_directions = sum_of(over("ags"), (units, *band(directions)), signal)
+    slopes = t.slope(UNIT, "a", "c", *variance)
+    along_weights = sum_of(over("agc"), (units, *band(units)), slopes, [same])
     ridge = [t.ridge("v", "i", (t.readout, "i"))]
     readout = sum_of("i", (parameters,), t.mean(READOUT, "i"), ridge)
 
-    def entry(a: int, j: int) -> sp.Expr:
-        if j < directions:
-            return along_directions.entry(a, j)
-        return along_weights.entry(a, j - directions)
+    bands, size = model.bands, model.bands * directions
 
-    first = ContractedMatrix.build(units, directions + units, entry)
+    def entry(a: int, j: int) -> sp.Expr:
+        part, at, of = (
+            (along_directions, j, directions) if j < size else (along_weights, j - size, units)
+        )
+        return part.entry(a, *divmod(at, of)) if bands > 1 else part.entry(a, at)
+
+    first = ContractedMatrix.build(units, size + bands * units, entry)
     return PopulationGradient(model, route, first, ContractedMatrix.of(readout))

@@ -63,8 +63,12 @@ def _with_ridge(t: MomentTensors, tensors: BlockTensors) -> BlockTensors:
     s = t.coordinates
     beta, same, v = t.ridges
 
+    # in band g noise along P_g x^c, or in band h; and what does not depend on one of the bands
+    at_g, at_h, beside_g, beside_h = t.variance("lg"), t.variance("lh"), t.every("g"), t.every("h")
+    any_band = t.every("gh")
     # E[g Y] along the directions: what the teachers add to the means
-    first, second = (t.slope(UNIT, c, "s", teachers="s") for c in "ab")
+    first = t.slope(UNIT, "a", "s", *at_g, teachers="s")
+    second = t.slope(UNIT, "b", "s", *at_h, teachers="s")
 
     def along(terms: list[Term], *rest: Operand) -> list[Term]:
         return [Term(e.factor, (*e.operands, *rest)) for e in terms]
@@ -75,18 +79,26 @@ def _with_ridge(t: MomentTensors, tensors: BlockTensors) -> BlockTensors:
     # fmt: off
     return with_terms(
         tensors,
-        across=ridge(t.mean(UNIT, "a", (s, "ls"), (same, "bc")), along(first, (same, "bc"))),
-        back=ridge(t.mean(UNIT, "b", (s, "ls"), (same, "ac")), along(second, (same, "ac"))),
-        weights=ridge(
-            t.slope(UNIT, "a", "c", (same, "bd")),
-            t.slope(UNIT, "b", "d", (same, "ac")),
-            [Term(beta, ((same, "ac"), (same, "bd")))],
+        across=ridge(
+            t.mean(UNIT, "a", (s, "ls"), (same, "bc"), *any_band),
+            along(first, (same, "bc"), *beside_h),
         ),
-        mixed_directions=ridge(t.mean(UNIT, "a", (s, "ls"), (v, "i")), along(first, (v, "i"))),
+        back=ridge(
+            t.mean(UNIT, "b", (s, "ls"), (same, "ac"), *any_band),
+            along(second, (same, "ac"), *beside_g),
+        ),
+        weights=ridge(
+            t.slope(UNIT, "a", "c", (same, "bd"), *at_g, *beside_h),
+            t.slope(UNIT, "b", "d", (same, "ac"), *at_h, *beside_g),
+            [Term(beta, ((same, "ac"), (same, "bd"), *any_band))],
+        ),
+        mixed_directions=ridge(
+            t.mean(UNIT, "a", (s, "ls"), (v, "i"), *beside_g), along(first, (v, "i"))
+        ),
         mixed_weights=ridge(
-            t.slope(UNIT, "a", "c", (v, "i")),
-            t.mean(READOUT, "i", (same, "ac")),
-            [Term(beta, ((same, "ac"), (v, "i")))],
+            t.slope(UNIT, "a", "c", (v, "i"), *at_g),
+            t.mean(READOUT, "i", (same, "ac"), *beside_g),
+            [Term(beta, ((same, "ac"), (v, "i"), *beside_g))],
         ),
         readout=ridge(
             t.mean(READOUT, "i", (v, "j")),

@@ -37,7 +37,9 @@ def derive_hessian(
        + \tfrac1{\lambda^2}\sum_{cd}E_l[\partial_c\partial_dh]\,x^cx^{dT}
 
     (mathematics.md section 3).  Spectrum: c with multiplicity d - rank V, and
-    rank V <= r + C further eigenvalues.
+    rank V <= r + C further eigenvalues.  With bands
+    :math:`\Sigma_l=\lambda^{-1}\sum_g\sigma_{lg}^2P_g` stands in the place of :math:`I/\lambda`, V
+    consists of the parts :math:`P_ge_s,P_gx^c`, and every band has a c of its own (section 10).
 
     Parameters
     ----------
@@ -87,7 +89,7 @@ def _hessian(model: Model, route: str, regularized: bool, kink_rule: str) -> Blo
         units, outputs = (t.identity(n) for n in (model.units, model.readout_size))
         tensors = with_terms(
             tensors,
-            bulk=[t.ridge("u", "a", (units, "ab"))],
+            bulk=[t.ridge("u", "a", (units, "ab"), *t.every("g"))],
             readout=[t.ridge("v", "i", (outputs, "ij"))],
         )
     return contracted_matrix(model, route, "hessian", regularized, tensors, kink_rule)

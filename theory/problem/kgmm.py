@@ -9,6 +9,7 @@ import sympy as sp
 from theory.errors import InputError
 from theory.keywords import with_known_keywords
 
+from .covariance.bands import Bands
 from .cross_entropy import softmax_cross_entropy
 from .exact_numbers import as_matrix
 from .mixture import Mixture
@@ -25,6 +26,7 @@ def kgmm(
     precision: object | None = None,
     ridge: object | None = None,
     step: object | None = None,
+    bands: Bands | None = None,
 ) -> Model:
     r"""Return the k-class Gaussian mixture under multinomial logistic regression.
 
@@ -47,6 +49,9 @@ def kgmm(
         at equal angles, in the directions mu_1 .. mu_(k-1).
     precision, ridge, step : number or symbol, optional
         lambda > 0, beta >= 0, c_delta > 0; symbols when None.
+    bands : Bands, optional
+        Bands of the noise, with scales of its own in each.  With several of them
+        ``directions_gram`` is a sequence of matrices, one per band.
 
     Returns
     -------
@@ -78,13 +83,21 @@ def kgmm(
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 2:
         raise InputError("k", repr(k), "an integer >= 2", "a classification task needs two classes")
-    coordinates, gram = _means(k, means, directions_gram)
+    several = isinstance(bands, Bands) and bands.count > 1
+    coordinates, gram = _means(k, means, None if several else directions_gram)
+    if several:
+        gram = directions_gram
+        if isinstance(gram, str) or isinstance(means, str):
+            got = repr(gram if isinstance(gram, str) else means)
+            expected = "a Gram matrix of the directions for every band"
+            raise InputError("directions_gram", got, expected, "give e_s . P_g e_t, band by band")
     mixture = Mixture.build(
         labels=list(range(1, k + 1)),
         coordinates=coordinates,
         weights=weights,
         directions_gram=gram,
         precision=precision,
+        bands=bands,
     )
     return Model.build(mixture, softmax_cross_entropy(k), ridge=ridge, step=step, name=f"kgmm{k}")
 

@@ -104,7 +104,7 @@ class Mixture:
         several = bands is not None and bands.count > 1
         if directions_gram is None:
             gram = symbols.symmetric("Gamma", r, bands.count if bands else 1)
-        elif bands is not None and several:
+        elif bands is not None:
             gram = bands.gram_matrices(directions_gram)
         else:
             gram = as_matrix("directions_gram", directions_gram)

@@ -85,6 +85,11 @@ def plot_curves(
     data = curve if curve is not None else runs
     if data is None:
         raise InputError("curve", "no data", "a curve, runs, or both", "give one of them")
+    for name, drawn in (("curve", curve), ("runs", runs), ("fine", fine)):
+        if drawn is not None and "band" in drawn.dims:
+            expected = "statistics of isotropic noise: bands have no panels"
+            remedy = f"take one band: {name}.sel(band=1), or their sum"
+            raise InputError(name, f"statistics of {drawn.sizes['band']} bands", expected, remedy)
     if curve is not None:
         check_drawn("curve", curve, ("time", "unit", "overlap"), "integrate_curves")
     if runs is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numerics import State
 from numerics.core.geometry import field_gram
-from numerics.expectations.kink_forms import kink_forms
+from numerics.expectations.kinked.kink_forms import kink_forms
 from theory import Model, low_noise, noiseless, symbols
 from verify.verdict.tolerance import Comparison
 

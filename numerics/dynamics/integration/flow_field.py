@@ -8,7 +8,6 @@ import numpy as np
 
 from numerics.core.errors import IntegrationError
 from numerics.core.flatten import unflatten
-from numerics.core.geometry import coordinates_of, field_gram
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
 from numerics.core.validation import Array
@@ -88,14 +87,13 @@ def _culprit(compiled: CompiledExpressions, parameters: Parameters, vector: Arra
     """The simplest integrand that is no number at some pre-activation of the state."""
     model = compiled.model
     overlap, gram_perp, readout = unflatten(vector, model)
-    rows, gram = field_gram(model, parameters, overlap, gram_perp)
-    eigenvalues, vectors = np.linalg.eigh(gram / parameters.precision)
-    factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
-    normals = np.random.default_rng(0).normal(size=(len(rows), SAMPLES))
-    coordinates = coordinates_of(model)
+    means = compiled.laws.means(parameters, overlap)
+    eigenvalues, vectors = np.linalg.eigh(compiled.laws.covariances(parameters, overlap, gram_perp))
+    factors = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))[:, None, :]
+    normals = np.random.default_rng(0).normal(size=(means.shape[1], SAMPLES))
     worst: tuple[int, str] | None = None
-    for label, place in zip(model.mixture.labels, coordinates, strict=True):
-        u = (rows @ place)[:, None] + factor @ normals
+    for l, label in enumerate(model.mixture.labels):
+        u = means[l][:, None] + factors[min(l, len(factors) - 1)] @ normals
         with np.errstate(all="ignore"):  # what is not finite is what is looked for
             values = compiled.array_integrands(u, float(label), readout)
         for integrand, row in zip(compiled.integrands, values, strict=True):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from numerics.core.geometry import field_statistics
+from numerics.core.covariance.band_arrays import RANK_SHARE
+from numerics.core.geometry import field_grams, field_statistics
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
 from numerics.expectations.evaluation import Evaluator
 from numerics.expectations.quadrature import closed_forms
+
+from .closed_moments import FieldLaws
 
 # overlap, gram_perp, readout
 Parts = tuple[Array, Array, Array]
@@ -34,7 +39,9 @@ def moment_errors(compiled: Evaluator, parameters: Parameters, parts: Parts) -> 
     """Bounds of the rounding errors of E_l[f_j], shape (L, number of integrands)."""
     assert compiled.closed is not None
     overlap, gram_perp, readout = parts
-    _, laws = compiled.field_laws(parameters, overlap[None], gram_perp[None], readout[None])
+    *_, laws = compiled.laws.at(parameters, overlap[None], gram_perp[None], readout[None])
+    if compiled.model.mixture.bands is not None:
+        return _own_errors(compiled, parameters, parts, laws)
     # rounding of means and covariance, which are sums of products
     overlap, gram_perp = field_statistics(compiled.model, parameters, overlap, gram_perp)
     terms = sum(overlap.shape) + 2
@@ -43,7 +50,36 @@ def moment_errors(compiled: Evaluator, parameters: Parameters, parts: Parts) -> 
     lost = terms * float(np.linalg.cond(parameters.directions_gram))
     gram_size = np.abs(gram_perp) + lost * np.abs(overlap) @ np.abs(inverse) @ np.abs(overlap).T
     covariance_error = 4 * EPS * gram_size / parameters.precision
-    slopes = np.abs(laws.inverse[0])
+    slopes = np.abs(laws[0].inverse[0])
     inverse_error = slopes @ (parameters.precision * covariance_error) @ slopes
     errors = means_error[None], covariance_error[None], inverse_error[None]
-    return compiled.closed.rounding(laws, *errors)[0]
+    return compiled.closed.rounding(laws[0], *errors)[0]
+
+
+def _own_errors(
+    compiled: Evaluator, parameters: Parameters, parts: Parts, laws: Sequence[FieldLaws]
+) -> Array:
+    """The same of components with laws of their own: sums over bands too."""
+    assert compiled.closed is not None
+    model, gamma = compiled.model, parameters.directions_gram
+    found = field_grams(model, parameters, *parts[:2])
+    overlaps, _ = field_statistics(model, parameters, np.abs(parts[0]), np.abs(parts[1]))
+    heights = np.abs(overlaps).reshape(-1, *overlaps.shape[-2:]).sum(axis=0)
+    terms = sum(overlaps.shape) + 2
+    means_error = terms * EPS * np.abs(compiled.coordinates) @ heights.T
+    spectra = np.linalg.eigvalsh(gamma.reshape(-1, *gamma.shape[-2:]))
+    lost = 1.0
+    for values in spectra:  # of the part that a band has
+        held = values[values > RANK_SHARE * values.max(initial=0.0)]
+        lost = max(lost, float(held.max() / held.min())) if held.size else lost
+    bounds = []
+    for l, law in enumerate(laws):
+        gram_error = 4 * EPS * terms * lost * found.sizes[l]
+        slopes = np.abs(law.inverse[0])
+        errors = (
+            means_error[None, l : l + 1],
+            gram_error[None] / parameters.precision,
+            (slopes @ gram_error @ slopes)[None],
+        )
+        bounds.append(compiled.closed.rounding(law, *errors)[0])
+    return np.concatenate(bounds)

@@ -30,9 +30,9 @@ from theory import Model, ReLU, Step, symbols
 from theory.problem.kinks import split_deltas
 from theory.problem.regularity.canonical_form import canonical
 
-from ..kink_forms import KinkForms
 from ..smooth_integrands import NO_SIZES, Fields, chunks
 from .control_variates import stencil_points, stencil_weights
+from .kink_forms import KinkForms
 from .node_sums import DELTA, SUMS
 from .ramp_moments import RampMoments, ramp_moments
 

@@ -60,11 +60,11 @@ def part(loss: Loss) -> KernelPart:
     preactivations, update = step_lines(loss.units, "features[j, i]", "features[0, i]")
     beside = _ALONG if loss.teachers else ""
     return KernelPart(
-        _IMPORT + _RECORD,
+        IMPORT + RECORD,
         unpack_lines(DirectArrays),
         _BEGIN,
         "record(x, basis, factor, overlap[n, slot], gram_perp[n, slot])",
-        _DRAW + preactivations + beside + lines_of_teachers(loss, "along[q]"),
+        DRAW.replace("@SCALE@", "") + preactivations + beside + lines_of_teachers(loss, "along[q]"),
         update,
     )
 
@@ -89,11 +89,11 @@ def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
-_IMPORT = """
+IMPORT = """
 from numerics.sgd.kernel.entries import draw_entries
 """
 
-_RECORD = '''
+RECORD = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 def record(x, basis, factor, overlap, gram_perp):
@@ -138,7 +138,7 @@ for a in range(@UNITS@):
 
 # sample j of the batch into ``features``; drawing calls functions and cannot be vectorised, the
 # other loops can
-_DRAW = """
+DRAW = """
 draw = rng.random()
 l = 0
 while l < cumulative.size - 1 and draw >= cumulative[l]:
@@ -152,7 +152,7 @@ elif law == @SAMPLER@:
         features[j, i] = scale * block[k, j, i]
 else:
     draw_entries(rng, law, degrees, scale, features[j])
-for i in range(means.shape[1]):
+@SCALE@for i in range(means.shape[1]):
     features[j, i] += means[l, i]
 """.replace("@GAUSSIAN@", str(LAWS.index("gaussian"))).replace(
     "@SAMPLER@", str(LAWS.index("sampler"))

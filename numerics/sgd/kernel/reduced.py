@@ -84,7 +84,7 @@ class ReducedArrays(NamedTuple):
 def part(loss: Loss) -> KernelPart:
     """The reduced method for a loss."""
     return KernelPart(
-        _FUNCTIONS,
+        FUNCTIONS,
         unpack_lines(ReducedArrays),
         _BEGIN,
         "record(m, a_perp, factor, overlap[n, slot], gram_perp[n, slot])",
@@ -93,7 +93,7 @@ def part(loss: Loss) -> KernelPart:
     )
 
 
-_FUNCTIONS = '''
+FUNCTIONS = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def record(m, a_perp, factor, overlap, gram_perp):

@@ -20,6 +20,7 @@ from theory import Loss, symbols
 from theory.keywords import with_known_keywords
 from theory.problem.updating.rule import Rule
 
+from . import banded as kernel_banded
 from . import direct as kernel_direct
 from . import given as kernel_given
 from . import reduced as kernel_reduced
@@ -32,18 +33,23 @@ _PARTS = {
     "reduced": (kernel_reduced, "m", "y[j, i]"),
     "given": (kernel_given, "x", "samples[(step - begin) * batch + j, i]"),
 }
+_BANDED = {"direct": kernel_banded.direct_part, "reduced": kernel_banded.reduced_part}
 
 
 @lru_cache(maxsize=64)
-def compile_kernel(loss: Loss, method: str = "direct", rule: Rule | None = None) -> ModuleType:
+def compile_kernel(
+    loss: Loss, method: str = "direct", rule: Rule | None = None, *, banded: bool = False
+) -> ModuleType:
     """Generate and compile the SGD kernel of a loss; the module has ``advance`` and
     ``sample_gradient``.
     """
-    return codegen.load_module(kernel_source(loss, method, rule))
+    return codegen.load_module(kernel_source(loss, method, rule, banded=banded))
 
 
 @with_known_keywords
-def kernel_source(loss: Loss, method: str = "direct", rule: Rule | None = None) -> str:
+def kernel_source(
+    loss: Loss, method: str = "direct", rule: Rule | None = None, *, banded: bool = False
+) -> str:
     """Return the generated source of an SGD kernel: the gradient of the loss, and the loop around
     it.
 
@@ -55,6 +61,8 @@ def kernel_source(loss: Loss, method: str = "direct", rule: Rule | None = None) 
         samples.
     rule : Rule, optional
         ``model.rule`` of a model with an update of its own: what takes the place of the gradient.
+    banded : bool
+        Whether the noise has bands, for fresh samples.
 
     Returns
     -------
@@ -70,7 +78,7 @@ def kernel_source(loss: Loss, method: str = "direct", rule: Rule | None = None) 
         "numba",
     )
     home, weights, feature = _PARTS[method]
-    part = home.part(loss)
+    part = _BANDED[method](loss) if banded else home.part(loss)
     if rule is not None:
         part = ruled(part, rule, weights, feature)
     text = part.functions + _LOOP

@@ -5,35 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import fresh_rng
-from law_cases import threshold, with_products
+from law_cases import agree, threshold
+from sgd_cases import vectors
 from teacher_cases import BUILDERS, raw_step, teacher_case
 
 from numerics import integrate_curves, simulate_sgd
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in BUILDERS if name != "phase"]
-
-
-def vectors(runs, time):
-    """State vectors of all replicas at the time of a position, one a row."""
-    at = runs.isel(time=time)
-    upper = np.triu_indices(at.sizes["unit"])
-    count = at.sizes["replica"]
-    parts = [
-        at.overlap.values.reshape(count, -1),
-        at.gram_perp.values[:, upper[0], upper[1]],
-        *([at.readout.values] if "readout" in at else []),
-    ]
-    return np.concatenate(parts, axis=1)
-
-
-def agree(left, right):
-    """Whether all first and second moments of two samples agree, and their largest z."""
-    centre = left.mean(axis=0)
-    left, right = (with_products(x, centre) for x in (left, right))
-    error = np.sqrt(left.var(axis=0) / len(left) + right.var(axis=0) / len(right)) + 1e-12
-    z = np.abs(left.mean(axis=0) - right.mean(axis=0)) / error
-    print(f"largest z {z.max():.2f} of {z.size}, threshold {threshold(z.size):.2f}")
-    return bool(z.max() <= threshold(z.size))
 
 
 @pytest.mark.slow

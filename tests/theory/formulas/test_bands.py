@@ -18,9 +18,6 @@ from theory import (
     derive_diffusion,
     derive_drift,
     derive_finite_size,
-    derive_gradient,
-    derive_gradient_matrix,
-    derive_hessian,
     existing_clusters,
     separated_fixed_point,
     softmax_fixed_point,
@@ -164,9 +161,6 @@ def test_substituted_numbers_are_checked():
 
 
 REFUSED = {
-    "gradient": derive_gradient,
-    "Hessian": derive_hessian,
-    "gradient matrix": derive_gradient_matrix,
     "fixed point": softmax_fixed_point,
     "existing clusters": existing_clusters,
     "separated fixed point": lambda model: separated_fixed_point(model, ["0", "0"]),

@@ -49,6 +49,16 @@ def test_a_curve_of_ones_own_model_is_that_of_python(model, tmp_path):
         assert found.attrs["model"] == "logistic"
 
 
+def test_a_model_whose_noise_has_bands_is_refused(model):
+    scales = "bands = sa.Bands([0.5, 0.5], [1, 2])"
+    text = MODEL.replace("directions_gram=[[1]]", "directions_gram=[[[1]], [[1]]], bands=bands")
+    model.write_text(text.replace("import specalign as sa", f"import specalign as sa\n{scales}", 1))
+    for command in ("curves", "derive", "spectrum", "effective", "simulate"):
+        refused = invoke(command, "--model", f"{model}:logistic")
+        assert refused.exit_code == 2
+        assert "2 band(s)" in refused.stderr
+
+
 def test_numbers_that_a_model_fixes_are_its_own(model):
     settings = UserConfiguration(load_model(f"{model}:fixed"), precision=3)
     assert settings.parameters().ridge == 0.2

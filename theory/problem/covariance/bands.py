@@ -115,6 +115,8 @@ class Bands:
             if gram.rows != self.count * size:
                 got, expected = f"shape {gram.rows} x {size}", f"{self.count} matrices"
                 raise InputError("directions_gram", got, expected, remedy)
+            return _symmetrised(as_matrix("directions_gram", gram), self.count)
+        if self.count == 1 and _is_one_matrix(gram):
             return as_matrix("directions_gram", gram)
         try:
             matrices = [as_matrix("directions_gram", each) for each in gram]  # type: ignore[attr-defined]
@@ -128,7 +130,24 @@ class Bands:
         if len(matrices) != self.count or len({m.shape for m in matrices}) != 1:
             got = "one matrix" if not matrices else f"{len(matrices)} matrices"
             raise InputError("directions_gram", got, f"{self.count}, one per band", remedy)
-        return sp.ImmutableDenseMatrix.vstack(*matrices)
+        return _symmetrised(sp.ImmutableDenseMatrix.vstack(*matrices), self.count)
+
+
+def _symmetrised(gram: sp.ImmutableDenseMatrix, bands: int) -> sp.ImmutableDenseMatrix:
+    """Matrices one below the other, what is below the diagonals taken from above where it is the
+    same up to rounding.
+    """
+    size = gram.cols
+    if gram.rows != bands * size:
+        return gram  # refused with its shape
+
+    def entry(row: int, j: int) -> sp.Expr:
+        first, i = size * (row // size), row % size
+        upper, own = gram[first + min(i, j), max(i, j)], gram[row, j]
+        same = (upper - own).is_number and abs(upper - own) <= RANK_SHARE
+        return upper if same else own
+
+    return sp.ImmutableDenseMatrix(*gram.shape, lambda row, j: entry(int(row), int(j)))
 
 
 def check_band_grams(grams: Sequence[sp.MatrixBase]) -> None:

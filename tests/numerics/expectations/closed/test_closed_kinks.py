@@ -145,7 +145,7 @@ def uncovered(model, what, problems, rng):
     for _ in range(problems):
         parameters, state = problem(model, rng, wide=True)
         parts = (state.overlap, state.gram_perp, state.readout)
-        _, laws = compiled.field_laws(parameters, *(part[None] for part in parts))
+        *_, (laws,) = compiled.laws.at(parameters, *(part[None] for part in parts))
         values, bounds = (
             compiled.closed.moments(laws)[0],
             moment_errors(compiled, parameters, parts),

@@ -154,7 +154,7 @@ def uncovered(name, problems, rng):
     for _ in range(problems):
         parameters, state = wide_problem(model, rng)
         parts = (state.overlap, state.gram_perp, state.readout)
-        _, laws = compiled.field_laws(parameters, *(part[None] for part in parts))
+        *_, (laws,) = compiled.laws.at(parameters, *(part[None] for part in parts))
         values, bounds = law.moments(laws)[0], moment_errors(compiled, parameters, parts)
         with mpmath.workdps(50):
             exact = exact_moments(compiled, parameters, state)

@@ -1,0 +1,1 @@
+"""Covariances of the noise that are not isotropic, as arrays."""
