@@ -17,7 +17,8 @@ from numerics.core.schedule import Schedule
 from numerics.core.state import State
 from numerics.core.validation import Array, as_integer, check_kind, check_memory, check_times
 from numerics.core.weights import check_dimension
-from numerics.sgd.simulate import check_method, check_size, simulate_sgd
+from numerics.sgd.run_size import check_size
+from numerics.sgd.simulate import check_method, simulate_sgd
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
 

@@ -29,10 +29,10 @@ from itertools import accumulate
 import sympy as sp
 
 from theory.names import DISTRIBUTIONAL
-from theory.problem.covariance.bands import rank_of
 from theory.problem.model import Model
 from theory.problem.updating.update import DOMINANT
 
+from .band_tensors import BandTensors, identity, of_matrix
 from .contraction import MomentTensor, Operand, Tensor, Term
 from .moments import Moments, Weight
 
@@ -50,7 +50,7 @@ _KEPT = {"s": "x", "t": "y"}
 UNIT_FIELD, TEACHER_FIELD = "u", "t"
 
 
-class MomentTensors:
+class MomentTensors(BandTensors):
     """Every tensor of one model by one route, each made once.
 
     Parameters
@@ -60,8 +60,8 @@ class MomentTensors:
     """
 
     def __init__(self, moments: Moments) -> None:
+        super().__init__(moments.model)
         self.moments = moments
-        self.model = moments.model
         self._tensors: dict[tuple[WeightKind, str], MomentTensor] = {}
         self._inverses: dict[str, Tensor] = {}
 
@@ -74,7 +74,7 @@ class MomentTensors:
     @cached_property
     def coordinates(self) -> Tensor:
         """S_ls."""
-        return _of_matrix("S", self.model.mixture.coordinates)
+        return of_matrix("S", self.model.mixture.coordinates)
 
     @cached_property
     def mean_overlaps(self) -> Tensor:
@@ -95,69 +95,6 @@ class MomentTensors:
     def gram_perp(self) -> Tensor:
         """R_ab."""
         return self._of_bands("R", self.model.symbols.gram_perp)
-
-    def over(self, letters: str) -> str:
-        """Letters of indices, without those of bands where there is one band."""
-        return self.model.symbols.over(letters)
-
-    def variance(self, letters: str) -> tuple[Operand, ...]:
-        """sigma_lg^2, as operands: none for isotropic noise."""
-        if self.model.mixture.bands is None:
-            return ()
-        return ((self._variances, self.over(letters)),)
-
-    def fraction(self, letter: str) -> tuple[Operand, ...]:
-        """rho_g, as operands: none where there is one band."""
-        return ((self._fractions, letter),) if self.model.bands > 1 else ()
-
-    def rank(self, letter: str) -> tuple[sp.Expr, tuple[Operand, ...]]:
-        """The number of directions, and what it is to be multiplied by: in band g it is the rank of
-        Gamma^g.
-        """
-        if self.model.bands == 1:
-            return sp.Integer(self.model.directions), ()
-        return sp.Integer(1), ((self._ranks, letter),)
-
-    def every(self, letters: str) -> tuple[Operand, ...]:
-        """1 in every band, as operands: for what does not depend on one of its bands."""
-        if self.model.bands == 1:
-            return ()
-        return tuple((self._ones, letter) for letter in letters)
-
-    def same_band(self, letters: str) -> tuple[Operand, ...]:
-        """delta_gh, as operands."""
-        return ((_identity(self.model.bands), letters),) if self.model.bands > 1 else ()
-
-    @cached_property
-    def _variances(self) -> Tensor:
-        mixture = self.model.mixture
-        shape = (self.model.components, *self.model.symbols.band_shape())
-        return Tensor("sigma^2", shape, lambda l, g=0: mixture.variance(l, g))
-
-    @cached_property
-    def _fractions(self) -> Tensor:
-        bands = self.model.mixture.bands
-        values = () if bands is None else bands.fractions
-        return Tensor("rho", self.model.symbols.band_shape(), lambda g: values[g])
-
-    @cached_property
-    def _ones(self) -> Tensor:
-        return Tensor("1", self.model.symbols.band_shape(), lambda g: sp.Integer(1))
-
-    @cached_property
-    def _ranks(self) -> Tensor:
-        mixture = self.model.mixture
-        shape = self.model.symbols.band_shape()
-        return Tensor("rank", shape, lambda g: sp.Integer(rank_of(mixture.band_gram(g))))
-
-    def _of_bands(self, name: str, matrix: sp.MatrixBase) -> Tensor:
-        """A tensor of matrices of bands that stand one below the other."""
-        bands = self.model.bands
-        if bands == 1:
-            return _of_matrix(name, matrix)
-        rows = matrix.rows // bands
-        shape = (bands, rows, matrix.cols)
-        return Tensor(name, shape, lambda g, i, j: matrix[g * rows + i, j])
 
     @cached_property
     def readout(self) -> Tensor:
@@ -190,7 +127,7 @@ class MomentTensors:
         """K of the rule."""
         rule = self.model.rule
         assert rule is not None  # the plain gradient has its ridge
-        return _of_matrix("K", rule.gain * rule.decay)
+        return of_matrix("K", rule.gain * rule.decay)
 
     def decays(self, gram: Tensor) -> list[Term]:
         """K G + G K^T of a Gram matrix of the units."""
@@ -215,7 +152,7 @@ class MomentTensors:
         kept = self.model.kept_directions
         if kept is None:
             return terms
-        tensor, inner = _of_matrix("Pi", kept), _KEPT[letter]
+        tensor, inner = of_matrix("Pi", kept), _KEPT[letter]
         return [
             Term(
                 term.factor,
@@ -250,13 +187,13 @@ class MomentTensors:
             return self.model.ridge, self.identity(c), v
         return (
             sp.Integer(1),
-            _of_matrix("beta", sp.diag(*rule.ridges[:c])),
+            of_matrix("beta", sp.diag(*rule.ridges[:c])),
             Tensor("beta v", v.shape, lambda i: rule.ridges[c + i] * v.entry(i)),
         )
 
     def identity(self, size: int) -> Tensor:
         """delta_ab."""
-        return _identity(size)
+        return identity(size)
 
     def mean(self, kind: WeightKind, letters: str, *rest: Operand) -> list[Term]:
         r""":math:`\sum_l p_l E_l[h] \cdots`, the operands ``rest`` standing for the dots."""
@@ -379,15 +316,6 @@ class MomentTensors:
 def _kinds(letters: str, teachers: str) -> str:
     """For every letter whether it runs over units or over teachers."""
     return "".join(TEACHER_FIELD if c in teachers else UNIT_FIELD for c in letters)
-
-
-@lru_cache(maxsize=64)
-def _identity(size: int) -> Tensor:
-    return Tensor("delta", (size, size), lambda a, b: sp.Integer(int(a == b)))
-
-
-def _of_matrix(name: str, matrix: sp.MatrixBase) -> Tensor:
-    return Tensor(name, matrix.shape, lambda i, j: matrix[i, j])
 
 
 def scaled(terms: Iterable[Term], factor: sp.Expr) -> list[Term]:

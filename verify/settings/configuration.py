@@ -225,7 +225,8 @@ class Configuration:
         theory.InputError
         """
         from numerics.core.weights import check_dimension
-        from numerics.sgd.simulate import check_method, check_size
+        from numerics.sgd.run_size import check_size
+        from numerics.sgd.simulate import check_method
 
         shape, step = self.shape, self.parameters().step
         check_method(method, noise)

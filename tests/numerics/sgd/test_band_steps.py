@@ -32,8 +32,8 @@ def test_one_step_has_the_law_of_raw_samples(bands, method, batch):
     assert np.abs(vectors(runs, 0) - state.flatten()).max() <= 1e-12 * np.abs(state.flatten()).max()
     steps = (vectors(runs, 1) - state.flatten()) / delta
     assert agree(steps, raw_steps(case, count, rng, batch))
-    # that the scales of the noise of one component are those of the other is seen
-    object.__setattr__(case, "scales", case.scales[::-1] * [[2.0], [0.5]])
+    # that the noise of one band is half of it is seen
+    object.__setattr__(case, "scales", case.scales * np.array([0.5] + [1.0] * (bands - 1)))
     assert not agree(steps, raw_steps(case, count, rng, batch))
 
 
