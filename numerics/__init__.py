@@ -162,11 +162,11 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "solve_fixed_point",
     "stationary_fluctuations",
     # simulation
+    "BinnedSpectrum",
     "DivergenceError",
     "Noise",
     "SampleData",
     "SimulationInterrupted",
-    "BinnedSpectrum",
     "bin_spectrum",
     "draw_data",
     "empirical_risk",
