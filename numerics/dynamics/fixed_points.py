@@ -19,7 +19,7 @@ from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_generator, as_integer, as_scalar
 from numerics.expectations.compiled import compile_expressions
 from numerics.expectations.quadrature import INTERVAL
-from theory import Drift, InputError, Model
+from theory import Drift, InputError, Model, symbols
 
 from .jacobian import default_drift, drift_jacobian
 from .root_refinement import Root, find_root
@@ -113,6 +113,7 @@ def solve_fixed_point(
     own_start = start is None
     start = _default_start(model) if start is None else start
     check_state(model, start, "start")
+    _check_update(problem)
     if tolerance is not None:
         tolerance = as_scalar("tolerance", tolerance, 0.0, True, "give an absolute error")
     derived = default_drift(model, drift)
@@ -198,6 +199,24 @@ def _check(
     error = min(root.error + moved, 2 * moved) if root.rule.replicates == 1 else root.error + moved
     rounding = 8 * np.finfo(float).eps * (1.0 + size)
     return _Checked(max(root.residual, float(drift.max())), error + rounding)
+
+
+def _check_update(problem: Problem) -> None:
+    """Refuse updates that leave a part of the weights where it is: Newton's method would move it.
+
+    Fixed points are then families, one for every place of what stands still.
+    """
+    model, rule = problem.model, problem.model.rule
+    if rule is None:
+        return
+    value = {symbols.RIDGE: problem.parameters.ridge}
+    decays = [rule.decay[a, a] for a in range(model.units)] + list(rule.readout_decay)
+    still = [bool(e.xreplace(value) == 0) for e in decays]
+    frozen = any(s and slope == 0 for s, slope in zip(still, rule.slopes, strict=True))
+    if rule.project is not None or frozen or any(still) != all(still):
+        remedy = "follow the curve to a late time: integrate_curves"
+        expected = "an update that moves all weights, with a ridge on all of them or on none"
+        raise InputError("model", f"{model.name} with {model.update!r}", expected, remedy)
 
 
 def _inverse(jacobian: xr.Dataset) -> Array:
