@@ -21,6 +21,7 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from theory.problem.covariance.bands import refuse_bands
+from theory.problem.model import check_plain
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node
@@ -150,6 +151,8 @@ def make_claim(
     elif not isinstance(quantity, Quantity):
         remedy = "write a text such as 'drift m_a_s'"
         raise InputError("quantity", kind_of(quantity), "a text or a Quantity", remedy)
+    if quantity.kind in (FIXED_POINT, EIGENVALUE):
+        check_plain(model, "claims about fixed points")
     formula, text = _formula(claim), str(claim) if text is None else text
     found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
     found = written_out(found)

@@ -39,3 +39,5 @@ def test_what_claims_do_not_know_is_refused():
             check(kgmm(2).with_update(update), "drift m_1_1", "0")
     with pytest.raises(InputError, match=r"derivations step by step know the plain gradient"):
         make_derivation(RATES, "drift")
+    with pytest.raises(InputError, match=r"claims about fixed points know the plain gradient"):
+        check(RATES, "fixed-point m_1_1", "s_1/2")
