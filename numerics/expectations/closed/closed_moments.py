@@ -22,6 +22,7 @@ from numerics.core import codegen
 from numerics.core.special.rounded import Rounded
 from numerics.core.validation import Array
 from theory import GaussianExpectation, Model, ReLU, Step, symbols
+from theory.expectations.closed_forms import MOST_STEPS
 from theory.expectations.gaussian_law import GaussianLaw
 
 # operations of all closed forms together, and terms of one integrand multiplied out, beyond which
@@ -211,7 +212,24 @@ def _promising(f: sp.Expr, u: Iterable[sp.Symbol]) -> bool:
     """Whether a closed form may exist, and be short, before anything is multiplied out."""
     bound = set(u)
     functions = (g for g in f.atoms(sp.Function) if g.free_symbols & bound)
-    return all(isinstance(g, _CLOSED) for g in functions) and _terms(f) <= MOST_TERMS
+    known = all(isinstance(g, _CLOSED) for g in functions) and _terms(f) <= MOST_TERMS
+    return known and all(len(steps) <= MOST_STEPS for steps in _steps(f))
+
+
+def _steps(f: sp.Expr) -> set[frozenset[sp.Expr]]:
+    """The steps in every term of an expression multiplied out, while none has too many."""
+    if isinstance(f, Step | ReLU):
+        return {frozenset(f.args)}
+    if f.is_Add:
+        return set().union(*map(_steps, f.args))
+    power = f.is_Pow and f.exp.is_Integer and f.exp > 1
+    factors = [f.base] * min(int(f.exp), MOST_STEPS + 1) if power else f.args if f.is_Mul else ()
+    found: set[frozenset[sp.Expr]] = {frozenset()}
+    for factor in factors:
+        found = {a | b for a in found for b in _steps(factor)}
+        if any(len(steps) > MOST_STEPS for steps in found):
+            break
+    return found
 
 
 def _terms(f: sp.Expr) -> int:
