@@ -126,6 +126,7 @@ def effective_spectrum(
     The square loss has D = 1: a spiked covariance, whose bulk is Marchenko-Pastur's, (1 +-
     sqrt(1/phi))^2 / lambda:
 
+    >>> from numerics import Parameters
     >>> from theory import Loss, Mixture, Model, symbols
     >>> u = symbols.vector("u", 1)
     >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
