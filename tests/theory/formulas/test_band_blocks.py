@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import sympy as sp
 from band_cases import band_case, generators, raw_samples, value
 from helpers import fresh_rng
 from law_cases import threshold
@@ -40,10 +39,11 @@ def test_blocks_are_means_of_dense_matrices(bands):
     for a, b in ((0, 0), (0, 1)):
         expected = dense(case, hessian.block(a, b), v) - beta * (a == b) * identity
         assert largest_z(h[:, a, b, None, None] * outer, expected) <= bound
-        # that a block without what stands off the span of V is another one is seen
-        bulk = value(case, sp.Matrix([hessian.block(a, b).bulk]))
-        without = expected - np.diag(np.repeat(bulk, case.sizes))
-        assert largest_z(h[:, a, b, None, None] * outer, without) > bound
+        # a multiple of one projector P_g more is seen, where samples can tell it
+        samples = h[:, a, b, None, None] * outer
+        error = samples.std(axis=0).max() / np.sqrt(SAMPLES)
+        first = np.arange(len(v)) < case.sizes[0]
+        assert largest_z(samples, expected + 3 * bound * error * np.diag(first)) > bound
     whole = derive_gradient_matrix(case.model, regularized=True)
     # of L = loss + beta / 2 |x|^2, which has no small noise to hide in
     one, other = (g[:, a, None] * y + beta * x[a] for a in (0, 1))
