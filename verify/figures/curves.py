@@ -85,11 +85,6 @@ def plot_curves(
     data = curve if curve is not None else runs
     if data is None:
         raise InputError("curve", "no data", "a curve, runs, or both", "give one of them")
-    for name, drawn in (("curve", curve), ("runs", runs), ("fine", fine)):
-        if drawn is not None and "band" in drawn.dims:
-            expected = "statistics of isotropic noise: bands have no panels"
-            remedy = f"take one band: {name}.sel(band=1), or their sum"
-            raise InputError(name, f"statistics of {drawn.sizes['band']} bands", expected, remedy)
     if curve is not None:
         check_drawn("curve", curve, ("time", "unit", "overlap"), "integrate_curves")
     if runs is not None:
@@ -100,6 +95,13 @@ def plot_curves(
             raise InputError(
                 "runs", got, f"{expected}, as the curve has", "give runs and a curve of one model"
             )
+    if fine is not None:
+        check_drawn("fine", fine, ("time", "unit", "overlap"), "integrate_curves")
+    for name, drawn in (("curve", curve), ("runs", runs), ("fine", fine)):
+        if drawn is not None and "band" in drawn.dims:
+            expected = "statistics of isotropic noise: bands have no panels"
+            remedy = f"take one band: {name}.sel(band=1), or their sum"
+            raise InputError(name, f"statistics of {drawn.sizes['band']} bands", expected, remedy)
     units, names = data.sizes["unit"], direction_labels(directions, data.sizes["direction"])
     sources = Sources(curve, runs, fine)
     second_layer, slides = has_readout(data), _sliding_shares(sources.line)
