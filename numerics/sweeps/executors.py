@@ -152,12 +152,17 @@ class LocalEngine(Engine):
 
     def _end(self, wait_for_points: bool) -> None:
         processes = list((getattr(self.executor, "_processes", None) or {}).values())
+        results = getattr(self.executor, "_result_queue", None)
         if not wait_for_points:
             for process in processes:
                 process.terminate()
         self.executor.shutdown(wait=wait_for_points, cancel_futures=True)
         for process in processes:
             process.join(PATIENCE)
+        if not wait_for_points and results is not None:
+            # A worker that ends while it sends a result leaves half of it, and the thread that
+            # reads it waits for the rest, and Python for the thread, as long as anyone may write.
+            results._writer.close()
 
 
 def _context() -> multiprocessing.context.BaseContext:

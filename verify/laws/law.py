@@ -32,6 +32,10 @@ ROUNDING = 1e-12
 # deterministic, and where one is sampled, by quasi-Monte Carlo (kinks, four and more dimensions) or
 # by steps of SGD.  A wrong term is larger.
 SHARP, SAMPLED = 1e-3, 0.1
+# errors are asked to be smaller than what is of use by so much: both sides of a law have them
+SPARE = 4.0
+# scrambled nodes at most, where their first errors are of use
+NODES = 2**16
 # absolute error asked of the coefficients of matrices where rules sample: they are many, and the
 # resolution is no finer
 COARSE = 3e-4
@@ -123,6 +127,7 @@ class LawCase:
         parameters: Parameters | None = None,
         state: State | None = None,
         tolerance: float | None = None,
+        max_nodes: int = NODES,
     ) -> Numbers:
         """Evaluate expressions at the parameters and state of the case, or at others."""
         compiled = compile_expressions(
@@ -137,8 +142,24 @@ class LawCase:
             self.state if state is None else state,
             tolerance=tolerance,
             seed=int(self.rng.integers(2**32)),
+            max_nodes=max_nodes,
         )
         return Numbers(found.values, found.errors, found.samples, found.rule, compiled, self.share)
+
+    def resolved(self, expressions: Sequence[sp.Expr]) -> Numbers:
+        """Evaluate with errors that are of use: scrambled nodes that miss it are taken again, with
+        as many more of them.
+        """
+        found = self.numbers(expressions)
+        if found.samples is None:
+            return found
+        values, errors = found.spread(found.samples)
+        wanted = SAMPLED * max(float(np.abs(values).max()), 1e-3) / SPARE
+        missed = float(errors.max()) / wanted
+        if missed <= 1:
+            return found
+        reached = float(sampling_error(found.samples).max())
+        return self.numbers(expressions, tolerance=reached / missed, max_nodes=8 * NODES)
 
     def matrix_numbers(self, blocks: BlockMatrix, **where: Any) -> Numbers:
         """Evaluate everything a matrix consists of (:func:`block_expressions`)."""

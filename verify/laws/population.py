@@ -250,8 +250,8 @@ def moment_routes(case: LawCase) -> list[Comparison]:
     found = []
     for name, derive in derived.items():
         other = next(route for route in ROUTES if route != own[name].route)
-        left = case.numbers(tuple(own[name].expressions()))
-        right = case.numbers(tuple(derive(model, other).expressions()))
+        left = case.resolved(tuple(own[name].expressions()))
+        right = case.resolved(tuple(derive(model, other).expressions()))
         (a, ea), (b, eb) = (
             (n.values, n.errors) if n.samples is None else n.spread(n.samples)
             for n in (left, right)
