@@ -264,9 +264,9 @@ def test_what_would_be_too_long_is_not_derived():
     f = (sum(a**2 for a in u) - Y) ** 4
     node = GaussianExpectation(f, preactivation_law(model, 0))
     compiled = compile_expressions(model, (node,), "numpy", closed_forms=True)
-    began = time.monotonic()
+    began = time.process_time()
     assert compiled.closed is None
-    assert time.monotonic() - began < 1.0
+    assert time.process_time() - began < 1.0
 
 
 def test_a_broken_closed_form_is_seen(monkeypatch):
