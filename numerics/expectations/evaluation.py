@@ -187,13 +187,10 @@ class Evaluator:
         """Evaluate as :meth:`evaluate_replicates`, only at the nodes that a scrambled rule of the
         same seed and fewer nodes had not, where its moments are ``known``; returns those of all.
         """
-        if known is None:
-            values, factors = self._evaluate(parameters, *parts, rule, rule.nodes)
-            moments = factors[:, self._terms.moments]
-        else:
-            beyond = sobol_beyond(rule, known.size)
-            _, factors = self._evaluate(parameters, *parts, beyond, beyond.nodes)
-            moments = factors[:, self._terms.moments]
+        here = rule if known is None else sobol_beyond(rule, known.size)
+        values, factors = self._evaluate(parameters, *parts, here, here.nodes)
+        moments = factors[:, self._terms.moments]
+        if known is not None:
             moments += known.size / rule.size * (known.moments - moments)
             values = np.array([self._terms.evaluate(row) for row in factors])
         return values, KnownMoments(rule.size, moments)

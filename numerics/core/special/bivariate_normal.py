@@ -9,6 +9,7 @@ is integrated.  The error is about 1e-15, absolute: in the far tails, where both
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -25,7 +26,8 @@ TWO_PI = 2 * math.pi
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _normal(h: float) -> float:
+def normal_probability(h: float) -> float:
+    """P(X < h) of a standard normal variable."""
     return 0.5 * math.erfc(-h / math.sqrt(2.0))
 
 
@@ -42,7 +44,7 @@ def _remainder(h: float, k: float, product: float, square: float) -> float:
         total = root * math.exp(exponent) * series
     if product > LEAST_EXPONENT:
         distance = math.sqrt(gap)
-        tail = math.sqrt(TWO_PI) * _normal(-distance / root) * distance
+        tail = math.sqrt(TWO_PI) * normal_probability(-distance / root) * distance
         total -= math.exp(-product / 2) * tail * (1 - c * gap * (1 - d * gap / 5) / 3)
     for i in range(_NODES.size):
         x = (root / 2 * (_NODES[i] + 1)) ** 2
@@ -63,16 +65,17 @@ def bivariate_normal(h: float, k: float, r: float) -> float:
         for i in range(_NODES.size):
             s = math.sin(angle * (_NODES[i] + 1) / 2)
             total += _WEIGHTS[i] * math.exp((s * h * k - (h * h + k * k) / 2) / (1 - s * s))
-        return _normal(h) * _normal(k) + total * angle / (2 * TWO_PI)
+        return normal_probability(h) * normal_probability(k) + total * angle / (2 * TWO_PI)
     # in the tails beyond (h, k), as Genz writes it; a negative correlation mirrors k
     a, b = -h, -k if r > 0 else k
     square = max((1 - r) * (1 + r), 0.0)
     rest = _remainder(a, b, a * b, square) if square > 0 else 0.0
     if r > 0:
-        return _normal(-max(a, b)) - rest
+        return normal_probability(-max(a, b)) - rest
     overlap = 0.0
     if b > a:
-        overlap = _normal(b) - _normal(a) if a < 0 else _normal(-a) - _normal(-b)
+        low, high = (a, b) if a < 0 else (-b, -a)  # the tail that keeps its digits
+        overlap = normal_probability(high) - normal_probability(low)
     return overlap + rest
 
 
@@ -85,11 +88,18 @@ def _fill(arguments: Array, out: Array) -> None:
 
 def bivariate_normal_array(h: Any, k: Any, r: Any) -> Any:
     """The same for arrays that broadcast, and for numbers that have a rule of their own."""
-    for x in (h, k, r):
-        rule = getattr(x, "bivariate_normal", None)
+    return over_arrays("bivariate_normal", _fill, h, k, r)
+
+
+def over_arrays(name: str, fill: Callable[[Array, Array], None], *arguments: Any) -> Any:
+    """A probability of arrays that broadcast, by a loop that fills; or by the rule of this name
+    that a number has.
+    """
+    for x in arguments:
+        rule = getattr(x, name, None)
         if rule is not None:
-            return rule(h, k, r)
-    arrays = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (h, k, r)))
+            return rule(*arguments)
+    arrays = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in arguments))
     out = np.empty(arrays[0].size)
-    _fill(np.array([x.ravel() for x in arrays]), out)
+    fill(np.array([x.ravel() for x in arrays]), out)
     return out.reshape(arrays[0].shape)

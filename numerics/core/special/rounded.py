@@ -109,7 +109,7 @@ class Rounded:
             margins = (0.5 * scipy.special.erfc(-x.value / np.sqrt(2)) for x in (h, k))
             value = bivariate_normal_array(h.value, k.value, r.value)
             error = (bells[0] * h.error + bells[1] * k.error) / SQRT_TWO_PI
-            error = error + np.minimum(*bells) * _rise_of_arcsine(r) / (2 * np.pi)
+            error = error + np.minimum(*bells) * _rise_of_arcsine(r) / TWO_PI
             return _rounded(value, error + np.minimum(BIVARIATE, np.minimum(*margins)))
 
     @staticmethod

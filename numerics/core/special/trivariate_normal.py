@@ -23,7 +23,7 @@ import numpy as np
 
 from numerics.core.validation import Array
 
-from .bivariate_normal import bivariate_normal
+from .bivariate_normal import TWO_PI, bivariate_normal, normal_probability, over_arrays
 
 # Gauss-Kronrod rule of 15 points on [-1, 1] (R. Piessens et al., QUADPACK, 1983): nodes, weights,
 # and the weights of the Gauss rule of 7 points on every second of them
@@ -65,12 +65,6 @@ _GAUSS = np.array(
 )
 # a piece is not bisected where its two rules agree so far, absolutely, or after so many halvings
 AGREED, HALVINGS = 2e-16, 45
-TWO_PI = 2 * math.pi
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def _normal(h: float) -> float:
-    return 0.5 * math.erfc(-h / math.sqrt(2.0))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -92,7 +86,7 @@ def _integrand(
     mean = ((s * t - rho * sine) * a + (rho - s * t * sine) * k) / square
     gap = other - mean
     if determinant > 0:
-        share = _normal(gap * cosine / math.sqrt(determinant))
+        share = normal_probability(gap * cosine / math.sqrt(determinant))
     else:
         share = 0.5 if gap == 0 else (1.0 if gap > 0 else 0.0)
     return math.exp(exponent) * share
@@ -149,7 +143,7 @@ def trivariate_normal(a: float, b: float, c: float, rab: float, rac: float, rbc:
         total += _path(a, b, c, rab, rac, rbc)
     if rac != 0:
         total += _path(a, c, b, rac, rab, rbc)
-    return _normal(a) * bivariate_normal(b, c, rbc) + total / TWO_PI
+    return normal_probability(a) * bivariate_normal(b, c, rbc) + total / TWO_PI
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -161,11 +155,4 @@ def _fill(arguments: Array, out: Array) -> None:
 
 def trivariate_normal_array(*arguments: Any) -> Any:
     """The same for arrays that broadcast, and for numbers that have a rule of their own."""
-    for x in arguments:
-        rule = getattr(x, "trivariate_normal", None)
-        if rule is not None:
-            return rule(*arguments)
-    arrays = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in arguments))
-    out = np.empty(arrays[0].size)
-    _fill(np.array([x.ravel() for x in arrays]), out)
-    return out.reshape(arrays[0].shape)
+    return over_arrays("trivariate_normal", _fill, *arguments)
