@@ -85,9 +85,8 @@ def derive(
             kink_rule=rule,
             assignment=clusters,
             notation=settings.kind.notation,
+            entry=entry,
         )
-        if entry is not None:
-            found = formulas.select(found, entry)
         found = formulas.apply_limit(found, limit)
     if document is not None:
         notation = settings.kind.notation

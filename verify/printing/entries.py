@@ -57,9 +57,35 @@ def check_entry(labels: Callable[[Indices], Iterable[Label]], of: Indices, wante
     theory.InputError
         As :func:`find_entries`.
     """
+    find_entries(_labels_near(labels, of, wanted), wanted)
+
+
+def find_labels(
+    labels: Callable[[Indices], Iterable[Label]], of: Indices, wanted: str
+) -> list[Label]:
+    """The labels of the entry, or of the block, that somebody asks for, in their order.
+
+    Raises
+    ------
+    theory.InputError
+        As :func:`find_entries`.
+    """
+    near = _labels_near(labels, of, wanted)
+    found = find_entries(near, wanted)
+    if len(found) > 1 or near[found[0]].group:
+        # a block may have entries of all indices
+        near = {label.name: label for label in labels(of)}
+        found = find_entries(near, wanted)
+    return [near[name] for name in found]
+
+
+def _labels_near(
+    labels: Callable[[Indices], Iterable[Label]], of: Indices, wanted: str
+) -> dict[str, Label]:
+    """The labels of the indices that a name speaks of: large models have millions."""
     # numbers of five digits are beyond every model
     few = {int(n) - 1 for n in re.findall(r"\d+", wanted) if len(n) < 6}
-    find_entries({label.name: label for label in labels(of.among(few))}, wanted)
+    return {label.name: label for label in labels(of.among(few))}
 
 
 def _unknown_entry(

@@ -4,8 +4,10 @@ pretty form.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import sympy as sp
 
@@ -21,7 +23,6 @@ from theory import (
     derive_gradient_matrix,
     derive_hessian,
     low_noise,
-    symbols,
 )
 from theory.expectations.derived import shown_as
 from theory.expectations.heat_expansion import TooManyTermsError, heat_expansion
@@ -29,14 +30,16 @@ from theory.expectations.moments import default_route
 from theory.formulas.hessian import default_kink_rule
 from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
-from .entries import Collected, find_entries
+from .entries import find_entries, find_labels
 from .fixed_points import separated_points, softmax_points
 from .labels import LABELS, Entry, Indices
 from .legend import block_notes, legend
 from .note import Note
 
-# expressions by the keys of labels
-Values = dict[Hashable, sp.Expr]
+# the expression of the key of a label, expanded when it is asked for
+ValueOf = Callable[[Any], sp.Expr]
+# title, notes, and the expressions
+Derivation = tuple[str, tuple[Note, ...], ValueOf]
 
 # of all expansions in 1 / lambda together: they take some minutes
 MOST_TERMS = 300_000
@@ -66,6 +69,7 @@ def collect(
     kink_rule: str | None = None,
     assignment: Sequence[str] | None = None,
     notation: Note | None = None,
+    entry: str | None = None,
 ) -> PrintedFormulas:
     """Derive a quantity and name its entries.
 
@@ -83,38 +87,44 @@ def collect(
         Clusters that the units pick at a fixed point; for models whose fixed points are named so.
     notation : Note, optional
         What a reader of the formulas of this model has to know.
-    """
-    if quantity == "hessian":
-        title, notes, entries = _hessian(model, route, kink_rule or default_kink_rule(model))
-    elif quantity == "fixed-point" and assignment is not None:
-        title, notes, entries = separated_points(model, assignment)
-    elif quantity == "fixed-point":
-        title, notes, entries = softmax_points(model)
-    else:
-        title, notes, entries = _COLLECTORS[quantity](model, route)
-    notes = notes if notation is None else (*notes, notation)
-    return PrintedFormulas(
-        model, title, notes, {e.name: e for e in entries}, {e.name: e.expression for e in entries}
-    )
-
-
-def select(formulas: PrintedFormulas, wanted: str) -> PrintedFormulas:
-    """Keep one entry, or all entries of a block.
+    entry : str, optional
+        The name of one entry, or of a block: nothing else is expanded then.
 
     Raises
     ------
     theory.InputError
-        Nothing has that name; the range of its indices or the nearest name is given.
+        Nothing has the name ``entry``; the range of its indices or the nearest name is given.
     """
-    found = find_entries(formulas.entries, wanted)
-    entries = {name: formulas.entries[name] for name in found}
-    groups = {entry.group for entry in entries.values()}
-    return replace(
-        formulas,
-        entries=entries,
-        values={name: formulas.values[name] for name in found},
-        selection=groups.pop() if len(groups) == 1 else wanted.strip(),
+    if quantity == "fixed-point":
+        title, notes, entries = (
+            softmax_points(model) if assignment is None else separated_points(model, assignment)
+        )
+        if entry is not None:
+            found = set(find_entries({e.name: e for e in entries}, entry))
+            entries = [e for e in entries if e.name in found]
+    else:
+        if quantity == "hessian":
+            title, notes, value_of = _hessian(model, route, kink_rule or default_kink_rule(model))
+        else:
+            title, notes, value_of = _DERIVATIONS[quantity](model, route)
+        of = Indices.all(model.units, model.directions, model.readout_size)
+        labels = LABELS[quantity]
+        asked = labels(of) if entry is None else find_labels(labels, of, entry)
+        entries = [label.entry(value_of(label.key)) for label in asked]
+    return PrintedFormulas(
+        model,
+        title,
+        notes if notation is None else (*notes, notation),
+        {e.name: e for e in entries},
+        {e.name: e.expression for e in entries},
+        None if entry is None else _selection(entries, entry),
     )
+
+
+def _selection(entries: Sequence[Entry], wanted: str) -> str:
+    """What ``--entry`` asked for: the name of the block if the entries are of one."""
+    groups = {entry.group for entry in entries}
+    return groups.pop() if len(groups) == 1 else wanted.strip()
 
 
 def read_limit(limit: str, model: str, is_smooth: bool) -> int | None:
@@ -262,14 +272,17 @@ def _hidden(formulas: PrintedFormulas, shown: int) -> Iterator[Note]:
     yield Note(text, text.replace("_", r"\_"))
 
 
-# --- one collector a quantity ---------------------------------------------------------------------
+# --- one derivation a quantity -------------------------------------------------------------------
 
 
-def _drift(model: Model, route: str | None) -> Collected:
+def _drift(model: Model, route: str | None) -> Derivation:
     drift = derive_drift(model, route or default_route(model, curvatures=False))
-    values: Values = dict(zip(model.symbols.state, drift.vector, strict=True))
-    values |= {pair: drift.corrector[pair] for pair in symbols.upper_triangle(model.units)}
-    entries = _entries(model, "drift", values)
+    position = {x: i for i, x in enumerate(model.symbols.state)}
+
+    def value_of(key: sp.Symbol | tuple[int, int]) -> sp.Expr:
+        pair = isinstance(key, tuple)
+        return drift.corrector[key] if pair else drift.vector[position[key]]
+
     notes = (
         Note(
             "Time t = steps * c_delta / d. corrector_a_b is the part of d R_a_b/dt that comes from"
@@ -278,17 +291,15 @@ def _drift(model: Model, route: str | None) -> Collected:
             " of $dR_{a b}/dt$ that comes from the step size; it is included in $dR_{a b}/dt$.",
         ),
     )
-    return _title("effective drift of the summary statistics", model, drift.route), notes, entries
+    return _title("effective drift of the summary statistics", model, drift.route), notes, value_of
 
 
-def _gradient(model: Model, route: str | None) -> Collected:
+def _gradient(model: Model, route: str | None) -> Derivation:
     gradient = derive_gradient(model, route or default_route(model, curvatures=False))
-    rows, columns = gradient.first_layer.shape
-    values: Values = {
-        (a, j): gradient.first_layer[a, j] for a in range(rows) for j in range(columns)
-    }
-    values |= dict(enumerate(gradient.readout))
-    entries = _entries(model, "gradient", values)
+
+    def value_of(key: int | tuple[int, int]) -> sp.Expr:
+        return gradient.first_layer[key] if isinstance(key, tuple) else gradient.readout[key]
+
     notes = (
         Note(
             "g_a[z] is the coefficient of the vector z in E[grad_{x^a} L]; the ridge is included.",
@@ -296,10 +307,10 @@ def _gradient(model: Model, route: str | None) -> Collected:
             r" ridge is included.",
         ),
     )
-    return _title("population gradient", model, gradient.route), notes, entries
+    return _title("population gradient", model, gradient.route), notes, value_of
 
 
-def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
+def _hessian(model: Model, route: str | None, kink_rule: str) -> Derivation:
     hessian = derive_hessian(model, route, kink_rule=kink_rule)
     ridge = "The ridge is included on the diagonal blocks (regularized)."
     if kink_rule == DIFFERENCE:
@@ -312,8 +323,7 @@ def _hessian(model: Model, route: str | None, kink_rule: str) -> Collected:
         )
         title += "s" if kink_rule == DIFFERENCE else ""
         notes.append(Note(_RULES[kink_rule], _RULES[kink_rule]))
-    entries = _entries(model, "hessian", _block_values(hessian, "H"))
-    return _title(title, model, hessian.route), tuple(notes), entries
+    return _title(title, model, hessian.route), tuple(notes), partial(_block_value, hessian)
 
 
 _RULES = {
@@ -325,21 +335,22 @@ _RULES = {
 }
 
 
-def _gradient_matrix(model: Model, route: str | None) -> Collected:
+def _gradient_matrix(model: Model, route: str | None) -> Derivation:
     matrix = derive_gradient_matrix(model, route)
     ridge = "Gradients of the loss alone, without the ridge."
     title = _title("population gradient matrix E[grad grad^T]", model, matrix.route)
-    entries = _entries(model, "gradient-matrix", _block_values(matrix, "G"))
-    return title, (*block_notes("G", model), Note(ridge, ridge)), entries
+    return title, (*block_notes("G", model), Note(ridge, ridge)), partial(_block_value, matrix)
 
 
-def _diffusion(model: Model, route: str | None) -> Collected:
+def _diffusion(model: Model, route: str | None) -> Derivation:
     diffusion = derive_diffusion(model, route)
     covariance, state = diffusion.covariance, model.symbols.state
-    values: Values = {
-        (state[i], state[j]): covariance[i, j] for i, j in symbols.upper_triangle(len(state))
-    }
-    entries = _entries(model, "diffusion", values)
+    position = {x: i for i, x in enumerate(state)}
+
+    def value_of(key: tuple[sp.Symbol, sp.Symbol]) -> sp.Expr:
+        one, other = key
+        return covariance[position[one], position[other]]
+
     notes = (
         Note(
             "Covariance of one SGD increment of the statistics divided by the step delta, as d ->"
@@ -348,10 +359,10 @@ def _diffusion(model: Model, route: str | None) -> Collected:
             r" $d \to \infty$ (symmetric: each pair once).",
         ),
     )
-    return _title("diffusion matrix", model, diffusion.route), notes, entries
+    return _title("diffusion matrix", model, diffusion.route), notes, value_of
 
 
-_COLLECTORS = {
+_DERIVATIONS = {
     "drift": _drift,
     "gradient": _gradient,
     "gradient-matrix": _gradient_matrix,
@@ -359,27 +370,18 @@ _COLLECTORS = {
 }
 
 
-def _entries(model: Model, quantity: str, values: Values) -> list[Entry]:
-    """The formulas of a quantity under their names."""
-    of = Indices.all(model.units, model.directions, model.readout_size)
-    return [label.entry(values[label.key]) for label in LABELS[quantity](of)]
-
-
-def _block_values(matrix: BlockMatrix, letter: str) -> Values:
-    """Coefficients of all blocks by the keys of their labels."""
-    values: Values = {}
-    for (a, b), block in matrix.first_layer.items():
-        values[a, b] = block.bulk
-        size = range(block.coefficients.shape[0])
-        values |= {(a, b, i, j): block.coefficients[i, j] for i in size for j in size}
-    q = matrix.model.readout_size
-    for row in range(matrix.mixed.shape[0]):
-        a, i = divmod(row, q)
-        for j, value in enumerate(matrix.mixed.row(row)):
-            values["mixed", a, i, j] = value
-    for i, j in symbols.upper_triangle(q):
-        values["readout", letter, i, j] = matrix.readout[i, j]
-    return values
+def _block_value(matrix: BlockMatrix, key: tuple[Any, ...]) -> sp.Expr:
+    """The coefficient that a key of :func:`verify.printing.labels.block_labels` names."""
+    match key:
+        case ("mixed", a, i, column):
+            return matrix.mixed[a * matrix.model.readout_size + i, column]
+        case ("readout", _, i, j):
+            return matrix.readout[i, j]
+        case (a, b):
+            return matrix.first_layer[a, b].bulk
+        case (a, b, row, column):
+            return matrix.first_layer[a, b].coefficients[row, column]
+    raise KeyError(key)
 
 
 def _title(what: str, model: Model, route: str) -> str:
