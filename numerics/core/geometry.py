@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from theory import Model
 
-from .covariance.band_arrays import inverse_of, scales_of
+from .covariance.band_arrays import factor_of, inverse_of, scales_of
 from .parameters import Parameters
 from .state import State
 from .validation import RANK_TOLERANCE, Array, as_array
@@ -37,33 +37,51 @@ def orthonormal_rows(basis: ArrayLike) -> Array:
 
 @dataclass(frozen=True)
 class SpanBasis:
-    """Orthonormal basis L of span(V), V = [e_1..e_r, x^1..x^C]; its first r vectors span the
+    """Orthonormal basis L of span(V), V = [e_1..e_r, x^1..x^C]; its first vectors span the
     directions.
+
+    With bands V holds the parts P_g e_s of the directions in every band, then those P_g x^a of the
+    weights, band by band, and every basis vector lies in one band.
 
     Attributes
     ----------
     directions : int
-        r.
-    coordinates : array, shape (r + C, rank)
+        How many basis vectors span the directions (their parts): r without bands.
+    coordinates : array, shape (B (r + C), rank)
         Row j: the coordinates L^T V_j of generator j; coordinates @ coordinates.T is the Gram
         matrix W of V.
-    coefficients : array, shape (rank, r + C)
+    coefficients : array, shape (rank, B (r + C))
         Row i: basis vector i as a combination of the generators.
+    along : array, shape (r, rank)
+        Coordinates of e_1..e_r.
+    weights : array, shape (C, rank)
+        Coordinates of x^1..x^C.
+    bands : int array, shape (rank,)
+        0-based band of every basis vector.
     """
 
     directions: int
     coordinates: Array
     coefficients: Array
+    along: Array
+    weights: Array
+    bands: NDArray[np.intp]
 
     @property
     def rank(self) -> int:
-        """Dimension of span(V), at most r + C."""
+        """Dimension of span(V), at most B (r + C)."""
         return int(self.coordinates.shape[1])
 
-    @property
-    def weights(self) -> Array:
-        """Coordinates of x^1..x^C, shape (C, rank)."""
-        return self.coordinates[self.directions :]
+    def places(self, sizes: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The axis of R^d that every basis vector is, with bands of these dimensions one behind the
+        other: the first ones of its band.
+        """
+        before = np.cumsum(sizes) - sizes
+        within = np.zeros(self.rank, dtype=np.intp)
+        for g in range(len(sizes)):
+            here = self.bands == g
+            within[here] = np.arange(here.sum())
+        return within + before[self.bands]
 
 
 def span_basis(parameters: Parameters, state: State) -> SpanBasis:
@@ -75,7 +93,8 @@ def span_basis(parameters: Parameters, state: State) -> SpanBasis:
     gives coordinates :math:`e_s \mapsto A_s`, :math:`x^a \mapsto (A^{-1}m_a, F_a)` (mathematics.md
     sections 2 and 3). F comes from the eigenvectors of R_perp, those of eigenvalues that are 0 up
     to rounding dropped (R_perp may be singular or 0), and is then rotated to lower triangular form,
-    so that it does not depend on how a library picks among eigenvectors.
+    so that it does not depend on how a library picks among eigenvectors.  With bands the same holds
+    for the parts in each of them, where A has a column per direction that the band holds.
 
     Parameters
     ----------
@@ -92,29 +111,80 @@ def span_basis(parameters: Parameters, state: State) -> SpanBasis:
     >>> basis.rank, basis.coordinates[-1]
     (3, array([3., 0., 4.]))
     """
-    gamma, m = parameters.directions_gram, state.overlap
-    r, c = gamma.shape[0], m.shape[0]
-    factor = np.linalg.cholesky(gamma)
-    inverse = np.tril(np.linalg.inv(factor))
-    parallel = m @ inverse.T
-    squares, vectors = np.linalg.eigh((state.gram_perp + state.gram_perp.T) / 2)
-    squares, vectors = squares[::-1], vectors[:, ::-1]
-    # a direction whose Gram entry is rounding of the others carries no information
-    smallest = max(
-        RANK_TOLERANCE * squares.max(initial=0.0),
-        np.finfo(float).eps ** 2 * (np.sum(parallel**2) + np.trace(state.gram_perp)),
-    )
-    keep = squares > smallest
-    lengths, vectors = np.sqrt(squares[keep]), vectors[:, keep]
-    rotation = _triangular(vectors * lengths)
-    coordinates = np.block(
-        [[factor, np.zeros((r, lengths.size))], [parallel, (vectors * lengths) @ rotation]]
-    )
-    on_weights = ((vectors / lengths) @ rotation).T
-    coefficients = np.block(
-        [[inverse, np.zeros((r, c))], [-on_weights @ parallel @ inverse, on_weights]]
-    )
-    return SpanBasis(r, coordinates, coefficients)
+    gamma, m, rest = parameters.directions_gram, state.overlap, state.gram_perp
+    if gamma.ndim == 2:
+        gamma, m, rest = gamma[None], m[None], rest[None]
+    # of all bands: what is rounding in one of them may not be in another
+    largest = float(np.trace(rest.sum(axis=0)))
+    parts = [_BandBasis.of(*each, largest) for each in zip(gamma, m, rest, strict=True)]
+    # the directions' vectors of all bands stand in front of those that the weights add
+    ranks = [p.factor.shape[1] for p in parts]
+    beside = [p.lengths.shape[1] for p in parts]
+    bands = np.concatenate([np.repeat(np.arange(len(parts)), sizes) for sizes in (ranks, beside)])
+    first, last = sum(ranks), sum(beside)
+    r, c = gamma.shape[-1], m.shape[-2]
+    coordinates = np.zeros((len(parts), r + c, first + last))
+    coefficients = np.zeros((first + last, len(parts), r + c))
+    before, behind = 0, first
+    for g, p in enumerate(parts):
+        here, there = slice(before, before + ranks[g]), slice(behind, behind + beside[g])
+        coordinates[g, :r, here], coordinates[g, r:, here] = p.factor, p.parallel
+        coordinates[g, r:, there] = p.lengths
+        coefficients[here, g, :r] = p.inverse
+        coefficients[there, g, :r] = -p.on_weights @ p.parallel @ p.inverse
+        coefficients[there, g, r:] = p.on_weights
+        before, behind = here.stop, there.stop
+    # of all generators those of directions come first
+    order = np.argsort(np.tile(np.arange(r + c) >= r, len(parts)), kind="stable")
+    rows = coordinates.reshape(-1, first + last)[order]
+    columns = coefficients.reshape(first + last, -1)[:, order]
+    whole = coordinates.sum(axis=0)
+    return SpanBasis(first, rows, columns, whole[:r], whole[r:], bands)
+
+
+@dataclass(frozen=True)
+class _BandBasis:
+    """The basis within one band.
+
+    Attributes
+    ----------
+    factor : array, shape (r, rank of Gamma^g)
+        A, with Gamma^g = A A^T.
+    inverse : array, shape (rank, r)
+        A^+.
+    parallel : array, shape (C, rank)
+        A^+ m_a.
+    lengths : array, shape (C, rank of R_perp)
+        F.
+    on_weights : array, shape (rank of R_perp, C)
+        F^+.
+    """
+
+    factor: Array
+    inverse: Array
+    parallel: Array
+    lengths: Array
+    on_weights: Array
+
+    @classmethod
+    def of(cls, gamma: Array, m: Array, rest: Array, largest: float) -> _BandBasis:
+        """From the Gram matrix of a band's directions, their overlaps and R_perp."""
+        factor = factor_of(gamma)
+        whole = factor.shape[0] == factor.shape[1]
+        inverse: Array = np.tril(np.linalg.inv(factor)) if whole else np.linalg.pinv(factor)
+        parallel = m @ inverse.T
+        squares, vectors = np.linalg.eigh((rest + rest.T) / 2)
+        squares, vectors = squares[::-1], vectors[:, ::-1]
+        # a direction whose Gram entry is rounding of the others carries no information
+        smallest = max(
+            RANK_TOLERANCE * squares.max(initial=0.0),
+            np.finfo(float).eps ** 2 * (np.sum(parallel**2) + largest),
+        )
+        keep = squares > smallest
+        lengths, vectors = np.sqrt(squares[keep]), vectors[:, keep]
+        rotation = _triangular(vectors * lengths)
+        on_weights = ((vectors / lengths) @ rotation).T
+        return cls(factor, inverse, parallel, (vectors * lengths) @ rotation, on_weights)
 
 
 def _triangular(factor: Array) -> Array:
@@ -254,8 +324,8 @@ def field_coordinates(model: Model, basis: SpanBasis, precision: float) -> Array
     The last column is that of label noise, where the loss holds it: a coordinate of its own, of
     variance 1 / lambda as the others.
     """
-    r, loss = basis.directions, model.loss
-    rows = np.concatenate([basis.weights, basis.coordinates[:r][list(loss.teachers)]])
+    loss = model.loss
+    rows = np.concatenate([basis.weights, basis.along[list(loss.teachers)]])
     if not loss.has_label_noise:
         return rows
     out = np.zeros((len(rows) + 1, basis.rank + 1))

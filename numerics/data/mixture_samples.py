@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.core.covariance.band_arrays import band_sizes, scales_of
 from numerics.core.geometry import coordinates_of
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
@@ -24,6 +25,9 @@ def sample_mixture(
 ) -> tuple[NDArray[np.int64], Array]:
     r"""Draw features from the mixture: :math:`Y = \sum_s S_{ls}e_s + Z/\sqrt\lambda` with
     probability p_l.
+
+    With bands the noise of a component is scaled by sigma_lg in each of them; they stand one behind
+    the other in R^d.
 
     Parameters
     ----------
@@ -47,11 +51,15 @@ def sample_mixture(
     features = np.empty((samples, dimension), dtype=dtype)
     means = (coordinates_of(model) @ directions).astype(dtype)
     scale = features.dtype.type(np.sqrt(parameters.precision))
+    sizes = band_sizes(model, dimension)
+    spread = np.repeat(scales_of(model), sizes, axis=1).astype(dtype)
     size = max(1, BLOCK_NUMBERS // dimension)
     for start in range(0, samples, size):
         block = features[start : start + size]
         generator.standard_normal(out=block, dtype=features.dtype)
         block /= scale
+        if model.mixture.bands is not None:
+            block *= spread[component[start : start + size]]
         block += means[component[start : start + size]]
     return component, features
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from numerics.core.covariance.band_arrays import band_sizes, inverse_of, root_of, scales_of
+from numerics.core.covariance.band_arrays import (
+    band_sizes,
+    check_room,
+    inverse_of,
+    root_of,
+    scales_of,
+)
 from numerics.core.problem import Problem
 from numerics.core.state import State
 from numerics.core.validation import Array
@@ -42,15 +48,7 @@ class BandedFrame:
         self.ranks = np.array([rank for _, rank in roots], dtype=np.int64)
         self.means = problem.coordinates @ self.factor
         self.spread = scales_of(model)
-        for g, (size, rank) in enumerate(zip(self.sizes, self.ranks, strict=True)):
-            if size < rank + model.units:
-                raise InputError(
-                    "dimension",
-                    f"{dimension}, of which band {g + 1} has {size}",
-                    f"at least {rank + model.units} in it, for {rank} directions and "
-                    f"{model.units} units",
-                    "take a larger dimension, or fewer bands",
-                )
+        check_room(self.sizes, self.ranks, model.units)
 
     @property
     def edges(self) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from numerics.core.problem import Problem
 from numerics.core.state import State
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import check_kind
+from numerics.core.weights import sizes_in
 from numerics.data.samples import draw_data
 from theory import InputError
 
@@ -15,7 +16,7 @@ from .empirical_parts import block_operator
 from .span_matrix import SpanMatrix
 
 
-@takes_problem
+@takes_problem(bands=True)
 def empirical_distance(
     problem: Problem,
     state: State,
@@ -68,8 +69,10 @@ def empirical_distance(
         )
     data = draw_data(problem, state, dimension, samples, seed)
     operator = block_operator(data, population.kind, population.block, population.regularized)
-    # the layout of the data has the basis of span(directions, x) in the first coordinates
-    difference = operator.dense() - population.bulk[0, 0] * np.eye(dimension)
-    rank = population.basis.rank
-    difference[:rank, :rank] -= population.matrix - population.bulk[0, 0] * np.eye(rank)
+    basis, sizes = population.basis, sizes_in(problem, dimension)
+    levels = population.bulk.reshape(-1)
+    difference = operator.dense() - np.diag(np.repeat(levels, sizes))
+    # the layout of the data has the basis of span(directions, x) in these coordinates
+    here = basis.places(sizes)
+    difference[np.ix_(here, here)] -= population.matrix - np.diag(levels[basis.bands])
     return float(np.linalg.norm(difference, 2))

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from numerics.core.geometry import span_basis
+from numerics.core.geometry import SpanBasis, span_basis
 from numerics.core.problem import Problem
 from numerics.core.results import common_attributes, labelled
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_generator, as_integer
-from numerics.core.weights import check_dimension
+from numerics.core.weights import check_dimension, sizes_in
 from numerics.data.samples import SampleData, draw_data
 from theory import symbols
 
@@ -26,7 +27,7 @@ from .population_spectrum import generator_names
 CHUNK_ENTRIES = 2_000_000
 
 
-@takes_problem
+@takes_problem(bands=True)
 def empirical_projection(
     problem: Problem,
     state: State,
@@ -64,11 +65,11 @@ def empirical_projection(
     Returns
     -------
     xarray.Dataset
-        ``matrix`` (unit, unit_b, span, span_b) and ``bulk`` (unit, unit_b) with ``matrix_error``
-        and ``bulk_error``, standard errors over the samples; ``basis`` (span, generator).  No
-        ``bulk`` when d equals the rank.  With readout parameters also ``mixed`` (unit, parameter,
-        span) and ``readout`` (parameter, parameter_b), the blocks of x^a, v_i and of v_i, v_j, with
-        their errors.
+        ``matrix`` (unit, unit_b, span, span_b) and ``bulk`` ([band,] unit, unit_b) with
+        ``matrix_error`` and ``bulk_error``, standard errors over the samples; ``basis`` (span,
+        generator).  No ``bulk`` where the span fills R^d or a band of it.  With readout parameters
+        also ``mixed`` (unit, parameter, span) and ``readout`` (parameter, parameter_b), the blocks
+        of x^a, v_i and of v_i, v_j, with their errors.
 
     Raises
     ------
@@ -81,14 +82,14 @@ def empirical_projection(
     model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
     dimension = check_dimension(dimension, model.directions, model.units)
-    basis = span_basis(parameters, state)
+    basis, sizes = span_basis(parameters, state), sizes_in(problem, dimension)
     generator = as_generator(seed)
     chunk = max(1, CHUNK_ENTRIES // (dimension + (model.units * basis.rank) ** 2))
     sums: list[Array] = []
     for start in range(0, samples, chunk):
         size = min(chunk, samples - start)
         data = draw_data(model, parameters, state, dimension, size, generator)
-        parts = _projected_sums(data, basis.weights, kind, ridge_in)
+        parts = _projected_sums(data, basis, sizes, kind, ridge_in)
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
     c, rank = model.units, basis.rank
     ridge = parameters.ridge * np.eye(c) if kind == "hessian" and ridge_in else np.zeros((c, c))
@@ -99,9 +100,11 @@ def empirical_projection(
         "matrix": (shape, mean + np.multiply.outer(ridge, np.eye(rank))),
         "matrix_error": (shape, error, note),
     }
-    if dimension > rank:
-        mean, error = _mean_and_error(sums[2], sums[3], samples)
-        variables |= {"bulk": (shape[:2], mean + ridge), "bulk_error": (shape[:2], error, note)}
+    if np.all(sizes > np.bincount(basis.bands, minlength=len(sizes))):
+        pair = shape[:2] if len(sizes) == 1 else ("band", *shape[:2])
+        several = _mean_and_error(sums[2], sums[3], samples)
+        mean, error = (x[..., 0] if len(sizes) == 1 else np.moveaxis(x, -1, 0) for x in several)
+        variables |= {"bulk": (pair, mean + ridge), "bulk_error": (pair, error, note)}
     if model.readout_size:
         q = model.readout_size
         mean, error = _mean_and_error(sums[4], sums[5], samples)
@@ -122,15 +125,26 @@ def empirical_projection(
     return labelled(model, variables, attributes, labels)
 
 
-def _projected_sums(data: SampleData, x: Array, kind: str, ridge_in: bool) -> list[Array]:
-    """Sums over samples, and of squares: projected first layer, bulk weight, mixed and readout
-    part.
+def _projected_sums(
+    data: SampleData, basis: SpanBasis, sizes: NDArray[np.int64], kind: str, ridge_in: bool
+) -> list[Array]:
+    """Sums over samples, and of squares: projected first layer, bulk weight in every band, mixed
+    and readout part.
     """
+    x = basis.weights
     c, rank = x.shape
     features = np.asarray(data.features, dtype=float)
-    w = features[:, :rank]
-    spare = features.shape[1] - rank
-    rest = np.sum(features[:, rank:] ** 2, axis=1) / max(spare, 1)
+    here = basis.places(sizes)
+    w = features[:, here]
+    off = np.setdiff1d(np.arange(features.shape[1]), here)
+    band = np.repeat(np.arange(len(sizes)), sizes)[off]
+    rest = np.stack(
+        [
+            np.sum(features[:, off[band == g]] ** 2, axis=1) / max(int(np.sum(band == g)), 1)
+            for g in range(len(sizes))
+        ],
+        axis=1,
+    )
     derivatives = data.derivatives(kind)
     if kind == "hessian":
         h, across, last = derivatives[:c, :c], derivatives[:c, c:], derivatives[c:, c:]

@@ -30,9 +30,10 @@ def first_layer_variables(data: SampleData, vectors: Array, name: BlockName) -> 
     }
     if whole:
         variables["row_weight"] = (("eigen", "unit"), (vectors**2).sum(axis=2))
-    if data.directions is None:
+    parts = data.direction_parts
+    if data.directions is None or parts is None:
         return variables
-    frame = orthonormal_rows(data.directions)
+    frame = orthonormal_rows(parts)
     shares = ((vectors @ frame.T) ** 2).sum(axis=2)
     cosine = (vectors @ data.directions.T) ** 2 / np.sum(data.directions**2, axis=1)
     variables["share_of_directions"] = ("eigen", shares.sum(axis=1))
@@ -51,12 +52,9 @@ def leading_variables(data: SampleData, vectors: Array, name: BlockName) -> dict
         return {}
     top = vectors[:r, 0]
     variables: dict[str, Any] = {"unit_share": ("unit", eigenspace_share(top, data.weights))}
-    if data.directions is not None:
-        variables["principal_angle"] = (
-            "angle",
-            principal_angles(top, data.directions),
-            {"units": "radian"},
-        )
+    parts = data.direction_parts
+    if parts is not None:
+        variables["principal_angle"] = ("angle", principal_angles(top, parts), {"units": "radian"})
     return variables
 
 

@@ -21,7 +21,7 @@ from .span_matrix import BlockName
 from .spectrum_of_data import check_offered, spectrum_of_data
 
 
-@takes_problem(beside=SampleData)
+@takes_problem(beside=SampleData, bands=True)
 def empirical_spectrum(
     problem: Problem | SampleData,
     state: State | None = None,

@@ -22,13 +22,13 @@ def top_variables(
     attributes: dict[str, Any],
 ) -> dict[str, Any]:
     """Eigenspace of the r leading eigenvalues of a block, and whether it is determined."""
-    r, rank = small.basis.directions, small.basis.rank
+    r, rank = len(small.basis.along), small.basis.rank
     top = vectors[:r]
     others = list(eigenvalues[r : r + 1])
     if dimension is None or dimension > rank:
-        others.append(float(small.bulk[0, 0]))
+        others.append(float(small.levels.max()))
     gap = float(eigenvalues[r - 1] - max(others)) if others else float(np.ptp(eigenvalues))
-    uncertainty = 2 * error + float(small.bulk_error[0, 0])
+    uncertainty = 2 * error + small.bulk_level_error
     separated = gap > uncertainty
     attributes["top_separated"] = int(separated)
     attributes["top_gap"] = gap
@@ -68,7 +68,7 @@ def _spread_of_top(
     second order, which is added.
     """
     assert small.samples is not None
-    r = small.basis.directions
+    r = len(small.basis.along)
     spaces = [np.linalg.eigh((m + m.T) / 2)[1][:, ::-1].T[:r] for m in small.samples[0]]
     several = zip(*(_shares_and_angles(small, space) for space in spaces), strict=True)
     errors = []

@@ -123,7 +123,8 @@ def pair_with_population(
     if not isinstance(name, str) and chosen.sum() == data.model.directions:
         vectors = pairs.vectors[chosen]
         variables["outlier_share"] = ("unit", eigenspace_share(vectors, data.weights))
-        if data.directions is not None:
-            angles = principal_angles(vectors, data.directions)
+        parts = data.direction_parts
+        if parts is not None:
+            angles = principal_angles(vectors, parts)
             variables["outlier_angle"] = ("angle", angles, {"units": "radian"})
     return variables

@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from numerics.core.geometry import span_basis
 from numerics.core.problem import Problem
@@ -24,7 +25,7 @@ from .span_matrix import BlockName, SpanMatrix
 MATRICES = ("hessian", "gradient")
 
 
-@takes_problem
+@takes_problem(bands=True)
 def population_block(
     problem: Problem,
     state: State,
@@ -39,7 +40,8 @@ def population_block(
     r"""Evaluate a population matrix on span(directions, x).
 
     In the orthonormal basis L of :func:`numerics.core.geometry.span_basis`, V = L T^T, a block V B
-    V^T + c I is :math:`T^TBT + cI` (mathematics.md section 3).
+    V^T + c I is :math:`T^TBT + cI` (mathematics.md section 3).  With bands V holds the parts
+    P_g e_s and P_g x^a of every band, and the bulk is :math:`\sum_gc_gP_g` (section 10).
 
     Parameters
     ----------
@@ -98,7 +100,7 @@ def population_block(
     basis = span_basis(parameters, state)
 
     def assemble(values: Array) -> tuple[Array, Array]:
-        return _assemble(model, name, basis.coordinates, values)
+        return _assemble(model, name, basis.coordinates, basis.bands, values)
 
     def judged(values: Array) -> Array:
         whole, bulk = assemble(values)
@@ -112,7 +114,8 @@ def population_block(
     samples = None
     if estimate.samples is None:
         errors = estimate.errors + rounding * np.abs(estimate.values)
-        matrix_error, bulk_error = _assemble(model, name, np.abs(basis.coordinates), errors)
+        t = np.abs(basis.coordinates)
+        matrix_error, bulk_error = _assemble(model, name, t, basis.bands, errors)
     else:
         # coefficients on nearly parallel weights are large and cancel: only the matrix itself has a
         # useful error
@@ -251,9 +254,11 @@ def _needed(derived: BlockMatrix, name: BlockName) -> Sequence[sp.Expr]:
     return derived.entries(pairs, mixed=name == "all", readout=chosen)
 
 
-def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[Array, Array]:
+def _assemble(
+    model: Model, name: BlockName, t: Array, bands: NDArray[np.intp], numbers: Array
+) -> tuple[Array, Array]:
     """Matrix and bulk of a part from its numbers in the order of :func:`_needed`, on the basis of
-    coordinates t.
+    coordinates t, whose vectors lie in these bands.
 
     Linear in the numbers; with |t| and bounds of their errors it gives bounds of the errors of the
     entries.
@@ -262,15 +267,15 @@ def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[
     q = len(readout_positions(model, name))
     n = round(len(_pairs(model, name)) ** 0.5)
     size = n * rank + q
-    out, bulk, at = np.zeros((size, size)), np.zeros((n, n)), 0
+    out, bulk, at = np.zeros((size, size)), np.zeros((model.bands, n, n)), 0
     for k in range(n * n):
         i, j = divmod(k, n)
         coefficients = numbers[at : at + generators**2].reshape(generators, generators)
-        bulk[i, j] = numbers[at + generators**2]
-        at += generators**2 + 1
-        out[i * rank : (i + 1) * rank, j * rank : (j + 1) * rank] = t.T @ coefficients @ t + bulk[
-            i, j
-        ] * np.eye(rank)
+        at += generators**2
+        bulk[:, i, j] = levels = numbers[at : at + model.bands]
+        at += model.bands
+        rows, columns = slice(i * rank, (i + 1) * rank), slice(j * rank, (j + 1) * rank)
+        out[rows, columns] = t.T @ coefficients @ t + np.diag(levels[bands])
     if name == "all":
         mixed = numbers[at : at + n * q * generators].reshape(n, q, generators) @ t
         at += n * q * generators
@@ -278,4 +283,4 @@ def _assemble(model: Model, name: BlockName, t: Array, numbers: Array) -> tuple[
         out[n * rank :, : n * rank] = out[: n * rank, n * rank :].T
     if q:
         out[n * rank :, n * rank :] = numbers[at:].reshape(q, q)
-    return out, bulk
+    return out, bulk[0] if model.bands == 1 else bulk

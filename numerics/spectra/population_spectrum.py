@@ -16,7 +16,7 @@ from numerics.core.results import common_attributes, unit_coordinates
 from numerics.core.state import State
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array
-from numerics.core.weights import check_dimension
+from numerics.core.weights import check_dimension, sizes_in
 from theory import BlockMatrix, Model
 
 from .leading_space import top_variables
@@ -28,7 +28,7 @@ from .span_matrix import BlockName, SpanMatrix
 OUTLIER_SHARE = 0.05
 
 
-@takes_problem
+@takes_problem(bands=True)
 def population_spectrum(
     problem: Problem,
     state: State,
@@ -48,7 +48,9 @@ def population_spectrum(
               \text{ and the eigenvalues of } cI + W^{1/2}BW^{1/2},\quad W = V^TV
 
     (mathematics.md section 3); for the full first layer c is the C x C bulk matrix and each of its
-    eigenvalues has that multiplicity.
+    eigenvalues has that multiplicity.  With bands V holds the parts of directions and weights in
+    every band, each band has a bulk of its own, and shares and angles are against the span of the
+    directions' parts P_g e_s (section 10).
 
     Parameters
     ----------
@@ -74,9 +76,9 @@ def population_spectrum(
     -------
     xarray.Dataset
         ``eigenvalue`` (eigen) on span(directions, x), largest first, and ``eigenvalue_error``;
-        ``bulk`` (level) and, with a dimension, ``bulk_multiplicity``; ``eigenvector`` (eigen,
-        [unit,] span) in the orthonormal basis ``basis`` (span, generator) and, for "all" and
-        "readout", ``eigenvector_readout`` (eigen, parameter); ``share_of_directions`` (eigen),
+        ``bulk`` ([band,] level) and, with a dimension, ``bulk_multiplicity``; ``eigenvector``
+        (eigen, [unit,] span) in the orthonormal basis ``basis`` (span, generator) and, for "all"
+        and "readout", ``eigenvector_readout`` (eigen, parameter); ``share_of_directions`` (eigen),
         squared length of the projection on Span(e_1..e_r) in every row; ``mean_overlap`` (eigen,
         [unit,] direction), squared cosine with e_s; for the full matrix also ``row_weight`` (eigen,
         unit), squared length in the row of x^a; ``misfit``, distance of the matrix from the span of
@@ -113,8 +115,10 @@ def population_spectrum(
     (array([0.15, 0.15]), array([0.025]))
     """
     model = problem.model
+    sizes = None
     if dimension is not None:
         dimension = check_dimension(dimension, model.directions, model.units)
+        sizes = sizes_in(problem, dimension)
     small = population_block(
         problem,
         state,
@@ -149,8 +153,8 @@ def population_spectrum(
     }
     if small.rows:
         first, last = _split(small, vectors)
-        variables |= _first_layer_variables(small, first, problem.parameters.directions_gram)
-        variables |= _bulk_variables(small, dimension, attributes)
+        variables |= _first_layer_variables(small, first)
+        variables |= _bulk_variables(small, sizes, attributes)
         distance, outlier = _outliers(small, eigenvalues, error)
         variables["bulk_distance"] = (
             "eigen",
@@ -182,7 +186,7 @@ def population_spectrum(
     return data.assign_coords(coordinates)
 
 
-@takes_problem
+@takes_problem(bands=True)
 def population_misalignment(
     problem: Problem,
     state: State,
@@ -227,9 +231,11 @@ def population_misalignment(
 
 
 def generator_names(model: Model) -> Array:
-    """Names of the columns of V: e_1..e_r, x_1..x_C."""
+    """Names of the columns of V: e_1..e_r, x_1..x_C; with bands P_1 e_1..P_B x_C."""
+    bands = [""] if model.bands == 1 else [f"P_{g + 1} " for g in range(model.bands)]
+    letters = (("e", model.directions), ("x", model.units))
     return np.array(
-        [f"e_{s + 1}" for s in range(model.directions)] + [f"x_{a + 1}" for a in range(model.units)]
+        [f"{band}{x}_{i + 1}" for x, size in letters for band in bands for i in range(size)]
     )
 
 
@@ -240,12 +246,11 @@ def _split(small: SpanMatrix, vectors: Array) -> tuple[Array, Array]:
     return first, vectors[:, size:]
 
 
-def _first_layer_variables(small: SpanMatrix, first: Array, gamma: Array) -> dict[str, Any]:
-    r = small.basis.directions
+def _first_layer_variables(small: SpanMatrix, first: Array) -> dict[str, Any]:
+    r, along = small.basis.directions, small.basis.along
     single = isinstance(small.block, tuple)
     squares = first**2
-    # e_s has the coordinates of the s-th generator; its squared length is Gamma_ss
-    cosine = (first @ small.basis.coordinates[:r].T) ** 2 / np.diag(gamma)
+    cosine = (first @ along.T) ** 2 / np.sum(along**2, axis=1)
     variables: dict[str, Any] = {
         "basis": (
             ("span", "generator"),
@@ -269,19 +274,21 @@ def _first_layer_variables(small: SpanMatrix, first: Array, gamma: Array) -> dic
 
 
 def _bulk_variables(
-    small: SpanMatrix, dimension: int | None, attributes: dict[str, Any]
+    small: SpanMatrix, sizes: NDArray[np.int64] | None, attributes: dict[str, Any]
 ) -> dict[str, Any]:
-    bulk = np.linalg.eigvalsh((small.bulk + small.bulk.T) / 2)[::-1]
-    rank = small.basis.rank
-    attributes["rank"] = rank
-    attributes["bulk_error"] = float(np.linalg.norm(small.bulk_error, 2))
-    attributes["bulk_multiplicity"] = f"d - {rank} for each of {bulk.size} bulk eigenvalue(s)"
+    """The levels off the span, of every band where there are several of these sizes."""
+    bulk, (in_words, taken) = small.levels, small.multiplicities
+    attributes["rank"] = small.basis.rank
+    attributes["bulk_error"] = small.bulk_level_error
+    attributes["bulk_multiplicity"] = in_words
+    dims = ("level",) if bulk.ndim == 1 else ("band", "level")
     variables: dict[str, Any] = {
-        "bulk": ("level", bulk, {"long_name": "eigenvalues off span(directions, x)"})
+        "bulk": (dims, bulk, {"long_name": "eigenvalues off span(directions, x)"})
     }
-    if dimension is not None:
-        attributes["dimension"] = dimension
-        variables["bulk_multiplicity"] = ("level", np.full(bulk.size, dimension - rank))
+    if sizes is not None:
+        attributes["dimension"] = int(sizes.sum())
+        left = np.broadcast_to((sizes - taken)[:, None], (len(sizes), small.rows))
+        variables["bulk_multiplicity"] = (dims, left.reshape(bulk.shape).copy())
     return variables
 
 
@@ -291,14 +298,14 @@ def _outliers(
     """Signed distance of every eigenvalue from the nearest bulk level, and which eigenvalues are
     outliers.
     """
-    levels = np.linalg.eigvalsh((small.bulk + small.bulk.T) / 2)
+    levels = small.levels.ravel()
     differences = eigenvalues[:, None] - levels
     distance = differences[np.arange(eigenvalues.size), np.abs(differences).argmin(axis=1)]
     size = np.abs(distance)
-    threshold = 2 * error + float(np.linalg.norm(small.bulk_error, 2))
+    threshold = 2 * error + small.bulk_level_error
     if not isinstance(small.block, tuple):
         threshold = max(threshold, OUTLIER_SHARE * size.max(initial=0.0))
-    most = small.basis.directions * small.rows + (eigenvalues.size - small.rows * small.basis.rank)
+    most = len(small.basis.along) * small.rows + (eigenvalues.size - small.rows * small.basis.rank)
     outlier = np.zeros(eigenvalues.size, dtype=bool)
     # stable: among equal distances the larger eigenvalue comes first
     outlier[np.argsort(-size, kind="stable")[:most]] = True
@@ -315,13 +322,13 @@ def _outlier_variables(
     attributes: dict[str, Any],
 ) -> dict[str, Any]:
     """Eigenspace of the outliers of a block, wherever they lie, and whether it is determined."""
-    r, rank = small.basis.directions, small.basis.rank
+    r, rank = len(small.basis.along), small.basis.rank
     rest = eigenvalues[~outlier]
     if dimension is None or dimension > rank:
-        rest = np.append(rest, small.bulk[0, 0])
+        rest = np.append(rest, small.levels.ravel())
     gap = float(np.abs(np.subtract.outer(eigenvalues[outlier], rest)).min(initial=np.inf))
     found = int(outlier.sum())
-    uncertainty = 2 * error + float(small.bulk_error[0, 0])
+    uncertainty = 2 * error + small.bulk_level_error
     attributes["outliers_separated"] = int(found == r and gap > uncertainty)
     attributes["outlier_gap"] = gap if np.isfinite(gap) else float(np.ptp(eigenvalues))
     if found != r:
@@ -334,7 +341,7 @@ def _outlier_variables(
         ),
         "outlier_angle": (
             "angle",
-            principal_angles(vectors[outlier], np.eye(rank)[:r]),
+            principal_angles(vectors[outlier], np.eye(rank)[: small.basis.directions]),
             {"long_name": "eigenspace of the outliers against Span(directions)", "units": "radian"},
         ),
     }

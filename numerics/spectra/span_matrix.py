@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numerics.core.geometry import SpanBasis
 from numerics.core.validation import Array
@@ -27,7 +28,8 @@ class SpanMatrix:
               + \mathsf c\otimes I_d
 
     with L the orthonormal basis and :math:`\mathsf c` the bulk matrix (mathematics.md section 3):
-    on span(L) it is ``matrix``, on the orthogonal complement ``bulk``.
+    on span(L) it is ``matrix``, on the orthogonal complement ``bulk``: in every band its own, where
+    there are several (section 10).
 
     Attributes
     ----------
@@ -39,6 +41,7 @@ class SpanMatrix:
         vector i in the block row of x^a).  q' = q readout rows at the end for "all"; for "readout"
         nothing else.
     bulk : array, shape (n, n)
+        Of B > 1 bands (B, n, n).
     basis : SpanBasis
     matrix_error, bulk_error : array
         Bounds of the error of every entry (quadrature and rounding).
@@ -61,7 +64,28 @@ class SpanMatrix:
     @property
     def rows(self) -> int:
         """n, the number of first-layer block rows."""
-        return int(self.bulk.shape[0])
+        return int(self.bulk.shape[-1])
+
+    @property
+    def levels(self) -> Array:
+        """Eigenvalues off the span, (n,) decreasing; with bands those of every band, (B, n)."""
+        symmetric = (self.bulk + np.swapaxes(self.bulk, -1, -2)) / 2
+        return np.asarray(np.linalg.eigvalsh(symmetric)[..., ::-1])
+
+    @property
+    def bulk_level_error(self) -> float:
+        """Bound of the error of every level."""
+        return _norm(self.bulk_error)
+
+    @property
+    def multiplicities(self) -> tuple[str, NDArray[np.intp]]:
+        """How often every level occurs, in words, and the axes of the span that each band has."""
+        bands = 1 if self.bulk.ndim == 2 else len(self.bulk)
+        counts = np.bincount(self.basis.bands, minlength=bands)
+        if self.bulk.ndim == 2:
+            return f"d - {counts[0]} for each of {self.rows} bulk eigenvalue(s)", counts
+        each = ", ".join(f"d_{g + 1} - {n}" for g, n in enumerate(counts))
+        return f"{each} for each of {self.rows} bulk eigenvalue(s) of the bands", counts
 
     @property
     def eigenvalue_error(self) -> float:
@@ -117,5 +141,5 @@ class SpanMatrix:
 
 
 def _norm(matrix: Array) -> float:
-    """Operator norm, 0 for an empty matrix."""
-    return float(np.linalg.norm(matrix, 2)) if matrix.size else 0.0
+    """Operator norm, 0 for an empty matrix; of several the largest."""
+    return float(np.linalg.norm(matrix, 2, axis=(-2, -1)).max()) if matrix.size else 0.0

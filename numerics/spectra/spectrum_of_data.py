@@ -116,9 +116,10 @@ max_passes, mixed_precision, start, misfit
             {"long_name": "1 where within the tolerance"},
         ),
     }
-    if data.directions is not None and (misfit or (misfit is None and size <= MISFIT_SIZE)):
+    parts = data.direction_parts
+    if parts is not None and (misfit or (misfit is None and size <= MISFIT_SIZE)):
         value = matrix_misalignment(
-            operator if dense is None else dense, np.kron(np.eye(rows), data.directions)
+            operator if dense is None else dense, np.kron(np.eye(rows), parts)
         )
         variables["misfit"] = ((), value, {"long_name": "|P_perp M| / |M|"})
     return labelled(model, variables, attributes)

@@ -118,3 +118,9 @@ def theory(name, what):
         return values(diffusion.second_moment).reshape(size, size) - np.outer(mean, mean)
     drift = derive_drift(model)
     return values((drift if what == "drift" else drift.without_corrector()).vector)
+
+
+def largest_z(samples, expected):
+    """Largest deviation of the mean of matrices or vectors in standard errors."""
+    error = samples.std(axis=0) / np.sqrt(len(samples)) + 1e-12
+    return float(np.max(np.abs(samples.mean(axis=0) - expected) / error))

@@ -93,6 +93,17 @@ def root_of(gram: Array) -> tuple[Array, int]:
     return root, rank
 
 
+def factor_of(gram: Array) -> Array:
+    """F of shape (r, rank) with F F^T = Gamma: the Cholesky factor, or for a singular Gamma, of
+    which that is rounding, the columns of :func:`root_of`.
+    """
+    values = np.linalg.eigvalsh(gram)
+    if values[0] > RANK_SHARE * values[-1]:
+        return np.asarray(np.linalg.cholesky(gram))
+    root, rank = root_of(gram)
+    return root[:, :rank]
+
+
 def band_sizes(model: Model, dimension: int) -> NDArray[np.int64]:
     """The dimensions d_g = rho_g d of all bands.
 
@@ -117,3 +128,15 @@ def band_sizes(model: Model, dimension: int) -> NDArray[np.int64]:
             f"take a multiple of {step}",
         )
     return sizes
+
+
+def check_room(sizes: NDArray[np.int64], ranks: NDArray[np.int64], units: int) -> None:
+    """Refuse bands in which directions and C vectors cannot be in general position."""
+    for g, (size, rank) in enumerate(zip(sizes.tolist(), ranks.tolist(), strict=True)):
+        if size < rank + units:
+            raise InputError(
+                "dimension",
+                f"{sizes.sum()}, of which band {g + 1} has {size}",
+                f"at least {rank + units} in it, for {rank} directions and {units} units",
+                "take a larger dimension, or fewer bands",
+            )

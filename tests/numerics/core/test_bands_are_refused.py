@@ -13,7 +13,12 @@ from numerics import Problem, State
 from theory import InputError
 from verify import check, check_model, make_derivation, plot_curves
 
-KNOWS = {"integrate_curves", "solve_curve", "simulate_sgd"}
+KNOWS = {
+    *("integrate_curves", "solve_curve", "simulate_sgd"),
+    *("realise_weights", "state_of_weights", "draw_data"),
+    *("population_block", "population_spectrum", "population_misalignment"),
+    *("empirical_spectrum", "empirical_projection", "empirical_distance"),
+}
 PUBLIC = {name: getattr(numerics, name) for name in numerics.__all__}
 # every other public function of a problem
 TAKES = sorted(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from band_cases import band_case, generators, raw_samples, value
 from helpers import fresh_rng
-from law_cases import threshold
+from law_cases import largest_z, threshold
 
 from theory import derive_gradient, derive_gradient_matrix, derive_hessian
 
@@ -18,12 +18,6 @@ def dense(case, block, v):
     coefficients = value(case, block.coefficients).reshape(v.shape[1], -1)
     bulk = value(case, block.bulk if case.model.bands > 1 else [block.bulk])
     return v @ coefficients @ v.T + np.diag(np.repeat(bulk, case.sizes))
-
-
-def largest_z(samples, expected):
-    """Largest deviation of the mean of matrices or vectors in standard errors."""
-    error = samples.std(axis=0) / np.sqrt(len(samples)) + 1e-12
-    return float(np.max(np.abs(samples.mean(axis=0) - expected) / error))
 
 
 @pytest.mark.parametrize("bands", [2, 1])
