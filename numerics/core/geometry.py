@@ -171,7 +171,9 @@ class _BandBasis:
         """From the Gram matrix of a band's directions, their overlaps and R_perp."""
         factor = factor_of(gamma)
         whole = factor.shape[0] == factor.shape[1]
-        inverse: Array = np.tril(np.linalg.inv(factor)) if whole else np.linalg.pinv(factor)
+        inverse = np.asarray(
+            np.tril(np.linalg.inv(factor)) if whole else np.linalg.pinv(factor), dtype=float
+        )
         parallel = m @ inverse.T
         squares, vectors = np.linalg.eigh((rest + rest.T) / 2)
         squares, vectors = squares[::-1], vectors[:, ::-1]

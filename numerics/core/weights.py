@@ -122,6 +122,7 @@ def sizes_in(problem: Problem, dimension: int) -> NDArray[np.int64]:
     theory.InputError
         They are not whole, or too small for the directions in them and C vectors.
     """
+    dimension = check_dimension(dimension, problem.model.directions, problem.model.units)
     sizes = band_sizes(problem.model, dimension)
     if len(sizes) > 1:
         gamma = problem.parameters.directions_gram

@@ -14,7 +14,6 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from numerics.core import codegen
-from numerics.core.covariance.band_arrays import band_sizes
 from numerics.core.geometry import labels_of, orthonormal_rows
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
@@ -122,18 +121,6 @@ class SampleData:
         return (
             self.weights if self.directions is None else np.vstack([self.directions, self.weights])
         )
-
-    @property
-    def direction_parts(self) -> Array | None:
-        """What alignment is measured against: rows that span the directions, or with bands their
-        parts in every band, which are all that population matrices know of them.
-        """
-        if self.directions is None or self.model.bands == 1:
-            return self.directions
-        edges = np.cumsum(band_sizes(self.model, self.dimension))
-        bands = np.arange(self.model.bands)[:, None, None]
-        inside = bands == np.searchsorted(edges, np.arange(self.dimension), side="right")
-        return (inside * self.directions).reshape(-1, self.dimension)
 
     @property
     def span(self) -> Array:

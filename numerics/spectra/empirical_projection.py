@@ -16,7 +16,7 @@ from numerics.core.results import common_attributes, labelled
 from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_generator, as_integer
-from numerics.core.weights import check_dimension, sizes_in
+from numerics.core.weights import sizes_in
 from numerics.data.samples import SampleData, draw_data
 from theory import symbols
 
@@ -81,7 +81,6 @@ def empirical_projection(
     samples = as_integer("samples", samples, 2, "a standard error needs two samples")
     model, parameters = problem.model, problem.parameters
     check_state(model, state, "state")
-    dimension = check_dimension(dimension, model.directions, model.units)
     basis, sizes = span_basis(parameters, state), sizes_in(problem, dimension)
     generator = as_generator(seed)
     chunk = max(1, CHUNK_ENTRIES // (dimension + (model.units * basis.rank) ** 2))

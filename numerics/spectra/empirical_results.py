@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from numerics.alignment.eigenspace_angles import eigenspace_share, principal_angles
+from numerics.core.covariance.band_arrays import band_sizes
 from numerics.core.geometry import orthonormal_rows
 from numerics.core.results import labelled
 from numerics.core.validation import Array, as_integer
@@ -20,6 +21,18 @@ from .population_block import parameter_labels
 from .span_matrix import BlockName
 
 
+def direction_parts(data: SampleData) -> Array | None:
+    """What alignment is measured against: rows that span the directions, or with bands their parts
+    in every band, which are all that population matrices know of them.
+    """
+    if data.directions is None or data.model.bands == 1:
+        return data.directions
+    edges = np.cumsum(band_sizes(data.model, data.dimension))
+    bands = np.arange(data.model.bands)[:, None, None]
+    inside = bands == np.searchsorted(edges, np.arange(data.dimension), side="right")
+    return (inside * data.directions).reshape(-1, data.dimension)
+
+
 def first_layer_variables(data: SampleData, vectors: Array, name: BlockName) -> dict[str, Any]:
     """Alignment of eigenvectors of shape (eigen, rows, d) with the directions and the weights."""
     whole = isinstance(name, str)
@@ -30,7 +43,7 @@ def first_layer_variables(data: SampleData, vectors: Array, name: BlockName) -> 
     }
     if whole:
         variables["row_weight"] = (("eigen", "unit"), (vectors**2).sum(axis=2))
-    parts = data.direction_parts
+    parts = direction_parts(data)
     if data.directions is None or parts is None:
         return variables
     frame = orthonormal_rows(parts)
@@ -52,7 +65,7 @@ def leading_variables(data: SampleData, vectors: Array, name: BlockName) -> dict
         return {}
     top = vectors[:r, 0]
     variables: dict[str, Any] = {"unit_share": ("unit", eigenspace_share(top, data.weights))}
-    parts = data.direction_parts
+    parts = direction_parts(data)
     if parts is not None:
         variables["principal_angle"] = ("angle", principal_angles(top, parts), {"units": "radian"})
     return variables

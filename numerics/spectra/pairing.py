@@ -17,6 +17,7 @@ from numerics.core.validation import Array
 from numerics.data.samples import SampleData
 from theory import InputError
 
+from .empirical_results import direction_parts
 from .iterations.eigenpairs import Eigenpairs
 from .span_matrix import BlockName
 
@@ -123,7 +124,7 @@ def pair_with_population(
     if not isinstance(name, str) and chosen.sum() == data.model.directions:
         vectors = pairs.vectors[chosen]
         variables["outlier_share"] = ("unit", eigenspace_share(vectors, data.weights))
-        parts = data.direction_parts
+        parts = direction_parts(data)
         if parts is not None:
             angles = principal_angles(vectors, parts)
             variables["outlier_angle"] = ("angle", angles, {"units": "radian"})

@@ -16,7 +16,7 @@ from numerics.core.results import common_attributes, unit_coordinates
 from numerics.core.state import State
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array
-from numerics.core.weights import check_dimension, sizes_in
+from numerics.core.weights import sizes_in
 from theory import BlockMatrix, Model
 
 from .leading_space import top_variables
@@ -115,10 +115,7 @@ def population_spectrum(
     (array([0.15, 0.15]), array([0.025]))
     """
     model = problem.model
-    sizes = None
-    if dimension is not None:
-        dimension = check_dimension(dimension, model.directions, model.units)
-        sizes = sizes_in(problem, dimension)
+    sizes = None if dimension is None else sizes_in(problem, dimension)
     small = population_block(
         problem,
         state,

@@ -17,7 +17,12 @@ from theory import InputError
 from theory.errors import check_choice
 
 from .empirical_parts import block_operator, check_symmetric
-from .empirical_results import first_layer_variables, leading_variables, readout_dataset
+from .empirical_results import (
+    direction_parts,
+    first_layer_variables,
+    leading_variables,
+    readout_dataset,
+)
 from .iterations.eigenpairs import Eigenpairs, Search, leading_eigenpairs
 from .null_space import null_space
 from .operators import SecondMoment
@@ -116,7 +121,7 @@ max_passes, mixed_precision, start, misfit
             {"long_name": "1 where within the tolerance"},
         ),
     }
-    parts = data.direction_parts
+    parts = direction_parts(data)
     if parts is not None and (misfit or (misfit is None and size <= MISFIT_SIZE)):
         value = matrix_misalignment(
             operator if dense is None else dense, np.kron(np.eye(rows), parts)
