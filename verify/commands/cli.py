@@ -19,6 +19,7 @@ from .curves import curves
 from .derive import derive
 from .effective import effective
 from .interruption import run_interruptibly
+from .judging.paper import paper
 from .messages import complain, say
 from .simulate import simulate
 from .spectrum import spectrum
@@ -113,7 +114,10 @@ def _root(
     """
 
 
-for _command in (new, derive, check, curves, simulate, spectrum, effective, sweep, verify):
+for _command in (
+    *(new, derive, check, curves, simulate, spectrum, effective, sweep, verify),
+    paper,
+):
     app.command(cls=Command)(_command)
 
 

@@ -24,9 +24,12 @@ _MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
 _STATE = ("curves", "simulate", "spectrum", "effective")
 _PACE = ("curves", "simulate")
 _SPECTRA = ("spectrum", "effective")
-_DRAWING = (*_STATE, "sweep")
-_ALL = ("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "sweep", "verify")
-_RANDOM = ("simulate", "spectrum", "effective", "check", "verify")
+_DRAWING = (*_STATE, "sweep", "paper")
+_ALL = (
+    *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "sweep", "verify"),
+    "paper",
+)
+_RANDOM = ("simulate", "spectrum", "effective", "check", "verify", "paper")
 
 DATA_SUFFIXES, FIGURE_SUFFIXES = (".nc",), (".png", ".svg", ".pdf")
 DOCUMENT_SUFFIXES = (".tex", ".html", ".htm")
@@ -77,6 +80,9 @@ OPTIONS: tuple[Option, ...] = (
             "kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; "
             "all",
             commands=("verify",), flags=("SYSTEM",), default="all"),
+        Option("paper", "NAME",
+            "A published work, such as saad_solla_1995; --list names them",
+            commands=("paper",), flags=("NAME",)),
         Option("files", "FILE...",
             "Files of claims (.toml, .tex, .py), or directories of .toml and .tex files. A .py "
             "runs as you",
@@ -121,6 +127,9 @@ OPTIONS: tuple[Option, ...] = (
         Option("listing", "",
             "Name every check with its statement and the systems it applies to, and stop",
             commands=("verify",), flags=("--list",), type=bool),
+        Option("only", "NAME[,NAME]", "Judge these statements alone", NAMES, commands=("paper",)),
+        Option("listing", "", "Name every published work there is, and stop",
+            commands=("paper",), flags=("--list",), type=bool),
         Option("listing", "", "List the points and how far they are; compute nothing",
             commands=("sweep",), flags=("--list",), type=bool),
         Option("mutants", "",
@@ -308,6 +317,8 @@ OPTIONS: tuple[Option, ...] = (
             type=Path, suffixes=()),
         Option("json", "FILE", "Write all results as JSON", commands=("verify",), type=Path,
             suffixes=()),
+        Option("json", "FILE", "Write all numbers and verdicts as JSON", commands=("paper",),
+            type=Path, suffixes=()),
         Option("json", "FILE", "Write all as JSON; - for the screen", commands=("check",),
             type=Path),
         Option("report", "FILE.html", "Write a self-contained HTML report with figures",

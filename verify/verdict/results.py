@@ -112,23 +112,24 @@ class CheckResult:
             "samples": self.samples,
             "seconds": self.seconds,
             "notes": self.notes,
-            "comparisons": [
-                {
-                    "quantity": c.quantity,
-                    "measured": c.measured,
-                    "predicted": c.predicted,
-                    "deviation": c.deviation,
-                    "tolerance": c.tolerance.total,
-                    "tolerance_parts": [
-                        {"value": p.value, "reason": p.reason} for p in c.tolerance.parts
-                    ],
-                    "resolution": c.resolution,
-                    "one_sided": c.one_sided,
-                    "verdict": c.verdict.value,
-                }
-                for c in self.comparisons
-            ],
+            "comparisons": [comparison_data(c) for c in self.comparisons],
         }
+
+
+def comparison_data(comparison: Comparison) -> dict[str, Any]:
+    """Plain data for JSON."""
+    parts = comparison.tolerance.parts
+    return {
+        "quantity": comparison.quantity,
+        "measured": comparison.measured,
+        "predicted": comparison.predicted,
+        "deviation": comparison.deviation,
+        "tolerance": comparison.tolerance.total,
+        "tolerance_parts": [{"value": p.value, "reason": p.reason} for p in parts],
+        "resolution": comparison.resolution,
+        "one_sided": comparison.one_sided,
+        "verdict": comparison.verdict.value,
+    }
 
 
 def check_table(results: Iterable[CheckResult]) -> str:

@@ -1,0 +1,1 @@
+"""Liao and Mahoney (2021): Hessian eigenspectra of generalised linear models."""

@@ -1,0 +1,1 @@
+"""Lu and Li (2017): phase transitions of spectral initialisation."""

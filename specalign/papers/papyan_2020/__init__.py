@@ -1,0 +1,1 @@
+"""Papyan (2020): class and cross-class structure of spectra."""
