@@ -23,7 +23,7 @@ from numerics.core.validation import Array
 
 from .estimate import Estimate, KnownMoments
 from .evaluation import Evaluator
-from .families import Parts, hermite_misses
+from .families import Parts, hermite_misses, panel_misses
 from .graded.placement import PlacementError, directions_of
 from .graded.reliability import UNSEEN
 from .kinked.kink_forms import kink_forms
@@ -151,10 +151,11 @@ def estimate_panels(
     """
     previous: Array | None = None
     best: Estimate | None = None
+    missed = panel_misses(compiled, parameters, parts)
     for size in PANEL_RATIOS:
         rule = panels(rank, size)
         try:
-            values, sizes, _ = compiled.values_and_sizes(parameters, parts, rule)
+            values, sizes, beyond = compiled.values_and_sizes(parameters, parts, rule, missed)
         except PlacementError as error:
             if best is None:
                 raise QuadratureError(
@@ -168,7 +169,7 @@ def estimate_panels(
         else:
             # sums over some 40 panels a dimension, added up one by one
             rounding = ROUNDING * (4 + (40 * size) ** (rank / 2)) * (sizes + np.abs(values))
-            errors = 2 * np.abs(values - previous) + rounding + moved
+            errors = 2 * np.abs(values - previous) + rounding + moved + beyond
             best = Estimate(values, errors, rule)
             if errors.max(initial=0.0) <= tolerance:
                 return best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from numerics.core.validation import Array
 
 from .closed.closed_values import Parts, closed_values
 from .evaluation import Evaluator
+from .graded.beyond_panels import beyond_panels
+from .graded.placement import directions_of
 from .graded.reliability import UNSEEN, hermite_miss
 from .quadrature import (
     MAX_PANEL_DIMENSION,
@@ -39,31 +41,53 @@ def hermite_misses(
     Returns the share of E|f|, shape (len(sizes),), and what rare and high transitions add to each
     component and integrand, shape (len(sizes), L, J).
     """
+    worst = np.zeros(len(sizes))
+    beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
+    for l, (label, mean, covariance, heights) in enumerate(
+        _components(compiled, parameters, parts)
+    ):
+        factor = compiled.factor(covariance[None])[0]
+        shares, beside[:, l] = hermite_miss(
+            compiled.scales, label, mean, factor, parts[2], sizes, heights
+        )
+        worst = np.maximum(worst, shares)
+    return worst, beside
+
+
+def panel_misses(compiled: Evaluator, parameters: Parameters, parts: Parts) -> Array:
+    """What no level of panels sees, of each component and integrand, shape (L, J)."""
+    beyond = np.zeros((len(compiled.labels), len(compiled.integrands)))
+    for l, (label, mean, covariance, heights) in enumerate(
+        _components(compiled, parameters, parts)
+    ):
+        directions = directions_of(covariance, compiled.quadrature_basis)
+        found = beyond_panels(compiled.scales, label, mean, directions, parts[2], heights)
+        if found.size:
+            beyond[l] = found
+    return beyond
+
+
+def _components(
+    compiled: Evaluator, parameters: Parameters, parts: Parts
+) -> Iterator[tuple[float, Array, Array, Callable[[Array], Array]]]:
+    """Label, mean and covariance of u in every component, and |f_j| at shifts from the mean."""
     overlap, gram_perp, readout = parts
     covariances = compiled.laws.covariances(parameters, overlap, gram_perp)
-    factors = compiled.factor(covariances)
     inverses = np.zeros_like(covariances)
     if compiled.uses_whitening:
         scaled = covariances * parameters.precision
         inverses = np.asarray(np.linalg.pinv(scaled, hermitian=True), dtype=float)
-    worst = np.zeros(len(sizes))
-    beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
     means = compiled.laws.means(parameters, overlap)
     for l, (label, mean) in enumerate(zip(compiled.labels.tolist(), means, strict=True)):
-        own = l if len(factors) > 1 else 0
-        factor, inverse = factors[own], inverses[own]
+        own = l if len(covariances) > 1 else 0
 
         def heights(
-            shift: Array, label: float = label, mean: Array = mean, inverse: Array = inverse
+            shift: Array, label: float = label, mean: Array = mean, inverse: Array = inverses[own]
         ) -> Array:
             u, w = (mean + shift).T, (shift @ inverse).T
             return np.abs(compiled.array_integrands(u, label, readout, w))
 
-        shares, beside[:, l] = hermite_miss(
-            compiled.scales, label, mean, factor, readout, sizes, heights
-        )
-        worst = np.maximum(worst, shares)
-    return worst, beside
+        yield label, mean, covariances[own], heights
 
 
 def run_family(
@@ -117,15 +141,21 @@ def unseen_error(
     """Largest error of any expression at these states that no two rules of the family would show.
 
     Infinite where a Gauss-Hermite rule may have missed a transition; the rounding of closed forms;
-    0 for the other families, which know the scales of the integrand or are judged by their spread.
+    of panels what lies beyond the last; 0 for Sobol points, which are judged by their spread.
     """
     if rule.kind == "closed":
         errors = (closed_values(compiled, parameters, parts)[1] for parts in states)
         return max((float(e.max(initial=0.0)) for e in errors), default=0.0)
-    if rule.kind != "gauss-hermite" or not compiled.integrands:
+    if rule.kind == "sobol" or not compiled.integrands:
         return 0.0
     worst = 0.0
     for parts in states:
+        if rule.kind == "panels":
+            missed = panel_misses(compiled, parameters, parts)
+            if missed.any():
+                added = compiled.values_and_sizes(parameters, parts, rule, missed)[2]
+                worst = max(worst, float(np.max(added, initial=0.0)))
+            continue
         shares, beside = hermite_misses(compiled, parameters, parts, (rule.size,))
         if shares[0] >= UNSEEN:
             return float("inf")

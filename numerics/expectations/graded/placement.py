@@ -111,10 +111,16 @@ def _lines(
         forms.kinds,
         forms.widths,
     )
-    growing = lines[2] == GROWTH
-    growth = float(np.linalg.norm(lines[1][growing], axis=1).max(initial=0.0))
     level = list(PANEL_RATIOS).index(size)
-    return lines, EDGE + EDGE_STEP * level + min(growth, FARTHEST)
+    return lines, EDGE_STEP * level + edge_of(scales, label, directions, readout)
+
+
+def edge_of(scales: Scales, label: float, directions: Array, readout: Array) -> float:
+    """How far out the coarsest panels reach: as far as exponentials move the mass, and EDGE."""
+    forms = scales.forms(label, readout)
+    slopes = forms.slopes[forms.kinds == GROWTH] @ directions.T
+    growth = float(np.linalg.norm(slopes, axis=1).max(initial=0.0))
+    return EDGE + min(growth, FARTHEST)
 
 
 def line_ends(
