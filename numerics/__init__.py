@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from .proportional.measured_outliers import measure_outliers
     from .proportional.phase_diagrams import phase_diagram
     from .proportional.state_at import state_at_fixed_point, state_at_time
+    from .real_data.comparison import compare_with_data
+    from .real_data.fitted_mixture import FittedMixture, fit_mixture
+    from .real_data.labelled_data import LabelledData, label_data
+    from .real_data.labelled_files import load_labelled
+    from .real_data.training import SoftmaxNetwork
     from .sgd.kernel.source import kernel_source
     from .sgd.noise import Noise
     from .sgd.simulate import simulate_sgd
@@ -110,6 +115,11 @@ _PUBLIC = {
     "proportional.measured_outliers": ("measure_outliers",),
     "proportional.phase_diagrams": ("phase_diagram",),
     "proportional.state_at": ("state_at_fixed_point", "state_at_time"),
+    "real_data.comparison": ("compare_with_data",),
+    "real_data.fitted_mixture": ("FittedMixture", "fit_mixture"),
+    "real_data.labelled_data": ("LabelledData", "label_data"),
+    "real_data.labelled_files": ("load_labelled",),
+    "real_data.training": ("SoftmaxNetwork",),
     "sgd.kernel.source": ("kernel_source",),
     "sgd.noise": ("Noise",),
     "sgd.simulate": ("simulate_sgd",),
@@ -175,6 +185,14 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "train_data",
     "user_data",
     "with_samples",
+    # data from outside
+    "FittedMixture",
+    "LabelledData",
+    "SoftmaxNetwork",
+    "compare_with_data",
+    "fit_mixture",
+    "label_data",
+    "load_labelled",
     # spectra
     "SpanMatrix",
     "eigenspace_share",

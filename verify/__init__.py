@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .laws.parametrize import parametrize_checks
     from .laws.report import LawViolation, ModelReport
     from .random_points.floating import Domain
+    from .real_data.comparison_figure import plot_comparison
     from .verdict.results import CheckResult, JointReport, Report
 
 # module -> its public names; what stands here is what the imports above tell a type checker
@@ -61,6 +62,7 @@ _PUBLIC = {
     "laws.parametrize": ("parametrize_checks",),
     "laws.report": ("LawViolation", "ModelReport"),
     "random_points.floating": ("Domain",),
+    "real_data.comparison_figure": ("plot_comparison",),
     "verdict.results": ("CheckResult", "JointReport", "Report"),
 }
 __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentation is)
@@ -97,6 +99,7 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     # figures
     "plot_alignment",
     "plot_alignment_heatmap",
+    "plot_comparison",
     "plot_curves",
     "plot_effective_spectrum",
     "plot_eigenvalues_along_training",

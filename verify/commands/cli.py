@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from theory.errors import InputError, check_choice
+from verify.real_data.fit_command import fit
 
 from .check import check
 from .command import Command, UsageError, as_input_error
@@ -115,7 +116,7 @@ def _root(
 
 
 for _command in (
-    *(new, derive, check, curves, simulate, spectrum, effective, sweep, verify),
+    *(new, derive, check, curves, simulate, spectrum, effective, fit, sweep, verify),
     paper,
 ):
     app.command(cls=Command)(_command)

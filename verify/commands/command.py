@@ -16,7 +16,7 @@ from typer.core import TyperCommand
 from theory.errors import InputError
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.option import Option
-from verify.settings.option_table import COMMON, OPTIONS, RELATED, options_of
+from verify.settings.option_table import COMMON, OPTIONS, OWN_SPELLINGS, RELATED, options_of
 
 from .messages import messages
 from .terminal import check_outputs
@@ -175,11 +175,15 @@ def _understood(command: str, words: Sequence[str]) -> list[str]:
     aliases = {alias: option for option in OPTIONS for alias in option.aliases}
     takes = options_of(command)
     known = {spelling for option in takes for spelling in option.spellings}
+    own = OWN_SPELLINGS.get(command, {})
     found: list[str] = []
     for i, word in enumerate(words):
         if word == "--":
             return [*found, *words[i:]]
         flag, equals, value = word.partition("=")
+        if flag in own:
+            flag = own[flag]
+            word = f"{flag}{equals}{value}"
         option = aliases.get(flag)
         meant, remedy = RELATED.get(flag, (option.spellings[0] if option else None, ""))
         if meant is not None and flag not in known and meant not in known:
@@ -188,7 +192,7 @@ def _understood(command: str, words: Sequence[str]) -> list[str]:
             raise InputError(flag, "no option of this name", expected, remedy)
         if flag in RELATED and flag not in known:
             raise InputError(flag, "no option of this name", f"the option {meant}", remedy)
-        if option in takes:
+        if option is not None and option.spellings[0] in known:
             word = f"{option.spellings[0]}{equals}{value}"
         found.append(word)
     return found

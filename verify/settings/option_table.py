@@ -15,6 +15,7 @@ from pathlib import Path
 from theory.keywords import RELATIONS
 from theory.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
+from .data_options import DATA_OPTIONS
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model
 from .values import INTEGER, LIST, NAMES, NUMBER, NUMBER_OR_END, ROWS, ROWS_OR_NAME, SIZE, TIME
@@ -24,9 +25,9 @@ _MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
 _STATE = ("curves", "simulate", "spectrum", "effective")
 _PACE = ("curves", "simulate")
 _SPECTRA = ("spectrum", "effective")
-_DRAWING = (*_STATE, "sweep", "paper")
+_DRAWING = (*_STATE, "sweep", "paper", "fit")
 _ALL = (
-    *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "sweep", "verify"),
+    *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "fit", "sweep", "verify"),
     "paper",
 )
 _RANDOM = ("simulate", "spectrum", "effective", "check", "verify", "paper")
@@ -302,11 +303,13 @@ OPTIONS: tuple[Option, ...] = (
         Option("theory", "", "Also compute the theoretical curve", commands=("simulate",),
             flags=("--theory/--no-theory",), type=bool, default=True),
     ),
+    *DATA_OPTIONS,
     *_group("Output", None,
         Option("log_density", "", "Draw the density on a logarithmic scale",
             commands=("effective",), type=bool),
         Option("output", "FILE.nc", "Write the numbers as netCDF (xarray opens it)",
-            commands=_STATE, flags=("--output", "-o"), type=Path, suffixes=DATA_SUFFIXES),
+            commands=(*_STATE, "fit"), flags=("--output", "-o"), type=Path,
+            suffixes=DATA_SUFFIXES),
         Option("output", "FILE", "Write to this file instead of the terminal", commands=("derive",),
             flags=("--output", "-o"), type=Path, suffixes=()),
         Option("document", "FILE.tex|html",
@@ -314,6 +317,8 @@ OPTIONS: tuple[Option, ...] = (
             "a browser; takes minutes for many units", commands=("derive",), type=Path,
             suffixes=DOCUMENT_SUFFIXES),
         Option("json", "FILE", "Write everything but the density as JSON", commands=("effective",),
+            type=Path, suffixes=()),
+        Option("json", "FILE", "Write all numbers of the tables as JSON", commands=("fit",),
             type=Path, suffixes=()),
         Option("json", "FILE", "Write all results as JSON", commands=("verify",), type=Path,
             suffixes=()),
@@ -356,6 +361,8 @@ RELATED: dict[str, tuple[str, str]] = {
     "--readouts": ("--readout", "--readout holds the second layer"),
 }
 
+# further spellings that single commands have, where an alias of others would mislead
+OWN_SPELLINGS: dict[str, dict[str, str]] = {"fit": {"--classes": "--labels"}}
 
 # options of which the commands know nothing: what is said, and how figures look
 COMMON = ("quiet", "log", "size", "title", "figure_style")

@@ -1,0 +1,1 @@
+"""Data from outside beside the theory fitted to them: the command `fit`, its tables and figure."""
