@@ -36,6 +36,8 @@ MATRICES = ("hessian", "gradient")
 THEORIES, GAUSSIANS = ("bands", "isotropic"), ("bands", "full", "isotropic")
 # absolute error asked of the curves
 TOLERANCE = 1e-3
+# eigenvalues below this share of the largest are rounding
+POSITIVE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,10 +307,12 @@ def _table(looks: list[list[_Looks]], name: str) -> Array:
 
 def _bulk(values: Array, count: int) -> Array:
     """The median of the positive eigenvalues behind the leading ones."""
-    rest = values[..., count:]
-    positive = rest > 1e-9 * values[..., :1]
-    middle = np.nanmedian(np.where(positive, rest, np.nan), axis=-1, keepdims=False)
-    return np.where(positive.any(axis=-1), middle, 0.0)
+    found = []
+    for row in values.reshape(-1, values.shape[-1]):
+        rest = row[count:]
+        positive = rest[rest > POSITIVE * row[0]]
+        found.append(np.median(positive) if positive.size else 0.0)
+    return np.array(found).reshape(values.shape[:-1])
 
 
 def _norms(problem: Problem, states: list[State]) -> tuple[str, Array]:

@@ -212,7 +212,7 @@ def fit_mixture(
               \hat\Sigma_l=\lambda^{-1}\sum_g\sigma_{lg}^2P_g
 
     with the weights and means of the classes and, as common eigenbasis, that of the covariance
-    pooled over classes (mathematics.md sections 10 and 14).  With as many bands as eigenvalues
+    pooled over classes (mathematics.md sections 10 and 14).  With a band for each eigenvector
     nothing is left out of the pooled covariance; what is off-diagonal in the covariance of a class
     is, and :attr:`FittedMixture.dropped` says how much.  1 / lambda is the mean variance.
 
@@ -221,7 +221,7 @@ def fit_mixture(
     features, labels, classes, scale
         As for :func:`label_data`; or what it returns, in place of ``features``.
     bands : int, optional
-        At most so many bands; as many as there are different eigenvalues when omitted.
+        At most so many bands; one for each eigenvector when omitted.
     clusters : int
         Components of a class: k-means cuts each class into so many clusters, which have means and
         covariances of their own and share its label.
@@ -266,23 +266,33 @@ def fit_mixture(
     if not mean > 0:
         remedy = "give samples that differ within classes"
         raise InputError("features", "classes without any spread", "noise in a class", remedy)
-    floored = np.maximum(values, FLOOR * mean)
-    count = values.size if bands is None else as_integer("bands", bands, 1, "ask for a band")
-    binned = bin_spectrum(floored, 1 if isotropic else count)
+    assignment, error = _bands(np.maximum(values, FLOOR * mean), 1 if isotropic else bands)
     along = np.einsum("ig,lij,jg->lg", basis, moments.covariances, basis, optimize=True)
-    spread = _spread(along, binned.assignment, mean, isotropic)
+    spread = _spread(along, assignment, mean, isotropic)
     fit = Fit(
         data,
         moments,
         basis,
-        binned.assignment,
+        assignment,
         _directions(moments.means),
         spread,
         *_left_out(moments.covariances, along, spread),
-        binned.frobenius_error,
+        error,
         int(np.sum(values < FLOOR * mean)),
     )
     return _mixture(fit, mean)
+
+
+def _bands(values: Array, bands: int | None) -> tuple[NDArray[np.int64], float]:
+    """The band of every eigenvector, and the error of the binning.
+
+    Without a number of bands each eigenvector has its own: classes may differ along two of them
+    that have the same pooled variance.
+    """
+    if bands is None:
+        return np.arange(values.size), 0.0
+    binned = bin_spectrum(values, as_integer("bands", bands, 1, "ask for at least one band"))
+    return binned.assignment, binned.frobenius_error
 
 
 def _spread(along: Array, assignment: NDArray[np.int64], mean: float, isotropic: bool) -> Array:

@@ -16,6 +16,8 @@ from theory.keywords import with_known_keywords
 SCALES = ("unit", "standard", "none")
 # a covariance needs two samples
 FEWEST = 2
+# squares of larger numbers, and their sums, are no numbers any more
+LARGEST = 1e120
 
 
 @with_known_keywords
@@ -125,6 +127,10 @@ def _prepared(
     x: Array, labels: NDArray[np.int64], classes: tuple[str, ...], scale: str | float
 ) -> LabelledData:
     """Centre and scale what has been checked."""
+    unit = float(np.abs(x).max())
+    if unit > LARGEST:
+        got = f"numbers up to {unit:.3g}"
+        raise InputError("features", got, f"numbers up to {LARGEST:g}", "use other units")
     columns = np.flatnonzero(np.ptp(x, axis=0) > 0)
     if not columns.size:
         remedy = "give features that differ between samples"
@@ -134,14 +140,10 @@ def _prepared(
     if left:
         verb = "is" if left == 1 else "are"
         notes.append(f"{left} of {x.shape[1]} columns {verb} constant and left out")
-    unit = float(np.abs(x).max())
     x = x[:, columns]
     shift = x.mean(axis=0)
     divisor = _divisor(scale, x, unit)
     centred = (x - shift) / divisor
-    if not np.isfinite(centred).all():
-        got = f"numbers up to {unit:.3g}"
-        raise InputError("features", got, "numbers whose squares are finite", "use other units")
     repeated = columns.size - np.unique(centred, axis=1).shape[1]
     if repeated:
         verb, each = ("repeats", "a column") if repeated == 1 else ("repeat", "columns")
@@ -249,8 +251,7 @@ def _divisor(scale: str | float, x: Array, unit: float) -> Array:
             expected = f"a number > 0, or one of {SCALES}"
             raise InputError("scale", repr(scale), expected, remedy)
         if scale == "standard":
-            with np.errstate(over="ignore", under="ignore"):
-                spread = x.std(axis=0)
+            spread = x.std(axis=0)
             return np.where(spread > 0, spread, 1.0)
         return np.full(x.shape[1], unit if scale == "unit" else 1.0)
     number = as_scalar("scale", scale, 0.0, True, "give what all columns are divided by")

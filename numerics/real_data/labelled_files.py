@@ -204,10 +204,11 @@ def _label_column(names: list[str], label: str | None) -> int:
     """Position of the column with the labels."""
     if label is None:
         return len(names) - 1
-    if label in names:
+    if label.isdecimal():
+        if len(label) < 9 and 1 <= int(label) <= len(names):
+            return int(label) - 1
+    elif label in names:
         return names.index(label)
-    if label.isdecimal() and len(label) < 9 and 1 <= int(label) <= len(names):
-        return int(label) - 1
     expected = f"a column: {brief(names, 200)}, or a number up to {len(names)}"
     raise InputError("label", label, expected, "check the first line of the file")
 

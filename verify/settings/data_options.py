@@ -40,7 +40,7 @@ DATA_OPTIONS: tuple[Option, ...] = (
         Option("bands", "INT",
             "At most so many bands, bins of the spectrum of the noise", INTEGER,
             domain="an integer >= 1", least=1, most=10**4, beyond=_SLIP,
-            default="(as many as eigenvalues)"),
+            default="(one for each eigenvector)"),
         Option("clusters", "INT",
             "Gaussian components of a class, found by k-means", INTEGER,
             domain="an integer from 1 to 100", least=1, most=100,
