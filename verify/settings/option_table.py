@@ -27,8 +27,8 @@ _PACE = ("curves", "simulate")
 _SPECTRA = ("spectrum", "effective")
 _DRAWING = (*_STATE, "sweep", "paper", "fit")
 _ALL = (
-    *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "fit", "sweep", "verify"),
-    "paper",
+    *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "fit", "sweep"),
+    *("verify", "paper"),
 )
 _RANDOM = ("simulate", "spectrum", "effective", "check", "verify", "paper")
 

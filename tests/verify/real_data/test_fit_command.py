@@ -49,15 +49,8 @@ def test_theory_holds_for_gaussian_data_and_isotropic_theory_does_not(hidden):
     fitted = fit_mixture(*gaussian_classes(fresh_rng(), 10_000), scale="none")
     assert fitted.dropped.max() < 1e-6
     network = SoftmaxNetwork(hidden=hidden, step=0.05, ridge=0.1)
-    found = compare_with_data(
-        fitted,
-        network,
-        [0.0, 1.0, 3.0],
-        runs=3,
-        count=4,
-        samples=20_000,
-        seed=int(rng.integers(99)),
-    )
+    sizes = {"runs": 3, "count": 4, "samples": 10_000, "seed": 0}
+    found = compare_with_data(fitted, network, [0.0, 1.0, 3.0], **sizes)
     for name, kind, close in (
         ("gaussian_eigenvalue", "bands", 0.12),
         ("gaussian_eigenvalue", "full", 0.12),
