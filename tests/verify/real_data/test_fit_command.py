@@ -43,7 +43,7 @@ def table(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hidden", [0, 2])
+@pytest.mark.parametrize("hidden", [0])
 def test_theory_holds_for_gaussian_data_and_isotropic_theory_does_not(hidden):
     """At the same weights and along training; the isotropic theory is the wrong one."""
     fitted = fit_mixture(*gaussian_classes(fresh_rng(), 10_000), scale="none")
