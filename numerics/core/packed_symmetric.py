@@ -54,21 +54,37 @@ def unpack(vectors: Array, size: int) -> Array:
     return np.asarray(vectors[..., positions(size)])
 
 
-def restrict(operator: Array) -> Array:
-    """An operator on vec(X) that maps symmetric matrices to symmetric ones, on packed vectors.
+@lru_cache(maxsize=32)
+def _sandwiched(size: int) -> tuple[NDArray[np.intp], ...]:
+    """Where the operator X -> (A_ij B_kl)_il X_jk takes its entries from packed A and B."""
+    (i, k), (j, m) = triangle(size), triangle(size)
+    at, rows, columns = positions(size), (i[:, None], k[:, None]), (j[None], m[None])
+    return (
+        at[rows[0], columns[0]],
+        at[columns[1], rows[1]],
+        at[rows[0], columns[1]],
+        at[columns[0], rows[1]],
+        (j != m).astype(np.intp),
+    )
+
+
+def sandwich(products: Array, size: int) -> Array:
+    """The operator X -> E[A X B] on packed symmetric X, from E[A_ij B_kl] of packed A and B; of
+    several, (..., n, n), each.
 
     Examples
     --------
     X -> S X S:
 
     >>> s, x = np.array([[1.0, 2.0], [2.0, 5.0]]), np.array([[0.0, 1.0], [1.0, 3.0]])
-    >>> bool(np.allclose(restrict(np.kron(s, s)) @ pack(x), pack(s @ x @ s)))
+    >>> bool(np.allclose(congruence(s) @ pack(x), pack(s @ x @ s)))
     True
     """
-    size = round(operator.shape[0] ** 0.5)
-    rows, columns = triangle(size)
-    kept = operator[rows * size + columns]
-    out = kept[:, rows * size + columns].copy()
-    off = rows != columns
-    out[:, off] += kept[:, (columns * size + rows)[off]]
-    return np.asarray(out)
+    first, second, third, fourth, off = _sandwiched(size)
+    return np.asarray(products[..., first, second] + products[..., third, fourth] * off)
+
+
+def congruence(s: Array) -> Array:
+    """The operator X -> S X S on packed X, of symmetric S (..., size, size)."""
+    packed = pack(s)
+    return sandwich(packed[..., :, None] * packed[..., None, :], s.shape[-1])

@@ -29,7 +29,7 @@ MASS = 0.05
 MOST_PRECISION = 1e15
 
 
-@takes_problem
+@takes_problem(bands=True)
 def effective_spectrum(
     problem: Problem,
     state: State,
@@ -53,7 +53,8 @@ def effective_spectrum(
     S(z) is the resolvent off the span of directions and weights, w the coordinates of Y in an
     orthonormal basis L of it.  The density is that of S; outliers are the roots of the determinant
     outside the support, with :math:`L^T` (unit eigenvector) :math:`=e/\sqrt{e^T(I-F'(z))e}`
-    (mathematics.md section 7; arXiv 2502.15655). F decreases in z, so each of its sorted
+    (mathematics.md section 7; arXiv 2502.15655).  With bands S is one matrix a band (section 10).
+    F decreases in z, so each of its sorted
     eigenvalues gives one outlier right of the bulk, or none; likewise left, and in a gap.  Readout
     parameters, finitely many, join F and not S.
 

@@ -32,7 +32,7 @@ from .weight_law import WeightNodes
 TIME_ACCURACY = 1e-9
 
 
-@takes_problem
+@takes_problem(bands=True)
 def emergence(
     problem: Problem,
     curve: Curve | xr.Dataset,
@@ -142,7 +142,7 @@ def _dense_curve(
     if (
         not isinstance(curve, xr.Dataset)
         or any(v not in curve for v in wanted)
-        or curve["overlap"].ndim != 3
+        or curve["overlap"].ndim != 3 + ("band" in curve.dims)
     ):
         raise InputError(
             "curve",

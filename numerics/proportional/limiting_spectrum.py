@@ -201,7 +201,7 @@ def with_density(
 
 def _without_bulk(resolvent: Resolvent, field: Field) -> LimitingSpectrum:
     """Nothing multiplies features: F is the whole matrix, a constant."""
-    nothing = np.zeros((0, 0))
+    nothing = np.zeros((resolvent.law.covariances.bands, 0, 0))
     if not resolvent.weight.shape[1]:  # the second derivative is zero almost everywhere
         return LimitingSpectrum(resolvent, {}, (), np.inf)
     values, vectors = np.linalg.eigh(field.at(nothing))

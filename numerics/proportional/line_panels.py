@@ -61,7 +61,7 @@ def _graded(nodes: WeightNodes, size: int) -> LineRule:
     scales, readout = derivative_scales(nodes.model, nodes.matrix), nodes.state.readout
     labels = enumerate(labels_of(nodes.model))
     ends = [
-        line_ends(scales, float(y), nodes.mean(l), nodes.directions[0], readout, size)
+        line_ends(scales, float(y), nodes.mean(l), nodes.directions(l)[0], readout, size)
         for l, y in labels
     ]
     return LineRule(tuple(ends), size)

@@ -13,6 +13,7 @@ from numerics.core.validation import Array, kind_of
 from numerics.data.samples import SampleData, check_data
 from numerics.spectra.empirical_density import empirical_density
 from numerics.spectra.empirical_parts import block_operator
+from numerics.spectra.empirical_results import parts_in_bands
 from numerics.spectra.population_block import is_of_readout
 from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory import InputError
@@ -136,7 +137,8 @@ def _beside(
     known = np.array(picked, dtype=int) >= 0
     chosen: NDArray[np.float64] = vectors[picked].reshape(len(picked), -1, data.dimension)
     assert data.directions is not None
-    span = orthonormal_rows(np.concatenate([data.directions, data.weights]))
+    generators = np.concatenate([data.directions, data.weights])
+    span = orthonormal_rows(parts_in_bands(data, generators))
     overlap = np.sum((chosen @ span.T) ** 2, axis=(1, 2))
     # x^a in its own row of the full matrix, in the one row of a block
     rows = range(len(data.weights)) if isinstance(name, str) else [0] * len(data.weights)

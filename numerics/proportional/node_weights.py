@@ -31,6 +31,9 @@ class NodeWeights(Protocol):
     def congruent(self, b: Array) -> NodeWeights:
         """B^T K B at every node."""
 
+    def part(self, nodes: slice) -> NodeWeights:
+        """Those of some nodes."""
+
     def determinants(self, coupling: Array) -> Array:
         """det(I + Sigma K) at every node, for a real Sigma of full size."""
 
@@ -85,7 +88,12 @@ class RankOne:
     def congruent(self, b: Array) -> RankOne:
         return RankOne(self.size, np.ascontiguousarray(self.direction @ b))
 
+    def part(self, nodes: slice) -> RankOne:
+        return RankOne(self.size[nodes], self.direction[nodes])
+
     def margin(self, coupling: Array) -> float:
+        if not self.size.size:
+            return np.inf
         # I + a f^T, a = size Sigma f: two singular values differ from 1, with this product and sum
         # of squares
         a = self.size[:, None] * (self.direction @ coupling)
@@ -131,11 +139,15 @@ class Full:
     def congruent(self, b: Array) -> Full:
         return Full(np.ascontiguousarray(b.T @ self.matrix @ b))
 
+    def part(self, nodes: slice) -> Full:
+        return Full(self.matrix[nodes])
+
     def determinants(self, coupling: Array) -> Array:
         return np.asarray(np.linalg.det(self._inner(coupling)))
 
     def margin(self, coupling: Array) -> float:
-        return float(np.linalg.svd(self._inner(coupling), compute_uv=False)[:, -1].min())
+        least = np.linalg.svd(self._inner(coupling), compute_uv=False)[:, -1]
+        return float(least.min(initial=np.inf))
 
     def _inner(self, coupling: Array) -> Array:
         return np.asarray(np.eye(len(coupling)) + coupling @ self.matrix)

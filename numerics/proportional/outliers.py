@@ -43,7 +43,7 @@ class Outlier:
         1 right of the bulk, -1 left of it, 0 in a gap.
     place, trace : float
         z and the trace of S there.
-    solution : array, shape (k, k)
+    solution : array, shape (B, k, k)
         S there.
     index : int
         Of the eigenvalue of F, in decreasing order.
@@ -90,9 +90,7 @@ class Field:
         law, p, rank = resolvent.law, resolvent.weight.shape[1], resolvent.law.basis.rank
         self._size, self._rank = p, rank
         self._moment = pack(law.moment) * law.probability[:, None]
-        values, vectors = np.linalg.eigh(law.free)
-        some = values > 1e-14 * max(float(values[-1]), 1e-300)
-        self._free_root = vectors[:, some] * np.sqrt(values[some])
+        self._free_roots = [_root(free) for free in law.free]
         # of (row of K, coordinate of (w, 1)) the features' rows have w, the readout's rows 1
         kept = np.zeros((p, rank + 1), dtype=bool)
         kept[: resolvent.rows, :rank] = True
@@ -119,8 +117,8 @@ class Field:
         return np.asarray(np.linalg.eigvalsh(self.at(s))[::-1])
 
     def slope_along(self, e: Array, s: Array, change: Array) -> float:
-        r"""Derivative of e^T F e when S changes: minus :math:`\frac1{\phi\lambda}E[e^T\tilde
-        w^TA\,dS\,A\tilde we]`.
+        r"""Derivative of e^T F e when S changes: minus :math:`E[e^T\tilde w^TA\,d\Sigma\,A\tilde
+        we]`.
         """
         resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.rows
         rows = np.zeros(self._size * (self._rank + 1))
@@ -129,11 +127,16 @@ class Field:
         a = unpack(resolvent.propagate_all(s), self._size)[:, :k]
         # w w^T is that of the node's place, and a constant whose root has few columns
         seen = np.einsum("nij,nj->ni", a, law.place @ rows.T)
-        inner = (seen * law.probability[:, None]).T @ seen
-        for column in (rows @ self._free_root).T:
-            unseen = a @ column
-            inner += (unseen * law.probability[:, None]).T @ unseen
-        return -float(np.sum(inner * change)) / resolvent.unit
+        total = 0.0
+        groups = zip(resolvent.slices, self._free_roots, resolvent.couplings(change), strict=True)
+        for nodes, free_root, moved in groups:
+            probability, here = law.probability[nodes, None], seen[nodes]
+            inner = (here * probability).T @ here
+            for column in (rows @ free_root).T:
+                unseen = a[nodes] @ column
+                inner += (unseen * probability).T @ unseen
+            total -= float(np.sum(inner * moved))
+        return total
 
     def projection(self, e: Array, s: Array) -> Array:
         """Projection of the unit eigenvector, e / sqrt(e^T (I - F') e), in all rows."""
@@ -145,6 +148,13 @@ class Field:
         """A vector of F's space in the rows of the law's weight, (noisy, rank) and then readout."""
         first = e[: self.resolvent.rows * self._rank].reshape(self.resolvent.rows, self._rank)
         return np.append(self.resolvent.range.T @ first, e[first.size :])
+
+
+def _root(covariance: Array) -> Array:
+    """A matrix of few columns whose product with its transpose a covariance is."""
+    values, vectors = np.linalg.eigh(covariance)
+    some = values > 1e-14 * max(float(values[-1]), 1e-300)
+    return np.asarray(vectors[:, some] * np.sqrt(values[some]))
 
 
 def find_outliers(

@@ -43,7 +43,7 @@ _MEANINGS = {
 }
 
 
-@takes_problem
+@takes_problem(bands=True)
 def phase_diagram(
     problem: Problem,
     state: State | Callable[[Parameters], State],

@@ -11,6 +11,10 @@ belongs to a finite number of other parameters (mathematics.md section 7, where 
 divides by K.  Outside the support S is real and symmetric, and the positive map
 :math:`X\mapsto\frac1{\phi\lambda^2}E[SA_{11}XA_{11}S]` has spectral radius below 1; at a
 square-root edge the radius is 1.
+
+Noise with bands has one S a band, and the resolvent is :math:`\sum_gS_g(z)\otimes P_g`: S is an
+array (B, k, k), and what changes is what couples S to a weight and what is collected from it
+(:mod:`numerics.proportional.covariance.noise_covariances`).
 """
 
 from __future__ import annotations
@@ -21,8 +25,10 @@ from functools import cached_property
 import numpy as np
 
 from numerics.core.errors import ResolventError
-from numerics.core.packed_symmetric import Array, pack, positions, restrict, unpack
+from numerics.core.packed_symmetric import Array, congruence, pack, sandwich, unpack
 
+from .covariance.balanced_root import balanced_root, damping, largest_entry
+from .covariance.grouped_weights import GroupedWeights, slices_of
 from .node_weights import NodeWeights, RankOne, node_weights
 from .weight_law import WeightLaw
 
@@ -100,7 +106,7 @@ class Resolvent:
         """What the rows that count as null may move eigenvalues by."""
         weights = self.null @ self.law.weight[:, : self.law.noisy, : self.law.noisy] @ self.null.T
         sizes = np.linalg.norm(weights, axis=(1, 2))
-        return float(sizes.max(initial=0.0)) / self.law.precision
+        return float(sizes.max(initial=0.0)) * self.law.covariances.largest / self.law.precision
 
     @property
     def rows(self) -> int:
@@ -119,7 +125,8 @@ class Resolvent:
     @cached_property
     def scale(self) -> float:
         """Size of the largest weight over lambda."""
-        return float(np.linalg.norm(self.weight, axis=(1, 2)).max(initial=0.0)) / self.law.precision
+        largest = float(np.linalg.norm(self.weight, axis=(1, 2)).max(initial=0.0))
+        return largest * self.law.covariances.largest / self.law.precision
 
     @cached_property
     def noise(self) -> NodeWeights:
@@ -134,21 +141,42 @@ class Resolvent:
         return node_weights(noise)
 
     @cached_property
-    def _beside(self) -> NodeWeights:
-        """D at points between the nodes and beyond them."""
-        noisy, beside = self.law.noisy, self.law.beside
-        if beside is None or not len(beside):
-            return RankOne(np.zeros(1), np.zeros((1, self.rows)))
-        return node_weights(self.range @ beside[:, :noisy, :noisy] @ self.range.T)
+    def grouped_noise(self) -> GroupedWeights:
+        """D, group by group."""
+        return GroupedWeights.of(self.noise, self.slices)
 
     @cached_property
-    def _whole(self) -> NodeWeights:
-        return node_weights(self.weight)
+    def _beside(self) -> GroupedWeights:
+        """D at points between the nodes and beyond them."""
+        noisy, beside, groups = self.law.noisy, self.law.beside, self.law.covariances.groups
+        if beside is None or not len(beside):
+            nothing = RankOne(np.zeros(1), np.zeros((1, self.rows)))
+            return GroupedWeights((nothing,) * groups)
+        weights = node_weights(self.range @ beside[:, :noisy, :noisy] @ self.range.T)
+        return GroupedWeights.of(weights, slices_of(self.law.group_beside, groups))
 
-    @property
-    def unit(self) -> float:
-        """phi lambda: S over it couples to the weights."""
-        return self.aspect_ratio * self.law.precision
+    @cached_property
+    def _whole(self) -> GroupedWeights:
+        return GroupedWeights.of(node_weights(self.weight), self.slices)
+
+    @cached_property
+    def slices(self) -> list[slice]:
+        """Where the nodes of every group stand."""
+        return slices_of(self.law.group, self.law.covariances.groups)
+
+    def couplings(self, s: Array) -> Array:
+        """Sigma of every group of nodes, shape (G, k, k)."""
+        return self.law.covariances.coupled(s) / (self.aspect_ratio * self.law.precision)
+
+    def multiple(self, factor: complex) -> Array:
+        """A multiple of the unit matrix in every band, as S is far from the support."""
+        return np.broadcast_to(
+            factor * np.eye(self.rows), (self.law.covariances.bands, self.rows, self.rows)
+        )
+
+    def trace(self, s: Array) -> Array:
+        """Of S per dimension, the bands by their shares; of S with any axes in front."""
+        return self.law.covariances.trace(s)
 
     def propagate(self, s: Array) -> Array:
         """The packed A_11 = D (I + S D / (phi lambda))^-1 at every node, shape (N, k(k+1)/2)."""
@@ -162,8 +190,8 @@ class Resolvent:
         """A where it was asked for last: fields and their slopes meet at one S."""
         asked = s.dtype.char, s.tobytes()
         if self._last.get(name, (None, None))[0] != asked:
-            weights = self.noise if name == "noise" else self._whole
-            self._last[name] = asked, weights.propagate(s / self.unit)
+            weights = self.grouped_noise if name == "noise" else self._whole
+            self._last[name] = asked, weights.propagate(self.couplings(s))
         return self._last[name][1]
 
     @cached_property
@@ -171,47 +199,60 @@ class Resolvent:
         return {}
 
     def mean(self, a: Array) -> Array:
-        """lambda^-1 E[A_11], from the packed A_11."""
+        """lambda^-1 E[A_11] of every band, from the packed A_11."""
         probability = self.law.probability.astype(a.dtype)  # of one type, for BLAS
-        return unpack(probability @ a, self.rows) / self.law.precision
+        sums = np.array([probability[nodes] @ a[nodes] for nodes in self.slices])
+        return unpack(self.law.covariances.collected(sums), self.rows) / self.law.precision
 
     def curvature(self, a: Array) -> Array:
         """Minus the derivative of lambda^-1 E[A_11] in S: X -> (phi lambda^2)^-1 E[A_11 X A_11], on
-        packed X.
+        packed X of all bands.
         """
-        outer = (a * self.law.probability[:, None]).T @ a
-        at, k = positions(self.rows), self.rows
-        # E[A_ij A_kl] stands where (A X A)_il takes X_jk
-        full = outer[at[:, None, :, None], at.T[None, :, None, :]].reshape(k * k, k * k)
-        return restrict(full) / (self.unit * self.law.precision)
+        probability = self.law.probability[:, None]
+        products = np.array([(a[at] * probability[at]).T @ a[at] for at in self.slices])
+        whole = self.law.covariances.both(sandwich(products, self.rows))
+        return whole / (self.aspect_ratio * self.law.precision**2)
 
     def jacobian(self, inverse: Array, a: Array) -> Array:
         """Derivative of S^-1 - lambda^-1 E[A_11] in S, on packed matrices, from S^-1 and A."""
-        return np.asarray(self.curvature(a) - restrict(np.kron(inverse, inverse)))
+        out = self.curvature(a)
+        bands, n = len(inverse), len(out) // len(inverse)
+        each = np.arange(bands)
+        out.reshape(bands, n, bands, n)[each, :, each] -= congruence(inverse)
+        return out
 
     def derivative(self, s: Array) -> Array:
         """dS/dz."""
         frame = Frame.of(self, s)
         jacobian = self.jacobian(*frame.terms(frame.inward(s))[:2])
-        return frame.outward(unpack(np.linalg.solve(jacobian, -pack(frame.gram)), self.rows))
+        right = np.broadcast_to(-pack(frame.gram), (len(s), len(jacobian) // len(s)))
+        return frame.outward(self.unpacked(np.linalg.solve(jacobian, right.ravel())))
+
+    def unpacked(self, packed: Array) -> Array:
+        """A matrix a band from the packed ones, one behind the other."""
+        return unpack(packed.reshape(self.law.covariances.bands, -1), self.rows)
 
     def radius(self, s: Array) -> float:
         """Spectral radius of the positive map at a real S: below 1 only on the physical branch."""
         frame = Frame.of(self, s)
         x = frame.inward(s)
-        mapped = restrict(np.kron(x, x)) @ self.curvature(frame.terms(x)[1])
+        curvature = self.curvature(frame.terms(x)[1])
+        mapped = congruence(x) @ curvature.reshape(len(x), -1, len(curvature))
+        mapped = mapped.reshape(curvature.shape)
         return float(np.abs(np.linalg.eigvals(mapped)).max(initial=0.0))
 
     def margin(self, s: Array) -> float:
         """How far I + Sigma K is from singular at the worst node, for a real S: its least singular
         value.
         """
-        margins = [weights.margin(s / self.unit) for weights in (self.noise, self._beside)]
-        return min(margins)
+        couplings = self.couplings(s)
+        return min(weights.margin(couplings) for weights in (self.grouped_noise, self._beside))
 
     def determinants(self, s: Array) -> Array:
         """det(I + Sigma K) at every node, for a real S: of constant sign on a branch."""
-        return np.concatenate([w.determinants(s / self.unit) for w in (self.noise, self._beside)])
+        couplings = self.couplings(s)
+        both = (self.grouped_noise, self._beside)
+        return np.concatenate([weights.determinants(couplings) for weights in both])
 
     def signs(self, s: Array) -> Array:
         """Signs of the determinants."""
@@ -232,13 +273,17 @@ class Resolvent:
         for _ in range(iterations):
             inverse, a, mean = frame.terms(x)
             rest = inverse + z * frame.gram - mean
-            last, residual = residual, _size(rest) / (_size(inverse) + abs(z) * _size(frame.gram))
+            last, residual = (
+                residual,
+                largest_entry(rest) / (largest_entry(inverse) + abs(z) * largest_entry(frame.gram)),
+            )
             if residual <= accuracy or last / 2 < residual <= ROUNDED:
                 return frame.outward(x)
             if not np.isfinite(residual):
                 break
-            change = unpack(np.linalg.solve(self.jacobian(inverse, a), -pack(rest)), self.rows)
-            x = x + _damping(change, x) * change
+            step = np.linalg.solve(self.jacobian(inverse, a), -pack(rest).ravel())
+            change = self.unpacked(step)
+            x = x + damping(change, x) * change
         raise ResolventError(z, residual)
 
     def solve_trace(
@@ -246,30 +291,31 @@ class Resolvent:
     ) -> tuple[float, Array]:
         """z and S with the given trace of S: Newton's method on the bordered system."""
         frame = Frame.of(self, start)
-        x, k = frame.inward(start), self.rows
+        x = frame.inward(start)
         inverse, a, mean = frame.terms(x)
-        z = float(np.trace((mean - inverse) @ np.linalg.inv(frame.gram))) / k
+        z = float(self.trace((mean - inverse) @ np.linalg.inv(frame.gram))) / self.rows
         residual = np.inf
         for _ in range(iterations):
             inverse, a, mean = frame.terms(x)
             rest = inverse + z * frame.gram - mean
-            miss = float(np.sum(frame.gram * x)) - trace
+            miss = float(self.trace(frame.gram @ x)) - trace
             last, residual = (
                 residual,
                 max(
-                    _size(rest) / (_size(inverse) + abs(z) * _size(frame.gram)),
-                    abs(miss) / max(abs(trace), _size(frame.gram * x)),
+                    largest_entry(rest)
+                    / (largest_entry(inverse) + abs(z) * largest_entry(frame.gram)),
+                    abs(miss) / max(abs(trace), largest_entry(frame.gram * x)),
                 ),
             )
             if residual <= SOLVED or last / 2 < residual <= ROUNDED:
                 return z, frame.outward(x)
             if not np.isfinite(residual):
                 break
-            step = np.linalg.solve(frame.bordered(inverse, a), -np.append(pack(rest), miss))
-            change = unpack(step[:-1], k)
-            damping = _damping(change, x)
-            x = x + damping * change
-            z += damping * float(step[-1])
+            step = np.linalg.solve(frame.bordered(inverse, a), -np.append(pack(rest).ravel(), miss))
+            change = self.unpacked(step[:-1])
+            share = damping(change, x)
+            x = x + share * change
+            z += share * float(step[-1])
         raise ResolventError(z, residual)
 
     def along_trace(self, s: Array) -> tuple[float, Array]:
@@ -279,12 +325,12 @@ class Resolvent:
         right = np.zeros(len(bordered))
         right[-1] = 1
         step = np.linalg.solve(bordered, right)
-        return float(step[-1]), frame.outward(unpack(step[:-1], self.rows))
+        return float(step[-1]), frame.outward(self.unpacked(step[:-1]))
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Rows in which a known S is of size one: S = B X B^T.
+    """Rows in which a known S is of size one: S = B X B^T, with the same B in every band.
 
     Where an atom at zero or units of different sizes let the eigenvalues of S differ by many powers
     of ten, Newton's method loses the small ones to rounding; here it does not.
@@ -296,7 +342,7 @@ class Frame:
         B, and its inverse.
     gram : array, shape (k, k)
         B^T B, which stands where the equation for S has the unit matrix.
-    weights : NodeWeights
+    weights : GroupedWeights
         B^T D B.
     """
 
@@ -304,13 +350,13 @@ class Frame:
     root: Array
     inverse_root: Array
     gram: Array
-    weights: NodeWeights
+    weights: GroupedWeights
 
     @classmethod
     def of(cls, resolvent: Resolvent, s: Array) -> Frame:
-        """The frame of S: B B^T = |Re S| + Im S."""
+        """The frame of S: B B^T = |Re S| + Im S, the mean over bands."""
         root, inverse = balanced_root(s)
-        return cls(resolvent, root, inverse, root.T @ root, resolvent.noise.congruent(root))
+        return cls(resolvent, root, inverse, root.T @ root, resolvent.grouped_noise.congruent(root))
 
     def inward(self, s: Array) -> Array:
         """X of S."""
@@ -319,49 +365,20 @@ class Frame:
     def outward(self, x: Array) -> Array:
         """S of X."""
         s = self.root @ x @ self.root.T
-        return np.asarray((s + s.T) / 2)
+        return np.asarray((s + np.swapaxes(s, -1, -2)) / 2)
 
     def terms(self, x: Array) -> tuple[Array, Array, Array]:
         """X^-1, the packed A and lambda^-1 E[A], in this frame."""
-        a = self.weights.propagate(x / self.resolvent.unit)
+        a = self.weights.propagate(self.resolvent.couplings(x))
         return np.asarray(np.linalg.inv(x)), a, self.resolvent.mean(a)
 
     def bordered(self, inverse: Array, a: Array) -> Array:
         """Derivative of (the equation for X, trace S) in (packed X, z)."""
         jacobian = self.resolvent.jacobian(inverse, a)
-        column = pack(self.gram)[:, None]
-        row = pack(2 * self.gram - np.diag(np.diag(self.gram)))[None]  # off the diagonal twice
-        return np.asarray(np.block([[jacobian, column], [row, np.zeros((1, 1))]]))
-
-
-def balanced_root(s: Array) -> tuple[Array, Array]:
-    """B and B^-1 with B B^T = |Re S| + Im S, for Im S >= 0.
-
-    Examples
-    --------
-    >>> balanced_root(np.array([[-4.0]]))
-    (array([[2.]]), array([[0.5]]))
-    """
-    values, vectors = np.linalg.eigh(s.real)
-    positive = (vectors * np.abs(values)) @ vectors.T
-    if np.iscomplexobj(s):
-        positive = positive + s.imag
-    values, vectors = np.linalg.eigh((positive + positive.T) / 2)
-    roots = np.sqrt(np.maximum(values, 1e-30 * max(float(values[-1]), 1e-270)))
-    return np.asarray(vectors * roots), np.asarray((vectors / roots).T)
-
-
-def _size(matrix: Array) -> float:
-    return float(np.abs(matrix).max(initial=0.0))
-
-
-def _damping(change: Array, s: Array) -> float:
-    """Let S change by at most half its size in one step: the equation has poles."""
-    return min(1.0, 0.5 * frobenius(s) / max(frobenius(change), 1e-300))
-
-
-def frobenius(matrix: Array) -> float:
-    """Frobenius norm without overflow of the squares: near a pole steps are huge."""
-    largest = _size(matrix)
-    scaled = 0.0 < largest < np.inf
-    return largest * float(np.linalg.norm(matrix / largest)) if scaled else largest
+        fractions = self.resolvent.law.covariances.fractions
+        row = pack(2 * self.gram - np.diag(np.diag(self.gram)))  # off the diagonal twice
+        out = np.zeros((len(jacobian) + 1, len(jacobian) + 1))
+        out[:-1, :-1] = jacobian
+        out[:-1, -1] = np.tile(pack(self.gram), len(fractions))
+        out[-1, :-1] = np.outer(fractions, row).ravel()
+        return out

@@ -106,10 +106,9 @@ def _resolves(nodes: WeightNodes, size: int) -> bool:
     if not nodes.dimension:
         return True
     scales, readout = derivative_scales(nodes.model, nodes.matrix), nodes.state.readout
-    factor = nodes.directions
     for l, label in enumerate(labels_of(nodes.model)):
         shares, _ = hermite_miss(
-            scales, float(label), nodes.mean(l), factor, readout, (size,), _no_heights
+            scales, float(label), nodes.mean(l), nodes.directions(l), readout, (size,), _no_heights
         )
         if shares[0] >= UNSEEN:
             return False

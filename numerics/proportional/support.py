@@ -58,7 +58,7 @@ class Branch:
         None at infinity.
     path : array, shape (points,)
         trace S of known solutions, increasing, edges included.
-    solutions : array, shape (points, k, k)
+    solutions : array, shape (points, B, k, k)
     """
 
     resolvent: Resolvent
@@ -152,7 +152,7 @@ def outer_branch(resolvent: Resolvent, side: int, like: Branch | None = None) ->
     trace = (
         -side * 0.05 * k * resolvent.aspect_ratio / (resolvent.scale * (1 + resolvent.aspect_ratio))
     )
-    _, s = resolvent.solve_trace(trace, trace / k * np.eye(k))
+    _, s = resolvent.solve_trace(trace, resolvent.multiple(trace / k))
     edge, path, solutions = _walk(resolvent, trace, s, -side)
     order = slice(None, None, -side)
     low, high = (edge, None) if side > 0 else (None, edge)
@@ -167,7 +167,7 @@ def gap_branch(resolvent: Resolvent, s: Array, bounds: tuple[float, float]) -> B
     ResolventError
         It leads out of the bounds.
     """
-    trace = float(np.trace(s))
+    trace = float(resolvent.trace(s))
     low, below, left = _walk(resolvent, trace, s, -1, bounds)
     high, above, right = _walk(resolvent, trace, s, 1, bounds)
     return Branch(

@@ -12,10 +12,12 @@ u]`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numerics.core.geometry import (
     SpanBasis,
@@ -34,11 +36,10 @@ from numerics.spectra.population_block import is_of_readout, readout_positions
 from numerics.spectra.span_matrix import BlockName
 from theory import Model
 
+from .covariance.field_noise import FieldNoise
+from .covariance.noise_covariances import ISOTROPIC, NoiseCovariances
 from .line_rule import LineRule
 
-# singular values of the pre-activations' map below this, relative to the largest, are directions u
-# does not move in
-RANK = 1e-10
 # a law of at most as many weights is taken as discrete
 ATOMS = 20
 # points beside the nodes of a rule, and how far out they lie, in standard deviations
@@ -65,10 +66,10 @@ class WeightLaw:
         k <= p: the first rows multiply the features, the others are readout parameters.
     place : array, shape (N, rank + 1)
         E[(w, 1) | n].
-    free : array, shape (rank + 1, rank + 1)
-        Covariance of (w, 1) given the node: of the coordinates that u does not see.
+    free : array, shape (G, rank + 1, rank + 1)
+        Covariance of (w, 1) given a node, of every group: of the coordinates that u does not see.
     precision : float
-        lambda: the other coordinates of Y have variance 1 / lambda.
+        lambda: the other coordinates of Y have variance 1 / lambda, times that of their band.
     basis : SpanBasis
         L.
     beside : array, shape (n, p, p)
@@ -76,6 +77,10 @@ class WeightLaw:
         pole of the resolvent lies between a node and one of these.
     rounding : float
         Share of the weights that their rounding is.
+    covariances : NoiseCovariances
+        Bands, and the variances in them of every group of nodes.
+    group, group_beside : int array, shapes (N,) and (n,), optional
+        The group of every node, in increasing order; all are of one where left out.
     """
 
     probability: Array
@@ -87,6 +92,9 @@ class WeightLaw:
     basis: SpanBasis
     beside: Array | None = None
     rounding: float = 0.0
+    covariances: NoiseCovariances = ISOTROPIC
+    group: NDArray[np.intp] | None = None
+    group_beside: NDArray[np.intp] | None = None
 
     @cached_property
     def is_discrete(self) -> bool:
@@ -113,17 +121,21 @@ class WeightLaw:
                 size[order] > 0, np.minimum(probability[order], rest), probability[order]
             )
         kept = probability > 0
-        beside = self.beside
+        beside, group_beside = self.beside, self.group_beside
         if beside is not None:
             most, least = values[kept, -1].max(initial=0.0), values[kept, 0].min(initial=0.0)
             far = np.linalg.eigvalsh(beside[:, : self.noisy, : self.noisy])
-            beside = beside[(far[:, -1] <= most) & (far[:, 0] >= least)]
+            near = (far[:, -1] <= most) & (far[:, 0] >= least)
+            beside = beside[near]
+            group_beside = None if group_beside is None else group_beside[near]
         return replace(
             self,
             probability=probability[kept],
             weight=self.weight[kept],
             place=self.place[kept],
             beside=beside,
+            group=None if self.group is None else self.group[kept],
+            group_beside=group_beside,
         )
 
     def border(self, share: float) -> float:
@@ -140,7 +152,8 @@ class WeightLaw:
     @property
     def moment(self) -> Array:
         """E[(w, 1)(w, 1)^T | n], shape (N, rank + 1, rank + 1)."""
-        return np.asarray(self.place[:, :, None] * self.place[:, None, :] + self.free)
+        free = self.free if self.group is None else self.free[self.group]
+        return np.asarray(self.place[:, :, None] * self.place[:, None, :] + free)
 
 
 class WeightNodes:
@@ -167,17 +180,27 @@ class WeightNodes:
         )
         self.basis = span_basis(parameters, state)
         _, rows = gauge_directions(model)
-        # u up to its gauge is rows^T t, t = (rows x) w: what moves t are the right singular vectors
         self._rows = rows
         self._fields = field_coordinates(model, self.basis, parameters.precision)
-        left, sizes, right = np.linalg.svd(rows @ self._fields, full_matrices=False)
-        kept = sizes > RANK * sizes.max(initial=0.0)
-        self._spread, self._along = left[:, kept] * sizes[kept], right[kept]
+        self.covariances = NoiseCovariances.of(model)
+        self._noises = [
+            FieldNoise.of(rows @ self._fields, self._deviations(variances))
+            for variances in self.covariances.variances
+        ]
+
+    def _deviations(self, variances: Array) -> Array:
+        """Of the coordinates w, and of label noise, in units of 1 / sqrt(lambda)."""
+        out = np.ones(self._fields.shape[1])
+        out[: self.basis.rank] = np.sqrt(variances)[self.basis.bands]
+        return out
+
+    def _noise(self, component: int) -> FieldNoise:
+        return self._noises[self.covariances.group_of(component)]
 
     @property
     def dimension(self) -> int:
         """Of the integrals over u."""
-        return int(self._along.shape[0])
+        return int(self._noises[0].along.shape[0])
 
     @property
     def units(self) -> int:
@@ -196,7 +219,7 @@ class WeightNodes:
         """Dimension of the eigenspace that is compared with span(directions): r for a block, C r
         for all rows.
         """
-        return self.basis.directions * self.units
+        return self.model.directions * self.units
 
     def weight_shares(self, vector: Array) -> Array:
         """Squared cosines of a projected eigenvector with every x^a, each in its row."""
@@ -214,8 +237,8 @@ class WeightNodes:
         points = self._points(rule, replicate)
         parts = [self.at(l, z) for l, (z, _) in enumerate(points)]
         shares = zip(self.parameters.weights, points, strict=True)
-        free, along = np.zeros((rank + 1, rank + 1)), self._along[:, :rank]
-        free[:rank, :rank] = np.eye(rank) - along.T @ along
+        free = np.zeros((self.covariances.groups, rank + 1, rank + 1))
+        free[:, :rank, :rank] = [noise.unseen(rank) for noise in self._noises]
         return WeightLaw(
             np.concatenate([share * weights for share, (_, weights) in shares]),
             np.concatenate([weight for weight, _ in parts]),
@@ -226,18 +249,28 @@ class WeightNodes:
             self.basis,
             self._support_points,
             self._rounding(points, [weight for weight, _ in parts]),
+            self.covariances,
+            self._groups([len(weight) for weight, _ in parts]),
+            self._groups([len(self._support_points) // len(parts)] * len(parts)),
         )
+
+    def _groups(self, counts: Sequence[int]) -> NDArray[np.intp] | None:
+        """The group of every node, from the number of nodes of every component."""
+        if self.covariances.groups == 1:
+            return None
+        return np.repeat(np.arange(len(counts)), counts)
 
     @cached_property
     def _support_points(self) -> Array:
         """K at points that lie denser than nodes, and farther out."""
-        return np.concatenate([self._spread_out(scale) for scale in SCALES])
+        return self._spread_out(*SCALES)
 
-    def _spread_out(self, scale: float) -> Array:
-        """K at normal points times a factor: where the law has density, however little."""
+    def _spread_out(self, *scales: float) -> Array:
+        """K at normal points times factors: where the law has density, however little."""
         if not self.dimension:
-            return self._everywhere(np.zeros((1, 0)))
-        return self._everywhere(scale * sobol(self.dimension, SUPPORT_POINTS, 2, 0).nodes[0])
+            return self._everywhere(np.zeros((len(scales), 0)))
+        points = sobol(self.dimension, SUPPORT_POINTS, 2, 0).nodes[0]
+        return self._everywhere(np.concatenate([scale * points for scale in scales]))
 
     @cached_property
     def unbounded_sides(self) -> tuple[int, ...]:
@@ -260,17 +293,15 @@ class WeightNodes:
         """Mean of the pre-activations of a component, up to their gauge."""
         return np.asarray(self._means[component] @ self._seen)
 
-    @property
-    def directions(self) -> Array:
+    def directions(self, component: int) -> Array:
         """Rows that the normal coordinates are multiplied with: u - E u = z . directions."""
-        return np.asarray(self._spread.T @ self._rows / np.sqrt(self.parameters.precision))
+        spread = self._noise(component).spread
+        return np.asarray(spread.T @ self._rows / np.sqrt(self.parameters.precision))
 
     @cached_property
     def _means(self) -> Array:
         """Of the features, in coordinates w."""
-        r, out = self.basis.directions, np.zeros((self.model.components, self.basis.rank))
-        out[:, :r] = coordinates_of(self.model) @ self.basis.coordinates[:r, :r]
-        return out
+        return np.asarray(coordinates_of(self.model) @ self.basis.along)
 
     @cached_property
     def _seen(self) -> Array:
@@ -315,7 +346,7 @@ class WeightNodes:
         """K and E[(w, 1)] of one component at normal points; u and v are longer by ``nudge``."""
         scale, mean = 1 / np.sqrt(self.parameters.precision), self._means[component]
         place = np.ones((len(z), self.basis.rank + 1))
-        place[:, :-1] = mean + scale * (z @ self._along[:, : self.basis.rank])
+        place[:, :-1] = mean + scale * (z @ self._noise(component).moved(self.basis.rank))
         labels, u = self._arguments(component, z)
         longer = 1 + nudge
         evaluate = compile_derivatives(self.model, self.matrix)
@@ -324,7 +355,7 @@ class WeightNodes:
 
     def _arguments(self, component: int, z: Array) -> tuple[Array, Array]:
         """Labels, and the fields of the loss, shape (N, fields)."""
-        u = self.mean(component) + z @ self.directions
+        u = self.mean(component) + z @ self.directions(component)
         return np.full(len(z), labels_of(self.model)[component]), u
 
     def _weight(self, derivatives: Array) -> Array:
@@ -348,12 +379,14 @@ class WeightNodes:
 
 def covariance_law(model: Model, parameters: Parameters) -> WeightLaw:
     """The law of the sample covariance of the features: weight 1, spikes at the means."""
-    origin = State(np.zeros((1, model.directions)), np.zeros((1, 1)))
-    basis = span_basis(parameters, origin)
-    factor, rank, n = basis.coordinates[: basis.directions], basis.rank, model.components
-    place = np.concatenate([coordinates_of(model) @ factor, np.ones((n, 1))], axis=1)
-    noise = np.zeros((rank + 1, rank + 1))
-    noise[:rank, :rank] = np.eye(rank) / parameters.precision
+    band = (model.bands,) if model.bands > 1 else ()
+    origin = State(np.zeros((*band, 1, model.directions)), np.zeros((*band, 1, 1)))
+    basis, covariances = span_basis(parameters, origin), NoiseCovariances.of(model)
+    rank, n = basis.rank, model.components
+    place = np.concatenate([coordinates_of(model) @ basis.along, np.ones((n, 1))], axis=1)
+    noise = np.zeros((covariances.groups, rank + 1, rank + 1))
+    for group, variances in zip(noise, covariances.variances, strict=True):
+        group[:rank, :rank] = np.diag(variances[basis.bands]) / parameters.precision
     return WeightLaw(
         np.asarray(parameters.weights, dtype=float),
         np.ones((n, 1, 1)),
@@ -362,4 +395,6 @@ def covariance_law(model: Model, parameters: Parameters) -> WeightLaw:
         noise,
         parameters.precision,
         basis,
+        covariances=covariances,
+        group=np.arange(n) if covariances.groups > 1 else None,
     )

@@ -25,12 +25,17 @@ def direction_parts(data: SampleData) -> Array | None:
     """What alignment is measured against: rows that span the directions, or with bands their parts
     in every band, which are all that population matrices know of them.
     """
-    if data.directions is None or data.model.bands == 1:
-        return data.directions
+    return None if data.directions is None else parts_in_bands(data, data.directions)
+
+
+def parts_in_bands(data: SampleData, rows: Array) -> Array:
+    """The parts of rows in every band; the rows themselves without bands."""
+    if data.model.bands == 1:
+        return rows
     edges = np.cumsum(band_sizes(data.model, data.dimension))
     bands = np.arange(data.model.bands)[:, None, None]
     inside = bands == np.searchsorted(edges, np.arange(data.dimension), side="right")
-    return (inside * data.directions).reshape(-1, data.dimension)
+    return (inside * rows).reshape(-1, data.dimension)
 
 
 def first_layer_variables(data: SampleData, vectors: Array, name: BlockName) -> dict[str, Any]:

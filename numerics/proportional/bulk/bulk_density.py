@@ -83,7 +83,7 @@ class Piece:
     def density(self, z: Array) -> Array:
         """At points z; 0 outside the interval."""
         theta = self.interval.angle(z)
-        solved = self.nodes[np.isfinite(self.solutions[:, 0, 0])]
+        solved = self.nodes[np.isfinite(self.solutions[:, 0, 0, 0])]
         inside = (z > self.interval.left) & (z < self.interval.right)
         if len(solved) < len(self.nodes):  # thin tails at either end
             low, high = solved.min(initial=np.pi), solved.max(initial=0.0)
@@ -168,7 +168,7 @@ def repeat_pieces(
         interval = replace(piece.interval, left=left, right=right)
         solutions = np.full_like(piece.solutions, np.nan)
         at = interval.place(piece.nodes)[0]
-        for i in np.flatnonzero(np.isfinite(piece.solutions[:, 0, 0])):
+        for i in np.flatnonzero(np.isfinite(piece.solutions[:, 0, 0, 0])):
             found = on_axis(resolvent, float(at[i]), piece.solutions[i])
             solutions[i] = np.nan if found is None else found
         out.append(_piece(resolvent, interval, piece.nodes, solutions))
@@ -238,8 +238,9 @@ def _march(
     resolvent: Resolvent, interval: Interval, nodes: Array, known: Piece | None
 ) -> tuple[Array, Branch | None]:
     """S at the nodes, NaN where the density is thin; or a gap met on the way."""
-    k, count, length = resolvent.rows, len(nodes), interval.length
-    solutions = np.full((count, k, k), np.nan, dtype=complex)
+    count, length = len(nodes), interval.length
+    shape = count, *resolvent.multiple(0.0).shape
+    solutions = np.full(shape, np.nan, dtype=complex)
     at, ends = interval.place(nodes)[0], interval.ends(nodes)
 
     def spread(start: int, s: Array) -> None:
@@ -247,10 +248,12 @@ def _march(
         solutions[start] = s
         for direction in (1, -1):
             i, behind = start, None
-            while 0 <= i + direction < count and np.isnan(solutions[i + direction, 0, 0]):
+            while 0 <= i + direction < count and np.isnan(solutions[i + direction, 0, 0, 0]):
                 angles = float(nodes[i]), float(nodes[i + direction])
                 found = _step(resolvent, interval, angles, solutions[i], behind)
-                if found is None or not _dense(found, length / float(ends[i + direction])):
+                if found is None or not _dense(
+                    resolvent, found, length / float(ends[i + direction])
+                ):
                     break
                 behind, i = solutions[i], i + direction
                 solutions[i] = found
@@ -258,7 +261,7 @@ def _march(
     solved = (
         np.zeros(0, dtype=int)
         if known is None
-        else np.flatnonzero(np.isfinite(known.solutions[:, 0, 0]))
+        else np.flatnonzero(np.isfinite(known.solutions[:, 0, 0, 0]))
     )
     if known is not None and len(solved):
         j = int(solved[len(solved) // 2])
@@ -273,7 +276,7 @@ def _march(
         probed.add(i)
         s = descend(resolvent, float(at[i]), 1e-9 * length)
         settled = None if s is None else on_axis(resolvent, float(at[i]), s)
-        if settled is not None and _dense(settled, length / float(ends[i])):
+        if settled is not None and _dense(resolvent, settled, length / float(ends[i])):
             spread(i, settled)
         elif (
             s is not None
@@ -287,7 +290,7 @@ def _next_probe(solutions: Array, probed: set[int]) -> int | None:
     """The middle of unsolved nodes between solved ones, or of many at an end; eighths of all if
     none is solved.
     """
-    unsolved = np.isnan(solutions[:, 0, 0])
+    unsolved = np.isnan(solutions[:, 0, 0, 0])
     count = len(unsolved)
     if unsolved.all():
         return next((i for share in PROBES if (i := int(share * count)) not in probed), None)
@@ -344,18 +347,16 @@ def _wide(resolvent: Resolvent, s: Array) -> bool:
     return resolvent.law.is_discrete or resolvent.margin(s) > BETWEEN_NODES
 
 
-def _dense(s: Array, unit: float) -> bool:
+def _dense(resolvent: Resolvent, s: Array, unit: float) -> bool:
     """Whether the density, in units that take its behaviour at the ends out, is above what counts
     as a thin tail.
     """
-    return float(np.trace(s.imag)) * unit / (np.pi * len(s)) > THIN
+    return float(resolvent.trace(s.imag)) * unit / (np.pi * resolvent.rows) > THIN
 
 
 def _piece(resolvent: Resolvent, interval: Interval, nodes: Array, solutions: Array) -> Piece:
     """The series from the solutions; mass is per row of the matrix, null rows included."""
-    density = np.nan_to_num(
-        np.trace(solutions.imag, axis1=1, axis2=2) / (np.pi * resolvent.law.noisy)
-    )
+    density = np.nan_to_num(resolvent.trace(solutions.imag) / (np.pi * resolvent.law.noisy))
     g = density * interval.place(nodes)[1]
     profile = density / interval.ends(nodes)
     return Piece(interval, _cosine_series(g), _cosine_series(profile), nodes, solutions)

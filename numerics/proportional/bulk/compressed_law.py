@@ -28,22 +28,25 @@ def compressed(resolvent: Resolvent) -> Resolvent:
         return resolvent
     some = np.flatnonzero(weights.size)
     directions, which = distinct_directions(weights)
-    few = GAIN * GAUSS_NODES * len(directions) <= weights.size.size
+    few = GAIN * GAUSS_NODES * len(directions) * law.covariances.groups <= weights.size.size
     if not few or not some.size:  # no weight at all: the rows meet readout parameters alone
         return resolvent
     sizes = weights.size[some] * np.sum(weights.direction[some] ** 2, axis=1)
-    parts = [
-        gauss_rule(sizes[which == i], law.probability[some][which == i])
-        for i in range(len(directions))
-    ]
+    groups = law.covariances.groups
+    group = np.zeros(len(some), dtype=np.intp) if law.group is None else law.group[some]
+    # nodes of one group stand together
+    pairs = [(g, i) for g in range(groups) for i in range(len(directions))]
+    members = [(group == g) & (which == i) for g, i in pairs]
+    parts = [gauss_rule(sizes[of], law.probability[some][of]) for of in members]
     count = [len(values) for values, _ in parts]
-    along = np.repeat(directions @ resolvent.range, count, axis=0)
+    along = np.repeat(np.tile(directions @ resolvent.range, (groups, 1)), count, axis=0)
     values = np.concatenate([values for values, _ in parts])
     less = replace(
         law,
         probability=np.concatenate([shares for _, shares in parts]),
         weight=values[:, None, None] * along[:, :, None] * along[:, None, :],
         place=np.zeros((values.size, law.place.shape[1])),
+        group=None if law.group is None else np.repeat([g for g, _ in pairs], count),
     )
     return Resolvent(less, resolvent.aspect_ratio, (resolvent.null, resolvent.range))
 

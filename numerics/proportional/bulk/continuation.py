@@ -6,7 +6,8 @@ import numpy as np
 
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
-from numerics.proportional.resolvent import Resolvent, balanced_root, frobenius
+from numerics.proportional.covariance.balanced_root import balanced_root, frobenius
+from numerics.proportional.resolvent import Resolvent
 
 # Newton's method from a neighbour: iterations, and the largest relative change it may make
 CLOSE, JUMP = 12, 0.5
@@ -33,7 +34,7 @@ def descend(resolvent: Resolvent, x: float, height: float) -> Array | None:
     gets stuck.
     """
     y = 30 * (resolvent.scale + abs(x))
-    s: Array = resolvent.solve_at(x + 1j * y, -np.eye(resolvent.rows) / (x + 1j * y))
+    s: Array = resolvent.solve_at(x + 1j * y, resolvent.multiple(-1 / (x + 1j * y)))
     factor = 0.3
     for _ in range(200):
         if y <= height:
@@ -55,4 +56,4 @@ def descend(resolvent: Resolvent, x: float, height: float) -> Array | None:
 def _least_imaginary(s: Array) -> float:
     """Least eigenvalue of Im S, in the frame of S."""
     _, inverse = balanced_root(s)
-    return float(np.linalg.eigvalsh(inverse @ s.imag @ inverse.T)[0])
+    return float(np.linalg.eigvalsh(inverse @ s.imag @ inverse.T).min())

@@ -31,15 +31,15 @@ def smoothed_masses(resolvent: Resolvent, atom: float) -> tuple[Array, Array]:
     """Values of eta, decreasing, and the mass within about eta of zero, per row of the matrix; down
     to where only the atom, of that mass, is left.
     """
-    k, found = resolvent.rows, []
+    found: list[float] = []
     heights = resolvent.scale * DECADES
-    s = 1j / heights[0] * np.eye(k)
+    s = resolvent.multiple(1j / heights[0])
     for before, height in zip(np.append(heights[0], heights), heights, strict=False):
         try:
             s = _on_axis(resolvent, float(before), float(height), s)
         except (ResolventError, np.linalg.LinAlgError):
             break
-        found.append(height * float(np.trace(s).imag) / resolvent.law.noisy)
+        found.append(height * float(resolvent.trace(s).imag) / resolvent.law.noisy)
         if found[-1] - atom < LEFT:
             break
     return heights[: len(found)], np.array(found)
@@ -52,7 +52,7 @@ def _on_axis(resolvent: Resolvent, before: float, height: float, s: Array) -> Ar
         try:
             for x in np.geomspace(before, height, parts + 1)[1:]:
                 at = resolvent.solve_at(1j * float(x), at)
-                if not np.linalg.eigvalsh(at.imag)[0] > 0:
+                if not np.linalg.eigvalsh(at.imag).min() > 0:
                     raise ResolventError(1j * float(x), np.inf)
         except (ResolventError, np.linalg.LinAlgError):
             continue

@@ -5,8 +5,8 @@ features in general position their rank is that of a union of d matroids (Edmond
 
 .. math:: \min_{W\subseteq R^k}\big(\dim W+\phi\,P(s\ne0,\ f\notin W)\big),
 
-a count, whatever the size of the weights: units that are active together send all of their samples
-into one direction of R^k, which d samples fill.
+a count, whatever the size of the weights and of the noise in bands: units that are active together
+send all of their samples into one direction of R^k, which d samples fill.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _limit_at_zero(resolvent: Resolvent) -> float:
         s = descend(resolvent, 0.0, float(height))
         if s is None:
             raise ResolventError(1j * float(height), np.inf, "the mass at zero was not found")
-        masses.append(float((-1j * height * np.trace(s)).real) / resolvent.rows)
+        masses.append(float((-1j * height * resolvent.trace(s)).real) / resolvent.rows)
     if abs(masses[0] - masses[2]) <= 1e-9:
         return masses[2]
     # beside an atom there are terms of order sqrt(height) at most, if the density diverges
@@ -74,14 +74,20 @@ def _rank_share(resolvent: Resolvent, weights: RankOne) -> float:
         return least / k
     projectors = directions[:, :, None] * directions[:, None, :]
     law = WeightLaw(
-        shares, projectors, k, np.ones((len(shares), 1)), np.zeros((1, 1)), 1.0, resolvent.law.basis
+        shares,
+        projectors,
+        k,
+        np.ones((len(shares), 1)),
+        np.zeros((1, 1, 1)),
+        1.0,
+        resolvent.law.basis,
     )
     flat = Resolvent(law, resolvent.aspect_ratio)
-    s = np.eye(flat.rows) / HEIGHTS[0]
+    s = flat.multiple(1 / HEIGHTS[0])
     for height in HEIGHTS:
         s = flat.solve_at(-float(height), s)
     # filled subspaces are those where -z S vanishes
-    _, vectors = np.linalg.eigh(s)
+    _, vectors = np.linalg.eigh(s[0])
     axes = vectors.T @ flat.range
     for dimension in range(1, k):
         candidate = axes[:dimension]

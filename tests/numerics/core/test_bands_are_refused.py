@@ -17,6 +17,7 @@ KNOWS = {
     *("integrate_curves", "solve_curve", "simulate_sgd"),
     *("realise_weights", "state_of_weights", "draw_data"),
     *("population_block", "population_spectrum", "population_misalignment"),
+    *("effective_spectrum", "emergence", "phase_diagram"),
     *("empirical_spectrum", "empirical_projection", "empirical_distance"),
 }
 PUBLIC = {name: getattr(numerics, name) for name in numerics.__all__}
