@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
+from numerics.spectra.population_spectrum import generator_names
 from theory import BlockMatrix, Derived, Drift, Model, PopulationGradient
-from verify.printing.labels import Indices
 
 
 def weight_names(model: Model, dimension: int) -> list[str]:
@@ -33,14 +33,15 @@ def expression_names(derived: Derived, model: Model) -> list[str]:
     """
     units, directions = range(1, model.units + 1), range(1, model.directions + 1)
     readout = [f"v_{i + 1}" for i in range(model.readout_size)]
-    of = Indices.all(model.units, model.directions, model.readout_size)
-    basis = [text for text, _, _ in of.basis]
+    several = model.bands > 1
+    bands = [f"{g + 1}_" for g in range(model.bands)] if several else [""]
+    basis = generator_names(model).tolist()
     if isinstance(derived, Drift):
-        squares = list(product(units, units))
+        squares = list(product(bands, units, units))
         return [
-            *(f"m_{a}_{s}" for a, s in product(units, directions)),
-            *(f"R_{a}_{b} without its corrector" for a, b in squares),
-            *(f"corrector_{a}_{b}" for a, b in squares),
+            *(f"m_{g}{a}_{s}" for g, a, s in product(bands, units, directions)),
+            *(f"R_{g}{a}_{b} without its corrector" for g, a, b in squares),
+            *(f"corrector_{g}{a}_{b}" for g, a, b in squares),
             *readout,
         ]
     if isinstance(derived, PopulationGradient):
@@ -51,7 +52,7 @@ def expression_names(derived: Derived, model: Model) -> list[str]:
         for a, b in derived.first_layer:
             block = f"{letter}_{a + 1}_{b + 1}"
             found += [f"{block}[{x},{y}]" for x, y in product(basis, basis)]
-            found.append(f"{block}[bulk]")
+            found += [f"{block}[bulk{f' of band {g + 1}' * several}]" for g in range(model.bands)]
         found += [f"{letter}_{a}_{v}[{x}]" for a, v, x in product(units, readout, basis)]
         return [*found, *(f"{letter}_{v}_{w}" for v, w in product(readout, readout))]
     return [str(i + 1) for i, _ in enumerate(derived.expressions())]

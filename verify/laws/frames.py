@@ -8,7 +8,7 @@ which the laws are to judge.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +21,8 @@ from theory import Model, PopulationGradient, PopulationRisk
 from .law import LawCase, Numbers
 
 Array = NDArray[np.float64]
+# an eigenvalue of a band's Gram matrix below this share of the largest is rounding
+RANK_SHARE = 1e-12
 # first step of finite differences, in units of the pre-activation's change; halved twice
 STEP = 0.08
 # an extrapolation gains at least this factor where the step is that much shorter than the scale of
@@ -30,16 +32,19 @@ BEFORE = 1e-2
 
 @dataclass(frozen=True)
 class Frame:
-    """Directions and weights in R^d, in no special position.
+    """Directions and weights in R^d, in no special position within every band of its axes.
 
     Attributes
     ----------
     directions : array, shape (r, d)
     weights : array, shape (C, d)
+    sizes : tuple of int
+        Axes of every band, one behind the other; (d,) without bands.
     """
 
     directions: Array
     weights: Array
+    sizes: tuple[int, ...]
 
     @property
     def dimension(self) -> int:
@@ -47,32 +52,59 @@ class Frame:
 
     @property
     def generators(self) -> Array:
-        """V^T: the rows e_1..e_r, x^1..x^C."""
-        return np.concatenate([self.directions, self.weights])
+        """V^T: the rows e_1..e_r, x^1..x^C; with bands their parts P_1 e_1..P_B e_r and so on."""
+        parts = [
+            np.where(np.repeat(np.arange(len(self.sizes)) == g, self.sizes), rows, 0.0)
+            for rows in (self.directions, self.weights)
+            for g in range(len(self.sizes))
+        ]
+        return np.concatenate(parts)
+
+    @property
+    def bands(self) -> list[slice]:
+        """The axes of every band."""
+        ends = np.cumsum(self.sizes).tolist()
+        return [slice(end - size, end) for end, size in zip(ends, self.sizes, strict=True)]
 
     def state(self, weights: Array, readout: Array) -> State:
         """Summary statistics of other weights over the same directions."""
         perpendicular = weights - self.along(weights)
-        gram = perpendicular @ perpendicular.T
-        return State(weights @ self.directions.T, (gram + gram.T) / 2, readout)
+        grams = np.array([perpendicular[:, g] @ perpendicular[:, g].T for g in self.bands])
+        overlaps = np.array([weights[:, g] @ self.directions[:, g].T for g in self.bands])
+        grams = (grams + np.swapaxes(grams, 1, 2)) / 2
+        if len(self.sizes) == 1:
+            return State(overlaps[0], grams[0], readout)
+        return State(overlaps, grams, readout)
 
     def along(self, vectors: Array) -> Array:
-        """Orthogonal projections of rows on the span of the directions."""
-        e = self.directions
-        return np.asarray(vectors @ e.T @ np.linalg.solve(e @ e.T, e))
+        """Orthogonal projections of rows on the span of the directions' parts in the bands."""
+        out = np.empty_like(vectors)
+        for g in self.bands:
+            e = self.directions[:, g]
+            # a band may hold nothing of a direction
+            inverse = np.linalg.pinv(e @ e.T, rcond=RANK_SHARE, hermitian=True)
+            out[:, g] = vectors[:, g] @ e.T @ inverse @ e
+        return out
 
 
 def random_frame(
-    parameters: Parameters, state: State, dimension: int, rng: np.random.Generator
+    parameters: Parameters, state: State, axes: int, rng: np.random.Generator
 ) -> Frame:
-    """Vectors with the given Gram matrices, in a random orthonormal frame of R^d."""
-    gamma, m = parameters.directions_gram, state.overlap
-    c, r = m.shape
-    basis = np.linalg.qr(rng.standard_normal((dimension, r + c)))[0].T
-    directions = _root(gamma) @ basis[:r]
-    return Frame(
-        directions, m @ np.linalg.solve(gamma, directions) + _root(state.gram_perp) @ basis[r:]
-    )
+    """Vectors with the given Gram matrices, in a random orthonormal frame of so many axes, or of so
+    many in every band.
+    """
+    gamma, m, rest = parameters.directions_gram, state.overlap, state.gram_perp
+    c, r = m.shape[-2:]
+    directions, weights = [], []
+    for gram, overlap, perp in zip(
+        gamma.reshape(-1, r, r), m.reshape(-1, c, r), rest.reshape(-1, c, c), strict=True
+    ):
+        basis = np.linalg.qr(rng.standard_normal((axes, r + c)))[0].T
+        directions.append(_root(gram) @ basis[:r])
+        inverse = np.linalg.pinv(gram, rcond=RANK_SHARE, hermitian=True)
+        weights.append(overlap @ inverse @ directions[-1] + _root(perp) @ basis[r:])
+    sizes = (axes,) * len(directions)
+    return Frame(np.concatenate(directions, axis=1), np.concatenate(weights, axis=1), sizes)
 
 
 def _root(gram: Array) -> Array:
@@ -81,11 +113,12 @@ def _root(gram: Array) -> Array:
     return np.asarray((vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T)
 
 
-def dense(model: Model) -> Callable[[Array, Array], Array]:
+def dense(model: Model, sizes: tuple[int, ...]) -> Callable[[Array, Array], Array]:
     """The map (numbers of ``verify.laws.judged_formulas.block_expressions``, generators) -> the
-    matrix, Cd + q rows.
+    matrix, Cd + q rows, where the bands have so many axes.
     """
-    c, q, size = model.units, model.readout_size, model.units + model.directions
+    c, q, bands = model.units, model.readout_size, len(sizes)
+    size = bands * (model.units + model.directions)
 
     def assemble(numbers: Array, generators: Array) -> Array:
         d = generators.shape[1]
@@ -94,8 +127,10 @@ def dense(model: Model) -> Callable[[Array, Array], Array]:
         for a in range(c):
             for b in range(a, c):
                 coefficients = numbers[at : at + size**2].reshape(size, size)
-                block = generators.T @ coefficients @ generators + numbers[at + size**2] * np.eye(d)
-                at += size**2 + 1
+                at += size**2
+                bulk = np.diag(np.repeat(numbers[at : at + bands], sizes))
+                block = generators.T @ coefficients @ generators + bulk
+                at += bands
                 out[a * d : (a + 1) * d, b * d : (b + 1) * d] = block
                 if a != b:  # a diagonal block stays as it is, symmetric or not
                     out[b * d : (b + 1) * d, a * d : (a + 1) * d] = block.T
@@ -112,7 +147,7 @@ def gradient_vector(model: Model) -> Callable[[Array, Array], Array]:
     """The map (numbers of a PopulationGradient, generators) -> the gradient, C d numbers and then
     q.
     """
-    c, size = model.units, model.units + model.directions
+    c, size = model.units, model.bands * (model.units + model.directions)
 
     def assemble(numbers: Array, generators: Array) -> Array:
         first = numbers[: c * size].reshape(c, size) @ generators
@@ -215,7 +250,7 @@ def derivative(
         for sign in (1.0, -1.0):
             weights = frame.weights + sign * h * movement.weights
             state = frame.state(weights, readout + sign * h * movement.readout)
-            generators = np.concatenate([frame.directions, weights])
+            generators = replace(frame, weights=weights).generators
             rows = numbers.at(parameters, state)
             sides.append(np.array([read(row, generators, state) for row in rows]))
         largest = np.maximum(largest, np.abs(sides[0]).max())

@@ -124,5 +124,6 @@ def block_expressions(blocks: BlockMatrix) -> list[sp.Expr]:
     for a in units:
         for b in range(a, len(units)):
             block = blocks.first_layer[a, b]
-            found += [*block.coefficients, block.bulk]
+            bulk = block.bulk if isinstance(block.bulk, sp.MatrixBase) else [block.bulk]
+            found += [*block.coefficients, *bulk]
     return [*found, *blocks.mixed, *blocks.readout]

@@ -19,7 +19,6 @@ from numerics.expectations.compiled import (
 )
 from numerics.expectations.quadrature import MISSED, Rule, choose_family
 from theory import BlockMatrix, InputError, Model
-from theory.problem.covariance.bands import refuse_bands
 from verify.verdict.tolerance import Comparison, Part, Tolerance, Verdict, critical_value
 
 from .judged_formulas import Formulas, block_expressions
@@ -296,5 +295,4 @@ def check_is_model(model: object, parameter: str = "model") -> Model:
         got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
         remedy = "build one: theory.Model.build(mixture, loss), theory.kgmm(3), theory.xor(4)"
         raise InputError(parameter, got, "a theory.Model", remedy)
-    refuse_bands(model.mixture, "a law of every model")
     return model

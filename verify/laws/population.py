@@ -43,15 +43,17 @@ from .rule_witness import ridges_of
 
 
 def _frame(case: LawCase, beyond: int = 1) -> Frame:
-    """A random frame with ``beyond`` dimensions off the span, where the bulk is all there is."""
-    dimension = case.model.directions + case.model.units + beyond
-    return random_frame(case.parameters, case.state, dimension, case.rng)
+    """A random frame with ``beyond`` dimensions off the span of every band, where the bulk is all
+    there is.
+    """
+    axes = case.model.directions + case.model.units + beyond
+    return random_frame(case.parameters, case.state, axes, case.rng)
 
 
 def gradient_matrix_psd(case: LawCase) -> list[Comparison]:
     """Smallest eigenvalue of G, dense in a few dimensions, ridge excluded."""
-    numbers = case.matrix_numbers(case.formulas.gradient_matrix)
-    matrix, errors = numbers.map(dense(case.model), _frame(case).generators)
+    numbers, frame = case.matrix_numbers(case.formulas.gradient_matrix), _frame(case)
+    matrix, errors = numbers.map(dense(case.model, frame.sizes), frame.generators)
     size = float(np.linalg.norm(matrix, 2))
     lowest = float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[0])
     return [
@@ -73,8 +75,8 @@ def gradient_matrix_psd(case: LawCase) -> list[Comparison]:
 
 def hessian_symmetric(case: LawCase) -> list[Comparison]:
     """Every first-layer block and the readout block against their own transposes."""
-    numbers = case.matrix_numbers(case.formulas.hessian)
-    matrix, errors = numbers.map(dense(case.model), (frame := _frame(case)).generators)
+    numbers, frame = case.matrix_numbers(case.formulas.hessian), _frame(case)
+    matrix, errors = numbers.map(dense(case.model, frame.sizes), frame.generators)
     c, d, scale = case.model.units, frame.dimension, float(np.abs(matrix).max())
     every = weight_names(case.model, d)
     found = []
@@ -110,7 +112,8 @@ def gradient_of_risk(case: LawCase) -> list[Comparison]:
     units, readout = np.split(ridges, [case.model.units])
 
     def read(values: Array, generators: Array, state: State) -> Array:
-        squares = units @ np.diag(state.gram(gamma)) + readout @ state.readout**2
+        lengths = np.diagonal(state.gram(gamma), axis1=-2, axis2=-1)
+        squares = np.sum(lengths @ units) + readout @ state.readout**2
         return values + squares / 2
 
     assemble = gradient_vector(case.model)
@@ -140,7 +143,7 @@ def hessian_of_gradient(case: LawCase) -> list[Comparison]:
     frame = _frame(case)
     gradient = case.numbers(gradient_expressions(case.formulas.gradient), tolerance=_tight(case))
     hessian = case.matrix_numbers(case.formulas.hessian)
-    assemble, matrix = gradient_vector(case.model), dense(case.model)
+    assemble, matrix = gradient_vector(case.model), dense(case.model, frame.sizes)
     size = float(np.linalg.norm(hessian.map(matrix, frame.generators)[0], 2))
     found = []
     for movement in movements(case, frame):
@@ -279,6 +282,7 @@ def block_spectrum(case: LawCase) -> list[Comparison]:
     model = case.model
     frame = _frame(case, beyond=2)
     d = frame.dimension
+    ranks = [np.linalg.matrix_rank(frame.generators[:, band]) for band in frame.bands]
     found = []
     parts: list[BlockName] = ["all" if model.readout_size else "first_layer", (0, 0)]
     if model.units > 1:
@@ -286,7 +290,7 @@ def block_spectrum(case: LawCase) -> list[Comparison]:
     for name, blocks in (("Hessian", case.formulas.hessian), ("G", case.formulas.gradient_matrix)):
         expressions = block_expressions(blocks)
         numbers = case.matrix_numbers(blocks).values
-        matrix = dense(model)(numbers, frame.generators)
+        matrix = dense(model, frame.sizes)(numbers, frame.generators)
         # numbers in place of the expressions: the law is one of matrices, and quadrature has no
         # part in it
         known = {e: sp.Float(x, 17) for e, x in zip(expressions, numbers.tolist(), strict=True)}
@@ -300,18 +304,11 @@ def block_spectrum(case: LawCase) -> list[Comparison]:
                 label = f"block ({a + 1}, {b + 1})"
                 whole = matrix[a * d : (a + 1) * d, b * d : (b + 1) * d]
             small = population_spectrum(
-                model,
-                case.parameters,
-                case.state,
-                matrix=blocks.kind,
-                block=part,
-                blocks=given,
-                dimension=d,
+                model, case.parameters, case.state, matrix=blocks.kind, block=part, blocks=given
             )
-            multiplicity = small.bulk_multiplicity.values.astype(int)
-            values = np.concatenate(
-                [small.eigenvalue.values, np.repeat(small.bulk.values, multiplicity)]
-            )
+            levels = small.bulk.values.reshape(len(frame.sizes), -1)
+            bulk = np.repeat(levels, np.subtract(frame.sizes, ranks), axis=0)
+            values = np.concatenate([small.eigenvalue.values, bulk.ravel()])
             found.append(
                 compare(
                     f"{name}, {label}: eigenvalues",

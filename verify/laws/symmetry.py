@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from theory import Model, symbols
 from verify.verdict.tolerance import Comparison
 
 from .entry_names import pairs, weight_names
-from .frames import dense, gradient_expressions, gradient_vector, random_frame
+from .frames import Frame, dense, gradient_expressions, gradient_vector, random_frame
 from .judged_formulas import Formulas
 from .law import ROUNDING, Law, LawCase, Numbers, compare, resolution_of
 from .rule_witness import ridges_of
@@ -35,6 +36,7 @@ def _judge_twin(case: LawCase, twin: Twin, formulas: Formulas) -> list[Compariso
     first.
     """
     c, r, model = case.model.units, case.model.directions, case.model
+    bands, overlaps = model.bands, model.bands * c * r
     units, readout = list(twin.units), list(twin.readout)
     inverse = np.asarray(np.linalg.inv(twin.basis), dtype=float)
     rows, columns = map(list, zip(*symbols.upper_triangle(c), strict=True))
@@ -47,25 +49,23 @@ def _judge_twin(case: LawCase, twin: Twin, formulas: Formulas) -> list[Compariso
         """Drift of the twin under the names of the first problem; ``generators`` is the inverse
         basis.
         """
-        gram = np.empty((c, c))
-        gram[rows, columns] = gram[columns, rows] = numbers[c * r : c * r + len(rows)]
-        return np.concatenate(
-            [
-                (numbers[: c * r].reshape(c, r)[units] @ generators.T).ravel(),
-                gram[np.ix_(units, units)][rows, columns],
-                numbers[c * r + len(rows) :][readout],
-            ]
-        )
+        gram, ends = np.empty((bands, c, c)), overlaps + bands * len(rows)
+        upper = numbers[overlaps:ends].reshape(bands, -1)
+        gram[:, rows, columns] = gram[:, columns, rows] = upper
+        overlap = numbers[:overlaps].reshape(bands, c, r)[:, units] @ generators.T
+        moved = gram[:, units][:, :, units][:, rows, columns]
+        return np.concatenate([overlap.ravel(), moved.ravel(), numbers[ends:][readout]])
 
     frame = random_frame(case.parameters, case.state, r + c + 1, case.rng)
-    own, other = dense(model), dense(twin.model)
+    own, other = dense(model, frame.sizes), dense(twin.model, frame.sizes)
     d = frame.dimension
     order = [a * d + i for a in units for i in range(d)] + [c * d + i for i in readout]
 
     def matrix_back(numbers: Array, generators: Array) -> Array:
         return other(numbers, generators)[np.ix_(order, order)]
 
-    generators = np.concatenate([twin.basis @ frame.directions, put(frame.weights, units)])
+    directions = twin.basis @ frame.directions
+    generators = Frame(directions, put(frame.weights, units), frame.sizes).generators
     there: dict[str, Any] = {
         "model": twin.model,
         "parameters": twin.parameters,
@@ -158,7 +158,7 @@ def gauge(case: LawCase) -> list[Comparison]:
     frame = random_frame(case.parameters, case.state, model.directions + model.units + 1, case.rng)
     c, d, q = model.units, frame.dimension, model.readout_size
     numbers = case.matrix_numbers(case.formulas.hessian)
-    matrix, errors = numbers.map(dense(model), frame.generators)
+    matrix, errors = numbers.map(dense(model, frame.sizes), frame.generators)
     found = []
     for n in null.T:
         total = np.tensordot(n, matrix[: c * d].reshape(c, d, c * d + q), axes=1)
@@ -184,7 +184,7 @@ def gauge(case: LawCase) -> list[Comparison]:
     there = case.numbers(gradient_expressions(case.formulas.gradient), state=moved)
     assemble = gradient_vector(model)
     a, ea = here.map(assemble, frame.generators)
-    b, eb = there.map(assemble, np.concatenate([frame.directions, weights]))
+    b, eb = there.map(assemble, replace(frame, weights=weights).generators)
     shift = np.concatenate([(betas[:, None] * (weights - frame.weights)).ravel(), np.zeros(q)])
     name = "gradient after a movement along the gauge, ridge taken off"
     names = weight_names(model, d)

@@ -13,7 +13,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from numerics import Parameters, State
-from theory import Loss, Mixture, Model, symbols
+from theory import Bands, Loss, Mixture, Model, symbols
 
 from .law import LawCase
 
@@ -63,21 +63,20 @@ def make_twin(
     if components is not None:
         weights = put(weights, components)
     gamma = basis @ case.parameters.directions_gram @ basis.T
+    gamma = (gamma + np.swapaxes(gamma, -1, -2)) / 2
     state = case.state
     moved = State(
-        put(state.overlap, units) @ basis.T,
-        put(put(state.gram_perp, units).T, units).T,
+        put(state.overlap, units, -2) @ basis.T,
+        put(put(state.gram_perp, units, -1), units, -2),
         put(state.readout, readout),
     )
-    parameters = case.with_parameters(weights=weights, directions_gram=(gamma + gamma.T) / 2)
+    parameters = case.with_parameters(weights=weights, directions_gram=gamma)
     return Twin(model, parameters, moved, units, readout, basis)
 
 
-def put(values: Array, places: Sequence[int]) -> Array:
-    """Entry k of the first axis at places[k]."""
-    out = np.empty_like(values)
-    out[list(places)] = values
-    return out
+def put(values: Array, places: Sequence[int], axis: int = 0) -> Array:
+    """Entry k of an axis at places[k]."""
+    return np.take(values, np.argsort(places), axis=axis)
 
 
 def cycle(size: int) -> tuple[int, ...]:
@@ -110,7 +109,9 @@ def permuted_components(model: Model) -> Model:
     """The same mixture with its components in another order."""
     mixture, places = model.mixture, cycle(model.components)
     back = [places.index(l) for l in range(model.components)]
-    fixed = all(p.is_number for p in mixture.weights)
+    fixed, bands = all(p.is_number for p in mixture.weights), mixture.bands
+    if bands is not None:
+        bands = Bands(bands.fractions, sp.Matrix([bands.scales.row(l) for l in back]))
     return replace(
         model,
         mixture=Mixture(
@@ -121,6 +122,7 @@ def permuted_components(model: Model) -> Model:
             sp.ImmutableDenseMatrix([mixture.coordinates.row(l) for l in back]),
             mixture.directions_gram,
             mixture.precision,
+            bands,
         ),
     )
 
@@ -137,9 +139,10 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
     if update is not None and model.loss.teachers:
         names = _teachers_over(a)
         update = update.map_rules(lambda rule: rule.xreplace(names))
-    gram = (
-        a * mixture.directions_gram * a.T if fixed else symbols.symmetric("Gamma", model.directions)
-    )
+    gram: sp.MatrixBase = symbols.symmetric("Gamma", model.directions, model.bands)
+    if fixed:
+        grams = [a * mixture.band_gram(g) * a.T for g in range(model.bands)]
+        gram = sp.ImmutableDenseMatrix.vstack(*grams)
     return replace(
         model,
         loss=_over_basis(model.loss, a),
@@ -149,6 +152,7 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
             sp.ImmutableDenseMatrix(mixture.coordinates * a.inv()),
             sp.ImmutableDenseMatrix(gram),
             mixture.precision,
+            mixture.bands,
         ),
         update=update,
     )
@@ -299,18 +303,26 @@ def _mixture_maps(
         if len(set(targets)) < len(targets) or set(images) != set(targets):
             continue
         components = tuple(targets.index(image) for image in images)
-        gram = mixture.directions_gram
-        fixed = not gram.free_symbols
+        fixed = not mixture.directions_gram.free_symbols
+        grams = [mixture.band_gram(g) for g in range(model.bands)]
         if any(
-            mixture.weights[l].is_number and mixture.weights[l] != mixture.weights[components[l]]
+            (mixture.weights[l].is_number and mixture.weights[l] != mixture.weights[components[l]])
+            or _scales(model, l) != _scales(model, components[l])
             for l in range(mixture.components)
         ) or (
             fixed
             and any(
                 gram[s, t] != gram[directions[s], directions[t]]
+                for gram in grams
                 for s in range(gram.rows)
                 for t in range(gram.rows)
             )
         ):
             continue
         yield components, directions
+
+
+def _scales(model: Model, component: int) -> list[sp.Expr]:
+    """sigma_lg of a component in all bands; nothing without bands."""
+    bands = model.mixture.bands
+    return [] if bands is None else list(bands.scales.row(component))

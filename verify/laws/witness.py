@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.core.covariance.band_arrays import fractions_of, scales_of
 from numerics.data.risk import classifier
 from theory import symbols
 from verify.verdict.tolerance import critical_value
@@ -45,20 +46,22 @@ class Steps:
     readout: Array
 
 
-def sample_steps(case: LawCase, frame: Frame, dimension: int, count: int) -> Steps:
+def sample_steps(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Steps:
     r"""Take ``count`` independent single steps from the state of a case.
 
-    ``frame`` may have fewer axes than R^d.  Noise is isotropic, so that of all axes off its span
-    only the length of the noise counts: the last axis then carries the square root of a chi-square
-    variable with the degrees of freedom of d - r - C axes, exactly as in R^d.
+    ``frame`` may have fewer axes than R^d.  Noise is isotropic within a band, so that of all axes
+    off its span only the length of the noise counts: the last axis of the band then carries the
+    square root of a chi-square variable with the degrees of freedom of d_g - r - C axes, exactly as
+    in R^d.
 
     Parameters
     ----------
     case : LawCase
     frame : Frame
-        Of d axes, or of r + C + 1.
-    dimension : int
-        d.
+        Of d axes, or of r + C + 1 in every band.
+    dimension : int or None
+        d, of which every band has its share; where left out, the axes of the frame are all there
+        is.
     count : int
     """
     parts = [
@@ -68,16 +71,17 @@ def sample_steps(case: LawCase, frame: Frame, dimension: int, count: int) -> Ste
     return Steps(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-def _chunk(case: LawCase, frame: Frame, dimension: int, count: int) -> Steps:
+def _chunk(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Steps:
     p, rng = case.parameters, case.rng
     v = case.state.readout
     component = rng.choice(p.weights.size, size=count, p=p.weights)
-    features = _noise(case, frame, dimension, count) / np.sqrt(p.precision)
+    spread = np.repeat(scales_of(case.model), frame.sizes, axis=1) / np.sqrt(p.precision)
+    features = _noise(case, frame, dimension, count) * spread[component]
     features += (_coordinates(case) @ frame.directions)[component]
     labels = np.array([float(y) for y in case.model.mixture.labels])[component]
     fields = _fields(case, frame, features)
     by_u, by_v = loss_gradient(case, labels, fields)
-    delta = p.step / dimension
+    delta = p.step / (frame.dimension if dimension is None else dimension)
     data = by_u[:, :, None] * features[:, None, :]
     if case.model.update is None:
         step, moved = -(data + p.ridge * frame.weights), -(by_v + p.ridge * v)
@@ -191,18 +195,23 @@ def _fields(case: LawCase, frame: Frame, features: Array) -> Array:
     return np.hstack([features @ frame.weights.T, *teachers, case.rng.standard_normal(shape)])
 
 
-def _noise(case: LawCase, frame: Frame, dimension: int, count: int) -> Array:
-    """Standard normal noise; where the frame is smaller than R^d, in the axes of its span and one
-    beyond.
+def _noise(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Array:
+    """Standard normal noise; where a band of the frame is smaller than that of R^d, in the axes of
+    its span and one beyond.
     """
-    axes = frame.dimension
-    if axes == dimension:
-        return np.asarray(case.rng.standard_normal((count, axes)))
+    z = case.rng.standard_normal((count, frame.dimension))
+    if dimension is None:
+        return np.asarray(z)
     spanned = case.model.directions + case.model.units
-    basis = np.linalg.qr(frame.generators.T, mode="complete")[0].T
-    z = case.rng.standard_normal((count, axes))
-    z[:, spanned] = np.sqrt(case.rng.chisquare(dimension - spanned, count))
-    return np.asarray(z @ basis)
+    for band, share in zip(frame.bands, fractions_of(case.model), strict=True):
+        part, axes = z[:, band], share * dimension
+        if part.shape[1] == axes:
+            continue
+        vectors = np.concatenate([frame.directions[:, band], frame.weights[:, band]])
+        basis = np.linalg.qr(vectors.T, mode="complete")[0].T
+        part[:, spanned] = np.sqrt(case.rng.chisquare(axes - spanned, count))
+        z[:, band] = part @ basis
+    return np.asarray(z)
 
 
 def _coordinates(case: LawCase) -> Array:
@@ -219,8 +228,12 @@ def _change(frame: Frame, step: Array, delta: float) -> Array:
     count, c, d = step.shape
     rest = step - frame.along(step.reshape(-1, d)).reshape(step.shape)
     before = frame.weights - frame.along(frame.weights)
-    once = np.einsum("ai,nbi->nab", before, rest)
-    gram = once + once.transpose(0, 2, 1) + delta * (rest @ rest.transpose(0, 2, 1))
     rows, columns = map(list, zip(*symbols.upper_triangle(c), strict=True))
-    overlap = (step @ frame.directions.T).reshape(count, -1)
-    return np.concatenate([overlap, gram[:, rows, columns]], axis=1)
+    overlaps, grams = [], []
+    for band in frame.bands:
+        part = rest[..., band]
+        once = np.einsum("ai,nbi->nab", before[:, band], part)
+        gram = once + once.transpose(0, 2, 1) + delta * (part @ part.transpose(0, 2, 1))
+        grams.append(gram[:, rows, columns])
+        overlaps.append((step[..., band] @ frame.directions[:, band].T).reshape(count, -1))
+    return np.concatenate([*overlaps, *grams], axis=1)

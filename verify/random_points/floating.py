@@ -15,6 +15,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from numerics import Parameters, State
+from numerics.core.covariance.band_arrays import check_band_numbers, inverse_of
 from numerics.core.validation import as_scalar
 from theory import InputError, Model, symbols
 from theory.keywords import with_known_keywords
@@ -101,15 +102,15 @@ def check_range(name: str, ends: object, strict: bool) -> tuple[float, float]:
 
 def point_shapes(model: Model) -> dict[str, int]:
     """How many coordinates each part of a point has; parts that the model fixes have none."""
-    mixture, c, r = model.mixture, model.units, model.directions
+    mixture, c, r, bands = model.mixture, model.units, model.directions, model.bands
     return {
         "weights": sum(not p.is_number for p in mixture.weights),
         "precision": int(not mixture.precision.is_number),
         "ridge": int(not model.ridge.is_number),
         "step": int(not model.step.is_number),
-        "directions_gram": gram_coordinates(r) if mixture.directions_gram.free_symbols else 0,
-        "overlap": c * r,
-        "gram_perp": gram_coordinates(c),
+        "directions_gram": bands * gram_coordinates(r) * bool(mixture.directions_gram.free_symbols),
+        "overlap": bands * c * r,
+        "gram_perp": bands * gram_coordinates(c),
         "readout": model.readout_size,
     }
 
@@ -129,9 +130,9 @@ def parameters_at(model: Model, point: CubePoint, domain: Domain) -> Parameters:
     share = iter(rest * weights_at(point["weights"], domain.least_weight))
     weights = [next(share) if p is None else p for p in fixed]
     if mixture.directions_gram.free_symbols:
-        gamma = gram_at(point["directions_gram"], model.directions, domain.condition)
+        gamma = _grams_at(model, point["directions_gram"], model.directions, domain.condition)
     else:
-        gamma = np.array(mixture.directions_gram.tolist(), dtype=float)
+        gamma = _fixed_gram(model)
     return Parameters(
         weights,
         _number(mixture.precision, point["precision"], lambda t: log_uniform(t, domain.precision)),
@@ -143,12 +144,31 @@ def parameters_at(model: Model, point: CubePoint, domain: Domain) -> Parameters:
 
 def state_at(model: Model, point: CubePoint, domain: Domain, rank: int | None = None) -> State:
     """The state of a point; R_perp is definite, or of the given rank."""
-    c, r = model.units, model.directions
-    return State(
-        _signed(point["overlap"], domain.overlap).reshape(c, r),
-        domain.perpendicular * gram_at(point["gram_perp"], c, domain.condition, rank),
-        _signed(point["readout"], domain.readout),
-    )
+    c, r, bands = model.units, model.directions, model.bands
+    band = (bands,) if bands > 1 else ()
+    overlap = _signed(point["overlap"], domain.overlap).reshape(*band, c, r) / bands
+    if bands > 1 and not model.mixture.directions_gram.free_symbols:
+        # a band has overlaps with what it holds of the directions alone
+        gamma = _fixed_gram(model)
+        overlap = overlap @ inverse_of(gamma) @ gamma
+    grams = _grams_at(model, point["gram_perp"], c, domain.condition, rank)
+    return State(overlap, domain.perpendicular * grams, _signed(point["readout"], domain.readout))
+
+
+def _fixed_gram(model: Model) -> Array:
+    """Gamma of a model that fixes it, of several bands the Gamma^g."""
+    whole = np.array(model.mixture.directions_gram.tolist(), dtype=float)
+    return whole if model.bands == 1 else whole.reshape(model.bands, *[model.directions] * 2)
+
+
+def _grams_at(
+    model: Model, coordinates: Array, size: int, condition: float, rank: int | None = None
+) -> Array:
+    """:func:`gram_at`, of several bands one each, which share the size."""
+    if model.bands == 1:
+        return gram_at(coordinates, size, condition, rank)
+    parts = np.split(coordinates, model.bands)
+    return np.array([gram_at(part, size, condition, rank) for part in parts]) / model.bands
 
 
 def rational_values(
@@ -208,13 +228,15 @@ def check_open_parameters(model: Model) -> None:
     for by name.
     """
     mixture = model.mixture
+    check_band_numbers(model)
     canonical = [
         *zip(mixture.weights, symbols.vector("p", model.components, positive=True), strict=True),
         (mixture.precision, symbols.PRECISION),
         (model.ridge, symbols.RIDGE),
         (model.step, symbols.STEP),
     ]
-    gram, names = mixture.directions_gram, symbols.symmetric("Gamma", model.directions)
+    gram = mixture.directions_gram
+    names = symbols.symmetric("Gamma", model.directions, model.bands)
     if gram.free_symbols:
         canonical += zip(gram, names, strict=True)
         if any(e.is_number for e in gram):

@@ -11,7 +11,7 @@ from helpers import fresh_rng
 import numerics
 from numerics import Problem, State
 from theory import InputError
-from verify import check, check_model, make_derivation, plot_curves
+from verify import check, make_derivation, plot_curves
 
 KNOWS = {
     *("integrate_curves", "solve_curve", "simulate_sgd"),
@@ -45,11 +45,7 @@ def test_a_figure_of_all_bands_is_refused_and_that_of_one_is_drawn():
     plot_curves(curve.sel(band=1))
 
 
-REFUSED = {
-    "laws": check_model,
-    "claim": lambda model: check(model, "m_dot_a_s", "0"),
-    "derivation": make_derivation,
-}
+REFUSED = {"claim": lambda model: check(model, "m_dot_a_s", "0"), "derivation": make_derivation}
 
 
 @pytest.mark.parametrize("name", REFUSED)
