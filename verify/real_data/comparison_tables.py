@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from numerics.real_data.fitted_mixture import FittedMixture
 
 Floats = NDArray[np.float64]
-# deviations of outliers and accuracies that count as small
-CLOSE, POINTS = 0.05, 0.02
+# deviations of outliers that count as small
+CLOSE = 0.05
+# of the largest eigenvalue: below it nothing is compared
+SMALL = 0.01
 NAMES = {"hessian": "Hessian", "gradient": "gradient matrix G"}
 
 
@@ -49,11 +51,15 @@ def fit_lines(fitted: FittedMixture, name: str) -> Iterator[str]:
 
 
 def deviations(found: xr.Dataset, name: str, matrix: str, which: str) -> Floats:
-    """Relative deviation of the mean leading eigenvalues from those of the data, (time, eigen)."""
+    """Relative deviation of the mean leading eigenvalues from those of the data, (time, eigen).
+
+    0 for eigenvalues of the data below a hundredth of the largest, which are no outliers.
+    """
     data = found["eigenvalue"].sel(matrix=matrix).mean("run").to_numpy()
     kind = "theory" if name == "theory_eigenvalue" else "gaussian"
     other = found[name].sel({kind: which, "matrix": matrix}).mean("run").to_numpy()
-    return np.asarray(other / np.where(data > 0, data, 1.0) - 1)
+    large = data > SMALL * data[:, :1]
+    return np.asarray(np.where(large, other / np.where(large, data, 1.0) - 1, 0.0))
 
 
 def comparison_tables(found: xr.Dataset) -> Iterator[Table]:
