@@ -113,6 +113,12 @@ class Symbols:
     label_noise: bool = False
     bands: int = 1
     own_laws: int | None = None
+    beside: tuple[sp.Symbol, ...] = ()
+
+    @property
+    def held(self) -> tuple[sp.Symbol, ...]:
+        """What a loss holds that a sample does not change: v, free parameters, statistics."""
+        return (*self.readout, *self.beside)
 
     @cached_property
     def overlap(self) -> sp.ImmutableDenseMatrix:

@@ -6,10 +6,12 @@ import numpy as np
 import sympy as sp
 
 from theory import Model, symbols
+from theory.problem.held.loss_symbols import GRAM
 
+from .covariance.band_arrays import inverse_of
 from .packed_symmetric import _upper
 from .parameters import Parameters
-from .state import HasSizes, bands_of
+from .state import HasSizes, State, bands_of
 from .validation import Array
 
 
@@ -43,6 +45,7 @@ def outer_symbols(model: Model) -> tuple[sp.Symbol, ...]:
         *s.state,
         *(s.gram[at] for at in symbols.upper_triangles(s.gram)),
         *(s.gram_inverse[at] for at in symbols.upper_triangles(s.gram_inverse)),
+        *sorted((each.symbol for each in model.loss.free_parameters), key=str),
     )
 
 
@@ -69,6 +72,8 @@ def outer_values(
         ]
     )
     states = len(overlap)
+    values = [parameters.values[name] for name in sorted(parameters.values)]
+    free = [np.broadcast_to(values, (states, len(values)))] if values else []
     return np.concatenate(
         [
             np.broadcast_to(fixed, (states, fixed.size)),
@@ -77,6 +82,62 @@ def outer_values(
             readout,
             gram[..., rows, columns].reshape(states, -1),
             inverse[..., *_upper(inverse.shape[-1])].reshape(states, -1),
+            *free,
         ],
         axis=1,
     )
+
+
+def held_values(
+    model: Model, parameters: Parameters, readout: Array, overlap: Array, gram: Array
+) -> Array:
+    """Values of ``loss.held`` at R states, shape (R, h); those of the readout alone as they are.
+
+    Parameters
+    ----------
+    readout : array, shape (R, q)
+    overlap : array, shape (R, C, r), or more rows
+    gram : array, shape (R, C, C), or more rows and columns
+        Q.
+    """
+    if not model.loss.beside:
+        return readout
+    states = len(readout)
+    numbers = free_values(model, parameters)
+    columns = [
+        gram[:, each.first, each.second]
+        if each.kind == GRAM
+        else overlap[:, each.first, each.second]
+        for each in model.loss.statistics
+    ]
+    free = np.broadcast_to(numbers, (states, numbers.size))
+    return np.concatenate([readout, free, *(c[:, None] for c in columns)], axis=1)
+
+
+def free_values(model: Model, parameters: Parameters) -> Array:
+    """Numbers of the free parameters of the loss, in their order."""
+    values = parameters.values
+    return np.array([values[each.name] for each in model.loss.free_parameters], dtype=float)
+
+
+def held_at(
+    model: Model, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array
+) -> Array:
+    """Values of ``loss.held`` at one state."""
+    if not model.loss.beside:
+        return readout
+    inverse = inverse_of(parameters.directions_gram)
+    gram = gram_perp + overlap @ inverse @ np.swapaxes(overlap, -1, -2)
+    return held_values(model, parameters, readout[None], overlap[None], gram[None])[0]
+
+
+def held_of(model: Model, parameters: Parameters, state: State) -> Array:
+    """Values of ``loss.held`` at a state."""
+    return held_at(model, parameters, state.overlap, state.gram_perp, state.readout)
+
+
+def typical_values(model: Model) -> Array:
+    """Numbers of free parameters and statistics at which the code of a loss may be looked at."""
+    free = [float(each.middle) for each in model.loss.free_parameters]
+    norms = [float(1 + (each.first == each.second)) for each in model.loss.statistics]
+    return np.array([*free, *norms])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,6 +40,8 @@ class Parameters:
         Gamma, symmetric positive definite.  When omitted it is that of the model where the model
         fixes it, and else the identity (orthonormal directions, one for each component).  With B >
         1 bands the matrices Gamma^g, (B, r, r), semidefinite and of a sum that is definite.
+    values : mapping of names to floats, optional
+        Numbers of the free parameters that the loss declares.
 
     Raises
     ------
@@ -57,6 +61,7 @@ class Parameters:
     ridge: float
     step: float
     directions_gram: Array
+    values: Mapping[str, float]
     _gram_is_default: bool = field(init=False, repr=False)
 
     def _repr_latex_(self) -> str:
@@ -70,6 +75,7 @@ class Parameters:
             ("p", matrix_latex([self.weights.tolist()])),
             *((letter, f"{value:.6g}") for letter, value in scalars.items()),
             *self._gram_equations(),
+            *((name, f"{value:.6g}") for name, value in self.values.items()),
         ]
 
     def _gram_equations(self) -> list[tuple[str, str]]:
@@ -85,6 +91,7 @@ class Parameters:
         ridge: float,
         step: float,
         directions_gram: ArrayLike | None = None,
+        values: Mapping[str, float] | None = None,
     ) -> None:
         weights = as_array("weights", weights, 1)
         if np.any(weights <= 0):
@@ -124,6 +131,7 @@ class Parameters:
         gram = as_array("directions_gram", gram, axes)
         check_directions(gram)
         object.__setattr__(self, "directions_gram", gram)
+        object.__setattr__(self, "values", _checked_values(values))
 
     @with_known_keywords
     def with_step(self, step: float) -> Parameters:
@@ -138,12 +146,20 @@ class Parameters:
     def with_precision(self, precision: float) -> Parameters:
         """The same with another precision lambda > 0."""
         gram = None if self._gram_is_default else self.directions_gram
-        return Parameters(self.weights, precision, self.ridge, self.step, gram)
+        return Parameters(self.weights, precision, self.ridge, self.step, gram, self.values)
 
     @with_known_keywords
     def with_gram(self, directions_gram: ArrayLike) -> Parameters:
         """The same with another Gram matrix of the directions."""
-        return Parameters(self.weights, self.precision, self.ridge, self.step, directions_gram)
+        numbers = self.weights, self.precision, self.ridge, self.step
+        return Parameters(*numbers, directions_gram, self.values)
+
+    @with_known_keywords
+    def with_values(self, values: Mapping[str, float]) -> Parameters:
+        """The same with other numbers of free parameters of the loss."""
+        gram = None if self._gram_is_default else self.directions_gram
+        numbers = self.weights, self.precision, self.ridge, self.step
+        return Parameters(*numbers, gram, {**self.values, **values})
 
     def to_json(self) -> str:
         """The parameters as JSON, for the attributes of a result."""
@@ -154,8 +170,20 @@ class Parameters:
                 "ridge": self.ridge,
                 "step": self.step,
                 "directions_gram": self.directions_gram.tolist(),
+                **({"values": dict(self.values)} if self.values else {}),
             }
         )
+
+
+def _checked_values(values: object) -> Mapping[str, float]:
+    """Numbers by name; whether the loss declares them is seen with the model."""
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+        remedy = 'write values={"T": 0.5}'
+        raise InputError("values", kind_of(values), "a mapping of names to numbers", remedy)
+    remedy = "give one number"
+    return {n: as_scalar(n, x, -math.inf, False, remedy) for n, x in values.items()}
 
 
 @with_known_keywords

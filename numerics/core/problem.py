@@ -38,7 +38,7 @@ class Problem:
     model : theory.Model
     parameters : Parameters or xarray.Dataset, optional
         All numbers in one object; or a result, whose numbers are taken.
-    weights, precision, ridge, step, directions_gram : optional
+    weights, precision, ridge, step, directions_gram, values : optional
         Instead of ``parameters``: the numbers that the model leaves open, as in
         :class:`Parameters`.  ``directions_gram`` is the identity when nobody states it and there
         is one direction for each component.
@@ -79,10 +79,12 @@ class Problem:
         ridge: float | None = None,
         step: float | None = None,
         directions_gram: ArrayLike | None = None,
+        values: Mapping[str, float] | None = None,
     ) -> None:
         _check_model(model, parameters)
-        values = (weights, precision, ridge, step, directions_gram)
-        stated = {n: v for n, v in zip(NUMBERS, values, strict=True) if v is not None}
+        given = (weights, precision, ridge, step, directions_gram, values)
+        names = (*NUMBERS, "values")
+        stated = {n: v for n, v in zip(names, given, strict=True) if v is not None}
         if parameters is None:
             numbers = _complete(model, stated)
         elif stated:
@@ -100,6 +102,8 @@ class Problem:
 
     def __repr__(self) -> str:
         numbers = {name: np.asarray(getattr(self.parameters, name)).tolist() for name in NUMBERS}
+        if self.parameters.values:
+            numbers["values"] = dict(self.parameters.values)
         return f"Problem({brief(self.model.name)!r}, {brief_parts(**numbers)})"
 
     def _repr_latex_(self) -> str:
@@ -214,7 +218,9 @@ def _fixed_numbers(model: Model) -> dict[str, Any]:
 def _complete(model: Model, stated: Mapping[str, Any]) -> Parameters:
     """Parameters of what is stated and what the model fixes; all that is missing is named."""
     numbers = _fixed_numbers(model) | dict(stated)
-    missing = [n for n in NUMBERS if n not in numbers and n != "directions_gram"]
+    wanted = [n for n in NUMBERS if n != "directions_gram"]
+    wanted += ["values"] if model.loss.free_parameters else []
+    missing = [n for n in wanted if n not in numbers]
     if missing:
         raise InputError(
             ", ".join(missing),
@@ -250,6 +256,7 @@ def _check_agreement(model: Model, parameters: Parameters) -> None:
     mixture = model.mixture
     _check_weight_count(model, parameters.weights.size)
     _check_gram_of(model, parameters)
+    _check_values(model, parameters)
     pairs = [
         *(("weights", e, x) for e, x in zip(mixture.weights, parameters.weights, strict=True)),
         ("precision", mixture.precision, parameters.precision),
@@ -288,6 +295,25 @@ def _check_gram_of(model: Model, parameters: Parameters) -> None:
         raise InputError(
             "directions_gram", got, f"{gram.tolist()}, which the model {model.name} fixes", remedy
         )
+
+
+def _check_values(model: Model, parameters: Parameters) -> None:
+    """A number for every free parameter of the loss, within its range, and for nothing else."""
+    declared = {each.name: each for each in model.loss.free_parameters}
+    for name in parameters.values:
+        if name not in declared:
+            known = ", ".join(declared) or "none"
+            expected = f"free parameters of the loss: {known}"
+            remedy = f"declare it: Loss(..., parameters={{{name!r}: (low, high)}})"
+            raise InputError("values", repr(name), expected, remedy)
+    missing = [name for name in declared if name not in parameters.values]
+    if missing:
+        got = f"no number of {', '.join(missing)}"
+        expected = f"numbers of the free parameters of {model.name}"
+        given = ", ".join(f"{name!r}: ..." for name in missing)
+        raise InputError("values", got, expected, f"write values={{{given}}}")
+    for name, each in declared.items():
+        each.check(parameters.values[name])
 
 
 def _gram_pairs(model: Model, parameters: Parameters) -> Iterator[tuple[sp.Expr, float]]:

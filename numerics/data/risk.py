@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from numerics.core import codegen
+from numerics.core.flatten import held_of
 from numerics.core.geometry import field_gram, labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
@@ -56,7 +57,7 @@ class Classifier:
 def classifier(model: Model) -> Classifier:
     """Compile the loss of a model for arrays."""
     s = model.symbols
-    arguments = (("y", (symbols.LABEL,)), ("u", s.fields), ("v", s.readout))
+    arguments = (("y", (symbols.LABEL,)), ("u", s.fields), ("v", s.held))
     source = codegen.generate_function("sample_loss", arguments, [model.loss.expression], "numpy")
     function = codegen.load_module(source).sample_loss
 
@@ -190,11 +191,8 @@ def empirical_risk(
     rows = []
     for state in listed:
         data = draw_data(problem, state, dimension, samples, generator)
-        u = data.fields
-        pair = (
-            sample.loss(data.labels, u, state.readout),
-            sample.correct(data.labels, u, state.readout),
-        )
+        u, held = data.fields, held_of(model, parameters, state)
+        pair = (sample.loss(data.labels, u, held), sample.correct(data.labels, u, held))
         means, errors = zip(
             *((x.mean(), x.std(ddof=1) / np.sqrt(samples)) for x in pair), strict=True
         )
@@ -242,6 +240,7 @@ def _accuracy(
     eigenvalues, vectors = np.linalg.eigh(covariance)
     factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
     means, sample = problem.coordinates @ overlap.T, classifier(model)
+    held = held_of(model, parameters, state)
     size = 1024
     while True:
         rule = sobol(len(gram), size, REPLICATES, seed)
@@ -249,9 +248,9 @@ def _accuracy(
         flat = rule.nodes.reshape(-1, len(gram)) @ factor.T
         values = np.zeros((REPLICATES, size))
         for l, p in enumerate(parameters.weights):
-            values += p * sample.correct(
-                problem.labels[l], (means[l] + flat).T, state.readout
-            ).reshape(values.shape)
+            values += p * sample.correct(problem.labels[l], (means[l] + flat).T, held).reshape(
+                values.shape
+            )
         found = values.mean(axis=1)
         # scramblings that see no mistake at all may miss a rare one: never below one in all nodes
         error = float(replicate_error(found)) + 1.0 / values.size

@@ -6,14 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import sympy as sp
 from numpy.typing import ArrayLike
 
-from numerics.core import codegen
+from numerics.core.flatten import free_values
 from numerics.core.geometry import labels_of, orthonormal_rows
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
@@ -30,10 +28,12 @@ from numerics.core.validation import (
     check_memory,
 )
 from numerics.core.weights import check_dimension, realise_weights, state_of_weights
-from theory import InputError, Model, Moments, Weight, symbols
+from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
+from theory.problem.model import check_no_statistics
 
+from .derivatives import derivative_function, unpacked
 from .mixture_samples import sample_label_noise, sample_mixture
 from .one_pass import project, row_blocks
 from .sources import Source
@@ -146,6 +146,18 @@ class SampleData:
             return self.preactivations
         return np.vstack([self.preactivations, self.projections[teachers], *noise])
 
+    @property
+    def held(self) -> Array:
+        """What the loss holds beside a sample: the readout, and free parameters."""
+        if not self.model.loss.beside:
+            return self.readout
+        check_no_statistics(self.model, "spectra of samples")
+        if self.parameters is None:
+            names = ", ".join(each.name for each in self.model.loss.free_parameters)
+            remedy = "give a Problem, which has them, in the place of the model"
+            raise InputError("data", f"no numbers of {names}", "free parameters", remedy)
+        return np.concatenate([self.readout, free_values(self.model, self.parameters)])
+
     def projected(self, rows: Array) -> Array:
         """R Y^T for rows R in R^d, shape (n, M)."""
         out = np.empty((len(rows), self.samples))
@@ -164,7 +176,7 @@ class SampleData:
     def derivatives(self, matrix: str) -> Array:
         """Sample derivatives at the data as full matrices: see :func:`compile_derivatives`."""
         packed = self.packed_derivatives(matrix)
-        return packed if matrix == "gradient" else _unpacked(self.model, packed)
+        return packed if matrix == "gradient" else unpacked(self.model, packed)
 
     @with_known_keywords
     def fresh(
@@ -208,11 +220,11 @@ class SampleData:
         }
 
     def _derivatives(self, matrix: str) -> Array:
-        function, rows = _derivative_function(self.model, matrix)
+        function, rows = derivative_function(self.model, matrix)
         u = self.fields
         out = np.empty((rows, self.samples))
         for part in row_blocks(self.samples, BLOCK_SAMPLES):
-            function(self.labels[part], u[:, part], self.readout, out[:, part])
+            function(self.labels[part], u[:, part], self.held, out[:, part])
         return out
 
     def _keep(self, key: str, make: Callable[[], Array]) -> Array:
@@ -295,86 +307,6 @@ def draw_data(
         state,
         label_noise=sample_label_noise(model, samples, generator),
     )
-
-
-def compile_derivatives(model: Model, matrix: str) -> Callable[[Array, Array, Array], Array]:
-    """Return a function (labels (M,), u (C, M), v) -> derivatives of the loss at every sample.
-
-    For a loss with teachers or label noise ``u`` are all its fields, (u, t, xi).
-
-    For the Hessian all second derivatives, shape (C + q, C + q, M); for G all first ones, shape (C
-    + q, M). Variables in the order (u_1..u_C, v_1..v_q).  Generated from the loss for NumPy.
-    """
-    return _evaluator(model, matrix, False)
-
-
-def _unpacked(model: Model, packed: Array) -> Array:
-    """Full matrices from upper triangles, shape (C + q, C + q, M)."""
-    size = model.units + model.readout_size
-    out = np.empty((size, size, packed.shape[1]))
-    for row, (i, j) in zip(packed, symbols.upper_triangle(size), strict=True):
-        out[i, j] = out[j, i] = row
-    return out
-
-
-@lru_cache(maxsize=32)
-def derivative_expressions(model: Model, matrix: str) -> tuple[sp.Expr, ...]:
-    """What :func:`compile_derivatives` evaluates, in (y, u, v): the upper triangle of the second
-    derivatives, or the first ones, almost everywhere.
-    """
-    size = model.units + model.readout_size
-    moments = Moments(model, "projection")  # differentiates nothing beyond the weight itself
-    weights = (
-        [Weight.of((i, j)) for i, j in symbols.upper_triangle(size)]
-        if matrix == "hessian"
-        else [Weight.of((i,)) for i in range(size)]
-    )
-    return tuple(_almost_everywhere(moments.expression(w)) for w in weights)
-
-
-def derivative_terms(model: Model, matrix: str) -> Callable[[Array, Array, Array], Array]:
-    """Return a function as :func:`compile_derivatives` does, of the sizes of what is added up to
-    the derivatives: their rounding errors are relative to these, and not to what is left of them.
-    """
-    return _evaluator(model, matrix, True)
-
-
-def _evaluator(model: Model, matrix: str, terms: bool) -> Callable[[Array, Array, Array], Array]:
-    function, rows = _derivative_function(model, matrix, terms)
-
-    def evaluate(labels: Array, u: Array, v: Array) -> Array:
-        packed = np.empty((rows, u.shape[1]))
-        function(labels, u, v, packed)
-        return packed if matrix == "gradient" else _unpacked(model, packed)
-
-    return evaluate
-
-
-@lru_cache(maxsize=64)
-def _derivative_function(
-    model: Model, matrix: str, terms: bool = False
-) -> tuple[Callable[..., None], int]:
-    expressions = derivative_expressions(model, matrix)
-    if terms:
-        expressions = tuple(_without_signs(e) for e in expressions)
-    s = model.symbols
-    arguments = (("y", (symbols.LABEL,)), ("u", s.fields), ("v", s.readout))
-    source = codegen.generate_function("derivatives", arguments, expressions, "numpy")
-    return codegen.load_module(source).derivatives, len(expressions)
-
-
-def _without_signs(e: sp.Expr) -> sp.Expr:
-    """The sum of the absolute values of all terms, inside products and powers too."""
-    if isinstance(e, (sp.Add, sp.Mul)):
-        return e.func(*(_without_signs(a) for a in e.args))
-    if isinstance(e, sp.Pow) and e.exp.is_Integer and e.exp.is_positive:
-        return _without_signs(e.base) ** e.exp
-    return sp.Abs(e)
-
-
-def _almost_everywhere(expression: sp.Expr) -> sp.Expr:
-    """Drop Dirac parts: samples meet a kink with probability 0 (mathematics.md section 2)."""
-    return expression.replace(sp.DiracDelta, lambda *_: sp.Integer(0))
 
 
 def _given_weights(

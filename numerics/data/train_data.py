@@ -101,6 +101,7 @@ def train_data(
     kernel = compile_kernel(data.model.loss, "given", *(() if rule is None else (rule,)))
     x, v = np.array(data.weights), np.array(data.readout)
     loss, beside = data.model.loss, data.fields[len(x) :]
+    held = (data.held[len(v) :],) if loss.beside else ()
     u, g = np.empty(len(loss.fields)), np.empty((batch, len(loss.variables)))
     # part of the kernel's signature: nothing is drawn, and no record is taken
     rng, memory = own_generator()
@@ -136,6 +137,7 @@ def train_data(
             v,
             g,
             arrays if numbers is None else (arrays, numbers),
+            *held,
         )
         if not ended:
             raise ArithmeticError(

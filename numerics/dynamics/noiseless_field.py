@@ -42,7 +42,8 @@ class NoiselessField:
             if surfaces
             else sp.zeros(0, len(state))
         )
-        if not all(e.is_number for e in slopes):
+        beside = set(model.loss.beside)
+        if not all(e.is_number for e in slopes) or any(k.free_symbols & beside for k in surfaces):
             raise InputError(
                 "model",
                 model.name,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from numerics.core.covariance.band_arrays import inverse_of
+from numerics.core.flatten import held_values
 from numerics.core.geometry import (
     coordinates_of,
     field_gram,
@@ -50,10 +51,9 @@ class ComponentLaws:
         then Gram matrices are those of the units in every band, and inverses those of every
         component.
         """
-        # a copy, because code is compiled anew for every memory layout it meets
-        v, precision = np.array(readout), parameters.precision
+        precision = parameters.precision
         if self._model.mixture.bands is not None:
-            return self._own_laws(parameters, overlap, gram_perp, v, change)
+            return self._own_laws(parameters, overlap, gram_perp, readout, change)
         overlap, gram_perp = field_statistics(self._model, parameters, overlap, gram_perp)
         inverse_gamma = self._inverse_directions(parameters.directions_gram)
         gram = gram_perp + overlap @ inverse_gamma @ np.swapaxes(overlap, 1, 2)
@@ -61,6 +61,8 @@ class ComponentLaws:
             gram = np.array([change(each, 0) for each in gram])
         inverse = self._inverse_laws(gram)
         means = self._coordinates @ np.swapaxes(overlap, 1, 2)
+        # a copy, because code is compiled anew for every memory layout it meets
+        v = np.array(held_values(self._model, parameters, readout, overlap, gram))
         law = FieldLaws(self._labels, means, gram / precision, inverse, precision, v)
         return gram, inverse, [law]
 
@@ -82,6 +84,7 @@ class ComponentLaws:
         inverse = self._inverse_laws(laws)
         means = self._coordinates @ np.swapaxes(found.overlap, 1, 2)
         precision = parameters.precision
+        v = np.array(held_values(self._model, parameters, readout, overlap, gram))
         return (
             gram,
             inverse,
@@ -92,7 +95,7 @@ class ComponentLaws:
                     laws[:, l] / precision,
                     np.ascontiguousarray(inverse[:, l]),
                     precision,
-                    readout,
+                    v,
                 )
                 for l in range(len(self._labels))
             ],

@@ -231,8 +231,9 @@ def least_size(
     forms = kink_forms(compiled.model)
     if forms is None or not compiled.uses_whitening:
         return min(256, max_nodes)
-    overlap, gram_perp, readout = parts
-    matrix, offsets = (array[0] for array in forms(readout[None]))
+    overlap, gram_perp, _ = parts
+    held = compiled.held(parameters, parts)
+    matrix, offsets = (array[0] for array in forms(held[None]))
     grams = compiled.laws.covariances(parameters, overlap, gram_perp)
     deviation = np.sqrt(np.clip(np.einsum("ja,lab,jb->lj", matrix, grams, matrix), 0, None))
     deviation = np.broadcast_to(deviation, (len(compiled.labels), len(matrix)))

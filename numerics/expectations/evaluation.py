@@ -10,7 +10,7 @@ import sympy as sp
 
 from numerics.core import codegen
 from numerics.core.errors import IntegrandError
-from numerics.core.flatten import outer_symbols, outer_values
+from numerics.core.flatten import held_at, outer_symbols, outer_values, typical_values
 from numerics.core.geometry import coordinates_of, labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
@@ -142,12 +142,17 @@ class Evaluator:
         # the loss guarantees it for its derivatives, but any integrand may be compiled: look
         rng = np.random.default_rng(0)
         u, v = rng.normal(size=(c, 4)), rng.normal(size=self.model.readout_size)
+        v = np.concatenate([v, typical_values(self.model)])
         for label in np.unique(self.labels):
             here = self.array_integrands(u, label, v)
             there = self.array_integrands(u + null @ rng.normal(size=(null.shape[1], 4)), label, v)
             if not np.allclose(here, there, rtol=1e-10, atol=1e-12):
                 return np.eye(c)
         return free
+
+    def held(self, parameters: Parameters, parts: tuple[Array, Array, Array]) -> Array:
+        """What the loss holds beside a sample, at one state."""
+        return held_at(self.model, parameters, *parts)
 
     def evaluate(
         self,

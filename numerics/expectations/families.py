@@ -43,12 +43,13 @@ def hermite_misses(
     """
     worst = np.zeros(len(sizes))
     beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
+    held = compiled.held(parameters, parts)
     for l, (label, mean, covariance, heights) in enumerate(
         _components(compiled, parameters, parts)
     ):
         factor = compiled.factor(covariance[None])[0]
         shares, beside[:, l] = hermite_miss(
-            compiled.scales, label, mean, factor, parts[2], sizes, heights
+            compiled.scales, label, mean, factor, held, sizes, heights
         )
         worst = np.maximum(worst, shares)
     return worst, beside
@@ -57,11 +58,12 @@ def hermite_misses(
 def panel_misses(compiled: Evaluator, parameters: Parameters, parts: Parts) -> Array:
     """What no level of panels sees, of each component and integrand, shape (L, J)."""
     beyond = np.zeros((len(compiled.labels), len(compiled.integrands)))
+    held = compiled.held(parameters, parts)
     for l, (label, mean, covariance, heights) in enumerate(
         _components(compiled, parameters, parts)
     ):
         directions = directions_of(covariance, compiled.quadrature_basis)
-        found = beyond_panels(compiled.scales, label, mean, directions, parts[2], heights)
+        found = beyond_panels(compiled.scales, label, mean, directions, held, heights)
         if found.size:
             beyond[l] = found
     return beyond
@@ -71,7 +73,8 @@ def _components(
     compiled: Evaluator, parameters: Parameters, parts: Parts
 ) -> Iterator[tuple[float, Array, Array, Callable[[Array], Array]]]:
     """Label, mean and covariance of u in every component, and |f_j| at shifts from the mean."""
-    overlap, gram_perp, readout = parts
+    overlap, gram_perp, _ = parts
+    held = compiled.held(parameters, parts)
     covariances = compiled.laws.covariances(parameters, overlap, gram_perp)
     inverses = np.zeros_like(covariances)
     if compiled.uses_whitening:
@@ -85,7 +88,7 @@ def _components(
             shift: Array, label: float = label, mean: Array = mean, inverse: Array = inverses[own]
         ) -> Array:
             u, w = (mean + shift).T, (shift @ inverse).T
-            return np.abs(compiled.array_integrands(u, label, readout, w))
+            return np.abs(compiled.array_integrands(u, label, held, w))
 
         yield label, mean, covariances[own], heights
 

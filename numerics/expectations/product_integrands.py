@@ -77,7 +77,7 @@ class ProductIntegrands:
             ("y", (symbols.LABEL,)),
             ("u", s.fields),
             ("w", s.whitened),
-            ("v", s.readout),
+            ("v", s.held),
         )
         self._arguments = arguments
         features = tuple(self._features)

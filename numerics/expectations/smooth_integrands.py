@@ -87,7 +87,7 @@ class PlainIntegrands:
             ("y", (symbols.LABEL,)),
             ("u", s.fields),
             ("w", s.whitened),
-            ("v", s.readout),
+            ("v", s.held),
         )
         self.source = codegen.generate_function(
             "integrand", self.arguments, self.integrands, target

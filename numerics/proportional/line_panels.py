@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from numerics.core.geometry import labels_of
 from numerics.core.validation import Array
-from numerics.data.samples import derivative_expressions
+from numerics.data.derivatives import derivative_expressions
 from numerics.expectations.graded.placement import line_ends, panel_nodes
 from numerics.expectations.graded.scales import Scales
 from theory import Model
@@ -58,7 +58,7 @@ def line_rules(nodes: WeightNodes) -> list[LineRule]:
 
 def _graded(nodes: WeightNodes, size: int) -> LineRule:
     """Panels that resolve the derivatives of the loss."""
-    scales, readout = derivative_scales(nodes.model, nodes.matrix), nodes.state.readout
+    scales, readout = derivative_scales(nodes.model, nodes.matrix), nodes.held
     labels = enumerate(labels_of(nodes.model))
     ends = [
         line_ends(scales, float(y), nodes.mean(l), nodes.directions(l)[0], readout, size)

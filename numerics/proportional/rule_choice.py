@@ -105,7 +105,7 @@ def _resolves(nodes: WeightNodes, size: int) -> bool:
     """Whether the singularities of the derivatives are far enough for a tensor rule."""
     if not nodes.dimension:
         return True
-    scales, readout = derivative_scales(nodes.model, nodes.matrix), nodes.state.readout
+    scales, readout = derivative_scales(nodes.model, nodes.matrix), nodes.held
     for l, label in enumerate(labels_of(nodes.model)):
         shares, _ = hermite_miss(
             scales, float(label), nodes.mean(l), nodes.directions(l), readout, (size,), _no_heights

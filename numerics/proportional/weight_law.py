@@ -19,6 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.core.flatten import held_of
 from numerics.core.geometry import (
     SpanBasis,
     coordinates_of,
@@ -29,12 +30,13 @@ from numerics.core.geometry import (
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array
-from numerics.data.samples import compile_derivatives, derivative_terms
+from numerics.data.derivatives import compile_derivatives, derivative_terms
 from numerics.expectations.compiled import gauge_directions
 from numerics.expectations.quadrature import Rule, sobol
 from numerics.spectra.population_block import is_of_readout, readout_positions
 from numerics.spectra.span_matrix import BlockName
 from theory import Model
+from theory.problem.model import check_no_statistics
 
 from .covariance.field_noise import FieldNoise
 from .covariance.noise_covariances import ISOTROPIC, NoiseCovariances
@@ -171,13 +173,10 @@ class WeightNodes:
     def __init__(
         self, model: Model, parameters: Parameters, state: State, matrix: str, block: BlockName
     ) -> None:
-        self.model, self.parameters, self.state, self.matrix, self.block = (
-            model,
-            parameters,
-            state,
-            matrix,
-            block,
-        )
+        self.model, self.parameters, self.state = model, parameters, state
+        self.matrix, self.block = matrix, block
+        check_no_statistics(model, "an effective spectrum")
+        self.held = held_of(model, parameters, state)
         self.basis = span_basis(parameters, state)
         _, rows = gauge_directions(model)
         self._rows = rows
@@ -335,7 +334,7 @@ class WeightNodes:
     def _terms(self, component: int, z: Array) -> Array:
         """Sizes of the terms that add up to K."""
         labels, u = self._arguments(component, z)
-        arguments = labels, u.T, self.state.readout
+        arguments = labels, u.T, self.held
         terms = derivative_terms(self.model, self.matrix)(*arguments)
         if self.matrix == "hessian":
             return self._part(terms)
@@ -350,7 +349,7 @@ class WeightNodes:
         labels, u = self._arguments(component, z)
         longer = 1 + nudge
         evaluate = compile_derivatives(self.model, self.matrix)
-        found = evaluate(labels, longer * u.T, longer * np.asarray(self.state.readout))
+        found = evaluate(labels, longer * u.T, longer * self.held)
         return self._weight(found), place
 
     def _arguments(self, component: int, z: Array) -> tuple[Array, Array]:

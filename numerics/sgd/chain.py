@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.core.flatten import free_values
 from numerics.core.geometry import span_basis
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
@@ -20,6 +21,8 @@ from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
 from numerics.sgd.kernel.ruled import RuleArrays
 from theory import InputError, Model
+from theory.problem.updating.rule import Rule, rule_of
+from theory.problem.updating.update import Update
 
 from .banded_arrays import BandedFrame, direct_arrays, reduced_arrays
 from .noise import LAWS, Noise
@@ -154,9 +157,28 @@ class Chain:
             return direct_arrays(self.banded, self.noise, self.batch, self.block_steps)
         return self._direct(state, seed) if self.method == "direct" else self._reduced(state)
 
+    @property
+    def kernel_rule(self) -> Rule | None:
+        """The rule of the model; that of its plain gradient where statistics have to move too."""
+        model = self.model
+        if model.rule is None and model.loss.statistics:
+            return rule_of(Update(), model.loss, model.mixture, model.ridge)
+        return model.rule
+
+    @property
+    def held(self) -> tuple[Array, ...]:
+        """An argument for what the loss holds beside a sample: free parameters, and room for
+        statistics.
+        """
+        loss = self.model.loss
+        if not loss.beside:
+            return ()
+        free = free_values(self.model, self.parameters)
+        return (np.concatenate([free, np.zeros(len(loss.statistics))]),)
+
     def kernel_arrays(self, arrays: Arrays) -> Any:
         """What the kernel takes: the arrays, and beside them the numbers of a rule of the model."""
-        rule = self.model.rule
+        rule = self.kernel_rule
         if rule is None:
             return arrays
         width = self.dimension if self.method == "direct" else self.model.directions

@@ -61,7 +61,9 @@ class Launch:
         rows = slice(first, first + len(generators))
         rng, memory = own_generator()
         v, u = np.empty(chain.model.readout_size), np.empty(len(chain.model.loss.fields))
-        g = np.empty((chain.batch, len(chain.model.loss.variables)))
+        loss = chain.model.loss
+        g = np.empty((chain.batch, len(loss.variables) + len(loss.statistics)))
+        held = chain.held
         own = chain.kernel_arrays(arrays)
 
         def take(rates: Array, begin: int, end: int) -> int:
@@ -87,6 +89,7 @@ class Launch:
                 v,
                 g,
                 own,
+                *held,
             )
             return ended
 

@@ -184,7 +184,7 @@ class _Runs:
         self.chain, self.states = chain, states
         self.recorder = Recorder(chain.problem, steps, len(states), chain.attributes(seed))
         self.stop = Event()
-        rule, own = chain.model.rule, {}
+        rule, own = chain.kernel_rule, {}
         if chain.model.mixture.bands is not None:
             own["banded"] = True
         plain = () if rule is None else (rule,)

@@ -25,10 +25,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cached_property, lru_cache
 from itertools import accumulate
+from typing import Any
 
 import sympy as sp
 
 from theory.names import DISTRIBUTIONAL
+from theory.problem.held.loss_symbols import Statistic
 from theory.problem.model import Model
 from theory.problem.updating.update import DOMINANT
 
@@ -41,11 +43,17 @@ from .moments import Moments, Weight
 WeightKind = tuple[tuple[str, ...], ...]
 UNIT: WeightKind = (("u",),)
 READOUT: WeightKind = (("v",),)
+# kappa_ab = (1 + delta_ab) d l / d Q_ab and eta_as = d l / d m_as, of a loss that holds statistics:
+# these letters have two indices each
+KAPPA: WeightKind = (("Q",),)
+ETA: WeightKind = (("m",),)
 # what stands in their place in a step, where a model has a rule of its own
 UNIT_STEP: WeightKind = (("x",),)
 READOUT_STEP: WeightKind = (("w",),)
 # letters of directions before they are projected
 _KEPT = {"s": "x", "t": "y"}
+# letters of statistics, of two indices each
+_PAIRS = "Qm"
 # what integration by parts runs over
 UNIT_FIELD, TEACHER_FIELD = "u", "t"
 
@@ -128,6 +136,20 @@ class MomentTensors(BandTensors):
         rule = self.model.rule
         assert rule is not None  # the plain gradient has its ridge
         return of_matrix("K", rule.gain * rule.decay)
+
+    def gains(self, letter: str, matrix: Tensor, rest: str) -> list[Term]:
+        r""":math:`\sum_bE[\kappa_{ab}]x^b\cdot(\ldots)`, of a matrix whose rows are units; nothing
+        where the loss holds no statistics.
+        """
+        if not self.model.loss.statistics:
+            return []
+        return self.mean(KAPPA, letter + "z", (matrix, "z" + rest))
+
+    def pushes(self, letter: str) -> list[Term]:
+        r""":math:`\sum_tE[\eta_{at}]\Gamma_{ts}`; none where the loss holds no statistics."""
+        if not self.model.loss.statistics:
+            return []
+        return self.mean(ETA, letter + "p", (self.directions_gram, "ps"))
 
     def decays(self, gram: Tensor) -> list[Term]:
         """K G + G K^T of a Gram matrix of the units."""
@@ -287,8 +309,11 @@ class MomentTensors(BandTensors):
         # the slopes of a rule stand behind all that the loss is differentiated by
         own = len(model.loss.differentiated)
         places = {"u": 0, "v": units, "x": own, "w": own + units}
-        sizes = [units if v in "ux" else model.readout_size for factor in kind for v in factor]
-        offsets = [places[v] for factor in kind for v in factor]
+        letters = [v for factor in kind for v in factor]
+        if any(v in _PAIRS for v in letters):
+            return self._with_statistics(kind, actions)
+        sizes = [units if v in "ux" else model.readout_size for v in letters]
+        offsets = [places[v] for v in letters]
         ends = list(accumulate(len(factor) for factor in kind))
         starts = [0, *ends[:-1]]
         w, by_parts = model.symbols.whitened, moments.route == "stein"
@@ -310,6 +335,47 @@ class MomentTensors(BandTensors):
 
         shape = (model.components, *sizes, *map(self._size, actions))
         name = "E[" + "".join("g" if len(f) == 1 else "H" for f in kind) + actions + "]"
+        return MomentTensor(name, shape, integrand, moments.expectation)
+
+    def _with_statistics(self, kind: WeightKind, actions: str) -> MomentTensor:
+        """As :meth:`_new_tensor`, of a weight with derivatives in statistics of the loss."""
+        model, moments, loss = self.model, self.moments, self.model.loss
+        ranges: dict[str, tuple[int, ...]]
+        ranges = {"u": (model.units,), "v": (model.readout_size,)}
+        ranges |= {"Q": (model.units, model.units), "m": (model.units, model.directions)}
+        behind = len(loss.variables) - model.units
+        first = sum(len(ranges[v]) for factor in kind for v in factor)
+        w, by_parts = model.symbols.whitened, moments.route == "stein"
+
+        def position(letter: str, at: list[int]) -> int | None:
+            if letter in "uv":
+                return at[0] + (model.units if letter == "v" else 0)
+            pair = sorted(at) if letter == "Q" else at
+            return loss.statistic_position(Statistic(letter, *pair))
+
+        def integrand(*index: int) -> sp.Expr:
+            left, scale = list(index[:first]), sp.Integer(1)
+            factors: list[Any] = []
+            for factor in kind:
+                found = []
+                for letter in factor:
+                    at, left = left[: len(ranges[letter])], left[len(ranges[letter]) :]
+                    scale *= 2 if letter == "Q" and at[0] == at[1] else 1
+                    found.append(position(letter, at))
+                factors.append(found)
+            seen = [self._field(a, i) for a, i in zip(actions, index[first:], strict=True)]
+            fields = [c for c in seen if c is not None]
+            if len(fields) < len(seen) or any(None in found for found in factors):
+                return sp.Integer(0)
+            weight = Weight.of(*factors)
+            if not by_parts:
+                return scale * moments.expression(weight) * sp.Mul(*(w[c] for c in fields))
+            along = tuple(c + behind * (c >= model.units) for c in fields)
+            return scale * moments.derivative(weight, along)
+
+        sizes = [n for factor in kind for v in factor for n in ranges[v]]
+        shape = (model.components, *sizes, *map(self._size, actions))
+        name = "E[" + "".join("".join(f) for f in kind) + actions + "]"
         return MomentTensor(name, shape, integrand, moments.expectation)
 
 

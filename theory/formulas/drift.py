@@ -96,7 +96,10 @@ def derive_drift(model: Model, route: str | None = None) -> Drift:
     Teachers in the loss add :math:`\lambda^{-1}\sum_n E[\partial_{t_n}g_a]\,\Gamma_{ns}` to
     :math:`E[g_a\,Y\cdot e_s]`, and nothing to the rest (section 11).  With bands every statistic
     is that of a band, with :math:`P_gY` for Y and the corrector :math:`c_\delta\rho_g\lambda^{-1}
-    \sum_lp_l\sigma_{lg}^2E_l[g_ag_b]` (section 10).
+    \sum_lp_l\sigma_{lg}^2E_l[g_ag_b]` (section 10).  A loss that holds statistics adds
+    :math:`-E[\kappa]m-E[\eta]\Gamma` and :math:`-E[\kappa]R^\perp-R^\perp E[\kappa]^T` with
+    :math:`\kappa_{ab}=(1+\delta_{ab})\partial\ell/\partial Q_{ab}` and
+    :math:`\eta_{as}=\partial\ell/\partial m_{as}` (section 12a).
 
     Parameters
     ----------
@@ -153,6 +156,8 @@ def _drift(model: Model, route: str) -> Drift:
 
     s, size = model.symbols, model.step / model.mixture.precision
     overlaps, grams = (over("gas"), s.overlap_shape), (over("gab"), s.gram_shape)
+    signal += [*t.gains("a", m, "s"), *t.pushes("a")]
+    noise += [*t.gains("a", r, "b"), *t.gains("b", r, "a")]
     along = t.along_directions([*signal, t.decay("a", m, "s")])
     off = t.off_directions([*noise, *t.decays(r)])
     overlap = sum_of(*overlaps, scaled(along, minus))

@@ -17,7 +17,7 @@ from theory.expectations.contracted import (
 )
 from theory.expectations.contraction import Contraction, Term, sum_of
 from theory.expectations.derived import Derived, shown_as
-from theory.expectations.moment_tensors import MomentTensors, moment_tensors, scaled
+from theory.expectations.moment_tensors import KAPPA, MomentTensors, moment_tensors, scaled
 from theory.expectations.moments import chosen_route, exists
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
@@ -71,7 +71,8 @@ def derive_finite_size(model: Model, route: str | None = None, batch: int = 1) -
 
     with :math:`P_gY,\sigma_{lg}^2/\lambda` and the rank of Gamma^g for Y, 1 / lambda and r in a
     band, and K the curvature of :mod:`theory.expectations.moments`:
-    :math:`E[hZZ^T]/\lambda=\lambda^{-1}E[h]I+\sum K_{cd}(h)x^cx^{dT}`.
+    :math:`E[hZZ^T]/\lambda=\lambda^{-1}E[h]I+\sum K_{cd}(h)x^cx^{dT}`.  A loss that holds
+    statistics has :math:`\beta+\kappa` of the sample in the place of :math:`\beta`.
 
     Parameters
     ----------
@@ -123,10 +124,38 @@ def _finite_size(model: Model, route: str, batch: int) -> FiniteSize:
     terms = [*_with_decay(t), *scaled([*along, *less], share)]
     if batch > 1:  # of two samples of a step
         terms += scaled(t.shared_slopes(r), 1 - share)
+    if model.loss.statistics:
+        terms += _with_gains(t, share)
     terms = scaled(t.off_directions(terms), model.step)
     contraction = sum_of(over("gab"), model.symbols.gram_shape, terms)
     found = FiniteSize(model, route, ContractedMatrix.of(contraction))
     return found if exists(model, route) else found.written_out()
+
+
+def _with_gains(t: MomentTensors, share: sp.Expr) -> list[Term]:
+    r"""What kappa of a loss that holds statistics adds: with the ridge, with the noise of the same
+    sample and of another one, with itself.
+    """
+    r, step = t.gram_perp, t.unit_step
+    terms = scaled([*t.gains("a", r, "b"), *t.gains("b", r, "a")], t.model.ridge)
+    same = [
+        *t.slope(KAPPA + step, "aeb", "d", (r, "ed")),
+        *t.slope(KAPPA + step, "bea", "d", (r, "ed")),
+        *t.mean(KAPPA + KAPPA, "aebf", (r, "ef")),
+    ]
+    other = [
+        *_product(t.mean(KAPPA, "ae"), t.slope(step, "b", "d", (r, "ed"))),
+        *_product(t.mean(KAPPA, "be"), t.slope(step, "a", "d", (r, "ed"))),
+        *_product(t.mean(KAPPA, "ae", (r, "ef")), t.mean(KAPPA, "bf")),
+    ]
+    return [*terms, *scaled(same, share), *scaled(other, 1 - share)]
+
+
+def _product(left: list[Term], right: list[Term]) -> list[Term]:
+    """The product of two expectations, of independent samples."""
+    (one,), (two,) = left, right
+    renamed = ((x, letters.replace("l", "k")) for x, letters in two.operands)
+    return [Term(one.factor * two.factor, (*one.operands, *renamed))]
 
 
 def _with_decay(t: MomentTensors) -> list[Term]:

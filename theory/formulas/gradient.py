@@ -10,7 +10,7 @@ import sympy as sp
 from theory.expectations.contracted import ContractedMatrix
 from theory.expectations.contraction import sum_of
 from theory.expectations.derived import Derived, shown_as
-from theory.expectations.moment_tensors import READOUT, UNIT, moment_tensors
+from theory.expectations.moment_tensors import ETA, KAPPA, READOUT, UNIT, moment_tensors
 from theory.expectations.moments import chosen_route
 from theory.keywords import with_known_keywords
 from theory.problem.model import Model
@@ -75,8 +75,11 @@ def _gradient(model: Model, route: str) -> PopulationGradient:
     same = t.ridge("u", "a", (t.identity(units), "ac"), *t.every("g"))
     means = t.mean(UNIT, "a", (t.coordinates, "ls"), *t.every("g"))
     signal = means + t.slope(UNIT, "a", "s", *variance, teachers="s")
-    along_directions = sum_of(over("ags"), (units, *band(directions)), signal)
     slopes = t.slope(UNIT, "a", "c", *variance)
+    if model.loss.statistics:
+        signal += t.mean(ETA, "as")
+        slopes += t.mean(KAPPA, "ac")
+    along_directions = sum_of(over("ags"), (units, *band(directions)), signal)
     along_weights = sum_of(over("agc"), (units, *band(units)), slopes, [same])
     ridge = [t.ridge("v", "i", (t.readout, "i"))]
     readout = sum_of("i", (parameters,), t.mean(READOUT, "i"), ridge)

@@ -13,6 +13,7 @@ from theory.problem.model import Model
 
 from .block_matrix import BlockMatrix, contracted_matrix
 from .block_tensors import BlockTensors, second_moments, with_terms
+from .statistic_blocks import with_ridge_beside, with_statistics
 
 
 @with_known_keywords
@@ -53,8 +54,9 @@ def derive_gradient_matrix(
 def _gradient_matrix(model: Model, route: str, regularized: bool) -> BlockMatrix:
     t = moment_tensors(model, route)
     tensors = second_moments(t, UNIT + UNIT, UNIT + READOUT, READOUT + READOUT)
+    tensors = with_statistics(t, tensors, hessian=False)
     if regularized:
-        tensors = _with_ridge(t, tensors)
+        tensors = with_ridge_beside(t, _with_ridge(t, tensors))
     return contracted_matrix(model, route, "gradient", regularized, tensors, DISTRIBUTIONAL)
 
 

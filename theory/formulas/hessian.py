@@ -17,6 +17,7 @@ from theory.problem.model import Model
 
 from .block_matrix import BlockMatrix, contracted_matrix
 from .block_tensors import second_moments, with_terms
+from .statistic_blocks import with_statistics
 
 
 @with_known_keywords
@@ -85,6 +86,8 @@ def _hessian(model: Model, route: str, regularized: bool, kink_rule: str) -> Blo
     t = moment_tensors(model, route, check_kink_rule(kink_rule))
     kinds: tuple[WeightKind, ...] = ((("u", "u"),), (("u", "v"),), (("v", "v"),))
     tensors = second_moments(t, *kinds)
+    if kink_rule != DIFFERENCE:
+        tensors = with_statistics(t, tensors, hessian=True)
     if regularized and kink_rule != DIFFERENCE:
         units, outputs = (t.identity(n) for n in (model.units, model.readout_size))
         tensors = with_terms(

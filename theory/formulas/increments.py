@@ -16,13 +16,13 @@ import sympy as sp
 
 from theory.expectations.contracted import ContractedMatrix, ContractedVector, Selection
 from theory.expectations.contraction import Contraction, Operand, Tensor, Term, sum_of
-from theory.expectations.moment_tensors import MomentTensors, WeightKind, scaled
+from theory.expectations.moment_tensors import ETA, KAPPA, MomentTensors, WeightKind, scaled
 from theory.problem.updating.update import DOMINANT
 from theory.symbols import upper_triangle
 
 DIRECTION, PERPENDICULAR = "direction", "perpendicular"
 # the same letters for a second statistic
-_SECOND = str.maketrans("absig", "eftjh")
+_SECOND = str.maketrans("absigzp", "eftjhyq")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Increments:
         squares = (*tensors.variance("lg"), *tensors.fraction("g"))
         one, corrector = sp.Integer(1), -model.step / model.mixture.precision
         step, rule = tensors.unit_step, model.rule
-        overlap = (Part(one, step, "a", Feature(DIRECTION, "s")),)
+        overlap: tuple[Part, ...] = (Part(one, step, "a", Feature(DIRECTION, "s")),)
         gram_perp: tuple[Part, ...] = (
             Part(one, step, "a", Feature(PERPENDICULAR, "b")),
             Part(one, step, "b", Feature(PERPENDICULAR, "a")),
@@ -91,6 +91,16 @@ class Increments:
         )
         if rule is not None and rule.project == DOMINANT:
             gram_perp = ()
+        if model.loss.statistics:
+            m, r, gamma = tensors.overlap, tensors.gram_perp, tensors.directions_gram
+            overlap += (
+                Part(one, KAPPA, "az", operands=((m, "zs"),)),
+                Part(one, ETA, "ap", operands=((gamma, "ps"),)),
+            )
+            gram_perp += (
+                Part(one, KAPPA, "az", operands=((r, "zb"),)),
+                Part(one, KAPPA, "bz", operands=((r, "za"),)),
+            )
         readout = (Part(one, tensors.readout_step, "i"),)
         s, over = model.symbols, tensors.over
         pairs = tuple(product(*map(range, s.overlap_shape)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import sympy as sp
 
@@ -14,13 +14,19 @@ from theory.errors import MOST_OF_PART, InputError, brief, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, formula_latex
 
+from .held.loss_symbols import (
+    FreeSymbol,
+    Statistic,
+    check_known,
+    checked_free_symbols,
+    statistics_in,
+    teachers_in,
+)
 from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
 from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
 from .regularity.domain import check_domain
 
-# t_1, t_2, ...
-_TEACHER = re.compile("t_([1-9][0-9]*)")
 # digits with which derivatives along the gauge are computed, and what of them counts as zero
 GAUGE_DIGITS = 40
 GAUGE_ZERO = sp.Float("1e-20")
@@ -62,6 +68,14 @@ class Loss:
     layers : tuple of Layer
         The layers behind the first, which share out v in their order
         (:class:`theory.problem.layers.Layer`).  One layer "layer 2" with one row when empty.
+    parameters : mapping of names or symbols to (low, high) or None, optional
+        Numbers of one's own in the loss (temperature, margin, label smoothing), positive where no
+        range says otherwise: their numbers are given to the Problem, and claims draw them at random
+        from the range.
+
+    The loss may hold the statistics Q_ab (``symbols.symmetric("Q", C)``) and m_as of the weights
+    themselves, as in norm penalties, weight normalisation or Oja's rule: then the sample gradient
+    is :math:`g_aY+\sum_b\kappa_{ab}x^b+\sum_s\eta_{as}e_s` (mathematics.md section 12a).
 
     Raises
     ------
@@ -83,6 +97,7 @@ class Loss:
     gauge: sp.ImmutableDenseMatrix | None = None
     kinks: tuple[sp.Expr, ...] = ()
     layers: tuple[Layer, ...] = ()
+    parameters: Any = ()
     _cache: dict[tuple[int, ...], sp.Expr] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -107,33 +122,10 @@ class Loss:
         if self.expression.has(sp.I, sp.oo, -sp.oo, sp.zoo, sp.nan):
             remedy = "write real and finite numbers only"
             raise InputError("loss expression", str(self.expression), "a real loss", remedy)
-        known = {symbols.LABEL, *self.variables, *self.fields}
-        unknown = sorted(self.expression.free_symbols - known, key=str)
-        names = {*map(str, known), str(symbols.LABEL_NOISE)}
-        alike = [n for n in map(str, unknown) if n in names or _TEACHER.fullmatch(n)]
-        if alike:
-            raise InputError(
-                "loss expression",
-                f"symbols {alike} with other assumptions",
-                f"the real symbols {alike} of theory.symbols",
-                "build them with theory.symbols.vector: a Symbol with other assumptions is another",
-            )
-        if unknown:
-            remedy = (
-                "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL; "
-                "teachers are vector('t', r), label noise is LABEL_NOISE"
-            )
-            if any(str(s).startswith("u_") for s in unknown):
-                remedy = (
-                    "count what is trained in units; a teacher, which is not, is t_s of a "
-                    "direction: theory.symbols.vector('t', r)"
-                )
-            raise InputError(
-                "loss expression",
-                f"unknown symbols {[str(s) for s in unknown]}",
-                f"only {symbols.LABEL}, {', '.join(map(str, self.variables))}",
-                remedy,
-            )
+        declared = checked_free_symbols(self.parameters, self.expression.free_symbols)
+        object.__setattr__(self, "parameters", declared)
+        known = {symbols.LABEL, *self.variables, *self.fields, *self.held}
+        check_known(self.expression, known, self.variables)
         object.__setattr__(self, "layers", checked_layers(self.layers, self.readout_size))
         object.__setattr__(self, "kinks", self._checked_kinks())
         object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
@@ -146,6 +138,8 @@ class Loss:
         gauge = None if self.gauge is None else self.gauge.tolist()
         sizes = brief_parts(units=self.units, readout_size=self.readout_size)
         rest = brief_parts(gauge=gauge, kinks=self.kinks)
+        if self.parameters:
+            rest += f", parameters={[p.name for p in self.parameters]}"
         return f"Loss({brief(self.expression, MOST_OF_PART)}, {sizes}, {rest})"
 
     def _repr_latex_(self) -> str:
@@ -195,7 +189,7 @@ class Loss:
         kinks = tuple(unsigned(sp.sympify(k)) for k in self.kinks)
         for kink in kinks:
             used = kink.free_symbols
-            if not used & set(self.fields) or used - {*self.variables, *self.fields}:
+            if not used & set(self.fields) or used - {*self.variables, *self.fields, *self.beside}:
                 remedy = "give u_1 for a kink at u_1 = 0"
                 if symbols.LABEL in used:
                     remedy = (
@@ -241,6 +235,27 @@ class Loss:
         teachers = (symbols.indexed("t", s) for s in self.teachers)
         return (*self.preactivation, *teachers, *noise)
 
+    @cached_property
+    def free_parameters(self) -> tuple[FreeSymbol, ...]:
+        """The numbers of one's own."""
+        return checked_free_symbols(self.parameters)
+
+    @cached_property
+    def statistics(self) -> tuple[Statistic, ...]:
+        """Q_ab and m_as that the loss holds."""
+        return statistics_in(self.expression, self.units)
+
+    @cached_property
+    def beside(self) -> tuple[sp.Symbol, ...]:
+        """Free parameters, then statistics: what a sample does not change, behind the readout."""
+        free = (each.symbol for each in self.free_parameters)
+        return (*free, *(each.symbol for each in self.statistics))
+
+    @property
+    def held(self) -> tuple[sp.Symbol, ...]:
+        """All that a sample does not change: the readout, free parameters, statistics."""
+        return (*self.readout, *self.beside)
+
     def teacher_position(self, direction: int) -> int | None:
         """Where t_s stands among what :meth:`partial` differentiates by; None for no teacher."""
         if direction not in self.teachers:
@@ -249,8 +264,30 @@ class Loss:
 
     @cached_property
     def differentiated(self) -> tuple[sp.Symbol, ...]:
-        """:attr:`variables`, and t_s of the teachers, by which integration by parts derives."""
-        return (*self.variables, *self.fields[self.units : self.units + len(self.teachers)])
+        """:attr:`variables`, and t_s of the teachers, by which integration by parts derives; behind
+        them the statistics.
+        """
+        teachers = self.fields[self.units : self.units + len(self.teachers)]
+        return (*self.variables, *teachers, *(each.symbol for each in self.statistics))
+
+    def statistic_position(self, statistic: Statistic) -> int | None:
+        """Where a statistic stands among what :meth:`partial` differentiates by, if it is held."""
+        if statistic not in self.statistics:
+            return None
+        first = len(self.differentiated) - len(self.statistics)
+        return first + self.statistics.index(statistic)
+
+    def substitute(self, numbers: Mapping[sp.Symbol, sp.Expr]) -> Loss:
+        """The loss with numbers for free parameters, within their ranges."""
+        given = [each for each in self.free_parameters if each.symbol in numbers]
+        if not given:
+            return self
+        for each in given:
+            each.check(float(numbers[each.symbol]))
+        at = {each.symbol: numbers[each.symbol] for each in given}
+        left = tuple(each for each in self.free_parameters if each not in given)
+        kinks = tuple(kink.xreplace(at) for kink in self.kinks)
+        return replace(self, expression=self.expression.xreplace(at), kinks=kinks, parameters=left)
 
     @property
     def is_smooth(self) -> bool:
@@ -317,6 +354,8 @@ class Loss:
             s: sp.Rational((7 * i + 3 * shift) % 11 - 5, i + shift + 2)
             for i, s in enumerate(dict.fromkeys((*self.variables, *self.fields)))
         }
+        start |= {p.symbol: p.middle for p in self.free_parameters}
+        start |= {each.symbol: sp.Rational(shift + 2, 3) for each in self.statistics}
         stride = sp.Rational(shift + 1, 3)
         moved = start | {
             u: start[u] + stride * n for u, n in zip(self.preactivation, direction, strict=True)
@@ -342,17 +381,3 @@ class Loss:
         deltas = self.expression.atoms(sp.KroneckerDelta)
         named = {a for delta in deltas for a in delta.args if a.is_number}
         return [*sorted(named, key=sp.default_sort_key), sp.Rational(1, 3), sp.Integer(-7)]
-
-
-def teachers_in(expression: sp.Expr) -> tuple[int, ...]:
-    """0-based directions s whose symbol t_s an expression holds, in their order.
-
-    Examples
-    --------
-    >>> t = symbols.vector("t", 3)
-    >>> teachers_in(t[2] * sp.tanh(t[0]))
-    (0, 2)
-    """
-    found = ((_TEACHER.fullmatch(str(s)), s) for s in expression.free_symbols)
-    numbers = ((int(match[1]) - 1, s) for match, s in found if match)
-    return tuple(sorted(n for n, s in numbers if s == symbols.indexed("t", n)))

@@ -15,6 +15,7 @@ from theory.notebook import equations_latex
 
 from .covariance.bands import rank_of, refuse_bands
 from .exact_numbers import check_positive, exact
+from .held.loss_symbols import OVERLAP
 from .loss import Loss
 from .mixture import Mixture
 from .updating.rule import Rule, rule_of
@@ -87,6 +88,7 @@ class Model:
         )
         check_positive("step", self.step, "give c_delta, the step size times the dimension")
         check_teachers(self.loss.teachers, self.mixture)
+        check_statistics(self)
         if not self.name:
             raise InputError("name", repr(self.name), "a non-empty text", "name the model")
         self._take_update()
@@ -196,6 +198,7 @@ class Model:
             loss.has_label_noise,
             self.bands,
             None if self.mixture.bands is None else self.components,
+            loss.beside,
         )
 
     @cached_property
@@ -244,7 +247,7 @@ class Model:
 
     @cached_property
     def parameter_symbols(self) -> frozenset[sp.Symbol]:
-        """Symbols of the mixture, ridge and step that are not fixed to numbers."""
+        """Symbols of mixture, loss, ridge and step that are not fixed to numbers."""
         parts: list[sp.Expr] = [
             *self.mixture.weights,
             *self.mixture.directions_gram,
@@ -257,6 +260,7 @@ class Model:
         bands = self.mixture.bands
         if bands is not None:
             parts += [*bands.fractions, *bands.scales]
+        parts += [each.symbol for each in self.loss.free_parameters]
         return frozenset().union(*(e.free_symbols for e in parts))
 
     def substitute(self, values: Mapping[sp.Symbol, object]) -> Model:
@@ -265,7 +269,7 @@ class Model:
         Parameters
         ----------
         values : mapping Symbol -> number
-            Values of weights, Gamma, lambda, beta, c_delta.
+            Values of weights, Gamma, lambda, beta, c_delta, free parameters of the loss.
 
         Raises
         ------
@@ -289,7 +293,7 @@ class Model:
         )
         ridge, step = self.ridge.xreplace(numbers), self.step.xreplace(numbers)
         update = None if self.update is None else self.update.substitute(numbers)
-        return Model(mixture, self.loss, ridge, step, self.name, update)
+        return Model(mixture, self.loss.substitute(numbers), ridge, step, self.name, update)
 
     def gram_definition(self) -> dict[sp.Symbol, sp.Expr]:
         r"""Return {Q_ab: R_ab + (m Gamma^{-1} m^T)_ab}, to eliminate Q from an expression.
@@ -330,6 +334,35 @@ def check_is_model(model: object) -> None:
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", brief(type(model).__name__), "a theory.Model", remedy)
+
+
+def check_statistics(model: Model) -> None:
+    """Refuse statistics in the loss that the mixture does not have, or beside what ignores them."""
+    statistics, r = model.loss.statistics, model.directions
+    if not statistics:
+        return
+    for each in statistics:
+        if each.kind == OVERLAP and each.second >= r:
+            expected = f"m_a_s of a direction s in 1..{r} of the mixture"
+            remedy = "give the mixture a column of coordinates and a row of directions_gram for it"
+            raise InputError("loss", f"the statistic {each.symbol}", expected, remedy)
+    refuse_bands(model.mixture, "a loss that holds statistics")
+    if model.update is not None:
+        shown = ", ".join(str(each.symbol) for each in statistics)
+        expected = f"the plain gradient of a loss that holds {shown}"
+        remedy = "leave the update out, or write the loss without statistics"
+        raise InputError("update", repr(model.update), expected, remedy)
+
+
+def check_no_statistics(model: Model, what: str) -> None:
+    """Refuse a loss that holds statistics where they are not known."""
+    if model.loss.statistics:
+        shown = ", ".join(str(each.symbol) for each in model.loss.statistics)
+        expected = "a loss of the sample and the readout alone"
+        remedy = f"{what} does not know statistics in the loss"
+        raise InputError(
+            "model", f"{brief(model.name)}, whose loss holds {shown}", expected, remedy
+        )
 
 
 def check_teachers(teachers: tuple[int, ...], mixture: Mixture) -> None:

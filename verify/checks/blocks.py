@@ -13,7 +13,8 @@ import xarray as xr
 from numerics import State
 from numerics.core.geometry import span_basis
 from numerics.core.validation import Array
-from numerics.data.samples import compile_derivatives, draw_data
+from numerics.data.derivatives import compile_derivatives
+from numerics.data.samples import draw_data
 from numerics.spectra.span_matrix import SpanMatrix
 from theory.symbols import upper_triangle
 from verify.evidence.evidence import Evidence

@@ -9,7 +9,7 @@ import numpy as np
 
 from numerics import Parameters, compile_expressions, realise_weights
 from numerics.core.geometry import coordinates_of, labels_of
-from numerics.data.samples import compile_derivatives
+from numerics.data.derivatives import compile_derivatives
 from theory.symbols import upper_triangle
 from verify.evidence.evidence import Evidence
 from verify.evidence.run_states import inverse_dimensions, statistics_matrix

@@ -21,7 +21,7 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from theory.problem.covariance.bands import refuse_bands
-from theory.problem.model import check_plain
+from theory.problem.model import check_no_statistics, check_plain
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import Node
@@ -34,7 +34,7 @@ from .exact import ExactClaim
 from .fixed_points import FixedPointClaim, fixed_cases
 from .judgement import Claim, Finding, Judgement, Stage, Status, Verdict
 from .orthonormal_directions import HINT, over_orthonormal_directions
-from .quantities import EIGENVALUE, FIXED_POINT, Quantity
+from .quantities import DIFFUSION, DRIFT, EIGENVALUE, EXPRESSION, FIXED_POINT, STEP, Quantity
 from .quantity_names import entry_name, parse_quantity
 from .sample_identities import SampleClaim
 from .stage_verdicts import STAGES, ClaimKind, Watch, ignore, judge_stages
@@ -153,6 +153,8 @@ def make_claim(
         raise InputError("quantity", kind_of(quantity), "a text or a Quantity", remedy)
     if quantity.kind in (FIXED_POINT, EIGENVALUE):
         check_plain(model, "claims about fixed points")
+    if quantity.kind not in (DRIFT, DIFFUSION, STEP, EXPRESSION):
+        check_no_statistics(model, f"a claim about {quantity.kind}")
     formula, text = _formula(claim), str(claim) if text is None else text
     found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
     found = written_out(found)

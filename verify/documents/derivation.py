@@ -22,7 +22,7 @@ from theory.keywords import with_known_keywords
 from theory.names import DISTRIBUTIONAL
 from theory.problem.covariance.bands import refuse_bands
 from theory.problem.kinks import check_kink_rule
-from theory.problem.model import check_plain
+from theory.problem.model import check_no_statistics, check_plain
 from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding, Judgement
 from verify.claims.language.text import parse_formula
@@ -219,6 +219,7 @@ def make_derivation(
     refuse_bands(getattr(model, "mixture", None), "a derivation step by step")
     check_choice("quantity", quantity, QUANTITIES, kind="quantity")
     check_plain(model, "derivations step by step")
+    check_no_statistics(model, "a derivation step by step")
     if route is not None:
         check_choice("route", route, ROUTES)
     rule = check_kink_rule(kink_rule or DISTRIBUTIONAL)

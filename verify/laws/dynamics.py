@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from numerics import State
 from numerics.core.covariance.band_arrays import fractions_of, inverse_of
+from numerics.core.flatten import held_of
 from numerics.core.geometry import field_grams
 from numerics.expectations.kinked.kink_forms import kink_forms
 from theory import Model, low_noise, noiseless, symbols
@@ -220,7 +221,8 @@ def _clear_of_kinks(case: LawCase) -> LawCase | None:
     forms = kink_forms(case.model)
     if forms is None:
         return case
-    matrix, offsets = (array[0] for array in forms(case.state.readout[None]))
+    held = held_of(case.model, case.parameters, case.state)
+    matrix, offsets = (array[0] for array in forms(held[None]))
     coordinates = np.array(case.model.mixture.coordinates.tolist(), dtype=float)
     for _ in range(100):
         state = case.state

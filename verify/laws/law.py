@@ -181,6 +181,7 @@ class LawCase:
             "ridge": p.ridge,
             "step": p.step,
             "directions_gram": p.directions_gram,
+            "values": p.values,
         }
         return Parameters(**(parts | changes))
 

@@ -192,6 +192,8 @@ def gauge(case: LawCase) -> list[Comparison]:
 
 
 def _has_gauge(model: Model) -> str | None:
+    if model.loss.gauge is not None and model.loss.statistics:
+        return "the loss holds statistics, whose parts of the gradient know no gauge"
     return None if model.loss.gauge is not None else "the loss declares no gauge"
 
 

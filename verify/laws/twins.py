@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from numerics import Parameters, State
 from theory import Bands, Loss, Mixture, Model, symbols
+from theory.problem.held.loss_symbols import GRAM, Statistic
 
 from .law import LawCase
 
@@ -92,6 +93,7 @@ def permuted_units(model: Model) -> Model:
     loss, units, readout = model.loss, cycle(model.units), cycle(model.readout_size)
     names = {u: loss.preactivation[units[a]] for a, u in enumerate(loss.preactivation)}
     names |= {v: loss.readout[readout[i]] for i, v in enumerate(loss.readout)}
+    names |= {each.symbol: _renamed(each, units) for each in loss.statistics}
     gauge = loss.gauge
     if gauge is not None:
         gauge = sp.ImmutableDenseMatrix([gauge.row(units.index(a)) for a in range(model.units)])
@@ -100,8 +102,15 @@ def permuted_units(model: Model) -> Model:
     if model.rule is not None and update is not None:
         update = model.rule.permuted(update, units, readout)
     expression = loss.expression.xreplace(names)
-    twin = Loss(expression, loss.units, loss.readout_size, gauge, kinks)
+    twin = Loss(expression, loss.units, loss.readout_size, gauge, kinks, parameters=loss.parameters)
     return replace(model, loss=twin, update=update)
+
+
+def _renamed(each: Statistic, units: Sequence[int]) -> sp.Symbol:
+    """Q_ab or m_as of the units that are called otherwise."""
+    if each.kind == GRAM:
+        return symbols.indexed(GRAM, *sorted((units[each.first], units[each.second])))
+    return symbols.indexed(each.kind, units[each.first], each.second)
 
 
 @lru_cache(maxsize=32)
@@ -159,10 +168,12 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
 
 
 def _over_basis(loss: Loss, a: sp.ImmutableDenseMatrix) -> Loss:
-    """The loss with its teachers as combinations of those of another basis."""
-    if not loss.teachers:
+    """The loss with its teachers and overlaps as combinations of those of another basis."""
+    if not loss.teachers and not loss.statistics:
         return loss
-    names = _teachers_over(a)
+    names = _teachers_over(a) if loss.teachers else {}
+    m = symbols.rectangular("m", loss.units, a.rows)
+    names |= dict(zip(m, m * a.inv().T, strict=True))
     return replace(
         loss,
         expression=loss.expression.xreplace(names),
@@ -218,6 +229,8 @@ def find_symmetries(model: Model) -> tuple[Symmetry, ...]:
     """
     if model.update is not None and model.update.names_weights:
         return ()
+    if any(each.kind != GRAM for each in model.loss.statistics):
+        return ()
     found = []
     for units in _exchanges(model.units):
         if units == tuple(range(model.units)):
@@ -265,8 +278,18 @@ def _leaves_loss(
     names = symbols.vector("t", model.directions if loss.teachers else 0)
     t = [sp.Rational((3 * s + 1) % 5 - 2, s + 2) for s in range(len(names))]
     noise = {symbols.LABEL_NOISE: sp.Rational(3, 7)}
+    noise |= {each.symbol: each.middle for each in loss.free_parameters}
+    norms = {
+        each: sp.Rational(each.first + each.second + 2, each.first * each.second + 3)
+        for each in loss.statistics
+    }
+    renamed = {_renamed(each, units): value for each, value in norms.items()}
+    if set(renamed) != {each.symbol for each in norms}:
+        return False
     here_t = dict(zip(names, t, strict=True)) | noise
+    here_t |= {each.symbol: value for each, value in norms.items()}
     there_t = {names[place]: t[s] for s, place in enumerate(directions[: len(names)])} | noise
+    there_t |= renamed
     for shift, (y, image) in enumerate(labels.items()):
         u = [sp.Rational((7 * a + 3 * shift) % 11 - 5, a + shift + 2) for a in range(loss.units)]
         v = [

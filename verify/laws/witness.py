@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.core.covariance.band_arrays import fractions_of, scales_of
+from numerics.core.flatten import held_of
 from numerics.data.risk import classifier
 from theory import symbols
+from theory.problem.held.loss_symbols import GRAM
 from verify.verdict.tolerance import critical_value
 
 from .frames import Frame
@@ -80,9 +82,11 @@ def _chunk(case: LawCase, frame: Frame, dimension: int | None, count: int) -> St
     features += (_coordinates(case) @ frame.directions)[component]
     labels = np.array([float(y) for y in case.model.mixture.labels])[component]
     fields = _fields(case, frame, features)
-    by_u, by_v = loss_gradient(case, labels, fields)
+    by_u, by_v, by_statistics = loss_gradient(case, labels, fields)
     delta = p.step / (frame.dimension if dimension is None else dimension)
     data = by_u[:, :, None] * features[:, None, :]
+    if by_statistics.size:
+        data += _along_weights(case, frame, by_statistics)
     if case.model.update is None:
         step, moved = -(data + p.ridge * frame.weights), -(by_v + p.ridge * v)
     else:
@@ -164,12 +168,14 @@ def _with_parts(
     )
 
 
-def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array]:
-    """Central differences of the loss in u, shape (N, C), and v, shape (N, q).
+def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array, Array]:
+    """Central differences of the loss in u, shape (N, C), in v, shape (N, q), and in the statistics
+    that it holds.
 
     ``u`` has further columns where the loss sees teachers or label noise.
     """
-    loss, v, h = classifier(case.model).loss, case.state.readout, LOSS_STEP
+    loss, h = classifier(case.model).loss, LOSS_STEP
+    v = held_of(case.model, case.parameters, case.state)
     by_u, by_v = np.empty((len(u), case.model.units)), np.empty((len(u), v.size))
     for out, size in ((by_u, u.shape[1]), (by_v, v.size)):
         for i in range(out.shape[1]):
@@ -184,7 +190,23 @@ def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array]
             )
             plus, minus = sides
             out[:, i] = (plus - minus) / (2 * h)
-    return by_u, by_v
+    q, last = case.state.readout.size, v.size - len(case.model.loss.statistics)
+    return by_u, by_v[:, :q], by_v[:, last:]
+
+
+def _along_weights(case: LawCase, frame: Frame, slopes: Array) -> Array:
+    """Gradients in the weights of f(Q, m), N x C x d, from slopes in the statistics: d Q_ab / d x^a
+    is x^b, twice that for a = b, and d m_as / d x^a is e_s.
+    """
+    found = np.zeros((len(slopes), *frame.weights.shape))
+    for slope, each in zip(slopes.T, case.model.loss.statistics, strict=True):
+        a, b = each.first, each.second
+        if each.kind == GRAM:
+            found[:, a] += np.multiply.outer(slope, frame.weights[b])
+            found[:, b] += np.multiply.outer(slope, frame.weights[a])
+        else:
+            found[:, a] += np.multiply.outer(slope, frame.directions[b])
+    return found
 
 
 def _fields(case: LawCase, frame: Frame, features: Array) -> Array:

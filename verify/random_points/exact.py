@@ -35,7 +35,8 @@ class Point:
     readout : matrix, q x 1
     precision, ridge, step : Rational
     others : tuple of (Symbol, Rational)
-        Symbols that stand inside of weights or of the Gram matrix, as in (p_1, 1 - p_1).
+        Symbols that stand inside of weights or of the Gram matrix, as in (p_1, 1 - p_1), and free
+        parameters of the loss.
     """
 
     model: Model
@@ -162,6 +163,9 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         raw = [number(0.4, 1.6) for _ in range(model.components)]
     weights, hidden = _weights(model.mixture.weights, raw, number)
     drawn |= hidden
+    for each in model.loss.free_parameters:
+        low, high = each.drawn
+        drawn[each.symbol] = low + (high - low) * number(0.05, 0.95)
     plain = {*model.mixture.weights, *model.mixture.directions_gram}
     return Point(
         model,

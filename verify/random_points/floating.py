@@ -103,6 +103,7 @@ def check_range(name: str, ends: object, strict: bool) -> tuple[float, float]:
 def point_shapes(model: Model) -> dict[str, int]:
     """How many coordinates each part of a point has; parts that the model fixes have none."""
     mixture, c, r, bands = model.mixture, model.units, model.directions, model.bands
+    values = len(model.loss.free_parameters)
     return {
         "weights": sum(not p.is_number for p in mixture.weights),
         "precision": int(not mixture.precision.is_number),
@@ -112,6 +113,7 @@ def point_shapes(model: Model) -> dict[str, int]:
         "overlap": bands * c * r,
         "gram_perp": bands * gram_coordinates(c),
         "readout": model.readout_size,
+        **({"values": values} if values else {}),
     }
 
 
@@ -133,12 +135,17 @@ def parameters_at(model: Model, point: CubePoint, domain: Domain) -> Parameters:
         gamma = _grams_at(model, point["directions_gram"], model.directions, domain.condition)
     else:
         gamma = _fixed_gram(model)
+    values = {
+        each.name: uniform(float(t), (float(each.drawn[0]), float(each.drawn[1])))
+        for each, t in zip(model.loss.free_parameters, point.get("values", ()), strict=True)
+    }
     return Parameters(
         weights,
         _number(mixture.precision, point["precision"], lambda t: log_uniform(t, domain.precision)),
         _number(model.ridge, point["ridge"], lambda t: uniform(t, domain.ridge)),
         _number(model.step, point["step"], lambda t: log_uniform(t, domain.step)),
         gamma,
+        values,
     )
 
 
@@ -215,6 +222,9 @@ def rational_values(
     fields = model.field_gram.xreplace({**values, mixture.precision: sp.Integer(precision)})
     values |= dict(zip(s.gram_inverse, fields.inv(), strict=True))
     values |= {v: number(-1, 1) for v in s.readout}
+    for each in model.loss.free_parameters:
+        low, high = each.drawn
+        values[each.symbol] = low + (high - low) * number(0, 1)
     values |= {
         mixture.precision: sp.Integer(precision),
         model.ridge: number(*ridge),

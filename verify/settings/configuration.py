@@ -159,15 +159,15 @@ class Configuration:
         self._check_weights()
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
         equal, identity = np.full(components, 1 / components), np.eye(directions)
-        return Parameters(
-            equal if self.weights is None else np.array(self.weights, dtype=float),
-            **{name: float(self.value(name)) for name in ("precision", "ridge", "step")},
-            directions_gram=(
-                identity
-                if gram is None or isinstance(gram, str)
-                else self._floats("directions_gram", gram, (directions, directions))
-            ),
+        precision, ridge, step = (
+            float(self.value(name)) for name in ("precision", "ridge", "step")
         )
+        weights = equal if self.weights is None else np.array(self.weights, dtype=float)
+        plain = gram is None or isinstance(gram, str)
+        gamma = (
+            identity if plain else self._floats("directions_gram", gram, (directions, directions))
+        )
+        return Parameters(weights, precision, ridge, step, gamma)
 
     @property
     def shape(self) -> Shape:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 
 from numerics.core.errors import IntegrationError
-from numerics.core.flatten import unflatten
+from numerics.core.flatten import held_at, unflatten
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
 from numerics.core.validation import Array
@@ -87,6 +87,7 @@ def _culprit(compiled: CompiledExpressions, parameters: Parameters, vector: Arra
     """The simplest integrand that is no number at some pre-activation of the state."""
     model = compiled.model
     overlap, gram_perp, readout = unflatten(vector, model)
+    held = held_at(model, parameters, overlap, gram_perp, readout)
     means = compiled.laws.means(parameters, overlap)
     eigenvalues, vectors = np.linalg.eigh(compiled.laws.covariances(parameters, overlap, gram_perp))
     factors = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))[:, None, :]
@@ -95,7 +96,7 @@ def _culprit(compiled: CompiledExpressions, parameters: Parameters, vector: Arra
     for l, label in enumerate(model.mixture.labels):
         u = means[l][:, None] + factors[min(l, len(factors) - 1)] @ normals
         with np.errstate(all="ignore"):  # what is not finite is what is looked for
-            values = compiled.array_integrands(u, float(label), readout)
+            values = compiled.array_integrands(u, float(label), held)
         for integrand, row in zip(compiled.integrands, values, strict=True):
             bad = np.flatnonzero(~np.isfinite(row))
             if bad.size and (worst is None or len(str(integrand)) < worst[0]):

@@ -24,6 +24,7 @@ from numerics.core.validation import Array
 from theory import GaussianExpectation, Model, ReLU, Step, symbols
 from theory.expectations.closed_forms import MOST_STEPS
 from theory.expectations.gaussian_law import GaussianLaw
+from theory.problem.held.loss_symbols import GRAM
 
 # operations of all closed forms together, and terms of one integrand multiplied out, beyond which
 # they are neither derived nor compiled in reasonable time
@@ -70,7 +71,7 @@ class ClosedMoments:
 
     def __init__(self, model: Model, forms: Sequence[sp.Expr], target: str) -> None:
         s, units = model.symbols, len(model.loss.fields)
-        self._upper = np.triu_indices(units)
+        self._upper, self._statistics = np.triu_indices(units), model.loss.statistics
         pairs = symbols.upper_triangle(units)
         self.forms = tuple(forms)
         self.arguments: codegen.Arguments = (
@@ -78,7 +79,7 @@ class ClosedMoments:
             ("m", _means(units)),
             ("s", tuple(_covariance(units)[a, b] for a, b in pairs)),
             ("p", (*(s.gram_inverse[a, b] for a, b in pairs), symbols.PRECISION)),
-            ("v", s.readout),
+            ("v", s.held),
         )
         self._machine: Callable[..., None] | None = None
         if target == "numba":
@@ -116,9 +117,12 @@ class ClosedMoments:
         """
         states, components = laws.means.shape[:2]
         y, m, s, p, v = self._flat(laws)
-        bounds = FieldLaws(
-            0 * laws.labels, means_error, covariance_error, inverse_error, 0.0, 0 * laws.readout
-        )
+        held = 0 * laws.readout
+        first = held.shape[1] - len(self._statistics)
+        for n, each in enumerate(self._statistics, start=first):
+            if each.kind == GRAM:
+                held[:, n] = laws.precision * covariance_error[:, each.first, each.second]
+        bounds = FieldLaws(0 * laws.labels, means_error, covariance_error, inverse_error, 0.0, held)
         errors = self._flat(bounds)
         groups = [
             [Rounded(x, e) for x, e in zip(values, error, strict=True)]

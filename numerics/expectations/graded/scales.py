@@ -109,7 +109,7 @@ class Scales:
             ("y", (symbols.LABEL,)),
             ("u", self._u),
             ("w", model.symbols.whitened),
-            ("v", model.symbols.readout),
+            ("v", model.symbols.held),
         )
         affine: list[tuple[Bend, list[sp.Expr]]] = []
         self.composite: list[Bend] = []

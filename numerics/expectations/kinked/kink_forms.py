@@ -29,7 +29,7 @@ class KinkForms:
         numbers = [*matrix, *offsets]
         if any(e.free_symbols for e in numbers):
             # cheaper than generated code, which nothing calls in a loop
-            self._entries = sp.lambdify([list(model.loss.readout)], numbers, "math", cse=True)
+            self._entries = sp.lambdify([list(model.loss.held)], numbers, "math", cse=True)
         else:
             self._fixed = self._split(np.array(numbers, dtype=float)[None])
 

@@ -118,7 +118,7 @@ class KinkedIntegrands:
             ("y", (symbols.LABEL,)),
             ("u", s.fields),
             ("w", s.whitened),
-            ("v", s.readout),
+            ("v", s.held),
             ("r", ramps),
             ("s", steps),
         )

@@ -18,6 +18,7 @@ from theory.problem.updating.rule import Rule
 from theory.problem.updating.update import DOMINANT
 
 from .part import KernelPart, unpack_lines
+from .statistical import gain_lines, push_lines
 
 
 class RuleArrays(NamedTuple):
@@ -89,8 +90,15 @@ def ruled(part: KernelPart, rule: Rule, weights: str, feature: str) -> KernelPar
     feature : str
         Coordinate i of sample j of the batch.
     """
-    reduced = weights == "m"
-    lines = _CHANGE
+    reduced, loss = weights == "m", rule.loss
+    change, factor = _CHANGE, _FACTOR
+    unpack, mixed = part.unpack, not rule.decay.is_diagonal()
+    if loss.statistics:
+        change, factor = (text.replace("decay[", "gains[") for text in (change, factor))
+        change = gain_lines(loss) + change + push_lines(loss, reduced)
+        unpack += "\ngains = np.empty((@UNITS@, @UNITS@))"
+        mixed = mixed or any(each.first != each.second for each in loss.statistics)
+    lines = change
     if rule.project is not None:
         dominant = rule.project == DOMINANT
         project = _PROJECT_M if reduced else _PROJECT_X
@@ -98,11 +106,11 @@ def ruled(part: KernelPart, rule: Rule, weights: str, feature: str) -> KernelPar
         lines += project.replace("@SIGN@", "+" if dominant else "-")
     lines += _VELOCITY if rule.momentum != 0 else _MOVE
     if reduced and rule.project != DOMINANT:
-        lines += _FACTOR + (_ONE_OR_MANY if rule.decay.is_diagonal() else _ANY)
+        lines += factor + (_ANY if mixed else _ONE_OR_MANY)
     names = {"WEIGHTS": weights, "FEATURE": feature}
     for name, text in names.items():
         lines = lines.replace(f"@{name}@", text)
-    unpack = f"s, rule = s_and_rule\n{part.unpack}\n{unpack_lines(RuleArrays, 'rule')}"
+    unpack = f"s, rule = s_and_rule\n{unpack}\n{unpack_lines(RuleArrays, 'rule')}"
     begin = f"{part.begin}\nvelocity[:] = 0.0\nreadout_velocity[:] = 0.0"
     return replace(part, unpack=unpack, begin=begin, update=lines)
 

@@ -25,6 +25,7 @@ from . import direct as kernel_direct
 from . import given as kernel_given
 from . import reduced as kernel_reduced
 from .ruled import readout_line, ruled
+from .statistical import statistics_lines
 
 METHODS = ("direct", "reduced")
 # the part of a method, the weights that it moves, and coordinate i of sample j of a batch
@@ -71,19 +72,22 @@ def kernel_source(
     """
     check_kind("loss", loss, Loss, "give model.loss")
     variables = range(len(loss.variables))
-    gradient = codegen.generate_function(
-        "sample_gradient",
-        (("y", (symbols.LABEL,)), ("u", loss.fields), ("v", loss.readout)),
-        [loss.partial((i,)) if rule is None else rule.slopes[i] for i in variables],
-        "numba",
-    )
+    slopes = [loss.partial((i,)) if rule is None else rule.slopes[i] for i in variables]
+    # behind them the derivatives in the statistics that the loss holds
+    found = (loss.statistic_position(each) for each in loss.statistics)
+    slopes += [loss.partial((i,)) for i in found if i is not None]
+    arguments = (("y", (symbols.LABEL,)), ("u", loss.fields), ("v", loss.readout))
+    beside = (("held", loss.beside),) if loss.beside else ()
+    gradient = codegen.generate_function("sample_gradient", (*arguments, *beside), slopes, "numba")
     home, weights, feature = _PARTS[method]
     part = _BANDED[method](loss) if banded else home.part(loss)
     if rule is not None:
         part = ruled(part, rule, weights, feature)
     text = part.functions + _LOOP
+    if loss.beside:
+        text = _with_held(text, statistics_lines(loss, weights == "m"))
     if rule is not None:
-        text = text.replace("u, v, g, s,\n):", "u, v, g, s_and_rule,\n):")
+        text = text.replace("u, v, g, s,", "u, v, g, s_and_rule,")
     marks = {
         "UNPACK": part.unpack,
         "BEGIN": part.begin,
@@ -95,6 +99,21 @@ def kernel_source(
     for mark, lines in marks.items():
         text = _fill(text, mark, lines)
     return gradient + text.replace("@UNITS@", str(loss.units))
+
+
+def _with_held(text: str, statistics: str) -> str:
+    """The loop with an array of what the loss holds beside a sample, statistics taken once a
+    step.
+    """
+    step = "delta = rates[min(step - begin, rates.size - 1)]\n"
+    for old, new in (
+        ("u, v, g, s,\n):", "u, v, g, s, held,\n):"),
+        ("labels[l], u, v, g[j])", "labels[l], u, v, held, g[j])"),
+        (step, f"{step}            @STATISTICS@\n"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    return _fill(text, "STATISTICS", statistics or "pass")
 
 
 def _fill(text: str, mark: str, lines: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from helpers import fresh_rng
 
 from numerics import Parameters, ResolventError, State, effective_spectrum
-from numerics.data.samples import compile_derivatives
+from numerics.data.derivatives import compile_derivatives
 from numerics.proportional.bulk import attempts
 from theory import Loss, Mixture, Model, kgmm, symbols
 

@@ -9,6 +9,7 @@ are the same every time: a point found is shown, and nothing is refused without 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 import sympy as sp
@@ -33,6 +34,8 @@ LABELS = (1, 0, -1, 2)
 # this often
 TOUCHES, HALVINGS = 1e-9, 50
 SETTLED, FAR = 1e-6, 20
+# Q_aa
+_NORM = re.compile(r"Q_(\d+)_\1")
 
 
 def check_domain(
@@ -84,7 +87,7 @@ def _check_part(part: sp.Expr, loss: sp.Expr, variables: Sequence[sp.Symbol]) ->
     for setting in range(SETTINGS):
         generator = random.Random(setting)
         fixed = {
-            s: sp.Integer(LABELS[setting]) if s == symbols.LABEL else _draw(generator)
+            s: sp.Integer(LABELS[setting]) if s == symbols.LABEL else _admissible(s, generator)
             for s in sorted(part.free_symbols - set(variables), key=str)
         }
         failure = _failure(part.xreplace(fixed), pole and pole.xreplace(fixed), variables)
@@ -173,6 +176,12 @@ def _value(e: sp.Expr, variables: Sequence[sp.Symbol], point: Sequence[sp.Expr])
 def _draw(generator: random.Random) -> sp.Expr:
     """A number of order 1, rational and no short fraction."""
     return sp.Rational(generator.randint(-4000, 4000), 997)
+
+
+def _admissible(symbol: sp.Symbol, generator: random.Random) -> sp.Expr:
+    """A number for a readout parameter, a free symbol or a statistic; norms are positive."""
+    number = _draw(generator)
+    return sp.Abs(number) if symbol.is_positive or _NORM.fullmatch(str(symbol)) else number
 
 
 def _short(e: sp.Expr) -> str:

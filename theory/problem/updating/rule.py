@@ -199,7 +199,7 @@ def _slope(position: int, rule: sp.Expr, loss: Loss, mixture: Mixture) -> sp.Exp
     """A rule as an expression in y, u, t, xi and v; one term a label where its kinks hold y."""
     units = {g: loss.partial((a,)) for a, g in enumerate(symbols.vector("g", loss.units))}
     found = rule.xreplace({symbols.SLOPE: loss.partial((position,)), **units})
-    known = {symbols.LABEL, symbols.LABEL_NOISE, *loss.variables, *loss.fields}
+    known = {symbols.LABEL, symbols.LABEL_NOISE, *loss.variables, *loss.fields, *loss.beside}
     unknown = sorted(map(str, found.free_symbols - known))
     if unknown:
         names = ", ".join(map(str, (symbols.SLOPE, *units, symbols.LABEL, *loss.variables)))

@@ -139,8 +139,11 @@ class Update:
 
     def substitute(self, numbers: Mapping[sp.Symbol, sp.Expr]) -> Update:
         """The update of the model with numbers for its symbols."""
-        ridges = {name: value.xreplace(numbers) for name, value in self.table("ridges").items()}
-        return replace(self, ridges=ridges)
+        ridges, rules = (
+            {name: value.xreplace(numbers) for name, value in self.table(what).items()}
+            for what in ("ridges", "rules")
+        )
+        return replace(self, ridges=ridges, rules=rules)
 
     def _items(self, name: str) -> Iterable[tuple[str, object]]:
         value = getattr(self, name)

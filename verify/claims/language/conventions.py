@@ -72,6 +72,8 @@ SHAPES = {
     "w": "a",
     "Y": "s",
     "zeta": "b",
+    "kappa": "a_b",
+    "eta": "a_s",
     "g": "a",
     "H": "a_b",
     "pi": "a",
@@ -88,7 +90,7 @@ SHAPES = {
 }
 
 # seen only by a sample
-RANDOM = ("u", "t", "xi", "w", "Y", "zeta", "g", "H", "pi", "ell", "f", "y")
+RANDOM = ("u", "t", "xi", "w", "Y", "zeta", "kappa", "eta", "g", "H", "pi", "ell", "f", "y")
 
 MAX_EXPONENT = 64
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 
 from theory import Model, Softmax, Softplus, symbols
+from theory.problem.held.loss_symbols import GRAM, OVERLAP, Statistic
 from theory.problem.kinks import apply_kink_rule
 
 from .conventions import DIMENSION, FUNCTIONS, RANDOM, SHAPES, UNITS, Scope
@@ -76,6 +77,8 @@ class NamesOfModel:
             return self.kronecker(node, scope)
         if base == "y" and node.indices:
             return self.label_of_component(node, scope)
+        if base in ("kappa", "eta"):
+            return self.gain(node, scope)
         if base == "pi":
             return self.softmax(node, scope)
         if base == "f":
@@ -151,6 +154,7 @@ class NamesOfModel:
             "n": sp.Integer(model.components),
             "q": sp.Integer(model.readout_size),
             "d": DIMENSION,
+            **{each.name: each.symbol for each in model.loss.free_parameters},
         }
 
     @property
@@ -236,7 +240,7 @@ class NamesOfModel:
     def indices(self, node: Name, scope: Scope, *kinds: tuple[str, int]) -> list[int]:
         """0-based indices, of the right number and within their ranges."""
         if len(node.indices) != len(kinds):
-            shape = SHAPES[node.base]
+            shape = SHAPES.get(node.base, "")
             expected = f"{len(kinds) or 'no'} indices"
             remedy = f"write {node.base}{'_' + shape if shape else ''}"
             raise self.fail(node, f"{node.base} with {len(node.indices)} indices", expected, remedy)
@@ -277,6 +281,21 @@ class NamesOfModel:
             return self.vocabulary.loss.partial(found, self.vocabulary.kink_rule)
         partial = model.loss.partial(found)
         return partial if len(found) < 2 else apply_kink_rule(partial, self.vocabulary.kink_rule)
+
+    def gain(self, node: Name, scope: Scope) -> sp.Expr:
+        """kappa_a_b = (1 + delta_ab) d ell / d Q_ab, eta_a_s = d ell / d m_as."""
+        model, loss = self.model, self.model.loss
+        of_gram = node.base == "kappa"
+        last = ("unit", model.units) if of_gram else ("direction", model.directions)
+        a, b = self.indices(node, scope, ("unit", model.units), last)
+        pair = sorted((a, b)) if of_gram else (a, b)
+        each = Statistic(GRAM if of_gram else OVERLAP, *pair)
+        factor = 2 if of_gram and a == b else 1
+        if self.vocabulary.raw:
+            raw = self.vocabulary.loss
+            return factor * raw.derivative(raw.expression, each.symbol)
+        position = loss.statistic_position(each)
+        return sp.Integer(0) if position is None else factor * loss.partial((position,))
 
     def kronecker(self, node: Name, scope: Scope) -> sp.Expr:
         if len(node.indices) != 2:

@@ -104,4 +104,6 @@ class Vocabulary:
         left |= set() if model.loss.gauge is not None else {"pi"}
         left |= set() if model.loss.teachers else {"t"}
         left |= set() if model.loss.has_label_noise else {"xi"}
-        return [n for n in SHAPES if n not in left]
+        left |= set() if model.loss.statistics else {"kappa", "eta"}
+        free = [each.name for each in model.loss.free_parameters]
+        return [*(n for n in SHAPES if n not in left), *free]

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from numerics.expectations.certified_double import array_functions
 from theory import InputError, Model, symbols
+from theory.names import ALMOST_EVERYWHERE
+from theory.problem.held.loss_symbols import GRAM, Statistic
 from theory.problem.kinks import split_deltas
 from verify.random_points.exact import Point
 
@@ -212,6 +214,14 @@ class RawSamples:
         )
         return np.stack([batch.mean_of(slope) for slope in slopes], axis=1)
 
+    def pushes(self, batch: Batch) -> list[tuple[Array, Statistic]]:
+        """Slopes of the loss in the statistics that it holds, one a sample."""
+        raw = self.loss
+        return [
+            (batch.mean_of(raw.derivative(raw.expression, each.symbol, ALMOST_EVERYWHERE)), each)
+            for each in self.model.loss.statistics
+        ]
+
     @property
     def decays(self) -> tuple[Array, Array]:
         """Ridges of the units and of the readout, times their rates."""
@@ -252,6 +262,7 @@ class RawSamples:
         found = []
         gradients = self.gradients(batch)
         units, outputs = self.decays
+        pushes = self.pushes(batch)
         for low in range(0, self.size, 20_000):
             rows = slice(low, low + 20_000)
             y = batch.y[rows]
@@ -260,6 +271,13 @@ class RawSamples:
                 y = np.hstack([y, self._more[batch.component][rows, :extra]])
             g, dv = gradients[rows, :c], gradients[rows, c:]
             moved = x.T - delta * (g[:, :, None] * y[:, None, :] + units[:, None] * x.T)
+            for slope, each in pushes:  # d Q_ab / d x^a = x^b, d m_as / d x^a = e_s
+                a, b = each.first, each.second
+                if each.kind == GRAM:
+                    moved[:, a] -= delta * np.multiply.outer(slope[rows], x[:, b])
+                    moved[:, b] -= delta * np.multiply.outer(slope[rows], x[:, a])
+                else:
+                    moved[:, a] -= delta * np.multiply.outer(slope[rows], e[:, b])
             # one product of matrices of all samples, in place of one a sample
             flat = moved.reshape(-1, moved.shape[2])
             away = (flat - (flat @ basis) @ basis.T).reshape(moved.shape)

@@ -40,7 +40,8 @@ from .sums import LIMITS, UNEQUAL
 from .tokens import INDICATOR, latex_tokens, without_fonts
 from .vectors import Named
 
-_GREEK = {"\\" + n: n for n in ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "ell")}
+_LETTERS = ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "kappa", "eta", "tau", "ell")
+_GREEK = {"\\" + n: n for n in _LETTERS}
 _CLOSING = {"(": ")", "[": "]", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
 _MATRICES = ("Q", "R", "Gamma", "H", "G", "m", "S", "P")
