@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -32,6 +33,13 @@ def pytest_configure() -> None:
     import numpy  # noqa: F401  the limit applies to libraries that are loaded
 
     threadpool_limits(limits=1, user_api="blas")
+    # SymPy makes many small objects and few circles of them: looking for these took 9 % of the time
+    gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays to the end: no search for garbage visits it."""
+    gc.freeze()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -144,7 +144,7 @@ def test_error_estimate_covers_the_true_error(problem, end, tolerance):
 
 @pytest.mark.slow
 @given(*PROBLEMS)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_error_estimate_covers_the_true_error_of_many_problems(problem, end, tolerance):
     assert_covered(problem, end, tolerance)
 

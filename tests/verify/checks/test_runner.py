@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import pytest
 from helpers import fresh_rng
@@ -22,6 +24,8 @@ from verify.mutants.theories import MUTANTS
 from verify.verdict.compare import compare
 from verify.verdict.results import Outcome
 from verify.verdict.tolerance import FAMILY_ERROR, Chance, Verdict, critical_value
+
+Wrong = Callable[[Callable[[Theory], Theory]], Theory]
 
 # Far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
 # refuted (probability FAMILY_ERROR per run, whatever the seed), and the mutants are wrong by much
@@ -70,6 +74,12 @@ def true_theory(evidence: Evidence) -> Theory:
     return Theory.derive(evidence.system.model)
 
 
+@pytest.fixture(scope="module")
+def wrong_theory(true_theory: Theory) -> Wrong:
+    """The wrong theory that a change makes; the tests share it with the curves it has computed."""
+    return lru_cache(maxsize=None)(lambda change: change(true_theory))
+
+
 @pytest.mark.slow
 def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory) -> None:
     # effective spectra are judged at any seed in test_effective_checks.py
@@ -82,17 +92,17 @@ def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory)
 
 
 @pytest.mark.parametrize("name", list(MUTANTS))
-def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, true_theory: Theory) -> None:
-    wrong = MUTANTS[name](true_theory)
+def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, wrong_theory: Wrong) -> None:
+    wrong = wrong_theory(MUTANTS[name])
     report = run(evidence=evidence, theory=wrong, only=[REFUTED_BY[name]])
     assert report.verdict is Verdict.FAILS
     assert report.results[0].worst.strain > 1
 
 
 def test_the_missing_softmax_case_is_wrong_in_off_diagonal_blocks_only(
-    evidence: Evidence, true_theory: Theory
+    evidence: Evidence, wrong_theory: Wrong
 ) -> None:
-    wrong = MUTANTS["softmax case b != a = c missing"](true_theory)
+    wrong = wrong_theory(MUTANTS["softmax case b != a = c missing"])
     report = run(evidence=evidence, theory=wrong, only=["blocks"])
     failing = [c.quantity for c in report.results[0].comparisons if c.verdict is Verdict.FAILS]
     assert failing
@@ -101,21 +111,21 @@ def test_the_missing_softmax_case_is_wrong_in_off_diagonal_blocks_only(
 
 
 def test_ignored_weights_are_also_seen_in_the_blocks(
-    evidence: Evidence, true_theory: Theory
+    evidence: Evidence, wrong_theory: Wrong
 ) -> None:
-    wrong = MUTANTS["class weights ignored"](true_theory)
+    wrong = wrong_theory(MUTANTS["class weights ignored"])
     assert run(evidence=evidence, theory=wrong, only=["blocks"]).verdict is Verdict.FAILS
 
 
 def test_dropped_corrector_is_also_seen_in_the_alignment(
-    evidence: Evidence, true_theory: Theory
+    evidence: Evidence, wrong_theory: Wrong
 ) -> None:
-    wrong = MUTANTS["corrector dropped"](true_theory)
+    wrong = wrong_theory(MUTANTS["corrector dropped"])
     assert run(evidence=evidence, theory=wrong, only=["alignment"]).verdict is Verdict.FAILS
 
 
 @pytest.mark.slow
-def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
+def test_every_check_can_fail(evidence: Evidence, wrong_theory: Wrong) -> None:
     """Each check refutes at least one wrong theory: a check that cannot fail is a defect."""
     own = {
         "curves": MUTANTS["corrector dropped"],
@@ -140,8 +150,8 @@ def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
     assert {*own, *elsewhere} == set(evidence.system.checks)
     passed = [
         name
-        for name, mutant in own.items()
-        if run(evidence=evidence, theory=mutant(true_theory), only=[name]).verdict
+        for name, change in own.items()
+        if run(evidence=evidence, theory=wrong_theory(change), only=[name]).verdict
         is not Verdict.FAILS
     ]
     assert passed == []

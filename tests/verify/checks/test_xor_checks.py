@@ -4,7 +4,9 @@ seed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from verify.evidence.outcomes import separated_clusters, separated_counts
 from verify.evidence.systems import SYSTEMS, get_system
 from verify.mutants.theories import TWO_LAYER_MUTANTS, drop_noise_term, ignore_weights
 from verify.verdict.tolerance import Verdict
+
+Wrong = Callable[[Callable[[Theory], Theory]], Theory]
 
 # far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
 # refuted
@@ -62,6 +66,12 @@ def true_theory(evidence: Evidence) -> Theory:
     return Theory.derive(evidence.system.model)
 
 
+@pytest.fixture(scope="module")
+def wrong_theory(true_theory: Theory) -> Wrong:
+    """The wrong theory that a change makes; the tests share it with the curves it has computed."""
+    return lru_cache(maxsize=None)(lambda change: change(true_theory))
+
+
 @pytest.mark.slow
 def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory) -> None:
     # effective spectra are judged at any seed in test_effective_checks.py
@@ -74,8 +84,8 @@ def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(TWO_LAYER_MUTANTS))
-def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, true_theory: Theory) -> None:
-    wrong = TWO_LAYER_MUTANTS[name](true_theory)
+def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, wrong_theory: Wrong) -> None:
+    wrong = wrong_theory(TWO_LAYER_MUTANTS[name])
     for check in REFUTED_BY[name]:
         report = run(evidence=evidence, theory=wrong, only=[check])
         assert report.verdict is Verdict.FAILS, check
@@ -84,9 +94,9 @@ def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, true_theor
 
 @pytest.mark.slow
 def test_the_dropped_factor_is_wrong_in_its_own_block_only(
-    evidence: Evidence, true_theory: Theory
+    evidence: Evidence, wrong_theory: Wrong
 ) -> None:
-    wrong = TWO_LAYER_MUTANTS["factor v_i dropped from a W-block"](true_theory)
+    wrong = wrong_theory(TWO_LAYER_MUTANTS["factor v_i dropped from a W-block"])
     report = run(evidence=evidence, theory=wrong, only=["blocks"])
     failing = [c.quantity for c in report.results[0].comparisons if c.verdict is Verdict.FAILS]
     assert failing
@@ -94,7 +104,7 @@ def test_the_dropped_factor_is_wrong_in_its_own_block_only(
 
 
 @pytest.mark.slow
-def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
+def test_every_check_can_fail(evidence: Evidence, wrong_theory: Wrong) -> None:
     """Each check of a theory refutes a wrong one; `separated_points` and `outcomes` judge a closed
     form, see below.
     """
@@ -104,14 +114,15 @@ def test_every_check_can_fail(evidence: Evidence, true_theory: Theory) -> None:
         "precision_exponents": "corrector dropped",
         "routes": "almost-everywhere for distributional",
     }
-    wrong = {name: TWO_LAYER_MUTANTS[mutant](true_theory) for name, mutant in own.items()}
-    wrong |= {"span": _larger_bulk(true_theory), "eigenspaces": _curved_off_the_span(true_theory)}
-    wrong |= {"concentration": _swapped_units(true_theory), "blocks": ignore_weights(true_theory)}
-    wrong |= {"curves": drop_noise_term(true_theory), "universality": drop_noise_term(true_theory)}
+    changes = {name: TWO_LAYER_MUTANTS[mutant] for name, mutant in own.items()}
+    changes |= {"span": _larger_bulk, "eigenspaces": _curved_off_the_span}
+    changes |= {"concentration": _swapped_units, "blocks": ignore_weights}
+    changes |= {"curves": drop_noise_term, "universality": drop_noise_term}
     passed = [
         name
-        for name, theory in wrong.items()
-        if run(evidence=evidence, theory=theory, only=[name]).verdict is not Verdict.FAILS
+        for name, change in changes.items()
+        if run(evidence=evidence, theory=wrong_theory(change), only=[name]).verdict
+        is not Verdict.FAILS
     ]
     assert passed == []
 

@@ -264,7 +264,7 @@ def test_no_true_formula_is_refuted_in_many_runs() -> None:
     start = seed()
     wrong = [
         r
-        for n in range(200)
+        for n in range(100)
         for r in refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9)
     ]
     assert wrong == []

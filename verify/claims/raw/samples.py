@@ -150,8 +150,7 @@ class Batch:
 
     def mean_of(self, f: sp.Expr, times: Callable[[Batch], Array | float] | None = None) -> Array:
         """A number a sample whose mean is that of f [times a measurement], deltas included."""
-        f = f.xreplace({symbols.LABEL: self.samples.model.mixture.labels[self.component]})
-        regular, deltas = split_deltas(f)
+        regular, deltas = _of_label(f, self.samples.model.mixture.labels[self.component])
         total = self.values(regular) * (1.0 if times is None else times(self))
         for kink, coefficient in deltas.items():
             moved = self.on(kink)
@@ -298,6 +297,12 @@ _SEEN: dict[str, Callable[[Batch], Array]] = {
     "t": lambda b: b.along,
     "xi": lambda b: b.label_noise,
 }
+
+
+@lru_cache(maxsize=10_000)
+def _of_label(f: sp.Expr, label: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
+    """A function at the label of a component, apart from its deltas; every batch asks again."""
+    return split_deltas(f.xreplace({symbols.LABEL: label}))
 
 
 @lru_cache(maxsize=10_000)

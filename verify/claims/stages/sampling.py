@@ -131,40 +131,35 @@ def _deviation(
     critical: float,
 ) -> Deviation:
     own = left.means if isinstance(left, Measured) else {}
+    found = left.expression if isinstance(left, Measured) else left
     numbers: dict[sp.Symbol, sp.Expr] = dict(samples.point.values)
     numbers[DIMENSION] = sp.Integer(samples.dimension)
-    claim = right.xreplace(numbers_outside(right, numbers))
-    found = (
-        left.expression
-        if isinstance(left, Measured)
-        else left.xreplace(numbers_outside(left, numbers))
-    )
-    difference = claim - found
-    nodes = list(dict.fromkeys(n for e in (found, claim) for n in find_expectations(e)))
-    names = {node: sp.Dummy(real=True) for node in nodes}
-    columns: dict[sp.Symbol, tuple[int, np.ndarray]] = dict(own)
-    for node, name in names.items():
+    columns: dict[sp.Expr, tuple[int, np.ndarray]] = dict(own)
+    for node in dict.fromkeys(n for e in (found, right) for n in find_expectations(e)):
         l = node.law.component - 1
         if node not in table:
             table[node] = samples.batches[l].mean_of(node.integrand)
-        columns[name] = (l, table[node])
-    at = {name: float(values.mean()) for name, (_, values) in columns.items()}
-    if not np.isfinite(value_and_slopes(found.xreplace(names), at)[0]):
+        columns[node] = (l, table[node])
+    at = {x: float(values.mean()) for x, (_, values) in columns.items()}
+    measured, measured_slopes = value_and_slopes(found, at, numbers)
+    if not np.isfinite(measured):
         raise InputError(
             "quantity", "a complex or infinite mean", "finite numbers", "check where it is defined"
         )
-    claimed, _ = value_and_slopes(claim.xreplace(names), at)
+    claimed, slopes = value_and_slopes(right, at, numbers)
     if not np.isfinite(claimed):
         return Deviation(np.nan, 0.0, claimed, critical)
-    value, slopes = value_and_slopes(difference.xreplace(names), at)
+    for x, slope in measured_slopes.items():
+        slopes[x] = slopes.get(x, 0.0) - slope
+    same = not own and at_numbers(right - found, numbers) == 0
     influence = [np.zeros(samples.size) for _ in samples.batches]
-    for name, slope in slopes.items():
+    for x, slope in slopes.items():
         if slope:
-            l, values = columns[name]
+            l, values = columns[x]
             influence[l] = influence[l] + slope * values
     error = float(np.sqrt(sum(v.var() / samples.size for v in influence)))
     normal = is_normal(influence, critical)
-    return Deviation(value, error, claimed, critical, difference == 0, normal)
+    return Deviation(claimed - measured, error, claimed, critical, same, normal)
 
 
 def is_normal(influence: Sequence[np.ndarray], critical: float) -> bool:
@@ -185,9 +180,7 @@ def is_normal(influence: Sequence[np.ndarray], critical: float) -> bool:
     return bool(max(skewness * critical**3 / 6, kurtosis * critical**4 / 24) <= NORMAL)
 
 
-def numbers_outside(
-    expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]
-) -> dict[sp.Basic, sp.Basic]:
-    """A replacement by numbers that leaves expectations as they are."""
+def at_numbers(expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """An expression at exact numbers, with its expectations as they are."""
     nodes = {node: node for node in find_expectations(expression)}
-    return {**numbers, **nodes}
+    return expression.xreplace({**numbers, **nodes})

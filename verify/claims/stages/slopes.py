@@ -11,42 +11,71 @@ from collections.abc import Mapping
 import numpy as np
 import sympy as sp
 
-Slopes = dict[sp.Symbol, float]
+Slopes = dict[sp.Expr, float]
 
 
-def value_and_slopes(e: sp.Expr, at: Mapping[sp.Symbol, float]) -> tuple[float, Slopes]:
-    """The value of an expression, and its derivatives by the symbols it depends on.
+def value_and_slopes(
+    e: sp.Expr, at: Mapping[sp.Expr, float], numbers: Mapping[sp.Symbol, sp.Expr] | None = None
+) -> tuple[float, Slopes]:
+    """The value of an expression, and its derivatives by the means it depends on.
 
     The value is NaN where it is complex or infinite.
 
+    Parameters
+    ----------
+    e : sympy.Expr
+    at : mapping Expr -> float
+        The means: symbols, or expectations as they stand in the expression.
+    numbers : mapping Symbol -> Expr, optional
+        Exact numbers of all other symbols; no derivative is taken by them.
+
     Examples
     --------
-    >>> x, y = sp.symbols("x y", real=True)
-    >>> value, slopes = value_and_slopes(x**2 * y + 1, {x: 3.0, y: 2.0})
+    >>> x, y, beta = sp.symbols("x y beta", real=True)
+    >>> means, numbers = {x: 3.0, y: 2.0}, {beta: sp.Integer(2)}
+    >>> value, slopes = value_and_slopes(beta * x**2 * y + 1, means, numbers)
     >>> value, slopes[x], slopes[y]
-    (19.0, 12.0, 9.0)
+    (37.0, 24.0, 18.0)
     """
+    return _parts(e, at, numbers or {})
+
+
+def _parts(
+    e: sp.Expr, at: Mapping[sp.Expr, float], numbers: Mapping[sp.Symbol, sp.Expr]
+) -> tuple[float, Slopes]:
     if e in at:
         return at[e], {e: 1.0}
-    if not e.free_symbols:
+    if e in numbers:
+        return number_or_nan(numbers[e]), {}
+    if e.is_Number:
         return number_or_nan(e), {}
     if e.is_Add:
-        parts = [value_and_slopes(x, at) for x in e.args]
+        parts = [_parts(x, at, numbers) for x in e.args]
         slopes: Slopes = {}
         for _, own in parts:
             _add(slopes, own, 1.0)
         return float(sum(value for value, _ in parts)), slopes
     if e.is_Mul:
-        return _product([value_and_slopes(x, at) for x in e.args])
+        return _product([_parts(x, at, numbers) for x in e.args])
     if e.is_Pow and e.exp.is_Integer:
-        base, own = value_and_slopes(e.base, at)
+        base, own = _parts(e.base, at, numbers)
         n = int(e.exp)
         if base == 0 and n < 0:
             return np.nan, {}
         return float(base**n), {x: n * base ** (n - 1) * slope for x, slope in own.items()}
-    numbers = {x: sp.Float(v) for x, v in at.items()}
-    used = [x for x in at if x in e.free_symbols]
-    return number_or_nan(e.xreplace(numbers)), {x: float(e.diff(x).xreplace(numbers)) for x in used}
+    return _by_formula(e, at, numbers)
+
+
+def _by_formula(
+    e: sp.Expr, at: Mapping[sp.Expr, float], numbers: Mapping[sp.Symbol, sp.Expr]
+) -> tuple[float, Slopes]:
+    """The same where the derivative is written out: what is no sum, product or power."""
+    names = {x: sp.Dummy(real=True) for x in at if e.has(x)}
+    # a mean may be an expectation, which holds symbols that are no numbers of the outside
+    e = e.xreplace({**numbers, **names})
+    values = {name: sp.Float(at[x]) for x, name in names.items()}
+    slopes = {x: float(e.diff(name).xreplace(values)) for x, name in names.items()}
+    return number_or_nan(e.xreplace(values)), slopes
 
 
 def _product(parts: list[tuple[float, Slopes]]) -> tuple[float, Slopes]:
