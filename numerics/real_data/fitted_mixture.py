@@ -23,6 +23,8 @@ from .labelled_data import LabelledData, label_data
 FLOOR = 1e-8
 # singular values of the means below this share of the largest are rounding
 RANK_SHARE = 1e-9
+# parts of weights below this share of the largest in a band are rounding
+ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,9 @@ class FittedMixture(Mixture):
             inside = self.fit.assignment == g
             part, frame = x[:, inside], e[:, inside]
             overlap = part @ frame.T
-            rest = part - overlap @ np.linalg.pinv(frame @ frame.T, hermitian=True) @ frame
+            rest = part - overlap @ inverse_of((frame @ frame.T)[None])[0] @ frame
+            # what is left of rounding would count as a dimension of its own
+            rest[np.abs(rest) <= ROUNDING * np.abs(part).max(initial=0.0)] = 0.0
             overlaps.append(overlap)
             rests.append(nearest_psd(rest @ rest.T))
         if self.band_count == 1:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import fresh_rng
 
-from numerics import FittedMixture, bin_spectrum, fit_mixture
+from numerics import FittedMixture, Problem, bin_spectrum, fit_mixture, population_spectrum
 from numerics.real_data.training import (
     SoftmaxNetwork,
     correct_by_class,
@@ -127,6 +127,29 @@ def test_samples_have_the_moments_of_the_fit(random_seed):
             )
     with pytest.raises(InputError, match="covariance"):
         fitted.samples(10, 1, covariance="whole")
+
+
+@pytest.mark.slow
+def test_spectra_of_theory_are_those_of_gaussian_samples(random_seed):
+    """Two routes that share no code: the blocks of the banded theory, and plain sums over samples
+    of the fit; the isotropic theory is refuted by the same tolerance.
+    """
+    fitted = fit_mixture(*drawn(random_seed, d=5, k=2))
+    x = np.random.default_rng(random_seed).standard_normal((2, 5))
+    x -= x.mean(axis=0)
+    network = SoftmaxNetwork()
+    rows, _ = fitted.samples(60_000, random_seed)
+    u = rows @ (x[1] - x[0])
+    weight = 1 / (2 + 2 * np.cosh(np.clip(u, -300, 300)))
+    # both units weigh the same: an eigenvalue of the full matrix is twice one of a block
+    parts = [2 * (rows[i::10].T * weight[i::10]) @ rows[i::10] / 6000 for i in range(10)]
+    values = np.linalg.eigvalsh(np.mean(parts, axis=0))[::-1]
+    slack = 8 * np.linalg.norm(np.std(parts, axis=0) / np.sqrt(9), 2)
+    for mixture, close in ((fitted, True), (fit_mixture(fitted.data, isotropic=True), False)):
+        problem = Problem(network.model(mixture))
+        found = population_spectrum(problem, mixture.state(x)).eigenvalue.values[:5]
+        assert (np.abs(found - values[: found.size]).max() < slack) == close
+    assert found.size
 
 
 def test_a_fitted_mixture_stands_where_a_mixture_does(random_seed):
