@@ -41,7 +41,7 @@ def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Pa
     settings.check_pace()
     problem, initial = problem_of(settings)
 
-    from verify.tables.runs import course_table, curve_remarks, final_table
+    from verify.tables.runs import course_table, curve_remarks, final_table, over_bands
     from verify.tables.text import parameters_text, run_text
 
     name, what = problem.model.name, f"{'noiseless' if noiseless else 'effective'} dynamics"
@@ -51,8 +51,9 @@ def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Pa
         integrate = _noiseless if noiseless else _exact
         data, fine = integrate(problem, initial, times, pace, between)
     console, names = standard_output(), settings.kind.direction_names
-    console.print(course_table(data, f"Theoretical curve of {name}, {what}"))
-    console.print(final_table(data, None, names))
+    shown = over_bands(data)
+    console.print(course_table(shown, f"Theoretical curve of {name}, {what}"))
+    console.print(final_table(shown, None, names))
     for remark in curve_remarks(data):
         say(remark)
     write_data(data, output)
@@ -61,7 +62,8 @@ def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Pa
 
         numbers = parameters_text(problem.parameters, directions=names, noiseless=noiseless)
         title = f"{name}: {what}, {numbers}{'' if noiseless else run_text(data)}"
-        write_figure(plot_curves(data, title=title, directions=names, fine=fine), plot)
+        fine = None if fine is None else over_bands(fine)
+        write_figure(plot_curves(shown, title=title, directions=names, fine=fine), plot)
 
 
 def _check_noiseless(settings: Configuration) -> None:

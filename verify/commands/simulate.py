@@ -53,7 +53,7 @@ def simulate(
         raise typer.Exit(code)
     # the runs are safe on disk before anything else is computed
     write_data(runs, output)
-    from verify.tables.runs import course_table, error_warnings, final_table
+    from verify.tables.runs import course_table, error_warnings, final_table, over_bands
     from verify.tables.text import fine_times, parameters_text, run_text
 
     name, curve, fine = problem.model.name, None, None
@@ -68,6 +68,8 @@ def simulate(
         if plot is not None and isinstance(times, list):
             fine = solution.dataset(fine_times(runs))
     console, names = standard_output(), settings.kind.direction_names
+    runs = over_bands(runs)
+    curve, fine = (None if data is None else over_bands(data) for data in (curve, fine))
     done, d = runs.sizes["replica"], runs.attrs["dimension"]
     console.print(course_table(runs, f"SGD on {name}: mean of {done} runs in dimension {d}"))
     console.print(final_table(curve, runs, names))

@@ -276,7 +276,7 @@ def _draw_eigenvalues(
                 label="empirical bulk",
             )
     if bulk:
-        levels = population["bulk"].to_numpy()
+        levels = population["bulk"].to_numpy().ravel()
         everything += list(levels)
         for i, value in enumerate(levels):
             axes.axhline(

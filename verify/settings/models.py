@@ -38,6 +38,7 @@ class Shape:
     units: int
     directions: int
     readout_size: int
+    bands: int = 1
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from theory.regular_files import check_regular
 
 from .configuration import Configuration, exact_entry, exact_rows
 from .models import DEFAULT_MODEL, ModelKind, Shape, Start
-from .option_table import ORTHONORMAL, keys
+from .option_table import IDENTITY, ORTHONORMAL, keys
 
 if TYPE_CHECKING:
-    from numerics import Parameters
+    from numerics import Parameters, State
     from theory import Model
 
 _HOW = "write --model FILE.py:NAME, where NAME = sa.Model.build(...) stands in the file"
@@ -44,7 +44,6 @@ def load_model(text: str) -> Model:
         No such file, an error while it runs, no model of that name.
     """
     from theory import Model
-    from theory.problem.covariance.bands import refuse_bands
 
     path_text, colon, name = text.rpartition(":")
     if not colon or not name.isidentifier():
@@ -66,7 +65,6 @@ def load_model(text: str) -> Model:
     if not isinstance(model, Model):
         got = f"{name}, {'a ' + type(model).__name__ if name in content else 'which is not there'}"
         raise InputError("--model", got, f"a Model in {path}", _HOW)
-    refuse_bands(model.mixture, "a command")
     return model
 
 
@@ -94,7 +92,7 @@ class UserConfiguration(Configuration):
 
     Numbers that the model fixes are its own.  Those that it leaves open are what the options say,
     else the defaults that the built-in model of the command has; units start without overlaps,
-    R_perp = I and a readout of zeros.
+    R_perp = I and a readout of zeros.  Matrices of bands are said one below the other.
 
     Parameters
     ----------
@@ -174,7 +172,42 @@ class UserConfiguration(Configuration):
     def shape(self) -> Shape:
         """Sizes of the model."""
         model = self.user
-        return Shape(model.name, model.units, model.directions, model.readout_size)
+        sizes = (model.units, model.directions, model.readout_size, model.bands)
+        return Shape(model.name, *sizes)
+
+    def initial(self, model: Model | Shape) -> State:
+        """The initial state; with bands R_perp of each is its share of the identity."""
+        import numpy as np
+
+        from numerics import State
+        from numerics.core.covariance.band_arrays import fractions_of
+
+        if self.user.bands == 1:
+            return super().initial(model)
+        bands, c, r = self.user.bands, model.units, model.directions
+        overlap, gram = np.zeros((bands * c, r)), self._rows_or_word("gram_perp", IDENTITY)
+        if self.overlap is not None:
+            overlap = np.array(self._floats("overlap", self.overlap, overlap.shape))
+        if gram is None or gram == IDENTITY:
+            grams = fractions_of(self.user)[:, None, None] * np.eye(c)
+        else:
+            grams = np.array(self._floats("gram_perp", gram, (bands * c, c))).reshape(bands, c, c)
+        readout = np.zeros(model.readout_size) if self.readout is None else self.readout
+        return State(overlap.reshape(bands, c, r), grams, np.array(readout, dtype=float))
+
+    def _gram(self, gram: Any) -> Any:
+        """Gamma of rows, or orthonormal directions that every band has its share of."""
+        import numpy as np
+
+        from numerics.core.covariance.band_arrays import fractions_of
+
+        bands, size = self.user.bands, self.user.directions
+        if gram == ORTHONORMAL:
+            found = fractions_of(self.user)[:, None, None] * np.eye(size)
+        else:
+            rows = self._floats("directions_gram", gram, (bands * size, size))
+            found = np.array(rows).reshape(bands, size, size)
+        return found[0] if bands == 1 else found
 
     def model(self) -> Model:
         """The model as its file builds it."""
@@ -197,9 +230,11 @@ class UserConfiguration(Configuration):
             asked += [("weights", *pair) for pair in zip(mixture.weights, values, strict=True)]
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
         if gram is not None:
-            size = mixture.directions
-            rows: Any = sp.eye(size).tolist() if gram == ORTHONORMAL else exact_rows(gram)
-            self._floats("directions_gram", rows, (size, size))
+            size, bands = mixture.directions, mixture.bands
+            shares = [sp.Integer(1)] if self.user.bands == 1 or bands is None else bands.fractions
+            even = [row for share in shares for row in (share * sp.eye(size)).tolist()]
+            rows: Any = even if gram == ORTHONORMAL else exact_rows(gram)
+            self._floats("directions_gram", rows, (len(even), size))
             entries = [entry for row in rows for entry in row]
             asked += [
                 ("directions_gram", *pair)
@@ -220,22 +255,20 @@ class UserConfiguration(Configuration):
 
         from numerics import Problem
 
-        model, size = self.user, self.user.directions
+        model = self.user
         mixture = model.mixture
         self._check_weights()
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
-        numbers: dict[str, Any] = {"weights": self.weights, "directions_gram": gram}
-        if gram == ORTHONORMAL:
-            numbers["directions_gram"] = np.eye(size)
-        elif gram is not None:
-            numbers["directions_gram"] = self._floats("directions_gram", gram, (size, size))
+        numbers: dict[str, Any] = {"weights": self.weights, "directions_gram": None}
+        if gram is not None:
+            numbers["directions_gram"] = self._gram(gram)
         scalars = {"precision": mixture.precision, "ridge": model.ridge, "step": model.step}
         for name, entry in scalars.items():
             numbers[name] = self.values.get(name) if entry.is_number else self.value(name)
         if self.weights is None and any(not p.is_number for p in mixture.weights):
             numbers["weights"] = np.full(model.components, 1 / model.components)
         if gram is None and mixture.directions_gram.free_symbols:
-            numbers["directions_gram"] = np.eye(size)
+            numbers["directions_gram"] = self._gram(ORTHONORMAL)
         floats: dict[str, Any] = {
             n: np.array(v, dtype=float) for n, v in numbers.items() if v is not None
         }

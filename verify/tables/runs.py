@@ -21,6 +21,18 @@ _COLUMNS = 6
 _LAST_DIGIT = 1e-4
 
 
+def over_bands(data: xr.Dataset) -> xr.Dataset:
+    """The statistics that bands have together: overlaps and Gram matrices of the whole weights, and
+    R_perp off the parts of the directions in all bands.
+    """
+    if "band" not in data.dims:
+        return data
+    names = [name for name, variable in data.data_vars.items() if "band" in variable.dims]
+    return data.assign({name: data[name].sum("band", keep_attrs=True) for name in names}).drop_vars(
+        "band"
+    )
+
+
 def course_table(data: xr.Dataset, title: str) -> Table:
     """Size of the statistics along the run: means over replicas where there are any."""
     mean = data.mean("replica") if "replica" in data.dims else data

@@ -41,7 +41,7 @@ def has_bulk(population: xr.Dataset) -> bool:
         return False
     return (
         "bulk_multiplicity" not in population
-        or int(population["bulk_multiplicity"].to_numpy()[0]) > 0
+        or int(population["bulk_multiplicity"].to_numpy().max()) > 0
     )
 
 

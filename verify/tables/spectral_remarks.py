@@ -79,13 +79,14 @@ def spectrum_remarks(
 
 def _bulk_sentence(population: xr.Dataset) -> str:
     zero = float(population.attrs["error_estimate"]) + float(population.attrs["bulk_error"])
-    values = population["bulk"].to_numpy()
+    values = population["bulk"].to_numpy().ravel()
     text = ", ".join(number(float(b), zero=zero) for b in values)
     note = f"; 0 means below the error {zero:.2g}" if np.any(np.abs(values) <= zero) else ""
     if "bulk_multiplicity" in population:
-        multiplicity = int(population["bulk_multiplicity"].to_numpy()[0])
-        each = "each " if values.size > 1 else ""
-        text += f", {each}with multiplicity {multiplicity}"
+        counts = population["bulk_multiplicity"].to_numpy().ravel().tolist()
+        each = "each " if values.size > 1 and len(set(counts)) == 1 else ""
+        several = counts if len(set(counts)) > 1 else counts[:1]
+        text += f", {each}with multiplicity {', '.join(map(str, several))}"
     return f"Bulk (eigenvalues off the span of means and weights): {text}{note}."
 
 

@@ -33,6 +33,7 @@ def parameters_text(
     have any.
     """
     k, gram = parameters.weights.size, parameters.directions_gram
+    gram = gram.sum(axis=0) if gram.ndim == 3 else gram  # over bands
     equal = np.ptp(parameters.weights) < 1e-12
     weights = (
         f"p = 1/{k}" if equal else f"p = ({', '.join(f'{p:.3g}' for p in parameters.weights)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from command_cases import invoke, succeed
 from matplotlib import image
 
 import specalign as sa
+from theory import InputError
 from verify.commands import messages
 from verify.settings.user_model import UserConfiguration, load_model
 from verify.tables.effective import near_degenerate
@@ -49,14 +51,58 @@ def test_a_curve_of_ones_own_model_is_that_of_python(model, tmp_path):
         assert found.attrs["model"] == "logistic"
 
 
-def test_a_model_whose_noise_has_bands_is_refused(model):
-    scales = "bands = sa.Bands([0.5, 0.5], [1, 2])"
-    text = MODEL.replace("directions_gram=[[1]]", "directions_gram=[[[1]], [[1]]], bands=bands")
-    model.write_text(text.replace("import specalign as sa", f"import specalign as sa\n{scales}", 1))
-    for command in ("curves", "derive", "spectrum", "effective", "simulate"):
-        refused = invoke(command, "--model", f"{model}:logistic")
+@pytest.fixture
+def banded(tmp_path):
+    """A file with two classes whose noise has bands, everything else open."""
+    file = tmp_path / "banded.py"
+    bands = "sa.Bands([0.25, 0.75], [[1, 0.5], [0.5, 1]])"
+    file.write_text(f"import specalign as sa\nmodel = sa.kgmm(2, bands={bands})\n")
+    return f"{file}:model"
+
+
+def test_printed_formulas_and_claims_refuse_bands(banded, tmp_path):
+    claims = tmp_path / "claims.txt"
+    claims.write_text("m_dot_1_1 = 0\n")
+    for words in (("derive",), ("check", claims)):
+        refused = invoke(*words, "--model", banded)
         assert refused.exit_code == 2
         assert "2 band(s)" in refused.stderr
+
+
+def test_numbers_of_bands_stand_one_below_the_other(banded):
+    """R_perp of each is its share of the identity, and so are orthonormal directions."""
+    plain = UserConfiguration(load_model(banded))
+    problem, start = plain.problem()
+    assert np.allclose(problem.parameters.directions_gram, [0.25 * np.eye(2), 0.75 * np.eye(2)])
+    assert np.allclose(start.gram_perp, [0.25 * np.eye(2), 0.75 * np.eye(2)])
+    half = Fraction(1, 2)
+    rows = [[1, 0], [0, 1], [2, half], [half, 2]]
+    moved = plain.but(overlap=rows, gram_perp=rows, directions_gram=rows)
+    problem, start = moved.problem()
+    for found in (start.overlap, start.gram_perp, problem.parameters.directions_gram):
+        assert np.array_equal(found, np.reshape(np.array(rows, dtype=float), (2, 2, 2)))
+    assert float(moved.symbolic_model().mixture.band_gram(1)[0, 1]) == 0.5
+    with pytest.raises(InputError, match=r"overlap.*4 rows of 2"):
+        plain.but(overlap=[[1, 0], [0, 1]]).problem()
+
+
+@pytest.mark.slow
+def test_curves_and_spectra_of_bands(banded, tmp_path):
+    out, figure = tmp_path / "curve.nc", tmp_path / "curve.png"
+    said = succeed("curves", "--model", banded, "--time", "1", "-o", out, "--plot", figure)
+    with xr.open_dataset(out, engine="h5netcdf") as data:
+        assert data.overlap.sizes["band"] == 2
+        whole = float(data.overlap.isel(time=-1, unit=0, direction=0).sum())
+    assert f"{whole:.4f}" in said
+    assert figure.stat().st_size
+    sizes = ("--dimension", "80", "--samples", "400", "--at", "1")
+    said = succeed("spectrum", "--model", banded, "--block", "1,1", *sizes)
+    assert "with multiplicity 16, 56" in said
+    succeed("effective", "--model", banded, "--block", "1,1", *sizes)
+    succeed("simulate", "--model", banded, "--time", "0.1", "--dimension", "80", "--replicas", "2")
+    refused = invoke("spectrum", "--model", banded, "--dimension", "81")
+    assert refused.exit_code == 2
+    assert "multiple of 4" in refused.stderr
 
 
 def test_numbers_that_a_model_fixes_are_its_own(model):
