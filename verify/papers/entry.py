@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 HOME = "specalign.papers"
 _TEXTS = ("title", "authors", "published", "read", "model", "figure")
 _OF_STATEMENT = ("name", "says", "place", "wrong")
-_OPTIONAL = ("expected", "finding", "claims", "cheap")
+_OPTIONAL = ("expected", "finding", "claims")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,6 @@ class Statement:
         Where it does not hold: what was found, with numbers.
     claims : str
         A file of claims in LaTeX that are judged in place of numbers.
-    cheap : bool
-        Whether it is judged in less than a second.
     """
 
     name: str
@@ -61,7 +59,6 @@ class Statement:
     expected: Verdict = Verdict.HOLDS
     finding: str = ""
     claims: str = ""
-    cheap: bool = False
 
 
 @dataclass(frozen=True)

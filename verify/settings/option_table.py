@@ -25,7 +25,7 @@ _MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
 _STATE = ("curves", "simulate", "spectrum", "effective")
 _PACE = ("curves", "simulate")
 _SPECTRA = ("spectrum", "effective")
-_DRAWING = (*_STATE, "sweep", "paper", "fit")
+_DRAWING = (*_STATE, "sweep", "fit")
 _ALL = (
     *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "fit", "sweep"),
     *("verify", "paper"),
@@ -332,7 +332,7 @@ OPTIONS: tuple[Option, ...] = (
             "Write a self-contained HTML report: what was read as a formula, and all that is said",
             commands=("check",), type=Path, suffixes=(".html", ".htm")),
         Option("plot", "FILE.png|svg|pdf", "Draw a figure into this file",
-            commands=_DRAWING, type=Path, suffixes=FIGURE_SUFFIXES),
+            commands=(*_DRAWING, "paper"), type=Path, suffixes=FIGURE_SUFFIXES),
         Option("size", "WIDTHxHEIGHT", "Size of the figure in inches, such as 7x4", SIZE,
             commands=_DRAWING, domain="each from 1 to 60", least=1, most=60,
             beyond="no page is larger: --style talk makes letters larger",

@@ -1,0 +1,1 @@
+"""Ben Arous, Gheissari, Huang and Jagannath (2023): SGD aligns with outlier eigenspaces."""

@@ -1,0 +1,1 @@
+"""Goldt, Advani, Saxe, Krzakala and Zdeborová (2019): dynamics of SGD for two-layer networks."""

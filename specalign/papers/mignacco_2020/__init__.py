@@ -1,0 +1,1 @@
+"""Mignacco, Krzakala, Urbani and Zdeborová (2020): SGD on two Gaussian clusters."""
