@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .formulas.gradient import PopulationGradient, derive_gradient
     from .formulas.gradient_matrix import derive_gradient_matrix
     from .formulas.hessian import derive_hessian
+    from .formulas.output_matrices import derive_fisher, derive_gauss_newton
     from .formulas.readout_features import ReadoutFeatures, derive_readout_features
     from .formulas.risk import PopulationRisk, derive_risk
     from .problem.activations import Activation
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .problem.mixture import Mixture
     from .problem.mlp import mlp
     from .problem.model import Model
+    from .problem.output.output_law import Output
     from .problem.relu_step import ReLU, Step
     from .problem.softmax import LogSumExp, Softmax
     from .problem.softplus_sigmoid import Sigmoid, Softplus
@@ -83,6 +85,8 @@ _PUBLIC = {
     "formulas.gradient": ("PopulationGradient", "derive_gradient"),
     "formulas.gradient_matrix": ("derive_gradient_matrix",),
     "formulas.hessian": ("derive_hessian",),
+    "formulas.output_matrices": ("derive_fisher", "derive_gauss_newton"),
+    "problem.output.output_law": ("Output",),
     "formulas.readout_features": ("ReadoutFeatures", "derive_readout_features"),
     "formulas.risk": ("PopulationRisk", "derive_risk"),
     "problem.activations": ("Activation",),
@@ -112,6 +116,7 @@ __all__ = [  # noqa: RUF022 (grouped by subject)
     "Loss",
     "Mixture",
     "Model",
+    "Output",
     "ReLU",
     "Sigmoid",
     "Softmax",
@@ -149,6 +154,8 @@ __all__ = [  # noqa: RUF022 (grouped by subject)
     "derive_finite_size",
     "derive_gradient",
     "derive_gradient_matrix",
+    "derive_fisher",
+    "derive_gauss_newton",
     "derive_hessian",
     "derive_readout_features",
     "derive_risk",

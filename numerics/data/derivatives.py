@@ -11,6 +11,8 @@ import sympy as sp
 from numerics.core import codegen
 from numerics.core.validation import Array
 from theory import Model, Moments, Weight, symbols
+from theory.formulas.output_matrices import output_curvature
+from theory.problem.output.output_law import FISHER, GAUSS_NEWTON
 
 
 def compile_derivatives(model: Model, matrix: str) -> Callable[[Array, Array, Array], Array]:
@@ -18,7 +20,8 @@ def compile_derivatives(model: Model, matrix: str) -> Callable[[Array, Array, Ar
 
     For a loss with teachers or label noise ``u`` are all its fields, (u, t, xi).
 
-    For the Hessian all second derivatives, shape (C + q, C + q, M); for G all first ones, shape (C
+    For the Hessian all second derivatives, for Gauss-Newton and Fisher what stands in their place,
+    shape (C + q, C + q, M); for G all first ones, shape (C
     + q, M). Variables in the order (u_1..u_C, v_1..v_q).  Generated from the loss for NumPy.
     """
     return _evaluator(model, matrix, False)
@@ -39,6 +42,9 @@ def derivative_expressions(model: Model, matrix: str) -> tuple[sp.Expr, ...]:
     derivatives, or the first ones, almost everywhere.
     """
     size = model.units + model.readout_size
+    if matrix in (GAUSS_NEWTON, FISHER):
+        pairs = symbols.upper_triangle(size)
+        return tuple(output_curvature(model, matrix, i, j) for i, j in pairs)
     moments = Moments(model, "projection")  # differentiates nothing beyond the weight itself
     weights = (
         [Weight.of((i, j)) for i, j in symbols.upper_triangle(size)]

@@ -65,7 +65,7 @@ def effective_spectrum(
     state : State
     aspect_ratio : float
         phi > 0, test points per dimension.
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
         The almost-everywhere Hessian, as data have it, or G.
     block : (a, b) of 0-based units, "first_layer" (or "full"), "readout", a layer, "mixed" or "all"
         One block (scalar weights); the full first layer (matrix-valued transform); of two layers

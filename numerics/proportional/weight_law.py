@@ -166,7 +166,7 @@ class WeightNodes:
     model : theory.Model
     parameters : Parameters
     state : State
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
     block : (a, b), "first_layer", "readout", "mixed" or "all"
     """
 
@@ -336,7 +336,7 @@ class WeightNodes:
         labels, u = self._arguments(component, z)
         arguments = labels, u.T, self.held
         terms = derivative_terms(self.model, self.matrix)(*arguments)
-        if self.matrix == "hessian":
+        if self.matrix != "gradient":
             return self._part(terms)
         values = np.abs(compile_derivatives(self.model, self.matrix)(*arguments))
         return self._part(terms[:, None] * values[None] + values[:, None] * terms[None])

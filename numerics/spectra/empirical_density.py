@@ -95,7 +95,7 @@ def empirical_density(
     Parameters
     ----------
     data : SampleData
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
     block : (a, b) or "first_layer" (or "full")
     regularized : bool, optional
         Include the ridge; default of theory when omitted: yes for the Hessian, no for G.

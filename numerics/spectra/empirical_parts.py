@@ -38,7 +38,7 @@ def empirical_operator(
     Parameters
     ----------
     data : SampleData
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
     block : (a, b), "first_layer" (or "full"), "mixed", "readout", a layer or "all"
         0-based units of a d x d block; the Cd x Cd first layer; for models with readout the Cd x q
         block of x and v, the q x q block of v, or the whole (Cd + q) x (Cd + q) matrix.
@@ -96,15 +96,15 @@ def block_operator(data: SampleData, kind: str, name: BlockName, ridge_in: bool)
     c, beta = data.model.units, data.ridge if ridge_in else 0.0
     rows = range(c) if isinstance(name, str) else [name[0]]
     packed = data.packed_derivatives(kind)
-    if isinstance(name, tuple) and (kind == "hessian" or name[0] != name[1]):
-        if kind == "hessian":
+    if isinstance(name, tuple) and (kind != "gradient" or name[0] != name[1]):
+        if kind != "gradient":
             weight = packed[_positions(data)[name]][None]
         else:
             weight = (packed[name[0]] * packed[name[1]])[None]
         return SecondMoment(
-            data.source, weight, shift=beta if name[0] == name[1] and kind == "hessian" else 0.0
+            data.source, weight, shift=beta if name[0] == name[1] and kind != "gradient" else 0.0
         )
-    if kind == "hessian":
+    if kind != "gradient":
         chosen = [_positions(data)[a, b] for a, b in symbols.upper_triangle(c)]
         return SecondMoment(data.source, packed[chosen], shift=beta)
     weight = packed[list(rows)]
@@ -127,7 +127,7 @@ def readout_block(
     chosen = np.array(readout_positions(data.model, name))
     rows = data.model.units + chosen
     packed, beta = data.packed_derivatives(kind), data.ridge if ridge_in else 0.0
-    if kind == "hessian":
+    if kind != "gradient":
         return packed.mean(axis=1)[_positions(data)[np.ix_(rows, rows)]] + beta * np.eye(rows.size)
     gradient = packed[rows] + beta * data.readout[chosen, None]
     return gradient @ gradient.T / gradient.shape[1]
@@ -138,7 +138,7 @@ def mixed_block(data: SampleData, kind: str, ridge_in: bool) -> Array:
     c, q, d = data.model.units, data.model.readout_size, data.dimension
     packed = data.packed_derivatives(kind)
     pairs = [(a, i) for a in range(c) for i in range(q)]
-    if kind == "hessian":
+    if kind != "gradient":
         coefficients = packed[[_positions(data)[a, c + i] for a, i in pairs]]
         return _unit_major(mean_products(data.source, coefficients), c, q, d)
     beta = data.ridge if ridge_in else 0.0
@@ -153,10 +153,10 @@ def _unit_major(products: Array, c: int, q: int, d: int) -> Array:
 
 
 def _whole(data: SampleData, kind: str, ridge_in: bool) -> BorderedMoment:
-    first = block_operator(data, kind, "first_layer", ridge_in and kind == "hessian")
-    shift = ridge_in and kind == "hessian"
+    first = block_operator(data, kind, "first_layer", ridge_in and kind != "gradient")
+    shift = ridge_in and kind != "gradient"
     mixed, readout = mixed_block(data, kind, False), readout_block(data, kind, shift)
-    if kind == "hessian" or not ridge_in:
+    if kind != "gradient" or not ridge_in:
         return BorderedMoment(first, mixed, readout)
     packed, c = data.packed_derivatives(kind), data.model.units
     mean = np.concatenate([mean_products(data.source, packed[:c]).ravel(), packed[c:].mean(axis=1)])

@@ -58,7 +58,7 @@ def empirical_projection(
     samples : int
         M >= 2.
     seed : int or numpy SeedSequence
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
     regularized : bool, optional
         Default of theory when omitted: yes for the Hessian, no for G.
 
@@ -91,7 +91,7 @@ def empirical_projection(
         parts = _projected_sums(data, basis, sizes, kind, ridge_in)
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
     c, rank = model.units, basis.rank
-    ridge = parameters.ridge * np.eye(c) if kind == "hessian" and ridge_in else np.zeros((c, c))
+    ridge = parameters.ridge * np.eye(c) if kind != "gradient" and ridge_in else np.zeros((c, c))
     mean, error = _mean_and_error(sums[0], sums[1], samples)
     shape, note = ("unit", "unit_b", "span", "span_b"), {"long_name": "standard error over samples"}
     variables: dict[str, Any] = {
@@ -110,7 +110,7 @@ def empirical_projection(
         across = ("unit", "parameter", "span")
         variables |= {"mixed": (across, mean), "mixed_error": (across, error, note)}
         mean, error = _mean_and_error(sums[6], sums[7], samples)
-        ridge_v = parameters.ridge * np.eye(q) if kind == "hessian" and ridge_in else 0.0
+        ridge_v = parameters.ridge * np.eye(q) if kind != "gradient" and ridge_in else 0.0
         last = ("parameter", "parameter_b")
         variables |= {"readout": (last, mean + ridge_v), "readout_error": (last, error, note)}
     attributes = common_attributes(model, parameters, "empirical, test data") | {
@@ -145,7 +145,7 @@ def _projected_sums(
         axis=1,
     )
     derivatives = data.derivatives(kind)
-    if kind == "hessian":
+    if kind != "gradient":
         h, across, last = derivatives[:c, :c], derivatives[:c, c:], derivatives[c:, c:]
         first = [_weighted_products(h, w), _weighted_products(h**2, w**2)]
         mixed = [across @ w, across**2 @ w**2]

@@ -67,7 +67,7 @@ def empirical_spectrum(
     samples : int
         M >= 1.
     seed : int or numpy SeedSequence
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
     block : (a, b), "first_layer" (or "full"), "readout" or a layer
         0-based units of a d x d block, the Cd x Cd first-layer matrix, the q x q readout block, or
         the block of a layer such as "layer 2".

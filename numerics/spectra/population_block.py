@@ -4,7 +4,7 @@ span(directions, x).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
 import numpy as np
@@ -17,12 +17,27 @@ from numerics.core.state import State, check_state
 from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import Array, as_scalar
 from numerics.expectations.compiled import compile_expressions, sampling_error
-from theory import BlockMatrix, InputError, Model, derive_gradient_matrix, derive_hessian
+from theory import (
+    BlockMatrix,
+    InputError,
+    Model,
+    derive_fisher,
+    derive_gauss_newton,
+    derive_gradient_matrix,
+    derive_hessian,
+)
 from theory.problem.layers import FIRST_LAYER, positions_of
+from theory.problem.output.output_law import FISHER, GAUSS_NEWTON
 
 from .span_matrix import BlockName, SpanMatrix
 
-MATRICES = ("hessian", "gradient")
+MATRICES = ("hessian", "gradient", GAUSS_NEWTON, FISHER)
+_DERIVE: dict[str, Callable[..., BlockMatrix]] = {
+    "hessian": derive_hessian,
+    "gradient": derive_gradient_matrix,
+    GAUSS_NEWTON: derive_gauss_newton,
+    FISHER: derive_fisher,
+}
 
 
 @takes_problem(bands=True)
@@ -48,7 +63,7 @@ def population_block(
     problem : Problem
         Or a model and Parameters in its place.
     state : State
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
     block : (a, b) of 0-based units, "first_layer" (or "full"), "readout" or "all"
         Or a layer by its name: "layer 1" is the first layer, "layer 2" the first weights in v.
     regularized : bool, optional
@@ -198,7 +213,7 @@ def is_of_readout(name: BlockName) -> bool:
 
 def default_regularized(matrix: str, regularized: bool | None) -> bool:
     """The ridge convention of the theory: in the Hessian by default, not in G."""
-    return matrix == "hessian" if regularized is None else bool(regularized)
+    return matrix in ("hessian", GAUSS_NEWTON) if regularized is None else bool(regularized)
 
 
 def one_ridge(model: Model, matrix: str, regularized: bool | None) -> bool:
@@ -222,8 +237,7 @@ def _chosen(
 ) -> BlockMatrix:
     """The derived blocks, or the given ones if they are what was asked for."""
     if blocks is None:
-        derive = derive_hessian if matrix == "hessian" else derive_gradient_matrix
-        return derive(model, regularized=default_regularized(matrix, regularized))
+        return _DERIVE[matrix](model, regularized=default_regularized(matrix, regularized))
     if blocks.kind != matrix:
         raise InputError(
             "blocks", f"a {blocks.kind} matrix", f"a {matrix} matrix", "give the same matrix="

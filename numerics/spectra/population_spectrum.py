@@ -57,7 +57,7 @@ def population_spectrum(
     problem : Problem
         Or a model and Parameters in its place.
     state : State
-    matrix : {"hessian", "gradient"}
+    matrix : {"hessian", "gradient", "gauss-newton", "fisher"}
     block : (a, b), "first_layer" (or "full"), "readout", a layer or "all"
         0-based units of a d x d block; the Cd x Cd first-layer matrix; the q x q readout block; the
         block of a layer such as "layer 2"; or everything.

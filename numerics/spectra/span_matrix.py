@@ -33,7 +33,7 @@ class SpanMatrix:
 
     Attributes
     ----------
-    kind : {"hessian", "gradient"}
+    kind : {"hessian", "gradient", "gauss-newton", "fisher"}
     block : (a, b), "first_layer", "readout" or "all"
     regularized : bool
     matrix : array, shape (n rank + q', n rank + q')

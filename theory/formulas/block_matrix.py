@@ -23,6 +23,8 @@ from .block_tensors import Block, BlockTensors
 
 __all__ = ["Block", "BlockMatrix"]
 
+_LETTERS = {"hessian": "H", "gradient": "G", "gauss-newton": "N", "fisher": "F"}
+
 
 @with_known_keywords
 @dataclass(frozen=True, repr=False)
@@ -78,7 +80,7 @@ class BlockMatrix(Derived):
 
     def _equations(self) -> Iterator[tuple[str, str]]:
         r"""Block (1, 1) on the span and off it, one of the other kinds, and how they are built."""
-        letter = "H" if self.kind == "hessian" else "G"
+        letter = _LETTERS[self.kind]
         yield rf"{letter}_{{ab}}", r"V B_{ab} V^T + c_{ab} I,\quad V = [e_1..e_r, x^1..x^C]"
         first = self.block(0, 0)
         yield from entries_latex("(B_{11})", first.coefficients)

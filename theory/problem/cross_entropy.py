@@ -9,6 +9,7 @@ from theory.keywords import with_known_keywords
 
 from .activations import Activation, get_activation
 from .loss import Loss
+from .output.output_loss import stated_output
 from .softmax import LogSumExp
 from .softplus_sigmoid import Softplus
 
@@ -26,9 +27,8 @@ def softmax_cross_entropy(classes: int) -> Loss:
     """
     u = symbols.vector("u", classes)
     picked = sp.Add(*(sp.KroneckerDelta(symbols.LABEL, a + 1) * u[a] for a in range(classes)))
-    return Loss(
-        LogSumExp(*u) - picked, units=classes, gauge=sp.ImmutableDenseMatrix(sp.ones(classes, 1))
-    )
+    gauge, output = sp.ImmutableDenseMatrix(sp.ones(classes, 1)), stated_output("softmax", u)
+    return Loss(LogSumExp(*u) - picked, units=classes, gauge=gauge, output=output)
 
 
 @with_known_keywords
@@ -46,4 +46,5 @@ def two_layer_cross_entropy(width: int, activation: str | Activation = "relu") -
     u, v = symbols.vector("u", width), symbols.vector("v", width)
     f = sp.Add(*(v[i] * g(u[i]) for i in range(width)))
     kinks = tuple(kink for a in u for kink in g.kinks_at(a))
-    return Loss(Softplus(f) - symbols.LABEL * f, units=width, readout_size=width, kinks=kinks)
+    expression, output = Softplus(f) - symbols.LABEL * f, stated_output("logistic", (f,))
+    return Loss(expression, units=width, readout_size=width, kinks=kinks, output=output)

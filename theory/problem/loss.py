@@ -24,6 +24,7 @@ from .held.loss_symbols import (
 )
 from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
+from .output.output_law import Output, check_output
 from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
 from .regularity.domain import check_domain
 
@@ -72,6 +73,9 @@ class Loss:
         Numbers of one's own in the loss (temperature, margin, label smoothing), positive where no
         range says otherwise: their numbers are given to the Problem, and claims draw them at random
         from the range.
+    output : Output, optional
+        The outputs of the network and the law of labels that they state, for generalised
+        Gauss-Newton and Fisher matrices.
 
     The loss may hold the statistics Q_ab (``symbols.symmetric("Q", C)``) and m_as of the weights
     themselves, as in norm penalties, weight normalisation or Oja's rule: then the sample gradient
@@ -98,6 +102,7 @@ class Loss:
     kinks: tuple[sp.Expr, ...] = ()
     layers: tuple[Layer, ...] = ()
     parameters: Any = ()
+    output: Output | None = None
     _cache: dict[tuple[int, ...], sp.Expr] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -129,6 +134,8 @@ class Loss:
         object.__setattr__(self, "layers", checked_layers(self.layers, self.readout_size))
         object.__setattr__(self, "kinks", self._checked_kinks())
         object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
+        if self.output is not None:
+            check_output(self.output, self.expression)
         self._check_derivatives()
         self._check_slopes()
         if self.gauge is not None:
@@ -287,7 +294,9 @@ class Loss:
         at = {each.symbol: numbers[each.symbol] for each in given}
         left = tuple(each for each in self.free_parameters if each not in given)
         kinks = tuple(kink.xreplace(at) for kink in self.kinks)
-        return replace(self, expression=self.expression.xreplace(at), kinks=kinks, parameters=left)
+        output = None if self.output is None else self.output.substitute(at)
+        expression = self.expression.xreplace(at)
+        return replace(self, expression=expression, kinks=kinks, parameters=left, output=output)
 
     @property
     def is_smooth(self) -> bool:

@@ -18,10 +18,7 @@ from .layers import Layer
 from .loss import Loss
 from .mixture import Mixture
 from .model import Model
-from .softmax import LogSumExp
-from .softplus_sigmoid import Softplus
-
-OUTPUTS = ("logistic", "softmax", "square")
+from .output.output_loss import OUTPUTS, output_loss, stated_output
 
 
 @with_known_keywords
@@ -91,11 +88,12 @@ def mlp(
     outputs = _checked_outputs(output, mixture)
     network = _Network.build(widths, outputs, get_activation(activation), biases)
     loss = Loss(
-        _output_loss(output, network.outputs),
+        output_loss(output, network.outputs),
         units=widths[0],
         readout_size=sum(layer.size for layer in network.layers),
         kinks=network.kinks,
         layers=network.layers,
+        output=stated_output(output, network.outputs),
     )
     title = "mlp" + "-".join(map(str, (*widths, outputs))) if name is None else name
     return Model.build(mixture, loss, ridge=ridge, step=step, name=title)
@@ -137,14 +135,6 @@ class _Network:
             )
             at += size
         return cls(forms, tuple(layers), tuple(kinks))
-
-
-def _output_loss(output: str, f: tuple[sp.Expr, ...]) -> sp.Expr:
-    y = symbols.LABEL
-    if output == "softmax":
-        picked = sp.Add(*(sp.KroneckerDelta(y, c + 1) * f_c for c, f_c in enumerate(f)))
-        return LogSumExp(*f) - picked
-    return Softplus(f[0]) - y * f[0] if output == "logistic" else (f[0] - y) ** 2 / 2
 
 
 def _checked_widths(units: object) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""What a network puts out, and the law of labels that it states."""
