@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.cluster.vq import kmeans2
+from scipy.cluster.vq import kmeans2, vq
 
 from numerics.core.validation import Array, as_integer
 from theory import InputError
@@ -80,9 +81,12 @@ def _clusters(rows: Array, clusters: int, generator: np.random.Generator) -> lis
     """The rows in clusters by k-means; small ones are given to the nearest of the others."""
     if clusters == 1:
         return [rows]
-    centres, _ = kmeans2(rows, clusters, ROUNDS, minit="++", missing="warn", rng=generator)
+    with warnings.catch_warnings():
+        # of clusters that lost all their samples, which are given up below
+        warnings.simplefilter("ignore", UserWarning)
+        centres, _ = kmeans2(rows, clusters, ROUNDS, minit="++", missing="warn", rng=generator)
     while True:
-        nearest = ((rows[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+        nearest, _ = vq(rows, centres)
         sizes = np.bincount(nearest, minlength=len(centres))
         if sizes.min() >= SMALLEST:
             return [rows[nearest == c] for c in range(len(centres))]

@@ -56,6 +56,18 @@ def test_with_all_bands_first_and_second_moments_are_those_of_the_data(random_se
     assert fitted.components == 3 * clusters
 
 
+def test_clusters_that_are_left_with_a_sample_are_given_up():
+    """Ten times the same point, and two far from it, in six clusters."""
+    x = np.zeros((2, 12, 3))
+    x[:, 10:] = [[9.0, 0, 0], [0, 9, 0]]
+    x[1] += [1, 1, 1]
+    x[:, :, 2] += np.linspace(0, 1e-3, 12)
+    fitted = fit_mixture(x.reshape(24, 3), np.repeat([0, 1], 12), clusters=6)
+    assert fitted.fit.moments.counts.min() >= 2
+    assert fitted.fit.moments.counts.sum() == 24
+    assert np.allclose(second_moment(fitted), fitted.data.features.T @ fitted.data.features / 24)
+
+
 def test_gram_matrices_of_the_bands_are_those_of_the_directions(random_seed):
     fitted = fit_mixture(*drawn(random_seed), bands=3)
     assert fitted.band_count <= 3
