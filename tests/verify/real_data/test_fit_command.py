@@ -84,6 +84,21 @@ def test_everything_is_printed_and_written(table, tmp_path):
     assert again in text
 
 
+@pytest.mark.slow
+def test_a_network_starts_where_its_theory_starts(table, tmp_path):
+    """Weights of the data's runs and of the theory are the same at time 0, and so is the norm."""
+    file = tmp_path / "out.json"
+    words = ("--network", "two-layer", "--units", 2, "--activation", "tanh", "--ridge", "0.1")
+    succeed("fit", table, *FAST, *words, "--scale", "none", "--json", file)
+    content = json.loads(file.read_text())
+    assert content["model"] == "mlp2-2"
+    assert content["ridge"] == 0.1
+    norm = content["norm"][0]
+    assert norm > 0
+    assert np.allclose(np.array(content["theory_norm"])[:, 0], norm)
+    assert content["norm_error"][0] == pytest.approx(0, abs=1e-12)
+
+
 def test_eigenvalues_at_zero_weights_are_those_of_the_second_moment(table):
     """Half of every one of E[Y Y^T] / 2, for the difference of two units."""
     x = np.loadtxt(table, delimiter=",", skiprows=1, usecols=range(5))
