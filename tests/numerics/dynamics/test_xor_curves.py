@@ -179,13 +179,13 @@ def test_parallel_and_idle_units():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::numerics.core.errors.ToleranceWarning")
 def test_twenty_units():
-    """K = 20, lambda = 100, T = 5: 270 statistics, certified to 1e-4 in seconds, against other
+    """K = 20, lambda = 100, T = 2: 270 statistics, certified to 1e-4 in seconds, against other
     scramblings.
 
     A start near a saddle spreads the scramblings (to 0.026 at T = 30, once in some ten): the curve
     then says so, what it says still covers the other curve, and another start is certified.
     """
-    rng, end = fresh_rng(), 5.0
+    rng, end = fresh_rng(), 2.0
     for _ in range(6):
         initial = start(rng, 20)
         curve, other = (
