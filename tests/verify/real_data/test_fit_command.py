@@ -43,12 +43,11 @@ def table(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hidden", [0])
-def test_theory_holds_for_gaussian_data_and_isotropic_theory_does_not(hidden):
+def test_theory_holds_for_gaussian_data_and_isotropic_theory_does_not():
     """At the same weights and along training; the isotropic theory is the wrong one."""
     fitted = fit_mixture(*gaussian_classes(fresh_rng(), 10_000), scale="none")
     assert fitted.dropped.max() < 1e-6
-    network = SoftmaxNetwork(hidden=hidden, step=0.05, ridge=0.1)
+    network = SoftmaxNetwork(step=0.05, ridge=0.1)
     sizes = {"runs": 3, "count": 4, "samples": 10_000, "seed": 0}
     found = compare_with_data(fitted, network, [0.0, 1.0, 3.0], **sizes)
     for name, kind, close in (
