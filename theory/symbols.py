@@ -22,6 +22,8 @@ LABEL = sp.Symbol("y", real=True)
 LABEL_NOISE = sp.Symbol("xi", real=True)
 # in update rules: the derivative of the loss in the weight, or pre-activation, that is trained
 SLOPE = sp.Symbol("g", real=True)
+# letters of indices that run over bands, and over tokens
+BANDS, TOKENS = "gh", "pq"
 
 
 @lru_cache(maxsize=None)
@@ -74,6 +76,31 @@ def symmetric(name: str, size: int, copies: int | None = 1) -> sp.ImmutableDense
     return sp.ImmutableDenseMatrix(copies * size, size, entry)
 
 
+@with_known_keywords
+def tokens(name: str, units: int, tokens: int) -> tuple[tuple[sp.Symbol, ...], ...]:
+    """Return the symbols ``name_a_p`` of every unit a at every token p, a row a unit.
+
+    Of one token they are those of :func:`vector`.
+
+    Examples
+    --------
+    >>> tokens("u", 2, 3)[1]
+    (u_2_1, u_2_2, u_2_3)
+    >>> tokens("u", 2, 1)
+    ((u_1,), (u_2,))
+    """
+    if tokens == 1:
+        return tuple((each,) for each in vector(name, units))
+    return tuple(tuple(indexed(name, a, p) for p in range(tokens)) for a in range(units))
+
+
+def preactivations(units: int, tokens: int = 1) -> tuple[sp.Symbol, ...]:
+    """The pre-activations in their order: those of all units at the first token, and so on."""
+    if tokens == 1:
+        return vector("u", units)
+    return tuple(indexed("u", a, p) for p in range(tokens) for a in range(units))
+
+
 @dataclass(frozen=True)
 class Symbols:
     """The symbols of a model of given size.
@@ -104,6 +131,10 @@ class Symbols:
     Of a mixture with B > 1 ``bands``, the overlaps m_g_a_s and the Gram matrices R_g and Q_g of the
     bands stand one below the other, and so do the pseudo-inverses P_l of the components where the
     noise of these has scales of its own (``own_laws`` components).
+
+    Of P > 1 ``tokens`` a sample holds P independent features Y_p, and the pre-activations are
+    u_a_p = x^a . Y_p, those of all units at the first token before those at the second.  Their
+    Gram matrix has a block Q for every token; P_a_b is the pseudo-inverse of one block.
     """
 
     units: int
@@ -114,6 +145,7 @@ class Symbols:
     bands: int = 1
     own_laws: int | None = None
     beside: tuple[sp.Symbol, ...] = ()
+    tokens: int = 1
 
     @property
     def held(self) -> tuple[sp.Symbol, ...]:
@@ -139,10 +171,13 @@ class Symbols:
 
     @cached_property
     def gram_inverse(self) -> sp.ImmutableDenseMatrix:
-        return symmetric("P", len(self.fields), self.own_laws)
+        size = self.units if self.tokens > 1 else len(self.fields)
+        return symmetric("P", size, self.own_laws)
 
     def gram_inverse_of(self, component: int) -> sp.ImmutableDenseMatrix:
-        """P of a 0-based component."""
+        """P of a 0-based component, of all its fields."""
+        if self.tokens > 1:
+            return of_tokens(self.gram_inverse, self.tokens)
         size = len(self.fields)
         first = component * size if self.gram_inverse.rows > size else 0
         return sp.ImmutableDenseMatrix(self.gram_inverse[first : first + size, :])
@@ -153,7 +188,7 @@ class Symbols:
 
     @cached_property
     def preactivation(self) -> tuple[sp.Symbol, ...]:
-        return vector("u", self.units)
+        return preactivations(self.units, self.tokens)
 
     @cached_property
     def whitened(self) -> tuple[sp.Symbol, ...]:
@@ -169,8 +204,11 @@ class Symbols:
         return (*self.preactivation, *self.teacher, *noise)
 
     def over(self, letters: str) -> str:
-        """Letters of indices, without those of bands, g and h, where there is one band."""
-        return letters if self.bands > 1 else letters.replace("g", "").replace("h", "")
+        """Letters of indices, without those of bands, g and h, where there is one band, and without
+        those of tokens, p and q, where a sample is one feature.
+        """
+        absent = ("" if self.bands > 1 else BANDS) + ("" if self.tokens > 1 else TOKENS)
+        return letters.translate(dict.fromkeys(map(ord, absent)))
 
     def band_shape(self, *sizes: int) -> tuple[int, ...]:
         """The ranges of a band and of other indices, without the first where there is one band."""
@@ -228,6 +266,13 @@ def sum_of_bands(matrix: sp.ImmutableDenseMatrix, rows: int) -> sp.ImmutableDens
     for part in parts:
         total += part
     return sp.ImmutableDenseMatrix(total)
+
+
+def of_tokens(matrix: sp.MatrixBase, tokens: int) -> sp.ImmutableDenseMatrix:
+    """The matrix with a block for every token: what is of different tokens is independent."""
+    if tokens == 1:
+        return sp.ImmutableDenseMatrix(matrix)
+    return sp.ImmutableDenseMatrix(sp.diag(*[matrix] * tokens))
 
 
 def upper_triangle(size: int) -> list[tuple[int, int]]:

@@ -30,7 +30,7 @@ SEPARATED_SHARE = 0.3
 PARALLEL = 1e-6
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def readout_features(
     problem: Problem,
     state: State,
@@ -67,7 +67,7 @@ def readout_features(
     return compiled.estimate(parameters, state).values.reshape(given.vectors.shape)
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def readout_alignment(
     problem: Problem,
     state: State,

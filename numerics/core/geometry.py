@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from theory import Model
 
 from .covariance.band_arrays import factor_of, inverse_of, scales_of
+from .covariance.token_arrays import over_tokens
 from .parameters import Parameters
 from .state import State
 from .validation import RANK_TOLERANCE, Array, as_array
@@ -200,7 +201,7 @@ def _triangular(factor: Array) -> Array:
 
 
 def coordinates_of(model: Model) -> Array:
-    """S as numbers, shape (n, r)."""
+    """S as numbers, shape (n, r); of P tokens (n P, r), rows of a component side by side."""
     return np.array(model.mixture.coordinates.tolist(), dtype=float)
 
 
@@ -247,7 +248,7 @@ def field_statistics(
     (array([3., 4., 0.]), array([ 5.,  0., 10.]))
     """
     loss = model.loss
-    more = len(loss.fields) - model.units
+    more = len(loss.fields) - len(loss.preactivation)
     if not more:
         return overlap, gram_perp
     lead, gamma = overlap.shape[:-2], parameters.directions_gram
@@ -264,9 +265,13 @@ def field_statistics(
 def field_gram(
     model: Model, parameters: Parameters, overlap: Array, gram_perp: Array
 ) -> tuple[Array, Array]:
-    """Overlaps of the fields, shape (fields, r), and lambda times their covariance."""
+    """Overlaps of the fields, shape (fields, r), and lambda times their covariance.
+
+    Of tokens the overlaps are those of the units, and the covariance has a block for each token.
+    """
     overlap, gram_perp = field_statistics(model, parameters, overlap, gram_perp)
-    return overlap, gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+    gram = gram_perp + overlap @ np.linalg.solve(parameters.directions_gram, overlap.T)
+    return overlap, over_tokens(model, gram)
 
 
 @dataclass(frozen=True)

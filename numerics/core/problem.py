@@ -112,7 +112,10 @@ class Problem:
 
     @cached_property
     def coordinates(self) -> Array:
-        """S, shape (n, r): the mean of component l is the combination S_l of the directions."""
+        """S, shape (n, r): the mean of component l is the combination S_l of the directions.
+
+        Of P tokens (n P, r), the rows of a component one behind the other.
+        """
         return coordinates_of(self.model)
 
     @cached_property

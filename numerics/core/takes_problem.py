@@ -12,6 +12,7 @@ import xarray as xr
 from theory import InputError, Model
 from theory.keywords import check_keywords
 from theory.problem.covariance.bands import refuse_bands
+from theory.problem.covariance.tokens import refuse_tokens
 
 from .parameters import Parameters
 from .problem import Problem
@@ -42,13 +43,15 @@ def takes_problem(
 
 @overload
 def takes_problem(
-    *, beside: type = ..., bands: bool = ...
+    *, beside: type = ..., bands: bool = ..., tokens: bool = ...
 ) -> Callable[
     [Callable[Concatenate[Subject, Rest], Result]], TakesProblem[Subject, Rest, Result]
 ]: ...
 
 
-def takes_problem(function: Any = None, /, *, beside: type = Problem, bands: bool = False) -> Any:
+def takes_problem(
+    function: Any = None, /, *, beside: type = Problem, bands: bool = False, tokens: bool = False
+) -> Any:
     """Decorate ``function(problem, ...)`` so that it also takes ``(model, parameters, ...)``.
 
     The one place where both ways to call a numeric function meet: the problem is made, and its
@@ -63,6 +66,8 @@ def takes_problem(function: Any = None, /, *, beside: type = Problem, bands: boo
     bands : bool
         Whether it knows noise with scales of its own in bands; such models are refused by name
         where it does not.
+    tokens : bool
+        The same of samples that hold several tokens.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,10 +82,13 @@ def takes_problem(function: Any = None, /, *, beside: type = Problem, bands: boo
                 others = (n for n in named if n not in ("problem", "model", "parameters"))
                 check_keywords(function.__name__, others, known)
             joined = _join(arguments, named, beside)
-            if not bands and joined:
+            if not (bands and tokens) and joined:
                 problem = getattr(joined[0], "problem", joined[0])
                 mixture = getattr(getattr(problem, "model", None), "mixture", None)
-                refuse_bands(mixture, function.__name__)
+                if not bands:
+                    refuse_bands(mixture, function.__name__)
+                if not tokens:
+                    refuse_tokens(mixture, function.__name__)
             return function(*joined, **named)
 
         return call

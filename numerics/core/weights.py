@@ -15,7 +15,7 @@ from .takes_problem import takes_problem
 from .validation import Array, as_array, as_integer, check_memory
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def realise_weights(problem: Problem, state: State, dimension: int) -> tuple[Array, Array]:
     """Return directions and first-layer vectors in R^d whose summary statistics are the given ones.
 
@@ -64,7 +64,7 @@ def realise_weights(problem: Problem, state: State, dimension: int) -> tuple[Arr
     return placed[:r], placed[r:]
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def state_of_weights(problem: Problem, weights: ArrayLike, readout: ArrayLike = ()) -> State:
     """Summary statistics of first-layer vectors given in the coordinates of
     :func:`realise_weights`.

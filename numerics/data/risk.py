@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from numerics.core import codegen
+from numerics.core.covariance.token_arrays import means_of_components
 from numerics.core.flatten import held_of
 from numerics.core.geometry import field_gram, labels_of
 from numerics.core.parameters import Parameters
@@ -69,7 +70,7 @@ def classifier(model: Model) -> Classifier:
     return Classifier(np.unique(labels_of(model)), loss)
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def population_risk(
     problem: Problem,
     states: State | xr.Dataset,
@@ -239,7 +240,8 @@ def _accuracy(
     covariance = gram / parameters.precision
     eigenvalues, vectors = np.linalg.eigh(covariance)
     factor = vectors * np.sqrt(np.clip(eigenvalues, 0.0, None))
-    means, sample = problem.coordinates @ overlap.T, classifier(model)
+    means = means_of_components(model, problem.coordinates @ overlap.T)
+    sample = classifier(model)
     held = held_of(model, parameters, state)
     size = 1024
     while True:

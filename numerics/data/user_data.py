@@ -24,6 +24,7 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from theory.problem.covariance.bands import refuse_bands
+from theory.problem.covariance.tokens import refuse_tokens
 
 from .samples import ROLES, SampleData, check_data
 from .sources import open_source
@@ -95,6 +96,7 @@ def user_data(
     """
     model, parameters = _model_and_parameters(problem)
     refuse_bands(model.mixture, "user_data")
+    refuse_tokens(model.mixture, "user_data")
     if isinstance(features, Parameters):
         raise InputError(
             "features",

@@ -23,7 +23,7 @@ from .curve import Curve
 from .refinement import Flow, refine
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def integrate_curves(
     problem: Problem,
     initial: State,
@@ -112,7 +112,7 @@ def integrate_curves(
     return curve.dataset(times)
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def solve_curve(
     problem: Problem,
     initial: State,

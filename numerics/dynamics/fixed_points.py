@@ -37,7 +37,7 @@ DISTINCT = 1e-3
 OTHER_STARTS = ((0.04, 0.0), (25.0, 0.0), (1.0, 2.0), (1.0, 2.0))
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def solve_fixed_point(
     problem: Problem,
     start: State | None = None,

@@ -34,7 +34,7 @@ from .refinement import SOBOL_REPLICATES
 SOBOL_SIZE = 512
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def integrate_fluctuations(
     problem: Problem,
     initial: State,
@@ -169,7 +169,7 @@ def integrate_fluctuations(
     return _dataset(law, times, curve.vector(times), values, errors, smooth, rule, seed)
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def stationary_fluctuations(
     problem: Problem, state: State, *, drift: Drift | None = None, batch: int = 1, seed: int = 0
 ) -> xr.Dataset:

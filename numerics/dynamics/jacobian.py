@@ -36,7 +36,7 @@ SINGULAR = 1e-10
 Field = Callable[[Array], Array]
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def drift_jacobian(
     problem: Problem, state: State, *, drift: Drift | None = None, seed: int = 0
 ) -> xr.Dataset:

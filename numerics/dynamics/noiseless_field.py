@@ -67,7 +67,7 @@ class NoiselessField:
     def evaluate(self, parameters: Parameters, vector: Array, gates: Array) -> Array:
         overlap, gram_perp, readout = unflatten(vector, self.model)
         gram = gram_perp + overlap @ np.linalg.inv(parameters.directions_gram) @ overlap.T
-        nothing = np.zeros((len(self.model.loss.fields),) * 2)
+        nothing = np.zeros((self.model.symbols.gram_inverse.cols,) * 2)
         parts = (x[None] for x in (overlap, gram_perp, readout, gram, nothing))
         outer = outer_values(parameters, *parts)[0]
         out = np.empty(vector.size)

@@ -48,7 +48,7 @@ class _Piece:
     solution: Callable[[Array], Array]
 
 
-@takes_problem
+@takes_problem(tokens=True)
 def integrate_noiseless(
     problem: Problem, initial: State, time: ArrayLike, *, tolerance: float = 1e-9
 ) -> xr.Dataset:

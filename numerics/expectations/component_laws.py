@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from numerics.core.covariance.band_arrays import inverse_of
+from numerics.core.covariance.token_arrays import means_of_components, over_tokens
 from numerics.core.flatten import held_values
 from numerics.core.geometry import (
     coordinates_of,
@@ -60,10 +61,12 @@ class ComponentLaws:
         if change is not None:
             gram = np.array([change(each, 0) for each in gram])
         inverse = self._inverse_laws(gram)
-        means = self._coordinates @ np.swapaxes(overlap, 1, 2)
+        model = self._model
+        means = means_of_components(model, self._coordinates @ np.swapaxes(overlap, 1, 2))
         # a copy, because code is compiled anew for every memory layout it meets
-        v = np.array(held_values(self._model, parameters, readout, overlap, gram))
-        law = FieldLaws(self._labels, means, gram / precision, inverse, precision, v)
+        v = np.array(held_values(model, parameters, readout, overlap, gram))
+        covariance, whitening = over_tokens(model, gram / precision), over_tokens(model, inverse)
+        law = FieldLaws(self._labels, means, covariance, whitening, precision, v)
         return gram, inverse, [law]
 
     def _own_laws(
@@ -134,4 +137,4 @@ class ComponentLaws:
         nothing = np.zeros((*overlap.shape[:-2], size, size))
         rows, _ = field_statistics(self._model, parameters, overlap, nothing)
         rows = rows.sum(axis=0) if rows.ndim == 3 else rows  # over bands
-        return np.asarray(self._coordinates @ rows.T)
+        return means_of_components(self._model, np.asarray(self._coordinates @ rows.T))

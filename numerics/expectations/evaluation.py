@@ -350,7 +350,7 @@ def gauge_directions(model: Model) -> tuple[Array, Array]:
     if gauge is None:
         return np.zeros((fields, 0)), np.eye(fields)
     null = np.zeros((fields, gauge.cols))
-    null[: model.units] = np.array(gauge.tolist(), dtype=float)
+    null[: len(model.loss.preactivation)] = np.array(gauge.tolist(), dtype=float)
     full, _ = np.linalg.qr(null, mode="complete")
     return null, np.ascontiguousarray(full[:, null.shape[1] :].T)
 

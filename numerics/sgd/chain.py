@@ -67,6 +67,11 @@ class Chain:
         return self.pace.batch
 
     @property
+    def rows(self) -> int:
+        """Features a step: those of all tokens of its samples."""
+        return self.batch * self.model.tokens
+
+    @property
     def delta(self) -> float:
         """The nominal step size c_delta / d."""
         return self.parameters.step / self.dimension
@@ -105,7 +110,7 @@ class Chain:
     @property
     def block_steps(self) -> int:
         """Steps in a block of noise of a user's sampler."""
-        return max(1, BLOCK_NUMBERS // (self.batch * self.dimension))
+        return max(1, BLOCK_NUMBERS // (self.rows * self.dimension))
 
     def rates(self, begin: int, end: int) -> Array:
         """Step sizes from ``begin`` to ``end``; a single one where it does not change."""
@@ -121,7 +126,7 @@ class Chain:
             if self.method == "direct"
             else 4 * (self.model.units + self.model.directions)
         )
-        return self.batch * width * (self.model.units + self.model.directions)
+        return self.rows * width * (self.model.units + self.model.directions)
 
     def together(self, steps: int, replicas: int) -> int:
         """Replicas that one call of the kernel takes to the end, in a moment; 1 for any number."""
@@ -187,7 +192,7 @@ class Chain:
 
     def _direct(self, state: State, seed: np.random.SeedSequence) -> DirectArrays:
         c, r, d = self.model.units, self.model.directions, self.dimension
-        block = np.empty((self.block_steps if self.noise.sampler else 0, self.batch, d))
+        block = np.empty((self.block_steps if self.noise.sampler else 0, self.rows, d))
         placed = self.placed(state)
         x = np.zeros((c, d))
         x[:, : placed.shape[1]] = placed
@@ -198,7 +203,7 @@ class Chain:
             x, basis, means = x[:, : r + c] @ frame, frame[:r], means @ frame[:r]
         return DirectArrays(
             x=np.array(x, order="C"),
-            features=np.empty((self.batch, d)),
+            features=np.empty((self.rows, d)),
             means=np.array(means, order="C"),
             basis=np.array(basis, order="C"),
             factor=np.array(self.factor, order="C"),
@@ -211,7 +216,7 @@ class Chain:
         )
 
     def _reduced(self, state: State) -> ReducedArrays:
-        c, r, b = self.model.units, self.model.directions, self.batch
+        c, r, b = self.model.units, self.model.directions, self.rows
         placed, ranks, block = self.placed(state), min(b, c), max(1, BLOCK // b)
         a_perp = np.zeros((c, c + ranks))
         a_perp[:, : placed.shape[1] - r] = placed[:, r:]
@@ -229,7 +234,7 @@ class Chain:
             position=np.array([block]),
             noise=np.empty((block, b, r + c)),
             wishart=np.zeros((block, ranks, ranks)),
-            component=np.empty((block, b), dtype=np.int64),
+            component=np.empty((block, self.batch), dtype=np.int64),
         )
 
 

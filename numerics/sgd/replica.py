@@ -135,7 +135,7 @@ def run_replica(launch: Launch, state: State, replica: int) -> Arrays | None:
         if entries is not None and isinstance(arrays, (DirectArrays, BandedDirectArrays)):
             # whole blocks, so that the numbers do not depend on how long a slice took
             target = min(total, at + chain.block_steps)
-            shape = (chain.block_steps * chain.batch, chain.dimension)
+            shape = (chain.block_steps * chain.rows, chain.dimension)
             drawn = chain.noise.draw(entries, shape)
             arrays.block[:] = drawn.reshape(arrays.block.shape)
         if chain.pace.schedule is not None:

@@ -60,7 +60,8 @@ def check_size(
 
 def batch_numbers(model: HasSizes, dimension: int, method: str, batch: int) -> int:
     """Numbers that a run keeps of the samples of a step: features, noise and gradients."""
-    gradients = model.units + model.readout_size
+    tokens = int(getattr(model, "tokens", 1))
+    gradients = tokens * model.units + model.readout_size
     if method == "direct":
-        return batch * (dimension + gradients)
-    return batch * (2 * model.directions + 3 * model.units + gradients + 1)
+        return batch * (tokens * dimension + gradients)
+    return batch * (tokens * (2 * model.directions + 3 * model.units) + gradients + 1)

@@ -37,7 +37,7 @@ DIVERGED = 1e9
 FRAMES = ("coordinate", "random")
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def simulate_sgd(
     problem: Problem,
     initial: State | Sequence[State],

@@ -40,7 +40,7 @@ _DERIVE: dict[str, Callable[..., BlockMatrix]] = {
 }
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def population_block(
     problem: Problem,
     state: State,

@@ -28,7 +28,7 @@ from .span_matrix import BlockName, SpanMatrix
 OUTLIER_SHARE = 0.05
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def population_spectrum(
     problem: Problem,
     state: State,
@@ -183,7 +183,7 @@ def population_spectrum(
     return data.assign_coords(coordinates)
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def population_misalignment(
     problem: Problem,
     state: State,

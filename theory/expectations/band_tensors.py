@@ -1,4 +1,4 @@
-"""What formulas hold of the bands of the noise, as operands of contractions."""
+"""What formulas hold of the bands of the noise and of tokens, as operands of contractions."""
 
 from __future__ import annotations
 
@@ -51,6 +51,12 @@ class BandTensors:
             return ()
         return tuple((self._ones, letter) for letter in letters)
 
+    def same_token(self, first: str, second: str) -> tuple[Operand, ...]:
+        """delta_pq of the tokens of two slopes, as operands: none where they are one."""
+        if self.model.tokens == 1 or first == second:
+            return ()
+        return ((identity(self.model.tokens), first + second),)
+
     def same_band(self, letters: str) -> tuple[Operand, ...]:
         """delta_gh, as operands."""
         return ((identity(self.model.bands), letters),) if self.model.bands > 1 else ()
@@ -76,6 +82,14 @@ class BandTensors:
         mixture = self.model.mixture
         shape = self.model.symbols.band_shape()
         return Tensor("rank", shape, lambda g: sp.Integer(rank_of(mixture.band_gram(g))))
+
+    def _of_tokens(self, name: str, matrix: sp.MatrixBase) -> Tensor:
+        """A tensor of a matrix with a row for every component and token."""
+        tokens = self.model.tokens
+        if tokens == 1:
+            return of_matrix(name, matrix)
+        shape = (self.model.components, tokens, matrix.cols)
+        return Tensor(name, shape, lambda l, p, s: matrix[l * tokens + p, s])
 
     def _of_bands(self, name: str, matrix: sp.MatrixBase) -> Tensor:
         """A tensor of matrices of bands that stand one below the other."""

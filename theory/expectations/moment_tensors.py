@@ -2,7 +2,7 @@ r"""The tensors that derived quantities are contracted from: the mixture, the st
 
 Letters of indices, here and in :mod:`theory.formulas`: l component; a b e f units whose gradient is
 meant; c d units summed over by integration by parts; n o teachers summed over by it, as directions;
-s t directions; i j readout parameters; g h bands.
+s t directions; i j readout parameters; g h bands; p q tokens.
 
 Integration by parts runs over all vectors that the loss sees, units and teachers:
 
@@ -18,6 +18,11 @@ Within a band g the noise of component l has the variance sigma_lg^2 / lambda, s
 (mathematics.md section 10): a slope along a vector of band g is asked for with the operands
 ``variance("lg")``, and letters of bands pass through :meth:`MomentTensors.over`.  Of isotropic
 noise both are empty, and nothing but the formula without bands is left.
+
+Where a sample holds several tokens, a derivative in u has two indices, unit and token: weights are
+asked for with letters such as "ap" and "apbq".  What is of different tokens is independent, so that
+a slope along token p is asked for with "cp" (mathematics.md section 12b).  Of one feature a sample
+the letters of tokens fall away.
 """
 
 from __future__ import annotations
@@ -37,6 +42,7 @@ from theory.problem.updating.update import DOMINANT
 from .band_tensors import BandTensors, identity, of_matrix
 from .contraction import MomentTensor, Operand, Tensor, Term
 from .moments import Moments, Weight
+from .token_letters import TEACHER_FIELD, UNIT_FIELD, kinds_of, positions_of
 
 # kinds of variables of the partial derivatives in a weight: g_a is (("u",),), H_ab is
 # (("u", "u"),), g_a g_b is (("u",), ("u",)), the derivative in a readout parameter is (("v",),)
@@ -54,8 +60,6 @@ READOUT_STEP: WeightKind = (("w",),)
 _KEPT = {"s": "x", "t": "y"}
 # letters of statistics, of two indices each
 _PAIRS = "Qm"
-# what integration by parts runs over
-UNIT_FIELD, TEACHER_FIELD = "u", "t"
 
 
 class MomentTensors(BandTensors):
@@ -82,11 +86,13 @@ class MomentTensors(BandTensors):
     @cached_property
     def coordinates(self) -> Tensor:
         """S_ls."""
-        return of_matrix("S", self.model.mixture.coordinates)
+        return self._of_tokens("S", self.model.mixture.coordinates)
 
     @cached_property
     def mean_overlaps(self) -> Tensor:
         """(S Gamma)_ls."""
+        if self.model.tokens > 1:
+            return self._of_tokens("S Gamma", self.model.mixture.mean_overlaps)
         return self._of_bands("S Gamma", self.model.mixture.mean_overlaps)
 
     @cached_property
@@ -219,7 +225,8 @@ class MomentTensors(BandTensors):
 
     def mean(self, kind: WeightKind, letters: str, *rest: Operand) -> list[Term]:
         r""":math:`\sum_l p_l E_l[h] \cdots`, the operands ``rest`` standing for the dots."""
-        return [self._averaged(sp.Integer(1), (self._tensor(kind, ""), "l" + letters), *rest)]
+        here = self.over("l" + letters)
+        return [self._averaged(sp.Integer(1), (self._tensor(kind, ""), here), *rest)]
 
     def slope(
         self, kind: WeightKind, letters: str, c: str, *rest: Operand, teachers: str = ""
@@ -231,10 +238,10 @@ class MomentTensors(BandTensors):
         """
         if teachers and not self.model.loss.teachers:
             return []
-        here, scale = "l" + letters + c, sp.Integer(1)
+        here, scale = self.over("l" + letters + c), sp.Integer(1)
         if self.moments.route == "stein":
             scale = 1 / self.model.mixture.precision
-        return [self._averaged(scale, (self._tensor(kind, _kinds(c, teachers)), here), *rest)]
+        return [self._averaged(scale, (self._tensor(kind, kinds_of(c, teachers)), here), *rest)]
 
     def curvature(
         self, kind: WeightKind, letters: str, c: str, d: str, *rest: Operand, teachers: str = ""
@@ -242,27 +249,18 @@ class MomentTensors(BandTensors):
         r""":math:`\sum_l p_l\,\mathrm{curvature}_{cd}(h) \cdots`; ``teachers`` as for a slope."""
         if teachers and not self.model.loss.teachers:
             return []
-        lam, here = self.model.mixture.precision, "l" + letters + c + d
-        along = _kinds(c + d, teachers)
+        lam, here = self.model.mixture.precision, self.over("l" + letters + c + d)
+        along = kinds_of(c + d, teachers)
         second = (self._tensor(kind, along), here)
         if self.moments.route == "stein":
             return [self._averaged(lam**-2, second, *rest)]
-        mean = (self._tensor(kind, ""), "l" + letters)
+        mean = (self._tensor(kind, ""), self.over("l" + letters))
         own = "" if self.model.mixture.bands is None else "l"
+        inverse = (self._gram_inverse(along), own + c[0] + d[0])
         return [
             self._averaged(sp.Integer(1), second, *rest),
-            self._averaged(-1 / lam, mean, (self._gram_inverse(along), own + c + d), *rest),
+            self._averaged(-1 / lam, mean, inverse, *self.same_token(c[1:], d[1:]), *rest),
         ]
-
-    def shared_slopes(self, gram: Tensor) -> list[Term]:
-        r""":math:`\sum_{cd}(\sum_lp_l\,\mathrm{slope}_c(g_a))R_{cd}(\sum_kp_k\,\mathrm{slope}_d(g_b))`,
-        of two independent samples, in a band.
-        """
-        variance, step = self.variance("lg"), self.unit_step
-        (left,) = self.slope(step, "a", "c", (gram, self.over("gcd")), *variance)
-        (right,) = self.slope(step, "b", "d", *variance)
-        renamed = ((x, letters.replace("l", "k")) for x, letters in right.operands)
-        return [Term(left.factor * right.factor, (*left.operands, *renamed))]
 
     def _averaged(self, factor: sp.Expr, *operands: Operand) -> Term:
         return Term(factor, ((self.weights, "l"), *operands))
@@ -289,7 +287,7 @@ class MomentTensors(BandTensors):
         return self.model.directions if along == TEACHER_FIELD else self.model.units
 
     def _field(self, along: str, i: int) -> int | None:
-        """Where a unit, or the teacher of a direction, stands among the fields."""
+        """Where a unit (and token), or the teacher of a direction, stands among the fields."""
         if along == UNIT_FIELD:
             return int(i)
         teachers = self.model.loss.teachers
@@ -305,22 +303,26 @@ class MomentTensors(BandTensors):
 
     def _new_tensor(self, kind: WeightKind, actions: str) -> MomentTensor:
         model, moments = self.model, self.moments
-        units = model.units
+        units, tokens = len(model.loss.preactivation), model.tokens
         # the slopes of a rule stand behind all that the loss is differentiated by
         own = len(model.loss.differentiated)
         places = {"u": 0, "v": units, "x": own, "w": own + units}
         letters = [v for factor in kind for v in factor]
         if any(v in _PAIRS for v in letters):
             return self._with_statistics(kind, actions)
-        sizes = [units if v in "ux" else model.readout_size for v in letters]
+        at_unit = (model.units, tokens) if tokens > 1 else (units,)
+        sizes = [at_unit if v in "ux" else (model.readout_size,) for v in letters]
         offsets = [places[v] for v in letters]
         ends = list(accumulate(len(factor) for factor in kind))
         starts = [0, *ends[:-1]]
         w, by_parts = model.symbols.whitened, moments.route == "stein"
         behind = len(model.loss.variables) - units
 
+        every = [*sizes, *(at_unit if a == UNIT_FIELD else (self._size(a),) for a in actions)]
+
         def integrand(*index: int) -> sp.Expr:
-            first, extra = index[: len(sizes)], index[len(sizes) :]
+            flat = positions_of(every, index, model.units)
+            first, extra = flat[: len(sizes)], flat[len(sizes) :]
             found = [self._field(a, i) for a, i in zip(actions, extra, strict=True)]
             fields = [c for c in found if c is not None]
             if len(fields) < len(found):
@@ -333,7 +335,7 @@ class MomentTensors(BandTensors):
             # teachers stand behind the readout among what the loss is differentiated by
             return moments.derivative(weight, tuple(c + behind * (c >= units) for c in fields))
 
-        shape = (model.components, *sizes, *map(self._size, actions))
+        shape = (model.components, *(n for size in every for n in size))
         name = "E[" + "".join("g" if len(f) == 1 else "H" for f in kind) + actions + "]"
         return MomentTensor(name, shape, integrand, moments.expectation)
 
@@ -377,11 +379,6 @@ class MomentTensors(BandTensors):
         shape = (model.components, *sizes, *map(self._size, actions))
         name = "E[" + "".join("".join(f) for f in kind) + actions + "]"
         return MomentTensor(name, shape, integrand, moments.expectation)
-
-
-def _kinds(letters: str, teachers: str) -> str:
-    """For every letter whether it runs over units or over teachers."""
-    return "".join(TEACHER_FIELD if c in teachers else UNIT_FIELD for c in letters)
 
 
 def scaled(terms: Iterable[Term], factor: sp.Expr) -> list[Term]:

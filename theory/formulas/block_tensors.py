@@ -183,28 +183,29 @@ def second_moments(
     over, band = t.over, model.symbols.band_shape
     # the noise along P_g x^c and along P_h x^d, and what does not depend on one of the bands
     g, h, beside_g, beside_h = t.variance("lg"), t.variance("lh"), t.every("g"), t.every("h")
-    means = t.mean(pair, "ab", (s, "ls"), (s, "lt"), *t.every("gh"))
+    # of the first unit at token p and of the second at token q
+    one_mean, other_mean = (s, over("lps")), (s, over("lqt"))
+    means = t.mean(pair, "apbq", one_mean, other_mean, *t.every("gh"))
     # what the loss sees of a direction itself: it is its own teacher
-    one = t.slope(pair, "ab", "s", (s, "lt"), *g, *beside_h, teachers="s")
-    other = t.slope(pair, "ab", "t", (s, "ls"), *h, *beside_g, teachers="t")
-    both = t.curvature(pair, "ab", "s", "t", *g, *h, teachers="st")
-    first = t.curvature(pair, "ab", "s", "c", *g, *h, teachers="s")
-    second = t.curvature(pair, "ab", "c", "s", *g, *h, teachers="s")
-    across = t.slope(pair, "ab", "c", (s, "ls"), *h, *beside_g)
-    back = t.slope(pair, "ab", "c", (s, "ls"), *g, *beside_h)
-    bulk = scaled(t.mean(pair, "ab", *g), 1 / model.mixture.precision)
-    mixed_means = t.mean(mixed, "ai", (s, "ls"), *beside_g)
-    mixed_teachers = t.slope(mixed, "ai", "s", *g, teachers="s")
+    one = t.slope(pair, "apbq", "s", other_mean, *g, *beside_h, teachers="s")
+    other = t.slope(pair, "apbq", "t", one_mean, *h, *beside_g, teachers="t")
+    both = t.curvature(pair, "apbq", "s", "t", *g, *h, teachers="st")
+    first = t.curvature(pair, "apbq", "s", "c", *g, *h, teachers="s")
+    second = t.curvature(pair, "apbq", "c", "s", *g, *h, teachers="s")
+    across = t.slope(pair, "apbq", "cq", one_mean, *h, *beside_g)
+    back = t.slope(pair, "apbq", "cp", (s, over("lqs")), *g, *beside_h)
+    weights = t.curvature(pair, "apbq", "cp", "dq", *g, *h)
+    bulk = scaled(t.mean(pair, "apbp", *g), 1 / model.mixture.precision)
+    mixed_means = t.mean(mixed, "api", one_mean, *beside_g)
+    mixed_teachers = t.slope(mixed, "api", "s", *g, teachers="s")
     return BlockTensors(
         sum_of(over("abgsht"), (c, c, *band(r), *band(r)), means, one, other, both),
         sum_of(over("abgshc"), (c, c, *band(r), *band(c)), across, first),
         sum_of(over("abgchs"), (c, c, *band(c), *band(r)), back, second),
-        sum_of(
-            over("abgchd"), (c, c, *band(c), *band(c)), t.curvature(pair, "ab", "c", "d", *g, *h)
-        ),
+        sum_of(over("abgchd"), (c, c, *band(c), *band(c)), weights),
         sum_of(over("abg"), (c, c, *band()), bulk),
         sum_of(over("aigs"), (c, q, *band(r)), mixed_means, mixed_teachers),
-        sum_of(over("aigc"), (c, q, *band(c)), t.slope(mixed, "ai", "c", *g)),
+        sum_of(over("aigc"), (c, q, *band(c)), t.slope(mixed, "api", "cp", *g)),
         sum_of("ij", (q, q), t.mean(readout, "ij")),
     )
 

@@ -99,7 +99,8 @@ def derive_drift(model: Model, route: str | None = None) -> Drift:
     \sum_lp_l\sigma_{lg}^2E_l[g_ag_b]` (section 10).  A loss that holds statistics adds
     :math:`-E[\kappa]m-E[\eta]\Gamma` and :math:`-E[\kappa]R^\perp-R^\perp E[\kappa]^T` with
     :math:`\kappa_{ab}=(1+\delta_{ab})\partial\ell/\partial Q_{ab}` and
-    :math:`\eta_{as}=\partial\ell/\partial m_{as}` (section 12a).
+    :math:`\eta_{as}=\partial\ell/\partial m_{as}` (section 12a).  With tokens :math:`g_aY` and
+    :math:`g_ag_b` are :math:`\sum_pg_{ap}Y_p` and :math:`\sum_pg_{ap}g_{bp}` (section 12b).
 
     Parameters
     ----------
@@ -143,15 +144,15 @@ def _drift(model: Model, route: str) -> Drift:
 
     # E[g_a Y . e_s] and E[g_a Y . x_perp^b] by the law of Y given u, in every band g
     signal = (
-        t.mean(step, "a", (t.mean_overlaps, over("gls")))
-        + t.slope(step, "a", "c", (m, over("gcs")), *variance)
+        t.mean(step, "ap", (t.mean_overlaps, over("glps")))
+        + t.slope(step, "ap", "cp", (m, over("gcs")), *variance)
         + t.slope(step, "a", "n", (t.directions_gram, over("gns")), *variance, teachers="n")
     )
     noise = [
-        *t.slope(step, "a", "c", (r, over("gbc")), *variance),
-        *t.slope(step, "b", "c", (r, over("gac")), *variance),
+        *t.slope(step, "ap", "cp", (r, over("gbc")), *variance),
+        *t.slope(step, "bp", "cp", (r, over("gac")), *variance),
     ]
-    squares = t.mean(step + step, "ab", *variance, *t.fraction("g"))
+    squares = t.mean(step + step, "apbp", *variance, *t.fraction("g"))
     outputs = t.mean(t.readout_step, "i")
 
     s, size = model.symbols, model.step / model.mixture.precision

@@ -118,12 +118,14 @@ def _finite_size(model: Model, route: str, batch: int) -> FiniteSize:
     t = moment_tensors(model, route)
     r, over, variance, step = t.gram_perp, t.over, t.variance("lg"), t.unit_step
     share, (rank, ranks) = sp.Rational(1, batch), t.rank("g")
-    along = t.curvature(step + step, "ab", "c", "d", (r, over("gcd")), *variance, *variance)
-    squares = t.mean(step + step, "ab", *variance, *ranks)
+    along = t.curvature(step + step, "apbq", "cp", "dq", (r, over("gcd")), *variance, *variance)
+    squares = t.mean(step + step, "apbp", *variance, *ranks)
     less = scaled(squares, -rank / model.mixture.precision)
     terms = [*_with_decay(t), *scaled([*along, *less], share)]
     if batch > 1:  # of two samples of a step
-        terms += scaled(t.shared_slopes(r), 1 - share)
+        left = t.slope(step, "ap", "cp", (r, over("gcd")), *variance)
+        right = t.slope(step, "bq", "dq", *variance)
+        terms += scaled(_product(left, right), 1 - share)
     if model.loss.statistics:
         terms += _with_gains(t, share)
     terms = scaled(t.off_directions(terms), model.step)
@@ -163,8 +165,8 @@ def _with_decay(t: MomentTensors) -> list[Term]:
     model, r, step, over, variance = t.model, t.gram_perp, t.unit_step, t.over, t.variance("lg")
     if model.rule is None:
         noise = [
-            *t.slope(step, "a", "c", (r, over("gbc")), *variance),
-            *t.slope(step, "b", "c", (r, over("gac")), *variance),
+            *t.slope(step, "ap", "cp", (r, over("gbc")), *variance),
+            *t.slope(step, "bp", "cp", (r, over("gac")), *variance),
         ]
         return [Term(model.ridge**2, ((r, over("gab")),)), *scaled(noise, model.ridge)]
     k = t.decay_matrix

@@ -73,9 +73,9 @@ def _gradient(model: Model, route: str) -> PopulationGradient:
     units, directions, parameters = model.units, model.directions, model.readout_size
     over, band, variance = t.over, model.symbols.band_shape, t.variance("lg")
     same = t.ridge("u", "a", (t.identity(units), "ac"), *t.every("g"))
-    means = t.mean(UNIT, "a", (t.coordinates, "ls"), *t.every("g"))
-    signal = means + t.slope(UNIT, "a", "s", *variance, teachers="s")
-    slopes = t.slope(UNIT, "a", "c", *variance)
+    means = t.mean(UNIT, "ap", (t.coordinates, over("lps")), *t.every("g"))
+    signal = means + t.slope(UNIT, "ap", "s", *variance, teachers="s")
+    slopes = t.slope(UNIT, "ap", "cp", *variance)
     if model.loss.statistics:
         signal += t.mean(ETA, "as")
         slopes += t.mean(KAPPA, "ac")

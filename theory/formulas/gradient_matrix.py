@@ -62,15 +62,15 @@ def _gradient_matrix(model: Model, route: str, regularized: bool) -> BlockMatrix
 
 def _with_ridge(t: MomentTensors, tensors: BlockTensors) -> BlockTensors:
     """Gradients beta x^a + g_a Y and beta v_i + d_i l in place of g_a Y and d_i l."""
-    s = t.coordinates
+    mean = (t.coordinates, t.over("lps"))
     beta, same, v = t.ridges
 
     # in band g noise along P_g x^c, or in band h; and what does not depend on one of the bands
     at_g, at_h, beside_g, beside_h = t.variance("lg"), t.variance("lh"), t.every("g"), t.every("h")
     any_band = t.every("gh")
     # E[g Y] along the directions: what the teachers add to the means
-    first = t.slope(UNIT, "a", "s", *at_g, teachers="s")
-    second = t.slope(UNIT, "b", "s", *at_h, teachers="s")
+    first = t.slope(UNIT, "ap", "s", *at_g, teachers="s")
+    second = t.slope(UNIT, "bp", "s", *at_h, teachers="s")
 
     def along(terms: list[Term], *rest: Operand) -> list[Term]:
         return [Term(e.factor, (*e.operands, *rest)) for e in terms]
@@ -82,23 +82,23 @@ def _with_ridge(t: MomentTensors, tensors: BlockTensors) -> BlockTensors:
     return with_terms(
         tensors,
         across=ridge(
-            t.mean(UNIT, "a", (s, "ls"), (same, "bc"), *any_band),
+            t.mean(UNIT, "ap", mean, (same, "bc"), *any_band),
             along(first, (same, "bc"), *beside_h),
         ),
         back=ridge(
-            t.mean(UNIT, "b", (s, "ls"), (same, "ac"), *any_band),
+            t.mean(UNIT, "bp", mean, (same, "ac"), *any_band),
             along(second, (same, "ac"), *beside_g),
         ),
         weights=ridge(
-            t.slope(UNIT, "a", "c", (same, "bd"), *at_g, *beside_h),
-            t.slope(UNIT, "b", "d", (same, "ac"), *at_h, *beside_g),
+            t.slope(UNIT, "ap", "cp", (same, "bd"), *at_g, *beside_h),
+            t.slope(UNIT, "bp", "dp", (same, "ac"), *at_h, *beside_g),
             [Term(beta, ((same, "ac"), (same, "bd"), *any_band))],
         ),
         mixed_directions=ridge(
-            t.mean(UNIT, "a", (s, "ls"), (v, "i"), *beside_g), along(first, (v, "i"))
+            t.mean(UNIT, "ap", mean, (v, "i"), *beside_g), along(first, (v, "i"))
         ),
         mixed_weights=ridge(
-            t.slope(UNIT, "a", "c", (v, "i"), *at_g),
+            t.slope(UNIT, "ap", "cp", (v, "i"), *at_g),
             t.mean(READOUT, "i", (same, "ac"), *beside_g),
             [Term(beta, ((same, "ac"), (v, "i"), *beside_g))],
         ),

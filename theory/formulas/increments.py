@@ -22,16 +22,17 @@ from theory.symbols import upper_triangle
 
 DIRECTION, PERPENDICULAR = "direction", "perpendicular"
 # the same letters for a second statistic
-_SECOND = str.maketrans("absigzp", "eftjhyq")
+_SECOND = str.maketrans("absigzrp", "eftjhywq")
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A linear form of the data: Y . P_g e_s or Y . P_g x_perp^b, by its kind and letters."""
+    """A linear form of the data: Y_p . P_g e_s or Y_p . P_g x_perp^b, by its kind and letters."""
 
     kind: str
     letter: str
     band: str = "g"
+    token: str = "p"
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Part:
         """The same with the letters of a second statistic."""
         feature = self.feature
         if feature is not None:
-            letters = (feature.letter.translate(_SECOND), feature.band.translate(_SECOND))
-            feature = Feature(feature.kind, *letters)
+            letters = (feature.letter, feature.band, feature.token)
+            feature = Feature(feature.kind, *(e.translate(_SECOND) for e in letters))
         operands = tuple((x, letters.translate(_SECOND)) for x, letters in self.operands)
         return Part(self.factor, self.weight, self.letters.translate(_SECOND), feature, operands)
 
@@ -83,11 +84,11 @@ class Increments:
         squares = (*tensors.variance("lg"), *tensors.fraction("g"))
         one, corrector = sp.Integer(1), -model.step / model.mixture.precision
         step, rule = tensors.unit_step, model.rule
-        overlap: tuple[Part, ...] = (Part(one, step, "a", Feature(DIRECTION, "s")),)
+        overlap: tuple[Part, ...] = (Part(one, step, "ap", Feature(DIRECTION, "s")),)
         gram_perp: tuple[Part, ...] = (
-            Part(one, step, "a", Feature(PERPENDICULAR, "b")),
-            Part(one, step, "b", Feature(PERPENDICULAR, "a")),
-            Part(corrector, step + step, "ab", operands=squares),
+            Part(one, step, "ap", Feature(PERPENDICULAR, "b")),
+            Part(one, step, "bp", Feature(PERPENDICULAR, "a")),
+            Part(corrector, step + step, "apbp", operands=squares),
         )
         if rule is not None and rule.project == DOMINANT:
             gram_perp = ()
@@ -95,7 +96,7 @@ class Increments:
             m, r, gamma = tensors.overlap, tensors.gram_perp, tensors.directions_gram
             overlap += (
                 Part(one, KAPPA, "az", operands=((m, "zs"),)),
-                Part(one, ETA, "ap", operands=((gamma, "ps"),)),
+                Part(one, ETA, "ar", operands=((gamma, "rs"),)),
             )
             gram_perp += (
                 Part(one, KAPPA, "az", operands=((r, "zb"),)),
@@ -157,7 +158,8 @@ class Increments:
         found: list[Term] = []
         rest = (*rest, *self.t.variance("l" + feature.band))
         for letter, teacher, inner in self._along(feature, "c", "n"):
-            found += self.t.slope(kind, letters, letter, *rest, inner, teachers=teacher)
+            along = letter if teacher else letter + feature.token
+            found += self.t.slope(kind, letters, along, *rest, inner, teachers=teacher)
         return found
 
     def _means(self, *features: Feature) -> list[Operand] | None:
@@ -165,7 +167,8 @@ class Increments:
         if any(f.kind != DIRECTION for f in features):
             return None
         over = self.t.over
-        return [(self.t.mean_overlaps, over(f.band + "l" + f.letter)) for f in features]
+        letters = (over(f.band + "l" + f.token + f.letter) for f in features)
+        return [(self.t.mean_overlaps, each) for each in letters]
 
     def _first(
         self, kind: WeightKind, letters: str, feature: Feature | None, *rest: Operand
@@ -192,7 +195,10 @@ class Increments:
         if one.kind == other.kind:
             gram: Tensor = self.t.directions_gram if one.kind == DIRECTION else self.t.gram_perp
             products = (gram, self.t.over(one.band + one.letter + other.letter))
-            same = self.t.same_band(one.band + other.band)
+            same = (
+                *self.t.same_band(one.band + other.band),
+                *self.t.same_token(one.token, other.token),
+            )
             inner = self.t.mean(kind, letters, products, *variances[0], *same)
             terms += scaled(inner, 1 / self.t.model.mixture.precision)
         for each, varying in ((one, other), (other, one)):
@@ -203,7 +209,8 @@ class Increments:
             self._along(one, "c", "n"), self._along(other, "d", "o")
         ):
             inners = (left_inner, right_inner, *variances[0], *variances[1])
-            terms += self.t.curvature(kind, letters, c, d, *inners, teachers=first + second)
+            along = (c if first else c + one.token), (d if second else d + other.token)
+            terms += self.t.curvature(kind, letters, *along, *inners, teachers=first + second)
         return terms
 
 

@@ -112,7 +112,8 @@ def _features_of_a_row(model: Model, layer: Layer) -> tuple[sp.Expr, ...]:
     if layer.rows > 1:
         remedy = "state them: Layer(name, rows, columns, features)"
         raise InputError(layer.name, "several rows and no features", "features", remedy)
-    positions = [model.units + i for i in positions_of(model.loss.layers, layer.name)]
+    first = len(model.loss.preactivation)
+    positions = [first + i for i in positions_of(model.loss.layers, layer.name)]
     factors = [sp.Mul.make_args(sp.factor(model.loss.partial((i,)))) for i in positions]
     common = (
         set(factors[0]).intersection(*factors[1:])
@@ -133,7 +134,7 @@ def _scalar_factors(factors: tuple[sp.Expr, ...], model: Model) -> set[sp.Expr]:
 def _check_features(model: Model, layer: Layer, features: tuple[sp.Expr, ...]) -> None:
     """Refuse features h that are not those of the loss: the gradient of every row is along h."""
     loss = model.loss
-    start = model.units + positions_of(loss.layers, layer.name)[0]
+    start = len(loss.preactivation) + positions_of(loss.layers, layer.name)[0]
     for shift in range(2):  # at two points without zeros
         point = {
             s: sp.Rational(2 * ((5 * i + 3 * shift) % 7) - 5, i % 5 + shift + 2)

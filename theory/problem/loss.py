@@ -14,6 +14,7 @@ from theory.errors import MOST_OF_PART, InputError, brief, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, formula_latex
 
+from .covariance.tokens import check_tokens_of_loss
 from .held.loss_symbols import (
     FreeSymbol,
     Statistic,
@@ -80,6 +81,8 @@ class Loss:
     The loss may hold the statistics Q_ab (``symbols.symmetric("Q", C)``) and m_as of the weights
     themselves, as in norm penalties, weight normalisation or Oja's rule: then the sample gradient
     is :math:`g_aY+\sum_b\kappa_{ab}x^b+\sum_s\eta_{as}e_s` (mathematics.md section 12a).
+    tokens : int
+        P independent features a sample: ``symbols.tokens("u", C, P)`` (mathematics.md section 12b).
 
     Raises
     ------
@@ -103,13 +106,14 @@ class Loss:
     layers: tuple[Layer, ...] = ()
     parameters: Any = ()
     output: Output | None = None
+    tokens: int = 1
     _cache: dict[tuple[int, ...], sp.Expr] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
-        sizes = (("units", self.units), ("readout_size", self.readout_size))
-        for name, value in sizes:
+        for name in ("units", "readout_size", "tokens"):
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
                 got, remedy = type(value).__name__, "count the symbols of the loss"
                 raise InputError(name, got, "an integer", remedy)
@@ -131,6 +135,7 @@ class Loss:
         object.__setattr__(self, "parameters", declared)
         known = {symbols.LABEL, *self.variables, *self.fields, *self.held}
         check_known(self.expression, known, self.variables)
+        check_tokens_of_loss(self)
         object.__setattr__(self, "layers", checked_layers(self.layers, self.readout_size))
         object.__setattr__(self, "kinks", self._checked_kinks())
         object.__setattr__(self, "expression", canonical(self.expression, self.kinks))
@@ -143,7 +148,8 @@ class Loss:
 
     def __repr__(self) -> str:
         gauge = None if self.gauge is None else self.gauge.tolist()
-        sizes = brief_parts(units=self.units, readout_size=self.readout_size)
+        several = {} if self.tokens == 1 else {"tokens": self.tokens}
+        sizes = brief_parts(units=self.units, readout_size=self.readout_size, **several)
         rest = brief_parts(gauge=gauge, kinks=self.kinks)
         if self.parameters:
             rest += f", parameters={[p.name for p in self.parameters]}"
@@ -156,7 +162,8 @@ class Loss:
     def equations(self) -> list[tuple[str, str]]:
         """Left and right hand sides in LaTeX."""
         variables = "u, v; y" if self.readout_size else "u; y"
-        return [(rf"\ell({variables})", formula_latex(self.expression)), ("u_a", r"x^a\cdot Y")]
+        u = ("u_a", r"x^a\cdot Y") if self.tokens == 1 else ("u_{ap}", r"x^a\cdot Y_p")
+        return [(rf"\ell({variables})", formula_latex(self.expression)), u]
 
     def _check_derivatives(self) -> None:
         for e in sorted(self.expression.atoms(sp.Function), key=sp.default_sort_key):
@@ -215,7 +222,7 @@ class Loss:
 
     @property
     def preactivation(self) -> tuple[sp.Symbol, ...]:
-        return symbols.vector("u", self.units)
+        return symbols.preactivations(self.units, self.tokens)
 
     @property
     def readout(self) -> tuple[sp.Symbol, ...]:
@@ -274,7 +281,8 @@ class Loss:
         """:attr:`variables`, and t_s of the teachers, by which integration by parts derives; behind
         them the statistics.
         """
-        teachers = self.fields[self.units : self.units + len(self.teachers)]
+        first = len(self.preactivation)
+        teachers = self.fields[first : first + len(self.teachers)]
         return (*self.variables, *teachers, *(each.symbol for each in self.statistics))
 
     def statistic_position(self, statistic: Statistic) -> int | None:
@@ -340,11 +348,11 @@ class Loss:
         return self._cache[key]
 
     def _check_gauge(self, gauge: sp.ImmutableDenseMatrix) -> None:
-        if gauge.shape[0] != self.units:
+        if gauge.shape[0] != len(self.preactivation):
             raise InputError(
                 "gauge",
                 f"shape {gauge.shape}",
-                f"{self.units} rows",
+                f"{len(self.preactivation)} rows",
                 "give a column vector over the units",
             )
         for column in range(gauge.shape[1]):

@@ -14,6 +14,7 @@ from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, matrix_latex
 
 from .covariance.bands import Bands, check_band_grams
+from .covariance.tokens import coordinates_of_tokens, refuse_tokens
 from .exact_numbers import (
     _check_length,
     as_matrix,
@@ -50,6 +51,10 @@ class Mixture:
         Bands of R^d with scales of the noise of their own, a row of scales per component.  Then
         ``directions_gram`` holds the Gram matrix Gamma^g of every band, one below the other (B r x
         r, positive semidefinite, of a sum that is definite).
+    tokens : int
+        P, the number of independent features Y_p of a sample.  The mean of feature p of component l
+        is ``sum_s S[l P + p, s] e_s``: then ``coordinates`` has n P rows (mathematics.md section
+        12b).
 
     Raises
     ------
@@ -75,6 +80,7 @@ class Mixture:
     directions_gram: sp.ImmutableDenseMatrix
     precision: sp.Expr
     bands: Bands | None = None
+    tokens: int = 1
 
     @classmethod
     @with_known_keywords
@@ -82,7 +88,8 @@ class Mixture:
         cls,
         *,
         labels: Sequence[object],
-        coordinates: object,
+        coordinates: object | None = None,
+        tokens: object | None = None,
         weights: Sequence[object] | None = None,
         directions_gram: object | None = None,
         precision: object | None = None,
@@ -90,11 +97,19 @@ class Mixture:
     ) -> Mixture:
         """Build a mixture from numbers or symbols; whatever is None becomes a symbol.
 
-        With bands ``directions_gram`` is a sequence of matrices, one per band.
+        With bands ``directions_gram`` is a sequence of matrices, one per band.  Of samples that
+        hold several features ``tokens`` has the place of the coordinates: for every component a
+        matrix, a row of coordinates per token.
+
+        Examples
+        --------
+        >>> patches = Mixture.build(labels=[1, 0], tokens=[[[1], [0]], [[-1], [0]]])
+        >>> patches.components, patches.tokens
+        (2, 2)
         """
         labels_expr = exact_sequence("labels", labels)
-        coordinates_expr = as_matrix("coordinates", coordinates)
-        n, r = coordinates_expr.shape
+        coordinates_expr, count = _coordinates(coordinates, tokens)
+        n, r = coordinates_expr.rows // count, coordinates_expr.cols
         if weights is None:
             weights_expr: tuple[sp.Expr, ...] = symbols.vector("p", n, positive=True)
         else:
@@ -113,10 +128,10 @@ class Mixture:
             upper = gram
             gram = sp.ImmutableDenseMatrix(*gram.shape, lambda i, j: upper[min(i, j), max(i, j)])
         lam = symbols.PRECISION if precision is None else exact("precision", precision)
-        return cls(weights_expr, labels_expr, coordinates_expr, gram, lam, bands)
+        return cls(weights_expr, labels_expr, coordinates_expr, gram, lam, bands, count)
 
     def __post_init__(self) -> None:
-        n, r = self.coordinates.shape
+        n, r = self.components, self.directions
         if n < 1 or r < 1:
             raise InputError(
                 "coordinates",
@@ -124,6 +139,8 @@ class Mixture:
                 "at least one component and one direction",
                 "state S with a row per component and a column per direction",
             )
+        if self.tokens > 1 and self.bands is not None:
+            refuse_tokens(self, "noise with bands")
         _check_length("weights", self.weights, n)
         _check_length("labels", self.labels, n)
         if self.bands is not None:
@@ -147,12 +164,20 @@ class Mixture:
         parts = brief_parts(
             weights=list(self.weights),
             labels=list(self.labels),
-            coordinates=self.coordinates.tolist(),
+            **self._named_coordinates,
             directions_gram=self.directions_gram.tolist(),
             precision=self.precision,
             **({} if self.bands is None else {"bands": self.bands}),
         )
         return f"Mixture({parts})"
+
+    @property
+    def _named_coordinates(self) -> dict[str, object]:
+        """The coordinates of the means by the argument of :meth:`build` that states them."""
+        rows, count = self.coordinates.tolist(), self.tokens
+        if count == 1:
+            return {"coordinates": rows}
+        return {"tokens": [rows[i : i + count] for i in range(0, len(rows), count)]}
 
     def _repr_latex_(self) -> str:
         """Law of a sample, for notebooks."""
@@ -163,19 +188,22 @@ class Mixture:
         means, gram = self.coordinates.tolist(), self.directions_gram.tolist()
         if self.bands is not None:
             return self._banded_equations(self.bands)
+        at = "" if self.tokens == 1 else "p"
+        index, of = (f"_{at}", f"_{{l{at}}}") if at else ("", "_l")
+        feature = rf"\mu{of} + Z{index}/\sqrt\lambda\ \text{{with probability }} p_l"
         return [
-            ("Y", r"\mu_l + Z/\sqrt\lambda\ \text{with probability } p_l,\quad Z\sim N(0, I)"),
+            (f"Y{index}", rf"{feature},\quad Z{index}\sim N(0, I)"),
             (r"\lambda", str(sp.latex(self.precision))),
             ("p", matrix_latex([list(self.weights)])),
             ("y", matrix_latex([list(self.labels)])),
-            (r"\mu_l", rf"\textstyle\sum_s S_{{ls}}e_s,\quad S = {matrix_latex(means)}"),
+            (rf"\mu{of}", rf"\textstyle\sum_s S_{{l{at}s}}e_s,\quad S = {matrix_latex(means)}"),
             (r"e_s\cdot e_t", rf"\Gamma_{{st}},\quad \Gamma = {matrix_latex(gram)}"),
         ]
 
     @property
     def components(self) -> int:
         """Number n of components."""
-        return int(self.coordinates.shape[0])
+        return int(self.coordinates.shape[0]) // self.tokens
 
     @property
     def directions(self) -> int:
@@ -204,7 +232,9 @@ class Mixture:
 
     @property
     def mean_overlaps(self) -> sp.ImmutableDenseMatrix:
-        """S Gamma: entry (l, s) is mu_l . e_s; with bands S Gamma^g, one below the other."""
+        """S Gamma: entry (l, s) is mu_l . e_s; with bands S Gamma^g, one below the other, and with
+        tokens row l P + p is of mu_lp.
+        """
         if self.band_count == 1:
             return sp.ImmutableDenseMatrix(self.coordinates * self.directions_gram)
         grams = (self.band_gram(g) for g in range(self.band_count))
@@ -248,6 +278,19 @@ class Mixture:
                 for g, gram in enumerate(grams, start=1)
             ),
         ]
+
+
+def _coordinates(
+    coordinates: object | None, tokens: object | None
+) -> tuple[sp.ImmutableDenseMatrix, int]:
+    """S with a row per component and token, and the number of tokens."""
+    if (coordinates is None) == (tokens is None):
+        got = "neither coordinates nor tokens" if tokens is None else "coordinates beside tokens"
+        remedy = "coordinates are those of one feature a sample, tokens those of several"
+        raise InputError("coordinates", got, "one of the two", remedy)
+    if tokens is None:
+        return as_matrix("coordinates", coordinates), 1
+    return coordinates_of_tokens(tokens)
 
 
 def _checked_bands(bands: object) -> Bands:

@@ -14,6 +14,7 @@ from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex
 
 from .covariance.bands import rank_of, refuse_bands
+from .covariance.tokens import check_tokens
 from .exact_numbers import check_positive, exact
 from .held.loss_symbols import OVERLAP
 from .loss import Loss
@@ -87,6 +88,7 @@ class Model:
             "ridge", self.ridge, "give the weight decay beta, 0 for none", allow_zero=True
         )
         check_positive("step", self.step, "give c_delta, the step size times the dimension")
+        check_tokens(self)
         check_teachers(self.loss.teachers, self.mixture)
         check_statistics(self)
         if not self.name:
@@ -182,6 +184,11 @@ class Model:
         return self.mixture.band_count
 
     @property
+    def tokens(self) -> int:
+        """P, the number of features of a sample."""
+        return self.mixture.tokens
+
+    @property
     def readout_size(self) -> int:
         """q, the number of readout parameters."""
         return self.loss.readout_size
@@ -199,12 +206,17 @@ class Model:
             self.bands,
             None if self.mixture.bands is None else self.components,
             loss.beside,
+            self.tokens,
         )
 
     @cached_property
     def preactivation_means(self) -> sp.ImmutableDenseMatrix:
-        """m S^T transposed, n x C: row l is the mean of u in component l."""
-        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.symbols.total_overlap.T)
+        """m S^T transposed, n x C: row l is the mean of u in component l, token by token."""
+        return self._rows_of_components(self.mixture.coordinates * self.symbols.total_overlap.T)
+
+    def _rows_of_components(self, means: sp.MatrixBase) -> sp.ImmutableDenseMatrix:
+        """Rows of components and tokens, those of a component one behind the other."""
+        return sp.ImmutableDenseMatrix(self.components, means.cols * self.tokens, list(means))
 
     @cached_property
     def field_overlaps(self) -> sp.ImmutableDenseMatrix:
@@ -226,7 +238,7 @@ class Model:
         With bands the sum of sigma_lg^2 [[Q^g, m^g], [m^gT, Gamma^g]] over these.
         """
         s, units, mixture = self.symbols, self.units, self.mixture
-        gram = sp.zeros(len(s.fields), len(s.fields))
+        gram = sp.zeros(*[len(s.fields) // self.tokens] * 2)
         for g in range(self.bands):
             variance, gamma = mixture.variance(component, g), mixture.band_gram(g)
             rows = slice(g * units, (g + 1) * units)
@@ -238,12 +250,12 @@ class Model:
                     gram[n, a] = gram[a, n]
         if s.label_noise:
             gram[-1, -1] = mixture.precision
-        return sp.ImmutableDenseMatrix(gram)
+        return symbols.of_tokens(gram, self.tokens)
 
     @cached_property
     def field_means(self) -> sp.ImmutableDenseMatrix:
         """n x fields: row l is the mean of (u, t, xi) in component l."""
-        return sp.ImmutableDenseMatrix(self.mixture.coordinates * self.field_overlaps.T)
+        return self._rows_of_components(self.mixture.coordinates * self.field_overlaps.T)
 
     @cached_property
     def parameter_symbols(self) -> frozenset[sp.Symbol]:
@@ -290,6 +302,7 @@ class Model:
             sp.ImmutableDenseMatrix(self.mixture.directions_gram.xreplace(numbers)),
             self.mixture.precision.xreplace(numbers),
             None if self.mixture.bands is None else self.mixture.bands.substitute(numbers),
+            self.tokens,
         )
         ridge, step = self.ridge.xreplace(numbers), self.step.xreplace(numbers)
         update = None if self.update is None else self.update.substitute(numbers)

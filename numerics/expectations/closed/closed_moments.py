@@ -78,7 +78,7 @@ class ClosedMoments:
             ("y", (symbols.LABEL,)),
             ("m", _means(units)),
             ("s", tuple(_covariance(units)[a, b] for a, b in pairs)),
-            ("p", (*(s.gram_inverse[a, b] for a, b in pairs), symbols.PRECISION)),
+            ("p", (*(_inverse(model)[a, b] for a, b in pairs), symbols.PRECISION)),
             ("v", s.held),
         )
         self._machine: Callable[..., None] | None = None
@@ -197,6 +197,12 @@ def _covariance(units: int) -> sp.ImmutableDenseMatrix:
     return sp.ImmutableDenseMatrix(units, units, lambda a, b: entry(int(a), int(b)))
 
 
+def _inverse(model: Model) -> sp.ImmutableDenseMatrix:
+    """P of all fields, also between those of different tokens, where its entries are 0."""
+    s = model.symbols
+    return s.gram_inverse if model.tokens == 1 else symbols.symmetric("P", len(s.fields))
+
+
 def _law(model: Model) -> GaussianLaw:
     """The law of u in a component of any mean, label and covariance."""
     s = model.symbols
@@ -208,7 +214,7 @@ def _law(model: Model) -> GaussianLaw:
         sp.Tuple(*_means(len(s.fields))),
         _covariance(len(s.fields)) * symbols.PRECISION,
         symbols.PRECISION,
-        s.gram_inverse,
+        _inverse(model),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from numerics.core.covariance.band_arrays import RANK_SHARE
+from numerics.core.covariance.token_arrays import means_of_components, over_tokens
 from numerics.core.geometry import field_grams, field_statistics
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
@@ -45,11 +46,13 @@ def moment_errors(compiled: Evaluator, parameters: Parameters, parts: Parts) -> 
     # rounding of means and covariance, which are sums of products
     overlap, gram_perp = field_statistics(compiled.model, parameters, overlap, gram_perp)
     terms = sum(overlap.shape) + 2
+    model = compiled.model
     means_error = terms * EPS * np.abs(compiled.coordinates) @ np.abs(overlap).T
+    means_error = means_of_components(model, means_error)
     inverse = np.linalg.inv(parameters.directions_gram)
     lost = terms * float(np.linalg.cond(parameters.directions_gram))
     gram_size = np.abs(gram_perp) + lost * np.abs(overlap) @ np.abs(inverse) @ np.abs(overlap).T
-    covariance_error = 4 * EPS * gram_size / parameters.precision
+    covariance_error = over_tokens(model, 4 * EPS * gram_size / parameters.precision)
     slopes = np.abs(laws[0].inverse[0])
     inverse_error = slopes @ (parameters.precision * covariance_error) @ slopes
     errors = means_error[None], covariance_error[None], inverse_error[None]

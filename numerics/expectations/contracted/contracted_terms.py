@@ -99,11 +99,13 @@ class ContractedTerms:
         for term in selection.contraction.terms:
             product: list[Sources] = [("", (), [self._outer_source(term.factor)])]
             for tensor, letters in term.operands:
-                free = [(c, n) for c, n in zip(letters, tensor.shape, strict=True) if c not in held]
+                # a letter that stands twice, such as that of a token, takes a diagonal
+                sizes = dict(zip(letters, tensor.shape, strict=True))
+                free = [c for c in sizes if c not in held]
                 sources = [
                     self._source(tensor, at) for at in _indices((tensor, letters), selection)
                 ]
-                product.append(("".join(c for c, _ in free), tuple(n for _, n in free), sources))
+                product.append(("".join(free), tuple(sizes[c] for c in free), sources))
             yield product
 
     def _source(self, tensor: Tensor, at: tuple[int, ...]) -> Source:
@@ -131,9 +133,10 @@ def _indices(
     held = dict(selection.fixed)
     tensor, letters = operand
     pairs = list(zip(letters, tensor.shape, strict=True))[int(moments) :]
-    shape = tuple(1 if c in held else n for c, n in pairs)
-    for at in np.ndindex(*shape):
-        yield tuple(held.get(c, i) for (c, _), i in zip(pairs, at, strict=True))
+    sizes = {c: n for c, n in pairs if c not in held}
+    for at in np.ndindex(*sizes.values()):
+        where = held | dict(zip(sizes, at, strict=True))
+        yield tuple(where[c] for c, _ in pairs)
 
 
 def _placed(product: list[Sources], starts: dict[str, int]) -> TensorProduct:

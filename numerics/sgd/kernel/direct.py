@@ -136,14 +136,16 @@ for a in range(@UNITS@):
         x[a, i] = start[a, i]
 """
 
-# sample j of the batch into ``features``; drawing calls functions and cannot be vectorised, the
-# other loops can
-DRAW = """
+# the component of sample j of the batch
+COMPONENT = """
 draw = rng.random()
 l = 0
 while l < cumulative.size - 1 and draw >= cumulative[l]:
     l += 1
-if law == @GAUSSIAN@:
+"""
+
+# sample j into ``features``; drawing calls functions and cannot be vectorised, the other loops can
+FEATURE = """if law == @GAUSSIAN@:
     for i in range(x.shape[1]):
         features[j, i] = scale * rng.standard_normal()
 elif law == @SAMPLER@:
@@ -157,6 +159,8 @@ else:
 """.replace("@GAUSSIAN@", str(LAWS.index("gaussian"))).replace(
     "@SAMPLER@", str(LAWS.index("sampler"))
 )
+
+DRAW = COMPONENT + FEATURE
 
 # its pre-activations into ``u``
 _PREACTIVATIONS = """@ZERO@

@@ -88,7 +88,7 @@ def part(loss: Loss) -> KernelPart:
         unpack_lines(ReducedArrays),
         _BEGIN,
         "record(m, a_perp, factor, overlap[n, slot], gram_perp[n, slot])",
-        _SAMPLE + lines_of_teachers(loss, "y[j, q]"),
+        COMPONENT + FEATURE + lines_of_teachers(loss, "y[j, q]"),
         _UPDATE,
     )
 
@@ -209,9 +209,8 @@ for a in range(@UNITS@):
 position[0] = component.shape[0]
 """
 
-# sample j of the batch, from the block, along the directions (y) and the weights (zeta);
-# pre-activations into ``u``
-_SAMPLE = """
+# the component of sample j of the batch, from the block
+COMPONENT = """
 if j == 0:
     if position[0] == component.shape[0]:
         draw_block(rng, cumulative, scale, tail, noise, wishart, component)
@@ -219,7 +218,10 @@ if j == 0:
     k = position[0]
     position[0] = k + 1
 l = component[k, j]
-for i in range(m.shape[1]):
+"""
+
+# the sample along the directions (y) and the weights (zeta); pre-activations into ``u``
+FEATURE = """for i in range(m.shape[1]):
     y[j, i] = means[l, i] + noise[k, j, i]
 for c in range(@UNITS@):
     zeta[j, c] = noise[k, j, m.shape[1] + c]

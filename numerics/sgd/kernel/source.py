@@ -24,6 +24,7 @@ from . import banded as kernel_banded
 from . import direct as kernel_direct
 from . import given as kernel_given
 from . import reduced as kernel_reduced
+from . import tokens as kernel_tokens
 from .ruled import readout_line, ruled
 from .statistical import statistics_lines
 
@@ -34,6 +35,7 @@ _PARTS = {
     "reduced": (kernel_reduced, "m", "y[j, i]"),
     "given": (kernel_given, "x", "samples[(step - begin) * batch + j, i]"),
 }
+_OF_TOKENS = {"direct": kernel_tokens.direct_part, "reduced": kernel_tokens.reduced_part}
 _BANDED = {"direct": kernel_banded.direct_part, "reduced": kernel_banded.reduced_part}
 
 
@@ -81,6 +83,8 @@ def kernel_source(
     gradient = codegen.generate_function("sample_gradient", (*arguments, *beside), slopes, "numba")
     home, weights, feature = _PARTS[method]
     part = _BANDED[method](loss) if banded else home.part(loss)
+    if loss.tokens > 1:
+        part = _OF_TOKENS[method](loss)
     if rule is not None:
         part = ruled(part, rule, weights, feature)
     text = part.functions + _LOOP
@@ -98,6 +102,7 @@ def kernel_source(
     }
     for mark, lines in marks.items():
         text = _fill(text, mark, lines)
+    text = text.replace("@FIELDS@", str(len(loss.preactivation)))
     return gradient + text.replace("@UNITS@", str(loss.units))
 
 
@@ -167,7 +172,7 @@ def advance(
             rate = delta / batch
             for j in range(batch):
                 @SAMPLE@
-                for a in range(@UNITS@):
+                for a in range(@FIELDS@):
                     if not abs(u[a]) <= limit:
                         done[n], recorded[n] = step, slot
                         return n
@@ -176,7 +181,7 @@ def advance(
             for i in range(v.size):
                 total = 0.0
                 for j in range(batch):
-                    total += g[j, @UNITS@ + i]
+                    total += g[j, @FIELDS@ + i]
                 @READOUT@
         done[n], recorded[n] = end, slot
     return generators.shape[0]

@@ -21,6 +21,8 @@ NAME = re.compile("[A-Za-z][A-Za-z0-9]*")
 # Q_1_2, m_1_2
 # t_1
 _TEACHER = re.compile("t_([1-9][0-9]*)")
+# u_1_1, u_2_1, ...
+_AT_TOKEN = re.compile("u_[1-9][0-9]*_[1-9][0-9]*")
 _STATISTIC = re.compile("([Qm])_([1-9][0-9]*)_([1-9][0-9]*)")
 GRAM, OVERLAP = "Q", "m"
 # ends of the range of what is drawn where the declared one has none
@@ -208,7 +210,13 @@ def check_known(
             "teachers are vector('t', r), label noise is LABEL_NOISE; where it is a number of "
             f"your own, {HOW}"
         )
-        if any(str(s).startswith("u_") for s in unknown):
+        at_token = [s for s in (*unknown, *known) if _AT_TOKEN.fullmatch(str(s))]
+        if at_token:
+            remedy = (
+                "u_a_p is unit a at token p: theory.symbols.tokens('u', C, P) and "
+                "Loss(..., units=C, tokens=P)"
+            )
+        elif any(str(s).startswith("u_") for s in unknown):
             remedy = (
                 "count what is trained in units; a teacher, which is not, is t_s of a "
                 "direction: theory.symbols.vector('t', r)"
