@@ -31,6 +31,7 @@ from theory.errors import InputError
 from theory.keywords import with_known_keywords
 from theory.names import DISTRIBUTIONAL
 from theory.problem.covariance.bands import refuse_bands
+from theory.problem.covariance.tokens import refuse_tokens
 from theory.problem.kinks import apply_kink_rule, check_kink_rule, split_deltas
 from theory.problem.model import Model, check_is_model
 
@@ -184,6 +185,7 @@ class Moments:
     def slope(self, weight: Weight, component: int, c: int) -> sp.Expr:
         """Coefficient of x^c in E_l[h Z] / sqrt(lambda)."""
         refuse_bands(self.model.mixture, "one coefficient of x^c")
+        refuse_tokens(self.model.mixture, "one coefficient of x^c")
         if self.route == "stein":
             inner = self.derivative(weight, (c,))
             return self.expectation(inner, component) / self.model.mixture.precision
@@ -193,6 +195,7 @@ class Moments:
     def curvature(self, weight: Weight, component: int, c: int, d: int) -> sp.Expr:
         """Coefficient of x^c x^dT in E_l[h Z Z^T] / lambda (beside lambda^-1 E_l[h] I)."""
         refuse_bands(self.model.mixture, "one coefficient of x^c x^d")
+        refuse_tokens(self.model.mixture, "one coefficient of x^c x^d")
         lam = self.model.mixture.precision
         if self.route == "stein":
             return self.expectation(self.derivative(weight, (c, d)), component) / lam**2

@@ -148,7 +148,7 @@ class Model:
     def ridges(self) -> tuple[sp.Expr, ...]:
         """The ridge of the loss on every unit, then on every readout parameter."""
         if self.rule is None:
-            return (self.ridge,) * len(self.loss.variables)
+            return (self.ridge,) * (self.units + self.readout_size)
         return self.rule.ridges
 
     @cached_property

@@ -21,6 +21,7 @@ from theory import InputError, Model
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from theory.problem.covariance.bands import refuse_bands
+from theory.problem.covariance.tokens import refuse_tokens
 from theory.problem.model import check_no_statistics, check_plain
 from verify.claims.language.latex.formula import looks_like_latex, parse_latex
 from verify.claims.language.text import parse_formula
@@ -135,6 +136,7 @@ def make_claim(
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", type(model).__name__, "a theory.Model", remedy)
     refuse_bands(model.mixture, "a claim")
+    refuse_tokens(model.mixture, "a claim")
     _check_update(model)
     check_choice("parameter", parameter, ("lambda", "d"))
     if expected is not None:

@@ -21,6 +21,7 @@ from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from theory.names import DISTRIBUTIONAL
 from theory.problem.covariance.bands import refuse_bands
+from theory.problem.covariance.tokens import refuse_tokens
 from theory.problem.kinks import check_kink_rule
 from theory.problem.model import check_no_statistics, check_plain
 from verify.claims.judge import judge, make_claim
@@ -217,6 +218,7 @@ def make_derivation(
     \end{document}
     """
     refuse_bands(getattr(model, "mixture", None), "a derivation step by step")
+    refuse_tokens(getattr(model, "mixture", None), "a derivation step by step")
     check_choice("quantity", quantity, QUANTITIES, kind="quantity")
     check_plain(model, "derivations step by step")
     check_no_statistics(model, "a derivation step by step")

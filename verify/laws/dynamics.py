@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from numerics import State
 from numerics.core.covariance.band_arrays import fractions_of, inverse_of
+from numerics.core.covariance.token_arrays import over_tokens
 from numerics.core.flatten import held_of
 from numerics.core.geometry import field_grams
 from numerics.expectations.kinked.kink_forms import kink_forms
@@ -47,7 +48,7 @@ CLEAR_OF_KINKS = 8.0
 def mean_increment(case: LawCase) -> list[Comparison]:
     """Mean of single steps, in few dimensions and in many, against drift plus its 1/d part."""
     model = case.model
-    few = model.directions + model.units + 3
+    few = model.directions + model.units + model.tokens + 2
     least = float(fractions_of(model).min())
     # the law of the noise's length is known for any dimension: a band's need not be whole
     small = (few, few) if model.bands == 1 else (int(np.ceil(few / least)), few - 2)
@@ -83,7 +84,8 @@ def increment_covariance(case: LawCase) -> list[Comparison]:
     predicted, errors = case.values(list(case.formulas.diffusion.covariance))
     size = len(model.symbols.state)
     predicted, errors = predicted.reshape(size, size), errors.reshape(size, size)
-    frame = random_frame(case.parameters, case.state, model.directions + model.units + 1, case.rng)
+    axes = model.directions + model.units + model.tokens
+    frame = random_frame(case.parameters, case.state, axes, case.rng)
     increments = sample_steps(case, frame, LARGE, SAMPLES).increments
     sampled = sample_products(increments - increments.mean(axis=0), case.share)
     deviation = np.sqrt(np.diag(sampled.value))
@@ -221,14 +223,17 @@ def _clear_of_kinks(case: LawCase) -> LawCase | None:
     forms = kink_forms(case.model)
     if forms is None:
         return case
-    held = held_of(case.model, case.parameters, case.state)
+    model = case.model
+    held = held_of(model, case.parameters, case.state)
     matrix, offsets = (array[0] for array in forms(held[None]))
-    coordinates = np.array(case.model.mixture.coordinates.tolist(), dtype=float)
+    coordinates = np.array(model.mixture.coordinates.tolist(), dtype=float)
     for _ in range(100):
         state = case.state
-        grams = field_grams(case.model, case.parameters, state.overlap, state.gram_perp)
-        squares = np.einsum("ja,lab,jb->lj", matrix, grams.laws, matrix)
-        heights = np.abs(coordinates @ grams.overlap.T @ matrix.T + offsets)
+        grams = field_grams(model, case.parameters, state.overlap, state.gram_perp)
+        laws = over_tokens(model, grams.laws)
+        squares = np.einsum("ja,lab,jb->lj", matrix, laws, matrix)
+        means = (coordinates @ grams.overlap.T).reshape(model.components, -1)
+        heights = np.abs(means @ matrix.T + offsets)
         if np.all(heights > CLEAR_OF_KINKS * np.sqrt(squares / LEAST_NOISE[0])):
             return case
         redrawn = case.rng.uniform(-1, 1, case.state.overlap.shape)

@@ -286,7 +286,7 @@ def resolution_of(*numbers: Numbers) -> float:
 def is_sampled(model: Model) -> bool:
     """True where expectations of a model need quasi-Monte Carlo."""
     gauge = model.loss.gauge
-    dimension = model.units - (0 if gauge is None else gauge.shape[1])
+    dimension = len(model.loss.preactivation) - (0 if gauge is None else gauge.shape[1])
     return choose_family(dimension, model.loss.is_smooth) != "gauss-hermite"
 
 

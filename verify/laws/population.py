@@ -74,7 +74,11 @@ def gradient_matrix_psd(case: LawCase) -> list[Comparison]:
 
 
 def hessian_symmetric(case: LawCase) -> list[Comparison]:
-    """Every first-layer block and the readout block against their own transposes."""
+    """Every first-layer block and the readout block against their own transposes.
+
+    Of tokens the blocks of two units hold Y_p Y_q^T with p and q exchanged in the transpose: those
+    of one unit, and of the readout, are symmetric.
+    """
     numbers, frame = case.matrix_numbers(case.formulas.hessian), _frame(case)
     matrix, errors = numbers.map(dense(case.model, frame.sizes), frame.generators)
     c, d, scale = case.model.units, frame.dimension, float(np.abs(matrix).max())
@@ -96,7 +100,7 @@ def hessian_symmetric(case: LawCase) -> list[Comparison]:
         )
 
     # of two units a block is symmetric where all of it is a multiple of Y Y^T
-    beyond = 1 if case.model.loss.statistics else c
+    beyond = 1 if case.model.loss.statistics or case.model.tokens > 1 else c
     for a in range(c):
         for b in range(a, min(c, a + beyond)):
             judge(f"block ({a + 1}, {b + 1})", slice(a * d, (a + 1) * d), slice(b * d, (b + 1) * d))
@@ -288,7 +292,7 @@ def block_spectrum(case: LawCase) -> list[Comparison]:
     found = []
     parts: list[BlockName] = ["all" if model.readout_size else "first_layer", (0, 0)]
     # blocks of two units are symmetric where all of them are multiples of Y Y^T
-    if model.units > 1 and not model.loss.statistics:
+    if model.units > 1 and not model.loss.statistics and model.tokens == 1:
         parts.append((0, 1))
     for name, blocks in (("Hessian", case.formulas.hessian), ("G", case.formulas.gradient_matrix)):
         expressions = block_expressions(blocks)

@@ -194,6 +194,8 @@ def gauge(case: LawCase) -> list[Comparison]:
 def _has_gauge(model: Model) -> str | None:
     if model.loss.gauge is not None and model.loss.statistics:
         return "the loss holds statistics, whose parts of the gradient know no gauge"
+    if model.tokens > 1:
+        return "a gauge of tokens moves their pre-activations together, which no weights do"
     return None if model.loss.gauge is not None else "the loss declares no gauge"
 
 

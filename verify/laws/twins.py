@@ -91,18 +91,20 @@ def cycle(size: int) -> tuple[int, ...]:
 def permuted_units(model: Model) -> Model:
     """The same loss with its pre-activations and readout parameters renamed."""
     loss, units, readout = model.loss, cycle(model.units), cycle(model.readout_size)
-    names = {u: loss.preactivation[units[a]] for a, u in enumerate(loss.preactivation)}
+    fields = _at_tokens(units, model.tokens)
+    names = {u: loss.preactivation[fields[a]] for a, u in enumerate(loss.preactivation)}
     names |= {v: loss.readout[readout[i]] for i, v in enumerate(loss.readout)}
     names |= {each.symbol: _renamed(each, units) for each in loss.statistics}
     gauge = loss.gauge
     if gauge is not None:
-        gauge = sp.ImmutableDenseMatrix([gauge.row(units.index(a)) for a in range(model.units)])
+        gauge = sp.ImmutableDenseMatrix([gauge.row(fields.index(a)) for a in range(len(fields))])
     kinks = tuple(k.xreplace(names) for k in loss.kinks)
     update = model.update
     if model.rule is not None and update is not None:
         update = model.rule.permuted(update, units, readout)
     expression = loss.expression.xreplace(names)
-    twin = Loss(expression, loss.units, loss.readout_size, gauge, kinks, parameters=loss.parameters)
+    beside = {"parameters": loss.parameters, "tokens": loss.tokens}
+    twin = Loss(expression, loss.units, loss.readout_size, gauge, kinks, **beside)
     return replace(model, loss=twin, update=update)
 
 
@@ -111,6 +113,17 @@ def _renamed(each: Statistic, units: Sequence[int]) -> sp.Symbol:
     if each.kind == GRAM:
         return symbols.indexed(GRAM, *sorted((units[each.first], units[each.second])))
     return symbols.indexed(each.kind, units[each.first], each.second)
+
+
+def _at_tokens(units: Sequence[int], tokens: int) -> tuple[int, ...]:
+    """The same permutation of the pre-activations at every token."""
+    return tuple(p * len(units) + a for p in range(tokens) for a in units)
+
+
+def _rows_of(mixture: Mixture, component: int) -> sp.MatrixBase:
+    """The coordinates of a component, a row per token."""
+    first = component * mixture.tokens
+    return mixture.coordinates[first : first + mixture.tokens, :]
 
 
 @lru_cache(maxsize=32)
@@ -128,10 +141,11 @@ def permuted_components(model: Model) -> Model:
             if fixed
             else symbols.vector("p", model.components, positive=True),
             tuple(mixture.labels[l] for l in back),
-            sp.ImmutableDenseMatrix([mixture.coordinates.row(l) for l in back]),
+            sp.ImmutableDenseMatrix.vstack(*(_rows_of(mixture, l) for l in back)),
             mixture.directions_gram,
             mixture.precision,
             bands,
+            mixture.tokens,
         ),
     )
 
@@ -162,6 +176,7 @@ def other_basis(model: Model, rows: tuple[tuple[int, ...], ...]) -> Model:
             sp.ImmutableDenseMatrix(gram),
             mixture.precision,
             mixture.bands,
+            mixture.tokens,
         ),
         update=update,
     )
@@ -291,13 +306,15 @@ def _leaves_loss(
     there_t = {names[place]: t[s] for s, place in enumerate(directions[: len(names)])} | noise
     there_t |= renamed
     for shift, (y, image) in enumerate(labels.items()):
-        u = [sp.Rational((7 * a + 3 * shift) % 11 - 5, a + shift + 2) for a in range(loss.units)]
+        fields = _at_tokens(units, loss.tokens)
+        every = range(len(fields))
+        u = [sp.Rational((7 * a + 3 * shift) % 11 - 5, a + shift + 2) for a in every]
         v = [
             sp.Rational((5 * i + 2 * shift) % 7 - 3, i + shift + 3)
             for i in range(loss.readout_size)
         ]
         here = dict(zip(loss.variables, [*u, *v], strict=True)) | {symbols.LABEL: y} | here_t
-        moved = [u[units.index(a)] for a in range(loss.units)] + [
+        moved = [u[fields.index(a)] for a in every] + [
             v[readout.index(i)] for i in range(loss.readout_size)
         ]
         there = dict(zip(loss.variables, moved, strict=True)) | {symbols.LABEL: image} | there_t
@@ -315,11 +332,12 @@ def _mixture_maps(
     labels.
     """
     mixture = model.mixture
-    rows = [tuple(mixture.coordinates.row(l)) for l in range(mixture.components)]
+    r = mixture.directions
+    rows = [tuple(_rows_of(mixture, l)) for l in range(mixture.components)]
     for directions in _exchanges(mixture.directions):
         back = [directions.index(s) for s in range(mixture.directions)]
         images = [
-            (labels[y], tuple(row[s] for s in back))
+            (labels[y], tuple(row[p + s] for p in range(0, len(row), r) for s in back))
             for y, row in zip(mixture.labels, rows, strict=True)
         ]
         targets = list(zip(mixture.labels, rows, strict=True))

@@ -54,13 +54,14 @@ def sample_steps(case: LawCase, frame: Frame, dimension: int | None, count: int)
     ``frame`` may have fewer axes than R^d.  Noise is isotropic within a band, so that of all axes
     off its span only the length of the noise counts: the last axis of the band then carries the
     square root of a chi-square variable with the degrees of freedom of d_g - r - C axes, exactly as
-    in R^d.
+    in R^d.  Of several tokens lengths and angles count: the axes off the span carry the rows of a
+    Bartlett factor.
 
     Parameters
     ----------
     case : LawCase
     frame : Frame
-        Of d axes, or of r + C + 1 in every band.
+        Of d axes, or of r + C + 1 in every band; with P tokens of r + C + P.
     dimension : int or None
         d, of which every band has its share; where left out, the axes of the frame are all there
         is.
@@ -78,19 +79,24 @@ def _chunk(case: LawCase, frame: Frame, dimension: int | None, count: int) -> St
     v = case.state.readout
     component = rng.choice(p.weights.size, size=count, p=p.weights)
     spread = np.repeat(scales_of(case.model), frame.sizes, axis=1) / np.sqrt(p.precision)
-    features = _noise(case, frame, dimension, count) * spread[component]
-    features += (_coordinates(case) @ frame.directions)[component]
+    tokens = []
+    for number in range(case.model.tokens):
+        features = _noise(case, frame, dimension, count, number) * spread[component]
+        features += (_coordinates(case)[:, number] @ frame.directions)[component]
+        tokens.append(features)
     labels = np.array([float(y) for y in case.model.mixture.labels])[component]
-    fields = _fields(case, frame, features)
+    fields = _fields(case, frame, tokens)
     by_u, by_v, by_statistics = loss_gradient(case, labels, fields)
     delta = p.step / (frame.dimension if dimension is None else dimension)
-    data = by_u[:, :, None] * features[:, None, :]
+    slopes = np.split(by_u, len(tokens), axis=1)
+    parts = [g[:, :, None] * y[:, None, :] for g, y in zip(slopes, tokens, strict=True)]
+    data = np.sum(parts, axis=0) if len(parts) > 1 else parts[0]
     if by_statistics.size:
         data += _along_weights(case, frame, by_statistics)
     if case.model.update is None:
         step, moved = -(data + p.ridge * frame.weights), -(by_v + p.ridge * v)
     else:
-        step, moved = movement(case, frame, labels, fields, features, (by_u, by_v))
+        step, moved = movement(case, frame, labels, fields, tokens[0], (by_u, by_v))
     statistics = _change(frame, step, delta)
     return Steps(np.concatenate([statistics, moved], axis=1), data, by_v)
 
@@ -169,14 +175,15 @@ def _with_parts(
 
 
 def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array, Array]:
-    """Central differences of the loss in u, shape (N, C), in v, shape (N, q), and in the statistics
-    that it holds.
+    """Central differences of the loss in u, shape (N, P C) of P tokens, in v, shape (N, q), and in
+    the statistics that it holds.
 
     ``u`` has further columns where the loss sees teachers or label noise.
     """
     loss, h = classifier(case.model).loss, LOSS_STEP
     v = held_of(case.model, case.parameters, case.state)
-    by_u, by_v = np.empty((len(u), case.model.units)), np.empty((len(u), v.size))
+    width = len(case.model.loss.preactivation)
+    by_u, by_v = np.empty((len(u), width)), np.empty((len(u), v.size))
     for out, size in ((by_u, u.shape[1]), (by_v, v.size)):
         for i in range(out.shape[1]):
             shift = h * np.eye(size)[i]
@@ -209,17 +216,20 @@ def _along_weights(case: LawCase, frame: Frame, slopes: Array) -> Array:
     return found
 
 
-def _fields(case: LawCase, frame: Frame, features: Array) -> Array:
-    """What the loss sees of samples: pre-activations, t_s of the teachers, label noise."""
-    loss = case.model.loss
-    teachers = [features @ frame.directions[s][:, None] for s in loss.teachers]
-    shape = (len(features), int(loss.has_label_noise))
-    return np.hstack([features @ frame.weights.T, *teachers, case.rng.standard_normal(shape)])
+def _fields(case: LawCase, frame: Frame, tokens: list[Array]) -> Array:
+    """What the loss sees of samples: pre-activations of every token, t_s of the teachers, label
+    noise.
+    """
+    loss, first = case.model.loss, tokens[0]
+    seen = [features @ frame.weights.T for features in tokens]
+    teachers = [first @ frame.directions[s][:, None] for s in loss.teachers]
+    shape = (len(first), int(loss.has_label_noise))
+    return np.hstack([*seen, *teachers, case.rng.standard_normal(shape)])
 
 
-def _noise(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Array:
-    """Standard normal noise; where a band of the frame is smaller than that of R^d, in the axes of
-    its span and one beyond.
+def _noise(case: LawCase, frame: Frame, dimension: int | None, count: int, token: int) -> Array:
+    """Standard normal noise of a token; where a band of the frame is smaller than that of R^d, in
+    the axes of its span and one beyond for every token so far.
     """
     z = case.rng.standard_normal((count, frame.dimension))
     if dimension is None:
@@ -231,13 +241,16 @@ def _noise(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Ar
             continue
         vectors = np.concatenate([frame.directions[:, band], frame.weights[:, band]])
         basis = np.linalg.qr(vectors.T, mode="complete")[0].T
-        part[:, spanned] = np.sqrt(case.rng.chisquare(axes - spanned, count))
+        part[:, spanned + token :] = 0.0
+        part[:, spanned + token] = np.sqrt(case.rng.chisquare(axes - spanned - token, count))
         z[:, band] = part @ basis
     return np.asarray(z)
 
 
 def _coordinates(case: LawCase) -> Array:
-    return np.array(case.model.mixture.coordinates.tolist(), dtype=float)
+    """S, shape (n, P, r)."""
+    rows = np.array(case.model.mixture.coordinates.tolist(), dtype=float)
+    return rows.reshape(case.model.components, case.model.tokens, -1)
 
 
 def _change(frame: Frame, step: Array, delta: float) -> Array:

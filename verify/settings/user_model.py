@@ -44,6 +44,7 @@ def load_model(text: str) -> Model:
         No such file, an error while it runs, no model of that name.
     """
     from theory import Model
+    from theory.problem.covariance.tokens import refuse_tokens
 
     path_text, colon, name = text.rpartition(":")
     if not colon or not name.isidentifier():
@@ -65,6 +66,7 @@ def load_model(text: str) -> Model:
     if not isinstance(model, Model):
         got = f"{name}, {'a ' + type(model).__name__ if name in content else 'which is not there'}"
         raise InputError("--model", got, f"a Model in {path}", _HOW)
+    refuse_tokens(model.mixture, "a command")
     return model
 
 
