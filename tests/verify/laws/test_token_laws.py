@@ -21,9 +21,9 @@ OF_ATTENTION = (
 OF_PATCHES = ("mean_increment", "increment_covariance", "low_noise_expansion")
 
 
-def open_model(name):
+def open_model(name, step=None):
     loss, tokens, labels, _, _ = LOSSES[name]()
-    return Model.build(Mixture.build(labels=labels, tokens=tokens), loss, name=name)
+    return Model.build(Mixture.build(labels=labels, tokens=tokens), loss, name=name, step=step)
 
 
 @pytest.mark.slow
@@ -45,8 +45,8 @@ def test_laws_hold_of_patches_and_attention(name, laws):
 
 @pytest.mark.slow
 def test_a_corrector_of_one_token_is_seen():
-    """Half of the sum over tokens of g_p^2 is another drift."""
-    model = open_model("contrastive")
+    """Half of the sum over tokens of g_p^2 is another drift, where the step is large."""
+    model = open_model("contrastive", step=50)
     drift = derive_drift(model)
     formulas = Formulas(model, {"drift": drift.with_step(model.step / 2)})
     report = check_model(model, only=["mean_increment"], formulas=formulas, on_fail="report")
