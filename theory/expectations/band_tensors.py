@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
 import sympy as sp
 
 from theory.problem.covariance.bands import rank_of
 from theory.problem.model import Model
+from theory.symbols import TOKENS
 
 from .contraction import Operand, Tensor
+
+# what integration by parts runs over
+UNIT_FIELD, TEACHER_FIELD = "u", "t"
 
 
 class BandTensors:
@@ -110,3 +115,23 @@ def identity(size: int) -> Tensor:
 def of_matrix(name: str, matrix: sp.MatrixBase) -> Tensor:
     """The entries of a matrix."""
     return Tensor(name, matrix.shape, lambda i, j: matrix[i, j])
+
+
+def kinds_of(letters: str, teachers: str) -> str:
+    """For every letter, but those of tokens, whether it runs over units or over teachers."""
+    fields = (c for c in letters if c not in TOKENS)
+    return "".join(TEACHER_FIELD if c in teachers else UNIT_FIELD for c in fields)
+
+
+def positions_of(
+    sizes: Sequence[tuple[int, ...]], index: tuple[int, ...], units: int
+) -> tuple[int, ...]:
+    """The position that each index is of; a unit and a token have one of both together."""
+    if len(sizes) == len(index):
+        return index
+    left = iter(index)
+    found = []
+    for size in sizes:
+        at = next(left)
+        found.append(at if len(size) == 1 else at + next(left) * units)
+    return tuple(found)

@@ -39,10 +39,17 @@ from theory.problem.held.loss_symbols import Statistic
 from theory.problem.model import Model
 from theory.problem.updating.update import DOMINANT
 
-from .band_tensors import BandTensors, identity, of_matrix
+from .band_tensors import (
+    TEACHER_FIELD,
+    UNIT_FIELD,
+    BandTensors,
+    identity,
+    kinds_of,
+    of_matrix,
+    positions_of,
+)
 from .contraction import MomentTensor, Operand, Tensor, Term
 from .moments import Moments, Weight
-from .token_letters import TEACHER_FIELD, UNIT_FIELD, kinds_of, positions_of
 
 # kinds of variables of the partial derivatives in a weight: g_a is (("u",),), H_ab is
 # (("u", "u"),), g_a g_b is (("u",), ("u",)), the derivative in a readout parameter is (("v",),)

@@ -55,8 +55,9 @@ def test_losses_that_do_not_know_their_tokens():
         Loss(LEFT * RIGHT, units=1, tokens=0)
     with pytest.raises(InputError, match=r"tokens: got float"):
         Loss(LEFT * RIGHT, units=1, tokens=2.0)
-    with pytest.raises(InputError, match="a teacher or label noise beside tokens"):
-        Loss((LEFT * RIGHT - symbols.LABEL_NOISE) ** 2, units=1, tokens=2)
+    for other in (symbols.LABEL_NOISE, symbols.indexed("t", 0), symbols.indexed("Q", 0, 0)):
+        with pytest.raises(InputError, match="a statistic of the weights beside tokens"):
+            Loss((LEFT * RIGHT - other) ** 2, units=1, tokens=2)
     with pytest.raises(InputError, match="gauge"):
         Loss((LEFT - RIGHT) ** 2, units=1, tokens=2, gauge=sp.ImmutableDenseMatrix([1]))
 
