@@ -117,10 +117,10 @@ class Loss:
             if isinstance(value, bool) or not isinstance(value, int):
                 got, remedy = type(value).__name__, "count the symbols of the loss"
                 raise InputError(name, got, "an integer", remedy)
-        if self.units < 1:
-            raise InputError(
-                "units", self.units, "an integer >= 1", "a loss needs a pre-activation"
-            )
+        for name in ("units", "tokens"):
+            if (count := getattr(self, name)) < 1:
+                remedy = "a loss needs a pre-activation"
+                raise InputError(name, count, "an integer >= 1", remedy)
         if not isinstance(self.expression, sp.Expr):
             raise InputError(
                 "loss expression",

@@ -56,7 +56,7 @@ def test_losses_that_do_not_know_their_tokens():
     with pytest.raises(InputError, match=r"tokens: got float"):
         Loss(LEFT * RIGHT, units=1, tokens=2.0)
     for other in (symbols.LABEL_NOISE, symbols.indexed("t", 0), symbols.indexed("Q", 0, 0)):
-        with pytest.raises(InputError, match="a statistic of the weights beside tokens"):
+        with pytest.raises(InputError, match="a statistic of the weights or an output beside"):
             Loss((LEFT * RIGHT - other) ** 2, units=1, tokens=2)
     with pytest.raises(InputError, match="gauge"):
         Loss((LEFT - RIGHT) ** 2, units=1, tokens=2, gauge=sp.ImmutableDenseMatrix([1]))

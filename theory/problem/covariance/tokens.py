@@ -49,9 +49,7 @@ def coordinates_of_tokens(tokens: object) -> tuple[sp.ImmutableDenseMatrix, int]
 
 
 def check_tokens_of_loss(loss: Any) -> None:
-    """Refuse a number of tokens that is none, and what losses hold of single features alone."""
-    if loss.tokens < 1:
-        raise InputError("tokens", loss.tokens, "an integer >= 1", "a sample has a feature")
+    """Refuse what losses hold of single features alone."""
     beside = len(loss.fields) > len(loss.preactivation) or loss.statistics or loss.output
     if loss.tokens > 1 and beside:
         got = "a teacher, label noise, a statistic of the weights or an output beside tokens"
