@@ -216,9 +216,9 @@ class Resolvent:
     def jacobian(self, inverse: Array, a: Array) -> Array:
         """Derivative of S^-1 - lambda^-1 E[A_11] in S, on packed matrices, from S^-1 and A."""
         out = self.curvature(a)
-        bands, n = len(inverse), len(out) // len(inverse)
-        each = np.arange(bands)
-        out.reshape(bands, n, bands, n)[each, :, each] -= congruence(inverse)
+        n = len(out) // len(inverse)
+        for g, own in enumerate(congruence(inverse)):
+            out[g * n : (g + 1) * n, g * n : (g + 1) * n] -= own
         return out
 
     def derivative(self, s: Array) -> Array:
@@ -379,6 +379,6 @@ class Frame:
         row = pack(2 * self.gram - np.diag(np.diag(self.gram)))  # off the diagonal twice
         out = np.zeros((len(jacobian) + 1, len(jacobian) + 1))
         out[:-1, :-1] = jacobian
-        out[:-1, -1] = np.tile(pack(self.gram), len(fractions))
-        out[-1, :-1] = np.outer(fractions, row).ravel()
+        out[:-1, -1].reshape(len(fractions), -1)[:] = pack(self.gram)
+        out[-1, :-1] = (fractions[:, None] * row).ravel()
         return out

@@ -73,10 +73,16 @@ class NoiseCovariances:
     def _shares(self) -> Array:
         return self.variances * self.fractions
 
+    @cached_property
+    def _both_rates(self) -> Array:
+        rates = self.variances[:, :, None] * self._shares[:, None, :]
+        return np.ascontiguousarray(rates.reshape(self.groups, -1).T)
+
     def coupled(self, s: Array) -> Array:
         """sum_h rho_h sigma_lh^2 S_h of every group, shape (G, k, k), from S of shape (B, k, k)."""
         bands, k, _ = s.shape
-        return np.asarray((self._shares @ s.reshape(bands, k * k)).reshape(self.groups, k, k))
+        mixed: Array = self._shares @ s.reshape(bands, k * k)
+        return mixed.reshape(self.groups, k, k)
 
     def collected(self, sums: Array) -> Array:
         """sum_l sigma_lg^2 E_l of every band, shape (B, n), from the groups' E_l, shape (G, n)."""
@@ -85,10 +91,9 @@ class NoiseCovariances:
     def both(self, operators: Array) -> Array:
         """The operators E_l between :meth:`coupled` and :meth:`collected`, shape (B n, B n)."""
         groups, n, _ = operators.shape
-        rates = (self.variances[:, :, None] * self._shares[:, None, :]).reshape(groups, -1)
         size = self.bands
-        mixed = (rates.T @ operators.reshape(groups, n * n)).reshape(size, size, n, n)
-        return mixed.transpose(0, 2, 1, 3).reshape(size * n, size * n)
+        mixed: Array = self._both_rates @ operators.reshape(groups, n * n)
+        return mixed.reshape(size, size, n, n).transpose(0, 2, 1, 3).reshape(size * n, size * n)
 
     def trace(self, s: Array) -> Array:
         """sum_g rho_g tr S_g, of S with any axes in front of (B, k, k): per dimension."""
