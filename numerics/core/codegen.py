@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import ModuleType
 
@@ -27,6 +27,7 @@ from .generated.module_files import keep_machine_code_safely, place_module
 
 # functions the math module has and NumPy has not
 _SPECIAL = {"erf": "erf", "erfc": "erfc", "gamma": "gamma", "loggamma": "gammaln"}
+_SETTINGS = {"fully_qualified_modules": True, "allow_unknown_functions": False}
 # name of an argument of the generated function -> the symbols its entries stand for
 Arguments = Sequence[tuple[str, Sequence[sp.Symbol]]]
 
@@ -178,8 +179,7 @@ def generate_body(
     target : {"numba", "numpy"}
     """
     check_symbols(expressions, arguments)
-    settings = {"fully_qualified_modules": True, "allow_unknown_functions": False}
-    printer = _ScalarPrinter(settings) if target == "numba" else _ArrayPrinter(settings)
+    printer = _ScalarPrinter(_SETTINGS) if target == "numba" else _ArrayPrinter(_SETTINGS)
     used: set[sp.Symbol] = set().union(*(e.free_symbols for e in expressions))
     rename, lines = {}, []
     for name, group in arguments:
@@ -198,6 +198,19 @@ def generate_body(
     except PrintMethodNotImplementedError:
         raise _without_code(printer, expressions) from None
     return lines or ["pass"]
+
+
+def scalar_printer(expressions: Sequence[sp.Expr]) -> Callable[[sp.Expr], str]:
+    """What prints parts of expressions as scalar Python, and refuses by name what has no code."""
+    printer = _ScalarPrinter(_SETTINGS)
+
+    def printed(e: sp.Expr) -> str:
+        try:
+            return str(printer.doprint(e))
+        except PrintMethodNotImplementedError:
+            raise _without_code(printer, expressions) from None
+
+    return printed
 
 
 def _without_code(printer: CodePrinter, expressions: Sequence[sp.Expr]) -> InputError:

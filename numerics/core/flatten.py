@@ -32,6 +32,16 @@ def unflatten(vector: Array, model: HasSizes) -> tuple[Array, Array, Array]:
     return overlap, gram_perp, vector[..., end:]
 
 
+def flatten(overlap: Array, gram_perp: Array, readout: Array) -> Array:
+    """State vectors from arrays (R, ...) of a model without bands, the inverse of
+    :func:`unflatten`.
+    """
+    rows, columns = _upper(gram_perp.shape[-1])
+    states = len(overlap)
+    parts = overlap, gram_perp[..., rows, columns], readout
+    return np.concatenate([part.reshape(states, -1) for part in parts], axis=1)
+
+
 def outer_symbols(model: Model) -> tuple[sp.Symbol, ...]:
     """Canonical symbols of parameters and state, in the order of :func:`outer_values`."""
     s = model.symbols

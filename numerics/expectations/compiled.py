@@ -7,7 +7,7 @@ accordingly:
 * where all expectations have closed forms, these are evaluated wherever they keep their digits
   (:mod:`numerics.expectations.closed.closed_moments`), and nothing is integrated;
 * else all distinct integrands f become one generated numba function, looped over quadrature nodes
-  (:mod:`numerics.expectations.smooth_integrands`, and
+  (:mod:`numerics.expectations.blocked.blocked_integrands`, and
   :mod:`numerics.expectations.kinked.kinked_integrands` for losses with kinks);
 * elementary factors become one generated function (*leaves*);
 * what remains is a sparse polynomial in these values, stored as index arrays and evaluated by one
@@ -30,7 +30,8 @@ from numerics.core.validation import Array
 from theory import Model
 from theory.keywords import with_known_keywords
 
-from .closed.closed_values import Parts, closed_values
+from .closed.closed_values import closed_values
+from .component_laws import Parts, gauge_directions
 from .estimate import Estimate
 from .estimation import (
     SCRAMBLINGS,
@@ -40,7 +41,7 @@ from .estimation import (
     panel_rank,
     sampling_error,
 )
-from .evaluation import Evaluator, gauge_directions
+from .evaluation import Evaluator
 from .families import run_family
 from .quadrature import MAX_PANEL_DIMENSION, closed_forms, gauss_hermite, tensor_sizes
 

@@ -22,6 +22,9 @@ from theory import Model
 
 from .closed.closed_moments import FieldLaws
 
+# overlap, gram_perp and readout of a state, or of several
+Parts = tuple[Array, Array, Array]
+
 
 class ComponentLaws:
     """Laws of the fields of a model at any state.
@@ -138,3 +141,16 @@ class ComponentLaws:
         rows, _ = field_statistics(self._model, parameters, overlap, nothing)
         rows = rows.sum(axis=0) if rows.ndim == 3 else rows  # over bands
         return means_of_components(self._model, np.asarray(self._coordinates @ rows.T))
+
+
+def gauge_directions(model: Model) -> tuple[Array, Array]:
+    """Columns of fields along which the derivatives of the loss are constant, and orthonormal rows
+    spanning the rest.
+    """
+    gauge, fields = model.loss.gauge, len(model.loss.fields)
+    if gauge is None:
+        return np.zeros((fields, 0)), np.eye(fields)
+    null = np.zeros((fields, gauge.cols))
+    null[: len(model.loss.preactivation)] = np.array(gauge.tolist(), dtype=float)
+    full, _ = np.linalg.qr(null, mode="complete")
+    return null, np.ascontiguousarray(full[:, null.shape[1] :].T)

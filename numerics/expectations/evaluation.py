@@ -10,18 +10,25 @@ import sympy as sp
 
 from numerics.core import codegen
 from numerics.core.errors import IntegrandError
-from numerics.core.flatten import held_at, outer_symbols, outer_values, typical_values
+from numerics.core.flatten import (
+    flatten,
+    held_at,
+    outer_symbols,
+    outer_values,
+    typical_values,
+    unflatten,
+)
 from numerics.core.geometry import coordinates_of, labels_of
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array, check_kind
 from theory import Model
-from theory.expectations.contracted import ContractedVector
-from theory.expectations.derived import find_expectations
 
+from .blocked.blocked_integrands import BlockedIntegrands
+from .blocked.right_hand_side import RightHandSide, remainder_of
 from .closed.closed_moments import ClosedMoments, FieldLaws, closed_moments
-from .component_laws import ComponentLaws
-from .contracted.contracted_terms import ContractedTerms, contracted_integrands
+from .component_laws import ComponentLaws, Parts, gauge_directions
+from .contracted.contracted_terms import ContractedTerms, terms_of
 from .estimate import KnownMoments
 from .graded.placement import directions_of
 from .graded.scales import Scales
@@ -31,7 +38,6 @@ from .placed_moments import placed_moments
 from .product_integrands import MANY, ProductIntegrands
 from .quadrature import MAX_PANEL_DIMENSION, Rule, sobol_beyond
 from .smooth_integrands import Fields, Integrands, PlainIntegrands
-from .sparse_polynomial import SparsePolynomial
 
 # pre-activations within so many standard deviations are met
 PLAUSIBLE = 6.0
@@ -71,12 +77,14 @@ class Evaluator:
         self.target = target
         self.size = len(expressions)
         self._outer = outer_symbols(model)
-        position, self._terms = _terms_of(expressions, self._outer, model.components)
+        position, self._terms = terms_of(expressions, self._outer, model.components)
         self.integrands = tuple(position)
         self.labels, self.coordinates = labels_of(model), coordinates_of(model)
         self.functions: Integrands
         if kink_forms(model) is not None:
             self.functions = KinkedIntegrands(model, self.integrands, target)
+        elif self.integrands and target == "numba":
+            self.functions = BlockedIntegrands(model, self.integrands)
         elif len(self.integrands) >= MANY:
             self.functions = ProductIntegrands(model, self.integrands, target)
         else:
@@ -182,6 +190,14 @@ class Evaluator:
         """
         return self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes)[0]
 
+    def evaluate_vectors(self, parameters: Parameters, vectors: Array, rule: Rule) -> Array:
+        """As :meth:`evaluate_replicates`, at state vectors, shape (R, size of a state)."""
+        if rule.kind not in ("panels", "closed") and self._compiled is not None:
+            found = self._at_vectors(parameters, vectors, rule, rule.nodes, None)
+            if found is not None:
+                return found[0]
+        return self.evaluate_replicates(parameters, *unflatten(vectors, self.model), rule)
+
     def extend_replicates(
         self,
         parameters: Parameters,
@@ -197,7 +213,7 @@ class Evaluator:
         moments = factors[:, self._terms.moments]
         if known is not None:
             moments += known.size / rule.size * (known.moments - moments)
-            values = np.array([self._terms.evaluate(row) for row in factors])
+            values = self._terms.evaluate(factors)
         return values, KnownMoments(rule.size, moments)
 
     def _evaluate(
@@ -211,21 +227,14 @@ class Evaluator:
         sizes: Array | None = None,
         change: Callable[[Array, int], Array] | None = None,
     ) -> tuple[Array, Array]:
-        """Values of the expressions, and of all their factors; fills ``sizes``, if given, with
-        absolute moments.
-        """
-        gram, inverse, laws = self.laws.at(parameters, overlap, gram_perp, readout, change)
-        outer = outer_values(parameters, overlap, gram_perp, readout, gram, inverse)
+        """Values of expressions and of all their factors; fills ``sizes`` with absolute moments."""
+        parts = overlap, gram_perp, readout
+        if change is None and rule.kind not in ("panels", "closed") and self._compiled is not None:
+            found = self._at_vectors(parameters, flatten(*parts), rule, nodes, sizes)
+            if found is not None:
+                return found
+        outer, moments = self._at_laws(parameters, parts, rule, nodes, sizes, change)
         states = len(outer)
-        moments = np.zeros((states, 0))
-        if self.integrands and len(laws) == 1:
-            moments = self._moments(laws[0], rule, nodes, sizes).reshape(states, -1)
-        elif self.integrands:
-            parts = []
-            for l, law in enumerate(laws):  # of one component each
-                here = None if sizes is None else sizes[:, l : l + 1]
-                parts.append(self._moments(law, rule, nodes, here))
-            moments = np.concatenate(parts, axis=1).reshape(states, -1)
         leaves = np.empty((states, len(self._terms.leaves)))
         if self._leaves is not None:
             for e in range(states):
@@ -233,7 +242,51 @@ class Evaluator:
         factors = np.concatenate(
             [outer, 1.0 / outer[:, self._terms.reciprocals], moments, leaves], axis=1
         )
-        return np.array([self._terms.evaluate(row) for row in factors]), factors
+        return self._terms.evaluate(factors), factors
+
+    @cached_property
+    def _compiled(self) -> RightHandSide | None:
+        """The same in one compiled loop, where one law serves all components."""
+        remainder = None if self.uses_whitening else remainder_of(self._terms)
+        if remainder is None or not isinstance(self.functions, BlockedIntegrands):
+            return None
+        return RightHandSide.of(self.model, self.functions, remainder, self.quadrature_basis)
+
+    def _at_vectors(
+        self, parameters: Parameters, vectors: Array, rule: Rule, nodes: Array, sizes: Array | None
+    ) -> tuple[Array, Array] | None:
+        """As :meth:`_evaluate`, compiled; None where a number is not finite."""
+        assert self._compiled is not None
+        found = self._compiled.evaluate(parameters, vectors, rule, nodes, sizes)
+        if found is None:
+            return None
+        values, known = found
+        if not values.shape[1] and isinstance(self._terms, ContractedTerms):
+            values = self._terms.entries(known)
+        return values, known[:, : self._terms.moments.stop]
+
+    def _at_laws(
+        self,
+        parameters: Parameters,
+        parts: Parts,
+        rule: Rule,
+        nodes: Array,
+        sizes: Array | None,
+        change: Callable[[Array, int], Array] | None,
+    ) -> tuple[Array, Array]:
+        """Values of outer symbols, and moments, whatever laws the components have."""
+        gram, inverse, laws = self.laws.at(parameters, *parts, change)
+        outer = outer_values(parameters, *parts, gram, inverse)
+        if not self.integrands:
+            return outer, np.zeros((len(outer), 0))
+        if len(laws) == 1:
+            found = [self._moments(laws[0], rule, nodes, sizes)]
+        else:  # of one component each
+            rows = [None if sizes is None else sizes[:, l : l + 1] for l in range(len(laws))]
+            found = [
+                self._moments(law, rule, nodes, row) for law, row in zip(laws, rows, strict=True)
+            ]
+        return outer, np.concatenate(found, axis=1).reshape(len(outer), -1)
 
     def _moments(
         self, laws: FieldLaws, rule: Rule, nodes: Array, sizes: Array | None = None
@@ -307,14 +360,14 @@ class Evaluator:
             values, factors = self._evaluate(
                 parameters, overlap, gram_perp, readout, rule, rule.nodes[:1], sizes
             )
-        absolute = np.abs(factors[0])
-        absolute[self._terms.moments] = sizes.ravel()
-        total = self._terms.absolute(absolute)
+        absolute = np.abs(factors)
+        absolute[:, self._terms.moments] = sizes.ravel()
+        total = self._terms.absolute(absolute)[0]
         if missed is None:
             return values[0], total, np.zeros_like(total)
-        absolute[self._terms.moments] = sizes.ravel() + missed.ravel()
+        absolute[:, self._terms.moments] = sizes.ravel() + missed.ravel()
         with np.errstate(over="ignore", invalid="ignore"):
-            added = np.nan_to_num(self._terms.absolute(absolute) - total, nan=np.inf)
+            added = np.nan_to_num(self._terms.absolute(absolute)[0] - total, nan=np.inf)
         return values[0], total, np.maximum(added, 0.0)
 
     def factor(self, covariance: Array) -> Array:
@@ -340,30 +393,3 @@ class Evaluator:
         if not reduced.size:
             return 0.0
         return float(np.sqrt(max(np.linalg.eigvalsh(reduced)[..., -1].max(), 0.0)))
-
-
-def gauge_directions(model: Model) -> tuple[Array, Array]:
-    """Columns of fields along which the derivatives of the loss are constant, and orthonormal rows
-    spanning the rest.
-    """
-    gauge, fields = model.loss.gauge, len(model.loss.fields)
-    if gauge is None:
-        return np.zeros((fields, 0)), np.eye(fields)
-    null = np.zeros((fields, gauge.cols))
-    null[: len(model.loss.preactivation)] = np.array(gauge.tolist(), dtype=float)
-    full, _ = np.linalg.qr(null, mode="complete")
-    return null, np.ascontiguousarray(full[:, null.shape[1] :].T)
-
-
-def _terms_of(
-    expressions: Sequence[sp.Expr], outer: Sequence[sp.Symbol], components: int
-) -> tuple[dict[sp.Expr, int], SparsePolynomial | ContractedTerms]:
-    """The distinct integrands with their positions, and the rest: contracted where it can be."""
-    if isinstance(expressions, ContractedVector):
-        position = contracted_integrands(expressions)
-        return position, ContractedTerms(expressions, outer, position, components)
-    position = {}
-    for e in expressions:
-        for node in find_expectations(e):
-            position.setdefault(node.general_integrand, len(position))
-    return position, SparsePolynomial(expressions, outer, position, components)

@@ -52,12 +52,17 @@ class ProductIntegrands:
         In y, u, w, v.
     target : {"numba", "numpy"}
         Of the features.
+    whole : bool
+        Take sums as one feature: nothing cancels between the moments of their terms.
     """
 
-    def __init__(self, model: Model, integrands: Sequence[sp.Expr], target: str) -> None:
+    def __init__(
+        self, model: Model, integrands: Sequence[sp.Expr], target: str, *, whole: bool = False
+    ) -> None:
         s = model.symbols
         self.integrands = tuple(integrands)
         self.deltas: list[list[tuple[int, sp.Expr]]] = []
+        self._whole = whole
         self._bound = frozenset((*s.fields, *s.whitened))
         self._features: dict[sp.Expr, int] = {_ONE: 0}
         self._coefficients: dict[sp.Expr, int] = {}
@@ -94,7 +99,8 @@ class ProductIntegrands:
     def _terms(self, integrand: sp.Expr) -> Iterator[tuple[sp.Expr, sp.Expr, sp.Expr]]:
         """Coefficient and two features of every term; a sum of single functions is one feature."""
         split = [self._split(term) for term in sp.Add.make_args(integrand)]
-        if len(split) > 1 and all(len(factors) < 2 for _, factors in split):
+        single = self._whole or all(len(factors) < 2 for _, factors in split)
+        if len(split) > 1 and single:
             split = [(_ONE, [integrand])]
         for coefficient, factors in split:
             half = len(factors) // 2

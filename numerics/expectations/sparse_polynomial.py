@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -18,6 +19,43 @@ from theory import GaussianExpectation, InputError
 
 # a product of values, each a kind and an index -> its coefficient
 Polynomial = dict[tuple[tuple[str, int], ...], Fraction | float]
+
+
+class Terms(NamedTuple):
+    """Polynomials as arrays.
+
+    Attributes
+    ----------
+    starts : array, shape (polynomials + 1,)
+        The terms of a polynomial begin here.
+    coefficients : array, shape (terms,)
+    factor_starts : array, shape (terms + 1,)
+        The factors of a term begin here.
+    factors : array
+        Positions among the values.
+    """
+
+    starts: NDArray[np.int64]
+    coefficients: Array
+    factor_starts: NDArray[np.int64]
+    factors: NDArray[np.int64]
+
+
+def joined_terms(parts: Sequence[Terms]) -> Terms:
+    """The polynomials of all parts, one after the other."""
+    zero, none = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    starts, factor_starts, terms, factors = [zero], [zero], 0, 0
+    parts = [Terms(zero, np.zeros(0), zero, none), *parts]
+    for part in parts:
+        starts.append(terms + part.starts[1:])
+        factor_starts.append(factors + part.factor_starts[1:])
+        terms, factors = terms + part.coefficients.size, factors + part.factors.size
+    return Terms(
+        np.concatenate(starts),
+        np.concatenate([part.coefficients for part in parts]),
+        np.concatenate(factor_starts),
+        np.concatenate([part.factors for part in parts]),
+    )
 
 
 class SparsePolynomial:
@@ -67,24 +105,24 @@ class SparsePolynomial:
                 factors.extend(start[kind] + index for kind, index in parts)
                 term_starts.append(len(factors))
             expression_starts.append(len(coefficients))
-        self.expression_starts = np.array(expression_starts, dtype=np.int64)
-        self.term_starts = np.array(term_starts, dtype=np.int64)
-        self.coefficients = np.array(coefficients, dtype=float)
-        self.factors = np.array(factors, dtype=np.int64)
+        self.terms = Terms(
+            np.array(expression_starts, dtype=np.int64),
+            np.array(coefficients, dtype=float),
+            np.array(term_starts, dtype=np.int64),
+            np.array(factors, dtype=np.int64),
+        )
 
     def evaluate(self, values: Array) -> Array:
-        """Evaluate all expressions at the concatenated values."""
-        return self._evaluate(self.coefficients, values)
+        """Evaluate all expressions at rows of concatenated values, shape (R, expressions)."""
+        return self._evaluate(self.terms.coefficients, values)
 
     def absolute(self, values: Array) -> Array:
-        """Sums of the absolute values of the terms of each expression, for values >= 0."""
-        return self._evaluate(np.abs(self.coefficients), values)
+        """Sums of the absolute values of the terms of each expression, for rows of values >= 0."""
+        return self._evaluate(np.abs(self.terms.coefficients), values)
 
     def _evaluate(self, coefficients: Array, values: Array) -> Array:
-        out = np.empty(self.expression_starts.size - 1)
-        evaluate_terms(
-            self.expression_starts, coefficients, self.term_starts, self.factors, values, out
-        )
+        out = np.empty((len(values), self.terms.starts.size - 1))
+        evaluate_terms(self.terms, coefficients, values, out)
         return out
 
     def _row(self, e: sp.Expr) -> list[tuple[float, list[tuple[str, int]]]]:
@@ -173,20 +211,15 @@ def _multiply(left: Polynomial, right: Polynomial) -> Polynomial:
 
 
 @numba.njit(cache=True, nogil=True)
-def evaluate_terms(
-    expression_starts: NDArray[np.int64],
-    coefficients: Array,
-    term_starts: NDArray[np.int64],
-    factors: NDArray[np.int64],
-    values: Array,
-    out: Array,
-) -> None:
-    """out[e] = sum of coefficients times products of values, over the terms of expression e."""
-    for e in range(out.size):
-        total = 0.0
-        for t in range(expression_starts[e], expression_starts[e + 1]):
-            product = coefficients[t]
-            for f in range(term_starts[t], term_starts[t + 1]):
-                product *= values[factors[f]]
-            total += product
-        out[e] = total
+def evaluate_terms(terms: Terms, coefficients: Array, values: Array, out: Array) -> None:
+    """out[i, e] = sum of coefficients times products of values[i], over the terms of e."""
+    for i in range(out.shape[0]):
+        row = values[i]
+        for e in range(terms.starts.size - 1):
+            total = 0.0
+            for t in range(terms.starts[e], terms.starts[e + 1]):
+                product = coefficients[t]
+                for f in range(terms.factor_starts[t], terms.factor_starts[t + 1]):
+                    product *= row[terms.factors[f]]
+                total += product
+            out[i, e] = total

@@ -50,12 +50,12 @@ def replicated_field(
     are integrated in one vector, with common steps: that costs as many right-hand sides as one
     curve, and evaluates each for all scramblings in one call.
     """
-    model, replicates = compiled.model, rule.replicates
+    replicates = rule.replicates
 
     def field(time: float, vectors: Array) -> Array:
-        parts = unflatten(vectors.reshape(replicates, -1), model)
         factor, now = pace.at(parameters, time)
-        return factor * compiled.evaluate_replicates(now, *parts, rule).ravel()
+        slopes = compiled.evaluate_vectors(now, vectors.reshape(replicates, -1), rule)
+        return factor * slopes.ravel()
 
     return field
 

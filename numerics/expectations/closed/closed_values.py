@@ -11,13 +11,12 @@ from numerics.core.covariance.token_arrays import means_of_components, over_toke
 from numerics.core.geometry import field_grams, field_statistics
 from numerics.core.parameters import Parameters
 from numerics.core.validation import Array
+from numerics.expectations.component_laws import Parts
 from numerics.expectations.evaluation import Evaluator
 from numerics.expectations.quadrature import closed_forms
 
 from .closed_moments import FieldLaws
 
-# overlap, gram_perp, readout
-Parts = tuple[Array, Array, Array]
 EPS = float(np.finfo(float).eps)
 # of a term of a sum
 ROUNDING = 16 * EPS

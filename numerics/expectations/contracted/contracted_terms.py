@@ -15,9 +15,10 @@ import sympy as sp
 from numerics.core.validation import Array
 from theory.expectations.contracted import ContractedVector, Selection
 from theory.expectations.contraction import MomentTensor, Operand, Tensor
+from theory.expectations.derived import find_expectations
 
-from ..sparse_polynomial import SparsePolynomial
-from .tensor_sums import Index, TensorProduct, tensor_sums
+from ..sparse_polynomial import SparsePolynomial, Terms, joined_terms
+from .tensor_sums import Index, Listed, TensorProduct, tensor_sums
 
 # what a tensor has at an index: a kind of value and a position among these
 Source = tuple[str, int]
@@ -48,6 +49,10 @@ class ContractedTerms:
     ----------
     leaves, reciprocals, moments
         As of :class:`numerics.expectations.sparse_polynomial.SparsePolynomial`.
+    inner : SparsePolynomial
+        What tensors and factors consist of, where it is neither a value nor a number.
+    numbers : array
+        The numbers among them.
     """
 
     def __init__(
@@ -63,33 +68,47 @@ class ContractedTerms:
         self._composites: dict[sp.Expr, int] = {}
         self._numbers: dict[float, int] = {}
         found = [list(self._products(s)) for s in vector.selections]
-        self._inner = SparsePolynomial(tuple(self._composites), outer, integrands, components)
-        self.leaves, self.reciprocals = self._inner.leaves, self._inner.reciprocals
-        self.moments = self._inner.moments
+        self.inner = SparsePolynomial(tuple(self._composites), outer, integrands, components)
+        self.leaves, self.reciprocals = self.inner.leaves, self.inner.reciprocals
+        self.moments = self.inner.moments
         end = self.moments.stop + len(self.leaves)
         starts = {"outer": 0, "moment": self.moments.start, "composite": end}
         starts["number"] = end + len(self._composites)
-        self._constants = np.array(list(self._numbers), dtype=float)
+        self.numbers = np.array(list(self._numbers), dtype=float)
         self._sums: list[Callable[[Array], Array]] = [
-            tensor_sums(
-                s, [_placed(p, starts) for p in products], starts["number"], self._constants
-            )
+            tensor_sums(s, [_placed(p, starts) for p in products], starts["number"], self.numbers)
             for s, products in zip(vector.selections, found, strict=True)
         ]
         self._order = None if vector.order is None else np.array(vector.order, dtype=np.int64)
 
     def evaluate(self, values: Array) -> Array:
-        """Evaluate all expressions at the concatenated values."""
-        return self._contract(values, self._inner.evaluate(values), self._constants)
+        """Evaluate all expressions at rows of concatenated values, shape (R, expressions)."""
+        return self._contract(values, self.inner.evaluate(values), self.numbers)
 
     def absolute(self, values: Array) -> Array:
-        """Sums of the absolute values of the terms of each expression, for values >= 0."""
-        return self._contract(values, self._inner.absolute(values), np.abs(self._constants))
+        """Sums of the absolute values of the terms of each expression, for rows of values >= 0."""
+        return self._contract(values, self.inner.absolute(values), np.abs(self.numbers))
 
-    def _contract(self, *values: Array) -> Array:
-        known = np.concatenate(values)
-        whole = np.concatenate([np.zeros(0), *(each(known) for each in self._sums)])
-        return whole if self._order is None else whole[self._order]
+    def listed(self) -> tuple[Terms, Index] | None:
+        """All entries as polynomials in [values, those of ``inner``, numbers], and which of them
+        each expression is; None where some are contracted tensor by tensor.
+        """
+        parts = [each.terms for each in self._sums if isinstance(each, Listed)]
+        if len(parts) < len(self._sums):
+            return None
+        joined = joined_terms(parts)
+        count = joined.starts.size - 1
+        return joined, np.arange(count) if self._order is None else self._order
+
+    def entries(self, known: Array) -> Array:
+        """All expressions at rows of [values, those of ``inner``, numbers]."""
+        parts = [each(known) for each in self._sums]
+        whole = np.concatenate(parts, axis=1) if parts else np.zeros((len(known), 0))
+        return whole if self._order is None else whole[:, self._order]
+
+    def _contract(self, values: Array, composites: Array, constants: Array) -> Array:
+        fixed = np.broadcast_to(constants, (len(values), constants.size))
+        return self.entries(np.concatenate([values, composites, fixed], axis=1))
 
     def _products(self, selection: Selection) -> Iterator[list[Sources]]:
         """For every term its factor, and its tensors."""
@@ -147,3 +166,17 @@ def _placed(product: list[Sources], starts: dict[str, int]) -> TensorProduct:
         for _, shape, sources in product
     ]
     return TensorProduct(letters, tuple(arrays))
+
+
+def terms_of(
+    expressions: Sequence[sp.Expr], outer: Sequence[sp.Symbol], components: int
+) -> tuple[dict[sp.Expr, int], SparsePolynomial | ContractedTerms]:
+    """The distinct integrands with their positions, and the rest: contracted where it can be."""
+    if isinstance(expressions, ContractedVector):
+        position = contracted_integrands(expressions)
+        return position, ContractedTerms(expressions, outer, position, components)
+    position = {}
+    for e in expressions:
+        for node in find_expectations(e):
+            position.setdefault(node.general_integrand, len(position))
+    return position, SparsePolynomial(expressions, outer, position, components)

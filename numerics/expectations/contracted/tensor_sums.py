@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from numerics.core.validation import Array
 from theory.expectations.contracted import Selection
 
-from ..sparse_polynomial import evaluate_terms
+from ..sparse_polynomial import Terms, evaluate_terms
 
 Index = NDArray[np.int64]
 # number of products up to which they are listed: some 5 ns each, where a contraction takes 10 us
 LISTED = 20_000
+# the letter of rows, which no tensor has
+ROWS = "Z"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class TensorProduct:
 def tensor_sums(
     selection: Selection, products: Sequence[TensorProduct], first: int, numbers: Array
 ) -> Callable[[Array], Array]:
-    """The function from all values to the entries of a selection.
+    """The function from rows of all values to rows of the entries of a selection.
 
     Parameters
     ----------
@@ -55,18 +57,18 @@ def tensor_sums(
     """
     count = len(selection.indices)
     if not products or not count:
-        return lambda values: np.zeros(count)
+        return Listed(selection, [], first, numbers)
     letters = selection.letters
     total = 0
     for product in products:
         summed = [n for letter, n in product.sizes.items() if letter not in letters]
         total += count * int(np.prod(summed))
     if total <= LISTED:
-        return _Listed(selection, products, first, numbers)
+        return Listed(selection, products, first, numbers)
     return _Contracted(selection, products)
 
 
-class _Listed:
+class Listed:
     """Every product of every entry, by the positions of its factors."""
 
     def __init__(
@@ -83,23 +85,27 @@ class _Listed:
                 alive[constant] &= numbers[position[constant] - first] != 0
             rows.append(row[alive])
             factors.append([position[alive] for position in found])
+        if not rows:
+            none = np.zeros(0, dtype=np.int64)
+            starts = np.zeros(len(selection.indices) + 1, dtype=np.int64)
+            self.terms = Terms(starts, np.zeros(0), np.zeros(1, dtype=np.int64), none)
+            return
         widths = [np.full(row.size, len(each)) for row, each in zip(rows, factors, strict=True)]
         order = np.argsort(np.concatenate(rows), kind="stable")
         flat = [np.stack(each, axis=1) for each in factors]
         whole = [terms[i] for terms in flat for i in range(len(terms))]
         count = len(selection.indices)
-        self._starts = np.searchsorted(np.concatenate(rows)[order], np.arange(count + 1))
-        self._term_starts = np.concatenate([[0], np.cumsum(np.concatenate(widths)[order])])
-        none = [np.zeros(0, dtype=np.int64)]
-        self._factors = np.concatenate([*none, *(whole[i] for i in order)])
-        self._coefficients = np.ones(order.size)
-        self._count = count
+        some = [np.zeros(0, dtype=np.int64)]
+        self.terms = Terms(
+            np.searchsorted(np.concatenate(rows)[order], np.arange(count + 1)),
+            np.ones(order.size),
+            np.concatenate([[0], np.cumsum(np.concatenate(widths)[order])]),
+            np.concatenate([*some, *(whole[i] for i in order)]),
+        )
 
     def __call__(self, values: Array) -> Array:
-        out = np.empty(self._count)
-        evaluate_terms(
-            self._starts, self._coefficients, self._term_starts, self._factors, values, out
-        )
+        out = np.empty((len(values), self.terms.starts.size - 1))
+        evaluate_terms(self.terms, self.terms.coefficients, values, out)
         return out
 
 
@@ -128,14 +134,16 @@ class _Contracted:
         self._at = tuple(np.array(selection.indices).T)
         self._steps = []
         for product in products:
-            operands = ",".join(product.letters[1:])  # the first is the factor, a number
-            text = f"{operands}->{selection.letters}"
-            shapes = [np.broadcast_to(0.0, array.shape) for array in product.positions[1:]]
+            # the first operand is the factor, a number; one more letter counts the rows
+            operands = ",".join(f"{ROWS}{letters}" for letters in product.letters[1:])
+            text = f"{operands}->{ROWS}{selection.letters}"
+            shapes = [np.broadcast_to(0.0, (1, *array.shape)) for array in product.positions[1:]]
             self._steps.append((text, np.einsum_path(text, *shapes, optimize="optimal")[0]))
 
     def __call__(self, values: Array) -> Array:
-        total = 0.0
+        total: Array = np.zeros(())
         for product, (text, steps) in zip(self._products, self._steps, strict=True):
-            factor, *tensors = (values[array] for array in product.positions)
-            total = total + factor * np.einsum(text, *tensors, optimize=steps)
-        return np.atleast_1d(np.asarray(total)[self._at])
+            factor, *tensors = (values[:, array] for array in product.positions)
+            found = np.einsum(text, *tensors, optimize=steps)
+            total = total + factor.reshape(-1, *[1] * (found.ndim - 1)) * found
+        return np.asarray(total[:, *self._at] if self._at else total[:, None])

@@ -317,7 +317,7 @@ def test_compilation_is_cached_and_its_source_printable():
     vector = derive_drift(model).vector
     first = compile_expressions(model, vector)
     assert compile_expressions(kgmm(2), derive_drift(kgmm(2)).vector) is first
-    assert "def integrand(y, u, w, v, out):" in first.source
+    assert "def features(y, v, rows):" in first.source
     compile(first.source, "generated", "exec")
 
 
