@@ -30,6 +30,7 @@ from theory import derive_drift, kgmm, xor
 from .calibrate import main as calibrate_main
 from .chain import cases, direct_kernel, memory, reduced_chain
 from .history import Rows, append, default_file, last_values
+from .plain_classes import curves_beside_numpy
 from .plain_curve import plain_curve
 from .replicas import short_replicas
 from .spectra import main as spectra_main
@@ -285,6 +286,7 @@ PARTS: dict[str, Callable[[Rows], None]] = {
     "derivation": derivation,
     "compilation": compilation,
     "curves": curves,
+    "numpy-curves": curves_beside_numpy,
     "two-layer": two_layer_curve,
     "growth": growth,
     "simulation": simulation,
