@@ -330,7 +330,7 @@ def test_kinked_blocks():
         (0, {}, r"aspect_ratio: got 0.0; expected a finite number > 0"),
         (-1.0, {}, "aspect_ratio: got -1"),
         (4, {"block": (0, 3)}, "block: got"),
-        (4, {"matrix": "fisher"}, "matrix: got 'fisher'"),
+        (4, {"matrix": "kernel"}, "matrix: got 'kernel'"),
         (
             4,
             {"matrix": "gradient", "regularized": True},
