@@ -95,6 +95,10 @@ class Configuration:
                 f"leave it away: {option} belongs to {' and '.join(owners)}, and {name} has "
                 f"{', '.join(has)}",
             )
+        if "set" in self.values:
+            expected = f"nothing: the loss of {name} has no numbers of its own"
+            remedy = "leave it away: it belongs to a model of yours, --model FILE.py:NAME"
+            raise InputError("set", ", ".join(self.values["set"]), expected, remedy)
         if self.activation is not None:
             check_choice("activation", self.activation, ACTIVATION_NAMES)
         return kind

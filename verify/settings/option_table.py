@@ -18,7 +18,18 @@ from theory.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRI
 from .data_options import DATA_OPTIONS
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model
-from .values import INTEGER, LIST, NAMES, NUMBER, NUMBER_OR_END, ROWS, ROWS_OR_NAME, SIZE, TIME
+from .values import (
+    ASSIGNMENTS,
+    INTEGER,
+    LIST,
+    NAMES,
+    NUMBER,
+    NUMBER_OR_END,
+    ROWS,
+    ROWS_OR_NAME,
+    SIZE,
+    TIME,
+)
 
 # groups of commands: with a model, with a state, with dynamics, with data
 _MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
@@ -223,6 +234,10 @@ OPTIONS: tuple[Option, ...] = (
         Option("step", "NUMBER", "c_delta: step size times dimension", NUMBER, commands=_MODEL,
             domain="> 0", most=LARGEST, beyond=_LARGE, default=by_model("step"),
             aliases=("--c-delta",)),
+        Option("set", "NAME=NUMBER[,...]",
+            "Numbers of the free parameters that the loss of a model of your own declares, such as "
+            "T=0.5,margin=1; in a file set = {T = 0.5}", ASSIGNMENTS, commands=_MODEL,
+            fixed="write a sweep of your own in Python: Sweep({'T': [...]}, build, ...)"),
         Option("directions_gram", "ROWS",
             "Inner products of the directions, the class means or mu and nu: 'orthonormal' or rows "
             "such as '1,0.4;0.4,1'", ROWS_OR_NAME, commands=_MODEL, default=f"({ORTHONORMAL})",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import runpy
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -243,6 +243,11 @@ class UserConfiguration(Configuration):
                 for pair in zip(mixture.directions_gram, entries, strict=True)
             ]
         open_, numbers = {}, [(n, entry, v) for n, entry, v in asked if v is not None]
+        given = self.values.get("set", {})
+        self._check_names(given)
+        for each in self.user.loss.free_parameters:
+            if each.name in given:
+                open_[each.symbol] = exact_entry(each.name, given[each.name])
         for name, entry, value in numbers:
             if entry.is_Symbol:
                 open_[entry] = value
@@ -274,4 +279,26 @@ class UserConfiguration(Configuration):
         floats: dict[str, Any] = {
             n: np.array(v, dtype=float) for n, v in numbers.items() if v is not None
         }
+        if model.loss.free_parameters:
+            floats["values"] = self._free_values()
+        elif "set" in self.values:
+            self._check_names(self.values["set"])
         return Problem(model, **floats).parameters
+
+    def _free_values(self) -> dict[str, float]:
+        """A number for every free parameter of the loss, and for nothing else."""
+        given = self.values.get("set", {})
+        self._check_names(given)
+        missing = [e.name for e in self.user.loss.free_parameters if e.name not in given]
+        if missing:
+            got, expected = f"no number of {', '.join(missing)}", "one for each free parameter"
+            raise InputError("set", got, expected, f"write --set {missing[0]}=0.5")
+        return {name: float(number) for name, number in given.items()}
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        known = [each.name for each in self.user.loss.free_parameters]
+        for name in names:
+            if name not in known:
+                expected = f"free parameters of {self.user.name}: {', '.join(known) or 'none'}"
+                remedy = "declare it in the loss: Loss(..., parameters={...})"
+                raise InputError("set", brief(name), expected, remedy)

@@ -109,6 +109,17 @@ def _names(text: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def _assignments(text: str) -> dict[str, Number]:
+    """T=0.5,margin=1: each name once."""
+    pairs = [part.split("=") for part in text.split(",")]
+    if any(len(pair) != 2 or not pair[0].strip().isidentifier() for pair in pairs):
+        raise ValueError(text)
+    names = [name.strip() for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(text)
+    return dict(zip(names, (exact_number(number) for _, number in pairs), strict=True))
+
+
 parse_number = _text_reader(exact_number, "a number such as 0.1, 1e-3 or 1/3")
 parse_integer = _text_reader(
     _whole, f"an integer of at most {MAX_DIGITS} digits", "write digits only, such as 1000"
@@ -119,6 +130,9 @@ _ROWS = (
     "put the value in quotes, commas inside a row, semicolons between rows",
 )
 parse_rows = _text_reader(lambda text: [_numbers(row) for row in text.split(";")], *_ROWS)
+parse_assignments = _text_reader(
+    _assignments, "names and numbers such as T=0.5,margin=1", "give every name one number"
+)
 parse_names = _text_reader(_names, "names separated by commas", "write curves,chain")
 
 
@@ -147,6 +161,16 @@ def read_list(key: str, value: Any, example: Any = None) -> list[Number]:
         remedy = f"{remedy}, without inner brackets"
         raise InputError(key, _as_written(value), "a list of numbers", remedy)
     return [read_number(key, entry) for entry in value]
+
+
+def read_assignments(key: str, value: Any, example: Any = None) -> dict[str, Number]:
+    """A table of names and numbers, or the text of the command line."""
+    if isinstance(value, str):
+        return dict(parse_assignments(key, value))
+    if not isinstance(value, dict):
+        expected, remedy = "a table of numbers", f"write {key} = {{T = 0.5}}"
+        raise InputError(key, shown(value), expected, remedy)
+    return {name: read_number(f"{key}.{name}", number) for name, number in value.items()}
 
 
 def read_rows(key: str, value: Any, example: Any = None) -> list[list[Number]]:
@@ -226,6 +250,7 @@ ROWS = Kind(parse_rows, read_rows, rank=2)
 ROWS_OR_NAME = Kind(_text_reader(_rows_or_name, *_ROWS), _read_rows_or_name)
 TEXT = Kind(_short_text, read_text)
 NAMES = Kind(parse_names, read_text)
+ASSIGNMENTS = Kind(parse_assignments, read_assignments)
 TIME = Kind(lambda p, text: (parse_list if "," in text else parse_number)(p, text), _read_time)
 SIZE = Kind(_parse_size, read_text)
 # a time, or the word for the end of the run

@@ -51,6 +51,60 @@ def test_a_curve_of_ones_own_model_is_that_of_python(model, tmp_path):
         assert found.attrs["model"] == "logistic"
 
 
+TEMPERED = """
+import sympy as sp
+import specalign as sa
+
+u, y, T = sa.symbols.vector("u", 1), sa.symbols.LABEL, sp.Symbol("T", positive=True)
+loss = sa.Loss(T * (sa.Softplus(u[0] / T) - y * u[0] / T), units=1, parameters={"T": (0.5, 2)})
+data = sa.Mixture.build(labels=[1, 0], coordinates=[[1], [-1]], directions_gram=[[1]])
+model = sa.Model.build(data, loss, ridge=0, step=1, name="tempered")
+"""
+
+
+def test_numbers_of_a_loss_are_set_on_the_command_line_and_in_a_file(tmp_path):
+    file = tmp_path / "tempered.py"
+    file.write_text(TEMPERED)
+    tempered = f"{file}:model"
+    mine = load_model(tempered)
+    said = UserConfiguration(mine, set={"T": Fraction(3, 4)})
+    assert said.parameters().values == {"T": 0.75}
+    assert said.symbolic_model().loss.parameters == ()
+    config = tmp_path / "numbers.toml"
+    config.write_text("[parameters]\nset = {T = 0.75}\n")
+    outs = [tmp_path / "one.nc", tmp_path / "two.nc"]
+    options = ("curves", "--model", tempered, "--time", "1,2")
+    succeed(*options, "--set", "T=3/4", "-o", outs[0])
+    succeed(*options, "--config", config, "-o", outs[1])
+    with xr.open_dataset(outs[0]) as one, xr.open_dataset(outs[1]) as two:
+        np.testing.assert_array_equal(one.overlap, two.overlap)
+        assert json.loads(one.attrs["parameters"])["values"] == {"T": 0.75}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "set: got no number of T"),
+        (("--set", "tau=1"), "set: got tau; expected free parameters of tempered: T"),
+        (("--set", "T"), "names and numbers such as T=0.5"),
+        (("--set", "T=1,T=2"), "names and numbers such as T=0.5"),
+        (("--set", "T=3"), r"T: got 3.0; expected a number in [1/2, 2]"),
+    ],
+)
+def test_numbers_of_a_loss_that_are_missing_or_wrong(options, message, tmp_path):
+    file = tmp_path / "tempered.py"
+    file.write_text(TEMPERED)
+    found = invoke("curves", "--model", f"{file}:model", *options)
+    assert found.exit_code == 2
+    assert message in " ".join(found.output.split())
+
+
+def test_built_in_models_have_no_numbers_of_their_own():
+    found = invoke("curves", "kgmm", "--set", "T=1")
+    assert found.exit_code == 2
+    assert "the loss of kgmm has no numbers of its own" in " ".join(found.output.split())
+
+
 @pytest.fixture
 def banded(tmp_path):
     """A file with two classes whose noise has bands, everything else open."""
