@@ -163,15 +163,11 @@ class Configuration:
         self._check_weights()
         gram = self._rows_or_word("directions_gram", ORTHONORMAL)
         equal, identity = np.full(components, 1 / components), np.eye(directions)
-        precision, ridge, step = (
-            float(self.value(name)) for name in ("precision", "ridge", "step")
-        )
+        scalars: dict[str, Any] = {n: float(self.value(n)) for n in ("precision", "ridge", "step")}
         weights = equal if self.weights is None else np.array(self.weights, dtype=float)
         plain = gram is None or isinstance(gram, str)
-        gamma = (
-            identity if plain else self._floats("directions_gram", gram, (directions, directions))
-        )
-        return Parameters(weights, precision, ridge, step, gamma)
+        gamma = identity if plain else self._floats("directions_gram", gram, (directions,) * 2)
+        return Parameters(weights, **scalars, directions_gram=gamma)
 
     @property
     def shape(self) -> Shape:

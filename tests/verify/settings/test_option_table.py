@@ -23,6 +23,7 @@ COMMANDS = sorted(command.callback.__name__ for command in app.registered_comman
 PAGE = runpy.run_path(str(ROOT / "docs" / "make_options.py"))["page"]
 # a text that each kind of key reads, and what a file holds for it
 VALUES = {
+    "set": "T=0.5",
     "name": "kgmm",
     "activation": "tanh",
     "weights": "1/2,1/2",
