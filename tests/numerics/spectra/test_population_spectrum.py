@@ -412,7 +412,7 @@ ORIGIN = State(np.zeros((2, 2)), np.eye(2))
         ({"block": "second"}, "block: got 'second'.*first_layer"),
         ({"block": "readout"}, "block: got 'readout'.*no readout parameters"),
         ({"block": 3}, "block: got 3"),
-        ({"matrix": "fisher"}, "matrix: got 'fisher'; expected one of"),
+        ({"matrix": "kernel"}, "matrix: got 'kernel'; expected one of"),
         (
             {"matrix": "gradient", "regularized": True, "block": (0, 1)},
             "expected a symmetric block",
