@@ -32,7 +32,7 @@ specalign paper --list
 specalign paper saad_solla_1995 --seed 1 --plot plateau.png --json plateau.json
 ```
 
-An entry is a folder of `specalign/papers/` and part of every installation: `paper.toml` says what
+An entry is a folder of `examples/papers/` and part of every installation: `paper.toml` says what
 is stated, `run.py` measures it with the public functions of specalign, `*.tex` holds formulas as
 [claims](derivations.md). Of each work only facts are used, with their place; what of a text could
 not be read is said below its title, and a formula that is known only as others quote it is called

@@ -158,9 +158,9 @@ def _rank_one_nodes(size, direction, coupling, out):  # type: ignore[no-untyped-
     """out[n] = packed size f f^T / (1 + size f^T Sigma f)."""
     k = coupling.shape[0]
     for n in range(size.size):
-        form = coupling[0, 0] * 0.0
+        form = out.dtype.type(0)
         for i in range(k):
-            row = coupling[0, 0] * 0.0
+            row = out.dtype.type(0)
             for j in range(k):
                 row += coupling[i, j] * direction[n, j]
             form += direction[n, i] * row
@@ -187,7 +187,7 @@ def _full_nodes(weight, coupling, out):  # type: ignore[no-untyped-def]
             for j in range(p):
                 right[i, j] = weight[n, i, j]
             for j in range(k):
-                total = coupling[0, 0] * 0.0
+                total = out.dtype.type(0)
                 for m in range(k):
                     total += weight[n, i, m] * coupling[m, j]
                 left[i, j] = total + 1.0 if i == j else total
