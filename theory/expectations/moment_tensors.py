@@ -162,7 +162,7 @@ class MomentTensors(BandTensors):
         r""":math:`\sum_tE[\eta_{at}]\Gamma_{ts}`; none where the loss holds no statistics."""
         if not self.model.loss.statistics:
             return []
-        return self.mean(ETA, letter + "p", (self.directions_gram, "ps"))
+        return self.mean(ETA, letter + "r", (self.directions_gram, "rs"))
 
     def decays(self, gram: Tensor) -> list[Term]:
         """K G + G K^T of a Gram matrix of the units."""

@@ -14,7 +14,7 @@ from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex
 
 from .covariance.bands import rank_of, refuse_bands
-from .covariance.tokens import check_tokens
+from .covariance.tokens import check_tokens, refuse_tokens
 from .exact_numbers import check_positive, exact
 from .held.loss_symbols import OVERLAP
 from .loss import Loss
@@ -360,6 +360,7 @@ def check_statistics(model: Model) -> None:
             remedy = "give the mixture a column of coordinates and a row of directions_gram for it"
             raise InputError("loss", f"the statistic {each.symbol}", expected, remedy)
     refuse_bands(model.mixture, "a loss that holds statistics")
+    refuse_tokens(model.mixture, "a loss that holds statistics")
     if model.update is not None:
         shown = ", ".join(str(each.symbol) for each in statistics)
         expected = f"the plain gradient of a loss that holds {shown}"
