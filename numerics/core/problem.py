@@ -231,6 +231,9 @@ def _complete(model: Model, stated: Mapping[str, Any]) -> Parameters:
             f"numbers, which the model {model.name} leaves open",
             f"write Problem(model, {', '.join(f'{n}=...' for n in missing)})",
         )
+    if isinstance(numbers["weights"], str):
+        got, remedy = repr(numbers["weights"]), "write a list, such as weights=[0.5, 0.3, 0.2]"
+        raise InputError("weights", got, "a list of numbers, one per component", remedy)
     _check_weight_count(model, np.size(numbers["weights"]))
     return Parameters(**numbers)
 

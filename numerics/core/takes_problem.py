@@ -7,6 +7,7 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
+import numpy as np
 import xarray as xr
 
 from theory import InputError, Model
@@ -122,13 +123,16 @@ def _join(arguments: tuple[Any, ...], named: dict[str, Any], beside: type) -> tu
             )
         return arguments
     swapped = isinstance(first, Parameters) and any(isinstance(r, Model) for r in rest)
+    remedy = "write Problem(model, parameters) first"
+    if swapped:
+        remedy = "model and parameters are swapped: the model comes first"
+    elif isinstance(first, np.ndarray):
+        remedy = "arrays of your own become data first: user_data(model, X, y, weights, ridge=0)"
     raise InputError(
         "problem",
         kind_of(first),
         "a numerics.Problem, or a theory.Model with numerics.Parameters after it",
-        "model and parameters are swapped: the model comes first"
-        if swapped
-        else "write Problem(model, parameters) first",
+        remedy,
     )
 
 

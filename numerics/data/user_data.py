@@ -284,7 +284,10 @@ def _labels(model: Model, labels: Array, samples: int) -> Array:
             "labels",
             f"{labels[odd[0]]:g} at sample {odd[0]}",
             f"one of {', '.join(f'{y:g}' for y in known)}",
-            f"the model {model.name} has these labels; units count from 1",
+            f"the model {model.name} has these labels: write yours as them, in the order of its "
+            "classes (counted from 0, add 1)"
+            if list(known) == list(range(1, known.size + 1))
+            else f"the model {model.name} has these labels: write yours as them",
         )
     return labels
 

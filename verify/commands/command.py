@@ -113,17 +113,18 @@ def _value(option: Option, text: Any) -> Any:
 def _parameter(option: Option) -> inspect.Parameter:
     """The parameter that Typer makes an option or argument of."""
     missing: Any = bool(option.default) if option.type is bool else None
-    words: dict[str, Any] = (
-        {"autocompletion": lambda: list(option.choices)} if option.choices else {}
-    )
+    offered = option.choices or option.offered
+    words: dict[str, Any] = {"autocompletion": lambda: list(offered)} if offered else {}
     if option.is_argument:
-        shown: Any = typer.Argument(metavar=option.metavar, help=option.help, show_default=False)
+        shown: Any = typer.Argument(
+            metavar=option.metavar, **words, help=option.help, show_default=False
+        )
     else:
         shown = typer.Option(
             *option.spellings,
             **words,
             help=option.help,
-            metavar=option.metavar or None,
+            metavar=option.metavar,  # "" for a flag: it takes no value
             rich_help_panel=option.panel,
             show_default=option.type is bool and missing,
         )

@@ -213,6 +213,8 @@ def check_output(option: str, path: Path | None, suffixes: Sequence[str] = ()) -
         raise InputError(option, path, expected, "the ending chooses the format")
     try:
         _check_place(option, path)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # a name too long, links in a circle, a zero byte
         reason = getattr(error, "strerror", None) or str(error)
         remedy = "choose another directory or file name"

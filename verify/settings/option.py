@@ -46,6 +46,9 @@ class Option:
         What is taken where nothing is said; a mapping from models where it depends on the model; a
         text in brackets describes it.
     choices : tuple of str
+        All values there are.
+    offered : tuple of str
+        Values that a shell offers where others may be valid too, or are refused elsewhere.
         All values there are, where they are few.
     example : object
         What messages about files propose.
@@ -77,6 +80,7 @@ class Option:
     beyond: str = ""
     default: Any = None
     choices: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
     example: Any = None
     flags: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ import pytest
 import xarray as xr
 from command_cases import invoke, succeed
 from helpers import ROOT
+from typer.testing import CliRunner
 
 import numerics
 import numerics.dynamics.curves
@@ -31,6 +32,7 @@ from verify.commands import curves as commands_theory
 from verify.commands import simulate
 from verify.commands import spectrum as commands_numeric
 from verify.commands import terminal as console
+from verify.commands.cli import app
 from verify.commands.terminal import named_progress, progress_bar, spinner
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.option_table import keys
@@ -1155,3 +1157,30 @@ def test_counts_are_told_when_they_are_reached(capsys):
         "2 finished, 0 failed of 3 points; 67% done after 0 s",
         "3 finished, 0 failed of 3 points; 100% done after 0 s",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "found"),
+    [
+        ("specalign curves x", 2, ["xor"]),
+        ("specalign curves --activation t", 3, ["tanh"]),
+        ("specalign simulate --method ", 3, ["direct", "reduced"]),
+        ("specalign verify ", 2, ["kgmm", "xor", "all"]),
+    ],
+)
+def test_shells_complete_names(words, position, found):
+    env = {"COMP_WORDS": words, "COMP_CWORD": str(position)}
+    env["_SPECALIGN_COMPLETE"] = "complete_bash"
+    result = CliRunner().invoke(app, [], prog_name="specalign", env=env)
+    assert result.stdout.split() == found
+
+
+def test_flags_show_no_value_in_the_help():
+    result = CliRunner().invoke(app, ["curves", "--help"], env={"COLUMNS": "120"})
+    line = next(line for line in result.stdout.splitlines() if "--quiet" in line)
+    assert "bool" not in line.lower()
+
+
+def test_a_missing_directory_is_told_once(tmp_path):
+    result = invoke("curves", "--plot", tmp_path / "absent" / "a.png")
+    assert result.stderr.count("--plot") == 1

@@ -9,6 +9,7 @@ b = c.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -50,6 +51,7 @@ from .matrix_claims import block_claims
 
 # of the equalities of one display only the first can have these from a comment before it
 _FIRST = ("quantity", "name")
+_LABEL = re.compile(r"\\label\s*\{([^{}\n]{1,80})\}")
 _VALUES = ("lambda", "beta", "c_delta", "d", "k", "K", "r", "n", "q")
 
 # of one sample, without indices: matrices, columns and the output of a network
@@ -91,7 +93,7 @@ def list_manuscript(path: Path, about: Model | None = None) -> list[ListedClaim]
         said = {k: v for k, v in said.items() if k in MODEL_KEYS} | before
         inside = [c for c in asked if begin <= c.position < stop]
         last = stop
-        claims += _claims(document, path, number, statements, said, inside, about)
+        claims += _claims(document, path, number, (begin, stop), statements, said, inside, about)
     if not claims:  # all is well with nothing: that would be a verdict on no claim
         got = "no formula in a display" if document.displays else "no display mathematics"
         expected = r"\[ ... \], $$ ... $$ or an equation environment"
@@ -116,6 +118,7 @@ def _claims(
     document: Document,
     path: Path,
     number: int,
+    span: tuple[int, int],
     statements: tuple[Statement, ...],
     said: Mapping[str, str],
     inside: list[Comment],
@@ -140,6 +143,8 @@ def _claims(
             title += f".{statement.line}"
             if "name" in said and "name" not in own:
                 texts["name"] = f"{said['name']}, line {statement.line}"
+        elif (label := _LABEL.search(document.text, *span)) is not None:
+            title += f" ({label[1].strip()})"
         name = str(texts.get("name", title))
         texts["latex"] = document.text[statement.start : statement.stop]
         chain = [*chain, (statement, texts)] if statement.follows else [(statement, texts)]

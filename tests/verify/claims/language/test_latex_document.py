@@ -290,3 +290,14 @@ def test_comments_belong_to_the_line_after_them(tmp_path: Path) -> None:
 def test_a_misspelt_letter_is_told_the_nearest(typed: str) -> None:
     with pytest.raises(FormulaError, match=r"did you mean \\(lambda|beta)\?"):
         parse_latex(typed + " m_{11}")
+
+
+def test_a_claim_is_called_by_the_label_of_its_display(tmp_path):
+    file = tmp_path / "paper.tex"
+    file.write_text(
+        "\\begin{equation}\\label{eq:m}\n m_{as} = m_{as}\n\\end{equation}\n"
+        "\\begin{align}\n m_{as} &= m_{as} \\label{eq:x} \\\\\n m_{as} &= m_{as}\n\\end{align}\n"
+        "\\[ m_{as} = m_{as} \\]\n"
+    )
+    names = [listed.name for listed in list_manuscript(file)]
+    assert names == ["paper 1 (eq:m)", "paper 2.1", "paper 2.2", "paper 3"]
