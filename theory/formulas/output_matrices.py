@@ -16,6 +16,7 @@ from theory.expectations.moment_tensors import MomentTensors, WeightKind
 from theory.expectations.moments import Moments
 from theory.keywords import with_known_keywords
 from theory.names import ALMOST_EVERYWHERE
+from theory.problem.covariance.tokens import refuse_tokens
 from theory.problem.kinks import tidy
 from theory.problem.model import Model, check_is_model, check_no_statistics
 from theory.problem.output.output_law import FISHER, GAUSS_NEWTON, HOW
@@ -128,6 +129,7 @@ def _matrix(model: Model, matrix: str, regularized: bool) -> BlockMatrix:
 def _checked(model: Model, matrix: str) -> Model:
     check_is_model(model)
     check_no_statistics(model, f"the matrix {matrix!r}")
+    refuse_tokens(model.mixture, f"the matrix {matrix!r}")
     if model.loss.output is None:
         got = f"{brief(model.name)}, whose loss states no outputs"
         raise InputError("model", got, f"a loss with outputs, for the matrix {matrix!r}", HOW)
