@@ -246,9 +246,9 @@ def _accuracy(
     means = means_of_components(model, problem.coordinates @ overlap.T)
     sample = classifier(model)
     held = held_of(model, parameters, state)
-    # On a line two labels meet in points, and one node of a scrambling, with its mirror image, is on
-    # the wrong side of each at most.  Scramblings may all be wrong alike there: their spread does
-    # not bound it.
+    # On a line two labels meet in points, and one node of a scrambling, with its mirror image, is
+    # on the wrong side of each at most.  Scramblings may all be wrong alike there: their spread
+    # does not bound it.
     coarseness = 2.0 * POINTS if _on_a_line(eigenvalues) else 1.0 / REPLICATES
     size = 1024
     while True:

@@ -1,5 +1,6 @@
-"""The stated error of an accuracy covers it where pre-activations vary along a line: all scramblings
-may put the node beside the boundary on the same side of it.
+"""The stated error of an accuracy covers it where pre-activations vary along a line.
+
+All scramblings may put the node beside the boundary on the same side of it.
 """
 
 from __future__ import annotations
