@@ -63,6 +63,7 @@ class Fit:
     raised: int
 
 
+@with_known_keywords
 @dataclass(frozen=True, repr=False)
 class FittedMixture(Mixture):
     r"""A :class:`theory.Mixture` with bands that was fitted to data; see :func:`fit_mixture`.

@@ -6,9 +6,12 @@ import pytest
 from helpers import fresh_rng
 
 import verify.claims.repair.repair
-from theory import Model, kgmm, xor
+from theory import InputError, Model, kgmm, xor
 from verify import check
-from verify.claims.judgement import Finding
+from verify.claims.cases import case_at, cases_of
+from verify.claims.judge import make_claim
+from verify.claims.judgement import Claim, Finding
+from verify.claims.repair.repair import Mender, nearest_change
 
 TWO = kgmm(2, directions_gram="orthonormal")
 NET = xor(1)
@@ -60,3 +63,27 @@ def test_a_repair_holds_on_both_sides_of_every_kink(monkeypatch: pytest.MonkeyPa
         NET, "drift v_i", "-E[g_v_i] - beta*sqrt(v_i^2)", seed=int(fresh_rng().integers(2**31))
     )
     assert found.repair == ""
+
+
+def test_a_change_that_some_entries_cannot_have_is_no_repair() -> None:
+    """S_l_l can be read in the first two of four components: there are two directions."""
+    model, seen = xor(2), []
+    claim = make_claim(model, "E_l[relu(u_1)]", "relu(S_l_1*m_1_1 + S_l_2*m_1_2)")
+    first = cases_of(claim)[0]
+
+    def mends_all(changed: Claim) -> bool:
+        try:
+            cases_of(changed)
+        except InputError:
+            seen.append(changed)
+            raise
+        return False
+
+    mender = Mender(
+        lambda changed: case_at(changed, model, first.bindings).claimed,
+        lambda expressions: [True] * len(expressions),
+        lambda _: False,
+        mends_all,
+    )
+    assert nearest_change(claim, first.claimed, None, mender, first.name) == ""
+    assert seen

@@ -98,7 +98,7 @@ def nearest_change(
                     changes.append((edit.text, expression, changed))
             may_be_right = mender.kept([e for _, e, _ in changes])
             for possible, (text, _, changed) in zip(may_be_right, changes, strict=True):
-                if possible and mender.mends_all(changed):
+                if possible and _mends_all(mender, changed):
                     return text
     if right is None:
         return ""
@@ -113,6 +113,14 @@ def nearest_change(
                 else f"in {entry}: {found.text}"
             )
     return ""
+
+
+def _mends_all(mender: Mender, changed: Claim) -> bool:
+    """Whether a changed claim can be read, and is right, for every entry."""
+    try:
+        return mender.mends_all(changed)
+    except InputError:
+        return False  # an index that one entry has is beyond the range of another
 
 
 def find_repair(
