@@ -171,9 +171,12 @@ OPTIONS: tuple[Option, ...] = (
             commands=("derive",), default="(mu,-mu,nu,-nu in turn)"),
     ),
     *_group("Matrix", None,
-        Option("matrix", "hessian|gradient",
-            "Hessian of the loss, or the gradient matrix G, the mean of grad grad^T",
-            commands=_SPECTRA, choices=("hessian", "gradient"), default="hessian"),
+        Option("matrix", "NAME",
+            "hessian, of the loss; gradient, the matrix G, the mean of grad grad^T; gauss-newton, "
+            "the Hessian without the curvature of the outputs; fisher, G with labels that the "
+            "outputs draw",
+            commands=_SPECTRA, choices=("hessian", "gradient", "gauss-newton", "fisher"),
+            default="hessian"),
         Option("block", "A,B|full|readout|all",
             "Block of two units, counted from 1; or the full first layer, the second layer, "
             "everything", commands=("spectrum",), offered=("full", "readout", "all"),

@@ -167,9 +167,17 @@ def join_spectra(population: xr.Dataset, empirical: xr.Dataset | None) -> xr.Dat
     return joined
 
 
+MATRIX_NAMES = {
+    "hessian": "Hessian",
+    "gradient": "gradient matrix G",
+    "gauss-newton": "Gauss-Newton matrix",
+    "fisher": "Fisher matrix",
+}
+
+
 def matrix_name(data: xr.Dataset) -> str:
     """Matrix and block in words, with 1-based units."""
-    kind = "Hessian" if data.attrs["matrix"] == "hessian" else "gradient matrix G"
+    kind = MATRIX_NAMES[data.attrs["matrix"]]
     if (rule := data.attrs.get("kink_rule")) is not None:
         kind = f"difference of the {kind}s" if rule == DIFFERENCE else f"{rule} {kind}"
     block = data.attrs["block"]
