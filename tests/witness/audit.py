@@ -86,8 +86,8 @@ def _see(event: str, arguments: tuple) -> None:
 
 def _is_ours(path: object) -> bool:
     """A probe for a writable place, or the cache of generated code."""
-    text = str(path)
-    return any(place in text for place in ("specalign/generated", f"{gettempdir()}/tmp", "/proc/"))
+    text, cache = str(path), os.environ.get("SPECALIGN_CACHE_DIR", "specalign")
+    return any(place in text for place in (f"{cache}/generated", f"{gettempdir()}/tmp", "/proc/"))
 
 
 sys.addaudithook(_see)
