@@ -91,7 +91,7 @@ def figure() -> Figure:
         axes.semilogy(rank[values > 1e-9], values[values > 1e-9], mark, ms=5, label=name)
     for end, text in ((k, "C"), (k * (k - 1), "C(C−1)"), (k * k, "C²")):
         axes.axvline(end + 0.5, color="grey", lw=0.8)
-        axes.annotate(text, (end + 0.4, 1e-6), ha="right", color="grey")
+        axes.annotate(text, (end + 0.3, 2e-4), ha="right", color="grey")
     axes.set(xlabel="rank", ylabel="eigenvalue", title=f"C = {k}, λ = 10⁴")
     axes.legend()
     return shown
