@@ -75,7 +75,7 @@ _KINKS = (
     "almost-everywhere, that of automatic differentiation and of data; or the difference of the two"
 )
 _QUANTITIES = ("drift", "gradient", "hessian", "gradient-matrix", "diffusion", "fixed-point")
-_MATRICES = ("hessian", "gradient", "gauss-newton", "fisher")
+_MATRICES = ("hessian", "gauss-newton", "gradient", "fisher")
 _RULES = (DISTRIBUTIONAL, ALMOST_EVERYWHERE, DIFFERENCE)
 # numbers beyond are slips: their squares leave nothing of the others
 LARGEST = 1e9
@@ -173,8 +173,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     *_group("Matrix", None,
         Option("matrix", "NAME",
-            "hessian, of the loss; gauss-newton, without the curvature of outputs; gradient, the "
-            "matrix G = E[grad grad^T]; fisher, G with labels that the outputs draw",
+            "hessian, of the loss; gauss-newton, without the curvature of outputs; gradient, G, "
+            "the mean of grad grad^T; fisher, G with labels that the outputs draw",
             commands=_SPECTRA, choices=_MATRICES, default="hessian"),
         Option("block", "A,B|full|readout|all",
             "Block of two units, counted from 1; or the full first layer, the second layer, "
