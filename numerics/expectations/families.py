@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -44,10 +45,12 @@ def hermite_misses(
     worst = np.zeros(len(sizes))
     beside = np.zeros((len(sizes), len(compiled.labels), len(compiled.integrands)))
     held = compiled.held(parameters, parts)
-    for l, (label, mean, covariance, heights) in enumerate(
-        _components(compiled, parameters, parts)
-    ):
-        factor = compiled.factor(covariance[None])[0]
+
+    def factor_of(covariance: Array) -> Array:
+        return compiled.factor(covariance[None])[0]
+
+    components = _components(compiled, parameters, parts, held, factor_of)
+    for l, (label, mean, factor, heights) in enumerate(components):
         shares, beside[:, l] = hermite_miss(
             compiled.scales, label, mean, factor, held, sizes, heights
         )
@@ -59,10 +62,9 @@ def panel_misses(compiled: Evaluator, parameters: Parameters, parts: Parts) -> A
     """What no level of panels sees, of each component and integrand, shape (L, J)."""
     beyond = np.zeros((len(compiled.labels), len(compiled.integrands)))
     held = compiled.held(parameters, parts)
-    for l, (label, mean, covariance, heights) in enumerate(
-        _components(compiled, parameters, parts)
-    ):
-        directions = directions_of(covariance, compiled.quadrature_basis)
+    span_of = partial(directions_of, basis=compiled.quadrature_basis)
+    components = _components(compiled, parameters, parts, held, span_of)
+    for l, (label, mean, directions, heights) in enumerate(components):
         found = beyond_panels(compiled.scales, label, mean, directions, held, heights)
         if found.size:
             beyond[l] = found
@@ -70,12 +72,20 @@ def panel_misses(compiled: Evaluator, parameters: Parameters, parts: Parts) -> A
 
 
 def _components(
-    compiled: Evaluator, parameters: Parameters, parts: Parts
+    compiled: Evaluator,
+    parameters: Parameters,
+    parts: Parts,
+    held: Array,
+    span_of: Callable[[Array], Array],
 ) -> Iterator[tuple[float, Array, Array, Callable[[Array], Array]]]:
-    """Label, mean and covariance of u in every component, and |f_j| at shifts from the mean."""
+    """Label, mean and ``span_of`` the covariance of u in every component, and |f_j| at shifts from
+    the mean.
+
+    Components that share a covariance share its span.
+    """
     overlap, gram_perp, _ = parts
-    held = compiled.held(parameters, parts)
     covariances = compiled.laws.covariances(parameters, overlap, gram_perp)
+    spans = [span_of(covariance) for covariance in covariances]
     inverses = np.zeros_like(covariances)
     if compiled.uses_whitening:
         scaled = covariances * parameters.precision
@@ -90,7 +100,7 @@ def _components(
             u, w = (mean + shift).T, (shift @ inverse).T
             return np.abs(compiled.array_integrands(u, label, held, w))
 
-        yield label, mean, covariances[own], heights
+        yield label, mean, spans[own], heights
 
 
 def run_family(

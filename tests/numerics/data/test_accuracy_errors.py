@@ -40,9 +40,4 @@ def test_the_error_covers_the_accuracy_on_a_line():
 def test_the_spread_of_scramblings_does_not(monkeypatch):
     monkeypatch.setattr(risk, "_on_a_line", lambda _: False)
     rng = fresh_rng()
-    missed = 0
-    for _ in range(20):
-        missed += uncovered(rng, 20)[0]
-        if missed:
-            return
-    raise AssertionError("the spread of the scramblings covered 400 accuracies")
+    assert any(uncovered(rng, 20)[0] for _ in range(20))
