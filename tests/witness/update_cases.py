@@ -10,7 +10,7 @@ import sympy as sp
 from law_cases import threshold, with_products
 from sgd_cases import vectors
 
-from numerics import Problem, State, realise_weights
+from numerics import Problem, State, integrate_curves, realise_weights, simulate_sgd
 from theory import Loss, Mixture, Model, Softplus, Step, Update, mlp, symbols
 
 (U1, U2), (V1, V2), G, Y = (
@@ -205,4 +205,41 @@ def agree(left, right):
     return bool(z.max() <= threshold(z.size))
 
 
-__all__ = ["CASES", "Problem", "agree", "network", "random_start", "raw_step", "vectors"]
+def check_runs_and_curve(problem, dimensions, rng):
+    """400 direct and reduced runs have one law at these dimensions; those of the chain at d = 3,000
+    are on the curve.
+    """
+    state, time, large = random_start(problem.model, rng), [0.0, 0.4], 3_000
+
+    def simulated(dimension, method):
+        seed = int(rng.integers(2**32))
+        return vectors(
+            simulate_sgd(
+                problem, state, time, dimension=dimension, replicas=400, seed=seed, method=method
+            )
+        )
+
+    for dimension in dimensions:
+        left, right = (simulated(dimension, method) for method in ("direct", "reduced"))
+        assert agree(left, right)
+    found = simulated(large, "reduced")
+    curve = integrate_curves(problem, state, time, tolerance=1e-3)
+    expected = State.at(curve, time[-1]).flatten()
+    # the bias falls like 1/d: of what is seen at the last dimension at most its share
+    bias = np.abs(right.mean(axis=0) - expected) * dimension / large
+    bias += curve.attrs["error_estimate"]
+    z = (np.abs(found.mean(axis=0) - expected) - bias) / (found.std(axis=0) / 20 + 1e-12)
+    print(f"largest z {z.max():.2f} of {z.size}")
+    assert z.max() <= threshold(z.size)
+
+
+__all__ = [
+    "CASES",
+    "Problem",
+    "agree",
+    "check_runs_and_curve",
+    "network",
+    "random_start",
+    "raw_step",
+    "vectors",
+]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from helpers import fresh_rng
-from law_cases import threshold
 from sgd_cases import vectors
 from statistic_cases import CASES, oja
-from update_cases import agree, random_start, raw_step
+from update_cases import agree, check_runs_and_curve, random_start, raw_step
 
-from numerics import Problem, State, draw_data, integrate_curves, simulate_sgd, train_data
+from numerics import Problem, State, draw_data, simulate_sgd, train_data
 from numerics.sgd.kernel.source import kernel_source
 from theory import InputError, Loss, kgmm
 
@@ -51,29 +49,7 @@ def test_the_law_without_the_statistics_is_another_one():
 @pytest.mark.parametrize("name", EACH)
 def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
     """400 replicas in law at d = 40 and 100; those of the chain at d = 3,000 against the curve."""
-    rng = fresh_rng()
-    problem = Problem(CASES[name].model())
-    state, time = random_start(problem.model, rng), [0.0, 0.4]
-
-    def simulated(dimension, method):
-        seed = int(rng.integers(2**32))
-        return vectors(
-            simulate_sgd(
-                problem, state, time, dimension=dimension, replicas=400, seed=seed, method=method
-            )
-        )
-
-    for dimension in (40, 100):
-        left, right = (simulated(dimension, method) for method in ("direct", "reduced"))
-        assert agree(left, right)
-    found = simulated(3000, "reduced")
-    curve = integrate_curves(problem, state, time, tolerance=1e-3)
-    expected = State.at(curve, 0.4).flatten()
-    # the bias falls like 1/d: at most a thirtieth of what is seen at d = 100
-    bias = np.abs(right.mean(axis=0) - expected) / 30 + curve.attrs["error_estimate"]
-    z = (np.abs(found.mean(axis=0) - expected) - bias) / (found.std(axis=0) / 20 + 1e-12)
-    print(f"largest z {z.max():.2f} of {z.size}")
-    assert z.max() <= threshold(z.size)
+    check_runs_and_curve(Problem(CASES[name].model()), (40, 100), fresh_rng())
 
 
 def test_a_batch_takes_the_mean_of_the_gains():

@@ -10,7 +10,18 @@ import sympy as sp
 from helpers import fresh_rng
 from law_cases import threshold
 from sgd_cases import vectors
-from update_cases import CASES, LINE, U1, Y, agree, data, network, random_start, raw_step
+from update_cases import (
+    CASES,
+    LINE,
+    U1,
+    Y,
+    agree,
+    check_runs_and_curve,
+    data,
+    network,
+    random_start,
+    raw_step,
+)
 
 from numerics import (
     Problem,
@@ -55,30 +66,7 @@ def test_one_step_has_the_law_of_raw_samples(name):
 @pytest.mark.parametrize("name", EACH)
 def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
     """400 replicas at d = 60 in law; those of the chain at d = 3,000 against the curve."""
-    rng = fresh_rng()
-    problem = Problem(CASES[name].model())
-    state, time = random_start(problem.model, rng), [0.0, 0.4]
-
-    def simulated(dimension, method):
-        seed = int(rng.integers(2**32))
-        return vectors(
-            simulate_sgd(
-                problem, state, time, dimension=dimension, replicas=400, seed=seed, method=method
-            )
-        )
-
-    left, right = simulated(60, "direct"), simulated(60, "reduced")
-    assert agree(left, right)
-    found, curve = (
-        simulated(3000, "reduced"),
-        integrate_curves(problem, state, time, tolerance=1e-3),
-    )
-    expected = State.at(curve, 0.4).flatten()
-    # the bias falls like 1/d: at most a fiftieth of what is seen at d = 60
-    bias = np.abs(right.mean(axis=0) - expected) / 50 + curve.attrs["error_estimate"]
-    z = (np.abs(found.mean(axis=0) - expected) - bias) / (found.std(axis=0) / 20 + 1e-12)
-    print(f"largest z {z.max():.2f} of {z.size}")
-    assert z.max() <= threshold(z.size)
+    check_runs_and_curve(Problem(CASES[name].model()), (60,), fresh_rng())
 
 
 @pytest.mark.parametrize("name", ["average", pytest.param("bulk", marks=pytest.mark.slow)])
