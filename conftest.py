@@ -15,6 +15,9 @@ pytest_plugins = ["pytester"]
 
 # figures are drawn to files only; set before anything imports matplotlib
 os.environ.setdefault("MPLBACKEND", "Agg")
+# of many models in one process: SymPy's own 1000 results of each function are soon thrown out; set
+# before anything imports SymPy
+os.environ.setdefault("SYMPY_CACHE_SIZE", "10000")
 
 # a first call may compile, so wall-clock deadlines say nothing; under CI the examples are the same
 # every time

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import lru_cache
-from itertools import product
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 import pytest
@@ -113,8 +113,8 @@ def test_gradient_is_the_derivative_of_the_risk(name):
 def test_hessian_is_the_second_derivative_of_the_risk(name):
     """d2/de df F(x^a + e t, x^b + f t') for t, t' in {e_s, x^c, n}, n orthogonal to the others.
 
-    Moving x^a moves m_a. and Q_a. polynomially; the heat equation does the rest.  No Hessian
-    formula enters.
+    Moving x^a moves m_a. and Q_a. polynomially; the heat equation does the rest: the risk is
+    differentiated once with respect to every statistic.  No Hessian formula enters.
     """
     model, _ = case(name)
     values = random_exact_values(model, fresh_rng(), precision=40)
@@ -123,11 +123,16 @@ def test_hessian_is_the_second_derivative_of_the_risk(name):
     # Gram matrix of e_1..e_r, x^1..x^C, n
     w = sp.diag(sp.Matrix(sp.BlockMatrix([[gamma, m.T], [m, s.gram.xreplace(values)]])), 1)
     total = risk(model).xreplace({p: values[p] for p in model.mixture.weights})
+    grams = [s.gram[c, d] for c in units for d in range(c, model.units)]
+    first = {x: total.diff(x) for x in (*s.overlap, *grams)}
+    second = {(x, y): first[x].diff(y) for x, y in combinations_with_replacement(first, 2)}
     steps = sp.symbols("epsilon_1 epsilon_2", real=True)
     origin = dict.fromkeys(steps, sp.Integer(0))
 
-    def moved_risk(moves):
-        """The risk after x^a += epsilon t; a vector is a list of (coefficient, index in w)."""
+    def moved(moves):
+        """The statistics after x^a += epsilon t; a vector is a list of (coefficient, index in
+        w).
+        """
         vectors = [[(sp.Integer(1), r + c)] for c in units]
         for epsilon, (a, t) in zip(steps, moves, strict=False):
             vectors[a].append((epsilon, t))
@@ -135,11 +140,25 @@ def test_hessian_is_the_second_derivative_of_the_risk(name):
         def dot(p, q):
             return sp.expand(sum(x * y * w[g, h] for (x, g), (y, h) in product(p, q)))
 
-        moved = {s.overlap[c, k]: dot(vectors[c], [(1, k)]) for c in units for k in range(r)}
-        moved |= {
+        found = {s.overlap[c, k]: dot(vectors[c], [(1, k)]) for c in units for k in range(r)}
+        return found | {
             s.gram[c, d]: dot(vectors[c], vectors[d]) for c in units for d in range(c, model.units)
         }
-        return total.xreplace(moved)
+
+    def slopes(statistics, *by):
+        """Derivatives of moved statistics at the start, those that are not 0."""
+        found = {x: e.diff(*by).xreplace(origin) for x, e in statistics.items()}
+        return {x: d for x, d in found.items() if d}
+
+    def second_of_risk(statistics):
+        """The chain rule, with two steps."""
+        one, other = (slopes(statistics, step) for step in steps)
+        bent = (first[x] * d for x, d in slopes(statistics, *steps).items())
+        pairs = product(one.items(), other.items())
+        return sp.Add(*bent, *(second_at(x, y) * d * e for (x, d), (y, e) in pairs))
+
+    def second_at(x, y):
+        return second[x, y] if (x, y) in second else second[y, x]
 
     hessian = derive_hessian(model)
     span, tests = w[:, : r + model.units], [r - 1, r, r + 1, r + model.units]
@@ -147,14 +166,16 @@ def test_hessian_is_the_second_derivative_of_the_risk(name):
     for (a, b), i, j in product(hessian.first_layer, tests, tests):
         if a == b and j < i:
             continue  # equal to (j, i)
-        second = moved_risk([(a, i), (b, j)]).diff(steps[0]).diff(steps[1]).xreplace(origin)
         block = hessian.block(a, b)
         pairs.append(
-            (second, (span[i, :] * block.coefficients * span[j, :].T)[0] + block.bulk * w[i, j])
+            (
+                second_of_risk(moved([(a, i), (b, j)])),
+                (span[i, :] * block.coefficients * span[j, :].T)[0] + block.bulk * w[i, j],
+            )
         )
     for (row, (a, v)), i in product(enumerate(product(units, s.readout)), tests):
-        second = moved_risk([(a, i)]).diff(steps[0]).xreplace(origin).diff(v)
-        pairs.append((second, (hessian.mixed[row, :] * span[i, :].T)[0]))
+        mixed = (first[x].diff(v) * d for x, d in slopes(moved([(a, i)]), steps[0]).items())
+        pairs.append((sp.Add(*mixed), (hessian.mixed[row, :] * span[i, :].T)[0]))
     for (i, v), (j, other) in product(enumerate(s.readout), repeat=2):
         pairs.append((total.diff(v).diff(other), hessian.readout[i, j]))
     # both sides are the same quadrature of the same polynomial in derivatives of the loss: rounding
