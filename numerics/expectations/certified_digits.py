@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -141,6 +142,14 @@ def _of_law(
     return total
 
 
+@lru_cache(maxsize=2_000)
+def _compiled(names: tuple[sp.Symbol, ...], integrands: tuple[sp.Expr, ...]) -> Callable[..., Any]:
+    """Code for integrands, which are met again at every point."""
+    known = [high_precision_functions(), "mpmath"]
+    code: Callable[..., Any] = sp.lambdify(names, list(integrands), known, cse=True)
+    return code
+
+
 class _Integrands:
     """Compiled integrands of one law, and the kinks that they have."""
 
@@ -157,9 +166,7 @@ class _Integrands:
         bound = [*law.variables, *(law.whitened if whitened else ())]
         outer = sorted(set().union(*(e.free_symbols for e in integrands)) - set(bound), key=str)
         self._outer = [number_of(values[s]) for s in outer]
-        self._function = sp.lambdify(
-            [*bound, *outer], integrands, [high_precision_functions(), "mpmath"], cse=True
-        )
+        self._function = _compiled((*bound, *outer), tuple(integrands))
         atoms = sorted(
             set().union(*(e.atoms(ReLU, Step) for e in integrands)), key=sp.default_sort_key
         )
@@ -187,7 +194,11 @@ def _integrate(
         for offset, row in functions.kinks
     ]
 
+    line = [(m, slope[0]) for m, slope in zip(means, slopes, strict=True)] if dimension == 1 else []
+
     def at(z: Sequence[Any]) -> list[Any]:
+        if line:
+            return functions([m + s * z[0] for m, s in line])
         return functions(
             [
                 m + mpmath.fsum(s * x for s, x in zip(slope, z, strict=True))

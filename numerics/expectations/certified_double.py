@@ -9,8 +9,9 @@ the rules of :mod:`numerics.expectations.compiled`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -149,9 +150,7 @@ def _integrate(
 ) -> tuple[Array, Array]:
     bound = [*law.variables, *(law.whitened if whitened else ())]
     outer = sorted(set().union(*(e.free_symbols for e in integrands)) - set(bound), key=str)
-    compiled = sp.lambdify(
-        [*bound, *outer], integrands, [array_functions(), "scipy", "numpy"], cse=True
-    )
+    compiled = _compiled((*bound, *outer), tuple(integrands))
     fixed = [numbers[s] for s in outer]
     kinks = kinks_of(integrands, law, numbers)
 
@@ -193,6 +192,14 @@ def _integrate(
     return fine, np.abs(fine - coarse) + outside + ROUNDING * size
 
 
+@lru_cache(maxsize=2_000)
+def _compiled(names: tuple[sp.Symbol, ...], integrands: tuple[sp.Expr, ...]) -> Callable[..., Any]:
+    """Code for integrands, which are met again at every point."""
+    known = [array_functions(), "scipy", "numpy"]
+    code: Callable[..., Any] = sp.lambdify(names, list(integrands), known, cse=True)
+    return code
+
+
 def kinks_of(
     integrands: Iterable[sp.Expr], law: GaussianLaw, numbers: Mapping[sp.Symbol, float]
 ) -> Array:
@@ -228,6 +235,7 @@ def _without_gauge(  # type: ignore[no-untyped-def]
     return rows
 
 
+@lru_cache(maxsize=8)
 def _trapezoid(dimension: int, step: float) -> tuple[Array, Array]:
     line = np.arange(-int(EDGE / step) - 1, int(EDGE / step) + 2) * step
     weight = step * np.exp(-(line**2) / 2) / np.sqrt(2 * np.pi)

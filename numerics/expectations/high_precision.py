@@ -81,10 +81,11 @@ def high_precision_functions() -> dict[str, Callable[..., Any]]:
     last: list[Any] = [None, []]
 
     def softmax(a: Any, *u: Any) -> Any:
-        if last[0] != u:
+        key = (mpmath.mp.prec, u)
+        if last[0] != key:
             powers = [exp(b) for b in u]
             total = mpmath.fsum(powers)
-            last[:] = [u, [p / total for p in powers]]
+            last[:] = [key, [p / total for p in powers]]
         return last[1][int(a) - 1]
 
     return {

@@ -25,13 +25,19 @@ def trapezoid(
     at: Callable[[Sequence[Any]], list[Any]], step: float, digits: int, count: int
 ) -> list[Any]:
     """The trapezoidal rule on the line, as far as the density matters."""
-    h, edge = mpmath.mpf(step), edge_of(digits)
-    limit = int(edge / h) + 1
-    nodes = [(h * i, h * mpmath.npdf(h * i)) for i in range(-limit, limit + 1)]
     total = [mpmath.mpf(0)] * count
-    for z, weight in nodes:
+    for z, weight in _trapezoid_nodes(step, digits, mpmath.mp.prec):
         _accumulate(total, weight, at((z,)))
     return total
+
+
+@lru_cache(maxsize=32)
+def _trapezoid_nodes(step: float, digits: int, precision: int) -> list[tuple[Any, Any]]:
+    """Nodes and weights at a precision of mpmath, in bits."""
+    h, edge = mpmath.mpf(step), edge_of(digits)
+    limit = int(edge / h) + 1
+    half = [(h * i, h * mpmath.npdf(h * i)) for i in range(limit + 1)]
+    return [(-z, weight) for z, weight in half[:0:-1]] + half
 
 
 def panels(

@@ -19,6 +19,8 @@ import sympy as sp
 
 from theory import InputError, Model
 
+from .fraction_matrices import fractions_of, inverse, product, rationals, total, transposed
+
 
 @dataclass(frozen=True)
 class Point:
@@ -65,20 +67,45 @@ class Point:
     def values(self) -> dict[sp.Symbol, sp.Rational]:
         """Numbers of all outer symbols, Q and its pseudo-inverse included."""
         s, a = self.model.symbols, self.mixing
-        inner = self.along * self.gamma * self.along.T + self.across
         found = dict(self._parameters())
-        overlap, perp = a * self.along * self.gamma, a * self.across * a.T
-        found |= (
-            _entries(s.overlap, overlap)
-            | _entries(s.gram_perp, perp)
-            | _entries(s.gram, a * inner * a.T)
-        )
         found |= dict(zip(s.readout, self.readout, strict=True))
+        names = [s.overlap, s.gram_perp, s.gram, s.gram_inverse]
+        numbers = self._products()
+        if numbers is None:  # numbers that are no fractions, or a singular Q
+            inner = self.along * self.gamma * self.along.T + self.across
+            products = (a * self.along * self.gamma, a * self.across * a.T, a * inner * a.T)
+            numbers = [list(matrix) for matrix in (*products, _pseudo_inverse(a, inner))]
+        if len(s.fields) != self.model.units:
+            del names[3:], numbers[3:]
+        for group, entries in zip(names, numbers, strict=True):
+            found |= dict(zip(group, entries, strict=True))
         if len(s.fields) == self.model.units:
-            return found | _entries(s.gram_inverse, _pseudo_inverse(a, inner))
+            return found
         gram = self.model.field_gram.xreplace(found)
         inverse = gram.inv() if gram.det() != 0 else gram.pinv()
-        return found | _entries(s.gram_inverse, inverse)
+        return found | dict(zip(s.gram_inverse, inverse, strict=True))
+
+    def _products(self) -> list[list[sp.Rational]] | None:
+        """Entries of m, R_perp, Q and its pseudo-inverse, which exists through full-rank factors;
+        None where it does not, or where numbers are no fractions.
+        """
+        parts = [fractions_of(x) for x in (self.mixing, self.along, self.across, self.gamma)]
+        if not all(parts):
+            return None
+        a, along, across, gamma = (x for x in parts if x is not None)
+        back = transposed(a)
+        inner = total(product(along, gamma, transposed(along)), across)
+        square, core = inverse(product(back, a)), inverse(inner)
+        if square is None or core is None:
+            return None
+        left = product(a, square)
+        found = (
+            product(a, along, gamma),
+            product(a, across, back),
+            product(a, inner, back),
+            product(left, core, transposed(left)),
+        )
+        return [rationals(rows) for rows in found]
 
     def _parameters(self) -> Iterator[tuple[sp.Symbol, sp.Rational]]:
         model = self.model
@@ -97,10 +124,6 @@ class Point:
         s = self.model.symbols
         shown = [*dict(self._parameters()), *s.overlap, *dict.fromkeys(s.gram_perp), *s.readout]
         return {str(name): str(self.values[name]) for name in shown}
-
-
-def _entries(names: sp.MatrixBase, numbers: sp.MatrixBase) -> dict[sp.Symbol, sp.Rational]:
-    return {names[i, j]: numbers[i, j] for i in range(names.rows) for j in range(names.cols)}
 
 
 def _pseudo_inverse(

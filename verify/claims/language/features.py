@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import sympy as sp
 
@@ -17,6 +18,7 @@ def features_of(model: Model) -> tuple[sp.Symbol, ...]:
     return tuple(symbols.indexed(*name) for name in names)
 
 
+@lru_cache(maxsize=20_000)
 def average_features(f: sp.Expr, model: Model, component: int) -> sp.Expr:
     r"""E_l[f] with the features of f averaged at fixed u.
 

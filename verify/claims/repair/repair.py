@@ -17,7 +17,7 @@ from theory.expectations.derived import find_expectations
 from verify.claims.cases import Case, case_at, cases_of
 from verify.claims.judgement import Claim
 from verify.claims.stages.digits import certified_gaps, gaps, general_points, node_values
-from verify.claims.stages.evaluation import evaluate
+from verify.claims.stages.evaluation import Evaluator
 from verify.claims.stages.region_search import find_point, is_impossible
 from verify.claims.stages.regions import Sides, Signs, cuts_of
 from verify.random_points.exact import Point, random_point
@@ -179,11 +179,12 @@ def _right_at(candidates: Sequence[sp.Expr], case: Case, point: Point) -> list[b
         table = node_values(nodes, point, values, None)
     except (DimensionError, ArithmeticError):
         return [False] * len(candidates)
-    right = float(evaluate(case.derived, values, table)[0])
+    here = Evaluator(values, table)
+    right = float(here.evaluate(case.derived)[0])
     kept = []
     for candidate in candidates:
         try:
-            value, _, size = evaluate(candidate, values, table)
+            value, _, size = here.evaluate(candidate)
         except (TypeError, KeyError, ZeroDivisionError):
             kept.append(False)
             continue

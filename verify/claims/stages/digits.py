@@ -20,7 +20,7 @@ from theory.expectations.derived import find_expectations
 from theory.expectations.gaussian_law import GaussianLaw
 from verify.random_points.exact import Point, random_point
 
-from .evaluation import evaluate, exact_number
+from .evaluation import Evaluator
 from .small_terms import SEEN, sizes_of_terms
 
 DIGITS = 50
@@ -156,12 +156,12 @@ def gaps(
     # in double precision sums of order one are rounded, whatever is left of them
     floor = mpmath.mpf(0 if digits else ROUNDING)
     with mpmath.workdps((digits or 15) + 10):
-        found = [_gap(claimed, right, values, table, floor) for claimed, right in pairs]
+        here = Evaluator(values, table)
+        found = [_gap(claimed, right, here, floor) for claimed, right in pairs]
         if not terms:
             return found
-        numbers = {s: exact_number(v) for s, v in values.items()}
         return [
-            replace(g, terms=sizes_of_terms(a - b, numbers, table))
+            replace(g, terms=sizes_of_terms(a - b, here))
             for g, (a, b) in zip(found, whole, strict=True)
         ]
 
@@ -259,15 +259,9 @@ def _marginal(node: GaussianExpectation) -> GaussianExpectation:
     )
 
 
-def _gap(
-    claimed: sp.Expr,
-    right: sp.Expr,
-    values: Mapping[sp.Symbol, sp.Expr],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-    floor: Any,
-) -> Gap:
-    one, first, size = evaluate(claimed, values, table)
-    two, second, other = evaluate(right, values, table)
+def _gap(claimed: sp.Expr, right: sp.Expr, here: Evaluator, floor: Any) -> Gap:
+    one, first, size = here.evaluate(claimed)
+    two, second, other = here.evaluate(right)
     undefined = not mpmath.isfinite(one) and bool(mpmath.isfinite(two))
     return Gap(one - two, first + second + floor, size + other, undefined)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import mpmath
@@ -12,88 +12,116 @@ from numerics.expectations.high_precision import high_precision_functions
 from theory import GaussianExpectation
 
 
-def evaluate(
-    expression: sp.Expr,
-    values: Mapping[sp.Symbol, sp.Expr],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-) -> tuple[Any, Any, Any]:
-    """Value, error and size of an expression; the size adds absolute values where the value may
-    cancel.
+# value, error and size
+Triple = tuple[Any, Any, Any]
+NOTHING = mpmath.mpf(0)
 
-    The value is NaN where the expression is complex or infinite.
+
+class Evaluator:
+    """Values, errors and sizes of expressions at one point, in the digits mpmath is set to.
+
+    What expressions share is evaluated once: the candidates of a repair differ from a claim, and a
+    claim from what is derived, in little.
+
+    Parameters
+    ----------
+    values : mapping Symbol -> Expr
+        Exact numbers.
+    table : mapping GaussianExpectation -> (value, error)
     """
-    digits = mpmath.mp.dps
-    numbers = {s: exact_number(v) for s, v in values.items()}
-    value, error, size = evaluate_parts(expression, numbers, table)
-    return value, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
 
+    def __init__(
+        self,
+        values: Mapping[sp.Symbol, sp.Expr],
+        table: Mapping[GaussianExpectation, tuple[Any, Any]],
+    ) -> None:
+        self._values, self._table = values, table
+        self._digits = mpmath.mp.dps
+        self._known: dict[sp.Expr, Triple] = {}
 
-def evaluate_parts(
-    e: sp.Expr,
-    numbers: Mapping[sp.Symbol, Any],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-) -> tuple[Any, Any, Any]:
-    """Value, error and size by the parts of an expression, at numbers of mpmath."""
-    if isinstance(e, GaussianExpectation):
-        value, error = (real_or_nan(x) for x in table[e])
-        return value, error, abs(value)
-    if e.is_Symbol:
-        return numbers[e], mpmath.mpf(0), abs(numbers[e])
-    if e.is_Rational:
-        exact = exact_number(e)
-        return exact, mpmath.mpf(0), abs(exact)
-    if e.is_Add:
-        parts = [evaluate_parts(x, numbers, table) for x in e.args]
-        return tuple(mpmath.fsum(p[i] for p in parts) for i in range(3))
-    if e.is_Mul:
-        value, error, size = mpmath.mpf(1), mpmath.mpf(0), mpmath.mpf(1)
+    def evaluate(self, expression: sp.Expr) -> Triple:
+        """Value, error and size of an expression; the size adds absolute values where the value
+        may cancel.
+
+        The value is NaN where the expression is complex or infinite.
+        """
+        value, error, size = self.parts(expression)
+        digits = self._digits
+        return value, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
+
+    def knows(self, nodes: Iterable[GaussianExpectation]) -> bool:
+        """Whether the values of expectations are known."""
+        return all(node in self._table for node in nodes)
+
+    def parts(self, e: sp.Expr) -> Triple:
+        """The same by the parts of an expression, without the rounding of the whole."""
+        found = self._known.get(e)
+        if found is None:
+            found = self._known[e] = self._parts(e)
+        return found
+
+    def _parts(self, e: sp.Expr) -> Triple:
+        if isinstance(e, GaussianExpectation):
+            value, error = (real_or_nan(x) for x in self._table[e])
+            return value, error, abs(value)
+        if e.is_Symbol or e.is_Rational:
+            exact = exact_number(self._values[e] if e.is_Symbol else e)
+            return exact, NOTHING, abs(exact)
+        if e.is_Add:
+            columns = zip(*(self.parts(x) for x in e.args), strict=True)
+            value, error, size = (mpmath.fsum(column) for column in columns)
+            return value, error, size
+        if e.is_Mul:
+            return self._product(e)
+        if e.is_Pow and e.exp.is_Integer:
+            v, d, m = self.parts(e.base)
+            n = int(e.exp)
+            if v == 0 and n < 0:
+                return mpmath.nan, NOTHING, NOTHING
+            relative = abs(n) * d / abs(v) if v else d
+            return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
+        if e.has(GaussianExpectation):
+            return self._function(e)
+        return self._plain(e)
+
+    def _product(self, e: sp.Expr) -> Triple:
+        value, error, size = mpmath.mpf(1), NOTHING, mpmath.mpf(1)
         for x in e.args:
-            v, d, m = evaluate_parts(x, numbers, table)
+            v, d, m = self.parts(x)
             value, error, size = value * v, error * m + size * d, size * m
         return value, error, size
-    if e.is_Pow and e.exp.is_Integer:
-        v, d, m = evaluate_parts(e.base, numbers, table)
-        n = int(e.exp)
-        if v == 0 and n < 0:
-            return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
-        relative = abs(n) * d / abs(v) if v else d
-        return v**n, abs(v**n) * relative, (m if n > 0 else abs(v)) ** n
-    if e.has(GaussianExpectation):
-        return _function(e, numbers, table)
-    # a function of exact numbers
-    plain = sp.N(
-        e.xreplace({s: sp.Float(numbers[s], mpmath.mp.dps) for s in e.free_symbols}), mpmath.mp.dps
-    )
-    value = number_of(plain)
-    return value, mpmath.mpf(0), abs(value)
 
+    def _plain(self, e: sp.Expr) -> Triple:
+        """A function of exact numbers."""
+        digits = self._digits
+        numbers = {s: sp.Float(self.parts(s)[0], digits) for s in e.free_symbols}
+        value = number_of(sp.N(e.xreplace(numbers), digits))
+        return value, NOTHING, abs(value)
 
-def _function(
-    e: sp.Expr,
-    numbers: Mapping[sp.Symbol, Any],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-) -> tuple[Any, Any, Any]:
-    """A function of expectations: its errors are how far it moves within those of its arguments."""
-    parts = [evaluate_parts(a, numbers, table) for a in e.args]
-    if not all(mpmath.isfinite(v) for v, _, _ in parts):
-        return mpmath.nan, mpmath.mpf(0), mpmath.mpf(0)
-    names = [sp.Dummy() for _ in e.args]
-    plain = e.func(*names)
-    call = sp.lambdify(names, plain, [high_precision_functions(), "mpmath"])
+    def _function(self, e: sp.Expr) -> Triple:
+        """A function of expectations: its errors are how far it moves within those of its
+        arguments.
+        """
+        parts = [self.parts(a) for a in e.args]
+        if not all(mpmath.isfinite(v) for v, _, _ in parts):
+            return mpmath.nan, NOTHING, NOTHING
+        names = [sp.Dummy() for _ in e.args]
+        plain = e.func(*names)
+        call = sp.lambdify(names, plain, [high_precision_functions(), "mpmath"])
 
-    def at(shift: int, only: int | None = None) -> Any:
-        moved = [v + shift * d * (only in (None, i)) for i, (v, d, _) in enumerate(parts)]
-        try:
-            return real_or_nan(call(*moved))
-        except (ArithmeticError, ValueError):
-            return mpmath.nan
+        def at(shift: int, only: int | None = None) -> Any:
+            moved = [v + shift * d * (only in (None, i)) for i, (v, d, _) in enumerate(parts)]
+            try:
+                return real_or_nan(call(*moved))
+            except (ArithmeticError, ValueError):
+                return mpmath.nan
 
-    value = at(0)
-    moves = [abs(at(s, i) - value) for i, (_, d, _) in enumerate(parts) if d for s in (1, -1)]
-    error = 2 * mpmath.fsum(moves)
-    if not mpmath.isfinite(error):  # within the errors it has no value: nothing is certified
-        error = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
-    return value, error, abs(value)
+        value = at(0)
+        moves = [abs(at(s, i) - value) for i, (_, d, _) in enumerate(parts) if d for s in (1, -1)]
+        error = 2 * mpmath.fsum(moves)
+        if not mpmath.isfinite(error):  # within the errors it has no value: nothing is certified
+            error = abs(value) if mpmath.isfinite(value) else NOTHING
+        return value, error, abs(value)
 
 
 def number_of(value: sp.Expr) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, product
 from typing import Any
 
@@ -141,8 +142,16 @@ class Sides:
 
 def compiled(names: Sequence[sp.Symbol], forms: Sequence[sp.Expr]) -> Callable[..., Any]:
     """Code for forms in floating point, the functions of losses among them."""
-    found = sp.lambdify(names, list(forms), [array_functions(), "scipy", "numpy"])
+    found = _compiled(tuple(names), tuple(forms))
     return lambda *numbers: found(*map(np.float64, numbers))
+
+
+@lru_cache(maxsize=2_000)
+def _compiled(names: tuple[sp.Symbol, ...], forms: tuple[sp.Expr, ...]) -> Callable[..., Any]:
+    code: Callable[..., Any] = sp.lambdify(
+        names, list(forms), [array_functions(), "scipy", "numpy"]
+    )
+    return code
 
 
 def describe(signs: Signs) -> str:

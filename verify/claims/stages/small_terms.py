@@ -7,7 +7,7 @@ what is left of the difference, and than its error, at some point.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from theory import GaussianExpectation
 from theory.expectations.derived import find_expectations
 from verify.printing.shorten import shorten
 
-from .evaluation import evaluate_parts
+from .evaluation import Evaluator
 
 # a difference with more operations is not expanded; how much larger than the rest a term has to be
 LARGEST, SEEN = 2_000, 10
@@ -57,16 +57,16 @@ def _terms(e: sp.Expr) -> Iterator[sp.Expr]:
                 yield from _terms(inner)
 
 
-def sizes_of_terms(
-    difference: sp.Expr,
-    numbers: Mapping[sp.Symbol, Any],
-    table: Mapping[GaussianExpectation, tuple[Any, Any]],
-) -> dict[sp.Expr, Any]:
+@lru_cache(maxsize=20_000)
+def _nodes_of(term: sp.Expr) -> frozenset[GaussianExpectation]:
+    return frozenset(find_expectations(term))
+
+
+def sizes_of_terms(difference: sp.Expr, here: Evaluator) -> dict[sp.Expr, Any]:
     """Absolute values of terms; 0 where an expectation is not known, beside a factor of zero."""
     found = {}
     for term in terms_of(difference):
-        known = all(node in table for node in find_expectations(term))
-        value = evaluate_parts(term, numbers, table)[0] if known else mpmath.mpf(0)
+        value = here.parts(term)[0] if here.knows(_nodes_of(term)) else mpmath.mpf(0)
         found[term] = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
     return found
 
