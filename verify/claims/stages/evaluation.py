@@ -11,7 +11,6 @@ import sympy as sp
 from numerics.expectations.high_precision import high_precision_functions
 from theory import GaussianExpectation
 
-
 # value, error and size
 Triple = tuple[Any, Any, Any]
 NOTHING = mpmath.mpf(0)
