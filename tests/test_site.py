@@ -14,6 +14,12 @@ import pytest
 from browser import browser
 
 SITE = Path(os.environ.get("SPECALIGN_SITE", "/nowhere"))
+PALETTE = "data-md-color-scheme"
+FAINT = (Path(__file__).parent / "witness" / "contrast.js").read_text("utf-8")
+# what a reader who does not see the page is told by a screen reader instead
+NAMELESS = """[...document.querySelectorAll("a[href], button")].filter(
+    e => e.getClientRects().length && !(e.innerText.trim() || e.title || e.ariaLabel
+         || e.querySelector("img[alt]:not([alt=''])"))).map(e => e.outerHTML)"""
 pytestmark = pytest.mark.skipif(
     not SITE.is_dir(), reason="no documentation is built: set SPECALIGN_SITE"
 )
@@ -41,6 +47,35 @@ def test_every_page_fits_a_phone_and_has_no_errors(tmp_path):
                 asked = [a for a in page.requests if not a.startswith(("file:", "data:", "blob:"))]
                 assert asked == [], place
             assert page.evaluate("[...document.images].every(i => i.alt && i.complete)"), path
+            assert page.evaluate("document.documentElement.lang && document.title"), path
+            assert page.evaluate("document.querySelectorAll('h1').length") == 1, path
+            assert page.evaluate(NAMELESS) == [], path
+            for palette in ("default", "slate"):
+                # a page that was opened before may have left its palette as the chosen one
+                page.evaluate(f"document.body.setAttribute('{PALETTE}', '{palette}')")
+                assert page.evaluate(FAINT) == [], (path, palette)
             if "math" in path.read_text("utf-8"):
                 shown = "[...document.querySelectorAll('math')].every(m => m.offsetHeight !== 0)"
                 assert page.evaluate(shown), path
+
+
+FAINT_STYLES = {
+    "color: #767676": [],  # 4.54 to 1
+    "color: #777777": [4.48],
+    "color: #777777; font-size: 24px": [],  # large
+    "color: rgba(0, 0, 0, 0.5)": [3.98],
+    "opacity: 0.5": [3.98],
+    "color: #ccc; visibility: hidden": [],
+    "color: #949494; background: #000": [],
+    "background: rgba(0, 0, 0, 0.6)": [3.66],
+}
+
+
+def test_faint_texts_are_seen(tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text("<p>Some words</p>", "utf-8")
+    with browser(tmp_path / "profile") as page:
+        page.open(file)
+        for style, seen in FAINT_STYLES.items():
+            page.evaluate(f"document.querySelector('p').style.cssText = '{style}'")
+            assert [ratio for ratio, *_ in page.evaluate(FAINT)] == seen, style

@@ -95,7 +95,7 @@ def state_of_weights(problem: Problem, weights: ArrayLike, readout: ArrayLike = 
     if x.shape[0] != problem.model.units:
         raise InputError(
             "weights",
-            f"{x.shape[0]} rows",
+            f"{x.shape[0]} row(s)",
             f"{problem.model.units}, one per unit",
             f"the model {problem.model.name} has that many first-layer vectors",
         )

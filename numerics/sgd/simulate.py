@@ -142,7 +142,7 @@ def simulate_sgd(
         "dimension",
         dimension,
         model.directions + model.units,
-        "the summary directions alone need d >= r + C, an integer: below it use a larger d",
+        "give a whole number; the summary directions alone need d >= r + C",
     )
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")

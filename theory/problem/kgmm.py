@@ -121,6 +121,6 @@ def _means(k: int, means: object, gram: object) -> tuple[sp.MatrixBase, object]:
         return rows, (1 - cosine) * sp.eye(k - 1) + cosine * sp.ones(k - 1, k - 1)
     rows = as_matrix("means", means)
     if rows.rows != k:
-        got, expected = f"{rows.rows} rows", f"{k}, one a class"
+        got, expected = f"{rows.rows} row(s)", f"{k}, one a class"
         raise InputError("means", got, expected, "give the coordinates of every mean as a row")
     return rows, sp.eye(rows.cols) if gram is None or isinstance(gram, str) else gram

@@ -352,7 +352,7 @@ class Loss:
             raise InputError(
                 "gauge",
                 f"shape {gauge.shape}",
-                f"{len(self.preactivation)} rows",
+                f"{len(self.preactivation)} row(s)",
                 "give a column vector over the units",
             )
         for column in range(gauge.shape[1]):

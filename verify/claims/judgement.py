@@ -190,7 +190,8 @@ class Judgement:
 
     def _repr_html_(self) -> str:
         """The verdict and what it rests on, for notebooks."""
-        return heading(self.claim.name, self.finding) + preformatted(str(self))
+        _, _, details = str(self).partition("\n")
+        return heading(self.claim.name, self.finding) + preformatted(details)
 
     @property
     def stands(self) -> bool:

@@ -15,7 +15,7 @@ from theory.errors import InputError, check_choice
 from verify.real_data.fit_command import fit
 
 from .check import check
-from .command import Command, UsageError, as_input_error
+from .command import Command, PlainFlags, UsageError, as_input_error
 from .curves import curves
 from .derive import derive
 from .effective import effective
@@ -30,7 +30,7 @@ from .terminal import BAD_INPUT, INTERRUPTED, NOT_WELL, hush_libraries
 from .verify import verify
 
 
-class _Commands(TyperGroup):
+class _Commands(PlainFlags, TyperGroup):
     """Turns the errors of every command into one line and an exit code."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -137,7 +137,19 @@ def _parameter(option: Option) -> inspect.Parameter:
     )
 
 
-class Command(TyperCommand):
+class PlainFlags:
+    """A command whose help shows no kind of value behind options that take none."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Options and arguments, ``--help`` among them."""
+        parameters = super().get_params(ctx)  # type: ignore[misc]
+        for parameter in parameters:
+            if getattr(parameter, "is_flag", False):
+                parameter.metavar = ""
+        return list(parameters)
+
+
+class Command(PlainFlags, TyperCommand):
     """Reads further spellings of options, and refuses an option that is given twice."""
 
     def __init__(self, *args: Any, help: str | None = None, **further: Any) -> None:

@@ -105,7 +105,10 @@ def draw_effective(
     axes.set_xlabel("eigenvalue")
     if part == "outliers":
         axes.set_xlim(*everything)
-        return _draw_outliers(axes, effective, histogram, measured, data_label)
+        handles = _draw_outliers(axes, effective, histogram, measured, data_label)
+        # a legend inside the axes has room above all marks
+        axes.set_ylim(top=1.1 + 0.11 * len(handles))
+        return handles
     axes.set_xlim(*inside)
     return _draw_density(axes, effective, histogram, log, data_label)
 

@@ -35,5 +35,5 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
 
 
 def preformatted(text: str) -> Markup:
-    """Lines as they are."""
-    return Markup("<pre>") + escape(text) + Markup("</pre>")
+    """Lines as they are, wrapped where they are longer than the page is wide."""
+    return Markup('<pre style="white-space: pre-wrap">') + escape(text) + Markup("</pre>")

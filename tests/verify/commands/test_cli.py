@@ -1176,9 +1176,11 @@ def test_shells_complete_names(words, position, found):
 
 
 def test_flags_show_no_value_in_the_help():
-    result = CliRunner().invoke(app, ["curves", "--help"], env={"COLUMNS": "120"})
-    line = next(line for line in result.stdout.splitlines() if "--quiet" in line)
-    assert "bool" not in line.lower()
+    for words, flag in ((["curves"], "--quiet"), ([], "--version")):
+        result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "120"})
+        lines = [line for line in result.stdout.splitlines() if flag in line or "--help" in line]
+        assert len(lines) >= 2
+        assert "bool" not in "".join(lines).lower()
 
 
 def test_a_missing_directory_is_told_once(tmp_path):
