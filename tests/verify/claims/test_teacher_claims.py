@@ -67,6 +67,23 @@ FALSE = [
 ]
 
 
+STUDENT = model((sp.erf(U / sp.sqrt(2)) - sp.erf(T[0] / sp.sqrt(2))) ** 2 / 2)
+OVERLAP = "E[erf(u_1/sqrt(2))*erf(t_1/sqrt(2))]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("formula", "finding"),
+    [
+        ("2/pi*asin(m_1_1/sqrt((lambda + Q_1_1)*(lambda + Gamma_1_1)))", "agrees"),
+        ("2/pi*asin(m_1_1/sqrt((lambda + Q_1_1)*(lambda + R_1_1)))", "refuted"),
+    ],
+)
+def test_arcsines_of_roots_of_gram_entries(formula, finding):
+    """What stands under the root, and 1 minus the square of the sine, is positive at all states."""
+    assert sa.check(STUDENT, OVERLAP, formula).finding.value == finding
+
+
 @pytest.mark.parametrize(("student", "quantity", "formula"), TRUE)
 def test_true_claims_about_teachers_stand(student, quantity, formula):
     assert sa.check(student, quantity, formula).stands

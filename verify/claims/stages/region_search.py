@@ -19,6 +19,7 @@ from sympy.solvers.simplex import InfeasibleLPError, UnboundedLPError, lpmax
 from theory import Model
 from verify.random_points.exact import Point, random_point
 
+from .gram_signs import never_has
 from .regions import Signs, compiled
 
 # starts of a search, evaluations of each, and how far inside of a region its points shall be
@@ -208,11 +209,14 @@ def _rational(x: Any) -> sp.Rational:
 
 
 def is_impossible(model: Model | None, signs: Signs) -> bool:
-    """Whether signs of linear forms exclude each other, in exact arithmetic.
+    """Whether one of the signs is never met, or signs of linear forms exclude each other, in exact
+    arithmetic.
 
     The domain is taken larger than it is: symbols that are positive are, diagonal entries are not
     negative, and bound what is beside them.
     """
+    if model is not None and any(never_has(model, form, sign) for form, sign in signs.items()):
+        return True
     names = sorted(set().union(*(c.free_symbols for c in signs)), key=str)
     try:
         if any(sp.Poly(c, *names).total_degree() > 1 for c in signs):

@@ -47,6 +47,7 @@ class Proof:
     remainder: sp.Expr
 
 
+@lru_cache(maxsize=500)
 def prove_equal(left: sp.Expr, right: sp.Expr, model: Model) -> Proof:
     """Bring left - right to zero, if exact identities do.
 
