@@ -16,10 +16,11 @@ from itertools import combinations
 
 import numpy as np
 import sympy as sp
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
+from sympy.polys.matrices.exceptions import DMNonInvertibleMatrixError
 
 from theory import InputError, Model
-
-from .fraction_matrices import fractions_of, inverse, product, rationals, total, transposed
 
 
 @dataclass(frozen=True)
@@ -89,23 +90,24 @@ class Point:
         """Entries of m, R_perp, Q and its pseudo-inverse, which exists through full-rank factors;
         None where it does not, or where numbers are no fractions.
         """
-        parts = [fractions_of(x) for x in (self.mixing, self.along, self.across, self.gamma)]
-        if not all(parts):
+        given = (self.mixing, self.along, self.across, self.gamma)
+        if not all(x.is_Rational for matrix in given for x in matrix):
             return None
-        a, along, across, gamma = (x for x in parts if x is not None)
-        back = transposed(a)
-        inner = total(product(along, gamma, transposed(along)), across)
-        square, core = inverse(product(back, a)), inverse(inner)
-        if square is None or core is None:
+        a, along, across, gamma = map(_over_rationals, given)
+        back = a.transpose()
+        inner = along * gamma * along.transpose() + across
+        try:
+            left = a * (back * a).inv()
+            core = inner.inv()
+        except DMNonInvertibleMatrixError:
             return None
-        left = product(a, square)
         found = (
-            product(a, along, gamma),
-            product(a, across, back),
-            product(a, inner, back),
-            product(left, core, transposed(left)),
+            a * along * gamma,
+            a * across * back,
+            a * inner * back,
+            left * core * left.transpose(),
         )
-        return [rationals(rows) for rows in found]
+        return [[QQ.to_sympy(x) for x in matrix.to_list_flat()] for matrix in found]
 
     def _parameters(self) -> Iterator[tuple[sp.Symbol, sp.Rational]]:
         model = self.model
@@ -124,6 +126,12 @@ class Point:
         s = self.model.symbols
         shown = [*dict(self._parameters()), *s.overlap, *dict.fromkeys(s.gram_perp), *s.readout]
         return {str(name): str(self.values[name]) for name in shown}
+
+
+def _over_rationals(matrix: sp.MatrixBase) -> DomainMatrix:
+    """The same with numbers of the field of fractions, far quicker than those of SymPy."""
+    rows = [[QQ(int(x.p), int(x.q)) for x in row] for row in matrix.tolist()]
+    return DomainMatrix(rows, matrix.shape, QQ)
 
 
 def _pseudo_inverse(
