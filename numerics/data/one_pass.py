@@ -25,6 +25,8 @@ from numerics.core.validation import Array, Floats
 ROWS, COLUMNS = 8, 3
 # rows between the first and the second product: they stay in the cache
 CHUNK = 32
+# features fewer than this are passed over sooner than threads begin
+FEW = 2**17
 # numbers of a row that an inner loop sees: what is added to stays in the cache however large d is
 TILE = 4096
 PARTS = 8
@@ -39,7 +41,7 @@ def project(features: Floats, vectors: Array) -> Array:
     def run(part: slice) -> None:
         kernels.project(features[part], rows, out[:, part])
 
-    _over_parts(run, _parts(len(features)))
+    _over_parts(run, _parts(len(features)), features.size)
     return out
 
 
@@ -79,7 +81,7 @@ def weighted_sum(
             features[at], weights[:, at], rows, sums[part], blocks, rank_one, symmetric
         )
 
-    _over_parts(run, numbers)
+    _over_parts(run, numbers, features.size)
     return np.asarray(sums.sum(axis=0, dtype=float))
 
 
@@ -92,7 +94,7 @@ def combine(features: Floats, coefficients: Array) -> Array:
     def run(part: int) -> None:
         kernels.combine(features[parts[part]], coefficients[:, parts[part]], sums[part])
 
-    _over_parts(run, np.arange(len(parts)))
+    _over_parts(run, np.arange(len(parts)), features.size)
     return np.asarray(sums.sum(axis=0))
 
 
@@ -105,7 +107,7 @@ def copy_single(features: Floats) -> Floats:
     def run(part: slice) -> None:
         out[part] = features[part]
 
-    _over_parts(run, _parts(len(features)))
+    _over_parts(run, _parts(len(features)), features.size)
     return out
 
 
@@ -122,10 +124,11 @@ def _parts(samples: int) -> list[slice]:
     return list(row_blocks(samples, max(size, CHUNK)))
 
 
-def _over_parts(run, parts) -> None:  # type: ignore[no-untyped-def]
-    """Call ``run`` for every part, on all processors."""
-    if len(parts) == 1:
-        run(parts[0])
+def _over_parts(run, parts, numbers: int) -> None:  # type: ignore[no-untyped-def]
+    """Call ``run`` for every part of so many numbers, on all processors where they are many."""
+    if len(parts) == 1 or numbers < FEW:
+        for part in parts:
+            run(part)
     else:
         list(_pool().map(run, parts))
 

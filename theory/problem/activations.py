@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sympy as sp
 
@@ -124,17 +126,20 @@ def leaky_relu(slope: object = "1/100") -> Activation:
     return Activation("leaky_relu", a * ARGUMENT + (1 - a) * ReLU(ARGUMENT), kinks=(sp.Integer(0),))
 
 
-ACTIVATIONS = {
-    a.name: a
-    for a in (
-        Activation("relu", ReLU(ARGUMENT), kinks=(sp.Integer(0),)),
-        leaky_relu(),
-        Activation("softplus", Softplus(ARGUMENT)),
-        Activation("sigmoid", Sigmoid(ARGUMENT)),
-        Activation("tanh", sp.tanh(ARGUMENT)),
-        Activation("erf", sp.erf(ARGUMENT)),
-    )
+# a model without hidden units needs none of them: each is made when it is first asked for
+ACTIVATIONS: dict[str, Callable[[], Activation]] = {
+    "relu": lambda: Activation("relu", ReLU(ARGUMENT), kinks=(sp.Integer(0),)),
+    "leaky_relu": leaky_relu,
+    "softplus": lambda: Activation("softplus", Softplus(ARGUMENT)),
+    "sigmoid": lambda: Activation("sigmoid", Sigmoid(ARGUMENT)),
+    "tanh": lambda: Activation("tanh", sp.tanh(ARGUMENT)),
+    "erf": lambda: Activation("erf", sp.erf(ARGUMENT)),
 }
+
+
+@lru_cache(maxsize=None)
+def _made(name: str) -> Activation:
+    return ACTIVATIONS[name]()
 
 
 def get_activation(activation: str | Activation) -> Activation:
@@ -154,4 +159,4 @@ def get_activation(activation: str | Activation) -> Activation:
             f"one of {sorted(ACTIVATIONS)}, or an Activation",
             "define another one as theory.Activation(name, expression, kinks)",
         )
-    return ACTIVATIONS[activation]
+    return _made(activation)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 from theory.errors import InputError
-from theory.problem.covariance.bands import refuse_bands
 from verify.settings.configuration import Configuration
 from verify.settings.option_table import ORTHONORMAL
 from verify.settings.user_model import UserConfiguration
@@ -56,6 +55,8 @@ def derive(
     from verify.printing.fixed_points import check_existence
 
     if isinstance(settings, UserConfiguration):
+        from theory.problem.covariance.bands import refuse_bands
+
         refuse_bands(settings.user.mixture, "the command derive")
     if quantity == FIXED_POINT and isinstance(settings, UserConfiguration):
         remedy = "solve_fixed_point in Python finds its numbers"

@@ -33,9 +33,9 @@ def problem_of(settings: Configuration) -> tuple[Problem, State]:
 
 def _hint_at_start(activation: str) -> None:
     """Say that the default start is made for other units."""
-    from theory.problem.activations import ACTIVATIONS, ARGUMENT
+    from theory.problem.activations import ARGUMENT, get_activation
 
-    form = ACTIVATIONS[activation].expression
+    form = get_activation(activation).expression
     what = ": --overlap, --gram-perp and --readout give another one"
     if form.subs(ARGUMENT, -ARGUMENT) == -form:
         what = (

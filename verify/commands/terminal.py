@@ -20,15 +20,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 from theory.errors import InputError, printable
 
@@ -37,6 +28,7 @@ from .messages import complain, inform, is_quiet, say, tell_duration
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
+    from rich.progress import Progress
 
 # exit codes; 0 is success
 NOT_WELL, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 1, 2, 3, 130
@@ -44,7 +36,6 @@ NOT_WELL, BAD_INPUT, INCONCLUSIVE, INTERRUPTED = 1, 2, 3, 130
 PATIENCE = 2.0
 # columns assumed where the output is not a terminal and has no width of its own
 _PIPE_WIDTH = 140
-_FRACTION = (BarColumn(), TaskProgressColumn())
 
 
 def standard_output() -> Console:
@@ -78,7 +69,7 @@ def _show_warning(
 @contextmanager
 def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
     """A bar on standard error, moving on a terminal; yields a function of the fraction done."""
-    with _waiting(description, TextColumn("{task.description}"), *_FRACTION) as bar:
+    with _waiting(description, moving=False) as bar:
         task = bar.add_task(description, total=1.0)
         yield lambda fraction: bar.update(task, completed=fraction)
 
@@ -92,8 +83,7 @@ def named_progress(
     Where standard error is no terminal, a line for every step that has been finished; with
     ``reached`` the name tells what has been reached instead of the step at work, and is the line.
     """
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), *_FRACTION)
-    with _waiting(description, *columns, timed=timed) as bar:
+    with _waiting(description, timed=timed) as bar:
         task = bar.add_task(description, total=1.0)
         if bar.console.is_terminal:
             yield lambda name, fraction: bar.update(
@@ -134,7 +124,7 @@ def _reached_steps() -> Callable[[str, float], None]:
 @contextmanager
 def spinner(description: str) -> Iterator[None]:
     """A moving sign with the elapsed time, for work whose length is not known beforehand."""
-    with _waiting(description, SpinnerColumn(), TextColumn("{task.description}")) as bar:
+    with _waiting(description, fraction=False) as bar:
         bar.add_task(description, total=None)
         yield
 
@@ -160,12 +150,27 @@ def integrating(description: str, *, complains: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _waiting(description: str, *columns: ProgressColumn, timed: bool = True) -> Iterator[Progress]:
+def _waiting(
+    description: str, *, moving: bool = True, fraction: bool = True, timed: bool = True
+) -> Iterator[Progress]:
     """A display on the terminal; where standard error is none, one line once the work has taken
     PATIENCE seconds.
 
-    At the end of ten seconds and more it is said how long it took, where nobody else does.
+    It shows a moving sign, the description, the fraction done and the time. At the end of ten
+    seconds and more it is said how long it took, where nobody else does.
     """
+    # nothing of it is needed to print a help
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    sign = [SpinnerColumn()] if moving else []
+    done = [BarColumn(), TaskProgressColumn()] if fraction else []
     console = Console(stderr=True)
     notice = Timer(
         PATIENCE, inform, [f"{description}: this takes longer than {PATIENCE:g} s, please wait"]
@@ -176,7 +181,9 @@ def _waiting(description: str, *columns: ProgressColumn, timed: bool = True) -> 
         notice.start()
     try:
         with Progress(
-            *columns,
+            *sign,
+            TextColumn("{task.description}"),
+            *done,
             TimeElapsedColumn(),
             console=console,
             transient=True,

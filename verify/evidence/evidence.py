@@ -151,8 +151,20 @@ class Evidence:
         return [self.runs(scenario, size, n, method="reduced") for size in (d, 2 * d)]
 
     def trained_state(self, scenario: Scenario, replica: int) -> State:
-        """The summary statistics one SGD run ended with."""
-        return state_of(self.trained_runs(scenario)[-1], replica, -1)
+        """The summary statistics that one of the first ``spectrum_replicas`` (two at least) of the
+        trained runs at the larger dimension ended with.
+
+        The other runs are not made for it, as in :meth:`one_state`.
+        """
+        dimension, replicas = 2 * self.level.trained_dimension, self.level.trained_replicas
+        options = {"method": "reduced"}
+        key = _runs_key(scenario, dimension, replicas, None, options)
+        runs = self._kept.get(key)
+        if runs is None:
+            first = min(replicas, max(2, self.level.spectrum_replicas))
+            made = self._simulated(key, scenario, dimension, None, options)
+            runs = self._keep(f"{key}, the first {first}", lambda: made(first))
+        return state_of(runs, replica, -1)
 
     def projection(self, scenario: Scenario, state: State, matrix: str, name: str) -> xr.Dataset:
         """Sample means of all blocks on span(directions, x), with standard errors."""

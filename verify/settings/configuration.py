@@ -4,7 +4,6 @@ options.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -314,6 +313,8 @@ def read_configuration(path: Path) -> Configuration:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, numbers exact."""
+    import tomllib  # most commands read no file
+
     expected, remedy = "a readable TOML file", "see the files in examples/"
     content = read_bytes("config", path, _BYTES, expected, remedy)
     try:

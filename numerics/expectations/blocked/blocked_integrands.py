@@ -50,7 +50,10 @@ class BlockedIntegrands(ProductIntegrands):
         self._kind_of = kinds
         self.labels = np.array([float(y) for y in model.mixture.labels])
         starts = (code.first + table) * ROW
-        lefts, rights = starts[:, self._left], starts[:, self._right]
+        # taking columns may leave them one behind the other, which is another type to compile for
+        lefts, rights = (
+            np.ascontiguousarray(starts[:, chosen]) for chosen in (self._left, self._right)
+        )
         ends = np.append(self._starts, self._left.size).astype(np.int64)
         self.products = _products(code.total, len(s.fields), lefts, rights, ends)
         self._constant: Array | None = None
@@ -73,7 +76,7 @@ class BlockedIntegrands(ProductIntegrands):
         if components != kinds.size:
             kinds = np.array([self._kind_of[float(y)] for y in fields.labels], dtype=np.int64)
         out = np.zeros((states, components, len(self.integrands)))
-        # contiguous all: code is compiled anew for every memory layout it meets
+        # contiguous and writable all: code is compiled anew for every kind of array it meets
         v = np.ascontiguousarray(fields.readout)
         add_moments(
             self.address,
@@ -83,7 +86,7 @@ class BlockedIntegrands(ProductIntegrands):
             np.ascontiguousarray(fields.means),
             np.ascontiguousarray(np.swapaxes(fields.shift, 1, 2)),
             whitened,
-            fields.weights,
+            np.array(fields.weights),
             v,
             self.coefficient_values(fields.labels, v),
             reach,

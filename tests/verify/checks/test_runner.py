@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
 import pytest
 from helpers import fresh_rng
 
@@ -259,6 +260,19 @@ def test_evidence_does_not_depend_on_the_order_of_checks(evidence: Evidence) -> 
         "a"
     )
     assert evidence.child_seed("a") != evidence.child_seed("b")
+
+
+def test_a_trained_state_is_that_of_all_runs_and_needs_few_of_them() -> None:
+    level = replace(SMALL, trained_replicas=9, spectrum_replicas=3)
+    alone, beside = (Evidence(get_system("kgmm"), level, 5) for _ in range(2))
+    scenario = alone.system.trained(8.0)[0]
+    runs = beside.trained_runs(scenario)[-1]
+    for replica in (0, 2):
+        for state in (each.trained_state(scenario, replica) for each in (alone, beside)):
+            np.testing.assert_array_equal(state.overlap, runs.overlap[replica, -1])
+            np.testing.assert_array_equal(state.gram_perp, runs.gram_perp[replica, -1])
+    assert [runs.sizes["replica"] for runs in alone._kept.values()] == [3]
+    assert [runs.sizes["replica"] for runs in beside._kept.values()] == [9, 9]
 
 
 def test_unknown_names_are_refused_before_any_work() -> None:

@@ -1,8 +1,9 @@
 """Checks of several systems on several processes.
 
 Checks that share measurements stay together (:data:`TOGETHER`), in one process; every process
-begins with a system of its own and, when nothing is left of it, helps with the others, from their
-end. A measurement has the seed of its name, so that results do not depend on who makes it.
+begins with a system of its own, the longest checks first, and, when nothing is left of it, helps
+with the others, from their end: what is done last is short, and no process waits long.  A
+measurement has the seed of its name, so that results do not depend on who makes it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ from verify.verdict.results import CheckResult, Exhibit
 from .one_check import run_check
 
 # checks that use the same simulations, or the same curves
-TOGETHER = (("curves", "finite_size", "chain", "risk"), ("alignment", "precision_exponents"))
+TOGETHER = (
+    ("curves", "finite_size", "chain", "risk"),
+    ("alignment", "precision_exponents", "separated_points"),
+)
+# beside these, those that take longest, in this order
+LONG = ("blocks", "proportional", "outcomes", "eigenspaces", "fluctuations", "curvature", "span")
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class Job:
 
 
 def groups_of(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Names of checks, those that share measurements together and first.
+    """Names of checks, those that share measurements together and first, then those that take long.
 
     Examples
     --------
@@ -60,8 +66,10 @@ def groups_of(names: Sequence[str]) -> list[tuple[str, ...]]:
     [('curves', 'chain'), ('routes',)]
     """
     shared = [tuple(n for n in names if n in group) for group in TOGETHER]
-    alone = [(n,) for n in names if not any(n in group for group in TOGETHER)]
-    return [*filter(None, shared), *alone]
+    alone = [n for n in names if not any(n in group for group in TOGETHER)]
+    ranks = {name: rank for rank, name in enumerate(LONG)}
+    alone.sort(key=lambda name: ranks.get(name, len(LONG)))
+    return [*filter(None, shared), *((name,) for name in alone)]
 
 
 class CheckPool:

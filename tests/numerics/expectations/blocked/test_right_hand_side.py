@@ -11,12 +11,14 @@ from teacher_cases import committee, multi_index
 from update_cases import CASES as UPDATES
 from update_cases import data
 
-from numerics import Parameters, parameters_of
+from numerics import Parameters, State, parameters_of
 from numerics.core.flatten import unflatten
+from numerics.expectations.blocked.right_hand_side import evaluate_states
+from numerics.expectations.blocked.row_sums import add_moments
 from numerics.expectations.contracted import tensor_sums
 from numerics.expectations.evaluation import Evaluator
-from numerics.expectations.quadrature import Rule
-from theory import derive_drift, kgmm, mlp, xor
+from numerics.expectations.quadrature import Rule, gauss_hermite
+from theory import derive_drift, derive_risk, kgmm, mlp, xor
 
 # more than a row, and not a whole number of them
 NODES = 150
@@ -106,3 +108,22 @@ def test_a_wrong_table_is_seen():
     right_hand_side._functions.products = products._replace(rights=products.rights[::-1].copy())
     wrong = one.evaluate_vectors(numbers, vectors, rule)
     assert not np.allclose(wrong, right, rtol=0, atol=1e-9 * np.abs(right).max())
+
+
+def test_models_and_rules_share_one_compilation():
+    """One type of every argument: for another one all of the code is compiled again."""
+    state, numbers = State(np.eye(3), np.eye(3)), Parameters(np.full(3, 1 / 3), 4.0, 0.3, 0.7)
+    parts = state.overlap, state.gram_perp, state.readout
+    seen = []
+    for expressions in (derive_drift(kgmm(3)).vector, (derive_risk(kgmm(3)).loss,)):
+        evaluator = Evaluator(kgmm(3), expressions)
+        rule = gauss_hermite(evaluator.dimension, 6)
+        assert not rule.weights.flags.writeable  # which makes another type of an array
+        one, *_ = evaluator.values_and_sizes(numbers, parts, rule)
+        # by the sums alone, which panels and laws of one component use
+        other = evaluator.evaluate(numbers, *parts, rule, change=lambda gram, _: gram)
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)
+        seen.append([set(map(str, each.signatures)) for each in (add_moments, evaluate_states)])
+        assert evaluator.functions.products.term_left.flags.c_contiguous
+    assert seen[0] == seen[1]
+    assert all(seen[0])

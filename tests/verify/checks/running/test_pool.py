@@ -10,7 +10,7 @@ import verify.checks.running.pool as pool_module
 from numerics.core.errors import SweepError
 from verify.checks.registry import CHECKS
 from verify.checks.runner import VerificationInterrupted, open_pool, run, run_all
-from verify.checks.running.pool import TOGETHER, CheckPool, Job, groups_of
+from verify.checks.running.pool import LONG, TOGETHER, CheckPool, Job, groups_of
 from verify.verdict.compare import compare
 from verify.verdict.results import Exhibit, Outcome
 from verify.verdict.tolerance import Part
@@ -46,7 +46,13 @@ def told(report):
 
 def test_checks_that_share_measurements_stay_together():
     assert groups_of(["routes", "risk", "curves"]) == [("risk", "curves"), ("routes",)]
-    assert {name for group in TOGETHER for name in group} <= set(CHECKS)
+    assert {name for group in (*TOGETHER, LONG) for name in group} <= set(CHECKS)
+
+
+def test_long_checks_come_first_and_the_others_as_they_were():
+    assert groups_of(["routes", "span", "top_vector", "blocks"]) == [
+        ("blocks",), ("span",), ("routes",), ("top_vector",)
+    ]  # fmt: skip
 
 
 @forks
