@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 import sympy as sp
 from helpers import fresh_rng
 from sympy.core.cache import clear_cache
@@ -260,19 +261,26 @@ def test_no_true_formula_is_refuted() -> None:
 
 @pytest.mark.slow
 def test_no_true_formula_is_refuted_in_many_runs() -> None:
-    """A hundred runs of 1e-9 each, whatever the seeds; those of continuous integration are new."""
+    """None at 1e-9 in any run; and where one run in ten may refute one, no more than that do.
+
+    The seeds of continuous integration are new each time.  The first sees tails, the second errors
+    of the wrong size: with half of it every run refutes a true formula.
+    """
     start = seed()
-    wrong = [
-        r
-        for n in range(100)
-        for r in refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9)
-    ]
-    assert wrong == []
+    runs, share = 15, 0.05
+    for n in range(runs):
+        assert refuted_formulas(seed=start + n, samples=5_000, family_error=1e-9) == []
+    refuted = sum(
+        bool(refuted_formulas(seed=start + n, samples=5_000, family_error=share))
+        for n in range(runs, 2 * runs)
+    )
+    # twice the family error, as deviations are normal to first order only
+    assert refuted <= scipy.stats.binom.isf(1e-6, runs, 2 * share)
 
 
 @pytest.mark.slow
 def test_stages_catch_the_mutants() -> None:
-    report = run_mutants(seed=seed())
+    report = run_mutants(seed=seed(), samples=30_000)
     assert len(report.counted()) >= 500
     assert report.holds, report.to_dict()["shares"]
 
