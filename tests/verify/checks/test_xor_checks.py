@@ -11,6 +11,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import sympy as sp
+from checked_systems import with_coarse_numbers, with_one_scenario
 from helpers import fresh_rng
 
 from verify.checks.judged_theory import Theory
@@ -21,9 +22,12 @@ from verify.evidence.levels import LEVELS
 from verify.evidence.outcomes import separated_clusters, separated_counts
 from verify.evidence.systems import SYSTEMS, get_system
 from verify.mutants.theories import TWO_LAYER_MUTANTS
+from verify.verdict.results import Report
 from verify.verdict.tolerance import Verdict
 
-Wrong = Callable[[Callable[[Theory], Theory]], Theory]
+Change = Callable[[Theory], Theory]
+Wrong = Callable[[Change], Theory]
+Judged = Callable[[Change, str], Report]
 
 # far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
 # refuted
@@ -63,7 +67,9 @@ ELSEWHERE = {"chain", "separated_points", "outcomes", *EFFECTIVE}
 
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
-    return Evidence(get_system("xor"), SMALL, int(fresh_rng().integers(2**31)))
+    rng = fresh_rng()
+    system = with_coarse_numbers(with_one_scenario("xor", rng), end=4.0)
+    return Evidence(system, SMALL, int(rng.integers(2**31)))
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +83,14 @@ def wrong_theory(true_theory: Theory) -> Wrong:
     return lru_cache(maxsize=None)(lambda change: change(true_theory))
 
 
+@pytest.fixture(scope="module")
+def judged(evidence: Evidence, wrong_theory: Wrong) -> Judged:
+    """The report of one check on a wrong theory; several tests look at one."""
+    return lru_cache(maxsize=None)(
+        lambda change, check: run(evidence=evidence, theory=wrong_theory(change), only=[check])
+    )
+
+
 @pytest.mark.slow
 def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory) -> None:
     # effective spectra are judged at any seed in test_effective_checks.py
@@ -88,27 +102,23 @@ def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(TWO_LAYER_MUTANTS))
-def test_every_wrong_theory_is_refuted(name: str, evidence: Evidence, wrong_theory: Wrong) -> None:
-    wrong = wrong_theory(TWO_LAYER_MUTANTS[name])
+def test_every_wrong_theory_is_refuted(name: str, judged: Judged) -> None:
     for check in REFUTED_BY[name]:
-        report = run(evidence=evidence, theory=wrong, only=[check])
+        report = judged(TWO_LAYER_MUTANTS[name], check)
         assert report.verdict is Verdict.FAILS, check
         assert report.results[0].worst.strain > 1
 
 
 @pytest.mark.slow
-def test_the_dropped_factor_is_wrong_in_its_own_block_only(
-    evidence: Evidence, wrong_theory: Wrong
-) -> None:
-    wrong = wrong_theory(TWO_LAYER_MUTANTS["factor v_i dropped from a W-block"])
-    report = run(evidence=evidence, theory=wrong, only=["blocks"])
+def test_the_dropped_factor_is_wrong_in_its_own_block_only(judged: Judged) -> None:
+    report = judged(TWO_LAYER_MUTANTS["factor v_i dropped from a W-block"], "blocks")
     failing = [c.quantity for c in report.results[0].comparisons if c.verdict is Verdict.FAILS]
     assert failing
     assert all("hessian block (1, 1)" in q for q in failing)
 
 
 @pytest.mark.slow
-def test_every_check_can_fail(evidence: Evidence, wrong_theory: Wrong) -> None:
+def test_every_check_can_fail(evidence: Evidence, judged: Judged) -> None:
     """Each check of a theory refutes a wrong one; `separated_points` and `outcomes` judge a closed
     form, see below, and the rest has its wrong theories above.
 
@@ -129,8 +139,7 @@ def test_every_check_can_fail(evidence: Evidence, wrong_theory: Wrong) -> None:
     passed = [
         name
         for name, change in changes.items()
-        if run(evidence=evidence, theory=wrong_theory(change), only=[name]).verdict
-        is not Verdict.FAILS
+        if judged(change, name).verdict is not Verdict.FAILS
     ]
     assert passed == []
 
