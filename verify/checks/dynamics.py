@@ -217,9 +217,11 @@ def routes(theory: Theory, evidence: Evidence) -> Outcome:
     """The drift by Stein's lemma equals the drift by projection, which differentiates nothing."""
     smooth, comparisons = theory.model.loss.is_smooth, []
     # closed forms of both routes would be the same expression
+    projected = derive_drift(theory.model, "projection")
+    # the second by arrays: it is asked at a few states, for which no code need be compiled
     both = [
-        compile_expressions(theory.model, vector, closed_forms=False)
-        for vector in (theory.drift.vector, derive_drift(theory.model, "projection").vector)
+        compile_expressions(theory.model, vector, target, closed_forms=False)
+        for vector, target in ((theory.drift.vector, "numba"), (projected.vector, "numpy"))
     ]
     reason = "quadrature of both routes (T2)"
     # errors of quasi-Monte Carlo are intervals of one number: what chance makes of a kink

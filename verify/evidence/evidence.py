@@ -203,6 +203,7 @@ class Evidence:
                 matrix=matrix,
                 block=(unit, unit),
                 regularized=False,
+                misfit=False,  # checks of it take projections, which have standard errors
             ),
         )
 
