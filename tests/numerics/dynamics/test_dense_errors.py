@@ -72,27 +72,18 @@ def test_a_wide_start_is_covered_in_its_layer_and_long_after(norm, end):
 
 
 @pytest.mark.slow
-def test_curves_of_the_wide_box_are_covered():
-    """The calibration of the benchmarks on a few fresh problems; its truths share no code."""
-    seeds = fresh_rng().integers(2**31, size=4)
-    records = [r for r in map(curve_record, map(int, seeds)) if r is not None]
-    assert [str(r) for r in records if not r.covered] == []
-    # a flow that grows beyond all bounds may be refused, by name; one in twenty are, at most
-    refusals = [r.refusal for r in records if r.refusal]
-    assert all(text.startswith(("DivergenceError", "IntegrationError")) for text in refusals)
-    assert len(refusals) <= 3
-
-
-@pytest.mark.slow
 def test_many_curves_and_fixed_points_of_the_wide_box_are_covered():
+    """The calibration of the benchmarks on fresh problems; its truths share no code."""
     rng = fresh_rng()
-    records = [
-        make(int(s))
-        for make, count in ((curve_record, 10), (fixed_point_record, 10))
-        for s in rng.integers(2**31, size=count)
-    ]
-    records = [r for r in records if r is not None]
+    curves, points = (
+        [r for s in rng.integers(2**31, size=10) if (r := make(int(s))) is not None]
+        for make in (curve_record, fixed_point_record)
+    )
+    records = curves + points
     assert [str(r) for r in records if not r.covered] == []
+    # a flow that grows beyond all bounds may be refused, by name
+    refusals = [r.refusal for r in curves if r.refusal]
+    assert all(text.startswith(("DivergenceError", "IntegrationError")) for text in refusals)
     # one in twenty may be refused; this many are, with odds below 1e-6, only if more than that are
     assert sum(bool(r.refusal) for r in records) <= 8
 
