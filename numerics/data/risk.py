@@ -138,7 +138,7 @@ def population_risk(
         loss = compiled.estimate(
             parameters, state, tolerance=tolerance, seed=seed, max_nodes=max_nodes
         )
-        accuracy, error = _accuracy(problem, state, tolerance, seed, max_nodes)
+        accuracy, error = expected_accuracy(problem, state, tolerance, seed, max_nodes)
         rows.append((loss.values[0], loss.errors[0], accuracy, error))
     return _dataset(
         model,
@@ -235,7 +235,7 @@ def _states(problem: Problem, states: State | xr.Dataset) -> list[State]:
     return [problem.check_state(state, "states") for state in listed]
 
 
-def _accuracy(
+def expected_accuracy(
     problem: Problem, state: State, tolerance: float, seed: int, max_nodes: int
 ) -> tuple[float, float]:
     """Probability of a correct label and its error, by scrambled Sobol points refined until it is
