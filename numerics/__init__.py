@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from .sweeps.setting import Setting
     from .sweeps.store import open_store
     from .sweeps.trial import Trial
+    from .training_design.design import Design, TargetNotReached, design
 
 # module -> its public names; what stands here is what the imports above tell a type checker
 _PUBLIC = {
@@ -141,6 +142,7 @@ _PUBLIC = {
     "sweeps.setting": ("Setting",),
     "sweeps.store": ("open_store",),
     "sweeps.trial": ("Trial",),
+    "training_design.design": ("Design", "TargetNotReached", "design"),
 }
 
 __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentation is)
@@ -217,6 +219,10 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "phase_diagram",
     "state_at_fixed_point",
     "state_at_time",
+    # settings of training
+    "Design",
+    "TargetNotReached",
+    "design",
     # sweeps
     "DamagedPointsWarning",
     "MEASUREMENTS",

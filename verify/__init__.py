@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .laws.report import LawViolation, ModelReport
     from .random_points.floating import Domain
     from .real_data.comparison_figure import plot_comparison
+    from .training_design.confirmation import Confirmation, confirm_design
+    from .training_design.design_figure import plot_design
     from .verdict.results import CheckResult, JointReport, Report
 
 # module -> its public names; what stands here is what the imports above tell a type checker
@@ -63,6 +65,8 @@ _PUBLIC = {
     "laws.report": ("LawViolation", "ModelReport"),
     "random_points.floating": ("Domain",),
     "real_data.comparison_figure": ("plot_comparison",),
+    "training_design.confirmation": ("Confirmation", "confirm_design"),
+    "training_design.design_figure": ("plot_design",),
     "verdict.results": ("CheckResult", "JointReport", "Report"),
 }
 __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentation is)
@@ -96,11 +100,15 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "get_system",
     "run",
     "run_all",
+    # settings of training
+    "Confirmation",
+    "confirm_design",
     # figures
     "plot_alignment",
     "plot_alignment_heatmap",
     "plot_comparison",
     "plot_curves",
+    "plot_design",
     "plot_effective_spectrum",
     "plot_eigenvalues_along_training",
     "plot_emergence",

@@ -17,10 +17,11 @@ from numerics.core.schedule import TIME
 from numerics.core.validation import Array, as_scalar, kind_of
 from theory import InputError
 from theory.errors import check_choice
+from theory.keywords import RELATIONS
 
 # other names of the same number, and what each means in a design
 ALIASES = {
-    **dict.fromkeys(("eta", "c_delta"), "step"),
+    "c_delta": "step",
     **dict.fromkeys(("beta", "weight_decay"), "ridge"),
     "batch_size": "batch",
 }
@@ -51,10 +52,11 @@ class Setting:
 
     def but(self, name: str, value: float) -> Setting:
         """The same with another number."""
-        if name in LEAST:
-            return replace(self, **{name: value})
-        group = "letters" if name in self.letters else "values"
-        return replace(self, **{group: {**getattr(self, group), name: value}})
+        numbers: dict[str, Any] = {name: value}
+        if name not in LEAST:
+            group = "letters" if name in self.letters else "values"
+            numbers = {group: {**getattr(self, group), name: value}}
+        return replace(self, **numbers)
 
     def per_unit(self, clock: str) -> float:
         """Time t that passes while the clock, samples or steps over d, advances by one."""
@@ -105,6 +107,9 @@ def read_axes(
     known = [*LEAST, *letters, *initial.values]
     axes: dict[str, Axis] = {}
     for written, bounds in over.items():
+        if written in RELATIONS and RELATIONS[written][0] in LEAST and written not in known:
+            meant, relation = RELATIONS[written]
+            raise InputError("over", repr(written), f"the setting {meant}", relation)
         name = check_choice("over", ALIASES.get(written, written), known, kind="setting")
         if name in axes:
             raise InputError("over", repr(written), "every setting once", "leave one of them out")
@@ -163,9 +168,9 @@ class ScheduleFamily:
         if not isinstance(expression, sp.Expr):
             remedy = "write for instance 1 / (1 + a * numerics.TIME), and bounds of a in over"
             raise InputError("schedule", kind_of(expression), "a SymPy expression in t", remedy)
-        times = {s: TIME for s in expression.free_symbols if str(s) == "t"}
-        expression = expression.xreplace(times)
-        letters = sorted(expression.free_symbols - {TIME}, key=str)
+        free: set[sp.Symbol] = expression.free_symbols
+        expression = expression.xreplace({s: TIME for s in free if str(s) == "t"})
+        letters = sorted((s for s in free if str(s) != "t"), key=str)
         missing = [str(s) for s in letters if not isinstance(over, Mapping) or str(s) not in over]
         clash = [str(s) for s in letters if str(s) in (*LEAST, *ALIASES)]
         if clash:

@@ -4,6 +4,7 @@ at a time.
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
@@ -146,7 +147,7 @@ class Training:
 
             times = seen + (end - seen) * np.linspace(0, 1, LOOKED_AT + 1)
             previous = short(float(times[0]))
-            for a, b in zip(times[:-1], times[1:], strict=True):
+            for a, b in itertools.pairwise(times):
                 here = short(float(b))
                 best = max(best, here + sign * target)
                 if here >= 0:
@@ -192,4 +193,3 @@ def _crossing(short: Any, a: float, b: float, at_a: float, timing: float) -> flo
     if at_a >= 0:
         return a
     return float(brentq(short, a, b, xtol=timing * b, rtol=4 * np.finfo(float).eps))
-

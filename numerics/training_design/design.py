@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -281,17 +280,17 @@ def _finish(search: Search, pinned: Search, start: float) -> Design:
     error = training.error(exact, goal.target)
     # a setting is not told from the best one where their times differ by less than both errors
     slack = np.log1p(AS_GOOD) if goal.target is not None else AS_GOOD * abs(course.value)
-    slices = tuple(
-        slice_of(search, point, i, slack, 2 * error) for i in range(len(search.axes))
-    )
+    slices = tuple(slice_of(search, point, i, slack, 2 * error) for i in range(len(search.axes)))
     assert exact.curve is not None
+    results = tuple(
+        (c.setting, c.value if goal.target is None else c.when)
+        for c in {**search.courses, **pinned.courses}.values()
+    )
+    if goal.target is not None:
+        error *= exact.when
     return Design(
         training.problem, training.initial, training.drift, training.quantity.name, goal.target,
-        training.clock, course.setting, exact.when, exact.value,
-        error * (exact.when if goal.target is not None else 1.0), training.slope(exact), slices, start,
-        search.stated(), training.schedule.at(course.setting.letters), exact.curve,
-        tuple((c.setting, c.when if goal.target is not None else c.value)
-              for c in {**search.courses, **pinned.courses}.values()),
-        search.training.curves + pinned.training.curves + training.curves,
+        training.clock, course.setting, exact.when, exact.value, error, training.slope(exact),
+        slices, start, search.stated(), training.schedule.at(course.setting.letters), exact.curve,
+        results, search.training.curves + pinned.training.curves + training.curves,
     )  # fmt: skip
-

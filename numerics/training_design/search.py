@@ -153,8 +153,8 @@ class Search:
         point, _ = self.best()
         fine = replace(self, training=replace(self.training, tolerance=tolerance), courses={})
         fine.course(point)
-        if self.training.quantity.is_smooth and tolerance < SMOOTH:
-            free = [i for i, a in enumerate(self.axes) if a.name != "batch"]
+        free = [i for i, a in enumerate(self.axes) if a.name != "batch"]
+        if free and self.training.quantity.is_smooth and tolerance < SMOOTH:
             fine._with_gradient(point, free)
         return fine
 

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from theory.errors import InputError, check_choice
 from verify.real_data.fit_command import fit
+from verify.training_design.design_command import design
 
 from .check import check
 from .command import Command, PlainFlags, UsageError, as_input_error
@@ -116,8 +117,8 @@ def _root(
 
 
 for _command in (
-    *(new, derive, check, curves, simulate, spectrum, effective, fit, sweep, verify),
-    paper,
+    *(new, derive, check, curves, simulate, spectrum, effective, fit, sweep, design),
+    *(verify, paper),
 ):
     app.command(cls=Command)(_command)
 

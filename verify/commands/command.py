@@ -107,6 +107,8 @@ def _value(option: Option, text: Any) -> Any:
     """What a text means; of an option that is no key, the default where nothing was said."""
     if text is None:
         return None if option.table else option.default_of("")
+    if option.words > 1 and option.type is not str:
+        return [option.read_text(each) for each in text]
     return option.read_text(text) if option.type is str else text
 
 
@@ -163,9 +165,12 @@ class Command(PlainFlags, TyperCommand):
             raise as_input_error(error, ctx) from error
 
     def _parsed(self, ctx: Any, args: list[str]) -> list[str]:
-        words = [*_understood(str(ctx.info_name), args)]
+        command = str(ctx.info_name)
+        words = _joined(_understood(command, args), options_of(command))
         _, _, order = self.make_parser(ctx).parse_args(args=list(words))
-        counts = Counter(p.opts[0] for p in order if p.opts[0].startswith("-") and not p.is_eager)
+        counts = Counter(
+            p.opts[0] for p in order if p.opts[0].startswith("-") and not (p.is_eager or p.multiple)
+        )
         for spelling, count in counts.items():
             if count > 1:
                 remedy = "leave all but one away"
@@ -207,6 +212,26 @@ def _understood(command: str, words: Sequence[str]) -> list[str]:
             raise InputError(flag, "no option of this name", f"the option {meant}", remedy)
         if option is not None and option.spellings[0] in known:
             word = f"{option.spellings[0]}{equals}{value}"
+        found.append(word)
+    return found
+
+
+def _joined(words: Sequence[str], takes: Sequence[Option]) -> list[str]:
+    """The words with those of one value behind each other in one: ``--over=step 0.1 3``."""
+    several = {spelling: o for o in takes if o.words > 1 for spelling in o.spellings}
+    found: list[str] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word == "--":
+            return [*found, word, *left]
+        if word in several:
+            option = several[word]
+            value, left = left[: option.words], left[option.words :]
+            if len(value) < option.words or any(part.startswith("--") for part in value):
+                got = " ".join(value[: option.words]) or "nothing"
+                raise InputError(word, got, option.metavar, f"write {word} {option.example}")
+            word = f"{word}={' '.join(value)}"
         found.append(word)
     return found
 

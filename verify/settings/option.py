@@ -62,6 +62,8 @@ class Option:
     type : type
         Of what Typer hands on: str, bool, Path, or a list of paths.
     required : bool
+    words : int
+        Words of a value, which need no quotes; an option of type list[str] may be given repeatedly.
     suffixes : tuple of str
         Endings of the files that it writes; None for a path that is only read.
     """
@@ -87,6 +89,7 @@ class Option:
     fixed: str = ""
     type: Any = str
     required: bool = False
+    words: int = 1
     suffixes: tuple[str, ...] | None = None
 
     @property

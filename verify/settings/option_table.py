@@ -16,6 +16,7 @@ from theory.keywords import RELATIONS
 from theory.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .data_options import DATA_OPTIONS
+from .design_options import DESIGN_OPTIONS
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model
 from .values import (
@@ -32,16 +33,17 @@ from .values import (
 )
 
 # groups of commands: with a model, with a state, with dynamics, with data
-_MODEL = ("derive", "curves", "simulate", "spectrum", "effective")
-_STATE = ("curves", "simulate", "spectrum", "effective")
-_PACE = ("curves", "simulate")
+_MODEL = ("derive", "curves", "simulate", "spectrum", "effective", "design")
+_STATE = ("curves", "simulate", "spectrum", "effective", "design")
+_WRITING = ("curves", "simulate", "spectrum", "effective", "fit")
+_PACE = ("curves", "simulate", "design")
 _SPECTRA = ("spectrum", "effective")
 _DRAWING = (*_STATE, "sweep", "fit")
 _ALL = (
     *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "fit", "sweep"),
-    *("verify", "paper"),
+    *("design", "verify", "paper"),
 )
-_RANDOM = ("simulate", "spectrum", "effective", "check", "verify", "paper")
+_RANDOM = ("simulate", "spectrum", "effective", "design", "check", "verify", "paper")
 
 DATA_SUFFIXES, FIGURE_SUFFIXES = (".nc",), (".png", ".svg", ".pdf")
 DOCUMENT_SUFFIXES = (".tex", ".html", ".htm")
@@ -279,14 +281,17 @@ OPTIONS: tuple[Option, ...] = (
     *_group("Run", "run",
         Option("time", "T or T1,T2,...",
             f"End of the run, or the times to record, {_CLOCK}", TIME,
-            commands=(*_PACE, "effective"), domain="> 0, or increasing times >= 0; up to 1e12",
+            commands=("curves", "simulate", "effective"),
+            domain="> 0, or increasing times >= 0; up to 1e12",
             most=LATEST, beyond=_LATE,
             default=by_model("time"), fixed="give the latest time in [run]"),
         Option("dimension", "INT", "Number of coordinates of a feature", INTEGER,
-            commands=("simulate", *_SPECTRA), domain="an integer >= directions + units", least=1,
+            commands=("simulate", "design", *_SPECTRA),
+            domain="an integer >= directions + units", least=1,
             most=10**15, beyond="steps are counted exactly below: curves have the limit",
             default=1000, flags=("--dimension", "-d"), aliases=("--dim",)),
-        Option("replicas", "INT", "Independent runs of SGD", INTEGER, commands=("simulate",),
+        Option("replicas", "INT", "Independent runs of SGD", INTEGER,
+            commands=("simulate", "design"),
             domain="an integer from 1 to 1e6", least=1, most=10**6, default=20,
             beyond="make several simulations with seeds of their own",
             aliases=("--runs", "--repeats")),
@@ -305,7 +310,8 @@ OPTIONS: tuple[Option, ...] = (
             default=0, aliases=("--random-seed",)),
         Option("method", "direct|reduced",
             "direct: all d coordinates; reduced: the exact chain of the summary statistics, whose "
-            "cost does not depend on the dimension", commands=("simulate",), default="direct",
+            "cost does not depend on the dimension", commands=("simulate", "design"),
+            default="direct",
             domain="direct or reduced", offered=("direct", "reduced"), example="reduced"),
         Option("batch", "INT", "Fresh samples averaged in a step", INTEGER, commands=_PACE,
             domain="an integer from 1 to 1e7", least=1, most=10**7, default=1,
@@ -326,11 +332,12 @@ OPTIONS: tuple[Option, ...] = (
             flags=("--theory/--no-theory",), type=bool, default=True),
     ),
     *DATA_OPTIONS,
+    *DESIGN_OPTIONS,
     *_group("Output", None,
         Option("log_density", "", "Draw the density on a logarithmic scale",
             commands=("effective",), type=bool),
         Option("output", "FILE.nc", "Write the numbers as netCDF (xarray opens it)",
-            commands=(*_STATE, "fit"), flags=("--output", "-o"), type=Path,
+            commands=_WRITING, flags=("--output", "-o"), type=Path,
             suffixes=DATA_SUFFIXES),
         Option("output", "FILE", "Write to this file instead of the terminal", commands=("derive",),
             flags=("--output", "-o"), type=Path, suffixes=()),
@@ -344,8 +351,8 @@ OPTIONS: tuple[Option, ...] = (
             type=Path, suffixes=()),
         Option("json", "FILE", "Write all results as JSON", commands=("verify",), type=Path,
             suffixes=()),
-        Option("json", "FILE", "Write all numbers and verdicts as JSON", commands=("paper",),
-            type=Path, suffixes=()),
+        Option("json", "FILE", "Write all numbers and verdicts as JSON",
+            commands=("paper", "design"), type=Path, suffixes=()),
         Option("json", "FILE", "Write all as JSON; - for the screen", commands=("check",),
             type=Path),
         Option("report", "FILE.html", "Write a self-contained HTML report with figures",

@@ -6,6 +6,7 @@ the tree becomes an expression by the cases below, whatever else it holds being 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sympy as sp
@@ -32,9 +33,9 @@ MAX_LENGTH, MAX_PARTS, MAX_ARGUMENTS, MAX_EXPONENT, MAX_BITS = 400, 120, 6, 64, 
 _EXPECTED = f"an expression in t, of numbers, pi, + - * / ** and {', '.join(_FUNCTIONS)}"
 
 
-def parse_schedule(parameter: str, text: str) -> sp.Expr:
-    """Read an expression in t, such as ``1/(1 + t)``; nothing but numbers, t, pi and elementary
-    functions.
+def parse_schedule(parameter: str, text: str, letters: Sequence[str] = ()) -> sp.Expr:
+    """Read an expression in t, such as ``1/(1 + t)``; nothing but numbers, t, pi, elementary
+    functions, and the letters that are named.
 
     Raises
     ------
@@ -49,7 +50,7 @@ def parse_schedule(parameter: str, text: str) -> sp.Expr:
         place = f"{error.plain} at column {error.position + 1}"
         remedy = f"check {place}, where {error.expected} was expected"
         raise InputError(parameter, shown(text), _EXPECTED, remedy) from error
-    found = _Reading(parameter, text).of(parsed)
+    found = _Reading(parameter, text, tuple(letters)).of(parsed)
     if not isinstance(found, sp.Expr) or found.has(sp.I, sp.nan, sp.zoo, sp.oo):
         raise InputError(parameter, shown(text), _EXPECTED, "give a real number for every t")
     return found
@@ -61,6 +62,7 @@ class _Reading:
 
     parameter: str
     text: str
+    letters: tuple[str, ...] = ()
     parts: int = 0
 
     def fail(self, remedy: str) -> InputError:
@@ -87,6 +89,8 @@ class _Reading:
                 return TIME
             case tree.Name("pi", ()):
                 return sp.pi
+            case tree.Name(letter, ()) if letter in self.letters:
+                return sp.Symbol(letter, real=True)
             case tree.Negative(inside):
                 return -self.of(inside)
             case tree.Add(terms):

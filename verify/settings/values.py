@@ -120,6 +120,18 @@ def _assignments(text: str) -> dict[str, Number]:
     return dict(zip(names, (exact_number(number) for _, number in pairs), strict=True))
 
 
+def _name_and_numbers(count: int) -> Callable[[str], tuple[Any, ...]]:
+    """A reader of a name and so many numbers, with blanks between them."""
+
+    def read(text: str) -> tuple[Any, ...]:
+        name, *numbers = text.split()
+        if not name.isidentifier() or len(numbers) != count:
+            raise ValueError(text)
+        return name, *map(exact_number, numbers)
+
+    return read
+
+
 parse_number = _text_reader(exact_number, "a number such as 0.1, 1e-3 or 1/3")
 parse_integer = _text_reader(
     _whole, f"an integer of at most {MAX_DIGITS} digits", "write digits only, such as 1000"
@@ -251,6 +263,12 @@ ROWS_OR_NAME = Kind(_text_reader(_rows_or_name, *_ROWS), _read_rows_or_name)
 TEXT = Kind(_short_text, read_text)
 NAMES = Kind(parse_names, read_text)
 ASSIGNMENTS = Kind(parse_assignments, read_assignments)
+NAME_AND_NUMBER = Kind(
+    _text_reader(_name_and_numbers(1), "a name and a number, such as accuracy 0.9"), read_text
+)
+NAME_AND_BOUNDS = Kind(
+    _text_reader(_name_and_numbers(2), "a name and two numbers, such as step 0.1 3"), read_text
+)
 TIME = Kind(lambda p, text: (parse_list if "," in text else parse_number)(p, text), _read_time)
 SIZE = Kind(_parse_size, read_text)
 # a time, or the word for the end of the run
