@@ -57,7 +57,8 @@ def main() -> None:
 
 def page() -> str:
     """The whole page."""
-    from verify.settings.option_table import OPTIONS, RELATED
+    from verify.settings.option_table import OPTIONS
+    from verify.settings.related_spellings import RELATED
 
     lines = [HEAD]
     panels = dict.fromkeys(option.panel for option in OPTIONS)

@@ -16,7 +16,8 @@ from typer.core import TyperCommand
 from theory.errors import InputError
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.option import Option
-from verify.settings.option_table import COMMON, OPTIONS, OWN_SPELLINGS, RELATED, options_of
+from verify.settings.option_table import COMMON, OPTIONS, options_of
+from verify.settings.related_spellings import OWN_SPELLINGS, RELATED
 
 from .messages import messages
 from .terminal import check_outputs

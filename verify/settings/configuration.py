@@ -14,7 +14,8 @@ from theory.regular_files import read_bytes
 
 from .models import DEFAULT_MODEL, MODELS, ModelKind, Shape
 from .option import Option
-from .option_table import IDENTITY, ORTHONORMAL, RELATED, keys
+from .option_table import IDENTITY, ORTHONORMAL, keys
+from .related_spellings import RELATED
 from .values import Number, exact_number
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 # what only some models have: their size under its own name, and further options
 _OWN = {option for kind in MODELS.values() for option in (kind.size, *kind.options)}
-# levels of brackets in a file (rows of numbers in tables need three), its bytes, and characters of
-# what the reader of TOML says
+# levels of brackets in a file (rows of numbers in tables need three), bytes, characters shown
 _NESTING, _BYTES, _SHOWN = 12, 2 * 10**6, 200
 
 

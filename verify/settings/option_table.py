@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from theory.keywords import RELATIONS
 from theory.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 
 from .data_options import DATA_OPTIONS
@@ -379,19 +378,6 @@ OPTIONS: tuple[Option, ...] = (
     ),
 )
 # fmt: on
-
-# what people type and what is none of the options: the nearest ones and how they are related
-RELATED: dict[str, tuple[str, str]] = {
-    **{
-        f"--{typed.replace('_', '-')}": (f"--{meant}", f"--{meant} is {relation}")
-        for typed, (meant, relation) in RELATIONS.items()
-    },
-    "--gram": ("--directions-gram", "--directions-gram is that of means, --gram-perp of weights"),
-    "--readouts": ("--readout", "--readout holds the second layer"),
-}
-
-# further spellings that single commands have, where an alias of others would mislead
-OWN_SPELLINGS: dict[str, dict[str, str]] = {"fit": {"--classes": "--labels"}}
 
 # options of which the commands know nothing: what is said, and how figures look
 COMMON = ("quiet", "log", "size", "title", "figure_style")

@@ -116,8 +116,9 @@ def confirm_design(
         recorded.append((clock, values, at))
     clock, values, at = recorded[-1]
     limit = extrapolate_means([1 / (dimension // 2), 1 / dimension], samples)
+    value, error, remainder = map(float, (limit.value, limit.error, limit.remainder))
     return Confirmation(
-        _comparison(found, float(limit.value), float(limit.error), float(limit.remainder), replicas),
+        _comparison(found, value, error, remainder, replicas),
         dimension, replicas, float(values[:, at].mean()),
         float(values[:, at].std(ddof=1) / np.sqrt(replicas)), float(values[:, at].std(ddof=1)),
         clock, values,

@@ -50,8 +50,10 @@ def test_the_best_setting_is_inside_and_determined(found):
         assert part.as_good[0] <= part.uncertainty[0] <= part.value <= part.uncertainty[1]
         assert part.uncertainty[1] <= part.as_good[1]
     step = found.slices[0]
-    assert step.edge == "" and not step.is_flat
-    assert found.when < found.stated.when and found.error < 1e-4
+    assert step.edge == ""
+    assert not step.is_flat
+    assert found.when < found.stated.when
+    assert found.error < 1e-4
 
 
 def plain_sgd(step, ridge, d, replicas, generator, until):
@@ -104,11 +106,10 @@ def test_a_batch_acts_as_the_step_divided_by_it(problem):
 def test_a_letter_of_the_schedule_is_chosen(problem):
     a = sp.Symbol("a")
     start, box = State.zero(problem), {"a": (0, 4)}
-    chosen = design(
-        problem, start, over=box, schedule=1 / (1 + a * TIME), best=("alignment", 2.0)
-    )
+    chosen = design(problem, start, over=box, schedule=1 / (1 + a * TIME), best=("alignment", 2.0))
     # a step of 1 is far below the best: to decay it is worse
-    assert chosen.slices[0].edge == "lower" and chosen.stated is None
+    assert chosen.slices[0].edge == "lower"
+    assert chosen.stated is None
     assert chosen.schedule == 1
     half = training(problem, schedule=1 / (1 + a * TIME), over=box)
     course = half.at(Setting(1.0, 0.1, letters={"a": 2.0}), 2.0)
@@ -131,7 +132,8 @@ def test_a_flat_optimum_is_said_to_be_flat(problem):
         problem, State.zero(problem), over={"ridge": (0, 1e-3)}, best=("alignment", 1.0)
     )
     (ridge,) = chosen.slices
-    assert ridge.is_flat and ridge.as_good == (0, 1e-3)
+    assert ridge.is_flat
+    assert ridge.as_good == (0, 1e-3)
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 
 from verify.commands.cli import app
 from verify.commands.command import takes_options
-from verify.settings.option_table import OPTIONS, RELATED
+from verify.settings.option_table import OPTIONS
+from verify.settings.related_spellings import RELATED
 
 
 @pytest.mark.parametrize(

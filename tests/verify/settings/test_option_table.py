@@ -16,7 +16,8 @@ from theory import InputError
 from theory.keywords import SAME
 from verify.commands.cli import app
 from verify.settings.configuration import Configuration, read_configuration
-from verify.settings.option_table import OPTIONS, RELATED, keys, options_of
+from verify.settings.option_table import OPTIONS, keys, options_of
+from verify.settings.related_spellings import RELATED
 from verify.settings.sweep_file import SweepConfiguration, read_sweep
 
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands)
