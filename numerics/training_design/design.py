@@ -180,7 +180,7 @@ def design(
 
     >>> from theory import kgmm
     >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
-    >>> found = design(problem, State.zero(problem), over={"step": (0.5, 8)},
+    >>> found = design(problem, State.zero(problem), over={"step": (1, 90)},
     ...                reach=("alignment", 0.5))
     >>> found.slices[0].edge, found.when < found.stated.when
     ('', True)
