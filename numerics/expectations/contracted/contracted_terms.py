@@ -22,19 +22,26 @@ from .tensor_sums import Index, Listed, TensorProduct, tensor_sums
 
 # what a tensor has at an index: a kind of value and a position among these
 Source = tuple[str, int]
-# a tensor of a term: letters and shape of its free indices, and a source for each entry
-Sources = tuple[str, tuple[int, ...], list[Source]]
+# kinds of values in the order in which they are laid out
+KINDS = ("outer", "moment", "composite", "number")
+# a tensor of a term: the letters of its free indices, and kind and position for each entry
+Sources = tuple[str, tuple[Index, Index]]
+# a tensor, and for each of its indices the value it is held at, or the letters before its own
+Shape = tuple[Tensor, tuple[tuple[bool, int], ...]]
 
 
 def contracted_integrands(vector: ContractedVector) -> dict[sp.Expr, int]:
     """The integrands that the selected entries need, with their positions."""
     found: dict[sp.Expr, int] = {}
+    seen: set[Shape] = set()
     for selection in vector.selections:
         if not selection.indices:
             continue
         for term in selection.contraction.terms:
             for operand in term.operands:
-                if isinstance(operand[0], MomentTensor):
+                shape = _shape(operand, selection)
+                if isinstance(operand[0], MomentTensor) and shape not in seen:
+                    seen.add(shape)
                     for at in _indices(operand, selection, moments=True):
                         integrand = operand[0].integrand(*at)
                         if not integrand.is_number:
@@ -67,16 +74,17 @@ class ContractedTerms:
         # expressions in outer symbols, and numbers, that tensors and factors consist of
         self._composites: dict[sp.Expr, int] = {}
         self._numbers: dict[float, int] = {}
+        self._known: dict[Shape, tuple[Index, Index]] = {}
         found = [list(self._products(s)) for s in vector.selections]
         self.inner = SparsePolynomial(tuple(self._composites), outer, integrands, components)
         self.leaves, self.reciprocals = self.inner.leaves, self.inner.reciprocals
         self.moments = self.inner.moments
         end = self.moments.stop + len(self.leaves)
-        starts = {"outer": 0, "moment": self.moments.start, "composite": end}
-        starts["number"] = end + len(self._composites)
+        numbers = end + len(self._composites)
+        starts = np.array([0, self.moments.start, end, numbers])
         self.numbers = np.array(list(self._numbers), dtype=float)
         self._sums: list[Callable[[Array], Array]] = [
-            tensor_sums(s, [_placed(p, starts) for p in products], starts["number"], self.numbers)
+            tensor_sums(s, [_placed(p, starts) for p in products], numbers, self.numbers)
             for s, products in zip(vector.selections, found, strict=True)
         ]
         self._order = None if vector.order is None else np.array(vector.order, dtype=np.int64)
@@ -116,23 +124,45 @@ class ContractedTerms:
             return
         held = dict(selection.fixed)
         for term in selection.contraction.terms:
-            product: list[Sources] = [("", (), [self._outer_source(term.factor)])]
-            for tensor, letters in term.operands:
+            kind, position = self._outer_source(term.factor)
+            product: list[Sources] = [("", (np.array(KINDS.index(kind)), np.array(position)))]
+            for operand in term.operands:
                 # a letter that stands twice, such as that of a token, takes a diagonal
-                sizes = dict(zip(letters, tensor.shape, strict=True))
-                free = [c for c in sizes if c not in held]
-                sources = [
-                    self._source(tensor, at) for at in _indices((tensor, letters), selection)
-                ]
-                product.append(("".join(free), tuple(sizes[c] for c in free), sources))
+                free = "".join(c for c in dict.fromkeys(operand[1]) if c not in held)
+                product.append((free, self._sources(operand, selection)))
             yield product
 
-    def _source(self, tensor: Tensor, at: tuple[int, ...]) -> Source:
-        if isinstance(tensor, MomentTensor):
-            integrand = tensor.integrand(*at[1:])
-            if not integrand.is_number:
-                return "moment", at[0] * len(self._integrands) + self._integrands[integrand]
-            return self._outer_source(integrand)
+    def _sources(self, operand: Operand, selection: Selection) -> tuple[Index, Index]:
+        """Kind and position of every entry, found once for tensors that stand in many terms."""
+        shape = _shape(operand, selection)
+        if shape not in self._known:
+            tensor, letters = operand
+            moments = isinstance(tensor, MomentTensor)
+            entry = self._integrand_source if moments else self._entry_source
+            found = [entry(tensor, at) for at in _indices(operand, selection, moments=moments)]
+            sizes = _sizes(operand, selection, moments=moments)
+            kinds = np.array([KINDS.index(kind) for kind, _ in found], dtype=np.int64)
+            positions = np.array([position for _, position in found], dtype=np.int64)
+            kinds, positions = (x.reshape(tuple(sizes.values())) for x in (kinds, positions))
+            if moments:  # the same integrands in every component, those of one after another
+                held = dict(selection.fixed)
+                at = np.array(held.get(letters[0], range(tensor.shape[0])), dtype=np.int64)
+                at = at.reshape(at.shape + (1,) * len(sizes))
+                first = at * len(self._integrands) * (kinds == KINDS.index("moment"))
+                positions = first + positions
+                kinds = np.broadcast_to(kinds, positions.shape)
+            self._known[shape] = kinds, positions
+        return self._known[shape]
+
+    def _integrand_source(self, tensor: Tensor, at: tuple[int, ...]) -> Source:
+        """Of a moment in the first component."""
+        assert isinstance(tensor, MomentTensor)
+        integrand = tensor.integrand(*at)
+        if integrand in self._integrands:
+            return "moment", self._integrands[integrand]
+        return self._outer_source(integrand)  # the expectation of a number
+
+    def _entry_source(self, tensor: Tensor, at: tuple[int, ...]) -> Source:
         return self._outer_source(tensor.entry(*at))
 
     def _outer_source(self, e: sp.Expr) -> Source:
@@ -143,6 +173,16 @@ class ContractedTerms:
         return "composite", self._composites.setdefault(e, len(self._composites))
 
 
+def _sizes(operand: Operand, selection: Selection, *, moments: bool = False) -> dict[str, int]:
+    """The ranges of the letters of a tensor that are not held; without that of the component, for
+    ``moments``.
+    """
+    held = dict(selection.fixed)
+    tensor, letters = operand
+    pairs = list(zip(letters, tensor.shape, strict=True))[int(moments) :]
+    return {c: n for c, n in pairs if c not in held}
+
+
 def _indices(
     operand: Operand, selection: Selection, *, moments: bool = False
 ) -> Iterator[tuple[int, ...]]:
@@ -150,22 +190,25 @@ def _indices(
     ``moments``.
     """
     held = dict(selection.fixed)
-    tensor, letters = operand
-    pairs = list(zip(letters, tensor.shape, strict=True))[int(moments) :]
-    sizes = {c: n for c, n in pairs if c not in held}
+    sizes = _sizes(operand, selection, moments=moments)
+    letters = operand[1][int(moments) :]
     for at in np.ndindex(*sizes.values()):
         where = held | dict(zip(sizes, at, strict=True))
-        yield tuple(where[c] for c, _ in pairs)
+        yield tuple(where[c] for c in letters)
 
 
-def _placed(product: list[Sources], starts: dict[str, int]) -> TensorProduct:
+def _shape(operand: Operand, selection: Selection) -> Shape:
+    """What the entries of a tensor depend on that a term reads."""
+    tensor, letters = operand
+    held = dict(selection.fixed)
+    return tensor, tuple((c in held, held.get(c, letters.index(c))) for c in letters)
+
+
+def _placed(product: list[Sources], starts: Index) -> TensorProduct:
     """The tensors of a term as positions among all values."""
-    letters = tuple(letters for letters, _, _ in product)
-    arrays: list[Index] = [
-        np.array([starts[kind] + i for kind, i in sources], dtype=np.int64).reshape(shape)
-        for _, shape, sources in product
-    ]
-    return TensorProduct(letters, tuple(arrays))
+    letters = tuple(letters for letters, _ in product)
+    arrays = tuple(starts[kinds] + positions for _, (kinds, positions) in product)
+    return TensorProduct(letters, arrays)
 
 
 def terms_of(
