@@ -12,9 +12,7 @@ import scipy.linalg
 import sympy as sp
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 
-from numerics.core.errors import IntegrationError
 from numerics.core.problem import Problem
 from numerics.core.results import TIME_UNIT, common_attributes
 from numerics.core.schedule import Pace
@@ -25,10 +23,10 @@ from numerics.expectations.families import family_rules, run_family
 from numerics.expectations.quadrature import INTERVAL, Rule, replicate_error, sobol
 from theory import Drift, InputError
 
-from .curve import Curve
 from .curves import solve_curve
+from .fluctuation_panels import integrate_panels
 from .jacobian import default_drift, drift_jacobian
-from .local_law import LocalLaw, Resolution, deterministic_rules, sobol_rules
+from .local_law import LocalLaw, deterministic_rules, sobol_rules
 from .refinement import SOBOL_REPLICATES
 
 SOBOL_SIZE = 512
@@ -140,7 +138,7 @@ def integrate_fluctuations(
         rules = family_rules(family, law.drift.dimension)
         sizes = [r.size for r in rules if r.size >= curve.rule.size][:2]
         coarse, fine = (
-            _integrate(law, curve, times, deterministic_rules(family, size), 0, accuracy)
+            integrate_panels(law, curve, times, deterministic_rules(family, size), 0, accuracy)
             for size, accuracy in ((sizes[0], 10 * wanted), (sizes[-1], wanted))
         )
         values, errors = list(fine), [2 * np.abs(f - c) for f, c in zip(fine, coarse, strict=True)]
@@ -159,7 +157,7 @@ def integrate_fluctuations(
         size = max(curve.rule.size, SOBOL_SIZE)
         rule = sobol(law.drift.dimension, size, SOBOL_REPLICATES, seed)
         runs = [
-            _integrate(law, curve, times, sobol_rules(size, seed), i, wanted)
+            integrate_panels(law, curve, times, sobol_rules(size, seed), i, wanted)
             for i in range(rule.replicates)
         ]
         values, errors = _mean_and_error(runs)
@@ -269,56 +267,6 @@ def stationary_fluctuations(
     return _dataset(law, np.zeros(1), vector[None], values, errors, smooth, rule, seed).isel(
         time=0, drop=True
     )
-
-
-def _integrate(
-    law: LocalLaw,
-    curve: Curve,
-    times: Array,
-    resolution: Resolution,
-    replicate: int,
-    accuracy: float,
-) -> tuple[Array, Array]:
-    """Covariance and mean shift at the given times, with one replicate of a rule."""
-    n = curve.vector([0.0]).shape[1]
-    rows, columns = np.triu_indices(n)
-
-    def unpack(packed: Array) -> tuple[Array, Array]:
-        covariance = np.zeros((n, n))
-        covariance[rows, columns] = covariance[columns, rows] = packed[: rows.size]
-        return covariance, packed[rows.size :]
-
-    def rates(time: float, packed: Array) -> Array:
-        here = law.at(resolution, replicate, time, curve.vector([min(time, curve.end)])[0])
-        covariance, shift = unpack(packed)
-        growth = here.jacobian @ covariance
-        growth = growth + growth.T + here.noise
-        drift = (
-            here.jacobian @ shift
-            + here.bend(covariance)
-            + here.extra
-            - law.parameters.step / 2 * here.change
-        )
-        return np.concatenate([growth[rows, columns], drift])
-
-    solution = solve_ivp(
-        rates,
-        (0.0, curve.end),
-        np.zeros(rows.size + n),
-        method="RK45",
-        t_eval=times,
-        rtol=accuracy,
-        atol=accuracy,
-    )
-    if solution.status != 0 or not np.all(np.isfinite(solution.y)):
-        reached = float(solution.t[-1]) if solution.t.size else 0.0
-        raise IntegrationError(
-            f"the fluctuations of {law.model.name} could not be integrated beyond "
-            f"t = {reached:.6g} of {curve.end:.6g}: {solution.message}",
-            reached,
-        )
-    pairs = [unpack(column) for column in solution.y.T]
-    return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
 
 
 def _mean_and_error(runs: Sequence[tuple[Array, Array]]) -> tuple[list[Array], list[Array]]:

@@ -15,7 +15,7 @@ from numerics.core.schedule import Pace
 from numerics.core.state import State
 from numerics.core.validation import Array
 from numerics.expectations.compiled import CompiledExpressions, compile_expressions
-from numerics.expectations.quadrature import Rule, rule_of, sobol
+from numerics.expectations.quadrature import MAX_PANEL_DIMENSION, Rule, rule_of, sobol
 from theory import Drift, InputError, Model, derive_diffusion, derive_finite_size, symbols
 
 from .refinement import SOBOL_REPLICATES
@@ -23,6 +23,18 @@ from .refinement import SOBOL_REPLICATES
 # step of the differences of fourth order, in units of the state; smaller near the edge of the
 # positive Gram matrices
 STEP = 0.02
+# of those of second order, where quasi-Monte Carlo of a smooth loss is less exact than they are: a
+# difference on fixed nodes has no other error than its own
+SHORT_STEP = 0.003
+# multiples of the step, with what they weigh in the first and in the second derivative
+Stencil = tuple[tuple[int, float, float], ...]
+SECOND_ORDER: Stencil = ((-1, -1 / 2, 1.0), (1, 1 / 2, 1.0))
+FOURTH_ORDER: Stencil = (
+    (-2, 1 / 12, -1 / 12),
+    (-1, -8 / 12, 16 / 12),
+    (1, 8 / 12, 16 / 12),
+    (2, -1 / 12, -1 / 12),
+)
 
 # dimension of an integral -> its rule
 Resolution = Callable[[int], Rule]
@@ -73,15 +85,16 @@ class LocalLaw:
         diffusion = derive_diffusion(free)
         extra = derive_finite_size(free, batch=pace.batch).vector
         # by quadrature: all three at the same resolution, of which diffusions have no closed forms
-        # evaluated once where the drift is evaluated a hundred times: arrays, nothing to wait for
-        return cls(
-            model,
-            parameters,
-            pace,
-            compile_expressions(model, pace.drift(drift).vector, closed_forms=False),
-            compile_expressions(model, extra, "numpy", closed_forms=False),
-            compile_expressions(model, diffusion.vector, "numpy", closed_forms=False),
+        flow = compile_expressions(model, pace.drift(drift).vector, closed_forms=False)
+        # evaluated once where the drift is evaluated a hundred times: arrays, nothing to wait for,
+        # unless there are so many nodes that machine code pays
+        many = model.loss.is_smooth and flow.dimension > MAX_PANEL_DIMENSION
+        target = "numba" if many else "numpy"
+        steps, noise = (
+            compile_expressions(model, e, target, closed_forms=False)
+            for e in (extra, diffusion.vector)
         )
+        return cls(model, parameters, pace, flow, steps, noise)
 
     def check(self, state: State, name: str) -> None:
         """Refuse a singular Q, where the drift has no two-sided derivatives."""
@@ -110,9 +123,9 @@ class LocalLaw:
         eta, now = self.pace.at(self.parameters, time)
         rule = resolution(self.drift.dimension)
 
-        def field(at: Array, when: float = time) -> Array:
+        def fields(states: Array, when: float = time) -> Array:
             factor, here = self.pace.at(self.parameters, when)
-            return factor * self.drift.evaluate(here, *unflatten(at, model), rule, replicate)
+            return factor * self.drift.evaluate_states(here, states, rule, replicate)
 
         def value(compiled: CompiledExpressions) -> Array:
             return compiled.evaluate(
@@ -120,33 +133,33 @@ class LocalLaw:
             )
 
         overlap, gram_perp, _ = unflatten(vector, model)
-        step = min(STEP, 0.05 * self._smallest(overlap, gram_perp))
+        rough = rule.kind == "sobol" and model.loss.is_smooth
+        stencil, longest = (SECOND_ORDER, SHORT_STEP) if rough else (FOURTH_ORDER, STEP)
+        step = min(longest, 0.05 * self._smallest(overlap, gram_perp))
         if step <= 1e-9:
             raise IntegrationError(
                 f"the Gram matrix Q of {model.name} becomes singular at t = {time:.6g}", time
             )
-        center = field(vector)
+        center = fields(vector[None])[0]
 
-        def around(direction: Array) -> list[Array]:
-            return [field(vector + k * step * direction) for k in (-2, -1, 1, 2)]
+        def around(directions: Array) -> Array:
+            """The drift at the points of the stencil along each direction, (points, k, n)."""
+            shifts = np.array([k * step for k, _, _ in stencil])
+            states = vector + shifts[:, None, None] * directions
+            return fields(states.reshape(-1, n)).reshape(shifts.size, -1, n)
 
-        jacobian = np.empty((n, n))
-        for j in range(n):
-            far_down, down, up, far_up = around(np.eye(n)[j])
-            jacobian[:, j] = (8 * (up - down) - (far_up - far_down)) / (12 * step)
+        slopes = np.array([first for _, first, _ in stencil])
+        jacobian = np.tensordot(slopes, around(np.eye(n)), axes=1).T / step
 
         def bend(covariance: Array) -> Array:
             sizes, directions = np.linalg.eigh(covariance)
-            total = np.zeros(n)
-            for size, direction in zip(sizes, directions.T, strict=True):
-                if size > 1e-14 * sizes[-1]:
-                    far_down, down, up, far_up = around(direction)
-                    total += (
-                        size
-                        * (16 * (up + down) - (far_up + far_down) - 30 * center)
-                        / (24 * step**2)
-                    )
-            return total
+            seen = sizes > 1e-14 * sizes[-1]
+            if not seen.any():
+                return np.zeros(n)
+            weights = np.array([second for _, _, second in stencil])
+            bends = np.tensordot(weights, around(directions.T[seen]), axes=1)
+            bends -= weights.sum() * center
+            return np.asarray(sizes[seen] @ bends / (2 * step**2))
 
         moments = value(self.diffusion)
         mean = moments[n * n :]
@@ -157,7 +170,8 @@ class LocalLaw:
         change = jacobian @ center
         if self.pace.schedule is not None:
             early, late = max(time - 1e-5, 0.0), time + 1e-5
-            change = change + (field(vector, late) - field(vector, early)) / (late - early)
+            ahead, behind = (fields(vector[None], when)[0] for when in (late, early))
+            change = change + (ahead - behind) / (late - early)
         return LocalCoefficients(center, jacobian, noise, extra, bend, change)
 
 

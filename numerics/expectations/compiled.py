@@ -23,6 +23,7 @@ from functools import lru_cache
 import numpy as np
 import sympy as sp
 
+from numerics.core.flatten import unflatten
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.state import State, check_state
@@ -43,7 +44,7 @@ from .estimation import (
 )
 from .evaluation import Evaluator
 from .families import run_family
-from .quadrature import MAX_PANEL_DIMENSION, closed_forms, gauss_hermite, tensor_sizes
+from .quadrature import MAX_PANEL_DIMENSION, Rule, closed_forms, gauss_hermite, tensor_sizes
 
 __all__ = [
     "SCRAMBLINGS",
@@ -53,6 +54,9 @@ __all__ = [
     "sampling_error",
 ]
 
+# numbers of the nodes of several states that are laid out at once
+LAID_OUT = 2**21
+
 
 @with_known_keywords
 class CompiledExpressions(Evaluator):
@@ -60,6 +64,20 @@ class CompiledExpressions(Evaluator):
 
     Use :func:`compile_expressions`, which caches.
     """
+
+    def evaluate_states(
+        self, parameters: Parameters, vectors: Array, rule: Rule, replicate: int
+    ) -> Array:
+        """Evaluate one replicate of a rule at many state vectors, shape (R, size of a state)."""
+        nodes = rule.nodes[replicate]
+        found = []
+        some_states = max(1, LAID_OUT // max(1, nodes.size))
+        for start in range(0, len(vectors), some_states):
+            some = vectors[start : start + some_states]
+            everywhere = np.broadcast_to(nodes, (len(some), *nodes.shape))
+            parts = unflatten(some, self.model)
+            found.append(self._evaluate(parameters, *parts, rule, everywhere)[0])
+        return np.concatenate(found)
 
     def estimate(
         self,

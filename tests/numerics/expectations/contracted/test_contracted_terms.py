@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -14,6 +14,8 @@ from numerics.expectations.contracted import tensor_sums
 from numerics.expectations.evaluation import Evaluator
 from numerics.expectations.quadrature import sobol
 from theory import (
+    Diffusion,
+    Drift,
     Loss,
     Mixture,
     Model,
@@ -104,11 +106,12 @@ def test_every_entry_has_the_value_of_its_contraction(
         assert_same(values(model, vector, *point), values(model, tuple(vector), *point))
 
 
+@pytest.mark.parametrize(("derive", "k"), [(derive_drift, 9), (derive_diffusion, 4)])
 def test_entries_drawn_at_random_have_the_value_of_a_large_contraction(
-    rng: np.random.Generator,
+    derive: Callable[[Model], Drift | Diffusion], k: int, rng: np.random.Generator
 ) -> None:
-    model = kgmm(9)
-    vector = derive_drift(model).vector
+    model = kgmm(k)
+    vector = derive(model).vector
     point = random_point(model, rng)
     whole = values(model, vector, *point)
     chosen = rng.choice(len(vector), size=6, replace=False)
