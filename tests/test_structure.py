@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import runpy
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,3 +139,14 @@ def test_tests_stand_in_the_tree_of_the_packages():
     for file in TESTS:
         folder = file.parent.relative_to(ROOT / "tests")
         assert str(folder) in {".", "witness", "reference"} or folder in rooms, file
+
+
+def test_every_dependency_states_its_lowest_version(capsys):
+    script = runpy.run_path(str(ROOT / ".ci" / "lowest_versions.py"))
+    script["main"](["test"])
+    constraints = capsys.readouterr().out.split()
+    assert "numpy==2.0" in constraints
+    assert len(constraints) > 20
+    for open_ended in ("numpy", "numpy<3", "numpy==2.0"):
+        with pytest.raises(ValueError, match="names no lowest version"):
+            script["lowest"](open_ended)

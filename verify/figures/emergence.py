@@ -332,9 +332,10 @@ def _draw_map(axes: Axes, diagram: xr.Dataset, quantity: str) -> None:
         signed = {"vmin": -reach, "vmax": reach, "cmap": "PuOr"}
         options |= {"vmin": 0, "vmax": 1} if quantity == "alignment" else signed
     image = axes.pcolormesh(x, y, values, **options, rasterized=True)
-    bar = axes.figure.colorbar(
-        image, ax=axes, label=str(diagram[quantity].attrs.get("long_name", quantity))
-    )
+    name = str(diagram[quantity].attrs.get("long_name", quantity))
+    if values.min() >= 0:  # every cell was solved
+        name = name.removesuffix(", -1 where not solved")
+    bar = axes.figure.colorbar(image, ax=axes, label=name)
     if quantity == "outlier_count":
         bar.set_ticks(range(int(values.min()), int(values.max()) + 1))
 

@@ -164,7 +164,7 @@ def source_handles(sources: Sources) -> list[Any]:
         dots = legend_line(color=colour, linestyle="none", **_DOTS, label="at the recorded times")
         return [dots] if sources.sparse else []
     replicas, dimension = sources.runs.sizes["replica"], sources.runs.attrs.get("dimension")
-    where = f", d = {dimension}" if dimension is not None else ""
+    where = f", d = {dimension:,}" if dimension is not None else ""
     handles: list[Any] = [legend_mark(label="in every colour")]
     if sources.sparse:
         spread = " ± 1 standard deviation" if replicas > 1 else ""
