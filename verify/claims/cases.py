@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
@@ -58,7 +58,7 @@ class Case:
     names_inverse: bool = False
     parts: tuple[GaussianExpectation, ...] = ()
 
-    @property
+    @cached_property
     def needs_full_rank(self) -> bool:
         """Coefficients on dependent vectors are not unique, and whitened pre-activations choose
         among them.
@@ -79,7 +79,7 @@ class Case:
         """The whitened pre-activations stem from features, whose moments are unique."""
         return self.target is None or self.target.kind != EXPRESSION
 
-    @property
+    @cached_property
     def more(self) -> dict[sp.Symbol, sp.Expr]:
         """Values of symbols that are not of the model."""
         used = self.claimed.free_symbols | self.derived.free_symbols

@@ -1,14 +1,18 @@
-"""Forms in Gram matrices that have one sign at all states, and some that do not."""
+"""Signs that forms in Gram matrices, and linear forms together, never have."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import sympy as sp
 from helpers import fresh_rng
+from scipy.optimize import linprog
 
 from theory import kgmm, xor
 from verify.claims.language.text import parse_formula
 from verify.claims.language.vocabulary import Vocabulary
 from verify.claims.stages.gram_signs import never_has
+from verify.claims.stages.linear_forms import exclude_each_other
 from verify.claims.stages.region_search import is_impossible
 from verify.random_points.exact import random_point, scaled_point
 
@@ -59,3 +63,38 @@ def test_forms_of_either_sign_are_left_to_be_visited_on_both_sides(model, text):
             break
     assert signs == {True, False}
     assert not any(never_has(model, found, sign) for sign in (1, -1))
+
+
+def room(rows: np.ndarray, offsets: np.ndarray) -> float:
+    """The largest t, up to 1, with every form at least t at some point."""
+    size = rows.shape[1]
+    bounds = [(None, None)] * size + [(None, 1)]
+    left = np.hstack([-rows, np.ones((len(rows), 1))])
+    found = linprog([*np.zeros(size), -1.0], A_ub=left, b_ub=offsets, bounds=bounds)
+    return float(found.x[-1])
+
+
+def test_linear_forms_exclude_each_other_where_no_point_has_room():
+    """Compared with the other linear programme, which looks for the point."""
+    rng, names = fresh_rng(), sp.symbols("x y z", real=True)
+    found = []
+    for _ in range(20):
+        rows = rng.integers(-3, 4, (5, 3))
+        rows, offsets = rows[rows.any(axis=1)], rng.integers(-3, 3, 5)
+        offsets = offsets[: len(rows)]
+        forms = [
+            sp.Add(int(c), *(int(a) * x for a, x in zip(row, names, strict=True)))
+            for row, c in zip(rows, offsets, strict=True)
+        ]
+        found.append(exclude_each_other(forms))
+        assert found[-1] == (room(rows, offsets) <= 1e-9)
+
+
+def test_signs_that_exclude_each_other_by_way_of_the_domain():
+    """Three forms that exclude each other with lambda > 0 alone."""
+    model = xor(1)
+    m, q = model.symbols.overlap[0, 0], model.symbols.gram[0, 0]
+    signs = {m - 2 * model.mixture.precision - 2: 1, q + m: -1, q - 2 * m - 1: 1}
+    assert is_impossible(model, signs)
+    assert not is_impossible(model, signs | {q + m: 1})
+    assert not is_impossible(None, {f: s for f, s in signs.items() if f != q + m})

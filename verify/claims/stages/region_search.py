@@ -7,19 +7,19 @@ right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from scipy.optimize import least_squares, linprog
-from sympy.solvers.simplex import InfeasibleLPError, UnboundedLPError, lpmax
+from scipy.optimize import least_squares
 
 from theory import Model
 from verify.random_points.exact import Point, random_point
 
 from .gram_signs import never_has
+from .linear_forms import exclude_each_other
 from .regions import Signs, compiled
 
 # starts of a search, evaluations of each, and how far inside of a region its points shall be
@@ -209,8 +209,8 @@ def _rational(x: Any) -> sp.Rational:
 
 
 def is_impossible(model: Model | None, signs: Signs) -> bool:
-    """Whether one of the signs is never met, or signs of linear forms exclude each other, in exact
-    arithmetic.
+    """Whether one of the signs is never met, or signs of linear forms exclude each other: what
+    floating point finds counts where exact arithmetic confirms it.
 
     The domain is taken larger than it is: symbols that are positive are, diagonal entries are not
     negative, and bound what is beside them.
@@ -223,72 +223,27 @@ def is_impossible(model: Model | None, signs: Signs) -> bool:
             return False
     except sp.PolynomialError:
         return False
-    room = sp.Symbol("room")
-    # each of them is a form that is not negative, or zero
-    positive = [s * c - room for c, s in signs.items()]
-    positive += [x - room for x in names if x.is_positive]
+    positive = [s * c for c, s in signs.items()]
+    positive += [x for x in names if x.is_positive]
     sums: list[sp.Expr] = []
     if model is not None:
-        more, sums = _domain(model, set(names), room)
+        more, sums = _domain(model, set(names))
         positive += more
-    if _has_room(positive, sums, room):
-        return False
-    conditions = [form >= 0 for form in positive] + [sp.Eq(form, 0) for form in sums]
-    try:
-        best, _ = lpmax(room, [*conditions, room <= 1])
-    except InfeasibleLPError:
-        return True
-    except UnboundedLPError:
-        return False
-    return bool(best <= 0)
+    return exclude_each_other(positive, sums)
 
 
-def _has_room(positive: Sequence[sp.Expr], sums: Sequence[sp.Expr], room: sp.Symbol) -> bool:
-    """Whether a point is found, and is one in exact arithmetic, where forms are positive and sums
-    are zero: far quicker than the exact optimum.
-    """
-    names = sorted(set().union(*(f.free_symbols for f in (*positive, *sums))), key=str)
-
-    def rows(forms: Sequence[sp.Expr]) -> tuple[np.ndarray, np.ndarray]:
-        polynomials = [sp.Poly(f, *names) for f in forms]
-        left = [[float(p.coeff_monomial(x)) for x in names] for p in polynomials]
-        right = [float(p.coeff_monomial(1)) for p in polynomials]
-        return np.array(left).reshape(-1, len(names)), np.array(right)
-
-    (above, offsets), (equal, constants) = rows(positive), rows(sums)
-    found = linprog(
-        [-1.0 if x == room else 0.0 for x in names],
-        A_ub=-above,
-        b_ub=offsets,
-        A_eq=equal if len(sums) else None,
-        b_eq=-constants if len(sums) else None,
-        bounds=[(None, 1.0) if x == room else (None, None) for x in names],
-    )
-    if not found.success:
-        return False
-    at = {x: sp.Rational(str(round(v, 9))) for x, v in zip(names, found.x, strict=True)}
-    for form in sums:  # the last symbol makes a sum what it has to be
-        last = max(form.free_symbols, key=str)
-        at[last] -= form.xreplace(at) / form.coeff(last)
-    # what has more room than nothing at all is a point where everything is positive
-    at[room] = sp.Integer(0)
-    return all(form.xreplace(at) > 0 for form in positive)
-
-
-def _domain(
-    model: Model, names: set[sp.Symbol], room: sp.Symbol
-) -> tuple[list[sp.Expr], list[sp.Expr]]:
+def _domain(model: Model, names: set[sp.Symbol]) -> tuple[list[sp.Expr], list[sp.Expr]]:
     """Linear forms that are not negative at any state, and some that are zero."""
     s = model.symbols
     found: list[sp.Expr] = []
     for gram in (s.gram, s.gram_perp):
         for i in range(gram.rows):
-            found += [gram[i, i] - room] if gram[i, i] in names else []
+            found += [gram[i, i]] if gram[i, i] in names else []
             for j in range(i):
                 if {gram[i, j], gram[i, i], gram[j, j]} <= names:
-                    bound = gram[i, i] + gram[j, j] - room
+                    bound = gram[i, i] + gram[j, j]
                     found += [bound - 2 * gram[i, j], bound + 2 * gram[i, j]]
     weights = list(model.mixture.weights)
     if all(p.is_Symbol for p in weights) and names & set(weights):
-        return [*found, *(p - room for p in weights)], [sp.Add(*weights) - 1]
+        return [*found, *weights], [sp.Add(*weights) - 1]
     return found, []
