@@ -135,8 +135,6 @@ def make_claim(
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
         raise InputError("model", type(model).__name__, "a theory.Model", remedy)
-    refuse_bands(model.mixture, "a claim")
-    refuse_tokens(model.mixture, "a claim")
     _check_update(model)
     check_choice("parameter", parameter, ("lambda", "d"))
     if expected is not None:
@@ -155,6 +153,8 @@ def make_claim(
         raise InputError("quantity", kind_of(quantity), "a text or a Quantity", remedy)
     if quantity.kind in (FIXED_POINT, EIGENVALUE):
         check_plain(model, "claims about fixed points")
+        refuse_bands(model.mixture, "a claim about fixed points")
+        refuse_tokens(model.mixture, "a claim about fixed points")
     if quantity.kind not in (DRIFT, DIFFUSION, STEP, EXPRESSION):
         check_no_statistics(model, f"a claim about {quantity.kind}")
     formula, text = _formula(claim), str(claim) if text is None else text

@@ -23,7 +23,15 @@ from theory import (
 )
 from theory.expectations.moments import default_route
 from theory.names import DISTRIBUTIONAL
-from verify.claims.language.conventions import DIMENSION
+from verify.claims.language.conventions import (
+    BANDS,
+    DIMENSION,
+    DIRECTIONS,
+    LETTERS,
+    PARAMETERS,
+    UNITS,
+    shape_of,
+)
 from verify.claims.language.tree import Index, Node, free_letters, show
 from verify.claims.language.vocabulary import Vocabulary
 
@@ -41,6 +49,8 @@ KINDS = {
     FIXED_POINT: "m_a_s, v_i, or any expression in them and in the gaps s_l",
     EIGENVALUE: "H_a_b[1] or H_v[1]",
 }
+# with bands a first index says which: m_g_a_s, R_g_a_b, corrector_g_a_b, H_a_b[e_g_s,x_h_c] and
+# H_a_b[bulk_g]
 # a part of an entry: a letter and its indices (0-based numbers once a letter has a value)
 Part = tuple[str, tuple[Index, ...]]
 
@@ -94,12 +104,7 @@ class Quantity:
         """The indices that the quantity leaves open: the claim is about all of their values."""
         if self.left is not None:
             return tuple(dict.fromkeys(letter for letter, _ in free_letters(self.left)))
-        found = [
-            i
-            for _, indices in self.parts
-            for i in indices
-            if isinstance(i, str) and i not in ("v", "bulk")
-        ]
+        found = [i for _, indices in self.parts for i in indices if isinstance(i, str) and i != "v"]
         return tuple(dict.fromkeys(found))
 
     def instances(self, model: Model) -> Iterator[dict[str, int]]:
@@ -111,8 +116,7 @@ class Quantity:
                 raise InputError(
                     "quantity",
                     f"the index {letter!r} in {self.entry!r}",
-                    "a, b, c, ... for units, s, t for directions, l for components, i, j for"
-                    " readout parameters",
+                    LETTERS,
                     "use a letter of the conventions",
                 )
             sizes.append(range(1, size + 1))
@@ -120,25 +124,28 @@ class Quantity:
             yield dict(zip(self.letters, values, strict=True))
 
     def target(self, model: Model, bindings: Mapping[str, int]) -> Target:
-        """The entry at given values of the indices; ranges are checked."""
+        """The entry at given values of the indices; their number and ranges are checked."""
         parts = []
         for base, indices in self.parts:
             found: list[int | str] = []
-            second = False
-            for index in indices:
-                if index in ("v", "bulk"):
+            places = _places(base, indices, model)
+            if places is None:
+                written = "_".join([base, *map(str, indices)])
+                got = f"{written!r} of {self.entry!r}, with {len(indices)} indices"
+                expected = f"{base}_{_shape(base, model)} for {model.name}"
+                remedy = "with bands the first index is that of a band"
+                raise InputError("quantity", got, expected, remedy)
+            for index, (size, what) in zip(indices, places, strict=True):
+                if not size:  # a mark
                     found.append(str(index))
-                    second = index == "v"
                     continue
                 value = bindings[index] if isinstance(index, str) else index
-                size, what = _range(base, len(found), second, model)
                 if not 1 <= value <= size:
                     got = f"{self.entry!r} with the {what} {value}"
                     expected = f"1..{size} for {model.name}"
                     remedy = "count from 1, and check the size of the model"
                     raise InputError("quantity", got, expected, remedy)
                 found.append(value - 1)
-                second = False
             parts.append((base, tuple(found)))
         return Target(self.kind, tuple(parts), self.regularized, self.kink_rule)
 
@@ -159,14 +166,44 @@ class Quantity:
         return head + (f"[{','.join(rest)}]" if rest else "")
 
 
-def _range(base: str, position: int, second: bool, model: Model) -> tuple[int, str]:
+# of a vector in brackets with bands, and of what lies off all of them
+_BAND_VECTORS = {"e": "g_s", "x": "g_c", "bulk": "g"}
+_VECTORS = {"e": "s", "x": "c", "bulk": "", "corrector": "a_b"}
+
+
+def _shape(base: str, model: Model) -> str:
+    vectors = _BAND_VECTORS if model.bands > 1 else _VECTORS
+    return vectors.get(base, shape_of(base, model))
+
+
+def _places(base: str, indices: tuple[Index, ...], model: Model) -> list[tuple[int, str]] | None:
+    """How many values each index has, and what they are called; 0 for the mark v.
+
+    None where a name has another number of indices in the model.
+    """
     if base == "number":
-        return max(model.directions, model.readout_size), "eigenvalue"
-    if second or base == "v":
-        return model.readout_size, "readout parameter"
-    if base == "e" or (base == "m" and position == 1):
-        return model.directions, "direction"
-    return model.units, "unit"
+        return [(max(model.directions, model.readout_size), "eigenvalue")] * len(indices)
+    found: list[tuple[int, str]] = []
+    if base in ("H", "G", "g"):
+        for i, index in enumerate(indices):
+            after_mark = i > 0 and indices[i - 1] == "v" and not (i > 1 and indices[i - 2] == "v")
+            if index == "v" and not after_mark:
+                found.append((0, ""))
+            elif after_mark:
+                found.append((model.readout_size, "readout parameter"))
+            else:
+                found.append((model.units, "unit"))
+        return found
+    letters = [x for x in _shape(base, model).split("_") if x]
+    sizes = {
+        UNITS: (model.units, "unit"),
+        DIRECTIONS: (model.directions, "direction"),
+        PARAMETERS: (model.readout_size, "readout parameter"),
+        BANDS: (model.bands, "band"),
+    }
+    if len(letters) != len(indices):
+        return None
+    return [next(size for group, size in sizes.items() if x in group) for x in letters]
 
 
 # --- what the engine derives ----------------------------------------------------------------------
@@ -192,12 +229,13 @@ def derived(model: Model, target: Target) -> sp.Expr:
     base, at = parts[0]
     if kind in (DRIFT, STEP):
         drift = derive_drift(model)
+        if base == "v":
+            return drift.readout[at[0], 0]
+        at = row_and_column(model, at)
         if base == "corrector":
             return drift.corrector[at]
         if base == "m":
             return drift.overlap[at]
-        if base == "v":
-            return drift.readout[at[0], 0]
         limit = drift.gram_perp[at] + drift.corrector[at]
         return (
             limit if kind == DRIFT else limit + derive_finite_size(model).gram_perp[at] / DIMENSION
@@ -219,19 +257,28 @@ def derived(model: Model, target: Target) -> sp.Expr:
         return blocks.mixed[a * model.readout_size + i, basis_position(model, parts[1])]
     block = blocks.block(*units)
     if parts[1][0] == "bulk":
-        return block.bulk
+        return block.bulk[parts[1][1][0], 0] if model.bands > 1 else block.bulk
     return block.coefficients[tuple(basis_position(model, part) for part in parts[1:])]
 
 
 def basis_position(model: Model, part: tuple[str, tuple[int | str, ...]]) -> int:
-    """Position in V = [e_1..e_r, x^1..x^C]."""
-    return int(part[1][0]) + (model.directions if part[0] == "x" else 0)
+    """Position in V = [e_1..e_r, x^1..x^C]; with bands in [P_1 e_1..P_B e_r, P_1 x^1..P_B x^C]."""
+    base, (*band, at) = part
+    size = model.units if base == "x" else model.directions
+    first = model.bands * model.directions if base == "x" else 0
+    return first + (int(band[0]) * size if band else 0) + int(at)
+
+
+def row_and_column(model: Model, at: tuple[int | str, ...]) -> tuple[int, int]:
+    """Where an entry of m, R or the corrector is: bands stand one below the other."""
+    *band, row, column = map(int, at)
+    return (band[0] * model.units if band else 0) + row, column
 
 
 def state_position(model: Model, part: tuple[str, tuple[int | str, ...]]) -> int:
     """Position in the state vector."""
     s, (base, at) = model.symbols, part
-    symbol = (
-        s.readout[int(at[0])] if base == "v" else (s.overlap if base == "m" else s.gram_perp)[at]
-    )
-    return s.state.index(symbol)
+    if base == "v":
+        return s.state.index(s.readout[int(at[0])])
+    matrix = s.overlap if base == "m" else s.gram_perp
+    return s.state.index(matrix[row_and_column(model, at)])

@@ -198,14 +198,14 @@ def _parts(kind: str, entry: str) -> tuple[Part, ...]:
         if (
             head != ("Cov", ())
             or len(inner) != 2
-            or any(_shape(p) not in ("m2", "R2", "v1") for p in inner)
+            or any(_shape(p) not in ("m2", "R2", "v1", "m3", "R3") for p in inner)
         ):
             raise _wrong(kind, entry)
         return tuple(inner)
     if kind in (DRIFT, STEP):
         # without indices all entries, in a statement between matrices
-        allowed: tuple[str, ...] = ("m2", "R2", "v1", "m0", "R0", "v0")
-        allowed += ("corrector2", "corrector0") if kind == DRIFT else ()
+        allowed: tuple[str, ...] = ("m2", "R2", "v1", "m0", "R0", "v0", "m3", "R3")
+        allowed += ("corrector2", "corrector0", "corrector3") if kind == DRIFT else ()
         if inner or _shape(head) not in allowed:
             raise _wrong(kind, entry)
         return (head,)
@@ -225,12 +225,12 @@ def _parts(kind: str, entry: str) -> tuple[Part, ...]:
     second = indices.count("v")
     wanted = 1 if kind == GRADIENT else 2
     places = 0 if second == wanted else (1 if second == 1 or kind == GRADIENT else 2)
-    bulk = inner == [("bulk", ())]
+    bulk = len(inner) == 1 and _shape(inner[0]) in ("bulk0", "bulk1")
     if base != _LETTERS[kind] or len(layers) != wanted or (indices and indices[-1] == "v"):
         raise _wrong(kind, entry)
     if bulk and places == 2:
-        return head, ("bulk", ())
-    if len(inner) != places or any(_shape(p) not in ("e1", "x1") for p in inner):
+        return head, *inner
+    if len(inner) != places or any(_shape(p) not in ("e1", "x1", "e2", "x2") for p in inner):
         raise _wrong(kind, entry)
     return head, *inner
 

@@ -4,7 +4,7 @@ every label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import product
@@ -16,6 +16,7 @@ import sympy as sp
 
 from numerics.expectations.high_precision import high_precision_functions
 from theory import InputError, Model, symbols
+from theory.problem.covariance.bands import rank_of
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import DIGITS
 from verify.claims.stages.evaluation import real_or_nan
@@ -37,7 +38,7 @@ from verify.random_points.exact import random_point
 
 from .cases import Case, case_at, cases_of
 from .judgement import Claim, Counterexample, Stage, Status
-from .language.features import features_of
+from .language.features import copies_of, feature_names, features_of, residual_names
 from .smaller_models import smaller_models
 from .stage_verdicts import Explanation
 
@@ -198,17 +199,46 @@ class SampleClaim:
 
 
 def _by_features(case: Case, model: Model) -> Case:
-    """zeta_a = u_a - sum_s (m Gamma^-1)_as Y_s: of one sample it is not free."""
-    s = model.symbols
-    zeta, features = symbols.vector("zeta", model.units), features_of(model)
+    """zeta_a = u_a - sum_s (m Gamma^-1)_as Y_s: of one sample it is not free.
+
+    With tokens this holds of each.  With bands it is the sum over bands of which one is not free,
+    and t_s is the sum of the parts of Y . e_s.
+    """
     sides = (case.claimed, case.derived, case.raw, case.raw_claim)
-    if not any(e is not None and e.free_symbols & set(zeta) for e in sides):
+    others = {*residual_names(model), *(model.symbols.teacher if model.bands > 1 else ())}
+    if not any(e is not None and e.free_symbols & others for e in sides):
         return case
-    along = s.overlap * model.mixture.directions_gram.inv() * sp.Matrix(features)
-    change = {z: u - x for z, u, x in zip(zeta, s.preactivation, along, strict=True)}
+    change = _dependent(model)
     changed = (None if e is None else e.xreplace(change) for e in sides)
     claimed, derived, raw, raw_claim = changed
     return replace(case, claimed=claimed, derived=derived, raw=raw, raw_claim=raw_claim)
+
+
+@lru_cache(maxsize=64)
+def _dependent(model: Model) -> Mapping[sp.Symbol, sp.Expr]:
+    """Features that others determine, by these."""
+    s, mixture, copies = model.symbols, model.mixture, copies_of(model)
+    features = sp.Matrix(copies, model.directions, features_of(model))
+    zeta = sp.Matrix(copies, model.units, residual_names(model))
+    along = [
+        s.overlap[g * model.units : (g + 1) * model.units, :] * _inverse(mixture.band_gram(g))
+        for g in range(model.bands)
+    ]
+    if model.bands == 1:
+        u = sp.Matrix(copies, model.units, s.preactivation)
+        return dict(zip(zeta, u - features * along[0].T, strict=True))
+    teachers = {symbols.indexed("t", t): sp.Add(*features[:, t]) for t in model.loss.teachers}
+    parts = [each * features[g, :].T for g, each in enumerate(along)]
+    whole = [sp.Add(*(part[a, 0] for part in parts)) for a in range(model.units)]
+    last = {
+        zeta[-1, a]: u - whole[a] - sp.Add(*zeta[:-1, a]) for a, u in enumerate(s.preactivation)
+    }
+    return teachers | last
+
+
+def _inverse(gram: sp.MatrixBase) -> sp.MatrixBase:
+    """Of a band that holds nothing of some direction the pseudo-inverse."""
+    return gram.inv() if rank_of(gram) == gram.rows else gram.pinv()
 
 
 def _first_wrong(cases: list[Case], draws: list[Values]) -> Wrong | None:
@@ -234,8 +264,7 @@ def visited_draws(
         places.append({**values, **{x: abs(values[x]) * sign for x, sign in turned}})
     while len(places) < LEAST_PLACES:
         places.append(_draw(model, rng, SCALES[len(places) % len(SCALES)]))
-    names = [*s.fields, *s.whitened, *s.readout, *symbols.vector("Y", model.directions)]
-    names += symbols.vector("zeta", model.units)
+    names = [*s.fields, *s.whitened, *s.readout, *feature_names(model), *residual_names(model)]
     box = {x: (-WIDE, WIDE) for x in names}
     box |= {x: (1 / WIDE, WIDE) for x in (symbols.PRECISION, symbols.RIDGE, symbols.STEP)}
     for region in linear_regions(sides.cuts, box):
@@ -292,12 +321,7 @@ def _draw(model: Model, rng: np.random.Generator, scale: sp.Rational = sp.S.One)
     for name in (model.mixture.precision, model.ridge, model.step):
         if name.is_Symbol:  # over decades, on both sides of 1
             values[name] = sp.Rational(int(10 ** rng.uniform(1, 5)), 1000)
-    names = [
-        *s.fields,
-        *s.whitened,
-        *symbols.vector("Y", model.directions),
-        *symbols.vector("zeta", model.units),
-    ]
+    names = [*s.fields, *s.whitened, *feature_names(model), *residual_names(model)]
     for name in names:
         values[name] = scale * sp.Rational(int(rng.integers(-120, 121)) * 2 + 1, 90)
     labels = list(dict.fromkeys(model.mixture.labels))

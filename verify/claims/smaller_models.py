@@ -18,7 +18,7 @@ def smaller_models(claim: Claim) -> Iterator[Model]:
     matrix are symbols, equal or orthonormal has a smaller one.
     """
     model = claim.model
-    if not claim.is_text:
+    if not claim.is_text or model.mixture.bands is not None or model.tokens > 1:
         return
     for build, least in _FAMILIES:
         if model.units > least and build(model, model.units) == model:

@@ -57,13 +57,11 @@ def check(
     if not math.isfinite(limit):
         raise InputError("--time-limit", limit, "a number of seconds", "leave it away for 60")
 
-    from theory.problem.covariance.bands import refuse_bands
     from verify.claims.files import find_files, list_claims
     from verify.claims.one_by_one import ClaimJudge
     from verify.settings.user_model import load_model
 
-    model = None if model_file is None else load_model(model_file)
-    refuse_bands(getattr(model, "mixture", None), "the command check")
+    model = None if model_file is None else load_model(model_file, tokens=True)
     claims = [c for path in find_files(files) for c in list_claims(path, model)]
     if claim is not None:
         check_choice("--claim", claim, [c.name for c in claims])

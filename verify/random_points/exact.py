@@ -4,7 +4,8 @@ r"""Random admissible points: exact parameters and a state that weight vectors i
           n_k\cdot n_{k'}=N_{kk'},\; n_k\perp e_s,
 
 so that :math:`m=AC\Gamma`, :math:`R_\perp=ANA^T`, and Q has the rank of A: with one column all
-weight vectors lie on a line, and every Gaussian integral is one on a line.
+weight vectors lie on a line, and every Gaussian integral is one on a line.  With bands C, N and
+Gamma are those of each band, A is one for all.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 from sympy.polys.matrices.exceptions import DMNonInvertibleMatrixError
 
-from theory import InputError, Model
+from theory import Model
+
+from .drawn_parameters import drawn_noise, drawn_weights, partial_gram
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,13 @@ class Point:
     along : matrix C, rank x r
     across : matrix N, rank x rank, positive semidefinite
     gamma : matrix, r x r
+        Of several bands C, N and Gamma stand one below the other.
     weights : matrix, n x 1
     readout : matrix, q x 1
     precision, ridge, step : Rational
     others : tuple of (Symbol, Rational)
-        Symbols that stand inside of weights or of the Gram matrix, as in (p_1, 1 - p_1), and free
-        parameters of the loss.
+        Symbols that stand inside of weights or of the Gram matrix, as in (p_1, 1 - p_1), of bands,
+        and free parameters of the loss.
     """
 
     model: Model
@@ -61,30 +65,49 @@ class Point:
     @property
     def is_regular(self) -> bool:
         """Q, or the Gram matrix of all fields, is invertible."""
-        gram = self.model.field_gram.xreplace(self.values)
-        return bool(gram.det() != 0)
+        return all(gram.det() != 0 for gram in self._field_grams(self.values))
+
+    @cached_property
+    def bands(self) -> list[tuple[sp.MatrixBase, sp.MatrixBase, sp.MatrixBase]]:
+        """C, N and Gamma of every band."""
+        return list(zip(*map(self._by_bands, (self.along, self.across, self.gamma)), strict=True))
+
+    def _by_bands(self, matrix: sp.MatrixBase) -> list[sp.MatrixBase]:
+        size = matrix.rows // self.model.bands
+        return [matrix[g * size : (g + 1) * size, :] for g in range(self.model.bands)]
+
+    def _field_grams(self, values: dict[sp.Symbol, sp.Rational]) -> list[sp.MatrixBase]:
+        """lambda times the covariances of the fields, in every component if these differ."""
+        laws = range(self.model.components if self.model.mixture.bands is not None else 1)
+        return [self.model.field_gram_of(l).xreplace(values) for l in laws]
 
     @cached_property
     def values(self) -> dict[sp.Symbol, sp.Rational]:
         """Numbers of all outer symbols, Q and its pseudo-inverse included."""
-        s, a = self.model.symbols, self.mixing
+        s, a, stacked = self.model.symbols, self.mixing, sp.Matrix.vstack
         found = dict(self._parameters())
         found |= dict(zip(s.readout, self.readout, strict=True))
-        names = [s.overlap, s.gram_perp, s.gram, s.gram_inverse]
-        numbers = self._products()
-        if numbers is None:  # numbers that are no fractions, or a singular Q
-            inner = self.along * self.gamma * self.along.T + self.across
-            products = (a * self.along * self.gamma, a * self.across * a.T, a * inner * a.T)
-            numbers = [list(matrix) for matrix in (*products, _pseudo_inverse(a, inner))]
-        if len(s.fields) != self.model.units:
-            del names[3:], numbers[3:]
-        for group, entries in zip(names, numbers, strict=True):
+        units_alone = len(s.fields) == self.model.units * self.model.tokens
+        names = [s.overlap, s.gram_perp, s.gram, *([s.gram_inverse] if units_alone else [])]
+        numbers = self._products() if self.model.mixture.bands is None else None
+        if numbers is None:  # bands, numbers that are no fractions, or a singular Q
+            inner = [along * gamma * along.T + across for along, across, gamma in self.bands]
+            numbers = [
+                list(stacked(*matrices))
+                for matrices in (
+                    [a * along * gamma for along, _, gamma in self.bands],
+                    [a * across * a.T for _, across, _ in self.bands],
+                    [a * each * a.T for each in inner],
+                    [_pseudo_inverse(a, each) for each in self._seen(inner, found)],
+                )
+            ]
+        for group, entries in zip(names, numbers, strict=False):
             found |= dict(zip(group, entries, strict=True))
-        if len(s.fields) == self.model.units:
+        if units_alone:
             return found
-        gram = self.model.field_gram.xreplace(found)
-        inverse = gram.inv() if gram.det() != 0 else gram.pinv()
-        return found | dict(zip(s.gram_inverse, inverse, strict=True))
+        grams = self._field_grams(found)
+        inverses = [gram.inv() if gram.det() != 0 else gram.pinv() for gram in grams]
+        return found | dict(zip(s.gram_inverse, stacked(*inverses), strict=True))
 
     def _products(self) -> list[list[sp.Rational]] | None:
         """Entries of m, R_perp, Q and its pseudo-inverse, which exists through full-rank factors;
@@ -108,6 +131,21 @@ class Point:
             left * core * left.transpose(),
         )
         return [[QQ.to_sympy(x) for x in matrix.to_list_flat()] for matrix in found]
+
+    def _seen(
+        self, inner: list[sp.MatrixBase], found: dict[sp.Symbol, sp.Rational]
+    ) -> list[sp.MatrixBase]:
+        """What the weights are mixed from, as every component sees it: times its variances."""
+        mixture = self.model.mixture
+        if mixture.bands is None:
+            return inner
+        return [
+            sum(
+                (mixture.variance(l, g).xreplace(found) * each for g, each in enumerate(inner)),
+                sp.zeros(self.rank),
+            )
+            for l in range(self.model.components)
+        ]
 
     def _parameters(self) -> Iterator[tuple[sp.Symbol, sp.Rational]]:
         model = self.model
@@ -176,6 +214,9 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         root = matrix(size, size, scale)
         return sp.ImmutableDenseMatrix(floor * sp.eye(size) + root * root.T)
 
+    def of_bands(draw: Callable[[], sp.MatrixBase]) -> sp.ImmutableDenseMatrix:
+        return sp.ImmutableDenseMatrix.vstack(*(draw() for _ in range(model.bands)))
+
     if rank == c:
         mixing = sp.ImmutableDenseMatrix(sp.eye(c))
     else:
@@ -186,24 +227,27 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
     open_entries = [x for x in gram if x.is_Symbol]
     drawn: dict[sp.Symbol, sp.Rational] = {}
     if gram.free_symbols and len(open_entries) < len(gram):
-        drawn |= _partial_gram(gram, number)
+        drawn |= partial_gram(model.mixture, number)
         gram = gram.xreplace(drawn)
     fixed = not gram.free_symbols
     raw = [number(0.4, 1.6) for _ in range(model.components)]
     while len(set(raw)) < min(len(raw), 50):  # equal weights would hide one read for another
         raw = [number(0.4, 1.6) for _ in range(model.components)]
-    weights, hidden = _weights(model.mixture.weights, raw, number)
+    weights, hidden = drawn_weights(model.mixture.weights, raw, number)
     drawn |= hidden
     for each in model.loss.free_parameters:
         low, high = each.drawn
         drawn[each.symbol] = low + (high - low) * number(0.05, 0.95)
+    drawn |= drawn_noise(model.mixture, number)
     plain = {*model.mixture.weights, *model.mixture.directions_gram}
     return Point(
         model,
         mixing,
-        matrix(rank, r, 0.8),
-        positive(rank, 0.5, sp.Rational(1, 4)),
-        sp.ImmutableDenseMatrix(gram) if fixed else positive(r, 0.5, sp.Rational(3, 4)),
+        matrix(model.bands * rank, r, 0.8),
+        of_bands(lambda: positive(rank, 0.5, sp.Rational(1, 4))),
+        sp.ImmutableDenseMatrix(gram)
+        if fixed
+        else of_bands(lambda: positive(r, 0.5, sp.Rational(3, 4))),
         sp.ImmutableDenseMatrix(model.components, 1, weights),
         matrix(q, 1, 1.2) if q else sp.ImmutableDenseMatrix(0, 1, []),
         number(1.2, 4) if model.mixture.precision.is_Symbol else model.mixture.precision,
@@ -211,46 +255,6 @@ def random_point(model: Model, rng: np.random.Generator, rank: int | None = None
         number(0.5, 1.5) if model.step.is_Symbol else model.step,
         tuple((s, v) for s, v in drawn.items() if s not in plain),
     )
-
-
-Numbers = Callable[[float, float], sp.Rational]
-
-
-def _weights(
-    given: Sequence[sp.Expr], raw: Sequence[sp.Rational], number: Numbers
-) -> tuple[list[sp.Rational], dict[sp.Symbol, sp.Rational]]:
-    """Weights of sum 1: symbols share what numbers leave; symbols inside of formulas are drawn."""
-    bare = [i for i, p in enumerate(given) if p.is_Symbol]
-    if not any(p.free_symbols for p in given if not p.is_Symbol):
-        left = 1 - sp.Add(*(p for p in given if not p.is_Symbol))
-        total = sum(raw[i] for i in bare)
-        return [left * raw[i] / total if i in bare else p for i, p in enumerate(given)], {}
-    names = sorted(set().union(*(p.free_symbols for p in given)), key=str)
-    for _ in range(1000):
-        at = {s: number(0.02, 0.95) for s in names}
-        rest = sp.Add(*given) - 1
-        if rest.has(names[-1]):  # the last one is what makes the sum 1
-            solutions = sp.solve(rest.xreplace({s: at[s] for s in names[:-1]}), names[-1])
-            if not solutions:
-                break
-            at[names[-1]] = solutions[0]
-        weights = [p.xreplace(at) for p in given]
-        if sum(weights) == 1 and all(w.is_Rational and w > 0 for w in weights):
-            return weights, at
-    remedy = "give weights that are positive and sum to 1 for some values of their symbols"
-    raise InputError("weights", tuple(given), "weights of sum 1", remedy)
-
-
-def _partial_gram(gram: sp.MatrixBase, number: Numbers) -> dict[sp.Symbol, sp.Rational]:
-    """Numbers for the open entries of a Gram matrix whose other entries are given."""
-    diagonal = set().union(*(x.free_symbols for x in gram.diagonal()))
-    for _ in range(1000):
-        names = sorted(gram.free_symbols, key=str)
-        at = {s: number(0.5, 2) if s in diagonal else number(-0.6, 0.6) for s in names}
-        if gram.xreplace(at).is_positive_definite:
-            return at
-    remedy = "give entries for which some positive definite matrix exists"
-    raise InputError("directions_gram", gram.tolist(), "a Gram matrix", remedy)
 
 
 # ends of the decades from which parameters are drawn, (small, large) of each
@@ -313,10 +317,11 @@ def dormant_points(
             m.as_mutable() for m in (point.along, point.across, point.readout)
         )
         for a in set(range(c)) - set(units):
-            along[a, :] = sp.zeros(1, along.cols)
             readout[a, 0] = 0
-            for b in units:
-                across[a, b] = across[b, a] = 0
+            for first in range(0, along.rows, c):
+                along[first + a, :] = sp.zeros(1, along.cols)
+                for b in units:
+                    across[first + a, b] = across[first + b, a] = 0
         yield replace(
             point,
             along=along.as_immutable(),
@@ -352,10 +357,11 @@ def shrink(point: Point, refuted: Callable[[Point], bool], budget: int = 60) -> 
         n = model.components
         attempt(replace(point, weights=sp.ImmutableDenseMatrix(n, 1, [sp.Rational(1, n)] * n)))
     if all(x.is_Symbol for x in model.mixture.directions_gram):
-        attempt(replace(point, gamma=sp.ImmutableDenseMatrix(sp.eye(model.directions))))
+        whole = [sp.ImmutableDenseMatrix(sp.eye(model.directions))] * model.bands
+        attempt(replace(point, gamma=sp.ImmutableDenseMatrix.vstack(*whole)))
     for name in ("along", "across", "mixing", "readout"):
-        whole = getattr(point, name)
-        for fill in (sp.zeros(*whole.shape), sp.eye(*whole.shape), sp.ones(*whole.shape)):
+        shape = getattr(point, name).shape
+        for fill in (sp.zeros(*shape), sp.eye(*shape), sp.ones(*shape)):
             if attempt(replace(point, **{name: sp.ImmutableDenseMatrix(fill)})):
                 break
     for name in ("along", "mixing", "readout"):

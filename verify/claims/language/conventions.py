@@ -8,13 +8,14 @@ from typing import Any
 
 import sympy as sp
 
-from theory import ReLU, Sigmoid, Softplus, Step
+from theory import Model, ReLU, Sigmoid, Softplus, Step, symbols
 from theory.problem.softmax import LogSumExp
 
 DIMENSION = sp.Symbol("d", positive=True)
 
 # letters and what they count; the conventions of docs/conventions.md
 UNITS, DIRECTIONS, COMPONENTS, PARAMETERS = "abcdef", "st", "l", "ij"
+BANDS, TOKENS = symbols.BANDS, symbols.TOKENS
 
 FUNCTIONS: dict[str, Any] = {
     "exp": sp.exp,
@@ -81,6 +82,8 @@ SHAPES = {
     "f": "",
     "delta": "a_b",
     "s": "l",
+    "rho": "g",
+    "sigma": "l_g",
     "k": "",
     "K": "",
     "r": "",
@@ -89,14 +92,48 @@ SHAPES = {
     "d": "",
 }
 
+# where the noise has bands, and where a sample has several tokens, some have more
+BAND_SHAPES = {
+    "m": "g_a_s",
+    "R": "g_a_b",
+    "Q": "g_a_b",
+    "Gamma": "g_s_t",
+    "Y": "g_s",
+    "zeta": "g_b",
+    "corrector": "g_a_b",
+}
+# the inverse of lambda times the covariance of u, in every component its own
+SCALED_SHAPES = {"P": "l_a_b"}
+TOKEN_SHAPES = {
+    "u": "a_p",
+    "w": "a_p",
+    "S": "l_p_s",
+    "Y": "p_s",
+    "zeta": "p_b",
+    "g": "a_p",
+    "H": "a_p_b_q",
+}
+
 # seen only by a sample
 RANDOM = ("u", "t", "xi", "w", "Y", "zeta", "kappa", "eta", "g", "H", "pi", "ell", "f", "y")
 
 MAX_EXPONENT = 64
 
 LETTERS = (
-    "a, b, c, ... for units, s, t for directions, l for components, i, j for readout parameters"
+    "a, b, c, ... for units, s, t for directions, l for components, i, j for readout parameters,"
+    " g, h for bands, p, q for tokens"
 )
+
+
+def shape_of(base: str, model: Model) -> str:
+    """The indices of a name in a model, joined by underscores."""
+    if model.tokens > 1 and base in TOKEN_SHAPES:
+        return TOKEN_SHAPES[base]
+    if model.bands > 1 and base in BAND_SHAPES:
+        return BAND_SHAPES[base]
+    if model.symbols.own_laws not in (None, 1) and base in SCALED_SHAPES:
+        return SCALED_SHAPES[base]
+    return SHAPES.get(base, "")
 
 
 @dataclass(frozen=True)

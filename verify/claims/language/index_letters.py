@@ -9,7 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from .conventions import COMPONENTS, DIRECTIONS, PARAMETERS, SHAPES, UNITS
+from .conventions import (
+    BAND_SHAPES,
+    BANDS,
+    COMPONENTS,
+    DIRECTIONS,
+    PARAMETERS,
+    SCALED_SHAPES,
+    SHAPES,
+    TOKEN_SHAPES,
+    TOKENS,
+    UNITS,
+)
 from .substitution import renamed
 from .tree import (
     SIZES,
@@ -25,7 +36,14 @@ from .tree import (
     limit_letters,
 )
 
-KINDS = {"unit": UNITS, "direction": DIRECTIONS, "component": COMPONENTS, "parameter": PARAMETERS}
+KINDS = {
+    "unit": UNITS,
+    "direction": DIRECTIONS,
+    "component": COMPONENTS,
+    "parameter": PARAMETERS,
+    "band": BANDS,
+    "token": TOKENS,
+}
 _KIND_OF = {letter: kind for kind, letters in KINDS.items() for letter in letters}
 # indices that are no letters: the label, the mark of a readout parameter
 _MARKS = ("y", "v")
@@ -57,19 +75,36 @@ def places(node: Node) -> Iterator[tuple[str, str | None, int]]:
 
 def slots(base: str, indices: Sequence[int | str]) -> list[str | None]:
     """What each index of a name counts, None where that is open."""
-    if base in ("g", "H", "G", "corrector"):
-        found: list[str | None] = []
-        for i, _ in enumerate(indices):
-            after_mark = i > 0 and indices[i - 1] == "v"
-            found.append("parameter" if after_mark else "unit")
-        return found
-    if base in ("e", "x") and len(indices) == 1:  # vectors in the brackets of a coefficient
-        return ["direction" if base == "e" else "unit"]
-    shape = SHAPES.get(base, "")
-    letters = shape.split("_") if shape and base not in ("delta", "s") else []
-    if len(letters) != len(indices):
+    if base in ("g", "H", "G"):
+        return _derivative_slots(base, indices)
+    if base in ("e", "x"):  # vectors in the brackets of a coefficient; with bands one index more
+        both: list[str | None] = ["band", "direction" if base == "e" else "unit"]
+        return both[-len(indices) :] if 1 <= len(indices) <= 2 else [None] * len(indices)
+    if base == "corrector" and len(indices) == 2:
+        return ["unit", "unit"]
+    known = [SHAPES.get(base, "")] if base not in ("delta", "s") else []
+    known += [more.get(base, "") for more in (BAND_SHAPES, SCALED_SHAPES, TOKEN_SHAPES)]
+    fitting = [shape.split("_") for shape in known if shape.count("_") + 1 == len(indices)]
+    kinds = [
+        {_KIND_OF[each] for each in place} for place in zip(*filter(all, fitting), strict=True)
+    ]
+    if not kinds:
         return [None] * len(indices)
-    return [_KIND_OF[letter] for letter in letters]
+    return [next(iter(each)) if len(each) == 1 else None for each in kinds]
+
+
+def _derivative_slots(base: str, indices: Sequence[int | str]) -> list[str | None]:
+    """Of a derivative of the loss: readout parameters after v, and tokens after units."""
+    derivatives = 1 if base == "g" else 2
+    with_tokens = len(indices) - indices.count("v") > derivatives
+    found: list[str | None] = []
+    for i, index in enumerate(indices):
+        if i > 0 and indices[i - 1] == "v":
+            found.append("parameter")
+        else:
+            after_unit = i > 0 and found[-1] == "unit" and index != "v"
+            found.append("token" if with_tokens and after_unit else "unit")
+    return found
 
 
 def conventional(text: str, trees: Sequence[Node], fixed: Collection[str] = ()) -> list[Node]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +13,8 @@ from theory import Model, Softmax, Softplus, symbols
 from theory.problem.held.loss_symbols import GRAM, OVERLAP, Statistic
 from theory.problem.kinks import apply_kink_rule
 
-from .conventions import DIMENSION, FUNCTIONS, RANDOM, SHAPES, UNITS, Scope
-from .features import features_of
+from .conventions import DIMENSION, FUNCTIONS, RANDOM, SHAPES, UNITS, Scope, shape_of
+from .features import copies_of, feature_names, features_of, residual_names
 from .tree import Call, FormulaError, Index, Name, Node
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class NamesOfModel:
         base = node.base
         if base == "pi" and not node.indices:
             return sp.pi  # the number; with an index it is the softmax
+        own = self.own_letters.get("_".join([base, *map(str, node.indices)]))
+        if own is not None:
+            return own
         if base not in self.vocabulary.names():
             raise self.unknown(node)
         if base in RANDOM and not scope.inside and not (base == "y" and node.indices):
@@ -84,12 +87,19 @@ class NamesOfModel:
         if base == "f":
             return self.network_output(node)
         constants = self.constants()
-        if base in constants:
+        if base in constants or base in self.own_letters:
             self.indices(node, scope)
             return constants[base]
         entries, *ranges = self.arrays()[base]
         at = self.indices(node, scope, *ranges)
+        if len(at) == 3:  # matrices of bands, components or tokens stand one below the other
+            return entries[at[0] * ranges[1][1] + at[1], at[2]]
         return entries[at[0]] if len(at) == 1 else entries[at[0], at[1]]
+
+    @property
+    def own_letters(self) -> dict[str, sp.Symbol]:
+        """Letters of the author of the model."""
+        return self.vocabulary.own_letters
 
     def at_label(self, node: Name, scope: Scope) -> sp.Expr:
         """u_y and pi_y: the entry of the label of the sample."""
@@ -154,7 +164,6 @@ class NamesOfModel:
             "n": sp.Integer(model.components),
             "q": sp.Integer(model.readout_size),
             "d": DIMENSION,
-            **{each.name: each.symbol for each in model.loss.free_parameters},
         }
 
     @property
@@ -205,8 +214,7 @@ class NamesOfModel:
         component, class_ = ("component", model.components), ("class", model.units)
         # of a teacher the feature Y . e_s is one of the fields, t_s
         field = unit if len(s.fields) == model.units else ("field", len(s.fields))
-        features = features_of(model)
-        return {
+        found: dict[str, tuple[Any, *tuple[tuple[str, int], ...]]] = {
             "m": (s.overlap, unit, direction),
             "R": (s.gram_perp, unit, unit),
             "Q": (s.gram, unit, unit),
@@ -217,11 +225,64 @@ class NamesOfModel:
             "v": (s.readout, ("readout parameter", model.readout_size)),
             "u": (s.preactivation, unit),
             "w": (s.whitened, field),
-            "t": (features, direction),
-            "Y": (features, direction),
-            "zeta": (symbols.vector("zeta", model.units), unit),
+            "t": (self.teachers(), direction),
+            "Y": (features_of(model), direction),
+            "zeta": (residual_names(model), unit),
             "s": (symbols.vector("s", model.units, positive=True), class_),
         }
+        if model.mixture.bands is not None:
+            found |= self.banded_arrays(found)
+        return found | (self.token_arrays(found) if model.tokens > 1 else {})
+
+    def teachers(self) -> tuple[sp.Expr, ...]:
+        """Y . e_s of every direction; with bands the sum over these, but of a teacher t_s."""
+        model, seen = self.model, self.model.loss.teachers
+        if model.bands == 1:
+            return features_of(model)
+        parts = sp.Matrix(model.bands, model.directions, feature_names(model))
+        return tuple(
+            symbols.indexed("t", s) if s in seen else sp.Add(*parts[:, s])
+            for s in range(model.directions)
+        )
+
+    def banded_arrays(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that have a value in every band, and what the noise is in it."""
+        model, bands = self.model, self.model.mixture.bands
+        assert bands is not None
+        band, component = ("band", model.bands), ("component", model.components)
+        found: dict[str, Any] = {
+            "rho": (bands.fractions, band),
+            "sigma": (bands.scales, component, band),
+        }
+        if model.components > 1:
+            entries, *ranges = plain["P"]
+            found["P"] = (entries, component, *ranges)
+        if model.bands > 1:
+            for name in ("m", "R", "Q", "Gamma", "Y", "zeta"):
+                entries, *ranges = plain[name]
+                found[name] = (self.by_copies(entries), band, *ranges)
+        return found
+
+    def token_arrays(self, plain: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that have a value of every token."""
+        model, s = self.model, self.model.symbols
+        token, unit = ("token", model.tokens), ("unit", model.units)
+        coordinates, component, direction = plain["S"]
+        return {
+            "P": (s.gram_inverse, unit, unit),
+            "S": (coordinates, component, token, direction),
+            "Y": (self.by_copies(plain["Y"][0]), token, direction),
+            "zeta": (self.by_copies(plain["zeta"][0]), token, unit),
+            "u": (self.by_copies(s.preactivation).T, unit, token),
+            "w": (self.by_copies(s.whitened).T, unit, token),
+        }
+
+    def by_copies(self, entries: Any) -> Any:
+        """A list with a part for every band or token as a matrix of a row for each."""
+        if isinstance(entries, sp.MatrixBase):
+            return entries
+        copies = copies_of(self.model)
+        return sp.Matrix(copies, len(entries) // copies, list(entries))
 
     def softmax(
         self, node: Name, scope: Scope, arguments: Sequence[sp.Expr] | None = None
@@ -240,7 +301,7 @@ class NamesOfModel:
     def indices(self, node: Name, scope: Scope, *kinds: tuple[str, int]) -> list[int]:
         """0-based indices, of the right number and within their ranges."""
         if len(node.indices) != len(kinds):
-            shape = SHAPES.get(node.base, "")
+            shape = shape_of(node.base, self.model)
             expected = f"{len(kinds) or 'no'} indices"
             remedy = f"write {node.base}{'_' + shape if shape else ''}"
             raise self.fail(node, f"{node.base} with {len(node.indices)} indices", expected, remedy)
@@ -259,28 +320,42 @@ class NamesOfModel:
 
     def partial(self, node: Name, scope: Scope) -> sp.Expr:
         """g_a, H_a_b, g_v_i, H_a_v_i, H_v_i_v_j: derivatives of the loss."""
-        model, found, second_layer = self.model, [], False
-        for index in node.indices:
-            if index == "v" and not second_layer:
-                second_layer = True
-                continue
-            value = self.index(index, node, scope)
-            kind, size = (
-                ("readout parameter", model.readout_size) if second_layer else ("unit", model.units)
-            )
-            self.check_range(node, node.base, kind, value, size)
-            found.append(value - 1 + (model.units if second_layer else 0))
-            second_layer = False
-        if len(found) != (1 if node.base == "g" else 2) or second_layer:
+        model, variables, left = self.model, [], list(node.indices)
+        known = ("readout parameter", model.readout_size), ("unit", model.units)
+        token = ("token", model.tokens)
+        while left:
+            second_layer = len(left) > 1 and left[0] == "v"
+            if second_layer:
+                left.pop(0)
+            value = self.one_index(left.pop(0), node, scope, *known[not second_layer])
+            if second_layer:
+                value += len(model.symbols.preactivation)
+            elif model.tokens > 1:
+                if not left:
+                    break
+                value += model.units * self.one_index(left.pop(0), node, scope, *token)
+            variables.append(value)
+        if len(variables) != (1 if node.base == "g" else 2) or left:
+            count = len(node.indices) - node.indices.count("v")
             expected = "one derivative" if node.base == "g" else "two"
-            remedy = (
-                "write g_a or g_v_i" if node.base == "g" else "write H_a_b, H_a_v_i or H_v_i_v_j"
-            )
-            raise self.fail(node, f"{node.base} with {len(found)} indices", expected, remedy)
+            names: tuple[str, ...] = ("g_a", "g_v_i")
+            if node.base == "H":
+                names = ("H_a_b", "H_a_v_i", "H_v_i_v_j")
+            if model.tokens > 1:
+                names = tuple(n.replace("a", "a_p").replace("b", "b_q") for n in names)
+            remedy = f"write {', '.join(names[:-1])} or {names[-1]}"
+            raise self.fail(node, f"{node.base} with {count} indices", expected, remedy)
+        found = variables
         if self.vocabulary.raw:
             return self.vocabulary.loss.partial(found, self.vocabulary.kink_rule)
         partial = model.loss.partial(found)
         return partial if len(found) < 2 else apply_kink_rule(partial, self.vocabulary.kink_rule)
+
+    def one_index(self, index: Index, node: Name, scope: Scope, kind: str, size: int) -> int:
+        """One 0-based index."""
+        value = self.index(index, node, scope)
+        self.check_range(node, node.base, kind, value, size)
+        return value - 1
 
     def gain(self, node: Name, scope: Scope) -> sp.Expr:
         """kappa_a_b = (1 + delta_ab) d ell / d Q_ab, eta_a_s = d ell / d m_as."""

@@ -12,9 +12,18 @@ from theory import GaussianExpectation, Model
 from theory.names import DISTRIBUTIONAL
 from verify.claims.raw.loss import RawLoss
 
-from .conventions import COMPONENTS, DIRECTIONS, PARAMETERS, SHAPES, UNITS, Scope
+from .conventions import BANDS, COMPONENTS, DIRECTIONS, PARAMETERS, SHAPES, TOKENS, UNITS, Scope
 from .meaning import _Reading
 from .tree import Node
+
+
+def free_names(model: Model) -> dict[str, sp.Symbol]:
+    """Letters of the author of a model: free parameters of the loss, and those in its bands."""
+    bands = model.mixture.bands
+    inside = () if bands is None else (*bands.fractions, *bands.scales)
+    own = sorted(set().union(*(e.free_symbols for e in inside)), key=str)
+    named = {str(x): x for x in own if str(x) not in SHAPES}
+    return {each.name: each.symbol for each in model.loss.free_parameters} | named
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,11 @@ class Vocabulary:
     @cached_property
     def loss(self) -> RawLoss:
         return RawLoss(self.model)
+
+    @cached_property
+    def own_letters(self) -> dict[str, sp.Symbol]:
+        """Letters of the author of the model."""
+        return free_names(self.model)
 
     def read(
         self,
@@ -92,7 +106,9 @@ class Vocabulary:
         ):
             if letter in letters:
                 return size
-        return None
+        # where there is one of them it has no index
+        several = {BANDS: model.bands, TOKENS: model.tokens}
+        return next((n for letters, n in several.items() if letter in letters and n > 1), None)
 
     def names(self) -> list[str]:
         """What a formula may hold."""
@@ -101,9 +117,9 @@ class Vocabulary:
         left |= set() if self.gaps else {"s"}
         left |= set() if self.sized else {"d"}
         left |= {"f"} if not q else set()
-        left |= set() if model.loss.gauge is not None else {"pi"}
+        left |= set() if model.loss.gauge is not None and model.tokens == 1 else {"pi"}
         left |= set() if model.loss.teachers else {"t"}
         left |= set() if model.loss.has_label_noise else {"xi"}
         left |= set() if model.loss.statistics else {"kappa", "eta"}
-        free = [each.name for each in model.loss.free_parameters]
-        return [*(n for n in SHAPES if n not in left), *free]
+        left |= set() if model.mixture.bands is not None else {"rho", "sigma"}
+        return [*(n for n in SHAPES if n not in left), *self.own_letters]

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 
 import numpy as np
 import sympy as sp
@@ -101,52 +103,125 @@ def _diffusion(target: Target, samples: RawSamples) -> Measured:
 
 def _block(target: Target, batch: Batch) -> Array:
     """Gradient, Hessian and gradient matrix: one number a sample whose mean is the entry."""
-    samples, model = batch.samples, batch.samples.model
-    _, at = target.parts[0]
-    beta = samples.ridge if target.regularized or target.kind == GRADIENT else 0.0
-    layers = [int(i) for i in at if i != "v"]
-    second = at.count("v")
-    positions = [basis_position(model, part) for part in target.parts[1:] if part[0] != "bulk"]
-    c, span = model.units, model.directions
-    gram_inverse = np.linalg.inv(samples.frame.span.T @ samples.frame.span)
-
-    def variable(k: int) -> int:
-        return layers[k] + (c if is_second(k) else 0)
-
-    def is_second(k: int) -> bool:
-        return second == len(layers) or (second == 1 and (k == 1) == (at[0] != "v"))
-
+    samples = batch.samples
     if target.kind == GRADIENT:
-        g = batch.mean_of(samples.loss.partial((variable(0),)))
-        if second:
-            return g + beta * samples.readout[layers[0]]
-        return g * batch.projected[:, positions[0]] + beta * (positions[0] == span + layers[0])
+        return _gradient(target, batch)
+    pairs = _places(target.parts[0][1])
+    places = _Places(batch, target)
+    beta = samples.ridge if target.regularized else 0.0
     if target.kind == HESSIAN:
-        h = samples.loss.partial((variable(0), variable(1)), target.kink_rule)
-        if second == 2:
-            return batch.mean_of(h) + beta * (layers[0] == layers[1])
-        if second == 1:
-            return batch.mean_of(h, lambda b: b.projected[:, positions[0]])
-        if not positions:
-            return batch.mean_of(h, lambda b: b.noise) + beta * (layers[0] == layers[1])
-        i, j = positions
-        return batch.mean_of(
-            h, lambda b: b.projected[:, i] * b.projected[:, j] - b.noise * gram_inverse[i, j]
-        )
-    both = [batch.mean_of(samples.loss.partial((variable(k),))) for k in (0, 1)]
+        ridge = beta * (pairs[0] == pairs[1]) if places.is_diagonal else 0.0
+        found = np.full(len(batch.y), ridge)
+        variables = (_variables(place, samples) for place in pairs)
+        for (i, p), (j, q) in product(*variables):
+            h = samples.loss.partial((i, j), target.kink_rule)
+            found = found + batch.mean_of(h, partial(places.of, tokens=(p, q)))
+        return found
+    return _product(pairs, batch, places, beta)
 
-    def part(k: int, position: int = 0) -> Array:
-        """Gradient of the second layer, or of the first along one dual vector."""
-        if is_second(k):
-            return both[k] + beta * samples.readout[layers[k]]
-        return both[k] * batch.projected[:, position] + beta * (position == span + layers[k])
 
-    if second == 2:
-        return part(0) * part(1)
-    if second == 1:
-        k = 0 if is_second(1) else 1
-        return part(k, positions[0]) * part(1 - k)
-    if not positions:
-        return both[0] * both[1] * batch.noise
-    i, j = positions
-    return part(0, i) * part(1, j) - both[0] * both[1] * batch.noise * gram_inverse[i, j]
+# a unit, or a readout parameter
+_Place = tuple[bool, int]
+
+
+def _places(indices: tuple[int | str, ...]) -> list[_Place]:
+    """Units and, after a mark v, readout parameters."""
+    found = []
+    for i, index in enumerate(indices):
+        if index != "v":
+            found.append((i > 0 and indices[i - 1] == "v", int(index)))
+    return found
+
+
+def _variables(place: _Place, samples: RawSamples) -> list[tuple[int, int | None]]:
+    """The variables of the loss that a place is of: one a token; and their tokens."""
+    second_layer, index = place
+    model = samples.model
+    if second_layer:
+        return [(len(model.symbols.preactivation) + index, None)]
+    return [(p * model.units + index, p) for p in range(model.tokens)]
+
+
+class _Places:
+    """What a block is multiplied by for its entry: features along dual vectors, or off all."""
+
+    def __init__(self, batch: Batch, target: Target) -> None:
+        self.model, self.frame = batch.samples.model, batch.samples.frame
+        named = target.parts[1:]
+        self.band = None
+        if named and named[0][0] == "bulk":
+            self.band = int(named[0][1][0]) if named[0][1] else 0
+            named = ()
+        self.positions = [basis_position(self.model, part) for part in named]
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether the ridge is in the entry: off the span, and between parameters."""
+        return not self.positions
+
+    def of(self, batch: Batch, tokens: tuple[int | None, int | None]) -> Array | float:
+        """The factor of a derivative of two tokens, or of one and a readout parameter."""
+        seen = [p for p in tokens if p is not None]
+        if self.band is not None:
+            return batch.noise(self.band, *seen)
+        found: Array | float = 1.0
+        for p, position in zip(seen, self.positions, strict=True):
+            found = found * batch.projected[:, p, position]
+        return found - self.off_span(batch, *seen) if len(seen) == 2 else found
+
+    def off_span(self, batch: Batch, one: int, two: int) -> Array:
+        """c W^-1, where the noise off V comes from: V^T V = W is of every band."""
+        i, j = self.positions
+        band = self.frame.band_of_vector(i)
+        return batch.noise(band, one, two) * self.frame.gram_inverse[i, j]
+
+    def ridge(self, number: int, place: _Place) -> bool:
+        """Whether the dual vector is that of the weights of a unit, which the ridge pulls on."""
+        position = self.positions[number]
+        first = self.model.bands * self.model.directions
+        return position >= first and (position - first) % self.model.units == place[1]
+
+
+def _slopes(place: _Place, batch: Batch) -> list[tuple[Array, int | None]]:
+    """Derivatives of the loss, one a token."""
+    loss = batch.samples.loss
+    return [(batch.mean_of(loss.partial((i,))), p) for i, p in _variables(place, batch.samples)]
+
+
+def _gradient(target: Target, batch: Batch) -> Array:
+    (place,) = _places(target.parts[0][1])
+    return _part(place, 0, batch, _Places(batch, target), batch.samples.ridge)
+
+
+def _part(place: _Place, number: int, batch: Batch, places: _Places, beta: float) -> Array:
+    """Gradient of a readout parameter, or of the weights of a unit along one dual vector."""
+    if place[0]:
+        return _slopes(place, batch)[0][0] + beta * batch.samples.readout[place[1]]
+    position = places.positions[number]
+    found = np.full(len(batch.y), beta * places.ridge(number, place))
+    for g, p in _slopes(place, batch):
+        found = found + g * batch.projected[:, p, position]
+    return found
+
+
+def _product(pairs: list[_Place], batch: Batch, places: _Places, beta: float) -> Array:
+    """The gradient times itself."""
+    off_span = np.zeros(len(batch.y))
+    if not any(second_layer for second_layer, _ in pairs):
+        left, right = (_slopes(place, batch) for place in pairs)
+        for (g, p), (h, q) in product(left, right):
+            factor = (
+                batch.noise(places.band, p or 0, q or 0)
+                if places.band is not None
+                else places.off_span(batch, p or 0, q or 0)
+            )
+            off_span = off_span + g * h * factor
+        if places.band is not None:
+            return off_span
+    along = [number for number, _ in enumerate(places.positions)]
+    numbers = [0 if second_layer else along.pop(0) for second_layer, _ in pairs]
+    one, two = (
+        _part(place, number, batch, places, beta)
+        for place, number in zip(pairs, numbers, strict=True)
+    )
+    return one * two - off_span

@@ -23,51 +23,13 @@ from theory import InputError, Model, symbols
 from theory.names import ALMOST_EVERYWHERE
 from theory.problem.held.loss_symbols import GRAM, Statistic
 from theory.problem.kinks import split_deltas
+from verify.claims.language.features import feature_names, residual_names
 from verify.random_points.exact import Point
 
+from .frame import RawFrame
 from .loss import RawLoss, elementary
 
 Array = NDArray[np.float64]
-
-# coordinates of R^d beyond the span of directions and weights
-SPARE = 4
-
-
-@dataclass
-class RawFrame:
-    """Vectors of R^d with the inner products of a point of full rank."""
-
-    point: Point
-    directions: Array  # d x r
-    x: Array  # d x C
-
-    @classmethod
-    def of(cls, point: Point, dimension: int, rng: np.random.Generator) -> RawFrame:
-        numbers = lambda m: np.array(m.tolist(), dtype=float).reshape(m.shape)  # noqa: E731
-        r, rank = point.model.directions, point.rank
-        basis = np.linalg.qr(rng.standard_normal((dimension, r + rank)))[0]
-        e = basis[:, :r] @ np.linalg.cholesky(numbers(point.gamma)).T
-        n = basis[:, r:] @ np.linalg.cholesky(numbers(point.across)).T
-        return cls(point, e, (e @ numbers(point.along).T + n) @ numbers(point.mixing).T)
-
-    @property
-    def span(self) -> Array:
-        return np.hstack([self.directions, self.x])
-
-    @cached_property
-    def perpendicular(self) -> Array:
-        """x without its parts along the directions."""
-        return self.x - self.directions @ np.linalg.lstsq(self.directions, self.x)[0]
-
-    @cached_property
-    def dual(self) -> Array:
-        """T with T^T V = 1: T^T (V B V^T + c) T = B + c W^-1."""
-        return self.span @ np.linalg.inv(self.span.T @ self.span)
-
-    @cached_property
-    def complement(self) -> Array:
-        """Orthonormal vectors orthogonal to V."""
-        return np.linalg.svd(self.span)[0][:, self.span.shape[1] :]
 
 
 @dataclass
@@ -78,33 +40,43 @@ class Batch:
 
     samples: RawSamples
     component: int
-    y: Array  # N x d
+    y: Array  # N x d, of several tokens N x P d
     weight: float = 1.0
     _moved: dict[sp.Expr, Batch] = field(default_factory=dict)
+    _noise: dict[tuple[int, int, int], Array] = field(default_factory=dict)
 
     @cached_property
     def u(self) -> Array:
-        return self.y @ self.samples.frame.x
+        """x^a . Y, of several tokens those of the first before those of the second."""
+        return self.y @ self.samples.seen
 
     @cached_property
     def along(self) -> Array:
+        """Y . e_s, in every band or of every token."""
+        frame = self.samples.frame
+        return self.y @ frame.of_tokens(frame.direction_parts)
+
+    @cached_property
+    def teachers(self) -> Array:
         """Y . e_s."""
         return self.y @ self.samples.frame.directions
 
     @cached_property
     def zeta(self) -> Array:
-        return self.y @ self.samples.frame.perpendicular
+        frame = self.samples.frame
+        return self.y @ frame.of_tokens(frame.perpendicular)
 
     @cached_property
     def whitened(self) -> Array:
         """P (fields - mean), P of units and teachers; label noise is apart from both."""
-        teachers = list(self.samples.model.loss.teachers)
-        rows = np.hstack([self.samples.frame.x, self.samples.frame.directions[:, teachers]])
-        centred = (self.y - self.samples.means[self.component]) @ rows
+        s = self.samples
+        rows = s.behind_fields
+        centred = (self.y - s.means[self.component]) @ rows
+        scaled = s.scales[self.component][:, None] * rows
         return np.hstack(
             [
-                centred @ np.linalg.pinv(rows.T @ rows, hermitian=True),
-                self.label_noise / self.samples.precision,
+                centred @ np.linalg.pinv(scaled.T @ scaled, hermitian=True),
+                self.label_noise / s.precision,
             ]
         )
 
@@ -114,14 +86,22 @@ class Batch:
         return self.samples.rng.standard_normal((len(self.y), 1))
 
     @cached_property
-    def projected(self) -> Array:
-        """Y on the dual vectors."""
-        return self.y @ self.samples.frame.dual
+    def features(self) -> Array:
+        """The features of every sample, N x P x d."""
+        return self.y.reshape(len(self.y), self.samples.model.tokens, -1)
 
     @cached_property
-    def noise(self) -> Array:
-        """Mean square of Y on the complement."""
-        return ((self.y @ self.samples.frame.complement) ** 2).mean(axis=1)
+    def projected(self) -> Array:
+        """Features on the dual vectors, N x P x |V|."""
+        return self.features @ self.samples.frame.dual
+
+    def noise(self, band: int, one: int = 0, two: int = 0) -> Array:
+        """Mean product of two features on the complement, in a band."""
+        if (band, one, two) not in self._noise:
+            complement = self.samples.frame.complements[band]
+            left, right = (self.features[:, p] @ complement for p in (one, two))
+            self._noise[band, one, two] = (left * right).mean(axis=1)
+        return self._noise[band, one, two]
 
     def on(self, kink: sp.Expr) -> Batch:
         """The same samples moved onto the hyperplane where a form of u vanishes."""
@@ -134,13 +114,14 @@ class Batch:
             u = loss.fields
             row = np.array([float(kink.diff(x)) for x in u if x != symbols.LABEL_NOISE])
             offset = float(kink.xreplace(dict.fromkeys(u, sp.Integer(0))))
-            seen = np.hstack([s.frame.x, s.frame.directions[:, list(loss.teachers)]])
-            normal = seen @ row
-            length = float(np.linalg.norm(normal))
+            normal = s.behind_fields @ row
+            # the way along which the density of what is left does not change
+            way = s.scales[self.component] ** 2 * normal
+            spread = float(way @ normal)
             height = float(s.means[self.component] @ normal + offset)
-            sigma = length / np.sqrt(s.precision)
+            sigma = np.sqrt(spread / s.precision)
             density = float(np.exp(-((height / sigma) ** 2) / 2) / np.sqrt(2 * np.pi) / sigma)
-            moved = self.y - np.outer((self.y @ normal + offset) / length**2, normal)
+            moved = self.y - np.outer((self.y @ normal + offset) / spread, way)
             self._moved[kink] = Batch(s, self.component, moved, density)
         return self._moved[kink]
 
@@ -173,27 +154,50 @@ class RawSamples:
     def __init__(self, point: Point, rng: np.random.Generator, size: int) -> None:
         self.point, self.model, self.size, self.rng = point, point.model, size, rng
         self.loss = RawLoss(point.model)
-        self.dimension = self.model.directions + point.rank + SPARE
-        self.frame = RawFrame.of(point, self.dimension, rng)
+        self.frame = RawFrame.of(point, rng)
         self.precision, self.ridge, self.step = (
             float(x) for x in (point.precision, point.ridge, point.step)
         )
         self.readout = np.array([float(v) for v in point.readout])
         self.weights = np.array([float(p) for p in point.weights])
-        coordinates = np.array(self.model.mixture.coordinates.tolist(), dtype=float)
-        self.means = coordinates @ self.frame.directions.T
-        self._steps: dict[tuple[int, float], list[Array]] = {}
         self._numbers = {s: float(v) for s, v in point.values.items()}
+        self.coordinates = len(self.frame.x)
+        self.scales, self.dimension = self._noise()
+        means = np.array(self.model.mixture.coordinates.tolist(), dtype=float)
+        self.means = (means @ self.frame.directions.T).reshape(self.model.components, -1)
+        self.seen = self.frame.of_tokens(self.frame.x)
+        teachers = list(self.model.loss.teachers)
+        self.behind_fields = (
+            np.hstack([self.seen, self.frame.directions[:, teachers]]) if teachers else self.seen
+        )
+        self._steps: dict[tuple[int, float], list[Array]] = {}
         self.batches = [
             Batch(
                 self,
                 l,
-                mean + rng.standard_normal((size, self.dimension)) / np.sqrt(self.precision),
+                mean
+                + self.scales[l] * rng.standard_normal((size, mean.size)) / np.sqrt(self.precision),
             )
             for l, mean in enumerate(self.means)
         ]
         # further coordinates, for steps in more dimensions: means and weights have none there
-        self._more: list[Array] | None = None
+        self._beyond: dict[tuple[int, int], Array] = {}
+
+    def _noise(self) -> tuple[Array, int]:
+        """sigma of every coordinate in every component, and a dimension whose bands have room for
+        the coordinates.
+        """
+        mixture, frame, tokens = self.model.mixture, self.frame, self.model.tokens
+        shape = (self.model.components, tokens * self.coordinates)
+        if mixture.bands is None:
+            self.sigma = np.ones((self.model.components, 1))
+            self.shares = np.ones(1)
+            return np.ones(shape), self.coordinates
+        number = lambda e: float(e.xreplace(self.point.values))  # noqa: E731
+        self.sigma = np.array([[number(x) for x in row] for row in mixture.bands.scales.tolist()])
+        self.shares = np.array([number(x) for x in mixture.bands.fractions])
+        room = np.bincount(frame.band_of) / self.shares
+        return self.sigma[:, frame.band_of], int(np.ceil(room.max() - 1e-9))
 
     def function(self, f: sp.Expr) -> Callable[[Batch], Array]:
         """A compiled function of a batch."""
@@ -244,32 +248,57 @@ class RawSamples:
             ]
         return self._steps[key]
 
+    def beyond(self, component: int, dimension: int) -> Array:
+        """Inner products of a sample's features beyond the coordinates, N x B x P x P.
+
+        Weights and means have nothing there.  In a band of n dimensions more they are those of
+        normal vectors in R^n: a number that is whole of isotropic noise, and of a band need not be.
+        """
+        key = component, dimension
+        if key not in self._beyond:
+            below = dimension // 2 if dimension > self.dimension else 0
+            start = self.beyond(component, below) if below else None
+            room = self.shares * (dimension - below)
+            if not below:
+                room = room - np.bincount(self.frame.band_of)
+            more = self._products(room) * self.sigma[component][:, None, None] ** 2
+            self._beyond[key] = more / self.precision + (0.0 if start is None else start)
+        return self._beyond[key]
+
+    def _products(self, room: Array) -> Array:
+        """Inner products of standard normal vectors: of one its square, which is a chi-square."""
+        tokens = self.model.tokens
+        shape = (self.size, len(room), tokens, tokens)
+        if tokens == 1:
+            found = np.zeros(shape)
+            found[:, room > 0, 0, 0] = self.rng.chisquare(
+                room[room > 0], (self.size, int((room > 0).sum()))
+            )
+            return found
+        vectors = self.rng.standard_normal((self.size, tokens, round(float(room[0]))))
+        return (vectors @ np.swapaxes(vectors, 1, 2))[:, None]
+
     def _step(self, batch: Batch, dimension: int, delta: float) -> Array:
         frame, c = self.frame, self.model.units
-        extra = dimension - self.dimension
-        if extra and self._more is None:
-            shape = (self.size, 3 * self.dimension)
-            self._more = [
-                self.rng.standard_normal(shape) / np.sqrt(self.precision) for _ in self.batches
-            ]
-        pad = lambda v: np.vstack([v, np.zeros((extra, v.shape[1]))])  # noqa: E731
-        x, e = pad(frame.x), pad(frame.directions)
-        basis = np.linalg.qr(e)[0]
-        upper = np.triu_indices(c)
-        start = x - basis @ (basis.T @ x)
-        gram = start.T @ start
+        x, e, size = frame.x, frame.direction_parts, self.size
+        start = frame.off_directions(x)
+        upper = symbols.upper_triangle(c)
+        inside = frame.slices
+        gram = [[start[own, a] @ start[own, b] for a, b in upper] for own in inside]
+        basis = np.hstack(frame.direction_basis)
         found = []
         gradients = self.gradients(batch)
         units, outputs = self.decays
         pushes = self.pushes(batch)
-        for low in range(0, self.size, 20_000):
+        beyond = self.beyond(batch.component, dimension)
+        for low in range(0, size, 20_000):
             rows = slice(low, low + 20_000)
-            y = batch.y[rows]
-            if extra:
-                assert self._more is not None
-                y = np.hstack([y, self._more[batch.component][rows, :extra]])
-            g, dv = gradients[rows, :c], gradients[rows, c:]
-            moved = x.T - delta * (g[:, :, None] * y[:, None, :] + units[:, None] * x.T)
+            y, dv = batch.features[rows], gradients[rows, self.seen.shape[1] :]
+            g = gradients[rows, : self.seen.shape[1]].reshape(len(y), -1, c)
+            change = g[:, 0, :, None] * y[:, 0, None, :]
+            for p in range(1, y.shape[1]):
+                change += g[:, p, :, None] * y[:, p, None, :]
+            moved = x.T - delta * (change + units[:, None] * x.T)
             for slope, each in pushes:  # d Q_ab / d x^a = x^b, d m_as / d x^a = e_s
                 a, b = each.first, each.second
                 if each.kind == GRAM:
@@ -281,11 +310,16 @@ class RawSamples:
             flat = moved.reshape(-1, moved.shape[2])
             away = (flat - (flat @ basis) @ basis.T).reshape(moved.shape)
             overlap = ((flat @ e).reshape(len(y), c, -1) - x.T @ e) / delta
-            pairs = zip(*upper, strict=True)
-            norms = [np.einsum("nd,nd->n", away[:, a], away[:, b]) for a, b in pairs]
-            change = (np.stack(norms, axis=1) - gram[upper]) / delta
+            overlap = overlap.reshape(len(y), c, frame.bands, -1).swapaxes(1, 2)
+            norms = [
+                np.einsum("nd,nd->n", away[:, a, own], away[:, b, own])
+                + delta**2 * np.einsum("np,nq,npq->n", g[..., a], g[..., b], beyond[rows, band])
+                for band, own in enumerate(inside)
+                for a, b in upper
+            ]
+            squares = (np.stack(norms, axis=1) - np.ravel(gram)) / delta
             readout = -dv - outputs * self.readout
-            found.append(np.concatenate([overlap.reshape(len(y), -1), change, readout], axis=1))
+            found.append(np.concatenate([overlap.reshape(len(y), -1), squares, readout], axis=1))
         return np.concatenate(found)
 
 
@@ -294,7 +328,7 @@ _SEEN: dict[str, Callable[[Batch], Array]] = {
     "w": lambda b: b.whitened,
     "Y": lambda b: b.along,
     "zeta": lambda b: b.zeta,
-    "t": lambda b: b.along,
+    "t": lambda b: b.teachers,
     "xi": lambda b: b.label_noise,
 }
 
@@ -313,8 +347,8 @@ def _compiled(
     names = {
         "u": model.symbols.preactivation,
         "w": model.symbols.whitened,
-        "Y": symbols.vector("Y", model.directions),
-        "zeta": symbols.vector("zeta", model.units),
+        "Y": feature_names(model),
+        "zeta": residual_names(model),
         "t": symbols.vector("t", model.directions),
         "xi": (symbols.LABEL_NOISE,),
     }

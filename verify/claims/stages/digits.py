@@ -80,7 +80,7 @@ def certified_gaps(
     weights on a line.
     """
     gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
-    if model.units - gauge <= 1:
+    if len(model.symbols.preactivation) - gauge <= 1:
         point = random_point(model, rng)
         try:
             return point, gaps(pairs, point, DIGITS, more, terms=terms)
@@ -98,21 +98,21 @@ def most_dimensions(model: Model) -> int:
 def general_points(model: Model, rng: np.random.Generator, count: int = 2) -> list[Point]:
     """Points in general position, as far as quadrature in double precision reaches."""
     gauge = 0 if model.loss.gauge is None else model.loss.gauge.cols
-    return [
-        random_point(model, rng, min(model.units, most_dimensions(model) + gauge))
-        for _ in range(count)
-    ]
+    # weight vectors on so many axes have so many pre-activations of every token
+    rank = max(1, (most_dimensions(model) + gauge) // model.tokens)
+    return [random_point(model, rng, min(model.units, rank)) for _ in range(count)]
 
 
 def arguments_at(claimed: sp.Expr, right: sp.Expr, point: Point) -> int:
-    """How many units the integrands of both depend on at a point, at most."""
+    """How many pre-activations the integrands of both depend on at a point, at most."""
     zeros = {s: sp.Integer(0) for s, v in point.values.items() if v == 0}
     most = 0
     expressions = (_without(e, zeros) for e in (claimed, right))
     for node in dict.fromkeys(n for e in expressions for n in find_expectations(e)):
         # of a product with zero nothing is left
         for term in sp.Add.make_args(sp.expand(node.integrand.xreplace(zeros))):
-            units = {str(x).split("_")[1] for x in term.free_symbols if x in node.law.bound}
+            names = (node.law.variables, node.law.whitened)
+            units = {i for x in names for i, u in enumerate(x) if u in term.free_symbols}
             most = max(most, len(units))
     return most
 

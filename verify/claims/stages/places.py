@@ -135,18 +135,30 @@ def on_kinks(point: Point, forms: Sequence[sp.Expr]) -> Iterator[Point]:
         for name, symbols in (("readout", s.readout), ("overlap", s.overlap)):
             for i, symbol in enumerate(symbols):
                 for root in zeros_of(free, symbol, held):
-                    yield _with_entry(point, name, i, root)
+                    moved = _with_entry(point, name, i, root)
+                    yield from () if moved is None else (moved,)
 
 
-def _with_entry(point: Point, name: str, i: int, value: sp.Rational) -> Point:
-    """A point of full rank with one entry of the overlaps or the readout changed."""
+def _with_entry(point: Point, name: str, i: int, value: sp.Rational) -> Point | None:
+    """A point of full rank with one entry of the overlaps or the readout changed.
+
+    None where a band has nothing of some direction, along which no overlap can be.
+    """
     if name == "readout":
         changed = point.readout.as_mutable()
         changed[i] = value
         return replace(point, readout=changed.as_immutable())
-    overlap = (point.along * point.gamma).as_mutable()
+    if any(gamma.det() == 0 for *_, gamma in point.bands):
+        return None
+    parts = [along * gamma for along, _, gamma in point.bands]
+    overlap = sp.Matrix.vstack(*parts)
     overlap[i] = value
-    return replace(point, along=(overlap * point.gamma.inv()).as_immutable())
+    size = point.rank
+    changed = [
+        overlap[g * size : (g + 1) * size, :] * gamma.inv()
+        for g, (*_, gamma) in enumerate(point.bands)
+    ]
+    return replace(point, along=sp.ImmutableDenseMatrix.vstack(*changed))
 
 
 def _roots(cut: sp.Expr, symbol: sp.Expr, point: Point) -> list[sp.Rational]:

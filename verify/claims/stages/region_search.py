@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ class Parts:
     def _free(name: str, matrix: sp.ImmutableDenseMatrix) -> np.ndarray:
         found = np.array(matrix, float).reshape(matrix.shape)
         if name in ("across", "gamma"):  # by a factor, so that it stays positive
-            found = np.linalg.cholesky(found)
+            found = np.linalg.cholesky(_of_bands(found))
         return np.asarray(found.ravel())
 
     def _split(self, z: np.ndarray) -> dict[str, np.ndarray]:
@@ -147,7 +148,9 @@ class Parts:
             shape = getattr(self.template, name).shape
             value = next(pieces).reshape(shape)
             if name in ("across", "gamma"):
-                value = value @ value.T + 1e-4 * np.eye(len(value))
+                roots = _of_bands(value)
+                value = roots @ np.swapaxes(roots, 1, 2) + 1e-4 * np.eye(value.shape[1])
+                value = value.reshape(shape)
             found[name] = value
         found |= dict(zip(self._scalars, np.exp(np.clip(next(pieces), -9, 20)), strict=True))
         if self._weights:
@@ -166,13 +169,15 @@ class Parts:
             matrix = getattr(point, name)
             return np.array(matrix, float).reshape(matrix.shape)
 
-        a, along, across, gamma = (of(n) for n in ("mixing", "along", "across", "gamma"))
+        a, across, gamma = of("mixing"), _of_bands(of("across")), _of_bands(of("gamma"))
+        along = of("along").reshape(model.bands, point.rank, -1)
         found = dict(self._exact)
         overlap, perp = a @ along @ gamma, a @ across @ a.T
+        inner = along @ gamma @ np.swapaxes(along, 1, 2)
         pairs: list[tuple[Any, np.ndarray]] = [
             (s.overlap, overlap),
             (s.gram_perp, perp),
-            (s.gram, perp + a @ along @ gamma @ along.T @ a.T),
+            (s.gram, perp + a @ inner @ a.T),
             (model.mixture.directions_gram, gamma),
         ]
         for names, values in pairs:
@@ -182,8 +187,11 @@ class Parts:
         found |= {scalars[name]: parts[name] for name in self._scalars}
         if self._weights:
             found |= dict(zip(model.mixture.weights, parts["weights"], strict=True))
-        fields = np.array(model.field_gram.xreplace(found).tolist(), dtype=float)
-        return found | dict(zip(s.gram_inverse, np.linalg.pinv(fields).ravel(), strict=True))
+        laws = range(model.components if model.mixture.bands is not None else 1)
+        grams = [np.array(model.field_gram_of(l).xreplace(found).tolist(), float) for l in laws]
+        size = s.gram_inverse.cols  # of one token, where there are several
+        inverses = np.linalg.pinv(np.array(grams)[:, :size, :size])
+        return found | dict(zip(s.gram_inverse, inverses.ravel(), strict=True))
 
     def point(self, z: np.ndarray) -> Point | None:
         """The point in rational numbers."""
@@ -199,9 +207,17 @@ class Parts:
                     *value.shape, [_rational(x) for x in value.ravel()]
                 )
         for name in ("across", "gamma"):
-            if name in changed and not changed[name].is_positive_definite:
+            size = getattr(self.template, name).cols
+            whole = changed.get(name, sp.zeros(0, size))
+            bands = (whole[g : g + size, :] for g in range(0, whole.rows, size))
+            if not all(band.is_positive_definite for band in bands):
                 return None
         return replace(self.template, **changed)
+
+
+def _of_bands(matrix: np.ndarray) -> np.ndarray:
+    """Square matrices that stand one below the other, as an array of them."""
+    return matrix.reshape(-1, matrix.shape[1], matrix.shape[1])
 
 
 def _rational(x: Any) -> sp.Rational:
@@ -236,13 +252,15 @@ def _domain(model: Model, names: set[sp.Symbol]) -> tuple[list[sp.Expr], list[sp
     """Linear forms that are not negative at any state, and some that are zero."""
     s = model.symbols
     found: list[sp.Expr] = []
-    for gram in (s.gram, s.gram_perp):
-        for i in range(gram.rows):
-            found += [gram[i, i]] if gram[i, i] in names else []
+    for gram, first in product((s.gram, s.gram_perp), range(0, s.gram.rows, s.units)):
+        for i in range(s.units):
+            own = gram[first + i, i]
+            found += [own] if own in names else []
             for j in range(i):
-                if {gram[i, j], gram[i, i], gram[j, j]} <= names:
-                    bound = gram[i, i] + gram[j, j]
-                    found += [bound - 2 * gram[i, j], bound + 2 * gram[i, j]]
+                beside, other = gram[first + i, j], gram[first + j, j]
+                if {beside, own, other} <= names:
+                    bound = own + other
+                    found += [bound - 2 * beside, bound + 2 * beside]
     weights = list(model.mixture.weights)
     if all(p.is_Symbol for p in weights) and names & set(weights):
         return [*found, *weights], [sp.Add(*weights) - 1]

@@ -230,7 +230,7 @@ def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
             for base, power in term.as_powers_dict().items()
             if sp.sympify(power).is_Integer and power > 0
         }
-        curved = _in_curved_exponentials(term, law)
+        curved = _in_curved_exponentials(term, law) | _in_curved_functions(term, law)
         a = next((i for i, u in enumerate(law.variables) if u in whole - curved), None)
         if a is None:
             total.append(GaussianExpectation(term, law))
@@ -249,6 +249,24 @@ def _in_curved_exponentials(term: sp.Expr, law: GaussianLaw) -> set[sp.Symbol]:
     arguments = (e.args[0] for e in term.atoms(sp.exp))
     curved = (x for x in arguments if any(x.diff(u).has(*law.variables) for u in law.variables))
     return set(law.variables) & {u for x in curved for u in x.free_symbols}
+
+
+def _in_curved_functions(term: sp.Expr, law: GaussianLaw) -> set[sp.Symbol]:
+    """Fields in functions, and roots, of what is not affine in a field: of u_1 u_2, u_1 tanh(u_2).
+
+    What their derivatives bring back is another power of a field.
+    """
+    fields = set(law.variables)
+    arguments = [a for f in term.atoms(sp.Function) - term.atoms(sp.exp) for a in f.args]
+    arguments += [p.base for p in term.atoms(sp.Pow) if not (p.exp.is_Integer and p.exp > 0)]
+    found: set[sp.Symbol] = set()
+    for x in arguments:
+        inner = {f: sp.Dummy() for f in x.atoms(sp.Function) if f.free_symbols & fields}
+        plain = x.xreplace(inner)
+        moving = fields | set(inner.values())
+        if any(plain.diff(u).free_symbols & moving for u in fields & plain.free_symbols):
+            found |= fields & x.free_symbols
+    return found
 
 
 def _on_functions(expression: sp.Expr, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:

@@ -14,6 +14,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from verify.claims.language.conventions import BAND_SHAPES
 from verify.claims.language.index_letters import conventional
 from verify.claims.language.matrices import ENTRY, ODOT, OTIMES, TRANSPOSE
 from verify.claims.language.text import Token, bounded, nested, normalized
@@ -40,7 +41,7 @@ from .sums import LIMITS, UNEQUAL
 from .tokens import INDICATOR, latex_tokens, without_fonts
 from .vectors import Named
 
-_LETTERS = ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "kappa", "eta", "tau", "ell")
+_LETTERS = ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "kappa", "eta", "tau", "ell", "rho")
 _GREEK = {"\\" + n: n for n in _LETTERS}
 _CLOSING = {"(": ")", "[": "]", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
@@ -345,12 +346,16 @@ class LatexFormula(LetterReader):
             return readers[text](token)
         if text in FUNCTIONS:
             return self.function(FUNCTIONS[text], token)
+        if text == r"\sigma" and self.next.text == "_":  # the scales of the noise in bands
+            return Name("sigma", self.indices(2), position=start)
         if text in LETTERS:
             return self.function(LETTERS[text], token, bare=False)
         if text == r"\delta":
             return self.delta(token)
         if text in _GREEK:
-            name = Name(_GREEK[text], self.indices(arity(_GREEK[text])), position=start)
+            band = self.band_index() if _GREEK[text] in BAND_SHAPES else ()
+            indices = (*band, *self.indices(arity(_GREEK[text])))
+            name = Name(_GREEK[text], indices, position=start)
             return self.softmax(name) if text == r"\pi" and name.indices else name
         raise self.refused(token, repr(text), "LaTeX of the conventions", _remedy(text))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from verify.claims.language.conventions import BANDS
 from verify.claims.language.text import Reader, Token
 from verify.claims.language.tree import FormulaError, Index
 
@@ -47,6 +48,25 @@ class LatexReader(Reader):
             self.take()
             found = (*found, *self.index_list(arity))
         return found
+
+    def band_index(self) -> tuple[Index, ...]:
+        r"""The band of m^g_{as}, m^{(1)}_{as} or R^{\perp,g}_{ab}: raised, indices behind it."""
+        end = self.at + 1
+        if self.next.text != "^":
+            return ()
+        if self.found[end].text in ("{", "("):
+            end = closing(self.text, self.found, end)
+        inside = [t for t in self.found[self.at + 1 : end + 1] if t.text not in "{}(),"]
+        inside = [t for t in inside if t.text != r"\perp"] or inside
+        marked = "(" in [t.text for t in self.found[self.at : end]]
+        is_band = len(inside) == 1 and (
+            inside[0].text in tuple(BANDS) or (marked and inside[0].text.isdigit())
+        )
+        if not is_band or self.found[end + 1].text != "_":
+            return ()
+        self.at = end + 1
+        text = inside[0].text
+        return (int(text) if text.isdigit() else text,)
 
     def index_list(self, arity: int | None = None) -> tuple[Index, ...]:
         """Indices after _ or ^: one token, or any number in braces, with or without commas."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from verify.claims.language.conventions import SHAPES
+from verify.claims.language.conventions import BAND_SHAPES, SHAPES
 from verify.claims.language.substitution import with_indices
 from verify.claims.language.text import Token
 from verify.claims.language.tree import Call, Divide, Name, Node, Number, Power
@@ -92,7 +92,8 @@ class LetterReader(FunctionReader):
         if base == "f" and self.next.text in ("(", "["):
             got = "f before a bracket"
             raise self.ambiguous(token, got, r"f\cdot(...) for a product", "f for the output")
-        indices = self.indices(arity(base))
+        indices = self.band_index() if base in BAND_SHAPES else ()
+        indices = (*indices, *self.indices(arity(base)))
         if base == "R" and self.next.text == "^" and self.is_perp():
             indices = indices or self.indices(arity(base))
         if base == "R":

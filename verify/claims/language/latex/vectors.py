@@ -51,7 +51,7 @@ class VectorReader(LatexReader):
         if token.text in self.names:
             return isinstance(self.names[token.text].meaning, Vector)
         if token.text == "Y":
-            return after != "_"
+            return after != "_" and not self.is_of_band()
         if token.text == "e":
             return after == "_"
         if token.text in ("x", r"\mu"):
@@ -59,6 +59,13 @@ class VectorReader(LatexReader):
         if token.text in ("(", "{"):
             return self.transposed_bracket()
         return False
+
+    def is_of_band(self) -> bool:
+        """Whether a raised band and indices follow the next token: Y^g_s is a number."""
+        here, self.at = self.at, self.at + 1
+        found = bool(self.band_index())
+        self.at = here
+        return found
 
     def transposed_bracket(self) -> bool:
         """(x^a)^\\top and {e_s}^\\top."""
