@@ -27,6 +27,11 @@ def write(path: Path, body: str) -> str:
 
 
 def test_there_are_published_style_claims_of_both_kinds() -> None:
+    modules = sorted(EXAMPLES.glob("*.py"))  # run where they are named alone
+    own = [c for f in modules for c in read_claims(f)]
+    assert len(own) >= 40
+    assert len({c.model.name for c in own}) >= 15
+    assert {c.expected for c in own} == {"true", "false"}
     claims = [c for f in find_files([EXAMPLES]) for c in read_claims(f)]
     assert len(claims) >= 30
     assert {c.expected for c in claims} == {"true", "false"}
@@ -36,7 +41,7 @@ def test_there_are_published_style_claims_of_both_kinds() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "file", sorted(p.name for p in EXAMPLES.iterdir() if p.suffix in (".toml", ".tex"))
+    "file", sorted(p.name for p in EXAMPLES.iterdir() if p.suffix in (".toml", ".tex", ".py"))
 )
 def test_every_example_is_judged_rightly(file: str) -> None:
     for claim in read_claims(EXAMPLES / file):

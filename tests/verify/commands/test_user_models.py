@@ -114,13 +114,18 @@ def banded(tmp_path):
     return f"{file}:model"
 
 
-def test_printed_formulas_and_claims_refuse_bands(banded, tmp_path):
-    claims = tmp_path / "claims.txt"
-    claims.write_text("m_dot_1_1 = 0\n")
-    for words in (("derive",), ("check", claims)):
-        refused = invoke(*words, "--model", banded)
-        assert refused.exit_code == 2
-        assert "2 band(s)" in refused.stderr
+def test_printed_formulas_refuse_bands(banded):
+    refused = invoke("derive", "--model", banded)
+    assert refused.exit_code == 2
+    assert "2 band(s)" in refused.stderr
+
+
+def test_claims_about_bands(banded, tmp_path):
+    claims = tmp_path / "claims.toml"
+    formula = "c_delta/lambda*rho_2*sum_l(p_l*sigma_l_2^2*E_l[g_1^2])"
+    claims.write_text(f'[[claim]]\nquantity = "corrector_2_1_1"\nformula = "{formula}"\n')
+    judged = json.loads(invoke("check", "--model", banded, claims, "--json", "-").stdout)
+    assert [c["verdict"] for c in judged["claims"]] == ["proved"]
 
 
 def test_numbers_of_bands_stand_one_below_the_other(banded):

@@ -69,7 +69,7 @@ class RawFrame:
 
     def of_tokens(self, vectors: Array) -> Array:
         """The vectors at every token, in R^(P d)."""
-        return np.kron(np.eye(self.tokens), vectors) if self.tokens > 1 else vectors
+        return np.asarray(np.kron(np.eye(self.tokens), vectors)) if self.tokens > 1 else vectors
 
     @cached_property
     def direction_parts(self) -> Array:

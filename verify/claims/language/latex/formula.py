@@ -346,8 +346,8 @@ class LatexFormula(LetterReader):
             return readers[text](token)
         if text in FUNCTIONS:
             return self.function(FUNCTIONS[text], token)
-        if text == r"\sigma" and self.next.text == "_":  # the scales of the noise in bands
-            return Name("sigma", self.indices(2), position=start)
+        if text == r"\sigma" and (scale := self.scale(start)):
+            return scale
         if text in LETTERS:
             return self.function(LETTERS[text], token, bare=False)
         if text == r"\delta":

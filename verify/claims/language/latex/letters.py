@@ -36,6 +36,15 @@ class LetterReader(FunctionReader):
         values = self.pattern(named, token)
         return with_indices(self.text, named.meaning, values, token.position)
 
+    def scale(self, start: int) -> Name | None:
+        r"""\sigma_{lg}, the scale of the noise in a band; None of the function \sigma."""
+        here, found = self.at, list(self.found)
+        indices = self.indices(2) if self.next.text == "_" else ()
+        if len(indices) == 2:
+            return Name("sigma", indices, position=start)
+        self.at, self.found = here, found
+        return None
+
     def delta(self, token: Token) -> Node:
         r"""\delta_{ab} is Kronecker's, \delta(u) Dirac's."""
         if self.next.text in ("(", "["):
