@@ -19,7 +19,8 @@ PATCHES = Mixture.build(labels=[1, 0], tokens=[[[1], [0]], [[-1], [0]]])
 
 def patches(activation=sp.tanh):
     f = V * (activation(ONE) + activation(TWO))
-    loss = Loss(Softplus(f) - Y * f, units=1, readout_size=1, tokens=2)
+    kinks = (ONE, TWO) if activation is ReLU else ()
+    loss = Loss(Softplus(f) - Y * f, units=1, readout_size=1, tokens=2, kinks=kinks)
     return Model.build(PATCHES, loss, name="patches")
 
 
@@ -41,9 +42,6 @@ def seed():
     ("quantity", "formula", "finding"),
     [
         ("drift m_1_1", "-sum_p(E[g_1_p*Y_p_1]) - beta*m_1_1", "proved"),
-        ("drift m_1_1", "-E[g_1_2*Y_2_1] - beta*m_1_1", "refuted"),
-        ("drift R_1_1", "-2*sum_p(E[g_1_p*zeta_p_1]) - 2*beta*R_1_1", "refuted"),
-        ("step R_1_1", "0", "refuted"),
         ("gradient g_1[x_1]", "sum_p(E[H_1_p_1_p])/lambda + beta", "proved"),
         ("H_1_v_1[e_1]", "sum_l_p(p_l*E_l[H_1_p_v_1]*S_l_p_1)", "proved"),
         ("G_1_1[bulk]", "sum_p(E[g_1_p^2])/lambda", "proved"),
@@ -55,7 +53,7 @@ def seed():
     ],
 )
 def test_letters_of_tokens(quantity, formula, finding, seed):
-    model = LINEAR if quantity.startswith(("G", "g", "step", "zeta")) else patches()
+    model = LINEAR if quantity.startswith(("G", "g", "zeta")) else patches()
     assert check(model, quantity, formula, seed=seed).finding.value == finding
 
 
