@@ -151,7 +151,7 @@ def _with_entry(point: Point, name: str, i: int, value: sp.Rational) -> Point | 
     if any(gamma.det() == 0 for *_, gamma in point.bands):
         return None
     parts = [along * gamma for along, _, gamma in point.bands]
-    overlap = sp.Matrix.vstack(*parts)
+    overlap = sp.Matrix.vstack(*parts).as_mutable()
     overlap[i] = value
     size = point.rank
     changed = [
