@@ -111,10 +111,11 @@ def _gaps_by_the_same_nodes(
 
     Far out they are smaller than the quadrature errors of either, which hide their exponent.  With
     E[K ww^T] of the same nodes for the population these errors are nearly equal, and cancel; how
-    well, two rules say.
+    well, the rules say: both of a pair, or four scramblings.  Two of these would leave Student's
+    interval one degree of freedom, and an error a thousand times what they differ by.
     """
     nodes = WeightNodes(theory.model, scenario.parameters, state, matrix, (0, 0))
-    rules = quadrature_rules(nodes, theory.model, seed=0)[-2:]
+    rules = quadrature_rules(nodes, theory.model, seed=0)[-4:]
     places = [
         [max(outlier.place for outlier in run.outliers) for run in solve_all(nodes, rules, ratio)]
         for ratio in LARGE_ASPECTS
