@@ -89,4 +89,20 @@ EQUATIONS = {
         r"P(\text{all four separated}) = \sum_{j} (-1)^j \binom{4}{j} \Big(\frac{4 - j}{4}\Big)^K,"
         r" \qquad \lambda \gg d"
     ),
+    "drift": (
+        r"\lim\limits_{d\to\infty} E_d\big[S_t\big] = s(t),"
+        r" \qquad \dot s = F(s), \quad s = (m, R^\perp, v)"
+    ),
+    "layer_spectra": (
+        r"q_i^T \hat M_j\, q_k = \theta_i\,\delta_{ik} \pm \text{chance},"
+        r" \qquad M_j q_i = \theta_i q_i, \quad M_j \text{ the block of layer } j"
+    ),
+    "layer_alignment": (
+        r"1 - \frac{\|V^j P_j\|^2}{\|V^j\|^2}\,, \quad 1 - \frac1r\,\|P_{E_r}(I \otimes P_j)\|^2"
+        r" \qquad P_j \text{ onto } \mathrm{Span}_l\, h^{j-1}(\mu_l)"
+    ),
+    "layer_rank": (
+        r"\mathrm{rank}\, V^j, \quad \mathrm{rank}\,\big(h^{j-1}(\mu_l)\big)_l"
+        r" \qquad \text{those of } s(t) \text{ in every run}"
+    ),
 }

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import xarray as xr
 
-from numerics import State, integrate_curves, population_block, population_spectrum
+from numerics import (
+    CompiledExpressions,
+    State,
+    compile_expressions,
+    integrate_curves,
+    population_block,
+    population_spectrum,
+)
+from numerics.alignment.layer_alignment import aligned_layers
 from numerics.core.validation import Array
 from numerics.spectra.span_matrix import BlockName, SpanMatrix
 from theory import (
@@ -51,7 +60,9 @@ class Theory:
     curvature : BlockMatrix
         Hessian of the population risk: of a loss with kinks the distributional one.
     features : ReadoutFeatures, optional
-        Of a model with readout parameters.
+        Of a model with readout parameters in one layer.
+    layer_features : mapping, name -> ReadoutFeatures
+        Of every layer behind the first that has several columns, where there are several layers.
     """
 
     model: Model
@@ -60,8 +71,12 @@ class Theory:
     gradient: BlockMatrix
     curvature: BlockMatrix
     features: ReadoutFeatures | None = None
+    layer_features: Mapping[str, ReadoutFeatures] = field(default_factory=dict)
     # curves of this very drift, by scenario; a replaced theory starts without
     _curves: dict[str, xr.Dataset] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _compiled: dict[str, CompiledExpressions] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -73,10 +88,13 @@ class Theory:
         hessian = curvature
         if not model.loss.is_smooth:
             hessian = derive_hessian(model, regularized=False, kink_rule=ALMOST_EVERYWHERE)
+        drift, gradient = derive_drift(model), derive_gradient_matrix(model)
+        if len(model.loss.layers) > 1:
+            names = aligned_layers(model)[1:]
+            layers = {name: derive_readout_features(model, name) for name in names}
+            return cls(model, drift, hessian, gradient, curvature, layer_features=layers)
         features = derive_readout_features(model) if model.readout_size else None
-        return cls(
-            model, derive_drift(model), hessian, derive_gradient_matrix(model), curvature, features
-        )
+        return cls(model, drift, hessian, gradient, curvature, features)
 
     @property
     def statistic_names(self) -> list[str]:
@@ -126,6 +144,14 @@ class Theory:
             blocks=self.blocks(matrix),
             tolerance=tolerance,
         )
+
+    def features_at(self, scenario: Scenario, state: State, layer: str) -> Array:
+        """Feature vectors that a layer sees of the components, by the formulas under judgement."""
+        vectors = self.layer_features[layer].vectors
+        if layer not in self._compiled:
+            self._compiled[layer] = compile_expressions(self.model, tuple(vectors), "numpy")
+        estimate = self._compiled[layer].estimate(scenario.parameters, state)
+        return estimate.values.reshape(vectors.shape)
 
     def curve(self, scenario: Scenario) -> xr.Dataset:
         """The curve that the drift under judgement predicts for a scenario."""

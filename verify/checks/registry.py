@@ -9,6 +9,7 @@ from verify.verdict.results import Outcome
 
 from . import blocks, chain, dynamics, effective, fluctuations, proportional, separation, spectra
 from .judged_theory import Theory
+from .networks import drift, layers
 
 CheckFunction = Callable[[Theory, Evidence], Outcome]
 
@@ -46,6 +47,13 @@ CHECKS: dict[str, tuple[CheckFunction, str]] = {
         "arXiv 2310.03010, section 3; mathematics.md section 5",
     ),
     "outcomes": (separation.outcomes, "mathematics.md section 5"),
+    "drift": (drift.drift, "arXiv 2206.04030; mathematics.md sections 4, 6 and 13"),
+    "layer_spectra": (layers.layer_spectra, "mathematics.md sections 3 and 13"),
+    "layer_alignment": (
+        layers.layer_alignment,
+        "arXiv 2310.03010, third check; mathematics.md sections 8 and 13",
+    ),
+    "layer_rank": (layers.layer_rank, "arXiv 2310.03010, third check; mathematics.md section 13"),
 }
 
 

@@ -17,7 +17,7 @@ from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import get_level
-from verify.evidence.systems import SYSTEMS, get_system
+from verify.evidence.systems import PAPER_SYSTEMS, SYSTEMS, get_system
 from verify.verdict.results import CheckResult, Exhibit, JointReport, Report
 from verify.verdict.tolerance import FAMILY_ERROR
 
@@ -166,7 +166,7 @@ def open_pool(
     level: str,
     seed: int,
     *,
-    systems: Sequence[str] = tuple(SYSTEMS),
+    systems: Sequence[str] = PAPER_SYSTEMS,
     only: Sequence[str] | None = None,
     processes: int | None = None,
     prepare: Callable[[Exhibit], Exhibit] | None = None,
@@ -204,10 +204,11 @@ def run_all(
     level: str = "quick",
     seed: int = 0,
     *,
-    systems: Sequence[str] = tuple(SYSTEMS),
+    systems: Sequence[str] = PAPER_SYSTEMS,
     progress: Callable[[str, float], None] | None = None,
     only: Sequence[str] | None = None,
     pool: CheckPool | None = None,
+    group: str = "",
 ) -> JointReport:
     """Judge several systems in one run, which has one error budget.
 
@@ -216,7 +217,7 @@ def run_all(
     level, seed
         As in :func:`run`.
     systems : sequence of str
-        Names of verify.evidence.systems; all when omitted.
+        Names of verify.evidence.systems; those of one and two layers when omitted.
     progress : callable, optional
         Called with ``system: check`` and the fraction done over the whole run.
     only : sequence of str, optional
@@ -224,6 +225,8 @@ def run_all(
         omitted.
     pool : CheckPool, optional
         Where the results come from, as in :func:`run`.
+    group : str
+        What the command calls these systems, where they are not those it judges unasked.
 
     Returns
     -------
@@ -254,6 +257,7 @@ def run_all(
             FAMILY_ERROR,
             complete,
             () if only is None else tuple(wanted),
+            group,
         )
 
     source: dict[str, Any] = {} if pool is None else {"pool": pool}

@@ -96,11 +96,25 @@ def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
             yield f"{place}.bulk", block.bulk
         yield from _entries(f"{kind}.mixed", matrix.mixed, (c * q, r + c))
         yield from _entries(f"{kind}.readout", matrix.readout, (q, q), symmetric=True)
-    if q:
+    if len(model.loss.layers) > 1:
+        yield from _layer_features(theory, model)
+    elif q:
         derive = "replace vectors of derive_readout_features(model)"
         _check_kind("features", theory.features, ReadoutFeatures, derive)
         assert theory.features is not None  # just checked
         yield from _entries("features.vectors", theory.features.vectors, (model.components, q))
+
+
+def _layer_features(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
+    """Features of the layers behind the first, where there are several."""
+    for layer in model.loss.layers:
+        if layer.columns > 1:
+            name, derive = f"layer_features[{layer.name!r}]", "replace vectors of the derived ones"
+            found = theory.layer_features.get(layer.name)
+            _check_kind(name, found, ReadoutFeatures, derive)
+            assert found is not None  # just checked
+            shape = (model.components, layer.columns)
+            yield from _entries(f"{name}.vectors", found.vectors, shape)
 
 
 def _check_kind(name: str, value: object, kind: type, remedy: str) -> None:

@@ -19,8 +19,8 @@ from .terminal import INTERRUPTED, NOT_WELL, named_progress, standard_output
 if TYPE_CHECKING:
     from verify.verdict.results import Exhibit, JointReport, Report
 
-# the word for every system
-_ALL = "all"
+# the word for the systems that are judged where none is named
+_PAPER = "paper"
 QUICK = "quick"
 
 
@@ -49,27 +49,28 @@ def verify(
     Example:  specalign verify --model model.py:model
     """
     from verify.checks.runner import VerificationInterrupted, open_pool, run, run_all
-    from verify.evidence.systems import SYSTEMS
+    from verify.evidence.systems import GROUPS, PAPER_SYSTEMS, SYSTEMS
 
     if model_file is not None:
         others: dict[str, object] = {
-            "SYSTEM": system != _ALL and system,
+            "SYSTEM": system != _PAPER and system,
             "--level": level != QUICK and level,
         }
         others |= {"--json": json, "--report": report, "--mutants": mutants}
         judge_laws(model_file, only, settings.value("seed"), listing, **others)
         return
-    check_choice("system", system, (*SYSTEMS, _ALL))
-    systems, seed = tuple(SYSTEMS) if system == _ALL else (system,), settings.value("seed")
+    check_choice("system", system, (*SYSTEMS, *GROUPS))
+    systems, seed = GROUPS.get(system, (system,)), settings.value("seed")
     if listing:
         from verify.tables.verdicts import check_table
 
-        standard_output().print(check_table(systems, only))
+        listed = tuple(SYSTEMS) if system == _PAPER else systems
+        standard_output().print(check_table(listed, only))
         return
     if mutants:
         from .judging.mutants import report_mutants
 
-        report_mutants(systems, seed, json)
+        report_mutants(PAPER_SYSTEMS if system in GROUPS else systems, seed, json)
         return
     prepare: Callable[[Exhibit], Exhibit] | None = None
     if report is not None:
@@ -83,8 +84,9 @@ def verify(
             named_progress(f"judging {system}, level {level}", timed=False) as progress,
         ):
             shown: dict[str, Any] = {"progress": progress, "only": only, "pool": pool}
-            if system == _ALL:
-                done = run_all(level, seed, **shown)
+            if system in GROUPS:
+                group = "" if system == _PAPER else system
+                done = run_all(level, seed, systems=systems, group=group, **shown)
             else:
                 done = run(system, level, seed, **shown)
     except VerificationInterrupted as event:

@@ -22,6 +22,7 @@ from numerics.spectra.span_matrix import BlockName, SpanMatrix
 from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory.keywords import with_known_keywords
 
+from .layer_samples import layer_batches
 from .levels import Level
 from .run_states import state_of
 from .spectral_samples import proportional_samples, train_and_test_samples
@@ -223,6 +224,19 @@ class Evidence:
                 regularized=False,
             ),
         )
+
+    def layer_batches(
+        self, scenario: Scenario, state: State, name: str, layer: str
+    ) -> dict[str, np.ndarray]:
+        """Blocks of one layer over independent batches of samples: see
+        :func:`verify.evidence.layer_samples.layer_batches`.
+        """
+        key = f"batches {scenario.name} {name}"
+        found = self._keep(
+            f"{key} {layer}",
+            lambda: layer_batches(self.system, scenario, state, layer, self.child_seed(key)),
+        )
+        return {str(n): values.values for n, values in found.items()}
 
     def proportional_data(
         self,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import sympy as sp
 
-from theory import Block, GaussianExpectation, Model, ReLU, symbols
+from theory import Block, BlockMatrix, GaussianExpectation, Model, ReLU, symbols
 from theory.names import ALMOST_EVERYWHERE
 from theory.problem.kinks import apply_kink_rule
 from verify.checks.judged_theory import Theory
@@ -111,6 +111,31 @@ def linear_features(theory: Theory) -> Theory:
     return replace(theory, features=theory.features.map(lambda e: e.replace(ReLU, lambda k: k)))
 
 
+def features_of_another_layer(theory: Theory) -> Theory:
+    """The features of every layer in place of those of the next, of the last one in the first."""
+    found = theory.layer_features
+    names = list(found)
+    moved = dict(zip(names, [*names[1:], names[0]], strict=True))
+    return replace(
+        theory,
+        layer_features={
+            name: replace(found[name], vectors=found[other].vectors)
+            for name, other in moved.items()
+        },
+    )
+
+
+def block_of_another_layer(theory: Theory) -> Theory:
+    """Blocks of v with the entries of v in the reverse order, the last layer first."""
+    order = range(theory.model.readout_size - 1, -1, -1)
+
+    def change(matrix: BlockMatrix) -> BlockMatrix:
+        wrong = matrix.readout.extract(order, order)
+        return replace(matrix, readout=sp.ImmutableDenseMatrix(wrong))
+
+    return replace(theory, hessian=change(theory.hessian), gradient=change(theory.gradient))
+
+
 # name -> mutant, by system; the wrong theories a reader of the field would recognise
 MUTANTS: dict[str, Callable[[Theory], Theory]] = {
     "corrector dropped": drop_corrector,
@@ -125,6 +150,13 @@ TWO_LAYER_MUTANTS: dict[str, Callable[[Theory], Theory]] = {
     "factor v_i dropped from a W-block": drop_readout_factor,
     "corrector dropped": drop_corrector,
     "feature span with W instead of g(W.)": linear_features,
+}
+
+NETWORK_MUTANTS: dict[str, Callable[[Theory], Theory]] = {
+    "corrector dropped": drop_corrector,
+    "sign of the ridge flipped": flip_ridge,
+    "features of another layer": features_of_another_layer,
+    "block of another layer": block_of_another_layer,
 }
 
 

@@ -92,8 +92,8 @@ OPTIONS: tuple[Option, ...] = (
     *_group(None, None,
         Option("system", "SYSTEM",
             "kgmm, the k-class Gaussian mixture; xor, the XOR mixture with a two-layer network; "
-            "all",
-            commands=("verify",), flags=("SYSTEM",), offered=(*MODELS, "all"), default="all"),
+            "paper, these two; mlp, networks of three layers; all", commands=("verify",),
+            flags=("SYSTEM",), offered=(*MODELS, "mlp", "all"), default="paper"),
         Option("paper", "NAME",
             "A published work, such as saad_solla_1995; --list names them",
             commands=("paper",), flags=("NAME",)),

@@ -235,6 +235,8 @@ class JointReport:
         False when the run was interrupted: what is missing is not a pass.
     only : tuple of str
         The checks that were asked for; empty for all.
+    group : str
+        What the command calls the systems; empty for those it judges unasked.
     """
 
     reports: Sequence[Report]
@@ -243,6 +245,7 @@ class JointReport:
     family_error: float
     complete: bool = True
     only: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -268,11 +271,11 @@ class JointReport:
     @property
     def command(self) -> str:
         """The command that reproduces this report."""
-        return _command("", self.level, self.seed, self.only)
+        return _command(f"{self.group} ".lstrip(), self.level, self.seed, self.only)
 
     def command_of(self, check: str) -> str:
         """The command that repeats one check with the same numbers and the same tolerances."""
-        return _command("", self.level, self.seed, (check,))
+        return _command(f"{self.group} ".lstrip(), self.level, self.seed, (check,))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -886,6 +886,13 @@ def test_verify_without_a_system_covers_all(monkeypatch, tmp_path):
     assert "Reproduce: specalign verify --level quick --seed 7" in result.stdout
 
 
+def test_verify_covers_the_systems_of_a_word(monkeypatch):
+    result, calls = verify_with(monkeypatch, report_of(0.01), "mlp", "--seed", 7)
+    assert result.exit_code == 0, result.output
+    assert calls == [("mlp_kgmm", "quick", 7), ("mlp_xor", "quick", 7)]
+    assert "Reproduce: specalign verify mlp --level quick --seed 7" in result.stdout
+
+
 def test_verify_only_some_checks(monkeypatch):
     """In every system that has them, in its order; a system without any is left out."""
     monkeypatch.setattr(
@@ -1165,7 +1172,7 @@ def test_counts_are_told_when_they_are_reached(capsys):
         ("specalign curves x", 2, ["xor"]),
         ("specalign curves --activation t", 3, ["tanh"]),
         ("specalign simulate --method ", 3, ["direct", "reduced"]),
-        ("specalign verify ", 2, ["kgmm", "xor", "all"]),
+        ("specalign verify ", 2, ["kgmm", "xor", "mlp", "all"]),
     ],
 )
 def test_shells_complete_names(words, position, found):

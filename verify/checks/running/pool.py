@@ -30,8 +30,9 @@ from .one_check import run_check
 
 # checks that use the same simulations, or the same curves
 TOGETHER = (
-    ("curves", "finite_size", "chain", "risk"),
+    ("curves", "finite_size", "chain", "risk", "drift"),
     ("alignment", "precision_exponents", "separated_points"),
+    ("layer_spectra", "layer_alignment", "layer_rank"),
 )
 # beside these, those that take longest, in this order
 LONG = ("blocks", "proportional", "outcomes", "eigenspaces", "fluctuations", "curvature", "span")
