@@ -225,18 +225,13 @@ class Evidence:
             ),
         )
 
-    def layer_batches(
-        self, scenario: Scenario, state: State, name: str, layer: str
-    ) -> dict[str, np.ndarray]:
-        """Blocks of one layer over independent batches of samples: see
+    def layer_batches(self, scenario: Scenario, state: State, name: str) -> xr.Dataset:
+        """Blocks of all layers over independent batches of samples: see
         :func:`verify.evidence.layer_samples.layer_batches`.
         """
         key = f"batches {scenario.name} {name}"
-        found = self._keep(
-            f"{key} {layer}",
-            lambda: layer_batches(self.system, scenario, state, layer, self.child_seed(key)),
-        )
-        return {str(n): values.values for n, values in found.items()}
+        seed = self.child_seed(key)
+        return self._keep(key, lambda: layer_batches(self.system, scenario, state, seed))
 
     def proportional_data(
         self,

@@ -25,7 +25,7 @@ from theory.problem.layers import FIRST_LAYER
 from verify.checks.dynamics import trained_samples
 from verify.checks.judged_theory import MATRICES, Theory
 from verify.evidence.evidence import Evidence
-from verify.evidence.layer_samples import BATCHES, DIMENSION, SAMPLES, block_of, sample_derivatives
+from verify.evidence.layer_samples import BATCHES, DIMENSION, SAMPLES, sample_blocks
 from verify.evidence.run_states import inverse_dimensions, state_of
 from verify.evidence.systems import Scenario
 from verify.verdict.compare import compare, compare_limit
@@ -62,6 +62,13 @@ class Place(NamedTuple):
         return self.space is not None and self.rank == self.space.basis.shape[1]
 
 
+class End(NamedTuple):
+    """The state that a run ended in, and blocks of all layers over two halves of fresh samples."""
+
+    state: State
+    halves: list[dict[str, Array]]
+
+
 def layer_spectra(theory: Theory, evidence: Evidence) -> Outcome:
     """Outliers and eigenvectors of every layer's Hessian and G block are those of matrices of
     samples.
@@ -70,12 +77,13 @@ def layer_spectra(theory: Theory, evidence: Evidence) -> Outcome:
     for scenario in evidence.system.scenarios:
         ended = state_of(evidence.runs(scenario, *_small(evidence)), 0, -1)
         for name, state in (("start", scenario.initial), ("end of a run", ended)):
+            found = evidence.layer_batches(scenario, state, name)
             for layer in aligned_layers(theory.model):
-                found = evidence.layer_batches(scenario, state, name, layer)
                 for matrix in MATRICES:
                     label = f"{scenario.name}, {name}: {matrix} of {layer}"
-                    predicted = _population(theory, evidence, scenario, state, matrix, layer)
-                    families.append(_eigenpairs(label, found[matrix], *predicted))
+                    block, _, bulk = _population(theory, evidence, scenario, state, matrix, layer)
+                    measured = found[f"{matrix} of {layer}"].values
+                    families.append(_eigenpairs(label, measured, block, bulk))
     samples = {"batches": BATCHES, "samples of each": SAMPLES, "dimension": DIMENSION}
     return Outcome(families, samples)
 
@@ -85,12 +93,15 @@ def layer_alignment(theory: Theory, evidence: Evidence) -> Outcome:
     the layer's space as the effective dynamics say.
     """
     comparisons, notes = [], []
+    ends: dict[str, list[list[End]]] = {}
     for place in _places(theory, evidence):
+        if place.scenario.name not in ends:
+            ends[place.scenario.name] = _ends(evidence, place.scenario)
         if place.fills:
             notes.append(f"{place.scenario.name}: the features of {place.layer} fill its space")
             continue
         comparisons += _weights_off(evidence, place)
-        comparisons += _eigenspaces_off(theory, evidence, place)
+        comparisons += _eigenspaces_off(theory, evidence, place, ends[place.scenario.name])
     samples = {
         **trained_samples(evidence),
         "replicas with spectra": evidence.level.spectrum_replicas,
@@ -152,7 +163,7 @@ def _weights_off(evidence: Evidence, place: Place) -> list[Comparison]:
         if place.space is None
         else 1.0 - place.space.share(place.weights)
     )
-    return [_limit(place, "squared length of the weights", measured, runs, predicted)]
+    return [_limit(place, "squared length of the weights", measured, runs, predicted, 0.02)]
 
 
 def _off(problem: Problem, state: State, place: Place) -> float:
@@ -162,19 +173,31 @@ def _off(problem: Problem, state: State, place: Place) -> float:
     return 1.0 - space.share(_weights(problem, state, place.layer))
 
 
-def _eigenspaces_off(theory: Theory, evidence: Evidence, place: Place) -> list[Comparison]:
+def _ends(evidence: Evidence, scenario: Scenario) -> list[list[End]]:
+    """Ends of some runs at each of the two dimensions, with matrices of fresh samples."""
+    system, count = evidence.system, evidence.level.spectrum_replicas
+    dimension = system.model.directions + system.model.units
+    runs = evidence.trained_runs(scenario)
+    seed = evidence.child_seed(f"ends {scenario.name}")
+    seeds = iter(np.random.SeedSequence(seed).spawn(count * len(runs)))
+
+    def end(state: State) -> End:
+        halves = [
+            sample_blocks(system, scenario, state, dimension, END_SAMPLES // 2, child)
+            for child in next(seeds).spawn(2)
+        ]
+        return End(state, halves)
+
+    return [[end(state) for state in _states(run, count)] for run in runs]
+
+
+def _eigenspaces_off(
+    theory: Theory, evidence: Evidence, place: Place, ends: Sequence[Sequence[End]]
+) -> list[Comparison]:
     """Share of the top eigenspaces off the layer's space, blocks at ends of SGD against theory."""
-    count = evidence.level.spectrum_replicas
     runs = evidence.trained_runs(place.scenario)
     problem = Problem(evidence.system.model, place.scenario.parameters)
-    key = f"ends {place.scenario.name} {place.layer}"
-    seeds = iter(np.random.SeedSequence(evidence.child_seed(key)).spawn(count * len(runs)))
-    tables = [
-        np.array(
-            [_sampled_ends(evidence, problem, s, place, next(seeds)) for s in _states(run, count)]
-        )
-        for run in runs
-    ]
+    tables = [np.array([_end_off(problem, end, place) for end in each]) for each in ends]
     comparisons = []
     for i, matrix in enumerate(MATRICES):
         block, basis, _ = _population(
@@ -183,31 +206,22 @@ def _eigenspaces_off(theory: Theory, evidence: Evidence, place: Place) -> list[C
         space = _means(problem, basis) if place.space is None else place.space
         predicted = 1.0 - eigenspace_in_space(block, space, place.rank)
         what = f"top eigenspace of the {matrix}"
-        comparisons.append(_limit(place, what, [t[:, i] for t in tables], runs, predicted))
+        comparisons.append(_limit(place, what, [t[:, i] for t in tables], runs, predicted, 0.05))
     return comparisons
 
 
-def _sampled_ends(
-    evidence: Evidence, problem: Problem, state: State, place: Place, seed: np.random.SeedSequence
-) -> list[float]:
+def _end_off(problem: Problem, end: End, place: Place) -> list[float]:
     """Share of the top eigenspace off the space, of a matrix of infinitely many samples: what is
     of order 1 / M cancels between all samples and both halves of them.
     """
     model = problem.model
-    dimension = model.directions + model.units
-    halves = [
-        sample_derivatives(
-            evidence.system, place.scenario, state, dimension, END_SAMPLES // 2, child
-        )[place.layer]
-        for child in seed.spawn(2)
-    ]
     # the first axes of the samples are those of the means
-    space = LayerSpace(np.eye(model.directions, dimension), np.ones(0))
+    space = LayerSpace(np.eye(model.directions, model.directions + model.units), np.ones(0))
     if place.space is not None:
-        space = layer_space(problem, state, place.layer, place.rank)
+        space = layer_space(problem, end.state, place.layer, place.rank)
     off = []
     for matrix in MATRICES:
-        blocks = [half.block(matrix, block_of(place.layer)) for half in halves]
+        blocks = [half[f"{matrix} of {place.layer}"] for half in end.halves]
         whole = eigenspace_in_space((blocks[0] + blocks[1]) / 2, space, place.rank)
         parts = [eigenspace_in_space(block, space, place.rank) for block in blocks]
         off.append(1.0 - 2 * whole + sum(parts) / 2)
@@ -215,7 +229,12 @@ def _sampled_ends(
 
 
 def _limit(
-    place: Place, what: str, measured: Sequence[Array], runs: Sequence[xr.Dataset], predicted: float
+    place: Place,
+    what: str,
+    measured: Sequence[Array],
+    runs: Sequence[xr.Dataset],
+    predicted: float,
+    resolution: float,
 ) -> Comparison:
     limit = extrapolate_means(inverse_dimensions(runs), measured)
     return compare_limit(
@@ -223,14 +242,12 @@ def _limit(
         limit,
         predicted,
         Part(0.02 * abs(predicted) + 1e-4, "1/d^2, 1/M^2, integration (T2, T4)"),
-        resolution=0.25 * abs(predicted) + 0.02,
+        resolution=0.25 * abs(predicted) + resolution,
         degrees=len(measured[0]) - 1,
     )
 
 
-def _eigenpairs(
-    label: str, batches: Array, block: Array, basis: Array | None, bulk: float | None
-) -> Family:
+def _eigenpairs(label: str, batches: Array, block: Array, bulk: float | None) -> Family:
     """The predicted eigenvectors diagonalise the measured block, with the predicted values."""
     size = len(block)
     values, vectors = np.linalg.eigh(block)
