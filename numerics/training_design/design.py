@@ -109,7 +109,7 @@ class Design:
         return self.curve.state(min(time * self.setting.per_unit(self.clock), self.curve.end))
 
 
-@takes_problem(bands=True, tokens=True)
+@takes_problem(tokens=True)
 def design(
     problem: Problem,
     initial: State,
