@@ -16,6 +16,7 @@ from theory import InputError, kgmm
 DRAWN = {"dimension": 10, "samples": 5, "seed": 0}
 # functions of a problem and a state: the arguments that follow, and what the state is called
 OF_STATES = {
+    "design": ({"over": {"step": (0.1, 1)}, "reach": ("alignment", 0.5)}, "initial"),
     "drift_jacobian": ({}, "state"),
     "draw_data": (DRAWN, "state"),
     "effective_spectrum": ({"aspect_ratio": 2}, "state"),
