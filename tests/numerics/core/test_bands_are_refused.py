@@ -45,7 +45,10 @@ def test_a_figure_of_all_bands_is_refused_and_that_of_one_is_drawn():
     plot_curves(curve.sel(band=1))
 
 
-REFUSED = {"claim": lambda model: check(model, "m_dot_a_s", "0"), "derivation": make_derivation}
+REFUSED = {
+    "claim about fixed points": lambda model: check(model, "fixed-point m_a_s", "0"),
+    "derivation": make_derivation,
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
