@@ -100,6 +100,8 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
         pytest.param("docs/quickstart.md", 20, marks=pytest.mark.slow),
         ("docs/theory.md", 2),
         ("docs/index.md", 0),
+        ("docs/glossary.md", 4),
+        ("docs/conventions.md", 5),
         ("docs/sweeps.md", 2),
         ("docs/spectra.md", 9),
         pytest.param("docs/properties.md", 3, marks=pytest.mark.slow),
