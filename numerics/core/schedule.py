@@ -38,6 +38,12 @@ class Schedule:
     function : callable, array of times -> array of factors
     text : str
         What the user gave, for the attributes of a result.
+
+    Examples
+    --------
+    >>> decay = Schedule.of(1 / (1 + TIME))
+    >>> decay.text, decay(np.array([0.0, 3.0]))
+    ('1/(t + 1)', array([1.  , 0.25]))
     """
 
     function: Callable[[Array], Array]

@@ -33,6 +33,12 @@ class BinnedSpectrum:
         is off by, at most.
     frobenius_error : float
         :math:`\|\Sigma-\Sigma_B\|_F/\|\Sigma\|_F`.
+
+    Examples
+    --------
+    >>> binned = bin_spectrum([4.0, 1.0, 1.0], bands=2)
+    >>> binned.bands.count, binned.assignment, binned.largest_error
+    (2, array([0, 1, 1]), 0.0)
     """
 
     bands: Bands

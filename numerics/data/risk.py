@@ -188,6 +188,15 @@ def empirical_risk(
     ------
     theory.InputError
         Bad shapes or values.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=1, ridge=0, step=1)
+    >>> zero = State([[0, 0], [0, 0]], [[0, 0], [0, 0]])
+    >>> found = empirical_risk(problem, zero, dimension=20, samples=100, seed=0)
+    >>> round(float(found.loss), 6)                           # log 2 for every sample
+    0.693147
     """
     model, parameters = problem.model, problem.parameters
     dimension = check_dimension(dimension, model.directions, model.units)

@@ -72,6 +72,17 @@ class SampleData:
     role : {"test data", "train data"}
     label_noise : array, shape (M,), or None
         xi of every sample, for a loss that holds it.
+
+    Examples
+    --------
+    >>> from numerics import user_data
+    >>> from theory import kgmm
+    >>> data = user_data(kgmm(2), [[1.0, 0.0], [0.0, 2.0]], [1, 2], [[3, 0], [0, 1]], ridge=0)
+    >>> data
+    SampleData(test data of 'kgmm2', samples=2, dimension=2, float64, resident)
+    >>> data.preactivations                                   # a unit a row, a sample a column
+    array([[3., 0.],
+           [0., 2.]])
     """
 
     model: Model

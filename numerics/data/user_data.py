@@ -164,6 +164,14 @@ def with_samples(
     data : SampleData
     features, labels, role, samples, label_noise
         As for :func:`user_data`.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> data = user_data(kgmm(2), [[1.0, 0.0]], [1], np.eye(2), ridge=0, role="train data")
+    >>> other = with_samples(data, [[0.0, 1.0], [2.0, 2.0]], [2, 1])
+    >>> other.samples, other.role, other.weights is data.weights
+    (2, 'test data', False)
     """
     check_data(data)
     other = user_data(

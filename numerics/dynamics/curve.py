@@ -46,6 +46,18 @@ class Curve:
     seed : int
         Root of the scramblings; 0 where the rule is deterministic.
     pace : Pace
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numerics import solve_curve
+    >>> from theory import kgmm
+    >>> zero = State(np.zeros((2, 2)), np.zeros((2, 2)))
+    >>> curve = solve_curve(kgmm(2), Parameters([0.5, 0.5], 2, 0.05, 1), zero, 1.0)
+    >>> curve.end, curve.vector([0, 0.5, 1]).shape
+    (1.0, (3, 7))
+    >>> bool(curve.state(1.0).overlap[0, 0] > 0), curve.error_estimate < 1e-6
+    (True, True)
     """
 
     model: Model

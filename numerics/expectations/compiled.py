@@ -63,6 +63,16 @@ class CompiledExpressions(Evaluator):
     """A vector of expressions of one model, compiled, evaluated with a rule of its own choice.
 
     Use :func:`compile_expressions`, which caches.
+
+    Examples
+    --------
+    >>> from theory import derive_drift, kgmm
+    >>> model = kgmm(2)
+    >>> compiled = compile_expressions(model, derive_drift(model).vector)
+    >>> zero = State(np.zeros((2, 2)), np.zeros((2, 2)))
+    >>> found = compiled.estimate(Parameters([0.5, 0.5], 10, 0, 1), zero)
+    >>> found.values[:4].round(6)                             # of the overlaps
+    array([ 0.25, -0.25, -0.25,  0.25])
     """
 
     def evaluate_states(

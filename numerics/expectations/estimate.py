@@ -25,6 +25,16 @@ class Estimate:
     samples : array, shape (replicates, number of expressions), optional
         Values of every scrambling of a Sobol rule: errors of linear combinations, whose terms may
         cancel, follow from their spread and not from ``errors``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from numerics import Parameters, State, compile_expressions
+    >>> from theory import derive_drift, kgmm
+    >>> compiled = compile_expressions(kgmm(2), derive_drift(kgmm(2)).vector)
+    >>> found = compiled.estimate(Parameters([0.5, 0.5], 10, 0, 1), State(np.eye(2), np.eye(2)))
+    >>> found.values.shape, bool(found.errors.max() < 1e-10)
+    ((7,), True)
     """
 
     values: Array

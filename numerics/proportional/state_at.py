@@ -17,6 +17,16 @@ from theory.keywords import with_known_keywords
 def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[Parameters], State]:
     """The fixed point of the effective dynamics, as a function of the parameters; see
     :func:`solve_fixed_point`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from theory import kgmm
+    >>> state = state_at_fixed_point(kgmm(2))
+    >>> m = state(Parameters([0.5, 0.5], 1e6, 0.1, 1)).overlap
+    >>> s = m[0, 0] - m[1, 0]
+    >>> bool(abs(0.1 * s * (np.exp(s) + 1) - 1) < 1e-5)
+    True
     """
 
     check_kind("model", model, Model, "the order is (model, start)")
@@ -32,7 +42,16 @@ def state_at_fixed_point(model: Model, start: State | None = None) -> Callable[[
 
 @with_known_keywords
 def state_at_time(model: Model, start: State, time: float) -> Callable[[Parameters], State]:
-    """The state that the effective dynamics reach, as a function of the parameters."""
+    """The state that the effective dynamics reach, as a function of the parameters.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> state = state_at_time(kgmm(2), State([[0, 0], [0, 0]], [[0, 0], [0, 0]]), time=1.0)
+    >>> noisy, clean = (state(Parameters([0.5, 0.5], precision, 0.05, 1)) for precision in (2, 20))
+    >>> bool(noisy.gram_perp[0, 0] > clean.gram_perp[0, 0])   # the corrector is that of the noise
+    True
+    """
     check_kind("model", model, Model, "the order is (model, start, time)")
     check_state(model, start, "start")
     time = as_scalar("time", time, 0.0, True, "give a time in units of steps * delta")

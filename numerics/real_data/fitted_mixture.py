@@ -74,6 +74,15 @@ class FittedMixture(Mixture):
     ----------
     fit : Fit
         The data, their moments and the common basis.
+
+    Examples
+    --------
+    >>> X = [[0, 0], [2, 0], [0, 2], [2, 2], [4, 1], [6, 1], [5, 0], [5, 2]]
+    >>> fitted = fit_mixture(X, [1, 1, 1, 1, 2, 2, 2, 2], scale="none")
+    >>> fitted.dimension, fitted.weights, fitted.data.classes
+    (2, (1/2, 1/2), ('1', '2'))
+    >>> fitted.state([[1.0, 0.0]]).overlap.shape              # bands, units, directions
+    (2, 1, 1)
     """
 
     fit: Fit = field(kw_only=True, compare=False)

@@ -41,6 +41,14 @@ class LabelledData:
         What the centred columns were divided by.
     notes : tuple of str
         What was done, and what is peculiar, in words.
+
+    Examples
+    --------
+    >>> data = label_data([[0, 7, 1], [2, 7, 0], [4, 7, 5], [0, 7, 4]], ["b", "a", "b", "a"])
+    >>> data
+    LabelledData(samples=4, dimension=2, classes=['a', 'b'])
+    >>> data.labels, data.counts, data.columns                # the constant column is left out
+    (array([2, 1, 2, 1]), array([2, 2]), array([0, 2]))
     """
 
     features: Array

@@ -37,6 +37,14 @@ class Noise:
     sampler : callable, optional
         ``sampler(generator, (count, d))`` returns that many noise vectors with mean 0 and
         covariance I.
+
+    Examples
+    --------
+    >>> print(Noise.of("student:5"), Noise.of("rademacher"))
+    student:5 rademacher
+    >>> sign = Noise.of(lambda generator, shape: generator.choice([-1.0, 1.0], shape))
+    >>> sign.kind, np.unique(sign.draw(np.random.default_rng(0), (50, 4)))
+    ('sampler', array([-1.,  1.]))
     """
 
     kind: str = "gaussian"

@@ -75,6 +75,17 @@ def empirical_projection(
     ------
     theory.InputError
         Unknown matrix, d < r + C, M < 2, bad shapes.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
+    >>> zero = State([[0, 0], [0, 0]], [[0, 0], [0, 0]])
+    >>> found = empirical_projection(problem, zero, dimension=30, samples=1000, seed=0)
+    >>> dict(found.matrix.sizes)
+    {'unit': 2, 'unit_b': 2, 'span': 2, 'span_b': 2}
+    >>> round(float(found.bulk[0, 0]), 3)                     # population value 1 / (4 lambda)
+    0.025
     """
     kind = check_matrix(matrix)
     ridge_in = one_ridge(problem.model, kind, regularized)

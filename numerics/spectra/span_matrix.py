@@ -48,6 +48,19 @@ class SpanMatrix:
     quadrature : str
     samples : pair of arrays, or None
         ``matrix`` and ``bulk`` of every randomisation (first axis) of a randomised rule.
+
+    Examples
+    --------
+    >>> from numerics import Problem, State, population_block
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
+    >>> zero = State([[0, 0], [0, 0]], [[0, 0], [0, 0]])
+    >>> block = population_block(problem, zero, block=(0, 0))
+    >>> block.matrix.round(6), block.levels.round(6)          # on the means, and off them
+    (array([[0.15, 0.  ],
+           [0.  , 0.15]]), array([0.025]))
+    >>> round(block.misalignment, 6)
+    0.166667
     """
 
     kind: str

@@ -187,6 +187,16 @@ def dask_executor(address: str) -> Iterator[Executor]:
     ------
     theory.InputError
         Dask is not installed; the scheduler does not answer within seconds.
+
+    Examples
+    --------
+    >>> with dask_executor("tcp://10.0.0.1:8786") as executor:              # doctest: +SKIP
+    ...     data = run_sweep(sweep, "sweep.zarr", executor)
+    >>> with dask_executor(8786):
+    ...     pass
+    Traceback (most recent call last):
+        ...
+    theory.errors.InputError: address: got 8786; ... Remedy: give a text such as tcp://10.0.0.1:8786.
     """
     check_kind("address", address, str, "give a text such as tcp://10.0.0.1:8786")
     try:

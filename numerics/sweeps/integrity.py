@@ -20,7 +20,20 @@ _METADATA = (".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
 
 class DamagedPointsWarning(UserWarning):
-    """Finished points of a store that were damaged since, and are computed again."""
+    """Finished points of a store that were damaged since, and are computed again.
+
+    Examples
+    --------
+    A sweep over a store that has to be whole:
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", DamagedPointsWarning)
+    ...     warnings.warn("point 3 is damaged", DamagedPointsWarning)       # by run_sweep
+    Traceback (most recent call last):
+        ...
+    numerics.sweeps.integrity.DamagedPointsWarning: point 3 is damaged
+    """
 
 
 def point_digest(values: Mapping[str, NDArray[np.float64]], state: int, error: str) -> int:

@@ -21,6 +21,12 @@ class MeasureOptions:
     blocks : tuple of int, optional
         Units a, counted from 1, whose diagonal blocks (a, a) are measured; all of them when
         omitted.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> MeasureOptions(blocks=(1, 3)).units(kgmm(3)), MeasureOptions().units(kgmm(3))
+    ([0, 2], [0, 1, 2])
     """
 
     threshold: float | None = None

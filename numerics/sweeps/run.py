@@ -41,7 +41,16 @@ Progress = Callable[[int, int, int], None]
 
 
 class SweepInterrupted(KeyboardInterrupt):
-    """The user interrupted the sweep.  ``done`` of ``total`` points are in the store."""
+    """The user interrupted the sweep.  ``done`` of ``total`` points are in the store.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise SweepInterrupted(3, 8)                      # by run_sweep, on Ctrl-C
+    ... except SweepInterrupted as stopped:
+    ...     print(stopped)
+    sweep interrupted: 3 of 8 points are kept
+    """
 
     def __init__(self, done: int, total: int) -> None:
         super().__init__(f"sweep interrupted: {done} of {total} points are kept")

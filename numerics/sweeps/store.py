@@ -225,6 +225,13 @@ def open_store(path: str | Path, *, verify: bool = True) -> xr.Dataset:
     theory.InputError
         There is no sweep at ``path``, or it is damaged: the points are named, and running the
         sweep again computes just them.
+
+    Examples
+    --------
+    >>> open_store("norms.zarr")                              # before run_sweep has made it
+    Traceback (most recent call last):
+        ...
+    theory.errors.InputError: store: got norms.zarr; expected the store of a sweep. Remedy: ...
     """
     place = as_path("path", path)
     if not _exists(place):

@@ -38,6 +38,18 @@ class Trial:
         Number of the point; its random numbers are those of ``SeedSequence(entropy,
         spawn_key=(index,))``.
     options : MeasureOptions
+
+    Examples
+    --------
+    >>> from numerics import Problem, RandomStart
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    >>> setting = Setting(problem, RandomStart(0.1), time=[0, 1], dimension=50, replicas=3)
+    >>> trial = Trial(setting, entropy=1, index=0)
+    >>> len(trial.initial), trial.initial[0].overlap.shape
+    (3, (2, 2))
+    >>> trial.seed("sgd") == Trial(setting, entropy=1, index=1).seed("sgd")   # another point
+    False
     """
 
     def __init__(

@@ -33,6 +33,15 @@ WITHIN = 64.0
 class TargetNotReached(ArithmeticError):
     """No setting of the box reaches the target; ``best`` is the value that comes closest, and
     ``setting`` has it.
+
+    Examples
+    --------
+    >>> closest = Setting(step=20, ridge=0.1)
+    >>> try:
+    ...     raise TargetNotReached("accuracy 0.99 is not reached", 0.95, closest)   # by design
+    ... except TargetNotReached as missed:
+    ...     print(f"{missed}; at best {missed.best}, with step {missed.setting.step}")
+    accuracy 0.99 is not reached; at best 0.95, with step 20
     """
 
     def __init__(self, message: str, best: float, setting: Setting) -> None:

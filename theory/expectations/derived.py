@@ -26,6 +26,16 @@ class Derived:
     """Base of frozen dataclasses whose fields hold expressions, matrices, or dicts of these.
 
     The metadata of such a field are :func:`shown_as`.
+
+    Examples
+    --------
+    >>> from theory import derive_drift, kgmm, symbols
+    >>> drift = derive_drift(kgmm(2))
+    >>> len(drift.expectations())
+    16
+    >>> without_ridge = drift.map(lambda expression: expression.subs(symbols.RIDGE, 0))
+    >>> without_ridge.overlap.has(symbols.RIDGE)
+    False
     """
 
     def __repr__(self) -> str:

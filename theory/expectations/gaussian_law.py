@@ -21,6 +21,15 @@ class GaussianLaw(sp.Basic):
     Q, precision lambda and the Gram inverse P with w = P (u - mean).  For a loss with teachers or
     label noise u stands for all fields, (u, t, xi), and Q for their Gram matrix.  Built once per
     component by :func:`preactivation_law`.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> law = preactivation_law(kgmm(2, directions_gram="orthonormal"), 0)
+    >>> law.component, law.variables, law.mean
+    (1, (u_1, u_2), (m_1_1, m_2_1))
+    >>> law.covariance[0, 1]
+    Q_1_2/lambda
     """
 
     @property
@@ -89,7 +98,14 @@ def _outer_symbols(law: GaussianLaw) -> frozenset[sp.Symbol]:
 @lru_cache(maxsize=1024, typed=True)  # 1.0 is no component, though it equals 1
 @with_known_keywords
 def preactivation_law(model: Model, component: int) -> GaussianLaw:
-    """Return the law N(m S_l^T, Q/lambda) of the fields in a 0-based ``component``."""
+    """Return the law N(m S_l^T, Q/lambda) of the fields in a 0-based ``component``.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> preactivation_law(kgmm(3), 2).mean
+    (m_1_3, m_2_3, m_3_3)
+    """
     check_is_model(model)
     count = model.components
     if not isinstance(component, SupportsIndex) or not 0 <= index(component) < count:

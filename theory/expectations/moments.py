@@ -86,6 +86,14 @@ class Weight:
 
     ``factors`` are sorted tuples of variable indices; ``Weight.of((0,), (1,))`` is g_1 g_2 and
     ``Weight.of((0, 1))`` is H_12.
+
+    Examples
+    --------
+    >>> weight = Weight.of((1, 0), (0,))                      # H_12 g_1
+    >>> weight.factors
+    ((0,), (0, 1))
+    >>> [each.factors for each in weight.derivatives(1)]      # a sum: Leibniz, in u_2
+    [((0, 1), (0, 1)), ((0,), (0, 1, 1))]
     """
 
     factors: tuple[tuple[int, ...], ...]
@@ -114,6 +122,17 @@ class Moments:
         What a *weight* keeps of a second derivative of the loss across a kink
         (:mod:`theory.problem.kinks`).  Derivatives that stem from integration by parts are always
         distributional.
+
+    Examples
+    --------
+    >>> from theory import Loss, Mixture, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> moments = Moments(Model.build(one, Loss(u[0]**3, units=1)), "projection")
+    >>> moments.expression(Weight.of((0,), (0, 0)))
+    18*u_1**3
+    >>> moments.averaged_mean(Weight.of((0,)))
+    E_1[3*u_1**2]
     """
 
     def __init__(self, model: Model, route: str = "stein", kink_rule: str = DISTRIBUTIONAL) -> None:

@@ -32,6 +32,15 @@ class ImplicitFixedPoint(Derived):
     overlap : matrix, C x r, in terms of the unknowns
     gaps : tuple of Symbol, the unknowns s_l > 0
     residuals : matrix, one expression per unknown; the fixed point is where all vanish
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> point = softmax_fixed_point(kgmm(3, directions_gram="orthonormal"))
+    >>> point.gaps
+    (s_1, s_2, s_3)
+    >>> point.overlap.row(0)
+    Matrix([[2*s_1/3, -s_2/3, -s_3/3]])
     """
 
     model: Model

@@ -51,6 +51,13 @@ class SeparatedFixedPoint:
     model : Model
     assignment : tuple of int or None
         0-based cluster (mu, -mu, nu, -nu) of every unit; None for an idle one.
+
+    Examples
+    --------
+    >>> from theory import xor
+    >>> point = separated_fixed_point(xor(3), ["mu", "mu", None])
+    >>> point.members, point.overlap.row(0)
+    (((0, 1), (), (), ()), Matrix([[v_1, 0]]))
     """
 
     model: Model

@@ -41,6 +41,15 @@ class BlockMatrix(Derived):
     kink_rule : str
         What a Hessian keeps of the kinks of the loss; G has no second derivative, and no such
         choice.
+
+    Examples
+    --------
+    >>> from theory import derive_hessian, xor
+    >>> hessian = derive_hessian(xor(2), kink_rule="almost-everywhere")
+    >>> hessian.kind, hessian.regularized, list(hessian.first_layer)
+    ('hessian', True, [(0, 0), (0, 1), (1, 1)])
+    >>> hessian.block(1, 0).coefficients.shape, hessian.mixed.shape
+    ((4, 4), (4, 4))
     """
 
     model: Model

@@ -31,6 +31,17 @@ class Block(Derived):
 
     With bands V = [P_1 e_1..P_B e_r, P_1 x^1..P_B x^C], and the bulk is a column: c_g is the
     eigenvalue within band g.
+
+    Examples
+    --------
+    >>> from theory import Loss, Mixture, Model, derive_hessian, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> block = derive_hessian(Model.build(one, Loss(u[0]**2 / 2, units=1))).block(0, 0)
+    >>> block.coefficients, block.bulk
+    (Matrix([
+    [1, 0],
+    [0, 0]]), beta + 1/lambda)
     """
 
     coefficients: sp.ImmutableDenseMatrix = field(metadata=shown_as("B"))

@@ -31,6 +31,13 @@ class Diffusion(Derived):
     ----------
     second_moment : matrix, E[G G^T] of the random part G of an increment
     mean : matrix, E[G], a column
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> found = derive_diffusion(kgmm(2))
+    >>> found.covariance.shape, found.mean.shape          # 4 overlaps and 3 products of weights
+    ((7, 7), (7, 1))
     """
 
     model: Model

@@ -38,6 +38,15 @@ class Drift(Derived):
     readout : matrix, q x 1
 
     With bands the matrices of these stand one below the other: row g C + a is that of unit a.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> drift = derive_drift(kgmm(2))
+    >>> drift
+    Drift(model 'kgmm2', route 'stein', overlap 2 x 2, gram_perp 2 x 2, corrector 2 x 2, ...)
+    >>> len(drift.vector), drift.without_corrector().corrector[0, 0]
+    (7, 0)
     """
 
     model: Model

@@ -33,6 +33,15 @@ class FiniteSize(Derived):
     ----------
     gram_perp : matrix, C x C, symmetric
         F1; overlaps and readout have none, their increments do not know the dimension.
+
+    Examples
+    --------
+    >>> from theory import Loss, Mixture, symbols
+    >>> u = symbols.vector("u", 1)
+    >>> one = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
+    >>> found = derive_finite_size(Model.build(one, Loss(u[0], units=1), ridge=0))
+    >>> list(found.vector)                                    # of the overlap, and of R_perp
+    [0, -c_delta/lambda]
     """
 
     model: Model

@@ -29,6 +29,13 @@ class PopulationGradient(Derived):
         Row a: the coefficients of E[grad_{x^a} L] on V.
     readout : matrix, q x 1
         E[grad_v L].
+
+    Examples
+    --------
+    >>> from theory import xor
+    >>> gradient = derive_gradient(xor(2))
+    >>> gradient.first_layer.shape, gradient.readout.shape
+    ((2, 4), (2, 1))
     """
 
     model: Model

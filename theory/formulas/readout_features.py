@@ -31,6 +31,13 @@ class ReadoutFeatures(Derived):
     vectors : matrix, n x columns of the layer
     layer : str
         The layer whose weights meet these features.
+
+    Examples
+    --------
+    >>> from theory import xor
+    >>> found = derive_readout_features(xor(3))
+    >>> found.layer, found.vectors.shape                      # four clusters, three units
+    ('layer 2', (4, 3))
     """
 
     model: Model

@@ -22,6 +22,15 @@ class PopulationRisk(Derived):
     model : Model
     loss : expression
         Sum_l p_l E_l[ell], without the ridge.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> risk = derive_risk(kgmm(2))
+    >>> risk
+    PopulationRisk(model 'kgmm2', loss expression)
+    >>> len(risk.expectations())                              # one a component
+    2
     """
 
     model: Model

@@ -71,6 +71,13 @@ def kernel_source(
     -------
     str
         Source of a module; :func:`numerics.core.codegen.load_module` adds the imports.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> source = kernel_source(kgmm(2).loss)
+    >>> [line.split("(")[0] for line in source.splitlines() if line.startswith("def ")]
+    ['def sample_gradient', 'def record', 'def advance']
     """
     check_kind("loss", loss, Loss, "give model.loss")
     variables = range(len(loss.variables))
