@@ -22,21 +22,29 @@ SEED, DOTS_PER_INCH = 1, 80
 
 HEAD = """# Published results, judged
 
-Results of the field as entries that anyone can run: what a work states, where, what specalign
-finds, and a verdict with a tolerance whose parts have reasons. Each statement stands beside a
-*wrong theory* that is near it: what judges the statement has to refute that one, or it counts for
-nothing.
+What do well-known papers say about SGD in high dimension, and is it so? Here are results of the
+field as entries that anyone can run: what a work states, where, what specalign finds, and a verdict
+with a tolerance whose parts have reasons. The first, for example, is the network of Saad and Solla,
+which waits on a plateau before it learns:
 
 ```sh
 specalign paper --list
 specalign paper saad_solla_1995 --seed 1 --plot plateau.png --json plateau.json
 ```
 
+A judge that agrees with everything is worth nothing. Each statement therefore stands beside a
+*wrong theory* that is near it: what judges the statement has to refute that one, or it counts for
+nothing. A statement that does not hold is a *finding*, with its numbers.
+
 An entry is a folder of `examples/papers/` and part of every installation: `paper.toml` says what
 is stated, `run.py` measures it with the public functions of specalign, `*.tex` holds formulas as
-[claims](derivations.md). Of each work only facts are used, with their place; what of a text could
+[claims](derivations.md). Of each work only facts are used, with their place. What of a text could
 not be read is said below its title, and a formula that is known only as others quote it is called
-*quoted*. A statement that does not hold is a *finding*, with its numbers.
+*quoted*.
+
+In the tables *here* is what specalign finds and *claimed* what the work states; of several numbers
+the one that uses most of its tolerance is shown. Letters and words are explained in the line
+*Model* of a work, or in the [glossary](glossary.md).
 
 This page is written by `python docs/make_atlas.py` from the runs kept in `docs/atlas.json`; each
 line can be had again by the command above it, with seed {seed}. All {count} works take
