@@ -142,7 +142,7 @@ def simulate_sgd(
         "dimension",
         dimension,
         model.directions + model.units,
-        "give a whole number; the summary directions alone need d >= r + C",
+        "the summary directions alone need d >= r + C: give a larger d, a whole number",
     )
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")

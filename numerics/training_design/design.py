@@ -15,6 +15,7 @@ from numerics.core.validation import as_integer, as_scalar, kind_of
 from numerics.dynamics.curve import Curve
 from theory import Drift, InputError, derive_drift
 from theory.errors import check_choice
+from theory.keywords import with_known_keywords
 
 from .axes import CLOCKS, ScheduleFamily, Setting, read_axes, with_setting
 from .courses import Course, Training
@@ -49,6 +50,7 @@ class TargetNotReached(ArithmeticError):
         self.best, self.setting = best, setting
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Design:
     """The best setting of a box, and how well it is determined.

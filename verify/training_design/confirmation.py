@@ -30,6 +30,7 @@ RESOLUTION = 0.1
 SHARES = (0.25, 0.5, 0.75, 1.0, 1.25)
 
 
+@with_known_keywords
 @dataclass(frozen=True)
 class Confirmation:
     """Runs of SGD beside a design.

@@ -234,7 +234,7 @@ def test_an_integer_in_another_spelling_is_told_its_own(dimension, word):
 @pytest.mark.parametrize("dimension", ["many", 99.5, 1.0, "nan", "inf", None, True])
 def test_what_is_no_admissible_integer_is_told_the_bound(dimension):
     problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
-    with pytest.raises(InputError, match=r"give a whole number; .* need d >= r \+ C"):
+    with pytest.raises(InputError, match=r"need d >= r \+ C: .* a whole number"):
         numerics.simulate_sgd(problem, State.zero(problem), [0.1], dimension)
 
 

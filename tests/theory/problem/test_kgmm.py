@@ -214,7 +214,7 @@ def test_means_that_depend_on_each_other():
     ("arguments", "match"),
     [
         ({"means": "centred"}, "means"),
-        ({"means": [[1, 0], [0, 1]]}, "2 rows"),
+        ({"means": [[1, 0], [0, 1]]}, r"2 row\(s\)"),
         ({"means": 3}, "means"),
         ({"means": "simplex", "directions_gram": "orthonormal"}, "leave it away"),
         ({"means": [[1], [2], [3]], "directions_gram": "ortho"}, "directions_gram"),

@@ -176,7 +176,7 @@ def test_a_true_gauge_is_accepted():
 def test_bad_losses_are_explained():
     with pytest.raises(
         InputError,
-        match=r"gauge: got shape \(3, 1\); expected 2 rows. Remedy: give a column vector",
+        match=r"gauge: got shape \(3, 1\); expected 2 row\(s\)\. Remedy: give a column vector",
     ):
         Loss(LogSumExp(u1, u2), units=2, gauge=sp.ImmutableDenseMatrix(sp.ones(3, 1)))
     with pytest.raises(
