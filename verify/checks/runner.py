@@ -29,7 +29,17 @@ from .theory_form import check_claim
 
 
 class VerificationInterrupted(KeyboardInterrupt):
-    """The user interrupted the run; ``partial`` is the report of the checks that had finished."""
+    """The user interrupted the run; ``partial`` is the report of the checks that had finished.
+
+    Examples
+    --------
+    >>> partial = Report("kgmm", "quick", 1, FAMILY_ERROR, [], 0.0, {}, complete=False)
+    >>> try:
+    ...     raise VerificationInterrupted(partial, 12)        # by run, on Ctrl-C
+    ... except VerificationInterrupted as stopped:
+    ...     print(stopped, "-", stopped.partial.verdict)
+    verification interrupted after 0 of 12 checks - inconclusive
+    """
 
     def __init__(self, partial: Report | JointReport, total: int) -> None:
         super().__init__(f"verification interrupted after {len(partial.results)} of {total} checks")
@@ -240,6 +250,13 @@ def run_all(
         As :func:`run`; before any work.
     VerificationInterrupted
         On Ctrl-C; carries the joint report of what had finished.
+
+    Examples
+    --------
+    >>> run_all(only=["curve"])
+    Traceback (most recent call last):
+        ...
+    theory.errors.InputError: only: got 'curve'; ... Remedy: did you mean 'curves'.
     """
     wanted = check_names(systems, only)
     chosen = {

@@ -63,12 +63,23 @@ def find_files(paths: Sequence[Path]) -> list[Path]:
 
 @with_known_keywords
 def read_claims(path: Path) -> list[Claim]:
-    """All claims of a file, read and refused where they mean nothing; before any work.
+    r"""All claims of a file, read and refused where they mean nothing; before any work.
 
     Raises
     ------
     theory.InputError
         With the file, the claim, the position and the reason.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lines = ["[model]", "name = 'kgmm'", "[[claim]]", "name = 'corrector'"]
+    >>> lines += ["quantity = 'corrector_a_b'", "formula = 'c_delta*E[g_a*g_b]/lambda'"]
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     file = Path(place, "claims.toml")
+    ...     size = file.write_text("\n".join(lines), encoding="utf-8")
+    ...     [(claim.name, claim.model.name) for claim in read_claims(file)]
+    [('corrector', 'kgmm3')]
     """
     return [claim.read() for claim in list_claims(path)]
 

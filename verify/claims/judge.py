@@ -131,6 +131,16 @@ def make_claim(
     """Read a claim and refuse one that means nothing; see :func:`check`.
 
     A formula that has been read already is taken as it is; ``text`` is how it was written.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> make_claim(kgmm(2), "corrector_a_b", "c_delta*E[g_a*g_b]/lambda").read_as
+    'drift corrector_a_b = c_delta*E[g_a*g_b]/lambda'
+    >>> make_claim(kgmm(2), "corrector_a_b", "eta*E[g_a*g_b]")
+    Traceback (most recent call last):
+        ...
+    verify.claims.language.tree.FormulaError: formula: got 'eta', which kgmm2 does not have at ...
     """
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
@@ -196,7 +206,16 @@ def check_form(claim: Claim) -> None:
 
 @with_known_keywords
 def judge(claim: Claim, seed: int = 0, watch: Watch = ignore) -> Judgement:
-    """Judge a claim that has been read; ``watch`` is told what is known after every stage."""
+    """Judge a claim that has been read; ``watch`` is told what is known after every stage.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> print(judge(make_claim(kgmm(2), "g_1 + g_2", "1", name="sum")))
+    sum: refuted
+      claimed      1
+      ...
+    """
     start = perf_counter()
     as_integer("seed", seed, 0, "seeds are non-negative integers")
     rng = np.random.default_rng([seed, 1])

@@ -33,6 +33,13 @@ class Finding(StrEnum):
     points to a defect of the engine.  ``DEFECT``: judging it broke down; please report it.
     ``UNREADABLE``: it could not be read, or has no meaning for its model.  ``GAVE_UP``: its time
     was up.
+
+    Examples
+    --------
+    >>> Finding("gave up").name, Finding.PROVED.value
+    ('GAVE_UP', 'proved')
+    >>> Finding.REFUTED == "refuted"
+    True
     """
 
     PROVED = "proved"
@@ -67,6 +74,14 @@ class Claim:
         Where it is claimed.
     expected : str, optional
         The verdict its author expects of a checker: ``true`` or ``false``.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> from verify import make_claim
+    >>> claim = make_claim(kgmm(2), "drift m_a_s", "-beta*m_a_s")
+    >>> claim.read_as, claim.is_text
+    ('drift m_a_s = -beta*m_a_s', True)
     """
 
     name: str
@@ -157,6 +172,16 @@ class Judgement:
         The premise that a refuted claim lacks: it holds over orthonormal directions.
     seed : int
     seconds : float
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> from verify import check
+    >>> found = check(kgmm(2), "g_1 + g_2", "0", name="sum of the gradients")
+    >>> found, found.stands
+    (Judgement('sum of the gradients': proved, seed 0), True)
+    >>> found.stage("symbolic").text
+    'claimed - derived = 0 by softmax probabilities sum to 1'
     """
 
     claim: Claim

@@ -83,6 +83,21 @@ class Derivation:
         Forms that only restate a result and that the checker did not confirm: they are not written.
     notes : tuple of str
         What a reader has to know about the model, in words with mathematics between dollar signs.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> model = kgmm(2)
+    >>> statement = Statement("Drift", "The corrector.", "corrector_a_b", "c_delta*E[g_a*g_b]")
+    >>> claim = make_claim(model, statement.quantity, statement.formula)
+    >>> wrong = DerivationStep(statement, Judgement(claim, Finding.REFUTED, ()))
+    >>> derivation = Derivation(model, "drift", (wrong,))
+    >>> derivation.stands, len(derivation.open_steps)
+    (False, 1)
+    >>> derivation.html()
+    Traceback (most recent call last):
+        ...
+    theory.errors.InputError: derivation: got a step that is refuted: c_delta*E[g_a*g_b]; ...
     """
 
     model: Model

@@ -37,6 +37,14 @@ def plot_alignment(predicted: xr.Dataset, measured: xr.Dataset, title: str | Non
         ``predicted``, and ``replica`` or not: with it, bars are one standard deviation over
         replicas; else those of variables such as ``overlap_error``, if there are any.
     title : str, optional
+
+    Examples
+    --------
+    >>> axis = {"eigen": [0, 1]}
+    >>> predicted = xr.Dataset({"overlap": ("eigen", [0.8, 0.3])}, axis)
+    >>> measured = xr.Dataset({"overlap": ("eigen", [0.78, 0.35])}, axis)
+    >>> plot_alignment(predicted, measured, title="outliers").axes[0].get_xlabel()
+    'predicted squared cosine'
     """
     figure = new_figure(8.8, 4.6)
     axes = figure.subplots()

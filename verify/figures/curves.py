@@ -81,6 +81,15 @@ def plot_curves(
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from numerics import Problem, State, integrate_curves
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    >>> figure = plot_curves(integrate_curves(problem, State.zero(problem), time=[0, 1, 2, 3, 4]))
+    >>> len(figure.axes)
+    6
     """
     data = curve if curve is not None else runs
     if data is None:

@@ -36,6 +36,12 @@ def plot_alignment_heatmap(
         Values in [0, 1].
     row_labels, column_labels : sequence of str
     title, xlabel, ylabel, colorbar_label : str, optional
+
+    Examples
+    --------
+    >>> figure = plot_alignment_heatmap([[0.9, 0.1], [0.2, 0.8]], ["x1", "x2"], ["e1", "e2"])
+    >>> figure.axes[0].images[0].get_array().shape
+    (2, 2)
     """
     values = np.asarray(matrix, dtype=float)
     rows, columns = values.shape

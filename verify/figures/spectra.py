@@ -70,6 +70,15 @@ def plot_spectrum(
     title : str, optional
     directions : sequence of str, optional
         Names of the directions; they are means 1, 2, ... when omitted.
+
+    Examples
+    --------
+    >>> from numerics import Problem, State, population_spectrum
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0, step=1)
+    >>> found = population_spectrum(problem, State.zero(problem), block=(0, 0))
+    >>> len(plot_spectrum(found).axes)                        # eigenvalues, alignment, its colours
+    3
     """
     check_drawn("population", population, ("eigen", "eigenvalue"), "population_spectrum")
     if empirical is not None:

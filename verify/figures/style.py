@@ -67,7 +67,16 @@ legend_mark = partial(Line2D, [], [], linestyle="none")
 
 @with_known_keywords
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure, whole or not at all, in the format of the file name (.png, .svg or .pdf)."""
+    """Write a figure, whole or not at all, in the format of the file name (.png, .svg or .pdf).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     save_figure(Figure(figsize=(2, 1)), f"{place}/empty.svg")
+    ...     [file.name for file in Path(place).iterdir()]
+    ['empty.svg']
+    """
     path = as_path("path", path)
     check_kind("figure", figure, Figure, "the order is save_figure(figure, path)")
     for text in figure.findobj(Text):

@@ -155,6 +155,19 @@ def plot_sweep(data: xr.Dataset, table: FigureTable) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> data = xr.Dataset(
+    ...     {"alignment": (("dimension", "replica"), [[0.4, 0.5], [0.6, 0.7], [0.8, 0.9]])},
+    ...     {"dimension": [100, 200, 400]},
+    ... )
+    >>> panel = {"select": ({},), "theory": ("",), "labels": ("",)}
+    >>> panel |= {"log_y": (True,), "fit": (False,)}
+    >>> (axes,) = plot_sweep(data, FigureTable("dimension", ("alignment",), **panel)).axes
+    >>> axes.get_xlabel(), axes.get_ylabel()
+    ('dimension d', 'alignment')
     """
     figure = new_figure(4.4 * len(table.y) + 1.2, 3.8, spaced_layout())
     panels = figure.subplots(1, len(table.y), squeeze=False)[0]

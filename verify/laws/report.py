@@ -20,7 +20,18 @@ NOT_APPLICABLE = "not applicable"
 
 
 class LawViolation(AssertionError):
-    """A law does not hold, or could not be judged sharply enough; ``report`` has all results."""
+    """A law does not hold, or could not be judged sharply enough; ``report`` has all results.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> report = ModelReport(kgmm(2), seed=1, results=(), seconds=0.0)
+    >>> try:
+    ...     raise LawViolation(report)
+    ... except LawViolation as violation:
+    ...     print(violation.report.holds, violation.report.seed)
+    False 1
+    """
 
     def __init__(self, report: ModelReport) -> None:
         super().__init__(str(report))
@@ -87,6 +98,16 @@ class ModelReport:
     seconds : float
     family_error : float
         Probability that a true theory is refuted by chance in a run of all laws.
+
+    Examples
+    --------
+    >>> from theory import xor
+    >>> from verify import check_model
+    >>> report = check_model(xor(2), only=["gauge"], seed=1)
+    >>> report
+    ModelReport('xor2': 1 not applicable, seed 1)
+    >>> report.holds, report["gauge"].outcome                 # nothing was judged
+    (False, 'not applicable')
     """
 
     model: Model

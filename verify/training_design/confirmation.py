@@ -46,6 +46,14 @@ class Confirmation:
         Standard deviation of single runs.
     times, values : arrays (time), (replica, time)
         Times of the clock over d, and the quantity of every run at this dimension.
+
+    Examples
+    --------
+    >>> tolerance = Tolerance((Part(0.01, "O(1/d^2) remainder"),))
+    >>> statement = Comparison("accuracy at 2 samples per dimension", 0.897, 0.9, tolerance)
+    >>> found = Confirmation(statement, 500, 8, 0.895, 0.002, 0.005, np.ones(1), np.ones((8, 1)))
+    >>> found.verdict.value
+    'holds'
     """
 
     comparison: Comparison

@@ -66,6 +66,14 @@ class CheckResult:
         Remarks a reader needs to judge the result.
     equation : str
         The statement in LaTeX.
+
+    Examples
+    --------
+    >>> from verify.verdict.tolerance import Part, Tolerance
+    >>> bound = Tolerance((Part(0.02, "O(1/d)"),))
+    >>> comparisons = [Comparison("m_1_1 at t = 1", 0.51, 0.5, bound)]
+    >>> CheckResult("curves", "SGD follows the curve", "section 4", comparisons, 1, {"d": 100}, 0.5)
+    CheckResult('curves', holds, seed 1)
     """
 
     name: str
@@ -166,6 +174,14 @@ class Report:
         False when the run was interrupted: what is missing is not a pass.
     only : tuple of str
         The checks that were asked for; empty for all.
+
+    Examples
+    --------
+    >>> report = Report("kgmm", "quick", 1, 1e-4, [], 0.0, {}, complete=False, only=("curves",))
+    >>> report
+    Report('kgmm', inconclusive: 0 checks, interrupted, seed 1)
+    >>> report.command
+    'specalign verify kgmm --level quick --seed 1 --only curves'
     """
 
     system: str
@@ -237,6 +253,13 @@ class JointReport:
         The checks that were asked for; empty for all.
     group : str
         What the command calls the systems; empty for those it judges unasked.
+
+    Examples
+    --------
+    >>> reports = [Report(name, "quick", 1, 5e-5, [], 2.0, {}) for name in ("kgmm", "xor")]
+    >>> joint = JointReport(reports, "quick", 1, 1e-4)
+    >>> joint.command, joint.seconds
+    ('specalign verify --level quick --seed 1', 4.0)
     """
 
     reports: Sequence[Report]
