@@ -70,6 +70,29 @@ def test_what_a_snippet_states_that_it_prints_is_found():
     assert STATED.without_outputs(source).splitlines()[3:] == ["x = 3  # three", "print(x)"]
 
 
+def names_in_snippets() -> set[str]:
+    """Public names that Python snippets of README and docs use: sa.NAME, or imported by name."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(source for page in pages for source in fences(page, "python"))
+    used = set(re.findall(r"\b(?:sa|theory|numerics|verify)\.(\w+)", text))
+    imported = re.findall(rf"^from (?:{'|'.join(PACKAGES)})\S* import (.+)$", text, re.M)
+    return used.union(*(re.findall(r"\w+", names) for names in imported))
+
+
+def without_example(package, in_snippets: set[str]) -> list[str]:
+    """Public names that neither a docstring of their own nor a snippet shows at work."""
+    documented = {n for n in package.__all__ if ">>> " in (getattr(package, n).__doc__ or "")}
+    return [name for name in package.__all__ if name not in documented | in_snippets]
+
+
+def test_every_public_name_has_an_example():
+    shown = names_in_snippets()
+    for package in (theory, numerics, verify):
+        assert not without_example(package, shown), package.__name__
+    # a dict, which has no docstring of its own, is missed where no page names it
+    assert without_example(numerics, shown - {"MEASUREMENTS"}) == ["MEASUREMENTS"]
+
+
 def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
     """Run the snippets of a page one after the other; returns how many outputs were compared."""
     monkeypatch.chdir(tmp_path)
