@@ -195,6 +195,39 @@ def test_formulas_of_pages_are_mathml():
         pages.on_page_content(wrong, page=page)
 
 
+def displays_inside_a_paragraph(text: str) -> list[str]:
+    """Lines of displayed formulas without an empty line around: their dollars would be shown."""
+    lines = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M).split("\n")
+    wrong, inside = [], False
+    for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        if not inside and line.startswith("$$") and before.strip():
+            wrong.append(line)
+        inside ^= line.count("$$") % 2 == 1
+        if not inside and line.endswith("$$") and after.strip():
+            wrong.append(line)
+    return wrong
+
+
+def test_displayed_formulas_stand_alone():
+    assert displays_inside_a_paragraph("so that\n$$x$$") == ["$$x$$"]
+    assert displays_inside_a_paragraph("\n$$x\ny$$\nHence") == ["y$$"]
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert not displays_inside_a_paragraph(page.read_text("utf-8")), page
+
+
+def test_sections_of_the_mathematics_that_docstrings_cite_are_there():
+    text = (ROOT / "docs" / "mathematics.md").read_text("utf-8")
+    sections = set(re.findall(r"^##+ (\d+[a-z]?)\. ", text, re.M))
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    source = " ".join(path.read_text("utf-8") for path in files)
+    number = r"(\d+[a-z]?)\b"
+    places = rf"(?:mathematics\.md\s+|\()sections?\s+{number}(?:\s+and\s+{number})?"
+    cited = re.findall(places, source)
+    numbers = {number for pair in cited for number in pair if number}
+    assert len(numbers) > 9
+    assert numbers <= sections
+
+
 def test_a_model_of_the_readme_runs_alone():
     (snippet,) = [
         source for source in fences(ROOT / "README.md", "python") if "two_clusters" in source
