@@ -77,8 +77,8 @@ class WeightLaw:
     beside : array, shape (n, p, p)
         K at further points of the law's support, rare ones among them: of no probability, but no
         pole of the resolvent lies between a node and one of these.
-    rounding : float
-        Share of the weights that their rounding is.
+    lost : array, shape (N,), optional
+        Rounding of K_n, summed over its entries.
     covariances : NoiseCovariances
         Bands, and the variances in them of every group of nodes.
     group, group_beside : int array, shapes (N,) and (n,), optional
@@ -93,7 +93,7 @@ class WeightLaw:
     precision: float
     basis: SpanBasis
     beside: Array | None = None
-    rounding: float = 0.0
+    lost: Array | None = None
     covariances: NoiseCovariances = ISOTROPIC
     group: NDArray[np.intp] | None = None
     group_beside: NDArray[np.intp] | None = None
@@ -103,6 +103,12 @@ class WeightLaw:
         """Whether the weight takes few values, so that every node is an atom of its law."""
         seen = np.unique(self.weight.reshape(len(self.weight), -1).round(12), axis=0)
         return len(seen) <= ATOMS
+
+    @cached_property
+    def rounding(self) -> float:
+        """Share of E|K| that rounding is, among the weights that were left."""
+        size = float(self.probability @ np.abs(self.weight).sum(axis=(1, 2)))
+        return float(self.probability @ self.lost) / size if self.lost is not None and size else 0.0
 
     def without_tail(self, share: float) -> WeightLaw:
         """Give weight 0 to the samples with the most extreme D, of probability ``share`` at each
@@ -115,10 +121,7 @@ class WeightLaw:
         for size in (values[:, -1], -values[:, 0]):
             order = np.argsort(-size)
             # of the node on the border, the part that belongs to the rest is kept
-            rest = np.minimum(
-                self.probability[order],
-                np.clip(np.cumsum(self.probability[order]) - share, 0, None),
-            )
+            rest = np.clip(np.cumsum(self.probability[order]) - share, 0, self.probability[order])
             probability[order] = np.where(
                 size[order] > 0, np.minimum(probability[order], rest), probability[order]
             )
@@ -135,6 +138,7 @@ class WeightLaw:
             probability=probability[kept],
             weight=self.weight[kept],
             place=self.place[kept],
+            lost=None if self.lost is None else self.lost[kept],
             beside=beside,
             group=None if self.group is None else self.group[kept],
             group_beside=group_beside,
@@ -318,18 +322,15 @@ class WeightNodes:
             return [rule.points(l) for l in range(components)]
         return [(rule.nodes[replicate], rule.weights)] * components
 
-    def _rounding(self, points: list[tuple[Array, Array]], parts: list[Array]) -> float:
-        """Share of E|K| that rounding is: of the terms that cancel to K, which are of size one
-        where a loss is saturated and K is tiny, and of u and v.
+    def _rounding(self, points: list[tuple[Array, Array]], parts: list[Array]) -> Array:
+        """Rounding of every K: of the terms that cancel to it, which are of size one where a loss
+        is saturated and K is tiny, and of u and v.
         """
-        size = moved = 0.0
-        for l, share in enumerate(self.parameters.weights):
-            (z, weights), here = points[l], parts[l]
-            beside, terms = self.at(l, z, NUDGE)[0], self._terms(l, z)
-            lost = np.abs(here - beside) + TERM * terms
-            size += share * float(weights @ np.abs(here).sum(axis=(1, 2)))
-            moved += share * float(weights @ lost.sum(axis=(1, 2)))
-        return moved / size if size > 0 else 0.0
+        lost = []
+        for l, (z, _) in enumerate(points):
+            moved = np.abs(parts[l] - self.at(l, z, NUDGE)[0])
+            lost.append((moved + TERM * self._terms(l, z)).sum(axis=(1, 2)))
+        return np.concatenate(lost)
 
     def _terms(self, component: int, z: Array) -> Array:
         """Sizes of the terms that add up to K."""

@@ -31,6 +31,9 @@ ROUNDING = 1e-12
 # deterministic, and where one is sampled, by quasi-Monte Carlo (kinks, four and more dimensions) or
 # by steps of SGD.  A wrong term is larger.
 SHARP, SAMPLED = 1e-3, 0.1
+# in three dimensions a tensor rule has 28 nodes an axis at most, and bounds its errors in wide
+# fields by a few hundredths (they are a thousand times smaller): the resolution is that of sampling
+SHARP_DIMENSIONS = 2
 # errors are asked to be smaller than what is of use by so much: both sides of a law have them
 SPARE = 4.0
 # scrambled nodes at most, where their first errors are of use
@@ -279,8 +282,9 @@ def compare(
 
 
 def resolution_of(*numbers: Numbers) -> float:
-    """SAMPLED if any of the numbers comes from a sampled rule, else SHARP."""
-    return SHARP if all(n.samples is None for n in numbers) else SAMPLED
+    """SHARP where all numbers come from deterministic rules of a few dimensions, else SAMPLED."""
+    sharp = (n.samples is None and n.rule.dimension <= SHARP_DIMENSIONS for n in numbers)
+    return SHARP if all(sharp) else SAMPLED
 
 
 def is_sampled(model: Model) -> bool:

@@ -46,6 +46,7 @@ def compressed(resolvent: Resolvent) -> Resolvent:
         probability=np.concatenate([shares for _, shares in parts]),
         weight=values[:, None, None] * along[:, :, None] * along[:, None, :],
         place=np.zeros((values.size, law.place.shape[1])),
+        lost=None,
         group=None if law.group is None else np.repeat([g for g, _ in pairs], count),
     )
     return Resolvent(less, resolvent.aspect_ratio, (resolvent.null, resolvent.range))

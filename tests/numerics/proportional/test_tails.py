@@ -10,7 +10,7 @@ from helpers import fresh_rng
 
 from numerics import Parameters, State, effective_spectrum, emergence, solve_curve
 from numerics.proportional import limiting_spectrum
-from numerics.proportional.weight_law import WeightNodes
+from numerics.proportional.weight_law import WeightLaw, WeightNodes
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols
 
 WEIGHTS = [0.5, 0.3, 0.2]
@@ -161,3 +161,16 @@ def test_weights_without_a_bound_have_no_edge():
         tops.append(np.linalg.eigvalsh(matrix)[-1])
     error = np.std(tops, ddof=1) / np.sqrt(8)
     assert abs(np.mean(tops) - float(found.outliers[0])) < 6 * error + 0.1
+
+
+def test_rounding_is_that_of_the_weights_that_are_left():
+    """Where the rare weights are those of size one, and the others are left of terms of size one:
+    1e-11 is known to 1e-6 of itself, not to 1e-14.
+    """
+    weight = np.array([1.0, 1e-11, -2e-11])[:, None, None]
+    law = WeightLaw(
+        np.array([0.001, 0.6, 0.399]), weight, 1, np.ones((3, 1)), np.zeros((1, 1, 1)), 1.0, None,
+        lost=np.array([1e-17, 1e-17, 2e-17]),
+    )  # fmt: skip
+    assert law.rounding == pytest.approx(1.4e-14, rel=0.01)
+    assert law.without_tail(0.001).rounding == pytest.approx(1e-6, rel=0.01)
