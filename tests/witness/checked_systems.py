@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
+from verify.checks.judged_theory import Theory
 from verify.evidence.systems import Scenario, System, get_system
+from verify.verdict.results import Report
+
+# what makes a wrong theory of the true one, such theories, and the report of one check on them
+Change = Callable[[Theory], Theory]
+Wrong = Callable[[Change], Theory]
+Judged = Callable[[Change, str], Report]
 
 
 def with_one_scenario(name: str, rng: np.random.Generator) -> System:

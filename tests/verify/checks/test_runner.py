@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import pytest
-from checked_systems import with_one_scenario
+from checked_systems import Judged, with_one_scenario
 from helpers import fresh_rng
 
 import numerics.dynamics.local_law
@@ -24,12 +22,8 @@ from verify.evidence.levels import LEVELS
 from verify.evidence.systems import SYSTEMS, get_system
 from verify.mutants.theories import MUTANTS
 from verify.verdict.compare import compare
-from verify.verdict.results import Outcome, Report
+from verify.verdict.results import Outcome
 from verify.verdict.tolerance import FAMILY_ERROR, Chance, Verdict, critical_value
-
-Change = Callable[[Theory], Theory]
-Wrong = Callable[[Change], Theory]
-Judged = Callable[[Change, str], Report]
 
 # Far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
 # refuted (probability FAMILY_ERROR per run, whatever the seed), and the mutants are wrong by much
@@ -72,25 +66,6 @@ ALSO_REFUTED_BY = {"class weights ignored": "blocks", "corrector dropped": "alig
 def evidence() -> Evidence:
     rng = fresh_rng()
     return Evidence(with_one_scenario("kgmm", rng), SMALL, int(rng.integers(2**31)))
-
-
-@pytest.fixture(scope="module")
-def true_theory(evidence: Evidence) -> Theory:
-    return Theory.derive(evidence.system.model)
-
-
-@pytest.fixture(scope="module")
-def wrong_theory(true_theory: Theory) -> Wrong:
-    """The wrong theory that a change makes; the tests share it with the curves it has computed."""
-    return lru_cache(maxsize=None)(lambda change: change(true_theory))
-
-
-@pytest.fixture(scope="module")
-def judged(evidence: Evidence, wrong_theory: Wrong) -> Judged:
-    """The report of one check on a wrong theory; several tests look at one."""
-    return lru_cache(maxsize=None)(
-        lambda change, check: run(evidence=evidence, theory=wrong_theory(change), only=[check])
-    )
 
 
 @pytest.mark.slow

@@ -4,14 +4,12 @@ seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 import pytest
 import sympy as sp
-from checked_systems import with_coarse_numbers, with_one_scenario
+from checked_systems import Judged, with_coarse_numbers, with_one_scenario
 from helpers import fresh_rng
 
 from verify.checks.judged_theory import Theory
@@ -22,12 +20,7 @@ from verify.evidence.levels import LEVELS
 from verify.evidence.outcomes import separated_clusters, separated_counts
 from verify.evidence.systems import SYSTEMS, get_system
 from verify.mutants.theories import TWO_LAYER_MUTANTS
-from verify.verdict.results import Report
 from verify.verdict.tolerance import Verdict
-
-Change = Callable[[Theory], Theory]
-Wrong = Callable[[Change], Theory]
-Judged = Callable[[Change, str], Report]
 
 # far smaller samples than `quick`: comparisons may become inconclusive, but a true theory is never
 # refuted
@@ -70,25 +63,6 @@ def evidence() -> Evidence:
     rng = fresh_rng()
     system = with_coarse_numbers(with_one_scenario("xor", rng), end=4.0)
     return Evidence(system, SMALL, int(rng.integers(2**31)))
-
-
-@pytest.fixture(scope="module")
-def true_theory(evidence: Evidence) -> Theory:
-    return Theory.derive(evidence.system.model)
-
-
-@pytest.fixture(scope="module")
-def wrong_theory(true_theory: Theory) -> Wrong:
-    """The wrong theory that a change makes; the tests share it with the curves it has computed."""
-    return lru_cache(maxsize=None)(lambda change: change(true_theory))
-
-
-@pytest.fixture(scope="module")
-def judged(evidence: Evidence, wrong_theory: Wrong) -> Judged:
-    """The report of one check on a wrong theory; several tests look at one."""
-    return lru_cache(maxsize=None)(
-        lambda change, check: run(evidence=evidence, theory=wrong_theory(change), only=[check])
-    )
 
 
 @pytest.mark.slow
