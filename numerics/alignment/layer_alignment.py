@@ -17,6 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from numerics.core import codegen
+from numerics.core.covariance.band_arrays import inverse_of
 from numerics.core.geometry import coordinates_of
 from numerics.core.problem import Problem
 from numerics.core.state import State
@@ -96,9 +97,11 @@ def layer_space(problem: Problem, state: State, layer: str, rank: int | None = N
 
 
 def first_layer_share(problem: Problem, state: State) -> float:
-    """Share of the squared length of all x^a in the span of the means."""
-    total = float(np.trace(state.gram(problem.parameters.directions_gram)))
-    return 1.0 - float(np.trace(state.gram_perp)) / total if total else 1.0
+    """Share of the squared length of all x^a, in all bands, in the span of the means; 1 of none."""
+    off = float(np.trace(state.gram_perp, axis1=-2, axis2=-1).sum())
+    inverse = inverse_of(problem.parameters.directions_gram)
+    within = float(np.einsum("...as,...st,...at->", state.overlap, inverse, state.overlap))
+    return within / (within + off) if within + off > 0 else 1.0
 
 
 def weight_rank(weights: Array) -> int:

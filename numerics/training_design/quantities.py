@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numerics.core.covariance.band_arrays import inverse_of
+from numerics.alignment.layer_alignment import first_layer_share
 from numerics.core.flatten import unflatten
 from numerics.core.problem import Problem
 from numerics.core.state import State, nearest_psd
@@ -77,10 +77,9 @@ def _state_of(problem: Problem, vector: Array) -> State:
 
 
 def _alignment(problem: Problem, state: State, nodes: int) -> tuple[float, float]:
-    off = float(np.trace(state.gram_perp, axis1=-2, axis2=-1).sum())  # of all bands
-    inverse = inverse_of(problem.parameters.directions_gram)
-    within = float(np.einsum("...as,...st,...at->", state.overlap, inverse, state.overlap))
-    return (within / (within + off) if within + off > 0 else 0.0), 0.0
+    if not (state.overlap.any() or state.gram_perp.any()):
+        return 0.0, 0.0  # weights of no length are aligned with nothing yet
+    return first_layer_share(problem, state), 0.0
 
 
 def _accuracy(problem: Problem, state: State, nodes: int) -> tuple[float, float]:
