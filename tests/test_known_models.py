@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-
 import pytest
-from helpers import ROOT
+from known_models import ROWS, known_model
 
 from theory import Model, derive_drift
-
-TEXT = (ROOT / "docs" / "known_models.md").read_text(encoding="utf-8")
-ROWS = dict(re.findall(r"^\| ([^|`]+) \| `(.+)` \|$", TEXT, re.MULTILINE))
-
-
-@lru_cache(maxsize=1)
-def beginnings():
-    """What the lines of the table stand on."""
-    space: dict = {}
-    exec(re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)[1], space)
-    return space
 
 
 def test_the_table_is_large():
@@ -28,7 +14,7 @@ def test_the_table_is_large():
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_known_model_has_a_drift(name):
-    model = eval(ROWS[name], dict(beginnings()))
+    model = known_model(name)
     assert isinstance(model, Model)
     drift = derive_drift(model)
     assert drift.overlap.shape == model.symbols.overlap.shape

@@ -325,6 +325,24 @@ def field_grams(
     return FieldGrams(overlap.sum(axis=-3), laws, sizes)
 
 
+def law_eigenvalues(
+    model: Model, parameters: Parameters, overlap: Array, gram_perp: Array, basis: Array
+) -> Array:
+    """Eigenvalues, smallest first, of the Gram matrix of the fields on the rows of ``basis``.
+
+    Of components with laws of their own those of the one closest to singular, in units of its
+    largest scale: a change of R_perp of a band changes a law by no more in these units.
+    """
+    grams = over_tokens(model, field_grams(model, parameters, overlap, gram_perp).laws)
+    reduced = basis @ grams @ basis.T
+    if not reduced.size:
+        return np.ones(1)
+    values = np.linalg.eigvalsh(reduced)
+    if len(values) > 1:
+        values = values / (scales_of(model) ** 2).max(axis=1, keepdims=True)
+    return np.asarray(values[np.argmin(values[:, 0])], dtype=float)
+
+
 def field_coordinates(model: Model, basis: SpanBasis, precision: float) -> Array:
     """Rows that give the fields of a sample from its coordinates w, shape (fields, rank [+ 1]).
 

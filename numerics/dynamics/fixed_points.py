@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from numerics.core.covariance.band_arrays import inverse_of
 from numerics.core.errors import FixedPointError
 from numerics.core.flatten import unflatten
 from numerics.core.problem import Problem
@@ -19,7 +20,7 @@ from numerics.core.tolerance import warn_of_tolerance
 from numerics.core.validation import Array, as_generator, as_integer, as_scalar
 from numerics.expectations.compiled import compile_expressions
 from numerics.expectations.quadrature import INTERVAL
-from theory import Drift, InputError, Model, symbols
+from theory import Drift, InputError, symbols
 
 from .jacobian import default_drift, drift_jacobian
 from .root_refinement import Root, find_root
@@ -37,7 +38,7 @@ DISTINCT = 1e-3
 OTHER_STARTS = ((0.04, 0.0), (25.0, 0.0), (1.0, 2.0), (1.0, 2.0))
 
 
-@takes_problem(tokens=True)
+@takes_problem(bands=True, tokens=True)
 def solve_fixed_point(
     problem: Problem,
     start: State | None = None,
@@ -111,7 +112,7 @@ def solve_fixed_point(
     model, parameters = problem.model, problem.parameters
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     own_start = start is None
-    start = _default_start(model) if start is None else start
+    start = _default_start(problem) if start is None else start
     check_state(model, start, "start")
     _check_update(problem)
     if tolerance is not None:
@@ -130,9 +131,10 @@ def solve_fixed_point(
     )
     tried = own_start and root.rule.replicates == 1 and not data.attrs["neutral_directions"]
     starts = _other_starts(problem, seed) if tried else []
-    pair = ("unit", "unit_b")
+    band = ("band",) if model.bands > 1 else ()
+    pair = (*band, "unit", "unit_b")
     variables = {
-        "overlap": (("unit", "direction"), overlap),
+        "overlap": ((*band, "unit", "direction"), overlap),
         "gram_perp": (pair, state.gram_perp),
         "gram": (pair, state.gram(parameters.directions_gram)),
         "readout": ("parameter", readout),
@@ -228,7 +230,8 @@ def _inverse(jacobian: xr.Dataset) -> Array:
     return inverse
 
 
-def _default_start(model: Model) -> State:
+def _default_start(problem: Problem) -> State:
+    model = problem.model
     if model.readout_size:
         raise InputError(
             "start",
@@ -236,18 +239,23 @@ def _default_start(model: Model) -> State:
             "a State",
             f"the model {model.name} has readout parameters and may have several fixed points",
         )
-    return State(np.zeros((model.units, model.directions)), np.eye(model.units))
+    return State.zero(problem)
 
 
 def _other_starts(problem: Problem, seed: int) -> list[State]:
     """Starts with other sizes of R_perp, and with random overlaps.
 
     Those without overlaps stand on the other side of a symmetric saddle than the default start.
+    Every band has its share.
     """
-    model, generator = problem.model, as_generator(seed)
-    shape = (model.units, model.directions)
+    still, generator = State.zero(problem), as_generator(seed)
+    gamma = problem.parameters.directions_gram
+    held = inverse_of(gamma) @ gamma if problem.model.bands > 1 else np.eye(gamma.shape[-1])
     return [
-        State(spread * generator.normal(size=shape) - NUDGE, size * np.eye(model.units))
+        State(
+            (spread * generator.normal(size=still.overlap.shape) - NUDGE) @ held,
+            size * still.gram_perp,
+        )
         for size, spread in OTHER_STARTS
     ]
 
@@ -271,7 +279,7 @@ def _other_roots(search: RootSearch, root: Root, starts: list[State]) -> Array:
 def _singular(problem: Problem, state: State, residual: float) -> FixedPointError:
     """What to say of a fixed point without a Jacobian."""
     largest = float(np.abs(state.flatten()).max())
-    gram = np.linalg.eigvalsh(state.gram(problem.parameters.directions_gram))
+    gram = np.linalg.eigvalsh(state.gram(problem.parameters.directions_gram)).ravel()
     where = "the zero fixed point" if largest <= ZERO else "a fixed point"
     return FixedPointError(
         f"the solver arrived at {where} of {problem.model.name}, where Q is singular (eigenvalues "

@@ -25,14 +25,14 @@ from theory import Drift, InputError
 
 from .curves import solve_curve
 from .fluctuation_panels import integrate_panels
-from .jacobian import default_drift, drift_jacobian
+from .jacobian import default_drift, drift_jacobian, possible_changes
 from .local_law import LocalLaw, deterministic_rules, sobol_rules
 from .refinement import SOBOL_REPLICATES
 
 SOBOL_SIZE = 512
 
 
-@takes_problem(tokens=True)
+@takes_problem(bands=True, tokens=True)
 def integrate_fluctuations(
     problem: Problem,
     initial: State,
@@ -167,7 +167,7 @@ def integrate_fluctuations(
     return _dataset(law, times, curve.vector(times), values, errors, smooth, rule, seed)
 
 
-@takes_problem(tokens=True)
+@takes_problem(bands=True, tokens=True)
 def stationary_fluctuations(
     problem: Problem, state: State, *, drift: Drift | None = None, batch: int = 1, seed: int = 0
 ) -> xr.Dataset:
@@ -236,10 +236,10 @@ def stationary_fluctuations(
             law.at(sobol_rules(rule.size, seed), i, 0.0, vector) for i in range(rule.replicates)
         ]
     drifts = np.array([f.drift for f in found])
-    moving, spread = float(np.abs(drifts.mean(axis=0)).max()), float(np.ptp(drifts, axis=0).max())
-    if moving > 1e-6 * (1 + float(np.abs(vector).max())) + spread:
+    speed, spread = float(np.abs(drifts.mean(axis=0)).max()), float(np.ptp(drifts, axis=0).max())
+    if speed > 1e-6 * (1 + float(np.abs(vector).max())) + spread:
         raise InputError(
-            "state", f"a drift of size {moving:.3g} there", "a fixed point", "use solve_fixed_point"
+            "state", f"a drift of size {speed:.3g} there", "a fixed point", "use solve_fixed_point"
         )
     if jacobian.attrs["stability"] != "stable":
         top = float(jacobian.jacobian_eigenvalue_real[0])
@@ -249,14 +249,15 @@ def stationary_fluctuations(
             "a stable fixed point",
             "fluctuations grow here: follow them with integrate_fluctuations",
         )
+    moving = possible_changes(problem)
     pairs: list[tuple[Array, Array]] = []
     for each in found:
-        covariance = scipy.linalg.solve_continuous_lyapunov(each.jacobian, -each.noise)
-        covariance = np.asarray(covariance + covariance.T, dtype=float) / 2
-        shift = np.asarray(
-            np.linalg.solve(each.jacobian, -each.bend(covariance) - each.extra), dtype=float
-        )
-        pairs.append((covariance[None], shift[None]))
+        rates, noise = (moving.T @ x @ moving for x in (each.jacobian, each.noise))
+        reduced = scipy.linalg.solve_continuous_lyapunov(rates, -noise)
+        matrix = np.asarray(moving @ (reduced + reduced.T) @ moving.T, dtype=float) / 2
+        force = -each.bend(matrix) - each.extra
+        shift = np.asarray(moving @ np.linalg.solve(rates, moving.T @ force), dtype=float)
+        pairs.append((matrix[None], shift[None]))
     if smooth_rule:
         values, errors = (
             list(pairs[-1]),

@@ -12,7 +12,8 @@ import scipy.linalg
 import xarray as xr
 from numpy.typing import NDArray
 
-from numerics.core.geometry import field_gram
+from numerics.core.covariance.band_arrays import inverse_of
+from numerics.core.geometry import law_eigenvalues
 from numerics.core.parameters import Parameters
 from numerics.core.problem import Problem
 from numerics.core.results import common_attributes
@@ -36,7 +37,7 @@ SINGULAR = 1e-10
 Field = Callable[[Array], Array]
 
 
-@takes_problem(tokens=True)
+@takes_problem(bands=True, tokens=True)
 def drift_jacobian(
     problem: Problem, state: State, *, drift: Drift | None = None, seed: int = 0
 ) -> xr.Dataset:
@@ -45,7 +46,8 @@ def drift_jacobian(
     .. math:: J_{ij} = \partial F_i/\partial s_j,\qquad s = (m, R_\perp\text{ upper triangle}, v)
 
     by central differences of two steps h and h/2, extrapolated; Q = R_perp + m Gamma^-1 m^T moves
-    along (mathematics.md section 4).
+    along (mathematics.md section 4).  With bands the eigenvalues are those on the changes that
+    weights can have: a band changes no overlap with what it does not hold.
 
     Parameters
     ----------
@@ -110,7 +112,10 @@ def drift_jacobian(
         coarser = rules[max(0, sizes.index(rule.size) - 1)]
         other = autonomous_field(compiled, parameters, coarser, 0)
         error = error + np.abs(jacobian - _differences(other, vector, steps)[0])
-    values, eigenvalue_error = _eigenvalues(jacobian, error)
+    moving = possible_changes(problem)
+    values, eigenvalue_error = _eigenvalues(
+        moving.T @ jacobian @ moving, np.abs(moving.T) @ error @ np.abs(moving)
+    )
     top = float(values.real.max())
     neutral = int(np.sum(np.abs(values.real) <= eigenvalue_error))
     stability = "undecided"
@@ -140,6 +145,27 @@ def drift_jacobian(
     return xr.Dataset(variables, coords=labels, attrs=attributes)
 
 
+def possible_changes(problem: Problem) -> Array:
+    """An orthonormal basis, as columns, of the changes of the state vector that weights can have.
+
+    All of them, but for overlaps with what a band does not hold of the directions.
+    """
+    model, gamma = problem.model, problem.parameters.directions_gram
+    identity = np.eye(len(model.symbols.state))
+    if gamma.ndim == 2:
+        return identity
+    r, rows = model.directions, model.units * model.directions
+    columns = []
+    for g, onto in enumerate(inverse_of(gamma) @ gamma):
+        values, vectors = np.linalg.eigh((onto + onto.T) / 2)
+        held = vectors[:, values > 0.5]
+        for a in range(model.units):
+            begin = g * rows + a * r
+            columns.append(identity[:, begin : begin + r] @ held)
+    columns.append(identity[:, model.bands * rows :])
+    return np.concatenate(columns, axis=1)
+
+
 def default_drift(model: Model, drift: Drift | None) -> Drift:
     """The given drift, or the derived one: by Stein's identity, whose deltas need kinks that are
     affine in u.
@@ -161,10 +187,9 @@ def integrated_gram_eigenvalues(
     """Eigenvalues of Q, or of the Gram matrix of all fields, on the directions that the loss
     depends on, smallest first.
     """
-    basis = compiled.quadrature_basis
-    gram = field_gram(compiled.model, parameters, state.overlap, state.gram_perp)[1]
-    reduced = basis @ gram @ basis.T
-    return np.asarray(np.linalg.eigvalsh(reduced), dtype=float) if reduced.size else np.ones(1)
+    return law_eigenvalues(
+        compiled.model, parameters, state.overlap, state.gram_perp, compiled.quadrature_basis
+    )
 
 
 def is_singular(eigenvalues: Array) -> bool:
@@ -186,8 +211,8 @@ def _steps(compiled: CompiledExpressions, parameters: Parameters, state: State) 
             "a positive definite Q",
             "the drift has no two-sided derivative in R_perp at a singular Q; add noise to R_perp",
         )
-    size = model.units * model.directions
-    gram = model.units * (model.units + 1) // 2
+    size = model.bands * model.units * model.directions
+    gram = model.bands * model.units * (model.units + 1) // 2
     inside = min(STEP, 0.05 * float(eigenvalues[0]))
     return np.concatenate(
         [np.full(size, STEP), np.full(gram, inside), np.full(model.readout_size, STEP)]

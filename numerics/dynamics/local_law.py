@@ -9,7 +9,7 @@ import numpy as np
 
 from numerics.core.errors import IntegrationError
 from numerics.core.flatten import unflatten
-from numerics.core.geometry import field_gram
+from numerics.core.geometry import law_eigenvalues
 from numerics.core.parameters import Parameters
 from numerics.core.schedule import Pace
 from numerics.core.state import State
@@ -110,10 +110,8 @@ class LocalLaw:
 
     def _smallest(self, overlap: Array, gram_perp: Array) -> float:
         """The smallest eigenvalue of the Gram matrix of the fields that are integrated over."""
-        gram = field_gram(self.model, self.parameters, overlap, gram_perp)[1]
         basis = self.drift.quadrature_basis
-        reduced = basis @ gram @ basis.T
-        return float(np.linalg.eigvalsh(reduced)[0]) if reduced.size else 1.0
+        return float(law_eigenvalues(self.model, self.parameters, overlap, gram_perp, basis)[0])
 
     def at(
         self, resolution: Resolution, replicate: int, time: float, vector: Array

@@ -133,7 +133,7 @@ class RootSearch:
         """A root with a Gram matrix that is not positive semidefinite is none."""
         _, gram_perp, _ = unflatten(vector, self.compiled.model)
         lowest = np.linalg.eigvalsh(gram_perp)
-        return bool(lowest[0] > -1e-8 * (1.0 + lowest[-1]))
+        return bool(np.all(lowest[..., 0] > -1e-8 * (1.0 + lowest[..., -1])))
 
     def is_degenerate(self, vector: Array) -> bool:
         """Whether Q is singular or 0 at a root: Newton's method may jump there from far away."""

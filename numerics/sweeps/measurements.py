@@ -19,9 +19,10 @@ from numerics.spectra.population_block import population_block
 from numerics.spectra.span_matrix import SpanMatrix
 from theory import InputError
 from theory.keywords import with_known_keywords
+from theory.problem.covariance.bands import refuse_bands
 
 from .setting import Setting
-from .trial import Trial, sampled_blocks
+from .trial import Trial, sampled_blocks, sum_of_bands
 
 _BLOCK = ("replica", "matrix", "unit")
 
@@ -52,7 +53,7 @@ class Measurement:
         ``sizes``.
     needs : tuple of str
         ``"samples"``: the setting must say M; ``"gaussian"``: noise must be Gaussian; ``"start"``:
-        the start must not be random.
+        the start must not be random; ``"isotropic"``: the noise must have no bands.
     sizes : mapping from names to int
         Sizes of dimensions of its own.
 
@@ -80,6 +81,8 @@ class Measurement:
                 f"the number M of test samples, which {self.name} draws",
                 "give samples or samples_per_dimension",
             )
+        if "isotropic" in self.needs:
+            refuse_bands(setting.model.mixture, f"the measurement {self.name}")
         noise = setting.options.get("noise", "gaussian")
         if "gaussian" in self.needs and noise != "gaussian":
             raise InputError(
@@ -129,7 +132,7 @@ def _statistics(trial: Trial) -> dict[str, Array]:
 def _curve(trial: Trial) -> dict[str, Any]:
     curve = trial.curve
     found: dict[str, Any] = {
-        f"curve_{name}": curve[name].to_numpy()
+        f"curve_{name}": sum_of_bands(curve[name])
         for name in ("overlap", "gram_perp", "readout", "misalignment")
     }
     return found | {"curve_error": curve.attrs["error_estimate"]}
@@ -217,7 +220,8 @@ def _norm(small: SpanMatrix) -> float:
 
 
 def _escape(trial: Trial) -> dict[str, Array]:
-    lengths = np.sqrt(np.diagonal(trial.setting.parameters.directions_gram))
+    gamma = trial.setting.parameters.directions_gram
+    lengths = np.sqrt(np.diagonal(gamma if gamma.ndim == 2 else gamma.sum(axis=0)))
     largest = np.abs(trial.records("overlap") / lengths).max(axis=(2, 3))
     given = trial.options.threshold
     threshold = largest[:, -1] / 2 if given is None else np.full(len(largest), given)
@@ -306,7 +310,7 @@ MEASUREMENTS: dict[str, Measurement] = {
                     ("replica", "unit"), "|P_perp x^a| / |x^a| at the end of a run"
                 ),
             },
-            needs=("samples", "gaussian"),
+            needs=("samples", "gaussian", "isotropic"),
         ),
         Measurement(
             "gap",
@@ -317,7 +321,7 @@ MEASUREMENTS: dict[str, Measurement] = {
                 "gap": Variable(_BLOCK, f"eigenvalue number r minus number r + 1 of {_ENDS}"),
                 "gap_ratio": Variable(_BLOCK, f"eigenvalue number r over number r + 1 of {_ENDS}"),
             },
-            needs=("samples", "gaussian"),
+            needs=("samples", "gaussian", "isotropic"),
         ),
         Measurement(
             "population",
@@ -330,7 +334,7 @@ MEASUREMENTS: dict[str, Measurement] = {
                     _BLOCK, "as gap, of the population block at the end of a run"
                 ),
             },
-            needs=("gaussian",),
+            needs=("gaussian", "isotropic"),
         ),
         Measurement(
             "concentration",
@@ -343,7 +347,7 @@ MEASUREMENTS: dict[str, Measurement] = {
                     _BLOCK, "distance over the norm of the population block"
                 ),
             },
-            needs=("samples", "gaussian"),
+            needs=("samples", "gaussian", "isotropic"),
         ),
         Measurement(
             "escape",
@@ -371,7 +375,7 @@ MEASUREMENTS: dict[str, Measurement] = {
                     ("replica",), "share of fresh samples classified correctly at the end of a run"
                 ),
             },
-            needs=("samples", "gaussian"),
+            needs=("samples", "gaussian", "isotropic"),
         ),
     )
 }

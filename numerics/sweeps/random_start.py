@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.core.covariance.band_arrays import band_sizes, factor_of
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import as_scalar
@@ -47,7 +48,15 @@ class RandomStart:
         self, model: Model, parameters: Parameters, dimension: int, generator: np.random.Generator
     ) -> State:
         """The summary statistics of one draw."""
-        r = model.directions
         x = generator.normal(scale=self.scale / np.sqrt(dimension), size=(model.units, dimension))
-        corner = np.linalg.cholesky(parameters.directions_gram)
-        return State(x[:, :r] @ corner.T, x[:, r:] @ x[:, r:].T, self.readout)
+        gamma, sizes = parameters.directions_gram, band_sizes(model, dimension)
+        parts = np.split(x, np.cumsum(sizes)[:-1], axis=1)
+        overlaps, grams = [], []
+        for part, gram in zip(parts, gamma.reshape(-1, *gamma.shape[-2:]), strict=True):
+            corner = factor_of(gram)
+            rank = corner.shape[1]
+            overlaps.append(part[:, :rank] @ corner.T)
+            grams.append(part[:, rank:] @ part[:, rank:].T)
+        if len(parts) == 1:
+            return State(overlaps[0], grams[0], self.readout)
+        return State(np.array(overlaps), np.array(grams), self.readout)

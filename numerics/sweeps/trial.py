@@ -102,11 +102,14 @@ class Trial:
         )
 
     def records(self, variable: str) -> Array:
-        """A variable of the runs at every time asked for: times within one step share a record."""
+        """A variable of the runs at every time asked for: times within one step share a record.
+
+        Of bands their sum, :func:`sum_of_bands`.
+        """
         step = self.setting.parameters.step / self.setting.dimension
         steps = np.rint(self.setting.grid / step).astype(np.int64)
         at: NDArray[np.intp] = np.searchsorted(self.runs["steps"].to_numpy(), steps)
-        return np.asarray(self.runs[variable].isel(time=at).to_numpy(), dtype=float)
+        return sum_of_bands(self.runs[variable].isel(time=at))
 
     @cached_property
     def curve(self) -> xr.Dataset:
@@ -194,6 +197,12 @@ class Trial:
                 for a in self.options.units(s.model):
                     out[i, j, a] = function(i, matrix, a)
         return out
+
+
+def sum_of_bands(variable: xr.DataArray) -> Array:
+    """The numbers of a variable; of bands their sum, as x^a . e_s is that of its parts."""
+    whole = variable.sum("band") if "band" in variable.dims else variable
+    return np.asarray(whole.to_numpy(), dtype=float)
 
 
 @lru_cache(maxsize=32)

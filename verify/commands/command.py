@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from theory.errors import InputError
-from verify.settings.configuration import Configuration, read_configuration
+from verify.settings.configuration import Configuration
 from verify.settings.option import Option
 from verify.settings.option_table import COMMON, OPTIONS, options_of
 from verify.settings.related_spellings import OWN_SPELLINGS, RELATED
@@ -60,7 +60,7 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
             messages(function.__name__, values.get("quiet", False), values.get("log")),
             _canvas(values),
         ):
-            settings = _settings(typed, values.get("config"))
+            settings = _settings(typed, values.get("config"), "model_file" in shared)
             if "model_file" in shared and values["model_file"] is not None:
                 settings = _with_user_model(values["model_file"], settings)
             settings.typed = frozenset(typed.values)
@@ -72,9 +72,18 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _settings(typed: Configuration, file: Path | None) -> Configuration:
+def _settings(typed: Configuration, file: Path | None, own_models: bool) -> Configuration:
     """What a file and the options say, which override it."""
-    return typed if file is None else read_configuration(file).override(typed)
+    if file is None:
+        return typed
+    from verify.settings.stated_model import read_settings
+    from verify.settings.user_model import UserConfiguration
+
+    found = read_settings(file)
+    if isinstance(found, UserConfiguration) and not own_models:
+        remedy = "leave loss, [mixture], [bands] and [update] away"
+        raise InputError("--config", file, "a built-in model for this command", remedy)
+    return found.override(typed)
 
 
 def _canvas(values: dict[str, Any]) -> AbstractContextManager[None]:
@@ -101,6 +110,9 @@ def _with_user_model(text: str, settings: Configuration) -> Configuration:
     """The same about a model of the user's own, whose file is run now."""
     from verify.settings.user_model import UserConfiguration, load_model
 
+    if isinstance(settings, UserConfiguration):
+        got, expected = f"{text} beside a configuration that states a model", "one of the two"
+        raise InputError("--model", got, expected, "leave --model or --config away")
     return UserConfiguration(load_model(text), **settings.values)
 
 

@@ -54,10 +54,6 @@ def derive(
     from verify.printing import formulas
     from verify.printing.fixed_points import check_existence
 
-    if isinstance(settings, UserConfiguration):
-        from theory.problem.covariance.bands import refuse_bands
-
-        refuse_bands(settings.user.mixture, "the command derive")
     if quantity == FIXED_POINT and isinstance(settings, UserConfiguration):
         remedy = "solve_fixed_point in Python finds its numbers"
         expected = "another quantity of a model of your own"
@@ -182,7 +178,8 @@ def _check_entry(
         implicit = _is_orthonormal(settings)
         solved = settings.weights is not None and settings.ridge is not None
         labels = partial(softmax_point_labels, implicit=implicit, solved=solved)
-    check_entry(labels, Indices.all(shape.units, shape.directions, shape.readout_size), entry)
+    sizes = shape.units, shape.directions, shape.readout_size, shape.bands
+    check_entry(labels, Indices.all(*sizes), entry)
 
 
 def _is_orthonormal(settings: Configuration) -> bool:

@@ -6,6 +6,7 @@ import os
 import secrets
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -32,7 +33,7 @@ from . import dynamics as laws_dynamics
 from . import population as laws_population
 from . import symmetry as laws_symmetry
 from .judged_formulas import Formulas
-from .law import Law, LawCase, check_is_model
+from .law import MORE, Law, LawCase, check_is_model
 from .report import LawResult, LawViolation, ModelReport
 
 # laws that compare a formula with its definition come first: of several that fail for one slip
@@ -148,13 +149,14 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
     notes: list[str] = []
     example = ""
     cases = law.cases_of(model)
-    share = FAMILY_ERROR / (len(LAWS) * cases)
+    # a case may be judged twice
+    share = FAMILY_ERROR / (2 * len(LAWS) * cases)
     for number in range(cases):
 
         def judge(point: CubePoint, number: int = number) -> list[Comparison]:
-            parameters, state = parameters_at(model, point, domain), state_at(model, point, domain)
-            return law.judge(
-                LawCase(model, formulas, parameters, state, _generator(law, seed, number, 1), share)
+            at = parameters_at(model, point, domain), state_at(model, point, domain)
+            return _judge_case(
+                law, LawCase(model, formulas, *at, _generator(law, seed, number, 1), share)
             )
 
         point = random_cube_point(model, _generator(law, seed, number, 0))
@@ -189,6 +191,14 @@ def judge_law(law: Law, formulas: Formulas, domain: Domain, seed: int) -> LawRes
         notes=notes,
     )
     return LawResult(law, check, example=example)
+
+
+def _judge_case(law: Law, case: LawCase) -> list[Comparison]:
+    """Judge a case; one that says nothing, with more samples and nodes once more."""
+    found = law.judge(case)
+    if any(c.verdict is Verdict.INCONCLUSIVE for c in found):
+        found = law.judge(replace(case, effort=MORE))
+    return found
 
 
 def _fails(judge: Callable[[CubePoint], list[Comparison]], point: CubePoint) -> bool:

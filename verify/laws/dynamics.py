@@ -57,7 +57,7 @@ def mean_increment(case: LawCase) -> list[Comparison]:
     found = []
     for dimension, axes in (small, (LARGE, few - 2)):
         frame = random_frame(case.parameters, case.state, axes, case.rng)
-        increments = sample_steps(case, frame, dimension, SAMPLES).increments
+        increments = sample_steps(case, frame, dimension, SAMPLES * case.effort).increments
         sampled = sample_mean(increments, case.share, 2 * drift.size)
         # what is smaller than the rounding of a step says nothing
         scale = 1 + float(np.abs(frame.weights).max()) ** 2
@@ -86,7 +86,7 @@ def increment_covariance(case: LawCase) -> list[Comparison]:
     predicted, errors = predicted.reshape(size, size), errors.reshape(size, size)
     axes = model.directions + model.units + model.tokens
     frame = random_frame(case.parameters, case.state, axes, case.rng)
-    increments = sample_steps(case, frame, LARGE, SAMPLES).increments
+    increments = sample_steps(case, frame, LARGE, SAMPLES * case.effort).increments
     sampled = sample_products(increments - increments.mean(axis=0), case.share)
     deviation = np.sqrt(np.diag(sampled.value))
     names = [f"{a}, {b}" for a in model.symbols.state for b in model.symbols.state]
@@ -100,8 +100,9 @@ def gradient_matrix_mean(case: LawCase) -> list[Comparison]:
     axes = model.directions + model.units + 1
     frame = random_frame(case.parameters, case.state, axes, case.rng)
     predicted, errors = numbers.map(dense(model, frame.sizes), frame.generators)
-    steps = sample_steps(case, frame, None, SAMPLES)
-    gradients = np.concatenate([steps.first_layer.reshape(SAMPLES, -1), steps.readout], axis=1)
+    steps = sample_steps(case, frame, None, SAMPLES * case.effort)
+    first = steps.first_layer.reshape(len(steps.readout), -1)
+    gradients = np.concatenate([first, steps.readout], axis=1)
     sampled = sample_products(gradients, case.share)
     deviation = np.sqrt(np.diag(sampled.value))
     names = pairs(weight_names(model, frame.dimension))

@@ -41,6 +41,8 @@ NODES = 2**16
 # absolute error asked of the coefficients of matrices where rules sample: they are many, and the
 # resolution is no finer
 COARSE = 3e-4
+# what a case takes of samples and nodes when the first ones left it inconclusive
+MORE = 8
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class LawCase:
         For whatever else the law draws.
     share : float
         Probability with which this case may refute a true law.
+    effort : int
+        Factor of samples and nodes: 1, and MORE where a case said nothing with 1.
     """
 
     model: Model
@@ -120,6 +124,7 @@ class LawCase:
     state: State
     rng: np.random.Generator
     share: float
+    effort: int = 1
 
     def numbers(
         self,
@@ -144,7 +149,7 @@ class LawCase:
             self.state if state is None else state,
             tolerance=tolerance,
             seed=int(self.rng.integers(2**32)),
-            max_nodes=max_nodes,
+            max_nodes=max(max_nodes, NODES * self.effort),
         )
         return Numbers(found.values, found.errors, found.samples, found.rule, compiled, self.share)
 
@@ -161,11 +166,12 @@ class LawCase:
         if missed <= 1:
             return found
         reached = float(sampling_error(found.samples).max())
-        return self.numbers(expressions, tolerance=reached / missed, max_nodes=8 * NODES)
+        return self.numbers(expressions, tolerance=reached / missed, max_nodes=MORE * NODES)
 
     def matrix_numbers(self, blocks: BlockMatrix, **where: Any) -> Numbers:
         """Evaluate everything a matrix consists of (:func:`block_expressions`)."""
-        tolerance = COARSE if is_sampled(self.model) else None
+        asked = is_sampled(self.model) or self.effort > 1
+        tolerance = COARSE / self.effort if asked else None
         return self.numbers(block_expressions(blocks), tolerance=tolerance, **where)
 
     def values(self, expressions: Sequence[sp.Expr], **where: Any) -> tuple[Array, Array]:

@@ -159,6 +159,10 @@ def _canonical(name: str) -> str:
             return f"{letter[0]}_{other}_v_{one}"
         low, high = sorted((int(one), int(other)))
         return f"{letter}_{low}{second_layer or ''}_{high}"
+    if match := re.fullmatch(r"(R|corrector)_(\d+)_(\d+)_(\d+)", text):
+        # of bands the first index is the band
+        low, high = sorted((int(match[3]), int(match[4])))
+        return f"{match[1]}_{match[2]}_{low}_{high}"
     if match := re.fullmatch(r"([HG])_v_(\d+)_(\d+)(\[\w+\])", text):
         return f"{match[1]}_{match[3]}_v_{match[2]}{match[4]}"
     return text

@@ -33,7 +33,7 @@ from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL
 from .entries import find_entries, find_labels
 from .fixed_points import separated_points, softmax_points
 from .labels import LABELS, Entry, Indices
-from .legend import block_notes, legend
+from .legend import band_notes, block_notes, legend
 from .note import Note
 
 # the expression of the key of a label, expanded when it is asked for
@@ -107,7 +107,8 @@ def collect(
             title, notes, value_of = _hessian(model, route, kink_rule or default_kink_rule(model))
         else:
             title, notes, value_of = _DERIVATIONS[quantity](model, route)
-        of = Indices.all(model.units, model.directions, model.readout_size)
+        notes = (*band_notes(model), *notes)
+        of = Indices.all(model.units, model.directions, model.readout_size, model.bands)
         labels = LABELS[quantity]
         asked = labels(of) if entry is None else find_labels(labels, of, entry)
         entries = [label.entry(value_of(label.key)) for label in asked]
@@ -227,7 +228,7 @@ def render(formulas: PrintedFormulas, style: str) -> str:
     notes = [
         *formulas.notes,
         *_hidden(formulas, len(shown)),
-        *legend(list(formulas.values.values())),
+        *legend(list(formulas.values.values()), formulas.model.bands),
     ]
     lines += [f"{mark} {note.latex if latex else note.text}" for note in notes]
     lines.append("")
@@ -339,7 +340,7 @@ def _gradient_matrix(model: Model, route: str | None) -> Derivation:
     matrix = derive_gradient_matrix(model, route)
     ridge = "Gradients of the loss alone, without the ridge."
     title = _title("population gradient matrix E[grad grad^T]", model, matrix.route)
-    return title, (*block_notes("G", model), Note(ridge, ridge)), partial(_block_value, matrix)
+    return (title, (*block_notes("G", model), Note(ridge, ridge)), partial(_block_value, matrix))
 
 
 def _diffusion(model: Model, route: str | None) -> Derivation:
@@ -377,6 +378,8 @@ def _block_value(matrix: BlockMatrix, key: tuple[Any, ...]) -> sp.Expr:
             return matrix.mixed[a * matrix.model.readout_size + i, column]
         case ("readout", _, i, j):
             return matrix.readout[i, j]
+        case ("bulk", a, b, band):
+            return matrix.first_layer[a, b].bulk[band]
         case (a, b):
             return matrix.first_layer[a, b].bulk
         case (a, b, row, column):

@@ -7,7 +7,7 @@ written in this place alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 import sympy as sp
@@ -61,18 +61,22 @@ class Indices:
     """The 0-based units, directions and readout parameters that entries are named for.
 
     ``total_directions`` is that of the model: the columns of V are the directions and then the
-    units.
+    units.  With bands they are the parts of directions in every band, then those of units, and
+    names have the band first.
     """
 
     units: Sequence[int]
     directions: Sequence[int]
     readouts: Sequence[int]
     total_directions: int
+    total_units: int
+    bands: int = 1
 
     @classmethod
-    def all(cls, units: int, directions: int, readout_size: int) -> Indices:
+    def all(cls, units: int, directions: int, readout_size: int, bands: int = 1) -> Indices:
         """Those of a model."""
-        return cls(range(units), range(directions), range(readout_size), directions)
+        ranges = range(units), range(directions), range(readout_size)
+        return cls(*ranges, directions, units, bands)
 
     def among(self, few: set[int]) -> Indices:
         """Those of ``few``, and the ends of every range: large models have millions of entries,
@@ -83,8 +87,11 @@ class Indices:
             ends = {*whole[:2], *whole[-1:]}
             return [i for i in whole if i in few or i in ends]
 
-        return Indices(
-            kept(self.units), kept(self.directions), kept(self.readouts), self.total_directions
+        return replace(
+            self,
+            units=kept(self.units),
+            directions=kept(self.directions),
+            readouts=kept(self.readouts),
         )
 
     @property
@@ -98,29 +105,54 @@ class Indices:
         return ((a, s) for a in self.units for s in self.directions)
 
     @property
+    def leads(self) -> list[tuple[int, ...]]:
+        """The band that stands first among the indices of a name; nothing where there is one."""
+        return [(g,) for g in range(self.bands)] if self.bands > 1 else [()]
+
+    @property
     def state(self) -> Iterator[sp.Symbol]:
         """Symbols of the state, in their order."""
-        yield from (symbols.indexed("m", a, s) for a, s in self.overlaps)
-        yield from (symbols.indexed("R", a, b) for a, b in self.pairs)
+        yield from (symbols.indexed("m", *g, a, s) for g in self.leads for a, s in self.overlaps)
+        yield from (symbols.indexed("R", *g, a, b) for g in self.leads for a, b in self.pairs)
         yield from (symbols.indexed("v", i) for i in self.readouts)
 
     @property
     def basis(self) -> list[tuple[str, str, int]]:
         """Names of V = [e_1..e_r, x^1..x^C] in text and LaTeX, and the column."""
-        r = self.total_directions
-        return [
-            *((f"e_{s + 1}", f"e_{{{s + 1}}}", s) for s in self.directions),
-            *((f"x_{a + 1}", f"x^{{{a + 1}}}", r + a) for a in self.units),
-        ]
+        r, c, found = self.total_directions, self.total_units, []
+        for letter, mark, kept, first, size in (
+            ("e", "_", self.directions, 0, r),
+            ("x", "^", self.units, self.bands * r, c),
+        ):
+            for lead in self.leads:
+                begin = first + sum(lead) * size
+                for n in kept:
+                    numbers = [*(g + 1 for g in lead), n + 1]
+                    name = "_".join(map(str, (letter, *numbers)))
+                    inner = f"{letter}{mark}{{{n + 1}}}"
+                    latex = f"P_{{{lead[0] + 1}}} {inner}" if lead else inner
+                    found.append((name, latex, begin + n))
+        return found
+
+    @property
+    def bulks(self) -> list[tuple[str, str, int | None]]:
+        """Names of the bulk in text and LaTeX, and the band, where there are several."""
+        if self.bands == 1:
+            return [("bulk", r"\mathrm{bulk}", None)]
+        return [(f"bulk_{g + 1}", rf"\mathrm{{bulk}}_{{{g + 1}}}", g) for g in range(self.bands)]
 
 
 def drift_labels(of: Indices) -> Iterator[Label]:
     """The state, and the corrector of every pair of units."""
     for s in of.state:
         yield Label(str(s), rf"\frac{{d {sp.latex(s)}}}{{dt}}", s, shown=f"d {s}/dt")
-    for a, b in of.pairs:
-        latex = rf"\mathrm{{corrector}}_{{{a + 1} {b + 1}}}"
-        yield Label(f"corrector_{a + 1}_{b + 1}", latex, (a, b), group="corrector")
+    for lead in of.leads:
+        for a, b in of.pairs:
+            numbers = [n + 1 for n in (*lead, a, b)]
+            latex = rf"\mathrm{{corrector}}_{{{' '.join(map(str, numbers))}}}"
+            name = "_".join(map(str, ("corrector", *numbers)))
+            row = sum(lead) * of.total_units + a
+            yield Label(name, latex, (row, b), group="corrector")
 
 
 def gradient_labels(of: Indices) -> Iterator[Label]:
@@ -137,7 +169,9 @@ def block_labels(of: Indices, letter: str) -> Iterator[Label]:
     """Coefficients of all blocks of a matrix: first layer, mixed, readout."""
     for a, b in of.pairs:
         group, latex = f"{letter}_{a + 1}_{b + 1}", rf"{letter}_{{{a + 1} {b + 1}}}"
-        yield Label(f"{group}[bulk]", rf"{latex}[\mathrm{{bulk}}]", (a, b), group=group)
+        for name, inner, band in of.bulks:
+            key = (a, b) if band is None else ("bulk", a, b, band)
+            yield Label(f"{group}[{name}]", f"{latex}[{inner}]", key, group=group)
         # a diagonal block is symmetric
         for one, other in _pairs(of.basis) if a == b else _products(of.basis):
             name, inner = f"{group}[{one[0]},{other[0]}]", f"[{one[1]}, {other[1]}]"

@@ -244,7 +244,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("set", "NAME=NUMBER[,...]",
             "Numbers of the free parameters that the loss of a model of your own declares, such as "
             "T=0.5,margin=1; in a file set = {T = 0.5}", ASSIGNMENTS, commands=_MODEL,
-            fixed="write the sweep in Python, where the values of a Problem are axes"),
+            fixed="name the free parameter itself: T = [0.5, 1, 2]"),
         Option("directions_gram", "ROWS",
             "Inner products of the directions, the class means or mu and nu: 'orthonormal' or rows "
             "such as '1,0.4;0.4,1'", ROWS_OR_NAME, commands=_MODEL, default=f"({ORTHONORMAL})",

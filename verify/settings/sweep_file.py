@@ -18,6 +18,8 @@ from theory.errors import check_choice
 from .configuration import Configuration, read_toml, read_values
 from .figure_table import FigureTable, read_figure
 from .option_table import keys
+from .stated_model import TABLES, own_names, states_model, take_model
+from .user_model import UserConfiguration
 from .values import read_integer, read_number
 
 if TYPE_CHECKING:
@@ -68,6 +70,10 @@ class SweepConfiguration(Configuration):
         return {"method": self.method or default, "noise": noise, **self.pace()}
 
 
+class UserSweepConfiguration(UserConfiguration, SweepConfiguration):
+    """The same of a model that the file states."""
+
+
 @dataclass(frozen=True)
 class SweepFile:
     """What a file says.
@@ -77,6 +83,8 @@ class SweepFile:
     path : Path
     base : SweepConfiguration
         Everything that is not an axis.
+    stated : mapping
+        The tables that state a model of their own.
     axes : mapping from field names to lists of values
     measure : tuple of str
     measurement : mapping
@@ -86,6 +94,7 @@ class SweepFile:
 
     path: Path
     base: SweepConfiguration
+    stated: Mapping[str, Any]
     axes: Mapping[str, list[Any]]
     measure: tuple[str, ...]
     measurement: Mapping[str, Any]
@@ -99,7 +108,11 @@ class SweepFile:
         """The setting of a point."""
         from numerics import Problem, Setting
 
-        point = self.base.override(SweepConfiguration(**values))
+        own = {n: values[n] for n in own_names(self.base) if n in values}
+        rest = {n: value for n, value in values.items() if n not in own}
+        point = self.base.override(SweepConfiguration(**rest))
+        if own:
+            point = point.but(set={**self.base.values.get("set", {}), **own})
         replicas = _REPLICAS if point.replicas is None else point.replicas
         simulation = point.simulation()
         # before the model, whose derivatives take long for many units
@@ -135,6 +148,7 @@ class SweepFile:
         for name, option in keys(sweep=True).items():
             if name in self.base.values and name != "seed":
                 tables.setdefault(str(option.table), {})[name] = plain(self.base.values[name])
+        tables |= {f"stated {name}": plain(table) for name, table in self.stated.items()}
         seed, options = self.base.value("seed"), self.measure_options()
         sweep = Sweep(self.axes, self.build, self.measure, seed, options, tables)
         if self.figure is not None:
@@ -156,9 +170,13 @@ def read_sweep(path: Path) -> SweepFile:
         As for :func:`verify.settings.configuration.read_configuration`.
     """
     data = read_toml(path)
-    base = SweepConfiguration(
-        **read_values(path, data, SweepConfiguration, "sweep", "measurement", "figure")
-    )
+    further = ("sweep", "measurement", "figure")
+    base, stated = SweepConfiguration(), {}
+    if states_model(data):
+        stated = {name: data[name] for name in ("model", *TABLES) if name in data}
+        model, data = take_model(path, data)
+        base = UserSweepConfiguration(model)
+    base = base.but(**read_values(path, data, SweepConfiguration, *further))
     for name in ("sweep", "measurement"):
         if not isinstance(data.get(name, {}), Mapping):
             expected, remedy = f"a table [{name}]", "see examples/sweep_*.toml"
@@ -169,15 +187,22 @@ def read_sweep(path: Path) -> SweepFile:
         expected, remedy = "a table [sweep] of axes and measurements", "see examples/sweep_*.toml"
         raise InputError(where, "nothing", expected, remedy)
     measure = _measure(where, table.pop("measure", None))
-    axes = {key: _axis(path, key, values) for key, values in table.items()}
+    own = own_names(base)
+    axes = {
+        key: _own_axis(key, values) if key in own else _axis(path, key, values)
+        for key, values in table.items()
+    }
     for key in axes:
+        if key in own and key in base.values.get("set", {}):
+            expected, remedy = "one of the two", f"leave {key} away in set"
+            raise InputError(key, "a value and an axis", expected, remedy)
         if key in base.values and key != "seed":
             raise InputError(
                 key, "a value and an axis", "one of the two", f"leave {key} away above [sweep]"
             )
     measurement = _measurement(path, data.get("measurement", {}))
     figure = read_figure(path, data["figure"]) if "figure" in data else None
-    return SweepFile(path, base, axes, measure, measurement, figure)
+    return SweepFile(path, base, stated, axes, measure, measurement, figure)
 
 
 def _axis(path: Path, key: str, values: Any) -> list[Any]:
@@ -198,6 +223,13 @@ def _axis(path: Path, key: str, values: Any) -> list[Any]:
         remedy = f"put one more pair of brackets around it: {key} = [[...], [...]]"
         raise InputError(f"[sweep] {key}", plain(values), expected, remedy)
     return [plain(option.read_toml(value)) for value in values]
+
+
+def _own_axis(key: str, values: Any) -> list[Any]:
+    """Numbers of a free parameter of the loss."""
+    if not isinstance(values, list) or not values:
+        raise InputError(f"[sweep] {key}", values, "a list of values", f"write {key} = [..., ...]")
+    return [plain(read_number(key, value)) for value in values]
 
 
 def _measure(where: str, names: Any) -> tuple[str, ...]:
@@ -235,6 +267,8 @@ def plain(value: Any) -> Any:
     >>> plain([Fraction(1, 2), 3])
     [0.5, 3]
     """
+    if isinstance(value, Mapping):
+        return {name: plain(v) for name, v in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(v) for v in value]
     return float(value) if isinstance(value, Fraction) else value

@@ -15,6 +15,7 @@ from verify import check, make_derivation, plot_curves
 
 KNOWS = {
     *("integrate_curves", "solve_curve", "simulate_sgd"),
+    *("drift_jacobian", "solve_fixed_point", "integrate_fluctuations", "stationary_fluctuations"),
     *("realise_weights", "state_of_weights", "draw_data"),
     *("population_block", "population_spectrum", "population_misalignment"),
     *("effective_spectrum", "emergence", "phase_diagram"),

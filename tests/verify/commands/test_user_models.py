@@ -12,7 +12,7 @@ from command_cases import invoke, succeed
 from matplotlib import image
 
 import specalign as sa
-from theory import InputError
+from theory import InputError, derive_drift
 from verify.commands import messages
 from verify.settings.user_model import UserConfiguration, load_model
 from verify.tables.effective import near_degenerate
@@ -114,10 +114,22 @@ def banded(tmp_path):
     return f"{file}:model"
 
 
-def test_printed_formulas_refuse_bands(banded):
-    refused = invoke("derive", "--model", banded)
-    assert refused.exit_code == 2
-    assert "2 band(s)" in refused.stderr
+def test_printed_formulas_of_bands(banded):
+    """Names have the band first, and what is printed is what is derived."""
+    printed = invoke("derive", "--model", banded, "--quantity", "drift").stdout
+    assert "u ~ N(sum_g m_g S_l^T" in printed
+    drift = derive_drift(load_model(banded))
+    entry = next(line for line in printed.splitlines() if line.startswith("d m_2_1_2/dt = "))
+    assert entry == f"d m_2_1_2/dt = {drift.overlap[2, 1]}"
+    one = invoke("derive", "--model", banded, "--quantity", "drift", "--entry", "corrector_2_2_1")
+    assert f"corrector_2_1_2 = {drift.corrector[2, 1]}" in one.stdout.splitlines()
+    found = invoke("derive", "--model", banded, "--quantity", "drift", "--entry", "m_3_1_1")
+    assert found.exit_code == 2
+    assert "i in 1..2" in found.stderr
+    hessian = invoke("derive", "--model", banded, "--quantity", "hessian", "--entry", "H_1_2")
+    names = [line.split(" = ")[0] for line in hessian.stdout.splitlines() if " = " in line]
+    assert "H_1_2[bulk_2]" in names
+    assert "H_1_2[e_2_1,x_1_2]" in names
 
 
 def test_claims_about_bands(banded, tmp_path):
