@@ -35,6 +35,7 @@ from .plain_curve import plain_curve
 from .replicas import short_replicas
 from .spectra import main as spectra_main
 from .sweep_overhead import POINTS, WORKERS, sweep_overhead
+from .wide_bands import wide_bands
 
 DERIVE = """
 from time import perf_counter
@@ -289,6 +290,7 @@ PARTS: dict[str, Callable[[Rows], None]] = {
     "numpy-curves": curves_beside_numpy,
     "two-layer": two_layer_curve,
     "growth": growth,
+    "bands": wide_bands,
     "simulation": simulation,
     "replicas": short_replicas,
     "sweeps": sweeps,

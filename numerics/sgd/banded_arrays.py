@@ -17,8 +17,7 @@ from numerics.core.state import State
 from numerics.core.validation import Array
 from numerics.sgd.kernel.banded import BandedDirectArrays, BandedReducedArrays
 from numerics.sgd.kernel.reduced import BLOCK
-from theory import InputError, Model
-from theory.problem.model import check_plain
+from theory import InputError
 
 from .noise import LAWS, Noise
 
@@ -80,9 +79,8 @@ class BandedFrame:
         return found
 
 
-def refuse_for_bands(model: Model, frame: str, keep_weights: bool) -> None:
+def refuse_for_bands(frame: str, keep_weights: bool) -> None:
     """Bands stand one after the other in the coordinates, each with its part of the directions."""
-    check_plain(model, "simulations of noise with bands")
     if frame == "random":
         expected = "'coordinate' for noise with bands, which stand in coordinates"
         raise InputError("frame", repr(frame), expected, "write frame='coordinate'")

@@ -187,7 +187,9 @@ class Chain:
         if rule is None:
             return arrays
         width = self.dimension if self.method == "direct" else self.model.directions
-        numbers = RuleArrays.build(rule, self.parameters.ridge, width, self.means)
+        # bands know no projected steps
+        means = self.means if self.banded is None else np.zeros((1, self.model.directions))
+        numbers = RuleArrays.build(rule, self.parameters.ridge, width, means)
         return arrays, numbers
 
     def _direct(self, state: State, seed: np.random.SeedSequence) -> DirectArrays:

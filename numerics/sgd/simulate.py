@@ -153,7 +153,7 @@ def simulate_sgd(
     if frame is None:
         frame = "coordinate" if law.kind == "gaussian" else "random"
     if model.mixture.bands is not None:
-        refuse_for_bands(model, frame, keep_weights)
+        refuse_for_bands(frame, keep_weights)
     chain = Chain(problem, dimension, method, Pace(Schedule.of(schedule), batch), law, frame)
     for state in {id(s): s for s in states}.values():
         chain.placed(state)  # refuses what no weights have, before any work

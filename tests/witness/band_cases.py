@@ -112,18 +112,23 @@ def gradients(case, component, parts):
     return slopes[:, :2], slopes[:, 2:]
 
 
-def raw_steps(case, samples, rng, batch=1):
-    """Changes of the statistics in single steps of SGD over delta, from the definition alone."""
+def raw_steps(case, samples, rng, batch=1, rates=(1.0, 1.0, 1.0), most=np.inf):
+    """Changes of the statistics in single steps of SGD over delta, from the definition alone.
+
+    ``rates`` of both units and of the readout; slopes of units are clipped at ``most``.
+    """
     model, dimension = case.model, sum(case.sizes)
     delta, beta = float(model.step) / dimension, float(model.ridge)
-    moved = [np.repeat((1 - delta * beta) * x[None], samples, axis=0) for x in case.weights]
-    readout = np.repeat((1 - delta * beta) * case.readout[None], samples, axis=0)
+    eta = np.array(rates[:2])[:, None]
+    moved = [np.repeat((1 - delta * beta * eta) * x[None], samples, axis=0) for x in case.weights]
+    readout = np.repeat((1 - delta * beta * rates[2]) * case.readout[None], samples, axis=0)
     for _ in range(batch):
         component, parts = draw(case, samples, rng)
         g, dv = gradients(case, component, parts)
+        g = np.clip(g, -most, most) * eta[:, 0]
         for x, y in zip(moved, parts, strict=True):
             x -= delta / batch * g[:, :, None] * y[:, None, :]
-        readout -= delta / batch * dv
+        readout -= delta / batch * rates[2] * dv
     return (case.statistics(moved, readout) - case.statistics()) / delta
 
 

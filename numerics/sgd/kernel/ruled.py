@@ -8,6 +8,7 @@ The numbers of the rule come beside the arrays of the method, in :class:`RuleArr
 from __future__ import annotations
 
 from dataclasses import replace
+from textwrap import indent
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +78,9 @@ class RuleArrays(NamedTuple):
         )
 
 
-def ruled(part: KernelPart, rule: Rule, weights: str, feature: str) -> KernelPart:
+def ruled(
+    part: KernelPart, rule: Rule, weights: str, feature: str, banded: bool = False
+) -> KernelPart:
     """The part of a method with the step of a rule.
 
     Parameters
@@ -89,6 +92,8 @@ def ruled(part: KernelPart, rule: Rule, weights: str, feature: str) -> KernelPar
         Name of the array that moves, ``x`` or ``m``.
     feature : str
         Coordinate i of sample j of the batch.
+    banded : bool
+        Whether the noise has bands, in each of which the chain takes the step.
     """
     reduced, loss = weights == "m", rule.loss
     change, factor = _CHANGE, _FACTOR
@@ -107,12 +112,31 @@ def ruled(part: KernelPart, rule: Rule, weights: str, feature: str) -> KernelPar
     lines += _VELOCITY if rule.momentum != 0 else _MOVE
     if reduced and rule.project != DOMINANT:
         lines += factor + (_ANY if mixed else _ONE_OR_MANY)
+    if banded and reduced:
+        lines, feature = _in_every_band(lines), "y[band, j, i]"
     names = {"WEIGHTS": weights, "FEATURE": feature}
     for name, text in names.items():
         lines = lines.replace(f"@{name}@", text)
     unpack = f"s, rule = s_and_rule\n{unpack}\n{unpack_lines(RuleArrays, 'rule')}"
     begin = f"{part.begin}\nvelocity[:] = 0.0\nreadout_velocity[:] = 0.0"
     return replace(part, unpack=unpack, begin=begin, update=lines)
+
+
+def _in_every_band(lines: str) -> str:
+    """The lines of the reduced method, taken in one band after the other.
+
+    Sample j moves the factor of a band as one with the gradient sigma_lg g_j
+    (:mod:`numerics.sgd.kernel.banded`).
+    """
+    for old, new in (
+        ("@WEIGHTS@[", "m[band, "),
+        ("a_perp.shape[1]", "a_perp.shape[2]"),
+        ("a_perp[", "a_perp[band, "),
+        ("a_perp, zeta, wishart[k", "a_perp[band], zeta[band], wishart[band, k"),
+        ("rate, g", "rate, h"),
+    ):
+        lines = lines.replace(old, new)
+    return f"\nfor band in range(m.shape[0]):\n{indent(_UNITS_OF_NOISE + lines, '    ')}"
 
 
 def readout_line(rule: Rule | None) -> str:
@@ -191,6 +215,12 @@ for a in range(@UNITS@):
 for a in range(@UNITS@):
     for c in range(a_perp.shape[1]):
         a_perp[a, c] = rest[a, c] if c < @UNITS@ else 0.0
+"""
+
+_UNITS_OF_NOISE = """
+for a in range(@UNITS@):
+    for j in range(batch):
+        h[j, a] = spread[drawn[j], band] * g[j, a]
 """
 
 _ANY = "update_many(a_perp, zeta, wishart[k], rate, g, triangle)\n"

@@ -93,7 +93,7 @@ def kernel_source(
     if loss.tokens > 1:
         part = _OF_TOKENS[method](loss)
     if rule is not None:
-        part = ruled(part, rule, weights, feature)
+        part = ruled(part, rule, weights, feature, banded)
     text = part.functions + _LOOP
     if loss.beside:
         text = _with_held(text, statistics_lines(loss, weights == "m"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sympy as sp
 from band_cases import band_case, classes_in_bands, random_state, raw_steps
 from helpers import fresh_rng
 from law_cases import agree, threshold
@@ -11,7 +12,7 @@ from sgd_cases import vectors
 
 from numerics import Problem, State, integrate_curves, simulate_sgd
 from numerics.core.flatten import unflatten
-from theory import InputError, derive_drift
+from theory import Bands, InputError, Loss, Mixture, Model, Update, derive_drift, symbols
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,54 @@ def test_one_step_has_the_law_of_raw_samples(bands, method, batch):
     # that the noise of one band is half of it is seen
     object.__setattr__(case, "scales", case.scales * np.array([0.5] + [1.0] * (bands - 1)))
     assert not agree(steps, raw_steps(case, count, rng, batch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "batch"), [("direct", 1), ("reduced", 1), ("reduced", 3)])
+def test_one_step_of_an_update_has_the_law_of_raw_samples(method, batch):
+    """Other rates of a unit and of the readout, and slopes that are clipped."""
+    rng = fresh_rng()
+    case, count, half = band_case(rng), 10_000, sp.Rational(1, 2)
+    clipped = sp.Max(-half, sp.Min(half, symbols.SLOPE))
+    update = Update(rates={"unit 2": 3, "readout": half}, rules={"layer 1": clipped})
+    problem, dimension = Problem(case.model.with_update(update)), sum(case.sizes)
+    state = State(*unflatten(case.statistics(), case.model))
+    delta = problem.parameters.step / dimension
+    runs = simulate_sgd(
+        problem, state, [0.0, delta], dimension=dimension, replicas=count,
+        seed=int(rng.integers(2**32)), method=method, batch=batch,
+    )  # fmt: skip
+    steps = (vectors(runs, 1) - state.flatten()) / delta
+    raw = {"rates": (1.0, 3.0, 0.5), "most": 0.5}
+    assert agree(steps, raw_steps(case, count, rng, batch, **raw))
+    assert not agree(steps, raw_steps(case, count, rng, batch, most=0.5))
+
+
+@pytest.mark.slow
+def test_running_averages_have_one_law_in_both_methods():
+    """A unit that follows another one mixes their factors in every band."""
+    rng = fresh_rng()
+    (u,) = symbols.vector("u", 1)
+    bands = Bands(["1/4", "3/4"], [[1, "1/2"], ["1/3", 1]])
+    data = Mixture.build(
+        labels=[1, -1], weights=["1/2", "1/2"], coordinates=[[1], [-1]], precision=2,
+        directions_gram=[[["1/3"]], [["2/3"]]], bands=bands,
+    )  # fmt: skip
+    loss = Loss((sp.tanh(u) - symbols.LABEL) ** 2 / 2, units=2)
+    update = Update(averages={"unit 2": ("unit 1", 2)})
+    problem = Problem(Model.build(data, loss, ridge="1/10", step="1/2", update=update))
+    state = random_state(problem.model, rng)
+    direct, reduced = (
+        vectors(
+            simulate_sgd(
+                problem, state, [0.0, 0.4], dimension=24, replicas=2000, method=method, batch=2,
+                seed=int(rng.integers(2**32)),
+            ),
+            1,
+        )
+        for method in ("direct", "reduced")
+    )  # fmt: skip
+    assert agree(direct, reduced)
 
 
 @pytest.mark.slow
