@@ -65,10 +65,8 @@ def test_runs_at_two_dimensions_follow_the_curve_and_have_the_law_of_the_chain(n
     print(f"{name}: {size} statistics, z {z:.2f}, wrong theory {refuted:.1f}")
     assert z <= threshold(size)
     assert refuted > threshold(size)
-    momentum = problem.model.rule is not None and problem.model.rule.momentum != 0
-    if not momentum:  # which the chain does not know
-        for d, runs in zip(accepted.dimensions, direct, strict=True):
-            assert agree(runs, simulated(problem, state, accepted.time, d, "reduced", rng))
+    for d, runs in zip(accepted.dimensions, direct, strict=True):
+        assert agree(runs, simulated(problem, state, accepted.time, d, "reduced", rng))
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ from numerics.sgd.kernel.banded import BandedDirectArrays, BandedReducedArrays
 from numerics.sgd.kernel.direct import DirectArrays
 from numerics.sgd.kernel.reduced import BLOCK, ReducedArrays
 from numerics.sgd.kernel.ruled import RuleArrays
-from theory import InputError, Model
+from numerics.sgd.kernel.velocities import mixing, with_velocities
+from theory import InputError, Loss, Model
 from theory.problem.updating.rule import Rule, rule_of
 from theory.problem.updating.update import Update
 
@@ -151,6 +152,9 @@ class Chain:
                 found = self.banded.placed(state)
             else:
                 found = span_basis(self.parameters, state).weights
+                # velocities begin at rest
+                rest = self.kernel_loss.units - len(found)
+                found = np.concatenate([found, np.zeros((rest, found.shape[1]))])
             self._placements[id(state)] = state, found
         return self._placements[id(state)][1]
 
@@ -162,13 +166,29 @@ class Chain:
             return direct_arrays(self.banded, self.noise, self.batch, self.block_steps)
         return self._direct(state, seed) if self.method == "direct" else self._reduced(state)
 
-    @property
+    @cached_property
     def kernel_rule(self) -> Rule | None:
-        """The rule of the model; that of its plain gradient where statistics have to move too."""
+        """The rule of the model; that of its plain gradient where statistics have to move too, and
+        that of units and velocities in a chain with momentum.
+        """
         model = self.model
         if model.rule is None and model.loss.statistics:
             return rule_of(Update(), model.loss, model.mixture, model.ridge)
+        if self._has_velocities and model.rule is not None:
+            return with_velocities(model.rule)[1]
         return model.rule
+
+    @cached_property
+    def kernel_loss(self) -> Loss:
+        """The loss of the model; of units and velocities in a chain with momentum."""
+        if self._has_velocities and self.kernel_rule is not None:
+            return self.kernel_rule.loss
+        return self.model.loss
+
+    @property
+    def _has_velocities(self) -> bool:
+        rule = self.model.rule
+        return self.method == "reduced" and rule is not None and rule.momentum != 0
 
     @property
     def held(self) -> tuple[Array, ...]:
@@ -189,7 +209,8 @@ class Chain:
         width = self.dimension if self.method == "direct" else self.model.directions
         # bands know no projected steps
         means = self.means if self.banded is None else np.zeros((1, self.model.directions))
-        numbers = RuleArrays.build(rule, self.parameters.ridge, width, means)
+        mixed = mixing(rule) if self._has_velocities else None
+        numbers = RuleArrays.build(rule, self.parameters.ridge, width, means, mixed)
         return arrays, numbers
 
     def _direct(self, state: State, seed: np.random.SeedSequence) -> DirectArrays:
@@ -218,7 +239,7 @@ class Chain:
         )
 
     def _reduced(self, state: State) -> ReducedArrays:
-        c, r, b = self.model.units, self.model.directions, self.rows
+        c, r, b = self.kernel_loss.units, self.model.directions, self.rows
         placed, ranks, block = self.placed(state), min(b, c), max(1, BLOCK // b)
         a_perp = np.zeros((c, c + ranks))
         a_perp[:, : placed.shape[1] - r] = placed[:, r:]
@@ -240,9 +261,14 @@ class Chain:
         )
 
 
-def check_rule(model: Model, method: str) -> None:
-    """The reduced chain has no place for velocities."""
-    if method == "reduced" and model.rule is not None and model.rule.momentum != 0:
-        got = f"'reduced' for the momentum {model.rule.momentum}"
-        remedy = "simulate all d dimensions, or without momentum at step / (1 - momentum)"
-        raise InputError("method", got, "'direct'", remedy)
+def check_rule(model: Model, method: str, dimension: int) -> None:
+    """The reduced chain has rows for velocities, without bands, where the dimension has room."""
+    if method != "reduced" or model.rule is None or model.rule.momentum == 0:
+        return
+    if model.mixture.bands is not None:
+        got = f"'reduced' for the momentum {model.rule.momentum} and noise with bands"
+        raise InputError("method", got, "'direct'", "simulate all d dimensions")
+    least = model.directions + 2 * model.units
+    if dimension < least:
+        expected = f"d >= {least}, for directions, units and their velocities"
+        raise InputError("dimension", dimension, expected, "take a larger one, or method='direct'")

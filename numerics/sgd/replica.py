@@ -60,8 +60,8 @@ class Launch:
         chain, recorder = self.chain, self.recorder
         rows = slice(first, first + len(generators))
         rng, memory = own_generator()
-        v, u = np.empty(chain.model.readout_size), np.empty(len(chain.model.loss.fields))
-        loss = chain.model.loss
+        v, u = np.empty(chain.model.readout_size), np.empty(len(chain.kernel_loss.fields))
+        loss = chain.kernel_loss
         g = np.empty((chain.batch, len(loss.variables) + len(loss.statistics)))
         held = chain.held
         own = chain.kernel_arrays(arrays)

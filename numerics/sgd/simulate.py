@@ -137,13 +137,13 @@ def simulate_sgd(
     """
     law = check_method(method, noise, frame, keep_weights)
     model = problem.model
-    check_rule(model, method)
     dimension = as_integer(
         "dimension",
         dimension,
         model.directions + model.units,
         "the summary directions alone need d >= r + C: give a larger d, a whole number",
     )
+    check_rule(model, method, dimension)
     replicas = as_integer("replicas", replicas, 1, "ask for at least one run")
     seed = as_integer("seed", seed, 0, "seeds are non-negative integers")
     batch = as_integer("batch", batch, 1, "a step needs at least one sample")
@@ -188,7 +188,7 @@ class _Runs:
         if chain.model.mixture.bands is not None:
             own["banded"] = True
         plain = () if rule is None else (rule,)
-        kernel = compile_kernel(chain.model.loss, chain.method, *plain, **own)
+        kernel = compile_kernel(chain.kernel_loss, chain.method, *plain, **own)
         shared = kernel, chain, seed, self.recorder, self.stop, progress, DIVERGED
         self.launch = Launch(*shared)
         rows = chain.model.units, chain.model.directions

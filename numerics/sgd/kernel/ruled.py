@@ -42,6 +42,9 @@ class RuleArrays(NamedTuple):
     velocity : array, shape (C, width)
         The last movement, of rules with momentum.
     readout_velocity : array, shape (q,)
+    mixing : array, shape (C, C)
+        What a step subtracts beside delta times the decay: of the chain with momentum, whose rows
+        are units and velocities.
     """
 
     decay: Array
@@ -53,9 +56,12 @@ class RuleArrays(NamedTuple):
     part: Array
     velocity: Array
     readout_velocity: Array
+    mixing: Array
 
     @classmethod
-    def build(cls, rule: Rule, ridge: float, width: int, means: Array) -> RuleArrays:
+    def build(
+        cls, rule: Rule, ridge: float, width: int, means: Array, mixing: Array | None = None
+    ) -> RuleArrays:
         """Numbers at a ridge; ``means`` are orthonormal coordinates of the means, n x r."""
         c, q = rule.loss.units, len(rule.readout_decay)
         # the ridge is the one symbol that a rule may hold
@@ -75,6 +81,7 @@ class RuleArrays(NamedTuple):
             np.zeros(r),
             np.zeros((c, width)),
             np.zeros(q),
+            np.zeros((0, 0)) if mixing is None else mixing,
         )
 
 
@@ -109,7 +116,13 @@ def ruled(
         project = _PROJECT_M if reduced else _PROJECT_X
         project = project.replace("@FIRST@", "change[a, :] = 0.0" if dominant else "pass")
         lines += project.replace("@SIGN@", "+" if dominant else "-")
-    lines += _VELOCITY if rule.momentum != 0 else _MOVE
+    functions = part.functions
+    if reduced and rule.momentum != 0:
+        # rows of units and of velocities, of which those of units are recorded
+        functions = functions.replace(_ROWS, _ROWS.replace("@UNITS@", "overlap.shape[0]"))
+        lines, factor = (_with_mixing(text) for text in (lines, factor))
+        mixed = True
+    lines += _VELOCITY if rule.momentum != 0 and not reduced else _MOVE
     if reduced and rule.project != DOMINANT:
         lines += factor + (_ANY if mixed else _ONE_OR_MANY)
     if banded and reduced:
@@ -119,7 +132,13 @@ def ruled(
         lines = lines.replace(f"@{name}@", text)
     unpack = f"s, rule = s_and_rule\n{unpack}\n{unpack_lines(RuleArrays, 'rule')}"
     begin = f"{part.begin}\nvelocity[:] = 0.0\nreadout_velocity[:] = 0.0"
-    return replace(part, unpack=unpack, begin=begin, update=lines)
+    return replace(part, functions=functions, unpack=unpack, begin=begin, update=lines)
+
+
+def _with_mixing(lines: str) -> str:
+    """Decay and what mixes the rows whatever the step."""
+    lines = lines.replace("if decay[a, b] != 0.0:", "if decay[a, b] != 0.0 or mixing[a, b] != 0.0:")
+    return lines.replace("delta * decay[a, b]", "(delta * decay[a, b] + mixing[a, b])")
 
 
 def _in_every_band(lines: str) -> str:
@@ -150,6 +169,8 @@ def readout_line(rule: Rule | None) -> str:
     return f"{moved}\nv[i] += readout_velocity[i]"
 
 
+# the head of ``record`` of the reduced method
+_ROWS = "    for a in range(@UNITS@):\n        for t in range(factor.shape[0]):"
 _CHANGE = """
 for a in range(@UNITS@):
     for i in range(change.shape[1]):

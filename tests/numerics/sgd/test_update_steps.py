@@ -34,7 +34,7 @@ from numerics import (
     train_data,
 )
 from numerics.sgd.kernel.source import kernel_source
-from theory import InputError, Loss, Model, Update
+from theory import Bands, InputError, Loss, Model, Update, kgmm
 
 SLOW = [name for name in CASES if name not in ("rates", "clipped")]
 EACH = ["rates", "clipped", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
@@ -69,11 +69,20 @@ def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
     check_runs_and_curve(Problem(CASES[name].model()), (60,), fresh_rng())
 
 
-@pytest.mark.parametrize("name", ["average", pytest.param("bulk", marks=pytest.mark.slow)])
+HEAVY = {
+    "heavy": lambda: network(Update(momentum="3/5", rates={"unit 1": 2})),
+    "heavy in the bulk": lambda: network(Update(momentum="1/2", project="bulk"), LINE),
+    "heavy on the means": lambda: network(Update(momentum="1/2", project="dominant"), LINE),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["average", *(pytest.param(n, marks=pytest.mark.slow) for n in ("bulk", *HEAVY))]
+)
 def test_batches_and_schedules_have_one_law_in_both_methods(name):
     """Three samples a step and a step that falls; the chain has a factor for each sample."""
     rng = fresh_rng()
-    problem = Problem(CASES[name].model())
+    problem = Problem(HEAVY[name]() if name in HEAVY else CASES[name].model())
     state = random_start(problem.model, rng)
     direct, reduced = (
         vectors(
@@ -109,13 +118,15 @@ def heavy_ball(problem, state, dimension, time, theta, rng):
 
 
 @pytest.mark.slow
-def test_heavy_balls_have_the_law_of_their_definition():
+@pytest.mark.parametrize("method", ["direct", "reduced"])
+def test_heavy_balls_have_the_law_of_their_definition(method):
     rng, count = fresh_rng(), 400
     problem = Problem(network(Update(momentum="3/5")))
     state = random_start(problem.model, rng)
     runs = simulate_sgd(
-        problem, state, [0.0, 0.3], dimension=40, replicas=count, seed=int(rng.integers(2**32))
-    )
+        problem, state, [0.0, 0.3], dimension=40, replicas=count, seed=int(rng.integers(2**32)),
+        method=method,
+    )  # fmt: skip
     raw = np.array([heavy_ball(problem, state, 40, 0.3, 0.6, rng) for _ in range(count)])
     assert agree(vectors(runs), raw)
     assert not agree(vectors(runs), np.array([
@@ -206,11 +217,25 @@ def test_train_data_take_the_steps_of_the_update(update):
     assert np.allclose(trained.readout, v, rtol=1e-12, atol=1e-14)
 
 
+def classes_in_two_bands(update):
+    """Two classes whose noise has two bands."""
+    grams = [[["1/2", 0], [0, "1/2"]]] * 2
+    numbers = {"weights": ["1/2", "1/2"], "precision": 2, "ridge": 0, "step": 1}
+    bands = Bands(["1/2", "1/2"], [[1, "1/2"]])
+    return kgmm(2, bands=bands, directions_gram=grams, **numbers).with_update(update)
+
+
 def test_what_the_chain_does_not_know_is_refused():
     problem = Problem(network(Update(momentum="1/2")))
     state = State.zero(problem)
-    with pytest.raises(InputError, match=r"method: got 'reduced' for the momentum 1/2"):
-        simulate_sgd(problem, state, [0, 1], dimension=50, replicas=1, seed=0, method="reduced")
+    with pytest.raises(InputError, match=r"dimension: got 5; expected d >= 6, .*velocities"):
+        simulate_sgd(problem, state, [0, 1], dimension=5, replicas=1, seed=0, method="reduced")
+    banded = classes_in_two_bands(Update(momentum="1/2"))
+    with pytest.raises(InputError, match=r"method: got 'reduced' for the momentum 1/2 and noise"):
+        simulate_sgd(
+            Problem(banded), State.zero(banded), [0, 1], dimension=50, replicas=1, seed=0,
+            method="reduced",
+        )  # fmt: skip
     model = network(Update(project="dominant"))
     samples = draw_data(Problem(model), State.zero(Problem(model)), dimension=9, samples=4, seed=0)
     with pytest.raises(InputError, match=r"data: got an update projected \(dominant\)"):
