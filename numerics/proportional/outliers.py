@@ -313,7 +313,7 @@ def _mixing(levels: Array, index: int, rounding: float) -> float:
 
 def _start(low: float, high: float, known: dict[float, float]) -> float:
     """Where the line through the ends of a bracket crosses zero, or its middle."""
-    if low in known and high in known:
+    if low in known and high in known and known[low] != known[high]:
         crossing = low + (high - low) * known[low] / (known[low] - known[high])
         if low < crossing < high:
             return crossing

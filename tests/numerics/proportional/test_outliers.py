@@ -19,6 +19,7 @@ from numerics import (
     realise_weights,
     solve_curve,
 )
+from numerics.proportional.outliers import _start
 from numerics.spectra.iterations.eigenpairs import leading_eigenpairs
 from numerics.spectra.operators import SecondMoment
 from numerics.spectra.population_spectrum import OUTLIER_SHARE
@@ -273,3 +274,9 @@ def test_no_eigenvalue_of_a_multiple_one_is_lost(monkeypatch):
     pairs = leading_eigenpairs(operator, 2)
     np.testing.assert_allclose(pairs.values, [5.0, 0.0], atol=1e-12)
     assert pairs.vectors.shape == (2, 3)
+
+
+def test_a_bracket_that_is_a_point_has_a_start():
+    # six equal outliers at zero weights, M/d = 0.4265: rounding leaves no interval
+    assert _start(-17.9, -17.9, {-17.9: 8e-17}) == -17.9
+    assert _start(0.0, 2.0, {0.0: 1.0, 2.0: -3.0}) == 0.5
