@@ -240,6 +240,16 @@ def test_what_is_unknown_is_refused_before_any_work(asked: dict[str, str], messa
         make_derivation(kgmm(2), **asked)
 
 
+@pytest.mark.parametrize("quantity", ["drift", "gradient", "hessian", "gradient-matrix"])
+def test_teachers_are_refused_by_name(quantity: str) -> None:
+    """The steps integrate by parts over u alone, and would not stand."""
+    (u,), (t,) = symbols.vector("u", 1), symbols.vector("t", 1)
+    data = Mixture.build(labels=[0], coordinates=[[0]])
+    model = Model.build(data, Loss((u**2 - t**2) ** 2 / 8, units=1))
+    with pytest.raises(InputError, match=r"model: got model, whose loss sees t_1; .*without --doc"):
+        make_derivation(model, quantity)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "quantity"),

@@ -127,6 +127,10 @@ def positions(name: str, loss: Loss, what: str) -> range:
         number = name.removeprefix(letter)
         if name.startswith(letter) and number.isdecimal() and 1 <= int(number) <= count:
             return range(start + int(number) - 1, start + int(number))
+    if name in [f"t_{s + 1}" for s in loss.teachers]:
+        expected = "weights that are trained"
+        remedy = "a teacher is a fixed direction, which no step moves: name units or layers"
+        raise InputError(what, f"{name!r}, a teacher", expected, remedy)
     known = [*ranges, f"unit 1 .. unit {c}", *([f"v_1 .. v_{q}"] if q else [])]
     raise InputError(what, repr(brief(name)), f"one of {', '.join(known)}", NAMES)
 
