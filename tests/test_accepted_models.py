@@ -73,7 +73,7 @@ def test_runs_at_two_dimensions_follow_the_curve_and_have_the_law_of_the_chain(n
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_blocks_are_the_means_of_derivatives_of_raw_samples(name):
     """Hessian and gradient matrix along random movements of every unit and of the readout."""
-    rng, count = fresh_rng(), 20_000
+    rng, count = fresh_rng(), 60_000
     problem = accepted_problem(name, rng)
     model, state = problem.model, random_state(problem, rng)
     dimension = model.units + model.directions + 5
@@ -85,9 +85,13 @@ def test_blocks_are_the_means_of_derivatives_of_raw_samples(name):
     seen = {*model.loss.preactivation}
     smooth = not any(kink.free_symbols & seen for kink in model.loss.kinks)
     size = model.units * dimension
-    movements = np.zeros((model.units + bool(state.readout.size), size + state.readout.size))
+    # of every unit a random one and one off the span, where the bulk is all there is
+    rows = 2 * model.units + bool(state.readout.size)
+    movements = np.zeros((rows, size + state.readout.size))
     for a in range(model.units):
-        movements[a, a * dimension : (a + 1) * dimension] = rng.standard_normal(dimension)
+        begin, end = a * dimension, (a + 1) * dimension
+        movements[2 * a, begin:end] = rng.standard_normal(dimension)
+        movements[2 * a + 1, end - 1] = 1.0
     if state.readout.size:
         movements[-1, size:] = rng.standard_normal(state.readout.size)
     movements /= np.linalg.norm(movements, axis=1, keepdims=True)
