@@ -33,6 +33,8 @@ LAYERS = sa.mlp(TWO, units=[1, 1], activation="tanh", output="logistic")
 FROZEN = LAYERS.with_update(sa.Update(frozen=["layer 2"]))
 OJA = built("Oja", SIGNED, -(u**2) + Q * u**2 / 2)
 TEMPERED = built("tempered", TWO, T * (sa.Softplus(u / T) - y * u / T), parameters={"T": (0.5, 2)})
+# of two units with the activation erf, and of what is taken for it
+ARCSINE = "2/pi*asin({}/sqrt((lambda + {}*Q_1_1)*(lambda + {}*Gamma_1_1)))"
 BEHIND = "v_2*(1 - tanh(v_1*tanh(u_1))^2)"
 
 STATEMENTS = [
@@ -60,6 +62,11 @@ STATEMENTS = [
         "sqrt(2*Gamma_1_1/(pi*lambda)) - m_1_1/lambda - beta*m_1_1",
         "true",
     ),
+    (PHASE, r"\dot m_{11}", r"-\mathbb{E}[g_1 t_1] - \beta m_{11}", "true"),
+    (PHASE, r"\mathbb{E}[t_1^2 u_1^2]", r"\lambda^{-2}(\Gamma_{11} Q_{11} + 2 m_{11}^2)", "true"),
+    (PHASE, r"\mathbb{E}[t_1^2 u_1^2]", r"\lambda^{-2}(\Gamma_{11} Q_{11} + m_{11}^2)", "false"),
+    (COMMITTEE, "E[erf(u_1)*erf(t_1)]", ARCSINE.format("2*m_1_1", 2, 2), "true"),
+    (COMMITTEE, "E[erf(u_1)*erf(t_1)]", ARCSINE.format("m_1_1", 1, 1), "false"),
     (SIGN_TEACHER, "drift m_1_1", "sqrt(2*Gamma_1_1/pi) - m_1_1/lambda - beta*m_1_1", "false"),
     (RATES, "drift m_a_s", "-(E[g_a*Y_s] + beta*m_a_s)/2", "true"),
     (RATES, "corrector_a_b", "c_delta*E[g_a*g_b]/(4*lambda)", "true"),
