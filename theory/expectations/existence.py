@@ -60,6 +60,25 @@ def why_undefined(node: GaussianExpectation) -> str:
     return ""
 
 
+def is_bounded_locally(node: GaussianExpectation) -> bool:
+    """Whether an integrand is seen to have no pole, however it grows.
+
+    Examples
+    --------
+    >>> from theory import kgmm, preactivation_law
+    >>> law = preactivation_law(kgmm(2), 0)
+    >>> u = law.variables[0]
+    >>> integrands = (sp.exp(u**4), 1 / u)
+    >>> [is_bounded_locally(GaussianExpectation(f, law)) for f in integrands]
+    [True, False]
+    """
+    try:
+        _Integrand(frozenset(node.law.bound)).growth(node.integrand)
+    except _Unknown:
+        return False
+    return True
+
+
 def is_positive(node: GaussianExpectation) -> bool:
     """Whether the integrand of an expectation that exists is seen to be positive everywhere."""
     try:

@@ -17,6 +17,7 @@ from verify.claims.repair.repair import find_repair
 from verify.claims.stages.digits import (
     DIGITS,
     Gap,
+    affordable_gaps,
     arguments_at,
     certified_gaps,
     gaps,
@@ -102,10 +103,14 @@ class ExactClaim:
 
     def _gaps(self, place: Place, cases: Sequence[Case]) -> tuple[Point, list[Gap]]:
         pairs = [(c.claimed, c.derived) for c in cases]
-        more = self.cases[0].more | cases[-1].more
         if place.point is None:
-            return certified_gaps(pairs, self.model, self.rng, more, terms=True)
-        return place.point, gaps(pairs, place.point, place.digits, more, terms=True)
+            return certified_gaps(pairs, self.model, self.rng, self._more, terms=True)
+        return place.point, gaps(pairs, place.point, place.digits, self._more, terms=True)
+
+    @cached_property
+    def _more(self) -> dict[sp.Symbol, sp.Expr]:
+        """Values of symbols that are not of the model, of all entries."""
+        return {s: value for c in self.cases for s, value in c.more.items()}
 
     def _agreement(self, seen: Seen) -> Stage:
         if not seen.reached:
@@ -135,23 +140,22 @@ class ExactClaim:
 
     def _hidden_integrands(self) -> str:
         """Terms inside of expectations that no point sees, empty where there are none."""
-        for case in self.cases:
-            split = linearise(case.claimed - case.derived)
-            if case.needs_full_rank or split.count_ops() > LARGEST:
-                continue
-            unseen: set[sp.Expr] | None = None
-            for _ in range(POINTS):
-                point = random_point(self.model, self.rng, 1)
-                try:
-                    found = gaps([(split, sp.S.Zero)], point, FAR_DIGITS, case.more, terms=True)[0]
-                except (DimensionError, ArithmeticError):
+        split = {c.name: linearise(c.claimed - c.derived) for c in self.cases}
+        small = {n for n, e in split.items() if e.count_ops() <= LARGEST}
+        chosen = [c for c in self.cases if not c.needs_full_rank and c.name in small]
+        unseen: dict[str, set[sp.Expr]] = {}
+        for _ in range(POINTS if chosen else 0):
+            point = random_point(self.model, self.rng, 1)
+            pairs = [(split[c.name], sp.S.Zero) for c in chosen]
+            found = affordable_gaps(pairs, point, FAR_DIGITS, self._more)
+            for case, gap in zip(chosen, found, strict=True):
+                if gap is None:
                     continue
-                terms = found.terms or ({split: 0} if split != 0 else {})
-                small = {t for t in terms if not found.sees(t)}
-                unseen = small if unseen is None else unseen & small
-            if unseen:
-                return f"{case.name}: {smallest_term(unseen)}"
-        return ""
+                terms = gap.terms or ({split[case.name]: 0} if split[case.name] != 0 else {})
+                hidden = {t for t in terms if not gap.sees(t)}
+                unseen[case.name] = hidden & unseen.get(case.name, hidden)
+        name = next((n for n, terms in unseen.items() if terms), "")
+        return f"{name}: {smallest_term(unseen[name])}" if name else ""
 
     @property
     def _proved(self) -> bool:
@@ -226,7 +230,7 @@ class ExactClaim:
             draw = (random_point, scaled_point)[n % 2]
             point = draw(model, self.rng, 1)
             for candidate in (point, *next_to(point, cuts)):
-                at = candidate.values | self.cases[0].more
+                at = candidate.values | self._more
                 if left and set(sides.names) <= set(at) and sides.visit(at):
                     left -= 1
                     anywhere = [c for c in self.cases if not c.needs_full_rank]

@@ -8,8 +8,12 @@ import sympy as sp
 from helpers import fresh_rng
 
 from numerics.expectations.high_precision import high_precision_functions
-from theory import kgmm
+from theory import GaussianExpectation, ReLU, kgmm, preactivation_law
+from verify.claims.stages import digits as digits_stage
+from verify.claims.stages.digits import gaps
 from verify.claims.stages.evaluation import Evaluator
+from verify.claims.stages.regions import cuts_of
+from verify.claims.stages.small_terms import sizes_of_terms as sizes
 from verify.random_points.exact import random_point, scaled_point
 
 
@@ -60,3 +64,29 @@ def test_numbers_of_a_point_are_those_of_its_matrices(model):
             inverse = s.gram_inverse.xreplace(at)
             assert (gram * inverse * gram - gram).applyfunc(sp.simplify).is_zero_matrix
             assert (inverse * gram * inverse - inverse).applyfunc(sp.simplify).is_zero_matrix
+
+
+def test_terms_of_a_difference_are_sized_only_where_somebody_asks(monkeypatch):
+    """With the digits of the comparison, and when nobody asks not at all."""
+    model = kgmm(2)
+    m, q = model.symbols.overlap[0, 0], model.symbols.gram[0, 0]
+    asked = []
+    monkeypatch.setattr(digits_stage, "sizes_of_terms", lambda *a: asked.append(1) or sizes(*a))
+    point = random_point(model, fresh_rng())
+    (gap,) = gaps([(m + q + q**3, m + q)], point, 40, terms=True)
+    assert gap.refuted
+    assert not asked
+    with mpmath.workdps(60):
+        exact = mpmath.mpf(int(point.values[q].p)) / int(point.values[q].q)
+        assert abs(gap.terms[q**3] - exact**3) < exact**3 * mpmath.mpf(10) ** -40
+    assert asked
+    assert not gap.sees(q**3)  # it is all of the difference
+
+
+def test_what_is_inside_of_expectations_cuts_nothing():
+    x = sp.Symbol("x", real=True)
+    law = preactivation_law(kgmm(2), 0)
+    inside = GaussianExpectation(ReLU(law.variables[0]), law)
+    assert cuts_of([inside * x + 1 / x]) == []
+    assert cuts_of([ReLU(x - 3) + inside]) == [x - 3]
+    assert len(cuts_of([sp.log(inside - x)])) == 1

@@ -83,3 +83,22 @@ def test_kinks_of_functions_break_nothing(
 ) -> None:
     found = finding(TWO, quantity, formula)
     assert found in ((expected,) if expected else (Finding.REFUTED, Finding.INCONCLUSIVE))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "formula", "found"),
+    [
+        # terms of a divisor need no mean of their own, however it is written
+        ("E_l[1/(1 + exp(u_1*u_2))]", "E_l[sigmoid(-u_1*u_2)]", "proved"),
+        ("E_l[(1 + exp(u_1*u_2))^(-1)]", "E_l[sigmoid(-u_1*u_2)]", "proved"),
+        ("E_l[1/(1 + exp(u_1*u_2))]", "E_l[sigmoid(u_1*u_2)]", "refuted"),
+        # but poles of them count, and so does what is left of a divisor of a divisor
+        ("E_l[1/(1 + 1/u_1^2)]", "E_l[u_1^2/(1 + u_1^2)]", "inconclusive"),
+        ("E_l[u_1]", "m_1_l + E_1[1/(1/exp(u_1^4) + 0)]/10^6", "inconclusive"),
+        ("E_l[u_1]", "m_1_l + E_1[1/(1/exp(u_1^4)) - exp(u_1^4)]", "inconclusive"),
+    ],
+)
+def test_terms_of_a_divisor(quantity: str, formula: str, found: str) -> None:
+    model = kgmm(2, directions_gram="orthonormal")
+    seed = int(fresh_rng().integers(2**31))
+    assert check(model, quantity, formula, seed=seed).finding.value == found

@@ -18,6 +18,7 @@ from itertools import product
 import sympy as sp
 
 from theory import GaussianExpectation, ReLU, Sigmoid, Softplus, Step
+from theory.expectations.existence import is_bounded_locally
 from theory.expectations.gaussian_law import preactivation_law
 from theory.problem.softmax import LogSumExp
 
@@ -81,14 +82,16 @@ class _Reading(NamesOfModel):
             case Negative(inside):
                 return -self.of(inside, scope)
             case Divide(above, below):
-                divisor = self.of(below, scope)
+                divisor = self.divisor(below, scope)
                 if divisor == 0:
                     expected = "a divisor that is not zero"
                     remedy = "check the denominator"
                     raise self.fail(node, "a division by zero", expected, remedy)
                 return self.of(above, scope) / divisor
             case Power(base, exponent):
-                return self.power(node, self.of(base, scope), self.of(exponent, scope))
+                n = self.of(exponent, scope)
+                read = self.divisor if n.is_negative else self.of
+                return self.power(node, read(base, scope), n)
             case Sum():
                 return self.sum(node, scope)
             case Expectation():
@@ -98,6 +101,17 @@ class _Reading(NamesOfModel):
             case Name():
                 return self.name(node, scope)
         raise TypeError(type(node).__name__)
+
+    def divisor(self, node: Node, scope: Scope) -> sp.Expr:
+        """What is divided by: of its terms only poles matter, none of them needs a mean."""
+        before = len(self._inner)
+        found = self.of(node, scope)
+        law = preactivation_law(self.model, 0)
+        parts = [(f, GaussianExpectation(f, law)) for f in self._inner[before:]]
+        self._inner[before:] = [
+            f for f, e in parts if isinstance(e, GaussianExpectation) and not is_bounded_locally(e)
+        ]
+        return found
 
     def power(self, node: Node, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
         if exponent.is_number and abs(exponent) > MAX_EXPONENT:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import mpmath
@@ -36,21 +36,29 @@ class Gap:
 
     ``size`` is what digits are relative to: the sum of the absolute values of the terms of both.
     Where the claim is not a finite real number and what is derived is one, it is ``undefined``;
-    where neither is, nothing can be said. ``terms`` are the sizes
-    of the terms of the difference, where they were asked for.
+    where neither is, nothing can be said. ``difference`` is what is evaluated ``here``, for the
+    sizes of its terms, where they are asked for.
     """
 
     value: Any
     error: Any
     size: Any
     undefined: bool = False
-    terms: Mapping[sp.Expr, Any] = field(default_factory=dict, compare=False)
+    difference: sp.Expr | None = None
+    here: Evaluator | None = field(default=None, repr=False, compare=False)
 
     @property
     def refuted(self) -> bool:
         return self.undefined or bool(
             abs(self.value) > 10 * self.error + self.size * mpmath.mpf(10) ** (-DIGITS - 3)
         )
+
+    @cached_property
+    def terms(self) -> Mapping[sp.Expr, Any]:
+        """Sizes of the terms of the difference, expanded only where somebody asks for them."""
+        if self.difference is None or self.here is None:
+            return {}
+        return sizes_of_terms(self.difference, self.here)
 
     def sees(self, term: sp.Expr) -> bool:
         """Whether a term is larger than what is left of the difference, and than its error."""
@@ -139,7 +147,7 @@ def gaps(
         Expectations at this point by an earlier call, which ``more`` does not change; it is added
         to.
     terms : bool
-        Say how large the terms of the difference are.
+        Keep what tells how large the terms of the difference are.
 
     Raises
     ------
@@ -161,9 +169,24 @@ def gaps(
         if not terms:
             return found
         return [
-            replace(g, terms=sizes_of_terms(a - b, here))
-            for g, (a, b) in zip(found, whole, strict=True)
+            replace(g, difference=a - b, here=here) for g, (a, b) in zip(found, whole, strict=True)
         ]
+
+
+def affordable_gaps(
+    pairs: Sequence[tuple[sp.Expr, sp.Expr]],
+    point: Point,
+    digits: int,
+    more: Mapping[sp.Symbol, sp.Expr],
+) -> list[Gap | None]:
+    """Pairs together, whose integrals share their nodes; one after the other where some of them are
+    not affordable, which are None.
+    """
+    try:
+        return [*gaps(pairs, point, digits, more, terms=True)]
+    except (DimensionError, ArithmeticError):
+        alone = len(pairs) == 1
+        return [None] if alone else [affordable_gaps([p], point, digits, more)[0] for p in pairs]
 
 
 def without_empty_deltas(e: sp.Expr) -> sp.Expr:
@@ -277,4 +300,13 @@ def is_refuted(
     return gap.undefined or (gap.refuted and abs(gap.value) > 1e-8 * gap.size)
 
 
-__all__ = ["DIGITS", "Gap", "certified_gaps", "gaps", "general_points", "is_refuted", "node_values"]
+__all__ = [
+    "DIGITS",
+    "Gap",
+    "affordable_gaps",
+    "certified_gaps",
+    "gaps",
+    "general_points",
+    "is_refuted",
+    "node_values",
+]

@@ -27,6 +27,11 @@ class Evaluator:
     values : mapping Symbol -> Expr
         Exact numbers.
     table : mapping GaussianExpectation -> (value, error)
+
+    Attributes
+    ----------
+    digits : int
+        Those mpmath was set to where it was made.
     """
 
     def __init__(
@@ -35,7 +40,7 @@ class Evaluator:
         table: Mapping[GaussianExpectation, tuple[Any, Any]],
     ) -> None:
         self._values, self._table = values, table
-        self._digits = mpmath.mp.dps
+        self.digits = mpmath.mp.dps
         self._known: dict[sp.Expr, Triple] = {}
 
     def evaluate(self, expression: sp.Expr) -> Triple:
@@ -45,7 +50,7 @@ class Evaluator:
         The value is NaN where the expression is complex or infinite.
         """
         value, error, size = self.parts(expression)
-        digits = self._digits
+        digits = self.digits
         return value, error + size * mpmath.mpf(10) ** (5 - digits if digits > 30 else -14), size
 
     def knows(self, nodes: Iterable[GaussianExpectation]) -> bool:
@@ -92,7 +97,7 @@ class Evaluator:
 
     def _plain(self, e: sp.Expr) -> Triple:
         """A function of exact numbers."""
-        digits = self._digits
+        digits = self.digits
         numbers = {s: sp.Float(self.parts(s)[0], digits) for s in e.free_symbols}
         value = number_of(sp.N(e.xreplace(numbers), digits))
         return value, NOTHING, abs(value)

@@ -48,7 +48,7 @@ class Seen:
 
     def __post_init__(self) -> None:
         self.sides = {c.name: Sides(cuts_of((c.claimed, c.derived))) for c in self.cases}
-        self._small: dict[str, dict[sp.Expr, bool]] = {c.name: {} for c in self.cases}
+        self._at_full_rank: dict[str, list[Gap]] = {c.name: [] for c in self.cases}
 
     def note(self, point: Point, cases: Sequence[Case], gaps: Sequence[Gap], family: str) -> None:
         digits = min(gap.digits for gap in gaps)
@@ -59,8 +59,7 @@ class Seen:
             self.judged.add(case.name)
             if full:
                 self.judged_anywhere.add(case.name)
-                small = self._small[case.name]
-                small |= {t: small.get(t, True) and not gap.sees(t) for t in gap.terms}
+                self._at_full_rank[case.name].append(gap)
             sides = self.sides[case.name]
             at = point.values | case.more
             # where fewer digits are certified a difference on this side may be hidden by the error
@@ -77,7 +76,9 @@ class Seen:
         if left:
             return f"no admissible point was found where {' or '.join(list(left)[:3])}"
         for case in self.cases:
-            small = [t for t, unseen in self._small[case.name].items() if unseen]
+            found = self._at_full_rank[case.name]
+            terms = dict.fromkeys(t for gap in found for t in gap.terms)
+            small = [t for t in terms if not any(g.sees(t) for g in found if t in g.terms)]
             if small:
                 return f"{case.name}: {smallest_term(small)}"
         return ""

@@ -29,6 +29,9 @@ MARGIN = 1e-3
 # of so many forms all combinations of signs are visited
 TOGETHER = 5
 Point = Mapping[sp.Symbol, Any]
+# functions that are not analytic everywhere where their arguments are
+_KINKED = (Step, ReLU, sp.Abs, sp.sign, sp.Heaviside, sp.log)
+_SINGULAR = (*_KINKED, sp.Max, sp.Min, sp.asin, sp.acos, sp.tan)
 # what sign each of several forms has
 Signs = Mapping[sp.Expr, int]
 
@@ -45,20 +48,35 @@ def cuts_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
     >>> cuts_of([ReLU(x - 3) + sp.sqrt(1 - 2 * x + x**2)])
     [x - 3, x - 1]
     """
+    return list(dict.fromkeys(form for e in expressions for form in _cuts_of(e)))
+
+
+@lru_cache(maxsize=5_000)
+def _cuts_of(expression: sp.Expr) -> tuple[sp.Expr, ...]:
+    if not _may_cut(expression):  # expectations need no names then
+        return ()
+    plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
     found: dict[sp.Expr, None] = {}
-    for expression in expressions:
-        plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
-        for atom in sorted(_singular(plain), key=sp.default_sort_key):
-            for form in _factors(atom):
-                if form.free_symbols and not (form.is_positive or form.is_negative):
-                    found.setdefault(form)
-    return list(found)
+    for atom in sorted(_singular(plain), key=sp.default_sort_key):
+        for form in _factors(atom):
+            if form.free_symbols and not (form.is_positive or form.is_negative):
+                found.setdefault(form)
+    return tuple(found)
+
+
+def _may_cut(e: sp.Basic) -> bool:
+    """Whether something outside of expectations may fail to be analytic."""
+    if isinstance(e, GaussianExpectation):
+        return False
+    if isinstance(e, sp.Pow) and e.base != sp.E and not e.exp.is_Integer:
+        return True
+    return isinstance(e, _SINGULAR) or any(map(_may_cut, e.args))
 
 
 def steps_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
     """The forms of steps outside of expectations: at its zero a step has a value of its own."""
     found: dict[sp.Expr, None] = {}
-    for expression in expressions:
+    for expression in filter(_may_cut, expressions):
         plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
         arguments = {f.args[0] for f in plain.atoms(Step, sp.sign, sp.Heaviside)}
         found |= dict.fromkeys(f for a in sorted(arguments, key=str) for f in _factors(a))
@@ -75,7 +93,7 @@ def _name(node: GaussianExpectation) -> sp.Symbol:
 
 def _singular(e: sp.Expr) -> set[sp.Expr]:
     """Arguments of functions that are not analytic where these vanish."""
-    found = {f.args[0] for f in e.atoms(Step, ReLU, sp.Abs, sp.sign, sp.Heaviside, sp.log)}
+    found = {f.args[0] for f in e.atoms(*_KINKED)}
     found |= {a for f in e.atoms(sp.Max, sp.Min) for a in (f.args[0] - f.args[1],)}
     found |= {1 - f.args[0] ** 2 for f in e.atoms(sp.asin, sp.acos)}
     found |= {sp.cos(f.args[0]) for f in e.atoms(sp.tan)}  # beyond a pole atan has another branch

@@ -65,9 +65,10 @@ def _nodes_of(term: sp.Expr) -> frozenset[GaussianExpectation]:
 def sizes_of_terms(difference: sp.Expr, here: Evaluator) -> dict[sp.Expr, Any]:
     """Absolute values of terms; 0 where an expectation is not known, beside a factor of zero."""
     found = {}
-    for term in terms_of(difference):
-        value = here.parts(term)[0] if here.knows(_nodes_of(term)) else mpmath.mpf(0)
-        found[term] = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
+    with mpmath.workdps(here.digits):
+        for term in terms_of(difference):
+            value = here.parts(term)[0] if here.knows(_nodes_of(term)) else mpmath.mpf(0)
+            found[term] = abs(value) if mpmath.isfinite(value) else mpmath.mpf(0)
     return found
 
 
