@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from .dynamics.noiseless_flow import integrate_noiseless
     from .expectations.compiled import CompiledExpressions, compile_expressions
     from .expectations.estimate import Estimate
+    from .networks.breakdown import alignment_breakdown
+    from .networks.trained_layers import trained_layers
     from .proportional.effective_spectrum import effective_spectrum
     from .proportional.emergence_times import emergence
     from .proportional.measured_outliers import measure_outliers
@@ -111,6 +113,8 @@ _PUBLIC = {
     "dynamics.noiseless_flow": ("integrate_noiseless",),
     "expectations.compiled": ("CompiledExpressions", "compile_expressions"),
     "expectations.estimate": ("Estimate",),
+    "networks.breakdown": ("alignment_breakdown",),
+    "networks.trained_layers": ("trained_layers",),
     "proportional.effective_spectrum": ("effective_spectrum",),
     "proportional.emergence_times": ("emergence",),
     "proportional.measured_outliers": ("measure_outliers",),
@@ -195,6 +199,9 @@ __all__ = [  # noqa: RUF022 (grouped by subject, as the page of the documentatio
     "fit_mixture",
     "label_data",
     "load_labelled",
+    # networks of several layers
+    "alignment_breakdown",
+    "trained_layers",
     # spectra
     "SpanMatrix",
     "eigenspace_share",

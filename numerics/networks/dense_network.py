@@ -103,6 +103,13 @@ class DenseNetwork:
         """What layers 2, 3, ... see, each of shape (columns, M)."""
         return self._forward(u, readout)[1]
 
+    def guesses(self, u: Array, readout: Array) -> Array:
+        """The label that the network gives every sample, (M,)."""
+        form = self._forward(u, readout)[0][-1]
+        if self.output == "logistic":
+            return (form[0] > 0).astype(float)
+        return 1.0 + np.argmax(form, axis=0)
+
     def derivatives(
         self, labels: Array, u: Array, readout: Array, inputs: Array | None = None
     ) -> dict[str, LayerDerivatives]:

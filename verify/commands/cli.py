@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from theory.errors import InputError, check_choice
+from verify.network_layers.layers_command import layers
 from verify.real_data.fit_command import fit
 from verify.training_design.design_command import design
 
@@ -117,7 +118,7 @@ def _root(
 
 
 for _command in (
-    *(new, derive, check, curves, simulate, spectrum, effective, fit, sweep, design),
+    *(new, derive, check, curves, simulate, spectrum, effective, fit, sweep, layers, design),
     *(verify, paper),
 ):
     app.command(cls=Command)(_command)

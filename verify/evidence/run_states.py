@@ -13,8 +13,9 @@ from theory.symbols import upper_triangle
 
 def state_of(runs: xr.Dataset, replica: int, time: int) -> State:
     """The summary statistics of one run at one of its records (positions, not labels)."""
-    one = runs.isel(replica=replica, time=time)
-    return State(one.overlap.values, one.gram_perp.values, one.readout.values)
+    # records of runs stand first in every array; to index a Dataset takes far longer
+    parts = ("overlap", "gram_perp", "readout")
+    return State(*(runs[name].values[replica, time] for name in parts))
 
 
 def statistics_matrix(run: xr.Dataset) -> np.ndarray:

@@ -14,12 +14,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from numerics.core.validation import kind_of
 from theory import InputError
 
 from .canvas import new_figure, styled
 from .heatmaps import draw_heatmap
 from .spectra import PALETTE, TIME_LABEL
-from .style import legend_line, line_style, marks, predicted_style
+from .style import Shown, legend_line, line_style, marks, panel_of, predicted_style, takes_axes
 
 Array = NDArray[np.float64]
 _BLACK_DASHED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
@@ -57,6 +58,58 @@ def plot_layer_heatmaps(panels: Sequence[HeatPanel], times: Sequence[str], title
         shrink=0.8,
     )
     return figure
+
+
+@takes_axes
+def layers(
+    ax: Axes | None,
+    shares: Mapping[str, ArrayLike] | xr.Dataset,
+    times: ArrayLike | None = None,
+    *,
+    theory: xr.Dataset | None = None,
+    epsilon: float = 0.3,
+) -> Shown:
+    """Draw how every layer aligns: along training, a line a layer; or over precisions and widths, a
+    panel a layer.
+
+    Parameters
+    ----------
+    shares : mapping from names of layers to arrays, shape (T,), or xarray.Dataset
+        A share of squared length, such as ``share_of_directions`` of a spectrum of the first layer
+        and ``weight_share`` of :func:`numerics.readout_alignment` of another.  Or what
+        :func:`numerics.trained_layers` returns, for a figure of its own.
+    times : array, shape (T,)
+        Of the shares.
+    theory : xarray.Dataset, optional
+        With a Dataset: the effective dynamics, dashed.
+    epsilon : float
+        With a Dataset: up to which a layer counts as aligned.
+    ax : matplotlib.axes.Axes, optional
+    size : (width, height) in inches, optional
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if isinstance(shares, xr.Dataset):
+        from verify.network_layers.layers_figure import plot_trained_layers
+
+        if ax is not None:
+            remedy = "leave ax away: every layer has a panel of its own"
+            raise InputError("ax", kind_of(ax), "nothing, with a Dataset", remedy)
+        return plot_trained_layers(shares, theory, epsilon=epsilon)
+    if not isinstance(shares, Mapping) or not shares:
+        expected = "a mapping from names of layers to numbers at the times"
+        remedy = 'write {"layer 1": shares, "layer 2": shares}'
+        raise InputError("shares", kind_of(shares), expected, remedy)
+    if times is None:
+        raise InputError(
+            "times", "nothing", "the times of the shares", "write layers(shares, times)"
+        )
+    ax = panel_of(ax)
+    named = {str(name): np.asarray(share) for name, share in shares.items()}
+    return ax, draw_layers(ax, named, np.asarray(times, dtype=float))
 
 
 def draw_layers(

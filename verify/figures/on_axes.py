@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from numerics.core.validation import kind_of
 from theory import InputError
 from theory.errors import check_choice
 from theory.keywords import with_known_keywords
@@ -31,6 +30,7 @@ from .drawn_data import check_drawn
 from .effective import draw_effective, plot_effective_spectrum
 from .emergence import draw_emergence, draw_phases, plot_emergence, plot_phase_diagram
 from .heatmaps import plot_alignment_heatmap
+from .layers import layers as layers
 from .spectra import draw_spectrum, plot_spectrum
 from .style import Shown, panel_of, save_figure, takes_axes
 from .sweeps import draw_sweep, plot_sweep
@@ -233,34 +233,6 @@ def alignment(ax: Axes | None, predicted: xr.Dataset, measured: xr.Dataset) -> S
     if ax is None:
         return plot_alignment(predicted, measured)
     return ax, draw_alignment(ax, predicted, measured)
-
-
-@takes_axes
-def layers(ax: Axes | None, shares: Mapping[str, ArrayLike], times: ArrayLike) -> Shown:
-    """Draw how every layer aligns along training: a line a layer.
-
-    Parameters
-    ----------
-    shares : mapping from names of layers to arrays, shape (T,)
-        A share of squared length, such as ``share_of_directions`` of a spectrum of the first layer
-        and ``weight_share`` of :func:`numerics.readout_alignment` of another.
-    times : array, shape (T,)
-    ax : matplotlib.axes.Axes, optional
-    size : (width, height) in inches, optional
-    title : str, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-    """
-    from .layers import draw_layers
-
-    if not isinstance(shares, Mapping) or not shares:
-        expected = "a mapping from names of layers to numbers at the times"
-        remedy = 'write {"layer 1": shares, "layer 2": shares}'
-        raise InputError("shares", kind_of(shares), expected, remedy)
-    ax = panel_of(ax)
-    return ax, draw_layers(ax, shares, np.asarray(times, dtype=float))
 
 
 @takes_axes

@@ -16,6 +16,7 @@ from theory.names import ACTIVATION_NAMES, ALMOST_EVERYWHERE, DIFFERENCE, DISTRI
 
 from .data_options import DATA_OPTIONS
 from .design_options import DESIGN_OPTIONS
+from .layer_options import LAYER_OPTIONS
 from .models import DEFAULT_MODEL, MODELS
 from .option import Option, by_model
 from .values import (
@@ -34,13 +35,13 @@ from .values import (
 # groups of commands: with a model, with a state, with dynamics, with data
 _MODEL = ("derive", "curves", "simulate", "spectrum", "effective", "design")
 _STATE = ("curves", "simulate", "spectrum", "effective", "design")
-_WRITING = ("curves", "simulate", "spectrum", "effective", "fit")
+_WRITING = ("curves", "simulate", "spectrum", "effective", "fit", "layers")
 _PACE = ("curves", "simulate", "design")
 _SPECTRA = ("spectrum", "effective")
-_DRAWING = (*_STATE, "sweep", "fit")
+_DRAWING = (*_STATE, "sweep", "fit", "layers")
 _ALL = (
     *("new", "derive", "check", "simulate", "curves", "spectrum", "effective", "fit", "sweep"),
-    *("design", "verify", "paper"),
+    *("layers", "design", "verify", "paper"),
 )
 _RANDOM = ("simulate", "spectrum", "effective", "design", "check", "verify", "paper")
 
@@ -331,6 +332,7 @@ OPTIONS: tuple[Option, ...] = (
             flags=("--theory/--no-theory",), type=bool, default=True),
     ),
     *DATA_OPTIONS,
+    *LAYER_OPTIONS,
     *DESIGN_OPTIONS,
     *_group("Output", None,
         Option("log_density", "", "Draw the density on a logarithmic scale",
@@ -346,8 +348,8 @@ OPTIONS: tuple[Option, ...] = (
             suffixes=DOCUMENT_SUFFIXES),
         Option("json", "FILE", "Write everything but the density as JSON", commands=("effective",),
             type=Path, suffixes=()),
-        Option("json", "FILE", "Write all numbers of the tables as JSON", commands=("fit",),
-            type=Path, suffixes=()),
+        Option("json", "FILE", "Write all numbers of the tables as JSON",
+            commands=("fit", "layers"), type=Path, suffixes=()),
         Option("json", "FILE", "Write all results as JSON", commands=("verify",), type=Path,
             suffixes=()),
         Option("json", "FILE", "Write all numbers and verdicts as JSON",

@@ -1,0 +1,71 @@
+"""The command on small networks: what it prints and writes, what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from command_cases import invoke, succeed
+
+from numerics import alignment_breakdown, trained_layers
+from specalign import plot
+from theory import InputError, kgmm
+
+FAST = ("--time", 4, "--replicas", 2, "--samples", 200, "--dimension", 24, "--precision", "1,100")
+
+
+def test_tables_figure_and_numbers(tmp_path):
+    data, figure = tmp_path / "layers.nc", tmp_path / "layers.png"
+    text = succeed(
+        "layers", "xor", *FAST, "--widths", "2,5", "--hidden", 3, "--seed", 7, "--output", data,
+        "--plot", figure,
+    )  # fmt: skip
+    assert "XOR clusters, 3 hidden layers, tanh: β = 0.002, d = 24, 2 runs" in text
+    for title in ("λ* below which", "epsilon at the end", "ranks at the end", "along training"):
+        assert title in text
+    found = xr.open_dataset(data)
+    assert list(found.layer.values) == ["layer 1", "layer 2", "layer 3", "layer 4"]
+    assert found.weights.sel(width=5, layer="layer 1").shape == (2, 2, 4)
+    assert figure.stat().st_size > 10_000
+    stops = alignment_breakdown(found)
+    assert stops.precision.dims == ("width", "quantity", "layer")
+    off = float(found.weights.isel(time=-1).sel(width=5, layer="layer 2", precision=1).mean())
+    assert f"{off:.3f} ±" in text
+
+
+@pytest.mark.slow
+def test_theory_stands_beside_sgd():
+    words = ("--widths", 2, "--classes", 2, "--theory", "--precision", 100, "--ridge", 0.1)
+    text = succeed("layers", "kgmm", *FAST[:-2], *words)
+    assert "SGD / effective dynamics" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--widths", "2.5"), "--widths"),
+        (("--hidden", 0), "--hidden"),
+        (("--activation", "cosine"), "activation"),
+        (("--widths", 30, "--dimension", 12), "dimension"),
+        (("--theory", "--widths", 8), "units"),
+    ],
+)
+def test_bad_input_is_named(words, message):
+    result = invoke("layers", "kgmm", *FAST, *words)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_panel_a_layer():
+    found = trained_layers(
+        kgmm(2).mixture, [3], precision=[1, 10], ridge=0.1, time=2, dimension=9, replicas=2,
+        samples=100,
+    )  # fmt: skip
+    panels = plot.layers(found)
+    assert panels.shape == (6,)
+    assert [a.get_title() for a in panels[:2]] == ["layer 1", "readout"]
+    line = panels[0].lines[0].get_ydata()
+    off = found.weights.isel(time=-1).sel(layer="layer 1").mean("replica").values
+    assert np.allclose(line, off)
+    with pytest.raises(InputError, match="ax: got an Axes"):
+        plot.layers(found, ax=panels[0])

@@ -1,0 +1,1 @@
+"""The command `layers`: at which layer a network stops to align."""

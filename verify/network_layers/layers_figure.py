@@ -1,0 +1,96 @@
+"""The figure of a network's layers: how far each is off its space, one panel a layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from theory.keywords import with_known_keywords
+from verify.figures.canvas import new_figure, styled
+from verify.figures.style import (
+    GREY,
+    legend_line,
+    line_style,
+    marks,
+    predicted_style,
+    set_title,
+    spaced_layout,
+)
+
+ROWS = {"weights": "weights", "hessian": "Hessian blocks", "gradient": "G blocks"}
+# below this the samples of the blocks decide
+_FLOOR = 1e-3
+
+
+@with_known_keywords
+@styled
+def plot_trained_layers(
+    found: xr.Dataset,
+    theory: xr.Dataset | None = None,
+    *,
+    epsilon: float = 0.3,
+    title: str | None = None,
+) -> Figure:
+    """Draw epsilon of weights, Hessian and G blocks against the precision: a column for each layer,
+    a line for each width, bars of two standard errors of the mean over runs.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        Of :func:`numerics.trained_layers`; with a dimension ``width`` of several networks.  Runs of
+        NaN are left out.
+    theory : xarray.Dataset, optional
+        The same by the effective dynamics, dashed.
+    epsilon : float
+        Up to which a layer counts as aligned, a grey line.
+    title : str, optional
+    """
+    several = "width" in found.dims
+    data = found if several else found.expand_dims(width=[found.attrs["widths"][0]])
+    layers = list(data.layer.values)
+    figure = new_figure(2.5 * len(layers) + 1.0, 6.6, spaced_layout())
+    panels = figure.subplots(len(ROWS), len(layers), sharex=True, sharey=True, squeeze=False)
+    handles: list[Any] = []
+    for (name, label), line in zip(ROWS.items(), panels, strict=True):
+        for layer, axes in zip(layers, line, strict=True):
+            at = data[name].sel(layer=layer).isel(time=-1)
+            handles = _panel(axes, at, epsilon)
+            if theory is not None:
+                predicted = theory[name].sel(layer=layer).isel(time=-1).mean("replica")
+                values = np.maximum(predicted.squeeze().values, _FLOOR)
+                axes.plot(theory.precision, values, **predicted_style(0))
+        line[0].set_ylabel(f"ε of {label}")
+    for layer, top, bottom in zip(layers, panels[0], panels[-1], strict=True):
+        top.set_title("readout" if layer == layers[-1] else str(layer))
+        bottom.set_xlabel("precision λ")
+    if theory is not None:
+        handles.append(legend_line(**predicted_style(0), label="effective dynamics"))
+    handles.append(legend_line(color=GREY, linestyle=":", label=f"aligned below ε = {epsilon:g}"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=6)
+    set_title(figure, title)
+    return figure
+
+
+def _panel(axes: Axes, at: xr.DataArray, epsilon: float) -> list[Any]:
+    handles = []
+    for i, width in enumerate(at.width.values):
+        values = at.sel(width=width).transpose("replica", "precision").values
+        mean, bars = np.array([_mean_and_bar(v[np.isfinite(v)]) for v in values.T]).T
+        look = line_style(i) | marks(i, at.sizes["width"]) | {"markevery": None}
+        axes.errorbar(at.precision, np.maximum(mean, _FLOOR), bars, capsize=2, **look)
+        handles.append(legend_line(**look, label=f"width {width}"))
+    axes.axhline(epsilon, color=GREY, linestyle=":", linewidth=1.0)
+    axes.set(xscale="log", yscale="log", ylim=(_FLOOR, 1.3))
+    return handles
+
+
+def _mean_and_bar(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The mean and two standard errors; nothing is drawn of no runs."""
+    if values.size < 2:
+        return (float(values[0]) if values.size else np.nan), 0.0
+    return float(values.mean()), float(2 * values.std(ddof=1) / np.sqrt(values.size))
