@@ -32,8 +32,8 @@ def layers(
     settings: Configuration,
     *,
     data: str,
-    classes: int,
-    hidden: int,
+    k: int,
+    depth: int,
     widths: list[Number] | None,
     activation: str,
     precision: list[Number] | None,
@@ -56,7 +56,7 @@ def layers(
     sees of the means, over widths and precisions.  epsilon is what lies off it: 0 within, 1
     nothing in it.
 
-    Example:  specalign layers xor --hidden 3 --activation relu --plot layers.png
+    Example:  specalign layers xor --depth 3 --activation relu --plot layers.png
 
     Example:  specalign layers kgmm --widths 3 --precision 100,1000 --theory
     """
@@ -69,7 +69,7 @@ def layers(
 
     from .layers_tables import is_optimal, layers_tables, theory_table
 
-    mixture = kgmm(classes).mixture if data == "kgmm" else xor(4).mixture
+    mixture = kgmm(k).mixture if data == "kgmm" else xor(4).mixture
     beta = float(_RIDGES[data] if ridge is None else ridge)
     end = _END / beta if time is None else float(time)
     sizes = _widths(widths)
@@ -85,7 +85,7 @@ def layers(
         found = []
         for i, width in enumerate(sizes):
             with progress_bar(f"{method}, width {width}, {i + 1} of {len(sizes)}") as progress:
-                units = [width] * hidden
+                units = [width] * depth
                 found.append(
                     trained_layers(mixture, units, method=method, progress=progress, **numbers)
                 )
@@ -95,9 +95,10 @@ def layers(
     predicted = trained("effective") if theory else None
     found = trained("sgd")
     limit = 0.3 if epsilon is None else float(epsilon)
-    say(_title(found, data, hidden))
+    say(_title(found, data, depth))
     # where nothing was learned there is nothing to align with
-    optimal = found.where(is_optimal(found))
+    learned = is_optimal(found)
+    optimal = found.where(learned)
     if len(values) > 1:
         stops = alignment_breakdown(optimal, epsilon=limit)
         for table in layers_tables(found, stops):
@@ -112,8 +113,10 @@ def layers(
     if plot is not None:
         from .layers_figure import plot_trained_layers
 
-        title = f"{_title(found, data, hidden)}; optimal ends"
-        write_figure(plot_trained_layers(optimal, predicted, epsilon=limit, title=title), plot)
+        some = bool(learned.any())
+        title = f"{_title(found, data, depth)}; {'optimal ends' if some else 'none optimal'}"
+        drawn = optimal if some else found
+        write_figure(plot_trained_layers(drawn, predicted, epsilon=limit, title=title), plot)
 
 
 def _widths(given: list[Number] | None) -> list[int]:

@@ -20,14 +20,14 @@ def _group(panel: str | None, *options: Option) -> Iterator[Option]:
 # fmt: off
 LAYER_OPTIONS: tuple[Option, ...] = (
     *_group(None,
-        Option("data", "[kgmm|xor]",
+        Option("data", "[DATA]",
             "kgmm: orthonormal class means, softmax; xor: the four XOR clusters, one logistic "
             "output and biases", flags=("DATA",), choices=DATA, default="kgmm"),
     ),
     *_group("Network",
-        Option("classes", "INT", "kgmm: number of classes", INTEGER,
+        Option("k", "INT", "kgmm: number of classes", INTEGER,
             domain="an integer from 2 to 20", least=2, most=20, beyond=_SLIP, default=3),
-        Option("hidden", "INT", "Number of hidden layers; the readout is one layer more", INTEGER,
+        Option("depth", "INT", "Number of hidden layers; the readout is one layer more", INTEGER,
             domain="an integer from 1 to 6", least=1, most=6, beyond=_SLIP, default=2),
         Option("widths", "W1,W2,...", "Widths to compare; all hidden layers have the same", LIST,
             domain="integers from 1 to 100", least=1, most=100, beyond=_SLIP,
@@ -61,6 +61,7 @@ LAYER_OPTIONS: tuple[Option, ...] = (
     *_group("Answer",
         Option("theory", "", "Integrate the effective dynamics beside SGD, from the same weights: "
             "tanh, at most 2 hidden layers of 3 units; minutes at small precision", type=bool,
+            flags=("--theory/--no-theory",),
             default=False),
         Option("epsilon", "NUMBER", "Up to which a layer counts as aligned", NUMBER,
             domain="between 0 and 1", tiny=1e-6, most=1, beyond="everything is aligned up to 1",

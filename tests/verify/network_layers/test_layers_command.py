@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from command_cases import invoke, succeed
+from matplotlib import pyplot
 
 from numerics import alignment_breakdown, trained_layers
 from specalign import plot
@@ -17,7 +18,7 @@ FAST = ("--time", 4, "--replicas", 2, "--samples", 200, "--dimension", 24, "--pr
 def test_tables_figure_and_numbers(tmp_path):
     data, figure = tmp_path / "layers.nc", tmp_path / "layers.png"
     text = succeed(
-        "layers", "xor", *FAST, "--widths", "2,5", "--hidden", 3, "--seed", 7, "--output", data,
+        "layers", "xor", *FAST, "--widths", "2,5", "--depth", 3, "--seed", 7, "--output", data,
         "--plot", figure,
     )  # fmt: skip
     assert "XOR clusters, 3 hidden layers, tanh: β = 0.002, d = 24, 2 runs" in text
@@ -35,7 +36,7 @@ def test_tables_figure_and_numbers(tmp_path):
 
 @pytest.mark.slow
 def test_theory_stands_beside_sgd():
-    words = ("--widths", 2, "--classes", 2, "--theory", "--precision", 100, "--ridge", 0.1)
+    words = ("--widths", 2, "--k", 2, "--theory", "--precision", 100, "--ridge", 0.1)
     text = succeed("layers", "kgmm", *FAST[:-2], *words)
     assert "SGD / effective dynamics" in text
 
@@ -44,7 +45,7 @@ def test_theory_stands_beside_sgd():
     ("words", "message"),
     [
         (("--widths", "2.5"), "--widths"),
-        (("--hidden", 0), "--hidden"),
+        (("--depth", 0), "--depth"),
         (("--activation", "cosine"), "activation"),
         (("--widths", 30, "--dimension", 12), "dimension"),
         (("--theory", "--widths", 8), "units"),
@@ -62,6 +63,7 @@ def test_a_panel_a_layer():
         samples=100,
     )  # fmt: skip
     panels = plot.layers(found)
+    pyplot.close(panels[0].figure)
     assert panels.shape == (6,)
     assert [a.get_title() for a in panels[:2]] == ["layer 1", "readout"]
     line = panels[0].lines[0].get_ydata()
