@@ -20,7 +20,7 @@ from numerics.core.packed_symmetric import Array
 from numerics.proportional.resolvent import Resolvent
 from numerics.proportional.support import Branch, gap_branch, is_physical
 
-from .continuation import CLOSE, descend, on_axis
+from .continuation import CLOSE, descend, on_axis, on_axis_many
 from .interval import Interval
 
 # nodes the cosine series starts with
@@ -33,6 +33,8 @@ HALVINGS = 8
 PROBES = (1 / 2, 3 / 4, 1 / 4, 7 / 8, 5 / 8, 3 / 8, 1 / 8)
 # a pole of I + Sigma K as close as this tells the nodes of a continuous law apart
 BETWEEN_NODES = 0.05
+# nodes of the polynomial from which Newton's method starts between nodes
+NEAREST = 8
 # more gaps than this are not those of a law
 MOST_GAPS = 30
 
@@ -79,6 +81,18 @@ class Piece:
     def truncation(self) -> float:
         """Size of the last eighth of the series: error of distribution functions."""
         return float(np.abs(self.series[-len(self.series) // 8 :]).sum())
+
+    def solutions_at(self, theta: Array) -> Array:
+        """S at other angles, by a polynomial through the nearest nodes; not a number beside nodes
+        without one.
+        """
+        first = np.searchsorted(self.nodes, theta) - NEAREST // 2
+        near = np.clip(first, 0, len(self.nodes) - NEAREST)[:, None] + np.arange(NEAREST)
+        x = self.nodes[near]
+        apart = x[:, :, None] - x[:, None, :] + np.eye(NEAREST)
+        weights = 1 / (apart.prod(axis=2) * (theta[:, None] - x))
+        weights /= weights.sum(axis=1, keepdims=True)
+        return np.asarray(np.einsum("tn,tnbij->tbij", weights, self.solutions[near]))
 
     def density(self, z: Array) -> Array:
         """At points z; 0 outside the interval."""
@@ -166,11 +180,7 @@ def repeat_pieces(
     out = []
     for piece, (left, right) in zip(pieces, ends, strict=True):
         interval = replace(piece.interval, left=left, right=right)
-        solutions = np.full_like(piece.solutions, np.nan)
-        at = interval.place(piece.nodes)[0]
-        for i in np.flatnonzero(np.isfinite(piece.solutions[:, 0, 0, 0])):
-            found = on_axis(resolvent, float(at[i]), piece.solutions[i])
-            solutions[i] = np.nan if found is None else found
+        solutions = on_axis_many(resolvent, interval.place(piece.nodes)[0], piece.solutions)
         out.append(_piece(resolvent, interval, piece.nodes, solutions))
     return out
 
@@ -258,18 +268,18 @@ def _march(
                 behind, i = solutions[i], i + direction
                 solutions[i] = found
 
-    solved = (
-        np.zeros(0, dtype=int)
-        if known is None
-        else np.flatnonzero(np.isfinite(known.solutions[:, 0, 0, 0]))
-    )
-    if known is not None and len(solved):
-        j = int(solved[len(solved) // 2])
-        i = int(np.abs(nodes - known.nodes[j]).argmin())
-        angles = float(known.nodes[j]), float(nodes[i])
-        s = _step(resolvent, interval, angles, known.solutions[j], None)
-        if s is not None:
-            spread(i, s)
+    if known is not None:
+        found = on_axis_many(resolvent, at, known.solutions_at(nodes))
+        for i in np.flatnonzero(np.isfinite(found[:, 0, 0, 0])).tolist():
+            if _dense(resolvent, found[i], length / float(ends[i])):
+                solutions[i] = found[i]
+        solved = np.flatnonzero(np.isfinite(solutions[:, 0, 0, 0]))
+        borders = (
+            solved[np.append(True, np.diff(solved) > 1)],
+            solved[np.append(np.diff(solved) > 1, True)],
+        )
+        for border in sorted({*borders[0].tolist(), *borders[1].tolist()}):
+            spread(border, solutions[border])
     probed: set[int] = set()
     while (chosen := _next_probe(solutions, probed)) is not None:
         i = chosen

@@ -6,23 +6,45 @@ import numpy as np
 
 from numerics.core.packed_symmetric import Array
 
+# eigenvalues of S within this factor are no obstacle to Newton's method
+PLAIN = 1e-3
+
 
 def balanced_root(s: Array) -> tuple[Array, Array]:
-    """B and B^-1 with B B^T the mean of |Re S_g| + Im S_g over bands, for Im S >= 0.
+    """B and B^-1 with B B^T the mean of |Re S_g| + Im S_g over bands, for Im S >= 0;
+    of S with any axes in front of (B, k, k).
 
     Examples
     --------
     >>> balanced_root(np.array([[[-4.0]]]))
     (array([[2.]]), array([[0.5]]))
     """
+    roots, vectors = _balanced(s)
+    scaled = vectors / roots[..., None, :]
+    return np.asarray(vectors * roots[..., None, :]), np.asarray(np.swapaxes(scaled, -1, -2))
+
+
+def is_plain(s: Array) -> Array:
+    """Whether no eigenvalue of |Re S| + Im S is much smaller than the largest: no frame is needed.
+
+    Examples
+    --------
+    >>> [bool(is_plain(np.diag([1.0, small])[None])) for small in (0.5, 1e-5)]
+    [True, False]
+    """
+    roots, _ = _balanced(s)
+    return np.asarray(roots[..., 0] ** 2 > PLAIN * roots[..., -1] ** 2)
+
+
+def _balanced(s: Array) -> tuple[Array, Array]:
     values, vectors = np.linalg.eigh(s.real)
-    several = (vectors * np.abs(values)[:, None]) @ np.swapaxes(vectors, 1, 2)
+    several = (vectors * np.abs(values)[..., None, :]) @ np.swapaxes(vectors, -1, -2)
     if np.iscomplexobj(s):
         several = several + s.imag
-    positive = several.sum(axis=0) / len(s)
-    values, vectors = np.linalg.eigh((positive + positive.T) / 2)
-    roots = np.sqrt(np.maximum(values, 1e-30 * max(float(values[-1]), 1e-270)))
-    return np.asarray(vectors * roots), np.asarray((vectors / roots).T)
+    positive = several.mean(axis=-3)
+    values, vectors = np.linalg.eigh((positive + np.swapaxes(positive, -1, -2)) / 2)
+    least = 1e-30 * np.maximum(values[..., -1:], 1e-270)
+    return np.sqrt(np.maximum(values, least)), vectors
 
 
 def largest_entry(matrix: Array) -> float:

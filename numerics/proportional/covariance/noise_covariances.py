@@ -79,21 +79,28 @@ class NoiseCovariances:
         return np.ascontiguousarray(rates.reshape(self.groups, -1).T)
 
     def coupled(self, s: Array) -> Array:
-        """sum_h rho_h sigma_lh^2 S_h of every group, shape (G, k, k), from S of shape (B, k, k)."""
-        bands, k, _ = s.shape
-        mixed: Array = self._shares @ s.reshape(bands, k * k)
-        return mixed.reshape(self.groups, k, k)
+        """sum_h rho_h sigma_lh^2 S_h of every group, shape (G, k, k), from S of shape (B, k, k),
+        with any axes in front of both.
+        """
+        *front, bands, k, _ = s.shape
+        mixed: Array = self._shares @ s.reshape(*front, bands, k * k)
+        return mixed.reshape(*front, self.groups, k, k)
 
     def collected(self, sums: Array) -> Array:
-        """sum_l sigma_lg^2 E_l of every band, shape (B, n), from the groups' E_l, shape (G, n)."""
+        """sum_l sigma_lg^2 E_l of every band, shape (B, n), from the groups' E_l, shape (G, n);
+        with any axes in front.
+        """
         return np.asarray(self.variances.T @ sums)
 
     def both(self, operators: Array) -> Array:
-        """The operators E_l between :meth:`coupled` and :meth:`collected`, shape (B n, B n)."""
-        groups, n, _ = operators.shape
+        """The operators E_l between :meth:`coupled` and :meth:`collected`, shape (B n, B n), with
+        any axes in front.
+        """
+        *front, groups, n, _ = operators.shape
         size = self.bands
-        mixed: Array = self._both_rates @ operators.reshape(groups, n * n)
-        return mixed.reshape(size, size, n, n).transpose(0, 2, 1, 3).reshape(size * n, size * n)
+        mixed: Array = self._both_rates @ operators.reshape(*front, groups, n * n)
+        blocks = np.swapaxes(mixed.reshape(*front, size, size, n, n), -3, -2)
+        return blocks.reshape(*front, size * n, size * n)
 
     def trace(self, s: Array) -> Array:
         """sum_g rho_g tr S_g, of S with any axes in front of (B, k, k): per dimension."""
