@@ -9,8 +9,8 @@ import numpy as np
 from numerics.core.packed_symmetric import Array, pack
 
 from .covariance.balanced_root import balanced_root, is_plain
-from .node_equation import NodeEquation
-from .node_sums import NodeSums
+from .nodes.node_equation import NodeEquation
+from .nodes.node_sums import NodeSums
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from numerics.core.errors import ResolventError
-from numerics.core.packed_symmetric import Array, pack, positions, unpack
+from numerics.core.packed_symmetric import Array, pack, positions
 
+from .nodes.node_weights import packed_products
 from .resolvent import Resolvent
 from .support import Branch, Edge
 
@@ -97,7 +98,11 @@ class Field:
         kept[resolvent.rows :, rank] = True
         self._kept = np.flatnonzero(kept)
         at_rows, at_coordinates = positions(p), positions(rank + 1)
-        self._gather = at_rows[:, None, :, None], at_coordinates[None, :, None, :]
+        whole = (
+            at_rows[:, None, :, None] * (self._moment.shape[1]) + at_coordinates[None, :, None, :]
+        )
+        whole = whole.reshape(p * (rank + 1), -1)
+        self._gather = np.ascontiguousarray(whole[np.ix_(self._kept, self._kept)])
 
     def at(self, s: Array) -> Array:
         """F, with rows (first-layer row, coordinate of w), then readout parameters."""
@@ -109,8 +114,7 @@ class Field:
         return LEVEL * float(np.linalg.norm(self._whole(sizes)))
 
     def _whole(self, packed: Array) -> Array:
-        whole = packed[self._gather].reshape(self._size * (self._rank + 1), -1)
-        return np.asarray(whole[np.ix_(self._kept, self._kept)])
+        return np.asarray(np.take(packed, self._gather))
 
     def levels(self, s: Array) -> Array:
         """Eigenvalues of F, decreasing."""
@@ -124,17 +128,30 @@ class Field:
         rows = np.zeros(self._size * (self._rank + 1))
         rows[self._kept] = e
         rows = rows.reshape(self._size, -1)
-        a = unpack(resolvent.propagate_all(s), self._size)[:, :k]
+        a = resolvent.propagate_all(s)
+
+        def mapped(x: Array) -> Array:
+            """The first k rows of A x at every node."""
+            out = np.empty((len(a), k))
+            packed_products(a, np.ascontiguousarray(x), k, out)
+            return out
+
         # w w^T is that of the node's place, and a constant whose root has few columns
-        seen = np.einsum("nij,nj->ni", a, law.place @ rows.T)
+        seen = [mapped(law.place @ rows.T)]
+        roots = self._free_roots
+        for column in range(max((root.shape[1] for root in roots), default=0)):
+            parts = [
+                np.broadcast_to(
+                    rows @ root[:, column] if column < root.shape[1] else 0 * rows[:, 0],
+                    (len(a[nodes]), len(rows)),
+                )
+                for nodes, root in zip(resolvent.slices, roots, strict=True)
+            ]
+            seen.append(mapped(np.concatenate(parts)))
         total = 0.0
-        groups = zip(resolvent.slices, self._free_roots, resolvent.couplings(change), strict=True)
-        for nodes, free_root, moved in groups:
-            probability, here = law.probability[nodes, None], seen[nodes]
-            inner = (here * probability).T @ here
-            for column in (rows @ free_root).T:
-                unseen = a[nodes] @ column
-                inner += (unseen * probability).T @ unseen
+        for nodes, moved in zip(resolvent.slices, resolvent.couplings(change), strict=True):
+            probability = law.probability[nodes, None]
+            inner = sum((each[nodes] * probability).T @ each[nodes] for each in seen)
             total -= float(np.sum(inner * moved))
         return total
 

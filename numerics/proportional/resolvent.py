@@ -28,7 +28,7 @@ from numerics.core.packed_symmetric import Array, congruence, pack
 
 from .covariance.balanced_root import damping, is_plain, largest_entry
 from .frame import Frame
-from .node_equation import NodeEquation
+from .nodes.node_equation import NodeEquation
 
 # Newton's method: iterations, and the residual relative to the largest term
 ITERATIONS, SOLVED = 60, 1e-13

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from numerics.core.packed_symmetric import Array
-from numerics.proportional.node_weights import RankOne, distinct_directions
+from numerics.proportional.nodes.node_weights import RankOne, distinct_directions
 from numerics.proportional.resolvent import Resolvent
 
 # nodes of a Gauss rule: its error falls like exp(-2 nodes * distance from the support)

@@ -15,7 +15,7 @@ import numpy as np
 
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
-from numerics.proportional.node_weights import RankOne, distinct_directions
+from numerics.proportional.nodes.node_weights import RankOne, distinct_directions
 from numerics.proportional.resolvent import Resolvent
 from numerics.proportional.weight_law import WeightLaw
 

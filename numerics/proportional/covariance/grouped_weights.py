@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numerics.core.packed_symmetric import Array
-from numerics.proportional.node_weights import NodeWeights
+from numerics.proportional.nodes.node_weights import NodeWeights
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from helpers import fresh_rng
 from numerics import Parameters, State, effective_spectrum
 from numerics.proportional.bulk import zero_atom
 from numerics.proportional.bulk.compressed_law import gauss_rule
-from numerics.proportional.node_weights import distinct_directions, node_weights
+from numerics.proportional.nodes.node_weights import distinct_directions, node_weights
 from theory import xor
 
 # two units along the same mean, nearly always active together

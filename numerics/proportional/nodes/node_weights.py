@@ -31,6 +31,10 @@ class NodeWeights(Protocol):
     def congruent(self, b: Array) -> NodeWeights:
         """B^T K B at every node."""
 
+    @property
+    def count(self) -> int:
+        """N."""
+
     def part(self, nodes: slice) -> NodeWeights:
         """Those of some nodes."""
 
@@ -88,6 +92,10 @@ class RankOne:
     def congruent(self, b: Array) -> RankOne:
         return RankOne(self.size, np.ascontiguousarray(self.direction @ b))
 
+    @property
+    def count(self) -> int:
+        return len(self.size)
+
     def part(self, nodes: slice) -> RankOne:
         return RankOne(self.size[nodes], self.direction[nodes])
 
@@ -139,6 +147,10 @@ class Full:
     def congruent(self, b: Array) -> Full:
         return Full(np.ascontiguousarray(b.T @ self.matrix @ b))
 
+    @property
+    def count(self) -> int:
+        return len(self.matrix)
+
     def part(self, nodes: slice) -> Full:
         return Full(self.matrix[nodes])
 
@@ -170,6 +182,24 @@ def _rank_one_nodes(size, direction, coupling, out):  # type: ignore[no-untyped-
             for j in range(i, direction.shape[1]):
                 out[n, at] = factor * (direction[n, i] * direction[n, j])
                 at += 1
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def packed_products(packed, vectors, rows, out):  # type: ignore[no-untyped-def]
+    """out[n] = the first rows of A_n x_n, of packed A (N, p(p+1)/2) and x (N, p)."""
+    p = vectors.shape[1]
+    for n in range(vectors.shape[0]):
+        for i in range(rows):
+            out[n, i] = 0.0
+        at = 0
+        for i in range(p):
+            for j in range(i, p):
+                a = packed[n, at]
+                at += 1
+                if i < rows:
+                    out[n, i] += a * vectors[n, j]
+                if j < rows and j != i:
+                    out[n, j] += a * vectors[n, i]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -9,7 +9,7 @@ import numpy as np
 
 from numerics.core.packed_symmetric import Array, congruence, pack, positions, sandwich, unpack
 
-from .lane_kernels import LANES, complex_sums, rank_one_sums, real_sums
+from .lane_kernels import LANES, complex_sums, rank_one_sums, real_determinants, real_sums
 from .node_weights import Full, NodeWeights, RankOne
 
 
@@ -46,7 +46,7 @@ class NodeSums:
 
         Examples
         --------
-        >>> from numerics.proportional.node_weights import node_weights
+        >>> from numerics.proportional.nodes.node_weights import node_weights
         >>> sums = NodeSums(node_weights(2 * np.eye(2)[None]), np.ones(1))
         >>> mean, operators = sums.at(0.5 * np.eye(2)[None], squares=True)
         >>> mean, np.diag(operators[0])
@@ -62,6 +62,19 @@ class NodeSums:
             if operators is not None and two is not None:
                 operators[z] = two
         return mean, operators
+
+    def determinants(self, coupling: Array) -> Array:
+        """det(I + Sigma D) at every node, for one real Sigma."""
+        if isinstance(self.weights, RankOne):
+            return self.weights.determinants(coupling)
+        try:
+            t, at = np.linalg.inv(coupling), positions(len(coupling))
+        except np.linalg.LinAlgError:
+            return self.weights.determinants(coupling)
+        out = np.empty(self._packed.shape[1])
+        if real_determinants(self._packed, pack((t + t.T) / 2), at, out):
+            return self.weights.determinants(coupling)
+        return np.asarray(np.linalg.det(coupling) * out[: len(self.probability)])
 
     @cached_property
     def _padded(self) -> Array:

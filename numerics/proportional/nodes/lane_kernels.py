@@ -203,6 +203,37 @@ def _real_sweep(values, row, at, j):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def real_determinants(weight, t, at, out):  # type: ignore[no-untyped-def]
+    """det(D + T) at every node, and whether pivots were too small, for one real T."""
+    size, k, lost = weight.shape[0], at.shape[0], False
+    values, row = np.empty((size, LANES)), np.empty((k, LANES))
+    start, grown = np.empty((k, LANES)), np.empty(LANES)
+    for begin in range(0, weight.shape[1], LANES):
+        for i in range(size):
+            d, x = weight[i], t[i]
+            for l in range(LANES):
+                values[i, l] = d[begin + l] + x
+        for j in range(k):
+            for l in range(LANES):
+                start[j, l] = abs(values[at[j, j], l])
+        for l in range(LANES):
+            grown[l] = 0.0
+            out[begin + l] = 1.0
+        for j in range(k):
+            a = at[j, j]
+            for l in range(LANES):
+                out[begin + l] *= values[a, l]
+            _real_sweep(values, row, at, j)
+            for m in range(j + 1, k):
+                a = at[m, m]
+                for l in range(LANES):
+                    grown[l] += 0.0 if abs(values[a, l]) <= GROWTH * start[m, l] else 1.0
+        for l in range(LANES):
+            lost |= grown[l] > 0
+    return lost
+
+
+@_compiled
 def rank_one_sums(size, forms, probability, re_s, im_s, squares):  # type: ignore[no-untyped-def]
     """E[A] and E[A (x) A] of D = size f f^T, for every Sigma: A = size / (1 + size f^T Sigma f) f
     f^T.

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from numerics.core.packed_symmetric import Array, congruence, unpack
+from numerics.proportional.covariance.grouped_weights import GroupedWeights, slices_of
+from numerics.proportional.weight_law import WeightLaw
 
-from .covariance.grouped_weights import GroupedWeights, slices_of
 from .node_sums import NodeSums
 from .node_weights import NodeWeights, RankOne, node_weights
-from .weight_law import WeightLaw
 
 # rows of K this small, relative to the largest entry, are zero up to rounding
 NULL = 1e-12
@@ -136,6 +136,11 @@ class NodeEquation:
         return GroupedWeights.of(weights, slices_of(self.law.group_beside, groups))
 
     @cached_property
+    def _sums_beside(self) -> list[NodeSums]:
+        parts = self._beside.parts
+        return [NodeSums(part, np.zeros(part.count)) for part in parts]
+
+    @cached_property
     def _whole(self) -> GroupedWeights:
         return GroupedWeights.of(node_weights(self.weight), self.slices)
 
@@ -245,8 +250,8 @@ class NodeEquation:
     def determinants(self, s: Array) -> Array:
         """det(I + Sigma K) at every node, for a real S: of constant sign on a branch."""
         couplings = self.couplings(s)
-        both = (self.grouped_noise, self._beside)
-        return np.concatenate([weights.determinants(couplings) for weights in both])
+        both = zip((*self.node_sums, *self._sums_beside), (*couplings, *couplings), strict=True)
+        return np.concatenate([sums.determinants(coupling) for sums, coupling in both])
 
     def signs(self, s: Array) -> Array:
         """Signs of the determinants."""
