@@ -179,6 +179,10 @@ class EffectiveResult:
             return np.array([rho, below])
 
         values, errors = self._both([of(run) for run in self.runs])
+        # z is known to the rounding of its terms, and a density rises steeply from its edge
+        steep = sum((p.slope(points) for p in best.pieces), np.zeros(points.size))
+        terms = self._terms([edge.trace for edge in best.edges]).max(initial=0.0)
+        errors[0] += ROUNDING * float(terms) * steep
         # what the series leaves out, and mass that was not found
         errors[1] += max(
             sum(p.truncation for p in run.pieces) + abs(1 - run.mass) + SHARP * run.misplaced

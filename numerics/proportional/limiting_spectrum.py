@@ -13,6 +13,7 @@ from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
 from numerics.proportional.bulk.attempts import density_pieces
 from numerics.proportional.bulk.bulk_density import FINE, SCATTERED, Piece, Resolution
+from numerics.proportional.bulk.smoothed_mass import Witness
 from numerics.proportional.bulk.zero_atom import atom_at_zero
 
 from .line_panels import ended_at_cuts
@@ -55,6 +56,10 @@ class LimitingSpectrum:
         Mass of the density that stands at a wrong place, by an independent witness.
     counted : float, optional
         ``inner_atom`` where it is known.
+    known_field : Field, optional
+        ``field`` where it is known.
+    witness : Witness, optional
+        Of the density.
     """
 
     resolvent: Resolvent
@@ -67,6 +72,13 @@ class LimitingSpectrum:
     whole: Resolvent | None = None
     misplaced: float = 0.0
     counted: float | None = None
+    known_field: Field | None = None
+    witness: Witness | None = None
+
+    @cached_property
+    def field(self) -> Field:
+        """F at this resolvent."""
+        return self.known_field or Field(self.resolvent)
 
     @property
     def edges(self) -> tuple[Edge, ...]:
@@ -111,19 +123,18 @@ class LimitingSpectrum:
         outermost first.
         """
         branch = self.branches[side]
-        beyond = side * excess_at(branch, Field(self.resolvent), branch.edge)[::side]
+        beyond = side * excess_at(branch, self.field, branch.edge)[::side]
         return np.asarray(beyond / max(abs(branch.edge.place), ABOVE_ZERO * self.resolvent.scale))
 
     def nearest_inside(self, place: float) -> float:
         """How far inside an edge of the support the next candidate for an outlier lies, over the
         edge; infinite at the atom.
         """
-        field = Field(self.resolvent)
         for branch in (*self.branches.values(), *self.gaps):
             for edge, sign in ((branch.low, -1), (branch.high, 1)):
                 if edge is None or edge.place != place or edge.kind == "zero":
                     continue
-                inside = sign * excess_at(branch, field, edge)
+                inside = sign * excess_at(branch, self.field, edge)
                 return float(inside[inside >= 0].min(initial=np.inf) / abs(place))
         return np.inf
 
@@ -168,7 +179,7 @@ def solve_spectrum(
         here, next_one = find_outliers(branch, field, known, settled)
         found, missed = found + here, min(missed, next_one)
     found.sort(key=lambda o: -o.place)
-    spectrum = LimitingSpectrum(resolvent, branches, tuple(found), missed)
+    spectrum = LimitingSpectrum(resolvent, branches, tuple(found), missed, known_field=field)
     return with_density(spectrum, density, like) if density else spectrum
 
 
@@ -183,18 +194,20 @@ def with_density(
         like = None
     known = like.pieces if like is not None and like.is_one_interval else ()
     known_gaps = () if like is None else like.gaps
-    pieces, gaps, elsewhere = density_pieces(
-        resolvent, branches, spectrum.inner_atom, resolution, known, known_gaps
+    witness = None if like is None else like.witness
+    pieces, gaps, elsewhere, witness = density_pieces(
+        resolvent, branches, spectrum.inner_atom, resolution, known, known_gaps, witness
     )
     outliers = list(spectrum.outliers)
     for gap in gaps:
-        outliers += find_outliers(gap, Field(resolvent))[0]
+        outliers += find_outliers(gap, spectrum.field)[0]
     return replace(
         spectrum,
         outliers=tuple(sorted(outliers, key=lambda o: -o.place)),
         pieces=tuple(pieces),
         gaps=tuple(gaps),
         misplaced=elsewhere,
+        witness=witness,
         counted=spectrum.inner_atom,
     )
 

@@ -9,13 +9,13 @@ none (mathematics.md section 7).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from numerics.core.errors import ResolventError
-from numerics.core.packed_symmetric import Array, pack, positions
+from numerics.core.packed_symmetric import Array, pack, positions, unpack
 
 from .nodes.node_weights import packed_products
 from .resolvent import Resolvent
@@ -90,7 +90,7 @@ class Field:
         self.resolvent = resolvent
         law, p, rank = resolvent.law, resolvent.weight.shape[1], resolvent.law.basis.rank
         self._size, self._rank = p, rank
-        self._moment = pack(law.moment) * law.probability[:, None]
+        self._moment = law.packed_moment * law.probability[:, None]
         self._free_roots = [_root(free) for free in law.free]
         # of (row of K, coordinate of (w, 1)) the features' rows have w, the readout's rows 1
         kept = np.zeros((p, rank + 1), dtype=bool)
@@ -136,24 +136,33 @@ class Field:
             packed_products(a, np.ascontiguousarray(x), k, out)
             return out
 
-        # w w^T is that of the node's place, and a constant whose root has few columns
-        seen = [mapped(law.place @ rows.T)]
-        roots = self._free_roots
-        for column in range(max((root.shape[1] for root in roots), default=0)):
-            parts = [
-                np.broadcast_to(
-                    rows @ root[:, column] if column < root.shape[1] else 0 * rows[:, 0],
-                    (len(a[nodes]), len(rows)),
-                )
-                for nodes, root in zip(resolvent.slices, roots, strict=True)
-            ]
-            seen.append(mapped(np.concatenate(parts)))
+        # w w^T is that of the node's place, and a constant
+        seen = mapped(law.place @ rows.T)
+        unseen = self._unseen(rows, s, mapped)
         total = 0.0
-        for nodes, moved in zip(resolvent.slices, resolvent.couplings(change), strict=True):
-            probability = law.probability[nodes, None]
-            inner = sum((each[nodes] * probability).T @ each[nodes] for each in seen)
+        groups = zip(resolvent.slices, unseen, resolvent.couplings(change), strict=True)
+        for nodes, inner, moved in groups:
+            here = seen[nodes]
+            inner = inner + (here * law.probability[nodes, None]).T @ here
             total -= float(np.sum(inner * moved))
         return total
+
+    def _unseen(self, rows: Array, s: Array, mapped: Callable[[Array], Array]) -> list[Array]:
+        """E[A x x^T A] of every group over the coordinates x that the fields do not see."""
+        resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.rows
+        if self._size == k:
+            forms = pack(rows @ law.free @ rows.T)
+            sums = zip(resolvent.node_sums, resolvent.couplings(s), forms, strict=True)
+            operators = ((each.at(c[None], True)[1], form) for each, c, form in sums)
+            return [unpack(o[0] @ form, k) for o, form in operators if o is not None]
+        out = []
+        for nodes, root in zip(resolvent.slices, self._free_roots, strict=True):
+            inner, probability = np.zeros((k, k)), law.probability[nodes, None]
+            for column in (rows @ root).T:
+                one = mapped(np.broadcast_to(column, (len(law.probability), len(column))))[nodes]
+                inner += (one * probability).T @ one
+            out.append(inner)
+        return out
 
     def projection(self, e: Array, s: Array) -> Array:
         """Projection of the unit eigenvector, e / sqrt(e^T (I - F') e), in all rows."""

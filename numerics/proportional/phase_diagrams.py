@@ -24,11 +24,12 @@ from numerics.spectra.population_block import check_matrix
 from numerics.spectra.span_matrix import BlockName
 from theory import InputError, Model
 
+from .covariance.covariance_law import covariance_law
 from .effective_spectrum import check_block_with_bulk, check_tail
 from .limiting_spectrum import LimitingSpectrum, solve_all, solve_spectrum
 from .resolvent import Resolvent
 from .rule_choice import best_and_error, quadrature_rules
-from .weight_law import WeightNodes, covariance_law
+from .weight_law import WeightNodes
 
 # accuracy of log precision at a threshold
 LOG_ACCURACY = 1e-7

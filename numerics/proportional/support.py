@@ -21,6 +21,8 @@ EDGE_STEP = 1e-10
 FEW = 12
 # least step of a walk, relative to S, and the share of the way to a pole that one step goes
 SHORTEST, TOWARDS_POLE = 1e-9, 0.7
+# steps before a pole from which the walk of a similar law is taken up again
+RESUMED = 6
 # a branch may end this close to the pole of its largest weight
 POLE = 1e-3
 # eigenvalues closer to zero than this share of the largest weight are the atom
@@ -138,13 +140,10 @@ def outer_branch(resolvent: Resolvent, side: int, like: Branch | None = None) ->
     like : Branch, optional
         That of a similar law, from which Newton's method reaches this one.
     """
-    if like is not None and like.edge.kind != "essential":
+    if like is not None:
+        again = {"critical": _similar, "zero": _same_zero, "essential": _resumed}
         try:
-            return (
-                _similar(resolvent, like)
-                if like.edge.kind == "critical"
-                else _same_zero(resolvent, like)
-            )
+            return again[like.edge.kind](resolvent, like)
         except (ResolventError, np.linalg.LinAlgError):
             pass
     k = resolvent.rows
@@ -190,14 +189,15 @@ def _walk(
     s: Array,
     direction: int,
     bounds: tuple[float, float] = (-np.inf, np.inf),
+    first: float | None = None,
 ) -> tuple[Edge, Array, Array]:
-    """Walk along a branch to its end."""
+    """Walk along a branch to its end; ``first`` is the first step, where a good one is known."""
     path, solutions = [trace], [s]
     z, s = resolvent.solve_trace(trace, s)
     determinants = resolvent.determinants(s)
     signs, room = np.sign(determinants), np.inf
     slope, change = resolvent.along_trace(s)
-    step = direction * max(0.25 * abs(trace), 1e-3 * float(np.linalg.norm(s)))
+    step = direction * (first or max(0.25 * abs(trace), 1e-3 * float(np.linalg.norm(s))))
     for _ in range(WALK):
         if room < SHORTEST * float(np.linalg.norm(s)) and resolvent.margin(s) < POLE:
             return Edge(z, trace, "essential"), np.array(path), np.array(solutions)
@@ -296,6 +296,26 @@ def _similar(resolvent: Resolvent, like: Branch) -> Branch:
     if not is_physical(resolvent, branch.at_trace(float(inner))[1]):
         raise ResolventError(z, np.inf)
     return branch
+
+
+def _resumed(resolvent: Resolvent, like: Branch) -> Branch:
+    """The branch near that of a similar law which ends at a pole: walked from some steps before."""
+    side = like.side
+    # towards infinity, from where the walk goes on
+    path, solutions = like.path[::side], like.solutions[::side]
+    if len(path) < 2 * RESUMED:
+        raise ResolventError(like.edge.place, np.inf)
+    trace = float(path[RESUMED])
+    _, s = resolvent.solve_trace(trace, solutions[RESUMED])
+    # I + Sigma K has kept its sign all the way from S = 0
+    if np.any(resolvent.signs(s) <= 0) or not is_physical(resolvent, s):
+        raise ResolventError(like.edge.place, np.inf)
+    step = abs(float(path[RESUMED - 1]) - trace)
+    edge, last, found = _walk(resolvent, trace, s, -side, first=step)
+    low, high = (edge, None) if side > 0 else (None, edge)
+    path = np.concatenate([last[::-1], path[RESUMED + 1 :]])[::side]
+    solutions = np.concatenate([found[::-1], solutions[RESUMED + 1 :]])[::side]
+    return Branch(resolvent, low, high, path, solutions)
 
 
 def _same_zero(resolvent: Resolvent, like: Branch) -> Branch:

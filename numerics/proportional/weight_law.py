@@ -27,6 +27,7 @@ from numerics.core.geometry import (
     labels_of,
     span_basis,
 )
+from numerics.core.packed_symmetric import pack, triangle, unpack
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array
@@ -101,8 +102,9 @@ class WeightLaw:
     @cached_property
     def is_discrete(self) -> bool:
         """Whether the weight takes few values, so that every node is an atom of its law."""
-        seen = np.unique(self.weight.reshape(len(self.weight), -1).round(12), axis=0)
-        return len(seen) <= ATOMS
+        rows = self.weight.reshape(len(self.weight), -1)
+        spread = rows[:: max(1, len(rows) // (4 * ATOMS))]  # of a continuous law enough
+        return all(len(np.unique(some.round(12), axis=0)) <= ATOMS for some in (spread, rows))
 
     @cached_property
     def rounding(self) -> float:
@@ -158,8 +160,15 @@ class WeightLaw:
     @property
     def moment(self) -> Array:
         """E[(w, 1)(w, 1)^T | n], shape (N, rank + 1, rank + 1)."""
-        free = self.free if self.group is None else self.free[self.group]
-        return np.asarray(self.place[:, :, None] * self.place[:, None, :] + free)
+        return unpack(self.packed_moment, self.place.shape[1])
+
+    @property
+    def packed_moment(self) -> Array:
+        """The same, packed."""
+        rows, columns = triangle(self.place.shape[1])
+        free = pack(self.free)
+        seen = self.place[:, rows] * self.place[:, columns]
+        return np.asarray(seen + (free if self.group is None else free[self.group]))
 
 
 class WeightNodes:
@@ -375,26 +384,3 @@ class WeightNodes:
             weight[:, :c, :c] = 0.0
             weight[:, c:, c:] = 0.0
         return weight
-
-
-def covariance_law(model: Model, parameters: Parameters) -> WeightLaw:
-    """The law of the sample covariance of the features: weight 1, spikes at the means."""
-    band = (model.bands,) if model.bands > 1 else ()
-    origin = State(np.zeros((*band, 1, model.directions)), np.zeros((*band, 1, 1)))
-    basis, covariances = span_basis(parameters, origin), NoiseCovariances.of(model)
-    rank, n = basis.rank, model.components
-    place = np.concatenate([coordinates_of(model) @ basis.along, np.ones((n, 1))], axis=1)
-    noise = np.zeros((covariances.groups, rank + 1, rank + 1))
-    for group, variances in zip(noise, covariances.variances, strict=True):
-        group[:rank, :rank] = np.diag(variances[basis.bands]) / parameters.precision
-    return WeightLaw(
-        np.asarray(parameters.weights, dtype=float),
-        np.ones((n, 1, 1)),
-        1,
-        place,
-        noise,
-        parameters.precision,
-        basis,
-        covariances=covariances,
-        group=np.arange(n) if covariances.groups > 1 else None,
-    )

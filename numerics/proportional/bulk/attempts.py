@@ -19,14 +19,14 @@ from numerics.proportional.support import Branch
 
 from .bulk_density import SCATTERED, Piece, Resolution, bulk_pieces, repeat_pieces
 from .compressed_law import compressed
-from .smoothed_mass import misplaced, smoothed_masses
+from .smoothed_mass import Witness, misplaced, smoothed_masses
 
 # mass that a way may miss before the next one is tried
 MISSED = 1e-2
 # lower ends of exponential intervals, as shares of the upper end
 FLOORS = (1e-4, 1e-8, 1e-12)
 
-Found = tuple[list[Piece], list[Branch], float]
+Found = tuple[list[Piece], list[Branch], float, Witness]
 
 
 def density_pieces(
@@ -36,8 +36,10 @@ def density_pieces(
     resolution: Resolution,
     known: Sequence[Piece],
     known_gaps: Sequence[Branch],
+    known_witness: Witness | None = None,
 ) -> Found:
-    """Pieces of the density, the gaps between them, and the mass that may stand elsewhere.
+    """Pieces of the density, the gaps between them, the mass that may stand elsewhere, and its
+    witness.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ def density_pieces(
         Those of a similar law that fills its support; empty if there is none.
     known_gaps : sequence of Branch
         Those of a similar law.
+    known_witness : Witness, optional
+        That of a similar law.
 
     Raises
     ------
@@ -56,7 +60,7 @@ def density_pieces(
         No way found any density.
     """
     rows = resolvent.rows / resolvent.law.noisy
-    witness = smoothed_masses(resolvent, rows * inner_atom)
+    witness = smoothed_masses(resolvent, rows * inner_atom, known_witness)
     best: Found | None = None
     least, last = np.inf, ResolventError(0.0, np.inf)
     for way in _ways(resolvent, branches, inner_atom, resolution, known, known_gaps):
@@ -69,7 +73,7 @@ def density_pieces(
         mass = sum(piece.mass for piece in pieces)
         missed = max(abs(mass - rows * (1 - inner_atom)), elsewhere)
         if missed < least:
-            best, least = (pieces, gaps, elsewhere), missed
+            best, least = (pieces, gaps, elsewhere, witness), missed
         if least <= MISSED:
             break
     if best is None:

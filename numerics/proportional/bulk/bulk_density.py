@@ -33,6 +33,8 @@ HALVINGS = 8
 PROBES = (1 / 2, 3 / 4, 1 / 4, 7 / 8, 5 / 8, 3 / 8, 1 / 8)
 # a pole of I + Sigma K as close as this tells the nodes of a continuous law apart
 BETWEEN_NODES = 0.05
+# over which a density's slope is measured
+ANGLE = 1e-3
 # nodes of the polynomial from which Newton's method starts between nodes
 NEAREST = 8
 # more gaps than this are not those of a law
@@ -109,6 +111,15 @@ class Piece:
         return np.where(
             inside, np.maximum(waves @ self.profile, 0) * self.interval.ends(theta), 0.0
         )
+
+    def slope(self, z: Array) -> Array:
+        """Size of the derivative of the density, from its change over a small angle."""
+        theta = self.interval.angle(z)
+        low, high = np.maximum(theta - ANGLE, 0), np.minimum(theta + ANGLE, np.pi)
+        ends = self.interval.place(low)[0], self.interval.place(high)[0]
+        change = np.abs(self.density(ends[1]) - self.density(ends[0]))
+        inside = (z > self.interval.left) & (z < self.interval.right)
+        return np.where(inside, change / np.maximum(ends[1] - ends[0], 1e-300), 0.0)
 
     def masses(self, theta: Array) -> Array:
         """Of equal steps of the angle about midpoints."""

@@ -10,6 +10,7 @@ where the total is right.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from numerics.core.packed_symmetric import Array
 from numerics.proportional.resolvent import Resolvent
 
 from .bulk_density import Piece
+from .continuation import CLOSE
 
 # of eta, relative to the largest weight: one a decade
 DECADES = 10.0 ** np.arange(1, -13, -1)
@@ -27,22 +29,64 @@ LEFT = 1e-4
 POINTS = 2048
 
 
-def smoothed_masses(resolvent: Resolvent, atom: float) -> tuple[Array, Array]:
-    """Values of eta, decreasing, and the mass within about eta of zero, per row of the matrix; down
-    to where only the atom, of that mass, is left.
+@dataclass(frozen=True)
+class Witness:
+    """What the resolvent says of the mass near zero.
+
+    Attributes
+    ----------
+    heights : array, shape (n,)
+        Values of eta, decreasing.
+    masses : array, shape (n,)
+        Within about eta of zero, per row of the matrix.
+    solutions : array, shape (n, B, k, k)
+        S(i eta).
+    """
+
+    heights: Array
+    masses: Array
+    solutions: Array
+
+
+def smoothed_masses(resolvent: Resolvent, atom: float, known: Witness | None = None) -> Witness:
+    """The witness, down to where only the atom, of that mass, is left.
+
+    Parameters
+    ----------
+    resolvent : Resolvent
+    atom : float
+    known : Witness, optional
+        Of a similar law.
     """
     found: list[float] = []
+    solutions: list[Array] = []
     heights = resolvent.scale * DECADES
     s = resolvent.multiple(1j / heights[0])
-    for before, height in zip(np.append(heights[0], heights), heights, strict=False):
+    for i, (before, height) in enumerate(
+        zip(np.append(heights[0], heights), heights, strict=False)
+    ):
         try:
-            s = _on_axis(resolvent, float(before), float(height), s)
+            again = None if known is None else _again(resolvent, float(height), known, i)
+            s = _on_axis(resolvent, float(before), float(height), s) if again is None else again
         except (ResolventError, np.linalg.LinAlgError):
             break
+        solutions.append(s)
         found.append(height * float(resolvent.trace(s).imag) / resolvent.law.noisy)
         if found[-1] - atom < LEFT:
             break
-    return heights[: len(found)], np.array(found)
+    shape = (len(found), *s.shape)
+    return Witness(heights[: len(found)], np.array(found), np.array(solutions).reshape(shape))
+
+
+def _again(resolvent: Resolvent, height: float, known: Witness, i: int) -> Array | None:
+    """S at i eta from that of a similar law, or None."""
+    if i >= len(known.heights) or known.solutions.shape[-1] != resolvent.rows:
+        return None
+    try:
+        s = resolvent.solve_at(1j * height, known.solutions[i], CLOSE)
+    except (ResolventError, np.linalg.LinAlgError):
+        return None
+    return s if np.linalg.eigvalsh(s.imag).min() > 0 else None
 
 
 def _on_axis(resolvent: Resolvent, before: float, height: float, s: Array) -> Array:
@@ -60,9 +104,9 @@ def _on_axis(resolvent: Resolvent, before: float, height: float, s: Array) -> Ar
     raise ResolventError(1j * height, np.inf)
 
 
-def misplaced(pieces: Sequence[Piece], atom: float, witness: tuple[Array, Array]) -> float:
+def misplaced(pieces: Sequence[Piece], atom: float, witness: Witness) -> float:
     """The largest difference of the smoothed mass of a density, with its atom, from the witness."""
-    heights, masses = witness
+    heights, masses = witness.heights, witness.masses
     theta = np.pi * (np.arange(POINTS) + 0.5) / POINTS
     seen = np.full(heights.shape, atom)
     for piece in pieces:

@@ -23,9 +23,9 @@ from numerics import (
     integrate_curves,
     measure_outliers,
 )
+from numerics.proportional.covariance.covariance_law import covariance_law
 from numerics.proportional.limiting_spectrum import solve_spectrum
 from numerics.proportional.resolvent import Resolvent
-from numerics.proportional.weight_law import covariance_law
 from theory import Bands, kgmm
 
 RATIO = 3.0
