@@ -29,6 +29,7 @@ from theory import derive_drift, kgmm, xor
 
 from .calibrate import main as calibrate_main
 from .chain import cases, direct_kernel, memory, reduced_chain
+from .effective import effective_spectra
 from .history import Rows, append, default_file, last_values
 from .plain_classes import curves_beside_numpy
 from .plain_curve import plain_curve
@@ -291,6 +292,7 @@ PARTS: dict[str, Callable[[Rows], None]] = {
     "two-layer": two_layer_curve,
     "growth": growth,
     "bands": wide_bands,
+    "effective": effective_spectra,
     "simulation": simulation,
     "replicas": short_replicas,
     "sweeps": sweeps,

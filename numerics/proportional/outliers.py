@@ -101,7 +101,7 @@ class Field:
         whole = (
             at_rows[:, None, :, None] * (self._moment.shape[1]) + at_coordinates[None, :, None, :]
         )
-        whole = whole.reshape(p * (rank + 1), -1)
+        whole = whole.reshape(p * (rank + 1), p * (rank + 1))
         self._gather = np.ascontiguousarray(whole[np.ix_(self._kept, self._kept)])
 
     def at(self, s: Array) -> Array:

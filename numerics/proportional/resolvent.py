@@ -137,8 +137,7 @@ class Resolvent(NodeEquation):
                 jacobian = self.jacobian(inverse[left], again)
             right = -pack(rest).reshape(len(at), -1, 1)
             change = self.unpacked(np.linalg.solve(jacobian, right)[..., 0])
-            shares = [damping(c, s) for c, s in zip(change, x, strict=True)]
-            x = x + np.array(shares).reshape(-1, 1, 1, 1) * change
+            x = x + damping(change, x) * change
             done = residual <= SOLVED  # the last step is for nothing
             out[at[done]], solved[at[done]] = x[done], True
             at, x, residual, jacobian = at[~done], x[~done], residual[~done], jacobian[~done]
@@ -168,7 +167,7 @@ class Resolvent(NodeEquation):
             assert jacobian is not None
             step = np.linalg.solve(jacobian, -np.append(pack(rest).ravel(), miss))
             change = self.unpacked(step[:-1])
-            share = damping(change, x)
+            share = float(damping(change, x).item())
             x = x + share * change
             z += share * float(step[-1])
             if residual <= SOLVED:  # the last step is for nothing

@@ -20,9 +20,9 @@ EDGE_STEP = 1e-10
 # iterations of Newton's method that a good start needs at most
 FEW = 12
 # least step of a walk, relative to S, and the share of the way to a pole that one step goes
-SHORTEST, TOWARDS_POLE = 1e-9, 0.7
-# steps before a pole from which the walk of a similar law is taken up again
-RESUMED = 6
+SHORTEST, TOWARDS_POLE = 1e-9, 0.85
+# share of the trace before a pole from where the walk of a similar law is taken up again
+RESUMED = 0.05
 # a branch may end this close to the pole of its largest weight
 POLE = 1e-3
 # eigenvalues closer to zero than this share of the largest weight are the atom
@@ -299,22 +299,24 @@ def _similar(resolvent: Resolvent, like: Branch) -> Branch:
 
 
 def _resumed(resolvent: Resolvent, like: Branch) -> Branch:
-    """The branch near that of a similar law which ends at a pole: walked from some steps before."""
+    """The branch near that of a similar law which ends at a pole: walked from some way before."""
     side = like.side
     # towards infinity, from where the walk goes on
     path, solutions = like.path[::side], like.solutions[::side]
-    if len(path) < 2 * RESUMED:
+    before = np.flatnonzero(np.abs(path - path[0]) >= RESUMED * abs(path[0]))
+    if not len(before):
         raise ResolventError(like.edge.place, np.inf)
-    trace = float(path[RESUMED])
-    _, s = resolvent.solve_trace(trace, solutions[RESUMED])
+    i = int(before[0])
+    trace = float(path[i])
+    _, s = resolvent.solve_trace(trace, solutions[i])
     # I + Sigma K has kept its sign all the way from S = 0
     if np.any(resolvent.signs(s) <= 0) or not is_physical(resolvent, s):
         raise ResolventError(like.edge.place, np.inf)
-    step = abs(float(path[RESUMED - 1]) - trace)
+    step = 0.5 * abs(float(path[0]) - trace)
     edge, last, found = _walk(resolvent, trace, s, -side, first=step)
     low, high = (edge, None) if side > 0 else (None, edge)
-    path = np.concatenate([last[::-1], path[RESUMED + 1 :]])[::side]
-    solutions = np.concatenate([found[::-1], solutions[RESUMED + 1 :]])[::side]
+    path = np.concatenate([last[::-1], path[i + 1 :]])[::side]
+    solutions = np.concatenate([found[::-1], solutions[i + 1 :]])[::side]
     return Branch(resolvent, low, high, path, solutions)
 
 

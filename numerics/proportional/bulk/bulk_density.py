@@ -284,13 +284,8 @@ def _march(
         for i in np.flatnonzero(np.isfinite(found[:, 0, 0, 0])).tolist():
             if _dense(resolvent, found[i], length / float(ends[i])):
                 solutions[i] = found[i]
-        solved = np.flatnonzero(np.isfinite(solutions[:, 0, 0, 0]))
-        borders = (
-            solved[np.append(True, np.diff(solved) > 1)],
-            solved[np.append(np.diff(solved) > 1, True)],
-        )
-        for border in sorted({*borders[0].tolist(), *borders[1].tolist()}):
-            spread(border, solutions[border])
+        for i in np.flatnonzero(np.isfinite(solutions[:, 0, 0, 0])).tolist():
+            spread(i, solutions[i])  # where a neighbour is not solved
     probed: set[int] = set()
     while (chosen := _next_probe(solutions, probed)) is not None:
         i = chosen

@@ -32,6 +32,15 @@ def is_plain(s: Array) -> Array:
     >>> [bool(is_plain(np.diag([1.0, small])[None])) for small in (0.5, 1e-5)]
     [True, False]
     """
+    try:  # a condition number bounds the ratio, and is cheaper
+        large, small = (
+            np.abs(each).sum(axis=-1).max(axis=(-2, -1), initial=0.0)
+            for each in (s, np.linalg.inv(s))
+        )
+        if np.all(large * small < 1 / PLAIN):
+            return np.ones(s.shape[:-3], dtype=bool)
+    except np.linalg.LinAlgError:
+        pass
     roots, _ = _balanced(s)
     return np.asarray(roots[..., 0] ** 2 > PLAIN * roots[..., -1] ** 2)
 
@@ -52,13 +61,16 @@ def largest_entry(matrix: Array) -> float:
     return float(np.abs(matrix).max(initial=0.0))
 
 
-def damping(change: Array, s: Array) -> float:
-    """Let S change by at most half its size in one step: the equation has poles."""
-    return min(1.0, 0.5 * frobenius(s) / max(frobenius(change), 1e-300))
-
-
-def frobenius(matrix: Array) -> float:
-    """Frobenius norm without overflow of the squares: near a pole steps are huge."""
-    largest = largest_entry(matrix)
-    scaled = 0.0 < largest < np.inf
-    return largest * float(np.linalg.norm(matrix / largest)) if scaled else largest
+def damping(change: Array, s: Array) -> Array:
+    """Let S change by at most half its size in one step: the equation has poles. Of matrices (...,
+    B, k, k), as (..., 1, 1, 1).
+    """
+    axes = (-3, -2, -1)
+    # over the largest entry, against overflow of squares near a pole
+    both = np.maximum(np.abs(change).max(axis=axes), np.abs(s).max(axis=axes, initial=1e-270))
+    scale = both[..., None, None, None]
+    size, step = (
+        np.sqrt((np.abs(matrix / scale) ** 2).sum(axis=axes, keepdims=True))
+        for matrix in (s, change)
+    )
+    return np.asarray(np.minimum(1.0, 0.5 * size / np.maximum(step, 1e-300)))

@@ -95,7 +95,7 @@ NEAR_POLE = 3638260882
 
 
 def test_an_edge_found_from_another_one_is_found_as_well(monkeypatch):
-    """Started from the edge of the coarser rule, that of the finer one was off by 3e-9."""
+    """Started from the edge of the coarser rule, with a coarse last step, it is off by 5e-6."""
     assert np.max(edges(NEAR_POLE).errors) < 1e-11
-    monkeypatch.setattr(support, "EDGE_STEP", 1e-7)
+    monkeypatch.setattr(support, "EDGE_STEP", 1e-5)
     assert np.max(edges(NEAR_POLE).errors) > 1e-9
