@@ -13,9 +13,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from command_runner import new_runner
 from helpers import ROOT
 from matplotlib import image, pyplot
-from typer.testing import CliRunner
 
 import numerics
 import theory
@@ -154,7 +154,7 @@ def test_how_to_pages_do_what_they_say(page, least, monkeypatch, tmp_path):
     assert run_snippets(path, True, monkeypatch, tmp_path) >= least
     for block in fences(path, "sh"):
         for line in block.splitlines():
-            result = CliRunner().invoke(app, shlex.split(line)[1:])
+            result = new_runner().invoke(app, shlex.split(line)[1:])
             assert result.exit_code == 0, (line, result.output)
 
 
@@ -270,7 +270,7 @@ def test_commands_print_what_the_page_says(page, monkeypatch, tmp_path):
             for line in block.splitlines():
                 arguments = shlex.split(line)[1:]
                 if arguments[0] != "verify":
-                    result = CliRunner().invoke(
+                    result = new_runner().invoke(
                         app, arguments, env={"COLUMNS": "200", "NO_COLOR": "1"}
                     )
                     assert result.exit_code == 0, result.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from click.testing import CliRunner
+from command_runner import new_runner
 from typer.main import get_command
 
 import numerics.dynamics.curves
@@ -14,7 +15,7 @@ import verify.checks.runner
 from verify.commands.cli import app
 
 # made once: it takes longer than what most of the tests ask of it
-command, runner = get_command(app), CliRunner()
+command, runner = get_command(app), new_runner(CliRunner)
 
 
 def invoke(*arguments: object):

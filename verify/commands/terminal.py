@@ -12,7 +12,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Timer
 from time import perf_counter
@@ -179,16 +179,17 @@ def _waiting(
     start = perf_counter()
     if not console.is_terminal:
         notice.start()
+    bar = Progress(
+        *sign,
+        TextColumn("{task.description}"),
+        *done,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )
     try:
-        with Progress(
-            *sign,
-            TextColumn("{task.description}"),
-            *done,
-            TimeElapsedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal or is_quiet(),
-        ) as bar:
+        # what is never started leaves no empty line behind, whatever the version of Rich
+        with bar if console.is_terminal and not is_quiet() else nullcontext():
             yield bar
     finally:
         notice.cancel()

@@ -13,9 +13,9 @@ from time import monotonic
 
 import pytest
 import xarray as xr
+from command_runner import new_runner
 from helpers import ROOT
 from sweep_helpers import SLOW, small
-from typer.testing import CliRunner
 
 from numerics import SweepError, dask_executor, open_store, run_sweep
 from numerics.sweeps import executors
@@ -145,7 +145,7 @@ def test_the_command_computes_on_a_scheduler(cluster, tmp_path):
         "[run]\ntime = [0, 1]\ndimension = 20\n"
         '[sweep]\nprecision = [5, 10]\nmeasure = ["statistics"]\n'
     )
-    result = CliRunner().invoke(
+    result = new_runner().invoke(
         app,
         [
             "sweep",

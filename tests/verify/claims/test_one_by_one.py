@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_runner import new_runner
 from helpers import ROOT
-from typer.testing import CliRunner
 
 from theory import kgmm
 from verify.claims.files import list_claims, read_claims
@@ -170,7 +170,7 @@ def test_verdicts_come_one_by_one_and_exit_codes_keep_their_meaning(tmp_path: Pa
     assert "typo: unreadable" in errors
     for body, code in ((RIGHT, 0), (RIGHT + TYPO, 2), (TYPO + SLOW, 2), (RIGHT + SLOW, 3)):
         file.write_text(HEADER + body)
-        here = CliRunner().invoke(app, ["check", str(file), "--time-limit", "1"])
+        here = new_runner().invoke(app, ["check", str(file), "--time-limit", "1"])
         assert here.exit_code == code, body
 
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from command_runner import new_runner
 from helpers import ROOT, fresh_rng
-from typer.testing import CliRunner
 
 from verify.claims.files import find_files, read_claims
 from verify.claims.judge import judge
@@ -18,7 +18,7 @@ HEADER = '[model]\nname = "kgmm"\nk = 2\n[parameters]\ndirections_gram = "orthon
 
 
 def run(*arguments: str):  # type: ignore[no-untyped-def]
-    return CliRunner().invoke(app, ["check", *arguments])
+    return new_runner().invoke(app, ["check", *arguments])
 
 
 def write(path: Path, body: str) -> str:

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import xarray as xr
 from command_cases import invoke, succeed
+from command_runner import new_runner
 from helpers import ROOT
-from typer.testing import CliRunner
 
 import numerics
 import numerics.dynamics.curves
@@ -1178,13 +1178,13 @@ def test_counts_are_told_when_they_are_reached(capsys):
 def test_shells_complete_names(words, position, found):
     env = {"COMP_WORDS": words, "COMP_CWORD": str(position)}
     env["_SPECALIGN_COMPLETE"] = "complete_bash"
-    result = CliRunner().invoke(app, [], prog_name="specalign", env=env)
+    result = new_runner().invoke(app, [], prog_name="specalign", env=env)
     assert result.stdout.split() == found
 
 
 def test_flags_show_no_value_in_the_help():
     for words, flag in ((["curves"], "--quiet"), ([], "--version")):
-        result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "120"})
+        result = new_runner().invoke(app, [*words, "--help"], env={"COLUMNS": "120"})
         lines = [line for line in result.stdout.splitlines() if flag in line or "--help" in line]
         assert len(lines) >= 2
         assert "bool" not in "".join(lines).lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from command_cases import invoke
-from typer.testing import CliRunner
+from command_runner import new_runner
 
 from verify.commands.cli import app
 from verify.commands.command import takes_options
@@ -117,5 +117,5 @@ def test_shells_complete_commands_options_and_values(words, expected, monkeypatc
         ("COMP_CWORD", str(words.count(" "))),
     ):
         monkeypatch.setenv(name, value)
-    result = CliRunner().invoke(app, [], prog_name="specalign")
+    result = new_runner().invoke(app, [], prog_name="specalign")
     assert result.output.split() == expected

@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from command_runner import new_runner
 from helpers import ROOT
-from typer.testing import CliRunner
 
 import numerics.sweeps.run
 from numerics import open_store
@@ -45,7 +45,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("sweep_*.toml"))
 
 
 def invoke(*arguments: object):
-    return CliRunner().invoke(
+    return new_runner().invoke(
         app, [str(a) for a in arguments], env={"COLUMNS": "200", "NO_COLOR": "1"}
     )
 

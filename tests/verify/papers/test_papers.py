@@ -8,9 +8,9 @@ import runpy
 
 import numpy as np
 import pytest
+from command_runner import new_runner
 from helpers import ROOT, fresh_rng
 from matplotlib.figure import Figure
-from typer.testing import CliRunner
 
 from theory import InputError
 from verify.commands.cli import app
@@ -140,7 +140,7 @@ def test_descriptions_with_something_missing_are_refused(text, words, tmp_path, 
 
 
 def invoke(*words: object):
-    return CliRunner().invoke(app, ["paper", *map(str, words)])
+    return new_runner().invoke(app, ["paper", *map(str, words)])
 
 
 def test_the_command_lists_and_refuses():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_runner import new_runner
 
 from theory import kgmm
 from verify.claims.judge import make_claim
@@ -68,7 +68,7 @@ def test_the_report_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "claims.toml").write_text(CLAIMS)
     report = tmp_path / "report.html"
     arguments = ["check", str(tmp_path / "claims.toml"), "--report", str(report)]
-    assert CliRunner().invoke(app, arguments).exit_code == 1
+    assert new_runner().invoke(app, arguments).exit_code == 1
     page = report.read_text()
     assert page.count("<section") == 3
     assert page.count("<math") == 2
@@ -91,6 +91,6 @@ def test_names_without_mathml_are_shown_as_they_are() -> None:
 def test_a_report_is_a_page(tmp_path: Path) -> None:
     (tmp_path / "claims.toml").write_text(CLAIMS)
     arguments = ["check", str(tmp_path / "claims.toml"), "--report", str(tmp_path / "r.txt")]
-    refused = CliRunner().invoke(app, arguments)
+    refused = new_runner().invoke(app, arguments)
     assert refused.exit_code == 2
     assert not (tmp_path / "r.txt").exists()

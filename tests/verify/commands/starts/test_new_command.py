@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from command_runner import new_runner
 
 from theory import InputError
 from verify.commands.cli import app
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[4]
 def write(folder: Path, name: str) -> Path:
     """The file that the command makes."""
     path = folder / name
-    result = CliRunner().invoke(app, ["new", str(path)])
+    result = new_runner().invoke(app, ["new", str(path)])
     assert result.exit_code == 0, result.output
     return path
 
@@ -51,7 +51,7 @@ def test_the_name_of_the_file_is_in_its_first_lines(tmp_path, name):
 def test_nothing_is_overwritten(tmp_path, name):
     path = tmp_path / name
     path.write_text("mine")
-    result = CliRunner().invoke(app, ["new", str(path)])
+    result = new_runner().invoke(app, ["new", str(path)])
     assert result.exit_code == 2
     assert "a file that does not exist yet" in result.output
     assert path.read_text() == "mine"
@@ -66,7 +66,7 @@ def test_a_name_without_a_start_is_refused(name):
 def test_claims_are_judged_as_they_expect(tmp_path):
     for name in ("claims.toml", "claims.tex"):
         path = write(tmp_path, name)
-        assert CliRunner().invoke(app, ["check", str(path)]).exit_code == 0
+        assert new_runner().invoke(app, ["check", str(path)]).exit_code == 0
 
 
 @pytest.mark.slow
@@ -87,6 +87,8 @@ def test_a_test_of_a_model_passes(tmp_path):
 def test_a_sweep_and_a_configuration_are_run(tmp_path):
     sweep, config = write(tmp_path, "sweep.toml"), write(tmp_path, "config.toml")
     store = tmp_path / "sweep.zarr"
-    result = CliRunner().invoke(app, ["sweep", str(sweep), "--store", str(store), "--workers", "1"])
+    result = new_runner().invoke(
+        app, ["sweep", str(sweep), "--store", str(store), "--workers", "1"]
+    )
     assert result.exit_code == 0, result.output
-    assert CliRunner().invoke(app, ["curves", "--config", str(config)]).exit_code == 0
+    assert new_runner().invoke(app, ["curves", "--config", str(config)]).exit_code == 0
