@@ -16,6 +16,7 @@ import pytest
 from command_runner import new_runner
 from helpers import ROOT
 from matplotlib import image, pyplot
+from typer.main import get_command
 
 import numerics
 import theory
@@ -132,6 +133,10 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
         ("docs/spectra.md", 9),
         pytest.param("docs/properties.md", 3, marks=pytest.mark.slow),
         ("docs/effective.md", 4),
+        pytest.param("docs/models.md", 20, marks=pytest.mark.slow),
+        pytest.param("docs/derivations.md", 2, marks=pytest.mark.slow),
+        pytest.param("docs/design.md", 2, marks=pytest.mark.slow),
+        pytest.param("docs/real_data.md", 1, marks=pytest.mark.slow),
     ],
 )
 def test_snippets_print_what_the_page_says(page, least, monkeypatch, tmp_path):
@@ -226,6 +231,45 @@ def test_sections_of_the_mathematics_that_docstrings_cite_are_there():
     numbers = {number for pair in cited for number in pair if number}
     assert len(numbers) > 9
     assert numbers <= sections
+
+
+# pages whose snippets other tests run, and what they are
+RUN_ELSEWHERE = {
+    "docs/gallery.md": "test_figures_of_the_gallery_are_those_that_its_snippets_draw",
+    "docs/known_models.md": "tests/test_known_models.py",
+}
+
+
+def test_snippets_of_every_page_are_run():
+    source = Path(__file__).read_text("utf-8")
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        name = str(page.relative_to(ROOT))
+        if fences(page, "python") and page.parent.name != "tutorials":  # run by the build
+            stated = f'"{name.removeprefix("docs/")}"'
+            assert name in RUN_ELSEWHERE or f'"{name}"' in source or stated in source, name
+
+
+def stated_commands(page: Path) -> list[list[str]]:
+    """The command lines of a page, without comments, as words."""
+    text = page.read_text("utf-8")
+    lines = re.findall(r"^(?:    )?specalign (.*)$", "\n".join(fences(page, "sh")), re.M)
+    lines += re.findall(
+        r"^    specalign (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M), re.M
+    )
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_every_command_of_every_page_is_understood():
+    """Its name, options and values are: those whose output is stated are also run."""
+    commands, seen = get_command(app).commands, 0
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for name, *words in stated_commands(page):
+            if not name.startswith("--"):
+                with commands[name].make_context(name, words):
+                    seen += 1
+    assert seen > 40
+    with pytest.raises(theory.InputError, match="no-such-option"):
+        commands["curves"].make_context("curves", ["--no-such-option"])
 
 
 def test_a_model_of_the_readme_runs_alone():

@@ -177,8 +177,9 @@ def _draw_events(axes: Axes, emergence: xr.Dataset) -> list[Any]:
 
 
 def _with_error(value: float, error: float) -> str:
-    """A value with as many figures as its error leaves, six at most."""
-    return f"{value:.6g} ± {error:.1g}"
+    """A value with four figures, and its error where these show it; tables state smaller ones."""
+    shown = f"{value:.4g}"
+    return shown if error < 1e-4 * abs(value) else f"{shown} ± {error:.1g}"
 
 
 def _draw_measured(axes: Axes, measured: xr.Dataset) -> Any:

@@ -133,8 +133,8 @@ OPTIONS: tuple[Option, ...] = (
             beyond="no stage ends in less, and eleven days are for ever: leave it away for 60",
             default=60.0),
         Option("level", "quick|full",
-            "quick takes about two minutes on two cores for all; full uses more runs and larger "
-            "dimensions",
+            "quick takes about two and a half minutes on two cores for both systems; full uses "
+            "more runs and larger dimensions",
             commands=("verify",), choices=("quick", "full"), default="quick"),
         Option("only", "NAME[,NAME]",
             "Run these checks alone; verdicts and tolerances are those of the whole run",
