@@ -159,13 +159,13 @@ dummy = Option("wobble", "INT", "How much it wobbles", INTEGER, table="run", pan
     commands=("curves", "simulate"), domain="an integer >= 1", default=7, aliases=("--shake",))
 table.OPTIONS = (*table.OPTIONS, dummy)
 
-from command_runner import new_runner
+from typer.testing import CliRunner
 from verify.commands.cli import app
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.sweep_file import read_sweep
 
 def run(*words):
-    return new_runner().invoke(app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    return CliRunner().invoke(app, words, env={"COLUMNS": "200", "NO_COLOR": "1"})
 
 for command in ("curves", "simulate"):
     assert "How much it wobbles (an integer >= 1; default: 7)." in run(command, "--help").stdout
