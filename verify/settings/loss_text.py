@@ -34,7 +34,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., sp.Expr], int, int]] = {
     "sigmoid": (Sigmoid, 1, 1),
     "softplus": (Softplus, 1, 1),
     "lse": (LogSumExp, 1, _MOST_ARGUMENTS),
-    "softmax": (Softmax, 2, _MOST_ARGUMENTS),
+    "softmax": (Softmax, 3, _MOST_ARGUMENTS),
     "delta": (sp.KroneckerDelta, 2, 2),
 }
 # as formulas print them
@@ -145,7 +145,12 @@ class _Reading:
         if not least <= len(arguments) <= most:
             count = str(least) if least == most else f"{least} to {most}"
             raise self.fail(f"{name} takes {count} argument(s)")
-        return function(*map(self.of, arguments))
+        values = [self.of(argument) for argument in arguments]
+        if name == "softmax":
+            first, classes = values[0], len(values) - 1
+            if not (first.is_Integer and 1 <= int(first) <= classes):
+                raise self.fail(f"softmax(a, f_1, ...) begins with its class, 1 to {classes}")
+        return function(*values)
 
     def named(self, node: tree.Name, base: str, indices: tuple[tree.Index, ...]) -> sp.Expr:
         """A symbol with indices, counted from 1."""

@@ -280,6 +280,32 @@ def test_bounds_and_characters_that_mean_something_else(parse, text: str, messag
         parse(text)
 
 
+@pytest.mark.parametrize("parse", [parse_formula, parse_latex])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(((((2^{64})^{64})^{64})^{64})^{64})",
+        "1 + u_1 (((10^{60})^{30})^{30})^{30}",
+        "(1/((3^{50})^{50}))^{-50}",
+        "((((u_1^2 + 7)^{64})^{64})^{64})^{64}",
+        "2^{10^{9}}",
+        "2^{3^{3^{3}}}",
+    ],
+)
+def test_powers_that_fill_the_memory_are_refused_before_they_are_worked_out(parse, text) -> None:  # type: ignore[no-untyped-def]
+    plain = text.replace("{", "(").replace("}", ")").replace("u_1 (", "u_1*(")
+    with pytest.raises(FormulaError, match="too many digits"):
+        parse(plain if parse is parse_formula else text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["lambda^(-3/2)", "(u_1 - m_1_1)^24", "2^0.3333333333333333", "(1 + R_1_1/lambda)^(-64)"],
+)
+def test_powers_that_people_write_are_read(text: str) -> None:
+    assert parse_formula(text)
+
+
 def test_the_normal_form_comes_first() -> None:
     """Full-width letters and mathematical italics are letters."""
     assert parse_formula("ｍ_1_2 + 𝑚_2_1") == parse_formula("m_1_2 + m_2_1")

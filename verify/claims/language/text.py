@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from .number_sizes import MOST_BITS, largest_bits
 from .tree import (
     Add,
     Bound,
@@ -271,7 +272,8 @@ def parse_formula(text: str) -> Node:
     The tree has no meaning yet: names may be anything that looks like one, so that other readers of
     formulas (a schedule in t, say) can use the same grammar and give it a meaning of their own.
     The text is brought into the normal form NFKC first, and bounded: at most 20,000 characters,
-    brackets nested 100 deep, numbers of 60 digits, exponents of ten up to 10,000 and 5,000 parts.
+    brackets nested 100 deep, numbers of 60 digits, exponents of ten up to 10,000, 5,000 parts and
+    powers of numbers of 60,000 digits.
 
     Raises
     ------
@@ -318,7 +320,7 @@ def check_digits(text: str) -> None:
 
 
 def bounded(text: str, tree: Node) -> Node:
-    """A tree with not too many parts."""
+    """A tree with not too many parts, and no numbers that fill the memory."""
     left, count = [tree], 0
     while left:
         left += children(left.pop())
@@ -327,6 +329,9 @@ def bounded(text: str, tree: Node) -> Node:
             expected = f"at most {MOST_TERMS}"
             got = f"a formula of more than {MOST_TERMS} parts"
             raise FormulaError(text, 0, got, expected, "split the formula")
+    if largest_bits(tree) > MOST_BITS:
+        expected = f"exact numbers of at most {MOST_BITS} binary digits"
+        raise FormulaError(text, 0, "powers of a number of too many digits", expected, "use exp")
     return tree
 
 
