@@ -55,8 +55,8 @@ LEAST_DIGITS = 6
 Wrong = tuple[Case, Point]
 # digits asked for where integrands are wide or narrow, and quadrature is slow
 FAR_DIGITS = 25
-# random points among which regions are looked for
-TRIALS = 200
+# random points among which regions are looked for, and points of one region where errors are large
+TRIALS, MOST_POINTS = 200, 4
 
 
 @dataclass
@@ -244,23 +244,28 @@ class ExactClaim:
             cases = [c for c in self.cases if tuple(seen.sides[c.name].cuts) == cuts]
             anywhere = [c for c in cases if not c.needs_full_rank]
             if anywhere:
-                yield from self._searched(seen.sides[anywhere[0].name], anywhere, 1)
-            yield from self._searched(seen.sides[cases[0].name], cases, None)
+                yield from self._searched(seen, anywhere, 1)
+            yield from self._searched(seen, cases, None)
         steps = steps_of(e for c in self.cases for e in (c.claimed, c.derived))
         for point in on_kinks(random_point(self.model, self.rng), steps):
             yield Place(point, self.cases, REGIONS, None)
 
-    def _searched(self, sides: Sides, cases: list[Case], rank: int | None) -> Iterator[Place]:
+    def _searched(self, seen: Seen, cases: list[Case], rank: int | None) -> Iterator[Place]:
         tried: list[Signs] = []
+        sides = seen.sides[cases[0].name]
         while signs := next((s for s in sides.unvisited() if s not in tried), None):
             tried.append(signs)
             if len(tried) > MOST_REGIONS:
                 return
             if is_impossible(self.model, signs):
                 continue
-            point = find_point(self.model, self.rng, signs, rank, cases[0].more)
-            if point is not None:
+            for _ in range(MOST_POINTS):
+                point = find_point(self.model, self.rng, signs, rank, cases[0].more)
+                if point is None:
+                    break
                 yield Place(point, cases, REGIONS, None if rank is None else FAR_DIGITS)
+                if not seen.blurred:
+                    break
 
     # --- symbols ----------------------------------------------------------------------------------
 

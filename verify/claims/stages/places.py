@@ -35,6 +35,8 @@ class Place:
 
 # digits that are certified where a side of a kink counts as seen
 CERTIFIED = 6
+# an error beyond which what a form adds may be hidden, a fair distance from its kink
+BLURRED = 1e-3
 
 
 @dataclass
@@ -45,14 +47,19 @@ class Seen:
     reached: list[tuple[Point, int, str]] = field(default_factory=list)
     judged: set[str] = field(default_factory=set)
     judged_anywhere: set[str] = field(default_factory=set)
+    # whether the errors at the last point are large: numbers of 1e10 known to ten digits
+    blurred: bool = False
 
     def __post_init__(self) -> None:
         self.sides = {c.name: Sides(cuts_of((c.claimed, c.derived))) for c in self.cases}
         self._at_full_rank: dict[str, list[Gap]] = {c.name: [] for c in self.cases}
+        # what counts where no better point is found
+        self._faint: list[tuple[Sides, Mapping[sp.Symbol, sp.Expr]]] = []
 
     def note(self, point: Point, cases: Sequence[Case], gaps: Sequence[Gap], family: str) -> None:
         digits = min(gap.digits for gap in gaps)
         self.reached.append((point, digits, _position(point, family)))
+        self.blurred = any(gap.error > BLURRED for gap in gaps)
         # dormant units are of full rank, though not in general position
         full = point.rank == point.model.units
         for case, gap in zip(cases, gaps, strict=True):
@@ -64,10 +71,15 @@ class Seen:
             at = point.values | case.more
             # where fewer digits are certified a difference on this side may be hidden by the error
             if gap.digits >= CERTIFIED and set(sides.names) <= set(at):
-                sides.visit(at)
+                if gap.error > BLURRED:
+                    self._faint.append((sides, at))
+                else:
+                    sides.visit(at)
 
     def hidden(self) -> str:
         """What was not seen of some entry: sides of kinks, terms that are zero or too small."""
+        for sides, at in self._faint:
+            sides.visit(at)
         regions = [(c, signs) for c in self.cases for signs in self.sides[c.name].unvisited()]
         model = self.reached[0][0].model
         left = dict.fromkeys(
