@@ -106,13 +106,13 @@ def trained_layers(
 
     Examples
     --------
-    >>> from theory import xor
-    >>> found = trained_layers(xor(4).mixture, [6, 6], precision=100, ridge=0.01, time=[0, 40],
+    >>> from theory import kgmm
+    >>> found = trained_layers(kgmm(3).mixture, [6, 6], precision=100, ridge=0.01, time=[0, 40],
     ...                        dimension=50, replicas=2, seed=1)
     >>> dict(found.weights.sizes)
     {'precision': 1, 'replica': 2, 'time': 2, 'layer': 3}
     >>> off = found.weights.mean(("precision", "replica")).sel(layer="layer 1")
-    >>> bool(off[0] > 0.9 and off[1] < 0.5)
+    >>> bool(off[0] > 0.9 and off[1] < 0.7)
     True
     """
     times = check_times(time)

@@ -63,6 +63,7 @@ def layers(
     import numpy as np
     import xarray as xr
 
+    from numerics.core.validation import as_scalar
     from numerics.networks.breakdown import alignment_breakdown
     from numerics.networks.trained_layers import trained_layers
     from theory import kgmm, xor
@@ -71,7 +72,12 @@ def layers(
 
     mixture = kgmm(k).mixture if data == "kgmm" else xor(4).mixture
     beta = float(_RIDGES[data] if ridge is None else ridge)
-    end = _END / beta if time is None else float(time)
+    remedy = "give a time, in units of steps * delta"
+    if time is None and beta == 0:
+        raise InputError("--time", "nothing, without a ridge", "a time > 0", remedy)
+    end = _END / beta if time is None else as_scalar("--time", float(time), 0.0, True, remedy)
+    remedy = "choose a number between 0 and 1"
+    limit = 0.3 if epsilon is None else as_scalar("--epsilon", float(epsilon), 0.0, True, remedy)
     sizes = _widths(widths)
     values = [1.0, 10.0, 100.0, 1e3, 1e4] if precision is None else [float(p) for p in precision]
     numbers: dict[str, Any] = {
@@ -94,7 +100,6 @@ def layers(
 
     predicted = trained("effective") if theory else None
     found = trained("sgd")
-    limit = 0.3 if epsilon is None else float(epsilon)
     say(_title(found, data, depth))
     # where nothing was learned there is nothing to align with
     learned = is_optimal(found)
@@ -123,7 +128,7 @@ def _widths(given: list[Number] | None) -> list[int]:
     if given is None:
         return [2, 4, 8, 20]
     for value in given:
-        if int(value) != value:
+        if not float(value).is_integer():
             raise InputError("--widths", str(value), "whole numbers", "count the units of a layer")
     return [int(value) for value in given]
 

@@ -330,8 +330,8 @@ def bounded(text: str, tree: Node) -> Node:
             got = f"a formula of more than {MOST_TERMS} parts"
             raise FormulaError(text, 0, got, expected, "split the formula")
     if largest_bits(tree) > MOST_BITS:
-        expected = f"exact numbers of at most {MOST_BITS} binary digits"
-        raise FormulaError(text, 0, "powers of a number of too many digits", expected, "use exp")
+        expected = f"no towers of powers: exact numbers of at most {MOST_BITS} binary digits"
+        raise FormulaError(text, 0, "a number that is too large", expected, "use exp")
     return tree
 
 
