@@ -183,6 +183,7 @@ class EffectiveResult:
         steep = sum((p.slope(points) for p in best.pieces), np.zeros(points.size))
         terms = self._terms([edge.trace for edge in best.edges]).max(initial=0.0)
         errors[0] += ROUNDING * float(terms) * steep
+        errors[0] += sum((p.unresolved(points) for p in best.pieces), np.zeros(points.size))
         # what the series leaves out, and mass that was not found
         errors[1] += max(
             sum(p.truncation for p in run.pieces) + abs(1 - run.mass) + SHARP * run.misplaced

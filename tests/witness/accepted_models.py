@@ -58,7 +58,7 @@ ACCEPTED = {
         "model(pure, (v[0] * sp.tanh(u[0]) + sp.tanh(u[1]) - t[0] ** 2) ** 2, 2, 1)",
         0.1,
         # products of three fields: bounds of rules and of samples are too wide to be of use
-        dear=("relabelled_units", *SAMPLED),
+        dear=("relabelled_units", "rotation", *SAMPLED),
     ),
     "k classes, noise of three bands": Accepted(  # the scales of one class are those of another
         "sa.kgmm(3, bands=sa.Bands([0.2, 0.3, 0.5], [[2, 0.5, 0.3], [1, 0.5, 0.3], [1, 1, 0.2]]))",

@@ -72,10 +72,7 @@ def layers(
 
     mixture = kgmm(k).mixture if data == "kgmm" else xor(4).mixture
     beta = float(_RIDGES[data] if ridge is None else ridge)
-    remedy = "give a time, in units of steps * delta"
-    if time is None and beta == 0:
-        raise InputError("--time", "nothing, without a ridge", "a time > 0", remedy)
-    end = _END / beta if time is None else as_scalar("--time", float(time), 0.0, True, remedy)
+    end = _last_time(time, beta)
     remedy = "choose a number between 0 and 1"
     limit = 0.3 if epsilon is None else as_scalar("--epsilon", float(epsilon), 0.0, True, remedy)
     sizes = _widths(widths)
@@ -122,6 +119,17 @@ def layers(
         title = f"{_title(found, data, depth)}; {'optimal ends' if some else 'none optimal'}"
         drawn = optimal if some else found
         write_figure(plot_trained_layers(drawn, predicted, epsilon=limit, title=title), plot)
+
+
+def _last_time(given: Number | None, ridge: float) -> float:
+    from numerics.core.validation import as_scalar
+
+    remedy = "give a time, in units of steps * delta"
+    if given is not None:
+        return as_scalar("--time", float(given), 0.0, True, remedy)
+    if ridge == 0:
+        raise InputError("--time", "nothing, without a ridge", "a time > 0", remedy)
+    return _END / ridge
 
 
 def _widths(given: list[Number] | None) -> list[int]:

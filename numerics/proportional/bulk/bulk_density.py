@@ -37,6 +37,8 @@ BETWEEN_NODES = 0.05
 ANGLE = 1e-3
 # nodes of the polynomial from which Newton's method starts between nodes
 NEAREST = 8
+# series whose eighths fall more slowly are not resolved at all
+SLOWEST = 0.95
 # more gaps than this are not those of a law
 MOST_GAPS = 30
 
@@ -52,7 +54,7 @@ class Resolution:
 
 
 # for laws known to rounding, and for one scrambling among several
-FINE, SCATTERED = Resolution(1e-11, 256), Resolution(1e-5, 64)
+FINE, SCATTERED = Resolution(1e-11, 1024), Resolution(1e-5, 64)
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,18 @@ class Piece:
         return np.where(
             inside, np.maximum(waves @ self.profile, 0) * self.interval.ends(theta), 0.0
         )
+
+    def unresolved(self, z: Array) -> Array:
+        """What the density may lack where its series was cut off: it goes on as its last two
+        eighths fall, and nodes take higher orders for lower ones.
+        """
+        theta, eighth = self.interval.angle(z), len(self.profile) // 8
+        sizes = np.abs(self.profile[-2 * eighth :]).reshape(2, eighth)
+        before, last = sizes.sum(axis=1).tolist()
+        ratio = min(last / before, SLOWEST) if before > 0 else 0.0
+        left = last + 2 * last * ratio / (1 - ratio)
+        inside = (z > self.interval.left) & (z < self.interval.right)
+        return np.where(inside, left * self.interval.ends(np.where(inside, theta, np.pi / 2)), 0.0)
 
     def slope(self, z: Array) -> Array:
         """Size of the derivative of the density, from its change over a small angle."""

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from helpers import REFERENCE_FOLDER, fresh_rng
+from wrong_resolvents import without_inverse_precision
 
 from numerics import Parameters, State, effective_spectrum, empirical_spectrum, population_spectrum
 from numerics.data.samples import draw_data
@@ -280,12 +281,7 @@ def test_outliers_and_overlaps_of_data():
 )
 def test_wrong_theories_are_refuted_by_data(wrong, monkeypatch):
     if wrong == "1/lambda missing":
-        right = Resolvent.mean
-        monkeypatch.setattr(Resolvent, "mean", lambda self, a: right(self, a) * self.law.precision)
-        curved = Resolvent.curvature
-        monkeypatch.setattr(
-            Resolvent, "curvature", lambda self, a: curved(self, a) * self.law.precision
-        )
+        without_inverse_precision(monkeypatch)
     elif wrong == "F' missing":
         monkeypatch.setattr(Resolvent, "derivative", lambda self, s: 0 * s)
     elif wrong == "weights centred":

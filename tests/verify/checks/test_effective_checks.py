@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import fresh_rng
+from wrong_resolvents import without_inverse_precision
 
 import verify.checks.effective
 import verify.checks.proportional
@@ -80,14 +81,6 @@ def exchange_aspect_ratio(monkeypatch):
     )
 
 
-def drop_inverse_precision(monkeypatch):
-    mean, curvature = Resolvent.mean, Resolvent.curvature
-    monkeypatch.setattr(Resolvent, "mean", lambda self, a: mean(self, a) * self.law.precision)
-    monkeypatch.setattr(
-        Resolvent, "curvature", lambda self, a: curvature(self, a) * self.law.precision
-    )
-
-
 def drop_derivative(monkeypatch):
     monkeypatch.setattr(Resolvent, "derivative", lambda self, s: 0 * s)
 
@@ -104,7 +97,7 @@ def centre_weights(monkeypatch):
 
 MISTAKES = {
     "phi and 1/phi exchanged": exchange_aspect_ratio,
-    "1/lambda missing in the Stieltjes equation": drop_inverse_precision,
+    "1/lambda missing in the Stieltjes equation": without_inverse_precision,
     "F' missing in the overlap": drop_derivative,
     "weights centred": centre_weights,
 }
