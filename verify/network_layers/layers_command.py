@@ -76,7 +76,7 @@ def layers(
     remedy = "choose a number between 0 and 1"
     limit = 0.3 if epsilon is None else as_scalar("--epsilon", float(epsilon), 0.0, True, remedy)
     sizes = _widths(widths)
-    values = [1.0, 10.0, 100.0, 1e3, 1e4] if precision is None else [float(p) for p in precision]
+    values = _precisions(precision)
     numbers: dict[str, Any] = {
         "precision": values, "ridge": beta, "step": 1.0 if step is None else float(step),
         "activation": activation, "biases": data == "xor", "dimension": dimension,
@@ -119,6 +119,14 @@ def layers(
         title = f"{_title(found, data, depth)}; {'optimal ends' if some else 'none optimal'}"
         drawn = optimal if some else found
         write_figure(plot_trained_layers(drawn, predicted, epsilon=limit, title=title), plot)
+
+
+def _precisions(given: list[Number] | None) -> list[float]:
+    from numerics.core.validation import as_scalar
+
+    remedy = "give inverse variances of the noise"
+    numbers = (1.0, 10.0, 100.0, 1e3, 1e4) if given is None else map(float, given)
+    return [as_scalar("--precision", value, 0.0, True, remedy) for value in numbers]
 
 
 def _last_time(given: Number | None, ridge: float) -> float:
