@@ -63,7 +63,6 @@ def layers(
     import numpy as np
     import xarray as xr
 
-    from numerics.core.validation import as_scalar
     from numerics.networks.breakdown import alignment_breakdown
     from numerics.networks.trained_layers import trained_layers
     from theory import kgmm, xor
@@ -71,14 +70,13 @@ def layers(
     from .layers_tables import is_optimal, layers_tables, theory_table
 
     mixture = kgmm(k).mixture if data == "kgmm" else xor(4).mixture
-    beta = float(_RIDGES[data] if ridge is None else ridge)
+    beta = _number("--ridge", ridge, _RIDGES[data], strict=False)
     end = _last_time(time, beta)
-    remedy = "choose a number between 0 and 1"
-    limit = 0.3 if epsilon is None else as_scalar("--epsilon", float(epsilon), 0.0, True, remedy)
+    limit = _number("--epsilon", epsilon, 0.3)
     sizes = _widths(widths)
     values = _precisions(precision)
     numbers: dict[str, Any] = {
-        "precision": values, "ridge": beta, "step": 1.0 if step is None else float(step),
+        "precision": values, "ridge": beta, "step": _number("--step", step, 1.0),
         "activation": activation, "biases": data == "xor", "dimension": dimension,
         "time": end * np.array(_ON_THE_WAY), "replicas": replicas, "samples": samples,
         "seed": seed,
@@ -121,23 +119,23 @@ def layers(
         write_figure(plot_trained_layers(drawn, predicted, epsilon=limit, title=title), plot)
 
 
-def _precisions(given: list[Number] | None) -> list[float]:
+def _number(name: str, given: Number | None, usual: float, *, strict: bool = True) -> float:
     from numerics.core.validation import as_scalar
 
-    remedy = "give inverse variances of the noise"
-    numbers = (1.0, 10.0, 100.0, 1e3, 1e4) if given is None else map(float, given)
-    return [as_scalar("--precision", value, 0.0, True, remedy) for value in numbers]
+    remedy = f"see --help for the meaning of {name}"
+    return usual if given is None else as_scalar(name, float(given), 0.0, strict, remedy)
+
+
+def _precisions(given: list[Number] | None) -> list[float]:
+    usual = [1.0, 10.0, 100.0, 1e3, 1e4]
+    return usual if given is None else [_number("--precision", value, 1.0) for value in given]
 
 
 def _last_time(given: Number | None, ridge: float) -> float:
-    from numerics.core.validation import as_scalar
-
-    remedy = "give a time, in units of steps * delta"
-    if given is not None:
-        return as_scalar("--time", float(given), 0.0, True, remedy)
-    if ridge == 0:
+    if given is None and ridge == 0:
+        remedy = "give a time, in units of steps * delta"
         raise InputError("--time", "nothing, without a ridge", "a time > 0", remedy)
-    return _END / ridge
+    return _END / ridge if given is None else _number("--time", given, 1.0)
 
 
 def _widths(given: list[Number] | None) -> list[int]:
