@@ -15,8 +15,8 @@ import sympy as sp
 from theory import LogSumExp, ReLU, Sigmoid, Softmax, Softplus, Step, symbols
 from theory.errors import InputError
 from verify.claims.language import tree
-from verify.claims.language.text import parse_formula
 
+from .schedule_text import read_formula
 from .values import shown
 
 # functions of a loss, with their least and most numbers of arguments
@@ -72,12 +72,7 @@ def parse_loss(parameter: str, text: Any, letters: Mapping[str, sp.Symbol] | Non
     """
     if not isinstance(text, str):
         raise InputError(parameter, shown(text), "a formula as text", 'write "(u_1 - y)^2 / 2"')
-    try:
-        parsed = parse_formula(text)
-    except tree.FormulaError as error:
-        place = f"{error.plain} at column {error.position + 1}"
-        remedy = f"check {place}, where {error.expected} was expected"
-        raise InputError(parameter, shown(text), _EXPECTED, remedy) from error
+    parsed = read_formula(parameter, text, _EXPECTED)
     found = _Reading(parameter, text, dict(letters or {})).of(parsed)
     if found.has(sp.I, sp.nan, sp.zoo, sp.oo):
         raise InputError(parameter, shown(text), _EXPECTED, "give a real number for every sample")

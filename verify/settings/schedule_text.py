@@ -44,16 +44,27 @@ def parse_schedule(parameter: str, text: str, letters: Sequence[str] = ()) -> sp
     if len(text) > MAX_LENGTH:
         expected = f"an expression of at most {MAX_LENGTH} characters"
         raise InputError(parameter, shown(text), expected, "write it shorter")
-    try:
-        parsed = parse_formula(text)
-    except tree.FormulaError as error:
-        place = f"{error.plain} at column {error.position + 1}"
-        remedy = f"check {place}, where {error.expected} was expected"
-        raise InputError(parameter, shown(text), _EXPECTED, remedy) from error
+    parsed = read_formula(parameter, text, _EXPECTED)
     found = _Reading(parameter, text, tuple(letters)).of(parsed)
     if not isinstance(found, sp.Expr) or found.has(sp.I, sp.nan, sp.zoo, sp.oo):
         raise InputError(parameter, shown(text), _EXPECTED, "give a real number for every t")
     return found
+
+
+def read_formula(parameter: str, text: str, expected: str) -> tree.Node:
+    """The tree of a text.
+
+    Raises
+    ------
+    theory.InputError
+        With the place in the text and what was expected there.
+    """
+    try:
+        return parse_formula(text)
+    except tree.FormulaError as error:
+        place = f"{error.plain} at column {error.position + 1}"
+        remedy = f"check {place}, where {error.expected} was expected"
+        raise InputError(parameter, shown(text), expected, remedy) from error
 
 
 @dataclass
