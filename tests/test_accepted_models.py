@@ -24,6 +24,8 @@ from verify.laws.witness import sample_mean
 REPLICAS = 400
 # of all entries of a matrix together
 FAMILY = 1e-3
+# a wrong theory is held against the runs where its curve ends elsewhere by more than this
+APART, TRIALS = 0.01, 40
 
 
 def simulated(problem, state, time, dimension, method, rng):
@@ -35,18 +37,38 @@ def simulated(problem, state, time, dimension, method, rng):
     )  # fmt: skip
 
 
+def curve_end(problem, state, time):
+    curve = integrate_curves(problem, state, [0.0, time], tolerance=1e-3)
+    return State.at(curve, time).flatten(), curve.attrs["error_estimate"]
+
+
+def telling_problem(name, rng):
+    """A random problem at which the curve of the wrong theory is another one.
+
+    By theory alone: simulations refute what differs by several times their error.
+    """
+    for _ in range(TRIALS):
+        problem = accepted_problem(name, rng)
+        state, time = random_state(problem, rng), ACCEPTED[name].time
+        right, wrong = (
+            curve_end(p, state, time)[0] for p in (problem, wrong_problem(name, problem))
+        )
+        if np.abs(right - wrong).max() > APART:
+            return problem, state
+    raise AssertionError(f"{name}: the wrong theory is nowhere another one")
+
+
 def largest_excess(name, problem, state, runs):
     """Largest z of a curve against runs at two dimensions, the part of 1/d taken off."""
     accepted = ACCEPTED[name]
-    curve = integrate_curves(problem, state, [0.0, accepted.time], tolerance=1e-3)
-    expected = State.at(curve, accepted.time).flatten()
+    expected, curve_error = curve_end(problem, state, accepted.time)
     (few, many), (left, right) = accepted.dimensions, runs
     share = many / (many - few)
     limit = share * right.mean(axis=0) - (share - 1) * left.mean(axis=0)
     squares = share**2 * right.var(axis=0) + (share - 1) ** 2 * left.var(axis=0)
     error = np.sqrt(squares / REPLICAS) + 1e-9
     # what is left is of order 1/d^2: no more than the part of 1/d at the larger dimension
-    bias = np.abs(left.mean(axis=0) - limit).max() * few / many + curve.attrs["error_estimate"]
+    bias = np.abs(left.mean(axis=0) - limit).max() * few / many + curve_error
     return float(((np.abs(limit - expected) - bias) / error).max())
 
 
@@ -54,8 +76,7 @@ def largest_excess(name, problem, state, runs):
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_runs_at_two_dimensions_follow_the_curve_and_have_the_law_of_the_chain(name):
     rng, accepted = fresh_rng(), ACCEPTED[name]
-    problem = accepted_problem(name, rng)
-    state = random_state(problem, rng)
+    problem, state = telling_problem(name, rng)
     direct = [
         simulated(problem, state, accepted.time, d, "direct", rng) for d in accepted.dimensions
     ]
@@ -145,3 +166,17 @@ def quadratic(problem, state, matrix, movements, dimension):
 def test_every_law_holds(name):
     laws = [law for law in LAWS if law not in ACCEPTED[name].dear]
     check_model(known_model(name), only=laws, seed=int(fresh_rng().integers(2**31)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "law", "seed"),
+    [
+        ("committee machine (Saad–Solla)", "gradient_of_risk", 2053643277),
+        ("multi-index (product of teachers)", "hessian_of_gradient", 1149115333),
+        ("multi-index (product of teachers)", "gradient_matrix_psd", 1149115333),
+    ],
+)
+def test_in_four_dimensions_a_second_look_at_a_law_samples(name, law, seed):
+    """At these seeds bounds of rules with 13 nodes an axis are too wide to be of use."""
+    assert check_model(known_model(name), only=[law], seed=seed).holds

@@ -57,6 +57,7 @@ ACCEPTED = {
     "multi-index (product of teachers)": Accepted(
         "model(pure, (v[0] * sp.tanh(u[0]) + sp.tanh(u[1]) - t[0] ** 2) ** 2, 2, 1)",
         0.1,
+        time=1.2,
         # products of three fields: bounds of rules and of samples are too wide to be of use
         dear=("relabelled_units", "rotation", *SAMPLED),
     ),
