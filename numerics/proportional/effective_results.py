@@ -12,6 +12,7 @@ from numerics.core.validation import Array
 from numerics.expectations.quadrature import INTERVAL
 from theory import Model
 
+from .bulk.solved_density import densities
 from .limiting_spectrum import LimitingSpectrum, agreed_gaps
 from .outliers import Outlier
 from .rule_choice import SCRAMBLINGS, best_and_error
@@ -173,17 +174,23 @@ class EffectiveResult:
         else:
             points = points - self.shift
 
-        def of(run: LimitingSpectrum) -> Array:
-            rho = sum((p.density(points) for p in run.pieces), np.zeros(points.size))
+        # of one scrambling a density is known far less than a series resolves it
+        found = [
+            densities(run.pieces, run.resolvent, points, solved=self.by_tensor_rules)
+            for run in self.runs
+        ]
+
+        def of(run: LimitingSpectrum, rho: Array) -> Array:
             below = sum((p.cumulative(points) for p in run.pieces), run.atom * (points >= 0))
             return np.array([rho, below])
 
-        values, errors = self._both([of(run) for run in self.runs])
+        pairs = zip(self.runs, found, strict=True)
+        values, errors = self._both([of(run, rho) for run, (rho, _) in pairs])
         # z is known to the rounding of its terms, and a density rises steeply from its edge
         steep = sum((p.slope(points) for p in best.pieces), np.zeros(points.size))
         terms = self._terms([edge.trace for edge in best.edges]).max(initial=0.0)
         errors[0] += ROUNDING * float(terms) * steep
-        errors[0] += sum((p.unresolved(points) for p in best.pieces), np.zeros(points.size))
+        errors[0] += found[-1][1]
         # what the series leaves out, and mass that was not found
         errors[1] += max(
             sum(p.truncation for p in run.pieces) + abs(1 - run.mass) + SHARP * run.misplaced
