@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 from browser import browser
 
+import numerics
+import theory
+import verify
+from specalign import plot
+
 SITE = Path(os.environ.get("SPECALIGN_SITE", "/nowhere"))
 PALETTE = "data-md-color-scheme"
 FAINT = (Path(__file__).parent / "witness" / "contrast.js").read_text("utf-8")
@@ -57,6 +62,25 @@ def test_every_page_fits_a_phone_and_has_no_errors(tmp_path):
             if "math" in path.read_text("utf-8"):
                 shown = "[...document.querySelectorAll('math')].every(m => m.offsetHeight !== 0)"
                 assert page.evaluate(shown), path
+
+
+@pytest.mark.parametrize("package", [theory, numerics, verify, plot])
+def test_headings_of_the_reference_are_public_names(package):
+    name = package.__name__.split(".")[-1]
+    page = (SITE / "api" / name / "index.html").read_text("utf-8")
+    headings = re.findall(r'<h[2-6] id="([^"]+)"', page)
+    names = package.__all__ if hasattr(package, "__all__") else dir(package)
+    prefix = "verify.figures.on_axes" if package is plot else name
+    inside = [h.removeprefix(f"{prefix}.") for h in headings if h.startswith(f"{prefix}.")]
+    assert sorted({h.split(".")[0] for h in inside}) == sorted(names)
+    for heading in inside:
+        assert not any(part.startswith("_") for part in heading.split(".")), heading
+        value = package
+        for part in heading.split("."):
+            value = getattr(value, part, None) or vars(value)["__dataclass_fields__"][part]
+    # every other heading is a subject
+    subjects = [h for h in headings if not h.startswith(f"{prefix}.")]
+    assert len(subjects) <= len(inside) / 3
 
 
 FAINT_STYLES = {

@@ -13,10 +13,43 @@ from typing import Any
 
 import sympy as sp
 
+from theory.errors import brief_parts
+
 # of a matrix, a sum and a formula in LaTeX so much is shown
 ENTRIES, TERMS, CHARACTERS = 3, 6, 1200
 # rows and columns of a matrix of numbers
 SIDE = 6
+
+
+def short_repr(thing: object, *said: str, **named: object) -> str:
+    """``Name(said, name=value)`` on one line, every value cut where it is long.
+
+    Examples
+    --------
+    >>> short_repr(sp.Integer(1), "of 'kgmm2'", step=1.0)
+    "One(of 'kgmm2', step=1.0)"
+    """
+    return f"{type(thing).__name__}({', '.join([*said, *filter(None, [brief_parts(**named)])])})"
+
+
+def numbers_text(values: Any) -> str:
+    """The entries of a small array, and the shape of a larger one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> numbers_text(np.eye(2) / 3), numbers_text(np.zeros((40, 3)))
+    ('[[0.333333, 0], [0, 0.333333]]', 'array of 40 x 3')
+    """
+    if values.size > SIDE**2:
+        return f"array of {' x '.join(map(str, values.shape))}"
+    return _nested_text(values.tolist())
+
+
+def _nested_text(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_nested_text, value))}]"
+    return f"{value:.6g}"
 
 
 def formula_latex(expression: sp.Expr) -> str:

@@ -110,6 +110,17 @@ def readout_alignment(
     ------
     theory.InputError
         A spectrum of another block; a rank out of range.
+
+    Examples
+    --------
+    >>> from numerics import Problem, State, population_spectrum
+    >>> from theory import xor
+    >>> problem = Problem(xor(2), weights=[0.25] * 4, precision=100, ridge=0.01, step=1)
+    >>> state = State([[2, 0], [-2, 0]], [[0, 0], [0, 0]], readout=[1, 1])
+    >>> spectrum = population_spectrum(problem, state, block="readout")
+    >>> found = readout_alignment(problem, state, spectrum)
+    >>> int(found["rank"]), found["feature_share"].round(3).item()
+    (2, 1.0)
     """
     model = problem.model
     check_state(model, state, "state")

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
 from theory.names import WITHOUT_NOISE
-from theory.notebook import equations_latex, matrix_latex
+from theory.notebook import equations_latex, matrix_latex, numbers_text, short_repr
 
 from .covariance.band_arrays import axes_of, check_directions
 from .validation import Array, _is_infinite, as_array, as_scalar, kind_of
@@ -63,6 +63,16 @@ class Parameters:
     directions_gram: Array
     values: Mapping[str, float]
     _gram_is_default: bool = field(init=False, repr=False)
+
+    def __repr__(self) -> str:
+        named: dict[str, object] = {
+            "weights": numbers_text(self.weights),
+            "precision": self.precision,
+            "ridge": self.ridge,
+            "step": self.step,
+            "directions_gram": numbers_text(self.directions_gram),
+        }
+        return short_repr(self, **named, **({"values": dict(self.values)} if self.values else {}))
 
     def _repr_latex_(self) -> str:
         """Every number under its letter, for notebooks."""

@@ -11,7 +11,9 @@ import numpy as np
 import sympy as sp
 
 from theory import Drift, InputError, symbols
+from theory.errors import brief
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 
 from . import codegen
 from .parameters import Parameters
@@ -48,6 +50,9 @@ class Schedule:
 
     function: Callable[[Array], Array]
     text: str
+
+    def __repr__(self) -> str:
+        return short_repr(self, repr(brief(self.text)))
 
     @classmethod
     def of(cls, given: sp.Expr | str | Callable[[Array], Array] | None) -> Schedule | None:

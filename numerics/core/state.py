@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
-from theory.notebook import equations_latex, matrix_latex
+from theory.notebook import equations_latex, matrix_latex, numbers_text, short_repr
 
 from .covariance.band_arrays import axes_of, fractions_of, inverse_of
 from .packed_symmetric import _upper
@@ -85,8 +85,18 @@ class State:
         object.__setattr__(self, "gram_perp", gram_perp)
         object.__setattr__(self, "readout", readout)
 
+    def __repr__(self) -> str:
+        named = {name: numbers_text(getattr(self, name)) for name in ("overlap", "gram_perp")}
+        if self.readout.size:
+            named["readout"] = numbers_text(self.readout)
+        return short_repr(self, **named)
+
     def _repr_latex_(self) -> str:
         """The statistics as matrices of four digits, for notebooks."""
+        return equations_latex(self.equations())
+
+    def equations(self) -> list[tuple[str, str]]:
+        """Left and right hand sides in LaTeX."""
         parts = []
         for letter, matrices in (("m", self.overlap), (r"R^\perp", self.gram_perp)):
             if matrices.ndim == 2:
@@ -95,7 +105,7 @@ class State:
                 parts.append((f"{{{letter}}}^{{({g})}}", matrix_latex(matrix.tolist())))
         if self.readout.size:
             parts.append(("v", matrix_latex([self.readout.tolist()])))
-        return equations_latex(parts)
+        return parts
 
     @classmethod
     @with_known_keywords

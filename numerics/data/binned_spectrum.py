@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from numerics.core.validation import Array, as_array, as_integer
 from theory import Bands, InputError
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 
 # halvings of the interval in which the largest ratio of a band lies
 HALVINGS = 60
@@ -45,6 +46,15 @@ class BinnedSpectrum:
     assignment: NDArray[np.int64]
     largest_error: float
     frobenius_error: float
+
+    def __repr__(self) -> str:
+        said = f"{len(self.assignment)} eigenvalues in {self.bands.count} bands"
+        return short_repr(
+            self,
+            said,
+            largest_error=f"{self.largest_error:.3g}",
+            frobenius_error=f"{self.frobenius_error:.3g}",
+        )
 
     @with_known_keywords
     def gram_matrices(self, directions: ArrayLike) -> Array:

@@ -16,7 +16,9 @@ from numerics.core.state import State, nearest_psd
 from numerics.core.validation import Array, check_times
 from numerics.expectations.quadrature import INTERVAL, Rule
 from theory import InputError, Model
+from theory.errors import brief
 from theory.keywords import with_known_keywords
+from theory.notebook import equations_latex, short_repr
 
 from .integration.flow_field import PLAIN
 
@@ -71,6 +73,25 @@ class Curve:
     route: str
     seed: int
     pace: Pace = PLAIN
+
+    def __repr__(self) -> str:
+        return short_repr(
+            self,
+            f"of {brief(self.model.name)!r}",
+            f"0 <= t <= {self.end:.6g}",
+            error_estimate=f"{self.error_estimate:.2g}",
+            rule=self.rule,
+        )
+
+    def _repr_latex_(self) -> str:
+        """Where it starts and ends, for notebooks."""
+        equations = [
+            (f"{letter}({time:.4g})", matrix)
+            for time in (0.0, self.end)
+            for letter, matrix in self.state(time).equations()
+        ]
+        error = [(r"\text{largest error}", f"{self.error_estimate:.2g}")]
+        return equations_latex([*equations, *error])
 
     def vector(self, time: ArrayLike) -> Array:
         """State vectors at the given times, shape (len(time), state size)."""

@@ -129,6 +129,15 @@ def solve_curve(
     """Integrate to ``end`` and return the dense curve; see :func:`integrate_curves`.
 
     Without ``closed_forms`` by quadrature, also where the drift has closed forms.
+
+    Examples
+    --------
+    >>> from numerics import State
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    >>> curve = solve_curve(problem, State.zero(problem), end=1.0)
+    >>> curve.state(0.5).overlap.shape, curve.end
+    ((2, 2), 1.0)
     """
     model, parameters = problem.model, problem.parameters
     check_state(model, initial)

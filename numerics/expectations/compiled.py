@@ -29,7 +29,9 @@ from numerics.core.problem import Problem
 from numerics.core.state import State, check_state
 from numerics.core.validation import Array
 from theory import Model
+from theory.errors import brief
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 
 from .closed.closed_values import closed_values
 from .component_laws import Parts, gauge_directions
@@ -74,6 +76,11 @@ class CompiledExpressions(Evaluator):
     >>> found.values[:4].round(6)                             # of the overlaps
     array([ 0.25, -0.25, -0.25,  0.25])
     """
+
+    def __repr__(self) -> str:
+        said = f"{self.size} expressions of {brief(self.model.name)!r}"
+        inner = f"{len(self.integrands)} integrands over {self.dimension} dimensions"
+        return short_repr(self, said, inner, self.target)
 
     def evaluate_states(
         self, parameters: Parameters, vectors: Array, rule: Rule, replicate: int

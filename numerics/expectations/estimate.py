@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from numerics.core.validation import Array
 from theory.keywords import with_known_keywords
+from theory.notebook import numbers_text, short_repr
 
 from .quadrature import Rule
 
@@ -41,6 +42,12 @@ class Estimate:
     errors: Array
     rule: Rule
     samples: Array | None = None
+
+    def __repr__(self) -> str:
+        largest = f"{self.errors.max(initial=0.0):.2g}"
+        return short_repr(
+            self, values=numbers_text(self.values), largest_error=largest, rule=self.rule
+        )
 
 
 @dataclass(frozen=True)

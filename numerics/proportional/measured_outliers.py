@@ -55,6 +55,18 @@ def measure_outliers(
     ------
     theory.InputError
         An argument is of another kind, or ``effective`` is another result.
+
+    Examples
+    --------
+    >>> from numerics import Problem, State, draw_data, effective_spectrum
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    >>> zero = State.zero(problem)
+    >>> effective = effective_spectrum(problem, zero, aspect_ratio=4, block=(0, 0))
+    >>> data = draw_data(problem, zero, dimension=50, samples=200, seed=0)
+    >>> outliers, spectrum = measure_outliers(data, effective)
+    >>> outliers.sizes["eigen"] == effective["side"].size, spectrum.shape
+    (True, (50,))
     """
     check_data(data)
     if (

@@ -54,6 +54,17 @@ def load_labelled(source: Sequence[object] | object, *, label: str | None = None
     theory.InputError
         Files that are none of these, pickled objects, lines of different lengths, texts in place
         of numbers, files larger than the memory.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "flowers.csv")
+    ...     _ = file.write_text("long,wide,kind\\n5.1,3.5,setosa\\n7.0,3.2,versicolor\\n")
+    ...     features, labels = load_labelled(file, label="kind")
+    >>> features.tolist(), labels.tolist()
+    ([[5.1, 3.5], [7.0, 3.2]], ['setosa', 'versicolor'])
     """
     parts = list(source) if isinstance(source, (list, tuple)) else [source]
     remedy = f"give {WAYS}"

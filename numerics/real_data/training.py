@@ -36,6 +36,14 @@ class SoftmaxNetwork:
     activation : str
     ridge, step : float
         beta and c_delta.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> SoftmaxNetwork(ridge=0.1).model(kgmm(3).mixture).units
+    3
+    >>> SoftmaxNetwork(hidden=4).model(kgmm(3).mixture).units
+    4
     """
 
     hidden: int = 0

@@ -14,6 +14,7 @@ from numerics.core.validation import Array
 from numerics.expectations.estimation import sampling_error
 from theory import InputError
 from theory.keywords import with_known_keywords
+from theory.notebook import numbers_text, short_repr
 
 # a block of 0-based units, or a named part of the matrix
 BlockName = tuple[int, int] | str
@@ -73,6 +74,17 @@ class SpanMatrix:
     bulk_error: Array
     quadrature: str
     samples: tuple[Array, Array] | None = None
+
+    def __repr__(self) -> str:
+        return short_repr(
+            self,
+            repr(self.kind),
+            block=self.block,
+            regularized=self.regularized,
+            matrix=numbers_text(self.matrix),
+            bulk=numbers_text(self.bulk),
+            largest_error=f"{self.matrix_error.max(initial=0.0):.2g}",
+        )
 
     @property
     def rows(self) -> int:

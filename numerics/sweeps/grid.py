@@ -25,6 +25,7 @@ from numerics.core.validation import (
 )
 from theory import InputError
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 
 from .measure_options import MeasureOptions
 from .measurements import MEASUREMENTS, Measurement
@@ -97,6 +98,15 @@ class Sweep:
     seed: int = 0
     options: MeasureOptions = field(default_factory=MeasureOptions)
     configuration: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        sizes = {name: f"{len(values)} values" for name, values in self.axes.items()}
+        return short_repr(
+            self,
+            *[f"{size} of {name}" for name, size in sizes.items()],
+            measure=[m.name for m in self.measurements],
+            seed=self.seed,
+        )
 
     def __post_init__(self) -> None:
         check_kind("axes", self.axes, Mapping, "write {name: values}")

@@ -19,6 +19,7 @@ from numerics.spectra.population_block import population_block
 from numerics.spectra.span_matrix import SpanMatrix
 from theory import InputError
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 from theory.problem.covariance.bands import refuse_bands
 
 from .setting import Setting
@@ -30,7 +31,13 @@ _BLOCK = ("replica", "matrix", "unit")
 @with_known_keywords
 @dataclass(frozen=True)
 class Variable:
-    """A variable of the store: dimensions besides the axes of the sweep, meaning and unit."""
+    """A variable of the store: dimensions besides the axes of the sweep, meaning and unit.
+
+    Examples
+    --------
+    >>> Variable(("replica", "time"), "loss on fresh samples")
+    Variable(dims=('replica', 'time'), meaning='loss on fresh samples', units='1')
+    """
 
     dims: tuple[str, ...]
     meaning: str
@@ -71,6 +78,9 @@ class Measurement:
     variables: Mapping[str, Variable]
     needs: tuple[str, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return short_repr(self, repr(self.name), variables=list(self.variables), needs=self.needs)
 
     def check(self, setting: Setting) -> None:
         """Refuse a setting that lacks what the measurement needs."""

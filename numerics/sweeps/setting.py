@@ -21,6 +21,7 @@ from numerics.sgd.run_size import check_size
 from numerics.sgd.simulate import check_method, simulate_sgd
 from theory import InputError, Model
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 
 from .random_start import RandomStart
 
@@ -63,6 +64,15 @@ class Setting:
     ------
     theory.InputError
         Values that do not fit each other.
+
+    Examples
+    --------
+    >>> from numerics import Problem, RandomStart
+    >>> from theory import kgmm
+    >>> problem = Problem(kgmm(2), weights=[0.5, 0.5], precision=10, ridge=0.1, step=1)
+    >>> setting = Setting(problem, RandomStart(0.1), time=[0, 1], dimension=50, replicas=3)
+    >>> setting.model.name, setting.grid
+    ('kgmm2', array([0., 1.]))
     """
 
     problem: Problem
@@ -72,6 +82,10 @@ class Setting:
     replicas: int = 1
     samples: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        names = ("problem", "initial", "time", "dimension", "replicas", "samples", "options")
+        return short_repr(self, **{name: getattr(self, name) for name in names})
 
     def __post_init__(self) -> None:
         check_kind(

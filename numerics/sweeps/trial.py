@@ -18,8 +18,10 @@ from numerics.sgd.simulate import simulate_sgd
 from numerics.spectra.population_spectrum import population_spectrum
 from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory import BlockMatrix, InputError, Model, derive_hessian
+from theory.errors import brief
 from theory.keywords import with_known_keywords
 from theory.names import ALMOST_EVERYWHERE
+from theory.notebook import short_repr
 
 from .measure_options import MeasureOptions
 from .setting import MATRICES, Setting
@@ -61,6 +63,11 @@ class Trial:
         self._data: tuple[int, SampleData] | None = None
         self._spectra: dict[tuple[int, str, int], xr.Dataset] = {}
         self._population: dict[tuple[int, str, int], xr.Dataset] = {}
+
+    def __repr__(self) -> str:
+        s = self.setting
+        said = f"point {self.index} of entropy {self.entropy}", f"of {brief(s.model.name)!r}"
+        return short_repr(self, *said, dimension=s.dimension, replicas=s.replicas)
 
     def sequence(self, purpose: str, *numbers: int) -> np.random.SeedSequence:
         """Random numbers for one purpose; they do not depend on what else is measured."""

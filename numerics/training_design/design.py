@@ -14,8 +14,9 @@ from numerics.core.takes_problem import takes_problem
 from numerics.core.validation import as_integer, as_scalar, kind_of
 from numerics.dynamics.curve import Curve
 from theory import Drift, InputError, derive_drift
-from theory.errors import check_choice
+from theory.errors import brief, check_choice
 from theory.keywords import with_known_keywords
+from theory.notebook import equations_latex, short_repr
 
 from .axes import CLOCKS, ScheduleFamily, Setting, read_axes, with_setting
 from .courses import Course, Training
@@ -109,6 +110,22 @@ class Design:
     curve: Curve
     looked_at: tuple[tuple[Setting, float], ...]
     curves: int
+
+    def __repr__(self) -> str:
+        clock = f"{self.clock} per dimension"
+        reached = f"{self.quantity} {self.value:.5g} at {self.when:.5g} {clock}"
+        model = f"of {brief(self.problem.model.name)!r}"
+        return short_repr(self, model, reached, **{s.name: f"{s.value:.4g}" for s in self.slices})
+
+    def _repr_latex_(self) -> str:
+        """What is reached when, and by which settings, for notebooks."""
+        letters = {"step": r"c_\delta", "ridge": r"\beta"}
+        goal = rf"\text{{{self.quantity}}}"
+        when = rf"{self.when:.5g}\;\text{{{self.clock} per dimension}}"
+        settings = [
+            (letters.get(s.name, rf"\text{{{s.name}}}"), f"{s.value:.4g}") for s in self.slices
+        ]
+        return equations_latex([(goal, rf"{self.value:.5g}\;\text{{at}}\;{when}"), *settings])
 
     @property
     def trained(self) -> Problem:

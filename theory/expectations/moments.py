@@ -27,9 +27,10 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from theory.errors import InputError
+from theory.errors import InputError, brief
 from theory.keywords import with_known_keywords
 from theory.names import DISTRIBUTIONAL
+from theory.notebook import short_repr
 from theory.problem.covariance.bands import refuse_bands
 from theory.problem.covariance.tokens import refuse_tokens
 from theory.problem.kinks import apply_kink_rule, check_kink_rule, split_deltas
@@ -144,6 +145,10 @@ class Moments:
         self._derived: dict[tuple[Weight, tuple[int, ...]], sp.Expr] = {}
         self._averages: dict[tuple[sp.Expr, int], sp.Expr] = {}
         self._nodes: dict[tuple[int, sp.Expr], sp.Expr] = {}
+
+    def __repr__(self) -> str:
+        said = (f"model {brief(self.model.name)!r}", f"route {self.route!r}")
+        return short_repr(self, *said, f"kink_rule {self.kink_rule!r}")
 
     def expression(self, weight: Weight) -> sp.Expr:
         """Return the weight as a SymPy expression in y, u, v."""

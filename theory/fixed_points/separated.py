@@ -28,9 +28,10 @@ from math import comb
 
 import sympy as sp
 
-from theory.errors import InputError
+from theory.errors import InputError, brief
 from theory.keywords import with_known_keywords
 from theory.names import CLUSTERS, COORDINATES, LABELS
+from theory.notebook import short_repr
 from theory.problem.model import Model
 
 from .existing_clusters import IDLE, _check_model, _numbers, _ridge
@@ -62,6 +63,9 @@ class SeparatedFixedPoint:
 
     model: Model
     assignment: tuple[int | None, ...]
+
+    def __repr__(self) -> str:
+        return short_repr(self, f"model {brief(self.model.name)!r}", assignment=self.assignment)
 
     @cached_property
     def members(self) -> tuple[tuple[int, ...], ...]:

@@ -75,6 +75,13 @@ def derive_fisher(model: Model, *, regularized: bool = False) -> BlockMatrix:
     ------
     InputError
         The loss states no outputs.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> fisher = derive_fisher(kgmm(2))
+    >>> fisher.kind, fisher.block(0, 1).coefficients.shape
+    ('fisher', (4, 4))
     """
     return _matrix(_checked(model, FISHER), FISHER, bool(regularized))
 

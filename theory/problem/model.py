@@ -52,6 +52,14 @@ class Model:
     InputError
         If a numeric ridge is negative or a numeric step not positive, or an update names what the
         loss does not have.
+
+    Examples
+    --------
+    >>> u, two = symbols.vector("u", 1), Mixture.build(labels=[1, -1], coordinates=[[1], [-1]])
+    >>> squares = Loss((u[0] - symbols.LABEL) ** 2 / 2, units=1)
+    >>> model = Model.build(two, squares, ridge="1/10", name="least squares")
+    >>> model.ridge, model.step, model.units
+    (1/10, c_delta, 1)
     """
 
     mixture: Mixture

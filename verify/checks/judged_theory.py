@@ -28,8 +28,10 @@ from theory import (
     derive_hessian,
     derive_readout_features,
 )
+from theory.errors import brief
 from theory.keywords import with_known_keywords
 from theory.names import ALMOST_EVERYWHERE
+from theory.notebook import short_repr
 from theory.problem.model import check_plain
 from verify.evidence.systems import Scenario
 
@@ -63,6 +65,15 @@ class Theory:
         Of a model with readout parameters in one layer.
     layer_features : mapping, name -> ReadoutFeatures
         Of every layer behind the first that has several columns, where there are several layers.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from theory import kgmm
+    >>> own = Theory.derive(kgmm(2))
+    >>> wrong = replace(own, drift=own.drift.without_corrector())
+    >>> wrong.drift.corrector[0, 0], wrong.hessian == own.hessian     # run(theory=wrong) judges it
+    (0, True)
     """
 
     model: Model
@@ -79,6 +90,9 @@ class Theory:
     _compiled: dict[str, CompiledExpressions] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+
+    def __repr__(self) -> str:
+        return short_repr(self, f"of {brief(self.model.name)!r}", f"route {self.drift.route!r}")
 
     @classmethod
     def derive(cls, model: Model) -> Theory:

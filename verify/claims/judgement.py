@@ -6,12 +6,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from markupsafe import Markup
+
 from theory import Model
+from theory.errors import brief
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 from verify.claims.language.tree import Node, show
 from verify.verdict.notebook import heading, preformatted
 
 from .quantities import EXPRESSION, Quantity
+
+# characters of a claim that its repr shows
+MOST_OF_CLAIM = 300
 
 
 class Status(StrEnum):
@@ -93,6 +100,15 @@ class Claim:
     parameter: str = "lambda"
     source: str = ""
     expected: str | None = None
+
+    def __repr__(self) -> str:
+        model = f"of {brief(self.model.name)!r}"
+        return short_repr(self, repr(brief(self.name)), model, brief(self.read_as, MOST_OF_CLAIM))
+
+    def _repr_html_(self) -> str:
+        """What is claimed and how it is read, for notebooks."""
+        said = Markup("<p><b>{}</b>, of {}</p>").format(self.name, self.model.name)
+        return said + preformatted(brief(self.read_as))
 
     @property
     def is_text(self) -> bool:

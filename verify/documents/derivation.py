@@ -17,9 +17,10 @@ import sympy as sp
 from numerics.core.files import write_text
 from numerics.core.validation import as_integer
 from theory import InputError, Model
-from theory.errors import check_choice
+from theory.errors import brief, check_choice
 from theory.keywords import with_known_keywords
 from theory.names import DISTRIBUTIONAL
+from theory.notebook import short_repr
 from theory.problem.covariance.bands import refuse_bands
 from theory.problem.covariance.tokens import refuse_tokens
 from theory.problem.kinks import check_kink_rule
@@ -31,6 +32,7 @@ from verify.claims.language.tree import FormulaError, Node, show
 from verify.claims.quantities import DIFFUSION, DRIFT, FIXED_POINT, GRADIENT, HESSIAN
 from verify.printing.formulas import QUANTITIES, PrintedFormulas
 from verify.printing.tree_latex import tree_latex
+from verify.verdict.notebook import table
 
 from .fixed_points import fixed_point_statements
 from .index_form import signs_in_front, with_names_of_paper
@@ -50,6 +52,10 @@ class DerivationStep:
 
     statement: Statement
     judgement: Judgement
+
+    def __repr__(self) -> str:
+        claim = self.judgement.claim
+        return short_repr(self, brief(claim.read_as, 200), self.judgement.finding.value)
 
     @property
     def formula(self) -> Node:
@@ -105,6 +111,22 @@ class Derivation:
     steps: tuple[DerivationStep, ...]
     left_out: tuple[Judgement, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        stands = f"{len(self.steps) - len(self.open_steps)} of {len(self.steps)} steps stand"
+        return short_repr(self, f"of {brief(self.model.name)!r}", repr(self.quantity), stands)
+
+    def _repr_html_(self) -> str:
+        """Every step with the verdict on it, for notebooks."""
+        rows = [
+            (
+                step.statement.text,
+                rf"$\displaystyle {step.left} = {tree_latex(step.formula)}$",
+                step.judgement.finding,
+            )
+            for step in self.steps
+        ]
+        return table(("because", "it holds that", "verdict"), rows)
 
     @property
     def open_steps(self) -> tuple[DerivationStep, ...]:

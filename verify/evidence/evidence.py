@@ -21,6 +21,7 @@ from numerics.data.samples import SampleData, draw_data
 from numerics.spectra.span_matrix import BlockName, SpanMatrix
 from numerics.spectra.spectrum_of_data import spectrum_of_data
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 
 from .layer_samples import layer_batches
 from .levels import Level
@@ -41,6 +42,12 @@ class Evidence:
         Root; every measurement uses its own child, named after what it measures.
     progress : callable, optional
         Receives the fraction done of the measurement at work.
+
+    Examples
+    --------
+    >>> from verify import get_level, get_system
+    >>> Evidence(get_system("kgmm"), get_level("quick"), seed=1)   # run(evidence=...) takes it
+    Evidence('kgmm', 'quick', seed 1, 0 measurements made)
     """
 
     def __init__(
@@ -54,6 +61,11 @@ class Evidence:
         self.progress = progress
         self._kept: dict[str, xr.Dataset] = {}
         self._last_data: tuple[str, SampleData] | None = None
+
+    def __repr__(self) -> str:
+        made = f"{len(self._kept)} measurements made"
+        said = repr(self.system.name), repr(self.level.name), f"seed {self.seed}", made
+        return short_repr(self, *said)
 
     def child_seed(self, name: str) -> int:
         """Seed of the measurement ``name``; independent of the order in which measurements are

@@ -118,7 +118,13 @@ LEVELS = {
 
 @with_known_keywords
 def get_level(name: str) -> Level:
-    """Return a level by name."""
+    """Return a level by name.
+
+    Examples
+    --------
+    >>> get_level("quick").dimensions
+    (32, 64, 128, 256)
+    """
     if not isinstance(name, str) or name not in LEVELS:
         raise InputError("level", repr(name), f"one of {sorted(LEVELS)}", "use quick or full")
     return LEVELS[name]

@@ -10,6 +10,8 @@ import numpy as np
 from numerics import Parameters, State
 from numerics.networks.dense_network import DenseNetwork
 from theory import ImplicitFixedPoint, Model, SeparatedFixedPoint
+from theory.errors import brief
+from theory.notebook import short_repr
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,10 @@ class System:
     outcomes: OutcomeStudy | None = None
     full_spectra: bool = False
     network: DenseNetwork | None = None
+
+    def __repr__(self) -> str:
+        size = f"{len(self.scenarios)} scenarios, {len(self.checks)} checks"
+        return short_repr(self, repr(self.name), f"model {brief(self.model.name)!r}", size)
 
     def trained_at(self, precisions: Sequence[float]) -> list[Scenario]:
         """The trained scenarios of several precisions, one precision after the other."""

@@ -188,7 +188,13 @@ GROUPS = {"paper": PAPER_SYSTEMS, "mlp": ("mlp_kgmm", "mlp_xor"), "all": tuple(S
 
 @with_known_keywords
 def get_system(name: str) -> System:
-    """Return a system by name."""
+    """Return a system by name.
+
+    Examples
+    --------
+    >>> get_system("xor")
+    System('xor', model 'xor5', 2 scenarios, 19 checks)
+    """
     if not isinstance(name, str) or name not in SYSTEMS:
         raise InputError(
             "system", repr(name), f"one of {sorted(SYSTEMS)}", "see specalign verify --help"

@@ -27,8 +27,9 @@ from theory import (
     derive_hessian,
     derive_risk,
 )
-from theory.errors import check_choice
+from theory.errors import brief, check_choice
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 
 _DERIVE: dict[str, Callable[[Model], Any]] = {
     "risk": derive_risk,
@@ -75,6 +76,9 @@ class Formulas:
 
     model: Model
     replaced: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return short_repr(self, f"of {brief(self.model.name)!r}", replaced=sorted(self.replaced))
 
     def __post_init__(self) -> None:
         for name in self.replaced:

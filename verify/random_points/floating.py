@@ -48,6 +48,14 @@ class Domain:
     ------
     theory.InputError
         A bound out of its domain, or a range whose ends are in the wrong order.
+
+    Examples
+    --------
+    >>> from theory import kgmm
+    >>> from verify import check_model
+    >>> noisy = Domain(precision=(1.0, 2.0))
+    >>> check_model(kgmm(2), only=["gauge"], domain=noisy, seed=1)
+    ModelReport('kgmm2': 1 holds, seed 1)
     """
 
     condition: float = 10.0

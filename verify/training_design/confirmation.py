@@ -13,7 +13,10 @@ from numerics.core.validation import Array, as_integer
 from numerics.training_design.design import SEARCH_NODES, Design
 from numerics.training_design.quantities import QUANTITIES
 from theory.keywords import with_known_keywords
+from theory.notebook import short_repr
 from verify.verdict.extrapolation import extrapolate_means
+from verify.verdict.notebook import heading
+from verify.verdict.results import comparison_table
 from verify.verdict.tolerance import (
     FAMILY_ERROR,
     Chance,
@@ -64,6 +67,16 @@ class Confirmation:
     spread: float
     times: Array
     values: Array
+
+    def __repr__(self) -> str:
+        runs = f"{self.replicas} runs at d = {self.dimension}"
+        said = f"{self.comparison.quantity}: {self.verdict.value}"
+        return short_repr(self, said, runs, f"{self.mean:.5g} ± {self.error:.2g}")
+
+    def _repr_html_(self) -> str:
+        """The verdict and what it rests on, for notebooks."""
+        name = f"SGD, {self.replicas} runs at d = {self.dimension}"
+        return heading(name, self.verdict) + comparison_table([self.comparison])
 
     @property
     def verdict(self) -> Verdict:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from theory.keywords import with_known_keywords
 
 from .notebook import displayed, heading, table
@@ -96,12 +98,8 @@ class CheckResult:
 
     def _repr_html_(self) -> str:
         """Verdict, statement and every comparison, for notebooks."""
-        rows = [
-            (c.quantity, f"{c.measured:.6g}", f"{c.predicted:.6g}", str(c.tolerance), c.verdict)
-            for c in self.comparisons
-        ]
-        titles = ("quantity", "measured", "predicted", "tolerance", "verdict")
-        return heading(self.name, self.verdict) + displayed(self.equation) + table(titles, rows)
+        top = heading(self.name, self.verdict) + displayed(self.equation)
+        return top + comparison_table(self.comparisons)
 
     @property
     def worst(self) -> Comparison:
@@ -122,6 +120,15 @@ class CheckResult:
             "notes": self.notes,
             "comparisons": [comparison_data(c) for c in self.comparisons],
         }
+
+
+def comparison_table(comparisons: Iterable[Comparison]) -> Markup:
+    """A row each, for notebooks."""
+    rows = [
+        (c.quantity, f"{c.measured:.6g}", f"{c.predicted:.6g}", str(c.tolerance), c.verdict)
+        for c in comparisons
+    ]
+    return table(("quantity", "measured", "predicted", "tolerance", "verdict"), rows)
 
 
 def comparison_data(comparison: Comparison) -> dict[str, Any]:
