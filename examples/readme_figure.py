@@ -1,5 +1,6 @@
-"""Draw the figures of README and docs: dynamics against SGD, alignment, predicted spectra beside
-data.
+"""Draw figures of the docs: alignment, and predicted spectra beside data.
+
+That of the README is the one its caption names the command of.
 
 Run from the repository root: ``PYTHONPATH=. python examples/readme_figure.py`` (about a minute).
 """
@@ -13,7 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import specalign as sa
-from verify.checks.displays import curves_exhibit, weight_shares_exhibit
+from verify.checks.displays import weight_shares_exhibit
 from verify.figures.of_exhibits import draw
 
 
@@ -22,8 +23,6 @@ def main() -> None:
     evidence = sa.Evidence(sa.get_system("kgmm"), sa.get_level("quick"), seed=0)
     theory = sa.Theory.derive(evidence.system.model)
     target = Path("docs/img")
-    curves = curves_exhibit(evidence.system.scenarios[0], theory, evidence)
-    sa.save_figure(draw(curves.data()), target / "curves.png")
     shares = weight_shares_exhibit(theory, evidence)
     sa.save_figure(draw(shares.data()), target / "alignment.png")
     sa.save_figure(effective_figure(), target / "effective.png")
