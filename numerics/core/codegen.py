@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from types import ModuleType
 
@@ -124,9 +124,7 @@ def check_symbols(expressions: Sequence[sp.Expr], arguments: Arguments) -> None:
         Names the undeclared symbols, or the distribution (DiracDelta) found.
     """
     declared = {s for _, group in arguments for s in group}
-    used: set[sp.Symbol] = (
-        set().union(*(e.free_symbols for e in expressions)) if expressions else set()
-    )
+    used = symbols_in(expressions)
     unknown = sorted(map(str, used - declared))
     if unknown:
         ranges = ", ".join(_ranges(unknown, arguments))
@@ -151,6 +149,33 @@ def check_symbols(expressions: Sequence[sp.Expr], arguments: Arguments) -> None:
                 "functions, not distributions",
                 "derive by the projection route, which differentiates nothing",
             )
+
+
+def symbols_in(
+    expressions: Iterable[sp.Basic], known: dict[sp.Basic, frozenset[sp.Basic]] | None = None
+) -> frozenset[sp.Basic]:
+    """The free symbols of expressions, looked for once in each part that they share.
+
+    ``free_symbols`` of SymPy walks through a part as often as it stands there.  ``known`` keeps
+    what was found for later calls.
+
+    Examples
+    --------
+    >>> x, n = sp.symbols("x n")
+    >>> symbols_in([sp.sin(x) ** 2 + sp.sin(x), sp.Sum(x**n, (n, 0, 3))])
+    frozenset({x})
+    """
+    found = {} if known is None else known
+
+    def of(e: sp.Basic) -> frozenset[sp.Basic]:
+        if e not in found:
+            # symbols, and what binds some, say it themselves
+            plain = type(e).free_symbols is sp.Basic.free_symbols
+            parts = frozenset().union(*map(of, e.args)) if plain else frozenset(e.free_symbols)
+            found[e] = parts
+        return found[e]
+
+    return frozenset().union(*map(of, expressions))
 
 
 def _ranges(unknown: Sequence[str], arguments: Arguments) -> list[str]:
@@ -180,7 +205,7 @@ def generate_body(
     """
     check_symbols(expressions, arguments)
     printer = _ScalarPrinter(_SETTINGS) if target == "numba" else _ArrayPrinter(_SETTINGS)
-    used: set[sp.Symbol] = set().union(*(e.free_symbols for e in expressions))
+    used = symbols_in(expressions)
     rename, lines = {}, []
     for name, group in arguments:
         for i, s in enumerate(group):

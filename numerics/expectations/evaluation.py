@@ -90,9 +90,8 @@ class Evaluator:
         else:
             self.functions = PlainIntegrands(model, self.integrands, target)
         self._leaves = self._compile_leaves()
-        self.uses_whitening = any(
-            f.free_symbols & set(model.symbols.whitened) for f in self.integrands
-        )
+        used = codegen.symbols_in(self.integrands)
+        self.uses_whitening = bool(used & set(model.symbols.whitened))
         self.quadrature_basis = self._quadrature_basis()
         if closed_forms is None:
             closed_forms = target == "numba" or self.dimension > MAX_PANEL_DIMENSION

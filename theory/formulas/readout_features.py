@@ -142,19 +142,28 @@ def _check_features(model: Model, layer: Layer, features: tuple[sp.Expr, ...]) -
     """Refuse features h that are not those of the loss: the gradient of every row is along h."""
     loss = model.loss
     start = len(loss.preactivation) + positions_of(loss.layers, layer.name)[0]
+    columns = len(features)
+    slopes = [loss.partial((start + i,)) for i in range(layer.rows * columns)]
+    shared, results = sp.cse([*map(sp.sympify, features), *slopes], order="none")
     for shift in range(2):  # at two points without zeros
         point = {
             s: sp.Rational(2 * ((5 * i + 3 * shift) % 7) - 5, i % 5 + shift + 2)
             for i, s in enumerate(dict.fromkeys((*loss.variables, *loss.fields)))
         } | {LABEL: model.mixture.labels[shift % model.components]}
-        h = [sp.sympify(e).xreplace(point).evalf(DIGITS) for e in features]
-        for row in range(layer.rows):
-            at = start + row * layer.columns
-            slopes = [
-                loss.partial((at + j,)).xreplace(point).evalf(DIGITS) for j in range(layer.columns)
-            ]
-            pairs = ((j, k) for j in range(layer.columns) for k in range(j))
-            if any(abs(slopes[j] * h[k] - slopes[k] * h[j]) > ZERO for j, k in pairs):
-                expected = f"the features that multiply the weights of {layer.name} in the loss"
-                remedy = "write what the layer below puts out, 1 for the column of a bias"
-                raise InputError("features", features, expected, remedy)
+        numbers = _values(shared, results, point)
+        h, *rows = (numbers[i : i + columns] for i in range(0, len(numbers), columns))
+        pairs = [(j, k) for j in range(columns) for k in range(j)]
+        if any(abs(row[j] * h[k] - row[k] * h[j]) > ZERO for row in rows for j, k in pairs):
+            expected = f"the features that multiply the weights of {layer.name} in the loss"
+            remedy = "write what the layer below puts out, 1 for the column of a bias"
+            raise InputError("features", features, expected, remedy)
+
+
+def _values(
+    shared: list[tuple[sp.Symbol, sp.Expr]], results: list[sp.Expr], point: dict[sp.Expr, sp.Expr]
+) -> list[sp.Expr]:
+    """Digits of expressions at a point, where what they share is worked out once."""
+    known = dict(point)
+    for name, expression in shared:
+        known[name] = expression.xreplace(known).evalf(DIGITS)
+    return [e.xreplace(known).evalf(DIGITS) for e in results]

@@ -25,7 +25,7 @@ from theory.notebook import short_repr
 
 from .layer_samples import layer_batches
 from .levels import Level
-from .run_states import state_of
+from .run_states import state_of, states_of
 from .spectral_samples import proportional_samples, train_and_test_samples
 from .systems import Scenario, System
 
@@ -60,6 +60,7 @@ class Evidence:
         self.system, self.level, self.seed = system, level, seed
         self.progress = progress
         self._kept: dict[str, xr.Dataset] = {}
+        self._ends: dict[str, list[list[State]]] = {}
         self._last_data: tuple[str, SampleData] | None = None
 
     def __repr__(self) -> str:
@@ -162,6 +163,13 @@ class Evidence:
         """Runs of the reduced chain past burn-in, at the two trained dimensions."""
         d, n = self.level.trained_dimension, self.level.trained_replicas
         return [self.runs(scenario, size, n, method="reduced") for size in (d, 2 * d)]
+
+    def trained_states(self, scenario: Scenario) -> list[list[State]]:
+        """What every one of the trained runs ended with, a list for each dimension."""
+        if scenario.name not in self._ends:
+            ends = [states_of(runs, -1) for runs in self.trained_runs(scenario)]
+            self._ends[scenario.name] = ends
+        return self._ends[scenario.name]
 
     def trained_state(self, scenario: Scenario, replica: int) -> State:
         """The summary statistics that one of the first ``spectrum_replicas`` (two at least) of the

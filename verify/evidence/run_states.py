@@ -18,6 +18,12 @@ def state_of(runs: xr.Dataset, replica: int, time: int) -> State:
     return State(*(runs[name].values[replica, time] for name in parts))
 
 
+def states_of(runs: xr.Dataset, time: int) -> list[State]:
+    """The same of all runs at one of their records."""
+    parts = [runs[name].values[:, time] for name in ("overlap", "gram_perp", "readout")]
+    return [State(*own) for own in zip(*parts, strict=True)]
+
+
 def statistics_matrix(run: xr.Dataset) -> np.ndarray:
     """The state vector of every record: (replica, time, statistic), or (time, statistic) for a
     curve.

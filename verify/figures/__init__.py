@@ -9,7 +9,8 @@ from .effective import plot_effective_spectrum
 from .emergence import plot_emergence, plot_phase_diagram
 from .exponents import plot_exponent
 from .heatmaps import draw_heatmap, plot_alignment_heatmap
-from .layers import plot_layer_heatmaps, plot_outcomes, plot_risk, plot_side_by_side
+from .networks.layers import plot_layer_heatmaps
+from .networks.runs import plot_outcomes, plot_risk, plot_side_by_side
 from .spectra import plot_eigenvalues_along_training, plot_spectrum
 from .style import FORMATS, PALETTE, TIME_LABEL, save_figure
 from .sweeps import plot_sweep

@@ -16,7 +16,8 @@ from verify.tables.text import scales_text
 from .curves import plot_curves
 from .exponents import plot_exponent
 from .heatmaps import plot_alignment_heatmap
-from .layers import HeatPanel, plot_layer_heatmaps, plot_outcomes, plot_risk, plot_side_by_side
+from .networks.layers import HeatPanel, plot_layer_heatmaps
+from .networks.runs import plot_outcomes, plot_risk, plot_side_by_side
 from .spectra import plot_eigenvalues_along_training
 
 

@@ -30,7 +30,7 @@ from .drawn_data import check_drawn
 from .effective import draw_effective, plot_effective_spectrum
 from .emergence import draw_emergence, draw_phases, plot_emergence, plot_phase_diagram
 from .heatmaps import plot_alignment_heatmap
-from .layers import layers as layers
+from .networks.layers import layers as layers
 from .spectra import draw_spectrum, plot_spectrum
 from .style import Shown, panel_of, save_figure, takes_axes
 from .sweeps import draw_sweep, plot_sweep

@@ -67,7 +67,7 @@ def layers(
     from numerics.networks.trained_layers import trained_layers
     from theory import kgmm, xor
 
-    from .layers_tables import is_optimal, layers_tables, theory_table
+    from .layers_tables import QUANTITIES, is_optimal, layers_tables, theory_table
 
     mixture = kgmm(k).mixture if data == "kgmm" else xor(4).mixture
     beta = _number("--ridge", ridge, _RIDGES[data], strict=False)
@@ -105,13 +105,14 @@ def layers(
             standard_output().print(table)
     if predicted is not None:
         standard_output().print(theory_table(found, predicted))
+        found = found.assign({f"theory_{name}": predicted[name] for name in QUANTITIES})
     if output is not None:
         write_data(found, output)
     if json is not None:
         content = found.to_dict()
         write_text(json, json_format.dumps(content, indent=1) + "\n")
     if plot is not None:
-        from .layers_figure import plot_trained_layers
+        from verify.figures.networks.trained_layers import plot_trained_layers
 
         some = bool(learned.any())
         title = f"{_title(found, data, depth)}; {'optimal ends' if some else 'none optimal'}"

@@ -53,26 +53,38 @@ def _breakdown_table(found: xr.Dataset, breakdown: xr.Dataset) -> Table:
         f"λ* below which a layer is off its space by more than {breakdown.epsilon:g}, optimal runs"
     )
     columns, rows = ["width", "of", *map(str, found.layer.values)], []
-    highest = found.precision.values.max()
-
-    def text(value: float, lowest: float) -> str:
-        if np.isinf(lowest):
-            return "-"
-        if value == 0:
-            return f"< {lowest:g}"
-        return f"> {highest:g}" if np.isinf(value) else f"{value:.2g}"
-
+    highest = float(found.precision.values.max())
     for width in found.width.values:
         for name, label in QUANTITIES.items():
             cells = []
             for layer in found.layer.values:
                 at = breakdown.sel(width=width, quantity=name, layer=layer)
-                center, low, high = (
-                    text(float(at[k]), float(at.lowest)) for k in ("precision", "low", "high")
-                )
-                cells.append(center if low == high else f"{center} ({low} to {high})")
+                names = ("precision", "low", "high", "lowest")
+                center, low, high, lowest = (float(at[k]) for k in names)
+                cells.append(breakdown_text(center, low, high, lowest, highest))
             rows.append([str(width), label, *cells])
     return make_table(title, columns, rows)
+
+
+def breakdown_text(center: float, low: float, high: float, lowest: float, highest: float) -> str:
+    """The precision where alignment stops, and its bracket; of runs between two precisions.
+
+    Examples
+    --------
+    >>> breakdown_text(5.13, 4.4, 5.72, 0.5, 32.0), breakdown_text(0.0, 0.0, 0.0, 0.5, 32.0)
+    ('5.1 (4.4 to 5.7)', '< 0.5')
+    """
+    if np.isinf(lowest):
+        return "-"
+
+    def text(value: float) -> str:
+        if value == 0:
+            return f"< {lowest:g}"
+        return f"> {highest:g}" if np.isinf(value) else f"{value:.2g}"
+
+    if text(low) == text(high) == text(center):
+        return text(center)
+    return f"{text(center)} ({text(low)} to {text(high)})"
 
 
 def _epsilon_table(found: xr.Dataset) -> Table:

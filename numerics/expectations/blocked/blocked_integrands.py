@@ -39,7 +39,7 @@ class BlockedIntegrands(ProductIntegrands):
         super().__init__(model, integrands, "numpy", whole=len(integrands) < MANY)
         s, labels = model.symbols, list(dict.fromkeys(model.mixture.labels))
         own, table = _at_labels(tuple(self._features), labels)
-        used = set[sp.Symbol]().union(*(e.free_symbols for e in own))
+        used = codegen.symbols_in(own)
         self._uses_whitened = bool(used & set(s.whitened))
         variables = (*s.fields, *(s.whitened if self._uses_whitened else ()))
         code = row_code(variables, (("y", (symbols.LABEL,)), ("v", s.held)), own)

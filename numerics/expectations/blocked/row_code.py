@@ -64,7 +64,7 @@ def row_code(
     program = _Program(len(variables))
     for i, symbol in enumerate(variables):
         known[symbol] = program.variable(i)
-    used = set[sp.Symbol]().union(*(e.free_symbols for e in expressions))
+    used = codegen.symbols_in(expressions)
     for name, group in outside:
         for i, symbol in enumerate(group):
             if symbol in used:

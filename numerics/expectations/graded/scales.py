@@ -171,18 +171,19 @@ def find_bends(expressions: Iterable[sp.Expr], u: Sequence[sp.Symbol]) -> list[B
     [(100*u, 1.5707963267948966)]
     """
     wanted = set(u)
+    known: dict[sp.Basic, frozenset[sp.Basic]] = {}
     found: dict[Bend, None] = {}
     # an exponential in a quotient, a logarithm or a tanh saturates; on its own it grows
     stack = [(e, False) for e in expressions]
     seen: set[tuple[sp.Basic, bool]] = set()
     while stack:
         e, inside = stack.pop()
-        if (e, inside) in seen or not e.free_symbols & wanted:
+        if (e, inside) in seen or not codegen.symbols_in([e], known) & wanted:
             continue
         seen.add((e, inside))
         bends = _bends_of(e, inside)
         for argument, kind, width in bends:
-            if argument.free_symbols & wanted:
+            if codegen.symbols_in([argument], known) & wanted:
                 # of an exponential the sign tells on which side it is nothing
                 named = argument if kind == GROWTH else _unsigned(argument)
                 found.setdefault(Bend(named, kind, width))

@@ -35,10 +35,15 @@ def test_tables_figure_and_numbers(tmp_path):
 
 
 @pytest.mark.slow
-def test_theory_stands_beside_sgd():
+def test_theory_stands_beside_sgd(tmp_path):
     words = ("--widths", 2, "--k", 2, "--theory", "--precision", 100, "--ridge", 0.1)
-    text = succeed("layers", "kgmm", *FAST[:-2], *words)
+    data = tmp_path / "layers.nc"
+    text = succeed("layers", "kgmm", *FAST[:-2], *words, "--output", data)
     assert "SGD / effective dynamics" in text
+    with xr.open_dataset(data) as found:
+        last = found.isel(time=-1, width=0, precision=0).mean("replica")
+        both = [float(last[name].sel(layer="layer 1")) for name in ("weights", "theory_weights")]
+    assert f"{both[0]:.3f} / {both[1]:.3f}" in text
 
 
 @pytest.mark.parametrize(

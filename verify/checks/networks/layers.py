@@ -116,8 +116,7 @@ def layer_rank(theory: Theory, evidence: Evidence) -> Outcome:
     """
     comparisons = []
     for place in _places(theory, evidence):
-        runs = evidence.trained_runs(place.scenario)[-1]
-        states = [state_of(runs, i, -1) for i in range(runs.sizes["replica"])]
+        states = evidence.trained_states(place.scenario)[-1]
         problem = Problem(theory.model, place.scenario.parameters)
         ranks = {"weights": [weight_rank(_weights(problem, s, place.layer)) for s in states]}
         predicted = {"weights": weight_rank(place.weights)}
@@ -155,8 +154,8 @@ def _weights_off(evidence: Evidence, place: Place) -> list[Comparison]:
     problem = Problem(evidence.system.model, place.scenario.parameters)
     runs = evidence.trained_runs(place.scenario)
     measured = [
-        np.array([_off(problem, s, place) for s in _states(run, run.sizes["replica"])])
-        for run in runs
+        np.array([_off(problem, s, place) for s in states])
+        for states in evidence.trained_states(place.scenario)
     ]
     predicted = (
         1.0 - first_layer_share(problem, place.state)
@@ -177,9 +176,9 @@ def _ends(evidence: Evidence, scenario: Scenario) -> list[list[End]]:
     """Ends of some runs at each of the two dimensions, with matrices of fresh samples."""
     system, count = evidence.system, evidence.level.spectrum_replicas
     dimension = system.model.directions + system.model.units
-    runs = evidence.trained_runs(scenario)
+    trained = evidence.trained_states(scenario)
     seed = evidence.child_seed(f"ends {scenario.name}")
-    seeds = iter(np.random.SeedSequence(seed).spawn(count * len(runs)))
+    seeds = iter(np.random.SeedSequence(seed).spawn(count * len(trained)))
 
     def end(state: State) -> End:
         halves = [
@@ -188,7 +187,7 @@ def _ends(evidence: Evidence, scenario: Scenario) -> list[list[End]]:
         ]
         return End(state, halves)
 
-    return [[end(state) for state in _states(run, count)] for run in runs]
+    return [[end(state) for state in states[:count]] for states in trained]
 
 
 def _eigenspaces_off(
@@ -306,10 +305,6 @@ def _weights(problem: Problem, state: State, layer: str) -> Array:
     if layer == FIRST_LAYER:
         return np.asarray(state.overlap)
     return weights_of_layer(problem.model, state.readout, layer)
-
-
-def _states(run: xr.Dataset, count: int) -> list[State]:
-    return [state_of(run, i, -1) for i in range(count)]
 
 
 def _end_of(curve: xr.Dataset) -> State:

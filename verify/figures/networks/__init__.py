@@ -1,0 +1,1 @@
+"""Figures of networks: how layers align, runs side by side, where they end."""
