@@ -100,16 +100,10 @@ class Evidence:
     ) -> Callable[[int], xr.Dataset]:
         """A function that simulates so many of the runs with this key: the first ones of all."""
         return lambda count: simulate_sgd(  # type: ignore[call-overload]
-            self.system.model,
-            scenario.parameters,
-            scenario.initial,
-            list(scenario.times if times is None else times),
-            dimension,
-            count,
-            self.child_seed(key),
-            progress=self.progress,
-            **options,
-        )
+            self.system.model, scenario.parameters, scenario.initial,
+            list(scenario.times if times is None else times), dimension, count,
+            self.child_seed(key), progress=self.progress, **options,
+        )  # fmt: skip
 
     def one_state(self, scenario: Scenario, time: int = -1) -> State:
         """What the first of the runs in the largest dimension had reached at one of the times.
@@ -118,12 +112,17 @@ class Evidence:
         them.
         """
         dimension, replicas = self._curve_sizes()[-1]
-        key = _runs_key(scenario, dimension, replicas, None, {})
-        runs = self._kept.get(key)
-        if runs is None:
-            made = self._simulated(key, scenario, dimension, None, {})
-            runs = self._keep(f"{key}, the first", lambda: made(1))
-        return state_of(runs, 0, time)
+        return state_of(self._first(scenario, dimension, replicas, {}, 1), 0, time)
+
+    def _first(
+        self, scenario: Scenario, dimension: int, replicas: int, options: dict[str, str], count: int
+    ) -> xr.Dataset:
+        """All of these runs where they are made, else the first ones alone."""
+        key = _runs_key(scenario, dimension, replicas, None, options)
+        if key in self._kept:
+            return self._kept[key]
+        made = self._simulated(key, scenario, dimension, None, options)
+        return self._keep(f"{key}, the first {count}", lambda: made(count))
 
     def chain_runs(
         self, scenario: Scenario, time: float, dimension: int, replicas: int
@@ -178,13 +177,8 @@ class Evidence:
         The other runs are not made for it, as in :meth:`one_state`.
         """
         dimension, replicas = 2 * self.level.trained_dimension, self.level.trained_replicas
-        options = {"method": "reduced"}
-        key = _runs_key(scenario, dimension, replicas, None, options)
-        runs = self._kept.get(key)
-        if runs is None:
-            first = min(replicas, max(2, self.level.spectrum_replicas))
-            made = self._simulated(key, scenario, dimension, None, options)
-            runs = self._keep(f"{key}, the first {first}", lambda: made(first))
+        first = min(replicas, max(2, self.level.spectrum_replicas))
+        runs = self._first(scenario, dimension, replicas, {"method": "reduced"}, first)
         return state_of(runs, replica, -1)
 
     def projection(self, scenario: Scenario, state: State, matrix: str, name: str) -> xr.Dataset:
@@ -380,14 +374,9 @@ class Evidence:
         """
         key = f"distance {scenario.name} {population.kind} d={dimension} M/d={aspect} {name}"
         return empirical_distance(
-            self.system.model,
-            scenario.parameters,
-            state,
-            population,
-            dimension=dimension,
-            samples=aspect * dimension,
-            seed=self.child_seed(key),
-        )
+            self.system.model, scenario.parameters, state, population, dimension=dimension,
+            samples=aspect * dimension, seed=self.child_seed(key),
+        )  # fmt: skip
 
     def _keep(self, key: str, make: Callable[[], xr.Dataset]) -> xr.Dataset:
         if key not in self._kept:
