@@ -46,7 +46,7 @@ def emergence_figure() -> Figure:
     """Two classes, little precision: the second outlier merges."""
     problem = sa.Problem(sa.kgmm(2), weights=[0.5, 0.5], precision=2, ridge=0.05, step=1)
     curve = sa.solve_curve(problem, sa.State(np.zeros((2, 2)), 0.01 * np.eye(2)), 8)
-    course = sa.emergence(problem, curve, 4, block=(0, 0), time=np.linspace(0, 8, 33))
+    course = sa.emergence(problem, curve, 4, block=(0, 0))
     times = np.linspace(0, 8, 9)
     draws = [[_leading(problem, curve, t, seed) for seed in range(4)] for t in times]
     measured = xr.Dataset(

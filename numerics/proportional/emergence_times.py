@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ from .weight_law import WeightNodes
 
 # relative accuracy of an emergence time
 TIME_ACCURACY = 1e-9
+# times reported where none are asked for: of the whole run, and around events in a small part of it
+WHOLE_RUN, AROUND_EVENTS = 51, 31
 
 
 @takes_problem(bands=True)
@@ -67,7 +70,8 @@ def emergence(
         As for :func:`effective_spectrum`; a block with bulk.
     time : array, optional
         Where to report, and between which roots are looked for; the times of the Dataset, or 51
-        equidistant ones.
+        equidistant ones and, where all events fall into a small part of the run, 31 more around
+        them (:func:`times_of_action`).
 
     Returns
     -------
@@ -112,8 +116,11 @@ def emergence(
     dense, times = _dense_curve(model, parameters, curve, time)
     path = _Path(model, parameters, dense.state, ratio, kind, name, tail, seed)
     spectra = path.spectra(times)
-    excess = {side: [s.excess_at_edge(side) for s in spectra] for side in (1, -1)}
-    events = _events(path, times, excess)
+    events = _events(path, times, spectra)
+    window = times_of_action(times, np.array([event["time"] for event in events]))
+    if time is None and isinstance(curve, Curve) and window is not None:
+        times, spectra = path.with_more(times, spectra, np.linspace(*window, AROUND_EVENTS))
+        events = _events(path, times, spectra, events)
     attributes = common_attributes(
         model, parameters, "effective spectral theory along the effective dynamics"
     ) | {
@@ -125,14 +132,14 @@ def emergence(
         "curve_error": dense.error_estimate,
         "edge_kinds": ", ".join(sorted({s.branches[1].edge.kind for s in spectra})),
     }
-    return _dataset(model, path, times, spectra, excess, events, shift, attributes)
+    return _dataset(model, path, times, spectra, events, shift, attributes)
 
 
 def _dense_curve(
     model: Model, parameters: Parameters, curve: Curve | xr.Dataset, time: ArrayLike | None
 ) -> tuple[Curve, Array]:
     if isinstance(curve, Curve):
-        times = np.linspace(0, curve.end, 51) if time is None else check_times(time)
+        times = np.linspace(0, curve.end, WHOLE_RUN) if time is None else check_times(time)
         if times[-1] > curve.end * (1 + 1e-12):
             raise InputError(
                 "time", float(times[-1]), f"times <= {curve.end:g}", "integrate further"
@@ -210,6 +217,16 @@ class _Path:
             out.append(self.at(float(t), -1, out[-1] if out else None))
         return out
 
+    def with_more(
+        self, times: Array, spectra: Sequence[LimitingSpectrum], more: Array
+    ) -> tuple[Array, list[LimitingSpectrum]]:
+        """All times in order and their spectra, of which only those at new times are computed."""
+        known = dict(zip(times.tolist(), spectra, strict=True))
+        merged, out = np.unique([*times, *more]), list[LimitingSpectrum]()
+        for t in merged.tolist():
+            out.append(known[t] if t in known else self.at(t, -1, out[-1] if out else None))
+        return merged, out
+
     def crossing(self, low: float, high: float, side: int, index: int, which: int) -> float:
         """The time between two at which the excess of one level is zero."""
         last: list[LimitingSpectrum] = []
@@ -226,19 +243,51 @@ class _Path:
         )
 
 
-def _events(path: _Path, times: Array, excess: dict[int, list[Array]]) -> list[dict[str, float]]:
-    """Every change of sign of every level, refined with every rule."""
+def times_of_action(time: Array, events: Array) -> tuple[float, float] | None:
+    """The times around all events, where these take a small part of the run; else None.
+
+    Examples
+    --------
+    >>> run = np.linspace(0, 100, 51)
+    >>> times_of_action(run, np.array([4.0])), times_of_action(run, np.array([4.0, 80.0]))
+    ((0.0, 6.0), None)
+    """
+    if not events.size:
+        return None
+    first, last = float(events.min()), float(events.max())
+    room = max(0.6 * (last - first), 0.5 * (last - float(time[0])))
+    low, high = max(float(time[0]), first - room), last + room
+    low = float(time[0]) if low < 0.5 * high else low
+    return (low, high) if high - low < 0.5 * (time[-1] - time[0]) else None
+
+
+def _excess(spectra: Sequence[LimitingSpectrum]) -> dict[int, list[Array]]:
+    """Of every level at every time, on either side."""
+    return {side: [s.excess_at_edge(side) for s in spectra] for side in (1, -1)}
+
+
+def _events(
+    path: _Path,
+    times: Array,
+    spectra: Sequence[LimitingSpectrum],
+    known: Sequence[dict[str, float]] = (),
+) -> list[dict[str, float]]:
+    """Every change of sign of every level, refined with every rule where it is not known."""
     found = []
-    for j in range(len(times) - 1):
+    excess = _excess(spectra)
+    for j, (low, high) in enumerate(pairwise(times.tolist())):
         for side in (1, -1):
             before, after = excess[side][j : j + 2]
             size = min(before.size, after.size)
-            for i in np.flatnonzero((before[:size] > 0) != (after[:size] > 0)):
-                found.append(
-                    _refined(
-                        path, float(times[j]), float(times[j + 1]), side, int(i), bool(after[i] > 0)
-                    )
+            for i in np.flatnonzero((before[:size] > 0) != (after[:size] > 0)).tolist():
+                here = (
+                    event
+                    for event in known
+                    if (event["side"], event["index"]) == (side, i + 1)
+                    and low <= event["time"] <= high
                 )
+                event = next(here, None)
+                found.append(event or _refined(path, low, high, side, i, bool(after[i] > 0)))
     return sorted(found, key=lambda event: event["time"])
 
 
@@ -269,12 +318,12 @@ def _dataset(
     path: _Path,
     times: Array,
     spectra: Sequence[LimitingSpectrum],
-    excess: dict[int, list[Array]],
     events: list[dict[str, float]],
     shift: float,
     attributes: dict[str, Any],
 ) -> xr.Dataset:
     sides = (1, -1)
+    excess = _excess(spectra)
     most = max(int(np.sum(values > 0)) for levels in excess.values() for values in levels)
     width = max(most + 1, 1)
     shape = (len(times), 2, width)

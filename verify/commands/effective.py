@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from numerics import Problem, State
 
 ASPECT_RATIO = 4.0
-# of a figure that shows the times of the events alone
-_DRAWN_TIMES = 31
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,6 @@ def _follow(settings: Configuration, ratio: float, what: dict[str, Any], outputs
     times = settings.times()
     problem, initial = problem_of(settings)
 
-    import numpy as np
-
     from numerics import emergence as along_training
     from numerics.core.validation import check_times
     from numerics.dynamics.curves import solve_curve
@@ -164,16 +160,8 @@ def _follow(settings: Configuration, ratio: float, what: dict[str, Any], outputs
     outputs.write(data)
     if outputs.plot is not None:
         from verify.figures import plot_emergence
-        from verify.figures.emergence import times_of_action
 
-        drawn, window = data, times_of_action(data)
-        if window is not None:
-            # the figure shows these times alone
-            inside = np.linspace(*window, _DRAWN_TIMES)
-            fine = np.unique([0.0, *inside, curve.end])
-            with spinner("following them at the times of the events"):
-                drawn = along_training(problem, curve, ratio, time=fine, **what)
-        write_figure(plot_emergence(drawn, title=title), outputs.plot)
+        write_figure(plot_emergence(data, title=title), outputs.plot)
 
 
 def _measure(

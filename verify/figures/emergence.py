@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from numerics.proportional.emergence_times import times_of_action
 from theory.keywords import with_known_keywords
 from verify.tables.effective import effective_title, parameters_in
 from verify.tables.spectra import matrix_name
@@ -99,23 +100,11 @@ def draw_emergence(
         handles.append(legend_mark(label="no outlier emerges or merges"))
     axes.set(xlabel=TIME_LABEL, ylabel="eigenvalue")
     axes.margins(x=0.02)
-    window = times_of_action(emergence)
+    window = times_of_action(time, emergence["event_time"].to_numpy())
     if window is not None:
         axes.set_xlim(*window)
         handles.append(legend_mark(label=f"(the run goes on to t = {time[-1]:g})"))
     return handles
-
-
-def times_of_action(emergence: xr.Dataset) -> tuple[float, float] | None:
-    """The times around all events, where these take a small part of the run; else None."""
-    time, events = emergence["time"].to_numpy(), emergence["event_time"].to_numpy()
-    if not events.size:
-        return None
-    first, last = float(events.min()), float(events.max())
-    room = max(0.6 * (last - first), 0.5 * (last - float(time[0])))
-    low, high = max(float(time[0]), first - room), last + room
-    low = float(time[0]) if low < 0.5 * high else low
-    return (low, high) if high - low < 0.5 * (time[-1] - time[0]) else None
 
 
 def _draw_outlier(

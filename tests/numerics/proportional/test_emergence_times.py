@@ -16,6 +16,7 @@ from numerics import (
     state_at_fixed_point,
     state_at_time,
 )
+from numerics.proportional import emergence_times
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols, xor
 
 MODEL = kgmm(3)
@@ -198,3 +199,29 @@ def test_bad_diagrams(options, message):
     given = {"precisions": [1.0, 2.0], "aspect_ratios": [4.0]} | options
     with pytest.raises(InputError, match=message):
         phase_diagram(MODEL, PARAMETERS, START, **given)
+
+
+@pytest.mark.slow
+def test_free_times_are_closer_around_events_and_each_is_computed_once(monkeypatch):
+    two, numbers = kgmm(2), Parameters([0.5, 0.5], 2.0, 0.05, 1.0)
+    curve = solve_curve(two, numbers, State(np.zeros((2, 2)), 0.01 * np.eye(2)), 30.0)
+    at, computed = emergence_times._Path.at, []
+
+    def counted(self, time, which, like):
+        computed.append((time, which))
+        return at(self, time, which, like)
+
+    monkeypatch.setattr(emergence_times._Path, "at", counted)
+    free = emergence(two, numbers, curve, RATIO, block=(0, 0))
+    reported = [time for time, which in computed if time in free.time.values and which == -1]
+    assert len(set(reported)) == free.sizes["time"]
+    # the ends of the bracket of a root are looked at again
+    assert len(reported) <= free.sizes["time"] + 2 * free.sizes["event"]
+    low, high = emergence_times.times_of_action(np.array([0, 30.0]), free.event_time.values)
+    assert ((free.time >= low) & (free.time <= high)).sum() >= emergence_times.AROUND_EVENTS
+    # the same events as where all of the times are asked for
+    asked = emergence(two, numbers, curve, RATIO, block=(0, 0), time=free.time.values)
+    assert free.event_change.values.tolist() == asked.event_change.values.tolist() == [-1]
+    error = free.event_time_error.values + asked.event_time_error.values
+    assert np.all(np.abs(free.event_time - asked.event_time) <= error)
+    np.testing.assert_allclose(free.outlier, asked.outlier, rtol=1e-8)

@@ -14,9 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import specalign as sa
+from numerics.proportional.emergence_times import times_of_action
 from theory import InputError
 from verify.figures.canvas import canvas, new_figure
-from verify.figures.emergence import times_of_action
 
 
 @pytest.fixture(autouse=True)
@@ -128,9 +128,9 @@ def test_emergence_shows_the_times_of_its_events(course, problem, ax):
     (event,) = course.event_time.values
     low, high = ax.get_xlim()
     assert low <= event <= high
-    early = course.assign_coords(time=course.time * 20)
-    assert times_of_action(early) == pytest.approx((0.0, 1.5 * event))
-    assert times_of_action(course.isel(event=[])) is None
+    time = course.time.values
+    assert times_of_action(20 * time, np.array([event])) == pytest.approx((0.0, 1.5 * event))
+    assert times_of_action(time, np.array([])) is None
 
 
 @pytest.mark.parametrize(
