@@ -38,6 +38,7 @@ from .style import (
 _NAMED_EVENTS = 6
 # of the edge: outliers closer to it are near critical
 _NEAR_CRITICAL = 0.02
+_DASHES = ("-", (0, (6, 2)), (0, (6, 2, 2, 2)))
 # contrast of the map to lines on top of it
 _PALE = 0.55
 
@@ -84,8 +85,10 @@ def draw_emergence(
         for index in emergence["index"].to_numpy():
             t, values = _with_events(emergence, side, int(index))
             if np.isfinite(values).any():
-                # marks are those of data where there are any
-                told = {} if measured is not None else marks(shown, emergence.sizes["index"])
+                # marks are those of data where there are any; dots mean near critical
+                told = marks(shown, emergence.sizes["index"])
+                if measured is not None:
+                    told = {"linestyle": _DASHES[shown % len(_DASHES)]}
                 _draw_outlier(axes, emergence, (t, values), side, line_style(shown) | told)
                 name = f"outlier {index}, {'right' if side > 0 else 'left'} of the bulk"
                 look = line_style(shown) | told | {"markevery": None}

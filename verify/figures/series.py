@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from .canvas import line_width
-from .style import PALETTE, legend_line, legend_mark, line_style, marks, predicted_style
+from .style import HEADING, PALETTE, legend_line, legend_mark, line_style, marks, predicted_style
 
 # thin replica lines drawn at most; the band uses all replicas
 _MAX_REPLICA_LINES = 20
@@ -165,7 +165,7 @@ def source_handles(sources: Sources) -> list[Any]:
         return [dots] if sources.sparse else []
     replicas, dimension = sources.runs.sizes["replica"], sources.runs.attrs.get("dimension")
     where = f", d = {dimension:,}" if dimension is not None else ""
-    handles: list[Any] = [legend_mark(label="in every colour")]
+    handles: list[Any] = [legend_mark(label="in every colour", gid=HEADING)]
     if sources.sparse:
         spread = " ± 1 standard deviation" if replicas > 1 else ""
         label = f"SGD, mean{spread}\nof {replicas} runs{where}"

@@ -62,6 +62,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 
 # entries of a legend that are drawn nowhere else: a line, and a mark without one
 legend_line = partial(Line2D, [], [])
+# marks an entry of a legend that stands above the ones behind it
+HEADING = "heading"
 legend_mark = partial(Line2D, [], [], linestyle="none")
 
 
@@ -269,10 +271,13 @@ def _drawn(function: Callable[..., Shown], ax: Axes | None, *arguments: Any, **n
     if isinstance(found, Figure):
         return found
     panel, handles = found
+    if ax is not None:
+        _leave_out_repeated_label(panel)
     if handles and ax is None:
         below: dict[str, Any] = {"loc": "outside lower center", "ncols": 2}
         narrow: dict[str, Any] = {"handlelength": 1.6, "columnspacing": 1.0}
-        panel.figure.legend(handles=handles, fontsize=font_size(-1), **below, **narrow)
+        columns = _two_columns(handles)
+        panel.figure.legend(handles=columns, fontsize=font_size(-1), **below, **narrow)
     elif handles:
         look: dict[str, Any] = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
         panel.legend(handles=handles, loc="best", fontsize=font_size(-2), **look)
@@ -280,6 +285,39 @@ def _drawn(function: Callable[..., Shown], ax: Axes | None, *arguments: Any, **n
     if title:
         panel.set_title(check_text("title", title))
     return panel
+
+
+def _two_columns(handles: list[Any]) -> list[Any]:
+    """Entries of a legend of two columns; the second begins with a heading if there is one.
+
+    Legends fill one column after the other: the shorter one is made up with empty entries.
+    """
+    headed = [i for i, handle in enumerate(handles) if i and handle.get_gid() == HEADING]
+    if not headed:
+        return handles
+    left, right = handles[: headed[0]], handles[headed[0] :]
+    rows = max(len(left), len(right))
+    padded = (
+        [*part, *(legend_mark(label=" ") for _ in range(rows - len(part)))]
+        for part in (left, right)
+    )
+    return [handle for part in padded for handle in part]
+
+
+def _leave_out_repeated_label(panel: Axes) -> None:
+    """In a row of axes with one scale the first one says what it is of."""
+    place = panel.get_subplotspec()
+    if place is None or place.is_first_col():
+        return
+    for other in panel.get_shared_y_axes().get_siblings(panel):
+        there = other.get_subplotspec()
+        if (
+            there is not None
+            and there.is_first_col()
+            and there.rowspan == place.rowspan
+            and other.get_ylabel() == panel.get_ylabel()
+        ):
+            panel.set_ylabel("")
 
 
 def panel_of(ax: Axes | None) -> Axes:

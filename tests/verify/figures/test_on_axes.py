@@ -188,3 +188,36 @@ def test_signatures_are_what_can_be_written(curve, ax):
     ]
     with pytest.raises(InputError, match="colour"):
         sa.plot.curves(curve, ax=ax, colour="red")
+
+
+def test_a_legend_of_two_columns_begins_the_second_with_its_heading(curve, runs):
+    axes = sa.plot.curves(curve, runs, quantity="overlap")
+    (legend,) = axes.figure.legends
+    texts = [text.get_text() for text in legend.get_texts()]
+    rows = -(-len(texts) // 2)
+    assert texts[rows] == "in every colour"
+    assert texts[:2] == ["direction 1", "direction 2"]
+
+
+def test_axes_of_one_scale_say_once_what_it_is_of(curve):
+    panels = pyplot.figure().subplots(2, 2, sharey="row")
+    for ax in panels.flat:
+        sa.plot.curves(curve, ax=ax, quantity="misalignment")
+    assert [bool(ax.get_ylabel()) for ax in panels.flat] == [True, False, True, False]
+    # another quantity, and another scale
+    sa.plot.curves(curve, ax=panels[0, 1], quantity="gram_perp")
+    apart = pyplot.figure().subplots(1, 2)
+    for ax in apart:
+        sa.plot.curves(curve, ax=ax, quantity="misalignment")
+    assert all(ax.get_ylabel() for ax in [panels[0, 1], *apart])
+
+
+def test_outliers_beside_data_are_told_apart_without_colours(course):
+    measured = xr.Dataset(
+        {"eigenvalue": (("time", "eigen"), [[0.36, 0.35]])}, coords={"time": [0.0]}
+    )
+    ax = sa.plot.emergence(course, measured)
+    (legend,) = ax.figure.legends or [ax.get_legend()]
+    lines = [h for h in legend.get_lines() if h.get_linestyle() != "None"]
+    looks = [(h.get_linestyle(), h._dash_pattern) for h in lines]
+    assert len(set(map(str, looks))) == len(looks) == 3
