@@ -146,7 +146,8 @@ def row(option: object) -> str:
 def safety() -> str:
     """The section on what is executed, with the bounds as the code has them."""
     from verify.claims.language import text
-    from verify.settings import schedule_text, values
+    from verify.settings import values
+    from verify.settings.texts import schedule_text
 
     bounds = {
         "a number": f"{values.MAX_NUMBER} characters; integers {values.MAX_DIGITS} digits",

@@ -253,7 +253,7 @@ class Configuration:
         batch = self.value("batch")
         if self.schedule is None:
             return {"batch": batch, "schedule": None}
-        from .schedule_text import parse_schedule
+        from .texts.schedule_text import parse_schedule
 
         return {"batch": batch, "schedule": parse_schedule("schedule", self.schedule)}
 

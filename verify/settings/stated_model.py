@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from theory.errors import InputError, check_choice
 
 from .configuration import Configuration, read_toml, read_values
-from .loss_text import parse_loss
 from .option_table import keys
+from .texts.loss_text import parse_loss
 from .user_model import UserConfiguration
 from .values import read_integer, read_number, read_text
 

@@ -101,7 +101,7 @@ def _floats(pair: tuple[str, Number]) -> tuple[str, float]:
 def _schedule(settings: Configuration, names: list[str]) -> Any:
     """The schedule with the letters that are chosen."""
     from numerics.training_design.axes import ALIASES, LEAST
-    from verify.settings.schedule_text import parse_schedule
+    from verify.settings.texts.schedule_text import parse_schedule
 
     if settings.schedule is None:
         return None

@@ -1,0 +1,1 @@
+"""Formulas of files and options: losses, rules and schedules, read by the grammar of claims."""
