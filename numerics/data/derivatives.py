@@ -22,14 +22,17 @@ def compile_derivatives(model: Model, matrix: str) -> Callable[[Array, Array, Ar
 
     For the Hessian all second derivatives, for Gauss-Newton and Fisher what stands in their place,
     shape (C + q, C + q, M); for G all first ones, shape (C
-    + q, M). Variables in the order (u_1..u_C, v_1..v_q).  Generated from the loss for NumPy.
+    + q, M). Variables in the order (u_1..u_C, v_1..v_q), of P tokens with C pre-activations
+    for each of them.  Generated from the loss for NumPy.
     """
     return _evaluator(model, matrix, False)
 
 
 def unpacked(model: Model, packed: Array) -> Array:
-    """Full matrices from upper triangles, shape (C + q, C + q, M)."""
-    size = model.units + model.readout_size
+    """Full matrices from upper triangles, shape (C + q, C + q, M); of tokens (P C + q, P C + q,
+    M).
+    """
+    size = len(model.loss.variables)
     out = np.empty((size, size, packed.shape[1]))
     for row, (i, j) in zip(packed, symbols.upper_triangle(size), strict=True):
         out[i, j] = out[j, i] = row
@@ -41,7 +44,7 @@ def derivative_expressions(model: Model, matrix: str) -> tuple[sp.Expr, ...]:
     """What :func:`compile_derivatives` evaluates, in (y, u, v): the upper triangle of the second
     derivatives, or the first ones, almost everywhere.
     """
-    size = model.units + model.readout_size
+    size = len(model.loss.variables)
     if matrix in (GAUSS_NEWTON, FISHER):
         pairs = symbols.upper_triangle(size)
         return tuple(output_curvature(model, matrix, i, j) for i, j in pairs)

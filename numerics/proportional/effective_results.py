@@ -16,7 +16,7 @@ from .bulk.solved_density import densities
 from .limiting_spectrum import LimitingSpectrum, agreed_gaps
 from .outliers import Outlier
 from .rule_choice import SCRAMBLINGS, best_and_error
-from .weight_law import WeightNodes
+from .weight_nodes import WeightNodes
 
 # an outlier closer to the edge than this share of the edge is flagged: at finite d it is not told
 # from the bulk

@@ -21,7 +21,7 @@ from theory import InputError, Model
 from .effective_results import EffectiveResult
 from .limiting_spectrum import LimitingSpectrum, rules_agree, solve_all
 from .rule_choice import quadrature_rules, scattered_rules
-from .weight_law import WeightNodes
+from .weight_nodes import WeightNodes
 
 # a density whose mass is off by more than this is refused
 MASS = 0.05
@@ -29,7 +29,7 @@ MASS = 0.05
 MOST_PRECISION = 1e15
 
 
-@takes_problem(bands=True)
+@takes_problem(bands=True, tokens=True)
 def effective_spectrum(
     problem: Problem,
     state: State,
@@ -54,6 +54,8 @@ def effective_spectrum(
     orthonormal basis L of it.  The density is that of S; outliers are the roots of the determinant
     outside the support, with :math:`L^T` (unit eigenvector) :math:`=e/\sqrt{e^T(I-F'(z))e}`
     (mathematics.md section 7; arXiv 2502.15655).  With bands S is one matrix a band (section 10).
+    Of samples with several tokens D has a row for every unit at every token, :math:`I\otimes S`
+    stands for S beside it, and both expectations sum over tokens (section 12b).
     F decreases in z, so each of its sorted
     eigenvalues gives one outlier right of the bulk, or none; likewise left, and in a gap.  Readout
     parameters, finitely many, join F and not S.
@@ -195,7 +197,15 @@ def check_effective_block(model: Model, block: object) -> BlockName:
     if isinstance(block, str) and block == "mixed":
         check_block(model, "all")
         return "mixed"
-    return check_block(model, block)
+    name = check_block(model, block)
+    if model.tokens > 1 and isinstance(name, tuple) and name[0] != name[1]:
+        raise InputError(
+            "block",
+            repr(block),
+            "a block of one unit, 'first_layer', 'readout', 'mixed' or 'all'",
+            "of several tokens the block of two units is not symmetric, and has no spectrum",
+        )
+    return name
 
 
 def check_block_with_bulk(model: Model, block: object) -> BlockName:

@@ -27,7 +27,7 @@ from theory import InputError, Model
 from .effective_spectrum import check_block_with_bulk, check_tail, ridge_and_shift
 from .limiting_spectrum import LimitingSpectrum, solve_all
 from .rule_choice import PlacedRule, best_and_error, quadrature_rules, scattered_rules
-from .weight_law import WeightNodes
+from .weight_nodes import WeightNodes
 
 # relative accuracy of an emergence time
 TIME_ACCURACY = 1e-9

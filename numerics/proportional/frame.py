@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numerics.core.covariance.token_arrays import repeated
 from numerics.core.packed_symmetric import Array, pack
 
 from .covariance.balanced_root import balanced_root, is_plain
@@ -45,7 +46,9 @@ class Frame:
             one = np.eye(equation.rows)
             return cls(equation, one, one, one, equation.node_sums)
         root, inverse = balanced_root(s)
-        weights = equation.sums_of(equation.grouped_noise.congruent(root))
+        weights = equation.sums_of(
+            equation.grouped_noise.congruent(repeated(root, equation.law.tokens))
+        )
         return cls(equation, root, inverse, root.T @ root, weights)
 
     def inward(self, s: Array) -> Array:

@@ -22,7 +22,7 @@ from .outliers import ABOVE_ZERO, Field, Outlier, excess_at, find_outliers
 from .resolvent import Resolvent
 from .rule_choice import PlacedRule
 from .support import Branch, Edge, outer_branch
-from .weight_law import WeightNodes
+from .weight_nodes import WeightNodes
 
 # relative difference of edges above which two tensor rules are not trusted; and where rare weights
 # were left out, which a rule does by whole nodes

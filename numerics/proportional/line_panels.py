@@ -22,7 +22,7 @@ from numerics.expectations.graded.scales import Scales
 from theory import Model
 
 from .line_rule import LineRule
-from .weight_law import WeightNodes
+from .weight_nodes import WeightNodes
 
 # nodes a panel of the two levels, the better one last
 SIZES = (16, 20)
@@ -195,8 +195,8 @@ def _maxima(values: Array, noise: float = 0.0) -> NDArray[np.intp]:
 
 def extremes(nodes: WeightNodes, component: int, side: int, z: Array) -> Array:
     """The largest eigenvalue of D (side 1) or of -D (side -1) at points of the line."""
-    weight = nodes.at(component, z[:, None])[0][:, : nodes.units, : nodes.units]
-    if nodes.units == 1:
+    weight = nodes.at(component, z[:, None])[0][:, : nodes.seeing, : nodes.seeing]
+    if nodes.seeing == 1:
         return side * np.asarray(weight[:, 0, 0])
     values = np.linalg.eigvalsh(weight)
     return np.asarray(values[:, -1] if side == 1 else -values[:, 0])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from numerics.core.covariance.token_arrays import repeated
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array, pack, positions, unpack
 
@@ -89,19 +90,24 @@ class Field:
     def __init__(self, resolvent: Resolvent) -> None:
         self.resolvent = resolvent
         law, p, rank = resolvent.law, resolvent.weight.shape[1], resolvent.law.basis.rank
-        self._size, self._rank = p, rank
+        self._size, self._rank, places = p, rank, law.place.shape[1]
         self._moment = law.packed_moment * law.probability[:, None]
         self._free_roots = [_root(free) for free in law.free]
         # of (row of K, coordinate of (w, 1)) the features' rows have w, the readout's rows 1
-        kept = np.zeros((p, rank + 1), dtype=bool)
-        kept[: resolvent.rows, :rank] = True
-        kept[resolvent.rows :, rank] = True
+        kept = np.zeros((p, places), dtype=bool)
+        units = np.ones((resolvent.rows, rank), dtype=bool)
+        kept[: resolvent.seeing, :-1] = repeated(units, law.tokens)
+        kept[resolvent.seeing :, -1] = True
         self._kept = np.flatnonzero(kept)
-        at_rows, at_coordinates = positions(p), positions(rank + 1)
+        # the rows of F that these are: every token adds to those of its unit
+        own, beside = resolvent.rows * rank, p - resolvent.seeing
+        rows = np.concatenate([np.tile(np.eye(own), (law.tokens, 1)), np.zeros((beside, own))])
+        self._fold = np.concatenate([rows, np.eye(len(rows), beside, -law.tokens * own)], axis=1)
+        at_rows, at_coordinates = positions(p), positions(places)
         whole = (
             at_rows[:, None, :, None] * (self._moment.shape[1]) + at_coordinates[None, :, None, :]
         )
-        whole = whole.reshape(p * (rank + 1), p * (rank + 1))
+        whole = whole.reshape(p * places, p * places)
         self._gather = np.ascontiguousarray(whole[np.ix_(self._kept, self._kept)])
 
     def at(self, s: Array) -> Array:
@@ -114,7 +120,10 @@ class Field:
         return LEVEL * float(np.linalg.norm(self._whole(sizes)))
 
     def _whole(self, packed: Array) -> Array:
-        return np.asarray(np.take(packed, self._gather))
+        found = np.take(packed, self._gather)
+        if self.resolvent.law.tokens == 1:
+            return np.asarray(found)
+        return np.asarray(self._fold.T @ found @ self._fold)
 
     def levels(self, s: Array) -> Array:
         """Eigenvalues of F, decreasing."""
@@ -124,9 +133,9 @@ class Field:
         r"""Derivative of e^T F e when S changes: minus :math:`E[e^T\tilde w^TA\,d\Sigma\,A\tilde
         we]`.
         """
-        resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.rows
-        rows = np.zeros(self._size * (self._rank + 1))
-        rows[self._kept] = e
+        resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.seeing
+        rows = np.zeros(self._size * law.place.shape[1])
+        rows[self._kept] = self._fold @ e
         rows = rows.reshape(self._size, -1)
         a = resolvent.propagate_all(s)
 
@@ -149,7 +158,7 @@ class Field:
 
     def _unseen(self, rows: Array, s: Array, mapped: Callable[[Array], Array]) -> list[Array]:
         """E[A x x^T A] of every group over the coordinates x that the fields do not see."""
-        resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.rows
+        resolvent, law, k = self.resolvent, self.resolvent.law, self.resolvent.seeing
         if self._size == k:
             forms = pack(rows @ law.free @ rows.T)
             sums = zip(resolvent.node_sums, resolvent.couplings(s), forms, strict=True)

@@ -29,7 +29,7 @@ from .effective_spectrum import check_block_with_bulk, check_tail
 from .limiting_spectrum import LimitingSpectrum, solve_all, solve_spectrum
 from .resolvent import Resolvent
 from .rule_choice import best_and_error, quadrature_rules
-from .weight_law import WeightNodes
+from .weight_nodes import WeightNodes
 
 # accuracy of log precision at a threshold
 LOG_ACCURACY = 1e-7

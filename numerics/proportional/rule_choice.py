@@ -21,7 +21,7 @@ from theory import Model
 
 from .line_panels import derivative_scales, line_rules
 from .line_rule import LineRule
-from .weight_law import WeightNodes
+from .weight_nodes import WeightNodes
 
 # a rule has so many nodes, or fewer where all components times the entries of K would exceed the
 # second number
@@ -57,7 +57,7 @@ def quadrature_rules(nodes: WeightNodes, model: Model, seed: int) -> list[Placed
 
 def scattered_rules(nodes: WeightNodes, model: Model, seed: int) -> list[PlacedRule]:
     """All scramblings of a Sobol rule."""
-    entries = model.components * (nodes.units + nodes.parameters_beside) ** 2
+    entries = model.components * (nodes.seeing + nodes.parameters_beside) ** 2
     size = int(np.clip(2 ** int(np.log2(SOBOL_ENTRIES / entries)), 2**8, SOBOL_SIZE))
     rule = sobol(nodes.dimension, size, SCRAMBLINGS, seed)
     return [(rule, i) for i in range(SCRAMBLINGS)]
@@ -96,7 +96,7 @@ def turned(rule: Rule) -> Rule:
 
 def _tensor_pairs(nodes: WeightNodes, dimension: int) -> tuple[tuple[int, int], ...]:
     if dimension <= 2:
-        return SCALAR_PAIRS if nodes.units + nodes.parameters_beside == 1 else MATRIX_PAIRS
+        return SCALAR_PAIRS if nodes.seeing + nodes.parameters_beside == 1 else MATRIX_PAIRS
     sizes = tensor_sizes(dimension)
     return ((sizes[-2], sizes[-1]),)
 

@@ -121,6 +121,15 @@ def patches():
     return loss, [[[1], [0]], [[0], [-1]]], [1, 0], _patch_gradient, _patch_second
 
 
+def three_units():
+    """Three tanh units at three tokens, readout v: as :func:`patches`."""
+    u, v = symbols.tokens("u", 3, 3), symbols.vector("v", 3)
+    f = sum(v[a] * sp.tanh(u[a][p]) for a in range(3) for p in range(3))
+    loss = Loss(Softplus(f) - Y * f, units=3, readout_size=3, tokens=3)
+    tokens = [[[1], [0], [0]], [[0], ["-1/2"], [1]]]
+    return loss, tokens, [1, 0], _patch_gradient, _patch_second
+
+
 def _sigmoid(f):
     return 1.0 / (1.0 + np.exp(-f))
 
@@ -142,8 +151,8 @@ def _patch_second(y, u, v):
     slope, bend = v[:, None] * (1 - h**2), -2 * v[:, None] * h * (1 - h**2)
     spread = probability * (1 - probability)
     out = np.einsum("m,map,mbq->mapbq", spread, slope, slope)
-    for a in range(2):
-        for p in range(2):
+    for a in range(u.shape[1]):
+        for p in range(u.shape[2]):
             out[:, a, p, a, p] += (probability - y) * bend[:, a, p]
     return out
 
@@ -208,6 +217,7 @@ def _pair_second(y, u, v):
 LOSSES = {
     "polynomial": polynomial,
     "patches": patches,
+    "three units": three_units,
     "attention": attention,
     "contrastive": contrastive,
 }

@@ -8,7 +8,7 @@ from numerics import State, effective_spectrum
 from numerics.expectations.quadrature import replicate_error
 from numerics.proportional.limiting_spectrum import solve_all
 from numerics.proportional.rule_choice import quadrature_rules
-from numerics.proportional.weight_law import WeightNodes
+from numerics.proportional.weight_nodes import WeightNodes
 from verify.evidence.evidence import Evidence
 from verify.evidence.systems import Scenario
 from verify.verdict.compare import compare, compare_limit

@@ -12,13 +12,24 @@ def over_tokens(model: Model, matrices: Array) -> Array:
     """Matrices (..., C, C) with a block for every token, (..., P C, P C): I_P x Q; the same arrays
     where a sample is one feature.
     """
-    tokens, size = model.tokens, matrices.shape[-1]
-    if tokens == 1:
+    return repeated(matrices, model.tokens)
+
+
+def repeated(matrices: Array, times: int) -> Array:
+    """Matrices (..., n, k) as often on the diagonal of larger ones, (..., times n, times k).
+
+    Examples
+    --------
+    >>> repeated(np.array([[1, 2]]), 2)
+    array([[1, 2, 0, 0],
+           [0, 0, 1, 2]])
+    """
+    if times == 1:
         return matrices
-    out = np.zeros((*matrices.shape[:-2], tokens * size, tokens * size))
-    for p in range(tokens):
-        rows = slice(p * size, (p + 1) * size)
-        out[..., rows, rows] = matrices
+    n, k = matrices.shape[-2:]
+    out = np.zeros((*matrices.shape[:-2], times * n, times * k), dtype=matrices.dtype)
+    for p in range(times):
+        out[..., p * n : (p + 1) * n, p * k : (p + 1) * k] = matrices
     return out
 
 

@@ -39,7 +39,7 @@ def compressed(resolvent: Resolvent) -> Resolvent:
     members = [(group == g) & (which == i) for g, i in pairs]
     parts = [gauss_rule(sizes[of], law.probability[some][of]) for of in members]
     count = [len(values) for values, _ in parts]
-    along = np.repeat(np.tile(directions @ resolvent.range, (groups, 1)), count, axis=0)
+    along = np.repeat(np.tile(directions @ resolvent.at_tokens, (groups, 1)), count, axis=0)
     values = np.concatenate([values for values, _ in parts])
     less = replace(
         law,

@@ -16,8 +16,8 @@ import numpy as np
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
 from numerics.proportional.nodes.node_weights import RankOne, distinct_directions
+from numerics.proportional.nodes.weight_law import WeightLaw
 from numerics.proportional.resolvent import Resolvent
-from numerics.proportional.weight_law import WeightLaw
 
 from .continuation import descend
 
@@ -32,7 +32,8 @@ def atom_at_zero(resolvent: Resolvent) -> float:
     noise = resolvent.noise
     if isinstance(noise, RankOne) and not noise.size.any():  # at most readout parameters are met
         return 1.0
-    if isinstance(noise, RankOne):
+    # the columns of several tokens are no products f x Y: the count is another
+    if isinstance(noise, RankOne) and resolvent.law.tokens == 1:
         return 1 - _rank_share(resolvent, noise)
     return _limit_at_zero(resolvent)
 

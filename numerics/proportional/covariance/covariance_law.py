@@ -7,7 +7,7 @@ import numpy as np
 from numerics.core.geometry import coordinates_of, span_basis
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
-from numerics.proportional.weight_law import WeightLaw
+from numerics.proportional.nodes.weight_law import WeightLaw
 from theory import Model
 
 from .noise_covariances import NoiseCovariances

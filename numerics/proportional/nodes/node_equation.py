@@ -7,12 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from numerics.core.covariance.token_arrays import repeated
 from numerics.core.packed_symmetric import Array, congruence, unpack
 from numerics.proportional.covariance.grouped_weights import GroupedWeights, slices_of
-from numerics.proportional.weight_law import WeightLaw
 
 from .node_sums import NodeSums
 from .node_weights import NodeWeights, RankOne, node_weights
+from .token_traces import operators_over_tokens, over_tokens
+from .weight_law import WeightLaw
 
 # rows of K this small, relative to the largest entry, are zero up to rounding
 NULL = 1e-12
@@ -58,33 +60,40 @@ class NodeEquation:
         if self.split is not None:
             return self.split
         law = self.law
-        noise = law.weight[:, : law.noisy, : law.noisy]
+        seeing, size = law.seeing, (law.tokens, law.noisy)
+        noise = law.weight[:, :seeing, :seeing]
         largest = float(np.abs(law.weight).max(initial=0.0))
         weights = node_weights(noise)
         if isinstance(weights, RankOne):
             # of one sign, weights move eigenvalues by their quadratic forms at most
             seen = np.abs(weights.size) * law.probability
-            _, vectors = np.linalg.eigh((weights.direction * seen[:, None]).T @ weights.direction)
-            forms = np.abs(weights.size)[:, None] * (weights.direction @ vectors) ** 2
+            directions = weights.direction.reshape(len(weights.direction), *size)
+            flat = directions.reshape(-1, law.noisy)
+            _, vectors = np.linalg.eigh((flat * np.repeat(seen, law.tokens)[:, None]).T @ flat)
+            forms = np.abs(weights.size)[:, None] * ((directions @ vectors) ** 2).sum(axis=1)
             forms = forms.max(axis=0, initial=0.0)
             # a row may also meet readout parameters alone: more than a positive K lets it
-            beside = law.weight[:, law.noisy :, : law.noisy] @ vectors
-            coupling = np.abs(beside).max(axis=(0, 1), initial=0.0)
+            beside = law.weight[:, seeing:, :seeing]
+            beside = beside.reshape(*beside.shape[:2], *size) @ vectors
+            coupling = np.abs(beside).max(axis=(0, 1, 2), initial=0.0)
             alone = coupling**2 <= np.maximum(forms, NULL**2 * largest) * largest
             zero = (forms <= NEGLIGIBLE * largest) & alone
             return vectors[:, zero].T, vectors[:, ~zero].T
         square = np.einsum("n,nij,njk->ik", law.probability, law.weight, law.weight)
-        values, vectors = np.linalg.eigh(square[: law.noisy, : law.noisy])
+        square = square[:seeing, :seeing].reshape(size + size)
+        values, vectors = np.linalg.eigh(np.einsum("pipj->ij", square))
         # squares hide what is below the root of rounding: of small ones the products decide
         small = values <= 1e-13 * values.max(initial=0.0)
-        sizes = np.abs(law.weight[:, :, : law.noisy] @ vectors).max(axis=(0, 1), initial=0.0)
+        moved = law.weight[:, :, :seeing].reshape(*law.weight.shape[:2], *size) @ vectors
+        sizes = np.abs(moved).max(axis=(0, 1, 2), initial=0.0)
         zero = small & (sizes <= NULL * largest)
         return vectors[:, zero].T, vectors[:, ~zero].T
 
     @cached_property
     def neglected(self) -> float:
         """What the rows that count as null may move eigenvalues by."""
-        weights = self.null @ self.law.weight[:, : self.law.noisy, : self.law.noisy] @ self.null.T
+        seeing, null = self.law.seeing, repeated(self.null, self.law.tokens)
+        weights = null @ self.law.weight[:, :seeing, :seeing] @ null.T
         sizes = np.linalg.norm(weights, axis=(1, 2))
         return float(sizes.max(initial=0.0)) * self.law.covariances.largest / self.law.precision
 
@@ -93,13 +102,23 @@ class NodeEquation:
         """k, the size of S: noisy rows that are not null."""
         return int(self.range.shape[0])
 
+    @property
+    def seeing(self) -> int:
+        """Rows of K that multiply features: P k, one for every token of a row of S."""
+        return self.rows * self.law.tokens
+
+    @cached_property
+    def at_tokens(self) -> Array:
+        """``range`` at every token, shape (P k, rows of K that multiply features)."""
+        return repeated(self.range, self.law.tokens)
+
     @cached_property
     def weight(self) -> Array:
         """K without the null rows, shape (N, p, p)."""
-        noisy = self.law.noisy
-        p = np.eye(self.rows + self.law.weight.shape[1] - noisy, self.law.weight.shape[1])
-        p[: self.rows, :noisy] = self.range
-        p[self.rows :] = np.eye(self.law.weight.shape[1])[noisy:]
+        seeing, size = self.law.seeing, self.law.weight.shape[1]
+        p = np.eye(self.seeing + size - seeing, size)
+        p[: self.seeing, :seeing] = self.at_tokens
+        p[self.seeing :] = np.eye(size)[seeing:]
         return np.ascontiguousarray(p @ self.law.weight @ p.T)
 
     @cached_property
@@ -111,11 +130,11 @@ class NodeEquation:
     @cached_property
     def noise(self) -> NodeWeights:
         """D, the part of K that multiplies features."""
-        noise = self.weight[:, : self.rows, : self.rows]
+        noise = self.weight[:, : self.seeing, : self.seeing]
         if len(self.null):
             # what a weight in null rows leaves in the others is rounding, of any direction
-            noisy = self.law.noisy
-            whole = np.linalg.norm(self.law.weight[:, :noisy, :noisy], axis=(1, 2))
+            seeing = self.law.seeing
+            whole = np.linalg.norm(self.law.weight[:, :seeing, :seeing], axis=(1, 2))
             some = np.linalg.norm(noise, axis=(1, 2)) > LEFT_OVER * whole
             noise = np.where(some[:, None, None], noise, 0.0)
         return node_weights(noise)
@@ -128,11 +147,11 @@ class NodeEquation:
     @cached_property
     def _beside(self) -> GroupedWeights:
         """D at points between the nodes and beyond them."""
-        noisy, beside, groups = self.law.noisy, self.law.beside, self.law.covariances.groups
+        seeing, beside, groups = self.law.seeing, self.law.beside, self.law.covariances.groups
         if beside is None or not len(beside):
-            nothing = RankOne(np.zeros(1), np.zeros((1, self.rows)))
+            nothing = RankOne(np.zeros(1), np.zeros((1, self.seeing)))
             return GroupedWeights((nothing,) * groups)
-        weights = node_weights(self.range @ beside[:, :noisy, :noisy] @ self.range.T)
+        weights = node_weights(self.at_tokens @ beside[:, :seeing, :seeing] @ self.at_tokens.T)
         return GroupedWeights.of(weights, slices_of(self.law.group_beside, groups))
 
     @cached_property
@@ -150,8 +169,9 @@ class NodeEquation:
         return slices_of(self.law.group, self.law.covariances.groups)
 
     def couplings(self, s: Array) -> Array:
-        """Sigma of every group of nodes, shape (G, k, k)."""
-        return self.law.covariances.coupled(s) / (self.aspect_ratio * self.law.precision)
+        """Sigma of every group of nodes, shape (G, P k, P k): the same at every token."""
+        one = self.law.covariances.coupled(s) / (self.aspect_ratio * self.law.precision)
+        return repeated(one, self.law.tokens)
 
     def multiple(self, factor: complex) -> Array:
         """A multiple of the unit matrix in every band, as S is far from the support."""
@@ -164,12 +184,12 @@ class NodeEquation:
         return self.law.covariances.trace(s)
 
     def propagate(self, s: Array) -> Array:
-        """The packed A_11 = D (I + S D / (phi lambda))^-1 at every node, shape (N, k(k+1)/2)."""
+        """The packed A_11 = D (I + S D / (phi lambda))^-1 at every node, with P k rows."""
         return self._remembered("noise", s)
 
     def propagate_all(self, s: Array) -> Array:
         """The packed A at every node, shape (N, p(p+1)/2)."""
-        return self._remembered("noise" if self.weight.shape[1] == self.rows else "whole", s)
+        return self._remembered("noise" if self.weight.shape[1] == self.seeing else "whole", s)
 
     def _remembered(self, name: str, s: Array) -> Array:
         """A where it was asked for last: fields and their slopes meet at one S."""
@@ -215,12 +235,14 @@ class NodeEquation:
         """
         couplings = self.couplings(s)
         found = [each.at(couplings[:, g], squares) for g, each in enumerate(of or self.node_sums)]
-        means = np.stack([mean for mean, _ in found], axis=1)
+        tokens = self.law.tokens
+        means = over_tokens(np.stack([mean for mean, _ in found], axis=1), self.rows, tokens)
         covariances, precision = self.law.covariances, self.law.precision
         mean = unpack(covariances.collected(means), self.rows) / precision
         if not squares:
             return mean, None
         several = np.stack([operators for _, operators in found if operators is not None], axis=1)
+        several = operators_over_tokens(several, self.rows, tokens)
         return mean, covariances.both(several) / (self.aspect_ratio * precision**2)
 
     def jacobian(self, inverse: Array, curvature: Array) -> Array:

@@ -18,7 +18,7 @@ from numerics.data.samples import draw_data
 from numerics.expectations.quadrature import MISSED, sobol
 from numerics.proportional.limiting_spectrum import solve_spectrum
 from numerics.proportional.resolvent import Resolvent
-from numerics.proportional.weight_law import WeightNodes
+from numerics.proportional.weight_nodes import WeightNodes
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols, xor
 
 REFERENCE = json.loads((REFERENCE_FOLDER / "effective_softmax_k3.json").read_text())

@@ -13,7 +13,7 @@ from numerics import Parameters, State
 from numerics.expectations.quadrature import gauss_hermite
 from numerics.proportional import effective_spectrum, limiting_spectrum, line_panels, support
 from numerics.proportional.line_panels import ended_at_cuts, line_rules
-from numerics.proportional.weight_law import WeightNodes
+from numerics.proportional.weight_nodes import WeightNodes
 from theory import Loss, Mixture, Model, Softplus, symbols
 
 # a wide field behind tanh units with biases, found by random search

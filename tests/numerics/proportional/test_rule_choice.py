@@ -9,7 +9,7 @@ from numerics import Parameters, State
 from numerics.expectations.quadrature import gauss_hermite
 from numerics.proportional.limiting_spectrum import DISAGREEMENT
 from numerics.proportional.rule_choice import quadrature_rules, turned
-from numerics.proportional.weight_law import WeightNodes
+from numerics.proportional.weight_nodes import WeightNodes
 from theory import kgmm
 
 

@@ -10,7 +10,8 @@ from helpers import fresh_rng
 
 from numerics import Parameters, State, effective_spectrum, emergence, solve_curve
 from numerics.proportional import limiting_spectrum
-from numerics.proportional.weight_law import WeightLaw, WeightNodes
+from numerics.proportional.nodes.weight_law import WeightLaw
+from numerics.proportional.weight_nodes import WeightNodes
 from theory import InputError, Loss, Mixture, Model, kgmm, symbols
 
 WEIGHTS = [0.5, 0.3, 0.2]

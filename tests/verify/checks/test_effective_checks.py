@@ -16,7 +16,7 @@ import verify.checks.proportional
 from numerics import effective_spectrum
 from numerics.proportional.limiting_spectrum import solve_all
 from numerics.proportional.resolvent import Resolvent
-from numerics.proportional.weight_law import WeightNodes
+from numerics.proportional.weight_nodes import WeightNodes
 from verify.checks.runner import run
 from verify.evidence.evidence import Evidence
 from verify.evidence.levels import LEVELS

@@ -79,6 +79,6 @@ def refuse_tokens(mixture: object, what: str) -> None:
             "tokens",
             f"samples of {tokens} tokens",
             f"samples of one feature: {what} is not known for tokens",
-            "drift, corrector, diffusion, finite-size corrections, population blocks, curves and "
-            "both simulations know tokens",
+            "drift, corrector, diffusion, finite-size corrections, population blocks, effective "
+            "spectra, curves and both simulations know tokens",
         )

@@ -1,5 +1,5 @@
-r"""The law of a sample's weight K and of its coordinates w along span(directions, x), as a weighted
-set of nodes.
+r"""Laws of a sample's weight K and of its coordinates w along span(directions, x), with any rule of
+quadrature.
 
 An empirical matrix is :math:`\frac1M\sum_iJ_iK_iJ_i^T`, with :math:`J_i=\mathrm{diag}(I_C\otimes
 Y_i,\,I_q)` and K the derivatives of the loss in (u, v): K = D for first-layer blocks, where it is
@@ -7,27 +7,21 @@ Y_i,\,I_q)` and K the derivatives of the loss in (u, v): K = D for first-layer b
 limit is the joint law of K, a function of the pre-activations u, and of :math:`w=L^TY`, L an
 orthonormal basis of the span.  Given u, w is Gaussian with a mean linear in u and a fixed
 covariance, so nodes are needed for u alone, and of w only :math:`E[w\mid u]` and :math:`E[ww^T\mid
-u]`.
+u]`.  A sample of P tokens has a row of K for every unit at every token, :math:`J_i` the features
+:math:`Y_{i1}..Y_{iP}` below each other, and w the coordinates of all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.core.covariance.token_arrays import means_of_components, repeated
 from numerics.core.flatten import held_of
-from numerics.core.geometry import (
-    SpanBasis,
-    coordinates_of,
-    field_coordinates,
-    labels_of,
-    span_basis,
-)
-from numerics.core.packed_symmetric import pack, triangle, unpack
+from numerics.core.geometry import coordinates_of, field_coordinates, labels_of, span_basis
 from numerics.core.parameters import Parameters
 from numerics.core.state import State
 from numerics.core.validation import Array
@@ -40,11 +34,10 @@ from theory import Model
 from theory.problem.model import check_no_statistics
 
 from .covariance.field_noise import FieldNoise
-from .covariance.noise_covariances import ISOTROPIC, NoiseCovariances
+from .covariance.noise_covariances import NoiseCovariances
 from .line_rule import LineRule
+from .nodes.weight_law import WeightLaw
 
-# a law of at most as many weights is taken as discrete
-ATOMS = 20
 # points beside the nodes of a rule, and how far out they lie, in standard deviations
 SUPPORT_POINTS, SCALES = 2**9, (1.0, 2.0, 4.0, 8.0)
 # so much of u and v is rounding, of them and of what is computed from it
@@ -53,122 +46,6 @@ NUDGE = 16 * float(np.finfo(float).eps)
 TERM = 4 * float(np.finfo(float).eps)
 # weights that still grow by this factor so many times farther out have no bound
 GROWTH, FARTHER = 1.5, 8.0
-
-
-@dataclass(frozen=True)
-class WeightLaw:
-    """Nodes n with probabilities q_n.
-
-    Attributes
-    ----------
-    probability : array, shape (N,)
-        Sum 1, or less when rare weights are left out: the rest has weight 0.
-    weight : array, shape (N, p, p)
-        K_n, symmetric.
-    noisy : int
-        k <= p: the first rows multiply the features, the others are readout parameters.
-    place : array, shape (N, rank + 1)
-        E[(w, 1) | n].
-    free : array, shape (G, rank + 1, rank + 1)
-        Covariance of (w, 1) given a node, of every group: of the coordinates that u does not see.
-    precision : float
-        lambda: the other coordinates of Y have variance 1 / lambda, times that of their band.
-    basis : SpanBasis
-        L.
-    beside : array, shape (n, p, p)
-        K at further points of the law's support, rare ones among them: of no probability, but no
-        pole of the resolvent lies between a node and one of these.
-    lost : array, shape (N,), optional
-        Rounding of K_n, summed over its entries.
-    covariances : NoiseCovariances
-        Bands, and the variances in them of every group of nodes.
-    group, group_beside : int array, shapes (N,) and (n,), optional
-        The group of every node, in increasing order; all are of one where left out.
-    """
-
-    probability: Array
-    weight: Array
-    noisy: int
-    place: Array
-    free: Array
-    precision: float
-    basis: SpanBasis
-    beside: Array | None = None
-    lost: Array | None = None
-    covariances: NoiseCovariances = ISOTROPIC
-    group: NDArray[np.intp] | None = None
-    group_beside: NDArray[np.intp] | None = None
-
-    @cached_property
-    def is_discrete(self) -> bool:
-        """Whether the weight takes few values, so that every node is an atom of its law."""
-        rows = self.weight.reshape(len(self.weight), -1)
-        spread = rows[:: max(1, len(rows) // (4 * ATOMS))]  # of a continuous law enough
-        return all(len(np.unique(some.round(12), axis=0)) <= ATOMS for some in (spread, rows))
-
-    @cached_property
-    def rounding(self) -> float:
-        """Share of E|K| that rounding is, among the weights that were left."""
-        size = float(self.probability @ np.abs(self.weight).sum(axis=(1, 2)))
-        return float(self.probability @ self.lost) / size if self.lost is not None and size else 0.0
-
-    def without_tail(self, share: float) -> WeightLaw:
-        """Give weight 0 to the samples with the most extreme D, of probability ``share`` at each
-        end of 0.
-        """
-        if not share:
-            return self
-        values = np.linalg.eigvalsh(self.weight[:, : self.noisy, : self.noisy])
-        probability = np.array(self.probability)
-        for size in (values[:, -1], -values[:, 0]):
-            order = np.argsort(-size)
-            # of the node on the border, the part that belongs to the rest is kept
-            rest = np.clip(np.cumsum(self.probability[order]) - share, 0, self.probability[order])
-            probability[order] = np.where(
-                size[order] > 0, np.minimum(probability[order], rest), probability[order]
-            )
-        kept = probability > 0
-        beside, group_beside = self.beside, self.group_beside
-        if beside is not None:
-            most, least = values[kept, -1].max(initial=0.0), values[kept, 0].min(initial=0.0)
-            far = np.linalg.eigvalsh(beside[:, : self.noisy, : self.noisy])
-            near = (far[:, -1] <= most) & (far[:, 0] >= least)
-            beside = beside[near]
-            group_beside = None if group_beside is None else group_beside[near]
-        return replace(
-            self,
-            probability=probability[kept],
-            weight=self.weight[kept],
-            place=self.place[kept],
-            lost=None if self.lost is None else self.lost[kept],
-            beside=beside,
-            group=None if self.group is None else self.group[kept],
-            group_beside=group_beside,
-        )
-
-    def border(self, share: float) -> float:
-        """Largest probability of a node on the border of a tail of that share, at either end."""
-        values = np.linalg.eigvalsh(self.weight[:, : self.noisy, : self.noisy])
-        largest = 0.0
-        for size in (values[:, -1], -values[:, 0]):
-            order = np.argsort(-size)
-            at = int(np.searchsorted(np.cumsum(self.probability[order]), share))
-            if at < len(order) and size[order[at]] > 0:
-                largest = max(largest, float(self.probability[order[at]]))
-        return largest
-
-    @property
-    def moment(self) -> Array:
-        """E[(w, 1)(w, 1)^T | n], shape (N, rank + 1, rank + 1)."""
-        return unpack(self.packed_moment, self.place.shape[1])
-
-    @property
-    def packed_moment(self) -> Array:
-        """The same, packed."""
-        rows, columns = triangle(self.place.shape[1])
-        free = pack(self.free)
-        seen = self.place[:, rows] * self.place[:, columns]
-        return np.asarray(seen + (free if self.group is None else free[self.group]))
 
 
 class WeightNodes:
@@ -193,7 +70,8 @@ class WeightNodes:
         self.basis = span_basis(parameters, state)
         _, rows = gauge_directions(model)
         self._rows = rows
-        self._fields = field_coordinates(model, self.basis, parameters.precision)
+        fields = field_coordinates(model, self.basis, parameters.precision)
+        self._fields = repeated(fields, model.tokens)
         self.covariances = NoiseCovariances.of(model)
         self._noises = [
             FieldNoise.of(rows @ self._fields, self._deviations(variances))
@@ -203,8 +81,13 @@ class WeightNodes:
     def _deviations(self, variances: Array) -> Array:
         """Of the coordinates w, and of label noise, in units of 1 / sqrt(lambda)."""
         out = np.ones(self._fields.shape[1])
-        out[: self.basis.rank] = np.sqrt(variances)[self.basis.bands]
+        out[: self._places] = np.tile(np.sqrt(variances)[self.basis.bands], self.model.tokens)
         return out
+
+    @property
+    def _places(self) -> int:
+        """Coordinates w of all tokens."""
+        return self.basis.rank * self.model.tokens
 
     def _noise(self, component: int) -> FieldNoise:
         return self._noises[self.covariances.group_of(component)]
@@ -216,10 +99,15 @@ class WeightNodes:
 
     @property
     def units(self) -> int:
-        """Rows of the matrix that multiply features."""
+        """Rows of the matrix that multiply features, k of the law."""
         if isinstance(self.block, tuple):
             return 1
         return 0 if is_of_readout(self.block) else self.model.units
+
+    @property
+    def seeing(self) -> int:
+        """Rows of K that multiply features: one for every token of a unit."""
+        return self.units * self.model.tokens
 
     @property
     def parameters_beside(self) -> int:
@@ -245,7 +133,7 @@ class WeightNodes:
 
     def law(self, rule: Rule | LineRule, replicate: int = 0) -> WeightLaw:
         """The law with one replicate of a rule of that dimension."""
-        rank = self.basis.rank
+        rank = self._places
         points = self._points(rule, replicate)
         parts = [self.at(l, z) for l, (z, _) in enumerate(points)]
         shares = zip(self.parameters.weights, points, strict=True)
@@ -264,6 +152,7 @@ class WeightNodes:
             self.covariances,
             self._groups([len(weight) for weight, _ in parts]),
             self._groups([len(self._support_points) // len(parts)] * len(parts)),
+            self.model.tokens,
         )
 
     def _groups(self, counts: Sequence[int]) -> NDArray[np.intp] | None:
@@ -292,7 +181,7 @@ class WeightNodes:
         if not self.units:
             return ()
         near, far = (
-            np.linalg.eigvalsh(self._spread_out(scale)[:, : self.units, : self.units])
+            np.linalg.eigvalsh(self._spread_out(scale)[:, : self.seeing, : self.seeing])
             for scale in (SCALES[-1], FARTHER * SCALES[-1])
         )
         size = float(np.abs(near).max(initial=0.0))
@@ -313,12 +202,12 @@ class WeightNodes:
     @cached_property
     def _means(self) -> Array:
         """Of the features, in coordinates w."""
-        return np.asarray(coordinates_of(self.model) @ self.basis.along)
+        return means_of_components(self.model, coordinates_of(self.model) @ self.basis.along)
 
     @cached_property
     def _seen(self) -> Array:
         """From coordinates w to pre-activations up to their gauge."""
-        return np.asarray((self._rows @ self._fields[:, : self.basis.rank]).T @ self._rows)
+        return np.asarray((self._rows @ self._fields[:, : self._places]).T @ self._rows)
 
     def _everywhere(self, z: Array) -> Array:
         """K of all components at the same points."""
@@ -354,8 +243,8 @@ class WeightNodes:
     def at(self, component: int, z: Array, nudge: float = 0.0) -> tuple[Array, Array]:
         """K and E[(w, 1)] of one component at normal points; u and v are longer by ``nudge``."""
         scale, mean = 1 / np.sqrt(self.parameters.precision), self._means[component]
-        place = np.ones((len(z), self.basis.rank + 1))
-        place[:, :-1] = mean + scale * (z @ self._noise(component).moved(self.basis.rank))
+        place = np.ones((len(z), self._places + 1))
+        place[:, :-1] = mean + scale * (z @ self._noise(component).moved(self._places))
         labels, u = self._arguments(component, z)
         longer = 1 + nudge
         evaluate = compile_derivatives(self.model, self.matrix)
@@ -373,12 +262,12 @@ class WeightNodes:
         return self._part(derivatives)
 
     def _part(self, derivatives: Array) -> Array:
-        """K from the derivatives by all u and v, shape (C + q, C + q, N)."""
-        c = self.model.units
+        """K from the derivatives by all u and v, shape (P C + q, P C + q, N)."""
+        c = len(self.model.loss.preactivation)
         if isinstance(self.block, tuple):
-            a, b = self.block
-            return np.ascontiguousarray(derivatives[a, b][:, None, None])
-        part = [*range(self.units), *(c + i for i in readout_positions(self.model, self.block))]
+            rows, columns = (slice(a, c, self.model.units) for a in self.block)
+            return np.ascontiguousarray(np.moveaxis(derivatives[rows, columns], 2, 0))
+        part = [*range(self.seeing), *(c + i for i in readout_positions(self.model, self.block))]
         weight = np.ascontiguousarray(np.moveaxis(derivatives[np.ix_(part, part)], 2, 0))
         if self.block == "mixed":
             weight[:, :c, :c] = 0.0
