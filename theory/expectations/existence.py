@@ -19,6 +19,8 @@ from .expectation import GaussianExpectation
 
 _BOUNDED = (sp.sin, sp.cos, sp.tanh, sp.erf, sp.erfc, sp.atan, sp.sign, Sigmoid, Step, Softmax)
 _LIKE_ARGUMENT = (ReLU, Softplus, LogSumExp, sp.Abs)
+# what is not smooth somewhere; arcsines have infinite slopes at the ends of their interval
+_ROUGH = (ReLU, Step, sp.sign, sp.Abs, sp.DiracDelta, sp.asin, sp.acos)
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,40 @@ def is_positive(node: GaussianExpectation) -> bool:
         return _Integrand(frozenset(node.law.bound)).floor(node.integrand) is not None
     except _Unknown:
         return False
+
+
+def is_smooth(node: GaussianExpectation) -> bool:
+    """Whether an integrand is seen to have all of its derivatives everywhere.
+
+    A kink, a jump or a root of what may vanish has no expansion at means that lie on it.
+
+    Examples
+    --------
+    >>> from theory import kgmm, preactivation_law
+    >>> law = preactivation_law(kgmm(2), 0)
+    >>> u = law.variables[0]
+    >>> integrands = (sp.sqrt(1 + u**2), sp.sqrt(u**2), ReLU(u) * u)
+    >>> [is_smooth(GaussianExpectation(f, law)) for f in integrands]
+    [True, False, False]
+    """
+    bound = frozenset(node.law.bound)
+    inside = _Integrand(bound)
+    for e in sp.preorder_traversal(node.integrand):
+        if not e.free_symbols & bound:
+            continue
+        if isinstance(e, _ROUGH):
+            return False
+        if isinstance(e, sp.log) or (e.is_Pow and not (e.exp.is_Integer and e.exp.is_positive)):
+            try:
+                if inside.floor(e.args[0]) is None and not _has_inverse(inside, e):
+                    return False
+            except _Unknown:
+                return False
+    return True
+
+
+def _has_inverse(inside: _Integrand, e: sp.Expr) -> bool:
+    return bool(e.is_Pow and e.exp.is_Integer and inside.floor(-e.args[0]) is not None)
 
 
 @dataclass(frozen=True)

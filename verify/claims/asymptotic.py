@@ -17,9 +17,11 @@ import sympy as sp
 from numerics.expectations.certified_digits import DimensionError
 from theory import InputError, low_noise, symbols
 from theory.expectations.derived import find_expectations
+from theory.expectations.existence import is_smooth
 from verify.claims.language.conventions import DIMENSION
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.stages.digits import DIGITS, gaps
+from verify.claims.stages.expansion import expanded
 from verify.claims.stages.orders import (
     FEW_FIRST,
     FEW_RATIO,
@@ -115,6 +117,8 @@ class AsymptoticClaim:
         if hidden := self._hidden():
             return Stage("digits", Status.INCONCLUSIVE, f"{text}; {hidden}", details), None
         weak = any(m[0] - m[1] < self.needed - SLACK for m in pinned)
+        if rough := self._rough():
+            return Stage("digits", Status.INCONCLUSIVE, f"{text}; {rough}", details), None
         flat = not any(p.rank == self.claim.model.units for _, _, p in measured)
         if flat:
             text += "; weight vectors in general position have integrals in too many dimensions"
@@ -174,6 +178,20 @@ class AsymptoticClaim:
                 return f"{name}: {smallest_term(unseen)}"
         return ""
 
+    def _rough(self) -> str:
+        """An expectation that has no expansion where its mean is on a kink, and does not cancel.
+
+        On a kink the error of a ramp falls like a half power of 1/lambda, that of a jump not at
+        all; those are points of measure zero, which no sequence meets.
+        """
+        if self.parameter != "lambda":
+            return ""
+        for case in self.cases:
+            nodes = find_expectations(expanded(case.claimed - case.derived))
+            if rough := next((n for n in nodes if not is_smooth(n)), None):
+                return f"{case.name}: {shorten(rough)} is not smooth, its error on a kink is larger"
+        return ""
+
     def _falls(self, order: tuple[float, float]) -> str:
         return f"the error falls like {self.parameter}^-({order[0]:.3f} ± {order[1]:.3f})"
 
@@ -186,6 +204,8 @@ class AsymptoticClaim:
             if not all(_is_rational(e) for e in (case.claimed, case.derived)):
                 text = f"{case.name}: it is not rational in lambda, which expansions need"
                 return Stage("symbolic", Status.UNPROVED, text)
+        if rough := self._rough():
+            return Stage("symbolic", Status.UNPROVED, f"no expansion: {rough}")
         for case in self.cases:
             try:
                 one, two = (low_noise(e, self.order) for e in (case.claimed, case.derived))

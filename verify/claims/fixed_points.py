@@ -36,6 +36,7 @@ from verify.claims.stages.region_search import is_impossible
 from verify.claims.stages.regions import Sides, cuts_of, describe
 from verify.claims.stages.small_terms import smallest_term, terms_of
 from verify.claims.stages.symbolic import prove_equal
+from verify.random_points.fixed_points import parameter_draws
 
 from .cluster_norms import cluster_of, written_norms
 from .judgement import Claim, Counterexample, Stage, Status
@@ -43,7 +44,6 @@ from .quantities import EIGENVALUE, HESSIAN, block_matrix
 from .stage_verdicts import Explanation
 
 DIGITS = 50
-POINTS = 2
 # the minimum is found to about 1e-9; a claim that is off by less than this is not told from it
 RESOLUTION = 1e-6
 
@@ -106,7 +106,7 @@ def fixed_cases(claim: Claim, solve: bool = True) -> list[FixedCase]:
     for case in found:
         _check_symbols(claim, case)
     if solve:
-        _solve(model, _draw(model, np.random.default_rng(0)), 15)
+        _solve(model, parameter_draws(model, np.random.default_rng(0))[0], 15)
     return found
 
 
@@ -150,7 +150,7 @@ class FixedPointClaim:
 
     def __post_init__(self) -> None:
         self.cases = fixed_cases(self.claim)
-        self.draws = [_draw(self.claim.model, self.rng) for _ in range(POINTS)]
+        self.draws = parameter_draws(self.claim.model, self.rng)
 
     def without_value(self) -> str:
         return ""
@@ -163,7 +163,7 @@ class FixedPointClaim:
                 if not _close(one, two):
                     text = f"{case.name}: claimed - derived = {_difference(one, two)}"
                     return Stage("digits", Status.REFUTED, text), (case, values, one, two)
-        text = f"agrees to {DIGITS - 5} digits at {POINTS} fixed points"
+        text = f"agrees to {DIGITS - 5} digits at {len(points)} fixed points"
         if hidden := next(filter(None, (self._hidden(c, points) for c in self.cases)), ""):
             return Stage("digits", Status.INCONCLUSIVE, f"{text}; {hidden}"), None
         return Stage("digits", Status.AGREES, text), None
@@ -203,7 +203,7 @@ class FixedPointClaim:
             if case.left is None:
                 return Stage("symbolic", Status.UNPROVED, "eigenvalues are compared as numbers")
             one, two = (
-                _logarithms(sp.expand(sp.sympify(e).xreplace(solved)))
+                _logarithms(sp.expand(sp.sympify(e).xreplace(solved | _across(model))))
                 for e in (case.claimed, case.left)
             )
             if not prove_equal(one, two, model).proved:
@@ -215,14 +215,14 @@ class FixedPointClaim:
     def sample(self, wrong: Wrong | None) -> tuple[Stage, bool]:
         refuted, largest = "", 0.0
         for values in self.draws:
-            at = {**values, **minimize_risk(self.claim.model, values)}
+            at = {**values, **minimize_risk(self.claim.model, values), **_across(self.claim.model)}
             for case in self.cases:
                 one, two = map(float, self._both(case, at, raw=True))
                 gap = _gap(one, two)
                 largest = max(largest, gap)
                 if not gap <= RESOLUTION and not refuted:
                     refuted = f"{case.name}: {one:.8g} is claimed, {two:.8g} is found"
-        where = f"at the minimum of the raw risk, {POINTS} sets of parameters"
+        where = f"at the minimum of the raw risk, {len(self.draws)} sets of parameters"
         text = f"{refuted or f'agrees to {largest:.1g}'} {where}"
         status = Status.REFUTED if refuted else Status.AGREES
         details = {"smallest_detectable": RESOLUTION}
@@ -330,36 +330,23 @@ def _logarithms(e: sp.Expr) -> sp.Expr:
     )
 
 
-def _draw(model: Model, rng: np.random.Generator) -> Values:
-    """Ridge, weights and Gram matrix for which the fixed point exists: 2 beta < p_l."""
-    values: Values = {}
-    if model.ridge.is_Symbol:
-        values[model.ridge] = sp.Rational(int(rng.integers(20, 61)), 1000)
-    weights = model.mixture.weights
-    if weights[0].is_Symbol:
-        raw = [int(rng.integers(80, 121)) for _ in weights]
-        values |= {p: sp.Rational(x, sum(raw)) for p, x in zip(weights, raw, strict=True)}
-    gram = model.mixture.directions_gram
-    for i, j in symbols.upper_triangle(model.directions):
-        if gram[i, j].is_Symbol:
-            values[gram[i, j]] = (
-                sp.Integer(1) if i == j else sp.Rational(int(rng.integers(-20, 21)), 100)
-            )
-    return values
-
-
 def _separated(model: Model):  # type: ignore[no-untyped-def]
     return separated_fixed_point(model, [CLUSTERS[cluster_of(i)] for i in range(model.units)])
 
 
 def _solve(model: Model, values: Values, digits: int) -> Values:
     """Overlaps, readout and gaps at the fixed point."""
-    s = model.symbols
     if model.readout_size:
         closed, _ = _closed_form(model)
-        return {x: sp.N(e.xreplace(values), digits + 5) for x, e in closed.items()}
+        solved = {x: sp.N(e.xreplace(values), digits + 5) for x, e in closed.items()}
+        return solved | _across(model)
     found: Values = dict(solve_noiseless_fixed_point(model, values, digits=digits + 5))
-    return found | class_gaps(model, found) | {x: sp.Integer(0) for x in s.gram_perp}
+    return found | class_gaps(model, found) | _across(model)
+
+
+def _across(model: Model) -> Values:
+    """No weight has a part across the directions: there the risk is its ridge alone."""
+    return {x: sp.Integer(0) for x in model.symbols.gram_perp}
 
 
 def _evaluate(claim: Claim, case: FixedCase, side: str, at: Values, raw: bool = False) -> Any:

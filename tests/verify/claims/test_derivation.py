@@ -109,7 +109,8 @@ def test_fixed_points_are_repaired() -> None:
     transposed = check(three, "fixed-point m_a_s", "m_s_a", seed=seed())
     assert (transposed.finding, transposed.repair) == (Finding.REFUTED, "write m_a_s for m_s_a")
     no_ridge = "p_1*exp(s_1)*(k - 1)/(exp(s_1) + k - 1)^2"
-    bare = check(three, "eigenvalue H_1_1[1]", no_ridge, seed=seed())
+    equal = kgmm(3, directions_gram="orthonormal", weights=["1/3"] * 3)
+    bare = check(equal, "eigenvalue H_1_1[1]", no_ridge, seed=seed())
     assert (bare.finding, bare.repair) == (Finding.REFUTED, "add beta, the ridge")
 
 
@@ -377,6 +378,31 @@ def test_claims_about_fixed_points(model: Model, quantity: str, right: str, wron
     bad = check(model, quantity, wrong, seed=seed())
     assert bad.finding is Finding.REFUTED
     assert bad.stage("sampling").status is Status.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("model", "quantity", "formula"),
+    [
+        # the class of unit 1 is the first only where it is not the smallest
+        (
+            kgmm(3, directions_gram="orthonormal"),
+            "eigenvalue H_1_1[1]",
+            "beta + p_1*exp(s_1)*(k - 1)/(exp(s_1) + k - 1)^2",
+        ),
+        (kgmm(2), "fixed-point sum_a(m_a_s)", "Gamma_1_1 - 1"),
+    ],
+)
+def test_fixed_points_of_unequal_weights_and_lengths_are_visited(
+    model: Model, quantity: str, formula: str
+) -> None:
+    result = check(model, quantity, formula, seed=seed())
+    assert result.finding is Finding.REFUTED
+    assert result.stage("sampling").status is Status.REFUTED
+
+
+def test_fixed_points_have_no_part_across_the_directions() -> None:
+    for model in (TWO, xor(4, weights=["1/4"] * 4)):
+        assert check(model, "fixed-point R_1_2", "0", seed=seed()).finding is Finding.PROVED
 
 
 def test_a_wrong_fixed_point_of_the_engine_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:

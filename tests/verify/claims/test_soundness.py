@@ -80,6 +80,26 @@ def test_half_powers_beyond_the_order_are_not_proved_away() -> None:
 
 
 @pytest.mark.parametrize(
+    ("quantity", "formula"),
+    [
+        ("E_l[step(u_1)]", "step(m_1_l)"),
+        ("E_l[relu(u_1)]", "relu(m_1_l)"),
+        ("E_l[sqrt(u_1^2)*pi_2]", "sqrt(m_1_l^2)*exp(m_2_l)/(exp(m_1_l) + exp(m_2_l))"),
+        ("E_l[(u_1^2)^(1/3)]", "(m_1_l^2)^(1/3)"),
+        ("E_l[asin(sin(u_1))]", "asin(sin(m_1_l))"),
+    ],
+)
+def test_kinks_have_no_expansion_at_means_that_lie_on_them(quantity: str, formula: str) -> None:
+    """On a kink errors fall like a half power of 1/lambda, those of a jump not at all."""
+    assert judged(TWO, quantity, formula, order=0) is Finding.INCONCLUSIVE
+
+
+def test_kinks_that_cancel_leave_an_order() -> None:
+    right = "E_l[relu(u_1)] + Q_1_1/lambda^2"
+    assert judged(TWO, "E_l[relu(u_1)]", right, order=1) in (Finding.PROVED, Finding.AGREES)
+
+
+@pytest.mark.parametrize(
     ("quantity", "formula", "options"),
     [
         ("E_l[1/u_1^2]", "1/m_1_l^2 + 3*Q_1_1/(lambda*m_1_l^4)", {"order": 1}),
