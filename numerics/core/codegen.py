@@ -205,6 +205,25 @@ def generate_body(
     """
     check_symbols(expressions, arguments)
     printer = _ScalarPrinter(_SETTINGS) if target == "numba" else _ArrayPrinter(_SETTINGS)
+    named = tuple((name, tuple(group)) for name, group in arguments)
+    read, shared, results = _shared_parts(named, tuple(expressions))
+    lines = list(read)
+    try:
+        lines += [f"{s} = {printer.doprint(e)}" for s, e in shared]
+        lines += [f"{out}[{j}] = {printer.doprint(e)}" for j, e in enumerate(results)]
+    except PrintMethodNotImplementedError:
+        raise _without_code(printer, expressions) from None
+    return lines or ["pass"]
+
+
+# integrands are printed for scalars and soon after for arrays
+@lru_cache(maxsize=8)
+def _shared_parts(
+    arguments: tuple[tuple[str, tuple[sp.Symbol, ...]], ...], expressions: tuple[sp.Expr, ...]
+) -> tuple[list[str], list[tuple[sp.Symbol, sp.Expr]], list[sp.Expr]]:
+    """Lines that read the arguments, parts that overflow-free forms of expressions share, and what
+    is left of each.
+    """
     used = symbols_in(expressions)
     rename, lines = {}, []
     for name, group in arguments:
@@ -217,12 +236,7 @@ def generate_body(
     # renamed first: overflow-free forms repeat all arguments of a function many times
     lowered = [stabilise(e.xreplace(rename)) for e in expressions]
     shared, results = sp.cse(lowered, symbols=sp.numbered_symbols("t"), order="none")
-    try:
-        lines += [f"{s} = {printer.doprint(e)}" for s, e in shared]
-        lines += [f"{out}[{j}] = {printer.doprint(e)}" for j, e in enumerate(results)]
-    except PrintMethodNotImplementedError:
-        raise _without_code(printer, expressions) from None
-    return lines or ["pass"]
+    return lines, shared, results
 
 
 def scalar_printer(expressions: Sequence[sp.Expr]) -> Callable[[sp.Expr], str]:

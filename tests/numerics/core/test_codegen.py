@@ -37,6 +37,15 @@ def partials(loss, order):
     ]
 
 
+def test_symbols_are_those_of_sympy():
+    u, n = sp.symbols("u n")
+    bound = sp.Sum(sp.sin(u) ** n, (n, 0, 3)) + sp.Subs(sp.Derivative(sp.Function("f")(n), n), n, u)
+    for expressions in (partials(two_layer_model().loss, 2), [bound, bound**2], []):
+        expected = set().union(*(e.free_symbols for e in expressions))
+        assert codegen.symbols_in(expressions) == expected
+    assert n not in codegen.symbols_in([bound])
+
+
 def compiled(name, arguments, expressions, target):
     return _compiled(name, arguments, tuple(expressions), target)
 
