@@ -38,6 +38,16 @@ def assert_inside(figure: Figure) -> None:
         assert box.y1 <= height + 2, item
 
 
+def assert_title_free(figure: Figure) -> None:
+    """No legend lies over the title above everything."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    (title,) = (t for t in figure.texts if t.get_text())
+    place = title.get_window_extent(renderer)
+    for legend in figure.legends:
+        assert not place.overlaps(legend.get_window_extent(renderer))
+
+
 def assert_legend_free(figure: Figure) -> None:
     """No legend lies over a panel that holds data."""
     renderer = FigureCanvasAgg(figure).get_renderer()

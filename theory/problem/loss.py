@@ -26,7 +26,7 @@ from .held.loss_symbols import (
 from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
 from .output.output_law import Output, check_output
-from .regularity.canonical_form import as_text, canonical, simple_kinks, unsigned
+from .regularity.canonical_form import as_text, canonical, one_term_a_label, simple_kinks, unsigned
 from .regularity.domain import check_domain
 
 # digits with which derivatives along the gauge are computed, and what of them counts as zero
@@ -206,10 +206,7 @@ class Loss:
             if not used & set(self.fields) or used - {*self.variables, *self.fields, *self.beside}:
                 remedy = "give u_1 for a kink at u_1 = 0"
                 if symbols.LABEL in used:
-                    remedy = (
-                        "write a term with a kink of its own for each label: "
-                        "y*ReLU(1 - u_1) + (1 - y)*ReLU(u_1)"
-                    )
+                    remedy = one_term_a_label(self.expression, kink)
                 raise InputError(
                     "kinks",
                     kink,

@@ -153,7 +153,7 @@ def plot_curves(
     if inside:
         _legend_in_panel(grid[panels], handles)
     else:
-        figure.legend(handles=handles, loc="outside right upper")
+        figure.legend(handles=handles, loc="outside right center")
     set_title(figure, title)
     return figure
 

@@ -55,8 +55,8 @@ def plot_effective_spectrum(
     effective : xarray.Dataset
         As :func:`numerics.effective_spectrum` returns it.
     eigenvalues : array, shape (n,) or (replicas, n), or xarray.Dataset, optional
-        All eigenvalues of matrices of data, or their density as :func:`numerics.empirical_density`
-        returns it.
+        All eigenvalues of matrices of data, :func:`numerics.empirical_spectrum` of all of them, or
+        their density as :func:`numerics.empirical_density` returns it.
     measured : xarray.Dataset, optional
         Outliers of data, as :func:`numerics.proportional.measured_outliers.measure_outliers`
         returns them: ``eigenvalue``, ``overlap``.
@@ -68,6 +68,8 @@ def plot_effective_spectrum(
         What the data are called in the legend.
     """
     check_drawn("effective", effective, ("interval", "outliers"), "effective_spectrum")
+    if measured is not None:
+        check_drawn("measured", measured, ("eigenvalue", "overlap"), "measure_outliers")
     handles: list[Any] = []
     histogram = None if eigenvalues is None else _histogram(effective, eigenvalues)
     bulk = bool(effective.sizes["interval"])
@@ -100,6 +102,8 @@ def draw_effective(
 ) -> list[Any]:
     """Draw the density or the outliers on given axes; returns the entries of a legend."""
     check_drawn("effective", effective, ("interval", "outliers"), "effective_spectrum")
+    if measured is not None:
+        check_drawn("measured", measured, ("eigenvalue", "overlap"), "measure_outliers")
     histogram = None if eigenvalues is None else _histogram(effective, eigenvalues)
     everything, inside = _ranges(effective, histogram, measured)
     axes.set_xlabel("eigenvalue")
@@ -127,7 +131,10 @@ class _Histogram:
 
 
 def _histogram(effective: xr.Dataset, eigenvalues: ArrayLike | xr.Dataset) -> _Histogram:
+    if isinstance(eigenvalues, xr.Dataset) and "eigenvalue" in eigenvalues:
+        eigenvalues = eigenvalues["eigenvalue"]  # a spectrum, of which these are drawn
     if isinstance(eigenvalues, xr.Dataset):
+        check_drawn("eigenvalues", eigenvalues, ("density", "atom_mass"), "empirical_density")
         mass = float(eigenvalues["atom_mass"].sum())
         error = eigenvalues["density_error"].to_numpy() if "density_error" in eigenvalues else None
         return _Histogram(

@@ -15,6 +15,7 @@ from numerics import (
     draw_data,
     effective_spectrum,
     emergence,
+    empirical_spectrum,
     phase_diagram,
     solve_curve,
 )
@@ -259,3 +260,15 @@ def test_swapped_arguments_of_measured_outliers_are_refused():
     for wrong in (other, sample, None):
         with pytest.raises(InputError, match=r"effective: .* the order is \(data, effective\)"):
             measure_outliers(sample, wrong)
+
+
+def test_a_spectrum_of_data_is_drawn_as_its_eigenvalues_and_others_are_refused():
+    found, drawn_data = predicted(4.0), data(4.0)
+    spectrum = empirical_spectrum(drawn_data, block="first_layer", count=60)
+    figures = [plot_effective_spectrum(found, given) for given in (spectrum, spectrum.eigenvalue)]
+    densities = [figure.axes[0].patches[0].get_data().values for figure in figures]
+    np.testing.assert_array_equal(*densities)
+    with pytest.raises(InputError, match=r"measured: .* measure_outliers returns, with overlap"):
+        plot_effective_spectrum(found, spectrum, spectrum)
+    with pytest.raises(InputError, match=r"eigenvalues: .* empirical_density returns"):
+        plot_effective_spectrum(found, found)

@@ -7,7 +7,7 @@ import inspect
 import numpy as np
 import pytest
 import xarray as xr
-from figure_checks import assert_inside
+from figure_checks import assert_inside, assert_title_free
 from matplotlib import pyplot, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -221,3 +221,13 @@ def test_outliers_beside_data_are_told_apart_without_colours(course):
     lines = [h for h in legend.get_lines() if h.get_linestyle() != "None"]
     looks = [(h.get_linestyle(), h._dash_pattern) for h in lines]
     assert len(set(map(str, looks))) == len(looks) == 3
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_legend_beside_all_panels_leaves_the_title_free(classes):
+    numbers = sa.Parameters(np.full(classes, 1 / classes), 3, 0.02, 0.5)
+    state = sa.State(np.eye(classes), np.eye(classes))
+    runs = sa.simulate_sgd(sa.kgmm(classes), numbers, state, [0, 0.5, 1], 20, 2, 0)
+    figure = sa.plot_curves(None, runs, title="SGD and effective dynamics, " * 4)
+    assert_inside(figure)
+    assert_title_free(figure)

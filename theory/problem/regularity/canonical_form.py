@@ -27,6 +27,9 @@ _REFUSED = (
 )
 _KINKED = (*_REWRITTEN, ReLU, Step)
 
+# characters of a loss that a message writes out
+_LONG = 150
+
 
 def canonical(expression: sp.Expr, kinks: Sequence[sp.Expr]) -> sp.Expr:
     """Write every non-smooth function of an expression as ReLU and Step of a declared kink.
@@ -206,21 +209,30 @@ def _undeclared(
     expected = "every kink of the loss declared"
     if first.has(symbols.LABEL):
         expected = "kinks that are the same for all labels"
-        remedy = _one_term_a_label(expression, first)
+        remedy = one_term_a_label(expression, first)
     else:
         remedy = f"add {as_text(first)} to kinks: kinks={as_text((*kinks, *missing))}"
     got = f"{declared} for a loss with the kink {as_text(first)} = 0"
     return InputError("kinks", got, expected, remedy)
 
 
-def _one_term_a_label(expression: sp.Expr, kink: sp.Expr) -> str:
-    """A term of its own for each of the labels -1 and 1, whose kinks do not depend on the label."""
-    nodes = (e for e in sp.preorder_traversal(expression) if isinstance(e, _KINKED))
-    node = next((e for e in nodes if e.has(symbols.LABEL)), ReLU(kink))
-    plus, minus = (node.xreplace({symbols.LABEL: sp.Integer(y)}) for y in (1, -1))
-    terms = f"(1 + y)/2*{as_text(plus)} + (1 - y)/2*{as_text(minus)}"
+def one_term_a_label(expression: sp.Expr, kink: sp.Expr) -> str:
+    """A loss with a term for each of the labels -1 and 1, whose kinks do not depend on the label;
+    of a long one the part that has the kink.
+    """
+    part = expression
+    if len(str(expression)) > _LONG or not expression.has(symbols.LABEL):
+        nodes = (e for e in sp.preorder_traversal(expression) if isinstance(e, _KINKED))
+        part = next((e for e in nodes if e.has(symbols.LABEL)), ReLU(kink))
+    plus, minus = (part.xreplace({symbols.LABEL: sp.Integer(y)}) for y in (1, -1))
+    terms = f"(1 + y)/2*{_factor(plus)} + (1 - y)/2*{_factor(minus)}"
     each = tuple(dict.fromkeys((*required_kinks(plus), *required_kinks(minus))))
     return f"write a term a label: for -1 and 1 {terms}, kinks={as_text(each)}"
+
+
+def _factor(expression: sp.Expr) -> str:
+    text = as_text(expression)
+    return f"({text})" if expression.is_Add else text
 
 
 def as_text(value: sp.Expr | Sequence[sp.Expr]) -> str:

@@ -33,6 +33,7 @@ from .tree import (
     Power,
     Sum,
     children,
+    place_of,
 )
 
 # bounds of what is read: longer is no formula that somebody wrote
@@ -108,7 +109,7 @@ class Reader:
         token = self.accept(text)
         if token is None:
             remedy = (
-                f"the one at column {opened.position + 1} is not closed"
+                f"the one at {place_of(self.text, opened.position)} is not closed"
                 if opened
                 else f"write {text!r} here"
             )

@@ -12,6 +12,19 @@ from theory import InputError
 Index = int | str
 
 
+def place_of(text: str, position: int) -> str:
+    r"""Where a character stands, counted from 1: its line too in a text of several.
+
+    Examples
+    --------
+    >>> place_of("a + (b", 4), place_of("a\n + (b", 5)
+    ('column 5', 'line 2, column 4')
+    """
+    line = text.count("\n", 0, position) + 1
+    column = position - (text.rfind("\n", 0, position) + 1) + 1
+    return f"line {line}, column {column}" if "\n" in text.strip() else f"column {column}"
+
+
 class FormulaError(InputError):
     """A formula that cannot be read or has no meaning; ``position`` counts characters from 0."""
 
@@ -19,10 +32,8 @@ class FormulaError(InputError):
         self, text: str, position: int, got: str, expected: str, remedy: str, where: str = "formula"
     ) -> None:
         self.text, self.position, self.plain = text, position, got
-        line = text.count("\n", 0, position) + 1
-        column = position - (text.rfind("\n", 0, position) + 1) + 1
-        place = f"line {line}, column {column}" if "\n" in text.strip() else f"column {column}"
-        super().__init__(where, f"{got} at {place} of {_excerpt(text, position)}", expected, remedy)
+        got = f"{got} at {place_of(text, position)} of {_excerpt(text, position)}"
+        super().__init__(where, got, expected, remedy)
 
     def __reduce__(self) -> tuple[type[FormulaError], tuple[str, int, str, str, str, str]]:  # type: ignore[override]
         return type(self), (

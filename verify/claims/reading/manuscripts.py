@@ -49,6 +49,8 @@ from verify.settings.values import parse_integer
 from .listing import KEYS, MODEL_KEYS, ListedClaim, check_count
 from .matrix_claims import block_claims
 
+# letters of numbers that have names as keys
+_LETTERS = {"lambda": "precision", "beta": "ridge", "c_delta": "step"}
 # of the equalities of one display only the first can have these from a comment before it
 _FIRST = ("quantity", "name")
 _LABEL = re.compile(r"\\label\s*\{([^{}\n]{1,80})\}")
@@ -111,6 +113,10 @@ def _known_comments(document: Document, path: Path) -> list[Comment]:
             found.append(comment)
         elif difflib.get_close_matches(comment.key, known, n=1, cutoff=0.75):
             check_choice(f"comment in {path.name}", comment.key, known, kind="key")
+        elif comment.key in _LETTERS and re.fullmatch(r"[\d.eE+/-]+", comment.value):
+            got, remedy = f"{comment.key}: {comment.value}", f"write % {_LETTERS[comment.key]}: "
+            expected = "numbers under the names of the options"
+            raise InputError(f"comment in {path.name}", got, expected, remedy + comment.value)
     return found
 
 

@@ -57,7 +57,7 @@ def plot_side_by_side(
         for i in range(units)
     ]
     handles.append(legend_line(**predicted_style(0), label="effective dynamics, in every colour"))
-    figure.legend(handles=handles, loc="outside right upper")
+    figure.legend(handles=handles, loc="outside right center")
     figure.suptitle(title)
     return figure
 

@@ -225,3 +225,18 @@ def test_the_almost_everywhere_integrand_is_the_difference_quotient_of_the_gradi
         with mpmath.workdps(40):
             quotient = (slope(step) - slope(-step)) / (2 * step)
         assert abs(quotient - mpmath.mpf(str(value))) < 1e-14
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_the_remedy_for_a_kink_of_each_label_is_the_same_loss(declared):
+    u, y = symbols.vector("u", 1), symbols.LABEL
+    hinge = ReLU(1 - y * u[0]) ** 2
+    with pytest.raises(InputError, match="term a label") as error:
+        Loss(hinge, units=1, kinks=(1 - y * u[0],) if declared else ())
+    written, kinks = error.value.remedy.split("for -1 and 1 ")[1].split(", kinks=")
+    space = {"ReLU": ReLU, "y": y, "u_1": u[0]}
+    loss = Loss(sp.sympify(written, space), units=1, kinks=sp.sympify(kinks, space))
+    for label in (-1, 1):
+        for value in (-2, sp.Rational(1, 3), 2):
+            point = {y: label, u[0]: value}
+            assert loss.expression.subs(point) == hinge.subs(point)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -301,3 +302,29 @@ def test_a_claim_is_called_by_the_label_of_its_display(tmp_path):
     )
     names = [listed.name for listed in list_manuscript(file)]
     assert names == ["paper 1 (eq:m)", "paper 2.1", "paper 2.2", "paper 3"]
+
+
+LINE = r"\mathbb{E}_l[\langle Y, x^a\rangle] = m_{al}"
+
+
+def test_keys_may_be_written_as_options_are(tmp_path):
+    file = tmp_path / "a.tex"
+    file.write_text(rf"% directions-gram: orthonormal{chr(10)}\[ {LINE} \]")
+    (claim,) = (listed.read() for listed in list_manuscript(file))
+    assert claim.model.mixture.directions_gram == sp.eye(3)
+
+
+def test_a_letter_in_the_place_of_a_key_is_told_its_name(tmp_path):
+    file = tmp_path / "a.tex"
+    file.write_text(f"% lambda: 3{chr(10)}\\[ {LINE} \\]")
+    with pytest.raises(InputError, match=r"Remedy: write % precision: 3"):
+        list_manuscript(file)
+    # words behind it explain the letter
+    file.write_text(f"% lambda: the precision{chr(10)}\\[ {LINE} \\]")
+    assert len(list_manuscript(file)) == 1
+
+
+@pytest.mark.parametrize("wrong", [r"\frac{1}{2 ", "m_{1 ", "(m_{11}"])
+def test_what_is_not_closed_is_named_by_its_line(wrong):
+    with pytest.raises(FormulaError, match=r"(one|brace) at line 2, column \d+ is not closed"):
+        parse_latex("m_{11} +\n " + wrong)

@@ -38,8 +38,8 @@ _ENVIRONMENTS = (
     "dmath",
 )
 _ENDS = {"\\[": "\\]", "$$": "$$"}
-_KEY = re.compile(r"^[ \t]*%+[ \t]*(?P<key>[A-Za-z_]+)[ \t]*:[ \t]*(?P<value>.*?)[ \t]*$", re.M)
-_OLD_KEY = re.compile(r"^[ \t]*%+[ \t]*(?P<key>[A-Za-z_]+)[ \t]*=[ \t]*(?P<value>.*?)[ \t]*$", re.M)
+_COMMENT = r"^[ \t]*%+[ \t]*(?P<key>[A-Za-z][A-Za-z_-]*)[ \t]*{}[ \t]*(?P<value>.*?)[ \t]*$"
+_KEY, _OLD_KEY = (re.compile(_COMMENT.format(sign), re.M) for sign in ":=")
 _HIDDEN = re.compile(
     r"\\begin\{(?P<env>verbatim|comment|lstlisting|filecontents)\*?\}.*?\\end\{(?P=env)\*?\}"
     r"|\\iffalse(?![A-Za-z]).*?\\fi(?![A-Za-z])|\\verb(?P<mark>[^A-Za-z*\s]).*?(?P=mark)",
@@ -139,7 +139,8 @@ def _comments(text: str) -> Iterator[Comment]:
     found = [*_KEY.finditer(text), *_OLD_KEY.finditer(text)]
     for match in sorted(found, key=lambda m: m.start()):
         start, stop = match.start("value"), match.end("value")
-        yield Comment(match["key"], match["value"], match.start(), start, stop)
+        key = match["key"].replace("-", "_")  # as the options of commands are written
+        yield Comment(key, match["value"], match.start(), start, stop)
 
 
 def _blank_definitions(text: str, macros: Macros) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from verify.claims.language.conventions import BANDS
 from verify.claims.language.text import Reader, Token
-from verify.claims.language.tree import FormulaError, Index
+from verify.claims.language.tree import FormulaError, Index, place_of
 
 from .tokens import closing
 
@@ -102,7 +102,7 @@ class LatexReader(Reader):
             return closing(self.text, self.found, self.at - 1)
         except FormulaError as error:
             place, expected = error.position, "an index or '}'"
-            remedy = f"the brace at column {opened.position + 1} is not closed"
+            remedy = f"the brace at {place_of(self.text, opened.position)} is not closed"
             raise FormulaError(self.text, place, "the end", expected, remedy) from error
 
     def digits(self, end: int, arity: int | None, before: int) -> list[Index]:

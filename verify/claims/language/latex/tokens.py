@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from verify.claims.language.text import Token, check_number
-from verify.claims.language.tree import FormulaError
+from verify.claims.language.tree import FormulaError, place_of
 
 # commands for space and size, with what they take; and comments
 _NOTHING = (
@@ -197,6 +197,5 @@ def closing(text: str, found: list[Token], at: int) -> int:
         depth += (found[i].text == "{") - (found[i].text == "}")
         if not depth:
             return i
-    column = found[at].position + 1
-    remedy = f"the one at column {column} is not closed"
+    remedy = f"the one at {place_of(text, found[at].position)} is not closed"
     raise FormulaError(text, found[-1].position, "the end", "'}'", remedy)
