@@ -121,6 +121,7 @@ def _refusing(function: Callable[..., Any], title: str) -> Callable[..., Any]:
     def call(*arguments: Any, **named: Any) -> Any:
         if not names.issuperset(named):
             check_keywords(title, named, known)
+        __tracebackhide__ = True  # of tests: nothing of the error is in this line
         return function(*arguments, **named)
 
     return call

@@ -9,7 +9,7 @@ from functools import cached_property
 import sympy as sp
 
 from theory import symbols
-from theory.errors import InputError, brief_parts
+from theory.errors import InputError, brief, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, matrix_latex
 
@@ -97,7 +97,8 @@ class Mixture:
     ) -> Mixture:
         """Build a mixture from numbers or symbols; whatever is None becomes a symbol.
 
-        With bands ``directions_gram`` is a sequence of matrices, one per band.  Of samples that
+        ``directions_gram`` may be ``"orthonormal"``; with bands it is a sequence of matrices, one
+        per band, or orthonormal directions of which every band has its share.  Of samples that
         hold several features ``tokens`` has the place of the coordinates: for every component a
         matrix, a row of coordinates per token.
 
@@ -117,6 +118,8 @@ class Mixture:
         if bands is not None:
             bands = _checked_bands(bands).for_components(n)
         several = bands is not None and bands.count > 1
+        if isinstance(directions_gram, str):
+            directions_gram = _named_gram(directions_gram, r, bands)
         if directions_gram is None:
             gram = symbols.symmetric("Gamma", r, bands.count if bands else 1)
         elif bands is not None:
@@ -299,3 +302,12 @@ def _checked_bands(bands: object) -> Bands:
         got, remedy = type(bands).__name__, "write Bands(fractions=[...], scales=[[...], ...])"
         raise InputError("bands", got, "a theory.Bands", remedy)
     return bands
+
+
+def _named_gram(name: str, directions: int, bands: Bands | None) -> object:
+    """The Gram matrix of orthonormal directions, or one a band, which has its share of each."""
+    if name != "orthonormal":
+        expected = "a matrix or 'orthonormal'"
+        raise InputError("directions_gram", brief(repr(name)), expected, "check the spelling")
+    one = sp.eye(directions)
+    return one if bands is None else [share * one for share in bands.fractions]

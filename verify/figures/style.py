@@ -30,8 +30,7 @@ from matplotlib.text import Text
 
 from numerics.core.files import replacing
 from numerics.core.validation import as_path, check_kind, kind_of
-from theory import InputError
-from theory.errors import printable
+from theory.errors import InputError, brief, printable
 from theory.keywords import check_keywords, with_known_keywords
 
 from .canvas import (
@@ -84,6 +83,13 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     for text in figure.findobj(Text):
         check_text("figure", text.get_text())  # names and labels, also of the user's own axes
     ending = path.suffix.lower()
+    known = figure.canvas.get_supported_filetypes()
+    if ending and ending.removeprefix(".") not in known:
+        expected = "a name that ends in " + ", ".join(f".{name}" for name in known)
+        raise InputError("path", path.name, expected, "write .png, .svg or .pdf")
+    if not path.parent.is_dir():
+        expected = "a file in a folder that exists"
+        raise InputError("path", brief(path), expected, f"make the folder {brief(path.parent)}")
     metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(ending)
     # into memory first: a writer that a full disk stops leaves its file open
     buffer = io.BytesIO()

@@ -134,6 +134,7 @@ def check_model(
     results = tuple(judge_law(LAWS[name], subject, space, root) for name in names)
     report = ModelReport(model, root, results, perf_counter() - start)
     if on_fail == "raise" and not report.holds and any(r.check is not None for r in results):
+        __tracebackhide__ = True  # pytest shows the line of the test, and what the law says
         raise LawViolation(report)
     return report
 

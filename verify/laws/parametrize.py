@@ -37,6 +37,7 @@ class ModelCheck:
         LawViolation
             It fails or is inconclusive.
         """
+        __tracebackhide__ = True  # as in check_model
         return check_model(
             self.model,
             only=[self.law.name],

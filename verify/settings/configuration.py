@@ -315,7 +315,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, numbers exact."""
     import tomllib  # most commands read no file
 
-    expected, remedy = "a readable TOML file", "see the files in examples/"
+    expected, remedy = "a readable TOML file", "specalign new config.toml writes one"
     content = read_bytes("config", path, _BYTES, expected, remedy)
     try:
         data = tomllib.loads(content.decode(), parse_float=exact_number)
@@ -332,7 +332,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _too_deep(path: Path) -> InputError:
     expected = f"at most {_NESTING} levels of brackets and tables"
-    return InputError("config", path, expected, "see the files in examples/")
+    return InputError("config", path, expected, "specalign new config.toml writes one")
 
 
 def _depth(data: Any) -> int:

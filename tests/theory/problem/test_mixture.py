@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_cases import check_message
 
-from theory import InputError, Loss, Mixture, Model, symbols
+from theory import Bands, InputError, Loss, Mixture, Model, symbols
 
 
 def build(**changed):
@@ -188,3 +188,15 @@ def test_input_error_survives_pickling():
     assert (str(copy), copy.parameter, copy.got) == (str(error), "precision", -1)
     assert str(error).endswith("Remedy: give lambda.")
     assert isinstance(error, ValueError)
+
+
+def test_orthonormal_directions_are_named():
+    two = {"labels": [1, 0], "coordinates": [[1, 0], [0, 1]]}
+    plain = Mixture.build(**two, directions_gram="orthonormal")
+    assert plain == Mixture.build(**two, directions_gram=sp.eye(2))
+    bands = Bands(fractions=["1/4", "3/4"], scales=[[1, 2], [2, 1]])
+    shares = [sp.eye(2) / 4, 3 * sp.eye(2) / 4]
+    banded = Mixture.build(**two, bands=bands, directions_gram="orthonormal")
+    assert banded == Mixture.build(**two, bands=bands, directions_gram=shares)
+    with pytest.raises(InputError, match=r"directions_gram: got 'orthnormal'"):
+        Mixture.build(**two, directions_gram="orthnormal")

@@ -231,3 +231,12 @@ def test_a_legend_beside_all_panels_leaves_the_title_free(classes):
     figure = sa.plot_curves(None, runs, title="SGD and effective dynamics, " * 4)
     assert_inside(figure)
     assert_title_free(figure)
+
+
+def test_a_name_that_no_figure_can_have_is_refused_before_it_is_drawn(curve, tmp_path):
+    drawn = sa.plot.curves(curve, quantity="misalignment")
+    with pytest.raises(InputError, match=r"x\.jpgg; expected a name that ends in .*\.png"):
+        sa.plot.save(drawn, tmp_path / "x.jpgg")
+    with pytest.raises(InputError, match=r"path: .* expected a file in a folder that exists"):
+        sa.plot.save(drawn, tmp_path / "nowhere" / "x.png")
+    assert not list(tmp_path.iterdir())

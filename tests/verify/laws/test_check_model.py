@@ -481,3 +481,31 @@ def test_without_pytest_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytest", None)
     with pytest.raises(ImportError, match=r"needs pytest, .* pip install pytest"):
         parametrize_checks(kgmm(2))
+
+
+FAILING = """
+import specalign as sa
+
+model = sa.kgmm(2)
+wrong = sa.Formulas(model, {"drift": sa.derive_drift(model).without_corrector()})
+
+
+@sa.parametrize_checks(model, only=["mean_increment"], formulas=wrong)
+def test_my_model(check):
+    check()
+"""
+
+
+@pytest.mark.slow
+def test_a_failing_law_shows_the_line_of_the_test_and_what_the_law_says(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makepyfile(FAILING)
+    # in a process of its own: what it imports is forgotten by this one, and Numba loads but once
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    report = "\n".join(result.outlines)
+    assert "def test_my_model(check)" in report
+    assert "check_model.py" not in report
+    assert "parametrize.py" not in report
+    assert "keywords.py" not in report
+    assert len(result.outlines) < 60
