@@ -318,7 +318,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     expected, remedy = "a readable TOML file", "specalign new config.toml writes one"
     content = read_bytes("config", path, _BYTES, expected, remedy)
     try:
-        data = tomllib.loads(content.decode(), parse_float=exact_number)
+        data = tomllib.loads(content.decode("utf-8-sig"), parse_float=exact_number)
     except RecursionError as error:
         raise _too_deep(path) from error
     # of the syntax, of the encoding, of a number of thousands of digits

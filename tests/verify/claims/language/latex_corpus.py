@@ -187,7 +187,7 @@ READ: dict[str, list[tuple[str, str]]] = {
     "spacing and brackets": [
         (r"\left\{ m_{11} + m_{12} \right\}\lambda", "(m_1_1 + m_1_2)*lambda"),
         (r"\Bigl( m_{11}\, \Bigr)", "m_1_1"),
-        (r"m_{11}\;\beta\quad\lambda\!", "m_1_1*beta*lambda"),
+        (r"m_{11}\;\beta\ \lambda\!", "m_1_1*beta*lambda"),
         (r"m_{11}~\cdot~\beta \times \lambda", "m_1_1*beta*lambda"),
         ("m_{11} % the first\n + m_{22}", "m_1_1 + m_2_2"),
         (r"\displaystyle \sum_b m_{bs}.", "sum_b(m_b_s)"),

@@ -14,6 +14,8 @@ from .tokens import latex_tokens, without_fonts
 from .vectors import Named
 
 _REMEDY = r"write W_i = x^i, or \sigma = 1/\sqrt\lambda"
+# what has a meaning of its own, which a table may change for formulas and not for itself
+_OF_THE_HOUSE = frozenset((r"\lambda", r"\beta", r"\pi", r"\Gamma", *"mRQPSpuwYyvgHGfkKnrqxe"))
 _OPEN, _CLOSE = ("(", "[", "{", r"\{"), (")", "]", "}", r"\}")
 
 
@@ -72,6 +74,10 @@ def _entry(
         )
     if reader.next.text not in ("=", ":="):
         raise reader.error("'='", _REMEDY)
+    if taken := next((t for t in right if t.text in names and t.text in _OF_THE_HOUSE), None):
+        got = f"{taken.text}, to which the table gives another meaning"
+        expected, remedy = "letters of the conventions", "write what it stands for"
+        raise FormulaError(text, taken.position, got, expected, remedy)
     stop = Token("end", "", right[-1].position + len(right[-1].text))
     if len(right) == 1 and (right[0].text in FUNCTIONS or right[0].text in ("g", "relu", "ReLU")):
         function = FUNCTIONS.get(right[0].text, right[0].text.lower())

@@ -18,6 +18,7 @@ from verify.claims.language.text import Token, bounded, nested
 from verify.claims.language.tree import FormulaError, Node
 
 from .author_names import read_names
+from .conditionals import without_dead_branches
 from .formula import LatexFormula
 from .lines import Chain, chains
 from .macros import Macros, expanded, read_macros
@@ -42,7 +43,7 @@ _COMMENT = r"^[ \t]*%+[ \t]*(?P<key>[A-Za-z][A-Za-z_-]*)[ \t]*{}[ \t]*(?P<value>
 _KEY, _OLD_KEY = (re.compile(_COMMENT.format(sign), re.M) for sign in ":=")
 _HIDDEN = re.compile(
     r"\\begin\{(?P<env>verbatim|comment|lstlisting|filecontents)\*?\}.*?\\end\{(?P=env)\*?\}"
-    r"|\\iffalse(?![A-Za-z]).*?\\fi(?![A-Za-z])|\\verb(?P<mark>[^A-Za-z*\s]).*?(?P=mark)",
+    r"|\\verb(?P<mark>[^A-Za-z*\s]).*?(?P=mark)",
     re.S,
 )
 
@@ -109,8 +110,8 @@ def read_document(text: str) -> Document:
     if len(text) > LONGEST_FILE:
         expected = f"at most {LONGEST_FILE} characters"
         raise FormulaError("", 0, f"a file of {len(text)} characters", expected, "split it")
-    text = "".join(map(_normal, text))
-    hidden = _HIDDEN.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text)
+    text = "".join(map(_normal, text.replace("\r\n", "\n").replace("\r", "\n")))
+    hidden = without_dead_branches(_HIDDEN.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), text))
     macros = read_macros(hidden)
     comments = tuple(_comments(hidden))
     plain = _blank_definitions(hidden, macros)
@@ -213,7 +214,7 @@ def _statements(
     start, stop = span
     try:
         raw = latex_tokens(text, start, stop)
-        tokens = without_fonts(text, expanded(text, raw, macros.before(start)))[:-1]
+        tokens = without_fonts(text, expanded(text, raw, macros.before(stop)))[:-1]
         found = chains(text, tokens, environment) if tokens else []
     except FormulaError as error:
         yield Statement(display, 1, start, stop, (), (), names=names, error=error)

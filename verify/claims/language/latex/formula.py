@@ -185,6 +185,7 @@ class LatexFormula(LetterReader):
             elif self.starts_factor():
                 if self.next.kind == "number" and self.found[self.at - 1].kind == "number":
                     raise self.error("an operator between numbers", "write 2 \\cdot 3, or 23")
+                self.check_beside()
                 factors.append(self.factor())
             else:
                 break
@@ -206,20 +207,23 @@ class LatexFormula(LetterReader):
             return Negative(self.factor(), position=sign.position)
         if self.vector_starts():
             return self.product_of_vectors()
-        bracketed = self.next.text in _CLOSING
+        bracketed, is_exponential = self.next.text in _CLOSING, self.ahead("e", "^")
         node = self.braced() if self.next.text == "{" else self.atom()
-        raised = None
+        raised = is_exponential and isinstance(node, Call)
         while self.next.text == "^":
             if self.transposes():
                 node = Call(Name(TRANSPOSE, position=start), (node,), position=start)
                 continue
             caret = self.take()
-            if raised is not None:
+            if raised:
                 got = "a second exponent"
                 raise self.ambiguous(caret, got, "x^{2^2}", "(x^2)^2")
-            raised = self.group()
-            node = self.merged(node, raised, caret, start, bracketed)
+            raised = True
+            node = self.merged(node, self.group(), caret, start, bracketed)
         if self.next.text == "_" and self.found[self.at + 1].text == "+":
+            if raised:  # the page shows it like (x)_+^2
+                got = "a positive part with an exponent"
+                raise self.ambiguous(self.next, got, "((x)_+)^2", "(x^2)_+")
             self.take(), self.take()
             node = Call(Name("relu", position=start), (node,), position=start)
             if self.next.text == "^":
@@ -234,7 +238,8 @@ class LatexFormula(LetterReader):
 
     def merged(self, node: Node, exponent: Node, caret: Token, start: int, bracketed: bool) -> Node:
         r"""A power; indices may follow the exponent, as in m^2_{11}."""
-        if isinstance(node, Name) and not node.indices and self.next.text == "_":
+        named = isinstance(node, Name) and not node.indices and not bracketed
+        if isinstance(node, Name) and named and self.next.text == "_":
             node = Name(node.base, self.indices(arity(node.base)), position=start)
         inverse = isinstance(exponent, Negative) and not bracketed
         if inverse and isinstance(node, Name) and node.base in _MATRICES and node.indices:

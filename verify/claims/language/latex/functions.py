@@ -121,7 +121,7 @@ class FunctionReader(SumReader, DerivativeReader):
     def bare_argument(self, token: Token) -> Node:
         start = self.next.position
         factors = [self.factor()]
-        if isinstance(factors[0], (Number, Divide)) and self.starts_factor():
+        if _is_number(factors[0]) and self.starts_factor():
             factors.append(self.factor())
         if self.starts_factor() or self.next.text == "/":
             raise self.several(token)
@@ -282,3 +282,9 @@ def _same(one: Node, two: Node) -> bool:
         return node.indices if isinstance(node, Name) else ()
 
     return type(one) is type(two) and set(indices(one)) == set(indices(two))
+
+
+def _is_number(node: Node) -> bool:
+    if isinstance(node, Divide):
+        return _is_number(node.above) and _is_number(node.below)
+    return isinstance(node, Number)

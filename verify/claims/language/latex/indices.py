@@ -78,7 +78,12 @@ class LatexReader(Reader):
                 got = f"{token.text!r} where TeX takes one digit, {digit.text}"
                 rest = f"{{{digit.text}}} {token.text[1:]}"
                 raise self.ambiguous(token, got, f"{{{token.text}}}", rest)
-            return (self.index(),)
+            index = self.index(primed=False)
+            if self.next.text == "'":  # TeX sets it beside the name, not the index
+                got = "a prime behind an index without braces"
+                one = f"{{{index}'}} for another index"
+                raise self.ambiguous(self.next, got, one, r"\frac{\partial f}{\partial u_a}")
+            return (index,)
         end = self.closed(opened)
         commas = any(t.text == "," for t in self.found[self.at : end])
         found: list[Index] = []
@@ -120,7 +125,7 @@ class LatexReader(Reader):
             raise self.ambiguous(token, f"the indices {token.text}", f"{{{one}}}", f"{{{other}}}")
         return [int(c) for c in token.text]
 
-    def index(self) -> Index:
+    def index(self, primed: bool = True) -> Index:
         """A number, a letter, a Greek letter, with primes; the mark of the perpendicular part."""
         token = self.next
         if token.kind == "number" and token.text.isdigit():
@@ -132,7 +137,7 @@ class LatexReader(Reader):
         if token.kind == "letter" or token.text in GREEK_INDICES:
             self.take()
             primes = ""
-            while self.accept("'"):
+            while primed and self.accept("'"):
                 primes += "'"
             return token.text.removeprefix("\\") + primes
         raise self.error(_EXPECTED, _REMEDY)

@@ -2,6 +2,7 @@ r"""Letters and words of LaTeX: names of the conventions and of the author, frac
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from verify.claims.language.conventions import BAND_SHAPES, SHAPES
@@ -17,6 +18,9 @@ from .vectors import Vector
 BLOCKS = ("H", "G", "g")
 # of what an author may write the time behind: m_{as}(t)
 _STATE = ("m", "R", "v", "Q", "u")
+
+# space between factors that parts them
+_WIDE = re.compile(r"\\q?quad(?![A-Za-z])|\\hspace|\\hfill")
 
 
 class LetterReader(FunctionReader):
@@ -35,6 +39,17 @@ class LetterReader(FunctionReader):
             return self.product_of_vectors()
         values = self.pattern(named, token)
         return with_indices(self.text, named.meaning, values, token.position)
+
+    def check_beside(self) -> None:
+        """A wide space parts what is no product; a number in brackets at the end is a tag."""
+        last, token = self.found[self.at - 1], self.next
+        if _WIDE.search(self.text, last.position, max(last.position, token.position)):
+            got, remedy = "a wide space between factors", r"write \cdot, or a display for each"
+            raise self.refused(token, got, "an operator, or the end", remedy)
+        texts = [t.text for t in self.found[self.at : self.at + 4]]
+        if texts[0] == "(" and texts[1].isdigit() and texts[2:] in ([")", ""], [")", "."]):
+            got = "a number in brackets at the end"
+            raise self.ambiguous(token, got, rf"\cdot {texts[1]}", rf"\tag{{{texts[1]}}}")
 
     def scale(self, start: int) -> Name | None:
         r"""\sigma_{lg}, the scale of the noise in a band; None of the function \sigma."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from verify.claims.language.text import MOST_TERMS, Token
 from verify.claims.language.tree import FormulaError
 
+from .functions import FUNCTIONS, LETTERS
+from .indices import GREEK_INDICES
 from .tokens import closing, latex_tokens
 
 _DEFINITION = re.compile(
@@ -31,6 +33,16 @@ _ARGUMENTS = {
     **dict.fromkeys((r"\mathbb", r"\mathcal", r"\boldsymbol", r"\operatorname", r"\mathsf"), 1),
 }
 DEEPEST = 20
+# what opens and closes a group in which TeX keeps definitions
+_NAMED = r"\s*\{(?!document\})[^{}]*\}"
+_GROUP = re.compile(
+    rf"(?<!\\)(?P<open>\\begin{_NAMED}|\\begingroup\b|\\bgroup\b|\\\[|\{{)"
+    rf"|(?<!\\)(?P<close>\\end{_NAMED}|\\endgroup\b|\\egroup\b|\\\]|\}})"
+)
+# what \providecommand leaves as it is: LaTeX has it, and the grammar reads it
+_GREEK = (r"\lambda", r"\pi", r"\Gamma", r"\zeta")
+_SIGNS = (r"\sum", r"\partial", r"\langle", r"\rangle", r"\cdot", r"\perp")
+_KNOWN = frozenset((*FUNCTIONS, *LETTERS, *GREEK_INDICES, *_ARGUMENTS, *_GREEK, *_SIGNS))
 
 
 @dataclass(frozen=True)
@@ -60,10 +72,11 @@ class Macros:
 
 def read_macros(text: str) -> Macros:
     """The definitions in a text; comments are blanked first."""
-    macros, position = Macros(), 0
+    macros, position, depth = Macros(), 0, 0
     blanked = re.sub(r"(?<!\\)%[^\n]*", lambda m: " " * len(m.group()), text)
     while match := _DEFINITION.search(blanked, position):
         name = match["braced"] or match["name"]
+        depth += _opened(blanked[position : match.start()])
         start, position = match.end(), match.end()
         if match["how"] == "let":
             other = re.compile(r"\\[A-Za-z]+|\S").match(blanked, start)
@@ -77,14 +90,21 @@ def read_macros(text: str) -> Macros:
         if match["how"] == "DeclareMathOperator":
             body = rf"\operatorname{{{body}}}"
         count = int(match["count"] or 0) or match["marks"].count("#")
-        known = any(n == name for _, n, _ in macros.found)
+        known = name in _KNOWN or any(n == name for _, n, _ in macros.found)
         if not (match["how"] == "providecommand" and known):
-            ahead = blanked[: match.start()]
-            depth = sum(s == "{" or -1 for s in re.findall(r"(?<!\\)[{}]", ahead))
             macro = Macro(body, count, match["default"], depth > 0)
             macros.found.append((match.start(), name, macro))
+        # a macro that defines others does so where it is used
+        for inner in _DEFINITION.finditer(body):
+            made = str(inner["braced"] or inner["name"])
+            macros.found.append((match.start(), made, Macro("", local=True)))
         macros.spans.append((match.start(), position))
     return macros
+
+
+def _opened(text: str) -> int:
+    """How many groups a part of a text opens more than it closes."""
+    return sum(1 if m["open"] else -1 for m in _GROUP.finditer(text))
 
 
 def _end_of_group(text: str, start: int) -> int | None:
@@ -163,7 +183,8 @@ class _Expansion:
             got, expected = f"{token.text}, which stands for itself", "a macro without recursion"
             raise FormulaError(self.text, token.position, got, expected, "write out what it means")
         if macro.local:
-            got, expected = f"{token.text}, defined inside a group", "a definition for all of it"
+            got = f"{token.text}, defined inside a group, a display or a macro"
+            expected = "a definition for all of it"
             remedy = f"define {token.text} before the text"
             raise FormulaError(self.text, token.position, got, expected, remedy)
         arguments, at = self.arguments(tokens, at + 1, macro, token)

@@ -158,7 +158,13 @@ class VectorReader(LatexReader):
                 got = f"{token.text} with {len(indices)} indices there"
                 remedy = "write it as in the table of names"
                 raise self.refused(token, got, f"{len(letters)}", remedy)
-            values |= dict(zip(letters, indices, strict=True))
+            pairs = list(zip(letters, indices, strict=True))
+            # a number in the table is that number: \sigma^2 says nothing about \sigma^4
+            if other := next((i for x, i in pairs if x.isdigit() and x != str(i)), None):
+                got = f"{token.text} with {sign}{other}"
+                remedy = "write it as in the table of names, or give the letter itself a meaning"
+                raise self.refused(token, got, "the number of its definition", remedy)
+            values |= dict(pairs)
         if missing := [s for s, letters in wanted.items() if letters and s not in done]:
             got, remedy = f"{token.text} without {missing[0]}", "write it as in the table of names"
             raise self.refused(token, got, "the indices of its definition", remedy)
