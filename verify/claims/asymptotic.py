@@ -42,7 +42,7 @@ from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import Point, random_point
 
-from .cases import Case, case_at, cases_of, without_value
+from .cases import Case, case_at, cases_of, count_entries, without_value
 from .judgement import Claim, Counterexample, Stage, Status
 from .stage_verdicts import Explanation
 
@@ -262,7 +262,7 @@ class AsymptoticClaim:
         if self.order:
             text = "terms of this order are below what samples resolve"
             return Stage("sampling", Status.INCONCLUSIVE, text, details)
-        text = f"{len(self.cases)} entries agree at lambda = 1e12"
+        text = f"{count_entries(self.claim)} agree at lambda = 1e12"
         return Stage("sampling", Status.AGREES, text, details)
 
     def explain(self, wrong: Wrong) -> Explanation:

@@ -15,6 +15,7 @@ from theory import GaussianExpectation, InputError, Model
 from theory.expectations.derived import find_expectations
 from theory.expectations.existence import why_undefined
 from theory.expectations.well_formed import check_expression
+from verify.claims.language.class_names import classes_are_alike, names_no_class, one_of_each
 from verify.claims.language.conventions import DIMENSION
 from verify.claims.language.tree import FormulaError, Name, Node, children, show
 from verify.claims.language.vocabulary import Vocabulary
@@ -87,7 +88,7 @@ class Case:
 
 
 def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
-    """All entries of a claim.
+    """All entries of a claim; of those that differ by the names of classes alone, one.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
     """
     model = claim.model if model is None else model
     quantity = claim.quantity
-    bindings = list(quantity.instances(model))
+    bindings = _bindings(claim, model)
     if len(bindings) > MOST:
         got = f"{quantity.entry!r} with {len(bindings)} entries"
         expected = f"at most {MOST}"
@@ -109,6 +110,28 @@ def cases_of(claim: Claim, model: Model | None = None) -> list[Case]:
         remedy = "name the entry with numbers, such as m_1_2, or give the formula as text"
         raise InputError("claim", got, expected, remedy)
     return [case_at(claim, model, b) for b in bindings]
+
+
+def _bindings(claim: Claim, model: Model) -> list[Mapping[str, int]]:
+    """Values of the open indices at which a claim is judged."""
+    quantity = claim.quantity
+    found: list[Mapping[str, int]] = list(quantity.instances(model))
+    if len(found) == 1 or not claim.is_text or not classes_are_alike(model):
+        return found
+    named = (i for _, indices in quantity.parts for i in indices)
+    alike = all(isinstance(i, str) for i in named) and names_no_class(claim.formula)
+    alike = alike and (quantity.left is None or names_no_class(quantity.left))
+    return one_of_each(found) if alike else found
+
+
+def count_entries(claim: Claim) -> str:
+    """How many entries are judged, and for how many they stand."""
+    judged, total = (
+        len(found)
+        for found in (_bindings(claim, claim.model), list(claim.quantity.instances(claim.model)))
+    )
+    rest = "" if judged == total else f" (of {total}, which differ by names of classes)"
+    return f"{judged} entries{rest}"
 
 
 def without_value(claim: Claim, cases: Sequence[Case]) -> str:

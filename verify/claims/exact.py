@@ -25,12 +25,13 @@ from verify.claims.stages.digits import (
     is_refuted,
     most_dimensions,
 )
+from verify.claims.stages.node_identities import linearise
 from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen, next_to, on_kinks
 from verify.claims.stages.region_search import find_point, is_impossible
 from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, steps_of
 from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations
 from verify.claims.stages.small_terms import smallest_term
-from verify.claims.stages.symbolic import LARGEST, linearise, prove_all, prove_equal
+from verify.claims.stages.symbolic import LARGEST, prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import (
     Point,
@@ -41,7 +42,7 @@ from verify.random_points.exact import (
     shrink,
 )
 
-from .cases import Case, cases_of, without_value
+from .cases import Case, cases_of, count_entries, without_value
 from .judgement import Claim, Counterexample, Stage, Status
 from .smaller_models import smaller_models
 from .stage_verdicts import Explanation
@@ -330,8 +331,8 @@ class ExactClaim:
             text = "the claim is the raw definition itself, to the letter"
             return Stage("sampling", Status.INCONCLUSIVE, text)
         text = (
-            f"{len(self.cases)} entries within {worst.critical:.1f} standard errors; a deviation of"
-            f" {weakest:.2g} would be found (values up to {largest:.2g}); {scale}"
+            f"{count_entries(self.claim)} within {worst.critical:.1f} standard errors; a deviation"
+            f" of {weakest:.2g} would be found (values up to {largest:.2g}); {scale}"
         )
         status = Status.AGREES if weakest <= STRONG * largest else Status.INCONCLUSIVE
         return Stage("sampling", status, text, details)

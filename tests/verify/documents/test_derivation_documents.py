@@ -268,3 +268,11 @@ def test_quantities_of_both_systems(model: Model, quantity: str, tmp_path: Path)
     path = tmp_path / "appendix.tex"
     found.write(path)
     assert "Overfull" not in compile_latex(path)
+
+
+@pytest.mark.slow
+def test_the_diffusion_of_three_classes_is_derived_step_by_step() -> None:
+    derivation = make_derivation(kgmm(3), "diffusion")
+    assert derivation.stands
+    assert not derivation.left_out
+    assert str(derivation).count("proved") == len(derivation.steps)

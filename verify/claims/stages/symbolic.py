@@ -12,21 +12,21 @@ from functools import lru_cache
 
 import sympy as sp
 
-from theory import GaussianExpectation, Model, ReLU, Softmax, Step, integrate_by_parts
+from theory import GaussianExpectation, Model
 from theory.expectations.derived import find_expectations
-from theory.expectations.existence import why_undefined
-from theory.expectations.gaussian_law import GaussianLaw
-from theory.problem.kinks import tidy
 from verify.claims.judgement import Stage, Status
-from verify.claims.stages.digits import without_zero_deltas
 from verify.claims.stages.pointwise import without_constant_integrands
 from verify.printing.shorten import shorten
 
-from .expansion import expanded, has, operations
+from .expansion import expanded, operations
+from .node_identities import INSIDE, INTEGRALS, by_nodes
 
 # beyond this many operations an expression is left undecided
 LARGEST = 8_000
+# and where it is linear in expectations, so that nothing is expanded as a whole
+LARGEST_LINEAR = 40_000
 LARGEST_RATIONAL = 1_200
+GRAM = "Q = R + m Gamma^-1 m^T"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def prove_equal(left: sp.Expr, right: sp.Expr, model: Model) -> Proof:
 
     Examples
     --------
-    >>> from theory import kgmm
+    >>> from theory import Softmax, kgmm
     >>> u = sp.symbols("u_1 u_2", real=True)
     >>> total = Softmax(1, *u) + Softmax(2, *u)
     >>> prove_equal(total, sp.Integer(1), kgmm(2)).identities
@@ -64,7 +64,10 @@ def prove_equal(left: sp.Expr, right: sp.Expr, model: Model) -> Proof:
     difference = sp.sympify(left - right)
     if difference == 0:
         return Proof(True, ("identical expressions",), difference)
-    used: list[str] = []
+    short = _by_nodes(difference, model)
+    if short.proved:
+        return short
+    used, difference = list(short.identities), short.remainder
     for name, change in _identities(model):
         if operations(difference) > LARGEST:
             used.append("given up: too large")
@@ -106,33 +109,13 @@ def _needed(used: list[str]) -> tuple[str, ...]:
 
 def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr]]]:
     yield "expansion", expanded
-    yield "linearity of E_l", linearise
-    yield (
-        "steps are idempotent and relu = u step",
-        lambda e: _on_functions(e, _steps) if has(e, ReLU, Step, sp.DiracDelta) else e,
-    )
-    yield "a ramp vanishes on its kink", _without_ramps
-    yield (
-        "symmetry of the softmax",
-        lambda e: linearise(_on_functions(e, _sorted_softmax)) if has(e, Softmax) else e,
-    )
-    yield (
-        "softmax probabilities sum to 1",
-        lambda e: linearise(_on_functions(e, _independent_softmax)) if has(e, Softmax) else e,
-    )
+    yield from INSIDE
     yield "identities of elementary functions, on both sides of kinks", without_constant_integrands
-    weights = model.mixture.weights
-    alone = [w for w in weights if w.is_Symbol and sp.Add(*weights).coeff(w) == 1]
-    if alone and (sp.Add(*weights) - alone[-1]).coeff(alone[-1]) == 0:
-        last = {alone[-1]: 1 - (sp.Add(*weights) - alone[-1])}
+    if last := _last_weight(model):
         yield "weights sum to 1", lambda e: expanded(_outside(e, last))
-    yield (
-        "Stein's identity",
-        lambda e: linearise(_on_functions(_without_ramps(stein(e)), _independent_softmax)),
-    )
-    yield "closed forms of Gaussian moments", lambda e: expanded(_on_nodes(e, _closed_form))
+    yield from INTEGRALS
     gram = model.gram_definition()
-    yield "Q = R + m Gamma^-1 m^T", lambda e: expanded(_outside(e, gram))
+    yield GRAM, lambda e: expanded(_outside(e, gram))
     yield "common denominator", lambda e: _rational(e) if not e.has(sp.DiracDelta) else e
     yield (
         "exponential form",
@@ -140,191 +123,86 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
     )
 
 
-def _closed_form(node: GaussianExpectation) -> sp.Expr:
-    """The value of an expectation, expanded where it is that of a polynomial."""
-    f, law = node.integrand, node.law
-    if node.uses_whitening or not f.is_polynomial(*law.variables):
-        return sp.sympify(node.doit())
-    terms = sp.Poly(f, *law.variables).terms()
-    return sp.expand(sp.Add(*(c * _moment(law, powers) for powers, c in terms)))
+def _last_weight(model: Model) -> dict[sp.Expr, sp.Expr]:
+    """The last weight that is a symbol by the others, empty where there is none."""
+    total = sp.Add(*model.mixture.weights)
+    alone = [w for w in model.mixture.weights if w.is_Symbol and total.coeff(w) == 1]
+    if not alone or (total - alone[-1]).coeff(alone[-1]) != 0:
+        return {}
+    return {alone[-1]: 1 - (total - alone[-1])}
 
 
-@lru_cache(maxsize=20_000)
-def _moment(law: GaussianLaw, powers: tuple[int, ...]) -> sp.Expr:
-    """E[u^n] by the recursion of Stein's lemma; expanded at every step, or it grows without end."""
-    a = next((i for i, n in enumerate(powers) if n), None)
-    if a is None:
-        return sp.Integer(1)
+def _by_nodes(difference: sp.Expr, model: Model) -> Proof:
+    """The proof of a difference that is linear in expectations, each of which has one form.
 
-    def lowered(exponents: tuple[int, ...], i: int) -> tuple[int, ...]:
-        return (*exponents[:i], exponents[i] - 1, *exponents[i + 1 :])
+    Not proved, it leaves the difference as it was, without products that cancel.
+    """
+    cancelled, rest = _without_equal_products(difference, model)
+    form = by_nodes(rest) if operations(rest) <= LARGEST_LINEAR else None
+    if form is None:
+        return Proof(rest == 0, cancelled, rest)
+    e, used = form.expression, [*cancelled, *form.identities]
+    for name, change in _definitions(model):
+        if e == 0:
+            break
+        changed = expanded(_outside(e, change))
+        used += [name] if changed != e else []
+        e = changed
+    return Proof(True, _needed(used), e) if e == 0 else Proof(False, cancelled, rest)
 
-    rest = lowered(powers, a)
-    total = law.mean[a] * _moment(law, rest)
-    for b, n in enumerate(rest):
-        if n:
-            total += n * law.covariance[a, b] * _moment(law, lowered(rest, b))
-    return sp.expand(total)
+
+def _without_equal_products(e: sp.Expr, model: Model) -> tuple[tuple[str, ...], sp.Expr]:
+    """Cancel products of sums of expectations whose factors are equal, before they are expanded.
+
+    Of two covariances these are the products of means.  Each factor is brought to one form, and
+    has one name, up to its sign.
+    """
+    split = {t: _sums(t) for t in sp.Add.make_args(e)}
+    products = {t: sums for t, sums in split.items() if sum(n for _, n in sums) > 1}
+    if len(products) < 2:
+        return (), e
+    names: dict[sp.Expr, sp.Dummy] = {}
+    used: list[str] = []
+    total = [t for t in split if t not in products]
+    for term, sums in products.items():
+        named = term / sp.Mul(*(base**n for base, n in sums))
+        for base, n in sums:
+            form = by_nodes(base)
+            factor = base if form is None else form.expression
+            for _, change in _definitions(model):
+                factor = expanded(_outside(factor, change))
+            used += () if form is None else form.identities
+            sign = -1 if factor.could_extract_minus_sign() else 1
+            factor = sp.expand(sign * factor)
+            known = factor.is_number
+            named *= (sign * (factor if known else names.setdefault(factor, sp.Dummy()))) ** n
+        total.append(named)
+    left = sp.Add(*total)
+    if left.free_symbols & set(names.values()):
+        return (), e
+    return tuple(used), left
+
+
+def _sums(term: sp.Expr) -> list[tuple[sp.Expr, int]]:
+    """Factors of a product that are sums with expectations, and their powers."""
+    powers = (f.as_base_exp() for f in sp.Mul.make_args(term))
+    return [
+        (base, int(n))
+        for base, n in powers
+        if base.is_Add and n.is_Integer and n > 0 and any(find_expectations(base))
+    ]
+
+
+def _definitions(model: Model) -> Iterator[tuple[str, dict[sp.Expr, sp.Expr]]]:
+    """What stands outside of expectations by independent symbols."""
+    if last := _last_weight(model):
+        yield "weights sum to 1", last
+    yield GRAM, model.gram_definition()
 
 
 def _rational(e: sp.Expr) -> sp.Expr:
     """Over a common denominator, where the polynomials stay small."""
     return sp.cancel(sp.together(e)) if e.count_ops() <= LARGEST_RATIONAL else e
-
-
-def linearise(expression: sp.Expr) -> sp.Expr:
-    """Write every expectation as a combination of expectations of products, and expand."""
-    return expanded(_on_nodes(expression, _split))
-
-
-@lru_cache(maxsize=20_000)
-def _split(node: GaussianExpectation) -> sp.Expr:
-    terms = []
-    # with the label of the component: E_1[1{1=y} f] is E_1[f]
-    for term in sp.Add.make_args(sp.expand(node.integrand)):
-        constant, rest = term.as_independent(*node.law.bound, as_Add=False)
-        terms.append(constant * GaussianExpectation(rest, node.law))
-    return sp.Add(*terms)
-
-
-def _on_nodes(expression: sp.Expr, change: Callable[[GaussianExpectation], sp.Expr]) -> sp.Expr:
-    """Replace every expectation, each looked at once."""
-    return expression.xreplace(
-        {node: change(node) for node in dict.fromkeys(find_expectations(expression))}
-    )
-
-
-def stein(expression: sp.Expr) -> sp.Expr:
-    """Remove the whitened pre-activations and powers of u in front of other functions by
-    integration by parts.
-    """
-    return expanded(_on_nodes(expression, _by_parts))
-
-
-@lru_cache(maxsize=20_000)
-def _by_parts(node: GaussianExpectation) -> sp.Expr:
-    if node.general_integrand.is_polynomial(*node.law.variables):
-        return node  # it has a closed form
-    found = linearise(
-        _on_nodes(
-            sp.sympify(integrate_by_parts(node)),
-            lambda n: _without_powers(n.general_integrand, n.law),
-        )
-    )
-    # Stein's identity holds where both sides exist
-    return node if any(why_undefined(n) for n in find_expectations(found)) else found
-
-
-@lru_cache(maxsize=20_000)
-def _without_powers(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
-    """E[u_a f] = mean_a E[f] + sum_b cov_ab E[d_b f], until no power of u is left.
-
-    Where an exponential is of a higher power of u_a, its derivative would bring back what is
-    removed: it stays.
-    """
-    total = []
-    for term in sp.Add.make_args(sp.expand(f)):
-        # a factor u_a or u_a**n with a whole n > 0
-        whole = {
-            base
-            for base, power in term.as_powers_dict().items()
-            if sp.sympify(power).is_Integer and power > 0
-        }
-        curved = _in_curved_exponentials(term, law) | _in_curved_functions(term, law)
-        a = next((i for i, u in enumerate(law.variables) if u in whole - curved), None)
-        if a is None:
-            total.append(GaussianExpectation(term, law))
-            continue
-        rest = term / law.variables[a]
-        total.append(law.mean[a] * _without_powers(rest, law))
-        for b, u in enumerate(law.variables):
-            slope = rest.diff(u)
-            if slope != 0 and law.covariance[a, b] != 0:
-                total.append(law.covariance[a, b] * _without_powers(slope, law))
-    return sp.Add(*total)
-
-
-def _in_curved_exponentials(term: sp.Expr, law: GaussianLaw) -> set[sp.Symbol]:
-    """Fields in exponentials whose argument is not affine in all fields."""
-    arguments = (e.args[0] for e in term.atoms(sp.exp))
-    curved = (x for x in arguments if any(x.diff(u).has(*law.variables) for u in law.variables))
-    return set(law.variables) & {u for x in curved for u in x.free_symbols}
-
-
-def _in_curved_functions(term: sp.Expr, law: GaussianLaw) -> set[sp.Symbol]:
-    """Fields in functions, and roots, of what is not affine in a field: of u_1 u_2, u_1 tanh(u_2).
-
-    What their derivatives bring back is another power of a field.
-    """
-    fields = set(law.variables)
-    arguments = [a for f in term.atoms(sp.Function) - term.atoms(sp.exp) for a in f.args]
-    arguments += [p.base for p in term.atoms(sp.Pow) if not (p.exp.is_Integer and p.exp > 0)]
-    found: set[sp.Symbol] = set()
-    for x in arguments:
-        inner = {f: sp.Dummy() for f in x.atoms(sp.Function) if f.free_symbols & fields}
-        plain = x.xreplace(inner)
-        moving = fields | set(inner.values())
-        if any(plain.diff(u).free_symbols & moving for u in fields & plain.free_symbols):
-            found |= fields & x.free_symbols
-    return found
-
-
-def _on_functions(expression: sp.Expr, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
-    """Change integrands and what stands outside of expectations."""
-    nodes = {n: _changed(n, change) for n in dict.fromkeys(find_expectations(expression))}
-    names = {n: sp.Dummy() for n in nodes}
-    outside = change(expression.xreplace(names))
-    return expanded(outside.xreplace({names[n]: changed for n, changed in nodes.items()}))
-
-
-@lru_cache(maxsize=20_000)
-def _changed(node: GaussianExpectation, change: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
-    return GaussianExpectation(change(node.general_integrand), node.law)
-
-
-def _independent_softmax(f: sp.Expr) -> sp.Expr:
-    """The last class probability by the others."""
-
-    def change(e: sp.Expr) -> sp.Expr:
-        size = len(e.args) - 1
-        return (
-            1 - sp.Add(*(Softmax(i, *e.args[1:]) for i in range(1, size))) if e.index == size else e
-        )
-
-    return sp.expand(f.replace(lambda e: isinstance(e, Softmax), change))
-
-
-def _sorted_softmax(f: sp.Expr) -> sp.Expr:
-    """Class probabilities of the same arguments in one order."""
-
-    def change(e: sp.Expr) -> sp.Expr:
-        arguments = sorted(e.args[1:], key=sp.default_sort_key)
-        return Softmax(arguments.index(e.args[e.index]) + 1, *arguments)
-
-    return f.replace(lambda e: isinstance(e, Softmax), change)
-
-
-def _steps(f: sp.Expr) -> sp.Expr:
-    f = without_zero_deltas(f) if f.has(sp.DiracDelta) else f
-    return sp.expand(
-        sp.expand(f).replace(
-            lambda e: e.is_Mul and any(isinstance(a, ReLU) for a in e.args),
-            lambda e: e.xreplace(
-                {Step(a.args[0]): sp.Integer(1) for a in e.args if isinstance(a, ReLU)}
-            ),
-        )
-    )
-
-
-def _without_ramps(expression: sp.Expr) -> sp.Expr:
-    """ReLU(k) = 0 beside the delta function of k."""
-    if not has(expression, sp.DiracDelta):
-        return expression
-    return linearise(_on_functions(expression, _tidied))
-
-
-def _tidied(f: sp.Expr) -> sp.Expr:
-    return tidy(sp.expand(f)) if f.has(sp.DiracDelta) else f
 
 
 def _outside(expression: sp.Expr, replacement: dict[sp.Expr, sp.Expr]) -> sp.Expr:
