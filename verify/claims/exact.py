@@ -13,6 +13,7 @@ import sympy as sp
 
 from numerics.expectations.certified_digits import DimensionError
 from theory import InputError, Model
+from theory.expectations.derived import find_expectations
 from verify.claims.repair.repair import find_repair
 from verify.claims.stages.digits import (
     DIGITS,
@@ -29,8 +30,8 @@ from verify.claims.stages.node_identities import linearise
 from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen, next_to, on_kinks
 from verify.claims.stages.region_search import find_point, is_impossible
 from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, steps_of
-from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations
-from verify.claims.stages.small_terms import smallest_term
+from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations, should_be_seen
+from verify.claims.stages.small_terms import point_of_certain_value, smallest_term
 from verify.claims.stages.symbolic import LARGEST, prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import (
@@ -45,7 +46,7 @@ from verify.random_points.exact import (
 from .cases import Case, cases_of, count_entries, without_value
 from .judgement import Claim, Counterexample, Stage, Status
 from .smaller_models import smaller_models
-from .stage_verdicts import Explanation
+from .stage_verdicts import Explanation, refuted_at
 
 # random points with many digits and of samples, points in general position
 POINTS, GENERAL = 2, 3
@@ -96,11 +97,30 @@ class ExactClaim:
                     continue  # one entry after the other, where not all of them are affordable
                 for case, gap in zip(cases, values, strict=True):
                     if gap.refuted:
-                        return _refuted(case, gap, where), (case, where)
+                        return refuted_at(case.name, gap, where), (case, where)
                 seen.note(where, cases, values, place.family)
                 if len(cases) == len(place.cases):
                     break
-        return self._agreement(seen), None
+        stage = self._agreement(seen)
+        wrong = None if self._proved else self._left_over()
+        return wrong or (stage, None)
+
+    def _left_over(self) -> tuple[Stage, Wrong] | None:
+        """What identities leave of claimed - derived, where it is a number other than zero.
+
+        Without expectations it is known to as many digits as are asked for, however small it is
+        beside what cancels.
+        """
+        for case in self.cases:
+            left = prove_equal(case.claimed, case.derived, self.model).remainder
+            if next(find_expectations(left), None) is not None:
+                return None
+            found = point_of_certain_value(left, self.model, self.rng, case.more)
+            if found is not None:
+                value, point = found
+                gap = Gap(value, mpmath.mpf(0), abs(value))
+                return refuted_at(case.name, gap, point), (case, point)
+        return None
 
     def _gaps(self, place: Place, cases: Sequence[Case]) -> tuple[Point, list[Gap]]:
         pairs = [(c.claimed, c.derived) for c in cases]
@@ -298,7 +318,7 @@ class ExactClaim:
                 return Stage("sampling", Status.INCONCLUSIVE, text), False
             seen += zip(cases, found, strict=True)
             if wrong is not None and not any(d.refuted for d in found):
-                missed = missed or _should_be_seen(cases, found, point)
+                missed = missed or should_be_seen(cases, found, point)
         stage = self._sampled(seen, comparisons)
         return stage, missed and stage.status is Status.AGREES
 
@@ -376,25 +396,3 @@ class ExactClaim:
             claimed, right = mpmath.nstr(one.value, 12), mpmath.nstr(-two.value, 12)
         model, values = simple.model, simple.describe()
         return Counterexample(case.name, model.name, values, claimed, right), case, model
-
-
-def _refuted(case: Case, gap: Gap, point: Point) -> Stage:
-    with mpmath.workdps(20):
-        value, error = mpmath.nstr(gap.value, 12), mpmath.nstr(gap.error, 2)
-    text = f"{case.name}: claimed - derived = {value}, certified to {error}"
-    if gap.undefined:
-        text = f"{case.name}: the claim is complex or infinite at an admissible point"
-    difference = None if gap.undefined else float(gap.value)
-    details = {"difference": difference, "points": [point.describe()]}
-    return Stage("digits", Status.REFUTED, text, details)
-
-
-def _should_be_seen(cases: Sequence[Case], found: Sequence[Deviation], point: Point) -> bool:
-    """Derived and claimed differ here by more than the samples resolve, and yet the samples agree
-    with the claim.
-    """
-    try:
-        values = gaps([(c.claimed, c.derived) for c in cases], point, None, cases[0].more)
-    except (DimensionError, ArithmeticError):
-        return False
-    return any(float(abs(g.value)) > 2 * d.resolution for g, d in zip(values, found, strict=True))

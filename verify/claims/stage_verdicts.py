@@ -10,7 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import mpmath
+
+from verify.random_points.exact import Point
+
 from .judgement import Counterexample, Finding, Stage, Status, Verdict
+from .stages.digits import Gap
 
 W = TypeVar("W")
 STAGES = ("symbolic", "digits", "sampling")
@@ -95,3 +100,15 @@ def find(symbolic: Status, digits: Status, sampling: Status, missed: bool = Fals
         (digits is Status.AGREES, Finding.AGREES),
     )
     return next((finding for holds, finding in table if holds), Finding.INCONCLUSIVE)
+
+
+def refuted_at(name: str, gap: Gap, point: Point) -> Stage:
+    """Stage ``digits`` of a claim that is wrong at a point."""
+    with mpmath.workdps(20):
+        value, error = mpmath.nstr(gap.value, 12), mpmath.nstr(gap.error, 2)
+    text = f"{name}: claimed - derived = {value}, certified to {error}"
+    if gap.undefined:
+        text = f"{name}: the claim is complex or infinite at an admissible point"
+    difference = None if gap.undefined else float(gap.value)
+    details = {"difference": difference, "points": [point.describe()]}
+    return Stage("digits", Status.REFUTED, text, details)

@@ -292,6 +292,12 @@ def scaled_point(model: Model, rng: np.random.Generator, rank: int | None = None
     )
 
 
+def wide_points(model: Model, rng: np.random.Generator, count: int) -> Iterator[Point]:
+    """Points of full rank, every other one with small or large numbers."""
+    for n in range(count):
+        yield (random_point, scaled_point)[n % 2](model, rng)
+
+
 def dormant_points(
     model: Model, rng: np.random.Generator, active: int, most: int = 6
 ) -> Iterator[Point]:

@@ -133,3 +133,28 @@ def test_features_off_the_directions_are_not_free() -> None:
     """They follow from pre-activations and features: a true statement about one sample holds."""
     assert digits(TWO, "zeta_a", "u_a - sum_s(m_a_s*Y_s)").status is Status.AGREES
     assert digits(TWO, "zeta_a", "u_a - m_a_1*Y_1").status is Status.REFUTED
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "exp(-(m_1_1 - 20)^2)",
+        "(m_1_1/10)^40",
+        "10^(-60)",
+        "R_1_2/10^40",
+        "exp(-40*Q_1_1/R_2_2)",
+        "asin(sin(m_1_1)) - m_1_1",
+    ],
+)
+def test_what_identities_leave_is_refuted_however_small(term: str) -> None:
+    """Beside the moment it has no digit within fifty, or none in moderate ranges."""
+    quantity, formula = CUBE
+    found = digits(TWO, quantity, f"{formula} + {term}")
+    assert found.status is Status.REFUTED
+    assert "claimed - derived" in found.text
+
+
+@pytest.mark.parametrize("nothing", ["sqrt((m_1_1^2 + 1)^2) - m_1_1^2 - 1", "asin(sin(p_1)) - p_1"])
+def test_what_identities_leave_of_nothing_is_not_refuted(nothing: str) -> None:
+    quantity, formula = CUBE
+    assert digits(TWO, quantity, f"{formula} + {nothing}").status is not Status.REFUTED

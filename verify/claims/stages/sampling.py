@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
+from numerics.expectations.certified_digits import DimensionError
 from theory import GaussianExpectation, InputError
 from theory.expectations.derived import find_expectations
 from verify.claims.cases import Case
@@ -17,6 +18,7 @@ from verify.claims.raw.samples import RawSamples
 from verify.random_points.exact import Point
 from verify.verdict.tolerance import critical_value
 
+from .digits import gaps
 from .slopes import value_and_slopes
 
 # samples a component and point
@@ -184,3 +186,14 @@ def at_numbers(expression: sp.Expr, numbers: dict[sp.Symbol, sp.Expr]) -> sp.Exp
     """An expression at exact numbers, with its expectations as they are."""
     nodes = {node: node for node in find_expectations(expression)}
     return expression.xreplace({**numbers, **nodes})
+
+
+def should_be_seen(cases: Sequence[Case], found: Sequence[Deviation], point: Point) -> bool:
+    """Derived and claimed differ here by more than the samples resolve, and yet the samples agree
+    with the claim.
+    """
+    try:
+        values = gaps([(c.claimed, c.derived) for c in cases], point, None, cases[0].more)
+    except (DimensionError, ArithmeticError):
+        return False
+    return any(float(abs(g.value)) > 2 * d.resolution for g, d in zip(values, found, strict=True))

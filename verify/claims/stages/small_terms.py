@@ -7,19 +7,25 @@ what is left of the difference, and than its error, at some point.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 import mpmath
+import numpy as np
 import sympy as sp
 
-from theory import GaussianExpectation
+from theory import GaussianExpectation, Model
 from theory.expectations.derived import find_expectations
 from verify.printing.shorten import shorten
+from verify.random_points.exact import Point, wide_points
 
 from .evaluation import Evaluator
 
+# points at which a difference without expectations is looked at
+POINTS = 12
+# digits of two looks at a small number, and in which its own first digits have to agree
+LOOKS, ALIKE = (60, 120), 10
 # a difference with more operations is not expanded; how much larger than the rest a term has to be
 LARGEST, SEEN = 2_000, 10
 
@@ -76,3 +82,42 @@ def smallest_term(terms: Iterable[sp.Expr]) -> str:
     """Of terms that were not seen, the shortest, and what is the matter with it."""
     term = shorten(min(terms, key=lambda t: (t.count_ops(), str(t))))
     return f"{term} is zero, or too small to be seen, at all points of full rank"
+
+
+def certain_value(e: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> Any | None:
+    """The value of an expression without expectations, where it is sure not to be zero.
+
+    What cancels to zero is another number at another precision; None then, and where there is no
+    finite value.
+
+    Examples
+    --------
+    >>> x = sp.Symbol("x", real=True)
+    >>> certain_value(sp.exp(-((x - 20) ** 2)), {x: sp.Integer(3)}) > 0
+    True
+    >>> certain_value(sp.sin(x) ** 2 + sp.cos(x) ** 2 - 1, {x: sp.Integer(3)}) is None
+    True
+    """
+    if not e.free_symbols <= set(values):
+        return None
+    found = []
+    for digits in LOOKS:
+        with mpmath.workdps(digits):
+            found.append(Evaluator(values, {}).evaluate(e)[0])
+    rough, value = found
+    with mpmath.workdps(LOOKS[0]):
+        if not mpmath.isfinite(rough) or not mpmath.isfinite(value) or value == 0:
+            return None
+        alike = abs(rough - value) <= abs(value) * mpmath.mpf(10) ** -ALIKE
+    return value if alike else None
+
+
+def point_of_certain_value(
+    e: sp.Expr, model: Model, rng: np.random.Generator, more: Mapping[sp.Symbol, sp.Expr]
+) -> tuple[Any, Point] | None:
+    """A point, among moderate and wide ones, at which an expression is sure not to be zero."""
+    for point in wide_points(model, rng, POINTS if e.free_symbols else 1):
+        value = certain_value(e, {**point.values, **more})
+        if value is not None:
+            return value, point
+    return None
