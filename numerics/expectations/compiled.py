@@ -93,7 +93,7 @@ class CompiledExpressions(Evaluator):
             some = vectors[start : start + some_states]
             everywhere = np.broadcast_to(nodes, (len(some), *nodes.shape))
             parts = unflatten(some, self.model)
-            found.append(self._evaluate(parameters, *parts, rule, everywhere)[0])
+            found.append(self._evaluate(parameters, parts, rule, everywhere)[0])
         return np.concatenate(found)
 
     def estimate(
@@ -162,11 +162,11 @@ class CompiledExpressions(Evaluator):
     ) -> Estimate:
         """By quadrature alone."""
         best: Estimate | None = None
-        family = run_family(self, parameters, [parts], closed=False)
         if self.model.loss.is_smooth and tensor_sizes(self.dimension):
             best = estimate_tensor(self, parameters, parts, fine)
             if best.errors.max(initial=0.0) <= fine:
                 return best
+        family = run_family(self, parameters, [parts], closed=False)
         rank = panel_rank(self, parameters, parts)
         if rank <= MAX_PANEL_DIMENSION:
             try:

@@ -117,7 +117,7 @@ def law_rounding(
     share of the terms it is the sum of, and every field is stretched, without a change of the rank.
     """
     terms = field_grams(compiled.model, parameters, *parts[:2]).sizes
-    rng, total = np.random.default_rng(0), np.zeros(compiled.size)
+    rng = np.random.default_rng(0)
 
     def moved(gram: Array, law: int) -> Array:
         spectrum, vectors = np.linalg.eigh(gram)
@@ -128,9 +128,8 @@ def law_rounding(
         return np.asarray(stretch[:, None] * (gram + MOVED * inside) * stretch)
 
     with np.errstate(over="ignore", invalid="ignore"):
-        for _ in range(MOVES):
-            total += (compiled.evaluate(parameters, *parts, rule, change=moved) - values) ** 2
-        return np.asarray(ROUNDING / MOVED * np.sqrt(total))
+        change = compiled.evaluate_changed(parameters, parts, rule, moved, MOVES) - values
+        return np.asarray(ROUNDING / MOVED * np.sqrt(np.sum(change**2, axis=0)))
 
 
 def panel_rank(compiled: Evaluator, parameters: Parameters, parts: Parts) -> int:

@@ -20,7 +20,6 @@ from numerics.core.flatten import (
 )
 from numerics.core.geometry import coordinates_of, labels_of
 from numerics.core.parameters import Parameters
-from numerics.core.state import State
 from numerics.core.validation import Array, check_kind
 from theory import Model
 
@@ -169,17 +168,27 @@ class Evaluator:
         readout: Array,
         rule: Rule,
         replicate: int = 0,
-        *,
-        change: Callable[[Array, int], Array] | None = None,
     ) -> Array:
-        """Evaluate with one replicate of a rule; no validation (this is the hot path).
+        """Evaluate with one replicate of a rule; no validation (this is the hot path)."""
+        parts = overlap[None], gram_perp[None], readout[None]
+        return self._evaluate(parameters, parts, rule, rule.nodes[replicate][None])[0][0]
+
+    def evaluate_changed(
+        self,
+        parameters: Parameters,
+        parts: Parts,
+        rule: Rule,
+        change: Callable[[Array, int], Array],
+        count: int,
+    ) -> Array:
+        """Evaluate so many times at one state, under laws that are changed anew each time.
 
         ``change`` maps the Gram matrix of the fields, and the position of a law where components
         have laws of their own, to that of another law.
         """
-        parts = overlap[None], gram_perp[None], readout[None]
-        nodes = rule.nodes[replicate][None]
-        return self._evaluate(parameters, *parts, rule, nodes, change=change)[0][0]
+        overlap, gram_perp, readout = (np.repeat(part[None], count, axis=0) for part in parts)
+        nodes, several = np.repeat(rule.nodes[:1], count, axis=0), (overlap, gram_perp, readout)
+        return self._evaluate(parameters, several, rule, nodes, change=change)[0]
 
     def evaluate_replicates(
         self, parameters: Parameters, overlap: Array, gram_perp: Array, readout: Array, rule: Rule
@@ -187,7 +196,7 @@ class Evaluator:
         """Evaluate every replicate of a rule at a state of its own, shapes (R, ...); returns (R,
         size).
         """
-        return self._evaluate(parameters, overlap, gram_perp, readout, rule, rule.nodes)[0]
+        return self._evaluate(parameters, (overlap, gram_perp, readout), rule, rule.nodes)[0]
 
     def evaluate_vectors(self, parameters: Parameters, vectors: Array, rule: Rule) -> Array:
         """As :meth:`evaluate_replicates`, at state vectors, shape (R, size of a state)."""
@@ -208,7 +217,7 @@ class Evaluator:
         same seed and fewer nodes had not, where its moments are ``known``; returns those of all.
         """
         here = rule if known is None else sobol_beyond(rule, known.size)
-        values, factors = self._evaluate(parameters, *parts, here, here.nodes)
+        values, factors = self._evaluate(parameters, parts, here, here.nodes)
         moments = factors[:, self._terms.moments]
         if known is not None:
             moments += known.size / rule.size * (known.moments - moments)
@@ -218,16 +227,13 @@ class Evaluator:
     def _evaluate(
         self,
         parameters: Parameters,
-        overlap: Array,
-        gram_perp: Array,
-        readout: Array,
+        parts: Parts,
         rule: Rule,
         nodes: Array,
         sizes: Array | None = None,
         change: Callable[[Array, int], Array] | None = None,
     ) -> tuple[Array, Array]:
         """Values of expressions and of all their factors; fills ``sizes`` with absolute moments."""
-        parts = overlap, gram_perp, readout
         if change is None and rule.kind not in ("panels", "closed") and self._compiled is not None:
             found = self._at_vectors(parameters, flatten(*parts), rule, nodes, sizes)
             if found is not None:
@@ -356,9 +362,8 @@ class Evaluator:
         sizes = np.zeros((1, self.model.components, len(self.integrands)))
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks whether all is finite
             overlap, gram_perp, readout = (x[None] for x in parts)
-            values, factors = self._evaluate(
-                parameters, overlap, gram_perp, readout, rule, rule.nodes[:1], sizes
-            )
+            one = overlap, gram_perp, readout
+            values, factors = self._evaluate(parameters, one, rule, rule.nodes[:1], sizes)
         absolute = np.abs(factors)
         absolute[:, self._terms.moments] = sizes.ravel()
         total = self._terms.absolute(absolute)[0]
@@ -380,10 +385,6 @@ class Evaluator:
         eigenvalues, vectors = np.linalg.eigh(reduced)
         root = np.sqrt(np.clip(eigenvalues, 0.0, None))
         return (vectors * root[:, None]) @ np.swapaxes(vectors, 1, 2) @ self.quadrature_basis
-
-    def field_scale(self, parameters: Parameters, state: State) -> float:
-        """Largest standard deviation of the pre-activations along the quadrature directions."""
-        return self.spread(parameters, state.overlap, state.gram_perp)
 
     def spread(self, parameters: Parameters, overlap: Array, gram_perp: Array) -> float:
         """Largest standard deviation of the pre-activations along the quadrature directions."""

@@ -172,15 +172,16 @@ def population_spectrum(
         variables |= _outlier_variables(
             small, eigenvalues, vectors, outlier, dimension, error, attributes
         )
-    data = xr.Dataset(variables, attrs=attributes)
     names = unit_coordinates(model) | {
         "eigen": np.arange(1, eigenvalues.size + 1),
         "parameter": parameter_labels(model, small.block),
     }
-    coordinates: dict[str, Any] = {k: v for k, v in names.items() if k in data.dims}
     if small.rows:
-        coordinates["generator"] = generator_names(model)
-    return data.assign_coords(coordinates)
+        names["generator"] = generator_names(model)
+    dims = [variable[0] for variable in variables.values()]
+    used = {dim for each in dims for dim in ((each,) if isinstance(each, str) else each)}
+    coordinates = {k: v for k, v in names.items() if k in used}
+    return xr.Dataset(variables, coords=coordinates, attrs=attributes)
 
 
 @takes_problem(bands=True, tokens=True)

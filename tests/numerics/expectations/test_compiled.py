@@ -321,13 +321,13 @@ def test_compilation_is_cached_and_its_source_printable():
     compile(first.source, "generated", "exec")
 
 
-def test_field_scale_is_the_largest_standard_deviation_of_the_differences():
+def test_the_spread_of_fields_is_the_largest_standard_deviation_of_the_differences():
     """Two classes: the quadrature axis is (u_1 - u_2) / sqrt 2, of variance (Q_11 - 2 Q_12 + Q_22)
     / (2 lambda).
     """
     compiled = compile_expressions(kgmm(2), derive_drift(kgmm(2)).vector)
     state = State(np.zeros((2, 2)), [[3.0, 1.0], [1.0, 2.0]])
-    scale = compiled.field_scale(Parameters([0.5, 0.5], 6.0, 0, 1), state)
+    scale = compiled.spread(Parameters([0.5, 0.5], 6.0, 0, 1), state.overlap, state.gram_perp)
     assert abs(scale - np.sqrt(3 / 6 / 2)) < 1e-14
 
 

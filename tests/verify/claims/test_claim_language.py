@@ -73,6 +73,13 @@ def test_what_is_printed_is_read_back(node) -> None:  # type: ignore[no-untyped-
         assert parse_formula(show(node)) == node
 
 
+def test_powers_of_zero_and_one_do_not_grow() -> None:
+    for text in ("0^(4^9)", "(-1)^(4^9)", "u_1^(4^9)", "1^(4^(2^9))"):
+        assert largest_bits(parse_formula(text)) < MOST_BITS, text
+    with pytest.raises(FormulaError, match="too large"):
+        parse_formula("2^(4^9)")
+
+
 def _value(node) -> Fraction:  # type: ignore[no-untyped-def]
     match node:
         case Number(value):

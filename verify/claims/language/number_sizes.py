@@ -12,6 +12,8 @@ from .tree import Add, Divide, Multiply, Negative, Node, Number, Power, children
 
 # of numerator and denominator together: some 60,000 decimal digits
 MOST_BITS = 200_000
+# those of 1
+UNITS = 2
 
 
 def largest_bits(tree: Node) -> float:
@@ -54,6 +56,8 @@ def _size(node: Node, parts: list[tuple[float, float]]) -> tuple[float, float]:
             return bits, heights[0] + parts[1][0]
         case Negative():
             return parts[0]
+        case Power() if parts[0][0] <= UNITS:
+            return parts[0]  # 0, 1 and -1 do not grow, nor do names
         case Power():
             # exponents beyond any bound are as good as infinite ones
             exponent = 2.0 ** min(heights[1], 500.0)
