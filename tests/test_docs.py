@@ -118,6 +118,7 @@ def run_snippets(path: Path, compare: bool, monkeypatch: pytest.MonkeyPatch, tmp
     return compared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "least"),
     [
@@ -311,6 +312,7 @@ def test_every_place_that_contributing_names_is_there():
         assert any(f"/{place}".endswith("/" + name.rstrip("/")) for place in places), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["quickstart.md", "effective.md"])
 def test_commands_print_what_the_page_says(page, monkeypatch, tmp_path):
     """Every line of a stated output occurs in what the commands above it print; `verify` has tests

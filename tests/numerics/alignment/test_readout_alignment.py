@@ -64,6 +64,7 @@ def test_features_span_the_readout_gradient_at_the_means(width):
         assert parallel(list(vectors.row(l)), [residual * a for a in at])
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.integers(-4, 4).filter(bool), min_size=8, max_size=8))
 def test_features_of_relu_are_not_the_span_of_the_overlaps(entries):

@@ -38,6 +38,7 @@ def test_functions_of_a_problem_refuse_bands(name):
         getattr(numerics, name)(Problem(model), *rest)
 
 
+@pytest.mark.slow
 def test_a_figure_of_all_bands_is_refused_and_that_of_one_is_drawn():
     model = classes_in_bands(fresh_rng())
     curve = numerics.integrate_curves(Problem(model), State.zero(model), [0.0, 0.1])

@@ -107,6 +107,7 @@ def assert_t1(y, u):
             assert abs(mpmath.mpf(value) - right) <= limit
 
 
+@pytest.mark.slow
 @given(st.integers(1, 3), st.lists(st.floats(-20, 20), min_size=3, max_size=3))
 def test_softmax_derivatives_to_order_four_at_moderate_preactivations(y, u):
     assert_t1(y, u)

@@ -80,6 +80,7 @@ def test_every_result_is_that_of_the_number_in_the_loss():
     equal(problems, lambda p: effective_spectrum(p, START, 3.0), "outliers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [SMOOTH, HINGE], ids=["smooth", "kinked"])
 def test_spectra_and_risk_are_those_of_the_number_in_the_loss(model):
     problems, seed = both(model), int(fresh_rng().integers(2**32))

@@ -102,6 +102,7 @@ def test_members():
     assert problem.with_parameters(replace(problem.parameters, step=3.0)).parameters.step == 3
 
 
+@pytest.mark.slow
 def test_a_batch_of_a_model_that_fixes_its_step():
     """Fluctuations at step / b are asked of a model in which the step is a number."""
     fixed = kgmm(2, directions_gram="orthonormal", step=1)
@@ -148,6 +149,7 @@ def test_both_ways_to_call_are_one():
         shown(problem)  # type: ignore[call-overload]
 
 
+@pytest.mark.slow
 def test_a_result_is_the_same_either_way():
     problem = Problem(
         kgmm(2, directions_gram=GRAM), weights=[0.6, 0.4], precision=9, ridge=0.1, step=1
@@ -254,6 +256,7 @@ def test_a_small_negative_eigenvalue_is_an_error_of_the_curve_and_a_large_one_is
 # --- results load back ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_results_of_every_kind_load_back(problem, curve, tmp_path):
     runs = simulate_sgd(problem, State.zero(problem), [0, 1], 40, replicas=2, keep_weights=True)
     state = State.at(curve, 4)

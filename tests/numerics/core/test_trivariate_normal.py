@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mpmath
 import numpy as np
+import pytest
 from helpers import fresh_rng
 
 from numerics.core.special import trivariate_normal as module
@@ -43,6 +44,7 @@ def problem(rng):
     return rng.normal(size=3) * rng.choice([0.0, 0.5, 2.0]), vectors @ vectors.T
 
 
+@pytest.mark.slow
 def test_values_are_those_of_another_integral():
     rng = fresh_rng()
     for _ in range(40):
@@ -53,6 +55,7 @@ def test_values_are_those_of_another_integral():
         assert abs(found - conditioned(h, r)) < 1e-14 + 1e-15 / np.sqrt(max(apart, 1e-16))
 
 
+@pytest.mark.slow
 def test_without_bounds_it_is_a_sum_of_arcsines():
     rng = fresh_rng()
     for _ in range(50):

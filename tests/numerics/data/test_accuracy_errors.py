@@ -6,6 +6,7 @@ All scramblings may put the node beside the boundary on the same side of it.
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from helpers import fresh_rng
 from scipy.special import ndtr
 
@@ -33,6 +34,7 @@ def uncovered(rng, problems):
     return sum(share > 1 for share in shares), max(shares)
 
 
+@pytest.mark.slow
 def test_the_error_covers_the_accuracy_on_a_line():
     assert uncovered(fresh_rng(), 40)[0] == 0
 

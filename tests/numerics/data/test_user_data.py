@@ -115,6 +115,7 @@ def test_a_function_of_data_refuses_what_data_bring():
         empirical_spectrum(data, block=(0, 0), beside=population)
 
 
+@pytest.mark.slow
 def test_float32_is_drawn_and_kept():
     data = draw_data(
         softmax(), SOFTMAX, STATE, 30, 5000, int(fresh_rng().integers(2**31)), dtype="float32"
@@ -168,6 +169,7 @@ SYSTEMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "batch"), [("softmax", 1), ("softmax", 4), ("xor", 1), ("xor", 2)]
 )

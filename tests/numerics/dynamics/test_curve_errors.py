@@ -38,6 +38,7 @@ def linear_solution(t, m0, r0, gamma, precision, ridge, step):
     return limit + k * np.exp(-a * t), r
 
 
+@pytest.mark.slow
 @given(
     st.floats(-2, 2),
     st.floats(0, 2),
@@ -136,6 +137,7 @@ PROBLEMS = (
 )
 
 
+@pytest.mark.slow
 @given(*PROBLEMS)
 @settings(max_examples=12)
 def test_error_estimate_covers_the_true_error(problem, end, tolerance):

@@ -107,6 +107,7 @@ def test_bad_options_are_refused(option, value):
 # --- theory ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 3])
 @settings(max_examples=5)
 @given(data=st.data())

@@ -155,6 +155,7 @@ STARTS = st.sampled_from([1.0, 0.3]).flatmap(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(STARTS)
 def test_what_holds_along_every_noiseless_flow(problem):
@@ -217,6 +218,7 @@ def test_the_flow_at_large_precision_approaches_the_noiseless_flow():
     assert slope < -0.4
 
 
+@pytest.mark.slow
 def test_shares_are_the_limit_of_the_activity():
     """P(u_i > 0 | cluster) of the flow at lambda = 1e6 within 0.01 of active_share, after the slide
     has settled.

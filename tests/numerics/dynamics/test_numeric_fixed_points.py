@@ -96,6 +96,7 @@ def test_corrector_moves_the_fixed_point():
     assert full.gram_perp.values[0, 0] > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quadrature", ["gauss-hermite", "panels"])
 def test_linear_sgd_has_its_closed_form(quadrature, monkeypatch):
     """l = (u - 1)^2 / 2, c = c_delta.
@@ -135,6 +136,7 @@ def one_unit(loss, coordinates, name):
     return Model.build(mixture, Loss(loss(u[0], symbols.LABEL), units=1), name=name)
 
 
+@pytest.mark.slow
 def test_noise_confines_the_logistic_loss_without_a_ridge():
     """Classes at +-mu with noise 1/3: the flow settles, and a long curve ends there."""
     model = one_unit(lambda u, y: Softplus(-y * u), [[1], [-1]], "logistic")
@@ -248,6 +250,7 @@ def generic_state(model, rng):
     return State(overlap, half @ half.T + 0.3 * np.eye(c), readout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax", pytest.param("twolayer", marks=pytest.mark.slow)])
 def test_jacobian_equals_the_symbolic_derivative(name):
     model = kgmm(2, directions_gram=[["1", "3/10"], ["3/10", "4/5"]])

@@ -52,6 +52,7 @@ def off(curve, content):
     return max(float(np.abs(curve[n].values - np.array(content[n])).max()) for n in NAMES)
 
 
+@pytest.mark.slow
 def test_the_reference_is_reproduced_within_its_error():
     content, numbers, initial = reference()
     curve = integrate_curves(model_of(4), numbers, initial, content["time"], tolerance=1e-4)
@@ -61,6 +62,7 @@ def test_the_reference_is_reproduced_within_its_error():
     assert distance <= content["error_estimate"] + MARGIN
 
 
+@pytest.mark.slow
 def test_the_reference_tells_the_corrector_from_its_absence():
     content, numbers, initial = reference()
     drift = derive_drift(model_of(4)).without_corrector()
@@ -117,6 +119,7 @@ def test_errors_are_covered_as_often_as_they_say():
     assert missed <= 9
 
 
+@pytest.mark.slow
 def test_both_routes_give_the_same_curve():
     """The projection route has no deltas and other integrands; short, as it converges slowly."""
     rng = fresh_rng()
@@ -132,6 +135,7 @@ def test_both_routes_give_the_same_curve():
     assert [c.attrs["route"] for c in (one, other)] == ["stein", "projection"]
 
 
+@pytest.mark.slow
 def test_symmetries_of_the_network():
     """Permuting units, and exchanging mu with -mu, permutes the curve, within twice the stated
     errors.
@@ -157,6 +161,7 @@ def test_symmetries_of_the_network():
     assert np.abs(other.readout.values - curve.readout.values).max() <= limit
 
 
+@pytest.mark.slow
 def test_parallel_and_idle_units():
     """R_perp = 0 with equal rows (perfectly correlated kinks), and a unit without weights: curves
     as of fewer units.

@@ -137,6 +137,7 @@ def test_values_equal_full_dimensional_quadrature(what):
     assert np.all(np.abs(estimate.values - right) <= estimate.errors + 1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["drift", "hessian", "gradient matrix"])
 def test_both_targets_agree(what):
     model, expressions = model_of("kgmm3"), expressions_of("kgmm3", what)

@@ -66,6 +66,7 @@ def errors_beside_a_delta(rng, target):
     return np.abs(np.array(values) / density - true) / (1 + exponent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 def test_what_stands_beside_a_delta_is_resolved(target):
     rng = fresh_rng()
@@ -133,6 +134,7 @@ def test_crossings_as_wide_as_other_arguments_turn_are_not(monkeypatch):
     assert errors_of_crossing_layers(*FOUND)[1] > 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 def test_sizes_are_those_of_absolute_values(target):
     """Terms that cancel leave a rounding error of their own size: -f and f beside a delta."""

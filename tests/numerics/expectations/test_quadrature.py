@@ -374,6 +374,7 @@ def coverage(model, function, state, parameters, right, trials, rng, max_nodes):
     return missed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
 def test_sobol_error_covers_the_true_error(scale):
     """E e^(-u) 1{u > 0} in closed form; the 99 % interval may miss in 3 % of the trials (its law is

@@ -83,6 +83,7 @@ def test_a_fast_sine_meets_its_closed_form():
         assert abs(found.values[0] - right) <= found.errors[0] <= 1e-8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "value"), [(0.01, 29.8), (1e-3, 303.0)])
 def test_curve_of_two_classes_in_strong_noise(precision, value):
     curve = solve_curve(
@@ -142,6 +143,7 @@ def test_an_integrand_that_is_no_number_is_named(function):
         compiled.estimate(parameters, State([[0.5]], [[1.0]]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planar", [0.0, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_no_returned_value_is_further_from_brute_force_than_its_error(planar):
     """Random problems of a wide box: none wrong, at most one in twenty refused."""

@@ -38,6 +38,7 @@ def model_of(mixture, network: DenseNetwork):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_is_the_gradient_of_the_loss(name):
     mixture, network = CASES[name]

@@ -198,6 +198,7 @@ def test_the_density_covers_its_error_where_two_bulks_nearly_part():
     assert found.density_error.values.max() < 1e-5 * found.density.values.max()
 
 
+@pytest.mark.slow
 def test_the_density_has_the_moments_of_the_definition():
     rng = fresh_rng()
     model = classes_in_bands(rng)

@@ -299,6 +299,7 @@ def test_wrong_theories_are_refuted_by_data(wrong, monkeypatch):
     assert max(data_z(found, *CASE, (0, 0), 400, 24, 4.0)) > 10
 
 
+@pytest.mark.slow
 def test_kinked_blocks():
     """XOR, block (1, 1): weights vanish for half of the data; G too; errors are intervals over
     scramblings.

@@ -64,6 +64,7 @@ def test_events_are_where_the_count_changes(curve, found):
             assert abs((low + high) / 2 - float(time)) < (high - low) + float(error)
 
 
+@pytest.mark.slow
 def test_counts_follow_from_events(found):
     """The count at every time is the first one plus the changes since."""
     for side in (1, -1):
@@ -89,6 +90,7 @@ def test_agrees_with_the_spectrum_at_a_time(curve, found):
     np.testing.assert_allclose(here.leading_share, state.leading_share, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_dataset_of_a_curve_will_do(curve, found):
     times = np.linspace(0, 20, 11)
     again = emergence(
@@ -124,6 +126,7 @@ def test_blocks_without_bulk_are_refused():
 # --- phase diagrams -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_threshold_of_the_data_is_that_of_baik_ben_arous_peche():
     """The last mean is a spike of the covariance where lambda p_min = 1 / sqrt(phi)."""
     p = np.array([0.7, 0.3])
@@ -138,6 +141,7 @@ def test_threshold_of_the_data_is_that_of_baik_ben_arous_peche():
     np.testing.assert_allclose(diagram.bbp_threshold, 1 / (p.min() * np.sqrt(ratios)), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_constant_weights_share_the_threshold_of_the_data():
     """The Hessian of the square loss is the covariance of the data, whatever the state."""
     u = symbols.vector("u", 1)
@@ -152,6 +156,7 @@ def test_constant_weights_share_the_threshold_of_the_data():
     assert np.all(diagram.outlier_count == (diagram.precision > 1 / np.sqrt(diagram.aspect_ratio)))
 
 
+@pytest.mark.slow
 def test_threshold_along_training():
     """At the threshold the last outlier is there on one side and not on the other."""
     parameters = Parameters([0.5, 0.5], 1.0, 0.1, 1.0)
@@ -169,6 +174,7 @@ def test_threshold_along_training():
         assert (np.sum(found.side.values == 1) >= 2) is np.bool_(expected)
 
 
+@pytest.mark.slow
 def test_a_grid_that_meets_the_threshold():
     """The last mean's spike sits exactly on the edge at lambda = 1: nothing is left on the span,
     and nothing is NaN.

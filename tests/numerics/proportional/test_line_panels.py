@@ -82,6 +82,7 @@ def test_panels_end_at_the_cut():
         assert found == pytest.approx(tail, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_hill_between_two_nodes_that_passes_the_cut_is_seen(monkeypatch):
     """The edge is off by 3e-8 where it is not."""
     assert edges(HILL).covered

@@ -28,6 +28,7 @@ def plane(state):
     return phase_diagram(kgmm(3), PARAMETERS, state, GRID, [4.0], block=(0, 1), count=2)
 
 
+@pytest.mark.slow
 def test_thresholds_left_of_the_bulk(state, plane):
     """Block (0, 1) is negative: no outlier on the right, up to three on the left."""
     assert plane.outlier_count_left.values[:, 0].tolist() == [1, 2, 3, 3]
@@ -92,6 +93,7 @@ def test_equal_outliers_are_marked():
     np.testing.assert_allclose(shares[0][:2].sum(axis=0), shares[1][:2].sum(axis=0), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("density", [True, False])
 def test_an_atom_between_the_edges(density):
     """Scalar weights of both signs: rank M of d, wherever zero lies."""

@@ -104,6 +104,7 @@ def test_a_block_without_outliers_has_no_eigenspace_of_them():
     assert "not separated from the bulk" in remarks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["dense", "lanczos"])
 @pytest.mark.parametrize(
     ("block", "matrix"), [((0, 1), "hessian"), ((0, 1), "gradient"), ("full", "hessian")]

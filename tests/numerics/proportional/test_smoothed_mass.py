@@ -44,6 +44,7 @@ def difference(spectrum, draws=4, dimension=200):
     return float(np.max(apart - spectrum.distribution_error.values[: z.size]))
 
 
+@pytest.mark.slow
 def test_a_density_over_decades_is_covered():
     # samples within a range of weights are counted: at most sqrt(M) / 2 of d, over four draws
     noise = np.sqrt(RATIO * 200) / 2 / 200 / 2

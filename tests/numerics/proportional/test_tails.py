@@ -42,6 +42,7 @@ def softmax_data(state, block, dimension, seed):
     return values[::-1], np.sum((rows @ drawn.span.T) ** 2, axis=(1, 2))
 
 
+@pytest.mark.slow
 def test_the_default_shows_what_data_show(curve):
     """G at half as many samples as dimensions: an outlier with more than half of its vector in the
     span, far beyond the bulk, where the limit has a thin tail up to the largest weight.

@@ -34,6 +34,7 @@ def one_active(state, parameters):
     return share
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("density", [False, True])
 def test_units_active_together_leave_an_atom(density):
     """Rank d from the samples that both units see, phi P d from those that one sees."""

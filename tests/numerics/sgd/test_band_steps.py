@@ -15,6 +15,7 @@ from numerics.core.flatten import unflatten
 from theory import Bands, InputError, Loss, Mixture, Model, Update, derive_drift, symbols
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bands", "method", "batch"),
     [(2, "direct", 1), (2, "reduced", 1), (3, "reduced", 3), (1, "reduced", 1), (1, "direct", 2)],

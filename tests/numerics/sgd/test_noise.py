@@ -39,6 +39,7 @@ def entries(noise, count, seed, frame="coordinate", dimension=2):
     return (-run.overlap.values.ravel() / delta - 1) * np.sqrt(parameters.precision)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", LAWS)
 def test_entries_have_the_named_law(noise):
     found = entries(noise, 20_000, int(fresh_rng().integers(2**31)))
@@ -60,6 +61,7 @@ def test_a_random_frame_mixes_many_entries():
     assert np.unique(np.abs(found).round(6)).size > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax", "twolayer"])
 def test_gaussian_noise_does_not_know_the_frame(name):
     """Same law in a random frame, and the start is realised exactly there too."""
@@ -113,6 +115,7 @@ def test_a_sampler_of_the_users_is_asked_for_whole_blocks():
     assert "sampler" in one.attrs["noise"]
 
 
+@pytest.mark.slow
 def test_a_sampler_with_correlated_entries_is_taken_as_it_is():
     """Noise along (1, 1, .., 1) alone, of variance 1 a coordinate."""
     model, parameters, state = walk()
@@ -180,6 +183,7 @@ def test_curves_with_a_constant_schedule_and_batches(name):
     assert batches.attrs["batch"] == 3
 
 
+@pytest.mark.slow
 def test_curves_with_a_schedule_are_what_the_chain_does():
     """At d = 10^7 one run is within 6e-4 of the curve; without the schedule it is not."""
     model, _, parameters, state = case("softmax")

@@ -57,6 +57,7 @@ def marginals_agree(name, dimension, steps, runs, rng, batch=1, **options):
     return p > FAMILY_ERROR / len(pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dimension", "steps", "batch"),
     [
@@ -73,6 +74,7 @@ def test_marginals_after_many_steps_equal_those_of_the_direct_simulation(
     assert marginals_agree(name, dimension, steps, 4000, fresh_rng(), batch)
 
 
+@pytest.mark.slow
 def test_marginals_agree_with_schedule_and_kinks():
     rng, model = fresh_rng(), xor(4)
     parameters = Parameters([0.4, 0.3, 0.2, 0.1], 3.0, 0.2, 2.0, np.eye(2))

@@ -44,6 +44,7 @@ def largest_z(samples, predicted, dimension, amount):
     return float((np.maximum(deviation - amount / dimension, 0) / error).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax", "twolayer"])
 def test_mean_step_is_the_drift_and_its_covariance_the_diffusion(name):
     """Mean of (change / delta) against the drift, covariance against Cov(G), at d = 1,000.

@@ -17,6 +17,7 @@ from theory import InputError, Loss, kgmm
 EACH = ["oja", *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "oja")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize("method", ["direct", "reduced"])
 def test_one_step_has_the_law_of_raw_samples(name, method):

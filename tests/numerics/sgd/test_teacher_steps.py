@@ -46,6 +46,7 @@ def test_one_step_has_the_law_of_raw_samples(name, method):
         assert not agree(steps, raw_step(case, dimension, count, rng))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["phase", *SLOW])
 def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
     """400 replicas at d = 60 in law; those of the chain at d = 3,000 against the curve."""

@@ -63,6 +63,7 @@ def test_one_step_has_the_law_of_raw_samples(name):
     assert not agree(steps(Problem(problem.model.with_update(None))), raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EACH)
 def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
     """400 replicas at d = 60 in law; those of the chain at d = 3,000 against the curve."""
@@ -76,6 +77,7 @@ HEAVY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["average", *(pytest.param(n, marks=pytest.mark.slow) for n in ("bulk", *HEAVY))]
 )
@@ -191,6 +193,7 @@ def test_fluctuations_are_those_of_the_update(update):
     assert excess(Problem(problem.model.with_update(None))) > threshold(error.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", [Update(rates={"unit 2": 3}, momentum="1/2"), None])
 def test_train_data_take_the_steps_of_the_update(update):
     """One pass over given samples, against the steps written out."""

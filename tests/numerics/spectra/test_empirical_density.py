@@ -93,6 +93,7 @@ def test_quadrature_is_exact_within_its_errors(name, d, samples, matrix, block):
     assert mass == pytest.approx(1 - found.attrs["mass_outside"], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_errors_over_probes_cover_repeatedly():
     """The share of deviations beyond one standard error is that of Student's law, over independent
     seeds.

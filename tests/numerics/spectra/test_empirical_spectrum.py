@@ -101,6 +101,7 @@ class Drawn:
 # --- against sums over samples --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularized", [True, False])
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 @pytest.mark.parametrize("name", ["softmax", "twolayer"])

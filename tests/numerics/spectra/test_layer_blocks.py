@@ -62,6 +62,7 @@ def test_the_g_block_of_a_layer_is_that_of_a_backward_pass(case, name):
     assert spectrum.parameter.values.tolist() == list(range(1, 9))[LAYERS[name]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 def test_the_blocks_of_a_layer_are_parts_of_the_readout(case, matrix):
     whole = population_block(*case, matrix=matrix, block="readout")

@@ -184,6 +184,7 @@ def placed(data, where, path):
     return user_data(data.model, chunks, None, data.weights, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("where", ["mapped", "streamed", "fortran"])
 def test_data_elsewhere_give_the_same_products(where, dtype, tmp_path, monkeypatch):

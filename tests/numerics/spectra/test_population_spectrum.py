@@ -192,6 +192,7 @@ def test_three_classes_against_the_dense_matrix(matrix, rank, data):
     check_against_dense(softmax(3), matrix, False, *data.draw(placed(softmax(3), rank)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", pytest.param("gradient", marks=pytest.mark.slow)])
 @settings(max_examples=3)
 @given(case=placed(two_layer()))

@@ -231,6 +231,7 @@ def test_a_status_that_was_never_written_is_told_by_the_digests(whole, tmp_path)
     assert_same_numbers(open_store(tmp_path / "s.zarr"), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [25, pytest.param(200, marks=pytest.mark.slow)])
 def test_random_damage_is_detected_or_harmless(count, whole, tmp_path, threads):
     rng = fresh_rng()

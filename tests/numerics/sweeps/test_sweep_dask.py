@@ -202,6 +202,7 @@ def test_without_dask_the_error_says_what_to_install(monkeypatch):
         pass
 
 
+@pytest.mark.slow
 def test_local_sweeps_do_not_load_dask(tmp_path):
     code = (
         "import sys; sys.path.insert(0, 'tests/witness');"

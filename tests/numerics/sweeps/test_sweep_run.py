@@ -57,6 +57,7 @@ def test_the_grid_is_the_product_with_the_last_axis_fastest():
     ]
 
 
+@pytest.mark.slow
 def test_a_store_opens_as_a_labelled_dataset_with_units(tmp_path, threads):
     run_sweep(small("statistics", "curve"), tmp_path / "s.zarr", threads)
     data = xr.open_zarr(tmp_path / "s.zarr")
@@ -133,6 +134,7 @@ def test_times_within_a_step_share_a_record():
 EVERYTHING = tuple(MEASUREMENTS)
 
 
+@pytest.mark.slow
 def test_threads_of_any_number_give_the_same_bits(tmp_path):
     sweeps = []
     for workers in (1, 3):
@@ -374,6 +376,7 @@ def trial_of(model, parameters, start, **setting):
     )
 
 
+@pytest.mark.slow
 def test_alignment_and_gap_come_near_the_population_with_much_data():
     start = State([[2.0, -1.0], [-1.0, 2.0]], 0.1 * np.eye(2))
     trial = trial_of(
@@ -402,6 +405,7 @@ def test_blocks_not_asked_for_are_missing():
     assert np.isnan(found[:, :, 0]).all()
 
 
+@pytest.mark.slow
 def test_the_empirical_hessian_of_a_kinked_loss_is_set_against_what_data_average_to():
     start = State([[1.0, 0.0], [0.0, 1.0]], 0.2 * np.eye(2), [1.0, -1.0])
     trial = trial_of(

@@ -119,6 +119,7 @@ def test_error_falls_at_the_rate_of_the_next_order(order):
     assert deviation[1] < 0.75 * deviation[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kgmm2", "kgmm3"])
 def test_noiseless_is_the_limit_of_the_finite_precision_field(name):
     """(field - noiseless) / next term -> 1 with an error of order 1/lambda, for the drift."""
@@ -224,6 +225,7 @@ def test_expansion_of_products_and_powers(order, powers):
     assert sp.simplify(low_noise(expression, order) - expected) == 0
 
 
+@pytest.mark.slow
 def test_expansion_is_a_polynomial_of_its_order():
     for order, derived in ((2, derive_drift(kgmm(2))), (1, derive_hessian(kgmm(2), "projection"))):
         degrees = [

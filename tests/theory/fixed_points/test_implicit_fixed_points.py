@@ -232,6 +232,7 @@ def test_solver_agrees_with_the_implicit_form(k):
         assert abs(evaluate(e, gaps, {}) - found[symbol]) < 1e-27  # found to 30 digits
 
 
+@pytest.mark.slow
 def test_readout_models_are_solved_too():
     """From the end of a short Euler curve to a fixed point that separates classes."""
     model, s = two_layer_model(), two_layer_model().symbols

@@ -128,6 +128,7 @@ def test_the_drift_vanishes_at_every_assignment(width):
         assert set(Sliding(assignment).residuals(point.active_share)) <= {0}, assignment
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(
     st.integers(4, 5).flatmap(lambda k: st.lists(st.sampled_from(NAMES), min_size=k, max_size=k))
@@ -256,6 +257,7 @@ def test_readout_blocks(width):
             assert min(named, default=1.0) > 1e-4  # so the rank is not smaller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_the_rank_is_the_number_of_separated_clusters_symbolically(width):
     for assignment in itertools.islice(

@@ -20,6 +20,7 @@ def dense(case, block, v):
     return v @ coefficients @ v.T + np.diag(np.repeat(bulk, case.sizes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bands", [2, 1])
 def test_blocks_are_means_of_dense_matrices(bands):
     rng = fresh_rng()

@@ -56,6 +56,7 @@ def test_drift_routes_agree_symbolically(name):
         assert linearise(a - integrate_by_parts(b)) == 0
 
 
+@pytest.mark.slow
 def test_diffusion_routes_agree_symbolically():
     """Of two classes; those of three, whose expressions are large, at fifty digits below."""
     model, _ = case("kgmm2")
@@ -150,6 +151,7 @@ def diffusion_verdicts(diffusions, geo, raw, rng):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "route"),
     [(name, route) for name in ("kgmm2", "twolayer") for route in ("stein", "projection")]
@@ -212,6 +214,7 @@ def flow_and_drift(name):
     return tuple(pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=3)
 @given(data=st.data())

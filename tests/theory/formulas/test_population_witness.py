@@ -96,6 +96,7 @@ def transposed_mixed(blocks):
     return replace(blocks, mixed=sp.ImmutableDenseMatrix(sp.Matrix.vstack(*rows)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hessian", "gradient"])
 @pytest.mark.parametrize("name", NAMES)
 def test_block_witness_refutes_the_mutants(name, kind):

@@ -190,6 +190,7 @@ HERE = [(1, name) for name in CASES] + [(2, "relu")]
 ALL = HERE + [pytest.param(2, name, marks=pytest.mark.slow) for name in CASES if name != "relu"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("units", "name"), ALL)
 def test_differences_of_the_risk_are_the_distributional_hessian_and_not_the_other(units, name):
     """Every block W W, W v, v v; those of one unit tell the two Hessians apart."""

@@ -73,6 +73,7 @@ def pieces(kink):
 # --- canonical ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     places.flatmap(
@@ -171,6 +172,7 @@ polynomials = st.lists(small, min_size=1, max_size=4).map(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(polynomials, polynomials, polynomials, places, slopes)
 def test_second_derivative_is_the_distribution(smooth, first, second, place, scale):

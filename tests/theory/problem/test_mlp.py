@@ -82,6 +82,7 @@ def test_the_loss_is_that_of_a_plain_forward_pass(units, activation, output, lab
         np.testing.assert_allclose(numbers, h, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["layer 2", "layer 3"])
 def test_features_are_those_of_the_means(layer):
     model = mlp(mixture([1, 0]), [2, 2], biases=True)

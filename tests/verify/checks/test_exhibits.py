@@ -76,6 +76,7 @@ assert all(result.exhibits for result in report.results)
 """
 
 
+@pytest.mark.slow
 def test_no_check_loads_a_figure() -> None:
     """Neither when it is imported, nor when it is run, in one process; a figure would be seen."""
     steps = {"rooms": ROOMS, "run": RUN, "figures": "import verify.figures.of_exhibits"}

@@ -133,6 +133,7 @@ def _small_evidence() -> Evidence:
     return Evidence(get_system("kgmm"), SMALL, int(fresh_rng().integers(2**31)))
 
 
+@pytest.mark.slow
 def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
     monkeypatch: pytest.MonkeyPatch, true_theory: Theory
 ) -> None:

@@ -160,6 +160,7 @@ def test_a_malformed_theory_is_refused_before_any_work(name, monkeypatch):
     assert len(str(caught.value)) < 600
 
 
+@pytest.mark.slow
 def test_true_and_wrong_theories_have_the_right_form():
     for change in (lambda t: t, *MUTANTS.values()):
         check_claim(change(derived()), get_system("kgmm").model)

@@ -104,6 +104,7 @@ def test_limits_are_repaired(formula: str, order: int, repair: str) -> None:
     assert repair in result.repair
 
 
+@pytest.mark.slow
 def test_fixed_points_are_repaired() -> None:
     three = kgmm(3, directions_gram="orthonormal")
     transposed = check(three, "fixed-point m_a_s", "m_s_a", seed=seed())
@@ -157,6 +158,7 @@ def test_samples_and_digits_have_one_sign() -> None:
     assert abs(found["deviation"] - 1) < 6 * found["standard_error"] + 1e-9
 
 
+@pytest.mark.slow
 def test_wide_networks_have_digits_where_units_are_dormant() -> None:
     """Coefficients with P need full rank: two dimensions where two units feed the output."""
     right = check(xor(4), "H_1_1[x_1,x_1]", "E[H_1_1*w_1^2] - E[H_1_1]*P_1_1/lambda", seed=seed())
@@ -324,6 +326,7 @@ def test_points_have_no_coincidences() -> None:
                 assert len({abs(x) for x in matrix}) == len(matrix)
 
 
+@pytest.mark.slow
 def test_an_order_that_cannot_be_measured_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where quadrature certifies nothing, a difference that is not seen is no agreement."""
     certified = verify.claims.stages.orders.gaps
@@ -338,6 +341,7 @@ def test_an_order_that_cannot_be_measured_is_not_exact(monkeypatch: pytest.Monke
     assert "too few errors" in result.stage("digits").text
 
 
+@pytest.mark.slow
 def test_a_claim_to_an_order_is_judged_by_its_measured_order() -> None:
     noiseless = "p_s*(delta_a_s - exp(m_a_s)/sum_b(exp(m_b_s))) - beta*m_a_s"
     right = check(TWO, "drift m_a_s", noiseless, order=0, seed=seed())
@@ -349,6 +353,7 @@ def test_a_claim_to_an_order_is_judged_by_its_measured_order() -> None:
     assert wrong.stage("digits").details["measured_order"] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_steps_in_d_dimensions_differ_from_their_limit_by_order_one() -> None:
     limit = "-2*E[g_1*zeta_1] - 2*beta*R_1_1 + c_delta*E[g_1^2]/lambda"
     assert check(TWO, "step R_1_1", limit, order=0, parameter="d", seed=seed()).stands

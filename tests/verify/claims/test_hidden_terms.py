@@ -51,6 +51,7 @@ REFUTED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "quantity", "formula", "term"), REFUTED)
 def test_regions_that_few_would_visit_are_found(
     model: Model, quantity: str, formula: str, term: str

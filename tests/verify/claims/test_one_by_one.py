@@ -90,6 +90,7 @@ def test_compiled_code_is_stopped_as_well() -> None:
     assert time.perf_counter() - start < 10
 
 
+@pytest.mark.slow
 def test_what_was_found_before_the_time_was_over_is_said(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text(HEADER + SLOW)
@@ -131,6 +132,7 @@ def ended(pid: int) -> bool:
     return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_an_interruption_keeps_what_was_printed(tmp_path: Path, how: signal.Signals) -> None:
@@ -158,6 +160,7 @@ def test_an_interruption_keeps_what_was_printed(tmp_path: Path, how: signal.Sign
     assert ended(worker)
 
 
+@pytest.mark.slow
 def test_verdicts_come_one_by_one_and_exit_codes_keep_their_meaning(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text(HEADER + RIGHT + TYPO + SLOW + WRONG.replace("wrong", "[/x] \\u001b[31m"))
@@ -174,6 +177,7 @@ def test_verdicts_come_one_by_one_and_exit_codes_keep_their_meaning(tmp_path: Pa
         assert here.exit_code == code, body
 
 
+@pytest.mark.slow
 def test_the_first_verdict_is_on_the_screen_within_seconds(tmp_path: Path) -> None:
     """On a machine that does nothing else it takes two seconds; imports are most of them."""
     file = tmp_path / "a.toml"

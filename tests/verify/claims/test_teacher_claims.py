@@ -89,6 +89,7 @@ def test_true_claims_about_teachers_stand(student, quantity, formula):
     assert sa.check(student, quantity, formula).stands
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("student", "quantity", "formula"), FALSE)
 def test_false_claims_about_teachers_are_refuted(student, quantity, formula):
     assert sa.check(student, quantity, formula).finding.value == "refuted"

@@ -26,6 +26,7 @@ def write(path: Path, body: str) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_there_are_published_style_claims_of_both_kinds() -> None:
     modules = sorted(EXAMPLES.glob("*.py"))  # run where they are named alone
     own = [c for f in modules for c in read_claims(f)]
@@ -49,6 +50,7 @@ def test_every_example_is_judged_rightly(file: str) -> None:
         assert judge(claim, int(rng.integers(2**31))).as_expected, claim.name
 
 
+@pytest.mark.slow
 def test_exit_codes_and_output(tmp_path: Path) -> None:
     claim = '[[claim]]\nname = "{}"\nquantity = "corrector_1_2"\nformula = "{}"\n'
     good = claim.format("right", "c_delta*E[g_1*g_2]/lambda")

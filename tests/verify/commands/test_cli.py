@@ -935,6 +935,7 @@ def test_unknown_checks_are_refused(arguments, words):
     assert all(word in result.stderr for word in words), result.stderr
 
 
+@pytest.mark.slow
 def test_list_of_checks():
     result = invoke("verify", "--list")
     assert result.exit_code == 0, result.output
@@ -1059,6 +1060,7 @@ def test_verify_without_any_check_is_not_a_pass(monkeypatch):
 # --- the process itself ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exit_code_of_the_process():
     run = subprocess.run(
         [sys.executable, "-m", "verify.commands.cli", "curves", "--precision", "-1"],
@@ -1073,6 +1075,7 @@ def test_exit_code_of_the_process():
     assert len(run.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_control_c_saves_the_partial_run(tmp_path):
     path = tmp_path / "s.nc"

@@ -55,6 +55,7 @@ def test_numbers_are_those_of_the_python_function(tmp_path):
     assert "rules of different size and family" in text
 
 
+@pytest.mark.slow
 def test_data_stand_beside_the_theory(tmp_path):
     output = tmp_path / "a.nc"
     text = succeed(
@@ -83,6 +84,7 @@ def test_data_stand_beside_the_theory(tmp_path):
     assert all(0 <= float(s) <= 1 for part in shares.groups() for s in part.split(", "))
 
 
+@pytest.mark.slow
 def test_essential_edges_and_tails_are_explained():
     at_end = ("effective", *SMALL, "--matrix", "gradient", "--at", "end", "--time", "4")
     thin = succeed(*at_end, "--tail", "0")
@@ -94,6 +96,7 @@ def test_essential_edges_and_tails_are_explained():
     assert "tail = 0.001" in succeed(*at_end)  # the default shows what data do
 
 
+@pytest.mark.slow
 def test_near_critical_outliers_are_flagged():
     """Just above the threshold of the second outlier at the start."""
     found = numerics.phase_diagram(
@@ -109,6 +112,7 @@ def test_near_critical_outliers_are_flagged():
     assert "near critical): at finite d" in text
 
 
+@pytest.mark.slow
 def test_emergence_lists_events(tmp_path):
     text = succeed(
         "effective",

@@ -444,6 +444,7 @@ def test_stability_is_stated(assignment, words):
     assert "nan" not in text
 
 
+@pytest.mark.slow
 def test_units_pick_the_clusters_in_turn_by_default():
     arguments = ["--quantity", "fixed-point", "--entry", "norm[mu]", "--format", "latex"]
     text = succeed("derive", "xor", "--width", 5, *arguments)
@@ -454,6 +455,7 @@ def test_units_pick_the_clusters_in_turn_by_default():
 # --- curves, simulate, spectrum -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_curves_show_readouts_and_name_the_directions(tmp_path):
     data, plot = tmp_path / "c.nc", tmp_path / "c.png"
     text = succeed("curves", "xor", *FAST, "--output", data, "--plot", plot)
@@ -562,6 +564,7 @@ def test_spectra_beside_data_are_almost_everywhere(block, matrix, tmp_path):
     assert ("cos² μ" in text) == (block != "readout")
 
 
+@pytest.mark.slow
 def test_the_spectrum_of_both_layers_states_the_share_of_the_second(tmp_path):
     text = succeed("spectrum", "xor", "--block", "all", "--plot", tmp_path / "p.png")
     assert "both layers" in text
@@ -602,6 +605,7 @@ def test_numbers_of_a_fixed_point_are_in_decimals_too():
     assert r"\log{\left(4 \right)} \approx 1.38629" in latex
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "words"),
     [

@@ -107,6 +107,7 @@ def test_there_are_enough_of_them():
     assert sum(len(case.values[2]) for case in TABLE) > 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "flag", "texts"), TABLE)
 def test_no_option_trips_over_a_text(words, flag, texts, no_work, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

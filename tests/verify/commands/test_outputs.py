@@ -154,6 +154,7 @@ def test_an_output_that_is_a_link_stays_one(tmp_path):
     xr.open_dataset(real, engine="h5netcdf").close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_a_request_to_end_keeps_what_was_recorded(tmp_path):
     path = tmp_path / "s.nc"

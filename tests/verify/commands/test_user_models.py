@@ -188,6 +188,7 @@ def test_numbers_that_a_model_fixes_are_its_own(model):
         assert "1/5" in refused.stderr
 
 
+@pytest.mark.slow
 def test_every_command_takes_a_model_of_ones_own(model):
     mine = ("--model", f"{model}:logistic")
     drift = succeed("derive", *mine, "--entry", "m_1_1", "--precision", "3")

@@ -53,6 +53,7 @@ def compile_latex(path: Path) -> str:
     return path.with_suffix(".log").read_text(errors="replace")
 
 
+@pytest.mark.slow
 def test_every_step_stands_and_is_written(gradient: Derivation) -> None:
     assert gradient.stands
     assert not gradient.left_out
@@ -198,6 +199,7 @@ def test_an_entry_is_written_out(tmp_path: Path) -> None:
     assert len(list_claims(path)) == text.count(r"\begin{equation}") == 4
 
 
+@pytest.mark.slow
 def test_noiseless_fixed_points_of_two_layers(tmp_path: Path) -> None:
     found = make_derivation(xor(4), "fixed-point")
     assert found.stands
@@ -213,6 +215,7 @@ def test_noiseless_fixed_points_of_two_layers(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own_without_an_index_form() -> None:
     """Units of different sizes have formulas of their own."""
     found = make_derivation(committee("mine_1"), "gradient")

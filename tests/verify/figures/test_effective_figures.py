@@ -232,6 +232,7 @@ def test_emergence_without_events_says_so(merging):
     assert "no outlier emerges or merges" in texts(plot_emergence(quiet))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["outlier_count", "excess", "alignment"])
 def test_phase_diagrams_have_lines_and_say_what_is_outside(quantity):
     """The square loss: the threshold is 1 / sqrt(phi), off the grid of precisions for the last

@@ -59,6 +59,7 @@ def course(problem):
     return sa.emergence(problem, dense, 4, block=(0, 0), time=[0, 2, 4, 8])
 
 
+@pytest.mark.slow
 def test_each_figure_draws_on_axes_of_the_user_and_returns_them(
     ax, problem, curve, runs, predicted, course
 ):

@@ -452,6 +452,7 @@ def test_broken(check, monkeypatch):
 """
 
 
+@pytest.mark.slow
 def test_in_a_test_suite_of_its_own(pytester):
     pytester.makepyfile(SUITE)
     result = pytester.runpytest_inprocess("-rsxX", "-p", "no:cacheprovider")

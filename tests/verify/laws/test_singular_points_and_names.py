@@ -62,6 +62,7 @@ def test_a_wrong_drift_is_seen_where_every_gradient_vanishes() -> None:
     assert report["mean_increment"].outcome == "fails"
 
 
+@pytest.mark.slow
 def test_counterexamples_do_not_shrink_to_rounding() -> None:
     """A factor that is wrong where the readout does not vanish is shown where it does not."""
     model = xor(1)
@@ -123,6 +124,7 @@ def test_entries_have_names() -> None:
     assert pairs(["a", "b"], ["c"]) == ["(a, c)", "(b, c)"]
 
 
+@pytest.mark.slow
 def test_no_entry_is_called_by_its_number() -> None:
     """In no law, of any comparison; and names that do not fit are an error."""
     report = check_model(kgmm(2), on_fail="report", seed=int(fresh_rng().integers(2**31)))

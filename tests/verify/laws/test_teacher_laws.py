@@ -51,6 +51,7 @@ def test_in_three_dimensions_bounds_of_wide_fields_are_of_use():
     assert check_model(opened(committee(1, 2)), only=["rotation"], seed=199718822).holds
 
 
+@pytest.mark.slow
 def test_a_drift_without_its_teachers_is_refuted():
     model = opened(linear_teacher())
     drift = derive_drift(model)

@@ -21,6 +21,7 @@ def opened(model):
     return replace(model, mixture=data, ridge=symbols.RIDGE, step=symbols.STEP)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["sign", "perceptron", "average", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)],
@@ -40,6 +41,7 @@ AVERAGE = CASES["average"].model()
 BULK = network(Update(project="bulk"), LINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "wrong", "law"),
     [

@@ -15,6 +15,7 @@ from theory import InputError, kgmm
 FAST = ("--time", 4, "--replicas", 2, "--samples", 200, "--dimension", 24, "--precision", "1,100")
 
 
+@pytest.mark.slow
 def test_tables_figure_and_numbers(tmp_path):
     data, figure = tmp_path / "layers.nc", tmp_path / "layers.png"
     text = succeed(
@@ -62,6 +63,7 @@ def test_bad_input_is_named(words, message):
     assert message in result.stderr
 
 
+@pytest.mark.slow
 def test_a_panel_a_layer():
     found = trained_layers(
         kgmm(2).mixture, [3], precision=[1, 10], ridge=0.1, time=2, dimension=9, replicas=2,

@@ -65,6 +65,7 @@ def test_plain_text_is_read_back(tree: Node) -> None:
     assert parse_formula(show(tree)) == tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 @given(tree=TREES)
 def test_latex_of_every_style_is_read_back(style: str, tree: Node) -> None:

@@ -214,6 +214,7 @@ def test_latex_that_would_not_be_drawn_is_refused(latex):
         mathml(latex)
 
 
+@pytest.mark.slow
 def test_no_browser_is_said_or_refused(monkeypatch):
     from browser import executable
 

@@ -186,6 +186,7 @@ assert row in page
 """
 
 
+@pytest.mark.slow
 def test_a_new_entry_is_an_option_everywhere(tmp_path):
     """Nothing but the table is touched."""
     run = subprocess.run(

@@ -232,6 +232,7 @@ def test_smooth_models_have_no_kink(model):
     assert derive_drift(model).vector
 
 
+@pytest.mark.slow
 def test_every_kind_of_model_can_be_drawn():
     assert find(strategies.models(), lambda m: not m.loss.is_smooth).name.startswith("xor")
     for kind, name in (("kgmm", "kgmm"), ("regression", "regression"), ("smooth_xor", "xor")):
@@ -278,6 +279,7 @@ def test_rational_weights_share_what_the_fixed_ones_leave(values):
     assert sum(values[p] for p in HALF_FIXED.mixture.weights[1:]) == Fraction(1, 2)
 
 
+@pytest.mark.slow
 @given(strategies.rational_parameters(xor(2), precision=7))
 def test_rational_values_are_consistent(values):
     model = xor(2)
@@ -290,6 +292,7 @@ def test_rational_values_are_consistent(values):
     assert sum(values[p] for p in model.mixture.weights) == 1
 
 
+@pytest.mark.slow
 def test_the_simplest_problem_is_the_centre():
     parameters, state = find(strategies.problems(kgmm(2)), lambda _: True)
     assert parameters.weights.tolist() == [0.5, 0.5]
@@ -307,6 +310,7 @@ def simplest(strategy, condition):
     )
 
 
+@pytest.mark.slow
 def test_a_failing_property_shrinks_to_few_units_and_simple_numbers():
     """The mistake Q = R_perp, and then only for a second unit: two units, two components, one
     overlap other than 0.
@@ -390,6 +394,7 @@ def test_bad_arguments_are_refused_at_once(call, message):
         call()
 
 
+@pytest.mark.slow
 def test_the_package_does_not_need_hypothesis():
     """Without hypothesis the package imports, and the strategies say what is missing."""
     code = (

@@ -111,6 +111,7 @@ def test_a_tolerance_left_to_chance_has_no_size_before_it_is_counted() -> None:
         compare("x", 1.0, 1.0, Chance(0.5), Chance(0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("degrees", [None, 4])
 def test_the_family_wise_error_is_that_of_the_run(degrees: int | None) -> None:
     """Of many true theories a share is refuted; a critical value of one comparison refutes more."""

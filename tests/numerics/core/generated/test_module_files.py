@@ -167,6 +167,7 @@ print(codegen.load_module(source.format(1)).f())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid(), reason="only root can be another")
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o555])
 def test_the_directory_of_another_user_is_no_hindrance(mode, tmp_path, tmp_path_factory):

@@ -81,6 +81,7 @@ def quantity(model, name):
     return tuple(derive(model).expressions())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "what"),
     [

@@ -76,6 +76,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_right_hand_sides_are_exact(name):
     model, units, readout = CASES[name]
@@ -166,11 +167,13 @@ def uncovered(name, problems, rng):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_rounding_is_covered_over_a_wide_box(name):
     assert uncovered(name, 6, fresh_rng()) == []
 
 
+@pytest.mark.slow
 def test_an_error_that_leaves_cancellation_out_is_seen(monkeypatch):
     """Rounding relative to each result alone, without what it inherits."""
 
@@ -182,6 +185,7 @@ def test_an_error_that_leaves_cancellation_out_is_seen(monkeypatch):
     assert len(uncovered("two", 6, fresh_rng())) > 0
 
 
+@pytest.mark.slow
 def test_machine_code_has_the_values_of_arrays():
     model = network(2, erf)
     parameters, state = problem(2, 2, False, fresh_rng())
@@ -209,6 +213,7 @@ def test_weights_of_zero_and_coinciding_units_have_values(name):
         assert np.all(np.abs(a.values - b.values) <= a.errors + b.errors)
 
 
+@pytest.mark.slow
 def test_where_a_closed_form_keeps_no_digits_quadrature_takes_its_place(monkeypatch):
     model = network(1, erf)
     vector = derive_drift(model).vector

@@ -126,6 +126,7 @@ def difference(size, rng):
     return worst, bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_equations_of_motion_are_those_published(size):
     worst, _ = difference(size, fresh_rng())

@@ -141,6 +141,7 @@ SMOOTH_AND_KINKED = (
 # --- two targets, several states ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", [True, False])
 def test_both_targets_give_the_same_sums(control):
     """To rounding of sums over 256 nodes; low rank (parallel kinks) and full rank."""
@@ -220,6 +221,7 @@ def truth(f, functions, e, l):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 def test_integrands_of_the_control_family_are_exact(target):
     """Low degree in steps and ramps: four nodes give what panels give, and any other nodes the
@@ -321,6 +323,7 @@ SIDES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 @pytest.mark.parametrize("kink", [0, 1, 2])
 def test_deltas_equal_the_density_times_the_conditional_expectation(target, kink):
@@ -394,6 +397,7 @@ def test_delta_of_a_multiple_of_a_kink():
 # --- kinks without noise, undeclared kinks --------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 def test_kinks_without_noise_take_their_side(target):
     """Covariance 0, or 0 for one unit: steps and ramps of the means, no delta, nothing infinite."""
@@ -429,6 +433,7 @@ def test_kinks_without_noise_take_their_side(target):
     assert np.abs(found[..., 1] - ramp).max() < 1e-12 * (1 + np.abs(ramp).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 @pytest.mark.parametrize("size", [1e-9, 1e-7, 1e-5, 1e-3])
 def test_little_noise_does_not_blow_up_rounding(target, size):
@@ -673,6 +678,7 @@ def test_errors_of_the_drift_of_four_units_cover_a_finer_rule():
         assert fine.errors.max() < 0.1 * sharp.max()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**32 - 1), st.floats(-1, 5))
 def test_drift_of_one_unit_by_panels_for_any_state(seed, exponent):

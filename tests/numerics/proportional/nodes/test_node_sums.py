@@ -22,6 +22,7 @@ def by_nodes(weights, probability, coupling):
     return probability @ packed, (packed * probability[:, None]).T @ packed, np.abs(packed).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["definite", "indefinite", "rank one"])
 @pytest.mark.parametrize("place", ["outside", "inside", "in a gap"])
 def test_sums_in_lanes_are_those_of_the_definition(form, place):

@@ -181,6 +181,7 @@ def test_an_invariant_start_does_not_end_the_search():
 # --- of data --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixed", [True, False])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
@@ -221,6 +222,7 @@ def test_outliers_below_the_bulk_come_from_the_lower_end():
     assert np.allclose(beyond.values, values[:1], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_all_outliers_beyond_a_predicted_edge():
     model = kgmm(3)
     predicted = effective_spectrum(model, PARAMETERS, STATE, 8.0)

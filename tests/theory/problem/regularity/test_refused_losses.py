@@ -134,6 +134,7 @@ REGULAR = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expression", REGULAR, ids=str)
 def test_a_loss_that_is_one_is_accepted(expression):
     """Where only the sign of a readout parameter decides, the state does."""

@@ -57,6 +57,7 @@ def multiplied_out(e: sp.Expr) -> sp.Expr:
     return sp.expand(e.xreplace(plain))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_printed_line_is_its_plain_twin(tmp_path: Path, name: str, kind: str) -> None:

@@ -63,6 +63,7 @@ def test_a_name_without_a_start_is_refused(name):
         text_of(Path(name))
 
 
+@pytest.mark.slow
 def test_claims_are_judged_as_they_expect(tmp_path):
     for name in ("claims.toml", "claims.tex"):
         path = write(tmp_path, name)
