@@ -180,3 +180,11 @@ def test_every_law_holds(name):
 def test_in_four_dimensions_a_second_look_at_a_law_samples(name, law, seed):
     """At these seeds bounds of rules with 13 nodes an axis are too wide to be of use."""
     assert check_model(known_model(name), only=[law], seed=seed).holds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 4])
+def test_steps_of_high_powers_are_looked_at_again_with_wider_noise(seed):
+    """Products of two fourth powers: of 960000 plain samples a few make the mean."""
+    name = "phase retrieval"
+    assert check_model(known_model(name), only=["increment_covariance"], seed=seed).holds

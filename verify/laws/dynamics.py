@@ -57,11 +57,13 @@ def mean_increment(case: LawCase) -> list[Comparison]:
     found = []
     for dimension, axes in (small, (LARGE, few - 2)):
         frame = random_frame(case.parameters, case.state, axes, case.rng)
-        increments = sample_steps(case, frame, dimension, SAMPLES * case.effort).increments
-        sampled = sample_mean(increments, case.share, 2 * drift.size)
+        steps = sample_steps(case, frame, dimension, SAMPLES * case.effort)
+        weight, centre = steps.weight[:, None], steps.centre
+        centred = centre + weight * (steps.increments - centre)
+        sampled = sample_mean(centred, case.share, 2 * drift.size)
         # what is smaller than the rounding of a step says nothing
         scale = 1 + float(np.abs(frame.weights).max()) ** 2
-        size = np.sqrt((increments**2).mean(axis=0)) + SMALLEST * scale
+        size = np.sqrt((weight * steps.increments**2).mean(axis=0)) + SMALLEST * scale
         found += _by_part(
             model,
             f"mean increment per unit of time, d = {dimension}",
@@ -86,8 +88,9 @@ def increment_covariance(case: LawCase) -> list[Comparison]:
     predicted, errors = predicted.reshape(size, size), errors.reshape(size, size)
     axes = model.directions + model.units + model.tokens
     frame = random_frame(case.parameters, case.state, axes, case.rng)
-    increments = sample_steps(case, frame, LARGE, SAMPLES * case.effort).increments
-    sampled = sample_products(increments - increments.mean(axis=0), case.share)
+    steps = sample_steps(case, frame, LARGE, SAMPLES * case.effort)
+    rows = np.sqrt(steps.weight)[:, None] * (steps.increments - steps.centre)
+    sampled = sample_products(rows, case.share)
     deviation = np.sqrt(np.diag(sampled.value))
     names = [f"{a}, {b}" for a in model.symbols.state for b in model.symbols.state]
     return [_judge_products("covariance of one step", sampled, predicted, errors, deviation, names)]
@@ -103,7 +106,7 @@ def gradient_matrix_mean(case: LawCase) -> list[Comparison]:
     steps = sample_steps(case, frame, None, SAMPLES * case.effort)
     first = steps.first_layer.reshape(len(steps.readout), -1)
     gradients = np.concatenate([first, steps.readout], axis=1)
-    sampled = sample_products(gradients, case.share)
+    sampled = sample_products(np.sqrt(steps.weight)[:, None] * gradients, case.share)
     deviation = np.sqrt(np.diag(sampled.value))
     names = pairs(weight_names(model, frame.dimension))
     title = "mean outer product of sample gradients"

@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 # to a kink
 LOSS_STEP = 1e-5
 CHUNK = 20_000
+# of a second look at a case: samples that wider noise draws have weights of at most this
+HEAVIEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,22 @@ class Steps:
     first_layer : array, shape (N, C, d)
         Gradients of the loss without ridge.
     readout : array, shape (N, q)
+    weight : array, shape (N,)
+        Density of the noise over that it was drawn from, so that means are those of weight times
+        value: 1, or where a case is looked at again up to HEAVIEST.
     """
 
     increments: Array
     first_layer: Array
     readout: Array
+    weight: Array
+
+    @property
+    def centre(self) -> Array:
+        """Mean increment, over the sum of the weights: means that are much larger than what varies
+        would let fluctuations of the weights hide it.
+        """
+        return np.asarray(self.weight @ self.increments / self.weight.sum())
 
 
 def sample_steps(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Steps:
@@ -56,6 +69,10 @@ def sample_steps(case: LawCase, frame: Frame, dimension: int | None, count: int)
     square root of a chi-square variable with the degrees of freedom of d_g - r - C axes, exactly as
     in R^d.  Of several tokens lengths and angles count: the axes off the span carry the rows of a
     Bartlett factor.
+
+    A case that said nothing is sampled with wider noise along all axes that a loss sees, and with
+    weights: where losses are high powers, rare samples make the means, and plain samples neither
+    meet these often nor tell how much they miss.
 
     Parameters
     ----------
@@ -70,7 +87,7 @@ def sample_steps(case: LawCase, frame: Frame, dimension: int | None, count: int)
     parts = [
         _chunk(case, frame, dimension, min(CHUNK, count - at)) for at in range(0, count, CHUNK)
     ]
-    names = ("increments", "first_layer", "readout")
+    names = ("increments", "first_layer", "readout", "weight")
     return Steps(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
@@ -79,13 +96,13 @@ def _chunk(case: LawCase, frame: Frame, dimension: int | None, count: int) -> St
     v = case.state.readout
     component = rng.choice(p.weights.size, size=count, p=p.weights)
     spread = np.repeat(scales_of(case.model), frame.sizes, axis=1) / np.sqrt(p.precision)
-    tokens = []
+    tokens, noise = [], _Noise(case, frame, dimension, count)
     for number in range(case.model.tokens):
-        features = _noise(case, frame, dimension, count, number) * spread[component]
+        features = noise.of_token(number) * spread[component]
         features += (_coordinates(case)[:, number] @ frame.directions)[component]
         tokens.append(features)
     labels = np.array([float(y) for y in case.model.mixture.labels])[component]
-    fields = _fields(case, frame, tokens)
+    fields = _fields(case, frame, tokens, noise.of_labels())
     by_u, by_v, by_statistics = loss_gradient(case, labels, fields)
     delta = p.step / (frame.dimension if dimension is None else dimension)
     slopes = np.split(by_u, len(tokens), axis=1)
@@ -98,7 +115,67 @@ def _chunk(case: LawCase, frame: Frame, dimension: int | None, count: int) -> St
     else:
         step, moved = movement(case, frame, labels, fields, tokens[0], (by_u, by_v))
     statistics = _change(frame, step, delta)
-    return Steps(np.concatenate([statistics, moved], axis=1), data, by_v)
+    increments = np.concatenate([statistics, moved], axis=1)
+    return Steps(increments, data, by_v, noise.weight)
+
+
+class _Noise:
+    """Standard normal noise of samples, which may be drawn wider, with the weights for that."""
+
+    def __init__(self, case: LawCase, frame: Frame, dimension: int | None, count: int) -> None:
+        self.case, self.frame, self.dimension, self.count = case, frame, dimension, count
+        model = case.model
+        normal = sum(sum(self._normal_axes(token)) for token in range(model.tokens))
+        normal += int(model.loss.has_label_noise)
+        # the weight of a sample is at most the product of all factors
+        self._factor = HEAVIEST ** (1 / normal) if case.effort > 1 else 1.0
+        self._logarithm = np.zeros(count)
+
+    @property
+    def weight(self) -> Array:
+        """Density of the noise over that it was drawn from."""
+        return np.exp(self._logarithm)
+
+    def of_labels(self) -> Array:
+        """Where the loss holds label noise, shape (N, 1), else (N, 0)."""
+        shape = (self.count, int(self.case.model.loss.has_label_noise))
+        return self._widened(self.case.rng.standard_normal(shape))
+
+    def of_token(self, token: int) -> Array:
+        """Noise of a token, shape (N, d); where a band of the frame is smaller than that of R^d, in
+        the axes of its span and one beyond for every token so far.
+        """
+        case, frame = self.case, self.frame
+        z = case.rng.standard_normal((self.count, frame.dimension))
+        shares = fractions_of(case.model)
+        for band, share, normal in zip(frame.bands, shares, self._normal_axes(token), strict=True):
+            part = z[:, band]
+            part[:, :normal] = self._widened(part[:, :normal])
+            if normal == part.shape[1]:
+                continue
+            assert self.dimension is not None  # only bands of R^d are larger than those of a frame
+            vectors = np.concatenate([frame.directions[:, band], frame.weights[:, band]])
+            basis = np.linalg.qr(vectors.T, mode="complete")[0].T
+            part[:, normal:] = 0.0
+            beyond = share * self.dimension - normal
+            part[:, normal] = np.sqrt(case.rng.chisquare(beyond, self.count))
+            z[:, band] = part @ basis
+        return np.asarray(z)
+
+    def _normal_axes(self, token: int) -> list[int]:
+        """How many axes of every band hold normal noise, and not a length."""
+        model = self.case.model
+        found = []
+        for size, share in zip(self.frame.sizes, fractions_of(model), strict=True):
+            whole = self.dimension is None or size == share * self.dimension
+            found.append(size if whole else model.directions + model.units + token)
+        return found
+
+    def _widened(self, z: Array) -> Array:
+        if self._factor > 1:
+            change = np.sum(z**2, axis=1) * (self._factor**2 - 1) / 2
+            self._logarithm += z.shape[1] * np.log(self._factor) - change
+        return np.asarray(self._factor * z)
 
 
 @dataclass(frozen=True)
@@ -216,35 +293,14 @@ def _along_weights(case: LawCase, frame: Frame, slopes: Array) -> Array:
     return found
 
 
-def _fields(case: LawCase, frame: Frame, tokens: list[Array]) -> Array:
+def _fields(case: LawCase, frame: Frame, tokens: list[Array], label_noise: Array) -> Array:
     """What the loss sees of samples: pre-activations of every token, t_s of the teachers, label
     noise.
     """
     loss, first = case.model.loss, tokens[0]
     seen = [features @ frame.weights.T for features in tokens]
     teachers = [first @ frame.directions[s][:, None] for s in loss.teachers]
-    shape = (len(first), int(loss.has_label_noise))
-    return np.hstack([*seen, *teachers, case.rng.standard_normal(shape)])
-
-
-def _noise(case: LawCase, frame: Frame, dimension: int | None, count: int, token: int) -> Array:
-    """Standard normal noise of a token; where a band of the frame is smaller than that of R^d, in
-    the axes of its span and one beyond for every token so far.
-    """
-    z = case.rng.standard_normal((count, frame.dimension))
-    if dimension is None:
-        return np.asarray(z)
-    spanned = case.model.directions + case.model.units
-    for band, share in zip(frame.bands, fractions_of(case.model), strict=True):
-        part, axes = z[:, band], share * dimension
-        if part.shape[1] == axes:
-            continue
-        vectors = np.concatenate([frame.directions[:, band], frame.weights[:, band]])
-        basis = np.linalg.qr(vectors.T, mode="complete")[0].T
-        part[:, spanned + token :] = 0.0
-        part[:, spanned + token] = np.sqrt(case.rng.chisquare(axes - spanned - token, count))
-        z[:, band] = part @ basis
-    return np.asarray(z)
+    return np.hstack([*seen, *teachers, label_noise])
 
 
 def _coordinates(case: LawCase) -> Array:
