@@ -8,7 +8,7 @@ import sympy as sp
 from helpers import fresh_rng
 from scipy.optimize import linprog
 
-from theory import kgmm, xor
+from theory import Bands, Loss, Mixture, Model, kgmm, symbols, xor
 from verify.claims.language.text import parse_formula
 from verify.claims.language.vocabulary import Vocabulary
 from verify.claims.stages.gram_signs import never_has
@@ -39,6 +39,16 @@ EITHER = [
 
 def form(model, text):
     return Vocabulary(model).read(parse_formula(text), text)
+
+
+def test_minors_of_every_band_are_never_negative():
+    bands = Bands(fractions=["1/4", "3/4"], scales=[[1, "1/2"], [2, "1/3"]])
+    data = Mixture.build(labels=[1, 0], coordinates=[[1], [-1]], bands=bands)
+    u = symbols.vector("u", 2)
+    model = Model.build(data, Loss((u[0] - u[1] - symbols.LABEL) ** 2, units=2), name="banded")
+    assert never_has(model, form(model, "Q_2_1_1*Q_2_2_2 - Q_2_1_2^2 + R_1_1_1"), -1)
+    assert never_has(model, form(model, "Gamma_2_1_1*Q_2_1_1 - m_2_1_1^2"), -1)
+    assert not never_has(model, form(model, "Q_1_1_1*Q_2_2_2 - Q_2_1_2^2"), -1)
 
 
 @pytest.mark.parametrize(("model", "text"), POSITIVE)

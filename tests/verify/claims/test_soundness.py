@@ -73,6 +73,23 @@ def test_orders_are_measured_at_full_rank_and_in_half_powers(
     assert judged(model, quantity, formula, order=order) is Finding.REFUTED
 
 
+@pytest.mark.parametrize(
+    ("term", "refuted"),
+    [
+        ("R_1_1/(10^8*lambda + lambda^2)", False),
+        ("R_1_1/(10^20*lambda + lambda^2)", False),
+        ("R_1_1*lambda/(10^30 + lambda^3)", False),
+        ("R_1_1/(lambda + 10^8)", True),
+        ("R_1_1*(lambda^(-3) + 10^(-15)/lambda)", True),
+        ("R_1_1*lambda^(-3/2)/10^6", True),
+        ("R_1_1*tanh(lambda/10^12)^4", True),
+    ],
+)
+def test_orders_are_those_beyond_the_numbers_that_are_written(term: str, refuted: bool) -> None:
+    finding = judged(TWO, "E_l[u_1^2]", f"m_1_l^2 + Q_1_1/lambda + {term}", order=1)
+    assert (finding is Finding.REFUTED) == refuted
+
+
 def test_half_powers_beyond_the_order_are_not_proved_away() -> None:
     """It holds to order 0, but no expansion in 1/lambda says so."""
     formula = f"m_1_l^2 + Q_1_1/lambda + {DET}*lambda^(-3/2)"

@@ -50,14 +50,24 @@ def _factors(model: Model, names: set[sp.Symbol]) -> list[dict[sp.Symbol, sp.Exp
     """The entries of the Gram matrices that names are of, by triangular factors of those rows that
     are named.
     """
-    s, gamma = model.symbols, model.mixture.directions_gram
-    perp = _by_factor(s.gram_perp, names)
-    joint = sp.Matrix(sp.BlockMatrix([[gamma, s.overlap.T], [s.overlap, s.gram]]))
-    changes = []
-    for gram in (joint, s.gram):
-        change = _by_factor(sp.Matrix(gram), names)
-        if change is not None and perp is not None:
-            changes.append({**perp, **change})
+    s, bands = model.symbols, range(model.bands)
+    r, c = model.directions, s.units
+    changes: list[dict[sp.Symbol, sp.Expr]] = []
+    # with the directions, or for the units alone: those of all bands, which share nothing
+    for with_directions in (True, False):
+        parts = []
+        for g in bands:
+            gamma = model.mixture.directions_gram[g * r : (g + 1) * r, :]
+            overlap, gram, perp = (
+                m[g * c : (g + 1) * c, :] for m in (s.overlap, s.gram, s.gram_perp)
+            )
+            parts.append(_by_factor(sp.Matrix(perp), names))
+            if with_directions:
+                gram = sp.Matrix(sp.BlockMatrix([[gamma, overlap.T], [overlap, gram]]))
+            parts.append(_by_factor(sp.Matrix(gram), names))
+        known = [part for part in parts if part is not None]
+        if len(known) == len(parts):
+            changes.append({x: e for part in known for x, e in part.items()})
     return changes
 
 

@@ -76,6 +76,8 @@ def measured_orders(cases: Sequence[Case], point: Point, parameter: str, order: 
     if point.rank == 1:
         return _on_line(pairs, cases[0], point, parameter, order, first)
     try:
+        if _scale(cases, parameter) > FEW_FIRST * FEW_RATIO**STEPS:
+            raise DimensionError("terms change places beyond what double precision tells")
         return _fitted(pairs, cases[0], point, parameter, order, first, None)
     except DimensionError:
         if parameter != "lambda" or not all(map(_is_smooth, cases)):
@@ -86,8 +88,12 @@ def measured_orders(cases: Sequence[Case], point: Point, parameter: str, order: 
 
 
 def _first(cases: Sequence[Case], point: Point, parameter: str, *, many: bool) -> int:
-    """Where the sequence begins: beyond everything in the parameter that is not analytic."""
+    """Where the sequence begins: beyond everything in the parameter that is not analytic, and
+    beyond where terms change places.
+    """
     first, ratio = (FIRST[parameter], RATIO) if many else (FEW_FIRST, FEW_RATIO)
+    if many:
+        first = max(first, _scale(cases, parameter))
     symbol = parameter_symbol(parameter)
     cuts = [c for c in cuts_of(e for c in cases for e in (c.claimed, c.derived)) if c.has(symbol)]
     if not cuts:
@@ -102,6 +108,19 @@ def _first(cases: Sequence[Case], point: Point, parameter: str, *, many: bool) -
             got = f"a kink at {parameter} beyond {last}"
             raise InputError("claim", got, "kinks at moderate numbers", "state the limit itself")
     return first
+
+
+def _scale(cases: Sequence[Case], parameter: str) -> int:
+    """Where lambda outweighs all numbers that are written: 10^8 lambda + lambda^2 is of the second
+    order beyond 10^8 alone; roots and other functions of lambda reach the square of a number.
+    """
+    symbol, largest = parameter_symbol(parameter), 1
+    for e in (x for c in cases for x in (c.claimed, c.derived)):
+        names = {n: sp.Dummy() for n in set(find_expectations(e))}
+        outside = e.xreplace(names)
+        number = max((max(abs(n.p), n.q) for n in e.atoms(sp.Rational)), default=1)
+        largest = max(largest, number if outside.is_rational_function(symbol) else number**2)
+    return largest
 
 
 def _on_line(
