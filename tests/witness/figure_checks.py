@@ -16,7 +16,7 @@ def texts(figure: Figure) -> list[str]:
 
 
 def assert_inside(figure: Figure) -> None:
-    """Titles, axis labels and legends lie within the figure."""
+    """Titles, axis labels and legends lie within the figure, and no legend over its title."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -30,6 +30,9 @@ def assert_inside(figure: Figure) -> None:
         if t.get_text()
     ]
     items += [t for t in figure.texts if t.get_text()]
+    titles = [t.get_window_extent(renderer) for t in figure.texts if t.get_text()]
+    for legend in figure.legends:
+        assert not any(legend.get_window_extent(renderer).overlaps(title) for title in titles)
     for item in items:
         box = item.get_window_extent(renderer)
         assert box.x0 >= -2, item

@@ -6,6 +6,7 @@ as Matplotlib ships it gets the look of :data:`SETTINGS`. A style is a set of rc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -65,6 +66,8 @@ STYLES: dict[str, dict[str, Any]] = {
 }
 # inches
 _SMALLEST, _LARGEST = 1.0, 60.0
+# no page of a journal has room for more: 180 mm, both of its columns
+_WIDEST = {"paper": 7.1}
 
 
 @dataclass(frozen=True)
@@ -164,7 +167,7 @@ def styled(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
     """A figure of this size for letters of ten points, or of the size that is asked for."""
     asked, scale = _CANVAS.get(), rcParams["font.size"] / FONT
-    size: Any = (width * scale, height * scale)
+    size: Any = (min(width, room_across()) * scale, height * scale)
     if asked.size is not None:
         size = asked.size
     elif rcParams["figure.figsize"] != rcParamsDefault["figure.figsize"]:
@@ -174,6 +177,22 @@ def new_figure(width: float, height: float, layout: Any = "constrained") -> Figu
 
         return pyplot.figure(figsize=size, layout=layout)
     return Figure(figsize=size, layout=layout)
+
+
+def room_across() -> float:
+    """Inches that a figure can be wide, for letters of ten points; infinite where nobody set it.
+
+    Examples
+    --------
+    >>> with canvas(size=(3, 2)):
+    ...     print(room_across())
+    3.0
+    """
+    asked = _CANVAS.get()
+    widest = _WIDEST.get(asked.style or "", math.inf)
+    if asked.size is not None:
+        widest = asked.size[0]
+    return widest * FONT / float(rcParams["font.size"])
 
 
 def font_size(offset: float = 0.0) -> float:

@@ -20,11 +20,21 @@ from theory.errors import check_choice
 from theory.keywords import with_known_keywords
 from verify.tables.text import SLIDING_SHARE, direction_labels, has_readout
 
-from .canvas import font_size, new_figure, styled
+from .canvas import font_size, new_figure, room_across, styled
 from .drawn_data import check_drawn
 from .series import LEVELS, WIDER, WIDTH, Sources, draw_all, named_handles, source_handles
-from .style import TIME_LABEL, legend_mark, line_style, set_title, spaced_layout
+from .style import (
+    TIME_LABEL,
+    in_columns,
+    legend_below,
+    legend_mark,
+    line_style,
+    set_title,
+    spaced_layout,
+)
 
+# inches: the least width of a panel, and that of a legend
+_NARROW, _LEGEND = 2.7, 2.9
 # entries of a legend that fit into a panel, and from which on they have to be small
 _PANEL_LEGEND, _LONG_LEGEND = 13, 9
 
@@ -115,7 +125,8 @@ def plot_curves(
     sources = Sources(curve, runs, fine)
     second_layer, slides = has_readout(data), _sliding_shares(sources.line)
     panels = units + 2 + second_layer + bool(slides)
-    columns = min(3 if panels <= 9 else 4, panels)
+    room = room_across()
+    columns = max(int(min(3 if panels <= 9 else 4, panels, room / _NARROW)), 1)
     rows = math.ceil(panels / columns)
     handles = [
         *([legend_mark(label="theory")] if runs is None else []),
@@ -127,11 +138,13 @@ def plot_curves(
     ]
     free = rows * columns - panels
     inside = free > 0 and len(handles) <= _PANEL_LEGEND * min(free, 2)
-    beside = 0.0 if inside else 2.9
-    figure = new_figure(3.5 * columns + beside, 2.5 * rows + 0.5, spaced_layout())
+    beside = not inside and _NARROW * columns + _LEGEND <= room
+    groups = max(int(min(3 if runs is not None else 2, room / _LEGEND)), 1)
+    below = 0.0 if inside or beside else 0.2 * len(handles) / groups
+    figure = new_figure(3.5 * columns + _LEGEND * beside, 2.5 * rows + 0.5 + below, spaced_layout())
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for a, axes in enumerate(grid[:units]):
-        axes.set_title(f"unit {a + 1}: overlaps with the directions", fontsize=font_size())
+        axes.set_title(f"unit {a + 1}: overlaps", fontsize=font_size())
         axes.set_ylabel(rf"overlap $x^{{{a + 1}}}\cdot e_s$")
         draw_all(
             axes,
@@ -150,11 +163,14 @@ def plot_curves(
         axes.margins(x=0.02 if sources.sparse else 0)
     for axes in grid[panels:]:
         axes.set_axis_off()
+    legend = None
     if inside:
         _legend_in_panel(grid[panels], handles)
+    elif beside:
+        legend = figure.legend(handles=handles, loc="outside right upper")
     else:
-        figure.legend(handles=handles, loc="outside right center")
-    set_title(figure, title)
+        legend_below(figure, handles, groups)
+    set_title(figure, title, beside=legend)
     return figure
 
 
@@ -162,7 +178,7 @@ def _legend_in_panel(axes: Axes, handles: list[Any]) -> None:
     """The empty panels have room for the legend, in smaller letters where it is long."""
     two = len(handles) > _PANEL_LEGEND
     legend = axes.legend(
-        handles=handles,
+        handles=in_columns(handles, 1 + two),
         loc="upper left",
         borderaxespad=0.0,
         columnspacing=1.0,

@@ -338,7 +338,8 @@ def heatmap(
 
 
 def style(name: str) -> AbstractContextManager[None]:
-    """The style of all figures drawn inside: ``"paper"``, for columns of a journal, or ``"talk"``.
+    """The style of all figures drawn inside: ``"paper"``, small letters and at most the 7.1 inches
+    that a journal has across both of its columns, or ``"talk"``, large letters.
 
     Parameters
     ----------

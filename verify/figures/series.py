@@ -144,7 +144,7 @@ def _draw_series(
 def named_handles(heading: str, kind: str, names: Sequence[str]) -> list[Line2D]:
     """Lines of a legend with a heading above them."""
     return [
-        legend_mark(label=heading),
+        legend_mark(label=heading, gid=HEADING),
         *(
             legend_line(**line_style(i), **_mark(i), label=f"{kind} {name}")
             for i, name in enumerate(names)

@@ -15,14 +15,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, wraps
+from itertools import combinations, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
@@ -170,21 +174,30 @@ def _mathematics() -> MathTextParser[Any]:
     return MathTextParser("path")
 
 
-def set_title(figure: Figure, title: str | None) -> None:
-    """A title above everything, broken into lines that fit the figure; one that was asked for comes
-    first.
+def set_title(figure: Figure, title: str | None, *, beside: Legend | None = None) -> None:
+    """A title above everything, broken into lines that fit the figure, or what a legend at its
+    right leaves; one that was asked for comes first.
     """
     asked = current_canvas().title
     title = title if asked is None else asked
     if title is not None and check_text("title", title):
         # mathematics is written with more characters than it shows
         hidden = len(title) - len(re.sub(r"\$[^$]*\$", "xx", title))
-        characters = int(figure.get_figwidth() * 95 / font_size()) + hidden
-        # no line ends within an equation
+        width = figure.get_figwidth()
+        free = width if beside is None else width - _width_of(beside)
+        characters = int(max(free, 0.2 * width) * 95 / font_size()) + hidden
+        # no line ends within an equation, nor within a list in brackets
         kept = title.replace(" = ", "\u00a0=\u00a0")
+        kept = re.sub(r"\([^()\n]{,40}\)", lambda list_: list_[0].replace(" ", "\u00a0"), kept)
         lines = [line for part in kept.splitlines() for line in textwrap.wrap(part, characters)]
         lines = [line.replace("\u00a0", " ") for line in lines]
-        figure.suptitle("\n".join(lines), fontsize=font_size(1.5))
+        figure.suptitle("\n".join(lines), x=free / width / 2, fontsize=font_size(1.5))
+
+
+def _width_of(legend: Legend) -> float:
+    """Inches that a legend takes."""
+    figure: Any = legend.figure
+    return float(legend.get_window_extent(RendererAgg(1, 1, figure.dpi)).width / figure.dpi)
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -280,10 +293,7 @@ def _drawn(function: Callable[..., Shown], ax: Axes | None, *arguments: Any, **n
     if ax is not None:
         _leave_out_repeated_label(panel)
     if handles and ax is None:
-        below: dict[str, Any] = {"loc": "outside lower center", "ncols": 2}
-        narrow: dict[str, Any] = {"handlelength": 1.6, "columnspacing": 1.0}
-        columns = _two_columns(handles)
-        panel.figure.legend(handles=columns, fontsize=font_size(-1), **below, **narrow)
+        legend_below(panel.figure, handles, 2)
     elif handles:
         look: dict[str, Any] = {"frameon": True, "framealpha": 0.8, "edgecolor": "none"}
         panel.legend(handles=handles, loc="best", fontsize=font_size(-2), **look)
@@ -293,20 +303,27 @@ def _drawn(function: Callable[..., Shown], ax: Axes | None, *arguments: Any, **n
     return panel
 
 
-def _two_columns(handles: list[Any]) -> list[Any]:
-    """Entries of a legend of two columns; the second begins with a heading if there is one.
+def legend_below(figure: Any, handles: Sequence[Any], columns: int) -> None:
+    """A legend beneath all panels, of so many columns."""
+    below: dict[str, Any] = {"loc": "outside lower center", "ncols": columns}
+    narrow: dict[str, Any] = {"handlelength": 1.6, "columnspacing": 1.0}
+    shown = in_columns(handles, columns)
+    figure.legend(handles=shown, fontsize=font_size(-1), **below, **narrow)
 
-    Legends fill one column after the other: the shorter one is made up with empty entries.
+
+def in_columns(handles: Sequence[Any], columns: int) -> list[Any]:
+    """Entries of a legend of so many columns, each of which begins with a heading if there are
+    enough of them.
+
+    Legends fill one column after the other: shorter ones are made up with empty entries.
     """
     headed = [i for i, handle in enumerate(handles) if i and handle.get_gid() == HEADING]
-    if not headed:
-        return handles
-    left, right = handles[: headed[0]], handles[headed[0] :]
-    rows = max(len(left), len(right))
-    padded = (
-        [*part, *(legend_mark(label=" ") for _ in range(rows - len(part)))]
-        for part in (left, right)
-    )
+    if len(headed) + 1 < columns:
+        return list(handles)
+    cuts = [[0, *chosen, len(handles)] for chosen in combinations(headed, columns - 1)]
+    ways = [[handles[i:j] for i, j in pairwise(cut)] for cut in cuts]
+    rows, parts = min(((max(map(len, way)), way) for way in ways), key=itemgetter(0))
+    padded = ([*part, *(legend_mark(label=" ") for _ in range(rows - len(part)))] for part in parts)
     return [handle for part in padded for handle in part]
 
 

@@ -370,7 +370,7 @@ OPTIONS: tuple[Option, ...] = (
         Option("title", "TEXT", "Title of the figure; '' for none", commands=_DRAWING,
             default="(the model and its numbers)"),
         Option("figure_style", "paper|talk",
-            "Small letters for a column of a journal, or large ones for a talk",
+            "Small letters and at most 7.1 inches for a journal, or large letters for a talk",
             commands=_DRAWING, flags=("--style",), choices=("paper", "talk"),
             default="(for a screen)"),
         Option("quiet", "", "Say nothing but results, warnings and errors", commands=_ALL,

@@ -16,6 +16,7 @@ from matplotlib.colors import to_rgb
 from numerics import Problem, State, integrate_curves, population_spectrum
 from theory import InputError, kgmm
 from verify import figures
+from verify.figures.canvas import canvas
 
 
 def curve(units: int, directions: int, times: int = 11) -> xr.Dataset:
@@ -93,6 +94,27 @@ def test_curves_of_every_shape(units, directions, source):
     assert sum(w == figures.TIME_LABEL for w in words) == units + 2
     assert any("theory" in w for w in words) == (theory is not None)
     assert any("SGD" in w and "d = 100" in w for w in words) == (simulated is not None)
+
+
+@pytest.mark.parametrize("style", [None, "paper"])
+@pytest.mark.parametrize("units", range(2, 7))
+def test_the_title_stands_beside_the_legend_and_a_paper_has_room(units, style):
+    with canvas(style=style):
+        figure = figures.plot_curves(curve(units, units), runs(units, units, 3), title=LONG)
+    assert_inside(figure)
+    assert_legend_free(figure)
+    assert style is None or figure.get_figwidth() == pytest.approx(7.1)
+    # the lines of a title that is not asked for end outside of brackets
+    figure = figures.plot_curves(curve(1, 1), title="x" * 80 + " p = (0.4, 0.3, 0.2, 0.1), end" * 3)
+    assert all(line.count("(") == line.count(")") for line in texts(figure)[-1].splitlines())
+
+
+@pytest.mark.parametrize("width", [3, 5, 8])
+def test_curves_fit_the_width_that_is_asked_for(width):
+    with canvas(size=(width, 12)):
+        figure = figures.plot_curves(curve(4, 4), runs(4, 4, 3), title=LONG)
+    assert_inside(figure)
+    assert_legend_free(figure)
 
 
 def with_readout(data: xr.Dataset, size: int) -> xr.Dataset:
