@@ -31,7 +31,7 @@ ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(
         ("epochs", "passes", "replacement", "shuffle"),
         "several passes over the same data are no Markov chain of these statistics: every sample "
-        "is a fresh one; numerics.train_data takes one pass over given samples",
+        "is a fresh one; sa.train_data takes one pass over given samples",
     ),
     **dict.fromkeys(
         ("rates", "ridges", "frozen", "rules", "averages", "momentum", "project"),

@@ -16,6 +16,6 @@ LABELS = (1, 1, 0, 0)
 
 # the remedy where somebody writes lambda = infinity
 WITHOUT_NOISE = (
-    "lambda -> infinity is the noiseless limit: theory.noiseless, "
-    "numerics.integrate_noiseless, or --limit noiseless on the command"
+    "lambda -> infinity is the noiseless limit: sa.noiseless, "
+    "sa.integrate_noiseless, or --limit noiseless on the command"
 )

@@ -240,7 +240,7 @@ def flatten_state(
 ) -> tuple[sp.Expr, ...]:
     """Concatenate ``overlap`` (row-major), the upper triangle of ``gram_perp`` and ``readout``.
 
-    Bands stand one below the other.  ``numerics.State.flatten`` is the numeric twin and follows the
+    Bands stand one below the other.  ``sa.State.flatten`` is the numeric twin and follows the
     same order.
     """
     return (

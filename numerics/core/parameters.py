@@ -222,15 +222,12 @@ def parameters_of(source: Model | xr.Dataset) -> Parameters:
         return _parameters_of_result(source)
     if not isinstance(source, Model):
         raise InputError(
-            "source", kind_of(source), "a theory.Model, or a result", "give one of the two"
+            "source", kind_of(source), "an sa.Model, or a result", "give one of the two"
         )
     if source.parameter_symbols:
         names = sorted(map(str, source.parameter_symbols))
         raise InputError(
-            "model",
-            f"open symbols {names}",
-            "a model with numbers only",
-            "give numerics.Parameters",
+            "model", f"open symbols {names}", "a model with numbers only", "give sa.Parameters"
         )
     return Parameters(
         np.array([float(p) for p in source.mixture.weights]),

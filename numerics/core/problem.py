@@ -162,7 +162,7 @@ def _check_model(model: object, parameters: object) -> None:
         raise InputError(
             "model",
             kind_of(model),
-            "theory.Model",
+            "sa.Model",
             "model and parameters are swapped: the model comes first"
             if swapped
             else "build one with Model.build(mixture, loss), kgmm or xor",
@@ -196,7 +196,7 @@ def _as_parameters(model: Model, parameters: object) -> Parameters:
     raise InputError(
         "parameters",
         kind_of(parameters),
-        "numerics.Parameters, or a result to take them from",
+        "sa.Parameters, or a result to take them from",
         "the order is Problem(model, parameters); single numbers are named: Problem(model, step=1)",
     )
 

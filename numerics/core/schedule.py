@@ -96,7 +96,7 @@ class Schedule:
             "schedule",
             kind_of(given),
             "a SymPy expression in t, or a function of an array of times",
-            "for instance 1 / (1 + numerics.TIME)",
+            "for instance 1 / (1 + sa.TIME)",
         )
 
     def __call__(self, times: Array) -> Array:

@@ -248,7 +248,7 @@ def _within_error(values: Array, error: float) -> Array:
 def check_state(model: HasSizes, state: object, name: str = "initial") -> State:
     """Return ``state``; anything but a State of the shapes of the model is refused."""
     if not isinstance(state, State):
-        raise InputError(name, kind_of(state), "a numerics.State", _instead_of(state))
+        raise InputError(name, kind_of(state), "an sa.State", _instead_of(state))
     bands = bands_of(model)
     band = (bands,) if bands > 1 else ()
     expected: dict[str, tuple[int, ...]] = {
@@ -282,7 +282,7 @@ def _model_of(model: object) -> Model:
     """The model of a problem, or the model itself."""
     found = getattr(model, "model", model)
     if not isinstance(found, Model):
-        raise InputError("model", kind_of(model), "a Problem or a theory.Model", "give one of them")
+        raise InputError("model", kind_of(model), "a Problem or an sa.Model", "give one of them")
     return found
 
 
@@ -316,7 +316,7 @@ def _pick_time(data: xr.Dataset, time: float | None) -> xr.Dataset:
             "time",
             f"{wanted:g}, which is not recorded",
             f"a recorded time; the nearest are {' and '.join(f'{t:.12g}' for t in around)}",
-            "take one of them, record this time, or use numerics.solve_curve(...).state(time)",
+            "take one of them, record this time, or use sa.solve_curve(...).state(time)",
         )
     return data.isel(time=nearest)
 

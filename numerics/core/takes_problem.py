@@ -131,7 +131,7 @@ def _join(arguments: tuple[Any, ...], named: dict[str, Any], beside: type) -> tu
     raise InputError(
         "problem",
         kind_of(first),
-        "a numerics.Problem, or a theory.Model with numerics.Parameters after it",
+        "an sa.Problem, or an sa.Model with sa.Parameters after it",
         remedy,
     )
 
@@ -146,6 +146,6 @@ def _no_parameters(rest: list[Any]) -> InputError:
     return InputError(
         "parameters",
         kind_of(rest[0]) if rest else "nothing",
-        "numerics.Parameters after a theory.Model",
+        "sa.Parameters after an sa.Model",
         remedy,
     )

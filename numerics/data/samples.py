@@ -337,6 +337,6 @@ def _given_weights(
                 "weights",
                 f"{part} off by {difference:.3g} from the state",
                 "weights with these statistics",
-                "use numerics.state_of_weights(problem, weights, readout) as the state",
+                "use sa.state_of_weights(problem, weights, readout) as the state",
             )
     return x

@@ -96,7 +96,7 @@ def train_data(
         pace.check(data.samples // batch, delta)
     rule = data.model.rule
     if rule is not None and rule.project is not None:
-        remedy = "the means of given samples are not known: train by numerics.simulate_sgd"
+        remedy = "the means of given samples are not known: train by sa.simulate_sgd"
         raise InputError("data", f"an update projected ({rule.project})", "no projection", remedy)
     kernel = compile_kernel(data.model.loss, "given", *(() if rule is None else (rule,)))
     x, v = np.array(data.weights), np.array(data.readout)

@@ -208,7 +208,7 @@ def _model_and_parameters(problem: object) -> tuple[Model, Parameters | None]:
     raise InputError(
         "problem",
         kind_of(problem),
-        "a theory.Model, or a numerics.Problem",
+        "an sa.Model, or an sa.Problem",
         "write user_data(model, X, y, weights)",
     )
 

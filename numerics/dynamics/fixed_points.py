@@ -285,7 +285,7 @@ def _singular(problem: Problem, state: State, residual: float) -> FixedPointErro
         f"the solver arrived at {where} of {problem.model.name}, where Q is singular (eigenvalues "
         f"{', '.join(f'{x:.2g}' for x in gram)}): the drift has no derivative in R_perp there, and "
         "the stability is undecided. If another fixed point is meant, start closer to it: at the "
-        "end of a curve, numerics.solve_curve(model, parameters, initial, T).state(T), or at the "
+        "end of a curve, sa.solve_curve(model, parameters, initial, T).state(T), or at the "
         "noiseless closed form",
         residual,
     )

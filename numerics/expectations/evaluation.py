@@ -49,7 +49,7 @@ class Evaluator:
     ----------
     model : theory.Model
     expressions : sequence of sympy.Expr
-        In the canonical symbols of ``theory.symbols`` (see docs/conventions.md), with E_l nodes.
+        In the canonical symbols of ``sa.symbols`` (see docs/conventions.md), with E_l nodes.
     target : {"numba", "numpy"}
         Code for the integrands: machine code for what an integrator calls thousands of times,
         arrays (no compilation to wait for) for what is evaluated once.

@@ -91,7 +91,7 @@ def simulate_sgd(
         b >= 1, fresh samples averaged in a step.
     schedule : sympy.Expr in t, or callable
         Factor of the step size at the nominal time t = steps * c_delta / d: an expression in
-        ``numerics.TIME``, or a function of an array of times.  Positive.
+        ``sa.TIME``, or a function of an array of times.  Positive.
     noise : str or callable
         Law of the independent entries of sqrt(lambda) Z, mean 0 and variance 1: "gaussian",
         "rademacher", "uniform" or "student:NU" with NU > 2 degrees of freedom; or a function
@@ -321,7 +321,7 @@ def check_method(
                 "use method='direct'"
             )
             if name == "keep_weights":
-                remedy += ", or numerics.realise_weights of a final state"
+                remedy += ", or sa.realise_weights of a final state"
             raise InputError(name, str(got), f"nothing of the kind for method {method!r}", remedy)
     return law
 

@@ -217,7 +217,7 @@ class Sweep:
             values = self.values(number)
             with _naming(values):
                 setting = self.build(values)
-                check_kind("build", setting, Setting, "return numerics.Setting(...)")
+                check_kind("build", setting, Setting, "return sa.Setting(...)")
                 found.append(setting)
         return found
 

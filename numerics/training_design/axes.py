@@ -166,7 +166,7 @@ class ScheduleFamily:
         if expression is None:
             return cls(None, ())
         if not isinstance(expression, sp.Expr):
-            remedy = "write for instance 1 / (1 + a * numerics.TIME), and bounds of a in over"
+            remedy = "write for instance 1 / (1 + a * sa.TIME), and bounds of a in over"
             raise InputError("schedule", kind_of(expression), "a SymPy expression in t", remedy)
         free: set[sp.Symbol] = expression.free_symbols
         expression = expression.xreplace({s: TIME for s in free if str(s) == "t"})

@@ -183,7 +183,7 @@ def design(
     batch : int
         Samples a step, where it is not chosen.
     schedule : sympy.Expr, optional
-        Factor of the step in terms of ``numerics.TIME`` and of letters that ``over`` has.
+        Factor of the step in terms of ``sa.TIME`` and of letters that ``over`` has.
     drift : theory.Drift, optional
         Instead of the derived one.
     seed : int

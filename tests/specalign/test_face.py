@@ -5,6 +5,7 @@ named.
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,32 @@ def test_a_misspelt_name_is_told_the_nearest(typed, meant):
     with pytest.raises(AttributeError) as error:
         sa.zzzzzz  # noqa: B018
     assert "did you mean" not in str(error.value)
+
+
+def test_help_lists_every_public_name_once():
+    listed = [
+        name.strip()
+        for line in sa.__doc__.splitlines()
+        if line.startswith("    ")
+        for name in line.split(",")
+        if name.strip()
+    ]
+    assert sorted([*listed, "__version__", "plot"]) == dir(sa)
+
+
+def test_messages_name_objects_as_users_reach_them():
+    # users have ``import specalign as sa``
+    names = "|".join(name for name in dir(sa) if not name.startswith("_"))
+    inner = re.compile(rf"(?<![\w.`~/])(theory|numerics|verify)\.({names})\b(?!\.py)")
+    found = []
+    for package in ("theory", "numerics", "verify", "specalign"):
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text("utf-8"))
+            said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            found += [
+                f"{path.name}:{node.lineno}: {node.value[:60]}"
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Constant) and id(node) not in said
+                if isinstance(node.value, str) and inner.search(node.value)
+            ]
+    assert not found

@@ -131,18 +131,18 @@ def _known_symbols(model: Model) -> dict[str, tuple[sp.Symbol, str]]:
     """Symbols by name, each with the Python that gives it."""
     s, n, r = model.symbols, model.components, model.directions
     found = [
-        (symbols.PRECISION, "theory.symbols.PRECISION"),
-        (symbols.RIDGE, "theory.symbols.RIDGE"),
-        (symbols.STEP, "theory.symbols.STEP"),
-        (symbols.LABEL, "theory.symbols.LABEL"),
-        *([(symbols.LABEL_NOISE, "theory.symbols.LABEL_NOISE")] if s.label_noise else ()),
+        (symbols.PRECISION, "sa.symbols.PRECISION"),
+        (symbols.RIDGE, "sa.symbols.RIDGE"),
+        (symbols.STEP, "sa.symbols.STEP"),
+        (symbols.LABEL, "sa.symbols.LABEL"),
+        *([(symbols.LABEL_NOISE, "sa.symbols.LABEL_NOISE")] if s.label_noise else ()),
     ]
     for i, p in enumerate(symbols.vector("p", n, positive=True)):
-        found.append((p, f'theory.symbols.vector("p", {n}, positive=True)[{i}]'))
+        found.append((p, f'sa.symbols.vector("p", {n}, positive=True)[{i}]'))
     for i, j in symbols.upper_triangle(r):
         for at in ((g, i, j) for g in range(model.bands)):
             index = at if model.bands > 1 else at[1:]
-            text = f'theory.symbols.indexed("Gamma", {", ".join(map(str, index))})'
+            text = f'sa.symbols.indexed("Gamma", {", ".join(map(str, index))})'
             found.append((symbols.indexed("Gamma", *index), text))
     for part in ("overlap", "gram_perp", "gram", "gram_inverse"):
         matrix = getattr(s, part)

@@ -68,8 +68,8 @@ def _check_model(model: Model) -> None:
         raise InputError(
             "model",
             model.name,
-            "theory.xor(K) with ReLU units and orthonormal directions",
-            "use numerics.solve_fixed_point for another model",
+            "sa.xor(K) with ReLU units and orthonormal directions",
+            "use sa.solve_fixed_point for another model",
         )
 
 

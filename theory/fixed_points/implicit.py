@@ -143,10 +143,7 @@ def softmax_fixed_point(model: Model) -> ImplicitFixedPoint:
         )
     if model.loss != softmax_cross_entropy(k) or model.mixture.coordinates != sp.eye(k):
         raise InputError(
-            "model",
-            model.name,
-            "the softmax mixture of theory.kgmm",
-            "use solve_noiseless_fixed_point",
+            "model", model.name, "the softmax mixture of sa.kgmm", "use solve_noiseless_fixed_point"
         )
     _checked_values(model, None)
     gaps = symbols.vector("s", k, positive=True)

@@ -157,6 +157,6 @@ def get_activation(activation: str | Activation) -> Activation:
             "activation",
             repr(activation),
             f"one of {sorted(ACTIVATIONS)}, or an Activation",
-            "define another one as theory.Activation(name, expression, kinks)",
+            "define another one as sa.Activation(name, expression, kinks)",
         )
     return _made(activation)

@@ -126,7 +126,7 @@ class Loss:
                 "loss expression",
                 repr(self.expression),
                 "a SymPy expression",
-                "build it from theory.symbols: vector('u', C), vector('v', q) and LABEL",
+                "build it from sa.symbols: vector('u', C), vector('v', q) and LABEL",
             )
         if self.expression.has(sp.I, sp.oo, -sp.oo, sp.zoo, sp.nan):
             remedy = "write real and finite numbers only"

@@ -300,7 +300,7 @@ def _checked_bands(bands: object) -> Bands:
     """Refuse what is no Bands."""
     if not isinstance(bands, Bands):
         got, remedy = type(bands).__name__, "write Bands(fractions=[...], scales=[[...], ...])"
-        raise InputError("bands", got, "a theory.Bands", remedy)
+        raise InputError("bands", got, "an sa.Bands", remedy)
     return bands
 
 

@@ -81,7 +81,7 @@ def mlp(
     """
     if not isinstance(mixture, Mixture):
         remedy = "the order is mlp(mixture, units)"
-        raise InputError("mixture", type(mixture).__name__, "a theory.Mixture", remedy)
+        raise InputError("mixture", type(mixture).__name__, "an sa.Mixture", remedy)
     widths = _checked_widths(units)
     if not isinstance(biases, bool):
         raise InputError("biases", brief(repr(biases)), "True or False", "True gives every layer")

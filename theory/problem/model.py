@@ -91,7 +91,7 @@ class Model:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 remedy = "the order is Model.build(mixture, loss)"
-                raise InputError(name, type(value).__name__, f"a theory.{kind.__name__}", remedy)
+                raise InputError(name, type(value).__name__, f"an sa.{kind.__name__}", remedy)
         check_positive(
             "ridge", self.ridge, "give the weight decay beta, 0 for none", allow_zero=True
         )
@@ -107,7 +107,7 @@ class Model:
         """Check the update; the loss has the kinks of its rules among its own from here on."""
         if self.update is not None and not isinstance(self.update, Update):
             remedy = "write Update(rates={...}, ...)"
-            raise InputError("update", brief(repr(self.update)), "a theory.Update", remedy)
+            raise InputError("update", brief(repr(self.update)), "an sa.Update", remedy)
         if self.update == Update():
             object.__setattr__(self, "update", None)
         if self.rule is not None and self.rule.project is not None:
@@ -354,7 +354,7 @@ def check_is_model(model: object) -> None:
     """Refuse what is no model where one is asked for."""
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
-        raise InputError("model", brief(type(model).__name__), "a theory.Model", remedy)
+        raise InputError("model", brief(type(model).__name__), "an sa.Model", remedy)
 
 
 def check_statistics(model: Model) -> None:

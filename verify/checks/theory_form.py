@@ -34,7 +34,7 @@ def check_claim(theory: Theory, model: Model) -> None:
         raise InputError(
             "theory",
             type(theory).__name__,
-            "a verify.checks.judged_theory.Theory",
+            "an sa.Theory",
             "start from Theory.derive(model) and replace parts",
         )
     if theory.model is not model and theory.model != model:
@@ -89,7 +89,7 @@ def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:
             )
         for (a, b), block in matrix.first_layer.items():
             place = f"{kind}.first_layer[{a}, {b}]"
-            _check_kind(place, block, Block, "give theory.Block(coefficients, bulk)")
+            _check_kind(place, block, Block, "give sa.Block(coefficients, bulk)")
             yield from _entries(
                 f"{place}.coefficients", block.coefficients, (r + c, r + c), symmetric=a == b
             )
@@ -119,9 +119,7 @@ def _layer_features(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr
 
 def _check_kind(name: str, value: object, kind: type, remedy: str) -> None:
     if not isinstance(value, kind):
-        raise InputError(
-            f"theory.{name}", type(value).__name__, f"a theory.{kind.__name__}", remedy
-        )
+        raise InputError(f"theory.{name}", type(value).__name__, f"an sa.{kind.__name__}", remedy)
 
 
 def _entries(

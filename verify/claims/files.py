@@ -195,7 +195,7 @@ def _from_module(path: Path) -> list[ListedClaim]:
         or not claims
         or not all(isinstance(c, Claim) for c in claims)
     ):
-        expected = "a list CLAIMS, or claim, made by verify.make_claim"
+        expected = "a list CLAIMS, or claim, made by sa.make_claim"
         remedy = "write CLAIMS = [make_claim(model, quantity, formula), ...]"
         raise InputError(f"claims {path.name}", "no CLAIMS", expected, remedy)
     return [ListedClaim(c.name, partial(_itself, c), c.model.name) for c in claims]

@@ -72,7 +72,7 @@ def check(
         (units), s, t (directions), l (components), i, j (readout) stand for all of their values.
     claim : str or sympy.Expr
         In the language of docs/derivations.md, in LaTeX, or an expression in the symbols of
-        ``theory.symbols``.
+        ``sa.symbols``.
     name, source, expected : str
         For reports; ``expected`` is ``"true"`` or ``"false"``.
     order : int, optional
@@ -144,7 +144,7 @@ def make_claim(
     """
     if not isinstance(model, Model):
         remedy = "build one with kgmm, xor or Model.build"
-        raise InputError("model", type(model).__name__, "a theory.Model", remedy)
+        raise InputError("model", type(model).__name__, "an sa.Model", remedy)
     _check_update(model)
     check_choice("parameter", parameter, ("lambda", "d"))
     if expected is not None:

@@ -145,7 +145,7 @@ def _assignment(quantity: str, text: str | None, settings: Configuration) -> lis
 
 def _check_closed_form(settings: Configuration) -> None:
     """Separated fixed points are known for ReLU units and orthonormal directions only."""
-    elsewhere = "use numerics.solve_fixed_point in Python for another one"
+    elsewhere = "use sa.solve_fixed_point in Python for another one"
     if settings.value("activation") != "relu":
         expected = f"relu for {FIXED_POINT}: its closed form is that of ReLU units"
         remedy = f"leave --activation away, or {elsewhere}"

@@ -239,7 +239,7 @@ def _example(law: Law, formulas: Formulas, parameters: Parameters, state: State,
             f" ridge={parameters.ridge:.12g}, step={parameters.step:.12g},"
             f" directions_gram={show(parameters.directions_gram)})",
             f"    State({show(state.overlap)}, {show(state.gram_perp)}, {show(state.readout)})",
-            f"  repeat: verify.check_model(model, only=[{law.name!r}], seed={seed}{claimed}), or"
+            f"  repeat: sa.check_model(model, only=[{law.name!r}], seed={seed}{claimed}), or"
             f" {SEED_VARIABLE}={seed} for a test",
         ]
     )
@@ -254,7 +254,7 @@ def check_formulas(formulas: Formulas, model: Model) -> Formulas:
     """Refuse what are no formulas, or those of another model."""
     if not isinstance(formulas, Formulas):
         remedy = 'write Formulas(model, {"drift": ...})'
-        raise InputError("formulas", type(formulas).__name__, "verify.Formulas", remedy)
+        raise InputError("formulas", type(formulas).__name__, "sa.Formulas", remedy)
     if formulas.model != model:
         expected = f"formulas of {model.name}"
         remedy = "build Formulas(model, ...)"

@@ -311,6 +311,6 @@ def check_is_model(model: object, parameter: str = "model") -> Model:
     """Refuse what is no Model."""
     if not isinstance(model, Model):
         got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
-        remedy = "build one: theory.Model.build(mixture, loss), theory.kgmm(3), theory.xor(4)"
-        raise InputError(parameter, got, "a theory.Model", remedy)
+        remedy = "build one: sa.Model.build(mixture, loss), sa.kgmm(3), sa.xor(4)"
+        raise InputError(parameter, got, "an sa.Model", remedy)
     return model

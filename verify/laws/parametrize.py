@@ -108,7 +108,7 @@ def parametrize_checks(
         ) from error
     listed: list[Any] = list(models) if isinstance(models, (list, tuple)) else [models]
     if not listed:
-        raise InputError("models", "none", "at least one theory.Model", "a test of nothing passes")
+        raise InputError("models", "none", "at least one sa.Model", "a test of nothing passes")
     names = chosen_laws(only)
     parameters = []
     for index, entry in enumerate(listed):

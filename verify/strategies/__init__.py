@@ -11,7 +11,7 @@ try:
 except ImportError as error:
     remedy = "pip install 'specalign[hypothesis]'"
     raise ImportError(
-        f"verify.strategies needs hypothesis, which is not installed: {remedy}"
+        f"sa.strategies needs hypothesis, which is not installed: {remedy}"
     ) from error
 
 from .matrix_strategies import bases, frames, gram_matrices, precisions, symmetric_matrices, weights

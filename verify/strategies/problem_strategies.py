@@ -231,5 +231,5 @@ def _domain(domain: Any) -> Domain:
         return Domain()
     if not isinstance(domain, Domain):
         remedy = "build one: Domain(precision=(1, 10))"
-        raise InputError("domain", type(domain).__name__, "a verify.Domain", remedy)
+        raise InputError("domain", type(domain).__name__, "an sa.Domain", remedy)
     return domain

@@ -131,7 +131,7 @@ def test_what_is_no_problem_is_refused(name, arguments, message):
         ("Parameters", "model number number number", "weights: got a Model"),
         ("Parameters", "curve number number number", "weights: got a Dataset of overlap"),
         ("Problem", "parameters model", "model: got a Parameters; .* are swapped"),
-        ("Problem", "text", "model: got 'x'; expected theory.Model"),
+        ("Problem", "text", "model: got 'x'; expected sa.Model"),
         ("Problem", "model state", "parameters: got a State"),
         ("Problem", "model other", "parameters: got a result of the model xor2"),
         ("Problem", "model", "weights, precision, ridge, step: got nothing"),

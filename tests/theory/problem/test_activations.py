@@ -114,7 +114,7 @@ BAD = [
         "activation",
         "Piecewise",
         "ReLU and Step",
-        "ramp as theory.ReLU",
+        "ramp as sa.ReLU",
     ),
     (Step(Z), (0,), "activation", "step(z)", "a continuous function", "ramp"),
     (Z * Step(Z - 1), (1,), "activation", "step(z - 1)", "a continuous function", "ramp"),

@@ -61,7 +61,7 @@ MALFORMED = {
     "wrong assumptions": (
         lambda: with_overlap(sp.Symbol("beta")),
         r"theory.drift.overlap\[0, 0\]: got a Symbol\('beta'\) made with other "
-        r"assumptions.*theory.symbols.RIDGE",
+        r"assumptions.*sa.symbols.RIDGE",
     ),
     "wrong assumptions of an overlap": (
         lambda: with_overlap(sp.Symbol("m_2_1")),
@@ -118,7 +118,7 @@ MALFORMED = {
     ),
     "drift of another kind": (
         lambda: replace(derived(), drift=derived().hessian),
-        "got BlockMatrix; expected a theory.Drift",
+        "got BlockMatrix; expected an sa.Drift",
     ),
     "gradient as Hessian": (
         lambda: replace(derived(), hessian=derived().gradient),
@@ -137,10 +137,7 @@ MALFORMED = {
         lambda: with_block((0, 1), bulk=0.1),
         r"bulk: got 0.1; expected a SymPy expression",
     ),
-    "no theory": (
-        lambda: derived().drift,
-        "theory: got Drift; expected a verify.checks.judged_theory.Theory",
-    ),
+    "no theory": (lambda: derived().drift, "theory: got Drift; expected an sa.Theory"),
     "another model": (
         lambda: Theory.derive(kgmm(2)),
         "theory.model: got kgmm2; expected the model kgmm3",

@@ -352,7 +352,7 @@ def test_the_seed_of_the_environment_is_used(monkeypatch):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: check_model("kgmm"), "model: got str; expected a theory.Model"),
+        (lambda: check_model("kgmm"), "model: got str; expected an sa.Model"),
         (lambda: check_model(Model), "got the class Model"),
         (lambda: check_model(LOGISTIC, only=["rotaton"]), "did you mean 'rotation'"),
         (lambda: check_model(LOGISTIC, only="rotation"), r"write \['rotation'\]"),
@@ -361,7 +361,7 @@ def test_the_seed_of_the_environment_is_used(monkeypatch):
         (lambda: check_model(LOGISTIC, formulas=Formulas(kgmm(2))), "those of the model kgmm2"),
         (
             lambda: check_model(LOGISTIC, formulas={"drift": None}),
-            "formulas: got dict; expected verify.Formulas",
+            "formulas: got dict; expected sa.Formulas",
         ),
         (
             lambda: parametrize_checks(LOGISTIC, formulas=Formulas(kgmm(2))),
@@ -378,7 +378,7 @@ def test_the_seed_of_the_environment_is_used(monkeypatch):
             ),
             "symbol beta",
         ),
-        (lambda: parametrize_checks([]), "at least one theory.Model"),
+        (lambda: parametrize_checks([]), "at least one sa.Model"),
         (lambda: parametrize_checks([LOGISTIC, 3]), r"models\[1\]: got int"),
         (
             lambda: parametrize_checks(LOGISTIC, expected_failures={"gage": "x"}),

@@ -378,8 +378,8 @@ def test_nothing_is_filtered():
         (lambda: strategies.rational_parameters(kgmm(2), ridge=(1, 0)), "low <= high"),
         (lambda: strategies.precisions(10, 1), "low <= high"),
         (lambda: strategies.precisions(0, 1), "precision"),
-        (lambda: strategies.parameters("kgmm"), "a theory.Model"),
-        (lambda: strategies.problems(kgmm(2), {"condition": 3}), "a verify.Domain"),
+        (lambda: strategies.parameters("kgmm"), "an sa.Model"),
+        (lambda: strategies.problems(kgmm(2), {"condition": 3}), "an sa.Domain"),
         (lambda: strategies.states(kgmm(2, ridge=2 * symbols.RIDGE)), "the symbol beta"),
         (lambda: strategies.mixtures(components=(3, 1)), "low <= high"),
         (lambda: strategies.mixtures(components=3), "a pair"),
@@ -404,7 +404,7 @@ def test_the_package_does_not_need_hypothesis():
         "except ImportError as error: print(error)\n"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "verify.strategies needs hypothesis" in found.stdout
+    assert "sa.strategies needs hypothesis" in found.stdout
     assert "specalign[hypothesis]" in found.stdout
 
 

@@ -201,25 +201,25 @@ def check_known(
         raise InputError(
             "loss expression",
             f"symbols {alike} with other assumptions",
-            f"the real symbols {alike} of theory.symbols",
-            "build them with theory.symbols.vector: a Symbol with other assumptions is another",
+            f"the real symbols {alike} of sa.symbols",
+            "build them with sa.symbols.vector: a Symbol with other assumptions is another",
         )
     if unknown:
         remedy = (
-            "build the loss from theory.symbols.vector('u', C), vector('v', q) and LABEL; "
+            "build the loss from sa.symbols.vector('u', C), vector('v', q) and LABEL; "
             "teachers are vector('t', r), label noise is LABEL_NOISE; where it is a number of "
             f"your own, {HOW}"
         )
         at_token = [s for s in (*unknown, *known) if _AT_TOKEN.fullmatch(str(s))]
         if at_token:
             remedy = (
-                "u_a_p is unit a at token p: theory.symbols.tokens('u', C, P) and "
+                "u_a_p is unit a at token p: sa.symbols.tokens('u', C, P) and "
                 "Loss(..., units=C, tokens=P)"
             )
         elif any(str(s).startswith("u_") for s in unknown):
             remedy = (
                 "count what is trained in units; a teacher, which is not, is t_s of a "
-                "direction: theory.symbols.vector('t', r)"
+                "direction: sa.symbols.vector('t', r)"
             )
         raise InputError(
             "loss expression",

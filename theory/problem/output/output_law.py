@@ -116,7 +116,7 @@ def check_output(output: object, expression: sp.Expr) -> None:
     InputError
     """
     if not isinstance(output, Output):
-        raise InputError("output", brief(repr(output)), "a theory.Output", HOW)
+        raise InputError("output", brief(repr(output)), "an sa.Output", HOW)
     made = output.loss.xreplace(dict(zip(output.symbols, output.values, strict=True)))
     places = sorted((made.free_symbols | expression.free_symbols) - {symbols.LABEL}, key=str)
     labels = [sp.Integer(n) for n in range(len(output.values) + 1)]

@@ -137,7 +137,7 @@ def _refuse_unknown_functions(expression: sp.Expr) -> None:
             "loss expression",
             f"the function {refused[0]}",
             "kinks written with ReLU and Step",
-            "write a ramp as theory.ReLU(k) and declare kinks=(k, ...)",
+            "write a ramp as sa.ReLU(k) and declare kinks=(k, ...)",
         )
 
 

@@ -60,7 +60,7 @@ def test_the_chain_rule_behind_a_kink():
         (lambda: Output([U, U], F, "normal"), "one output of the law 'normal'"),
         (lambda: Output([U], 3, "normal"), "an expression in f and y"),
         (lambda: Loss(U**2, units=1, output=LOGISTIC), "outputs whose loss is not that"),
-        (lambda: Loss(U**2, units=1, output="f"), "a theory.Output"),
+        (lambda: Loss(U**2, units=1, output="f"), "an sa.Output"),
         (lambda: derive_fisher(plain()), "states no outputs, for|whose loss states no outputs"),
         (lambda: Output([U], sp.exp(F - Y), "normal").curvature("fisher"), "a polynomial in the"),
     ],

@@ -186,7 +186,7 @@ def test_what_knows_the_plain_gradient_alone_refuses():
         kgmm(2, ridge=0).with_update(Update(ridges={"unit 1": 2 * BETA}))
     with pytest.raises(InputError, match=r"rules: "):
         Model.build(ONE, Loss(U1**2 / 2, units=1), update=Update(rules={"unit 1": 1 / G}))
-    with pytest.raises(InputError, match=r"update: got .*; expected a theory.Update"):
+    with pytest.raises(InputError, match=r"update: got .*; expected an sa.Update"):
         Model.build(ONE, LINEAR, update={"rates": {}})
 
 
