@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,10 @@ def check_kind(name: str, value: object, kind: type, remedy: str) -> None:
     """Refuse a value of the argument ``name`` that is not of its kind."""
     if not isinstance(value, kind):
         package = kind.__module__.partition(".")[0]
-        raise InputError(name, kind_of(value), f"{package}.{kind.__name__}", remedy)
+        # what is public a user reaches as sa.…
+        public = kind.__name__ in getattr(sys.modules.get(package), "__all__", ())
+        expected = f"{'sa' if public else package}.{kind.__name__}"
+        raise InputError(name, kind_of(value), expected, remedy)
 
 
 def check_callable(name: str, value: object, remedy: str) -> None:

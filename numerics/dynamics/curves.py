@@ -157,7 +157,7 @@ def solve_curve(
         f"the curve of {model.name}",
         refined.error,
         refined.tolerance,
-        f"{refined.rule}, and the integrator, reach no more",
+        f"{refined.rule}, and the integrator, reach no more; a shorter time or more precision do",
     )
     return Curve(
         model,

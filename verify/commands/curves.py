@@ -42,7 +42,7 @@ def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Pa
     problem, initial = problem_of(settings)
 
     from verify.tables.runs import course_table, curve_remarks, final_table, over_bands
-    from verify.tables.text import parameters_text, run_text
+    from verify.tables.text import numbers_sentence, parameters_text, run_text
 
     name, what = problem.model.name, f"{'noiseless' if noiseless else 'effective'} dynamics"
     # a figure follows the curve between the times of a list too
@@ -54,6 +54,7 @@ def curves(settings: Configuration, *, limit: str, output: Path | None, plot: Pa
     shown = over_bands(data)
     console.print(course_table(shown, f"Theoretical curve of {name}, {what}"))
     console.print(final_table(shown, None, names))
+    say(numbers_sentence(data, problem.parameters, names, noiseless=noiseless))
     for remark in curve_remarks(data):
         say(remark)
     write_data(data, output)

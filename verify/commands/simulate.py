@@ -54,7 +54,7 @@ def simulate(
     # the runs are safe on disk before anything else is computed
     write_data(runs, output)
     from verify.tables.runs import course_table, error_warnings, final_table, over_bands
-    from verify.tables.text import fine_times, parameters_text, run_text
+    from verify.tables.text import fine_times, numbers_sentence, parameters_text, run_text
 
     name, curve, fine = problem.model.name, None, None
     if theory and not code:
@@ -73,6 +73,7 @@ def simulate(
     done, d = runs.sizes["replica"], runs.attrs["dimension"]
     console.print(course_table(runs, f"SGD on {name}: mean of {done} runs in dimension {d}"))
     console.print(final_table(curve, runs, names))
+    say(numbers_sentence(runs, problem.parameters, names))
     if curve is not None:
         say(
             "Expected distance of the SGD mean from the theory: a bias of order 1/d plus the "

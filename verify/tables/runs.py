@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _COLUMNS = 6
 # one unit of the last digit that a table of statistics shows
 _LAST_DIGIT = 1e-4
+# what to do about an error
+_LOWERS = (
+    "It grows with the noise and with the time: a shorter --time or a larger --precision lowers it"
+)
 
 
 def over_bands(data: xr.Dataset) -> xr.Dataset:
@@ -134,20 +138,20 @@ def error_warnings(curve: xr.Dataset) -> Iterator[str]:
     decimals, suggests.
     """
     error = float(curve.attrs.get("error_estimate", 0.0))
+    certain = "" if error > _LAST_DIGIT else ", less than the last printed digit"
     if error > (tolerance := float(curve.attrs.get("tolerance", math.inf))):
         yield (
             f"Warning: the tolerance {tolerance:.2g} was not reached; the error is estimated at"
-            f" {error:.2g}."
+            f" {error:.2g}{certain}. {_LOWERS}."
         )
     if error > _LAST_DIGIT:
         decimals = max(0, math.floor(-math.log10(error)))
-        certain = {0: "no decimal is", 1: "only the first decimal is"}.get(
+        sure = {0: "no decimal is", 1: "only the first decimal is"}.get(
             decimals, f"only {decimals} decimals are"
         )
         yield (
             f"Warning: the estimated error {error:.2g} of the theory is larger than the last"
-            f" printed digit: {certain} certain. It grows with the noise and with the time; a"
-            " shorter --time or a larger --precision lowers it."
+            f" printed digit: {sure} certain. {_LOWERS}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from numerics import Parameters
 
 _RUN_DEFAULTS = {"method": "direct", "batch": "1", "schedule": "constant", "noise": "gaussian"}
+
+# of a title
+_MATHEMATICS = r"\$([^$]*)\$"
 
 # times of a curve that is drawn between those of a list
 _FINE = 201
@@ -47,6 +51,25 @@ def parameters_text(
     else:
         means = f"{_directions(directions)} not orthonormal"
     return f"{scales_text(parameters, noiseless=noiseless)}, {weights}, {means}"
+
+
+def numbers_sentence(
+    data: xr.Dataset, parameters: Parameters, names: Sequence[str] = (), *, noiseless: bool = False
+) -> str:
+    """With which numbers a curve or simulation was made: a line beside its tables.
+
+    ``names`` are those of the directions, where they have any.
+    """
+    text = parameters_text(parameters, directions=names, noiseless=noiseless)
+    if not noiseless:
+        text += run_text(data)
+    # titles have mathematics in them, of which a terminal shows the letters
+    return f"Numbers: {re.sub(_MATHEMATICS, _as_plain, text)}."
+
+
+def _as_plain(mathematics: re.Match[str]) -> str:
+    letters = mathematics[1].replace(r"\delta", "δ").replace(r"\Gamma", "Γ")
+    return re.sub(r"[{}]", "", letters)
 
 
 def _directions(names: Sequence[str]) -> str:

@@ -312,5 +312,5 @@ def test_values_out_of_their_domain_are_refused(bad, parameter):
 
 
 def test_what_is_no_model_has_no_fixed_point():
-    with pytest.raises(InputError, match=r"model: got NoneType; expected a theory\.Model"):
+    with pytest.raises(InputError, match=r"model: got NoneType; expected an sa\.Model"):
         softmax_fixed_point(None)

@@ -207,5 +207,5 @@ def test_softmax_gradient_sums_to_zero():
 
 @pytest.mark.parametrize("expression", ["u_1**2", lambda u: u])
 def test_what_is_no_expression_is_sent_to_the_symbols_of_a_loss(expression):
-    with pytest.raises(InputError, match=r"build it from theory\.symbols: vector\('u', C\)"):
+    with pytest.raises(InputError, match=r"build it from sa\.symbols: vector\('u', C\)"):
         Loss(expression, 1)

@@ -36,6 +36,7 @@ from verify.commands.cli import app
 from verify.commands.terminal import named_progress, progress_bar, spinner
 from verify.settings.configuration import Configuration, read_configuration
 from verify.settings.option_table import keys
+from verify.tables.runs import error_warnings
 from verify.tables.text import fixed, parameters_text
 from verify.verdict.results import CheckResult, Report
 from verify.verdict.tolerance import FAMILY_ERROR, Comparison, Part, Tolerance
@@ -681,7 +682,23 @@ def test_an_error_beyond_the_printed_digits_is_warned_of(monkeypatch):
         text = succeed("curves", "--k", 2, "--time", 1)
     assert "Warning: the estimated error" in text
     assert "larger than the last printed digit: no decimal is certain" in text
-    assert "Warning" not in succeed("curves", "--k", 2, "--time", 1)
+    small = ("--k", 2, "--weights", "0.75,0.25", "--precision", 7, "--ridge", 0.2, "--time", 1)
+    text = succeed("curves", *small)
+    assert "Warning" not in text
+    # the numbers stand beside the tables, in letters of a terminal
+    numbers = "λ = 7, β = 0.2, c_δ = 1, p = (0.75, 0.25), orthonormal means"
+    assert f"Numbers: {numbers}." in text
+    run = ("--dimension", 8, "--replicas", 2, "--batch", 2)
+    assert f"Numbers: {numbers}, batch = 2." in succeed("simulate", *small, *run)
+
+
+@pytest.mark.parametrize(("error", "says"), [(1e-6, "less than the last printed digit"), (0.1, "")])
+def test_a_tolerance_that_is_not_reached_is_told_what_lowers_the_error(error, says):
+    curve = xr.Dataset(attrs={"error_estimate": error, "tolerance": 1e-8})
+    first, *_ = error_warnings(curve)
+    assert "the tolerance 1e-08 was not reached" in first
+    assert says in first
+    assert "a shorter --time or a larger --precision lowers it." in first
 
 
 def test_a_wide_table_shows_what_each_unit_sees_most():

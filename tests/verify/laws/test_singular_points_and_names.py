@@ -144,5 +144,5 @@ def test_a_three_layer_tanh_model_obeys_the_laws() -> None:
 
 
 def test_a_model_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match=r"theory\.Model"):
+    with pytest.raises(InputError, match=r"sa\.Model"):
         check_model(3)  # type: ignore[arg-type]
