@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from theory import InputError
@@ -141,7 +140,9 @@ def kind_of(value: object) -> str:
     """What an argument of a wrong kind is, in words: ``a Dataset of overlap, gram_perp``."""
     if value is None:
         return "None"
-    if isinstance(value, xr.Dataset):
+    # who holds a Dataset has imported its package, which takes a third of a second
+    xarray = sys.modules.get("xarray")
+    if xarray is not None and isinstance(value, xarray.Dataset):
         names = list(map(str, value.data_vars))
         return f"a Dataset of {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
     if isinstance(value, np.ndarray) and value.ndim:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 # Family-wise error rate of one whole run of `specalign verify`: the probability that a true theory
 # is refuted by chance, shared equally among the checks and, inside a check, among its comparisons.
@@ -206,8 +206,8 @@ def critical_value(comparisons: int, share: float, degrees: float | None = None)
     """
     tail = share / (2 * comparisons)
     if degrees is None:
-        return float(scipy.stats.norm.isf(tail))
-    return float(scipy.stats.t.isf(tail, degrees))
+        return float(-scipy.special.ndtri(tail))
+    return float(-scipy.special.stdtrit(degrees, tail))
 
 
 def combine(verdicts: list[Verdict]) -> Verdict:

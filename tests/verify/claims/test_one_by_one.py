@@ -202,3 +202,12 @@ def test_limits_that_are_none_are_refused(tmp_path: Path, limit: str) -> None:
     assert process.returncode == 2
     assert "--time-limit" in errors
     assert output == ""
+
+
+def test_judging_starts_without_what_few_claims_need() -> None:
+    """Each of these packages takes a share of the time to the first verdict."""
+    code = "import sys; import verify.claims.one_by_one, verify.claims.files; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "sympy" in loaded
+    assert not loaded & {"scipy.stats", "scipy.optimize", "xarray", "pandas", "numba", "matplotlib"}

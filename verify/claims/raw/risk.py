@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.optimize
 import sympy as sp
 
 from numerics.expectations.certified_double import array_functions
@@ -77,7 +76,9 @@ def minimize_risk(model: Model, values: Values) -> Values:
         theta = np.concatenate([start.ravel(), np.where(labels_of == 1, 1.0, -1.0)])
     else:
         theta = 0.1 * means[:c].ravel() if len(means) >= c else np.zeros(c * len(e))
-    found = scipy.optimize.minimize(
+    from scipy.optimize import minimize  # a quarter of a second that few claims need
+
+    found = minimize(
         risk, theta, jac=True, method="BFGS", options={"gtol": 1e-11, "maxiter": 5_000}
     )
     x, v = found.x[: c * len(e)].reshape(c, -1), found.x[c * len(e) :]

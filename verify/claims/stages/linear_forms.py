@@ -7,7 +7,6 @@ from fractions import Fraction
 
 import numpy as np
 import sympy as sp
-from scipy.optimize import linprog
 
 # multipliers below this are none; denominators among which they are looked for
 NONE, DENOMINATOR = 1e-9, 10_000
@@ -26,6 +25,8 @@ def exclude_each_other(positive: Sequence[sp.Expr], zero: Sequence[sp.Expr] = ()
     >>> exclude_each_other([x - y - 1, y - x]), exclude_each_other([x - y - 1, y + x])
     (True, False)
     """
+    from scipy.optimize import linprog  # a quarter of a second that few claims need
+
     forms = [*positive, *zero]
     names = sorted(set().union(*(f.free_symbols for f in forms)), key=str)
     polynomials = [sp.Poly(f, *names) for f in forms]

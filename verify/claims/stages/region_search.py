@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from scipy.optimize import least_squares
 
 from theory import Model
 from verify.random_points.exact import Point, random_point
@@ -37,6 +36,8 @@ def find_point(
     more: Mapping[sp.Symbol, sp.Expr],
 ) -> Point | None:
     """A point whose Q has the given rank (full when omitted) where forms have given signs."""
+    from scipy.optimize import least_squares  # a quarter of a second that few claims need
+
     names = sorted(set().union(*(c.free_symbols for c in signs)), key=str)
     evaluate = compiled(names, [s * c for c, s in signs.items()])
     for n in range(STARTS):
@@ -64,6 +65,8 @@ def find_values(
     signs: Signs, start: Mapping[sp.Symbol, sp.Rational], free: set[sp.Symbol]
 ) -> dict[sp.Symbol, sp.Rational] | None:
     """Values where forms have given signs, those of free symbols moved from where they start."""
+    from scipy.optimize import least_squares  # a quarter of a second that few claims need
+
     names = sorted(set().union(*(c.free_symbols for c in signs)), key=str)
     moved = [x for x in names if x in free]
     if not moved or not set(names) <= set(start):
@@ -233,6 +236,7 @@ def is_impossible(model: Model | None, signs: Signs) -> bool:
     """
     if model is not None and any(never_has(model, form, sign) for form, sign in signs.items()):
         return True
+
     names = sorted(set().union(*(c.free_symbols for c in signs)), key=str)
     try:
         if any(sp.Poly(c, *names).total_degree() > 1 for c in signs):

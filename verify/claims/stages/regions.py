@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from scipy.optimize import linprog
 
 from numerics.expectations.certified_double import array_functions
 from theory import GaussianExpectation, ReLU, Step
@@ -223,6 +222,8 @@ def _inside(
 ) -> np.ndarray | None:
     """The point of a region that is farthest from its borders, None of a region without room."""
     s = np.array(signs)[:, None]
+    from scipy.optimize import linprog  # a quarter of a second that few claims need
+
     size = np.linalg.norm(rows, axis=1, keepdims=True)
     # s (a x + c) >= |a| t, t as large as it can be but no larger than 1: points stay moderate
     left = np.hstack([-s * rows, size])
