@@ -80,7 +80,8 @@ def breakdown_text(center: float, low: float, high: float, lowest: float, highes
     def text(value: float) -> str:
         if value == 0:
             return f"< {lowest:g}"
-        return f"> {highest:g}" if np.isinf(value) else f"{value:.2g}"
+        # two digits, and zeros in place of an exponent
+        return f"> {highest:g}" if np.isinf(value) else f"{float(f'{value:.2g}'):g}"
 
     if text(low) == text(high) == text(center):
         return text(center)
