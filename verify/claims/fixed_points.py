@@ -68,13 +68,13 @@ def fixed_cases(claim: Claim, solve: bool = True) -> list[FixedCase]:
     """
     model, quantity = claim.model, claim.quantity
     gaps = not model.readout_size
-    vocabulary = Vocabulary(model, gaps=gaps)
+    vocabulary, inner = Vocabulary(model, gaps=gaps), model.gram_definition()
     found = []
     for bindings in quantity.instances(model):
         claimed = claim.formula
         if claim.is_text:
             tree = written_norms(claim.formula, bindings, model)
-            claimed = vocabulary.read(tree, claim.text, bindings)
+            claimed = vocabulary.read(tree, claim.text, bindings).xreplace(inner)
         if quantity.kind == EIGENVALUE:
             target = quantity.target(model, bindings)
             units = tuple(int(i) for i in target.parts[0][1] if i != "v")
@@ -100,7 +100,7 @@ def fixed_cases(claim: Claim, solve: bool = True) -> list[FixedCase]:
                     claimed,
                     vocabulary.read(
                         written_norms(quantity.left, bindings, model), quantity.entry, bindings
-                    ),
+                    ).xreplace(inner),
                 )
             )
     for case in found:

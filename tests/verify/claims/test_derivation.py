@@ -408,6 +408,8 @@ def test_fixed_points_of_unequal_weights_and_lengths_are_visited(
 def test_fixed_points_have_no_part_across_the_directions() -> None:
     for model in (TWO, xor(4, weights=["1/4"] * 4)):
         assert check(model, "fixed-point R_1_2", "0", seed=seed()).finding is Finding.PROVED
+        inner = check(model, "fixed-point Q_1_2", "sum_s(m_1_s*m_2_s)", seed=seed())
+        assert inner.finding is Finding.PROVED
 
 
 def test_a_wrong_fixed_point_of_the_engine_is_exposed(monkeypatch: pytest.MonkeyPatch) -> None:
