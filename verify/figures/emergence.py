@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from numerics.proportional.emergence_times import times_of_action
@@ -31,6 +30,7 @@ from .style import (
     legend_mark,
     line_style,
     marks,
+    plain_log_ticks,
     set_title,
 )
 
@@ -262,9 +262,7 @@ def draw_phases(axes: Axes, diagram: xr.Dataset, quantity: str) -> list[Any]:
     axes.set_ylim(*_borders(precision)[[0, -1]])
     axes.grid(False)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(axis)
     return handles
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -31,6 +32,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from numerics.core.files import replacing
 from numerics.core.validation import as_path, check_kind, kind_of
@@ -56,6 +58,8 @@ FORMATS = (".png", ".svg", ".pdf")
 # Okabe–Ito without yellow (too light for a line on white); black is kept for references and
 # predictions
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+# of the ends of an axis
+_SEVERAL_DECADES = 300.0
 _STYLES = ("-", "--", ":", "-.")
 GREY = "#595959"
 PREDICTED: dict[str, Any] = {"color": "black", "linestyle": (0, (4, 2.5)), "linewidth": 1.1}
@@ -198,6 +202,21 @@ def _width_of(legend: Legend) -> float:
     """Inches that a legend takes."""
     figure: Any = legend.figure
     return float(legend.get_window_extent(RendererAgg(1, 1, figure.dpi)).width / figure.dpi)
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Numbers written out: 1, 2 and 5 of every decade, since an axis may span less than one; on an
+    axis of several decades 1 alone.
+    """
+
+    def number(value: float, _: int | None = None) -> str:
+        low, high = sorted(axis.get_view_interval())
+        text = f"{value:.0e}"
+        return f"{value:g}" if text[0] == "1" or high < _SEVERAL_DECADES * low else ""
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(number))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def line_style(index: int) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from theory.keywords import with_known_keywords
 from verify.settings.figure_table import RANDOM, FigureTable
@@ -19,6 +18,7 @@ from .style import (
     dot_style,
     legend_beside,
     line_style,
+    plain_log_ticks,
     set_title,
     spaced_layout,
 )
@@ -228,10 +228,7 @@ def _panel(axes: Axes, data: xr.Dataset, table: FigureTable, i: int, variable: s
         axes.plot([], [], label=theory, **PREDICTED)
     _ticks(axes, data, table)
     if table.log_y[i]:
-        # a law may span less than a decade: numbers between the powers of ten too
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        plain_log_ticks(axes.yaxis)
     axes.set_xlabel(_AXIS_LABELS.get(table.x, _x_label(table.x)))
     axes.set_ylabel(table.labels[i] or variable.replace("_", " "))
 

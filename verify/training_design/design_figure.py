@@ -11,7 +11,7 @@ from numerics.training_design.design import SEARCH_NODES, Design
 from numerics.training_design.quantities import QUANTITIES
 from theory.keywords import with_known_keywords
 from verify.figures.canvas import colours, line_width, mark_size, new_figure, styled
-from verify.figures.style import GREY, PALETTE, set_title, spaced_layout
+from verify.figures.style import GREY, PALETTE, plain_log_ticks, set_title, spaced_layout
 
 from .confirmation import Confirmation
 from .design_tables import SYMBOLS, goal_text
@@ -60,8 +60,10 @@ def _settings(axes: Axes, found: Design, name: str) -> None:
     axes.plot([part.value], [best], "o", color=own, markersize=mark_size(6))
     if found.target is not None:
         axes.set_yscale("log")
+        plain_log_ticks(axes.yaxis)
     if Axis(name, part.low, part.high).is_logarithmic:
         axes.set_xscale("log")
+        plain_log_ticks(axes.xaxis)
     label = SYMBOLS.get(name, name).replace("c_δ", r"$c_\delta$")
     axes.set_xlabel(f"{label}; shaded: at most 1 % worse")
 
@@ -76,11 +78,12 @@ def _course(axes: Axes, found: Design, runs: Confirmation | None) -> None:
         axes.errorbar(
             runs.times, runs.values.mean(axis=0), runs.values.std(axis=0, ddof=1), fmt="o",
             color=own, markersize=mark_size(4), capsize=2, linewidth=line_width(1.0),
-            label=f"SGD, d = {runs.dimension}; bars: single runs",
+            label=f"SGD, d = {runs.dimension}, ± 1 deviation of runs",
         )  # fmt: skip
     if found.target is not None:
         axes.axhline(found.target, color=GREY, linestyle=":", linewidth=line_width(1.0))
     axes.axvline(found.when, color=GREY, linestyle=":", linewidth=line_width(1.0))
     axes.set_xlabel(f"{found.clock} / d, best setting")
     axes.set_ylabel(found.quantity)
-    axes.legend(loc="best")
+    # above the panel, where no curve can be
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), borderaxespad=0.2)
