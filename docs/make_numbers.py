@@ -17,7 +17,7 @@ from page_numbers.markdown import filled
 from page_numbers.runs import make, record
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("layers",)
+PAGES = ("layers", "architectures")
 
 
 def page_text(page: str) -> str:

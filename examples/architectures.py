@@ -1,6 +1,6 @@
 """Do convolution and attention align with the outliers of their blocks, and in which space?
 
-``python examples/architectures.py [figure.png]``
+``python examples/architectures.py [figure.png] [--json FILE]``
 
 A sample is two tokens.  The first has the mean e_1 or -e_1, by its class; the second has the mean
 e_2 in both classes.  Two networks read it: two filters that slide over the tokens, and one layer
@@ -11,8 +11,10 @@ samples.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import sympy as sp
@@ -138,60 +140,96 @@ def sampled_outliers(name: str, weights: Array, unit: int, matrix: str, ratio: i
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def triple(numbers: Array) -> str:
-    return " ".join(f"{number:.3f}" for number in numbers)
-
-
-def print_weights(name: str, curve, runs) -> None:
+def weights_rows(name: str, times: list[float] = TIMES, seed: int = 1) -> list[dict]:
     """Shares of the weights along training: theory, and SGD with its standard error."""
-    print(f"{name}: shares of the weights in the spans of all means, e_1, e_2; theory, SGD")
+    problem, start = problem_of(name), start_of(name)
+    curve = sa.integrate_curves(problem, start, times, tolerance=1e-4)
+    runs = sa.simulate_sgd(problem, start, times, DIMENSION, RUNS, seed=seed)
     measured = shares_of_weights(runs.overlap.values, runs.gram_perp.values)
-    for i, time in enumerate(TIMES):
+    rows = []
+    for i, time in enumerate(times):
         state = sa.State.at(curve, time)
         theory = shares_of_weights(state.overlap, state.gram_perp)
         for a, unit in enumerate(UNITS[name]):
-            mean = measured[:, i, a].mean(axis=0)
-            error = measured[:, i, a].std(axis=0, ddof=1) / RUNS**0.5
-            beside = " ".join(f"{m:.3f}±{e:.3f}" for m, e in zip(mean, error, strict=True))
-            print(f"  t {time:g} {unit:9} {triple(theory[a])}; {beside}")
+            row = {"t": time, "unit": unit, "theory": theory[a].tolist()}
+            rows.append(row | mean_and_error(measured[:, i, a]))
+    return rows
 
 
-def print_blocks(name: str, problem: sa.Problem, curve) -> None:
-    """Outliers of the blocks: population, and samples at the last two times."""
-    print(f"{name}: two outliers of the unit's block, each with its shares; bulk; samples beside")
-    for time in TIMES:
+def mean_and_error(values: Array) -> dict[str, list[float]]:
+    """Means over runs and their standard errors."""
+    error = values.std(axis=0, ddof=1) / len(values) ** 0.5
+    return {"mean": values.mean(axis=0).tolist(), "error": error.tolist()}
+
+
+def block_rows(name: str, times: list[float] = TIMES) -> Iterator[dict]:
+    """Outliers of the blocks: population, and samples at the last of the times."""
+    problem = problem_of(name)
+    curve = sa.integrate_curves(problem, start_of(name), times, tolerance=1e-4)
+    for time in times:
         state = sa.State.at(curve, time)
         for a, unit in enumerate(UNITS[name]):
             for matrix, letter in (("hessian", "H"), ("gradient", "G")):
                 values, inside, level = population_outliers(problem, state, a, matrix)
-                parts = [f"{v:.4f} ({triple(s)})" for v, s in zip(values, inside, strict=True)]
-                line = f"  t {time:g} {unit:9} {letter} {', '.join(parts)}; bulk {level:.4f}"
+                row = {"t": time, "unit": unit, "block": letter, "values": values.tolist()}
+                row |= {"shares": inside.tolist(), "bulk": level}
                 if time == TIMES[-1]:
-                    line += f"; {beside_samples(name, problem, state, a, matrix)}"
-                print(line)
+                    row |= beside_samples(name, problem, state, a, matrix)
+                yield row
 
 
-def beside_samples(name: str, problem: sa.Problem, state: sa.State, unit: int, matrix: str) -> str:
+def beside_samples(
+    name: str, problem: sa.Problem, state: sa.State, unit: int, matrix: str, first: int = 0
+) -> dict[str, list[float]]:
     """The first outlier of samples, M/d = 100, with its shares: mean and standard error."""
     weights = np.asarray(sa.realise_weights(problem, state, 200)[1])
-    found = [sampled_outliers(name, weights, unit, matrix, 100, seed) for seed in range(5)]
-    rows = np.array([[values[0], *inside[0]] for values, inside in found])
-    mean, error = rows.mean(axis=0), rows.std(axis=0, ddof=1) / len(rows) ** 0.5
-    return "samples " + " ".join(f"{m:.4f}±{e:.4f}" for m, e in zip(mean, error, strict=True))
+    seeds = range(first, first + 5)
+    found = [sampled_outliers(name, weights, unit, matrix, 100, seed) for seed in seeds]
+    return mean_and_error(np.array([[values[0], *inside[0]] for values, inside in found]))
 
 
-def main(plot: str | None) -> None:
+def triple(numbers: list[float]) -> str:
+    return " ".join(f"{number:.3f}" for number in numbers)
+
+
+def print_tables(name: str, weights: list[dict], blocks: list[dict]) -> None:
+    """What was found of a network."""
+    print(f"{name}: shares of the weights in the spans of all means, e_1, e_2; theory, SGD")
+    for row in weights:
+        pairs = zip(row["mean"], row["error"], strict=True)
+        beside = " ".join(f"{m:.3f}±{e:.3f}" for m, e in pairs)
+        print(f"  t {row['t']:g} {row['unit']:9} {triple(row['theory'])}; {beside}")
+    print(f"{name}: two outliers of the unit's block, each with its shares; bulk; samples beside")
+    for row in blocks:
+        pairs = zip(row["values"], row["shares"], strict=True)
+        parts = ", ".join(f"{value:.4f} ({triple(shares)})" for value, shares in pairs)
+        line = f"  t {row['t']:g} {row['unit']:9} {row['block']} {parts}; bulk {row['bulk']:.4f}"
+        if "mean" in row:
+            pairs = zip(row["mean"], row["error"], strict=True)
+            line += "; samples " + " ".join(f"{m:.4f}±{e:.4f}" for m, e in pairs)
+        print(line)
+
+
+def main() -> None:
     """Print the tables of both networks."""
-    courses = {}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figure", nargs="?", help="where to draw the shares")
+    parser.add_argument("--json", type=Path, help="where to write all numbers")
+    chosen = parser.parse_args()
+    found = {}
     for name in NETWORKS:
-        problem, start = problem_of(name), start_of(name)
-        curve = sa.integrate_curves(problem, start, TIMES, tolerance=1e-4)
-        runs = sa.simulate_sgd(problem, start, TIMES, DIMENSION, RUNS, seed=1)
-        print_weights(name, curve, runs)
-        print_blocks(name, problem, curve)
-        courses[name] = sa.integrate_curves(problem, start, np.linspace(0, 32, 65), tolerance=1e-3)
-    if plot:
-        sa.plot.save(figure(courses), plot)
+        found[name] = {"weights": weights_rows(name), "blocks": list(block_rows(name))}
+        print_tables(name, **found[name])
+    if chosen.json:
+        chosen.json.write_text(json.dumps(found), "utf-8")
+    if chosen.figure:
+        courses = {
+            name: sa.integrate_curves(
+                problem_of(name), start_of(name), np.linspace(0, 32, 65), tolerance=1e-3
+            )
+            for name in NETWORKS
+        }
+        sa.plot.save(figure(courses), chosen.figure)
 
 
 def figure(courses: dict):
@@ -213,4 +251,4 @@ def figure(courses: dict):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    main()

@@ -27,7 +27,7 @@ def docs():
             del sys.modules[name]
 
 
-PAGES = ("layers",)
+PAGES = ("layers", "architectures")
 
 
 def test_all_pages_with_numbers_are_here():
@@ -127,3 +127,24 @@ def test_layers_made_anew_are_those_of_the_page():
         wrong.append((ends[0], ends[-1]))
     assert rank_sum_test(pairs, rng) > 1e-4
     assert rank_sum_test(wrong, rng) < 1e-3
+
+
+@pytest.mark.slow
+def test_architectures_made_anew_are_those_of_the_page():
+    rng = fresh_rng()
+    example = import_module("page_numbers.runs").example("architectures")
+    found = import_module("page_numbers.runs").record("architectures")["architectures"]
+    name = str(rng.choice(list(example.NETWORKS)))
+    time = float(rng.choice(example.TIMES[1:]))
+    fresh = example.weights_rows(name, [0.0, time], seed=int(rng.integers(2**31)))[2:]
+    stated = [row for row in found[name]["weights"] if row["t"] == time]
+    for old, new in zip(stated, fresh, strict=True):
+        assert np.allclose(old["theory"], new["theory"], atol=1e-3)
+        # ten runs each: Student with 9 degrees at least, 9 standard errors are below 1e-5; twelve
+        # tests
+        bound = 9 * np.hypot(old["error"], new["error"]) + 1e-3
+        assert np.all(np.abs(np.subtract(old["mean"], new["mean"])) < bound)
+    blocks = list(example.block_rows(name, [time])) if time < example.TIMES[-1] else []
+    for old, new in zip((r for r in found[name]["blocks"] if r["t"] == time), blocks, strict=False):
+        assert np.allclose(old["values"], new["values"], atol=2e-4)
+        assert np.isclose(old["bulk"], new["bulk"], atol=2e-4)
