@@ -48,6 +48,9 @@ from .stage_verdicts import Explanation
 
 # orders whose errors leave no remainder are measured to this
 TINY = 1e-9
+# of o(lambda^-n): how much faster than lambda^-n an error has to fall not to refute the claim, and
+# to agree with it; between them a logarithm may be all
+LITTLE, HALF = 1e-3, 0.25
 POINTS = 2
 # where samples are taken: 1/lambda and its square root are both far below what they resolve
 FAR, ALLOWED = 10**12, 1e-9
@@ -81,8 +84,22 @@ class AsymptoticClaim:
 
     @property
     def needed(self) -> int:
-        """The error has to vanish at least like this power."""
+        """The error has to vanish at least like this power, where no half powers are allowed."""
         return self.order + 1
+
+    @property
+    def least(self) -> float:
+        """An error that falls more slowly refutes the claim."""
+        return self.order + LITTLE if self.claim.little else self.needed - TINY
+
+    @property
+    def enough(self) -> float:
+        """One that falls as fast as this agrees with it."""
+        return self.order + HALF if self.claim.little else self.needed - SLACK
+
+    @property
+    def _wanted(self) -> str:
+        return f"more than {self.order}" if self.claim.little else f"at least {self.needed}"
 
     def without_value(self) -> str:
         return without_value(self.claim, self.cases)
@@ -93,7 +110,7 @@ class AsymptoticClaim:
         bad = None
         for orders, point in self._orders():
             measured += [(m, c, point) for m, c in zip(orders, self.cases, strict=True)]
-            bad = next((x for x in measured if x[0] and sum(x[0]) < self.needed - TINY), None)
+            bad = next((x for x in measured if x[0] and sum(x[0]) < self.least), None)
             if bad is not None:
                 break
         pinned = [m for m, _, _ in measured if m is not None]
@@ -107,16 +124,16 @@ class AsymptoticClaim:
             low, high = lowest[0] - lowest[1], lowest[0] + lowest[1]
             details |= {"measured_order": lowest[0], "interval": [low, high]}
             text = self._falls(lowest)
-        text += f", where at least {self.needed} is claimed"
+        text += f", where {self._wanted} is claimed"
         if bad is not None:
             assert bad[0] is not None
-            text = f"{bad[1].name}: {self._falls(bad[0])}, where at least {self.needed} is claimed"
+            text = f"{bad[1].name}: {self._falls(bad[0])}, where {self._wanted} is claimed"
             if bad[2].rank > 1:
                 text += " (at a point of full rank)"
             return Stage("digits", Status.REFUTED, text, details), bad[1:]
         if hidden := self._hidden():
             return Stage("digits", Status.INCONCLUSIVE, f"{text}; {hidden}", details), None
-        weak = any(m[0] - m[1] < self.needed - SLACK for m in pinned)
+        weak = any(m[0] - m[1] < self.enough for m in pinned)
         if rough := self._rough():
             return Stage("digits", Status.INCONCLUSIVE, f"{text}; {rough}", details), None
         flat = not any(p.rank == self.claim.model.units for _, _, p in measured)
@@ -144,7 +161,7 @@ class AsymptoticClaim:
 
     def _orders_at(self, point: Point) -> Iterator[tuple[list[Order], Point]]:
         try:
-            found = measured_orders(self.cases, point, self.parameter, self.order)
+            found = measured_orders(self.cases, point, self.parameter, self.order, self.enough)
         except (DimensionError, InputError):
             return
         self._sides.visit({**point.values, **self._limit})
@@ -258,6 +275,9 @@ class AsymptoticClaim:
         if not abs(worst.value) <= worst.bound + ALLOWED * (1 + abs(worst.claimed)):
             gap = f"claimed - measured = {worst.value:.3g} ± {worst.error:.2g}"
             text = f"{case.name}: {gap} at lambda = 1e12"
+            if self.claim.little:
+                text += ", which may be what o(...) allows"
+                return Stage("sampling", Status.INCONCLUSIVE, text, details)
             return Stage("sampling", Status.REFUTED, text, details)
         if self.order:
             text = "terms of this order are below what samples resolve"
@@ -312,8 +332,8 @@ class AsymptoticClaim:
             return [bool(abs(g.value) <= g.size * bound) for g in found]
 
         def holds(cases: list[Case]) -> bool:
-            orders = measured_orders(cases, point, self.parameter, self.order).orders
-            return all(m is None or m[0] - m[1] >= self.needed - SLACK for m in orders)
+            orders = measured_orders(cases, point, self.parameter, self.order, self.enough).orders
+            return all(m is None or m[0] - m[1] >= self.enough for m in orders)
 
         try:
             right = low_noise(case.derived, self.order) if self.parameter == "lambda" else None

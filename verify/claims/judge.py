@@ -122,6 +122,7 @@ def make_claim(
     text: str | None = None,
     name: str = "claim",
     order: int | None = None,
+    little: bool = False,
     parameter: str = "lambda",
     regularized: bool | None = None,
     kink_rule: str | None = None,
@@ -130,7 +131,9 @@ def make_claim(
 ) -> Claim:
     """Read a claim and refuse one that means nothing; see :func:`check`.
 
-    A formula that has been read already is taken as it is; ``text`` is how it was written.
+    A formula that has been read already is taken as it is; ``text`` is how it was written.  With
+    ``little`` what is left falls faster than the last power kept, as ``o(...)`` says, where it
+    otherwise falls like the next.
 
     Examples
     --------
@@ -168,7 +171,8 @@ def make_claim(
     if quantity.kind not in (DRIFT, DIFFUSION, STEP, EXPRESSION):
         check_no_statistics(model, f"a claim about {quantity.kind}")
     formula, text = _formula(claim), str(claim) if text is None else text
-    found = Claim(name, model, quantity, formula, text, order, parameter, source, expected)
+    small = little and order is not None
+    found = Claim(name, model, quantity, formula, text, order, parameter, source, expected, small)
     found = written_out(found)
     check_form(found)
     return found

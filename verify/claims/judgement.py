@@ -81,6 +81,8 @@ class Claim:
         Where it is claimed.
     expected : str, optional
         The verdict its author expects of a checker: ``true`` or ``false``.
+    little : bool
+        What is left falls faster than that power, and not as fast as the next.
 
     Examples
     --------
@@ -100,6 +102,7 @@ class Claim:
     parameter: str = "lambda"
     source: str = ""
     expected: str | None = None
+    little: bool = False
 
     def __repr__(self) -> str:
         model = f"of {brief(self.model.name)!r}"
@@ -118,7 +121,8 @@ class Claim:
     def read_as(self) -> str:
         """What the claim says as it was read: an equation in the plain language."""
         right = show(self.formula) if isinstance(self.formula, Node) else str(self.formula)
-        order = "" if self.order is None else f", up to {self.parameter}^-{self.order}"
+        power = f"{self.parameter}^-{self.order}"
+        order = "" if self.order is None else f", up to {f'o({power})' if self.little else power}"
         kind = "" if self.quantity.kind == EXPRESSION else f"{self.quantity.kind} "
         return f"{kind}{self.quantity.entry} = {right}{order}"
 

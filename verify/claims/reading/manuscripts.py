@@ -32,6 +32,7 @@ from verify.claims.language.latex.document import (
     read_document,
     read_statement,
 )
+from verify.claims.language.latex.remainders import Remainder
 from verify.claims.language.tree import (
     Expectation,
     FormulaError,
@@ -220,12 +221,14 @@ def _claim(
     if place and read.left is not None:
         entries = block_claims(read.left, read.right)
         about, regularized, formula = next(e for e in entries if e[0].endswith(f"[{place}]"))
-        read = Equality(read.left, formula, read.order)
+        read = Equality(read.left, formula, read.left_away)
         asked.setdefault("regularized", regularized)
     elif quantity is None:
         read, about = _about(text, chain, read, asked.get("kink_rule"))
-    if read.order is not None:
-        asked["order"] = min(read.order, asked.get("order") or read.order)
+    if (told := read.left_away) is not None:
+        asked_for = Remainder(asked.get("order", told.order), True)
+        told = min(told, asked_for)
+        asked |= {"order": told.order, "little": not told.whole}
     return make_claim(model, about, read.right, text=str(texts["latex"]), name=name, **asked)
 
 
@@ -276,7 +279,7 @@ def _about(
         # no derivative of the loss at a sample, but its mean
         return read, f"{GRADIENT} {show(left)}"
     if not _holds_average(left) and _holds_average(read.right) and not is_entry(left):
-        return Equality(read.right, left, read.order), show(read.right)
+        return Equality(read.right, left, read.left_away), show(read.right)
     if follows:
         rule = check_kink_rule(kink_rule or DISTRIBUTIONAL)
         sample = not _holds_average(left)

@@ -59,8 +59,12 @@ def at_value(
     return point, {DIMENSION: sp.Integer(value)}
 
 
-def measured_orders(cases: Sequence[Case], point: Point, parameter: str, order: int) -> Orders:
+def measured_orders(
+    cases: Sequence[Case], point: Point, parameter: str, order: int, enough: float
+) -> Orders:
     """Exponents of the errors at the end of a geometric sequence, and how far it pins them.
+
+    Terms that fall like the power ``enough`` may be too small to be seen.
 
     To many digits where all weight vectors are on a line; at full rank in double precision as far
     as there are dimensions; else, of smooth losses, with every expectation replaced by its
@@ -74,17 +78,17 @@ def measured_orders(cases: Sequence[Case], point: Point, parameter: str, order: 
     pairs = [(c.claimed, c.derived) for c in cases]
     first = _first(cases, point, parameter, many=point.rank == 1)
     if point.rank == 1:
-        return _on_line(pairs, cases[0], point, parameter, order, first)
+        return _on_line(pairs, cases[0], point, parameter, enough, first)
     try:
         if _scale(cases, parameter) > FEW_FIRST * FEW_RATIO**STEPS:
             raise DimensionError("terms change places beyond what double precision tells")
-        return _fitted(pairs, cases[0], point, parameter, order, first, None)
+        return _fitted(pairs, cases[0], point, parameter, enough, first, None)
     except DimensionError:
         if parameter != "lambda" or not all(map(_is_smooth, cases)):
             raise
     expanded = [(_expanded(a - b, order + BEYOND), sp.Integer(0)) for a, b in pairs]
     first = _first(cases, point, parameter, many=True)
-    return _fitted(expanded, cases[0], point, parameter, order, first, DIGITS)
+    return _fitted(expanded, cases[0], point, parameter, enough, first, DIGITS)
 
 
 def _first(cases: Sequence[Case], point: Point, parameter: str, *, many: bool) -> int:
@@ -128,7 +132,7 @@ def _on_line(
     case: Case,
     point: Point,
     parameter: str,
-    order: int,
+    enough: float,
     first: int,
 ) -> Orders:
     """None of an entry without any error, to all digits certified; where there are too few of them,
@@ -146,7 +150,7 @@ def _on_line(
         errors = [e for e in map(_error, column) if e is not None]
         sure = all(g.error <= g.size * EXACT for g in column)
         orders.append(None if sure and not errors else exponent(errors))
-    return Orders(orders, _unseen(rows, RATIO, order))
+    return Orders(orders, _unseen(rows, RATIO, enough))
 
 
 def _fitted(
@@ -154,7 +158,7 @@ def _fitted(
     case: Case,
     point: Point,
     parameter: str,
-    order: int,
+    enough: float,
     first: int,
     digits: int | None,
 ) -> Orders:
@@ -167,7 +171,7 @@ def _fitted(
     for column in zip(*rows, strict=True):
         errors = list(takewhile(lambda e: e is not None, map(_error, column)))
         orders.append(None if len(errors) < 3 else exponent(errors, ratio))
-    return Orders(orders, _unseen(rows, ratio, order))
+    return Orders(orders, _unseen(rows, ratio, enough))
 
 
 def _error(gap: Gap) -> Any:
@@ -175,26 +179,26 @@ def _error(gap: Gap) -> Any:
     return abs(gap.value) if abs(gap.value) > 100 * gap.error else None
 
 
-def _unseen(rows: list[list[Gap]], ratio: int, order: int) -> list[dict[sp.Expr, bool]]:
-    """Terms that no step of the sequence sees, and that do not fall beyond the claimed order."""
+def _unseen(rows: list[list[Gap]], ratio: int, enough: float) -> list[dict[sp.Expr, bool]]:
+    """Terms that no step of the sequence sees, and that do not fall fast enough."""
     found = []
     for column in zip(*rows, strict=True):
         terms = column[0].terms
         found.append(
             {
                 t: not any(g.sees(t) for g in column)
-                and not _falls([g.terms[t] for g in column], ratio, order)
+                and not _falls([g.terms[t] for g in column], ratio, enough)
                 for t in terms
             }
         )
     return found
 
 
-def _falls(sizes: list[Any], ratio: int, order: int) -> bool:
+def _falls(sizes: list[Any], ratio: int, enough: float) -> bool:
     if not all(sizes):
         return False
     slope = mpmath.log(sizes[0] / sizes[-1]) / (mpmath.log(ratio) * (len(sizes) - 1))
-    return bool(slope >= order + 1 - SLACK)
+    return bool(slope >= enough)
 
 
 def exponent(errors: list[Any], ratio: int = RATIO) -> tuple[float, float]:

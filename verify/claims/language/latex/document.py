@@ -22,6 +22,7 @@ from .conditionals import without_dead_branches
 from .formula import LatexFormula
 from .lines import Chain, chains
 from .macros import Macros, expanded, read_macros
+from .remainders import Remainder
 from .tokens import latex_tokens, without_fonts
 from .vectors import Named
 
@@ -241,11 +242,11 @@ def _pairs(chain: Chain) -> Iterator[tuple[tuple[Token, ...], tuple[Token, ...],
 
 @dataclass(frozen=True)
 class Equality:
-    """A statement that has been read: trees, and the order that an O(...) in it tells."""
+    """A statement that has been read: trees, and what an O(...) in it tells."""
 
     left: Node | None
     right: Node
-    order: int | None = None
+    left_away: Remainder | None = None
 
 
 def read_statement(
@@ -277,28 +278,30 @@ def read_statement(
     """
     if statement.error is not None:
         raise statement.error
-    right, order = _side(text, statement, statement.right)
-    trees, orders = [right], [order]
+    right, told = _side(text, statement, statement.right)
+    trees, remainders = [right], [told]
     if statement.left:
         try:
             left, before = _side(text, statement, statement.left)
-            trees, orders = [left, right], [before, order]
+            trees, remainders = [left, right], [before, told]
         except FormulaError:
             if not named:
                 raise
     others = [tree for other in beside for tree in _readable(text, other)]
     trees = conventional(text, [*trees, *others], fixed)[: len(trees)]
-    known = [n for n in orders if n is not None]
+    known = [each for each in remainders if each is not None]
     left_side = trees[0] if len(trees) == 2 else None
     return Equality(left_side, trees[-1], min(known) if known else None)
 
 
-def _side(text: str, statement: Statement, tokens: tuple[Token, ...]) -> tuple[Node, int | None]:
+def _side(
+    text: str, statement: Statement, tokens: tuple[Token, ...]
+) -> tuple[Node, Remainder | None]:
     last = tokens[-1]
     end = Token("end", "", min(last.position + len(last.text), statement.stop))
     reader = LatexFormula(text, [*tokens, end], statement.names)
     tree = bounded(text, nested(text[statement.start : statement.stop], reader.whole))
-    return tree, reader.order
+    return tree, reader.left_away
 
 
 def _readable(text: str, statement: Statement) -> list[Node]:

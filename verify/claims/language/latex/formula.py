@@ -36,7 +36,7 @@ from .functions import FUNCTIONS, LETTERS
 from .indices import GREEK_INDICES
 from .letters import LetterReader, arity
 from .lines import chains
-from .remainders import inverse_power
+from .remainders import Remainder, inverse_power
 from .sums import LIMITS, UNEQUAL
 from .tokens import INDICATOR, latex_tokens, without_fonts
 from .vectors import Named
@@ -99,9 +99,10 @@ def _formula(text: str) -> Node:
         raise FormulaError(text, place, got, "one formula", remedy)
     reader = LatexFormula(text, [*(found[0].parts[0] if found else ()), tokens[-1]])
     tree = reader.whole()
-    if reader.order is not None:
-        got, remedy = "a remainder O(...)", f"say order = {reader.order} beside the formula"
-        raise FormulaError(text, text.rfind("O"), got, "a formula without it", remedy)
+    if (told := reader.left_away) is not None:
+        remedy = f"say order = {told.order} beside the formula"
+        place = text.rfind("O" if told.whole else "o")
+        raise FormulaError(text, place, "a remainder O(...)", "a formula without it", remedy)
     return conventional(text, [tree], {letter for letter, _ in free_letters(tree)})[0]
 
 
@@ -123,7 +124,7 @@ class LatexFormula(LetterReader):
     ) -> None:
         super().__init__(text, list(found))
         self.names = dict(names or {})
-        self.order: int | None = None
+        self.left_away: Remainder | None = None
 
     def whole(self) -> Node:
         if self.next.kind == "end":
@@ -141,12 +142,12 @@ class LatexFormula(LetterReader):
         terms = [self.signed_term(self.accept("-", "+"))]
         while sign := self.accept("+", "-"):
             if self.next.text in ("O", "o") and self.found[self.at + 1].text in ("(", r"\{"):
-                self.order = self.remainder(self.take())
+                self.left_away = self.remainder(self.take())
                 break
             terms.append(self.signed_term(sign))
         return terms[0] if len(terms) == 1 else Add(tuple(terms), position=start)
 
-    def remainder(self, token: Token) -> int:
+    def remainder(self, token: Token) -> Remainder:
         r"""The order up to which a formula holds that ends in + O(\lambda^{-n})."""
         opened = self.demand("(")
         body = self.sum()
@@ -156,7 +157,7 @@ class LatexFormula(LetterReader):
         if power is None or not last or power < (token.text == "O"):
             got, expected = "this remainder", r"O(\lambda^{-n}) or o(\lambda^{-n}) at the end"
             raise self.refused(token, got, expected, r"write + O(\lambda^{-2})")
-        return power - (token.text == "O")
+        return Remainder(power - (token.text == "O"), token.text == "O")
 
     def signed_term(self, sign: Token | None) -> Node:
         term = self.product()
