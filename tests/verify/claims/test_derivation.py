@@ -95,7 +95,7 @@ def test_single_changes_are_found(quantity: str, formula: str, repair: str) -> N
             0,
             "flip the sign of exp(m_a_s)/sum_b",
         ),
-        ("p_s*(delta_a_s - exp(m_a_s)/sum_b(exp(m_b_s)))", 0, "add the missing term -beta*m_1_1"),
+        ("p_s*(delta_a_s - exp(m_a_s)/sum_b(exp(m_b_s)))", 0, "take off beta*m_a_s, the ridge"),
     ],
 )
 def test_limits_are_repaired(formula: str, order: int, repair: str) -> None:

@@ -256,7 +256,7 @@ def test_phase_diagrams_have_lines_and_say_what_is_outside(quantity):
 
 def test_swapped_arguments_of_measured_outliers_are_refused():
     sample, other = data(0.5), xr.Dataset()
-    with pytest.raises(InputError, match=r"data: got a Dataset.*numerics\.SampleData"):
+    with pytest.raises(InputError, match=r"data: got a Dataset.*sa\.SampleData"):
         measure_outliers(other, sample)
     for wrong in (other, sample, None):
         with pytest.raises(InputError, match=r"effective: .* the order is \(data, effective\)"):

@@ -69,8 +69,7 @@ def formula_edits(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]
     yield FormulaEdit("flip the sign of the whole", Negative(tree))
     for factor in _FACTORS:
         yield FormulaEdit(f"multiply the whole by {show(factor)}", Multiply((factor, tree)))
-    for ridge in (Name("beta"), Negative(Name("beta"))):
-        yield FormulaEdit(f"add {show(ridge)}, the ridge", Add((tree, ridge)))
+    yield from _ridge_terms(tree, letters)
     for path, node in _places(tree):
         if path and _is_term(tree, path):
             shown = shorten(show(node), 60)
@@ -252,6 +251,28 @@ def _named_terms(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
         text = f"{name}, which is {show(corrector)}"
         yield FormulaEdit(f"add + {text}", Add((tree, corrector)))
         yield FormulaEdit(f"take off {text}", Add((tree, Negative(corrector))))
+
+
+def _ridge_terms(tree: Node, letters: tuple[str, ...]) -> Iterator[FormulaEdit]:
+    """What the ridge adds: a number, a multiple of the identity, or one of a statistic."""
+    found: list[Node] = [Name("beta")]
+    for one, two in _pairs(letters):
+        kinds = {_kind(one), _kind(two)}
+        if len(kinds) == 1:
+            found.append(Multiply((Name("beta"), Name("delta", (one, two)))))
+        if kinds == {UNITS}:
+            size = Name("R", (one, two))
+            found.append(Multiply((Number(Fraction(2)), Name("beta"), size)))
+        if (_kind(one), _kind(two)) == (UNITS, DIRECTIONS):
+            found.append(Multiply((Name("beta"), Name("m", (one, two)))))
+    found += [
+        Multiply((Name("beta"), Name("v", (letter,))))
+        for letter in letters
+        if _kind(letter) == PARAMETERS
+    ]
+    for term in found:
+        yield FormulaEdit(f"add {show(term)}, the ridge", Add((tree, term)))
+        yield FormulaEdit(f"take off {show(term)}, the ridge", Add((tree, Negative(term))))
 
 
 def _exchanged(node: Node, one: str, two: str) -> Node:
