@@ -25,6 +25,8 @@ FAINT = (Path(__file__).parent / "witness" / "contrast.js").read_text("utf-8")
 NAMELESS = """[...document.querySelectorAll("a[href], button")].filter(
     e => e.getClientRects().length && !(e.innerText.trim() || e.title || e.ariaLabel
          || e.querySelector("img[alt]:not([alt=''])"))).map(e => e.outerHTML)"""
+CRAMPED = """[...document.querySelectorAll("div.formula")].filter(
+    e => parseFloat(getComputedStyle(e).paddingTop) < 8).length"""
 pytestmark = pytest.mark.skipif(
     not SITE.is_dir(), reason="no documentation is built: set SPECALIGN_SITE"
 )
@@ -59,6 +61,8 @@ def test_every_page_fits_a_phone_and_has_no_errors(tmp_path):
                 # a page that was opened before may have left its palette as the chosen one
                 page.evaluate(f"document.body.setAttribute('{PALETTE}', '{palette}')")
                 assert page.evaluate(FAINT) == [], (path, palette)
+            # letters reach beyond the box of a display, and are cut where it has no room
+            assert page.evaluate(CRAMPED) == 0, path
             if "math" in path.read_text("utf-8"):
                 shown = "[...document.querySelectorAll('math')].every(m => m.offsetHeight !== 0)"
                 assert page.evaluate(shown), path
