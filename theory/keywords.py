@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from .errors import InputError, brief
+
+# other ways to make an object of a class, which fill in what is not given
+_MAKERS = ("derive", "build")
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -107,20 +110,37 @@ def with_known_keywords(target: Target) -> Target:
     if isinstance(target, type):
         # __init__ is known by the name of its class
         make = target.__init__  # type: ignore[misc]
-        setattr(target, "__init__", _refusing(make, target.__qualname__))  # noqa: B010
+        makers = [name for name in _MAKERS if hasattr(target, name)]
+        setattr(target, "__init__", _refusing(make, target.__qualname__, makers))  # noqa: B010
         return target
     title = target.__qualname__.removesuffix(".__init__")
     return cast(Target, _refusing(target, title))
 
 
-def _refusing(function: Callable[..., Any], title: str) -> Callable[..., Any]:
-    known = [n for n in inspect.signature(function).parameters if n not in ("self", "cls")]
+def _refusing(
+    function: Callable[..., Any], title: str, makers: Sequence[str] = ()
+) -> Callable[..., Any]:
+    """With another maker of a class a missing argument is an input error too: users look for it."""
+    parameters = inspect.signature(function).parameters
+    known = [n for n in parameters if n not in ("self", "cls")]
     names = frozenset(known)
+    open_ended = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [
+        n
+        for n in known
+        if parameters[n].default is inspect.Parameter.empty and parameters[n].kind not in open_ended
+    ]
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
         if not names.issuperset(named):
             check_keywords(title, named, known)
+        if makers:
+            # the object itself stands in front of the arguments
+            for name in needed[max(len(arguments) - 1, 0) :]:
+                if name not in named:
+                    expected = f"all arguments of {title}: {', '.join(needed)}"
+                    raise InputError(name, "nothing", expected, f"write {title}.{makers[0]}(...)")
         __tracebackhide__ = True  # of tests: nothing of the error is in this line
         return function(*arguments, **named)
 

@@ -6,6 +6,7 @@ import pytest
 
 from numerics import Problem, State, simulate_sgd
 from theory import InputError, Loss, Model, Update, kgmm, symbols
+from theory.keywords import with_known_keywords
 
 FIXED = kgmm(2, weights=["1/2", "1/2"], directions_gram="orthonormal", precision=4, ridge=0, step=1)
 (U,) = symbols.vector("u", 1)
@@ -35,3 +36,19 @@ def simulate(**more):
 def test_what_is_meant_or_missing_is_said(ask, name, message):
     with pytest.raises(InputError, match=rf"{name}: got no argument of this name.*{message}"):
         ask(**{name: 1})
+
+
+@pytest.mark.parametrize("parts", [(), (1,)])
+def test_a_missing_argument_names_the_other_maker_of_a_class(parts):
+    @with_known_keywords
+    class Made:
+        def __init__(self, one, two, three=3):
+            self.all = (one, two, three)
+
+        @classmethod
+        def build(cls):
+            return cls(1, two=2)
+
+    with pytest.raises(InputError, match=r"expected all arguments of .*Made: one, two\. .*build\("):
+        Made(*parts)
+    assert Made.build().all == Made(1, 2, 3).all
