@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 # characters of a value that a message shows, half of them from either end
 MOST_SHOWN = 1000
+# letters that may stand for the beginning of a known name
+BEGINNING = 3
 # and of each part of an object that shows what it is made of
 MOST_OF_PART = 120
 
@@ -89,6 +91,8 @@ def check_choice(parameter: str, got: object, known: Iterable[str], kind: str = 
         return got
     typed = str(got) if isinstance(got, str) and len(got) < MOST_SHOWN else ""
     close = difflib.get_close_matches(typed, names, n=1, cutoff=0.5)
+    if not close and len(typed) >= BEGINNING:
+        close = [name for name in names if name.startswith(typed)]
     remedy = f"did you mean {close[0]!r}" if close else f"use a known {kind}"
     shown = repr(got) if isinstance(got, str) else brief(got)
     raise InputError(parameter, shown, f"one of {', '.join(names)}", remedy)

@@ -61,7 +61,7 @@ ELSEWHERE: dict[str, str] = {
 }
 # other names of the same number -> its argument
 SAME: dict[str, str] = {
-    **dict.fromkeys(("lambda_", "lam"), "precision"),
+    **dict.fromkeys(("lambda", "lambda_", "lamda", "lam"), "precision"),
     **dict.fromkeys(("beta", "weight_decay"), "ridge"),
     "c_delta": "step",
     "gamma": "directions_gram",

@@ -54,7 +54,7 @@ def fit(
     class weights, means and variances alone. The tables say how far it is off, where, and for
     which classes, with the theory of isotropic noise beside it.
 
-    Example:  specalign fit sklearn:digits --classes 0,1,2 --plot digits.png
+    Example:  specalign fit sklearn:digits --labels 0,1,2 --plot digits.png
 
     Example:  specalign fit table.csv --scale standard --network two-layer
     """

@@ -15,7 +15,7 @@ from theory.regular_files import read_bytes
 from .models import DEFAULT_MODEL, MODELS, ModelKind, Shape
 from .option import Option
 from .option_table import IDENTITY, ORTHONORMAL, keys
-from .related_spellings import RELATED
+from .related_spellings import spelling
 from .values import Number, exact_number
 
 if TYPE_CHECKING:
@@ -369,17 +369,6 @@ def read_values(
             check_choice(where, key, known[table], kind="key")
             values[key] = known[table][key].read_toml(value)
     return values
-
-
-def spelling(key: str) -> tuple[str, str] | None:
-    """The option that somebody means who writes another name for it, and what to write."""
-    flag = f"--{key.replace('_', '-')}"
-    if flag in RELATED:
-        return RELATED[flag][0].removeprefix("--"), RELATED[flag][1].replace("--", "")
-    for name, option in keys().items():
-        if flag in option.aliases:
-            return name, f"write {name} = ..."
-    return None
 
 
 def exact_entry(name: str, value: Number | None) -> Number | None:

@@ -20,7 +20,7 @@ def _group(panel: str | None, *options: Option) -> Iterator[Option]:
 # fmt: off
 LAYER_OPTIONS: tuple[Option, ...] = (
     *_group(None,
-        Option("data", "[DATA]",
+        Option("data", "DATA",
             "kgmm: orthonormal class means, softmax; xor: the four XOR clusters, one logistic "
             "output and biases", flags=("DATA",), choices=DATA, default="kgmm"),
     ),

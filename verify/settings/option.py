@@ -160,7 +160,8 @@ class Option:
         """
         default = self.default_text
         known = default not in ("", "none")
-        remedy = f"leave it away for {default}" if known else f"it is: {self.meaning}"
+        meaning = self.meaning[:1].lower() + self.meaning[1:]
+        remedy = f"leave it away for {default}" if known else f"it says: {meaning}"
         for number in _numbers(value):
             if self.least is not None and number < _exactly(self.least):
                 expected = self.bound(">=", self.least)
