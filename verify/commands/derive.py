@@ -13,13 +13,15 @@ from verify.settings.values import Number, shown
 
 from .command import takes_options
 from .documents import derive_document
-from .messages import say
+from .messages import inform, say
 from .shared import check_kink_rule, is_smooth
 from .terminal import spinner, write_text
 
 FIXED_POINT = "fixed-point"
 # orders of the expansion in 1 / lambda that are worked out
 MOST_ORDER = 12
+# characters on a screen beyond which shorter forms are named
+MUCH = 5000
 
 
 @takes_options
@@ -105,6 +107,10 @@ def derive(
     text = formulas.render(found, style)
     if output is None:
         say(text.rstrip("\n"))
+        if len(text) > MUCH and entry is None and quantity != FIXED_POINT:
+            first = next(iter(found.entries))
+            one = f"one entry alone: --entry {first}"
+            inform(f"{one}; in letters a, b, l, with every step: --document derivation.html")
     else:
         write_text(output, text)
 

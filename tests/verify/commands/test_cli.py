@@ -1213,3 +1213,10 @@ def test_flags_show_no_value_in_the_help():
 def test_a_missing_directory_is_told_once(tmp_path):
     result = invoke("curves", "--plot", tmp_path / "absent" / "a.png")
     assert result.stderr.count("--plot") == 1
+
+
+def test_a_wall_of_formulas_names_its_shorter_forms():
+    hint = "one entry alone: --entry m_1_1; in letters"
+    assert hint in invoke("derive", "--k", "3").stderr
+    assert hint not in invoke("derive", "--k", "3", "--entry", "m_1_1").stderr
+    assert hint not in invoke("derive", "--k", "3", "--quiet").stderr
