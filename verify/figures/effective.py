@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
+from theory import InputError
 from theory.keywords import with_known_keywords
 from verify.tables.effective import atom_place, close_groups, effective_title
 
@@ -132,6 +133,7 @@ class _Histogram:
 
 def _histogram(effective: xr.Dataset, eigenvalues: ArrayLike | xr.Dataset) -> _Histogram:
     if isinstance(eigenvalues, xr.Dataset) and "eigenvalue" in eigenvalues:
+        _check_whole(eigenvalues)
         eigenvalues = eigenvalues["eigenvalue"]  # a spectrum, of which these are drawn
     if isinstance(eigenvalues, xr.Dataset):
         check_drawn("eigenvalues", eigenvalues, ("density", "atom_mass"), "empirical_density")
@@ -154,6 +156,17 @@ def _histogram(effective: xr.Dataset, eigenvalues: ArrayLike | xr.Dataset) -> _H
     cells = first + width * np.arange(int(np.ceil((high - first) / width)) + 1)
     counts, _ = np.histogram(kept, cells)
     return _Histogram(cells, counts / (values.size * width), None, mass, values)
+
+
+def _check_whole(spectrum: xr.Dataset) -> None:
+    """The largest eigenvalues alone are no density of all: their share of the mass is not one."""
+    count = spectrum["eigenvalue"].size
+    vectors = spectrum.get("eigenvector")
+    if vectors is not None and count * count < vectors.size:
+        size = vectors.size // count
+        got, expected = f"{count} eigenvalues of {size}", "all of them, for a density"
+        remedy = f"write empirical_spectrum(..., count={size}), or give empirical_density(...)"
+        raise InputError("eigenvalues", got, expected, remedy)
 
 
 def _ranges(

@@ -271,5 +271,8 @@ def test_a_spectrum_of_data_is_drawn_as_its_eigenvalues_and_others_are_refused()
     np.testing.assert_array_equal(*densities)
     with pytest.raises(InputError, match=r"measured: .* measure_outliers returns, with overlap"):
         plot_effective_spectrum(found, spectrum, spectrum)
+    part = empirical_spectrum(drawn_data, block="first_layer", count=4)
+    with pytest.raises(InputError, match=r"got 4 eigenvalues of 60; .*count=60"):
+        plot_effective_spectrum(found, part)
     with pytest.raises(InputError, match=r"eigenvalues: .* empirical_density returns"):
         plot_effective_spectrum(found, found)
