@@ -61,7 +61,7 @@ def check(
     from verify.claims.one_by_one import ClaimJudge
     from verify.settings.user_model import load_model
 
-    model = None if model_file is None else load_model(model_file, tokens=True)
+    model = None if model_file is None else load_model(model_file)
     claims = [c for path in find_files(files) for c in list_claims(path, model)]
     if claim is not None:
         check_choice("--claim", claim, [c.name for c in claims])

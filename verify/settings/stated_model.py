@@ -57,7 +57,6 @@ def read_settings(path: Path) -> Configuration:
 def take_model(path: Path, data: Mapping[str, Any]) -> tuple[Model, dict[str, Any]]:
     """The model that a file states, and the tables that say something else."""
     from theory import Model
-    from theory.problem.covariance.tokens import refuse_tokens
 
     where = f"config {path.name}"
     others = {str(o.table) for o in keys(sweep=True).values()} | {"sweep", "measurement", "figure"}
@@ -85,7 +84,6 @@ def take_model(path: Path, data: Mapping[str, Any]) -> tuple[Model, dict[str, An
         mixture = _mixture(tables["bands"], mixture)
     update = _update(tables["update"], loss) if tables["update"] else None
     model = Model.build(mixture, loss, name=name, update=update)
-    refuse_tokens(model.mixture, "a command")
     return model, {n: table for n, table in data.items() if n not in tables}
 
 

@@ -169,7 +169,7 @@ def test_two_models_at_once_are_refused(tmp_path):
     assert "beside a configuration that states a model" in refused.stderr
 
 
-def test_samples_of_several_features_are_refused(tmp_path):
+def test_samples_of_several_features(tmp_path):
     text = """
     [model]
     loss = "softplus(-y*u_1_1*u_1_2)"
@@ -178,5 +178,12 @@ def test_samples_of_several_features_are_refused(tmp_path):
     labels = [1, -1]
     tokens = [[[1], [1]], [[1], [-1]]]
     """
-    with pytest.raises(InputError, match="tokens: got samples of 2 tokens"):
-        read_settings(written(tmp_path, text))
+    file = written(tmp_path, text)
+    (left, right), *_ = symbols.tokens("u", 1, 2)
+    data = Mixture.build(labels=[1, -1], tokens=[[[1], [1]], [[1], [-1]]])
+    stated = Model.build(data, Loss(Softplus(-Y * left * right), units=1, tokens=2), name=file.stem)
+    assert read_settings(file).symbolic_model() == stated
+    assert "H_1_1[bulk] = " in succeed("derive", "--config", file, "--quantity", "hessian")
+    unknown = invoke("effective", "--config", file, "--emergence", "--time", "0,1")
+    assert unknown.exit_code == 2
+    assert "emergence is not known for tokens" in unknown.stderr
