@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import sympy as sp
+from itertools import islice
+from typing import Any
 
-# sums of more operations are not printed to their end, which takes longer than to judge them
+import sympy as sp
+from sympy.printing.str import StrPrinter
+
+# expressions of more parts are not printed to their end, which takes longer than to judge them
 LONG = 300
 
 
@@ -16,17 +20,23 @@ def shorten(value: object, limit: int = 300) -> str:
     >>> shorten("abcdefgh", 6), shorten(12345, 6)
     ('abc...', '12345')
     """
-    text = _beginning(value, limit) if isinstance(value, sp.Add) else str(value)
+    large = isinstance(value, sp.Expr) and _parts_reach(value, LONG)
+    text = _Beginning(limit).doprint(value) if large else str(value)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def _beginning(value: sp.Add, limit: int) -> str:
-    """The text of a sum, or its first terms where these alone are longer than ``limit``."""
-    if value.count_ops() <= LONG:
-        return str(value)
-    text = ""
-    for term in value.args:
-        text += f" + {term}" if text else str(term)
-        if len(text) > limit:
-            return text.replace(" + -", " - ")
-    return str(value)
+def _parts_reach(value: sp.Expr, count: int) -> bool:
+    # counting operations would split every fraction
+    return any(True for _ in islice(sp.preorder_traversal(value), count, None))
+
+
+class _Beginning(StrPrinter):
+    """Prints as many parts of an expression as characters are shown, in the order they stand in."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__({"order": "none"})
+        self._left = limit
+
+    def _print(self, expr: Any, **further: Any) -> str:
+        self._left -= 1
+        return "..." if self._left < 0 else str(super()._print(expr, **further))
