@@ -24,8 +24,8 @@ from verify.laws.witness import sample_mean
 REPLICAS = 400
 # of all entries of a matrix together
 FAMILY = 1e-3
-# a wrong theory is held against the runs where its curve ends elsewhere by more than this
-APART, TRIALS = 0.01, 40
+# random problems among which one has to tell
+TRIALS = 40
 
 
 def simulated(problem, state, time, dimension, method, rng):
@@ -53,7 +53,7 @@ def telling_problem(name, rng):
         right, wrong = (
             curve_end(p, state, time)[0] for p in (problem, wrong_problem(name, problem))
         )
-        if np.abs(right - wrong).max() > APART:
+        if np.abs(right - wrong).max() > ACCEPTED[name].apart:
             return problem, state
     raise AssertionError(f"{name}: the wrong theory is nowhere another one")
 

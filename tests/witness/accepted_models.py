@@ -30,6 +30,8 @@ class Accepted:
     time : float
     faster : float
         By what the step of the wrong theory is larger.
+    apart : float
+        By what the curve of the wrong theory has to end elsewhere, for runs to tell.
     dear : tuple of str
         Laws that are left to smaller models of the kind, which tests/verify/laws judge.
     """
@@ -39,6 +41,7 @@ class Accepted:
     dimensions: tuple[int, int] = (60, 240)
     time: float = 0.4
     faster: float = 1.0
+    apart: float = 0.0
     dear: tuple[str, ...] = ()
 
 
@@ -54,6 +57,7 @@ ACCEPTED = {
         "model(pure, (v[0] * sp.tanh(u[0]) + sp.tanh(u[1]) - t[0] ** 2) ** 2, 2, 1)",
         0.1,
         time=1.2,
+        apart=0.01,
         # products of three fields: bounds of rules are too wide to be of use
         dear=("relabelled_units", "rotation"),
     ),

@@ -38,7 +38,8 @@ SMALL = replace(
     layer_points=10_000,
     risk_replicas=60,
     risk_samples=200,
-    outcome_runs=(400, 50, 50, 400),
+    # the excess at small precision is some 0.1 of runs: five standard errors need a thousand
+    outcome_runs=(400, 50, 50, 1200),
     other_dimensions=(64, 128),
     other_replicas=600,
     aligned_replicas=400,
