@@ -308,6 +308,7 @@ def test_every_place_that_contributing_names_is_there():
     places += [
         *PACKAGES,
         "examples",
+        "docs/page_numbers",
         *(str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob("*")),
     ]
     for name in named:
