@@ -161,7 +161,7 @@ def test_undeclared_kinks_of_a_loss_are_refused():
     ):
         Loss(sp.Max(u1, 0), units=1, readout_size=1, kinks=(symbols.vector("v", 1)[0],))
     hinge = 1 - (2 * symbols.LABEL - 1) * u1
-    with pytest.raises(InputError, match=r"write a term a label: for -1 and 1 \(1 \+ y\)/2\*Max):
+    with pytest.raises(InputError, match=r"write a term a label: for -1 and 1 \(1 \+ y\)/2\*Max"):
         Loss(sp.Max(hinge, 0), units=1, kinks=(hinge,))
 
 
