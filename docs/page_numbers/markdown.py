@@ -60,17 +60,6 @@ def minutes(found: Mapping[str, Any]) -> str:
     return f"{sum(run['seconds'] for run in found.values()) / 60:.1f}"
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number of some significant digits, with the minus sign of text.
-
-    Examples
-    --------
-    >>> number(0.00123456), number(-2.0), number(1e-7)
-    ('0.00123', '−2', '1e−07')
-    """
-    return f"{value:.{digits}g}".replace("-", "−")
-
-
 def fixed(value: float, digits: int = 3, sign: str = "-") -> str:
     """A number of some digits behind the point; ``sign`` "+" shows that of positive numbers too.
 

@@ -11,6 +11,7 @@ import pytest
 import sympy as sp
 from band_cases import classes_in_bands, random_state
 from dense_band_spectra import BandNumbers, leading
+from growing_dimensions import limits
 from helpers import fresh_rng
 from law_cases import threshold
 
@@ -75,12 +76,7 @@ def extrapolated(sizes, kind, block, count, rng):
         )
         means.append(found.mean(axis=0))
         errors.append(found.std(axis=0) / np.sqrt(runs))
-    out = []
-    for mean, error in zip(np.transpose(means), np.transpose(errors), strict=True):
-        rows = np.array([[1, 1 / d] for d, _ in sizes]) / error[:, None]
-        covariance = np.linalg.inv(rows.T @ rows)
-        out.append(((covariance @ rows.T @ (mean / error))[0], np.sqrt(covariance[0, 0])))
-    return np.transpose(out)
+    return limits([d for d, _ in sizes], means, errors)
 
 
 def agrees(found, seen, count):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from dense_token_spectra import dense_matrix, overlaps, separated_case
+from growing_dimensions import limits
 from helpers import fresh_rng
 from law_cases import threshold
 
@@ -39,12 +40,7 @@ def seen_outliers(case, found, kind, units, sizes, rng):
             rows.append(np.concatenate([values[places], shares]))
         means.append(np.mean(rows, axis=0))
         errors.append(np.std(rows, axis=0) / np.sqrt(runs))
-    out = []
-    for mean, error in zip(np.transpose(means), np.transpose(errors), strict=True):
-        rows = np.array([[1, 1 / d] for d, _ in sizes]) / error[:, None]
-        covariance = np.linalg.inv(rows.T @ rows)
-        out.append(((covariance @ rows.T @ (mean / error))[0], np.sqrt(covariance[0, 0])))
-    return np.transpose(out)
+    return limits([d for d, _ in sizes], means, errors)
 
 
 def agrees(found, seen, far):
