@@ -145,6 +145,8 @@ def test_features_off_the_directions_are_not_free() -> None:
         "R_1_2/10^40",
         "exp(-40*Q_1_1/R_2_2)",
         "asin(sin(m_1_1)) - m_1_1",
+        "sqrt(2 + 2*cos(m_1_1)) - 2*cos(m_1_1/2)",
+        "sqrt(cosh(m_1_1 - 5) - 1) + sqrt(2)*sinh(m_1_1/2 - 5/2)",
     ],
 )
 def test_what_identities_leave_is_refuted_however_small(term: str) -> None:

@@ -57,9 +57,10 @@ def _cuts_of(expression: sp.Expr) -> tuple[sp.Expr, ...]:
     plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
     found: dict[sp.Expr, None] = {}
     for atom in sorted(_singular(plain), key=sp.default_sort_key):
-        for form in _factors(atom):
+        for form in (*_factors(atom), *_periods(atom)):
             if form.free_symbols and not (form.is_positive or form.is_negative):
                 found.setdefault(form)
+                found |= dict.fromkeys(_turning(form))
     return tuple(found)
 
 
@@ -106,6 +107,26 @@ def _factors(form: sp.Expr) -> list[sp.Expr]:
         return [f for part in (top, bottom) for f, _ in sp.factor_list(part)[1]]
     except sp.PolynomialError:
         return [form]
+
+
+def _periods(form: sp.Expr) -> list[sp.Expr]:
+    """Where arguments of periodic functions leave the first period: asin(sin(x)) is x before."""
+    arguments = {f.args[0] for f in form.atoms(sp.sin, sp.cos, sp.tan, sp.cot)}
+    beyond = [a + side for a in sorted(arguments, key=str) for side in (sp.pi, -sp.pi)]
+    return [f for a in beyond for f in _factors(a)]
+
+
+def _turning(form: sp.Expr) -> list[sp.Expr]:
+    """Where a form that is no polynomial may touch zero without a change of its sign.
+
+    sqrt(cosh(x) - 1) has one sign on both sides of x = 0 and is not analytic there; the derivative
+    changes its sign.  Polynomials are factored instead.
+    """
+    if form.is_polynomial():
+        return []
+    slopes = [form.diff(s) for s in sorted(form.free_symbols, key=str)]
+    forms = (f for slope in slopes if slope != 0 for f in _factors(slope))
+    return [f for f in forms if f.free_symbols and not (f.is_positive or f.is_negative)]
 
 
 @dataclass
