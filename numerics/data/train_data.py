@@ -12,7 +12,6 @@ import sympy as sp
 
 from numerics.core.schedule import Schedule
 from numerics.core.validation import Array, Floats, as_integer, as_scalar
-from numerics.sgd.generators import own_generator
 from numerics.sgd.kernel.given import GivenArrays
 from numerics.sgd.kernel.ruled import RuleArrays
 from numerics.sgd.kernel.source import compile_kernel
@@ -104,7 +103,7 @@ def train_data(
     held = (data.held[len(v) :],) if loss.beside else ()
     u, g = np.empty(len(loss.fields)), np.empty((batch, len(loss.variables)))
     # part of the kernel's signature: nothing is drawn, and no record is taken
-    rng, memory = own_generator()
+    draws = np.zeros(4, np.uint64)
     none, nothing, counts = np.empty(0, dtype=np.int64), np.empty((1, 0, 0)), np.zeros(2, np.int64)
     means = np.zeros((0, 0))
     numbers = None if rule is None else RuleArrays.build(rule, data.ridge, x.shape[1], means)
@@ -116,8 +115,7 @@ def train_data(
         fields = np.ascontiguousarray(beside[:, start : start + len(rows)])
         arrays = GivenArrays(x, rows, fields)
         ended = kernel.advance(
-            rng,
-            memory,
+            draws,
             generators,
             starts,
             v[None].copy(),

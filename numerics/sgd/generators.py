@@ -8,8 +8,6 @@ alternative"; numpy.random.SeedSequence and SFC64).
 
 from __future__ import annotations
 
-import ctypes
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -97,13 +95,3 @@ def sfc64_states(seed: int, first: int, count: int) -> States:
         a, b = b ^ (b >> np.uint64(11)), c + (c << np.uint64(3))
         c = (c << np.uint64(24) | c >> np.uint64(40)) + drawn
     return np.stack([a, b, c, counter], axis=1)
-
-
-def own_generator() -> tuple[np.random.Generator, States]:
-    """A generator, and the four words of its state, which can be written to.
-
-    The generator has to outlive the words.
-    """
-    generator = np.random.Generator(np.random.SFC64(0))
-    address = generator.bit_generator.ctypes.state_address
-    return generator, np.ctypeslib.as_array((ctypes.c_uint64 * 4).from_address(address))

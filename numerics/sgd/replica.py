@@ -16,7 +16,7 @@ from numerics.sgd.kernel.banded import BandedDirectArrays
 from numerics.sgd.kernel.direct import DirectArrays
 
 from .chain import MOST_RATES, Arrays, Chain
-from .generators import States, own_generator, sfc64_states
+from .generators import States, sfc64_states
 from .recorder import SLICE_SECONDS, Recorder
 
 
@@ -59,7 +59,7 @@ class Launch:
         """
         chain, recorder = self.chain, self.recorder
         rows = slice(first, first + len(generators))
-        rng, memory = own_generator()
+        state = np.empty(4, np.uint64)
         v, u = np.empty(chain.model.readout_size), np.empty(len(chain.kernel_loss.fields))
         loss = chain.kernel_loss
         g = np.empty((chain.batch, len(loss.variables) + len(loss.statistics)))
@@ -68,8 +68,7 @@ class Launch:
 
         def take(rates: Array, begin: int, end: int) -> int:
             ended: int = self.kernel.advance(
-                rng,
-                memory,
+                state,
                 generators,
                 starts,
                 readouts,

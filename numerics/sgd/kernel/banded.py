@@ -133,7 +133,7 @@ def _lines_of_teachers(loss: Loss, along: str) -> str:
             f"        u[{n}] += factor[band, {s}, q] * {along}",
         ]
     if loss.has_label_noise:
-        lines.append(f"u[{len(loss.fields) - 1}] = rng.standard_normal()")
+        lines.append(f"u[{len(loss.fields) - 1}] = normal(state)")
     return "\n".join(lines) + "\n"
 
 
@@ -185,7 +185,7 @@ _SAMPLE = """
 if j == 0:
     if position[0] == component.shape[0]:
         for band in range(m.shape[0]):
-            draw_block(rng, cumulative, scale, tail[band], noise[band], wishart[band], component)
+            draw_block(state, cumulative, scale, tail[band], noise[band], wishart[band], component)
         position[0] = 0
     k = position[0]
     position[0] = k + 1

@@ -91,6 +91,7 @@ def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
 
 IMPORT = """
 from numerics.sgd.kernel.entries import draw_entries
+from numerics.sgd.kernel.random_numbers import fill_normals, normal, uniform
 """
 
 RECORD = '''
@@ -138,22 +139,21 @@ for a in range(@UNITS@):
 
 # the component of sample j of the batch
 COMPONENT = """
-draw = rng.random()
+draw = uniform(state)
 l = 0
 while l < cumulative.size - 1 and draw >= cumulative[l]:
     l += 1
 """
 
-# sample j into ``features``; drawing calls functions and cannot be vectorised, the other loops can
+# sample j into ``features``; drawing has branches and cannot be vectorised, the other loops can
 FEATURE = """if law == @GAUSSIAN@:
-    for i in range(x.shape[1]):
-        features[j, i] = scale * rng.standard_normal()
+    fill_normals(state, scale, features[j])
 elif law == @SAMPLER@:
     k = step - begin
     for i in range(x.shape[1]):
         features[j, i] = scale * block[k, j, i]
 else:
-    draw_entries(rng, law, degrees, scale, features[j])
+    draw_entries(state, law, degrees, scale, features[j])
 @SCALE@for i in range(means.shape[1]):
     features[j, i] += means[l, i]
 """.replace("@GAUSSIAN@", str(LAWS.index("gaussian"))).replace(

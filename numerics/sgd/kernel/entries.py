@@ -8,24 +8,24 @@ import numpy as np
 from numerics.core.validation import Array
 from numerics.sgd.noise import LAWS
 
+from .random_numbers import States, gamma, normal, uniform
+
 _RADEMACHER, _UNIFORM = LAWS.index("rademacher"), LAWS.index("uniform")
 # half the width of the uniform law of variance 1
 _HALF = 1.7320508075688772
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def draw_entries(
-    rng: np.random.Generator, law: int, degrees: float, scale: float, out: Array
-) -> None:
+def draw_entries(state: States, law: int, degrees: float, scale: float, out: Array) -> None:
     """Fill ``out`` with independent entries of variance scale^2; Student's law if no other."""
     if law == _RADEMACHER:
         for i in range(out.size):
-            out[i] = scale * (1.0 if rng.random() < 0.5 else -1.0)
+            out[i] = scale * (1.0 if uniform(state) < 0.5 else -1.0)
     elif law == _UNIFORM:
         for i in range(out.size):
-            out[i] = scale * (2.0 * _HALF * rng.random() - _HALF)
+            out[i] = scale * (2.0 * _HALF * uniform(state) - _HALF)
     else:
         for i in range(out.size):
-            normal = rng.standard_normal()
-            root = np.sqrt(0.5 * (degrees - 2.0) / rng.standard_gamma(0.5 * degrees))
-            out[i] = scale * (normal * root)
+            numerator = normal(state)
+            root = np.sqrt(0.5 * (degrees - 2.0) / gamma(state, 0.5 * degrees))
+            out[i] = scale * (numerator * root)

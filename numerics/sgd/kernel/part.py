@@ -57,5 +57,5 @@ def lines_of_teachers(loss: Loss, along: str) -> str:
             f"    u[{n}] += factor[{s}, q] * {along}",
         ]
     if loss.has_label_noise:
-        lines.append(f"u[{len(loss.fields) - 1}] = rng.standard_normal()")
+        lines.append(f"u[{len(loss.fields) - 1}] = normal(state)")
     return "\n".join(lines) + "\n"

@@ -94,6 +94,7 @@ def part(loss: Loss) -> KernelPart:
 
 
 FUNCTIONS = '''
+from numerics.sgd.kernel.random_numbers import fill_gammas, fill_normals, gamma, normal, uniform
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def record(m, a_perp, factor, overlap, gram_perp):
@@ -112,24 +113,26 @@ def record(m, a_perp, factor, overlap, gram_perp):
 
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
-def draw_block(rng, cumulative, scale, tail, noise, wishart, component):
+def draw_block(state, cumulative, scale, tail, noise, wishart, component):
     """Components, normals and Bartlett factors of the steps to come."""
-    for k in range(noise.shape[0]):
-        for j in range(noise.shape[1]):
-            for i in range(noise.shape[2]):
-                noise[k, j, i] = scale * rng.standard_normal()
-    for k in range(wishart.shape[0]):
+    fill_normals(state, scale, noise.reshape(-1))
+    if wishart.shape[1] == 1:
+        lengths = wishart.reshape(-1)
+        fill_gammas(state, 0.5 * tail, lengths)
+        for k in range(lengths.size):
+            lengths[k] = scale * np.sqrt(2.0 * lengths[k])
+    for k in range(wishart.shape[0] if wishart.shape[1] > 1 else 0):
         for i in range(wishart.shape[1]):
             # with n degrees of freedom there are no coordinates beyond the n-th
             left = tail - i
             wishart[k, i, i] = (
-                scale * np.sqrt(2.0 * rng.standard_gamma(0.5 * left)) if left > 0.0 else 0.0
+                scale * np.sqrt(2.0 * gamma(state, 0.5 * left)) if left > 0.0 else 0.0
             )
             for j in range(i + 1, wishart.shape[1]):
-                wishart[k, j, i] = scale * rng.standard_normal() if left > 0.0 else 0.0
+                wishart[k, j, i] = scale * normal(state) if left > 0.0 else 0.0
     for k in range(component.shape[0]):
         for j in range(component.shape[1]):
-            draw = rng.random()
+            draw = uniform(state)
             l = 0
             for c in range(cumulative.size - 1):
                 l += draw >= cumulative[c]
@@ -213,7 +216,7 @@ position[0] = component.shape[0]
 COMPONENT = """
 if j == 0:
     if position[0] == component.shape[0]:
-        draw_block(rng, cumulative, scale, tail, noise, wishart, component)
+        draw_block(state, cumulative, scale, tail, noise, wishart, component)
         position[0] = 0
     k = position[0]
     position[0] = k + 1

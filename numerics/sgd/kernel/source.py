@@ -142,13 +142,13 @@ _LOOP = '''
 
 @numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
 def advance(
-    rng, memory, generators, starts, readouts, labels, rates, beta, begin, end, record_steps,
+    state, generators, starts, readouts, labels, rates, beta, begin, end, record_steps,
     recorded, done, overlap, gram_perp, readout, limit, u, v, g, s,
 ):
     """Take the steps ``begin`` .. ``end`` of one replica after the other, recording before the
     steps in ``record_steps``.
 
-    A replica that is at its begin, 0, gets a state of the generator (written to ``memory``), its
+    A replica that is at its begin, 0, gets a state of the generator (written to ``state``), its
     weights and its readout; another one goes on with what is there, and is alone. ``rates`` are the
     step sizes from ``begin`` on, the last one for all that follow; row j of ``g`` is the gradient
     at sample j of a batch; ``s`` are the arrays of the method. ``done`` counts steps and
@@ -161,7 +161,7 @@ def advance(
         if begin == 0:
             start = starts[n]
             for i in range(4):
-                memory[i] = generators[n, i]
+                state[i] = generators[n, i]
             for i in range(v.size):
                 v[i] = readouts[n, i]
             @BEGIN@

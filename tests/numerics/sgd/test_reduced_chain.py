@@ -14,6 +14,7 @@ from witness import FAMILY_ERROR
 import numerics.sgd.simulate
 from numerics import TIME, DivergenceError, Parameters, State, integrate_curves, simulate_sgd
 from numerics.core import codegen
+from numerics.sgd.generators import sfc64_states
 from numerics.sgd.kernel.source import kernel_source
 from theory import InputError, kgmm, xor
 
@@ -101,8 +102,8 @@ def test_marginals_agree_with_schedule_and_kinks():
 
 # wrong chains: what to replace in the source, and by what
 WRONG = {
-    "a coordinate counted twice": ("left = tail - i", "left = tail + 3 - i"),
-    "no noise beyond the weights": ("np.sqrt(2.0 * rng.standard_gamma(0.5 * left))", "0.0"),
+    "a coordinate counted twice": ("0.5 * tail, lengths", "0.5 * tail + 1.5, lengths"),
+    "no noise beyond the weights": ("scale * np.sqrt(2.0 * lengths[k])", "0.0"),
     "weights not shrunk": ("a_perp[a, c] *= shrink", "a_perp[a, c] *= 1.0"),
     "noise along the weights forgotten": ("total += a_perp[a, c] * zeta[j, c]", "total += 0.0"),
     "rotation the wrong way": ("z / length, rho / length, c)", "z / length, -rho / length, c)"),
@@ -130,9 +131,8 @@ def wishart_z(source, degrees, rng, count=40_000):
     """
     kernel, size = codegen.load_module(source), 3
     factors = np.zeros((count, size, size))
-    generator = np.random.Generator(np.random.SFC64(int(rng.integers(2**63))))
     kernel.draw_block(
-        generator,
+        sfc64_states(int(rng.integers(2**63)), 0, 1)[0],
         np.ones(1),
         1.0,
         float(degrees),
@@ -159,7 +159,7 @@ def test_bartlett_factors_make_wishart_matrices_and_a_diagonal_alone_does_not(de
     assert z < 6  # of 12 z: by chance with probability 2e-8
     assert np.all(rank == min(degrees, 3))
     if degrees:
-        lower = "wishart[k, j, i] = scale * rng.standard_normal()"
+        lower = "wishart[k, j, i] = scale * normal(state)"
         assert source.count(lower) == 1
         assert (
             wishart_z(source.replace(lower, "wishart[k, j, i] = 0.0"), degrees, fresh_rng())[0] > 6

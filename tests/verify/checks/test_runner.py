@@ -141,9 +141,9 @@ def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
 
     def compile_wrong(loss, method):  # type: ignore[no-untyped-def]
         source = kernel_source(loss, method)
-        return codegen.load_module(
-            source.replace("np.sqrt(2.0 * rng.standard_gamma(0.5 * left))", "0.0")
-        )
+        beyond = "scale * np.sqrt(2.0 * lengths[k])"
+        assert source.count(beyond) == (method == "reduced")
+        return codegen.load_module(source.replace(beyond, "0.0"))
 
     monkeypatch.setattr(numerics.sgd.simulate, "compile_kernel", compile_wrong)
     report = run(evidence=_small_evidence(), theory=true_theory, only=["chain"])
