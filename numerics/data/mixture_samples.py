@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from numerics.core.covariance.band_arrays import band_sizes, scales_of
 from numerics.core.geometry import coordinates_of
 from numerics.core.parameters import Parameters
+from numerics.core.random_numbers.numpy_generators import draw_normals
 from numerics.core.validation import Array
 from theory import Model
 
@@ -56,7 +57,7 @@ def sample_mixture(
     size = max(1, BLOCK_NUMBERS // dimension)
     for start in range(0, samples, size):
         block = features[start : start + size]
-        generator.standard_normal(out=block, dtype=features.dtype)
+        draw_normals(generator, block)
         block /= scale
         if model.mixture.bands is not None:
             block *= spread[component[start : start + size]]

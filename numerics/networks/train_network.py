@@ -17,6 +17,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from numerics.core.random_numbers.numpy_generators import words_of
+from numerics.core.random_numbers.words import uniform
+from numerics.core.random_numbers.ziggurat import fill_normals
 from numerics.core.validation import Array
 from theory import InputError
 
@@ -105,20 +108,22 @@ def train_network(
     ridge, step : float
         beta and c_delta; a step is of size c_delta / d.
     generator : numpy.random.Generator
+        Of a PCG64, as ``numpy.random.default_rng`` makes it.
 
     Raises
     ------
     theory.InputError
-        The run diverged: the step is too large.
+        The run diverged: the step is too large; the generator is of another kind.
     """
     state, kept, done = _Padded.of(network, start), [], 0
     for count in steps:
-        _advance(
-            generator, state.first, state.bias, state.matrices, state.sizes,
-            clusters.means, clusters.labels, np.cumsum(clusters.weights),
-            clusters.precision**-0.5, step / start.first.shape[1], ridge, count - done,
-            network.activation == "relu", network.output == "softmax", network.biases,
-        )  # fmt: skip
+        with words_of(generator) as words:
+            _advance(
+                words, state.first, state.bias, state.matrices, state.sizes,
+                clusters.means, clusters.labels, np.cumsum(clusters.weights),
+                clusters.precision**-0.5, step / start.first.shape[1], ridge, count - done,
+                network.activation == "relu", network.output == "softmax", network.biases,
+            )  # fmt: skip
         done = count
         kept.append(state.weights(network))
         if not (np.isfinite(state.first).all() and np.isfinite(kept[-1].readout).all()):
@@ -155,7 +160,7 @@ class _Padded:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 def _advance(  # type: ignore[no-untyped-def]
-    rng, x, bias, v, sizes, means, labels, cumulative, spread, rate, ridge, steps, relu, softmax,
+    words, x, bias, v, sizes, means, labels, cumulative, spread, rate, ridge, steps, relu, softmax,
     biased,
 ):  # fmt: skip
     """So many steps of SGD, in place."""
@@ -167,12 +172,11 @@ def _advance(  # type: ignore[no-untyped-def]
     slope = np.zeros((sizes.size, widest))
     keep = 1.0 - rate * ridge
     for _ in range(steps):
-        draw = rng.random()
+        draw = uniform(words)
         l = 0
         while l < cumulative.size - 1 and draw >= cumulative[l]:
             l += 1
-        for i in range(d):
-            y[i] = spread * rng.standard_normal()
+        fill_normals(words, spread, y)
         for i in range(r):
             y[i] += means[l, i]
         for a in range(sizes[0]):

@@ -91,7 +91,8 @@ def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
 
 IMPORT = """
 from numerics.sgd.kernel.entries import draw_entries
-from numerics.sgd.kernel.random_numbers import fill_normals, normal, uniform
+from numerics.core.random_numbers.words import uniform
+from numerics.core.random_numbers.ziggurat import fill_normals, normal
 """
 
 RECORD = '''

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from numerics.core.random_numbers.gamma import gamma
+from numerics.core.random_numbers.words import States, uniform
+from numerics.core.random_numbers.ziggurat import normal
 from numerics.core.validation import Array
 from numerics.sgd.noise import LAWS
-
-from .random_numbers import States, gamma, normal, uniform
 
 _RADEMACHER, _UNIFORM = LAWS.index("rademacher"), LAWS.index("uniform")
 # half the width of the uniform law of variance 1

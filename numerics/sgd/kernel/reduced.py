@@ -94,7 +94,9 @@ def part(loss: Loss) -> KernelPart:
 
 
 FUNCTIONS = '''
-from numerics.sgd.kernel.random_numbers import fill_gammas, fill_normals, gamma, normal, uniform
+from numerics.core.random_numbers.gamma import fill_gammas, gamma
+from numerics.core.random_numbers.words import uniform
+from numerics.core.random_numbers.ziggurat import fill_normals, normal
 
 @numba.njit(cache=True, nogil=True, error_model='numpy')
 def record(m, a_perp, factor, overlap, gram_perp):

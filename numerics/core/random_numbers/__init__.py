@@ -1,0 +1,1 @@
+"""Random numbers drawn inside compiled loops: NumPy's streams, bit for bit."""
