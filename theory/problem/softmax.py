@@ -30,6 +30,21 @@ class LogSumExp(StableFunction):
     def _eval_rewrite_as_exp(self, *args: sp.Expr, **hints: object) -> sp.Expr:
         return sp.log(sp.Add(*(sp.exp(a) for a in args)))
 
+    def _eval_evalf(self, prec: int) -> sp.Expr | None:
+        if self.free_symbols:
+            return None
+        lost = 0  # bits, where the terms nearly cancel
+        while lost <= 4 * prec:
+            working = prec + GUARD_BITS + lost
+            with mpmath.workprec(working):
+                *rest, top = sorted(a._to_mpmath(working) for a in self.args)
+                value = top + mpmath.log1p(mpmath.fsum(mpmath.exp(x - top) for x in rest))
+                cancelled = mpmath.mag(top) - mpmath.mag(value) if value else working
+            if cancelled <= lost + GUARD_BITS // 2:
+                return sp.Expr._from_mpmath(value, prec)
+            lost = cancelled
+        return super()._eval_evalf(prec)  # nothing is left, as of -log(2) twice
+
     def stable(self) -> sp.Expr:
         top = Maximum(*self.args)
         return top + sp.log(sp.Add(*(sp.exp(a - top) for a in self.args)))

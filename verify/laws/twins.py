@@ -318,11 +318,16 @@ def _leaves_loss(
             v[readout.index(i)] for i in range(loss.readout_size)
         ]
         there = dict(zip(loss.variables, moved, strict=True)) | {symbols.LABEL: image} | there_t
-        if abs((loss.expression.subs(here) - loss.expression.subs(there)).evalf(30)) > sp.Float(
-            "1e-20"
-        ):
+        left, right = (_number_at(loss.expression, frozenset(p.items())) for p in (here, there))
+        if abs(left - right) > sp.Float("1e-20"):
             return False
     return True
+
+
+@lru_cache(maxsize=1024)
+def _number_at(expression: sp.Expr, point: frozenset[tuple[sp.Basic, sp.Basic]]) -> sp.Expr:
+    """30 digits at numbers for all symbols; every exchange is compared with the same points."""
+    return expression.xreplace(dict(point)).evalf(30)
 
 
 def _mixture_maps(

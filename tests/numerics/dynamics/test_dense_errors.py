@@ -88,6 +88,7 @@ def test_many_curves_and_fixed_points_of_the_wide_box_are_covered():
     assert sum(bool(r.refusal) for r in records) <= 8
 
 
+@pytest.mark.slow
 def test_a_tolerance_that_is_not_reached_is_said():
     """1e-13 lies below what rounding leaves of norms of 1e3."""
     parameters = Parameters(WEIGHTS, 10, 0.1, 1.0, [[1.0]])

@@ -59,7 +59,7 @@ def true_value(distance, scale, state, units):
         return value * mp.quad(lambda z: mp.npdf(z) / (1 + mp.exp(-spread * z)), [-12, 0, 12])
 
 
-@pytest.mark.parametrize("units", [1, 2])
+@pytest.mark.parametrize("units", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_no_panel_sees_is_in_the_error(units):
     rng, compiled = fresh_rng(), compiled_product(units)
     for _ in range(20):

@@ -14,11 +14,9 @@ from numerics import Problem, State, draw_data, simulate_sgd, train_data
 from numerics.sgd.kernel.source import kernel_source
 from theory import InputError, Loss, kgmm
 
-EACH = ["oja", *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "oja")]
-
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("method", ["direct", "reduced"])
 def test_one_step_has_the_law_of_raw_samples(name, method):
     rng, case, dimension, count = fresh_rng(), CASES[name], 9, 5_000
@@ -47,12 +45,14 @@ def test_the_law_without_the_statistics_is_another_one():
     assert not agree(raw_step(blind, problem, state, dimension, count, rng), raw)
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_direct_and_reduced_runs_have_one_law_and_follow_the_curve(name):
     """400 replicas in law at d = 40 and 100; those of the chain at d = 3,000 against the curve."""
     check_runs_and_curve(Problem(CASES[name].model()), (40, 100), fresh_rng())
 
 
+@pytest.mark.slow
 def test_a_batch_takes_the_mean_of_the_gains():
     """Both methods with batches of three, in law."""
     rng, problem = fresh_rng(), Problem(oja())

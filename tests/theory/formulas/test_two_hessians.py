@@ -302,6 +302,7 @@ def compare_with_samples(blocks, geo: Geometry, rng, sampler, wrong):
     return data.compare(predict(blocks)), [data.compare(predict(b)) for b in wrong]
 
 
+@pytest.mark.slow
 def test_the_mean_of_sample_hessians_is_the_almost_everywhere_hessian_and_not_the_other():
     rng = fresh_rng()
     model = correlated_xor()
@@ -320,7 +321,7 @@ def test_the_mean_of_sample_hessians_is_the_almost_everywhere_hessian_and_not_th
     )  # so that refutation holds for any seed
 
 
-@pytest.mark.parametrize("regularized", [True, False])
+@pytest.mark.parametrize("regularized", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_mean_of_sample_gradient_products_is_the_gradient_matrix(regularized):
     rng = fresh_rng()
     model = correlated_xor()

@@ -47,6 +47,23 @@ def test_derivative_is_that_of_the_elementary_form(f, values):
         assert gap < 1e-10 * (1 + abs(at(expected, values)))
 
 
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.fractions(-900, 900, max_denominator=50), min_size=1, max_size=4))
+def test_a_log_sum_exp_has_all_its_digits(values):
+    found = LogSumExp(*(sp.Rational(v.numerator, v.denominator) for v in values)).evalf(30)
+    with mpmath.workdps(900):
+        terms = (mpmath.exp(mpmath.mpf(v.numerator) / v.denominator) for v in values)
+        expected = sp.Float(mpmath.log(mpmath.fsum(terms)), 60)
+    assert abs(found - expected) <= abs(expected) * sp.Float("1e-28")
+
+
+def test_digits_of_a_log_sum_exp_where_terms_cancel_or_are_tiny():
+    half, tiny = -sp.log(2), sp.Rational(1, 10**20)
+    assert LogSumExp(half, half).evalf(30) == 0
+    assert abs(LogSumExp(half, half + tiny).evalf(20) / tiny - sp.Rational(1, 2)) < 1e-15
+    assert abs(LogSumExp(-500, 0).evalf(20) / sp.exp(-500).evalf(20) - 1) < 1e-15
+
+
 @pytest.mark.parametrize("f", FUNCTIONS, ids=str)
 @settings(deadline=None, max_examples=10)
 @given(values=st.tuples(finite, finite, finite))

@@ -107,6 +107,7 @@ def test_a_slip_of_one_class_alone_is_still_found() -> None:
     )
 
 
+@pytest.mark.slow
 def test_equal_products_of_means_cancel_before_they_are_expanded() -> None:
     """Multiplied out they have more terms than are looked at."""
     claim = make_claim(

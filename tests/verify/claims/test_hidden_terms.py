@@ -157,7 +157,13 @@ def test_what_identities_leave_is_refuted_however_small(term: str) -> None:
     assert "claimed - derived" in found.text
 
 
-@pytest.mark.parametrize("nothing", ["sqrt((m_1_1^2 + 1)^2) - m_1_1^2 - 1", "asin(sin(p_1)) - p_1"])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        "sqrt((m_1_1^2 + 1)^2) - m_1_1^2 - 1",
+        pytest.param("asin(sin(p_1)) - p_1", marks=pytest.mark.slow),
+    ],
+)
 def test_what_identities_leave_of_nothing_is_not_refuted(nothing: str) -> None:
     quantity, formula = CUBE
     assert digits(TWO, quantity, f"{formula} + {nothing}").status is not Status.REFUTED

@@ -499,6 +499,7 @@ def test_curves_of_other_networks(arguments):
     assert "Error of any statistic" in succeed("curves", "xor", *FAST, *arguments)
 
 
+@pytest.mark.slow
 def test_simulate_sets_sgd_beside_the_theory(tmp_path):
     data = tmp_path / "s.nc"
     text = succeed(

@@ -165,6 +165,7 @@ def test_several_states_are_evaluated_as_one_by_one(target):
         assert np.abs(together[e] - alone[0]).max() <= 100 * EPS * (1 + np.abs(alone).max())
 
 
+@pytest.mark.slow
 def test_compiled_replicates_are_evaluated_as_one_by_one():
     """evaluate_replicates of xor(3): every scrambling at a state of its own."""
     rng, model = fresh_rng(), xor(3)
@@ -656,6 +657,7 @@ def test_the_rare_side_of_a_kink_is_covered(monkeypatch):
     assert rare_side_misses(seeds).max() > bound
 
 
+@pytest.mark.slow
 def test_errors_of_the_drift_of_four_units_cover_a_finer_rule():
     """2^14 nodes of 8 other scramblings are 100 times finer; their own error is added."""
     rng = fresh_rng()
