@@ -37,7 +37,7 @@ def _high_product(typingctx, x, y):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64, types.uint64), generate
 
 
-@register_jitable(inline="always")
+@register_jitable
 def _sfc64(words):  # type: ignore[no-untyped-def]
     a, b, c, counter = words
     drawn = a + b + counter
@@ -46,7 +46,7 @@ def _sfc64(words):  # type: ignore[no-untyped-def]
     return drawn, (first, second, rotated + drawn, counter + np.uint64(1))
 
 
-@register_jitable(inline="always")
+@register_jitable
 def _pcg64(words):  # type: ignore[no-untyped-def]
     high, low, add_high, add_low = words
     carried = _high_product(low, _LOW)  # type: ignore[call-arg,var-annotated]
@@ -66,7 +66,7 @@ def step(state: States, words: Any) -> Any:
     raise NotImplementedError  # the two versions are below
 
 
-@overload(step, inline="always")
+@overload(step)
 def _step(state, words):  # type: ignore[no-untyped-def]
     if state.ndim == 1:
         return lambda state, words: _sfc64(words)
@@ -78,7 +78,7 @@ def load(state: States) -> Any:
     raise NotImplementedError
 
 
-@overload(load, inline="always")
+@overload(load)
 def _load(state):  # type: ignore[no-untyped-def]
     if state.ndim == 1:
         return lambda state: (state[0], state[1], state[2], state[3])
@@ -90,7 +90,7 @@ def store(state: States, words: Any) -> None:
     raise NotImplementedError
 
 
-@overload(store, inline="always")
+@overload(store)
 def _store(state, words):  # type: ignore[no-untyped-def]
     if state.ndim == 1:
 
@@ -113,7 +113,7 @@ def next_word(state: States) -> np.uint64:
     return word
 
 
-@register_jitable(inline="always")
+@register_jitable
 def unit(word):  # type: ignore[no-untyped-def]
     """A double in [0, 1) of 53 of the bits of a word."""
     # signed words convert to doubles faster, and these are small

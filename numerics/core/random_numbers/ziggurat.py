@@ -33,7 +33,7 @@ _EXPONENTIAL_TAIL = tables.ziggurat_exp_r
 _MASK = np.uint64((1 << 52) - 1)
 
 
-@register_jitable(inline="always")
+@register_jitable
 def body(word):  # type: ignore[no-untyped-def]
     """The normal of a word, and whether it is inside of its layer: else it is not decided."""
     distance = np.int64(word >> np.uint64(9) & _MASK)
