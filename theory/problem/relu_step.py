@@ -28,6 +28,8 @@ class Step(StableFunction):
 
     @classmethod
     def eval(cls, f: sp.Expr) -> sp.Expr | None:
+        if isinstance(f, (Step, ReLU)):  # both are positive where their argument is
+            return Step(f.args[0])
         return sp.Integer(1 if f > 0 else 0) if f.is_number and f.is_comparable else None
 
     def _eval_power(self, exponent: sp.Expr) -> sp.Expr | None:
@@ -55,8 +57,8 @@ class ReLU(StableFunction):
     Examples
     --------
     >>> f = sp.Symbol("f", real=True)
-    >>> ReLU(f).diff(f), ReLU(-3), ReLU(3)
-    (step(f), 0, 3)
+    >>> ReLU(f).diff(f), ReLU(-3), ReLU(3), ReLU(ReLU(f))
+    (step(f), 0, 3, relu(f))
     """
 
     is_real = True
@@ -66,7 +68,7 @@ class ReLU(StableFunction):
     def eval(cls, f: sp.Expr) -> sp.Expr | None:
         if f.is_number and f.is_comparable:
             return f if f > 0 else sp.Integer(0)
-        return None
+        return f if isinstance(f, (Step, ReLU)) else None  # what is not negative is its own ramp
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         return Step(self.args[0])

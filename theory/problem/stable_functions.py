@@ -26,7 +26,9 @@ class StableFunction(sp.Function):
     def _eval_evalf(self, prec: int) -> sp.Expr | None:
         if self.free_symbols:
             return None
-        return self.rewrite(sp.exp)._eval_evalf(prec)
+        # itself alone: a sine in its argument by exponentials would leave imaginary rounding
+        elementary = self.rewrite(sp.exp, deep=False)
+        return None if elementary == self else elementary._eval_evalf(prec)
 
 
 class Maximum(sp.Function):

@@ -20,6 +20,7 @@ from theory.expectations.derived import find_expectations
 from theory.expectations.existence import is_smooth
 from verify.claims.language.conventions import DIMENSION
 from verify.claims.repair.repair import Mender, nearest_change
+from verify.claims.signs.exclusion import is_impossible
 from verify.claims.stages.digits import DIGITS, gaps
 from verify.claims.stages.expansion import expanded
 from verify.claims.stages.orders import (
@@ -34,7 +35,7 @@ from verify.claims.stages.orders import (
     measured_orders,
     parameter_symbol,
 )
-from verify.claims.stages.region_search import find_point, is_impossible
+from verify.claims.stages.region_search import find_point
 from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, describe
 from verify.claims.stages.sampling import measured_deviations
 from verify.claims.stages.small_terms import smallest_term

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,10 +15,10 @@ from numerics.expectations.certified_digits import DimensionError
 from theory import InputError, Model
 from theory.expectations.derived import find_expectations
 from verify.claims.repair.repair import find_repair
+from verify.claims.signs.exclusion import is_impossible
 from verify.claims.stages.digits import (
     DIGITS,
     Gap,
-    affordable_gaps,
     arguments_at,
     certified_gaps,
     gaps,
@@ -26,13 +26,13 @@ from verify.claims.stages.digits import (
     is_refuted,
     most_dimensions,
 )
-from verify.claims.stages.node_identities import linearise
+from verify.claims.stages.hidden_integrands import hidden_integrands
 from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen, next_to, on_kinks
-from verify.claims.stages.region_search import find_point, is_impossible
+from verify.claims.stages.region_search import find_point
 from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, steps_of
 from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations, should_be_seen
-from verify.claims.stages.small_terms import point_of_certain_value, smallest_term
-from verify.claims.stages.symbolic import LARGEST, prove_all, prove_equal
+from verify.claims.stages.small_terms import point_of_certain_value
+from verify.claims.stages.symbolic import prove_all, prove_equal
 from verify.printing.shorten import shorten
 from verify.random_points.exact import (
     Point,
@@ -148,7 +148,7 @@ class ExactClaim:
             text += f"; {count} entries have integrals in too many dimensions, such as {left[0]}"
         elif flat and not self._proved:
             text += f"; {flat[0]} was not seen at full rank, where all minors of Q and R count"
-        elif not self._proved and (hidden := seen.hidden() or self._hidden_integrands()):
+        elif not self._proved and (hidden := seen.hidden() or self._hidden_inside(seen)):
             text += f"; {hidden}"
             enough = False
         status = Status.AGREES if enough and not left else Status.INCONCLUSIVE
@@ -159,24 +159,11 @@ class ExactClaim:
             "digits", status, text, details | {"points": [p.describe() for p, _, _ in seen.reached]}
         )
 
-    def _hidden_integrands(self) -> str:
+    def _hidden_inside(self, seen: Seen) -> str:
         """Terms inside of expectations that no point sees, empty where there are none."""
-        split = {c.name: linearise(c.claimed - c.derived) for c in self.cases}
-        small = {n for n, e in split.items() if e.count_ops() <= LARGEST}
-        chosen = [c for c in self.cases if not c.needs_full_rank and c.name in small]
-        unseen: dict[str, set[sp.Expr]] = {}
-        for _ in range(POINTS if chosen else 0):
-            point = random_point(self.model, self.rng, 1)
-            pairs = [(split[c.name], sp.S.Zero) for c in chosen]
-            found = affordable_gaps(pairs, point, FAR_DIGITS, self._more)
-            for case, gap in zip(chosen, found, strict=True):
-                if gap is None:
-                    continue
-                terms = gap.terms or ({split[case.name]: 0} if split[case.name] != 0 else {})
-                hidden = {t for t in terms if not gap.sees(t)}
-                unseen[case.name] = hidden & unseen.get(case.name, hidden)
-        name = next((n for n, terms in unseen.items() if terms), "")
-        return f"{name}: {smallest_term(unseen[name])}" if name else ""
+        points = [random_point(self.model, self.rng, 1) for _ in range(POINTS)]
+        points += [p for p, *_ in seen.reached if p.rank == 1]
+        return hidden_integrands(self.cases, points, FAR_DIGITS, self._more)
 
     @property
     def _proved(self) -> bool:
@@ -259,21 +246,25 @@ class ExactClaim:
 
     def _missed_regions(self, seen: Seen) -> Iterator[Place]:
         """Points for signs that the forms of an entry did not have together, on a line if there is
-        one, else in general position; and on kinks themselves, where a step has a value of its own.
+        one, and at full rank, where a determinant beside a ramp counts; and on kinks themselves,
+        where a step has a value of its own.
         """
         for cuts in dict.fromkeys(tuple(sides.cuts) for sides in seen.sides.values() if sides.cuts):
             cases = [c for c in self.cases if tuple(seen.sides[c.name].cuts) == cuts]
             anywhere = [c for c in cases if not c.needs_full_rank]
             if anywhere:
-                yield from self._searched(seen, anywhere, 1)
-            yield from self._searched(seen, cases, None)
+                yield from self._searched(seen.sides, seen, anywhere, 1)
+            every = seen.sides if self._proved else seen.sides_at_full_rank
+            yield from self._searched(every, seen, cases, None)
         steps = steps_of(e for c in self.cases for e in (c.claimed, c.derived))
         for point in on_kinks(random_point(self.model, self.rng), steps):
             yield Place(point, self.cases, REGIONS, None)
 
-    def _searched(self, seen: Seen, cases: list[Case], rank: int | None) -> Iterator[Place]:
+    def _searched(
+        self, every: Mapping[str, Sides], seen: Seen, cases: list[Case], rank: int | None
+    ) -> Iterator[Place]:
         tried: list[Signs] = []
-        sides = seen.sides[cases[0].name]
+        sides = every[cases[0].name]
         while signs := next((s for s in sides.unvisited() if s not in tried), None):
             tried.append(signs)
             if len(tried) > MOST_REGIONS:

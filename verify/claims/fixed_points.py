@@ -31,8 +31,8 @@ from theory.problem.cross_entropy import softmax_cross_entropy
 from verify.claims.language.vocabulary import Vocabulary
 from verify.claims.raw.risk import Values, class_gaps, gram_root, minimize_risk, raw_block
 from verify.claims.repair.repair import Mender, nearest_change
+from verify.claims.signs.exclusion import is_impossible
 from verify.claims.stages.evaluation import number_of
-from verify.claims.stages.region_search import is_impossible
 from verify.claims.stages.regions import Sides, cuts_of, describe
 from verify.claims.stages.small_terms import smallest_term, terms_of
 from verify.claims.stages.symbolic import prove_equal

@@ -18,10 +18,11 @@ from numerics.expectations.high_precision import high_precision_functions
 from theory import InputError, Model, symbols
 from theory.problem.covariance.bands import rank_of
 from verify.claims.repair.repair import Mender, nearest_change
+from verify.claims.signs.exclusion import is_impossible
 from verify.claims.stages.digits import DIGITS
 from verify.claims.stages.evaluation import real_or_nan
 from verify.claims.stages.places import zeros_of
-from verify.claims.stages.region_search import find_values, is_impossible
+from verify.claims.stages.region_search import find_values
 from verify.claims.stages.regions import (
     MOST_REGIONS,
     Sides,

@@ -11,9 +11,9 @@ from scipy.optimize import linprog
 from theory import Bands, Loss, Mixture, Model, kgmm, symbols, xor
 from verify.claims.language.text import parse_formula
 from verify.claims.language.vocabulary import Vocabulary
-from verify.claims.stages.gram_signs import never_has
-from verify.claims.stages.linear_forms import exclude_each_other
-from verify.claims.stages.region_search import is_impossible
+from verify.claims.signs.exclusion import is_impossible
+from verify.claims.signs.gram_signs import never_has
+from verify.claims.signs.linear_forms import exclude_each_other
 from verify.random_points.exact import random_point, scaled_point
 
 OPEN, FIXED = kgmm(2), kgmm(3, directions_gram="orthonormal")

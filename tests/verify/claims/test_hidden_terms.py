@@ -14,7 +14,8 @@ from theory import Model, ReLU, kgmm, xor
 from verify import make_claim
 from verify.claims.judge import _kind
 from verify.claims.judgement import Stage, Status
-from verify.claims.stages.region_search import find_point, have_signs, is_impossible
+from verify.claims.signs.exclusion import is_impossible
+from verify.claims.stages.region_search import find_point, have_signs
 from verify.claims.stages.regions import Sides, cuts_of
 
 TWO, THREE = (kgmm(k, directions_gram="orthonormal") for k in (2, 3))

@@ -12,8 +12,8 @@ from theory import GaussianExpectation, Model, ReLU, kgmm, preactivation_law, sy
 from theory.expectations.existence import is_positive, why_undefined
 from verify import check
 from verify.claims.judgement import Finding, Status
+from verify.claims.signs.exclusion import is_impossible
 from verify.claims.stage_verdicts import find
-from verify.claims.stages.region_search import is_impossible
 from verify.claims.stages.regions import MARGIN, Sides, cuts_of, linear_regions
 from verify.claims.stages.sampling import is_normal
 from verify.random_points.exact import far_point, random_point, scaled_point

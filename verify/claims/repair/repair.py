@@ -16,9 +16,10 @@ from theory import InputError, Model
 from theory.expectations.derived import find_expectations
 from verify.claims.cases import Case, case_at, cases_of
 from verify.claims.judgement import Claim
+from verify.claims.signs.exclusion import is_impossible
 from verify.claims.stages.digits import certified_gaps, gaps, general_points, node_values
 from verify.claims.stages.evaluation import Evaluator
-from verify.claims.stages.region_search import find_point, is_impossible
+from verify.claims.stages.region_search import find_point
 from verify.claims.stages.regions import Sides, Signs, cuts_of
 from verify.random_points.exact import Point, random_point
 

@@ -100,6 +100,9 @@ class Evaluator:
         digits = self.digits
         numbers = {s: sp.Float(self.parts(s)[0], digits) for s in e.free_symbols}
         value = number_of(sp.N(e.xreplace(numbers), digits))
+        if not mpmath.isfinite(value):
+            # at the edge of where it is real, as the root of a determinant that is zero
+            value = number_of(sp.N(e.xreplace(dict(self._values)), digits))
         return value, NOTHING, abs(value)
 
     def _function(self, e: sp.Expr) -> Triple:

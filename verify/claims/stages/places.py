@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import sympy as sp
 
 from verify.claims.cases import Case
+from verify.claims.signs.exclusion import is_impossible
 from verify.random_points.exact import Point
 
 from .digits import DIGITS, Gap
-from .region_search import is_impossible
 from .regions import Sides, cuts_of, describe
 from .small_terms import smallest_term
 
@@ -51,7 +51,9 @@ class Seen:
     blurred: bool = False
 
     def __post_init__(self) -> None:
-        self.sides = {c.name: Sides(cuts_of((c.claimed, c.derived))) for c in self.cases}
+        self.sides, self.sides_at_full_rank = (
+            {c.name: Sides(cuts_of((c.claimed, c.derived))) for c in self.cases} for _ in range(2)
+        )
         self._at_full_rank: dict[str, list[Gap]] = {c.name: [] for c in self.cases}
         # what counts where no better point is found
         self._faint: list[tuple[Sides, Mapping[sp.Symbol, sp.Expr]]] = []
@@ -71,10 +73,11 @@ class Seen:
             at = point.values | case.more
             # where fewer digits are certified a difference on this side may be hidden by the error
             if gap.digits >= CERTIFIED and set(sides.names) <= set(at):
-                if gap.error > BLURRED:
-                    self._faint.append((sides, at))
-                else:
-                    sides.visit(at)
+                for each in (sides, self.sides_at_full_rank[case.name])[: 1 + full]:
+                    if gap.error > BLURRED:
+                        self._faint.append((each, at))
+                    else:
+                        each.visit(at)
 
     def hidden(self) -> str:
         """What was not seen of some entry: sides of kinks, terms that are zero or too small."""

@@ -11,13 +11,13 @@ defined; whether expectations exist is asked before (:mod:`theory.expectations.e
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 
 import sympy as sp
 
 from theory import GaussianExpectation, LogSumExp, ReLU, Sigmoid, Softmax, Softplus, Step
 from theory.expectations.derived import find_expectations
 from theory.expectations.gaussian_law import GaussianLaw
+from verify.claims.signs.exponentials import named_exponentials
 
 from .expansion import expanded
 
@@ -147,28 +147,8 @@ def _normal_form(f: sp.Expr) -> sp.Expr:
             break
         f = f.xreplace({e: e.rewrite(sp.exp) for e in known})
     f = _split_logarithms(f)
-    names, f = _named_exponentials(f)
+    names, f = named_exponentials(f)
     return sp.sympify(sp.cancel(sp.together(f)).xreplace(names))
-
-
-def _named_exponentials(f: sp.Expr) -> tuple[dict[sp.Expr, sp.Expr], sp.Expr]:
-    """The function with powers of new positive symbols for exponentials, and what they stand for.
-
-    exp(u/2 + v) is X Y with X = exp(u/2), Y = exp(v): exponentials of different monomials are
-    independent.
-    """
-    exponentials = {e: sp.expand(e.args[0]).as_coefficients_dict() for e in f.atoms(sp.exp)}
-    whole: dict[sp.Expr, int] = {}
-    for monomial, coefficient in chain.from_iterable(d.items() for d in exponentials.values()):
-        if coefficient.is_Rational:
-            whole[monomial] = int(sp.ilcm(whole.get(monomial, 1), coefficient.q))
-    symbols = {m: sp.Dummy(positive=True) for m in whole}
-    change: dict[sp.Expr, sp.Expr] = {}
-    for e, parts in exponentials.items():
-        if all(c.is_Rational for c in parts.values()):
-            change[e] = sp.Mul(*(symbols[m] ** int(c * whole[m]) for m, c in parts.items()))
-    back = {symbols[m]: sp.exp(m / whole[m]) for m in whole}
-    return back, f.xreplace(change)
 
 
 def _split_logarithms(f: sp.Expr) -> sp.Expr:
@@ -177,7 +157,7 @@ def _split_logarithms(f: sp.Expr) -> sp.Expr:
     """
     change = {}
     for e in f.atoms(sp.log):
-        names, inside = _named_exponentials(e.args[0])
+        names, inside = named_exponentials(e.args[0])
         above, below = sp.fraction(sp.cancel(sp.together(inside)))
         parts = [_positive_factors(p, set(names)) for p in (above, below)]
         if any(p is None for p in parts):
@@ -185,7 +165,7 @@ def _split_logarithms(f: sp.Expr) -> sp.Expr:
         total = sp.Integer(0)
         for sign, factors in zip((1, -1), parts, strict=True):
             for base, power in factors or ():
-                exponent = names[base].args[0] if base in names else None
+                exponent = names[base].as_base_exp()[1] if base in names else None
                 log = sp.log(base.xreplace(names)) if exponent is None else exponent
                 total += sign * power * log
         change[e] = total

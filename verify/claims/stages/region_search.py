@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ import sympy as sp
 from theory import Model
 from verify.random_points.exact import Point, random_point
 
-from .gram_signs import never_has
-from .linear_forms import exclude_each_other
 from .regions import Signs, compiled
 
 # starts of a search, evaluations of each, and how far inside of a region its points shall be
@@ -225,47 +222,3 @@ def _of_bands(matrix: np.ndarray) -> np.ndarray:
 
 def _rational(x: Any) -> sp.Rational:
     return sp.Rational(round(float(x) * DENOMINATOR), DENOMINATOR)
-
-
-def is_impossible(model: Model | None, signs: Signs) -> bool:
-    """Whether one of the signs is never met, or signs of linear forms exclude each other: what
-    floating point finds counts where exact arithmetic confirms it.
-
-    The domain is taken larger than it is: symbols that are positive are, diagonal entries are not
-    negative, and bound what is beside them.
-    """
-    if model is not None and any(never_has(model, form, sign) for form, sign in signs.items()):
-        return True
-
-    names = sorted(set().union(*(c.free_symbols for c in signs)), key=str)
-    try:
-        if any(sp.Poly(c, *names).total_degree() > 1 for c in signs):
-            return False
-    except sp.PolynomialError:
-        return False
-    positive = [s * c for c, s in signs.items()]
-    positive += [x for x in names if x.is_positive]
-    sums: list[sp.Expr] = []
-    if model is not None:
-        more, sums = _domain(model, set(names))
-        positive += more
-    return exclude_each_other(positive, sums)
-
-
-def _domain(model: Model, names: set[sp.Symbol]) -> tuple[list[sp.Expr], list[sp.Expr]]:
-    """Linear forms that are not negative at any state, and some that are zero."""
-    s = model.symbols
-    found: list[sp.Expr] = []
-    for gram, first in product((s.gram, s.gram_perp), range(0, s.gram.rows, s.units)):
-        for i in range(s.units):
-            own = gram[first + i, i]
-            found += [own] if own in names else []
-            for j in range(i):
-                beside, other = gram[first + i, j], gram[first + j, j]
-                if {beside, own, other} <= names:
-                    bound = own + other
-                    found += [bound - 2 * beside, bound + 2 * beside]
-    weights = list(model.mixture.weights)
-    if all(p.is_Symbol for p in weights) and names & set(weights):
-        return [*found, *weights], [sp.Add(*weights) - 1]
-    return found, []

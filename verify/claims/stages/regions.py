@@ -20,6 +20,7 @@ from numerics.expectations.certified_double import array_functions
 from theory import GaussianExpectation, ReLU, Step
 from theory.expectations.derived import find_expectations
 from theory.expectations.existence import is_positive
+from verify.claims.signs.zero_sets import SIMPLE, factors
 
 # regions of linear forms that are looked for, and visited, at most
 MOST_REGIONS = 128
@@ -57,10 +58,9 @@ def _cuts_of(expression: sp.Expr) -> tuple[sp.Expr, ...]:
     plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
     found: dict[sp.Expr, None] = {}
     for atom in sorted(_singular(plain), key=sp.default_sort_key):
-        for form in (*_factors(atom), *_periods(atom)):
-            if form.free_symbols and not (form.is_positive or form.is_negative):
-                found.setdefault(form)
-                found |= dict.fromkeys(_turning(form))
+        for form in (*factors(atom), *_periods(atom)):
+            found.setdefault(form)
+            found |= dict.fromkeys(_turning(form))
     return tuple(found)
 
 
@@ -79,7 +79,7 @@ def steps_of(expressions: Iterable[sp.Expr]) -> list[sp.Expr]:
     for expression in filter(_may_cut, expressions):
         plain = expression.xreplace({n: _name(n) for n in set(find_expectations(expression))})
         arguments = {f.args[0] for f in plain.atoms(Step, sp.sign, sp.Heaviside)}
-        found |= dict.fromkeys(f for a in sorted(arguments, key=str) for f in _factors(a))
+        found |= dict.fromkeys(f for a in sorted(arguments, key=str) for f in factors(a))
     return [f for f in found if f.free_symbols]
 
 
@@ -100,20 +100,11 @@ def _singular(e: sp.Expr) -> set[sp.Expr]:
     return found | {p.base for p in e.atoms(sp.Pow) if not p.exp.is_Integer and p.base != sp.E}
 
 
-def _factors(form: sp.Expr) -> list[sp.Expr]:
-    """Where a product vanishes: a square, whose sign is the same on both sides, has a zero too."""
-    top, bottom = sp.fraction(sp.together(form))
-    try:
-        return [f for part in (top, bottom) for f, _ in sp.factor_list(part)[1]]
-    except sp.PolynomialError:
-        return [form]
-
-
 def _periods(form: sp.Expr) -> list[sp.Expr]:
     """Where arguments of periodic functions leave the first period: asin(sin(x)) is x before."""
     arguments = {f.args[0] for f in form.atoms(sp.sin, sp.cos, sp.tan, sp.cot)}
     beyond = [a + side for a in sorted(arguments, key=str) for side in (sp.pi, -sp.pi)]
-    return [f for a in beyond for f in _factors(a)]
+    return [f for a in beyond for f in factors(a)]
 
 
 def _turning(form: sp.Expr) -> list[sp.Expr]:
@@ -124,9 +115,10 @@ def _turning(form: sp.Expr) -> list[sp.Expr]:
     """
     if form.is_polynomial():
         return []
-    slopes = [form.diff(s) for s in sorted(form.free_symbols, key=str)]
-    forms = (f for slope in slopes if slope != 0 for f in _factors(slope))
-    return [f for f in forms if f.free_symbols and not (f.is_positive or f.is_negative)]
+    # a sine is zero without a change of its sign only where its argument rests
+    moving = form.args[0] if isinstance(form, SIMPLE) else form
+    slopes = [moving.diff(s) for s in sorted(moving.free_symbols, key=str)]
+    return [f for slope in slopes if slope != 0 for f in factors(slope)]
 
 
 @dataclass

@@ -12,12 +12,15 @@ import sympy as sp
 NONE, DENOMINATOR = 1e-9, 10_000
 
 
-def exclude_each_other(positive: Sequence[sp.Expr], zero: Sequence[sp.Expr] = ()) -> bool:
-    """Whether it is shown that forms are not all positive where others are zero.
+def exclude_each_other(
+    positive: Sequence[sp.Expr], zero: Sequence[sp.Expr] = (), not_negative: Sequence[sp.Expr] = ()
+) -> bool:
+    """Whether it is shown that forms are not all positive where others are zero, or not negative.
 
-    By Farkas' lemma this is so exactly where some combination of them, with multipliers that are
-    not negative for the former, is a number that is not positive.  Linear programming finds the
-    multipliers in floating point; they are taken for fractions, and count where those are exact.
+    By Farkas' lemma this is so where some combination of them, with multipliers that are not
+    negative for all but the zeros, and positive for one that is positive, is a number that is not
+    positive.  Linear programming finds the multipliers in floating point; they are taken for
+    fractions, and count where those are exact.
 
     Examples
     --------
@@ -27,25 +30,25 @@ def exclude_each_other(positive: Sequence[sp.Expr], zero: Sequence[sp.Expr] = ()
     """
     from scipy.optimize import linprog  # a quarter of a second that few claims need
 
-    forms = [*positive, *zero]
+    forms = [*positive, *not_negative, *zero]
     names = sorted(set().union(*(f.free_symbols for f in forms)), key=str)
     polynomials = [sp.Poly(f, *names) for f in forms]
     slopes = [[p.coeff_monomial(x) for x in names] for p in polynomials]
     offsets = [p.coeff_monomial(1) for p in polynomials]
     if not all(x.is_number for row in (*slopes, offsets) for x in row):
         return False
-    count = len(positive)
+    count, signed = len(positive), len(positive) + len(not_negative)
     # the combination of least value; multipliers of the positive forms have the sum 1
     found = linprog(
         np.array(offsets, dtype=float),
         A_eq=np.vstack([np.array(slopes, dtype=float).T, np.arange(len(forms)) < count]),
         b_eq=[*np.zeros(len(names)), 1.0],
-        bounds=[(0, None) if i < count else (None, None) for i in range(len(forms))],
+        bounds=[(0, None) if i < signed else (None, None) for i in range(len(forms))],
     )
     if not found.success or found.fun > NONE:
         return False
     return any(
-        _is_shown(multipliers, slopes, offsets, count)
+        _is_shown(multipliers, slopes, offsets, count, signed)
         for multipliers in _fractions(found.x, slopes)
     )
 
@@ -72,9 +75,11 @@ def _is_shown(
     slopes: Sequence[Sequence[sp.Expr]],
     offsets: Sequence[sp.Expr],
     count: int,
+    signed: int,
 ) -> bool:
-    own = multipliers[:count]
-    if any(x.is_nonnegative is not True for x in own) or not any(own):
+    if any(x.is_nonnegative is not True for x in multipliers[:signed]):
+        return False
+    if not any(multipliers[:count]):
         return False
     totals = [
         sp.Add(*(m * row[j] for m, row in zip(multipliers, slopes, strict=True)))

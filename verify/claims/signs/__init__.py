@@ -1,0 +1,1 @@
+"""Signs of forms: where they change, which never occur, which exclude each other."""
