@@ -11,13 +11,11 @@ samples.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import sympy as sp
+from measured import arguments, mean_and_error, write_json
 
 import specalign as sa
 
@@ -156,12 +154,6 @@ def weights_rows(name: str, times: list[float] = TIMES, seed: int = 1) -> list[d
     return rows
 
 
-def mean_and_error(values: Array) -> dict[str, list[float]]:
-    """Means over runs and their standard errors."""
-    error = values.std(axis=0, ddof=1) / len(values) ** 0.5
-    return {"mean": values.mean(axis=0).tolist(), "error": error.tolist()}
-
-
 def block_rows(name: str, times: list[float] = TIMES) -> Iterator[dict]:
     """Outliers of the blocks: population, and samples at the last of the times."""
     problem = problem_of(name)
@@ -212,16 +204,12 @@ def print_tables(name: str, weights: list[dict], blocks: list[dict]) -> None:
 
 def main() -> None:
     """Print the tables of both networks."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("figure", nargs="?", help="where to draw the shares")
-    parser.add_argument("--json", type=Path, help="where to write all numbers")
-    chosen = parser.parse_args()
+    chosen = arguments(__doc__)
     found = {}
     for name in NETWORKS:
         found[name] = {"weights": weights_rows(name), "blocks": list(block_rows(name))}
         print_tables(name, **found[name])
-    if chosen.json:
-        chosen.json.write_text(json.dumps(found), "utf-8")
+    write_json(found, chosen.json)
     if chosen.figure:
         courses = {
             name: sa.integrate_curves(

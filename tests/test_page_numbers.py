@@ -10,7 +10,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from helpers import ROOT, fresh_rng
+from helpers import ROOT, example, fresh_rng
 
 from numerics import trained_layers
 from theory import kgmm, xor
@@ -27,7 +27,7 @@ def docs():
             del sys.modules[name]
 
 
-PAGES = ("layers", "architectures")
+PAGES = ("layers", "architectures", "classes_and_width")
 
 
 def test_all_pages_with_numbers_are_here():
@@ -132,11 +132,11 @@ def test_layers_made_anew_are_those_of_the_page():
 @pytest.mark.slow
 def test_architectures_made_anew_are_those_of_the_page():
     rng = fresh_rng()
-    example = import_module("page_numbers.runs").example("architectures")
+    made = example("architectures")
     found = import_module("page_numbers.runs").record("architectures")["architectures"]
-    name = str(rng.choice(list(example.NETWORKS)))
-    time = float(rng.choice(example.TIMES[1:]))
-    fresh = example.weights_rows(name, [0.0, time], seed=int(rng.integers(2**31)))[2:]
+    name = str(rng.choice(list(made.NETWORKS)))
+    time = float(rng.choice(made.TIMES[1:]))
+    fresh = made.weights_rows(name, [0.0, time], seed=int(rng.integers(2**31)))[2:]
     stated = [row for row in found[name]["weights"] if row["t"] == time]
     for old, new in zip(stated, fresh, strict=True):
         assert np.allclose(old["theory"], new["theory"], atol=1e-3)
@@ -144,7 +144,51 @@ def test_architectures_made_anew_are_those_of_the_page():
         # tests
         bound = 9 * np.hypot(old["error"], new["error"]) + 1e-3
         assert np.all(np.abs(np.subtract(old["mean"], new["mean"])) < bound)
-    blocks = list(example.block_rows(name, [time])) if time < example.TIMES[-1] else []
+    blocks = list(made.block_rows(name, [time])) if time < made.TIMES[-1] else []
     for old, new in zip((r for r in found[name]["blocks"] if r["t"] == time), blocks, strict=False):
         assert np.allclose(old["values"], new["values"], atol=2e-4)
         assert np.isclose(old["bulk"], new["bulk"], atol=2e-4)
+
+
+def agree(old, new, runs: int = 10) -> bool:
+    """Whether means of so many runs each are of one law: Student with at least runs - 1 degrees of
+    freedom, at about 1e-5.
+    """
+    bound = {4: 25.0, 8: 10.0, 10: 9.0}[runs] * np.hypot(old["error"], new["error"])
+    return bool(np.all(np.abs(np.subtract(old["mean"], new["mean"])) <= bound + 1e-6))
+
+
+@pytest.mark.slow
+def test_classes_made_anew_are_those_of_the_page():
+    rng = fresh_rng()
+    made = example("many_classes")
+    found = import_module("page_numbers.runs").record("classes_and_width")
+    classes, shares = found["classes"], found["shares"]["rows"]
+    i = int(rng.integers(2))
+    for name, value in made.of_classes(classes["k"][i]).items():
+        if name in classes["rows"]:
+            stated = classes["rows"][name]["values"]
+            assert np.isclose(value, stated[i], rtol=0.01), name
+    row, later = shares[:2]
+    fresh = made.simulated_share(
+        row["k"], 8, row["d"], row["runs"], method=row["method"], seed=int(rng.integers(2**31))
+    )
+    assert agree(row, fresh, row["runs"])
+    assert not agree(later, fresh, row["runs"])
+
+
+@pytest.mark.slow
+def test_ends_of_wide_networks_made_anew_are_those_of_the_page():
+    rng = fresh_rng()
+    made = example("wide_networks")
+    found = import_module("page_numbers.runs").record("classes_and_width")["width"]["ends"]
+    fresh = made.share_of_ends(4, seed=int(rng.integers(2**31)))
+
+    def distance(width: str) -> float:
+        both = np.array([found[width]["share"], fresh["share"]])
+        error = (2 * both.mean() * (1 - both.mean()) / fresh["runs"]) ** 0.5
+        return float(abs(both[1] - both[0]) / error)
+
+    # a normal law, and the discreteness of 200 runs
+    assert distance("4") < 5
+    assert distance("8") > 7

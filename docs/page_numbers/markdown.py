@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -55,6 +56,11 @@ def commands(found: Mapping[str, Any], names: Iterable[str]) -> str:
     return "".join(f"    {run['command']:{width}}  # {run['seconds']:.0f} s\n" for run in runs)
 
 
+def output(run: Mapping[str, Any]) -> str:
+    """What a command printed."""
+    return "\n".join(["```text", *run["output"], "```", ""])
+
+
 def minutes(found: Mapping[str, Any]) -> str:
     """Processor time of all runs of a page."""
     return f"{sum(run['seconds'] for run in found.values()) / 60:.1f}"
@@ -68,7 +74,51 @@ def fixed(value: float, digits: int = 3, sign: str = "-") -> str:
     >>> fixed(0.5), fixed(-0.1234, 2, "+")
     ('0.500', '−0.12')
     """
-    return f"{value:{sign}.{digits}f}".replace("-", "−")
+    return f"{value:{sign}z.{digits}f}".replace("-", "−")
+
+
+def measured(value: float, error: float) -> str:
+    """A number with its standard error, to the second digit of the error; four digits without one.
+
+    Examples
+    --------
+    >>> measured(0.0068712, 0.000031), measured(-1.5, 0.2), measured(0.1, 0.0)
+    ('0.006871 ± 0.000031', '−1.50 ± 0.20', '0.1000 ± 0.0000')
+    """
+    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 4
+    return plus_minus(value, error, digits)
+
+
+def general(value: float, digits: int = 3) -> str:
+    """A number of so many digits, wherever its point is.
+
+    Examples
+    --------
+    >>> general(0.5), general(0.000123456), general(12.0), general(8.84e-6)
+    ('0.500', '0.000123', '12.0', '8.84e−06')
+    """
+    return f"{value:#.{digits}g}".rstrip(".").replace("-", "−")
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words with commas, and "and" before the last.
+
+    Examples
+    --------
+    >>> listed(["2", "3", "4"]), listed(["2"])
+    ('2, 3 and 4', '2')
+    """
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def law_cells(row: Mapping[str, Any]) -> list[str]:
+    """Of a power law that was fitted: the exponent with its interval, those between the first two
+    and the last two points, and whether these differ by less than 0.2.
+    """
+    first, last = (fixed(slope, 2, "+") for slope in row["local"])
+    exponent = f"{fixed(row['exponent'], 2, '+')} ± {fixed(row['half'], 2)}"
+    return [exponent, f"{first} to {last}", "yes" if row["is one"] else "no"]
 
 
 def plus_minus(value: float, error: float, digits: int = 4) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import shlex
 import subprocess
@@ -13,9 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import specalign
@@ -25,27 +24,53 @@ DATA = ROOT / "docs" / "data"
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """All that a command wrote."""
+    """All that a file holds."""
     return dict(json.loads(path.read_text("utf-8")))
+
+
+def to_digits(value: Any, digits: int = 6) -> Any:
+    """Numbers, in lists or not, to so many significant digits.
+
+    Examples
+    --------
+    >>> to_digits([1 / 3, [2 / 3]], 2)
+    [0.33, [0.67]]
+    """
+    if isinstance(value, dict):
+        return {key: to_digits(each, digits) for key, each in value.items()}
+    if isinstance(value, list):
+        return [to_digits(each, digits) for each in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+
+
+def read_numbers(path: Path) -> dict[str, Any]:
+    """All that a command wrote, to six digits."""
+    return dict(to_digits(read_json(path)))
 
 
 @dataclass(frozen=True)
 class Run:
-    """A command as a page prints it, the option by which it writes its numbers, and what is kept
-    of them.
+    """A command as a page prints it, the option by which it writes its numbers, what is kept of
+    them, and whether that is also what it prints.
     """
 
     name: str
     command: str
     option: str = "--json"
     suffix: str = ".json"
-    keep: Callable[[Path], dict[str, Any]] = read_json
+    keep: Callable[[Path], dict[str, Any]] = read_numbers
+    printed: bool = False
 
     @property
     def fingerprint(self) -> str:
-        """Changes where the command changes, or the script that it runs."""
+        """Changes where the command changes, or the script that it runs, or what that imports from
+        its folder.
+        """
         script = ROOT / shlex.split(self.command)[1]
         text = script.read_text("utf-8") if script.is_file() else ""
+        for name in sorted(set(re.findall(r"^(?:from|import) (\w+)", text, re.M))):
+            neighbour = script.with_name(f"{name}.py")
+            text += neighbour.read_text("utf-8") if neighbour.is_file() else ""
         return hashlib.sha256((self.command + text).encode()).hexdigest()[:16]
 
     def run(self) -> dict[str, Any]:
@@ -55,15 +80,20 @@ class Run:
         with tempfile.TemporaryDirectory() as folder:
             written = Path(folder) / f"numbers{self.suffix}"
             before = _seconds_of_children()
-            subprocess.run(
+            done = subprocess.run(
                 [*start, *words, self.option, str(written)],
                 check=True,
                 cwd=ROOT,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-                stdout=subprocess.DEVNULL,
+                env=os.environ
+                | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+                stdout=subprocess.PIPE,
+                text=True,
             )
             seconds = _seconds_of_children() - before
             numbers = self.keep(written)
+            if self.printed:  # but for the names of files
+                lines = [line.rstrip() for line in done.stdout.splitlines()]
+                numbers["output"] = [line for line in lines if not line.startswith("wrote ")]
         about = {
             "command": self.command,
             "fingerprint": self.fingerprint,
@@ -72,15 +102,6 @@ class Run:
             "date": datetime.now(UTC).date().isoformat(),
         }
         return about | numbers
-
-
-def example(name: str) -> ModuleType:
-    """The script examples/NAME.py as a module."""
-    sys.path.insert(0, str(ROOT / "examples"))  # where a script finds its neighbours
-    try:
-        return import_module(name)
-    finally:
-        sys.path.remove(str(ROOT / "examples"))
 
 
 def record(page: str) -> dict[str, Any]:

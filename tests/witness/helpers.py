@@ -10,11 +10,14 @@ import os
 import secrets
 from collections import defaultdict
 from functools import lru_cache
+from importlib import import_module
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 
 import mpmath
 import numpy as np
+import pytest
 import sympy as sp
 
 from theory import GaussianExpectation, Loss, Mixture, Model, Softplus, symbols
@@ -39,6 +42,13 @@ def fresh_rng() -> np.random.Generator:
     seed = int(os.environ.get("SPECALIGN_TEST_SEED") or secrets.randbits(64))
     print(f"SPECALIGN_TEST_SEED={seed}")
     return np.random.default_rng(seed)
+
+
+def example(name: str) -> ModuleType:
+    """The script examples/NAME.py as a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "examples")  # where a script finds its neighbours
+        return import_module(name)
 
 
 # --- numeric expectation of a node ----------------------------------------------------------------

@@ -105,7 +105,7 @@ def layers(
             standard_output().print(table)
     if predicted is not None:
         standard_output().print(theory_table(found, predicted))
-        found = found.assign({f"theory_{name}": predicted[name] for name in QUANTITIES})
+        found = found.assign({f"theory_{n}": predicted[n] for n in (*QUANTITIES, "accuracy")})
     if output is not None:
         write_data(found, output)
     if json is not None:

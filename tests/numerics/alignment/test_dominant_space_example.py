@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
-from helpers import ROOT, fresh_rng
+from helpers import example as load_example
+from helpers import fresh_rng
 
 from numerics import Problem, State, realise_weights
 from theory import kgmm
 
-
-@pytest.fixture(scope="module")
-def example():
-    path = ROOT / "examples" / "dominant_space.py"
-    spec = importlib.util.spec_from_file_location("dominant_space", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+example = load_example("dominant_space")
 
 
 @pytest.mark.slow
-def test_the_share_of_a_batch_is_that_of_sampled_gradients(example):
+def test_the_share_of_a_batch_is_that_of_sampled_gradients():
     weights, precision, d = np.array([0.6, 0.4]), 5.0, 600
     numbers = {"weights": weights, "precision": precision, "ridge": 0.1, "step": 1}
     problem = Problem(kgmm(2, directions_gram="orthonormal"), **numbers)

@@ -4,25 +4,17 @@ those of the population, and their outliers are not in the space of the other to
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 import pytest
-from helpers import ROOT, fresh_rng
+from helpers import example as load_example
+from helpers import fresh_rng
 
 from numerics import State, realise_weights
 
-
-@pytest.fixture(scope="module")
-def example():
-    path = ROOT / "examples" / "architectures.py"
-    spec = importlib.util.spec_from_file_location("architectures", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+example = load_example("architectures")
 
 
-def test_shares_are_those_of_orthonormal_directions(example):
+def test_shares_are_those_of_orthonormal_directions():
     found = example.shares(np.array([[3.0, 0.0, 4.0]]), np.eye(2, 3))
     assert np.allclose(found, [[0.36, 0.36, 0.0]], atol=1e-12)
     of_weights = example.shares_of_weights(np.array([[3.0, 0.0]]), np.array([[16.0]]))
@@ -31,7 +23,7 @@ def test_shares_are_those_of_orthonormal_directions(example):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("unit", [0, 1])
-def test_outliers_of_samples_are_those_of_the_population(example, unit):
+def test_outliers_of_samples_are_those_of_the_population(unit):
     generator = fresh_rng()
     problem = example.problem_of("attention")
     # a trained attention layer: the score far along -e_2, the value along e_1

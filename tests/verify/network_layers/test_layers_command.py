@@ -73,8 +73,30 @@ def test_a_panel_a_layer():
     pyplot.close(panels[0].figure)
     assert panels.shape == (6,)
     assert [a.get_title() for a in panels[:2]] == ["layer 1", "readout"]
-    line = panels[0].lines[0].get_ydata()
+    (bars,) = panels[0].containers
+    line = bars.lines[0].get_ydata()
     off = found.weights.isel(time=-1).sel(layer="layer 1").mean("replica").values
     assert np.allclose(line, off)
     with pytest.raises(InputError, match="ax: got an Axes"):
         plot.layers(found, ax=panels[0])
+
+
+def test_small_values_are_drawn_where_they_are():
+    """Down to zero: nothing is raised to an end of the axis, and bars do not pass zero."""
+    values = np.array([[[3e-4, 0.2], [1e-5, 0.4]], [[0.0, 0.1], [5e-4, 0.3]]])
+    off = xr.DataArray(values[:, :, None], dims=("replica", "precision", "time", "layer"))
+    off = off.assign_coords(precision=[1.0, 10.0], layer=["layer 1", "layer 2"])
+    names = ("weights", "hessian", "gradient")
+    found = xr.Dataset({name: off for name in names}, attrs={"widths": [3, 3]})
+    panels = plot.layers(found, theory=found)
+    pyplot.close(panels[0].figure)
+    (bars,) = panels[0].containers
+    drawn = bars.lines[0].get_ydata()
+    assert np.allclose(drawn, values[..., 0].mean(axis=0), rtol=1e-12)
+    lowest = [segment[:, 1].min() for segment in bars.lines[2][0].get_segments()]
+    assert np.allclose(lowest, 0, atol=1e-12)
+    theory = panels[0].lines[-1].get_ydata()
+    assert np.allclose(theory, drawn, rtol=1e-12)
+    low, high = panels[0].get_ylim()
+    heights = panels[0].transData.transform([(1, y) for y in (low, 0, *sorted(drawn), 1e-3, high)])
+    assert np.all(np.diff(heights[:, 1]) > 1)

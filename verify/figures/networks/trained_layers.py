@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from theory.keywords import with_known_keywords
@@ -23,8 +24,11 @@ from verify.figures.style import (
 )
 
 ROWS = {"weights": "weights", "hessian": "Hessian blocks", "gradient": "G blocks"}
-# below this the samples of the blocks decide
-_FLOOR = 1e-3
+# logarithmic above, linear below, where the samples of the blocks decide and zeros stand
+_LINEAR = 1e-3
+# between points of neighbouring widths, so that their bars are told apart
+_APART = 1.08
+_BAND = "#f0f0f0"
 
 
 @with_known_keywords
@@ -37,7 +41,10 @@ def plot_trained_layers(
     title: str | None = None,
 ) -> Figure:
     """Draw epsilon of weights, Hessian and G blocks against the precision: a column for each layer,
-    a line for each width, bars of two standard errors of the mean over runs.
+    a line for each width, bars of two standard errors of the mean over runs, down to zero at most.
+
+    The axis of epsilon is logarithmic down to 1e-3, and linear from there to zero, in a grey band.
+    Points of several widths stand side by side; a single run has no bar.
 
     Parameters
     ----------
@@ -62,8 +69,7 @@ def plot_trained_layers(
             handles = _panel(axes, at, epsilon)
             if theory is not None:
                 predicted = theory[name].sel(layer=layer).isel(time=-1).mean("replica")
-                values = np.maximum(predicted.squeeze().values, _FLOOR)
-                axes.plot(theory.precision, values, **predicted_style(0))
+                axes.plot(theory.precision, predicted.squeeze().values, **predicted_style(0))
         line[0].set_ylabel(f"ε of {label}")
     for layer, top, bottom in zip(layers, panels[0], panels[-1], strict=True):
         top.set_title("readout" if layer == layers[-1] else str(layer))
@@ -71,21 +77,26 @@ def plot_trained_layers(
     if theory is not None:
         handles.append(legend_line(**predicted_style(0), label="effective dynamics"))
     handles.append(legend_line(color=GREY, linestyle=":", label=f"aligned below ε = {epsilon:g}"))
+    handles.append(Patch(color=_BAND, label=f"linear below {_LINEAR:g}"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
     set_title(figure, title)
     return figure
 
 
 def _panel(axes: Axes, at: xr.DataArray, epsilon: float) -> list[Any]:
-    handles = []
+    handles, count = [], at.sizes["width"]
+    axes.axhspan(0, _LINEAR, color=_BAND, linewidth=0)
     for i, width in enumerate(at.width.values):
         values = at.sel(width=width).transpose("replica", "precision").values
         mean, bars = np.array([_mean_and_bar(v[np.isfinite(v)]) for v in values.T]).T
-        look = line_style(i) | marks(i, at.sizes["width"]) | {"markevery": None}
-        axes.errorbar(at.precision, np.maximum(mean, _FLOOR), bars, capsize=2, **look)
+        look = line_style(i) | marks(i, count) | {"markevery": None}
+        place = at.precision * _APART ** (i - (count - 1) / 2)
+        axes.errorbar(place, mean, [np.minimum(bars, mean), bars], capsize=2, **look)
         handles.append(legend_line(**look, label=f"width {width}"))
     axes.axhline(epsilon, color=GREY, linestyle=":", linewidth=1.0)
-    axes.set(xscale="log", yscale="log", ylim=(_FLOOR, 1.3))
+    axes.set_yscale("symlog", linthresh=_LINEAR, linscale=0.6, subs=range(2, 10))
+    # a little below zero, so that marks there are whole
+    axes.set(xscale="log", ylim=(-0.1 * _LINEAR, 1.3))
     return handles
 
 
