@@ -27,6 +27,7 @@ from .kinks import kink_forms, tidy, without_vanishing
 from .layers import Layer, checked_layers
 from .output.output_law import Output, check_output
 from .regularity.canonical_form import as_text, canonical, one_term_a_label, simple_kinks, unsigned
+from .regularity.checked_once import checked_once
 from .regularity.domain import check_domain
 
 # digits with which derivatives along the gauge are computed, and what of them counts as zero
@@ -111,6 +112,7 @@ class Loss:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    @checked_once
     def __post_init__(self) -> None:
         for name in ("units", "readout_size", "tokens"):
             value = getattr(self, name)

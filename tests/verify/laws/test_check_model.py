@@ -69,13 +69,15 @@ NUMBERS = kgmm(
 )
 
 
-@parametrize_checks([kgmm(2), LOGISTIC, QUADRATIC, COMMITTEE, NUMBERS])
+@parametrize_checks([kgmm(2), LOGISTIC, QUADRATIC, NUMBERS])
 def test_laws_hold(check):
     check()
 
 
 @pytest.mark.slow
-@parametrize_checks([kgmm(3), xor(2), xor(4), two_layer_model(), xor(2, activation="erf")])
+@parametrize_checks(
+    [kgmm(3), COMMITTEE, xor(2), xor(4), two_layer_model(), xor(2, activation="erf")]
+)
 def test_laws_hold_for_larger_models(check):
     check()
 
