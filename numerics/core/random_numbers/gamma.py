@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 
-import numba
-
 from numerics.core.validation import Array
 
-from .words import States, load, step, store, uniform, unit
+from .words import States, compiled, load, step, store, uniform, unit
 from .ziggurat import body, exponential, normal
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def gamma(state: States, shape: float) -> float:
     """A gamma variable of scale 1: half a chi-square variable with 2 ``shape`` degrees of freedom;
     0 for shape 0.
@@ -40,7 +38,7 @@ def gamma(state: States, shape: float) -> float:
             return b * v
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def fill_gammas(state: States, shape: float, out: Array) -> None:
     """Fill ``out``, of one dimension, with independent gamma variables; zeros for shape <= 0."""
     if shape <= 1.0:
@@ -65,7 +63,7 @@ def fill_gammas(state: States, shape: float, out: Array) -> None:
     store(state, words)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _small_gamma(state: States, shape: float) -> float:
     """A gamma variable with shape <= 1."""
     if shape == 0.0:

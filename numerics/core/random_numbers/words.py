@@ -20,6 +20,10 @@ from numpy.typing import NDArray
 
 States = NDArray[np.uint64]
 
+# What is not said is taken over from the first caller that is compiled: fast arithmetic would make
+# the last bits of a number depend on that.
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False)
+
 _MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
 _HIGH, _LOW = np.uint64(_MULTIPLIER >> 64), np.uint64(_MULTIPLIER & (1 << 64) - 1)
 _UNIT = 1.0 / 9007199254740992.0
@@ -105,7 +109,7 @@ def _store(state, words):  # type: ignore[no-untyped-def]
     return write
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def next_word(state: States) -> np.uint64:
     """64 random bits."""
     word, words = step(state, load(state))
@@ -120,7 +124,7 @@ def unit(word):  # type: ignore[no-untyped-def]
     return np.int64(word >> np.uint64(11)) * _UNIT
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def uniform(state: States) -> float:
     """A double in [0, 1)."""
     return unit(next_word(state))

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 from numba.np.random import _constants as tables
 
 from numerics.core.validation import Array
 
-from .words import States, load, next_word, step, store, uniform
+from .words import States, compiled, load, next_word, step, store, uniform
 
 # The sign of a normal is the bit beside the eight of its layer: a table of both signs needs no
 # branch, which would be mispredicted every other time.
@@ -41,7 +40,7 @@ def body(word):  # type: ignore[no-untyped-def]
     return x, distance < _INSIDE[np.int64(word & np.uint64(255))]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def fill_normals(state: States, scale: float, out: Array) -> None:
     """Fill ``out``, of one dimension, with independent normals of standard deviation ``scale``."""
     words = load(state)
@@ -56,7 +55,7 @@ def fill_normals(state: States, scale: float, out: Array) -> None:
     store(state, words)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def normal(state: States) -> float:
     """A standard normal."""
     word = next_word(state)
@@ -64,7 +63,7 @@ def normal(state: States) -> float:
     return x if inside else _normal_from(state, word)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _normal_from(state: States, word: np.uint64) -> float:
     """The standard normal that begins with this word."""
     while True:
@@ -85,7 +84,7 @@ def _normal_from(state: States, word: np.uint64) -> float:
         word = next_word(state)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def exponential(state: States) -> float:
     """A standard exponential variable."""
     while True:

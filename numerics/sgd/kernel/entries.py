@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from numerics.core.random_numbers.gamma import gamma
-from numerics.core.random_numbers.words import States, uniform
+from numerics.core.random_numbers.words import States, compiled, uniform
 from numerics.core.random_numbers.ziggurat import normal
 from numerics.core.validation import Array
 from numerics.sgd.noise import LAWS
@@ -16,7 +15,7 @@ _RADEMACHER, _UNIFORM = LAWS.index("rademacher"), LAWS.index("uniform")
 _HALF = 1.7320508075688772
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def draw_entries(state: States, law: int, degrees: float, scale: float, out: Array) -> None:
     """Fill ``out`` with independent entries of variance scale^2; Student's law if no other."""
     if law == _RADEMACHER:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -136,3 +140,29 @@ def test_a_generator_goes_on_after_an_error() -> None:
         interrupted()
     assert np.array_equal(out, theirs.standard_normal(10))
     assert mine.random() == theirs.random()
+
+
+# called first by code of fast arithmetic, which must not change a bit
+FIRST_CALLED_FAST = """
+import numba
+import numpy as np
+from numerics.core.random_numbers.gamma import fill_gammas, gamma
+
+@numba.njit(fastmath=True)
+def many(state, out):
+    for i in range(out.size):
+        out[i] = gamma(state, 1.5)
+    fill_gammas(state, 2.5, out[:1])
+
+generator = np.random.Generator(np.random.SFC64(1))
+state = np.array(generator.bit_generator.state["state"]["state"], dtype=np.uint64)
+out = np.empty(20_000)
+many(state, out)
+expected = generator.standard_gamma(1.5, 20_000)
+assert (out[1:] == expected[1:]).all()
+"""
+
+
+def test_the_arithmetic_of_a_caller_is_not_taken_over(tmp_path: Path) -> None:
+    empty = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", FIRST_CALLED_FAST], env=empty, check=True)
