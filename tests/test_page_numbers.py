@@ -27,7 +27,7 @@ def docs():
             del sys.modules[name]
 
 
-PAGES = ("layers", "architectures", "classes_and_width")
+PAGES = ("layers", "architectures", "classes_and_width", "dominant_space")
 
 
 def test_all_pages_with_numbers_are_here():
@@ -192,3 +192,23 @@ def test_ends_of_wide_networks_made_anew_are_those_of_the_page():
     # a normal law, and the discreteness of 200 runs
     assert distance("4") < 5
     assert distance("8") > 7
+
+
+@pytest.mark.slow
+def test_the_dominant_space_made_anew_is_that_of_the_page():
+    rng = fresh_rng()
+    made = example("dominant_space")
+    name, rule = str(rng.choice(list(made.TIMES))), str(rng.choice(["plain", "dominant"]))
+    found = import_module("page_numbers.runs").record("dominant_space")[name]
+    problem, start = made.Configuration(name=name).problem()
+    times = made.TIMES[name]
+    trained = made.problem_with(problem, made.RULES[rule])
+    seed = int(rng.integers(2**31))
+    fresh = made.simulated_end(trained, start, times[-1], "reduced", seed=seed)
+    assert agree(found["ends"][rule]["reduced"], fresh)
+    assert not agree(found["ends"]["bulk"]["reduced"], fresh)
+    row = found["gradient"][int(rng.integers(len(times)))]
+    curve = made.sa.integrate_curves(problem, start, [0, row["t"]][row["t"] == 0 :], tolerance=1e-6)
+    again = made.gradient_row(problem, made.sa.State.at(curve, row["t"]), row["t"])
+    for key, value in again.items():
+        assert np.isclose(value, row[key], rtol=1e-3, atol=1e-6), key
