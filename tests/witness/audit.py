@@ -103,6 +103,7 @@ def import_everything() -> None:
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
+    importlib.import_module("rich.progress")  # a command loads it when it has to wait
     importlib.import_module("numerics.core.generated.module_files").cache_directory()
 
 

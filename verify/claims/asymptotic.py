@@ -5,7 +5,7 @@ which is measured.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -53,6 +53,8 @@ TINY = 1e-9
 # to agree with it; between them a logarithm may be all
 LITTLE, HALF = 1e-3, 0.25
 POINTS = 2
+# further points of full rank where terms were too small at those: some term often is at two of them
+FURTHER = 6
 # where samples are taken: 1/lambda and its square root are both far below what they resolve
 FAR, ALLOWED = 10**12, 1e-9
 Wrong = tuple[Case, Point]
@@ -159,6 +161,10 @@ class AsymptoticClaim:
             point = find_point(model, rng, signs, rank, {DIMENSION: LIMIT})
             if point is not None:
                 yield from self._orders_at(point)
+        for _ in range(FURTHER):
+            if not any(self._unseen(small) for small in self._small.values()):
+                return
+            yield from self._orders_at(random_point(model, rng))
 
     def _orders_at(self, point: Point) -> Iterator[tuple[list[Order], Point]]:
         try:
@@ -192,9 +198,14 @@ class AsymptoticClaim:
         if left := [describe(signs) for rank, signs in self._unvisited() if rank]:
             return f"no admissible point was found where {' or '.join(left[:3])}"
         for name, small in self._small.items():
-            if unseen := [t for t, missed in small.items() if missed]:
+            if unseen := self._unseen(small):
                 return f"{name}: {smallest_term(unseen)}"
         return ""
+
+    @staticmethod
+    def _unseen(small: Mapping[sp.Expr, bool]) -> list[sp.Expr]:
+        """Terms that were too small at all points of full rank so far."""
+        return [term for term, missed in small.items() if missed]
 
     def _rough(self) -> str:
         """An expectation that has no expansion where its mean is on a kink, and does not cancel.
