@@ -104,7 +104,9 @@ def test_the_title_stands_beside_the_legend_and_a_paper_has_room(units, style):
     assert_inside(figure)
     assert_legend_free(figure)
     assert style is None or figure.get_figwidth() == pytest.approx(7.1)
-    # the lines of a title that is not asked for end outside of brackets
+
+
+def test_lines_of_a_title_that_is_not_asked_for_end_outside_of_brackets():
     figure = figures.plot_curves(curve(1, 1), title="x" * 80 + " p = (0.4, 0.3, 0.2, 0.1), end" * 3)
     assert all(line.count("(") == line.count(")") for line in texts(figure)[-1].splitlines())
 
