@@ -27,7 +27,7 @@ def docs():
             del sys.modules[name]
 
 
-PAGES = ("layers", "architectures", "classes_and_width", "dominant_space")
+PAGES = ("layers", "architectures", "classes_and_width", "dominant_space", "design")
 
 
 def test_all_pages_with_numbers_are_here():

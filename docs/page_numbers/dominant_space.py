@@ -18,7 +18,7 @@ CROSSING = ("0.5", "1")
 def kept(path: Path) -> dict[str, Any]:
     """The bulk, and the eigenvalue whose vector lies closest to the first direction."""
     with xr.open_dataset(path) as found:
-        along = int(found.mean_overlap.sel(direction=1).argmax())
+        along = int(found.mean_overlap.sel(direction=1).values.argmax())
         own, bulk = float(found.eigenvalue[along]), float(found.bulk[0])
         return {"own": to_digits(own), "bulk": to_digits(bulk)}
 

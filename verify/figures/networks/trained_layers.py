@@ -77,7 +77,7 @@ def plot_trained_layers(
     if theory is not None:
         handles.append(legend_line(**predicted_style(0), label="effective dynamics"))
     handles.append(legend_line(color=GREY, linestyle=":", label=f"aligned below ε = {epsilon:g}"))
-    handles.append(Patch(color=_BAND, label=f"linear below {_LINEAR:g}"))
+    handles.append(Patch(color=_BAND, label="linear below $10^{-3}$"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
     set_title(figure, title)
     return figure
@@ -96,7 +96,7 @@ def _panel(axes: Axes, at: xr.DataArray, epsilon: float) -> list[Any]:
     axes.axhline(epsilon, color=GREY, linestyle=":", linewidth=1.0)
     axes.set_yscale("symlog", linthresh=_LINEAR, linscale=0.6, subs=range(2, 10))
     # a little below zero, so that marks there are whole
-    axes.set(xscale="log", ylim=(-0.1 * _LINEAR, 1.3))
+    axes.set(xscale="log", ylim=(-0.3 * _LINEAR, 1.3))
     return handles
 
 
