@@ -235,6 +235,8 @@ class ExactClaim:
         model, sides = self.model, Sides(cuts)
         left = MOST_REGIONS
         for n in range(TRIALS):
+            if sides.is_complete:
+                return
             draw = (random_point, scaled_point)[n % 2]
             point = draw(model, self.rng, 1)
             for candidate in (point, *next_to(point, cuts)):

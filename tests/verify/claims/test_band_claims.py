@@ -9,11 +9,14 @@ from helpers import fresh_rng
 
 from theory import Bands, InputError, Loss, Mixture, Model, Softplus, derive_drift, symbols
 from verify import check
-from verify.claims.judge import make_claim
+from verify.claims.judge import _kind, make_claim
+from verify.claims.judgement import Status
 from verify.claims.language.latex.formula import parse_latex
 from verify.claims.language.tree import FormulaError, show
 from verify.claims.raw.frame import RawFrame
 from verify.claims.raw.samples import RawSamples
+from verify.claims.signs.exclusion import is_impossible
+from verify.claims.stages.region_search import find_point, have_signs
 from verify.random_points.exact import random_point
 
 (U,), (T,) = symbols.vector("u", 1), symbols.vector("t", 1)
@@ -152,3 +155,31 @@ def test_steps_are_those_of_vectors_in_many_dimensions(seed):
             for one, two in ((found[:, g], expected), (found[:, g] ** 2, expected**2)):
                 error = np.hypot(one.std(), two.std()) / np.sqrt(size)
                 assert abs(one.mean() - two.mean()) < 7 * error
+
+
+@pytest.mark.parametrize(
+    "term", ["relu(sigma_1_1 - 8)", "relu(1/20 - sigma_1_2)", "relu(rho_1 - 9/10)"]
+)
+def test_scales_and_shares_of_bands_are_moved(term, seed):
+    """Where they are drawn the term is zero."""
+    model, formula = logistic(LETTERS), "Gamma_2_1_1*sum_g(m_g_1_1)"
+    with np.errstate(all="ignore"):
+        claim = make_claim(model, "E_1[u_1]*E_1[Y_2_1]", f"{formula} + {term}")
+        digits, _ = _kind(claim, np.random.default_rng(seed)).compare()
+    assert digits.status is Status.REFUTED
+
+
+def test_shares_stay_shares_wherever_they_are_moved(seed):
+    rng = np.random.default_rng(seed)
+    model = logistic(LETTERS)
+    signs = {
+        RHO[0] - sp.Rational(19, 20): 1,
+        SIGMA[1][0] - 6: 1,
+        SIGMA[0][1] - sp.Rational(1, 9): -1,
+    }
+    point = find_point(model, rng, signs, 1, {})
+    assert have_signs(signs, point.values)
+    assert point.values[RHO[0]] + point.values[RHO[1]] == 1
+    assert is_impossible(model, {RHO[0] + RHO[1] - 1: 1})
+    assert is_impossible(model, {RHO[0] - 1: 1})
+    assert not is_impossible(model, {RHO[0] - sp.Rational(9, 10): 1})

@@ -46,6 +46,9 @@ def test_statistics_have_letters(quantity, claim, finding):
         ("drift m_1_s", "-T*E[g_1/T*Y_s] - beta*m_1_s", ("proved",)),
         ("drift m_1_s", "-T*E[g_1*Y_s] - beta*m_1_s", ("refuted",)),
         ("hessian H_a_b[bulk]", "E[H_a_b]/lambda + beta*delta_a_b", ("proved",)),
+        # far from where they are drawn, and beyond their range
+        ("E_1[u_1]", "m_1_1 + relu(3/5 - T)*relu(m_1_1 - 3)", ("refuted",)),
+        ("E_1[u_1]", "m_1_1 + relu(T - 2)", ("proved",)),
         ("corrector_a_b", r"\frac{c_\delta}{\lambda} \mathbb{E}[g_a g_b]", ("proved",)),
     ],
 )

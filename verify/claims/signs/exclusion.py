@@ -63,7 +63,20 @@ def _domain(model: Model, names: set[sp.Symbol]) -> tuple[list[sp.Expr], list[sp
                 if {beside, own, other} <= names:
                     bound = own + other
                     found += [bound - 2 * beside, bound + 2 * beside]
-    weights = list(model.mixture.weights)
-    if all(p.is_Symbol for p in weights) and names & set(weights):
-        return [*found, *weights], [sp.Add(*weights) - 1]
-    return found, []
+    sums: list[sp.Expr] = []
+    bands = model.mixture.bands
+    for shares in (model.mixture.weights, () if bands is None else bands.fractions):
+        used = set().union(*(p.free_symbols for p in shares))
+        if used & names and all(_is_linear(p) for p in shares):
+            found += [p for p in shares if p.free_symbols]
+            total = sp.expand(sp.Add(*shares) - 1)
+            sums += [total] if total != 0 else []
+    for each in model.loss.free_parameters:
+        if each.symbol in names:
+            found += [each.symbol - each.low] if each.low.is_finite else []
+            found += [each.high - each.symbol] if each.high.is_finite else []
+    return found, sums
+
+
+def _is_linear(e: sp.Expr) -> bool:
+    return all(t.is_Symbol or t == 1 for t in sp.expand(e).as_coefficients_dict())

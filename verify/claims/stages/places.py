@@ -179,7 +179,7 @@ def _with_entry(point: Point, name: str, i: int, value: sp.Rational) -> Point | 
 
 def _roots(cut: sp.Expr, symbol: sp.Expr, point: Point) -> list[sp.Rational]:
     """The zero of a cut that is linear in a symbol, the others having their numbers."""
-    return zeros_of(cut, symbol, point.values)
+    return zeros_of(cut, symbol, point.values) if cut.has(symbol) else []
 
 
 def zeros_of(

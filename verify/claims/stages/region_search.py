@@ -17,6 +17,7 @@ import sympy as sp
 from theory import Model
 from verify.random_points.exact import Point, random_point
 
+from .moved_numbers import MovedNumbers
 from .regions import Signs, compiled
 
 # starts of a search, evaluations of each, and how far inside of a region its points shall be
@@ -130,6 +131,8 @@ class Parts:
         pieces.append(np.log([float(getattr(point, name)) for name in self._scalars]))
         if self._weights:
             pieces.append(np.log(np.array(point.weights, float).ravel()))
+        self._others = MovedNumbers(point)
+        pieces.append(self._others.start)
         self._shapes = [len(p) for p in pieces]
         self.start = np.concatenate(pieces)
         self._exact = {s: float(v) for s, v in point.values.items()} | dict(self.more)
@@ -156,6 +159,7 @@ class Parts:
         if self._weights:
             raw = np.exp(np.clip(next(pieces), -9, 9))
             found["weights"] = raw / raw.sum()
+        found["others"] = next(pieces)
         return found
 
     def numbers(self, z: np.ndarray) -> dict[sp.Symbol, float]:
@@ -169,9 +173,10 @@ class Parts:
             matrix = getattr(point, name)
             return np.array(matrix, float).reshape(matrix.shape)
 
+        others = self._others.values(parts["others"])
         a, across, gamma = of("mixing"), _of_bands(of("across")), _of_bands(of("gamma"))
         along = of("along").reshape(model.bands, point.rank, -1)
-        found = dict(self._exact)
+        found = self._exact | others
         overlap, perp = a @ along @ gamma, a @ across @ a.T
         inner = along @ gamma @ np.swapaxes(along, 1, 2)
         pairs: list[tuple[Any, np.ndarray]] = [
@@ -202,6 +207,13 @@ class Parts:
             elif name == "weights":
                 first = [max(_rational(x), sp.Rational(1, DENOMINATOR)) for x in value]
                 changed[name] = sp.ImmutableDenseMatrix([x / sum(first) for x in first])
+            elif name == "others":
+                near = {x: _rational(n) for x, n in self._others.values(value).items()}
+                exact = self._others.exact(near)
+                if exact is None:
+                    return None
+                changed["others"], weights = exact
+                changed.setdefault("weights", weights)
             else:
                 changed[name] = sp.ImmutableDenseMatrix(
                     *value.shape, [_rational(x) for x in value.ravel()]

@@ -151,6 +151,12 @@ class Sides:
         self.patterns.add(pattern)
         return new
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether few forms had all signs together: there are no more regions."""
+        sure = sum(all(p) for p in self.patterns)
+        return len(self.cuts) <= TOGETHER and sure == 2 ** len(self.cuts)
+
     def unvisited(self) -> list[Signs]:
         """Signs that forms did not have together at any point, few of them first.
 
