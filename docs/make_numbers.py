@@ -17,7 +17,7 @@ from page_numbers.markdown import filled
 from page_numbers.runs import make, record
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("layers", "architectures", "classes_and_width", "dominant_space", "design")
+PAGES = ("layers", "architectures", "classes_and_width", "dominant_space", "real_data", "design")
 
 
 def page_text(page: str) -> str:

@@ -27,7 +27,7 @@ def docs():
             del sys.modules[name]
 
 
-PAGES = ("layers", "architectures", "classes_and_width", "dominant_space", "design")
+PAGES = ("layers", "architectures", "classes_and_width", "dominant_space", "real_data", "design")
 
 
 def test_all_pages_with_numbers_are_here():
@@ -212,3 +212,19 @@ def test_the_dominant_space_made_anew_is_that_of_the_page():
     again = made.gradient_row(problem, made.sa.State.at(curve, row["t"]), row["t"])
     for key, value in again.items():
         assert np.isclose(value, row[key], rtol=1e-3, atol=1e-6), key
+
+
+@pytest.mark.slow
+def test_wine_made_anew_is_that_of_the_page():
+    pytest.importorskip("sklearn")
+    rng = fresh_rng()
+    runs, page = import_module("page_numbers.runs"), import_module("page_numbers.real_data")
+    seed = int(rng.integers(2**31))
+    (wine,) = (run for run in page.RUNS if run.name == "wine")
+    fresh = runs.Run("wine", f"{wine.command} --seed {seed}", wine.option, wine.suffix, wine.keep)
+    new, old = fresh.run(), runs.record("real_data")
+    for theory in ("data", "bands", "isotropic"):
+        assert agree(old["wine"]["accuracy"][theory], new["accuracy"][theory]), theory
+    assert agree(old["wine"]["start"]["bands"], new["start"]["bands"])
+    assert not agree(old["wine"]["start"]["bands"], new["start"]["isotropic"])
+    assert old["wine"]["classes"] == new["classes"]
