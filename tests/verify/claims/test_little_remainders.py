@@ -9,6 +9,7 @@ from helpers import fresh_rng
 
 from verify.claims.judge import judge
 from verify.claims.judgement import Finding
+from verify.claims.stages.orders import exponent
 from verify.claims.reading.manuscripts import list_manuscript
 
 MEAN = r"\mathbb{E}_l[u_a] &= m_{al}"
@@ -36,3 +37,17 @@ def test_half_powers_between_two_orders(rest: str, finding: Finding, tmp_path: P
     assert claim.little == ("o(" in rest)
     assert ("up to o(lambda^-" in claim.read_as) == claim.little
     assert judge(claim, int(fresh_rng().integers(2**32))).finding is finding
+
+
+def test_a_last_change_that_is_small_by_chance_pins_nothing() -> None:
+    """As where terms of both signs meet: local orders turn just below the order itself."""
+    errors = [1.0]
+    for slope in (0.9, 0.99976, 0.9997649):
+        errors.append(errors[-1] * 3.0**-slope)
+    order, interval = exponent(errors, 3)
+    assert order == pytest.approx(0.9997649)
+    assert order + interval > 1
+    # and where they settle like 1/x, what is left is known
+    errors = [(1 + 1 / x) / x for x in (20 * 3.0**n for n in range(6))]
+    order, interval = exponent(errors, 3)
+    assert abs(order - 1) < interval < 0.01

@@ -207,9 +207,12 @@ def exponent(errors: list[Any], ratio: int = RATIO) -> tuple[float, float]:
         return 0.0, math.inf
     with mpmath.workdps(DIGITS):
         slopes = [float(mpmath.log(a / b) / mpmath.log(ratio)) for a, b in pairwise(errors)]
-    # local slopes approach the order like 1/x: their last change over RATIO - 1 is what is left;
-    # taken twice
-    return slopes[-1], 2 * abs(slopes[-1] - slopes[-2]) + 1e-6
+    # Local slopes approach the order like 1/x or sooner: a change of theirs over ratio - 1 is what
+    # is left then, and falls by the ratio with every step; taken twice.  The last change alone may
+    # be small by chance, where two terms of the error have opposite signs.
+    changes = [abs(b - a) for a, b in pairwise(slopes)]
+    left = max(change / ratio**n for n, change in enumerate(reversed(changes)))
+    return slopes[-1], 2 * left + 1e-6
 
 
 def _is_smooth(case: Case) -> bool:
