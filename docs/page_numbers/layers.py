@@ -9,10 +9,16 @@ import numpy as np
 import xarray as xr
 
 from numerics import alignment_breakdown
-from verify.network_layers.layers_tables import QUANTITIES, breakdown_text, is_optimal, mean_text
+from verify.network_layers.layers_tables import (
+    MISSED,
+    QUANTITIES,
+    breakdown_text,
+    is_optimal,
+    mean_text,
+)
 
-from .markdown import commands, fixed, minutes, table
-from .runs import Run
+from .markdown import commands, fixed, listed, minutes, table
+from .runs import Run, to_digits
 
 DATA = {"kgmm": "three classes", "xor": "XOR"}
 UNITS = {"tanh": "tanh", "relu": "ReLU"}
@@ -38,7 +44,8 @@ def kept(path: Path) -> dict[str, Any]:
         **{name: found[name].values.tolist() for name in ("width", "precision", "time", "layer")},
         "optimal": optimal.transpose(*dims[:-1]).values.astype(int).tolist(),
         "accuracy": _rounded(last.accuracy.transpose(*dims[:-1])),
-        **{name: _rounded(last[name].transpose(*dims)) for name in ends},
+        **{name: _rounded(last[name].transpose(*dims, missing_dims="ignore")) for name in ends},
+        **_theory_ends(last),
         "course": {
             name: _rounded(course[name].transpose("time", ...))
             for name in (*QUANTITIES, "accuracy")
@@ -50,10 +57,18 @@ def kept(path: Path) -> dict[str, Any]:
     }
 
 
+def _theory_ends(last: xr.Dataset) -> dict[str, Any]:
+    """At which ends the effective dynamics are optimal, where they stand beside SGD."""
+    if "theory_accuracy" not in last:
+        return {}
+    optimal = last.theory_accuracy >= last.best_accuracy - MISSED
+    dims = ("width", "precision", "replica")
+    return {"theory_optimal": optimal.transpose(*dims).values.astype(int).tolist()}
+
+
 def _rounded(values: xr.DataArray) -> list[Any]:
     """Four significant digits."""
-    text = np.vectorize(lambda x: f"{x:.4g}")(values.values)
-    return text.astype(float).tolist()
+    return list(to_digits(values.values.tolist(), 4))
 
 
 RUNS = (
@@ -94,6 +109,15 @@ RUNS = (
         f"specalign layers kgmm {FEW} --seed 3 --dimension 400 --replicas 4",
         "--output", ".nc", kept,
     ),
+    *(
+        Run(
+            f"theory {words.split()[0]}",
+            f"specalign layers {words} --widths 3 --precision 100,1000 --dimension 400 "
+            "--replicas 4 --seed 1 --theory",
+            "--output", ".nc", kept,
+        )
+        for words in ("kgmm --k 2 --ridge 0.02", "xor")
+    ),
 )  # fmt: skip
 
 
@@ -126,6 +150,7 @@ def values(found: dict[str, Any]) -> dict[str, str]:
         **_ends(found),
         **_ranges(found, fine),
         "low accuracy": fixed(100 * np.mean(found["low kgmm tanh"]["accuracy"][0][0]), 0),
+        **_theory(found),
         "minutes": minutes(found),
     }
 
@@ -262,6 +287,35 @@ def _ends(found: dict[str, Any]) -> dict[str, str]:
             place = run["precision"].index(precision)
             numbers[f"learned {depth} {precision:g}"] = str(int(learned[:, place].sum()))
     return numbers
+
+
+def _theory(found: dict[str, Any]) -> dict[str, str]:
+    """SGD beside the effective dynamics from the same weights: a table, and where they part."""
+    names = {"theory kgmm": "two classes", "theory xor": "XOR"}
+    rows = []
+    for name, label in names.items():
+        run, first = found[name], label
+        for i, precision in enumerate(run["precision"]):
+            for quantity, what in QUANTITIES.items():
+                sgd, theory = (np.array(run[key])[0, i] for key in (quantity, f"theory_{quantity}"))
+                cells = [
+                    f"{mean_text(a)} / {fixed(b.mean())}"
+                    for a, b in zip(sgd.T, theory.T, strict=True)
+                ]
+                of = f"{precision:g}" if quantity == "weights" else ""
+                rows.append([first, of, what, *cells])
+                first = ""
+    xor = found["theory xor"]
+    both = [np.array(xor[key]) for key in ("optimal", "theory_optimal")]
+    readout = np.array(xor["weights"])[0, :, :, -1] - np.array(xor["theory_weights"])[0, :, :, -1]
+    return {
+        "theory commands": commands(found, names),
+        "theory": table(["", "λ", "of", "layer 1", "layer 2", "readout"], rows),
+        "theory runs": str(both[0].size),
+        "theory optimal": " and ".join(str(int(optimal.sum())) for optimal in both),
+        "same ends": str(int(np.sum(both[0] == both[1]))),
+        "theory parts": listed(mean_text(at).replace("-", "−") for at in readout),
+    }
 
 
 def _samples(found: dict[str, Any]) -> dict[str, str]:

@@ -103,6 +103,7 @@ RUNS = tuple(
         ("digits", f"{DIGITS} --step 0.1 --plot docs/img/real_data_digits.png"),
         ("clusters", f"{DIGITS} --step 0.1 --clusters 6"),
         ("step", f"{DIGITS} --step 1"),
+        ("layers", f"{DIGITS} --step 0.1 --network two-layer"),
         ("wine", "specalign fit sklearn:wine --scale standard --step 0.1"),
     )
 )
@@ -110,6 +111,7 @@ LABELS = {
     "digits": "digits 0, 1, 2",
     "clusters": "the same, six clusters a class",
     "step": "the same, larger step",
+    "layers": "the same, two layers",
     "wine": "wine",
 }
 
@@ -136,10 +138,14 @@ def values(found: dict[str, Any]) -> dict[str, str]:
             "end, full": _percent(run, "full", -1),
             "end, isotropic": _percent(run, "isotropic", -1),
             "isotropic at the start": _percent(run, "isotropic", 0),
+            "from": fixed(min(run["off"]["hessian"]["bands"]["worst"][:-1]), 0),
+            "to": fixed(max(run["off"]["hessian"]["bands"]["worst"][:-1]), 0),
             **_of_classes(run),
         }
         numbers |= {f"{name}, {key}": text for key, text in own.items()}
-    ends = [found[name]["off"]["hessian"]["bands"]["worst"][-1] for name in ("digits", "wine")]
+    ends = [
+        found[name]["off"]["hessian"]["bands"]["worst"][-1] for name in ("digits", "layers", "wine")
+    ]
     return numbers | {
         "digits, course": _course_table(found["digits"]),
         "digits, start": _start_table(found["digits"]),
