@@ -9,8 +9,8 @@ from helpers import fresh_rng
 
 from verify.claims.judge import judge
 from verify.claims.judgement import Finding
-from verify.claims.stages.orders import exponent
 from verify.claims.reading.manuscripts import list_manuscript
+from verify.claims.stages.orders import exponent
 
 MEAN = r"\mathbb{E}_l[u_a] &= m_{al}"
 
