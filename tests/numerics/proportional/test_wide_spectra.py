@@ -65,19 +65,25 @@ def test_scattered_nodes_where_tensor_rules_disagree():
     parameters = Parameters([0.337, 0.506, 0.157], 0.1, 0, 1)
     found = effective_spectrum(kgmm(3), parameters, State(overlap, spread), 3.93)
     assert found.attrs["error_estimate"] < 0.02 * float(found.edges.max())
-    drawn = draw(
-        softmax,
-        means=np.eye(3),
-        labels=[1, 2, 3],
-        weights=parameters.weights,
-        precision=0.1,
-        overlap=overlap,
-        gram_perp=spread,
-        dimension=300,
-        samples=1179,
-        rng=fresh_rng(),
-    )
-    assert distance(found, np.linalg.eigvalsh(drawn.matrix("hessian"))) < 0.035
+    # eigenvalues of many draws together: those of one scatter about the limit by up to 0.04
+    rng = fresh_rng()
+    drawn = [
+        draw(
+            softmax,
+            means=np.eye(3),
+            labels=[1, 2, 3],
+            weights=parameters.weights,
+            precision=0.1,
+            overlap=overlap,
+            gram_perp=spread,
+            dimension=300,
+            samples=1179,
+            rng=rng,
+        )
+        for _ in range(12)
+    ]
+    values = np.concatenate([np.linalg.eigvalsh(each.matrix("hessian")) for each in drawn])
+    assert distance(found, values) < 0.02
 
 
 def test_fewer_samples_than_dimensions():

@@ -55,6 +55,7 @@ def test_what_has_another_reading_is_refused(tmp_path: Path, formula: str, refus
     [
         (r"\sum_{a'} \pi_{a'} = 1", "sum_a(pi_a) = 1"),
         (r"\mathbb{E}_l[((u_1)_+)^3] = 0", "E_l[relu(u_1)^3] = 0"),
+        (LEFT + r"m_{al}\left( 2 \right).", "E_l[u_a] = m_a_l*2"),
         (r"(e^{\lambda})^2 m_{11} = 0", "exp(lambda)^2*m_1_1 = 0"),
         (r"\cos\frac12m_{12} = 0", "cos(1/2*m_1_2) = 0"),
         (LEFT + r"\quad m_{al}\quad + \quad 1", "E_l[u_a] = m_a_l + 1"),

@@ -20,6 +20,8 @@ BLOCKS = ("H", "G", "g")
 _STATE = ("m", "R", "v", "Q", "u")
 
 # space between factors that parts them
+# before a bracket that is told its size
+_SIZED = re.compile(r"\\(?:left|[bB]igg?l?)\s*\Z")
 _WIDE = re.compile(r"\\q?quad(?![A-Za-z])|\\hspace|\\hfill")
 
 
@@ -41,13 +43,16 @@ class LetterReader(FunctionReader):
         return with_indices(self.text, named.meaning, values, token.position)
 
     def check_beside(self) -> None:
-        """A wide space parts what is no product; a number in brackets at the end is a tag."""
+        """A wide space parts what is no product; a number in brackets at the end is a tag, where
+        nothing tells their size.
+        """
         last, token = self.found[self.at - 1], self.next
         if _WIDE.search(self.text, last.position, max(last.position, token.position)):
             got, remedy = "a wide space between factors", r"write \cdot, or a display for each"
             raise self.refused(token, got, "an operator, or the end", remedy)
         texts = [t.text for t in self.found[self.at : self.at + 4]]
-        if texts[0] == "(" and texts[1].isdigit() and texts[2:] in ([")", ""], [")", "."]):
+        is_number = texts[0] == "(" and texts[1].isdigit() and texts[2:] in ([")", ""], [")", "."])
+        if is_number and not _SIZED.search(self.text, 0, token.position):
             got = "a number in brackets at the end"
             raise self.ambiguous(token, got, rf"\cdot {texts[1]}", rf"\tag{{{texts[1]}}}")
 
