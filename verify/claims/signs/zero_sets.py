@@ -45,7 +45,7 @@ def factors(form: sp.Expr) -> list[sp.Expr]:
             continue
         left += [x for x in simpler if x not in seen]
         seen |= {*simpler}
-    return list(found)
+    return sorted(found, key=sp.default_sort_key)
 
 
 def _has_one_sign(form: sp.Expr) -> bool:
