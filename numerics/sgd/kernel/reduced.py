@@ -128,15 +128,16 @@ def draw_block(state, cumulative, scale, tail, noise, wishart, component):
         fill_gammas(state, 0.5 * tail, lengths)
         for k in range(lengths.size):
             lengths[k] = scale * np.sqrt(2.0 * lengths[k])
-    for k in range(wishart.shape[0] if wishart.shape[1] > 1 else 0):
-        for i in range(wishart.shape[1]):
-            # with n degrees of freedom there are no coordinates beyond the n-th
-            left = tail - i
-            wishart[k, i, i] = (
-                scale * np.sqrt(2.0 * gamma(state, 0.5 * left)) if left > 0.0 else 0.0
-            )
-            for j in range(i + 1, wishart.shape[1]):
-                wishart[k, j, i] = scale * normal(state) if left > 0.0 else 0.0
+    else:
+        for k in range(wishart.shape[0]):
+            for i in range(wishart.shape[1]):
+                # with n degrees of freedom there are no coordinates beyond the n-th
+                left = tail - i
+                wishart[k, i, i] = (
+                    scale * np.sqrt(2.0 * gamma(state, 0.5 * left)) if left > 0.0 else 0.0
+                )
+                for j in range(i + 1, wishart.shape[1]):
+                    wishart[k, j, i] = scale * normal(state) if left > 0.0 else 0.0
     for k in range(component.shape[0]):
         for j in range(component.shape[1]):
             draw = uniform(state)

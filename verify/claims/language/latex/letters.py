@@ -19,9 +19,9 @@ BLOCKS = ("H", "G", "g")
 # of what an author may write the time behind: m_{as}(t)
 _STATE = ("m", "R", "v", "Q", "u")
 
-# space between factors that parts them
 # before a bracket that is told its size
 _SIZED = re.compile(r"\\(?:left|[bB]igg?l?)\s*\Z")
+# space between factors that parts them
 _WIDE = re.compile(r"\\q?quad(?![A-Za-z])|\\hspace|\\hfill")
 
 
