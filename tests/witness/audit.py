@@ -16,6 +16,8 @@ from pathlib import Path
 from tempfile import gettempdir
 from time import process_time
 
+from processor import is_within
+
 # limits of a refusal: seconds of processor time, and bytes
 MOST_SECONDS, MOST_BYTES = 2.0, 500e6
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -54,7 +56,7 @@ class Watch:
     def check(self) -> None:
         """Nothing was executed or written, soon and in little memory."""
         assert not self.events, self.events
-        assert self.seconds < MOST_SECONDS, f"{self.seconds:.2f} s"
+        assert is_within(self.seconds, MOST_SECONDS), f"{self.seconds:.2f} s"
         assert self.bytes < MOST_BYTES, f"{self.bytes / 1e6:.0f} MB"
 
 

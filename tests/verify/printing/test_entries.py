@@ -6,6 +6,7 @@ import time
 
 import pytest
 from helpers import fresh_rng
+from processor import is_within
 
 from theory import kgmm, xor
 from verify.printing.formulas import collect
@@ -36,4 +37,4 @@ def test_one_entry_of_many_classes_takes_seconds() -> None:
     """All 876 entries of the drift took three minutes before one of them was shown."""
     start = time.process_time()
     assert list(collect(kgmm(24), "drift", entry="m_1_1").values) == ["m_1_1"]
-    assert time.process_time() - start < 10
+    assert is_within(time.process_time() - start, 10)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from helpers import fresh_rng
+from processor import is_within
 
 from numerics import Parameters, State, integrate_curves, solve_fixed_point
 from numerics.core.special import rounded
@@ -272,7 +273,7 @@ def test_what_would_be_too_long_is_not_derived():
     compiled = compile_expressions(model, (node,), "numpy", closed_forms=True)
     began = time.process_time()
     assert compiled.closed is None
-    assert time.process_time() - began < 1.0
+    assert is_within(time.process_time() - began, 1.0)
 
 
 def test_a_broken_closed_form_is_seen(monkeypatch):
