@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from functools import lru_cache
 from itertools import product
 
 import sympy as sp
@@ -27,48 +28,83 @@ def check_expression(name: str, value: object, model: Model) -> None:
     ------
     theory.InputError
     """
-    _check_expression(name, value, model, _known_symbols(model))
+    well_formed(model).check(name, value)
 
 
-def _check_expression(
-    name: str, value: object, model: Model, known: dict[str, tuple[sp.Symbol, str]]
-) -> None:
-    if not isinstance(value, sp.Expr):
-        raise InputError(
-            name, repr(value), "a SymPy expression", "write numbers as sympy.Integer or Rational"
-        )
-    if value.has(sp.nan, sp.oo, -sp.oo, sp.zoo):
-        raise InputError(name, _short(value), "a finite expression", "remove NaN and infinities")
-    unknown = value.atoms(AppliedUndef)
-    if unknown:
-        remedy = "use SymPy's functions or those of theory.problem.stable_functions"
-        raise InputError(name, min(map(str, unknown)), "a function with a definition", remedy)
-    nodes = list(dict.fromkeys(find_expectations(value)))
-    for node in nodes:
-        _check_node(name, node, model, known)
-    names = {node: sp.Dummy() for node in nodes}
-    plain = value.xreplace(names)
-    outer = {text for text in known if text.split("_")[0] not in _BOUND}
-    _check_symbols(name, plain.free_symbols - set(names.values()), outer, known, inside=False)
-    if names and not plain.is_polynomial(*names.values()):
-        remedy = "quotients and functions of them are not evaluated"
-        raise InputError(name, _short(value), "a polynomial in the expectations E_l[...]", remedy)
+@lru_cache(maxsize=1)
+def well_formed(model: Model) -> WellFormed:
+    """What checks the expressions of a model, with what it found of the ones before.
+
+    Several theories of a model, such as wrong ones on purpose, share most of their expressions.
+    """
+    return WellFormed(model)
 
 
-def _check_node(
-    name: str, node: GaussianExpectation, model: Model, known: dict[str, tuple[sp.Symbol, str]]
-) -> None:
-    l = node.law.component - 1
-    if not 0 <= l < model.components or node.law != preactivation_law(model, l):
-        expected = "an expectation over the law of a component of this model"
-        remedy = (
-            f"use GaussianExpectation(f, preactivation_law(model, l)), l in"
-            f" 0..{model.components - 1}, with the model "
-            "of the theory and nothing substituted in it"
-        )
-        raise InputError(name, _short(node), expected, remedy)
-    allowed = {text for text in known if text.split("_")[0] in (*_BOUND, "v")}
-    _check_symbols(name, node.general_integrand.free_symbols, allowed, known, inside=True)
+class WellFormed:
+    """What an expression of a model may be made of.
+
+    Expressions and expectations that were found sound are remembered: a theory has the same ones
+    in many of its formulas.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._laws = [preactivation_law(model, l) for l in range(model.components)]
+        self._known = _known_symbols(model)
+        letters = {text: text.split("_")[0] for text in self._known}
+        self._outer = {text for text, letter in letters.items() if letter not in _BOUND}
+        self._inner = {text for text, letter in letters.items() if letter in (*_BOUND, "v")}
+        self._sound: set[sp.Basic] = set()
+
+    def check(self, name: str, value: object) -> None:
+        """Refuse an expression with unknown symbols, other laws or no number, which is called
+        ``name`` in the message.
+
+        Raises
+        ------
+        theory.InputError
+        """
+        if not isinstance(value, sp.Expr):
+            remedy = "write numbers as sympy.Integer or Rational"
+            raise InputError(name, repr(value), "a SymPy expression", remedy)
+        if value in self._sound:
+            return
+        nodes = list(dict.fromkeys(find_expectations(value)))
+        names = {node: sp.Dummy() for node in nodes}
+        plain = value.xreplace(names)
+        unseen = [node for node in nodes if node not in self._sound]
+        self._check_functions(name, value, [plain, *(n.general_integrand for n in unseen)])
+        for node in unseen:
+            self._check_node(name, node)
+        free = plain.free_symbols - set(names.values())
+        _check_symbols(name, free, self._outer, self._known, inside=False)
+        if names and not plain.is_polynomial(*names.values()):
+            remedy = "quotients and functions of them are not evaluated"
+            expected = "a polynomial in the expectations E_l[...]"
+            raise InputError(name, _short(value), expected, remedy)
+        self._sound.update((value, *unseen))
+
+    def _check_functions(self, name: str, value: sp.Expr, parts: list[sp.Expr]) -> None:
+        """Refuse what is not finite, and functions without a definition."""
+        if any(part.has(sp.nan, sp.oo, -sp.oo, sp.zoo) for part in parts):
+            remedy = "remove NaN and infinities"
+            raise InputError(name, _short(value), "a finite expression", remedy)
+        unknown = {str(f) for part in parts for f in part.atoms(AppliedUndef)}
+        if unknown:
+            remedy = "use SymPy's functions or those of theory.problem.stable_functions"
+            raise InputError(name, min(unknown), "a function with a definition", remedy)
+
+    def _check_node(self, name: str, node: GaussianExpectation) -> None:
+        l = node.law.component - 1
+        if not 0 <= l < len(self._laws) or node.law != self._laws[l]:
+            expected = "an expectation over the law of a component of this model"
+            remedy = (
+                f"use GaussianExpectation(f, preactivation_law(model, l)), l in"
+                f" 0..{len(self._laws) - 1}, with the model "
+                "of the theory and nothing substituted in it"
+            )
+            raise InputError(name, _short(node), expected, remedy)
+        used = node.general_integrand.free_symbols
+        _check_symbols(name, used, self._inner, self._known, inside=True)
 
 
 def _check_symbols(
@@ -78,6 +114,8 @@ def _check_symbols(
     known: dict[str, tuple[sp.Symbol, str]],
     inside: bool,
 ) -> None:
+    if used <= {known[text][0] for text in allowed}:
+        return  # as nearly always: nothing is spelt out
     where = "inside an expectation" if inside else "outside expectations"
     for symbol in sorted(used, key=str):
         text = str(symbol)

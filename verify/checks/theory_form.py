@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import sympy as sp
 
 from theory import Block, BlockMatrix, Drift, InputError, Model, ReadoutFeatures, symbols
-from theory.expectations.well_formed import _check_expression, _known_symbols, _short
+from theory.expectations.well_formed import _short, well_formed
 
 from .judged_theory import Theory
 
@@ -44,9 +44,9 @@ def check_claim(theory: Theory, model: Model) -> None:
             f"the model {model.name} of the system",
             "start from Theory.derive(get_system(name).model)",
         )
-    known = _known_symbols(model)
+    sound = well_formed(model)
     for name, expression in _expressions(theory, model):
-        _check_expression(f"theory.{name}", expression, model, known)
+        sound.check(f"theory.{name}", expression)
 
 
 def _expressions(theory: Theory, model: Model) -> Iterator[tuple[str, sp.Expr]]:

@@ -11,6 +11,7 @@ import sympy as sp
 import verify.checks.runner
 from theory import GaussianExpectation, InputError, derive_hessian, kgmm, symbols
 from theory.expectations.gaussian_law import preactivation_law
+from theory.expectations.well_formed import WellFormed
 from verify.checks.judged_theory import Theory
 from verify.checks.runner import run
 from verify.checks.theory_form import check_claim
@@ -155,6 +156,21 @@ def test_a_malformed_theory_is_refused_before_any_work(name, monkeypatch):
     with pytest.raises(InputError, match=message) as caught:
         run(theory=theory, only=["routes"])
     assert len(str(caught.value)) < 600
+
+
+def test_what_was_found_sound_is_not_looked_at_again(monkeypatch):
+    """Wrong theories share most of their expressions with the true one."""
+    model = get_system("kgmm").model
+    check_claim(derived(), model)
+    looked_at = []
+    check = WellFormed._check_functions
+    monkeypatch.setattr(
+        WellFormed, "_check_functions", lambda *a: (looked_at.append(a[1]), check(*a))
+    )
+    check_claim(with_overlap(symbols.RIDGE), model)
+    assert looked_at == ["theory.drift.overlap[0, 0]"]
+    with pytest.raises(InputError, match="the symbol gamma"):
+        check_claim(with_overlap(sp.Symbol("gamma")), model)
 
 
 @pytest.mark.slow
