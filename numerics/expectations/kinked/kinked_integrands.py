@@ -16,7 +16,6 @@ the steps :math:`s_j=1\{k_j>0\}`, and linear in the deltas :math:`\delta(k_j)`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
 
@@ -32,54 +31,11 @@ from theory.problem.regularity.canonical_form import canonical
 
 from ..smooth_integrands import NO_SIZES, Fields, chunks
 from .control_variates import stencil_points, stencil_weights
+from .factored import FactoredIntegrands
 from .kink_forms import KinkForms
+from .node_blocks import NodeBlock
 from .node_sums import DELTA, SUMS
 from .ramp_moments import RampMoments, ramp_moments
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Nodes of some pairs of a replicate and a label, one pair after the other.
-
-    Labels, readouts and laws have a row for every pair; ``u``, ``white`` (C, pairs nodes).
-    """
-
-    labels: Array
-    readouts: Array
-    u: Array
-    white: Array
-    weights: Array
-    forms: Array
-    offsets: Array
-    regression: Array
-    kink_regression: Array
-    whitened_regression: Array
-
-    def over(self, values: Array) -> Array:
-        """The number of a pair at every node of it, along the last axis."""
-        return np.repeat(values, self.weights.size, axis=-1)
-
-    def apart(self, values: Array) -> Array:
-        """(row, node) as (pair, row, node of the pair)."""
-        return values.reshape(len(values), len(self.labels), -1).swapaxes(0, 1)
-
-    def sums(self, values: Array) -> Array:
-        """Sums over the nodes of every pair: (pair, row)."""
-        return np.asarray((values.reshape(len(values), len(self.labels), -1) @ self.weights).T)
-
-    @cached_property
-    def label(self) -> Array:
-        return self.over(self.labels)
-
-    @cached_property
-    def readout(self) -> Array:
-        return self.over(self.readouts.T)
-
-    @cached_property
-    def kinks(self) -> Array:
-        """k_j at every node."""
-        products = self.forms @ self.apart(self.u)
-        return products.swapaxes(0, 1).reshape(-1, self.u.shape[1]) + self.over(self.offsets.T)
 
 
 class KinkedIntegrands:
@@ -133,6 +89,7 @@ class KinkedIntegrands:
         used = set().union(*(e.free_symbols for e in self.regular)) if self.regular else set()
         # u that an integrand meets directly counts as a ramp that never bends
         self.linear = np.array([a for a, u in enumerate(s.fields) if u in used], dtype=np.int64)
+        self._whitened = s.whitened
         self._target = target
         self.source = self._generate(target)
         self._sums: Callable[..., None] = self._array_sums
@@ -231,10 +188,9 @@ class KinkedIntegrands:
         """The functions among the integrands (deltas left out) at u of shape (C, N), by NumPy."""
         forms, offsets = self.forms(np.asarray(v, dtype=float)[None])
         k = forms[0] @ u + offsets[0][:, None]
-        out = np.empty((len(self.regular), u.shape[1]))
         w = np.zeros_like(u) if w is None else w
-        self._array_functions[0](label, u, w, v, np.maximum(k, 0.0), (k > 0) * 1.0, out)
-        return out
+        found = self._functions_at(0, label, u, w, v, np.maximum(k, 0.0), (k > 0) * 1.0)
+        return self._factored[0].values(found, w)
 
     def beside_delta(
         self, kink: int, u: Array, label: float, v: Array, w: Array
@@ -246,26 +202,42 @@ class KinkedIntegrands:
         forms, offsets = self.forms(np.asarray(v, dtype=float)[None])
         k = forms[0] @ u + offsets[0][:, None]
         k[kink] = 0.0
-        out = np.empty((len(entries), u.shape[1]))
         sides = np.maximum(k, 0.0), (k > 0) * 1.0
-        self._array_functions[kink + 1](label, u, w, v, *sides, out)
-        return [i for i, _ in entries], out
+        found = self._functions_at(kink + 1, label, u, w, v, *sides)
+        return [i for i, _ in entries], self._factored[kink + 1].values(found, w)
+
+    @cached_property
+    def _factored(self) -> list[FactoredIntegrands]:
+        """The integrands, then the coefficients of every delta, as products."""
+        coefficients = [[e for _, e in entries] for entries in self.deltas]
+        return [FactoredIntegrands(e, self._whitened) for e in (self.regular, *coefficients)]
 
     @cached_property
     def _array_functions(self) -> list[Callable[..., None]]:
-        """The integrands, then the coefficients of every delta, for arrays."""
+        """The functions in the integrands, then those in the coefficients of every delta."""
         source = self.source if self._target == "numpy" else self._functions("numpy")
         module = codegen.load_module(source)
-        names = ["integrand", *(f"delta_{j}" for j in range(self.kinks))]
-        return [cast("Callable[..., None]", getattr(module, name)) for name in names]
+        return [cast("Callable[..., None]", getattr(module, name)) for name in self._names]
+
+    def _functions_at(self, which: int, label: float | Array, u: Array, *others: Array) -> Array:
+        """Values of the functions in the integrands (0), or in the coefficients of a delta."""
+        out = np.empty((len(self._factored[which].functions), u.shape[1]))
+        self._array_functions[which](label, u, *others, out)
+        return out
+
+    @property
+    def _names(self) -> list[str]:
+        return ["integrand", *(f"delta_{j}" for j in range(self.kinks))]
 
     def _functions(self, target: str) -> str:
-        parts = [codegen.generate_function("integrand", self.arguments, self.regular, target)]
-        for j, entries in enumerate(self.deltas):
-            coefficients = [e for _, e in entries]
-            parts.append(
-                codegen.generate_function(f"delta_{j}", self.arguments, coefficients, target)
-            )
+        if target == "numpy":
+            wanted: list[Sequence[sp.Expr]] = [f.functions for f in self._factored]
+        else:
+            wanted = [self.regular, *([e for _, e in entries] for entries in self.deltas)]
+        parts = [
+            codegen.generate_function(name, self.arguments, expressions, target)
+            for name, expressions in zip(self._names, wanted, strict=True)
+        ]
         return "\n\n".join(parts)
 
     def _generate(self, target: str) -> str:
@@ -310,7 +282,7 @@ class KinkedIntegrands:
         """
         replicates, labelled, units = means.shape
         pairs = np.array(list(np.ndindex(replicates, labelled)))
-        rows = len(self.regular) + sum(map(len, self.deltas))
+        rows = sum(factored.rows for factored in self._factored)
         totals = out, step, ramp, step_step, step_ramp, ramp_ramp
         for part in chunks(weights.size, rows):
             w = weights[part]
@@ -319,47 +291,52 @@ class KinkedIntegrands:
                 laws = forms[e], offsets[e], regression[e], kink_regression[e]
                 nodes = (means[e, l][:, None] + shift[e, part]).reshape(-1, units).T
                 white = whitened[e, part].reshape(-1, units).T
-                block = _Block(labels[l], v[e], nodes, white, w, *laws, whitened_regression[e])
+                block = NodeBlock(labels[l], v[e], nodes, white, w, *laws, whitened_regression[e])
                 measure = 1.0 + reach * np.abs(nodes).max(axis=0) if sizes.size else None
                 sums, size = self._block_sums(block, linear, measure)
                 for total, found in zip(totals, sums, strict=True):
                     total[e, l] += found
                 if size is not None:
                     sizes[e, l] += size
-                for j, indices, found in self._delta_sums(block, density[e, l]):
+                for j, indices, found, white in self._beside_deltas(block, density[e, l]):
                     # a kink that is never met: nothing, whatever stands beside its delta
                     met = density[e, l, j][:, None]
                     at = e[:, None], l[:, None], np.array(indices)[None]
-                    out[at] += np.where(met > 0, met * block.sums(found), 0.0)
+                    factored = self._factored[j + 1]
+                    out[at] += np.where(met > 0, met * factored.sums(found, white, w), 0.0)
                     if sizes.size:
                         unsure = met * doubt[e, l, j][:, None]
-                        added = unsure * block.sums(np.abs(found))
+                        added = unsure * block.sums(np.abs(factored.values(found, white)))
                         sizes[at] += np.where(met > 0, added, 0.0)
 
     def _block_sums(
-        self, block: _Block, linear: NDArray[np.int64], measure: Array | None
+        self, block: NodeBlock, linear: NDArray[np.int64], measure: Array | None
     ) -> tuple[tuple[Array, ...], Array | None]:
         """Sums of the integrands and of the moments of steps and ramps; of |f| measure."""
         k = block.kinks
         r, s = np.maximum(k, 0.0), np.asarray(k > 0, dtype=float)
-        f: Array = np.empty((len(self.regular), k.shape[1]))
-        self._array_functions[0](block.label, block.u, block.white, block.readout, r, s, f)
+        f = self._functions_at(0, block.label, block.u, block.white, block.readout, r, s)
+        factored = self._factored[0]
         q: Array = np.concatenate([r, block.u[linear]])
         on, ramps, w = block.apart(s), block.apart(q), block.weights
         weighted = on * w
         sums = (
-            block.sums(f),
+            factored.sums(f, block.white, w),
             block.sums(s),
             block.sums(q),
             weighted @ on.swapaxes(1, 2),
             weighted @ ramps.swapaxes(1, 2),
             (ramps * w) @ ramps.swapaxes(1, 2),
         )
-        return sums, None if measure is None else block.sums(np.abs(f) * measure)
+        if measure is None:
+            return sums, None
+        return sums, block.sums(np.abs(factored.values(f, block.white)) * measure)
 
-    def _delta_sums(self, block: _Block, density: Array) -> Iterator[tuple[int, list[int], Array]]:
-        """For every kink that is met the integrands that hold its delta, and what stands beside
-        it at every node.
+    def _beside_deltas(
+        self, block: NodeBlock, density: Array
+    ) -> Iterator[tuple[int, list[int], Array, Array]]:
+        """For every kink that is met the integrands that hold its delta, the functions beside it
+        at every node, and the whitened pre-activations there.
         """
         for j, entries in enumerate(self.deltas):
             if not entries or not np.any(density[:, j] > 0):
@@ -369,10 +346,9 @@ class KinkedIntegrands:
             k_at = k - block.over(block.kink_regression[:, j].T) * k[j]
             k_at[j] = 0.0
             white = block.white - block.over(block.whitened_regression[:, j].T) * k[j]
-            g = np.empty((len(entries), k.shape[1]))
             sides = np.maximum(k_at, 0.0), (k_at > 0) * 1.0
-            self._array_functions[j + 1](block.label, at, white, block.readout, *sides, g)
-            yield j, [i for i, _ in entries], g
+            found = self._functions_at(j + 1, block.label, at, white, block.readout, *sides)
+            yield j, [i for i, _ in entries], found, white
 
     def _array_stencil(
         self,
@@ -389,8 +365,8 @@ class KinkedIntegrands:
         for x in np.ndindex(means.shape[:2]):
             u = np.tile(means[x][:, None], (1, len(steps)))
             u[linear] = ramps[x][:, self.kinks :].T
-            f = np.empty((out.shape[2], len(steps)))
             r = np.ascontiguousarray(ramps[x][:, : self.kinks].T)
             on = np.ascontiguousarray(steps.T)
-            self._array_functions[0](float(labels[x[1]]), u, np.zeros_like(u), v[x[0]], r, on, f)
-            out[x] += f @ weights[x]
+            white = np.zeros_like(u)
+            f = self._functions_at(0, float(labels[x[1]]), u, white, v[x[0]], r, on)
+            out[x] += self._factored[0].sums(f, white, weights[x])[0]
