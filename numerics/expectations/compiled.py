@@ -105,6 +105,7 @@ class CompiledExpressions(Evaluator):
         seed: int = 0,
         max_nodes: int = 2**16,
         judge: Callable[[Array], Array] | None = None,
+        share: float = 0.0,
     ) -> Estimate:
         """Evaluate with a rule chosen by dimension and smoothness, refined until the error is
         small.
@@ -122,6 +123,9 @@ class CompiledExpressions(Evaluator):
         judge : callable, optional
             Linear map of the values; Sobol rules are refined until the error of its result is
             small.
+        share : float
+            Where errors of this share of the largest value of that result are larger than the
+            tolerance, Sobol rules are refined no further.
 
         Returns
         -------
@@ -138,12 +142,16 @@ class CompiledExpressions(Evaluator):
             return Estimate(values, 0.0 * values, rule)
         fine = 1e-10 if tolerance is None else tolerance
         if self.closed is None:
-            return self._integrated(parameters, parts, fine, tolerance, seed, max_nodes, judge)
+            return self._integrated(
+                parameters, parts, fine, tolerance, seed, max_nodes, judge, share
+            )
         rounded = Estimate(*closed_values(self, parameters, parts), closed_forms())
         if rounded.errors.max(initial=0.0) <= fine:
             return rounded
         try:
-            other = self._integrated(parameters, parts, fine, tolerance, seed, max_nodes, judge)
+            other = self._integrated(
+                parameters, parts, fine, tolerance, seed, max_nodes, judge, share
+            )
         except ArithmeticError:
             if not np.all(np.isfinite(rounded.errors)):
                 raise
@@ -159,6 +167,7 @@ class CompiledExpressions(Evaluator):
         seed: int,
         max_nodes: int,
         judge: Callable[[Array], Array] | None,
+        share: float,
     ) -> Estimate:
         """By quadrature alone."""
         best: Estimate | None = None
@@ -178,7 +187,7 @@ class CompiledExpressions(Evaluator):
         if best is not None and family == "gauss-hermite":
             return best
         wanted = 1e-4 if tolerance is None else tolerance
-        return estimate_sobol(self, parameters, parts, wanted, seed, max_nodes, judge)
+        return estimate_sobol(self, parameters, parts, wanted, seed, max_nodes, judge, share)
 
 
 def _better(first: Estimate | None, second: Estimate) -> Estimate:

@@ -200,8 +200,11 @@ def estimate_sobol(
     seed: int,
     max_nodes: int,
     judge: Callable[[Array], Array] | None,
+    share: float = 0.0,
 ) -> Estimate:
-    """Refine scrambled Sobol rules until the spread of the judged values is the tolerance."""
+    """Refine scrambled Sobol rules until the spread of the judged values is the tolerance, or a
+    share of the largest of them.
+    """
     size = least_size(compiled, parameters, parts, tolerance, max_nodes)
     overlap, gram_perp, readout = (np.repeat(x[None], SCRAMBLINGS, axis=0) for x in parts)
     repeated = overlap, gram_perp, readout
@@ -211,11 +214,12 @@ def estimate_sobol(
         samples, known = compiled.extend_replicates(parameters, repeated, rule, known)
         judged = samples if judge is None else np.array([judge(row) for row in samples])
         error = sampling_error(judged).max(initial=0.0)
-        if error <= tolerance or size >= max_nodes:
+        wanted = max(tolerance, share * float(np.abs(judged.mean(axis=0)).max(initial=0.0)))
+        if error <= wanted or size >= max_nodes:
             return Estimate(samples.mean(axis=0), sampling_error(samples), rule, samples)
-        # the error falls at best like 1/N: a size that would then still miss the tolerance is not
+        # the error falls at best like 1/N: a size that would then still miss what is asked is not
         # tried
-        size = min(max_nodes, size * 2 ** max(1, int(np.log2(error / tolerance))))
+        size = min(max_nodes, size * 2 ** max(1, int(np.log2(error / wanted))))
 
 
 def least_size(

@@ -162,15 +162,32 @@ def sobol(dimension: int, size: int, replicates: int, seed: int) -> Rule:
         )
     from scipy.stats.qmc import Sobol  # half a second that deterministic rules do without
 
+    half = size // 2
     out = np.empty((replicates, size, dimension))
+    sequence = dimension, replicates, seed
+    begun = _begun.get(sequence)
+    # a longer rule begins with the points of a shorter one
+    known = 0 if begun is None else min(begun.size // 2, half)
     for i, child in enumerate(np.random.SeedSequence(seed).spawn(replicates)):
-        sampler = Sobol(dimension, scramble=True, rng=np.random.default_rng(child))
-        uniform = sampler.random(size // 2)
-        # scrambled points can round to 0 or 1, where the normal quantile is infinite
-        half = scipy.special.ndtri(np.clip(uniform, 2.0**-33, 1 - 2.0**-33))
-        out[i, : size // 2] = half
-        out[i, size // 2 :] = -half
-    return Rule("sobol", _frozen(out), _frozen(np.full(size, 1.0 / size)), size)
+        if begun is not None:
+            out[i, :known] = begun.nodes[i, :known]
+        if known < half:
+            sampler = Sobol(dimension, scramble=True, rng=np.random.default_rng(child))
+            sampler = sampler.fast_forward(known) if known else sampler
+            uniform = sampler.random(half - known)
+            # scrambled points can round to 0 or 1, where the normal quantile is infinite
+            np.clip(uniform, 2.0**-33, 1 - 2.0**-33, out=uniform)
+            scipy.special.ndtri(uniform, out=out[i, known:half])
+        np.negative(out[i, :half], out=out[i, half:])
+    rule = Rule("sobol", _frozen(out), _frozen(np.full(size, 1.0 / size)), size)
+    if known < half:
+        _begun.clear()
+        _begun[sequence] = rule
+    return rule
+
+
+# the last sequence of which points were drawn, and its longest rule
+_begun: dict[tuple[int, int, int], Rule] = {}
 
 
 def sobol_beyond(rule: Rule, known: int) -> Rule:
@@ -180,7 +197,7 @@ def sobol_beyond(rule: Rule, known: int) -> Rule:
     A rule is the mean of the two, in the shares of their nodes: scrambled sequences go on.
     """
     half, before = rule.size // 2, known // 2
-    nodes = np.delete(rule.nodes, np.r_[:before, half : half + before], axis=1)
+    nodes = np.concatenate([rule.nodes[:, before:half], rule.nodes[:, half + before :]], axis=1)
     weights = rule.weights[known:] / (1 - known / rule.size)
     return Rule(rule.kind, _frozen(nodes), _frozen(weights), rule.size)
 

@@ -31,6 +31,7 @@ from verify.verdict.tolerance import FAMILY_ERROR, Comparison, Verdict
 
 from . import dynamics as laws_dynamics
 from . import population as laws_population
+from . import routes as laws_routes
 from . import symmetry as laws_symmetry
 from .judged_formulas import Formulas
 from .law import MORE, Law, LawCase, check_is_model
@@ -59,7 +60,11 @@ _ORDER = (
 LAWS: dict[str, Law] = {
     law.name: law
     for law in sorted(
-        [law for part in (laws_population, laws_symmetry, laws_dynamics) for law in part.LAWS],
+        [
+            law
+            for part in (laws_population, laws_routes, laws_symmetry, laws_dynamics)
+            for law in part.LAWS
+        ],
         key=lambda law: _ORDER.index(law.name),
     )
 }

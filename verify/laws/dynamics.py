@@ -83,9 +83,7 @@ def mean_increment(case: LawCase) -> list[Comparison]:
 def increment_covariance(case: LawCase) -> list[Comparison]:
     """Covariance of single steps in many dimensions against the diffusion."""
     model = case.model
-    predicted, errors = case.values(list(case.formulas.diffusion.covariance))
-    size = len(model.symbols.state)
-    predicted, errors = predicted.reshape(size, size), errors.reshape(size, size)
+    predicted, errors = _covariance(case)
     axes = model.directions + model.units + model.tokens
     frame = random_frame(case.parameters, case.state, axes, case.rng)
     steps = sample_steps(case, frame, LARGE, SAMPLES * case.effort)
@@ -94,6 +92,24 @@ def increment_covariance(case: LawCase) -> list[Comparison]:
     deviation = np.sqrt(np.diag(sampled.value))
     names = [f"{a}, {b}" for a in model.symbols.state for b in model.symbols.state]
     return [_judge_products("covariance of one step", sampled, predicted, errors, deviation, names)]
+
+
+def _covariance(case: LawCase) -> tuple[Array, Array]:
+    """E[G G^T] - E[G] E[G]^T of the diffusion, and bounds of its errors."""
+    size = len(case.model.symbols.state)
+    # of both moments, contracted: their products written out are many times longer
+    numbers = case.numbers(case.formulas.diffusion.vector)
+
+    def covariance(moments: Array) -> Array:
+        second, mean = moments[:-size].reshape(size, size), moments[-size:]
+        return np.asarray(second - np.outer(mean, mean))
+
+    if numbers.samples is not None:
+        return numbers.spread(np.array([covariance(row) for row in numbers.samples]))
+    mean, errors = np.abs(numbers.values[-size:]), numbers.errors
+    second, first = errors[:-size].reshape(size, size), errors[-size:]
+    product = np.outer(mean + first, mean + first) - np.outer(mean, mean)
+    return covariance(numbers.values), second + product
 
 
 def gradient_matrix_mean(case: LawCase) -> list[Comparison]:
@@ -205,6 +221,7 @@ def _at_little_noise(case: LawCase) -> tuple[list[Array], Array]:
             case.formulas.drift.vector,
             parameters=case.with_parameters(precision=precision),
             tolerance=1e-13 if smooth else 1e-6,
+            share=0.0,
         )
         for precision in (LITTLE_NOISE if smooth else LEAST_NOISE)
     ]

@@ -107,6 +107,14 @@ def random_frame(
     return Frame(np.concatenate(directions, axis=1), np.concatenate(weights, axis=1), sizes)
 
 
+def frame_of(case: LawCase, beyond: int = 1) -> Frame:
+    """A random frame with ``beyond`` dimensions off the span of every band, where the bulk is all
+    there is.
+    """
+    axes = case.model.directions + case.model.units + beyond
+    return random_frame(case.parameters, case.state, axes, case.rng)
+
+
 def _root(gram: Array) -> Array:
     """The symmetric square root."""
     values, vectors = np.linalg.eigh(gram)

@@ -4,7 +4,7 @@ claims others.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, cast
@@ -30,6 +30,7 @@ from theory import (
 from theory.errors import brief, check_choice
 from theory.keywords import with_known_keywords
 from theory.notebook import short_repr
+from theory.symbols import upper_triangle
 
 _DERIVE: dict[str, Callable[[Model], Any]] = {
     "risk": derive_risk,
@@ -119,15 +120,12 @@ class Formulas:
         return cast(FiniteSize, self._get("finite_size"))
 
 
-def block_expressions(blocks: BlockMatrix) -> list[sp.Expr]:
+def block_expressions(blocks: BlockMatrix) -> Sequence[sp.Expr]:
     """Everything a matrix consists of: its upper blocks, each with its bulk, then mixed and
     readout.
+
+    What is derived stays contracted: none of the entries is written out in symbols.
     """
-    units = range(blocks.model.units)
-    found: list[sp.Expr] = []
-    for a in units:
-        for b in range(a, len(units)):
-            block = blocks.first_layer[a, b]
-            bulk = block.bulk if isinstance(block.bulk, sp.MatrixBase) else [block.bulk]
-            found += [*block.coefficients, *bulk]
-    return [*found, *blocks.mixed, *blocks.readout]
+    readout = range(blocks.model.readout_size)
+    pairs = upper_triangle(blocks.model.units)
+    return blocks.entries(pairs, mixed=bool(readout), readout=readout)

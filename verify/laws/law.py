@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from numerics.expectations.compiled import (
 from numerics.expectations.estimation import estimate_sobol
 from numerics.expectations.quadrature import MISSED, Rule, choose_family
 from theory import BlockMatrix, InputError, Model
+from theory.expectations.contracted import ContractedVector
 from verify.verdict.tolerance import Comparison, Part, Tolerance, Verdict, critical_value
 
 from .judged_formulas import Formulas, block_expressions
@@ -37,6 +39,8 @@ SHARP, SAMPLED = 1e-3, 0.1
 SHARP_DIMENSIONS = 2
 # errors are asked to be smaller than what is of use by so much: both sides of a law have them
 SPARE = 4.0
+# the share of the largest value to which scrambled rules are refined: a tenth of that
+SHARE = SAMPLED / SPARE / 10
 # scrambled nodes at most, where their first errors are of use
 NODES = 2**16
 # absolute error asked of the coefficients of matrices where rules sample: they are many, and the
@@ -83,6 +87,12 @@ class Numbers:
         mean = samples.mean(axis=0)
         return mean, self.widening(mean.size) * sampling_error(samples)
 
+    def read(self, linear: Callable[[Array], Array] | None) -> tuple[Array, Array]:
+        """What a linear map makes of values of scramblings, and a bound of its error."""
+        assert self.samples is not None
+        rows = self.samples if linear is None else np.array([linear(row) for row in self.samples])
+        return self.spread(rows)
+
     def widening(self, count: int) -> float:
         """From errors over scramblings, intervals of one number, to the level of the case."""
         degrees = SCRAMBLINGS - 1
@@ -127,6 +137,14 @@ class LawCase:
     share: float
     effort: int = 1
 
+    @cached_property
+    def nodes(self) -> int:
+        """Seed of the scrambled nodes: one a case, so that both sides of a law share them.
+
+        Each side has the error that is said of it, whatever that of the other.
+        """
+        return int(self.rng.integers(2**32))
+
     def numbers(
         self,
         expressions: Sequence[sp.Expr],
@@ -135,45 +153,64 @@ class LawCase:
         parameters: Parameters | None = None,
         state: State | None = None,
         tolerance: float | None = None,
+        share: float = SHARE,
         max_nodes: int = NODES,
+        judge: Callable[[Array], Array] | None = None,
     ) -> Numbers:
         """Evaluate expressions at the parameters and state of the case, or at others.
 
-        Tensor rules of three and more dimensions end at few nodes an axis.  Where these miss what
-        was asked and the case is looked at again, scrambled nodes bound the error more tightly.
+        Rules that sample are refined to a ``share`` of the largest value only, unless the case is
+        looked at again.  Tensor rules of three and more dimensions end at few nodes an axis.  Where
+        these miss what was asked and the case is looked at again, scrambled nodes bound the error
+        more tightly.
         """
         compiled = compile_expressions(
             self.model if model is None else model,
-            tuple(expressions),
+            expressions if isinstance(expressions, ContractedVector) else tuple(expressions),
             "numpy",
             # closed forms would make both sides of a law the same expression
             closed_forms=False,
         )
         parameters = self.parameters if parameters is None else parameters
         state = self.state if state is None else state
-        seed, most = int(self.rng.integers(2**32)), max(max_nodes, NODES * self.effort)
-        found = compiled.estimate(parameters, state, tolerance=tolerance, seed=seed, max_nodes=most)
+        seed, most = self.nodes, max(max_nodes, NODES * self.effort)
+        share = 0.0 if self.effort > 1 else share
+        found = compiled.estimate(
+            parameters,
+            state,
+            tolerance=tolerance,
+            seed=seed,
+            max_nodes=most,
+            judge=judge,
+            share=share,
+        )
         if self.effort > 1 and found.samples is None and found.rule.dimension > SHARP_DIMENSIONS:
             wanted = max(COARSE / self.effort, 0.0 if tolerance is None else tolerance)
             if found.errors.max(initial=0.0) > wanted:
                 parts = (state.overlap, state.gram_perp, state.readout)
-                found = estimate_sobol(compiled, parameters, parts, wanted, seed, most, None)
+                found = estimate_sobol(compiled, parameters, parts, wanted, seed, most, judge)
         return Numbers(found.values, found.errors, found.samples, found.rule, compiled, self.share)
 
-    def resolved(self, expressions: Sequence[sp.Expr]) -> Numbers:
+    def resolved(
+        self, expressions: Sequence[sp.Expr], read: Callable[[Array], Array] | None = None
+    ) -> Numbers:
         """Evaluate with errors that are of use: scrambled nodes that miss it are taken again, with
         as many more of them.
+
+        Of use for a linear map of the values, where one is given.
         """
-        found = self.numbers(expressions)
+        found = self.numbers(expressions, judge=read)
         if found.samples is None:
             return found
-        values, errors = found.spread(found.samples)
+        values, errors = found.read(read)
         wanted = SAMPLED * max(float(np.abs(values).max()), 1e-3) / SPARE
         missed = float(errors.max()) / wanted
         if missed <= 1:
             return found
-        reached = float(sampling_error(found.samples).max())
-        return self.numbers(expressions, tolerance=reached / missed, max_nodes=MORE * NODES)
+        reached = float(errors.max()) / found.widening(errors.size)
+        return self.numbers(
+            expressions, tolerance=reached / missed, share=0.0, max_nodes=MORE * NODES, judge=read
+        )
 
     def matrix_numbers(self, blocks: BlockMatrix, **where: Any) -> Numbers:
         """Evaluate everything a matrix consists of (:func:`block_expressions`)."""
@@ -303,7 +340,8 @@ def resolution_of(*numbers: Numbers) -> float:
 def is_sampled(model: Model) -> bool:
     """True where expectations of a model need quasi-Monte Carlo."""
     gauge = model.loss.gauge
-    dimension = len(model.loss.preactivation) - (0 if gauge is None else gauge.shape[1])
+    # teachers and label noise are integrated over as pre-activations are
+    dimension = len(model.loss.fields) - (0 if gauge is None else gauge.shape[1])
     return choose_family(dimension, model.loss.is_smooth) != "gauss-hermite"
 
 

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from numerics import State, population_spectrum
 from numerics.spectra.span_matrix import BlockName
-from theory import Model, derive_drift, derive_gradient, derive_gradient_matrix, derive_hessian
-from theory.expectations.moments import ROUTES
 from verify.verdict.tolerance import Comparison, Part, Tolerance
 
-from .entry_names import expression_names, pairs, weight_names
+from .entry_names import pairs, weight_names
 from .frames import (
     Frame,
     Movement,
     dense,
     derivative,
+    frame_of,
     gradient_expressions,
     gradient_vector,
     movements,
-    random_frame,
     risk_expressions,
 )
 from .judged_formulas import block_expressions
@@ -42,17 +39,9 @@ from .law import (
 from .rule_witness import ridges_of
 
 
-def _frame(case: LawCase, beyond: int = 1) -> Frame:
-    """A random frame with ``beyond`` dimensions off the span of every band, where the bulk is all
-    there is.
-    """
-    axes = case.model.directions + case.model.units + beyond
-    return random_frame(case.parameters, case.state, axes, case.rng)
-
-
 def gradient_matrix_psd(case: LawCase) -> list[Comparison]:
     """Smallest eigenvalue of G, dense in a few dimensions, ridge excluded."""
-    numbers, frame = case.matrix_numbers(case.formulas.gradient_matrix), _frame(case)
+    numbers, frame = case.matrix_numbers(case.formulas.gradient_matrix), frame_of(case)
     matrix, errors = numbers.map(dense(case.model, frame.sizes), frame.generators)
     size = float(np.linalg.norm(matrix, 2))
     lowest = float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[0])
@@ -79,7 +68,7 @@ def hessian_symmetric(case: LawCase) -> list[Comparison]:
     Of tokens the blocks of two units hold Y_p Y_q^T with p and q exchanged in the transpose: those
     of one unit, and of the readout, are symmetric.
     """
-    numbers, frame = case.matrix_numbers(case.formulas.hessian), _frame(case)
+    numbers, frame = case.matrix_numbers(case.formulas.hessian), frame_of(case)
     matrix, errors = numbers.map(dense(case.model, frame.sizes), frame.generators)
     c, d, scale = case.model.units, frame.dimension, float(np.abs(matrix).max())
     every = weight_names(case.model, d)
@@ -111,7 +100,7 @@ def hessian_symmetric(case: LawCase) -> list[Comparison]:
 
 def gradient_of_risk(case: LawCase) -> list[Comparison]:
     """Differences of the risk, ridge added, against the gradient along random movements."""
-    frame = _frame(case)
+    frame = frame_of(case)
     risk = case.numbers(risk_expressions(case.formulas.risk), tolerance=_tight(case))
     gradient = case.numbers(gradient_expressions(case.formulas.gradient), tolerance=_tight(case))
     ridges, gamma = ridges_of(case), case.parameters.directions_gram
@@ -146,7 +135,7 @@ def gradient_of_risk(case: LawCase) -> list[Comparison]:
 
 def hessian_of_gradient(case: LawCase) -> list[Comparison]:
     """Differences of the gradient against Hessian times movement, all entries."""
-    frame = _frame(case)
+    frame = frame_of(case)
     gradient = case.numbers(gradient_expressions(case.formulas.gradient), tolerance=_tight(case))
     hessian = case.matrix_numbers(case.formulas.hessian)
     assemble, matrix = gradient_vector(case.model), dense(case.model, frame.sizes)
@@ -241,52 +230,12 @@ def _judge_derivative(
     )
 
 
-def moment_routes(case: LawCase) -> list[Comparison]:
-    """Stein against projection, for everything both serve."""
-    model = case.model
-    derived: dict[str, Callable[[Model, str], Any]] = {
-        "gradient": derive_gradient,
-        "drift": derive_drift,
-    }
-    if model.loss.is_smooth:
-        derived |= {"Hessian": derive_hessian, "G": derive_gradient_matrix}
-    own: dict[str, Any] = {
-        "gradient": case.formulas.gradient,
-        "drift": case.formulas.drift,
-        "Hessian": case.formulas.hessian,
-        "G": case.formulas.gradient_matrix,
-    }
-    found = []
-    for name, derive in derived.items():
-        other = next(route for route in ROUTES if route != own[name].route)
-        left = case.resolved(tuple(own[name].expressions()))
-        right = case.resolved(tuple(derive(model, other).expressions()))
-        (a, ea), (b, eb) = (
-            (n.values, n.errors) if n.samples is None else n.spread(n.samples)
-            for n in (left, right)
-        )
-        scale = max(float(np.abs(a).max()), 1e-3)
-        # coefficients on nearly parallel weights are large, in both routes alike
-        found.append(
-            compare(
-                f"{name}: {own[name].route} against {other}",
-                a,
-                b,
-                [(ea + eb, "quadrature of both routes (T2)"), (ROUNDING * scale, "rounding (T1)")],
-                resolution=resolution_of(left, right),
-                scale=scale,
-                names=expression_names(own[name], model),
-            )
-        )
-    return found
-
-
 def block_spectrum(case: LawCase) -> list[Comparison]:
     """Eigenvalues of the dense matrix in a random frame against those found without it, at the same
     coefficients.
     """
     model = case.model
-    frame = _frame(case, beyond=2)
+    frame = frame_of(case, beyond=2)
     d = frame.dimension
     ranks = [np.linalg.matrix_rank(frame.generators[:, band]) for band in frame.bands]
     found = []
@@ -295,7 +244,7 @@ def block_spectrum(case: LawCase) -> list[Comparison]:
     if model.units > 1 and not model.loss.statistics and model.tokens == 1:
         parts.append((0, 1))
     for name, blocks in (("Hessian", case.formulas.hessian), ("G", case.formulas.gradient_matrix)):
-        expressions = block_expressions(blocks)
+        expressions = tuple(block_expressions(blocks))
         numbers = case.matrix_numbers(blocks).values
         matrix = dense(model, frame.sizes)(numbers, frame.generators)
         # numbers in place of the expressions: the law is one of matrices, and quadrature has no
@@ -365,15 +314,6 @@ LAWS = (
         hessian_of_gradient,
         flat_kinks,
         cases=2,
-    ),
-    Law(
-        "moment_routes",
-        "Stein's lemma and projection give the same moments.",
-        r"\lambda^{-1}E_l[\partial_c f] = E_l[f\,w_c],\quad w = Q^+(u - E u)",
-        "mathematics.md section 2",
-        "quadrature of both routes (T2) and rounding (T1)",
-        moment_routes,
-        flat_kinks,
     ),
     Law(
         "block_spectrum",

@@ -436,6 +436,24 @@ def test_estimate_refines_until_the_tolerance_is_met_and_says_so_otherwise():
     assert capped.errors[0] > 1e-12
 
 
+def test_a_share_of_the_largest_value_ends_the_refinement():
+    parameters, state = place(1.0)
+    several = compile_expressions(
+        KINKED,
+        tuple(GaussianExpectation(e, preactivation_law(KINKED, 0)) for e in (JUMP, 9 * JUMP)),
+    )
+    parts = (state.overlap, state.gram_perp, state.readout)
+
+    def refined(tolerance, share):
+        return estimate_sobol(several, parameters, parts, tolerance, 0, 2**16, None, share)
+
+    found = refined(0.0, 1e-2)
+    assert found.errors.max() <= 1e-2 * np.abs(found.values).max()
+    assert found.rule.size < 2**16
+    assert refined(1e-6, 1e-5).rule.size > found.rule.size
+    assert refined(1.0, 1e-5).rule.size == 256
+
+
 @pytest.mark.parametrize(
     ("model", "function"), [(KINKED, JUMP), (SMOOTH, sp.exp(U[0]))], ids=["kinked", "smooth"]
 )
@@ -461,3 +479,12 @@ def test_a_scrambled_rule_is_a_smaller_one_and_what_is_beyond_it(known, size):
     for found, right in zip(both, whole.nodes, strict=True):
         order, target = np.lexsort(found.T), np.lexsort(right.T)
         assert np.array_equal(found[order], right[target])
+
+
+def test_a_longer_sequence_is_the_same_whatever_was_drawn_before():
+    seed = int(fresh_rng().integers(2**31))
+    grown = [sobol(3, size, 4, seed) for size in (8, 64, 16, 256)]
+    for rule in grown:
+        sobol(2, 8, 4, seed)  # the points of another sequence are no beginning
+        sobol.cache_clear()
+        assert np.array_equal(sobol(3, rule.size, 4, seed).nodes, rule.nodes)

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import pytest
 import sympy as sp
+from helpers import fresh_rng, random_problem
 from teacher_cases import committee, phase_retrieval, sign_teacher
 
 from theory import Loss, Mixture, Model, derive_drift, symbols
 from verify import Formulas, check_model
 from verify.laws.check_model import LAWS
+from verify.laws.law import LawCase, is_sampled
+from verify.verdict.tolerance import Verdict
 
 
 def opened(model):
@@ -49,6 +52,41 @@ def test_every_law_holds(build, laws):
 def test_in_three_dimensions_bounds_of_wide_fields_are_of_use():
     """At this seed the tensor rule bounds its errors by half a percent, and is off by 2e-6."""
     assert check_model(opened(committee(1, 2)), only=["rotation"], seed=199718822).holds
+
+
+SIX = opened(committee(3, 3))
+
+
+def test_what_is_seen_of_teachers_counts_among_the_dimensions():
+    """A tensor rule serves three units beside one teacher, scrambled nodes three and three."""
+    assert is_sampled(SIX)
+    assert not is_sampled(opened(committee(3, 1)))
+
+
+@pytest.mark.slow
+def test_routes_agree_on_nearly_parallel_weights():
+    """At this seed coefficients of the gradient matrix cancel, and their own errors are useless."""
+    assert check_model(SIX, only=["moment_routes"], seed=5).holds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [
+        ("gradient", "gradient_of_risk"),
+        ("hessian", "hessian_of_gradient"),
+        ("hessian", "moment_routes"),
+        ("gradient_matrix", "moment_routes"),
+        ("gradient_matrix", "relabelled_units"),
+    ],
+)
+def test_nodes_that_sample_tell_a_theory_that_is_off_by_a_fifth(name, law):
+    """Twice the smallest deviation of interest, wherever the random case is."""
+    rng = fresh_rng()
+    right = getattr(Formulas(SIX), name)
+    formulas = Formulas(SIX, {name: right.map(lambda e: sp.Rational(6, 5) * e)})
+    case = LawCase(SIX, formulas, *random_problem(SIX, rng), rng, 1e-3)
+    assert any(c.verdict is Verdict.FAILS for c in LAWS[law].judge(case))
 
 
 @pytest.mark.slow
