@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -16,9 +17,15 @@ def main() -> None:
         # who ignores a signal, as shells do for work in the background, passes that on
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
+    # nearly all that imports make is there to stay: to look through it for garbage again and again,
+    # and once more at the end, is a quarter of a short command's time
+    gc.set_threshold(100_000, 20, 20)
     from verify.commands.cli import main as command
 
-    command()
+    try:
+        command()
+    finally:
+        gc.freeze()
 
 
 def _leave(*_: object) -> None:
