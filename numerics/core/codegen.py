@@ -21,7 +21,7 @@ from sympy.printing.numpy import NumPyPrinter
 from sympy.printing.pycode import PythonCodePrinter
 
 from theory import InputError
-from theory.problem.stable_functions import stabilise
+from theory.problem.stable_functions import stabilise, stabilised
 
 from .generated.module_files import keep_machine_code_safely, place_module
 
@@ -234,7 +234,7 @@ def _shared_parts(
                 source = name if (len(group) == 1 and str(s) == name) else f"{name}[{i}]"
                 lines.append(f"{local} = {source}")
     # renamed first: overflow-free forms repeat all arguments of a function many times
-    lowered = [stabilise(e.xreplace(rename)) for e in expressions]
+    lowered = stabilised(expressions, rename)
     shared, results = sp.cse(lowered, symbols=sp.numbered_symbols("t"), order="none")
     return lines, shared, results
 

@@ -18,6 +18,7 @@ from theory.errors import InputError, brief
 from theory.keywords import with_known_keywords
 from theory.problem.relu_step import ReLU, Step
 from theory.problem.softmax import Softmax
+from theory.rewriting import derivative_of
 
 from .closed_forms import closed_form
 from .gaussian_law import GaussianLaw
@@ -208,7 +209,7 @@ def _parts_term(powers: list[int], f: sp.Expr, law: GaussianLaw) -> sp.Expr:
     c = next(i for i, n in enumerate(powers) if n)
     rest = powers.copy()
     rest[c] -= 1
-    terms = [_parts_term(rest, f.diff(law.variables[c]), law)]
+    terms = [_parts_term(rest, derivative_of(f, law.variables[c]), law)]
     for e, n in enumerate(rest):
         if n:
             lower = rest.copy()

@@ -7,6 +7,8 @@ import math
 import sympy as sp
 from sympy.polys.rings import PolyElement
 
+from theory.rewriting import Rewriting, derivative_of
+
 from .gaussian_law import GaussianLaw
 
 
@@ -35,7 +37,8 @@ def heat_expansion(
             terms.append(laplacian(terms[-1], law) / j)
             if math.isfinite(most) and sum(map(sp.count_ops, terms)) > most:
                 raise TooManyTermsError(j)
-    return [term.xreplace(where) for term in terms]
+    put = Rewriting(where)
+    return [put(term) for term in terms]
 
 
 def _polynomial_laplacians(
@@ -57,7 +60,7 @@ def _polynomial_laplacians(
         ring, *_ = sp.ring(ring_symbols, sp.QQ)
         start = ring.from_expr(f.xreplace(names))
         slopes = [
-            [ring.from_expr(sp.expand(g.diff(u)).xreplace(names)) for g in generators]
+            [ring.from_expr(sp.expand(derivative_of(g, u)).xreplace(names)) for g in generators]
             for u in law.variables
         ]
     except (ValueError, sp.PolynomialError):
@@ -116,7 +119,7 @@ def _closed_family(f: sp.Expr, law: GaussianLaw, nested: bool) -> list[sp.Expr] 
             return None
         if len(family) > 64:
             return None
-        slopes = [g.diff(u) for g in fresh for u in law.variables if g.has(u)]
+        slopes = [derivative_of(g, u) for g in fresh for u in law.variables if g.has(u)]
         found = set().union(*(s.atoms(sp.Function) for s in slopes)) - set(family)
         fresh = sorted(found, key=sp.default_sort_key)
     return family or None
@@ -139,9 +142,9 @@ def laplacian(f: sp.Expr, law: GaussianLaw) -> sp.Expr:
     for a, u in enumerate(law.variables):
         if u not in present:
             continue
-        first = f.diff(u)
+        first = derivative_of(f, u)
         for b in range(a, len(law.variables)):
-            second = first.diff(law.variables[b])
+            second = derivative_of(first, law.variables[b])
             if second != 0:
                 factor = sp.Rational(1, 2) if a == b else sp.Integer(1)
                 terms.append(factor * law.covariance[a, b] * second)

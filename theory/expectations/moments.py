@@ -35,6 +35,7 @@ from theory.problem.covariance.bands import refuse_bands
 from theory.problem.covariance.tokens import refuse_tokens
 from theory.problem.kinks import apply_kink_rule, check_kink_rule, split_deltas
 from theory.problem.model import Model, check_is_model
+from theory.rewriting import derivative_of
 
 from .expectation import GaussianExpectation
 from .gaussian_law import preactivation_law
@@ -184,7 +185,7 @@ class Moments:
             # plain delta
             derivative = self.expression(weight)
             for index in key[1]:
-                derivative = derivative.diff(self.model.loss.differentiated[index])
+                derivative = derivative_of(derivative, self.model.loss.differentiated[index])
             regular, parts = split_deltas(derivative)
             self._derived[key] = sp.Add(regular, *(c * sp.DiracDelta(k) for k, c in parts.items()))
         elif key not in self._derived:

@@ -28,6 +28,7 @@ import sympy as sp
 
 from theory.errors import InputError
 from theory.names import ALMOST_EVERYWHERE, DIFFERENCE, DISTRIBUTIONAL, KINK_RULES
+from theory.rewriting import derivative_of
 
 from .relu_step import ReLU, Step
 
@@ -70,7 +71,7 @@ def split_deltas(expression: sp.Expr) -> tuple[sp.Expr, dict[sp.Expr, sp.Expr]]:
     parts: dict[sp.Expr, sp.Expr] = {}
     for delta, name in names.items():
         kink = delta.args[0]
-        coefficient = named.diff(name).xreplace({ReLU(kink): sp.Integer(0)})
+        coefficient = derivative_of(named, name).xreplace({ReLU(kink): sp.Integer(0)})
         if coefficient == 0:
             continue
         if len(delta.args) > 1 or coefficient.has(*names.values()) or coefficient.has(Step(kink)):

@@ -13,6 +13,7 @@ from theory import symbols
 from theory.errors import MOST_OF_PART, InputError, brief, brief_parts
 from theory.keywords import with_known_keywords
 from theory.notebook import equations_latex, formula_latex
+from theory.rewriting import derivative_of
 
 from .covariance.tokens import check_tokens_of_loss
 from .held.loss_symbols import (
@@ -339,7 +340,7 @@ class Loss:
             if not key:
                 self._cache[key] = self.expression
             else:
-                derivative = self.partial(key[:-1]).diff(self.differentiated[key[-1]])
+                derivative = derivative_of(self.partial(key[:-1]), self.differentiated[key[-1]])
                 derivative = derivative if self.is_smooth else tidy(derivative)
                 # of first derivatives, so that a loss such as u step(u) is seen to be continuous
                 first = len(key) == 1

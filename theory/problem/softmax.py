@@ -70,6 +70,8 @@ class Softmax(StableFunction):
     """
 
     is_positive = True
+    # of all arguments but the index, which does not vary
+    chain_rule = True
 
     @property
     def index(self) -> int:

@@ -9,7 +9,11 @@ overflow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import sympy as sp
+
+from theory.rewriting import Rewriting
 
 
 class StableFunction(sp.Function):
@@ -51,4 +55,12 @@ def stabilise(expression: sp.Expr) -> sp.Expr:
     >>> stabilise(Sigmoid(f))
     tanh(f/2)/2 + 1/2
     """
-    return expression.replace(lambda e: isinstance(e, StableFunction), lambda e: e.stable())
+    return stabilised([expression], {})[0]
+
+
+def stabilised(expressions: Sequence[sp.Expr], names: Mapping[sp.Expr, sp.Expr]) -> list[sp.Expr]:
+    """Expressions with other names, and then :func:`stabilise` of each; parts that they share are
+    rewritten once.
+    """
+    rewrite = Rewriting(names, lambda e: e.stable() if isinstance(e, StableFunction) else e)
+    return [rewrite(e) for e in expressions]

@@ -17,7 +17,7 @@ from numerics.core.covariance.token_arrays import over_tokens
 from numerics.core.flatten import held_of
 from numerics.core.geometry import field_grams
 from numerics.expectations.kinked.kink_forms import kink_forms
-from theory import Model, low_noise, noiseless, symbols
+from theory import Model, symbols
 from verify.verdict.tolerance import Comparison
 
 from .entry_names import pairs, weight_names
@@ -164,7 +164,7 @@ def noiseless_limit(case: LawCase) -> list[Comparison]:
     if clear is None:
         return []
     case = clear
-    limit, _ = case.values(noiseless(case.formulas.drift).vector)
+    limit, _ = case.values(case.formulas.limit)
     values, error = _at_little_noise(case)
     value, remainder = _extrapolate(values)
     return _by_part(
@@ -186,11 +186,8 @@ def low_noise_expansion(case: LawCase) -> list[Comparison]:
     """Coefficient of 1/lambda in the drift, from differences at large precisions, against the
     expansion.
     """
-    drift = case.formulas.drift
-    first = low_noise(drift, 1).vector
-    zeroth = low_noise(drift, 0).vector
     unit = case.with_parameters(precision=1.0)
-    predicted, _ = case.values([a - b for a, b in zip(first, zeroth, strict=True)], parameters=unit)
+    predicted, _ = case.values(case.formulas.slope, parameters=unit)
     values, error = _at_little_noise(case)
     x = [1 / precision for precision in LITTLE_NOISE]
     slopes = [

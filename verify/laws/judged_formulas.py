@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 import sympy as sp
@@ -26,6 +26,8 @@ from theory import (
     derive_gradient_matrix,
     derive_hessian,
     derive_risk,
+    low_noise,
+    noiseless,
 )
 from theory.errors import brief, check_choice
 from theory.keywords import with_known_keywords
@@ -110,6 +112,17 @@ class Formulas:
     @property
     def drift(self) -> Drift:
         return cast(Drift, self._get("drift"))
+
+    @cached_property
+    def limit(self) -> Sequence[sp.Expr]:
+        """The drift without noise, the same in every case of a law."""
+        return noiseless(self.drift).vector
+
+    @cached_property
+    def slope(self) -> Sequence[sp.Expr]:
+        """What stands beside 1/lambda in the expansion of the drift, times 1/lambda."""
+        orders = (low_noise(self.drift, order).vector for order in (1, 0))
+        return tuple(first - zeroth for first, zeroth in zip(*orders, strict=True))
 
     @property
     def diffusion(self) -> Diffusion:

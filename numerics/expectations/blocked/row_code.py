@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from numerics.core import codegen
-from theory.problem.stable_functions import stabilise
+from theory.problem.stable_functions import stabilised
 
 from .row_functions import DIGEST, ROW
 
@@ -70,7 +70,7 @@ def row_code(
             if symbol in used:
                 scalar = len(group) == 1 and str(symbol) == name
                 known[symbol] = program.outside(f"{name}_{i}", name if scalar else f"{name}[{i}]")
-    lowered = [stabilise(e.xreplace(known)) for e in expressions]
+    lowered = stabilised(expressions, known)
     shared, results = sp.cse(lowered, symbols=sp.numbered_symbols("t"), order="none")
     for symbol, e in shared:
         program.define(symbol, e)
