@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from theory.errors import InputError, check_choice
@@ -162,20 +163,19 @@ class Option:
         known = default not in ("", "none")
         meaning = self.meaning[:1].lower() + self.meaning[1:]
         remedy = f"leave it away for {default}" if known else f"it says: {meaning}"
-        least, tiny, most = map(_exactly, (self.least, self.tiny, self.most))
         for number in _numbers(value):
-            if least is not None and number < least:
-                expected = self.bound(">=", least)
+            if self.least is not None and number < _exactly(self.least):
+                expected = self.bound(">=", self.least)
                 raise InputError(self.label, brief_number(number), expected, remedy)
-            if tiny is not None and 0 < number < tiny:
-                expected = self.bound(">=", tiny)
+            if self.tiny is not None and 0 < number < _exactly(self.tiny):
+                expected = self.bound(">=", self.tiny)
                 raise InputError(self.label, brief_number(number), expected, self.beyond or remedy)
-            if most is not None and max(number, -number) > most:
-                expected = self.bound("<=", most)
+            if self.most is not None and max(number, -number) > _exactly(self.most):
+                expected = self.bound("<=", self.most)
                 raise InputError(self.label, brief_number(number), expected, self.beyond or remedy)
         return value
 
-    def bound(self, sign: str, value: float | Fraction) -> str:
+    def bound(self, sign: str, value: float) -> str:
         """A bound in words."""
         return (
             f"{'an integer' if self.kind is INTEGER else 'a number'} {sign} {brief_number(value)}"
@@ -191,9 +191,10 @@ def _numbers(value: Any) -> Iterator[int | Fraction]:
         yield value
 
 
-def _exactly(bound: float | None) -> Fraction | None:
+@lru_cache(maxsize=64)
+def _exactly(bound: float) -> Fraction:
     """The decimal that a bound is written as: the double beside it may lie above."""
-    return None if bound is None else Fraction(str(bound))
+    return Fraction(str(bound))
 
 
 def brief_number(value: Any) -> str:
