@@ -40,6 +40,7 @@ def api_pages():
     return script("api_pages")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", [theory, numerics, verify])
 def test_a_page_of_the_api_lists_what_its_package_exports(package, api_pages):
     source = (ROOT / "docs" / "api" / f"{package.__name__}.md").read_text("utf-8")

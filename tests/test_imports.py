@@ -79,6 +79,7 @@ def modules_after(statements: str) -> set[str]:
     return set(run.stdout.split())
 
 
+@pytest.mark.slow
 def test_using_theory_loads_no_numeric_package():
     baseline = modules_after("import sympy") & NUMERIC  # what SymPy itself may load is not ours
     used = modules_after(

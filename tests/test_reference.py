@@ -83,6 +83,7 @@ def test_overlaps_of_kgmm_k3_within_the_stated_error():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kgmm_k3", "kgmm_k3_correlated"])
 def test_both_routes_give_the_curve_of_the_file(name):
     one, other = curve(name), curve(name, "projection")
@@ -128,6 +129,7 @@ def flattened(name):
     return np.concatenate([data[n].values.reshape(data.sizes["time"], -1) for n in NAMES], axis=1)
 
 
+@pytest.mark.slow
 def test_a_small_witness_agrees_and_tells_the_corrector_from_its_absence():
     """2,048 nodes on the correlated problem."""
     seed = int(fresh_rng().integers(2**32))

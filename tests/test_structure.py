@@ -77,6 +77,7 @@ def longest_functions(file: Path) -> Iterator[tuple[int, str]]:
             yield node.end_lineno - node.lineno + 1 - docstring, f"{module_of(file)}.{node.name}"
 
 
+@pytest.mark.slow
 def test_no_circle_of_imports_anywhere():
     assert circles(import_graph(FILES)) == []
 
@@ -118,6 +119,7 @@ def test_files_can_be_read_in_one_sitting():
     assert median(lengths.values()) <= 180
 
 
+@pytest.mark.slow
 def test_no_function_is_longer_than_eighty_lines():
     long = {name: n for file in FILES for n, name in longest_functions(file) if n > 80}
     assert long == {}

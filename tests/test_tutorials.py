@@ -55,6 +55,7 @@ def test_the_site_shows_and_offers_what_was_run(path, pages):
     )
 
 
+@pytest.mark.slow
 def test_a_page_that_states_something_else_stops_the_build(pages):
     text = (
         "Three:\n\n```python\nimport sys\n\nprint(1 + 2)  # {}\nprint('no', file=sys.stderr)\n```\n"

@@ -64,6 +64,7 @@ def test_unknown_names_are_attribute_errors_and_private_ones_load_nothing():
     assert python("-c", code).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_symbolic_name_loads_no_numeric_library():
     code = (
         "import sys, specalign as sa; sa.kgmm(2);"
@@ -122,6 +123,7 @@ def test_help_lists_every_public_name_once():
     assert sorted([*listed, "__version__", "plot"]) == dir(sa)
 
 
+@pytest.mark.slow
 def test_messages_name_objects_as_users_reach_them():
     # users have ``import specalign as sa``
     names = "|".join(name for name in dir(sa) if not name.startswith("_"))

@@ -77,6 +77,7 @@ def test_a_long_formula_says_how_much_is_left_out():
     assert r"\dot m_{1,1} &= - \beta m_{1 1} - p_{1} \mathbb{E}_{1}" in shown
 
 
+@pytest.mark.slow
 def test_verdicts_are_tables_and_their_texts_are_escaped():
     claim = sa.check(MODEL, "corrector_a_b", "c_delta*sum_l(p_l*E_l[g_a*g_b])/lambda")
     assert repr(claim) == f"Judgement('claim': proved, seed {claim.seed})"

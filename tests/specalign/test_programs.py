@@ -60,6 +60,7 @@ def test_a_model_whose_numbers_are_fixed_needs_no_second_statement_of_them():
     assert other.parameters.to_json() == problem.parameters.to_json()
 
 
+@pytest.mark.slow
 def test_check_a_formula():
     claim = r"\frac{c_\delta}{\lambda}\sum_l p_l\,\mathbb E_l[g_a g_b]"
     model = sa.kgmm(2, directions_gram="orthonormal")
@@ -71,6 +72,7 @@ def test_check_a_formula():
     assert "counterexample" in wrong
 
 
+@pytest.mark.slow
 def test_spectra_at_one_time_of_a_curve(problem, curve):
     state = sa.State.at(curve, time=8)
     population = sa.population_spectrum(problem, state, block=(0, 0))
@@ -107,6 +109,7 @@ def test_results_load_back(problem, curve, tmp_path):
     assert first.identical(second)
 
 
+@pytest.mark.slow
 def test_a_model_of_ones_own():
     u = sa.symbols.vector("u", 2)
 

@@ -112,6 +112,7 @@ def test_it_is_a_formula_or_a_table_in_a_notebook(kind):
         assert len(html()) < 12_000
 
 
+@pytest.mark.slow
 def test_large_arrays_are_shown_by_their_shape():
     large = sa.State(np.zeros((40, 30)), np.eye(40), np.zeros(50))
     assert repr(large) == (

@@ -32,6 +32,7 @@ def projector(basis):
     return basis.T @ np.linalg.lstsq(basis.T, np.eye(basis.shape[1]))[0]
 
 
+@pytest.mark.slow
 @given(BASES, VECTORS)
 def test_vector_misalignment_is_the_least_squares_residual(basis, x):
     fitted = np.linalg.lstsq(basis.T, x.T)[0]
@@ -46,6 +47,7 @@ def test_share_and_misalignment_obey_pythagoras(basis, x):
     assert np.abs(total - 1).max() < ROUNDING
 
 
+@pytest.mark.slow
 @given(BASES, strategies.symmetric_matrices(SIZE), strategies.symmetric_matrices(SIZE))
 def test_no_matrix_with_image_in_the_subspace_is_closer(basis, matrix, direction):
     found = matrix_misalignment(matrix, basis)
@@ -59,6 +61,7 @@ def test_no_matrix_with_image_in_the_subspace_is_closer(basis, matrix, direction
             assert np.linalg.norm(matrix - other, 2) / norm > found - ROUNDING
 
 
+@pytest.mark.slow
 @given(BASES, strategies.symmetric_matrices(SIZE), VECTORS)
 def test_measures_depend_on_the_span_only(basis, matrix, x):
     frame = np.linalg.qr(basis.T)[0].T

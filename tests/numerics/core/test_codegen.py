@@ -113,6 +113,7 @@ def test_softmax_derivatives_to_order_four_at_moderate_preactivations(y, u):
     assert_t1(y, u)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("y", [1, 2, 3])
 @pytest.mark.parametrize(
     "u",
@@ -159,6 +160,7 @@ def test_logistic_functions_never_overflow(f):
             )
 
 
+@pytest.mark.slow
 def test_two_layer_derivatives_equal_mpmath():
     """A loss with readout parameters: tanh units under the logistic loss, three derivatives."""
     loss, rng = two_layer_model().loss, fresh_rng()
@@ -276,6 +278,7 @@ def test_unknown_symbols_of_a_known_kind_come_with_the_range_of_that_kind():
 # --- arguments, broadcasting, output --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_argument_order_is_the_declared_one():
     """Entry i of an argument is its i-th symbol, however names or hashes would sort; every rotation
     is tried.

@@ -96,6 +96,7 @@ def test_spectra_and_risk_are_those_of_the_number_in_the_loss(model):
     equal(problems, spectrum, "eigenvalue")
 
 
+@pytest.mark.slow
 def test_code_is_compiled_once_for_all_numbers():
     model = SMOOTH
     compiled = compile_expressions(model, derive_drift(model).vector)
@@ -123,6 +124,7 @@ def test_results_carry_the_numbers_and_sweeps_have_axes():
     assert sweep.settings[0].digest() != sweep.settings[1].digest()
 
 
+@pytest.mark.slow
 def test_rules_of_an_update_see_the_number():
     """A clipped gradient whose threshold is T."""
     square = Loss((U - Y) ** 2 / 2, units=1, parameters=RANGE)

@@ -92,6 +92,7 @@ def test_the_table_holds_every_function_of_a_problem():
     assert known == {*OF_STATES, *OTHERS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_STATES)
 @pytest.mark.parametrize("wrong", ["curve", "list", "text", "model", "number"])
 def test_what_is_no_state_is_refused(name, wrong):

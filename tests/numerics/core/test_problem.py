@@ -52,6 +52,7 @@ FLOATS = {
 }
 
 
+@pytest.mark.slow
 @given(st.sets(st.sampled_from(NUMBERS)))
 def test_every_number_is_stated_once_by_whoever_knows_it(fixed):
     """Any part of the numbers may stand in the model; the rest is asked for, and no more."""
@@ -215,6 +216,7 @@ def test_a_time_between_records_is_refused_with_its_neighbours(curve):
         State.at(curve, float("nan"))
 
 
+@pytest.mark.slow
 def test_states_of_runs(problem):
     runs = simulate_sgd(problem, State.zero(problem), [0, 1], 40, replicas=3, seed=2)
     for label in (1, 2, 3):

@@ -163,6 +163,7 @@ assert (out[1:] == expected[1:]).all()
 """
 
 
+@pytest.mark.slow
 def test_the_arithmetic_of_a_caller_is_not_taken_over(tmp_path: Path) -> None:
     empty = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", FIRST_CALLED_FAST], env=empty, check=True)

@@ -67,6 +67,7 @@ def test_without_bounds_it_is_a_sum_of_arcsines():
         assert abs(trivariate_normal(0, 0, 0, *correlations) - right) < 1e-15 + 1e-8 * slope
 
 
+@pytest.mark.slow
 def test_the_order_of_the_variables_is_no_matter():
     rng = fresh_rng()
     for _ in range(50):
@@ -79,6 +80,7 @@ def test_the_order_of_the_variables_is_no_matter():
         assert abs(one - other) < 1e-14
 
 
+@pytest.mark.slow
 def test_independent_and_coinciding_variables():
     normal = [0.5 * float(mpmath.erfc(-x / mpmath.sqrt(2))) for x in (0.3, -0.7, 1.1)]
     assert abs(trivariate_normal(0.3, -0.7, 1.1, 0, 0, 0) - np.prod(normal)) < 1e-16
@@ -110,6 +112,7 @@ def test_the_bound_of_its_error_covers_moved_arguments():
                 assert abs(trivariate_normal(*moved) - bound.value[0]) <= bound.error[0]
 
 
+@pytest.mark.slow
 def test_a_wrong_path_is_seen(monkeypatch):
     """Half of the integral along the correlations left out."""
     right = module._path

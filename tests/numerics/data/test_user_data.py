@@ -207,6 +207,7 @@ def test_one_pass_is_the_direct_simulation(name, batch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["mapped", "streamed", "float32"])
 def test_training_reads_data_wherever_they_are(where, tmp_path, monkeypatch):
     monkeypatch.setattr("numerics.data.train_data.BLOCK_NUMBERS", 500)

@@ -151,6 +151,7 @@ def test_error_estimate_covers_the_true_error_of_many_problems(problem, end, tol
     assert_covered(problem, end, tolerance)
 
 
+@pytest.mark.slow
 def test_quasi_monte_carlo_error_covers_the_true_error(monkeypatch):
     """The softmax of three classes pushed to Sobol points, against its tensor curve; 99 %
     intervals, 20 seeds.

@@ -51,6 +51,7 @@ def test_time_labels_are_exactly_those_asked_for():
     assert np.array_equal(alone.gram_perp.values, [np.eye(2)])
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(problems(3, 5, 50))
 def test_dense_output_equals_integrating_to_that_time(problem):
@@ -158,6 +159,7 @@ def test_gauge_sums_over_units_decay(k, data):
     assert np.abs(gram).max() <= limit
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(problems(3, 5, 50), st.permutations(range(3)))
 def test_curves_are_equivariant_under_relabelling_of_the_classes(problem, order):
@@ -180,6 +182,7 @@ def test_curves_are_equivariant_under_relabelling_of_the_classes(problem, order)
         assert np.abs(other[name].values - permuted).max() <= limit
 
 
+@pytest.mark.slow
 def test_noiseless_limit_is_approached_like_one_over_lambda():
     """The next term of the expansion is of relative order 1/lambda; slopes between successive
     doublings.

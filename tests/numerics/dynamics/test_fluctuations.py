@@ -92,6 +92,7 @@ def test_errors_cover_the_true_error():
     )
 
 
+@pytest.mark.slow
 def test_long_runs_settle_to_the_stationary_law():
     model, parameters = kgmm(2), Parameters([0.6, 0.4], 3.0, 0.5, 2.0)
     point = solve_fixed_point(model, parameters)

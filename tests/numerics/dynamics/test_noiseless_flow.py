@@ -130,6 +130,7 @@ def test_one_unit_by_hand_with_times_at_and_around_the_event():
     assert np.all(first_active(found, 0, 0) == 1.0)
 
 
+@pytest.mark.slow
 def test_the_record_times_do_not_change_the_flow():
     rng = fresh_rng()
     overlap, readout = 0.1 * rng.normal(size=(3, 2)), rng.normal(size=3)
@@ -340,6 +341,7 @@ def test_surfaces_met_at_once(overlap, readout, assignment):
             assert np.abs(m[:, i] - m[:, 0]).max() + np.abs(v[:, i] - v[:, 0]).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_an_idle_unit_stays_idle_and_leaves_the_others_alone():
     """v_i = m_i = 0 is invariant: the others move as if it were absent."""
     overlap, readout = np.array([[0.2, 0.1], [-0.1, 0.3]]), np.array([0.4, -0.5])

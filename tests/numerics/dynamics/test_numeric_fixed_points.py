@@ -164,6 +164,7 @@ def test_label_noise_alone_gives_linear_sgd_its_norm():
         solve_fixed_point(model, Parameters([0.5, 0.5], 1.0, 0.0, 3.0))
 
 
+@pytest.mark.slow
 def test_classes_that_can_be_told_apart_have_no_fixed_point_without_a_ridge():
     """The drift fades as the weights grow, and is no root however small it gets."""
     model = one_unit(lambda u, y: Softplus(-y * u), [[1], [-1]], "logistic")
@@ -208,6 +209,7 @@ def test_a_root_that_another_rule_does_not_confirm_is_refused(monkeypatch):
         solve_fixed_point(softmax(2), Parameters([0.5, 0.5], 0.01, 0.1, 1.0), tolerance=1e3)
 
 
+@pytest.mark.slow
 def test_every_root_the_other_starts_lead_to_is_reported():
     """A double well in R: l = (u^2 - 1)^2 / 4 has the zero overlap and, beside it, +-m."""
     model = one_unit(lambda u, y: (u**2 - 1) ** 2 / 4, [[1], [1]], "well")

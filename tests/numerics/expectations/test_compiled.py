@@ -89,6 +89,7 @@ def parts(state):
 # --- values ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "what"),
     [
@@ -123,6 +124,7 @@ def test_values_equal_mpmath(name, what):
     assert estimate.errors.max() < 1e-9 * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["drift", "projection", "hessian"])
 def test_values_equal_full_dimensional_quadrature(what):
     """Three classes: the gauge leaves 2 dimensions; the reference integrates over all 3
@@ -227,6 +229,7 @@ def test_all_weights_zero():
 # --- expressions without expectations -------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "order"), [("kgmm3", 0), ("kgmm3", 1), ("kgmm2", 2), ("twolayer", 0), ("twolayer", 1)]
 )

@@ -76,6 +76,7 @@ def test_what_stands_beside_a_delta_is_resolved(target):
         assert second < 1e-11
 
 
+@pytest.mark.slow
 def test_on_moved_nodes_of_the_plane_it_is_not(monkeypatch):
     """A transition along a kink, of a field ten times wider, falls between nodes that stand there
     by chance.
@@ -112,6 +113,7 @@ def errors_of_crossing_layers(mean, directions, readout):
     return np.abs(np.array(out)) / true
 
 
+@pytest.mark.slow
 def test_layers_that_cross_are_resolved():
     """Where they cross the outer panels are as short as the layers are thin."""
     rng = fresh_rng()

@@ -74,6 +74,7 @@ def test_a_pair_of_features_that_is_not_multiplied_is_seen() -> None:
     assert not np.allclose(moments, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_machine_code_of_features_has_the_values_of_arrays() -> None:
     model = kgmm(2)
     integrands = integrands_of(derive_hessian(model).entries([(0, 1)]))

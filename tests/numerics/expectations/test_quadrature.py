@@ -395,6 +395,7 @@ def test_sobol_error_covers_the_true_error(scale):
     assert missed <= scipy.stats.binom.isf(FAMILY_ERROR / 3, trials, 0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
 def test_ramps_are_exact(scale):
     """E max(u, 0) = m Phi(m/s) + s phi(m/s): the control variate is the integrand itself."""
@@ -405,6 +406,7 @@ def test_ramps_are_exact(scale):
     assert abs(found.values[0] - right) <= found.errors[0] < 1e-12
 
 
+@pytest.mark.slow
 def test_sobol_error_covers_the_true_error_in_five_dimensions():
     u = symbols.vector("u", 5)
     mixture = Mixture.build(weights=[1], labels=[0], coordinates=[[1]], directions_gram=[[1]])
@@ -420,6 +422,7 @@ def test_sobol_error_covers_the_true_error_in_five_dimensions():
     assert missed <= scipy.stats.binom.isf(FAMILY_ERROR, trials, 0.03)
 
 
+@pytest.mark.slow
 def test_estimate_refines_until_the_tolerance_is_met_and_says_so_otherwise():
     parameters, state = place(1.0)
     evaluator = compiled(KINKED, JUMP)

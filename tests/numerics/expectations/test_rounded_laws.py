@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mpmath as mp
 import numpy as np
+import pytest
 from helpers import fresh_rng
 
 from numerics import Parameters, State, compile_expressions
@@ -37,6 +38,7 @@ def error_and_estimate(rng: np.random.Generator) -> tuple[float, float]:
         return float(abs(found.values[0] - truth)), float(found.errors[0])
 
 
+@pytest.mark.slow
 def test_estimates_cover_the_rounding_of_the_law():
     rng = fresh_rng()
     for _ in range(10):

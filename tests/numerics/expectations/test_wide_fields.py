@@ -96,6 +96,7 @@ def test_curve_of_two_classes_in_strong_noise(precision, value):
     assert curve.error_estimate < 1e-7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "value"), [(0.01, 29.84), (0.03, 9.6)])
 def test_fixed_point_of_two_classes_in_strong_noise(precision, value):
     point = solve_fixed_point(kgmm(2), Parameters([0.5, 0.5], precision, 0.1, 1.0))

@@ -59,6 +59,7 @@ def test_measures_are_those_of_dense_matrices():
     assert np.all(np.abs(here.mean(0) - there.mean(0)) < bound)
 
 
+@pytest.mark.slow
 def test_a_trained_layer_is_in_its_own_space_and_in_no_other():
     rng = fresh_rng()
     network = DenseNetwork((6, 6, 6), 3, "tanh", "softmax")

@@ -181,6 +181,7 @@ def direct_density(model, problem, state, points):
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_the_density_covers_its_error_where_two_bulks_nearly_part():
     """A series of cosines does not resolve the dip between them: it is 1.22 there for 0.55."""
     rng = np.random.default_rng(11649957276762949681)
@@ -231,6 +232,7 @@ def test_the_density_has_the_moments_of_the_definition():
     assert abs(moments[2] / second - 1) < 2e-2
 
 
+@pytest.mark.slow
 def test_outliers_emerge_along_curves_of_bands():
     problem = mixed_example()[0]
     curve = integrate_curves(problem, State.zero(problem), [0.0, 1.0, 2.0])

@@ -132,6 +132,7 @@ def test_two_weights_against_high_precision(ratio):
 # --- limits and the reference ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 @pytest.mark.parametrize("block", [(0, 0), (0, 1), "first_layer"])
 def test_many_samples_recover_the_population(matrix, block):
@@ -163,6 +164,7 @@ def test_many_samples_recover_the_population(matrix, block):
 REFERENCE_ERROR = {"hessian": 7e-4, "gradient": 2.5e-3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 def test_reference(matrix):
     """The reference, within the errors of its nodes: see the next test for how large they are."""
@@ -402,6 +404,7 @@ def test_mixed_and_whole_matrix_against_data(matrix):
         assert z.max() < 6
 
 
+@pytest.mark.slow
 def test_dataset_round_trip(tmp_path):
     found = effective_spectrum(kgmm(3), PARAMETERS, STATE, 4.0, block=(0, 0))
     path = tmp_path / "e.nc"

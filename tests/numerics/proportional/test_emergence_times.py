@@ -77,6 +77,7 @@ def test_counts_follow_from_events(found):
         assert found["count"].sel(side=side).values.tolist() == expected
 
 
+@pytest.mark.slow
 def test_agrees_with_the_spectrum_at_a_time(curve, found):
     t = 4.0
     state = effective_spectrum(MODEL, PARAMETERS, curve.state(t), RATIO, block=(0, 0))

@@ -28,6 +28,7 @@ def edges(seed):
     return next(r for r in spectrum_record(seed) if r.what == "effective edges")
 
 
+@pytest.mark.slow
 def test_an_edge_is_covered_where_two_rules_agree_by_accident(monkeypatch):
     assert edges(FAULT).covered
     pair = [(gauss_hermite(1, size), 0) for size in (96, 192)]
@@ -35,11 +36,13 @@ def test_an_edge_is_covered_where_two_rules_agree_by_accident(monkeypatch):
     assert not edges(FAULT).covered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", CUT_TAILS)
 def test_edges_of_a_cut_tail_are_covered(seed):
     assert edges(seed).covered
 
 
+@pytest.mark.slow
 def test_panels_that_do_not_end_at_the_cut_share_an_error(monkeypatch):
     """What a cut between two nodes costs, and any two rules may have in common."""
     assert np.max(edges(CUT_TAILS[0]).errors) < 1e-11
@@ -95,6 +98,7 @@ def test_a_hill_between_two_nodes_that_passes_the_cut_is_seen(monkeypatch):
 NEAR_POLE = 3638260882
 
 
+@pytest.mark.slow
 def test_an_edge_found_from_another_one_is_found_as_well(monkeypatch):
     """Started from the edge of the coarser rule, with a coarse last step, it is off by 5e-6."""
     assert np.max(edges(NEAR_POLE).errors) < 1e-11

@@ -63,6 +63,7 @@ def test_thresholds_left_of_the_bulk(state, plane):
     assert ratios[0] < 1.15 < 1.5 < ratios[1]
 
 
+@pytest.mark.slow
 def test_candidates_just_inside_an_edge_are_flagged(state, plane):
     threshold = float(plane.threshold_left[0])
     flags = []

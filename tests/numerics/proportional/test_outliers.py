@@ -204,6 +204,7 @@ def test_the_table_starts_with_the_outliers_and_leaves_blanks_in_the_bulk():
     assert "Warning" not in remarks
 
 
+@pytest.mark.slow
 def test_rows_of_the_full_matrix_within_five_per_cent_are_near_the_bulk():
     population, empirical = spectra("full")
     rows = pair_spectra(population, empirical)

@@ -51,11 +51,13 @@ def test_a_density_over_decades_is_covered():
     assert difference(found()) < 5 * noise
 
 
+@pytest.mark.slow
 def test_a_density_that_is_judged_by_its_total_mass_alone_is_refuted(monkeypatch):
     monkeypatch.setattr(attempts, "misplaced", lambda *_: 0.0)
     assert difference(found()) > 0.08
 
 
+@pytest.mark.slow
 def test_a_density_that_is_not_resolved_is_refused(monkeypatch):
     """Where no way is left but those that put mass at wrong places."""
     monkeypatch.setattr(attempts, "FLOORS", ())

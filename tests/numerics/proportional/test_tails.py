@@ -64,6 +64,7 @@ def test_the_default_shows_what_data_show(curve):
         assert abs(samples.mean() - float(predicted)) < 6 * error + beyond
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ratio", "outliers"), [(0.5, 1), (3.0, 2)])
 def test_outliers_of_the_whole_law_are_taken_as_they_are(curve, monkeypatch, ratio, outliers):
     """One of two stands beyond the thin tail too; the others are found in the law that is cut."""
@@ -85,6 +86,7 @@ def test_outliers_of_the_whole_law_are_taken_as_they_are(curve, monkeypatch, rat
         np.testing.assert_allclose(quick[name], values, rtol=1e-9, atol=1e-12, err_msg=str(name))
 
 
+@pytest.mark.slow
 def test_an_essential_edge_is_where_the_largest_weight_meets_its_pole(curve):
     """At tail 0: z(S) at S = -phi lambda / 1, the weights of G having the supremum 1."""
     state = curve.state(2.0)
@@ -109,6 +111,7 @@ def test_an_essential_edge_is_where_the_largest_weight_meets_its_pole(curve):
     assert abs(float(one.edges[-1, 1]) - place) < 6 * terms.std() / 1e3 + 2e-4
 
 
+@pytest.mark.slow
 def test_emergence_sees_what_the_spectrum_at_a_time_sees(curve):
     times = [0.5, 1.0, 2.0]
     along = emergence(kgmm(3), PARAMETERS, curve, 0.5, block=(0, 0), time=times, **G)
@@ -140,6 +143,7 @@ def test_a_hessian_that_vanishes_almost_everywhere_is_an_atom(block, density):
     assert found.sizes["eigen"] == found.sizes["interval"] == 0
 
 
+@pytest.mark.slow
 def test_weights_without_a_bound_have_no_edge():
     """Phase retrieval: D = 3 u^2 - y.  Data of M samples show an edge, the limit has none."""
     model = Model.build(OPPOSITE, Loss((U**2 - Y) ** 2 / 4, units=1))

@@ -86,6 +86,7 @@ def test_scattered_nodes_where_tensor_rules_disagree():
     assert distance(found, values) < 0.02
 
 
+@pytest.mark.slow
 def test_fewer_samples_than_dimensions():
     state, parameters = FEW_SAMPLES
     found = effective_spectrum(kgmm(2), parameters, state, 0.5, matrix="gradient", block=(0, 0))
@@ -106,6 +107,7 @@ def test_fewer_samples_than_dimensions():
     assert distance(found, np.linalg.eigvalsh(drawn.matrix("gradient", (0, 0)))) < 0.06
 
 
+@pytest.mark.slow
 def test_one_way_alone_loses_mass(monkeypatch):
     """The stretch towards zero with the Gauss rule, as the only way, misses eigenvalues."""
     monkeypatch.setattr(attempts, "MISSED", 1.0)

@@ -46,12 +46,14 @@ def test_entries_have_the_named_law(noise):
     assert scipy.stats.kstest(found, LAWS[noise].cdf).pvalue > 1e-6
 
 
+@pytest.mark.slow
 def test_rademacher_entries_are_signs():
     found = entries("rademacher", 20_000, int(fresh_rng().integers(2**31)))
     np.testing.assert_allclose(np.abs(found), 1, atol=1e-12)
     assert scipy.stats.binomtest(int((found > 0).sum()), found.size).pvalue > 1e-6
 
 
+@pytest.mark.slow
 def test_a_random_frame_mixes_many_entries():
     """Along a random direction of R^400 signs are nearly Gaussian; along a coordinate they are
     signs.

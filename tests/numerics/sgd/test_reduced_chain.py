@@ -166,6 +166,7 @@ def test_bartlett_factors_make_wishart_matrices_and_a_diagonal_alone_does_not(de
         )
 
 
+@pytest.mark.slow
 def test_the_large_dimension_is_the_effective_dynamics():
     """At d = 10^8 fluctuations are 1e-4: the curve, with its corrector, within six of them."""
     model, _, parameters, state = case("softmax")
@@ -180,6 +181,7 @@ def test_the_large_dimension_is_the_effective_dynamics():
 # --- bookkeeping ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_workers_or_slices(monkeypatch):
     model, _, parameters, state = case("twolayer")
     options = {"replicas": 5, "seed": 3, "method": "reduced", "batch": 2}
@@ -236,6 +238,7 @@ def test_a_diverging_chain_stops_with_what_was_recorded():
 # --- schedules and batches ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["direct", "reduced"])
 def test_a_constant_schedule_is_another_step(method):
     model, _, parameters, state = case("twolayer")

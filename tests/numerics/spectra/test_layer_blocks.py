@@ -114,6 +114,7 @@ def test_weights_along_the_features_are_aligned_and_others_are_not(name):
     assert share(State(overlap, np.zeros((2, 2)), turned)).feature_share.item() < 0.9
 
 
+@pytest.mark.slow
 def test_names_that_no_layer_has_are_refused(case):
     with pytest.raises(InputError, match="layer 3"):
         population_block(*case, block="layer 4")

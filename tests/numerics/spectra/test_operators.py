@@ -106,6 +106,7 @@ def parts_of(whole, data):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["softmax", "twolayer"])
 def test_hessian_is_the_derivative_of_the_gradient(name):
     data, raw, component = own_samples(name, fresh_rng())

@@ -62,6 +62,7 @@ def test_population_blocks_are_means_of_raw_samples(kind):
     assert z.max() < 6.2
 
 
+@pytest.mark.slow
 def test_the_empirical_law_of_labels_is_not_that_of_the_model():
     """Fisher is Gauss-Newton for softmax outputs; the gradient matrix, of true labels, is not."""
     options = {"block": "all", "regularized": False}
@@ -73,6 +74,7 @@ def test_the_empirical_law_of_labels_is_not_that_of_the_model():
     assert np.abs(gradient - fisher).max() > 0.01
 
 
+@pytest.mark.slow
 def test_spectra_of_data_and_their_limit_know_the_matrices():
     """Of a softmax layer both are the Hessian without its ridge, in every spectrum."""
     model = kgmm(2, directions_gram="orthonormal")

@@ -111,6 +111,7 @@ def whole_spectrum(data):
 # --- the basis ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(strategies.problems(softmax(3), singular=True))
 def test_basis_is_orthonormal_and_reproduces_the_gram_matrix(problem):
     parameters, state = problem
@@ -130,6 +131,7 @@ def test_basis_is_orthonormal_and_reproduces_the_gram_matrix(problem):
     assert basis.rank == 3 + np.linalg.matrix_rank(state.gram_perp, tol=1e-10)
 
 
+@pytest.mark.slow
 @given(strategies.problems(softmax(3), singular=True))
 def test_weights_realise_the_state(problem):
     parameters, state = problem
@@ -168,6 +170,7 @@ def test_the_basis_does_not_depend_on_how_eigenvectors_are_picked(units):
 # --- spectra against dense matrices ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("matrix", "regularized"),
     [
@@ -438,6 +441,7 @@ def test_a_state_that_is_not_psd_is_refused():
         State(np.zeros((2, 2)), [[1.0, 2.0], [2.0, 1.0]])
 
 
+@pytest.mark.slow
 def test_errors_by_randomised_rules_cover_shares_angles_and_misalignment():
     """Against a tighter run; Student's intervals are missed once in 1e4, four of them never."""
     rng = fresh_rng()

@@ -255,6 +255,7 @@ def test_an_executor_that_is_shut_down_stops_the_sweep(tmp_path):
         run_sweep(small(), tmp_path / "s.zarr", executor)
 
 
+@pytest.mark.slow
 def test_points_in_flight_are_bounded(tmp_path):
     class Watched(ThreadPoolExecutor):
         most = now = 0
@@ -442,6 +443,7 @@ def test_escape_is_flagged():
     assert ((half["escape_time"] > 0) & (half["escape_time"] < 4)).all()
 
 
+@pytest.mark.slow
 def test_a_random_start_has_the_law_of_gaussian_vectors():
     gram = np.array([[1.0, 0.3], [0.3, 2.0]])
     parameters = Parameters([0.5, 0.5], 10, 0, 1, gram)

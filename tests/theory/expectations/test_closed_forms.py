@@ -164,6 +164,7 @@ def test_both_routes_have_the_same_closed_form(name):
     assert abs(difference) < 1e-20
 
 
+@pytest.mark.slow
 def test_derivatives_of_normal_probabilities():
     """Against central differences at 40 digits, step 1e-10: errors of order 1e-20."""
     with mpmath.workdps(40):
@@ -186,6 +187,7 @@ def test_an_exponential_that_outgrows_the_noise_stays():
     assert node.doit() == node
 
 
+@pytest.mark.slow
 def test_the_drift_of_an_erf_network_is_closed():
     f = V[0] * (sp.erf(u) + sp.erf(w))
     model = Model.build(MIXTURE, Loss((f - Y) ** 2 / 2, units=2, readout_size=1))

@@ -37,6 +37,7 @@ def test_what_is_derived_goes_to_another_process() -> None:
     assert back[1].block(1, 0) == hessian.block(1, 0)
 
 
+@pytest.mark.slow
 def test_an_entry_of_many_classes_is_written_out_alone() -> None:
     model = kgmm(30)
     matrix = derive_hessian(model).block(0, 1).coefficients

@@ -151,6 +151,7 @@ def test_derivative_against_finite_differences(integrand, symbol):
     assert abs((high - low) / (2 * step) - numeric(node.diff(symbol), values)) < 1e-16
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(polynomials)
 def test_derivative_commutes_with_evaluation(f):
@@ -184,6 +185,7 @@ def test_derivative_in_an_unrelated_symbol_is_zero():
 # --- closed forms ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(f=polynomials, a=small, b=small, values=strategies.rational_parameters(MODEL, precision=40))
 def test_polynomial_times_exponential_against_quadrature(f, a, b, values):
@@ -251,6 +253,7 @@ def test_without_a_closed_form_the_node_stays():
 # --- integration by parts -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(
     f=polynomials,

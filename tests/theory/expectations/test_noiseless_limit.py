@@ -207,6 +207,7 @@ def test_expansion_of_a_polynomial_is_its_truncated_moment(powers, order):
     assert sp.expand(low_noise(node, order) - truncated) == 0
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(order=st.integers(0, 4), powers=st.lists(st.integers(0, 2), min_size=2, max_size=2))
 def test_expansion_of_products_and_powers(order, powers):

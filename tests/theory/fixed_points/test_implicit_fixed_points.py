@@ -149,6 +149,7 @@ def test_solving_the_implicit_form_names_missing_values():
         softmax_fixed_point(kgmm(2, directions_gram="orthonormal")).solve()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ridge", [0, -1])
 def test_solving_the_implicit_form_without_a_ridge_ends(ridge):
     """In a process of its own: the equation has no root, and a search must end."""

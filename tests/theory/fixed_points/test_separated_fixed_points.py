@@ -418,6 +418,7 @@ SLOW = [
 ASSIGNMENTS = FAST + [pytest.param(a, marks=pytest.mark.slow) for a in SLOW]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids="/".join)
 def test_shares_and_blocks_are_the_limit_of_the_equilibrium(assignment):
     """Deviations fall like lambda^-1/2: by 10 from 10^4 to 10^6, up to the next order."""
@@ -439,6 +440,7 @@ def test_shares_and_blocks_are_the_limit_of_the_equilibrium(assignment):
     assert max(fine.values()) < 0.15 * max(coarse.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("assignment", ASSIGNMENTS, ids="/".join)
 def test_flow_eigenvalues_are_those_of_the_jacobian_of_the_equilibrium(assignment):
     """2K slow eigenvalues tend to the named ones, K run to -infinity like sqrt(lambda)."""
@@ -527,6 +529,7 @@ def test_stability_needs_numbers_beside_an_idle_unit():
 # --- where no fixed point separates ---------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     st.lists(st.integers(1, 20), min_size=4, max_size=4),
@@ -605,6 +608,7 @@ def test_probabilities_are_stirling_numbers_and_sum_to_one(width):
     assert sum(found) == 1
 
 
+@pytest.mark.slow
 def test_units_pick_uniformly_by_signs():
     """The noiseless flow of one unit from a small W ends at the cluster of its signs."""
     drift = noiseless_drift(1)

@@ -54,6 +54,7 @@ def finite(case, batch):
     return derive_finite_size(case.model, batch=batch).vector
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bands", BANDS)
 def test_the_diffusion_is_the_covariance_of_raw_increments(bands):
     rng = fresh_rng()
@@ -72,6 +73,7 @@ def test_the_diffusion_is_the_covariance_of_raw_increments(bands):
     assert mean_z(products, np.abs(second)[rows, columns]) > bound
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bands", BANDS)
 def test_both_routes_agree(bands):
     """E[h w_c] = E[d_c h] / lambda with the whitened fields of each component's own law."""

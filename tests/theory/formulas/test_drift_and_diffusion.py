@@ -74,6 +74,7 @@ def test_drift_routes_agree_at_50_digits(name, data):
     assert difference < 1e-12 * scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kgmm2", pytest.param("kgmm3", marks=pytest.mark.slow)])
 @settings(max_examples=2)
 @given(data=st.data())
@@ -166,6 +167,7 @@ def test_diffusion_is_the_covariance_of_the_increment(name, route):
     assert covariance.holds, covariance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kgmm2", pytest.param("twolayer", marks=pytest.mark.slow)])
 def test_diffusion_witness_refutes_the_mutants(name):
     """Mutants: corrector, 1/lambda, weights or mean forgotten."""
@@ -238,6 +240,7 @@ def test_drift_without_corrector_is_the_gradient_flow_of_the_risk(name, data):
         assert abs(evaluate(a - b, values, table)) < 1e-40
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(
     values=strategies.rational_parameters(kgmm(3), precision=40), order=st.permutations(range(3))
@@ -317,6 +320,7 @@ def corrector_of(name):
     return replace(drift, **zero)
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(strategies.rational_parameters(kgmm(2)))
 def test_diffusion_is_positive_semidefinite(values):

@@ -30,6 +30,7 @@ def test_routes_agree(name, batch):
     assert np.abs(stein.values).max() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dimension", "batch"), [("softmax", 6, 1), ("twolayer", 5, 1), ("softmax", 6, 3)]
 )
@@ -51,6 +52,7 @@ def test_mean_of_a_raw_step_is_exact_at_the_smallest_dimension(name, dimension, 
     assert largest_z(limit - extra / dimension) > level + 3
 
 
+@pytest.mark.slow
 def test_kinks_by_projection():
     """XOR with three units: F1 against raw samples in d = 5."""
     model, rng, size, d = xor(3), fresh_rng(), 400_000, 5

@@ -54,6 +54,7 @@ DERIVE = [derive_gradient, derive_hessian, derive_gradient_matrix, regularized_g
 # --- two routes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("derive", DERIVE, ids=lambda f: f.__name__)
 @pytest.mark.parametrize(
     "name", ["kgmm2", "kgmm3", pytest.param("twolayer", marks=pytest.mark.slow)]
@@ -110,6 +111,7 @@ def test_gradient_is_the_derivative_of_the_risk(name):
         assert linearise(gradient.readout[i] - total.diff(v)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kgmm2", pytest.param("twolayer", marks=pytest.mark.slow)])
 def test_hessian_is_the_second_derivative_of_the_risk(name):
     """d2/de df F(x^a + e t, x^b + f t') for t, t' in {e_s, x^c, n}, n orthogonal to the others.
@@ -211,6 +213,7 @@ def linearise_matrix(matrix):
     return sp.Matrix(matrix).applyfunc(linearise)
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(
     st.sampled_from([2, 3]).flatmap(

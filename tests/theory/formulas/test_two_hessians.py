@@ -321,6 +321,7 @@ def test_the_mean_of_sample_hessians_is_the_almost_everywhere_hessian_and_not_th
     )  # so that refutation holds for any seed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularized", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_the_mean_of_sample_gradient_products_is_the_gradient_matrix(regularized):
     rng = fresh_rng()

@@ -281,6 +281,7 @@ def test_second_derivatives_of_the_loss_by_hand(name, width):
 BLOCKS = [("relu", 2), ("leaky", 2), ("abs", 2), ("hinge", 2), ("relu", 3)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "width"), BLOCKS)
 def test_almost_everywhere_plus_difference_is_distributional_in_every_block(name, width):
     """Symbolically, entry by entry; the ridge belongs to the first two rules."""

@@ -32,6 +32,7 @@ LABELS = (1, 1, 0, 0)
 BETA, LAM = symbols.RIDGE, symbols.PRECISION
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 2, 4, 20])
 def test_statement(width):
     model = xor(width)

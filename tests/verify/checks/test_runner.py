@@ -79,6 +79,7 @@ def test_the_true_theory_is_not_refuted(evidence: Evidence, true_theory: Theory)
     assert report.family_error == FAMILY_ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(MUTANTS))
 def test_every_wrong_theory_is_refuted(name: str, judged: Judged) -> None:
     report = judged(MUTANTS[name], REFUTED_BY[name])
@@ -94,6 +95,7 @@ def test_the_missing_softmax_case_is_wrong_in_off_diagonal_blocks_only(judged: J
     assert not any("gradient" in q for q in failing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "check"), ALSO_REFUTED_BY.items())
 def test_some_are_seen_in_other_checks_too(name: str, check: str, judged: Judged) -> None:
     assert judged(MUTANTS[name], check).verdict is Verdict.FAILS

@@ -157,6 +157,7 @@ def test_steps_are_those_of_vectors_in_many_dimensions(seed):
                 assert abs(one.mean() - two.mean()) < 7 * error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "term", ["relu(sigma_1_1 - 8)", "relu(1/20 - sigma_1_2)", "relu(rho_1 - 9/10)"]
 )

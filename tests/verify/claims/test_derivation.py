@@ -43,6 +43,7 @@ def test_a_true_formula_is_proved_with_the_identity_named() -> None:
     assert result.stage("sampling").status is Status.AGREES
 
 
+@pytest.mark.slow
 def test_a_zero_that_sympy_cannot_decide_is_never_proved() -> None:
     """sqrt(2 + sqrt(3)) = (sqrt(6) + sqrt(2)) / 2, which expansion does not see."""
     hidden = "beta*m_a_s*(sqrt(2 + sqrt(3)) - (sqrt(6) + sqrt(2))/2)"
@@ -52,6 +53,7 @@ def test_a_zero_that_sympy_cannot_decide_is_never_proved() -> None:
     assert "50 digits at 2 points" in result.stage("digits").text
 
 
+@pytest.mark.slow
 def test_a_wrong_formula_has_a_small_counterexample_and_a_repair() -> None:
     three = kgmm(3, directions_gram="orthonormal")
     result = check(three, "corrector_a_b", "c_delta*E[g_a*g_b]", seed=seed())
@@ -64,6 +66,7 @@ def test_a_wrong_formula_has_a_small_counterexample_and_a_repair() -> None:
     assert result.stage("sampling").status is Status.REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("quantity", "formula", "repair"),
     [
@@ -86,6 +89,7 @@ def test_single_changes_are_found(quantity: str, formula: str, repair: str) -> N
     assert re.search(repair, result.repair) or result.repair == repair
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("formula", "order", "repair"),
     [
@@ -212,6 +216,7 @@ def test_a_defect_of_the_engine_cannot_vouch_for_itself(monkeypatch: pytest.Monk
     assert result.finding is Finding.CONTRADICTORY
 
 
+@pytest.mark.slow
 def test_a_wrong_derived_formula_is_exposed_by_a_right_claim(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -258,6 +263,7 @@ def test_sampling_alone_catches_mutants(model: Model, quantity: str) -> None:
     assert seen >= 4
 
 
+@pytest.mark.slow
 def test_no_true_formula_is_refuted() -> None:
     assert refuted_formulas(seed=seed(), samples=10_000) == []
 
@@ -298,6 +304,7 @@ def test_equivalent_mutants_are_told_apart_by_an_identity() -> None:
     assert all(prove_equal(m.expression, m.right, three).proved for m in swaps)
 
 
+@pytest.mark.slow
 def test_kinds_of_mutants() -> None:
     kinds = {m.kind for q in ("drift R_1_2", "H_1_1[bulk]") for m in mutants_of(xor(2), q)}
     assert {
@@ -360,6 +367,7 @@ def test_steps_in_d_dimensions_differ_from_their_limit_by_order_one() -> None:
     assert check(TWO, "step R_1_1", limit, seed=seed()).finding is Finding.REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "quantity", "right", "wrong"),
     [
@@ -385,6 +393,7 @@ def test_claims_about_fixed_points(model: Model, quantity: str, right: str, wron
     assert bad.stage("sampling").status is Status.REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "quantity", "formula"),
     [
@@ -405,6 +414,7 @@ def test_fixed_points_of_unequal_weights_and_lengths_are_visited(
     assert result.stage("sampling").status is Status.REFUTED
 
 
+@pytest.mark.slow
 def test_fixed_points_have_no_part_across_the_directions() -> None:
     for model in (TWO, xor(4, weights=["1/4"] * 4)):
         assert check(model, "fixed-point R_1_2", "0", seed=seed()).finding is Finding.PROVED

@@ -69,6 +69,7 @@ def test_identities_are_proved(model: Model, quantity: str, formula: str) -> Non
     assert judged(model, quantity, formula) is Finding.PROVED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "quantity", "formula"),
     [

@@ -88,6 +88,7 @@ def test_a_term_that_no_point_sees_is_no_agreement(
         assert any(reason in found.text for reason in reasons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "term", ["relu(m_1_1 - 3)", "relu(lambda - 10^7)", "relu(m_1_1 - 3)*relu(-m_2_2 - 4)"]
 )
@@ -102,6 +103,7 @@ def test_what_falls_beyond_the_order_need_not_be_seen() -> None:
     assert found.status is Status.AGREES
 
 
+@pytest.mark.slow
 def test_points_with_given_signs() -> None:
     s, rng = TWO.symbols, fresh_rng()
     m, r, p = s.overlap, s.gram_perp, TWO.mixture.weights

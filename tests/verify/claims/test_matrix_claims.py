@@ -100,6 +100,7 @@ MANUSCRIPT = r"""
 """
 
 
+@pytest.mark.slow
 def test_blocks_and_drifts_of_a_manuscript(tmp_path: Path) -> None:
     """The slip, a missing 1/lambda beside I, is that of the bulk alone."""
     path = tmp_path / "blocks.tex"

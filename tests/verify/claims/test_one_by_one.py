@@ -204,6 +204,7 @@ def test_limits_that_are_none_are_refused(tmp_path: Path, limit: str) -> None:
     assert output == ""
 
 
+@pytest.mark.slow
 def test_judging_starts_without_what_few_claims_need() -> None:
     """Each of these packages takes a share of the time to the first verdict."""
     code = "import sys; import verify.claims.one_by_one, verify.claims.files; print(*sys.modules)"

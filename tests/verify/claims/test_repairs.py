@@ -65,6 +65,7 @@ def test_a_repair_that_holds_at_one_point_only_would_be_shown(
     assert found.repair != ""
 
 
+@pytest.mark.slow
 def test_a_repair_holds_on_both_sides_of_every_kink(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few points are drawn, both signs of the readout are looked at."""
     monkeypatch.setattr(verify.claims.repair.repair, "CONFIRMATIONS", 1)

@@ -166,6 +166,7 @@ def test_true_claims_with_many_sides_agree(term: str) -> None:
     assert found[0] is Status.AGREES or found[1] is Status.PROVED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", AGREES[:1])
 def test_nothing_is_refuted_at_the_edge_of_a_domain(term: str) -> None:
     quantity, formula = CUBE

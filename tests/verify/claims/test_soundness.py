@@ -44,6 +44,7 @@ SAMPLES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "quantity", "formula"), SAMPLES)
 def test_every_label_and_region_of_a_sample_is_visited(
     model: Model, quantity: str, formula: str
@@ -76,6 +77,7 @@ def test_orders_are_measured_at_full_rank_and_in_half_powers(
     assert judged(model, quantity, formula, order=order) is Finding.REFUTED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("term", "refuted"),
     [
@@ -99,6 +101,7 @@ def test_half_powers_beyond_the_order_are_not_proved_away() -> None:
     assert judged(TWO, "E_l[u_1^2]", formula, order=0) is Finding.AGREES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("quantity", "formula"),
     [
@@ -114,6 +117,7 @@ def test_kinks_have_no_expansion_at_means_that_lie_on_them(quantity: str, formul
     assert judged(TWO, quantity, formula, order=0) is Finding.INCONCLUSIVE
 
 
+@pytest.mark.slow
 def test_kinks_that_cancel_leave_an_order() -> None:
     right = "E_l[relu(u_1)] + Q_1_1/lambda^2"
     assert judged(TWO, "E_l[relu(u_1)]", right, order=1) in (Finding.PROVED, Finding.AGREES)

@@ -57,6 +57,7 @@ def test_letters_of_tokens(quantity, formula, finding, seed):
     assert check(model, quantity, formula, seed=seed).finding.value == finding
 
 
+@pytest.mark.slow
 def test_kinks_of_tokens_are_sampled_where_they_are(seed):
     judged = check(patches(ReLU), "H_1_1[bulk]", "sum_p(E[H_1_p_1_p])/lambda + beta", seed=seed)
     assert judged.finding.value == "proved"

@@ -542,6 +542,7 @@ def test_curves_needs_no_option_and_states_its_error(monkeypatch):
     assert "Error of any statistic" in text
 
 
+@pytest.mark.slow
 def test_curves_writes_data_and_figure(tmp_path):
     data, plot = tmp_path / "c.nc", tmp_path / "c.png"
     succeed("curves", *FAST, "--weights", "0.5,0.3,0.2", "--output", data, "--plot", plot)
@@ -551,6 +552,7 @@ def test_curves_writes_data_and_figure(tmp_path):
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_simulate_sets_sgd_beside_the_theory(tmp_path):
     data, plot = tmp_path / "s.nc", tmp_path / "s.svg"
     arguments = ["simulate", *FAST, "-d", 40, "--replicas", 3, "--seed", 4, "--output", data]
@@ -564,6 +566,7 @@ def test_simulate_sets_sgd_beside_the_theory(tmp_path):
     assert plot.read_text().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_a_diverging_run_keeps_what_was_recorded(tmp_path):
     data, plot = tmp_path / "s.nc", tmp_path / "s.png"
     result = invoke(
@@ -614,6 +617,7 @@ def test_an_interrupted_run_keeps_what_was_recorded(tmp_path, monkeypatch):
     assert "--output FILE.nc would have kept them" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matrix", ["hessian", "gradient"])
 def test_spectrum_of_a_block(matrix, tmp_path):
     data, plot = tmp_path / "p.nc", tmp_path / "p.png"
@@ -701,6 +705,7 @@ def test_a_tolerance_that_is_not_reached_is_told_what_lowers_the_error(error, sa
     assert "a shorter --time or a larger --precision lowers it." in first
 
 
+@pytest.mark.slow
 def test_a_wide_table_shows_what_each_unit_sees_most():
     text = succeed("curves", "--k", 8, "--time", 0.1)
     assert "overlaps with the first 6 directions, and the largest of each unit" in text

@@ -20,6 +20,7 @@ from verify.figures import plot_emergence
 SMALL = ["--k", "2", "--precision", "4", "--ridge", "0.1"]
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_python_function(tmp_path):
     paths = {name: tmp_path / f"a.{name}" for name in ("nc", "json", "png")}
     text = succeed(

@@ -392,6 +392,7 @@ def test_numbers_and_correlated_directions_enter_formulas():
 # --- fixed points ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fixed_points_are_those_of_the_theory():
     assignment = ["mu", "-mu", "nu", "0"]
     text = succeed(
@@ -473,6 +474,7 @@ def test_curves_show_readouts_and_name_the_directions(tmp_path):
     assert plot.exists()
 
 
+@pytest.mark.slow
 def test_the_noiseless_curve_is_that_of_the_library(tmp_path):
     data, plot = tmp_path / "c.nc", tmp_path / "c.png"
     text = succeed(
@@ -492,6 +494,7 @@ def test_a_smooth_model_has_a_noiseless_curve_too():
     assert "kink" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["--width", 1], ["--activation", "tanh"], ["--directions-gram", "1,0.3;0.3,1"]]
 )
@@ -572,6 +575,7 @@ def test_the_spectrum_of_both_layers_states_the_share_of_the_second(tmp_path):
     assert "share in v" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["curves", "simulate", "spectrum"])
 def test_titles_name_the_directions(command, tmp_path, monkeypatch):
     titles = []

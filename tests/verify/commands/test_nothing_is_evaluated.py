@@ -50,6 +50,7 @@ def evaluators(source: str) -> set[str]:
     return {name for name in calls(source) if name in EVALUATORS}
 
 
+@pytest.mark.slow
 def test_nothing_evaluates_text_but_where_it_is_named():
     found = {
         (str(file.relative_to(ROOT)), name)

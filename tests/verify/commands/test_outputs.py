@@ -213,6 +213,7 @@ def writers_of_files(source: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_no_file_is_written_but_whole():
     for package in ("theory", "numerics", "verify", "specalign"):
         for file in (ROOT / package).rglob("*.py"):

@@ -132,6 +132,7 @@ def test_printed_formulas_of_bands(banded):
     assert "H_1_2[e_2_1,x_1_2]" in names
 
 
+@pytest.mark.slow
 def test_claims_about_bands(banded, tmp_path):
     claims = tmp_path / "claims.toml"
     formula = "c_delta/lambda*rho_2*sum_l(p_l*sigma_l_2^2*E_l[g_1^2])"
@@ -256,6 +257,7 @@ def test_laws_of_a_model_know_no_level(model):
 # --- messages -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_quiet_leaves_results_and_errors_alone():
     words = ("xor", "--activation", "tanh", "--time", "1", "--width", "1")
     loud, quiet = invoke("curves", *words), invoke("curves", *words, "--quiet")
@@ -320,6 +322,7 @@ def test_near_degenerate_outliers_are_marked(places, multiplicity, marked):
 # --- figures --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_figure_has_the_size_and_style_that_are_asked_for(tmp_path):
     png, small = tmp_path / "a.png", tmp_path / "b.png"
     words = ("curves", "--k", "2", "--time", "1", "--plot")
@@ -329,6 +332,7 @@ def test_a_figure_has_the_size_and_style_that_are_asked_for(tmp_path):
     assert image.imread(small).shape != image.imread(png).shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "named"),
     [

@@ -63,6 +63,7 @@ def test_every_step_stands_and_is_written(gradient: Derivation) -> None:
     assert str(gradient).count("proved") == 9
 
 
+@pytest.mark.slow
 def test_the_document_is_read_back_as_what_was_judged(gradient: Derivation, tmp_path: Path) -> None:
     """The LaTeX reader shares nothing with the printer."""
     path = tmp_path / "appendix.tex"
@@ -110,6 +111,7 @@ def test_the_page_stands_alone(gradient: Derivation) -> None:
     assert all(link.startswith("#") for link in page.links)
 
 
+@pytest.mark.slow
 def test_a_browser_draws_every_formula(gradient: Derivation, tmp_path: Path) -> None:
     path = tmp_path / "appendix.html"
     gradient.write(path)
@@ -152,6 +154,7 @@ def with_a_slip(model: Model, quantity: str, *_: object) -> list[Statement]:
     return [*true[:2], Statement(RESULT, "A slip:", "gradient g_a[e_s]", "-p_s*E_s[g_a]")]
 
 
+@pytest.mark.slow
 def test_a_refuted_step_is_never_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(documents, "statements_of", with_a_slip)
     path = tmp_path / "appendix.tex"
@@ -185,6 +188,7 @@ def test_a_step_that_cannot_be_told_is_marked(
         assert path.read_text().count(mark) == 1
 
 
+@pytest.mark.slow
 def test_an_entry_is_written_out(tmp_path: Path) -> None:
     path = tmp_path / "point.tex"
     result = invoke(

@@ -48,6 +48,7 @@ def data(ratio: float, precision: float = 4.0, ridge: float = 0.0, d: int = 60, 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize(("ratio", "ridge"), [(4.0, 0.0), (0.5, 0.0), (0.5, 0.2)])
 def test_a_spectrum_has_bulk_edges_outliers_and_atom(ratio, ridge, log):
@@ -204,6 +205,7 @@ def merging() -> xr.Dataset:
     return emergence(kgmm(2), parameters, curve, 4.0, block=(0, 0), time=[0, 2, 4, 6])
 
 
+@pytest.mark.slow
 def test_emergence_marks_its_events(merging):
     assert merging.sizes["event"] == 1
     measured = xr.Dataset(

@@ -72,6 +72,7 @@ LONG = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "directions", "source"),
     [
@@ -96,6 +97,7 @@ def test_curves_of_every_shape(units, directions, source):
     assert any("SGD" in w and "d = 100" in w for w in words) == (simulated is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", [None, "paper"])
 @pytest.mark.parametrize("units", range(2, 7))
 def test_the_title_stands_beside_the_legend_and_a_paper_has_room(units, style):
@@ -111,6 +113,7 @@ def test_lines_of_a_title_that_is_not_asked_for_end_outside_of_brackets():
     assert all(line.count("(") == line.count(")") for line in texts(figure)[-1].splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [3, 5, 8])
 def test_curves_fit_the_width_that_is_asked_for(width):
     with canvas(size=(width, 12)):
@@ -125,6 +128,7 @@ def with_readout(data: xr.Dataset, size: int) -> xr.Dataset:
     return data.assign(readout=((*data["misalignment"].dims[:-1], "parameter"), values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("units", "source"), [(1, "theory"), (4, "both"), (4, "theory"), (7, "both"), (20, "theory")]
 )
@@ -374,6 +378,7 @@ def test_exponents(error):
     np.testing.assert_allclose(fitted, 2 * np.array([8 / 1.15, 128 * 1.15]) ** -0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", figures.FORMATS)
 def test_files_are_the_same_every_time(suffix, tmp_path):
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"

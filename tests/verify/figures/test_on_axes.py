@@ -84,6 +84,7 @@ def test_each_figure_draws_on_axes_of_the_user_and_returns_them(
     assert not pyplot.get_fignums()
 
 
+@pytest.mark.slow
 def test_new_figures_are_those_of_pyplot(curve, course):
     panels = sa.plot.curves(curve)
     assert panels.shape == (4,)
@@ -224,6 +225,7 @@ def test_outliers_beside_data_are_told_apart_without_colours(course):
     assert len(set(map(str, looks))) == len(looks) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 4])
 def test_a_legend_beside_all_panels_leaves_the_title_free(classes):
     numbers = sa.Parameters(np.full(classes, 1 / classes), 3, 0.02, 0.5)

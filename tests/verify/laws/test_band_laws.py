@@ -28,6 +28,7 @@ def two_classes():
     return kgmm(2, directions_gram=GRAMS, bands=BANDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "laws"),
     [

@@ -188,6 +188,7 @@ def as_found(monkeypatch):
     monkeypatch.setattr("verify.laws.check_model.shrink_cube_point", lambda point, fails: point)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_found")
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_law_fails_on_a_wrong_formula(mistake):

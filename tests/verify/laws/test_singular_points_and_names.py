@@ -42,11 +42,13 @@ def three_layer_tanh(units: int = 2) -> Model:
     return Model.build(xor(1).mixture, loss, name="three layers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["mean_increment", "increment_covariance", "gradient_matrix_mean"])
 def test_the_engine_obeys_laws_where_every_gradient_vanishes(law: str) -> None:
     assert check_model(xor(2), only=[law], domain=STILL, on_fail="report").holds
 
 
+@pytest.mark.slow
 def test_a_wrong_drift_is_seen_where_every_gradient_vanishes() -> None:
     """Off by a share of the ridge, which is all that moves anything there."""
 

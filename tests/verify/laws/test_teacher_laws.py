@@ -33,6 +33,7 @@ def linear_teacher():
 QUICK = [name for name in LAWS if name not in ("gradient_matrix_mean", "increment_covariance")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "laws"),
     [

@@ -33,6 +33,7 @@ def test_an_entry_or_a_block_is_that_of_the_whole(name: str, kind: str) -> None:
         assert part.selection == block
 
 
+@pytest.mark.slow
 def test_one_entry_of_many_classes_takes_seconds() -> None:
     """All 876 entries of the drift took three minutes before one of them was shown."""
     start = time.process_time()

@@ -42,6 +42,7 @@ def compound(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 FORMULAS = st.recursive(st.sampled_from(LEAVES), compound, max_leaves=6)
 
 
+@pytest.mark.slow
 @given(FORMULAS)
 def test_what_is_printed_is_read_back(text: str) -> None:
     tree = parse_formula(text)

@@ -98,6 +98,7 @@ def test_a_network_starts_where_its_theory_starts(table, tmp_path):
     assert content["norm_error"][0] == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_eigenvalues_at_zero_weights_are_those_of_the_second_moment(table):
     """Half of every one of E[Y Y^T] / 2, for the difference of two units."""
     x = np.loadtxt(table, delimiter=",", skiprows=1, usecols=range(5))

@@ -64,6 +64,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_stated_model_is_the_one_of_python(tmp_path):
     found = read_settings(written(tmp_path, TEACHER)).model()
     data = Mixture.build(labels=[0], coordinates=[[0]], bands=Bands(["1/4", "3/4"], [[1, "1/2"]]))

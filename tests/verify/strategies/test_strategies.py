@@ -141,6 +141,7 @@ def test_precisions_lie_on_both_sides_of_the_geometric_mean():
     assert min(drawn) < 100 < max(drawn)
 
 
+@pytest.mark.slow
 @given(strategies.models().flatmap(lambda m: st.tuples(st.just(m), strategies.problems(m, DOMAIN))))
 def test_problems_fit_their_model_and_their_domain(drawn):
     model, (parameters, state) = drawn

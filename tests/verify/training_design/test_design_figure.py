@@ -14,6 +14,7 @@ import specalign as sa
 from verify.figures.style import plain_log_ticks
 
 
+@pytest.mark.slow
 def test_the_legend_stands_above_the_course_of_training():
     figure = sa.plot_design(MADE[sa.Design](), MADE[sa.Confirmation]())
     assert_inside(figure)

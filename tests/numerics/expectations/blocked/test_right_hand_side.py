@@ -58,6 +58,7 @@ def compared(model, rng, *, states=2):
     return one, numbers, vectors, rule, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_machine_code_and_arrays_have_the_same_values(name):
     rng = fresh_rng()

@@ -231,6 +231,7 @@ def test_where_a_closed_form_keeps_no_digits_quadrature_takes_its_place(monkeypa
     assert "Gauss-" in point.attrs["quadrature"]
 
 
+@pytest.mark.slow
 def test_curves_and_fixed_points_are_those_of_quadrature():
     model = network(1, erf)
     parameters, state = problem(1, 1, False, fresh_rng())

@@ -106,6 +106,7 @@ def test_every_entry_has_the_value_of_its_contraction(
         assert_same(values(model, vector, *point), values(model, tuple(vector), *point))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("derive", "k"), [(derive_drift, 9), (derive_diffusion, 4)])
 def test_entries_drawn_at_random_have_the_value_of_a_large_contraction(
     derive: Callable[[Model], Drift | Diffusion], k: int, rng: np.random.Generator

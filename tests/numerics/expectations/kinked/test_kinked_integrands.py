@@ -155,6 +155,7 @@ def test_both_targets_give_the_same_sums(control):
         assert np.abs(one - other).max() <= 1e4 * EPS * (1 + np.abs(other).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["numba", "numpy"])
 def test_several_states_are_evaluated_as_one_by_one(target):
     f = fields(fresh_rng(), 4, 64)
@@ -588,6 +589,7 @@ def test_errors_of_the_drift_cover_the_truth_by_panels(width, route):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", [3.0, 3.5, 4.0, 5.0])
 def test_kinks_that_few_nodes_reach_keep_the_tolerance(distance):
     """A kink 3 to 5 deviations off: the interval misses more often than 1 % where few nodes lie
@@ -700,6 +702,7 @@ def test_drift_of_one_unit_by_panels_for_any_state(seed, exponent):
     assert estimate.errors.max() <= 1e-4 * (1 + np.abs(right).max())
 
 
+@pytest.mark.slow
 def test_the_control_of_a_drift_saves_nodes():
     """Largest spread over scramblings of any entry of the drift of xor(4), 256 nodes: at least 3
     times smaller.

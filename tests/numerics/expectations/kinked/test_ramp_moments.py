@@ -125,6 +125,7 @@ MEANS = st.one_of(
 KINDS = st.sampled_from([("ramp", "ramp"), ("ramp", "linear"), ("linear", "linear")])
 
 
+@pytest.mark.slow
 @given(
     st.tuples(THRESHOLDS, THRESHOLDS),
     st.tuples(DEVIATIONS, DEVIATIONS),
@@ -140,6 +141,7 @@ def test_moments_of_two_variables(thresholds, deviations, rho, kinds):
     compare(mean, deviations, rho, np.sqrt((1 - rho) * (1 + rho)), kinds)
 
 
+@pytest.mark.slow
 @given(
     st.tuples(THRESHOLDS, THRESHOLDS),
     st.tuples(DEVIATIONS, DEVIATIONS),

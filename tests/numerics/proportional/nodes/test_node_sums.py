@@ -59,6 +59,7 @@ def test_sums_in_lanes_are_those_of_the_definition(form, place):
         assert np.all(np.sign(determinants) == np.sign(exact)) or np.abs(exact).min() < 1e-9
 
 
+@pytest.mark.slow
 def test_a_pivot_of_zero_is_no_obstacle():
     """[[0, 1], [1, 0]] + T with T of zero diagonal: eliminated only with pivots."""
     weights = np.array([[[0.0, 1.0], [1.0, 0.0]]])

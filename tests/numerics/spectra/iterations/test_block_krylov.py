@@ -210,6 +210,7 @@ def test_krylov_of_data_is_eigh_of_data(matrix, dtype, mixed, monkeypatch):
         assert np.abs(found[name] - exact[name])[:1].max() < 1e-6
 
 
+@pytest.mark.slow
 def test_outliers_below_the_bulk_come_from_the_lower_end():
     data = draw_data(kgmm(3), PARAMETERS, STATE, 150, 3000, int(fresh_rng().integers(2**31)))
     operator = block_operator(data, "hessian", (0, 1), False)
@@ -239,6 +240,7 @@ def test_all_outliers_beyond_a_predicted_edge():
         assert found.attrs["complete"] == 1
 
 
+@pytest.mark.slow
 def test_a_start_of_ones_own_saves_passes():
     data = draw_data(kgmm(3), PARAMETERS, STATE, 150, 1200, int(fresh_rng().integers(2**31)))
     call = {"count": 3, "method": "krylov", "mixed_precision": False}

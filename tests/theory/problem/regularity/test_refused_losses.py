@@ -158,6 +158,7 @@ NESTS = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(NESTS, NUMBERS)
 def test_a_piecewise_linear_function_has_the_values_of_its_nest(expression, point):

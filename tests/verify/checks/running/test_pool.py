@@ -55,6 +55,7 @@ def test_long_checks_come_first_and_the_others_as_they_were():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @forks
 def test_results_are_those_of_one_process_in_the_same_order(quick_checks):
     alone = run_all("quick", 3, only=NAMES)

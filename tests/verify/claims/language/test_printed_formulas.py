@@ -89,6 +89,7 @@ def test_limits_are_read_back_too(tmp_path: Path, kind: str, limit: str) -> None
         assert sp.expand(case.claimed - value) == 0, case.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_fixed_points_are_read_back_and_stand(tmp_path: Path, name: str) -> None:
     """State, gaps and norms are claims; eigenvalues of the flow and blocks are not."""
@@ -179,6 +180,7 @@ def test_a_gradient_beside_a_sample_is_of_that_sample(tmp_path: Path) -> None:
     assert sample.quantity.sample
 
 
+@pytest.mark.slow
 def test_an_expansion_of_hours_is_refused_before():
     drift = collect(kgmm(3), "drift")
     with pytest.raises(InputError, match=r"limit: got 12, for which the 45 expectations have more"):
