@@ -34,7 +34,7 @@ from .control_variates import stencil_points, stencil_weights
 from .factored import FactoredIntegrands
 from .kink_forms import KinkForms
 from .node_blocks import NodeBlock
-from .node_sums import DELTA, SUMS
+from .node_sums import SUMS, delta_sums
 from .ramp_moments import RampMoments, ramp_moments
 
 
@@ -247,8 +247,9 @@ class KinkedIntegrands:
         calls = []
         for j, entries in enumerate(self.deltas):
             if entries:
-                indices = ", ".join(str(i) for i, _ in entries)
-                calls.append(DELTA.format(j=j, count=len(entries), indices=indices + ","))
+                used = codegen.symbols_in([e for _, e in entries])
+                read = [name for name, group in self.arguments if used & set(group)]
+                calls.append(delta_sums(j, [i for i, _ in entries], read))
         return source + SUMS.replace("@DELTAS@", "".join(calls) or "pass")
 
     def _array_sums(

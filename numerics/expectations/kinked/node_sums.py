@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+# of one delta; what it does not read is not computed
 DELTA = """
             if density[e, l, {j}] > 0.0:
-                for a in range(units):
-                    at[a] = u[a] - regression[e, {j}, a] * k[{j}]
-                    white[a] = whitened[e, i, a] - whitened_regression[e, {j}, a] * k[{j}]
-                for j in range(kinks):
-                    height = k[j] - kink_regression[e, {j}, j] * k[{j}] if j != {j} else 0.0
-                    r_at[j] = max(height, 0.0)
-                    s_at[j] = 1.0 if height > 0.0 else 0.0
+{reads}
                 delta_{j}(labels[l], at, white, v[e], r_at, s_at, g)
                 weight = weights[i] * density[e, l, {j}]
                 m = 0
@@ -20,6 +17,30 @@ DELTA = """
                         sizes[e, l, index] += abs(weight * g[m]) * doubt[e, l, {j}]
                     m += 1
 """
+# group of arguments -> the lines that fill it on the line of kink j
+READS = {
+    "u": """
+                for a in range(units):
+                    at[a] = u[a] - regression[e, {j}, a] * k[{j}]""",
+    "w": """
+                for a in range(units):
+                    white[a] = whitened[e, i, a] - whitened_regression[e, {j}, a] * k[{j}]""",
+    "r": """
+                for j in range(kinks):
+                    r_at[j] = max(k[j] - kink_regression[e, {j}, j] * k[{j}], 0.0)
+                r_at[{j}] = 0.0""",
+    "s": """
+                for j in range(kinks):
+                    s_at[j] = 1.0 if k[j] > kink_regression[e, {j}, j] * k[{j}] else 0.0
+                s_at[{j}] = 0.0""",
+}
+
+
+def delta_sums(j: int, indices: Sequence[int], read: Iterable[str]) -> str:
+    """Code that adds the delta of kink j to integrands, of the groups of arguments it reads."""
+    lines = "".join(READS[group].format(j=j) for group in READS if group in read)
+    return DELTA.format(j=j, indices=f"{', '.join(map(str, indices))},", reads=lines.strip("\n"))
+
 
 SUMS = '''
 
