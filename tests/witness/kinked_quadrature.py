@@ -8,6 +8,7 @@ so the panels meet every kink at an edge and the integrand is analytic inside.  
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -27,11 +28,14 @@ FUNCTIONS = {
 }
 
 
+legendre = lru_cache(maxsize=None)(np.polynomial.legendre.leggauss)
+
+
 def panels(mean: float, deviation: float, kinks) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and Lebesgue weights on mean -+ REACH deviations, no panel across a kink."""
     low, high = mean - REACH * deviation, mean + REACH * deviation
     edges = [low, *sorted(float(k) for k in kinks if low < k < high), high]
-    x, w = np.polynomial.legendre.leggauss(NODES)
+    x, w = legendre(NODES)
     points, weights = [], []
     for a, b in pairwise(edges):
         parts = np.linspace(a, b, 1 + int(np.ceil((b - a) / (WIDTH * deviation))))

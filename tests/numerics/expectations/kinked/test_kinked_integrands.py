@@ -566,8 +566,8 @@ def by_panels(model, compiled_drift, parameters, state, splits=(0.0,)):
     ("width", "route"), [(1, "stein"), (1, "projection"), (2, "stein"), (2, "projection")]
 )
 def test_errors_of_the_drift_cover_the_truth_by_panels(width, route):
-    """Each entry may miss in 3 % of the seeds (99 % intervals whose law is not normal): worst entry
-    of worst state.
+    """Of the rule that is chosen, which has no seed; and of scrambled nodes, where each entry may
+    miss in 3 % of the seeds (99 % intervals whose law is not normal): worst entry of worst state.
     """
     rng = fresh_rng()
     model, compiled = drift_of(width, route)
@@ -580,9 +580,13 @@ def test_errors_of_the_drift_cover_the_truth_by_panels(width, route):
         )
         # the truth is known as well as its two routes agree
         doubt = 1e-12 + np.abs(right - other)
+        chosen = compiled.estimate(parameters, state)
+        assert chosen.rule.kind == "panels"
+        assert np.all(np.abs(chosen.values - right) <= chosen.errors + doubt)
+        parts = (state.overlap, state.gram_perp, state.readout)
         wrong = np.zeros(right.size, dtype=int)
         for seed in rng.integers(2**31, size=trials):
-            estimate = compiled.estimate(parameters, state, seed=int(seed), max_nodes=256)
+            estimate = estimate_sobol(compiled, parameters, parts, 1e-4, int(seed), 256, None)
             wrong += np.abs(estimate.values - right) > estimate.errors + doubt
         assert wrong.max() <= scipy.stats.binom.isf(
             FAMILY_ERROR / (4 * states * right.size), trials, 0.03
@@ -607,8 +611,10 @@ def test_kinks_that_few_nodes_reach_keep_the_tolerance(distance):
             [[distance * deviation, -distance * deviation]], state.gram_perp, state.readout
         )
         right = by_panels(model, derive_drift(model).vector, parameters, state)
+        # nodes on a line would be exact, and have no seed
+        parts = (state.overlap, state.gram_perp, state.readout)
         for seed in rng.integers(2**31, size=30):
-            estimate = compiled.estimate(parameters, state, seed=int(seed), tolerance=1e-4)
+            estimate = estimate_sobol(compiled, parameters, parts, 1e-4, int(seed), 2**16, None)
             assert np.all(np.abs(estimate.values - right) <= np.maximum(estimate.errors, 1e-4))
 
 
@@ -654,7 +660,10 @@ def test_the_rare_side_of_a_kink_is_covered(monkeypatch):
     """
     seeds = fresh_rng().integers(2**31, size=40)
     bound = scipy.stats.binom.isf(FAMILY_ERROR / 24, seeds.size, 0.005) / seeds.size
-    assert rare_side_misses(seeds).max() <= bound
+    some = seeds[:20]  # many nodes each
+    assert rare_side_misses(some).max() <= (
+        scipy.stats.binom.isf(FAMILY_ERROR / 24, some.size, 0.005) / some.size
+    )
     monkeypatch.setattr("numerics.expectations.estimation.RARE_NODES", 0.001)
     assert rare_side_misses(seeds).max() > bound
 
