@@ -75,27 +75,29 @@ def test_the_reference_tells_the_corrector_from_its_absence():
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "end"), [(10.0, 8), (100.0, 30)])
 def test_the_certified_error_covers_the_true_one(precision, end):
-    """K = 4, tolerance 1e-4: met, and honest against a curve twice as sharp, with other
-    scramblings.
+    """K = 4: a tolerance of 1e-3 is met, and honest against a curve certified to 1e-4, or twice as
+    sharp, with other scramblings.
 
     The error is a 99 % interval for the worst of 45 statistics at 65 times, doubled against a
     chance of 1e-2 in each.
     """
     rng, times = fresh_rng(), np.linspace(0, end, end + 1)
     initial, seeds = start(rng, 4), rng.integers(2**31, size=2)
-    loose = integrate_curves(
-        model_of(4), parameters(precision), initial, times, tolerance=1e-4, seed=int(seeds[0])
+    curve = integrate_curves(
+        model_of(4), parameters(precision), initial, times, tolerance=1e-3, seed=int(seeds[0])
     )
-    assert loose.attrs["error_estimate"] <= 1e-4
-    half = 0.5 * loose.attrs["error_estimate"]
-    tight = integrate_curves(
-        model_of(4), parameters(precision), initial, times, tolerance=half, seed=int(seeds[1])
+    stated = curve.attrs["error_estimate"]
+    assert stated <= 1e-3
+    tight = min(1e-4, 0.5 * stated)
+    other = integrate_curves(
+        model_of(4), parameters(precision), initial, times, tolerance=tight, seed=int(seeds[1])
     )
     # sharper than what it judges, as far as the largest rule reaches; its own error is added below
-    assert tight.attrs["error_estimate"] < loose.attrs["error_estimate"]
-    distance = difference(loose, tight)
-    print(f"stated {loose.attrs['error_estimate']:.2e}, true {distance:.2e}")
-    assert distance <= 2 * loose.attrs["error_estimate"] + tight.attrs["error_estimate"]
+    assert other.attrs["error_estimate"] < stated
+    assert stated < 2e-4 or other.attrs["error_estimate"] <= 1e-4
+    distance = difference(curve, other)
+    print(f"stated {stated:.2e}, true {distance:.2e}")
+    assert distance <= 2 * stated + other.attrs["error_estimate"]
 
 
 @pytest.mark.slow
