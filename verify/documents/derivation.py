@@ -29,7 +29,7 @@ from verify.claims.judge import judge, make_claim
 from verify.claims.judgement import Finding, Judgement
 from verify.claims.language.text import parse_formula
 from verify.claims.language.tree import FormulaError, Node, show
-from verify.claims.quantities import DIFFUSION, DRIFT, FIXED_POINT, GRADIENT, HESSIAN
+from verify.claims.quantities import DRIFT, FIXED_POINT, GRADIENT, HESSIAN
 from verify.printing.formulas import QUANTITIES, PrintedFormulas
 from verify.printing.tree_latex import tree_latex
 from verify.verdict.notebook import table
@@ -259,7 +259,6 @@ def make_derivation(
     check_choice("quantity", quantity, QUANTITIES, kind="quantity")
     check_plain(model, "derivations step by step")
     check_no_statistics(model, "a derivation step by step")
-    _check_teachers(model, quantity)
     if route is not None:
         check_choice("route", route, ROUTES)
     rule = check_kink_rule(kink_rule or DISTRIBUTIONAL)
@@ -292,16 +291,6 @@ def make_derivation(
         else:
             left_out.append(judgement)
     return Derivation(model, quantity, tuple(steps), tuple(left_out), tuple(notes))
-
-
-def _check_teachers(model: Model, quantity: str) -> None:
-    """Refuse teachers where the steps integrate by parts over the pre-activations alone."""
-    if model.loss.teachers and quantity != DIFFUSION:
-        shown = ", ".join(f"t_{s + 1}" for s in model.loss.teachers)
-        expected = "a loss of the pre-activations, or the diffusion"
-        remedy = "the steps by Stein's lemma know u alone; derive without --document prints it"
-        got = f"{model.name}, whose loss sees {shown}"
-        raise InputError("model", got, expected, remedy)
 
 
 def _written_out(formulas: PrintedFormulas, quantity: str, order: int | None) -> list[Statement]:

@@ -144,6 +144,11 @@ def _notation(derivation: Derivation) -> Iterator[str]:
         r" $l$, $u\sim N(mS_l^T,Q/\lambda)$. $\mathbb{E}_l$ is the mean in component $l$, where"
         r" $y=y_l$, and $\mathbb{E}=\sum_lp_l\mathbb{E}_l$."
     )
+    if model.loss.teachers:
+        yield (
+            r"Teachers are $t_s=e_s\cdot Y$: given $l$, $(u,t)$ is Gaussian, $t$ with mean"
+            r" $\Gamma S_l^T$ and covariance $\Gamma/\lambda$, and $\mathrm{Cov}(u,t)=m/\lambda$."
+        )
     partials = [model.loss.partial((i,)) for i in range(len(model.loss.variables))]
     second = [model.loss.partial((0, 0))] if derivation.quantity in ("drift", HESSIAN) else []
     yield (

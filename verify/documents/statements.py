@@ -36,7 +36,8 @@ def _first_moments(note: Notation) -> Iterator[Statement]:
         STEPS,
         f"{note.rule} gives the mean of the sample gradient in the directions $e_s$,",
         "E_l[g_a*Y_s]",
-        f"{note.mean('l', 's')}*E_l[g_a] + {note.sum_along('g_a', 'b', 'm_b_s', 'l')}",
+        f"{note.mean('l', 's')}*E_l[g_a] + {note.sum_along('g_a', 'b', 'm_b_s', 'l')}"
+        + note.teachers_along("g_a", "Gamma_{}_s", "l"),
     )
     yield Statement(
         STEPS,
@@ -73,7 +74,8 @@ def _drift(note: Notation) -> Iterator[Statement]:
         r"\dot R^\perp_{ab}",
     )
     yield from _first_moments(note)
-    overlap = f"-{note.averaged('g_a', 's')} - {note.sum_along('g_a', 'b', 'm_b_s')} - beta*m_a_s"
+    mean = f"{note.averaged('g_a', 's')} + {note.sum_along('g_a', 'b', 'm_b_s')}"
+    overlap = f"-({mean}{note.teachers_along('g_a', 'Gamma_{}_s')}) - beta*m_a_s"
     pairs = (("a", "b"), ("b", "a"))
     both = " - ".join(note.sum_along(f"g_{a}", "c", f"R_c_{b}") for a, b in pairs)
     gram = f"-{both} - 2*beta*R_a_b + c_delta/lambda*E[g_a*g_b]"
@@ -96,7 +98,11 @@ def _gradient(note: Notation) -> Iterator[Statement]:
     yield from sample_statements(note, note.is_stein)
     yield from _first_moments(note)
     results = [
-        ("gradient g_a[e_s]", note.coordinate("g_a", "s"), "g_a[e_s]"),
+        (
+            "gradient g_a[e_s]",
+            note.coordinate("g_a", "s") + note.teacher_coordinates("g_a", "s"),
+            "g_a[e_s]",
+        ),
         ("gradient g_a[x_b]", f"{note.along('g_a', 'b')} + beta*delta_a_b", "g_a[x^b]"),
     ]
     if note.model.readout_size:
@@ -113,20 +119,29 @@ def _blocks(note: Notation, letter: str, weight: str, ridge: bool) -> Iterator[S
     h = weight
     yield from sample_statements(note, letter == "H" or note.is_stein)
     once = note.sum_along(h, "c", "(E_l[Y_s]*m_c_t + E_l[Y_t]*m_c_s)", "l")
+    once += note.teachers_along(h, "(E_l[Y_s]*Gamma_{0}_t + E_l[Y_t]*Gamma_{0}_s)", "l")
     yield Statement(
         STEPS,
         f"{note.rule} used twice, gives between the directions",
         f"E_l[{h}*Y_s*Y_t]",
         f"E_l[{h}]*(E_l[Y_s]*E_l[Y_t] + 1/lambda*Gamma_s_t) + {once}"
-        f" + {note.sum_twice_along(h, 'm_c_s*m_d_t')}",
+        f" + {note.sum_twice_along(h, 'm_c_s*m_d_t')}{note.teachers_twice_along(h, 's', 't')}",
     )
     on = " + beta*delta_a_b" if ridge else ""
     name = f"{letter}_a_b"
     latex = f"{letter}_{{ab}}"
     results = [
         (f"{name}[bulk]", f"1/lambda*E[{h}]{on}", r"c_{ab}"),
-        (f"{name}[e_s,e_t]", note.coordinate(h, "s", "t"), f"{latex}[e_s,e_t]"),
-        (f"{name}[e_s,x_c]", note.coordinate_along(h, "s", "c"), f"{latex}[e_s,x^c]"),
+        (
+            f"{name}[e_s,e_t]",
+            note.coordinate(h, "s", "t") + note.teacher_coordinates(h, "s", "t"),
+            f"{latex}[e_s,e_t]",
+        ),
+        (
+            f"{name}[e_s,x_c]",
+            note.coordinate_along(h, "s", "c") + note.teacher_coordinates_along(h, "s", "c"),
+            f"{latex}[e_s,x^c]",
+        ),
         (f"{name}[x_c,x_d]", note.twice_along(h, "c", "d"), f"{latex}[x^c,x^d]"),
     ]
     if note.model.readout_size:
@@ -134,7 +149,11 @@ def _blocks(note: Notation, letter: str, weight: str, ridge: bool) -> Iterator[S
         on = " + beta*delta_i_j" if ridge else ""
         row = f"{letter}_{{av_i}}"
         results += [
-            (f"{letter}_a_v_i[e_s]", note.coordinate(mixed, "s"), f"{row}[e_s]"),
+            (
+                f"{letter}_a_v_i[e_s]",
+                note.coordinate(mixed, "s") + note.teacher_coordinates(mixed, "s"),
+                f"{row}[e_s]",
+            ),
             (f"{letter}_a_v_i[x_b]", note.along(mixed, "b"), f"{row}[x^b]"),
             (f"{letter}_v_i_v_j", f"E[{small}]{on}", f"{letter}_{{v_iv_j}}"),
         ]

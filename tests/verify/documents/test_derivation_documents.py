@@ -22,7 +22,7 @@ from verify.claims.files import list_claims
 from verify.claims.judgement import Finding
 from verify.documents import derivation as documents
 from verify.documents.derivation import Derivation, make_derivation
-from verify.documents.notation import RESULT, Statement
+from verify.documents.notation import RESULT, ROUTES, Notation, Statement
 from verify.documents.pages import latex_plain
 from verify.documents.statements import statements_of
 
@@ -247,14 +247,47 @@ def test_what_is_unknown_is_refused_before_any_work(asked: dict[str, str], messa
         make_derivation(kgmm(2), **asked)
 
 
-@pytest.mark.parametrize("quantity", ["drift", "gradient", "hessian", "gradient-matrix"])
-def test_teachers_are_refused_by_name(quantity: str) -> None:
-    """The steps integrate by parts over u alone, and would not stand."""
+def phase_retrieval(**data: object) -> Model:
     (u,), (t,) = symbols.vector("u", 1), symbols.vector("t", 1)
-    data = Mixture.build(labels=[0], coordinates=[[0]])
-    model = Model.build(data, Loss((u**2 - t**2) ** 2 / 8, units=1))
-    with pytest.raises(InputError, match=r"model: got model, whose loss sees t_1; .*without --doc"):
-        make_derivation(model, quantity)
+    return Model.build(Mixture.build(**data), Loss((u**2 - t**2) ** 2 / 8, units=1))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("quantity", ["drift", "gradient", "hessian", "gradient-matrix"])
+def test_steps_run_over_teachers_too(quantity: str, route: str, monkeypatch) -> None:
+    model = phase_retrieval(labels=[0], coordinates=[[1]])
+    found = make_derivation(model, quantity, route=route)
+    assert found.stands, str(found)
+    assert "t_s=e_s" in found.latex()
+    monkeypatch.setattr(Notation, "_teachers", [])
+    assert make_derivation(model, quantity, route=route).refuted_steps
+
+
+# two units, the second of three directions as the teacher, means that are not zero
+COMMITTEE = """
+import theory
+from theory import symbols
+
+u, t = symbols.vector("u", 2), symbols.vector("t", 3)
+data = theory.Mixture.build(labels=[0, 1], coordinates=[[1, 0, 0], [0, 1, "1/2"]])
+loss = theory.Loss((u[0] * u[1] + u[1] - t[1] ** 2) ** 2 / 8, units=2)
+model = theory.Model.build(data, loss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("quantity", ["drift", "hessian"])
+def test_a_document_on_a_committee_is_read_back(quantity: str, route: str, tmp_path: Path) -> None:
+    file, path = tmp_path / "committee.py", tmp_path / "appendix.tex"
+    file.write_text(COMMITTEE)
+    model = ("--model", f"{file}:model")
+    asked = ("--quantity", quantity, "--route", route, "--document", path)
+    written = invoke("derive", *model, *asked)
+    assert written.exit_code == 0, written.output
+    assert "t_{2}" in path.read_text()
+    read = invoke("check", path, *model)
+    assert read.exit_code == 0, read.output
 
 
 @pytest.mark.slow

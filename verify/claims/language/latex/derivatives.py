@@ -12,6 +12,8 @@ from .vectors import VectorReader
 
 CLOSING = {"(": ")", "[": "]", "{": "}", r"\{": r"\}"}
 _STATE = ("m", "R", "v")
+# what a loss is differentiated in, each with an index
+_VARIABLES = ("u", "v", "t")
 _TIME = r"write \dot m_{as}, \dot R^\perp_{ab} or \dot v_i"
 
 
@@ -66,7 +68,7 @@ class DerivativeReader(VectorReader):
     # --- in variables -----------------------------------------------------------------------------
 
     def derivative(self, token: Token) -> Node:
-        r"""\partial_c f or \partial_{u_c} f: a derivative in a pre-activation, or in v_i."""
+        r"""\partial_c f or \partial_{u_c} f: a derivative in a pre-activation, v_i or t_s."""
         if self.ahead("_", "t") or self.ahead("_", "{", "t", "}"):
             self.at += 2 if self.ahead("_", "t") else 4
             return self.drift_of(token)
@@ -93,9 +95,9 @@ class DerivativeReader(VectorReader):
 
     def variable(self) -> Node:
         letter = self.take()
-        if letter.text in ("u", "v") and self.next.text == "_":
+        if letter.text in _VARIABLES and self.next.text == "_":
             return Name(letter.text, self.indices(1), position=letter.position)
-        if letter.kind in ("letter", "number"):
+        if letter.kind in ("letter", "number") and letter.text not in _VARIABLES:
             index: Index = int(letter.text) if letter.kind == "number" else letter.text
             return Name("u", (index,), position=letter.position)
         self.at -= letter.kind != "end"
@@ -121,8 +123,8 @@ class DerivativeReader(VectorReader):
         below = self.demand("{")
         variables: list[Node] = []
         while self.accept(r"\partial"):
-            if self.next.text not in ("u", "v"):
-                raise self.error("u_a or v_i", r"write \frac{\partial f}{\partial u_a}")
+            if self.next.text not in _VARIABLES:
+                raise self.error("u_a, v_i or t_s", r"write \frac{\partial f}{\partial u_a}")
             variables.append(self.variable())
             if self.accept("^"):
                 times = int(self.take_digit().text) if self.next.kind == "number" else 0
