@@ -66,11 +66,12 @@ def dense_matrix(case, kind, units, dimension, samples, rng):
     c, tokens = len(units), features.shape[1]
     out = np.zeros((c, dimension, c, dimension))
     for i, a in enumerate(units):
-        for j, b in enumerate(units):
-            for p in range(tokens):
-                for q in range(tokens):
-                    weighted = features[:, p] * second[:, a, p, b, q, None]
-                    out[i, :, j] += weighted.T @ features[:, q] / samples
+        for j, b in enumerate(units[: i + 1]):
+            for q in range(tokens):
+                weighted = np.einsum("mp,mpi->mi", second[:, a, :, b, q], features)
+                out[i, :, j] += weighted.T @ features[:, q] / samples
+            if j < i:
+                out[j, :, i] = out[i, :, j].T
     return out.reshape(c * dimension, c * dimension)
 
 

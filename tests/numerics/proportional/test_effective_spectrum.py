@@ -386,8 +386,9 @@ def test_mixed_and_whole_matrix_against_data(matrix):
         mixed = np.einsum("aqm,md->adq", k[:c, c:], data.features).reshape(c * dimension, -1) / len(
             data.features
         )
-        first = np.einsum("abm,md,me->adbe", k[:c, :c], data.features, data.features, optimize=True)
-        first = first.reshape(c * dimension, -1) / len(data.features)
+        y = data.features
+        rows = [[(y.T * k[a, b]) @ y / len(y) for b in range(c)] for a in range(c)]
+        first = np.block(rows)
         whole = np.block([[first, mixed], [mixed.T, k[c:, c:].mean(axis=-1)]])
         seen["mixed"].append(np.linalg.svd(mixed, compute_uv=False))
         seen["all"].append(np.linalg.eigvalsh(whole)[::-1])
