@@ -9,6 +9,7 @@ form exists.
 from __future__ import annotations
 
 import sympy as sp
+from sympy.core.cache import cacheit
 from sympy.printing.pretty.pretty import PrettyPrinter
 from sympy.printing.pretty.stringpict import prettyForm
 from sympy.printing.str import StrPrinter
@@ -80,6 +81,7 @@ class GaussianExpectation(sp.Expr):
     def uses_whitening(self) -> bool:
         return bool(self.args[0].free_symbols & set(self.law.whitened))
 
+    @cacheit
     def _eval_derivative(self, s: sp.Symbol) -> sp.Expr:
         r"""d/ds of E f: the mean moves f by its gradient, the covariance by half its Laplacian.
 
