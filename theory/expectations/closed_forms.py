@@ -22,7 +22,10 @@ Gaussian together with u, of mean zero and covariances :math:`E[w_au_b]=\delta_{
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 from sympy.simplify.fu import TR8
@@ -38,7 +41,7 @@ _STEPPED = (sp.erf, sp.erfc, Step, ReLU)
 _KNOWN = (sp.exp, sp.DiracDelta, *_TRIGONOMETRIC, *_STEPPED)
 MOST_STEPS = 3
 
-Affine = tuple[sp.Expr, list[sp.Expr]]
+Affine = tuple[sp.Expr, tuple[sp.Expr, ...]]
 
 
 def closed_form(f: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
@@ -72,7 +75,7 @@ def _affine(argument: sp.Expr, u: list[sp.Symbol], function: sp.Expr | None = No
 def _read_affine(argument: sp.Expr, u: list[sp.Symbol]) -> Affine:
     """(offset, slopes) of an affine form."""
     argument = sp.expand(argument)
-    return argument.xreplace(dict.fromkeys(u, sp.Integer(0))), [argument.diff(a) for a in u]
+    return argument.xreplace(dict.fromkeys(u, sp.Integer(0))), tuple(argument.diff(a) for a in u)
 
 
 def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
@@ -104,7 +107,35 @@ def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
     many = len(signs) + len(steps) > MOST_STEPS or len(deltas) > 1 or len(waves) > 1
     if many or (waves and (signs or steps or deltas)):
         return None
-    variables = [*u, *w] if rest.has(*w) else u
+    whitened = rest.has(*w)
+    variables = [*u, *w] if whitened else u
+    forms = (tuple(deltas), tuple(steps), tuple(signs), tuple(waves))
+    tilted = _tilted(law, whitened, exponent, forms)
+    if tilted is None:
+        return None
+    scale, joint, kept, noisy, wave = tilted
+    moments = sp.Poly(polynomial, *variables).terms()
+    total = []
+    # erf = 2 step - 1, one after the other
+    for chosen in _subsets(noisy):
+        sign = 2 ** len(chosen) * (-1) ** (len(noisy) - len(chosen))
+        on = (*kept, *chosen)
+        total += [sign * c * _moment(joint, powers, on, wave) for powers, c in moments]
+    return constant * scale * sp.Add(*total)
+
+
+# the terms of a formula, and of others of a model, differ in their polynomials more than in what
+# tilts the law
+@lru_cache(maxsize=512)
+def _tilted(
+    law: GaussianLaw, whitened: bool, exponent: sp.Expr, forms: tuple[tuple[Any, ...], ...]
+) -> tuple[sp.Expr, _Joint, list[int], list[int], tuple[bool, int] | None] | None:
+    """The law tilted by an exponential and conditioned on deltas, with their expectation, and the
+    places in it of the arguments of steps, signs and a wave; None if there is no such law.
+    """
+    deltas, steps, signs, waves = forms
+    u, w = list(law.variables), list(law.whitened)
+    variables = [*u, *w] if whitened else u
     tilted = _complete_square(exponent, u, *_law_of(variables, law))
     if tilted is None:
         return None
@@ -116,14 +147,7 @@ def _term(term: sp.Expr, law: GaussianLaw) -> sp.Expr | None:
     wave = None
     if waves:
         wave = (isinstance(waves[0], sp.sin), joint.append(*_read_affine(waves[0].args[0], u)))
-    moments = sp.Poly(polynomial, *variables).terms()
-    total = []
-    # erf = 2 step - 1, one after the other
-    for chosen in _subsets(noisy):
-        sign = 2 ** len(chosen) * (-1) ** (len(noisy) - len(chosen))
-        on = (*kept, *chosen)
-        total += [sign * c * _moment(joint, powers, on, wave) for powers, c in moments]
-    return constant * scale * sp.Add(*total)
+    return scale, joint, kept, noisy, wave
 
 
 def _law_of(
@@ -154,8 +178,9 @@ class _Joint:
     covariance: list[list[sp.Expr]]
     units: int
     known: dict[object, sp.Expr] = field(default_factory=dict)
+    conditioned: dict[int, _Joint] = field(default_factory=dict)
 
-    def append(self, offset: sp.Expr, slopes: list[sp.Expr], noise: int = 0) -> int:
+    def append(self, offset: sp.Expr, slopes: Sequence[sp.Expr], noise: int = 0) -> int:
         """Add offset + slopes . u plus independent noise; returns its index."""
         u = range(self.units)
         rows = range(len(self.mean))
@@ -173,16 +198,19 @@ class _Joint:
         return normal_density(self.mean[i] / deviation) / deviation
 
     def given(self, i: int) -> _Joint:
-        """The law where variable i is 0."""
-        c, size = self.covariance, range(len(self.mean))
-        mean = [self.mean[j] - c[j][i] / c[i][i] * self.mean[i] for j in size]
-        covariance = [[c[j][k] - c[j][i] * c[i][k] / c[i][i] for k in size] for j in size]
-        return _Joint(mean, covariance, self.units)
+        """The law where variable i is 0; all variables are there when it is first asked for."""
+        if i not in self.conditioned:
+            c, size = self.covariance, range(len(self.mean))
+            mean = [self.mean[j] - c[j][i] / c[i][i] * self.mean[i] for j in size]
+            covariance = [[c[j][k] - c[j][i] * c[i][k] / c[i][i] for k in size] for j in size]
+            self.conditioned[i] = _Joint(mean, covariance, self.units)
+        return self.conditioned[i]
 
     def condition(self, i: int) -> sp.Expr:
         """Condition on variable i = 0 for good; returns its density there."""
         density, conditional = self.density(i), self.given(i)
         self.mean, self.covariance = conditional.mean, conditional.covariance
+        self.conditioned = {}
         return density
 
     def orthant(self, on: tuple[int, ...]) -> sp.Expr:

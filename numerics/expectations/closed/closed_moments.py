@@ -171,16 +171,44 @@ def closed_moments(
     u = model.symbols.fields
     if not all(_promising(f, u) for f in integrands):
         return None
-    law, length, forms = _law(model), 0, []
+    law, forms, sizes = _law(model), [], _Sizes()
     for f in integrands:
         value = GaussianExpectation(f, law).doit()
         if value.has(GaussianExpectation, Step, sp.DiracDelta):
             return None
-        length += int(value.count_ops())
-        if length > MOST_OPERATIONS:
-            return None
         forms.append(value)
+        if sizes.exceed(value, MOST_OPERATIONS):
+            return None
     return ClosedMoments(model, forms, target)
+
+
+class _Sizes:
+    """How long expressions are, without a walk through all of their parts where that is not needed.
+
+    A part with n arguments is at most n operations, a number two: twice the parts are a bound.
+    """
+
+    def __init__(self) -> None:
+        self._parts: dict[sp.Basic, int] = {}
+        self._forms: list[sp.Expr] = []
+        self._bound = self._counted = 0
+
+    def exceed(self, form: sp.Expr, most: int) -> bool:
+        """Whether this expression and those before it have more operations than so many."""
+        self._forms.append(form)
+        self._bound += 2 * self._of(form)
+        if self._bound <= most:
+            return False
+        self._counted += sum(int(e.count_ops()) for e in self._forms)
+        self._forms = []
+        return self._counted > most
+
+    def _of(self, e: sp.Basic) -> int:
+        """The number of parts of an expression, each as often as it stands there."""
+        found = self._parts.get(e)
+        if found is None:
+            found = self._parts[e] = 1 + sum(map(self._of, e.args))
+        return found
 
 
 def _means(units: int) -> tuple[sp.Symbol, ...]:
