@@ -180,6 +180,10 @@ class CompiledExpressions(Evaluator):
             )
         except ArithmeticError:
             return None
+        missed = found.errors.max(initial=0.0) > tolerance
+        if found.samples is None and missed and self.dimension > MAX_PANEL_DIMENSION:
+            # tensor rules of three and more dimensions end at few nodes an axis
+            found = estimate_sobol(self, parameters, parts, tolerance, seed, max_nodes, judge)
         errors, samples = found.errors, found.samples
         if samples is not None and judge is not None:
             errors = sampling_error(np.array([judge(row) for row in samples]))
