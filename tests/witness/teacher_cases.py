@@ -199,9 +199,15 @@ def saad_solla(m, q, step, variance):
     for i in range(students):
         for n in range(teachers):
             dm[i, n] = -sum(sign[j] * integral_3(of(i, students + n, j)) for j in every)
-        for k in range(students):
+        for k in range(i + 1):
             both = (integral_3(of(i, k, j)) + integral_3(of(k, i, j)) for j in every)
             dq[i, k] = -sum(s * x for s, x in zip(sign, both, strict=True))
-            squares = (sign[a] * sign[b] * integral_4(of(i, k, a, b)) for a in every for b in every)
+            # symmetric in a and b
+            squares = (
+                (2 - (a == b)) * sign[a] * sign[b] * integral_4(of(i, k, a, b))
+                for a in every
+                for b in range(a + 1)
+            )
             dq[i, k] += step * (sum(squares) + variance * integral_2(of(i, k)))
+            dq[k, i] = dq[i, k]
     return dm, dq
