@@ -27,6 +27,8 @@ class BandedFrame:
 
     Attributes
     ----------
+    rows : int
+        Vectors of the chain: units, and their velocities where it has them.
     sizes : int array, shape (B,)
         Dimensions d_g.
     factor : array, shape (B, r, r)
@@ -37,8 +39,8 @@ class BandedFrame:
     spread : array, shape (n, B)
     """
 
-    def __init__(self, problem: Problem, dimension: int) -> None:
-        self.problem, model = problem, problem.model
+    def __init__(self, problem: Problem, dimension: int, rows: int) -> None:
+        self.problem, self.rows, model = problem, rows, problem.model
         gamma = problem.parameters.directions_gram
         self.gamma = gamma.reshape(-1, *gamma.shape[-2:])
         self.sizes: NDArray[np.int64] = band_sizes(model, dimension)
@@ -47,7 +49,7 @@ class BandedFrame:
         self.ranks = np.array([rank for _, rank in roots], dtype=np.int64)
         self.means = problem.coordinates @ self.factor
         self.spread = scales_of(model)
-        check_room(self.sizes, self.ranks, model.units)
+        check_room(self.sizes, self.ranks, rows)
 
     @property
     def edges(self) -> NDArray[np.int64]:
@@ -55,13 +57,13 @@ class BandedFrame:
         return np.concatenate([[0], np.cumsum(self.sizes)])
 
     def placed(self, state: State) -> Array:
-        """Coordinates of the weights in every band, (B, C, r + C): along the frame of the
-        directions' part, then a lower triangular factor of R^g_perp.
+        """Coordinates of the C rows in every band, (B, C, r + C): along the frame of the
+        directions' part, then a lower triangular factor of R^g_perp.  Velocities begin at rest.
         """
         c = self.problem.model.units
         overlaps = state.overlap.reshape(-1, *state.overlap.shape[-2:])
         grams = state.gram_perp.reshape(-1, c, c)
-        found = np.zeros((len(self.sizes), c, self.gamma.shape[-1] + c))
+        found = np.zeros((len(self.sizes), self.rows, self.gamma.shape[-1] + self.rows))
         for g, (overlap, gram) in enumerate(zip(overlaps, grams, strict=True)):
             rank = int(self.ranks[g])
             along = overlap @ inverse_of(self.gamma[g][None])[0] @ self.factor[g]
@@ -74,8 +76,8 @@ class BandedFrame:
                     "overlaps with what the band holds of the directions",
                     "where Gamma^g is singular some of them follow from others, or are 0",
                 )
-            found[g, :, :rank] = along[:, :rank]
-            found[g, :, rank : rank + c] = root_of(gram)[0]
+            found[g, :c, :rank] = along[:, :rank]
+            found[g, :c, rank : rank + c] = root_of(gram)[0]
         return found
 
 
@@ -123,7 +125,7 @@ def direct_arrays(
 def reduced_arrays(frame: BandedFrame, batch: int) -> BandedReducedArrays:
     """What the reduced kernel works on."""
     problem, bands = frame.problem, len(frame.sizes)
-    c, r = problem.model.units, problem.model.directions
+    c, r = frame.rows, problem.model.directions
     ranks, block = min(batch, c), max(1, BLOCK // batch)
     return BandedReducedArrays(
         m=np.zeros((bands, c, r)),

@@ -141,7 +141,7 @@ class Chain:
         """Coordinates of all bands, where the noise has them."""
         if self.model.mixture.bands is None:
             return None
-        return BandedFrame(self.problem, self.dimension)
+        return BandedFrame(self.problem, self.dimension, self.kernel_loss.units)
 
     def placed(self, state: State) -> Array:
         """Coordinates of the weights in the basis of :func:`numerics.core.geometry.span_basis`, or
@@ -262,12 +262,12 @@ class Chain:
 
 
 def check_rule(model: Model, method: str, dimension: int) -> None:
-    """The reduced chain has rows for velocities, without bands, where the dimension has room."""
-    if method != "reduced" or model.rule is None or model.rule.momentum == 0:
+    """The reduced chain has rows for velocities where the dimension has room; bands look on their
+    own.
+    """
+    without = model.rule is None or model.rule.momentum == 0
+    if method != "reduced" or without or model.mixture.bands is not None:
         return
-    if model.mixture.bands is not None:
-        got = f"'reduced' for the momentum {model.rule.momentum} and noise with bands"
-        raise InputError("method", got, "'direct'", "simulate all d dimensions")
     least = model.directions + 2 * model.units
     if dimension < least:
         expected = f"d >= {least}, for directions, units and their velocities"

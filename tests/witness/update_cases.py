@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import sympy as sp
+from band_cases import random_state
 from law_cases import threshold, with_products
 from sgd_cases import vectors
 
@@ -169,6 +170,8 @@ CASES = {
 
 def random_start(model, rng):
     """A state of moderate size."""
+    if model.bands > 1:
+        return random_state(model, rng)
     factor = rng.uniform(-1, 1, (model.units, model.units))
     return State(
         0.6 * rng.uniform(-1, 1, (model.units, model.directions)),

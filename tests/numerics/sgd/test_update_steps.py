@@ -74,6 +74,9 @@ HEAVY = {
     "heavy": lambda: network(Update(momentum="3/5", rates={"unit 1": 2})),
     "heavy in the bulk": lambda: network(Update(momentum="1/2", project="bulk"), LINE),
     "heavy on the means": lambda: network(Update(momentum="1/2", project="dominant"), LINE),
+    "heavy in two bands": lambda: classes_in_two_bands(
+        Update(momentum="3/5", rates={"unit 1": 2}), ridge="1/10"
+    ),
 }
 
 
@@ -220,10 +223,10 @@ def test_train_data_take_the_steps_of_the_update(update):
     assert np.allclose(trained.readout, v, rtol=1e-12, atol=1e-14)
 
 
-def classes_in_two_bands(update):
+def classes_in_two_bands(update, ridge=0):
     """Two classes whose noise has two bands."""
     grams = [[["1/2", 0], [0, "1/2"]]] * 2
-    numbers = {"weights": ["1/2", "1/2"], "precision": 2, "ridge": 0, "step": 1}
+    numbers = {"weights": ["1/2", "1/2"], "precision": 2, "ridge": ridge, "step": 1}
     bands = Bands(["1/2", "1/2"], [[1, "1/2"]])
     return kgmm(2, bands=bands, directions_gram=grams, **numbers).with_update(update)
 
@@ -234,9 +237,9 @@ def test_what_the_chain_does_not_know_is_refused():
     with pytest.raises(InputError, match=r"dimension: got 5; expected d >= 6, .*velocities"):
         simulate_sgd(problem, state, [0, 1], dimension=5, replicas=1, seed=0, method="reduced")
     banded = classes_in_two_bands(Update(momentum="1/2"))
-    with pytest.raises(InputError, match=r"method: got 'reduced' for the momentum 1/2 and noise"):
+    with pytest.raises(InputError, match=r"dimension: got 10, .* expected at least 6"):
         simulate_sgd(
-            Problem(banded), State.zero(banded), [0, 1], dimension=50, replicas=1, seed=0,
+            Problem(banded), State.zero(banded), [0, 1], dimension=10, replicas=1, seed=0,
             method="reduced",
         )  # fmt: skip
     model = network(Update(project="dominant"))
