@@ -56,8 +56,6 @@ __all__ = [
     "sampling_error",
 ]
 
-# from this error on nodes are tried before closed forms are derived
-LOOSE = 1e-4
 # numbers of the nodes of several states that are laid out at once
 LAID_OUT = 2**21
 
@@ -143,10 +141,6 @@ class CompiledExpressions(Evaluator):
             values = self.evaluate(parameters, *parts, rule)
             return Estimate(values, 0.0 * values, rule)
         fine = 1e-10 if tolerance is None else tolerance
-        if self.may_take_nodes and fine >= LOOSE:
-            found = self._by_nodes(parameters, parts, fine, seed, max_nodes, judge)
-            if found is not None:
-                return found
         if self.closed is None:
             return self._integrated(
                 parameters, parts, fine, tolerance, seed, max_nodes, judge, share
@@ -163,31 +157,6 @@ class CompiledExpressions(Evaluator):
                 raise
             return rounded
         return _better(other, rounded)
-
-    def _by_nodes(
-        self,
-        parameters: Parameters,
-        parts: Parts,
-        tolerance: float,
-        seed: int,
-        max_nodes: int,
-        judge: Callable[[Array], Array] | None,
-    ) -> Estimate | None:
-        """By quadrature alone, where it reaches a tolerance that is not small."""
-        try:
-            found = self._integrated(
-                parameters, parts, tolerance, tolerance, seed, max_nodes, judge, 0.0
-            )
-        except ArithmeticError:
-            return None
-        missed = found.errors.max(initial=0.0) > tolerance
-        if found.samples is None and missed and self.dimension > MAX_PANEL_DIMENSION:
-            # tensor rules of three and more dimensions end at few nodes an axis
-            found = estimate_sobol(self, parameters, parts, tolerance, seed, max_nodes, judge)
-        errors, samples = found.errors, found.samples
-        if samples is not None and judge is not None:
-            errors = sampling_error(np.array([judge(row) for row in samples]))
-        return found if errors.max(initial=0.0) <= tolerance else None
 
     def _integrated(
         self,

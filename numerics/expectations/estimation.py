@@ -4,7 +4,8 @@ r"""The choice of a rule at a state, and its error: every estimate has a witness
   integrand (:mod:`numerics.expectations.graded.reliability`).
 * Graded panels know the scales of the integrand beforehand; two levels share neither nodes, ends of
   panels nor the grading.
-* Scrambled Sobol rules are judged by their spread.
+* Scrambled Sobol rules are judged by their spread, and by regions that too few nodes are in
+  (:mod:`numerics.expectations.graded.rare_regions`).
 
 What no rule resolves is refused.
 """
@@ -23,7 +24,7 @@ from numerics.core.validation import Array
 
 from .estimate import Estimate, KnownMoments
 from .evaluation import Evaluator
-from .families import Parts, hermite_misses, panel_misses
+from .families import Parts, hermite_misses, panel_misses, sobol_misses
 from .graded.placement import PlacementError, directions_of
 from .graded.reliability import UNSEEN
 from .kinked.kink_forms import kink_forms
@@ -212,6 +213,10 @@ def estimate_sobol(
     while True:
         rule = sobol(compiled.dimension, size, SCRAMBLINGS, seed)
         samples, known = compiled.extend_replicates(parameters, repeated, rule, known)
+        missed = sobol_misses(compiled, parameters, parts, SCRAMBLINGS * size)
+        if missed is not None:
+            beyond = compiled.values_and_sizes(parameters, parts, rule, missed)[2]
+            samples = _widened(samples, beyond)
         judged = samples if judge is None else np.array([judge(row) for row in samples])
         error = sampling_error(judged).max(initial=0.0)
         wanted = max(tolerance, share * float(np.abs(judged.mean(axis=0)).max(initial=0.0)))
@@ -220,6 +225,15 @@ def estimate_sobol(
         # the error falls at best like 1/N: a size that would then still miss what is asked is not
         # tried
         size = min(max_nodes, size * 2 ** max(1, int(np.log2(error / wanted))))
+
+
+def _widened(samples: Array, beyond: Array) -> Array:
+    """Scramblings spread so far that their error holds what all of them may miss; the mean stays.
+
+    Whatever is made of the values later, eigenvalues say, has that spread too.
+    """
+    signs = np.where(np.arange(len(samples)) % 2 == 0, 1.0, -1.0)[:, None]
+    return samples + signs * (beyond / replicate_error(signs))
 
 
 def least_size(

@@ -92,8 +92,6 @@ class Evaluator:
         used = codegen.symbols_in(self.integrands)
         self.uses_whitening = bool(used & set(model.symbols.whitened))
         self.quadrature_basis = self._quadrature_basis()
-        # what is evaluated once may be known sooner by nodes than closed forms are derived
-        self.may_take_nodes = closed_forms is None and target == "numpy" and model.loss.is_smooth
         if closed_forms is None:
             closed_forms = target == "numba" or self.dimension > MAX_PANEL_DIMENSION
         self._use_closed = closed_forms

@@ -15,6 +15,7 @@ from .closed.closed_values import Parts, closed_values
 from .evaluation import Evaluator
 from .graded.beyond_panels import beyond_panels
 from .graded.placement import directions_of
+from .graded.rare_regions import rare_regions
 from .graded.reliability import UNSEEN, hermite_miss
 from .quadrature import (
     MAX_PANEL_DIMENSION,
@@ -69,6 +70,26 @@ def panel_misses(compiled: Evaluator, parameters: Parameters, parts: Parts) -> A
         if found.size:
             beyond[l] = found
     return beyond
+
+
+def sobol_misses(
+    compiled: Evaluator, parameters: Parameters, parts: Parts, nodes: float
+) -> Array | None:
+    """What so many scrambled nodes may leave unseen of each component and integrand, shape (L, J);
+    None where they see all.
+
+    Sides of kinks have a guard of their own (:func:`numerics.expectations.estimation.least_size`).
+    """
+    if not (compiled.integrands and compiled.model.loss.is_smooth):
+        return None
+    beyond = np.zeros((len(compiled.labels), len(compiled.integrands)))
+    held = compiled.held(parameters, parts)
+    components = _components(compiled, parameters, parts, held, lambda covariance: covariance)
+    for l, (_, mean, covariance, heights) in enumerate(components):
+        found = rare_regions(mean, covariance, heights, nodes)
+        if found is not None:
+            beyond[l] = found
+    return beyond if beyond.any() else None
 
 
 def _components(
@@ -154,18 +175,23 @@ def unseen_error(
     """Largest error of any expression at these states that no two rules of the family would show.
 
     Infinite where a Gauss-Hermite rule may have missed a transition; the rounding of closed forms;
-    of panels what lies beyond the last; 0 for Sobol points, which are judged by their spread.
+    of panels what lies beyond the last; of Sobol points, which are judged by their spread, regions
+    that too few of them are in.
     """
     if rule.kind == "closed":
         errors = (closed_values(compiled, parameters, parts)[1] for parts in states)
         return max((float(e.max(initial=0.0)) for e in errors), default=0.0)
-    if rule.kind == "sobol" or not compiled.integrands:
+    if not compiled.integrands:
         return 0.0
     worst = 0.0
     for parts in states:
-        if rule.kind == "panels":
-            missed = panel_misses(compiled, parameters, parts)
-            if missed.any():
+        if rule.kind in ("panels", "sobol"):
+            missed: Array | None
+            if rule.kind == "panels":
+                missed = panel_misses(compiled, parameters, parts)
+            else:
+                missed = sobol_misses(compiled, parameters, parts, len(rule.nodes) * rule.size)
+            if missed is not None and missed.any():
                 added = compiled.values_and_sizes(parameters, parts, rule, missed)[2]
                 worst = max(worst, float(np.max(added, initial=0.0)))
             continue

@@ -10,9 +10,8 @@ import pytest
 import sympy as sp
 from helpers import fresh_rng
 from processor import is_within
-from teacher_cases import committee
 
-from numerics import Parameters, Problem, State, integrate_curves, solve_fixed_point
+from numerics import Parameters, State, integrate_curves, solve_fixed_point
 from numerics.core.special import rounded
 from numerics.expectations.closed import closed_moments as module
 from numerics.expectations.closed.closed_values import moment_errors
@@ -291,20 +290,3 @@ def test_a_broken_closed_form_is_seen(monkeypatch):
     nodes = compile_expressions(model, expressions, "numpy", closed_forms=False)
     b = nodes.estimate(parameters, state)
     assert np.abs(a.values - b.values).max() > 1e-6
-
-
-def test_nodes_that_meet_a_loose_tolerance_need_no_closed_forms():
-    """Their errors cover what the closed forms say, which a finer tolerance asks for."""
-    rng = fresh_rng()
-    model = committee(2, 1)
-    expressions = tuple(derive_drift(model).vector)
-    loose, fine = (compile_expressions(model, expressions[:n], "numpy") for n in (3, 4))
-    parameters = Problem(model).parameters
-    state = State(rng.uniform(-0.5, 0.5, (2, 1)), 0.1 * np.eye(2))
-    coarse = loose.estimate(parameters, state, tolerance=1e-3)
-    assert "closed" not in vars(loose)
-    right = fine.estimate(parameters, state, tolerance=1e-9)
-    assert right.rule.kind == "closed"
-    assert right.errors.max() < 1e-9
-    assert (np.abs(coarse.values - right.values[:3]) <= coarse.errors + right.errors[:3]).all()
-    assert coarse.errors.max() <= 1e-3
