@@ -28,6 +28,7 @@ from verify.claims.language.tree import (
 
 _SYMBOLS = {
     "lambda": r"\lambda",
+    "xi": r"\xi",
     "beta": r"\beta",
     "c_delta": r"c_\delta",
     "ell": r"\ell",

@@ -263,14 +263,14 @@ def test_steps_run_over_teachers_too(quantity: str, route: str, monkeypatch) -> 
     assert make_derivation(model, quantity, route=route).refuted_steps
 
 
-# two units, the second of three directions as the teacher, means that are not zero
+# two units, the second of three directions as the teacher, label noise, means that are not zero
 COMMITTEE = """
 import theory
 from theory import symbols
 
 u, t = symbols.vector("u", 2), symbols.vector("t", 3)
 data = theory.Mixture.build(labels=[0, 1], coordinates=[[1, 0, 0], [0, 1, "1/2"]])
-loss = theory.Loss((u[0] * u[1] + u[1] - t[1] ** 2) ** 2 / 8, units=2)
+loss = theory.Loss((u[0] * u[1] + u[1] - t[1] ** 2 - symbols.LABEL_NOISE) ** 2 / 8, units=2)
 model = theory.Model.build(data, loss)
 """
 

@@ -166,6 +166,7 @@ READ: dict[str, list[tuple[str, str]]] = {
     "derivatives": [
         (r"\partial_{u_c}(\pi_a\pi_b)", "diff(pi_a*pi_b, u_c)"),
         (r"\partial_{t_s} g_a", "diff(g_a, t_s)"),
+        (r"\xi\,\partial_{u_c} g_a", "xi*diff(g_a, u_c)"),
         (r"\partial_{t_{2}}\partial_{u_c}H_{ab}", "diff(diff(H_a_b, u_c), t_2)"),
         (r"\frac{\partial^2\ell}{\partial u_a\,\partial t_s}", "diff(ell, u_a, t_s)"),
         (r"\partial_c \pi_a", "diff(pi_a, u_c)"),

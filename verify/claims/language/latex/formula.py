@@ -41,7 +41,7 @@ from .sums import LIMITS, UNEQUAL
 from .tokens import INDICATOR, latex_tokens, without_fonts
 from .vectors import Named
 
-_LETTERS = ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "kappa", "eta", "tau", "ell", "rho")
+_LETTERS = tuple("lambda beta pi Gamma delta zeta kappa eta tau ell rho xi".split())
 _GREEK = {"\\" + n: n for n in _LETTERS}
 _CLOSING = {"(": ")", "[": "]", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
