@@ -41,8 +41,8 @@ from .sums import LIMITS, UNEQUAL
 from .tokens import INDICATOR, latex_tokens, without_fonts
 from .vectors import Named
 
-_LETTERS = tuple("lambda beta pi Gamma delta zeta kappa eta tau ell rho xi".split())
-_GREEK = {"\\" + n: n for n in _LETTERS}
+_LETTERS = ("lambda", "beta", "pi", "Gamma", "delta", "zeta", "kappa", "eta", "tau", "ell", "rho")
+_GREEK = {"\\" + n: n for n in (*_LETTERS, "xi")}
 _CLOSING = {"(": ")", "[": "]", r"\{": r"\}"}
 # what an exponent -1 makes a matrix or an entry of it, which the eye cannot tell
 _MATRICES = ("Q", "R", "Gamma", "H", "G", "m", "S", "P")
