@@ -214,7 +214,7 @@ def estimate_sobol(
         rule = sobol(compiled.dimension, size, SCRAMBLINGS, seed)
         samples, known = compiled.extend_replicates(parameters, repeated, rule, known)
         missed = sobol_misses(compiled, parameters, parts, SCRAMBLINGS * size)
-        if missed is not None:
+        if missed.any():
             beyond = compiled.values_and_sizes(parameters, parts, rule, missed)[2]
             samples = _widened(samples, beyond)
         judged = samples if judge is None else np.array([judge(row) for row in samples])

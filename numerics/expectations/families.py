@@ -72,24 +72,21 @@ def panel_misses(compiled: Evaluator, parameters: Parameters, parts: Parts) -> A
     return beyond
 
 
-def sobol_misses(
-    compiled: Evaluator, parameters: Parameters, parts: Parts, nodes: float
-) -> Array | None:
-    """What so many scrambled nodes may leave unseen of each component and integrand, shape (L, J);
-    None where they see all.
+def sobol_misses(compiled: Evaluator, parameters: Parameters, parts: Parts, nodes: float) -> Array:
+    """What so many scrambled nodes may leave unseen of each component and integrand, shape (L, J).
 
     Sides of kinks have a guard of their own (:func:`numerics.expectations.estimation.least_size`).
     """
-    if not (compiled.integrands and compiled.model.loss.is_smooth):
-        return None
     beyond = np.zeros((len(compiled.labels), len(compiled.integrands)))
+    if not (compiled.integrands and compiled.model.loss.is_smooth):
+        return beyond
     held = compiled.held(parameters, parts)
     components = _components(compiled, parameters, parts, held, lambda covariance: covariance)
     for l, (_, mean, covariance, heights) in enumerate(components):
         found = rare_regions(mean, covariance, heights, nodes)
         if found is not None:
             beyond[l] = found
-    return beyond if beyond.any() else None
+    return beyond
 
 
 def _components(
@@ -186,12 +183,11 @@ def unseen_error(
     worst = 0.0
     for parts in states:
         if rule.kind in ("panels", "sobol"):
-            missed: Array | None
             if rule.kind == "panels":
                 missed = panel_misses(compiled, parameters, parts)
             else:
                 missed = sobol_misses(compiled, parameters, parts, len(rule.nodes) * rule.size)
-            if missed is not None and missed.any():
+            if missed.any():
                 added = compiled.values_and_sizes(parameters, parts, rule, missed)[2]
                 worst = max(worst, float(np.max(added, initial=0.0)))
             continue
