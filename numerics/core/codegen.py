@@ -8,7 +8,6 @@ stored as a module file so that numba can keep its machine code between runs.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
@@ -304,11 +303,11 @@ def _load(source: str) -> ModuleType:
     digest = hashlib.sha256(stamp.encode()).hexdigest()[:24]
     name = f"specalign_generated_{digest}"
     path = place_module(name, source)
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import the generated module {path}")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    # from the text itself: an import would read a compiled file beside it, which a full disk may
+    # have cut short (Python 3.11 does not look how much was written), and end with an EOFError
+    exec(compile(source, path, "exec"), vars(module))
     keep_machine_code_safely(module)
     return module

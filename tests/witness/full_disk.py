@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 _FULL: list[FullFrom] = []
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -58,10 +60,17 @@ sys.addaudithook(_see)
 
 @contextmanager
 def cut_after(size: int) -> Iterator[None]:
-    """No file can grow beyond so many bytes, whoever writes it: the system refuses the rest."""
+    """No file can grow beyond so many bytes, whoever writes it: the system refuses the rest.
+
+    Compiled modules of Python are not written meanwhile: the interpreter does not look how much of
+    one was written, and one cut short would end every later import of it with an EOFError.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

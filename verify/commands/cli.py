@@ -67,6 +67,9 @@ class _Commands(PlainFlags, TyperGroup):
                 raise
             complain(f"error: could not write: {error}")
             raise typer.Exit(NOT_WELL) from error
+        except EOFError as error:
+            # typer takes it for the end of what is typed, and would say "Aborted." and no more
+            raise RuntimeError(f"a file ends too early: {error}") from error
         except KeyboardInterrupt as error:
             complain("interrupted")
             raise typer.Exit(INTERRUPTED) from error

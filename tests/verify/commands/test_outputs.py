@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
@@ -15,6 +16,7 @@ from command_cases import invoke
 from helpers import ROOT
 
 from numerics.core import files
+from verify.settings.configuration import Configuration
 from verify.settings.option_table import OPTIONS
 
 QUICK = ["--k", "2", "--time", "0.1", "-d", "20", "--replicas", "2"]
@@ -144,6 +146,31 @@ def test_every_writer_leaves_the_old_file_or_none(writer, old, tmp_path, inputs)
     assert "could not write" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ([] if old is None else [name])
     assert old is None or path.read_bytes() == old
+
+
+def test_no_library_is_left_damaged_by_a_full_disk(tmp_path, monkeypatch):
+    """Compiled modules of Python are not written while a test fills the disk."""
+    from full_disk import cut_after
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "seldom_imported.py").write_text(f"TEXT = {'word ' * 100!r}\n")
+    with cut_after(200):
+        assert importlib.import_module("seldom_imported").TEXT
+    monkeypatch.delitem(sys.modules, "seldom_imported")
+    assert importlib.import_module("seldom_imported").TEXT
+
+
+def test_a_file_that_ends_too_early_is_told(monkeypatch):
+    """No "Aborted." and nothing more, as of an end of what is typed."""
+
+    def cut_short(*_):
+        raise EOFError("marshal data too short")
+
+    monkeypatch.setattr(Configuration, "times", cut_short)
+    result = invoke("curves", "--k", 2)
+    assert "marshal data too short" in str(result.exception)
+    assert "Aborted" not in result.output
 
 
 def test_an_output_that_is_a_link_stays_one(tmp_path):

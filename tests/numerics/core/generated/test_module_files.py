@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import py_compile
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +130,20 @@ def test_no_file_of_the_cache_is_trusted(ending, made, tmp_path, monkeypatch):
     assert tripled() == 6.0
     for target in tmp_path.rglob("*.target"):
         assert target.read_text() == "not ours"
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_python_keeps_no_compiled_file_that_could_be_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPECALIGN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert tripled() == 6.0
+    for path in (tmp_path / "generated").glob("*.py"):
+        compiled = Path(importlib.util.cache_from_source(str(path)))
+        assert not compiled.exists()
+        compiled.parent.mkdir(exist_ok=True)
+        py_compile.compile(str(path))
+        compiled.write_bytes(compiled.read_bytes()[:200])
+    assert tripled() == 6.0
 
 
 @pytest.mark.usefixtures("forgetful")
