@@ -17,10 +17,12 @@ import sympy as sp
 from numerics.expectations.certified_digits import DimensionError
 from theory import InputError, low_noise, symbols
 from theory.expectations.derived import find_expectations
-from theory.expectations.existence import is_smooth
 from verify.claims.language.conventions import DIMENSION
 from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.signs.exclusion import is_impossible
+from verify.claims.signs.kinked_means import is_flat_to, near_means
+from verify.claims.signs.leading_powers import is_rational_in, why_uneven, without_negligible
+from verify.claims.signs.one_sided import without_one_sided
 from verify.claims.stages.digits import DIGITS, gaps
 from verify.claims.stages.expansion import expanded
 from verify.claims.stages.orders import (
@@ -32,6 +34,7 @@ from verify.claims.stages.orders import (
     SLACK,
     Order,
     at_value,
+    kept_terms,
     measured_orders,
     parameter_symbol,
 )
@@ -57,6 +60,7 @@ POINTS = 2
 FURTHER = 6
 # where samples are taken: 1/lambda and its square root are both far below what they resolve
 FAR, ALLOWED = 10**12, 1e-9
+LAMBDA = symbols.PRECISION
 Wrong = tuple[Case, Point]
 
 
@@ -137,7 +141,7 @@ class AsymptoticClaim:
         if hidden := self._hidden():
             return Stage("digits", Status.INCONCLUSIVE, f"{text}; {hidden}", details), None
         weak = any(m[0] - m[1] < self.enough for m in pinned)
-        if rough := self._rough():
+        if rough := self._rough() or ("" if lowest is None else self._uneven()):
             return Stage("digits", Status.INCONCLUSIVE, f"{text}; {rough}", details), None
         flat = not any(p.rank == self.claim.model.units for _, _, p in measured)
         if flat:
@@ -215,10 +219,22 @@ class AsymptoticClaim:
         """
         if self.parameter != "lambda":
             return ""
+        # of the power of 1/lambda that is left, or of the one that is kept for o(...)
+        power = 2 * self.order + 1 if self.claim.little else 2 * self.needed
         for case in self.cases:
-            nodes = find_expectations(expanded(case.claimed - case.derived))
-            if rough := next((n for n in nodes if not is_smooth(n)), None):
+            difference = without_one_sided(case.claimed - case.derived, self.claim.model)
+            nodes = find_expectations(near_means(expanded(difference), self.claim.model))
+            if rough := next((n for n in nodes if not is_flat_to(n, power)), None):
                 return f"{case.name}: {shorten(rough)} is not smooth, its error on a kink is larger"
+        return ""
+
+    def _uneven(self) -> str:
+        """What is of another order at some states, which no sequence meets, or has a pole there."""
+        for case in self.cases:
+            kept = kept_terms(case.claimed, self.parameter, self.order)
+            x, model = parameter_symbol(self.parameter), self.claim.model
+            if found := why_uneven(case.claimed, case.derived, kept, x, model):
+                return f"{case.name}: {shorten(found[0])} {found[1]}"
         return ""
 
     def _falls(self, order: tuple[float, float]) -> str:
@@ -230,14 +246,16 @@ class AsymptoticClaim:
         entries = []
         for case in self.cases:
             # an expansion in powers of 1/lambda sees no half powers, logarithms, exponentials
-            if not all(_is_rational(e) for e in (case.claimed, case.derived)):
+            both = [self._without_small(e) for e in (case.claimed, case.derived)]
+            if not all(is_rational_in(e, LAMBDA) for e in both):
                 text = f"{case.name}: it is not rational in lambda, which expansions need"
                 return Stage("symbolic", Status.UNPROVED, text)
-        if rough := self._rough():
+        if rough := self._rough() or self._uneven():
             return Stage("symbolic", Status.UNPROVED, f"no expansion: {rough}")
         for case in self.cases:
+            both = [self._without_small(e) for e in (case.claimed, case.derived)]
             try:
-                one, two = (low_noise(e, self.order) for e in (case.claimed, case.derived))
+                one, two = (low_noise(e, self.order) for e in both)
             except InputError as error:
                 text = f"{case.name}: no expansion: {error.expected}"
                 return Stage("symbolic", Status.UNPROVED, text)
@@ -247,6 +265,12 @@ class AsymptoticClaim:
             entries.append((case.name, one, two))
         outcome = f"both have the same expansion up to order {self.order} in 1/lambda,"
         return prove_all(entries, self.claim.model, outcome)
+
+    def _without_small(self, e: sp.Expr) -> sp.Expr:
+        """Without what falls faster than every power: exponentials, and kinks off the means."""
+        model = self.claim.model
+        smooth = near_means(without_one_sided(e, model), model)
+        return without_negligible(smooth, LAMBDA, model)
 
     def _prove_limit(self) -> Stage:
         """The leading term in 1/d of an exact difference."""
@@ -360,7 +384,8 @@ class AsymptoticClaim:
         return nearest_change(self.claim, case.claimed, right, mender, case.name, remainder)
 
 
-def _is_rational(e: sp.Expr) -> bool:
-    """Whether lambda stands in a rational function outside of expectations."""
-    names = {n: sp.Dummy() for n in set(find_expectations(e))}
-    return bool(e.xreplace(names).is_rational_function(symbols.PRECISION))
+def _limited(e: sp.Expr, order: int) -> sp.Expr | None:
+    try:
+        return low_noise(e, order)
+    except InputError:
+        return None

@@ -256,6 +256,11 @@ class _Reading(NamesOfModel):
             return self.softmax(node.name, scope, arguments)
         if base in ("g", "dg") and not node.name.indices:
             return self.activation(node, scope)
+        if base == "drift":
+            of = ", ".join(map(show, node.arguments))
+            got, expected = f"the time derivative of {of} in a formula", "one alone on the left"
+            remedy = r"bring all else to the right, \dot m_{as} = ..., or write it out"
+            raise self.fail(node, got, expected, remedy)
         function = FUNCTIONS.get(base)
         if function is None or node.name.indices:
             close = difflib.get_close_matches(

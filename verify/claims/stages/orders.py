@@ -16,6 +16,7 @@ from theory import GaussianExpectation, InputError, ReLU, Step, low_noise, symbo
 from theory.expectations.derived import find_expectations
 from verify.claims.cases import Case
 from verify.claims.language.conventions import DIMENSION
+from verify.claims.signs.leading_powers import is_rational_in, without_negligible
 from verify.random_points.exact import Point
 
 from .digits import DIGITS, Gap, gaps
@@ -75,6 +76,9 @@ def measured_orders(
     DimensionError, InputError
         Integrals in too many dimensions, or something that is not analytic too far out.
     """
+    symbol, model = parameter_symbol(parameter), point.model
+    # what falls faster than every power has no part in an order, however late it does
+    cases = [replace(c, claimed=without_negligible(c.claimed, symbol, model)) for c in cases]
     pairs = [(c.claimed, c.derived) for c in cases]
     first = _first(cases, point, parameter, many=point.rank == 1)
     if point.rank == 1:
@@ -218,6 +222,16 @@ def exponent(errors: list[Any], ratio: int = RATIO) -> tuple[float, float]:
 def _is_smooth(case: Case) -> bool:
     nodes = {n for e in (case.claimed, case.derived) for n in find_expectations(e)}
     return not any(n.general_integrand.has(ReLU, Step, sp.DiracDelta) for n in nodes)
+
+
+def kept_terms(e: sp.Expr, parameter: str, order: int) -> sp.Expr | None:
+    """An expression without what an order in 1/lambda leaves away, None where that is not known."""
+    if parameter != "lambda" or not is_rational_in(e, symbols.PRECISION):
+        return None
+    try:
+        return low_noise(e, order)
+    except InputError:
+        return None
 
 
 def _expanded(difference: sp.Expr, order: int) -> sp.Expr:

@@ -57,7 +57,10 @@ class DerivativeReader(VectorReader):
         end = closing(self.text, self.found, middle + 1)
         above = self.found[self.at + 1 : middle]
         below = self.found[middle + 2 : end]
-        if [t.text for t in below] not in (["d", "t"], [r"\partial", "t"]):
+        in_time = [t.text for t in below]
+        if in_time[:3] == ["d", "t", "^"] and above and above[0].text == "d":
+            raise self.refused(token, "a second derivative in time", "a first one", _TIME)
+        if in_time not in (["d", "t"], [r"\partial", "t"]):
             return None
         if not above or above[0].text not in ("d", r"\partial"):
             raise self.refused(token, "a fraction over dt", "a time derivative", _TIME)
@@ -68,7 +71,11 @@ class DerivativeReader(VectorReader):
     # --- in variables -----------------------------------------------------------------------------
 
     def derivative(self, token: Token) -> Node:
-        r"""\partial_c f or \partial_{u_c} f: a derivative in a pre-activation, v_i or t_s."""
+        r"""\partial_c f or \partial_{u_c} f: a derivative in a pre-activation, v_i or t_s.
+
+        Higher ones are \partial_{u_a u_b} f, \partial_c^2 f, \partial^2_{u_a u_b} f.
+        """
+        order = self.times()
         if self.ahead("_", "t") or self.ahead("_", "{", "t", "}"):
             self.at += 2 if self.ahead("_", "t") else 4
             return self.drift_of(token)
@@ -82,7 +89,35 @@ class DerivativeReader(VectorReader):
             self.accept(",")
             if self.accept("}"):
                 break
+        if self.next.text == "^":
+            if order is not None:
+                one, other = r"\partial_c^2 f", r"(\partial_c f)^2"
+                raise self.ambiguous(self.next, "a second exponent of a derivative", one, other)
+            order = self.times()
+        if order is not None and len(variables) == 1:
+            variables *= order
+        self.check_order(token, order, variables)
         return self.differentiated(token, variables)
+
+    def times(self) -> int | None:
+        """The order that is raised on a derivative, 0 of what is no number; None of no exponent."""
+        if not self.accept("^"):
+            return None
+        braced = self.accept("{")
+        order = int(self.take_digit().text) if self.next.kind == "number" else 0
+        if not order:
+            remedy = r"write \partial_c^2 f or \partial_{u_a u_b} f"
+            raise self.error("the order of the derivative, a digit", remedy)
+        if braced:
+            self.demand("}", braced)
+        return order
+
+    def check_order(self, token: Token, order: int | None, variables: list[Node]) -> None:
+        """As many variables as the order that is written says."""
+        if order is not None and len(variables) != order:
+            got = f"a derivative of order {order} in {len(variables)} variables"
+            remedy = r"write \frac{\partial^2 f}{\partial u_a\partial u_b}"
+            raise self.refused(token, got, "as many variables as its order", remedy)
 
     def differentiated(self, token: Token, variables: list[Node]) -> Node:
         bracketed = self.next.text in CLOSING
@@ -110,12 +145,7 @@ class DerivativeReader(VectorReader):
             return None
         opened = self.take()
         self.take()
-        order = 1
-        if self.accept("^"):
-            braced = self.accept("{")
-            order = int(self.take_digit().text) if self.next.kind == "number" else 0
-            if braced:
-                self.demand("}", braced)
+        order = self.times() or 1
         body = None
         if not self.ahead("}"):
             body = self.factor()
@@ -125,15 +155,10 @@ class DerivativeReader(VectorReader):
         while self.accept(r"\partial"):
             if self.next.text not in _VARIABLES:
                 raise self.error("u_a, v_i or t_s", r"write \frac{\partial f}{\partial u_a}")
-            variables.append(self.variable())
-            if self.accept("^"):
-                times = int(self.take_digit().text) if self.next.kind == "number" else 0
-                variables += [variables[-1]] * (times - 1)
+            variable = self.variable()
+            variables += [variable] * (self.times() or 1)
         self.demand("}", below)
-        if len(variables) != order:
-            got = f"a derivative of order {order} in {len(variables)} variables"
-            remedy = r"write \frac{\partial^2 f}{\partial u_a\partial u_b}"
-            raise self.refused(token, got, "as many variables as its order", remedy)
+        self.check_order(token, order, variables)
         if body is None:
             return self.differentiated(token, variables)
         name = Name("diff", position=token.position)

@@ -1,0 +1,140 @@
+"""Orders that a claim names are those of every state, exponentials and kinks among what is left."""
+
+import pytest
+import sympy as sp
+from helpers import fresh_rng
+
+from theory import GaussianExpectation, ReLU, Step, kgmm, preactivation_law, symbols, xor
+from theory.expectations.derived import find_expectations
+from verify.claims.judge import check, judge, make_claim
+from verify.claims.judgement import Finding
+from verify.claims.signs.kinked_means import is_flat_to, near_means
+from verify.claims.signs.leading_powers import uneven_form, without_negligible
+
+MODEL = kgmm(2, directions_gram="orthonormal")
+LAMBDA = symbols.PRECISION
+SQUARE = "m_a_l^2 + Q_a_a/lambda"
+
+
+def finding(quantity: str, formula: str, order: int, little: bool = False) -> Finding:
+    claim = make_claim(MODEL, quantity, formula, order=order, little=little)
+    return judge(claim, int(fresh_rng().integers(2**32))).finding
+
+
+@pytest.mark.parametrize(
+    "term",
+    ["exp(-lambda/100)", "Q_a_a*lambda^2*exp(-sqrt(lambda))", "exp(-c_delta*lambda^2 + 9*lambda)"],
+)
+def test_what_is_exponentially_small_falls_faster_than_every_power(term: str) -> None:
+    assert finding("E_l[u_a^2]", f"{SQUARE} + {term}", 1) is Finding.PROVED
+    # nothing is left of a mistake beside it
+    wrong = check(MODEL, "E_l[u_a^2]", f"m_a_l^2 + 2*Q_a_a/lambda + {term}", order=1)
+    assert wrong.finding is Finding.REFUTED
+    assert wrong.repair == "multiply 2*Q_a_a/lambda by 1/2"
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        "1/(1 + lambda*m_1_1^2)",  # 1 where the overlap is zero
+        "m_1_1^2/(1 + lambda*m_1_1^2)",
+        "1/(1 + lambda*beta)",
+        "beta/(beta + lambda*R_1_1)",
+        "exp(-lambda*beta)",
+        "exp(-lambda*m_1_1^2)",
+        "1 - tanh(lambda*R_1_1)",
+        "1/(lambda*m_1_1)",
+        "E_1[1/(1 + lambda*u_1^2)]",
+    ],
+)
+def test_what_is_of_another_order_at_some_states_does_not_stand(term: str) -> None:
+    found = finding("E_1[u_1^2]", f"m_1_1^2 + {term}", 0)
+    # a small overlap may show it: then it is refuted
+    assert found in (Finding.INCONCLUSIVE, Finding.REFUTED)
+
+
+@pytest.mark.parametrize(
+    "term", ["Q_1_1/(lambda + Q_1_1)", "1/(1 + lambda*p_1)", "m_1_1/(c_delta*lambda + m_1_1^2)"]
+)
+def test_what_has_one_order_at_all_states_is_proved(term: str) -> None:
+    assert finding("E_l[u_a^2]", f"m_a_l^2 + {term}", 0) is Finding.PROVED
+
+
+def test_poles_of_both_sides_are_no_poles_of_a_remainder() -> None:
+    assert finding("E_l[u_a^2]/m_a_l", "m_a_l + Q_a_a/(lambda*m_a_l)", 1) is Finding.PROVED
+
+
+@pytest.mark.parametrize(
+    ("quantity", "formula", "order", "little"),
+    [
+        ("E_1[relu(u_1 - m_1_1 + 1)*u_1]", "m_1_1 + Q_1_1/lambda", 2, False),
+        ("E_1[step(u_1 - m_1_1 - 1)]", "0", 3, False),
+        ("E_1[relu(1 + u_1^2)]", "1 + m_1_1^2 + Q_1_1/lambda", 1, False),
+        ("E_1[relu(u_1)^2*u_2]", "relu(m_1_1)^2*m_2_1", 0, False),
+        ("E_1[relu(u_1)]", "relu(m_1_1)", 0, True),
+        ("E_1[exp(relu(u_1))]", "exp(relu(m_1_1))", 0, True),
+    ],
+)
+def test_kinks_off_the_mean_and_flat_ones_are_decided(
+    quantity: str, formula: str, order: int, little: bool
+) -> None:
+    assert finding(quantity, formula, order, little) is Finding.PROVED
+
+
+@pytest.mark.parametrize(
+    ("quantity", "formula", "order", "little"),
+    [
+        ("E_1[relu(u_1)]", "relu(m_1_1)", 0, False),  # lambda^(-1/2) where the overlap is zero
+        ("E_1[step(u_1)]", "step(m_1_1)", 0, True),  # 1/2 there
+        ("E_1[relu(u_1)^2]", "relu(m_1_1)^2 + step(m_1_1)*Q_1_1/lambda", 1, False),
+        ("E_1[sqrt(relu(u_1))]", "sqrt(relu(m_1_1))", 0, True),
+        ("E_1[relu(u_1 - m_1_1 + m_1_1^2)]", "m_1_1^2", 0, False),
+    ],
+)
+def test_kinks_that_may_be_at_the_mean_are_not(
+    quantity: str, formula: str, order: int, little: bool
+) -> None:
+    assert finding(quantity, formula, order, little) is Finding.INCONCLUSIVE
+
+
+def test_a_wrong_value_on_a_branch_is_refuted() -> None:
+    assert finding("E_l[relu(u_1 - m_1_l + 1)]", "2", 0) is Finding.REFUTED
+    assert finding("E_l[relu(u_1)^2]", "relu(m_1_l)", 0) is Finding.REFUTED
+
+
+def test_flatness_counts_the_lowest_power_of_a_ramp() -> None:
+    law = preactivation_law(MODEL, 0)
+    u, w = law.variables[:2]
+    for f, flat in (
+        (ReLU(u) ** 2 * ReLU(w) ** 3, 2),
+        (ReLU(u) ** 4 + ReLU(w), 1),
+        (sp.tanh(ReLU(u)), 1),
+        (sp.sqrt(ReLU(u)), 0),
+        (Step(u) * u, 0),
+        (ReLU(ReLU(u) - w) ** 3, 0),
+    ):
+        node = GaussianExpectation(f, law)
+        assert is_flat_to(node, flat) or not flat
+        assert not is_flat_to(node, flat + 1)
+
+
+def test_branches_are_taken_where_the_sign_at_the_mean_is_certain() -> None:
+    model = xor(2)
+    law = preactivation_law(model, 0)
+    u, m = law.variables[0], law.mean[0]
+    certain = GaussianExpectation(sp.Abs(u - m - 2) * Step(1 + u**2), law)
+    assert near_means(certain, model) == GaussianExpectation(2 + m - u, law)
+    for f in (ReLU(u), ReLU(u - m), ReLU(u - m + m**2), ReLU(LAMBDA * (u - m) + 1)):
+        node = GaussianExpectation(f, law)
+        assert list(find_expectations(near_means(node, model))) == [node]
+
+
+def test_leading_coefficients_decide() -> None:
+    m, r = MODEL.symbols.overlap[0, 0], MODEL.symbols.gram_perp[0, 0]
+    p = MODEL.mixture.weights[0]
+    for kept in (sp.exp(-r * LAMBDA), sp.exp(-LAMBDA) / m, sp.exp(-1 / LAMBDA), sp.exp(LAMBDA)):
+        assert without_negligible(kept + 1 / LAMBDA, LAMBDA, MODEL) == kept + 1 / LAMBDA
+    assert without_negligible(1 + r * sp.exp(-p * LAMBDA), LAMBDA, MODEL) == 1
+    assert uneven_form(sp.sqrt(1 + r / LAMBDA) + sp.tanh(m + r / LAMBDA), LAMBDA, MODEL) is None
+    assert uneven_form(sp.tanh(m * LAMBDA), LAMBDA, MODEL) == m * LAMBDA
+    assert uneven_form(sp.log(sp.log(1 + LAMBDA)), LAMBDA, MODEL) is None
