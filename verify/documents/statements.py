@@ -8,13 +8,14 @@ decide only how its means are written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import combinations_with_replacement
 
-from theory import Model
+from theory import Model, derive_gradient_matrix, derive_hessian
 from theory.expectations.moments import default_route
 from theory.names import DISTRIBUTIONAL
 from verify.claims.quantities import DIFFUSION, DRIFT, GRADIENT, GRADIENT_MATRIX, HESSIAN
 
-from .notation import RESULT, STEPS, Notation, Statement
+from .notation import RESULT, STEIN, STEPS, Notation, Statement
 from .samples import inserted, sample_statements
 
 
@@ -24,7 +25,20 @@ def statements_of(
     """All statements about a quantity, in the order of their derivation."""
     curved = quantity in (HESSIAN, GRADIENT_MATRIX, DIFFUSION)
     chosen = route or default_route(model, curvatures=curved)
+    if curved and chosen == STEIN and not model.loss.is_smooth:
+        _check_differentiable(model, quantity)
     yield from _WRITERS[quantity](Notation(model, chosen, kink_rule))
+
+
+def _check_differentiable(model: Model, quantity: str) -> None:
+    """Refuse Stein's lemma, as the engine does, where a weight with kinks has no two derivatives.
+
+    Products of a step with the delta function of the same kink mean nothing.
+    """
+    derive = derive_hessian if quantity == HESSIAN else derive_gradient_matrix
+    blocks = derive(model, route=STEIN)
+    for a, b in combinations_with_replacement(range(model.units), 2):
+        blocks.block(a, b).coefficients[-1, -1]
 
 
 # --- the quantities -------------------------------------------------------------------------------

@@ -43,6 +43,11 @@ def judged(model: Model, quantity: str, formula: str) -> Finding:
         (THREE, "log(pi_a)", "u_a - lse(u_1, u_2, u_3)"),
         (TWO, "E_l[log(pi_a)]", "E_l[u_a - log(sum_b(exp(u_b)))]"),
         (NET, "E_l[1/(1 + exp(-sum_i(v_i*relu(u_i))))]", "E_l[sigmoid(sum_i(v_i*relu(u_i)))]"),
+        (
+            TWO,
+            "E_l[w_1*exp(u_2)*pi_1/(1 + exp(u_2))^2]",
+            "E_l[diff(pi_1*sigmoid(u_2)*sigmoid(-u_2), u_1)]/lambda",
+        ),
         (TWO, "E_l[tanh(u_1)]", "E_l[sinh(u_1)/cosh(u_1)]"),
         (TWO, "E_l[tanh(u_1/2)]", "E_l[2*sigmoid(u_1) - 1]"),
         (NET, "E_l[u_1*step(u_1)]", "E_l[relu(u_1)]"),

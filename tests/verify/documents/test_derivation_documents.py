@@ -16,7 +16,7 @@ import sympy as sp
 from browser import browser
 from command_cases import invoke
 
-from theory import InputError, Loss, Mixture, Model, kgmm, symbols, xor
+from theory import InputError, Loss, Mixture, Model, ReLU, Softplus, kgmm, symbols, xor
 from verify.claims.cases import cases_of
 from verify.claims.files import list_claims
 from verify.claims.judgement import Finding
@@ -261,6 +261,24 @@ def test_steps_run_over_teachers_too(quantity: str, route: str, monkeypatch) -> 
     assert "t_s=e_s" in found.latex()
     monkeypatch.setattr(Notation, "_teachers", [])
     assert make_derivation(model, quantity, route=route).refuted_steps
+
+
+@pytest.mark.parametrize("quantity", ["gradient-matrix", "hessian"])
+def test_what_has_no_two_derivatives_is_not_derived_by_stein(quantity: str) -> None:
+    u, t = symbols.vector("u", 1)[0], symbols.vector("t", 1)[0]
+    pure = Mixture.build(labels=[0], coordinates=[[0]], directions_gram=[[1]])
+    model = Model.build(pure, Loss((ReLU(u) - ReLU(t)) ** 2 / 2, units=1, kinks=(u, t)))
+    with pytest.raises(InputError, match=r"across a kink twice.*'projection'"):
+        make_derivation(model, quantity, route="stein")
+    assert make_derivation(model, quantity).stands
+
+
+def test_a_logistic_teacher_may_be_written_out() -> None:
+    (u,), (t,) = symbols.vector("u", 1), symbols.vector("t", 1)
+    pure = Mixture.build(labels=[0], coordinates=[[0]], directions_gram=[[1]])
+    loss = Loss(Softplus(u) - u / (1 + sp.exp(-t)), units=1)
+    found = make_derivation(Model.build(pure, loss, name="logistic"), "drift")
+    assert all(s.judgement.finding is Finding.PROVED for s in found.steps), str(found)
 
 
 # two units, the second of three directions as the teacher, label noise, means that are not zero

@@ -12,11 +12,12 @@ from functools import lru_cache
 
 import sympy as sp
 
-from theory import GaussianExpectation, ReLU, Softmax, Step, integrate_by_parts
+from theory import GaussianExpectation, ReLU, Sigmoid, Softmax, Step, integrate_by_parts
 from theory.expectations.derived import find_expectations
 from theory.expectations.existence import why_undefined
 from theory.expectations.gaussian_law import GaussianLaw
 from theory.problem.kinks import tidy
+from verify.claims.signs.exponentials import logistic
 from verify.claims.stages.digits import without_zero_deltas
 
 from .expansion import expanded, has
@@ -209,6 +210,14 @@ Identity = tuple[str, Callable[[sp.Expr], sp.Expr]]
 # of integrands, before anything is integrated
 INSIDE: tuple[Identity, ...] = (
     ("linearity of E_l", linearise),
+    (
+        "1/(1 + exp(-x)) = sigmoid(x)",
+        lambda e: (
+            linearise(on_nodes(e, lambda n: _changed(n, logistic)))
+            if has(e, sp.exp, Sigmoid)
+            else e
+        ),
+    ),
     (
         "steps are idempotent and relu = u step",
         lambda e: on_functions(e, steps) if has(e, ReLU, Step, sp.DiracDelta) else e,
