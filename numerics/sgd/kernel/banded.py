@@ -101,7 +101,7 @@ def direct_part(loss: Loss) -> KernelPart:
     preactivations, update = direct.step_lines(loss.units, "features[j, i]", "features[0, i]")
     along = "features[j, edges[band] + q]"
     return KernelPart(
-        direct.IMPORT + direct.RECORD,
+        direct.IMPORT,
         unpack_lines(BandedDirectArrays),
         _BEGIN_DIRECT,
         _RECORD_DIRECT,
@@ -148,7 +148,7 @@ for band in range(start.shape[0]):
 
 _RECORD_DIRECT = """
 for band in range(factor.shape[0]):
-    record(
+    record_weights(
         x[:, edges[band] : edges[band + 1]], basis[band], factor[band],
         overlap[n, slot, band], gram_perp[n, slot, band],
     )
@@ -175,7 +175,7 @@ position[0] = component.shape[0]
 
 _RECORD_REDUCED = """
 for band in range(m.shape[0]):
-    record(
+    record_factor(
         m[band], a_perp[band], factor[band], overlap[n, slot, band], gram_perp[n, slot, band]
     )
 """

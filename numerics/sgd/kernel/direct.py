@@ -60,10 +60,10 @@ def part(loss: Loss) -> KernelPart:
     preactivations, update = step_lines(loss.units, "features[j, i]", "features[0, i]")
     beside = _ALONG if loss.teachers else ""
     return KernelPart(
-        IMPORT + RECORD,
+        IMPORT,
         unpack_lines(DirectArrays),
         _BEGIN,
-        "record(x, basis, factor, overlap[n, slot], gram_perp[n, slot])",
+        "record_weights(x, basis, factor, overlap[n, slot], gram_perp[n, slot])",
         DRAW.replace("@SCALE@", "") + preactivations + beside + lines_of_teachers(loss, "along[q]"),
         update,
     )
@@ -91,44 +91,10 @@ def step_lines(units: int, feature: str, first: str) -> tuple[str, str]:
 
 IMPORT = """
 from numerics.sgd.kernel.entries import draw_entries
+from numerics.sgd.kernel.recording import record_weights
 from numerics.core.random_numbers.words import uniform
 from numerics.core.random_numbers.ziggurat import fill_normals, normal
 """
-
-RECORD = '''
-
-@numba.njit(cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract'})
-def record(x, basis, factor, overlap, gram_perp):
-    """Overlaps with the directions, and the Gram matrix of the rest of the weights."""
-    r, w = basis.shape
-    along = np.empty((@UNITS@, r))
-    for a in range(@UNITS@):
-        for q in range(r):
-            along[a, q] = 0.0
-            for i in range(w):
-                along[a, q] += x[a, i] * basis[q, i]
-        for t in range(r):
-            overlap[a, t] = 0.0
-            for q in range(t + 1):
-                overlap[a, t] += along[a, q] * factor[t, q]
-    rest = np.empty(@UNITS@)
-    gram_perp[:] = 0.0
-    for i in range(w):
-        for a in range(@UNITS@):
-            rest[a] = x[a, i]
-            for q in range(r):
-                rest[a] -= along[a, q] * basis[q, i]
-        for a in range(@UNITS@):
-            for b in range(a + 1):
-                gram_perp[a, b] += rest[a] * rest[b]
-    for a in range(@UNITS@):
-        for b in range(a + 1):
-            total = 0.0
-            for i in range(w, x.shape[1]):
-                total += x[a, i] * x[b, i]
-            gram_perp[a, b] += total
-            gram_perp[b, a] = gram_perp[a, b]
-'''
 
 # ``start`` has the first coordinates, of which the others are 0
 _BEGIN = """

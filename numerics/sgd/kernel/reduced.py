@@ -87,7 +87,7 @@ def part(loss: Loss) -> KernelPart:
         FUNCTIONS,
         unpack_lines(ReducedArrays),
         _BEGIN,
-        "record(m, a_perp, factor, overlap[n, slot], gram_perp[n, slot])",
+        "record_factor(m, a_perp, factor, overlap[n, slot], gram_perp[n, slot])",
         COMPONENT + FEATURE + lines_of_teachers(loss, "y[j, q]"),
         _UPDATE,
     )
@@ -99,53 +99,9 @@ _INNER = (
     "no_cpython_wrapper=True, no_cfunc_wrapper=True"
 )
 FUNCTIONS = '''
-from numerics.core.random_numbers.gamma import fill_gammas, gamma
-from numerics.core.random_numbers.words import uniform
-from numerics.core.random_numbers.ziggurat import fill_normals, normal
-
-@numba.njit(cache=True, nogil=True, error_model='numpy')
-def record(m, a_perp, factor, overlap, gram_perp):
-    """Overlaps = (orthonormal coordinates) factor^T, and R_perp = A A^T."""
-    for a in range(@UNITS@):
-        for t in range(factor.shape[0]):
-            overlap[a, t] = 0.0
-            for q in range(t + 1):
-                overlap[a, t] += m[a, q] * factor[t, q]
-        for b in range(a + 1):
-            total = 0.0
-            for c in range(b + 1):
-                total += a_perp[a, c] * a_perp[b, c]
-            gram_perp[a, b] = total
-            gram_perp[b, a] = total
-
-
-@numba.njit(cache=True, nogil=True, error_model='numpy')
-def draw_block(state, cumulative, scale, tail, noise, wishart, component):
-    """Components, normals and Bartlett factors of the steps to come."""
-    fill_normals(state, scale, noise.reshape(-1))
-    if wishart.shape[1] == 1:
-        lengths = wishart.reshape(-1)
-        fill_gammas(state, 0.5 * tail, lengths)
-        for k in range(lengths.size):
-            lengths[k] = scale * np.sqrt(2.0 * lengths[k])
-    else:
-        for k in range(wishart.shape[0]):
-            for i in range(wishart.shape[1]):
-                # with n degrees of freedom there are no coordinates beyond the n-th
-                left = tail - i
-                wishart[k, i, i] = (
-                    scale * np.sqrt(2.0 * gamma(state, 0.5 * left)) if left > 0.0 else 0.0
-                )
-                for j in range(i + 1, wishart.shape[1]):
-                    wishart[k, j, i] = scale * normal(state) if left > 0.0 else 0.0
-    for k in range(component.shape[0]):
-        for j in range(component.shape[1]):
-            draw = uniform(state)
-            l = 0
-            for c in range(cumulative.size - 1):
-                l += draw >= cumulative[c]
-            component[k, j] = l
-
+from numerics.core.random_numbers.ziggurat import normal
+from numerics.sgd.kernel.drawn_block import draw_block
+from numerics.sgd.kernel.recording import record_factor
 
 @numba.njit(@INNER@)
 def rotate(a, first, second, cosine, sine, begin):

@@ -116,10 +116,7 @@ def ruled(
         project = _PROJECT_M if reduced else _PROJECT_X
         project = project.replace("@FIRST@", "change[a, :] = 0.0" if dominant else "pass")
         lines += project.replace("@SIGN@", "+" if dominant else "-")
-    functions = part.functions
     if reduced and rule.momentum != 0:
-        # rows of units and of velocities, of which those of units are recorded
-        functions = functions.replace(_ROWS, _ROWS.replace("@UNITS@", "overlap.shape[0]"))
         lines, factor = (_with_mixing(text) for text in (lines, factor))
         mixed = True
     lines += _VELOCITY if rule.momentum != 0 and not reduced else _MOVE
@@ -132,7 +129,7 @@ def ruled(
         lines = lines.replace(f"@{name}@", text)
     unpack = f"s, rule = s_and_rule\n{unpack}\n{unpack_lines(RuleArrays, 'rule')}"
     begin = f"{part.begin}\nvelocity[:] = 0.0\nreadout_velocity[:] = 0.0"
-    return replace(part, functions=functions, unpack=unpack, begin=begin, update=lines)
+    return replace(part, unpack=unpack, begin=begin, update=lines)
 
 
 def _with_mixing(lines: str) -> str:
@@ -170,7 +167,6 @@ def readout_line(rule: Rule | None) -> str:
 
 
 # the head of ``record`` of the reduced method
-_ROWS = "    for a in range(@UNITS@):\n        for t in range(factor.shape[0]):"
 _CHANGE = """
 for a in range(@UNITS@):
     for i in range(change.shape[1]):

@@ -77,7 +77,7 @@ def kernel_source(
     >>> from theory import kgmm
     >>> source = kernel_source(kgmm(2).loss)
     >>> [line.split("(")[0] for line in source.splitlines() if line.startswith("def ")]
-    ['def sample_gradient', 'def record', 'def advance']
+    ['def sample_gradient', 'def advance']
     """
     check_kind("loss", loss, Loss, "give model.loss")
     variables = range(len(loss.variables))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -15,6 +17,7 @@ import numerics.sgd.simulate
 from numerics import TIME, DivergenceError, Parameters, State, integrate_curves, simulate_sgd
 from numerics.core import codegen
 from numerics.sgd.generators import sfc64_states
+from numerics.sgd.kernel import drawn_block
 from numerics.sgd.kernel.source import kernel_source
 from theory import InputError, kgmm, xor
 
@@ -110,6 +113,16 @@ WRONG = {
 }
 
 
+def whole_source(loss, method):
+    """The source of a kernel, with that of the drawing of random numbers in the place of its
+    import.
+    """
+    source, own = kernel_source(loss, method), inspect.getsource(drawn_block)
+    shared = "from numerics.sgd.kernel.drawn_block import draw_block\n"
+    assert source.count(shared) == 1
+    return source.replace(shared, own.replace("from __future__ import annotations\n", ""))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("wrong", WRONG)
 def test_wrong_chains_are_told_from_the_direct_simulation(wrong, monkeypatch):
@@ -117,7 +130,7 @@ def test_wrong_chains_are_told_from_the_direct_simulation(wrong, monkeypatch):
     old, new = WRONG[wrong]
 
     def compile_wrong(loss, method):
-        source = kernel_source(loss, method)
+        source = whole_source(loss, method)
         assert source.count(old) == 1
         return codegen.load_module(source.replace(old, new))
 
@@ -154,7 +167,7 @@ def wishart_z(source, degrees, rng, count=40_000):
 
 @pytest.mark.parametrize("degrees", [0, 1, 2, 3, 50])
 def test_bartlett_factors_make_wishart_matrices_and_a_diagonal_alone_does_not(degrees):
-    source = kernel_source(kgmm(3).loss, "reduced")
+    source = whole_source(kgmm(3).loss, "reduced")
     z, rank = wishart_z(source, degrees, fresh_rng())
     assert z < 6  # of 12 z: by chance with probability 2e-8
     assert np.all(rank == min(degrees, 3))
