@@ -78,12 +78,12 @@ def sobol_misses(compiled: Evaluator, parameters: Parameters, parts: Parts, node
     Sides of kinks have a guard of their own (:func:`numerics.expectations.estimation.least_size`).
     """
     beyond = np.zeros((len(compiled.labels), len(compiled.integrands)))
-    if not (compiled.integrands and compiled.model.loss.is_smooth):
+    if not compiled.integrands:
         return beyond
     held = compiled.held(parameters, parts)
     components = _components(compiled, parameters, parts, held, lambda covariance: covariance)
-    for l, (_, mean, covariance, heights) in enumerate(components):
-        found = rare_regions(mean, covariance, heights, nodes)
+    for l, (label, mean, covariance, heights) in enumerate(components):
+        found = rare_regions(compiled.scales, label, mean, covariance, held, heights, nodes)
         if found is not None:
             beyond[l] = found
     return beyond
