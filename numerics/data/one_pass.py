@@ -153,7 +153,7 @@ def _kernels() -> ModuleType:
             f"                for c in {span}:\n                    {name}_{ROWS}_{c}({call})\n"
             for c, span in steps
         )
-        source += _HEAD + _OUTER.format(
+        source += _INNER + _OUTER.format(
             name=name,
             arguments=arguments,
             n="V" if name == "project" else "out",
@@ -167,9 +167,12 @@ def _kernels() -> ModuleType:
 
 _HEAD = """
 @numba.njit(
-    cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract', 'nsz'}
+    cache=True, nogil=True, error_model='numpy', fastmath={'reassoc', 'contract', 'nsz'}@MORE@
 )
 """
+# what only these functions call needs no entrance from Python, which is part of the compilation
+_INNER = _HEAD.replace("@MORE@", ", no_cpython_wrapper=True, no_cfunc_wrapper=True")
+_HEAD = _HEAD.replace("@MORE@", "")
 
 
 def _project_block(rows: int, columns: int) -> str:
@@ -182,7 +185,7 @@ def _project_block(rows: int, columns: int) -> str:
     lines += ["    for j in range(j1 - j0):"]
     lines += [f"        a{r}{c} += y{r}[j] * v{c}[j]" for r, c in cells]
     lines += [f"    u[c + {c}, at + {r}] += a{r}{c}" for r, c in cells]
-    return _HEAD + "\n".join(lines) + "\n"
+    return _INNER + "\n".join(lines) + "\n"
 
 
 def _combine_block(rows: int, columns: int) -> str:
@@ -194,7 +197,7 @@ def _combine_block(rows: int, columns: int) -> str:
     lines += ["    for j in range(j1 - j0):"]
     for c in range(columns):
         lines += [f"        o{c}[j] += " + " + ".join(f"w{r}{c} * y{r}[j]" for r in range(rows))]
-    return _HEAD + "\n".join(lines) + "\n"
+    return _INNER + "\n".join(lines) + "\n"
 
 
 _OUTER = '''def {name}_rows({arguments}, s, e):
@@ -227,7 +230,7 @@ _PASS = (
         combine_rows(Y, u[:, s:e], out, s, e)
 
 '''
-    + _HEAD
+    + _INNER
     + '''def weigh(u, D, k, rank_one, pairs, t):
     """Multiply the k numbers of every sample and vector by D."""
     size = u.shape[1]
@@ -264,8 +267,10 @@ _PASS = (
         e = min(Y.shape[0], s + @CHUNK@)
         size = e - s
         u[:] = 0
-        project_rows(Y, V, u, s, e)
-        weigh(u[:, :size], D[:, s:e], k, rank_one, pairs, t)
-        combine_rows(Y, u, out, s, e)
+        # as a view, of which the functions are compiled for project and combine too
+        part = u[:, :size]
+        project_rows(Y, V, part, s, e)
+        weigh(part, D[:, s:e], k, rank_one, pairs, t)
+        combine_rows(Y, part, out, s, e)
 '''
 )
