@@ -27,7 +27,16 @@ from verify.claims.stages.digits import (
     most_dimensions,
 )
 from verify.claims.stages.hidden_integrands import hidden_integrands
-from verify.claims.stages.places import FAR, FULL, GENERIC, REGIONS, Place, Seen, next_to, on_kinks
+from verify.claims.stages.places import (
+    FAR,
+    FULL,
+    GENERIC,
+    REGIONS,
+    Place,
+    Seen,
+    next_to,
+    where_steps_vanish,
+)
 from verify.claims.stages.region_search import find_point
 from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, steps_of
 from verify.claims.stages.sampling import SAMPLES, Deviation, measured_deviations, should_be_seen
@@ -96,7 +105,7 @@ class ExactClaim:
                 except (DimensionError, ArithmeticError):
                     continue  # one entry after the other, where not all of them are affordable
                 for case, gap in zip(cases, values, strict=True):
-                    if gap.refuted:
+                    if place.refutes(gap):
                         return refuted_at(case.name, gap, where), (case, where)
                 seen.note(where, cases, values, place.family)
                 if len(cases) == len(place.cases):
@@ -259,8 +268,8 @@ class ExactClaim:
             every = seen.sides if self._proved else seen.sides_at_full_rank
             yield from self._searched(every, seen, cases, None)
         steps = steps_of(e for c in self.cases for e in (c.claimed, c.derived))
-        for point in on_kinks(random_point(self.model, self.rng), steps):
-            yield Place(point, self.cases, REGIONS, None)
+        if steps:
+            yield from where_steps_vanish(random_point(self.model, self.rng), steps, self.cases)
 
     def _searched(
         self, every: Mapping[str, Sides], seen: Seen, cases: list[Case], rank: int | None

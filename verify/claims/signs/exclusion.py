@@ -47,7 +47,11 @@ def _never_has(model: Model | None, form: sp.Expr, sign: int) -> bool:
     low, high = bounds(model, form)
     if high <= 0 if sign > 0 else low >= 0:
         return True
-    return model is not None and never_has(model, form, sign)
+    if model is None:
+        return False
+    free = sp.expand(form.xreplace(model.gram_definition()))
+    low, high = bounds(model, free)
+    return bool(high <= 0 if sign > 0 else low >= 0) or never_has(model, form, sign)
 
 
 def _domain(model: Model, names: set[sp.Symbol]) -> tuple[list[sp.Expr], list[sp.Expr]]:

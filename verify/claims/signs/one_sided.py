@@ -14,6 +14,7 @@ from theory import GaussianExpectation, Model, ReLU, Step
 from theory.expectations.derived import find_expectations
 
 from .exclusion import is_impossible
+from .leading_powers import certain_sign
 
 _KINKED = (ReLU, Step, sp.Abs, sp.sign)
 
@@ -59,6 +60,8 @@ def _value(e: sp.Expr, model: Model) -> sp.Expr | None:
     form = e.args[0]
     if form.is_Symbol and not (form.is_positive or form.is_negative):
         return None
+    if isinstance(e, Step) and certain_sign(form, model) > 0:
+        return sp.S.One
     if is_impossible(model, {form: 1}):  # a step is 0 at 0 too
         return {ReLU: sp.S.Zero, Step: sp.S.Zero, sp.Abs: -form}.get(e.func)
     if is_impossible(model, {form: -1}):

@@ -24,13 +24,18 @@ REGIONS = "on other sides of kinks"
 @dataclass(frozen=True)
 class Place:
     """A point and the entries to compare there; None stands for one with as many digits as are
-    affordable, ``digits`` None for double precision.
+    affordable, ``digits`` None for double precision.  On an ``edge`` of the domain a claim may have
+    no value.
     """
 
     point: Point | None
     cases: Sequence[Case]
     family: str = ""
     digits: int | None = DIGITS
+    edge: bool = False
+
+    def refutes(self, gap: Gap) -> bool:
+        return gap.refuted and not (self.edge and gap.undefined)
 
 
 # digits that are certified where a side of a kink counts as seen
@@ -135,6 +140,16 @@ def next_to(point: Point, cuts: Sequence[sp.Expr]) -> Iterator[Point]:
                     yield replace(point, readout=readout.as_immutable())
 
 
+def where_steps_vanish(
+    point: Point, forms: Sequence[sp.Expr], cases: Sequence[Case]
+) -> Iterator[Place]:
+    """Points at zeros of forms, where steps of them have values of their own."""
+    yield from (Place(p, cases, REGIONS, None) for p in on_kinks(point, forms))
+    for edge in on_edges(point):
+        defined = [c for c in cases if edge.is_regular or not c.needs_full_rank]
+        yield from [Place(edge, defined, REGIONS, None, edge=True)] if defined else []
+
+
 def on_kinks(point: Point, forms: Sequence[sp.Expr]) -> Iterator[Point]:
     """Points of full rank where a form that is linear in a parameter or an entry is zero."""
     model, s = point.model, point.model.symbols
@@ -147,12 +162,32 @@ def on_kinks(point: Point, forms: Sequence[sp.Expr]) -> Iterator[Point]:
             ("ridge", model.ridge),
             ("step", model.step),
         ):
-            yield from (replace(point, **{name: r}) for r in zeros_of(free, symbol, held) if r > 0)
+            roots = zeros_of(free, symbol, held)
+            yield from (replace(point, **{name: r}) for r in roots if r > 0)
         for name, symbols in (("readout", s.readout), ("overlap", s.overlap)):
             for i, symbol in enumerate(symbols):
                 for root in zeros_of(free, symbol, held):
                     moved = _with_entry(point, name, i, root)
                     yield from () if moved is None else (moved,)
+
+
+def on_edges(point: Point) -> Iterator[Point]:
+    """Points at edges of the domain, where what is never negative may be zero: without a ridge, and
+    with weight vectors that are zero, or have no part off the directions.
+    """
+    if point.model.ridge.is_Symbol:
+        yield replace(point, ridge=sp.Integer(0))
+    size = point.rank
+    for a in range(size):
+        along, across = (m.as_mutable() for m in (point.along, point.across))
+        for row in range(a, along.rows, size):
+            across[row, :] = sp.zeros(1, size)
+            first = row - a
+            across[first : first + size, a] = sp.zeros(size, 1)
+        yield replace(point, across=across.as_immutable())
+        for row in range(a, along.rows, size):
+            along[row, :] = sp.zeros(1, along.cols)
+        yield replace(point, along=along.as_immutable(), across=across.as_immutable())
 
 
 def _with_entry(point: Point, name: str, i: int, value: sp.Rational) -> Point | None:

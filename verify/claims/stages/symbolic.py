@@ -127,6 +127,7 @@ def _identities(model: Model) -> Iterator[tuple[str, Callable[[sp.Expr], sp.Expr
     yield from INTEGRALS
     gram = model.gram_definition()
     yield GRAM, lambda e: expanded(_outside(e, gram))
+    yield ONE_SIDED, lambda e: without_one_sided(e, model)
     yield "common denominator", lambda e: _rational(e) if not e.has(sp.DiracDelta) else e
     yield (
         "exponential form",
