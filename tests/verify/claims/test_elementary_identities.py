@@ -11,6 +11,8 @@ from theory import (
     GaussianExpectation,
     InputError,
     LogSumExp,
+    Loss,
+    Mixture,
     Model,
     ReLU,
     Sigmoid,
@@ -153,3 +155,14 @@ def test_a_product_of_expectations_is_no_constant_and_no_crash() -> None:
     u = law.variables[0]
     product = GaussianExpectation(Step(u) * sp.cos(u), law) ** 2 * model.ridge
     assert without_constant_integrands(product) == product
+
+
+def test_odd_functions_of_centred_variables_have_no_mean() -> None:
+    u, t = sp.symbols("u_1 t_1", real=True)
+    pure = Mixture.build(labels=[0], coordinates=[[0]], directions_gram=[[1]])
+    model = Model.build(pure, Loss((sp.tanh(u) - t) ** 2 / 2, units=1))
+    assert judged(model, "E[g_1]", "0") is Finding.PROVED
+    assert judged(model, "E[tanh(u_1)^3*cos(t_1)]", "0") is Finding.PROVED
+    assert judged(model, "E[tanh(u_1)*t_1]", "0") is Finding.REFUTED
+    assert judged(model, "E[tanh(u_1 + 1/9)]", "0") is Finding.REFUTED
+    assert judged(TWO, "E_1[tanh(u_1)]", "0") is Finding.REFUTED

@@ -182,6 +182,16 @@ def sorted_softmax(f: sp.Expr) -> sp.Expr:
     return f.replace(lambda e: isinstance(e, Softmax), change)
 
 
+@lru_cache(maxsize=20_000)
+def without_odd(node: GaussianExpectation) -> sp.Expr:
+    """Zero for what changes its sign with all fields, whose means are zero."""
+    law = node.law
+    if any(law.mean) or node.uses_whitening:
+        return node
+    mirrored = node.integrand.xreplace({x: -x for x in law.variables})
+    return sp.Integer(0) if sp.expand(node.integrand + mirrored) == 0 else node
+
+
 def steps(f: sp.Expr) -> sp.Expr:
     """Step(k)^n = Step(k), and ReLU(k) Step(k) = ReLU(k)."""
     f = without_zero_deltas(f) if f.has(sp.DiracDelta) else f
@@ -210,6 +220,7 @@ Identity = tuple[str, Callable[[sp.Expr], sp.Expr]]
 # of integrands, before anything is integrated
 INSIDE: tuple[Identity, ...] = (
     ("linearity of E_l", linearise),
+    ("an odd function of centred variables has no mean", lambda e: on_nodes(e, without_odd)),
     (
         "1/(1 + exp(-x)) = sigmoid(x)",
         lambda e: (

@@ -32,6 +32,8 @@ def readings(tmp_path: Path, text: str) -> list[str]:
     [
         (r"\pi_a' = 0", "a prime behind an index"),
         (r"u_1' = 0", "a prime"),
+        (r"\sum_{b\ne a,c} \pi_b = 0", "a letter behind an inequality"),
+        (r"\max(0, u_1) = 0", r"\operatorname{relu}(x)"),
         (r"\mathbb{E}_l[H_{ab}] p_l' = 0", "a prime behind an index"),
         (r"\mathbb{E}_l[(u_1)^3_+] = 0", "a positive part with an exponent"),
         (r"\mathbb{E}_l[u_1^2_+] = 0", "a positive part with an exponent"),
@@ -54,6 +56,11 @@ def test_what_has_another_reading_is_refused(tmp_path: Path, formula: str, refus
     ("formula", "read_as"),
     [
         (r"\sum_{a'} \pi_{a'} = 1", "sum_a(pi_a) = 1"),
+        (r"\mathbb{E}_l[\mathbf 1\{u_1 > u_2\}] = 0", "E_l[step(u_1 - u_2)] = 0"),
+        (r"\mathbb{E}_l[\mathbf 1_{\{u_1 < 2\}}] = 0", "E_l[step(-(u_1 - 2))] = 0"),
+        (LEFT + r"\mathbf{x}^{(a)\top}\boldsymbol{\mu}_l", "E_l[u_a] = sum_s(S_l_s*m_a_s)"),
+        (r"\mathbb{E}_l[Y\cdot x^{(a)}] = x^{(a)}\cdot e_l", "E_l[u_a] = m_a_l"),
+        (r"\mathbb{E}_l[u_a^2] = \lVert x^a\rVert_2^2", "E_l[u_a^2] = Q_a_a"),
         (r"\mathbb{E}_l[((u_1)_+)^3] = 0", "E_l[relu(u_1)^3] = 0"),
         (LEFT + r"m_{al}\left( 2 \right).", "E_l[u_a] = m_a_l*2"),
         (r"(e^{\lambda})^2 m_{11} = 0", "exp(lambda)^2*m_1_1 = 0"),
@@ -64,6 +71,13 @@ def test_what_has_another_reading_is_refused(tmp_path: Path, formula: str, refus
 )
 def test_what_stands_beside_it_is_still_read(tmp_path: Path, formula: str, read_as: str) -> None:
     assert readings(tmp_path, rf"\[ {formula} \]") == [read_as]
+
+
+@pytest.mark.parametrize("name", [r"\1", r"{\1}"])
+def test_macros_may_be_called_by_a_digit(tmp_path: Path, name: str) -> None:
+    macro = rf"\newcommand{name}[1]{{\mathbf{{1}}\{{#1\}}}}"
+    found = readings(tmp_path, macro + "\n" + r"\[ \sum_a \1{a=y} = 1 \]")
+    assert found == ["sum_a(delta_a_y) = 1"]
 
 
 @pytest.mark.parametrize(

@@ -379,6 +379,7 @@ def _remedy(command: str) -> str:
         r"\phi": r"say in a comment what it is: % names: \phi = g",
         r"\varphi": r"say in a comment what it is: % names: \varphi = g",
         r"\nabla": r"write \partial_{u_a} or g_a",
+        r"\max": r"write (x)_+ or \operatorname{relu}(x) for \max(0, x)",
     }
     if command in GREEK_INDICES or "{" in command:
         return f"say in a comment what it is: % names: {command} = ..."

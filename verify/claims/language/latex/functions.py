@@ -206,7 +206,7 @@ class FunctionReader(SumReader, DerivativeReader):
     # --- cases ------------------------------------------------------------------------------------
 
     def indicator(self, token: Token) -> Node:
-        r"""\mathbf 1\{a=y\}, \mathbf 1_{a\ne b}, \mathbf 1\{u_i > 0\}."""
+        r"""\mathbf 1\{a=y\}, \mathbf 1_{a\ne b}, \mathbf 1\{u_i > 0\}, \mathbf 1\{u_1 > u_2\}."""
         start = self.accept("_") or self.next
         bracket = self.accept("{", r"\{", "(", "[")
         if bracket is None:
@@ -230,9 +230,13 @@ class FunctionReader(SumReader, DerivativeReader):
             self.at = here
         value = self.sum()
         sign = self.accept(">", "<")
-        if sign is None or not (self.next.text == "0" and self.take()):
+        if sign is None:
             expected = "a=b, a\\ne b or x > 0"
             raise self.error(expected, "write \\mathbf 1\\{a=y\\} or \\mathbf 1\\{u_i>0\\}")
+        below = self.sum()
+        if below != Number(Fraction(0)):
+            other = Negative(below, position=at)
+            value = Add((value, other), position=at)
         inside = value if sign.text == ">" else Negative(value, position=at)
         return Call(Name("step", position=at), (inside,), position=at)
 

@@ -20,7 +20,7 @@ from .tokens import closing, latex_tokens
 
 _DEFINITION = re.compile(
     r"\\(?P<how>newcommand|renewcommand|providecommand|def|DeclareMathOperator|let)\*?"
-    r"(?![A-Za-z])\s*(?:\{\s*(?P<braced>\\[A-Za-z]+)\s*\}|(?P<name>\\[A-Za-z]+))"
+    r"(?![A-Za-z])\s*(?:\{\s*(?P<braced>\\(?:[A-Za-z]+|\d))\s*\}|(?P<name>\\(?:[A-Za-z]+|\d)))"
     r"\s*(?:\[(?P<count>\d)\])?\s*(?:\[(?P<default>[^\]]*)\])?(?P<marks>(?:#\d)*)\s*=?\s*"
 )
 # how many arguments a command takes, which a macro may be one of

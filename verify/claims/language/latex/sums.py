@@ -62,7 +62,12 @@ class SumReader(LatexReader):
             stacked = self.accept(r"\substack")
             inner = self.demand("{") if stacked else None
             while not self.ahead("}"):
+                excluded, here = self._excludes(under), self.next
+                comma = self.found[self.at - 1].text == ","
                 self.item(under)
+                if excluded and comma and under.bare:
+                    one, other = r"\sum_{b\ne a,\,b\ne c}", r"\sum_{b\ne a}\sum_c"
+                    raise self.ambiguous(here, "a letter behind an inequality", one, other)
                 if not self.accept(",", ":", "\\\\"):
                     break
             if inner:
@@ -83,6 +88,12 @@ class SumReader(LatexReader):
             raise self.error("'^' and an upper limit", _FULL)
         body = self.product()
         return Sum(tuple(under.letters), body, tuple(under.conditions), position=token.position)
+
+    @staticmethod
+    def _excludes(under: _Under) -> bool:
+        """Whether what was read last under a sum is a relation of two letters that differ."""
+        last = under.conditions[-1] if under.conditions else None
+        return isinstance(last, Condition) and not last.equal and not under.bare
 
     def letter_summed(self) -> str:
         token = self.next

@@ -26,7 +26,7 @@ _TOKEN = re.compile(
     r"(?:(?P<null>\\(?:left|right)\s*\.)|(?P<number>\d+\.\d+|\d+)"
     r"|(?P<break>\\\\\*?(?:\s*\[[^\]]*\])?|\\cr(?![A-Za-z])|\\newline(?![A-Za-z]))"
     r"|(?P<environment>\\(?:begin|end)\s*\{[A-Za-z]+\*?\})"
-    r"|(?P<command>\\[A-Za-z]+|\\[{}|])|(?P<letter>[A-Za-z])"
+    r"|(?P<command>\\[A-Za-z]+|\\[{}|\d])|(?P<letter>[A-Za-z])"
     r"|(?P<sign>:=|=:|[-+*/^_(){}\[\],=.'<>&|:;!]))"
 )
 _SPACE = re.compile(rf"(?:{_NOTHING})*$")

@@ -118,13 +118,12 @@ class VectorReader(LatexReader):
             braced = self.next.text == "{"
             end = closing(self.text, self.found, self.at) if braced else self.at + 1
             if braced and self.found[end - 1].text in _TRANSPOSED and raised.text == "^":
-                del self.found[end - 1]
-                if self.found[end - 2].text == ",":
-                    del self.found[end - 2]
+                comma = self.found[end - 2].text == ","
+                del self.found[end - 1 - comma : end]
+                end -= 1 + comma
                 transposed = True
-            if braced and self.ahead("{", "("):  # x^{(a)}
-                del self.found[self.at + 1]
-                self.found[end - 3 : end - 2] = []
+            if braced and self.ahead("{", "(") and self.found[end - 1].text == ")":  # x^{(a)}
+                del self.found[end - 1], self.found[self.at + 1]
             found += self.index_list()
         perp = PERP in found
         indices = tuple(i for i in found if i != PERP)
@@ -231,7 +230,7 @@ class VectorReader(LatexReader):
         return self.refused(token, got, expected, remedy)
 
     def norm(self, token: Token) -> Node:
-        r"""\|x^a\|^2, \|v\|^2."""
+        r"""\|x^a\|^2, \|x^a\|_2^2, \|v\|^2."""
         if self.next.text == "v" and self.found[self.at + 1].text == r"\|":
             self.take()
             square: Node = Name("v", ("i",), position=token.position)
@@ -243,6 +242,8 @@ class VectorReader(LatexReader):
         else:
             raise self.not_vector(token)
         self.demand(r"\|", token)
+        for euclidean in (("_", "2"), ("_", "{", "2", "}")):
+            self.at += len(euclidean) if self.ahead(*euclidean) else 0
         if not (self.ahead("^", "2") or self.ahead("^", "{", "2", "}")):
             got, remedy = "a norm without its square", r"write \sqrt{Q_{aa}} or \|x^a\|^2"
             raise self.refused(token, got, "a squared norm", remedy)
