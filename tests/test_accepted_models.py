@@ -19,7 +19,7 @@ from update_cases import agree
 from numerics import State, integrate_curves, population_block, simulate_sgd
 from verify import check_model
 from verify.laws.check_model import LAWS
-from verify.laws.witness import sample_mean
+from verify.laws.sample_means import sample_mean
 
 REPLICAS = 400
 # of all entries of a matrix together

@@ -23,7 +23,8 @@ from verify.verdict.tolerance import Comparison
 from .entry_names import pairs, weight_names
 from .frames import dense, largest_change, random_frame
 from .law import ROUNDING, SAMPLED, SHARP, Law, LawCase, compare, flat_kinks
-from .witness import SampleMean, sample_mean, sample_products, sample_steps
+from .sample_means import SampleMean, sample_mean, sample_products
+from .witness import sample_gradients, sample_steps
 
 Array = NDArray[np.float64]
 
@@ -58,12 +59,10 @@ def mean_increment(case: LawCase) -> list[Comparison]:
     for dimension, axes in (small, (LARGE, few - 2)):
         frame = random_frame(case.parameters, case.state, axes, case.rng)
         steps = sample_steps(case, frame, dimension, SAMPLES * case.effort)
-        weight, centre = steps.weight[:, None], steps.centre
-        centred = centre + weight * (steps.increments - centre)
-        sampled = sample_mean(centred, case.share, 2 * drift.size)
         # what is smaller than the rounding of a step says nothing
         scale = 1 + float(np.abs(frame.weights).max()) ** 2
-        size = np.sqrt((weight * steps.increments**2).mean(axis=0)) + SMALLEST * scale
+        size = np.sqrt(steps.mean_square) + SMALLEST * scale
+        sampled = sample_mean(steps.centred, case.share, 2 * drift.size)
         found += _by_part(
             model,
             f"mean increment per unit of time, d = {dimension}",
@@ -119,10 +118,8 @@ def gradient_matrix_mean(case: LawCase) -> list[Comparison]:
     axes = model.directions + model.units + 1
     frame = random_frame(case.parameters, case.state, axes, case.rng)
     predicted, errors = numbers.map(dense(model, frame.sizes), frame.generators)
-    steps = sample_steps(case, frame, None, SAMPLES * case.effort)
-    first = steps.first_layer.reshape(len(steps.readout), -1)
-    gradients = np.concatenate([first, steps.readout], axis=1)
-    sampled = sample_products(np.sqrt(steps.weight)[:, None] * gradients, case.share)
+    gradients, weight = sample_gradients(case, frame, SAMPLES * case.effort)
+    sampled = sample_products(np.sqrt(weight)[:, None] * gradients, case.share)
     deviation = np.sqrt(np.diag(sampled.value))
     names = pairs(weight_names(model, frame.dimension))
     title = "mean outer product of sample gradients"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -79,12 +80,25 @@ class Frame:
     def along(self, vectors: Array) -> Array:
         """Orthogonal projections of rows on the span of the directions' parts in the bands."""
         out = np.empty_like(vectors)
-        for g in self.bands:
+        for g, inverse in zip(self.bands, self.inverses, strict=True):
             e = self.directions[:, g]
-            # a band may hold nothing of a direction
-            inverse = np.linalg.pinv(e @ e.T, rcond=RANK_SHARE, hermitian=True)
             out[:, g] = vectors[:, g] @ e.T @ inverse @ e
         return out
+
+    @cached_property
+    def inverses(self) -> list[Array]:
+        """Inverse Gram matrices of the directions in every band, which may hold none of one."""
+        found = []
+        for g in self.bands:
+            gram = self.directions[:, g] @ self.directions[:, g].T
+            found.append(np.asarray(np.linalg.pinv(gram, rcond=RANK_SHARE, hermitian=True)))
+        return found
+
+    @cached_property
+    def bases(self) -> list[Array]:
+        """Of every band an orthonormal basis of its axes; its first rows span all vectors."""
+        vectors = np.concatenate([self.directions, self.weights])
+        return [np.linalg.qr(vectors[:, g].T, mode="complete")[0].T for g in self.bands]
 
 
 def random_frame(

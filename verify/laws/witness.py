@@ -7,6 +7,7 @@ is a central difference, the weights take the step, and their summary statistics
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,17 +18,16 @@ from numerics.core.flatten import held_of
 from numerics.data.risk import classifier
 from theory import symbols
 from theory.problem.held.loss_symbols import GRAM
-from verify.verdict.tolerance import critical_value
 
 from .frames import Frame
 from .law import LawCase
 from .rule_witness import movement
+from .sample_means import CHUNK
 
 Array = NDArray[np.float64]
 # central differences of the loss: the error is about the square, and the share of samples so close
 # to a kink
 LOSS_STEP = 1e-5
-CHUNK = 20_000
 # of a second look at a case: samples that wider noise draws have weights of at most this
 HEAVIEST = 4.0
 
@@ -40,17 +40,12 @@ class Steps:
     ----------
     increments : array, shape (N, size of the state)
         (state after - state before) / delta.
-    first_layer : array, shape (N, C, d)
-        Gradients of the loss without ridge.
-    readout : array, shape (N, q)
     weight : array, shape (N,)
         Density of the noise over that it was drawn from, so that means are those of weight times
         value: 1, or where a case is looked at again up to HEAVIEST.
     """
 
     increments: Array
-    first_layer: Array
-    readout: Array
     weight: Array
 
     @property
@@ -59,6 +54,20 @@ class Steps:
         would let fluctuations of the weights hide it.
         """
         return np.asarray(self.weight @ self.increments / self.weight.sum())
+
+    @property
+    def centred(self) -> Array:
+        """Rows whose mean is that of the increments: with their weights about the centre."""
+        rows = self.increments - self.centre
+        rows *= self.weight[:, None]
+        rows += self.centre
+        return rows
+
+    @property
+    def mean_square(self) -> Array:
+        """Mean squares of the increments."""
+        rows = self.increments
+        return np.asarray(np.einsum("n,nk,nk->k", self.weight, rows, rows) / len(rows))
 
 
 def sample_steps(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Steps:
@@ -84,52 +93,109 @@ def sample_steps(case: LawCase, frame: Frame, dimension: int | None, count: int)
         is.
     count : int
     """
-    parts = [
-        _chunk(case, frame, dimension, min(CHUNK, count - at)) for at in range(0, count, CHUNK)
-    ]
-    names = ("increments", "first_layer", "readout", "weight")
-    return Steps(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+    p, v = case.parameters, case.state.readout
+    update = case.model.update
+    delta = p.step / (frame.dimension if dimension is None else dimension)
+    steps, at = Steps(np.empty((count, len(case.model.symbols.state))), np.empty(count)), 0
+    for drawn in _drawn(case, frame, dimension, count):
+        if update is None:
+            moved = -(drawn.readout + p.ridge * v)
+            step = -(drawn.first_layer + p.ridge * frame.weights)
+        else:
+            gradient = drawn.by_u, drawn.readout
+            step, moved = movement(
+                case, frame, drawn.labels, drawn.fields, drawn.tokens[0], gradient
+            )
+        some = slice(at, at := at + len(moved))
+        change = _change(frame, step, delta)
+        steps.increments[some, : change.shape[1]] = change
+        steps.increments[some, change.shape[1] :] = moved
+        steps.weight[some] = drawn.weight
+    return steps
 
 
-def _chunk(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Steps:
+def sample_gradients(case: LawCase, frame: Frame, count: int) -> tuple[Array, Array]:
+    """Gradients of the loss without ridge at ``count`` samples, shape (N, C d + q), and their
+    weights; all d axes are those of the frame.
+    """
+    gradients, weights = [], []
+    for drawn in _drawn(case, frame, None, count):
+        first = drawn.first_layer.reshape(len(drawn.weight), -1)
+        gradients.append(np.concatenate([first, drawn.readout], axis=1))
+        weights.append(drawn.weight)
+    return np.concatenate(gradients), np.concatenate(weights)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Samples with what the loss sees of them, and its gradient.
+
+    ``by_u`` and ``readout`` are its derivatives in u and v, ``first_layer`` (N, C, d) that in the
+    weights.
+    """
+
+    labels: Array
+    tokens: list[Array]
+    fields: Array
+    by_u: Array
+    readout: Array
+    first_layer: Array
+    weight: Array
+
+
+def _drawn(case: LawCase, frame: Frame, dimension: int | None, count: int) -> Iterator[_Drawn]:
+    """Samples, some at a time."""
+    size = max(1, CHUNK // (frame.dimension * max(case.model.units, case.model.tokens)))
+    noise = _Noise(case, frame, dimension)
+    for at in range(0, count, size):
+        yield _chunk(case, frame, noise, min(size, count - at))
+
+
+def _chunk(case: LawCase, frame: Frame, noise: _Noise, count: int) -> _Drawn:
     p, rng = case.parameters, case.rng
-    v = case.state.readout
     component = rng.choice(p.weights.size, size=count, p=p.weights)
-    spread = np.repeat(scales_of(case.model), frame.sizes, axis=1) / np.sqrt(p.precision)
-    tokens, noise = [], _Noise(case, frame, dimension, count)
+    tokens, means = [], _coordinates(case) @ frame.directions
+    noise.begin(count)
     for number in range(case.model.tokens):
-        features = noise.of_token(number) * spread[component]
-        features += (_coordinates(case)[:, number] @ frame.directions)[component]
+        features = noise.of_token(number) * noise.spread[component]
+        features += means[component, number]
         tokens.append(features)
     labels = np.array([float(y) for y in case.model.mixture.labels])[component]
     fields = _fields(case, frame, tokens, noise.of_labels())
     by_u, by_v, by_statistics = loss_gradient(case, labels, fields)
-    delta = p.step / (frame.dimension if dimension is None else dimension)
     slopes = np.split(by_u, len(tokens), axis=1)
     parts = [g[:, :, None] * y[:, None, :] for g, y in zip(slopes, tokens, strict=True)]
     data = np.sum(parts, axis=0) if len(parts) > 1 else parts[0]
     if by_statistics.size:
         data += _along_weights(case, frame, by_statistics)
-    if case.model.update is None:
-        step, moved = -(data + p.ridge * frame.weights), -(by_v + p.ridge * v)
-    else:
-        step, moved = movement(case, frame, labels, fields, tokens[0], (by_u, by_v))
-    statistics = _change(frame, step, delta)
-    increments = np.concatenate([statistics, moved], axis=1)
-    return Steps(increments, data, by_v, noise.weight)
+    return _Drawn(labels, tokens, fields, by_u, by_v, data, noise.weight)
 
 
 class _Noise:
-    """Standard normal noise of samples, which may be drawn wider, with the weights for that."""
+    """Standard normal noise of samples, which may be drawn wider, with the weights for that.
 
-    def __init__(self, case: LawCase, frame: Frame, dimension: int | None, count: int) -> None:
-        self.case, self.frame, self.dimension, self.count = case, frame, dimension, count
-        model = case.model
+    ``spread`` is its scale in every component, shape (L, d).
+    """
+
+    def __init__(self, case: LawCase, frame: Frame, dimension: int | None) -> None:
+        self.case, self.frame = case, frame
+        model, shares = case.model, fractions_of(case.model)
+        scales = np.repeat(scales_of(model), frame.sizes, axis=1)
+        self.spread = scales / np.sqrt(case.parameters.precision)
+        # axes of every band in R^d; those of the frame where it has them all
+        whole = [None if dimension is None else float(share) * dimension for share in shares]
+        self._whole = [
+            size if axes is None else axes for size, axes in zip(frame.sizes, whole, strict=True)
+        ]
         normal = sum(sum(self._normal_axes(token)) for token in range(model.tokens))
         normal += int(model.loss.has_label_noise)
         # the weight of a sample is at most the product of all factors
         self._factor = HEAVIEST ** (1 / normal) if case.effort > 1 else 1.0
-        self._logarithm = np.zeros(count)
+        self.begin(0)
+
+    def begin(self, count: int) -> None:
+        """What follows is that of so many other samples."""
+        self.count, self._logarithm = count, np.zeros(count)
 
     @property
     def weight(self) -> Array:
@@ -145,110 +211,30 @@ class _Noise:
         """Noise of a token, shape (N, d); where a band of the frame is smaller than that of R^d, in
         the axes of its span and one beyond for every token so far.
         """
-        case, frame = self.case, self.frame
-        z = case.rng.standard_normal((self.count, frame.dimension))
-        shares = fractions_of(case.model)
-        for band, share, normal in zip(frame.bands, shares, self._normal_axes(token), strict=True):
+        rng, frame = self.case.rng, self.frame
+        z = rng.standard_normal((self.count, frame.dimension))
+        axes = zip(frame.bands, frame.bases, self._whole, self._normal_axes(token), strict=True)
+        for band, basis, whole, normal in axes:
             part = z[:, band]
             part[:, :normal] = self._widened(part[:, :normal])
             if normal == part.shape[1]:
                 continue
-            assert self.dimension is not None  # only bands of R^d are larger than those of a frame
-            vectors = np.concatenate([frame.directions[:, band], frame.weights[:, band]])
-            basis = np.linalg.qr(vectors.T, mode="complete")[0].T
             part[:, normal:] = 0.0
-            beyond = share * self.dimension - normal
-            part[:, normal] = np.sqrt(case.rng.chisquare(beyond, self.count))
+            part[:, normal] = np.sqrt(rng.chisquare(whole - normal, self.count))
             z[:, band] = part @ basis
-        return np.asarray(z)
+        return z
 
     def _normal_axes(self, token: int) -> list[int]:
         """How many axes of every band hold normal noise, and not a length."""
-        model = self.case.model
-        found = []
-        for size, share in zip(self.frame.sizes, fractions_of(model), strict=True):
-            whole = self.dimension is None or size == share * self.dimension
-            found.append(size if whole else model.directions + model.units + token)
-        return found
+        span = self.case.model.directions + self.case.model.units + token
+        sizes = zip(self.frame.sizes, self._whole, strict=True)
+        return [size if size == whole else span for size, whole in sizes]
 
     def _widened(self, z: Array) -> Array:
         if self._factor > 1:
             change = np.sum(z**2, axis=1) * (self._factor**2 - 1) / 2
             self._logarithm += z.shape[1] * np.log(self._factor) - change
         return np.asarray(self._factor * z)
-
-
-@dataclass(frozen=True)
-class SampleMean:
-    """Means over independent samples, and the parts of the tolerance that sampling asks for.
-
-    Attributes
-    ----------
-    value : array
-    parts : list of (array, reason)
-        z standard errors; and what the largest sample may stand for, where a few samples make the
-        mean.
-    """
-
-    value: Array
-    parts: list[tuple[Array, str]]
-
-
-def sample_mean(values: Array, share: float, entries: int | None = None) -> SampleMean:
-    r"""Mean of the rows, which is off by more than its tolerance with probability at most
-    ``share``.
-
-    .. math:: z\,\hat\sigma/\sqrt N + 3\,b\,\ln(3/\epsilon)/N
-
-    with b the largest deviation seen: the second term is that of the empirical Bernstein bound
-    (Audibert, Munos, Szepesvari 2009).  Without heavy tails it is small; with them the standard
-    error alone, itself found from a few samples, is not to be believed.
-
-    Parameters
-    ----------
-    values : array, shape (N, ...)
-    share : float
-        Family-wise error of all entries together.
-    entries : int, optional
-        How many numbers are judged with that share; those of a row when omitted.
-    """
-    count = len(values)
-    mean = values.mean(axis=0)
-    deviation = np.abs(values - mean)
-    return _with_parts(
-        mean,
-        np.sqrt((deviation**2).mean(axis=0)),
-        deviation.max(axis=0),
-        count,
-        share,
-        mean.size if entries is None else entries,
-    )
-
-
-def sample_products(values: Array, share: float) -> SampleMean:
-    """Mean of the outer products of the rows, shape (k, k), judged as :func:`sample_mean`."""
-    size = values.shape[1]
-    mean, spread, largest = (np.empty((size, size)) for _ in range(3))
-    for i in range(size):  # row by row: all products of all samples would not fit into memory
-        products = values[:, i, None] * values
-        mean[i] = products.mean(axis=0)
-        deviation = np.abs(products - mean[i])
-        spread[i], largest[i] = np.sqrt((deviation**2).mean(axis=0)), deviation.max(axis=0)
-    return _with_parts(mean, spread, largest, len(values), share, size * (size + 1) // 2)
-
-
-def _with_parts(
-    mean: Array, spread: Array, largest: Array, count: int, share: float, entries: int
-) -> SampleMean:
-    z = critical_value(entries, share)
-    tail = 3.0 * np.log(3.0 * entries / share) / count
-    return SampleMean(
-        mean,
-        [
-            (z * spread / np.sqrt(count), f"{z:.2f} standard errors of {count} samples (T3)"),
-            (tail * largest, "the largest sample: heavy tails (T3)"),
-        ],
-    )
 
 
 def loss_gradient(case: LawCase, labels: Array, u: Array) -> tuple[Array, Array, Array]:
@@ -316,15 +302,20 @@ def _change(frame: Frame, step: Array, delta: float) -> Array:
     (B(x + delta s) - B(x)) / delta is B(x, s) + B(s, x) + delta B(s, s) of a bilinear B: a
     difference of statistics after and before would leave the rounding of the statistics over delta.
     """
-    count, c, d = step.shape
-    rest = step - frame.along(step.reshape(-1, d)).reshape(step.shape)
+    (count, c, d), r, bands = step.shape, len(frame.directions), len(frame.sizes)
     before = frame.weights - frame.along(frame.weights)
-    rows, columns = map(list, zip(*symbols.upper_triangle(c), strict=True))
-    overlaps, grams = [], []
-    for band in frame.bands:
-        part = rest[..., band]
-        once = np.einsum("ai,nbi->nab", before[:, band], part)
-        gram = once + once.transpose(0, 2, 1) + delta * (part @ part.transpose(0, 2, 1))
-        grams.append(gram[:, rows, columns])
-        overlaps.append((step[..., band] @ frame.directions[:, band].T).reshape(count, -1))
-    return np.concatenate([*overlaps, *grams], axis=1)
+    # of products with these columns every axis counts in the sum of its band
+    sums = np.repeat(np.eye(bands), frame.sizes, axis=0)
+    rows = np.concatenate([frame.directions, before])
+    columns = (rows.T[:, :, None] * sums[:, None, :]).reshape(d, -1)
+    linear = (step.reshape(-1, d) @ columns).reshape(count, c, r + c, bands)
+    along, once = linear[:, :, :r], linear[:, :, r:]
+    spanned = np.einsum("nask,kst->natk", along, np.array(frame.inverses))
+    grams = [
+        once[:, a, b]
+        + once[:, b, a]
+        + delta * ((step[:, a] * step[:, b]) @ sums - np.sum(spanned[:, a] * along[:, b], axis=1))
+        for a, b in symbols.upper_triangle(c)
+    ]
+    overlaps = along.transpose(0, 3, 1, 2).reshape(count, -1)
+    return np.concatenate([overlaps, np.stack(grams, axis=2).reshape(count, -1)], axis=1)
