@@ -32,6 +32,8 @@ def is_plain(s: Array) -> Array:
     >>> [bool(is_plain(np.diag([1.0, small])[None])) for small in (0.5, 1e-5)]
     [True, False]
     """
+    if s.shape[-1] == 1:
+        return np.ones(s.shape[:-3], dtype=bool)
     try:  # a condition number bounds the ratio, and is cheaper
         large, small = (
             np.abs(each).sum(axis=-1).max(axis=(-2, -1), initial=0.0)
@@ -66,8 +68,11 @@ def damping(change: Array, s: Array) -> Array:
     B, k, k), as (..., 1, 1, 1).
     """
     axes = (-3, -2, -1)
+    largest, present = np.abs(change).max(axis=axes), np.abs(s).max(axis=axes, initial=1e-270)
+    if np.all(2 * largest * np.sqrt(np.prod(s.shape[-3:])) <= present):  # norms tell no more
+        return np.ones((*s.shape[:-3], 1, 1, 1))
     # over the largest entry, against overflow of squares near a pole
-    both = np.maximum(np.abs(change).max(axis=axes), np.abs(s).max(axis=axes, initial=1e-270))
+    both = np.maximum(largest, present)
     scale = both[..., None, None, None]
     size, step = (
         np.sqrt((np.abs(matrix / scale) ** 2).sum(axis=axes, keepdims=True))

@@ -70,6 +70,11 @@ class NoiseCovariances:
         return float(self.variances.max())
 
     @cached_property
+    def is_isotropic(self) -> bool:
+        """Whether there is one band, of variance one in every component: nothing is mixed."""
+        return self.variances.size == 1 and self.variances.item() == 1 == self.fractions.item()
+
+    @cached_property
     def _shares(self) -> Array:
         return self.variances * self.fractions
 
@@ -82,6 +87,8 @@ class NoiseCovariances:
         """sum_h rho_h sigma_lh^2 S_h of every group, shape (G, k, k), from S of shape (B, k, k),
         with any axes in front of both.
         """
+        if self.is_isotropic:
+            return s
         *front, bands, k, _ = s.shape
         mixed: Array = self._shares @ s.reshape(*front, bands, k * k)
         return mixed.reshape(*front, self.groups, k, k)
@@ -90,12 +97,14 @@ class NoiseCovariances:
         """sum_l sigma_lg^2 E_l of every band, shape (B, n), from the groups' E_l, shape (G, n);
         with any axes in front.
         """
-        return np.asarray(self.variances.T @ sums)
+        return sums if self.is_isotropic else np.asarray(self.variances.T @ sums)
 
     def both(self, operators: Array) -> Array:
         """The operators E_l between :meth:`coupled` and :meth:`collected`, shape (B n, B n), with
         any axes in front.
         """
+        if self.is_isotropic:
+            return operators[..., 0, :, :]
         *front, groups, n, _ = operators.shape
         size = self.bands
         mixed: Array = self._both_rates @ operators.reshape(*front, groups, n * n)

@@ -236,12 +236,12 @@ class NodeEquation:
         couplings = self.couplings(s)
         found = [each.at(couplings[:, g], squares) for g, each in enumerate(of or self.node_sums)]
         tokens = self.law.tokens
-        means = over_tokens(np.stack([mean for mean, _ in found], axis=1), self.rows, tokens)
+        means = over_tokens(_beside_each_other([mean for mean, _ in found]), self.rows, tokens)
         covariances, precision = self.law.covariances, self.law.precision
         mean = unpack(covariances.collected(means), self.rows) / precision
         if not squares:
             return mean, None
-        several = np.stack([operators for _, operators in found if operators is not None], axis=1)
+        several = _beside_each_other([o for _, o in found if o is not None])
         several = operators_over_tokens(several, self.rows, tokens)
         return mean, covariances.both(several) / (self.aspect_ratio * precision**2)
 
@@ -278,3 +278,8 @@ class NodeEquation:
     def signs(self, s: Array) -> Array:
         """Signs of the determinants."""
         return np.asarray(np.sign(self.determinants(s)))
+
+
+def _beside_each_other(parts: list[Array]) -> Array:
+    """What every group has at each S, shape (Z, G, ...)."""
+    return parts[0][:, None] if len(parts) == 1 else np.stack(parts, axis=1)

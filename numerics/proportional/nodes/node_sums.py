@@ -12,6 +12,9 @@ from numerics.core.packed_symmetric import Array, congruence, pack, positions, s
 from .lane_kernels import LANES, complex_sums, rank_one_sums, real_determinants, real_sums
 from .node_weights import Full, NodeWeights, RankOne
 
+# sums at so many single S are kept
+REMEMBERED = 4
+
 
 @dataclass(frozen=True)
 class NodeSums:
@@ -52,6 +55,24 @@ class NodeSums:
         >>> mean, np.diag(operators[0])
         (array([[1., 0., 1.]]), array([1., 1., 1.]))
         """
+        if len(couplings) > 1:
+            return self._at(couplings, squares)
+        # slopes, radii and the next Newton step ask for the sums at one S again
+        key = couplings.dtype.char, couplings.tobytes()
+        found = self._last.get(key)
+        if found is None or (squares and found[1] is None):
+            found = self._at(couplings, squares)
+            self._last[key] = found
+            if len(self._last) > REMEMBERED:
+                self._last.pop(next(iter(self._last)))
+        return found if squares else (found[0], None)
+
+    @cached_property
+    def _last(self) -> dict[tuple[str, bytes], tuple[Array, Array | None]]:
+        """What was found last, at one Sigma each."""
+        return {}
+
+    def _at(self, couplings: Array, squares: bool) -> tuple[Array, Array | None]:
         if isinstance(self.weights, RankOne):
             return self._rank_one(couplings, squares)
         mean, operators, lost = self._full(couplings, squares)
