@@ -61,6 +61,8 @@ class Branch:
     path : array, shape (points,)
         trace S of known solutions, increasing, edges included.
     solutions : array, shape (points, B, k, k)
+    places : array, shape (points,)
+        z there; not a number where the solution is that of a similar law.
     """
 
     resolvent: Resolvent
@@ -68,6 +70,7 @@ class Branch:
     high: Edge | None
     path: Array
     solutions: Array
+    places: Array
 
     @property
     def side(self) -> int:
@@ -90,6 +93,9 @@ class Branch:
 
     def at_trace(self, trace: float) -> tuple[float, Array]:
         """z and S where trace S has the given value."""
+        known = np.flatnonzero((self.path == trace) & np.isfinite(self.places))
+        if len(known):
+            return float(self.places[known[0]]), self.solutions[known[0]]
         i = int(np.clip(np.searchsorted(self.path, trace) - 1, 0, len(self.path) - 2))
         span = self.path[i + 1] - self.path[i]
         share = (trace - self.path[i]) / span
@@ -152,10 +158,9 @@ def outer_branch(resolvent: Resolvent, side: int, like: Branch | None = None) ->
         -side * 0.05 * k * resolvent.aspect_ratio / (resolvent.scale * (1 + resolvent.aspect_ratio))
     )
     _, s = resolvent.solve_trace(trace, resolvent.multiple(trace / k))
-    edge, path, solutions = _walk(resolvent, trace, s, -side)
-    order = slice(None, None, -side)
+    edge, *known = _walk(resolvent, trace, s, -side)
     low, high = (edge, None) if side > 0 else (None, edge)
-    return Branch(resolvent, low, high, path[order], solutions[order])
+    return Branch(resolvent, low, high, *(each[::-side] for each in known))
 
 
 def gap_branch(resolvent: Resolvent, s: Array, bounds: tuple[float, float]) -> Branch:
@@ -167,15 +172,10 @@ def gap_branch(resolvent: Resolvent, s: Array, bounds: tuple[float, float]) -> B
         It leads out of the bounds.
     """
     trace = float(resolvent.trace(s))
-    low, below, left = _walk(resolvent, trace, s, -1, bounds)
-    high, above, right = _walk(resolvent, trace, s, 1, bounds)
-    return Branch(
-        resolvent,
-        low,
-        high,
-        np.concatenate([below[:0:-1], above]),
-        np.concatenate([left[:0:-1], right]),
-    )
+    low, *below = _walk(resolvent, trace, s, -1, bounds)
+    high, *above = _walk(resolvent, trace, s, 1, bounds)
+    both = (np.concatenate([b[:0:-1], a]) for b, a in zip(below, above, strict=True))
+    return Branch(resolvent, low, high, *both)
 
 
 def is_physical(resolvent: Resolvent, s: Array) -> bool:
@@ -190,19 +190,22 @@ def _walk(
     direction: int,
     bounds: tuple[float, float] = (-np.inf, np.inf),
     first: float | None = None,
-) -> tuple[Edge, Array, Array]:
-    """Walk along a branch to its end; ``first`` is the first step, where a good one is known."""
-    path, solutions = [trace], [s]
+) -> tuple[Edge, Array, Array, Array]:
+    """Walk along a branch to its end: the edge there, and trace S, S and z on the way.
+
+    ``first`` is the first step, where a good one is known.
+    """
     z, s = resolvent.solve_trace(trace, s)
+    trail, blocked = [(trace, s, z)], None
     determinants = resolvent.determinants(s)
     signs, room = np.sign(determinants), np.inf
     slope, change = resolvent.along_trace(s)
     step = direction * (first or max(0.25 * abs(trace), 1e-3 * float(np.linalg.norm(s))))
     for _ in range(WALK):
         if room < SHORTEST * float(np.linalg.norm(s)) and resolvent.margin(s) < POLE:
-            return Edge(z, trace, "essential"), np.array(path), np.array(solutions)
+            return _ended(Edge(z, trace, "essential"), trail)
         if abs(z) < ZERO * resolvent.scale and z * direction < 0:
-            return Edge(0.0, trace, "zero"), np.array(path), np.array(solutions)
+            return _ended(Edge(0.0, trace, "zero"), trail)
         try:
             new, found = resolvent.solve_trace(trace + step, s + step * change, FEW)
             turned, bent = resolvent.along_trace(found)
@@ -215,55 +218,65 @@ def _walk(
             ):
                 raise ResolventError(new, np.inf)  # another branch, or too far to tell
             if turned <= 0:
-                edge, at_edge = _turning_point(resolvent, (trace, s), (trace + step, found))
-                return edge, np.array([*path, edge.trace]), np.array([*solutions, at_edge])
+                beyond = trace + step, new, found
+                edge, at_edge = _turning_point(resolvent, (trace, z, s), beyond)
+                return _ended(edge, [*trail, (edge.trace, at_edge, edge.place)])
         except (ResolventError, np.linalg.LinAlgError):
+            blocked = trace + step
             step /= 2
             if abs(step) > SHORTEST * float(np.linalg.norm(s)):
                 continue
             if resolvent.margin(s) < POLE:
-                return Edge(z, trace, "essential"), np.array(path), np.array(solutions)
+                return _ended(Edge(z, trace, "essential"), trail)
             # S diverges in some directions: rounding ends the walk before z is zero
             if abs(z) < NEAR_ZERO * resolvent.scale and z * direction < 0:
-                return Edge(0.0, trace, "zero"), np.array(path), np.array(solutions)
+                return _ended(Edge(0.0, trace, "zero"), trail)
             raise ResolventError(z, np.inf) from None
         if not bounds[0] <= new <= bounds[1]:
             raise ResolventError(new, np.inf)
         trace, z, s, slope, change = trace + step, new, found, turned, bent
-        path.append(trace)
-        solutions.append(s)
+        trail.append((trace, s, z))
         # determinants are nearly linear in the trace: where the next of them vanishes is the pole
         least = [float(np.abs(d).min()) for d in (determinants, here)]
         fall, determinants = (least[0] - least[1]) / abs(step), here
         room = least[1] / fall if fall > 0 else np.inf
-        step = direction * min(1.6 * abs(step), TOWARDS_POLE * room)
+        # what stopped the walk stands there still: the edge, or another branch, is before it
+        way = np.inf if blocked is None else abs(blocked - trace) / 2
+        step, blocked = direction * min(1.6 * abs(step), TOWARDS_POLE * room, way), None
     raise ResolventError(z, slope)
 
 
+def _ended(edge: Edge, trail: list[tuple[float, Array, float]]) -> tuple[Edge, Array, Array, Array]:
+    path, solutions, places = zip(*trail, strict=True)
+    return edge, np.array(path), np.array(solutions), np.array(places)
+
+
 def _turning_point(
-    resolvent: Resolvent, inside: tuple[float, Array], beyond: tuple[float, Array]
+    resolvent: Resolvent, inside: tuple[float, float, Array], beyond: tuple[float, float, Array]
 ) -> tuple[Edge, Array]:
-    """The edge between two points of a branch, and S there."""
-    known = [(trace, s, resolvent.along_trace(s)[1]) for trace, s in (inside, beyond)]
+    """The edge between two points of a branch, each trace S, z and S; and S there."""
+    known: dict[float, tuple[float, Array, float, Array]] = {}
 
-    def at(trace: float) -> tuple[float, Array]:
-        """From the nearest point along its tangent."""
-        near, s, change = min(known, key=lambda p: abs(p[0] - trace))
-        z, found = resolvent.solve_trace(trace, s + (trace - near) * change, FEW)
-        known.append((trace, found, resolvent.along_trace(found)[1]))
-        return z, found
+    def found(trace: float, z: float, s: Array) -> float:
+        """Keep a point, and say how z rises there."""
+        known[trace] = (z, s, *resolvent.along_trace(s))
+        return known[trace][2]
 
-    if resolvent.along_trace(inside[1])[0] <= 0:
+    def slope(trace: float) -> float:
+        """Of z, from the nearest point along its tangent."""
+        if trace in known:
+            return known[trace][2]
+        near = min(known, key=lambda t: abs(t - trace))
+        _, s, _, change = known[near]
+        return found(trace, *resolvent.solve_trace(trace, s + (trace - near) * change, FEW))
+
+    if found(*inside) <= 0:
         raise ResolventError(inside[0], np.inf)  # not on the physical branch
-    root = float(
-        scipy.optimize.brentq(
-            lambda t: resolvent.along_trace(at(t)[1])[0],
-            inside[0],
-            beyond[0],
-            xtol=EDGE_ACCURACY * abs(beyond[0]) + 1e-300,
-        )
-    )
-    z, s = at(root)
+    found(*beyond)
+    ends, accuracy = (inside[0], beyond[0]), EDGE_ACCURACY * abs(beyond[0]) + 1e-300
+    root = float(scipy.optimize.brentq(slope, *ends, xtol=accuracy))
+    slope(root)
+    z, s, _, _ = known[root]
     return Edge(z, root, "critical"), s
 
 
@@ -286,13 +299,25 @@ def _similar(resolvent: Resolvent, like: Branch) -> Branch:
     else:
         raise ResolventError(z, np.inf)
     edge = Edge(z, trace, "critical")
-    low, high = (edge, None) if like.low is not None else (None, edge)
-    branch = Branch(resolvent, low, high, like.path, like.solutions)
+    right = like.low is not None
+    low, high = (edge, None) if right else (None, edge)
+    outside = like.path > trace if right else like.path < trace
+    if not outside.any():
+        raise ResolventError(z, np.inf)
+    at = 0 if right else int(outside.sum())
+    branch = Branch(
+        resolvent,
+        low,
+        high,
+        np.insert(like.path[outside], at, trace),
+        np.insert(like.solutions[outside], at, solution, axis=0),
+        np.insert(np.full(int(outside.sum()), np.nan), at, z),
+    )
     # I + Sigma K has kept its sign all the way from S = 0, rare weights included
     if np.any(resolvent.signs(solution) <= 0):
         raise ResolventError(z, np.inf)
     # a point away from the edge tells whether this is the physical branch
-    inner = (branch.path[-1] if like.low is not None else branch.path[0]) * 0.5 + 0.5 * trace
+    inner = (branch.path[-1] if right else branch.path[0]) * 0.5 + 0.5 * trace
     if not is_physical(resolvent, branch.at_trace(float(inner))[1]):
         raise ResolventError(z, np.inf)
     return branch
@@ -313,11 +338,11 @@ def _resumed(resolvent: Resolvent, like: Branch) -> Branch:
     if np.any(resolvent.signs(s) <= 0) or not is_physical(resolvent, s):
         raise ResolventError(like.edge.place, np.inf)
     step = 0.5 * abs(float(path[0]) - trace)
-    edge, last, found = _walk(resolvent, trace, s, -side, first=step)
+    edge, *found = _walk(resolvent, trace, s, -side, first=step)
     low, high = (edge, None) if side > 0 else (None, edge)
-    path = np.concatenate([last[::-1], path[i + 1 :]])[::side]
-    solutions = np.concatenate([found[::-1], solutions[i + 1 :]])[::side]
-    return Branch(resolvent, low, high, path, solutions)
+    rest = path[i + 1 :], solutions[i + 1 :], np.full(len(path) - i - 1, np.nan)
+    both = (np.concatenate([a[::-1], b])[::side] for a, b in zip(found, rest, strict=True))
+    return Branch(resolvent, low, high, *both)
 
 
 def _same_zero(resolvent: Resolvent, like: Branch) -> Branch:
@@ -326,6 +351,7 @@ def _same_zero(resolvent: Resolvent, like: Branch) -> Branch:
     if not 0 < z * like.side < NEAR_ZERO * resolvent.scale:
         raise ResolventError(z, np.inf)
     # S diverges here, so that of the similar law is no start for a second time
-    solutions = np.array(like.solutions)
-    solutions[0 if like.low is not None else -1] = s
-    return replace(like, resolvent=resolvent, solutions=solutions)
+    solutions, places = np.array(like.solutions), np.full(len(like.path), np.nan)
+    end = 0 if like.low is not None else -1
+    solutions[end], places[end] = s, z
+    return replace(like, resolvent=resolvent, solutions=solutions, places=places)
