@@ -20,6 +20,8 @@ array (B, k, k), and what changes is what couples S to a weight and what is coll
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -37,22 +39,36 @@ ROUNDED = 1e-11
 # A residual this small leaves the derivative as it is, which costs more than the equation itself,
 # as long as every step divides the residual by the second number.
 SMALL, FALLING = 1e-4, 0.03
+# A step along a branch that has not brought the residual there after half of the few iterations it
+# may take is too long a one.
+HOPELESS = 0.5
 
 
 @dataclass(frozen=True)
 class Resolvent(NodeEquation):
     """The equation for S at one law and aspect ratio, and its solutions."""
 
+    def _frame(self, s: Array) -> Frame:
+        """The frame of S; where it was asked for last, with what its sums remember."""
+        asked = s.dtype.char, s.tobytes()
+        if self._last_frame.get("of") != asked:
+            self._last_frame.update(of=asked, frame=Frame.of(self, s))
+        return self._last_frame["frame"]
+
+    @cached_property
+    def _last_frame(self) -> dict[str, Any]:
+        return {}
+
     def derivative(self, s: Array) -> Array:
         """dS/dz."""
-        frame = Frame.of(self, s)
+        frame = self._frame(s)
         jacobian = frame.jacobian(frame.inward(s))
         right = np.broadcast_to(-pack(frame.gram), (len(s), len(jacobian) // len(s)))
         return frame.outward(self.unpacked(np.linalg.solve(jacobian, right.ravel())))
 
     def radius(self, s: Array) -> float:
         """Spectral radius of the positive map at a real S: below 1 only on the physical branch."""
-        frame = Frame.of(self, s)
+        frame = self._frame(s)
         x = frame.inward(s)
         curvature = frame.terms(x, True)[2]
         assert curvature is not None
@@ -70,7 +86,7 @@ class Resolvent(NodeEquation):
         ResolventError
             No convergence.
         """
-        frame = Frame.of(self, start)
+        frame = self._frame(start)
         x, residual, jacobian = frame.inward(start), np.inf, None
         for _ in range(iterations):
             inverse, mean, curvature = frame.terms(x, jacobian is None or residual > SMALL)
@@ -92,7 +108,9 @@ class Resolvent(NodeEquation):
             return frame.outward(x)
         raise ResolventError(z, residual)
 
-    def solve_many(self, z: Array, start: Array, iterations: int) -> tuple[Array, Array]:
+    def solve_many(
+        self, z: Array, start: Array, iterations: int, trusted: bool = False
+    ) -> tuple[Array, Array]:
         """S at many z at once, each from a solution nearby: what :meth:`solve_at` does, without
         frames.
 
@@ -101,6 +119,8 @@ class Resolvent(NodeEquation):
         z : array, shape (Z,)
         start : array, shape (Z, B, k, k)
         iterations : int
+        trusted : bool
+            Most starts are solutions already: the derivative is asked for where they are not.
 
         Returns
         -------
@@ -111,45 +131,62 @@ class Resolvent(NodeEquation):
         out, solved = np.full(start.shape, np.nan, dtype=start.dtype), np.zeros(len(z), dtype=bool)
         at = np.flatnonzero(is_plain(start)) if len(z) else np.zeros(0, dtype=np.intp)
         x, residual = np.array(start[at]), np.full(len(at), np.inf)
-        jacobian, unit = None, np.eye(self.rows)
+        size = self.law.covariances.bands * self.rows * (self.rows + 1) // 2
+        jacobian, unit = np.empty((len(at), size, size), dtype=start.dtype), np.eye(self.rows)
+        begun = np.zeros(len(at), dtype=bool)  # whether there is a derivative
         for _ in range(iterations):
             if not len(at):
                 break
-            fresh = jacobian is None or bool(np.any(residual > SMALL))
-            inverse = np.linalg.inv(x)
-            mean, curvature = self.sums(x, fresh)
+            inverse, fresh = np.linalg.inv(x), (residual > SMALL) & ~(trusted & ~begun)
+            mean = self._means(x, inverse, fresh, jacobian)
             places = z[at, None, None, None]
             rest = inverse + places * unit - mean
-            size = np.abs(inverse).max(axis=(1, 2, 3)) + np.abs(z[at])
-            last, residual = residual, np.abs(rest).max(axis=(1, 2, 3)) / size
-            done = (last / 2 < residual) & (residual <= ROUNDED)
+            scale = np.abs(inverse).max(axis=(1, 2, 3)) + np.abs(z[at])
+            last, residual = residual, np.abs(rest).max(axis=(1, 2, 3)) / scale
+            begun = begun | fresh
+            done = (last / 2 < residual) & (residual <= ROUNDED) | ~begun & (residual <= SOLVED)
             out[at[done]], solved[at[done]] = x[done], True
-            if curvature is not None:
-                jacobian = self.jacobian(inverse, curvature)
             left = ~done & np.isfinite(residual)
-            slow = bool(np.any(residual[left] > np.maximum(FALLING * last[left], SOLVED)))
+            slow = left & ~fresh & (residual > SOLVED) & (~begun | (residual > FALLING * last))
+            if slow.any():
+                curvature = self.sums(x[slow], True)[1]
+                assert curvature is not None
+                jacobian[slow], begun = self.jacobian(inverse[slow], curvature), begun | slow
             at, x, residual, rest = at[left], x[left], residual[left], rest[left]
-            assert jacobian is not None
-            jacobian = jacobian[left]
-            if curvature is None and slow and len(at):
-                again = self.sums(x, True)[1]
-                assert again is not None
-                jacobian = self.jacobian(inverse[left], again)
+            jacobian, begun = jacobian[left], begun[left]
+            if not len(at):
+                break
             right = -pack(rest).reshape(len(at), -1, 1)
             change = self.unpacked(np.linalg.solve(jacobian, right)[..., 0])
             x = x + damping(change, x) * change
             done = residual <= SOLVED  # the last step is for nothing
             out[at[done]], solved[at[done]] = x[done], True
-            at, x, residual, jacobian = at[~done], x[~done], residual[~done], jacobian[~done]
+            at, x, residual = at[~done], x[~done], residual[~done]
+            jacobian, begun = jacobian[~done], begun[~done]
         return out, solved
+
+    def _means(self, x: Array, inverse: Array, fresh: Array, jacobian: Array) -> Array:
+        """lambda^-1 E[A] at many S, and in some of them the derivative, which is put in its place:
+        it costs more than the means.
+        """
+        mean = np.empty_like(x)
+        if fresh.any():
+            mean[fresh], curvature = self.sums(x[fresh], True)
+            assert curvature is not None
+            jacobian[fresh] = self.jacobian(inverse[fresh], curvature)
+        if not fresh.all():
+            mean[~fresh] = self.sums(x[~fresh], False)[0]
+        return mean
 
     def solve_trace(
         self, trace: float, start: Array, iterations: int = ITERATIONS
     ) -> tuple[float, Array]:
         """z and S with the given trace of S: Newton's method on the bordered system."""
-        frame = Frame.of(self, start)
+        frame = self._frame(start)
         x, z, residual, jacobian = frame.inward(start), None, np.inf, None
-        for _ in range(iterations):
+        for i in range(iterations):
+            if _is_hopeless(i, iterations, residual):
+                break
             inverse, mean, curvature = frame.terms(x, jacobian is None or residual > SMALL)
             if z is None:
                 z = float(self.trace((mean - inverse) @ np.linalg.inv(frame.gram))) / self.rows
@@ -178,9 +215,14 @@ class Resolvent(NodeEquation):
 
     def along_trace(self, s: Array) -> tuple[float, Array]:
         """dz and dS per d(trace S), at a real S."""
-        frame = Frame.of(self, s)
+        frame = self._frame(s)
         bordered = frame.bordered(frame.jacobian(frame.inward(s)))
         right = np.zeros(len(bordered))
         right[-1] = 1
         step = np.linalg.solve(bordered, right)
         return float(step[-1]), frame.outward(self.unpacked(step[:-1]))
+
+
+def _is_hopeless(done: int, iterations: int, residual: float) -> bool:
+    """Whether a step along a branch is given up after so many of a few iterations."""
+    return iterations < ITERATIONS and done >= HOPELESS * iterations and residual > SMALL

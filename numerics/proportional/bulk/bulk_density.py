@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
+from numpy.typing import NDArray
 
 from numerics.core.errors import ResolventError
 from numerics.core.packed_symmetric import Array
@@ -35,8 +36,9 @@ PROBES = (1 / 2, 3 / 4, 1 / 4, 7 / 8, 5 / 8, 3 / 8, 1 / 8)
 BETWEEN_NODES = 0.05
 # over which a density's slope is measured
 ANGLE = 1e-3
-# nodes of the polynomial from which Newton's method starts between nodes
-NEAREST = 8
+# nodes of the polynomial from which Newton's method starts between nodes; where the series is cut
+# at less than the second number most starts are solutions already
+NEAREST, TRUSTED = 8, 1e-5
 # series whose eighths fall more slowly are not resolved at all
 SLOWEST = 0.95
 # more gaps than this are not those of a law
@@ -135,10 +137,10 @@ class Piece:
         inside = (z > self.interval.left) & (z < self.interval.right)
         return np.where(inside, change / np.maximum(ends[1] - ends[0], 1e-300), 0.0)
 
-    def masses(self, theta: Array) -> Array:
-        """Of equal steps of the angle about midpoints."""
-        waves = np.cos(np.multiply.outer(theta, np.arange(len(self.series))))
-        return np.asarray(waves @ self.series * np.pi / len(theta))
+    def masses(self, count: int) -> Array:
+        """Of so many equal steps of the angle about midpoints, no fewer than the series is long."""
+        halved = np.append(self.series[:1], self.series[1:] / 2)
+        return np.asarray(scipy.fft.dct(halved, type=3, n=count) * np.pi / count)
 
     def cumulative(self, z: Array) -> Array:
         """Mass of the interval below z."""
@@ -286,27 +288,26 @@ def _march(
             while 0 <= i + direction < count and np.isnan(solutions[i + direction, 0, 0, 0]):
                 angles = float(nodes[i]), float(nodes[i + direction])
                 found = _step(resolvent, interval, angles, solutions[i], behind)
-                if found is None or not _dense(
-                    resolvent, found, length / float(ends[i + direction])
-                ):
+                if found is None or not _dense(resolvent, found, length / ends[i + direction]):
                     break
                 behind, i = solutions[i], i + direction
                 solutions[i] = found
 
     if known is not None:
-        found = on_axis_many(resolvent, at, known.solutions_at(nodes))
-        for i in np.flatnonzero(np.isfinite(found[:, 0, 0, 0])).tolist():
-            if _dense(resolvent, found[i], length / float(ends[i])):
-                solutions[i] = found[i]
-        for i in np.flatnonzero(np.isfinite(solutions[:, 0, 0, 0])).tolist():
-            spread(i, solutions[i])  # where a neighbour is not solved
+        starts, trusted = known.solutions_at(nodes), known.truncation < TRUSTED
+        found = on_axis_many(resolvent, at, starts, trusted=trusted)
+        dense = _dense(resolvent, found, length / ends)
+        solutions[dense] = found[dense]
+        solved = np.pad(np.isfinite(solutions[:, 0, 0, 0]), 1, constant_values=True)
+        for i in np.flatnonzero(solved[1:-1] & ~(solved[:-2] & solved[2:])).tolist():
+            spread(i, solutions[i])
     probed: set[int] = set()
     while (chosen := _next_probe(solutions, probed)) is not None:
         i = chosen
         probed.add(i)
         s = descend(resolvent, float(at[i]), 1e-9 * length)
         settled = None if s is None else on_axis(resolvent, float(at[i]), s)
-        if settled is not None and _dense(resolvent, settled, length / float(ends[i])):
+        if settled is not None and _dense(resolvent, settled, length / ends[i]):
             spread(i, settled)
         elif (
             s is not None
@@ -377,11 +378,11 @@ def _wide(resolvent: Resolvent, s: Array) -> bool:
     return resolvent.law.is_discrete or resolvent.margin(s) > BETWEEN_NODES
 
 
-def _dense(resolvent: Resolvent, s: Array, unit: float) -> bool:
+def _dense(resolvent: Resolvent, s: Array, unit: Array) -> NDArray[np.bool_]:
     """Whether the density, in units that take its behaviour at the ends out, is above what counts
-    as a thin tail.
+    as a thin tail; of S with any axes in front.
     """
-    return float(resolvent.trace(s.imag)) * unit / (np.pi * resolvent.rows) > THIN
+    return np.asarray(resolvent.trace(s.imag) * unit / (np.pi * resolvent.rows) > THIN)
 
 
 def _piece(resolvent: Resolvent, interval: Interval, nodes: Array, solutions: Array) -> Piece:

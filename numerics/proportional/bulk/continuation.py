@@ -24,13 +24,13 @@ def on_axis(resolvent: Resolvent, z: float, start: Array) -> Array | None:
     return s if _is_near(s, start) else None
 
 
-def on_axis_many(resolvent: Resolvent, z: Array, start: Array) -> Array:
+def on_axis_many(resolvent: Resolvent, z: Array, start: Array, *, trusted: bool = False) -> Array:
     """The same for many z at once, shapes (Z,) and (Z, B, k, k); not a number where there is
-    none.
+    none.  Most starts that are trusted are solutions already.
     """
     out = np.full(start.shape, np.nan, dtype=complex)
     at = np.flatnonzero(np.isfinite(start[:, 0, 0, 0]))
-    found, solved = resolvent.solve_many(z[at], start[at], CLOSE)
+    found, solved = resolvent.solve_many(z[at], start[at], CLOSE, trusted)
     out[at[solved]] = found[solved]
     near = np.zeros(len(z), dtype=bool)
     near[at[solved]] = _is_near(found[solved], start[at[solved]])

@@ -25,7 +25,7 @@ from .continuation import CLOSE
 DECADES = 10.0 ** np.arange(1, -13, -1)
 # of no account
 LEFT = 1e-4
-# points of a piece
+# points of a piece, no fewer than a series is long
 POINTS = 2048
 
 
@@ -110,6 +110,6 @@ def misplaced(pieces: Sequence[Piece], atom: float, witness: Witness) -> float:
     theta = np.pi * (np.arange(POINTS) + 0.5) / POINTS
     seen = np.full(heights.shape, atom)
     for piece in pieces:
-        at, weight = piece.interval.place(theta)[0], piece.masses(theta)
+        at, weight = piece.interval.place(theta)[0], piece.masses(POINTS)
         seen += (heights[:, None] ** 2 / (at**2 + heights[:, None] ** 2)) @ weight
     return float(np.abs(seen - masses).max(initial=0.0))

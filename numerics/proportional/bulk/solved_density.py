@@ -47,5 +47,6 @@ def densities(
 
 def _solved(piece: Piece, resolvent: Resolvent, z: Array) -> Array:
     """Not a number where Newton's method from the nodes does not arrive."""
-    s = on_axis_many(resolvent, z, piece.solutions_at(piece.interval.angle(z)))
+    starts = piece.solutions_at(piece.interval.angle(z))
+    s = on_axis_many(resolvent, z, starts, trusted=True)
     return np.asarray(np.maximum(resolvent.trace(s.imag), 0) / (np.pi * resolvent.law.noisy))
