@@ -150,14 +150,16 @@ def _cuts(falling: Array, count: int) -> NDArray[np.int64]:
     if count >= distinct:
         return np.flatnonzero(np.concatenate([[True], falling[1:] < falling[:-1]]))
     logs = -np.log(falling)
-    low, high = 0.0, float(logs[-1] - logs[0])
+    # one band holds all, whatever a width added to the first of them is rounded to
+    low, high, best = 0.0, float(logs[-1] - logs[0]), np.zeros(1, dtype=np.int64)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        if _greedy(logs, middle).size <= count:
-            high = middle
+        starts = _greedy(logs, middle)
+        if starts.size <= count:
+            high, best = middle, starts
         else:
             low = middle
-    return _greedy(logs, high)
+    return best
 
 
 def _greedy(rising: Array, width: float) -> NDArray[np.int64]:

@@ -34,6 +34,15 @@ def test_bands_have_the_least_ratio_and_keep_the_trace():
     assert np.isclose(binned.frobenius_error, spread / np.linalg.norm(kappa), rtol=1e-9)
 
 
+def test_there_are_never_more_bands_than_asked_for():
+    """One band of eigenvalues over decades: a rounded width left the last of them out."""
+    rng = fresh_rng()
+    for _ in range(300):
+        kappa = 10 ** rng.uniform(-3, 3, size=int(rng.integers(2, 8)))
+        asked = int(rng.integers(1, 3))
+        assert bin_spectrum(kappa, bands=asked).bands.count <= asked
+
+
 def test_the_curve_of_a_binned_power_law_tends_to_that_of_the_spectrum():
     kappa = np.arange(1, 25.0) ** -1.0
     angles = np.outer([1.0, 2.0], np.arange(kappa.size))
