@@ -199,7 +199,7 @@ def figure(ks: Array, table: dict[int, dict[str, float]]):
     left, right = shown.subplots(1, 2)
     for label, marker in (("t = 8", "s"), ("t = k", "o"), ("end", "^")):
         left.plot(ks, [table[int(k)][f"share, {label}"] for k in ks], marker + "-", label=label)
-    left.set(ylabel="share of the weights in the span of the means", ylim=(0, 1.05))
+    left.set(ylabel="share of the weights\nin the span of the means", ylim=(0, 1.05))
     for i, name in enumerate(("first outlier", "k-th outlier", "bulk")):
         for label, style in (("start", "o:"), ("end", "^-")):
             y = [table[int(k)][f"H {name}, {label}"] for k in ks]

@@ -91,6 +91,9 @@ def _meant(name: str, known: list[str]) -> str:
     if elsewhere:
         return elsewhere
     close = [SAME[name]] if name in SAME else difflib.get_close_matches(name, known, 1, 0.6)
+    if not close:  # a word of a longer name, as ratio is of aspect_ratio, where it is that of one
+        holders = [each for each in known if name in each.split("_")]
+        close = holders if len(holders) == 1 else []
     return f"write {close[0]}=..." if close and close[0] in known else "leave it away"
 
 

@@ -86,6 +86,8 @@ def load_labelled(source: Sequence[object] | object, *, label: str | None = None
         return _archive(path)
     if suffix == ".npy":
         raise InputError("data", first, "two .npy files", "name the file of the labels as well")
+    if first in SHIPPED:
+        raise InputError("data", first, WAYS, f"write {PREFIX}{first}")
     raise InputError("data", first, WAYS, "the ending of the name says what the file is")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from numerics import Problem, State, simulate_sgd
+from numerics import Problem, State, effective_spectrum, simulate_sgd
 from theory import InputError, Loss, Model, Update, kgmm, symbols
 from theory.keywords import with_known_keywords
 
@@ -29,6 +29,7 @@ def simulate(**more):
         (Update, "nesterov", r"the momentum of a heavy ball"),
         (Update, "clip", r"Update\(rules=\{'layer 1': Max\(-c, Min\(c, SLOPE\)\)\}\)"),
         (Update, "rate", r"write rates=\.\.\."),
+        (effective_spectrum, "ratio", r"write aspect_ratio=\.\.\."),
         (Loss, "teachers", r"a direction whose t_s stands in the loss"),
         (Loss, "dropout", r"not in the class of models"),
     ],

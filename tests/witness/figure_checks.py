@@ -1,7 +1,9 @@
-"""What every figure must keep to: nothing outside, no legend over a mark."""
+"""What every figure must keep to: nothing outside, no legend over a mark, no mark cut."""
 
 from __future__ import annotations
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -64,3 +66,26 @@ def assert_legend_free(figure: Figure) -> None:
                 panel = other.get_window_extent(renderer)
                 overlap = box.intersection(box, panel)
                 assert overlap is None or overlap.width < 3 or overlap.height < 3
+
+
+def assert_marks_whole(axes: Axes) -> None:
+    """No mark of a series is cut by the left or right side of a panel."""
+    figure = axes.figure
+    FigureCanvasAgg(figure).draw()
+    for line in axes.lines:
+        if line.get_marker() in ("None", "", "_", "|"):
+            continue
+        radius = (line.get_markersize() + line.get_markeredgewidth()) / 2 * figure.dpi / 72
+        places = axes.transData.transform(np.column_stack(line.get_data(orig=False)))
+        assert places[:, 0].min() - radius >= axes.bbox.x0, line
+        assert places[:, 0].max() + radius <= axes.bbox.x1, line
+
+
+def assert_labels_beside_panels(figure: Figure) -> None:
+    """A label of a vertical axis is no longer than the axis."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for axes in figure.axes:
+        label = axes.yaxis.label.get_window_extent(renderer)
+        assert label.y0 >= axes.bbox.y0, axes.get_ylabel()
+        assert label.y1 <= axes.bbox.y1, axes.get_ylabel()

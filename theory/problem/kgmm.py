@@ -82,7 +82,8 @@ def kgmm(
     [-1/2, -1/2]])
     """
     if isinstance(k, bool) or not isinstance(k, int) or k < 2:
-        raise InputError("k", repr(k), "an integer >= 2", "a classification task needs two classes")
+        remedy = "give the number of classes, as in kgmm(3)"
+        raise InputError("k", repr(k), "an integer >= 2", remedy)
     several = isinstance(bands, Bands) and bands.count > 1
     coordinates, gram = _means(k, means, None if several else directions_gram)
     if several:

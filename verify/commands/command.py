@@ -272,8 +272,8 @@ def as_input_error(error: Any, ctx: Any) -> InputError:
     name = getattr(error, "option_name", None)
     close = getattr(error, "possibilities", None)
     if name is not None and type(error).__name__ == "NoSuchOption":
-        remedy = f"did you mean {' or '.join(sorted(close))}" if close else help_
-        return InputError(name, "No such option", f"an option of {command}", remedy)
+        remedy = f"write {' or '.join(sorted(close))}" if close else help_
+        return InputError(name, "no option of this name", f"an option of {command}", remedy)
     if name is not None:
         return InputError(name, message, f"an option of {command} with its value", help_)
     parameter = getattr(error, "param", None)

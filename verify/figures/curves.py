@@ -35,6 +35,8 @@ from .style import (
 
 # inches: the least width of a panel, and that of a legend
 _NARROW, _LEGEND = 2.7, 2.9
+# share of the time that is left free on both sides, so that marks at the ends are whole
+_ROOM = 0.02
 # entries of a legend that fit into a panel, and from which on they have to be small
 _PANEL_LEGEND, _LONG_LEGEND = 13, 9
 
@@ -160,7 +162,7 @@ def plot_curves(
         _draw_sliding(grid[panels - 1], sources.line, slides, units)
     for axes in grid[:panels]:
         axes.set_xlabel(TIME_LABEL)
-        axes.margins(x=0.02 if sources.sparse else 0)
+        axes.margins(x=_ROOM)
     for axes in grid[panels:]:
         axes.set_axis_off()
     legend = None
@@ -250,7 +252,9 @@ def _draw_sliding(axes: Axes, curve: xr.Dataset | None, picked: Sequence[int], u
             **(style | {"linewidth": width}),
         )
     axes.set_ylim(-0.02, 1.02)
-    axes.set_xlim(time[0], time[-1])
+    # nothing is drawn where nothing slides, and the axis is that of the other panels all the same
+    axes.update_datalim([(time[0], 0.0), (time[-1], 1.0)])
+    axes.autoscale_view(scaley=False)
 
 
 def _unit_of(surface: str) -> int | None:
@@ -312,5 +316,5 @@ def draw_curves(
         count = data.sizes[dims[0]]
         handles = named_handles("", "unit", list(map(str, range(1, count + 1))))[1:]
     axes.set_xlabel(TIME_LABEL)
-    axes.margins(x=0)
+    axes.margins(x=_ROOM)
     return [*handles, *source_handles(sources)]

@@ -26,6 +26,8 @@ from verify.figures.style import (
 _SMALLEST = 1e-5
 # pairs of eigenvalues that are drawn along training
 _DRAWN = 8
+# share of the axis of time that is left free on both sides, so that marks at the ends are whole
+_ROOM = 0.02
 
 
 @with_known_keywords
@@ -62,7 +64,7 @@ def _times(axes: Axes, found: xr.Dataset) -> Any:
     t = found.time.to_numpy()
     first = t[t > 0].min() if np.any(t > 0) else 1.0
     axes.set_xscale("symlog", linthresh=first, linscale=0.6)
-    axes.set_xlim(0, t[-1] * 1.08)
+    axes.margins(x=_ROOM)
     ticks = [0.0, *(x for x in t if x > 0)]
     axes.set_xticks(ticks, [f"{x:.3g}" for x in ticks])
     axes.minorticks_off()
@@ -74,7 +76,6 @@ def _accuracy(axes: Axes, found: xr.Dataset) -> None:
     found = found.isel(time=found.time.to_numpy() > 0)
     t, colour = _times(axes, found), colours(PALETTE)[0]
     axes.set_xscale("log")
-    axes.set_xlim(0.92 * t[0], 1.08 * t[-1])
     axes.set_xticks(t, [f"{x:.3g}" for x in t])
     axes.minorticks_off()
     own = 100 * found["accuracy"]

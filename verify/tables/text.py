@@ -39,9 +39,10 @@ def parameters_text(
     k, gram = parameters.weights.size, parameters.directions_gram
     gram = gram.sum(axis=0) if gram.ndim == 3 else gram  # over bands
     equal = np.ptp(parameters.weights) < 1e-12
-    weights = (
-        f"p = 1/{k}" if equal else f"p = ({', '.join(f'{p:.3g}' for p in parameters.weights)})"
-    )
+    if equal:
+        weights = "p = 1" if k == 1 else f"p = 1/{k}"
+    else:
+        weights = f"p = ({', '.join(f'{p:.3g}' for p in parameters.weights)})"
     size = gram.shape[0]
     upper = gram[np.triu_indices(size, 1)]
     if np.array_equal(gram, np.eye(size)):

@@ -214,6 +214,6 @@ def figure() -> Figure:
     axes.loglog(precisions, missed, "s", label="share of x¹ missed by the eigenspace")
     axes.loglog(precisions, off[-1] * (precisions / 1e4) ** -0.5, "k--", lw=1, label="slope −1/2")
     axes.loglog(precisions, missed[-1] * (precisions / 1e4) ** -1, "k:", lw=1, label="slope −1")
-    axes.set(xlabel="precision λ")
+    axes.set(xlabel="precision λ", ylabel="what is off, at the end")
     axes.legend()
     return shown

@@ -135,6 +135,7 @@ def test_names_that_lead_to_no_data(tmp_path):
         ([tmp_path / "x.npy"] * 3, "3 names"),
         ([tmp_path / "other.npz", tmp_path / "x.npy"], "an archive"),
         ("sklearn:mnist", "sklearn:digits"),
+        ("digits", "Remedy: write sklearn:digits"),
         ("a\0.csv", "zero bytes"),
         (7, "the path of a file"),
     ):

@@ -159,7 +159,7 @@ BAD = {
     "unknown system": (["verify", "kgm"], ["system", "'kgm'", "kgmm", "did you mean"]),
     "unknown option": (
         ["curves", "--presicion", "3"],
-        ["No such option", "--presicion", "--precision"],
+        ["--presicion: got no option of this name", "Remedy: write --precision."],
     ),
     "unknown command": (["curve"], ["curve", "curves"]),
     "unknown quantity": (["derive", "--quantity", "drft"], ["--quantity", "drft", "drift"]),
@@ -800,6 +800,7 @@ def test_huge_statistics_do_not_tear_the_table():
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
+        (Parameters([1], 10, 0.1, 1), "λ = 10, β = 0.1, $c_\\delta$ = 1, p = 1, orthonormal means"),
         (
             Parameters([0.5, 0.5], 10, 0.1, 1),
             "λ = 10, β = 0.1, $c_\\delta$ = 1, p = 1/2, orthonormal means",

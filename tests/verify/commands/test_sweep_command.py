@@ -212,7 +212,7 @@ def test_a_file_without_axes_is_refused(write, tmp_path, no_work):
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], ["--workers", "--scheduler"]),
         (["--plot", "figure.png"], ["--plot", "[figure]"]),
         (["--plot", "figure.jpg"], ["--plot", ".png"]),
-        (["--retry"], ["No such option", "--retry-failed"]),
+        (["--retry"], ["no option of this name", "Remedy: write --retry-failed"]),
     ],
 )
 def test_bad_options_stop_before_any_work(options, words, write, tmp_path, no_work, monkeypatch):

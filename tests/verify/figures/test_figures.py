@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
-from figure_checks import assert_inside, assert_legend_free, texts
+from figure_checks import assert_inside, assert_legend_free, assert_marks_whole, texts
 from matplotlib import colormaps, rcParams
 from matplotlib.colors import to_rgb
 
@@ -36,10 +36,10 @@ def curve(units: int, directions: int, times: int = 11) -> xr.Dataset:
     )
 
 
-def runs(units: int, directions: int, replicas: int) -> xr.Dataset:
+def runs(units: int, directions: int, replicas: int, times: int = 11) -> xr.Dataset:
     noise = np.random.default_rng(2)
     parts = [
-        curve(units, directions).map(lambda v: v + 0.02 * noise.normal(size=v.shape))
+        curve(units, directions, times).map(lambda v: v + 0.02 * noise.normal(size=v.shape))
         for _ in range(replicas)
     ]
     return xr.concat(parts, "replica").assign_attrs(dimension=100)
@@ -166,6 +166,16 @@ def test_curves_on_top_of_each_other_are_all_seen():
             assert {line.get_linewidth() for line in axes.lines} == {1.8}
 
 
+@pytest.mark.parametrize("times", [3, 33])
+@pytest.mark.parametrize("source", ["theory", "both"])
+def test_marks_at_the_first_and_the_last_time_are_whole(source, times):
+    figure = figures.plot_curves(
+        curve(2, 2, times), runs(2, 2, 2, times) if source == "both" else None
+    )
+    for panel in figure.axes:
+        assert_marks_whole(panel)
+
+
 def test_overlaps_have_one_scale():
     figure = figures.plot_curves(curve(3, 3))
     assert len({axes.get_ylim() for axes in figure.axes if "overlap" in axes.get_ylabel()}) == 1
@@ -198,6 +208,7 @@ def test_sliding_has_a_panel():
     (line,) = panel.lines
     np.testing.assert_array_equal(np.isnan(line.get_ydata()), shares[:, 0] == 0)
     assert line.get_color() == figures.PALETTE[1]
+    assert panel.get_xlim() == pytest.approx(figure.axes[0].get_xlim())
     assert "share of active samples" not in texts(figures.plot_curves(curve(2, 2)))
 
 
