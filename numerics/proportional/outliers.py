@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -116,8 +117,12 @@ class Field:
 
     def rounding(self, s: Array) -> float:
         """Of F's eigenvalues: the norm of the sum of its terms' sizes, times the machine's."""
-        sizes = np.abs(self.resolvent.propagate_all(s)).T @ np.abs(self._moment)
+        sizes = np.abs(self.resolvent.propagate_all(s)).T @ self._moment_sizes
         return LEVEL * float(np.linalg.norm(self._whole(sizes)))
+
+    @cached_property
+    def _moment_sizes(self) -> Array:
+        return np.abs(self._moment)
 
     def _whole(self, packed: Array) -> Array:
         found = np.take(packed, self._gather)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from numerics.core.packed_symmetric import Array
 
@@ -18,6 +19,8 @@ from numerics.core.packed_symmetric import Array
 RANK_ONE = 1e-13
 # directions at this distance are one: they stand for an event of positive probability
 SAME = 1e-9
+# norms of inverses are known to this factor, also next to a pole
+ROOM = 4.0
 
 
 class NodeWeights(Protocol):
@@ -158,11 +161,27 @@ class Full:
         return np.asarray(np.linalg.det(self._inner(coupling)))
 
     def margin(self, coupling: Array) -> float:
-        least = np.linalg.svd(self._inner(coupling), compute_uv=False)[:, -1]
+        inner = self._inner(coupling)
+        least = np.linalg.svd(inner[_least_singular(inner)], compute_uv=False)[:, -1]
         return float(least.min(initial=np.inf))
 
     def _inner(self, coupling: Array) -> Array:
         return np.asarray(np.eye(len(coupling)) + coupling @ self.matrix)
+
+
+def _least_singular(matrices: Array) -> NDArray[np.bool_]:
+    """Which of many matrices, shape (N, p, p), may have the least singular value of all.
+
+    It is between 1 / |inverse| and sqrt(p) / |inverse|, which costs less to know; the room of a
+    factor is for the rounding of inverses.
+    """
+    try:
+        inverse = np.linalg.inv(matrices)
+    except np.linalg.LinAlgError:
+        return np.ones(len(matrices), dtype=bool)
+    bound = 1 / np.linalg.norm(inverse, axis=(1, 2))
+    room = ROOM * np.sqrt(matrices.shape[-1]) * bound.min(initial=np.inf)
+    return np.asarray(~(bound > room))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")

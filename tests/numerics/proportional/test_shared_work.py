@@ -15,6 +15,7 @@ from numerics.proportional.bulk.interval import Interval
 from numerics.proportional.covariance.balanced_root import damping, is_plain
 from numerics.proportional.covariance.noise_covariances import ISOTROPIC
 from numerics.proportional.nodes.node_sums import NodeSums
+from numerics.proportional.nodes.node_weights import Full
 from numerics.proportional.resolvent import Resolvent
 from numerics.proportional.weight_nodes import WeightNodes
 from theory import kgmm
@@ -158,3 +159,23 @@ def test_one_row_is_plain_and_one_band_of_variance_one_mixes_nothing():
     assert np.array_equal(ISOTROPIC.coupled(s), s)
     assert np.array_equal(ISOTROPIC.collected(s[..., 0]), s[..., 0])
     assert np.array_equal(ISOTROPIC.both(operators), operators[:, 0])
+
+
+@pytest.mark.parametrize("pole", [1.0, 1e-3, 1e-12, 0.0])
+def test_the_margin_is_the_least_singular_value_of_all_nodes(pole):
+    rng = fresh_rng()
+    k, nodes = int(rng.integers(2, 6)), int(rng.integers(1, 200))
+    weights = rng.normal(size=(nodes, k, k))
+    weights = weights + np.swapaxes(weights, 1, 2)
+    # one node is next to its pole, where I + Sigma D is singular
+    values, vectors = np.linalg.eigh(weights[0])
+    coupling = np.zeros((k, k)) if not values[0] else -np.outer(*2 * [vectors[:, 0]]) / values[0]
+    coupling = (1 - pole) * coupling
+    expected = np.linalg.svd(np.eye(k) + coupling @ weights, compute_uv=False)[:, -1].min()
+    assert Full(weights).margin(coupling) == expected
+
+
+def test_moments_of_places_are_products():
+    law = resolvent(fresh_rng(), 3).law
+    moment = law.place[:, :, None] * law.place[:, None, :] + law.free[0]
+    assert np.allclose(law.moment, moment, rtol=1e-14, atol=1e-15)
