@@ -1,5 +1,7 @@
 """Orders that a claim names are those of every state, exponentials and kinks among what is left."""
 
+import math
+
 import pytest
 import sympy as sp
 from helpers import fresh_rng
@@ -10,6 +12,7 @@ from verify.claims.judge import check, judge, make_claim
 from verify.claims.judgement import Finding
 from verify.claims.signs.kinked_means import is_flat_to, near_means
 from verify.claims.signs.leading_powers import uneven_form, without_negligible
+from verify.claims.stages.slopes import value_and_slopes
 
 MODEL = kgmm(2, directions_gram="orthonormal")
 LAMBDA = symbols.PRECISION
@@ -138,3 +141,12 @@ def test_leading_coefficients_decide() -> None:
     assert uneven_form(sp.sqrt(1 + r / LAMBDA) + sp.tanh(m + r / LAMBDA), LAMBDA, MODEL) is None
     assert uneven_form(sp.tanh(m * LAMBDA), LAMBDA, MODEL) == m * LAMBDA
     assert uneven_form(sp.log(sp.log(1 + LAMBDA)), LAMBDA, MODEL) is None
+
+
+def test_powers_with_lambda_in_the_exponent_are_floats_where_samples_are_taken() -> None:
+    claimed = "m_1_1^2 + (1 + beta)^(-lambda)*beta"
+    assert finding("E_1[u_1^2]", claimed, 0) is not Finding.REFUTED
+    x, b = sp.Symbol("x", real=True), sp.Symbol("b", real=True)
+    numbers = {x: sp.Integer(10) ** 12, b: sp.Rational(3, 2)}
+    assert value_and_slopes(b**-x, {}, numbers) == (0.0, {})
+    assert math.isnan(value_and_slopes(b**x, {}, numbers)[0])

@@ -153,7 +153,10 @@ def _deviation(
         return Deviation(np.nan, 0.0, claimed, critical)
     for x, slope in measured_slopes.items():
         slopes[x] = slopes.get(x, 0.0) - slope
-    same = not own and at_numbers(right - found, numbers) == 0
+    difference = right - found
+    # exact numbers are not raised to others, which may be 1e12
+    exact = not any(p.exp.free_symbols and p.base != sp.E for p in difference.atoms(sp.Pow))
+    same = not own and exact and at_numbers(difference, numbers) == 0
     influence = [np.zeros(samples.size) for _ in samples.batches]
     for x, slope in slopes.items():
         if slope:

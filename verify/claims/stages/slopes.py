@@ -63,6 +63,12 @@ def _parts(
         if base == 0 and n < 0:
             return np.nan, {}
         return float(base**n), {x: n * base ** (n - 1) * slope for x, slope in own.items()}
+    if e.is_Pow and e.base != sp.E and e.exp.free_symbols and not any(e.has(x) for x in at):
+        # exact numbers to the power of 1e12 have as many digits
+        base, exponent = (_parts(x, at, numbers)[0] for x in e.args)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            value = float(np.power(np.float64(base), exponent))
+        return value if np.isfinite(value) else np.nan, {}
     return _by_formula(e, at, numbers)
 
 
