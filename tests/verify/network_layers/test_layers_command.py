@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -100,3 +102,23 @@ def test_small_values_are_drawn_where_they_are():
     low, high = panels[0].get_ylim()
     heights = panels[0].transData.transform([(1, y) for y in (low, 0, *sorted(drawn), 1e-3, high)])
     assert np.all(np.diff(heights[:, 1]) > 1)
+
+
+def test_precisions_within_a_decade_have_plain_numbers():
+    """Powers of ten would touch each other."""
+    off = xr.DataArray(np.full((2, 2, 1, 1), 0.3), dims=("replica", "precision", "time", "layer"))
+    off = off.assign_coords(precision=[2.0, 8.0], layer=["layer 1"])
+    found = xr.Dataset(dict.fromkeys(("weights", "hessian", "gradient"), off))
+    panels = plot.layers(found.assign_attrs(widths=[3, 3]))
+    figure = panels[-1].figure
+    pyplot.close(figure)
+    figure.draw_without_rendering()
+    boxes = [
+        label.get_window_extent()
+        for label in panels[-1].get_xticklabels(which="both")
+        if label.get_text() and label.get_visible()
+    ]
+    texts = [label.get_text() for label in panels[-1].get_xticklabels(which="both")]
+    assert {"2", "5"} <= set(texts)
+    boxes.sort(key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -18,6 +18,7 @@ from verify.figures.style import (
     legend_line,
     line_style,
     marks,
+    plain_log_ticks,
     predicted_style,
     set_title,
     spaced_layout,
@@ -97,6 +98,8 @@ def _panel(axes: Axes, at: xr.DataArray, epsilon: float) -> list[Any]:
     axes.set_yscale("symlog", linthresh=_LINEAR, linscale=0.6, subs=range(2, 10))
     # a little below zero, so that marks there are whole
     axes.set(xscale="log", ylim=(-0.3 * _LINEAR, 1.3))
+    if at.precision.max() < 10 * at.precision.min():
+        plain_log_ticks(axes.xaxis)  # powers of ten touch each other there
     return handles
 
 
