@@ -359,13 +359,19 @@ class AsymptoticClaim:
         where, more = at_value(case, point, self.parameter, size)
 
         def plausible(expressions: Sequence[sp.Expr]) -> list[bool]:
-            # between the error of the order that is kept and that of the next
+            # between the error of the order that is kept and that of the next; an index that was
+            # moved may be beyond its range
+            known = {*where.values, *more}
+            fit = [e for e in expressions if e.free_symbols <= known]
             try:
-                found = gaps([(e, case.derived) for e in expressions], where, digits, more)
+                found = gaps([(e, case.derived) for e in fit], where, digits, more)
             except DimensionError:
                 return [False] * len(expressions)
             bound = mpmath.mpf(size) ** (0.5 - self.needed)
-            return [bool(abs(g.value) <= g.size * bound) for g in found]
+            near = dict(
+                zip(fit, (bool(abs(g.value) <= g.size * bound) for g in found), strict=True)
+            )
+            return [near.get(e, False) for e in expressions]
 
         def holds(cases: list[Case]) -> bool:
             orders = measured_orders(cases, point, self.parameter, self.order, self.enough).orders

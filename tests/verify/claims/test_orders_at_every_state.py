@@ -6,7 +6,19 @@ import pytest
 import sympy as sp
 from helpers import fresh_rng
 
-from theory import GaussianExpectation, ReLU, Step, kgmm, preactivation_law, symbols, xor
+from theory import (
+    GaussianExpectation,
+    Loss,
+    Mixture,
+    Model,
+    ReLU,
+    Softplus,
+    Step,
+    kgmm,
+    preactivation_law,
+    symbols,
+    xor,
+)
 from theory.expectations.derived import find_expectations
 from verify.claims.judge import check, judge, make_claim
 from verify.claims.judgement import Finding
@@ -150,3 +162,12 @@ def test_powers_with_lambda_in_the_exponent_are_floats_where_samples_are_taken()
     numbers = {x: sp.Integer(10) ** 12, b: sp.Rational(3, 2)}
     assert value_and_slopes(b**-x, {}, numbers) == (0.0, {})
     assert math.isnan(value_and_slopes(b**x, {}, numbers)[0])
+
+
+def test_repairs_of_limits_have_indices_of_the_model() -> None:
+    """With one direction there is no m_1_2 to read for m_1_1."""
+    u, y = symbols.vector("u", 1)[0], symbols.LABEL
+    two = Mixture.build(labels=[1, 0], coordinates=[[1], [-1]], directions_gram=[[1]])
+    model = Model.build(two, Loss(Softplus(u) - y * u, units=1))
+    formula = "p_1*log(1 + exp(-m_1_1)) + p_2*log(1 + exp(m_1_1))"
+    assert check(model, "E[ell]", formula, order=0).finding is Finding.REFUTED
