@@ -16,6 +16,8 @@ from theory import Model, symbols
 
 # entries of one chunk of array evaluation, a few megabytes: what is read again is still in a cache
 CHUNK_ENTRIES = 2**20
+# rows longer than this leave the cache of a processor before they are read again
+CHUNK_NODES = 3 * 2**10
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class PlainIntegrands:
 
 def chunks(nodes: int, width: int) -> list[slice]:
     """Slices of the nodes such that arrays of ``width`` rows stay small."""
-    step = max(1, CHUNK_ENTRIES // max(1, width))
+    step = max(1, min(CHUNK_NODES, CHUNK_ENTRIES // max(1, width)))
     return [slice(start, start + step) for start in range(0, nodes, step)]
 
 
