@@ -7,7 +7,8 @@ node there agree with each other, on a number that is wrong.
 
 Arguments :math:`c+a\cdot u` make slabs, whose intersections have a probability that is known.  An
 argument that is not affine, such as the output of a network, is small beside a surface, which
-random ellipses :math:`x\cos\theta+x'\sin\theta` cross: each has the law of the fields.
+random ellipses :math:`x\cos\theta+x'\sin\theta` cross: each has the law of the fields.  Or it is
+small beside a point, where kinks meet: their slabs are as wide as it stays small.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from numerics.core.validation import Array
 
-from .scales import BRANCH, GAUSSIAN, GROWTH, POLE, Scales
+from .scales import BRANCH, CUT, GAUSSIAN, GROWTH, POLE, Scales
 
 # half of a transition, in units of the distance of its singularity; nodes that have to fall into a
 # region before their spread says anything; nodes that look what the integrands are in it, and the
@@ -35,6 +36,8 @@ SETS, SURFACES = 96, 24
 PAST, NARROW = 3.0, 0.1
 # points of an ellipse between which a surface is looked for, and halvings that find it
 AROUND, HALVINGS = 64, 40
+# places at which a slope across a kink is looked for, and steps for it, in deviations
+PROBES, STEP = 16, 1e-3
 # values of the integrands that are laid out at once
 ROOM = 2**15
 
@@ -55,7 +58,8 @@ class Slabs:
         forms = scales.forms(label, held)
         poles = forms.kinds == POLE
         offsets, slopes, widths = forms.offsets[poles], forms.slopes[poles], forms.widths[poles]
-        more = [offsets, slopes, widths], *_bells(scales, label, held, len(mean))
+        more = [*_bells(scales, label, held, len(mean)), *_kinks(scales, label, mean, law, held)]
+        more.insert(0, (offsets, slopes, widths))
         offsets, slopes, widths = (np.concatenate(part) for part in zip(*more, strict=True))
         slopes = slopes / (REACH * widths)[:, None]
         levels = offsets / (REACH * widths) + slopes @ mean
@@ -154,6 +158,35 @@ def _bells(
         real = (np.abs(values) > 1e-12 * np.abs(values).max()) & (square > 0)
         slopes = axes.T[real]
         yield -slopes @ middle, slopes, np.sqrt(square[real])
+
+
+def _kinks(
+    scales: Scales, label: float, mean: Array, law: Array, held: Array
+) -> Iterator[tuple[Array, Array, Array]]:
+    r"""Offsets, slopes and widths of kinks in what saturates.
+
+    :math:`g=\sum_av_a|u_a|` is small beside a point, where all kinks meet, and on no surface.  A
+    kink is as wide as g stays small beside it, by the slope of g across it.
+    """
+    forms = scales.forms(label, held)
+    cuts = forms.kinds == CUT
+    offsets, slopes = forms.offsets[cuts], forms.slopes[cuts]
+    lengths = np.sqrt(np.einsum("ia,ab,ib->i", slopes, law, slopes))
+    offsets, slopes, lengths = (part[lengths > 0] for part in (offsets, slopes, lengths))
+    if not (len(lengths) and any(bend.kind == POLE for bend in scales.composite)):
+        return
+    values, vectors = np.linalg.eigh(law)
+    normals = scipy.special.ndtri(_points(len(law))[:PROBES])
+    places = mean + normals @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+    # what moves this argument by a little of its deviation
+    steps = slopes * (STEP * lengths / np.sum(slopes**2, axis=1))[:, None]
+    u = np.concatenate([places, *(places + step for step in steps)])
+    g = scales.composites(u.T, label, held).reshape(len(scales.composite), len(steps) + 1, -1)
+    rates = np.abs(g[:, 1:] - g[:, :1]).max(axis=2) / (STEP * lengths)
+    for bend, rate in zip(scales.composite, rates, strict=True):
+        bent = (rate > 0) & np.isfinite(rate)
+        if bend.kind == POLE and bent.any():
+            yield offsets[bent], slopes[bent], bend.width / rate[bent]
 
 
 def rare_regions(

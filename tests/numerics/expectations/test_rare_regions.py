@@ -137,6 +137,39 @@ def test_outputs_that_are_rarely_small_are_within_their_errors():
         assert abs(found.values[0] - right) <= 2 * found.errors[0] + 0.05 * right
 
 
+@pytest.mark.parametrize(
+    ("deviation", "readout"),
+    [(3, 30), (30, 1), (30, 30), (300, 0.1), (300, 1), (3000, 0.1), (3000, 1)],
+)
+def test_points_where_kinks_meet_are_within_their_errors(deviation, readout):
+    r"""E[s'(f) |u_1 u_2|] of a logistic loss of :math:`f=v\sum_a|u_a|`, small beside a point only.
+
+    With r = v sum |u_a| the three fields are one integral: two of the three factors are |u_a|, and
+    the simplex of size r / v has the moment :math:`(r/v)^4/4!`.
+    """
+    u, v = symbols.vector("u", UNITS), symbols.vector("v", UNITS)
+    output = sum(a * sp.Abs(b) for a, b in zip(v, u, strict=True))
+    data = Mixture.build(labels=[1, 0], coordinates=[[1], [1]], directions_gram=[[1]])
+    loss = Loss(
+        Softplus(output) - symbols.LABEL * output, units=UNITS, readout_size=UNITS, kinks=tuple(u)
+    )
+    problem = Problem(Model.build(data, loss), weights=[0.5, 0.5], precision=1, ridge=0, step=1)
+    entry = compile_expressions(problem.model, (derive_hessian(problem.model).readout[0, 1],))
+    state = State(
+        np.zeros((UNITS, 1)), np.eye(UNITS) * deviation**2, np.full(UNITS, float(readout))
+    )
+    grid = np.linspace(0.0, 60.0, 6001)
+    slope = grid**4 / 24 / (4 * np.cosh(grid / 2) ** 2)
+    flat = 2 / (np.sqrt(2 * np.pi) * deviation)
+    right = flat**3 * scipy.integrate.simpson(slope, x=grid) / readout**5
+    # the density of the fields is not flat where it is narrow: r = 10 is far out
+    curved = 0.5 * (10 / (readout * deviation)) ** 2
+    for seed in fresh_rng().integers(2**32, size=3).tolist():
+        found = entry.estimate(problem, state, seed=seed)
+        print(found.values, found.errors, right)
+        assert abs(found.values[0] - right) <= 2 * found.errors[0] + curved * right
+
+
 @pytest.mark.slow
 def test_without_the_guard_they_are_not(monkeypatch):
     monkeypatch.setattr(estimation, "sobol_misses", lambda *_: np.zeros(1))
