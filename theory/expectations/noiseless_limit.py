@@ -155,7 +155,8 @@ def _series(e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> list
         return [sp.Add(*(p[j] for p in parts)) for j in range(order + 1)]
     if isinstance(e, sp.Mul):
         # plain powers of 1/lambda shift the series and lower the order the other factors need
-        shift = -int(e.as_powers_dict().get(symbols.PRECISION, 0))
+        power = e.as_powers_dict().get(symbols.PRECISION, sp.Integer(0))
+        shift = -int(power) if power.is_Integer else 0
         if shift > 0:
             if shift > order:
                 return [sp.Integer(0), *zeros]
@@ -181,6 +182,13 @@ def _series(e: sp.Expr, order: int, cache: dict[sp.Expr, list[sp.Expr]]) -> list
             "expand a rational combination part by part",
         )
     smooth = e.subs(symbols.PRECISION, 1 / _EPSILON)
-    return [
-        sp.limit(smooth.diff(_EPSILON, j), _EPSILON, 0) / sp.factorial(j) for j in range(order + 1)
-    ]
+    slopes = [smooth.diff(_EPSILON, j) for j in range(order + 1)]
+    try:
+        return [sp.limit(f, _EPSILON, 0) / sp.factorial(j) for j, f in enumerate(slopes)]
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise InputError(
+            "derived",
+            e,
+            "powers of 1/lambda whose exponents are numbers",
+            "give the exponents numbers, or evaluate numerically",
+        ) from error

@@ -22,6 +22,7 @@ from verify.claims.repair.repair import Mender, nearest_change
 from verify.claims.signs.exclusion import is_impossible
 from verify.claims.signs.kinked_means import is_flat_to, near_means
 from verify.claims.signs.leading_powers import is_rational_in, why_uneven, without_negligible
+from verify.claims.signs.logarithms import without_logarithms
 from verify.claims.signs.one_sided import without_one_sided
 from verify.claims.stages.digits import DIGITS, gaps
 from verify.claims.stages.expansion import expanded
@@ -172,7 +173,7 @@ class AsymptoticClaim:
 
     def _orders_at(self, point: Point) -> Iterator[tuple[list[Order], Point]]:
         try:
-            found = measured_orders(self.cases, point, self.parameter, self.order, self.enough)
+            found = measured_orders(self._seen, point, self.parameter, self.order, self.enough)
         except (DimensionError, InputError):
             return
         self._sides.visit({**point.values, **self._limit})
@@ -181,6 +182,14 @@ class AsymptoticClaim:
                 small = self._small.setdefault(case.name, {})
                 small |= {t: small.get(t, True) and u for t, u in unseen.items()}
         yield found.orders, point
+
+    @cached_property
+    def _seen(self) -> list[Case]:
+        """The cases without terms whose logarithms hide of what order they are."""
+        x, little = parameter_symbol(self.parameter), self.claim.little
+        power = self.order if little else self.needed
+        left = [without_logarithms(c.claimed, x, power, little) for c in self.cases]
+        return [replace(c, claimed=e) for c, e in zip(self.cases, left, strict=True)]
 
     @cached_property
     def _limit(self) -> dict[sp.Symbol, sp.Expr]:
@@ -388,10 +397,3 @@ class AsymptoticClaim:
             lambda changed: holds(cases_of(changed)),
         )
         return nearest_change(self.claim, case.claimed, right, mender, case.name, remainder)
-
-
-def _limited(e: sp.Expr, order: int) -> sp.Expr | None:
-    try:
-        return low_noise(e, order)
-    except InputError:
-        return None

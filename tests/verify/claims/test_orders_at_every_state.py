@@ -8,6 +8,7 @@ from helpers import fresh_rng
 
 from theory import (
     GaussianExpectation,
+    InputError,
     Loss,
     Mixture,
     Model,
@@ -15,6 +16,7 @@ from theory import (
     Softplus,
     Step,
     kgmm,
+    low_noise,
     preactivation_law,
     symbols,
     xor,
@@ -171,3 +173,33 @@ def test_repairs_of_limits_have_indices_of_the_model() -> None:
     model = Model.build(two, Loss(Softplus(u) - y * u, units=1))
     formula = "p_1*log(1 + exp(-m_1_1)) + p_2*log(1 + exp(m_1_1))"
     assert check(model, "E[ell]", formula, order=0).finding is Finding.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("term", "order", "little", "found"),
+    [
+        ("1/(lambda*log(lambda))", 0, False, Finding.AGREES),
+        ("Q_a_a/(2*lambda*log(lambda))", 0, False, Finding.AGREES),
+        ("2*Q_a_a/(lambda + lambda*log(lambda))", 0, False, Finding.AGREES),
+        ("log(lambda)^2/lambda^2", 0, False, Finding.AGREES),
+        ("1/log(lambda)", 0, True, Finding.AGREES),
+        ("log(log(lambda))/lambda", 0, False, Finding.REFUTED),
+        ("Q_a_a*log(lambda)/lambda", 0, False, Finding.REFUTED),
+        ("1/log(lambda)", 0, False, Finding.REFUTED),
+    ],
+)
+def test_logarithms_beyond_the_order_are_left_away(
+    term: str, order: int, little: bool, found: Finding
+) -> None:
+    """Beside Q / lambda, which is of this order, no sequence tells how fast they fall."""
+    assert finding("E_l[u_a^2]", f"m_a_l^2 + {term}", order, little) is found
+    # they do not hide a mistake of the order that is kept
+    assert finding("E_l[u_a^2]", f"2*m_a_l^2 + {term}", order, little) is Finding.REFUTED
+
+
+def test_a_logarithm_beside_a_power_that_depends_on_the_state_is_kept() -> None:
+    """It falls at some states and grows at others: there is no expansion, and no defect."""
+    term = "lambda^(-1 - m_1_1)/log(lambda)"
+    assert finding("E_l[u_a^2]", f"m_a_l^2 + {term}", 0) in (Finding.REFUTED, Finding.INCONCLUSIVE)
+    with pytest.raises(InputError, match="exponents are numbers"):
+        low_noise(LAMBDA ** (-1 - MODEL.symbols.overlap[0, 0]), 1)
