@@ -110,6 +110,7 @@ def test_code_is_compiled_once_for_all_numbers():
     assert compile_kernel(model.loss) is kernel
 
 
+@pytest.mark.slow
 def test_results_carry_the_numbers_and_sweeps_have_axes():
     problem, _ = both(SMOOTH)
     curve = integrate_curves(problem, START, time=1)

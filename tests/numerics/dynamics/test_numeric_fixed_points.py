@@ -174,6 +174,7 @@ def test_classes_that_can_be_told_apart_have_no_fixed_point_without_a_ridge():
         solve_fixed_point(model, Parameters([0.5, 0.5], 1e4, 0.0, 1.0))
 
 
+@pytest.mark.slow
 def test_what_the_softmax_conserves_is_neutral():
     """Without a ridge the sums over units stay where they start: a family of fixed points."""
     point = solve_fixed_point(softmax(2), Parameters([0.5, 0.5], 3.0, 0.0, 1.0))

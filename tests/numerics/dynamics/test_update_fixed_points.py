@@ -11,6 +11,7 @@ from numerics import Problem, State, integrate_curves, solve_fixed_point
 from theory import InputError, Update
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("update", [Update(rates={"unit 1": 2}), Update(momentum="1/2"), None])
 def test_the_fixed_point_is_where_the_curve_ends(update):
     """Of least squares; rates and momentum move R_perp there, by the corrector."""

@@ -124,6 +124,7 @@ def test_layers_that_cross_are_resolved():
         assert second < 1e-10
 
 
+@pytest.mark.slow
 def test_crossings_as_wide_as_other_arguments_turn_are_not(monkeypatch):
     """Levels that leave an error in common were trusted to their difference."""
     resolved = panels_of_lines.crossings

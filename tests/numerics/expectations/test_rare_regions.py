@@ -137,6 +137,7 @@ def test_outputs_that_are_rarely_small_are_within_their_errors():
         assert abs(found.values[0] - right) <= 2 * found.errors[0] + 0.05 * right
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deviation", "readout"),
     [(3, 30), (30, 1), (30, 30), (300, 0.1), (300, 1), (3000, 0.1), (3000, 1)],

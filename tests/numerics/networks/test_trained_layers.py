@@ -126,6 +126,7 @@ def test_the_precision_of_a_breakdown():
         alignment_breakdown(study.isel(precision=[0]))
 
 
+@pytest.mark.slow
 def test_runs_do_not_depend_on_workers_or_on_each_other():
     numbers = {"precision": [5, 50], "ridge": 0.1, "time": [0, 2], "dimension": 12, "samples": 200}
     mixture = xor(4).mixture

@@ -213,6 +213,7 @@ def test_nodes_of_the_reference_explain_its_deviation(matrix):
     assert np.abs(expected - found.outliers.values[: expected.size]).max() < 8 * spread.max()
 
 
+@pytest.mark.slow
 def test_equal_outliers_have_orthogonal_eigenvectors():
     """Exchangeable classes: pairs of equal outliers, and the shares that breaking the symmetry by
     1e-7 gives.

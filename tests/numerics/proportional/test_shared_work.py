@@ -74,6 +74,7 @@ def test_sums_at_one_place_are_computed_once(counted):
     assert equation.sums(2 * s[None], squares=True)[1] is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trusted", [False, True])
 def test_many_places_at_once_are_those_of_each(trusted, counted):
     rng = fresh_rng()

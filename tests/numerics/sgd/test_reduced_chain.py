@@ -284,6 +284,7 @@ def test_a_schedule_is_read_at_the_time_of_each_step(monkeypatch):
     assert run.steps.values.tolist() == [0, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["direct", "reduced"])
 def test_the_average_over_a_large_batch_is_the_drift(method):
     """b = 20,000: one step of the mean gradient, all fluctuation below 1 / sqrt(b)."""

@@ -53,6 +53,7 @@ def test_leibniz_derivative_is_the_derivative(model, weight, indices):
     assert sp.expand(direct - moments.derivative(weight, indices)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weight", [Weight.of((0,)), Weight.of((0, 1)), Weight.of((0,), (1,))])
 @pytest.mark.parametrize("model", [kgmm(2), kgmm(3), two_layer_model()], ids=lambda m: m.name)
 def test_slope_and_curvature_agree_symbolically(model, weight):

@@ -87,6 +87,7 @@ def test_every_wrong_theory_is_refuted(name: str, judged: Judged) -> None:
     assert report.results[0].worst.strain > 1
 
 
+@pytest.mark.slow
 def test_the_missing_softmax_case_is_wrong_in_off_diagonal_blocks_only(judged: Judged) -> None:
     report = judged(MUTANTS["softmax case b != a = c missing"], "blocks")
     failing = [c.quantity for c in report.results[0].comparisons if c.verdict is Verdict.FAILS]
@@ -183,6 +184,7 @@ def test_wrong_fluctuations_are_refuted(
     assert report.verdict is Verdict.FAILS
 
 
+@pytest.mark.slow
 def test_a_theory_that_diverges_is_refuted_not_an_error(
     evidence: Evidence, true_theory: Theory
 ) -> None:
@@ -242,6 +244,7 @@ def test_evidence_does_not_depend_on_the_order_of_checks(evidence: Evidence) -> 
     assert evidence.child_seed("a") != evidence.child_seed("b")
 
 
+@pytest.mark.slow
 def test_a_trained_state_is_that_of_all_runs_and_needs_few_of_them() -> None:
     level = replace(SMALL, trained_replicas=9, spectrum_replicas=3)
     alone, beside = (Evidence(get_system("kgmm"), level, 5) for _ in range(2))

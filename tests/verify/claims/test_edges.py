@@ -27,6 +27,7 @@ def finding(model: Model, quantity: str, formula: str) -> Finding:
     return check(model, quantity, formula, seed=int(fresh_rng().integers(2**31))).finding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("term", ["step(beta)", "step(R_1_1)", "step(Q_2_2)", "step(beta*lambda)"])
 def test_steps_at_the_edge_of_the_domain_are_refuted(term: str) -> None:
     assert finding(MODEL, "E_1[u_1]", f"m_1_1 + {term} - 1") is Finding.REFUTED
@@ -35,6 +36,7 @@ def test_steps_at_the_edge_of_the_domain_are_refuted(term: str) -> None:
     ) is (Finding.REFUTED)
 
 
+@pytest.mark.slow
 def test_edges_of_bands_are_refuted() -> None:
     assert finding(banded(), "E_1[u_1]", "(m_1_1_1 + m_2_1_1)*step(R_2_1_1)") is Finding.REFUTED
 
@@ -51,6 +53,7 @@ def test_a_claim_without_a_value_on_an_edge_is_not_refuted_there() -> None:
     assert finding(MODEL, "E_1[u_1]/Q_1_1", formula) is Finding.AGREES
 
 
+@pytest.mark.slow
 def test_one_sided_forms_of_bands_are_seen_by_their_parts() -> None:
     true, wrong = "relu(m_1_1_1^2 - Q_1_1_1)", "relu(m_1_1_1^2 - Q_1_1_1/2)"
     assert finding(banded(), "E_1[u_1]", f"m_1_1_1 + m_2_1_1 + {true}") is Finding.PROVED

@@ -81,6 +81,7 @@ def test_poles_of_both_sides_are_no_poles_of_a_remainder() -> None:
     assert finding("E_l[u_a^2]/m_a_l", "m_a_l + Q_a_a/(lambda*m_a_l)", 1) is Finding.PROVED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("quantity", "formula", "order", "little"),
     [

@@ -675,6 +675,7 @@ def test_few_samples_are_warned_of_and_stand_beside_nothing_beyond_their_rank():
     assert "Empirical bulk" not in text
 
 
+@pytest.mark.slow
 def test_an_error_beyond_the_printed_digits_is_warned_of(monkeypatch):
     solve = numerics.dynamics.curves.solve_curve
 

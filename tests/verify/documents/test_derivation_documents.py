@@ -252,6 +252,7 @@ def phase_retrieval(**data: object) -> Model:
     return Model.build(Mixture.build(**data), Loss((u**2 - t**2) ** 2 / 8, units=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("quantity", ["drift", "gradient", "hessian", "gradient-matrix"])
 def test_steps_run_over_teachers_too(quantity: str, route: str, monkeypatch) -> None:

@@ -166,6 +166,7 @@ def test_curves_on_top_of_each_other_are_all_seen():
             assert {line.get_linewidth() for line in axes.lines} == {1.8}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [3, 33])
 @pytest.mark.parametrize("source", ["theory", "both"])
 def test_marks_at_the_first_and_the_last_time_are_whole(source, times):

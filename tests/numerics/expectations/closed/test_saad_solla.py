@@ -133,6 +133,7 @@ def test_equations_of_motion_are_those_published(size):
     assert worst < 1e-12
 
 
+@pytest.mark.slow
 def test_a_wrong_sign_in_the_published_integral_is_seen(monkeypatch):
     right = Published.i4
     monkeypatch.setattr(Published, "i4", lambda self, a, b, c, d: -right(self, a, b, c, d))

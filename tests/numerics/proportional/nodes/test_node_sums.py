@@ -68,6 +68,7 @@ def test_a_pivot_of_zero_is_no_obstacle():
     assert np.allclose(mean[0], [0.0, 0.8, 0.0], rtol=0, atol=4 * EPS)
 
 
+@pytest.mark.slow
 def test_the_error_of_a_density_covers_it_up_to_its_edges():
     """Marchenko and Pastur's, of the square loss; without the slope it is missed near an edge."""
     rng = fresh_rng()

@@ -273,6 +273,7 @@ def test_bad_input_is_named(change, message):
         empirical_spectrum(data, **{"method": "krylov"} | change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", ["full", (0, 1)])
 def test_both_ends_by_iteration_are_those_of_the_whole_matrix(block):
     """Beyond the size that is diagonalised; zero is a d-fold eigenvalue of the full matrix."""
