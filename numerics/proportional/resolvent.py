@@ -51,9 +51,12 @@ class Resolvent(NodeEquation):
     def _frame(self, s: Array) -> Frame:
         """The frame of S; where it was asked for last, with what its sums remember."""
         asked = s.dtype.char, s.tobytes()
-        if self._last_frame.get("of") != asked:
-            self._last_frame.update(of=asked, frame=Frame.of(self, s))
-        return self._last_frame["frame"]
+        # both at once, so that no thread gets the frame of another one's S
+        last, frame = self._last_frame.get("last", (None, None))
+        if frame is None or last != asked:
+            frame = Frame.of(self, s)
+            self._last_frame["last"] = asked, frame
+        return frame
 
     @cached_property
     def _last_frame(self) -> dict[str, Any]:
