@@ -38,6 +38,7 @@ from verify.claims.stages.orders import (
     kept_terms,
     measured_orders,
     parameter_symbol,
+    refutes,
 )
 from verify.claims.stages.region_search import find_point
 from verify.claims.stages.regions import MOST_REGIONS, Sides, Signs, cuts_of, describe
@@ -118,7 +119,7 @@ class AsymptoticClaim:
         bad = None
         for orders, point in self._orders():
             measured += [(m, c, point) for m, c in zip(orders, self.cases, strict=True)]
-            bad = next((x for x in measured if x[0] and sum(x[0]) < self.least), None)
+            bad = next((x for x in measured if refutes(*x, self.parameter, self.least)), None)
             if bad is not None:
                 break
         pinned = [m for m, _, _ in measured if m is not None]

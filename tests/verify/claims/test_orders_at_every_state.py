@@ -206,3 +206,21 @@ def test_a_logarithm_beside_a_power_that_depends_on_the_state_is_kept() -> None:
     assert finding("E_l[u_a^2]", f"m_a_l^2 + {term}", 0) in (Finding.REFUTED, Finding.INCONCLUSIVE)
     with pytest.raises(InputError, match="exponents are numbers"):
         low_noise(LAMBDA ** (-1 - MODEL.symbols.overlap[0, 0]), 1)
+
+
+@pytest.mark.parametrize("seed", [2973538772, None])  # m_1_1 is 1/60 at the first
+def test_a_kink_that_passes_the_mean_refutes_nothing(seed: int | None) -> None:
+    """Errors of both signs are added there, whose sum falls too slowly for a while."""
+    claim = make_claim(MODEL, "E_1[relu(u_1)^2*u_2]", "relu(m_1_1)^2*m_2_1", order=0)
+    seeds = fresh_rng().integers(2**32, size=6).tolist() if seed is None else [seed]
+    assert {judge(claim, each).finding for each in seeds} == {Finding.PROVED}
+    # what is of a lower order refutes there too
+    slow = "relu(m_1_1)^2*m_2_1 + Q_1_2/lambda^(1/2)"
+    wrong = make_claim(MODEL, "E_1[relu(u_1)^2*u_2]", slow, order=0)
+    assert {judge(wrong, each).finding for each in seeds} == {Finding.REFUTED}
+
+
+def test_factors_beyond_floats_are_no_counterexample() -> None:
+    """exp(-p lambda) is 0 and exp(sqrt(lambda)) infinite as floats, at lambda = 1e12."""
+    formula = "m_a_l + exp(-lambda*p_1)*exp(sqrt(lambda)*R_1_1)"
+    assert finding("E_l[u_a]", formula, 1) is Finding.PROVED

@@ -7,6 +7,7 @@ standard deviation that the kink is flat to: a mean of relu(u)^2 has the order 1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import sympy as sp
@@ -20,6 +21,8 @@ from .leading_powers import certain_sign
 _KINKED = (ReLU, Step, sp.Abs, sp.sign)
 # ramps with values at their kinks
 _CONTINUOUS = (ReLU, sp.Abs)
+# standard deviations beyond which a kink has no part in an order: exp(-25/2)
+NEAR = 5
 
 
 def near_means(e: sp.Expr, model: Model) -> sp.Expr:
@@ -58,6 +61,37 @@ def _near_mean(node: GaussianExpectation, model: Model) -> sp.Expr:
         return node
     # deltas at the kinks that are left are those of other forms
     return GaussianExpectation(f.xreplace(change), law)
+
+
+def is_near_kink(e: sp.Expr, values: Mapping[sp.Symbol, sp.Expr]) -> bool:
+    """Whether some expectation, at numbers of all symbols, has a kink within a few standard
+    deviations of its mean.
+
+    Examples
+    --------
+    >>> from theory import kgmm, preactivation_law
+    >>> law = preactivation_law(kgmm(2), 0)
+    >>> node = GaussianExpectation(ReLU(law.variables[0]), law)
+    >>> at = {s: sp.Integer(1) for s in node.free_symbols}
+    >>> [is_near_kink(node, at | {law.precision: sp.Integer(n)}) for n in (10, 1000)]
+    [True, False]
+    """
+    for node in dict.fromkeys(find_expectations(e)):
+        law = node.law
+        at = {
+            **values,
+            **dict(zip(law.variables, [m.xreplace(values) for m in law.mean], strict=True)),
+        }
+        for kinked in node.integrand.atoms(*_KINKED):
+            form = kinked.args[0]
+            slopes = sp.Matrix([form.diff(u).xreplace(at) for u in law.variables])
+            square = (slopes.T * law.gram.xreplace(values) * slopes)[0] / law.precision.xreplace(
+                values
+            )
+            distance = form.xreplace(at)
+            if distance.is_number and square.is_number and distance**2 < NEAR**2 * square:
+                return True
+    return False
 
 
 @lru_cache(maxsize=5_000)

@@ -16,6 +16,7 @@ from theory import GaussianExpectation, InputError, ReLU, Step, low_noise, symbo
 from theory.expectations.derived import find_expectations
 from verify.claims.cases import Case
 from verify.claims.language.conventions import DIMENSION
+from verify.claims.signs.kinked_means import is_near_kink
 from verify.claims.signs.leading_powers import is_rational_in, without_negligible
 from verify.random_points.exact import Point
 
@@ -34,6 +35,8 @@ EXACT = 1e-40
 # what is not analytic in the parameter lies before this times the first one, or is not looked at;
 # a number that stands for the limit
 FARTHEST, LIMIT = RATIO**12, sp.Integer(10) ** 40
+# what an order may lack for a while, where errors of both signs are added
+PASSING = 0.45
 # a measured order and how far it is pinned; None of an entry without any error
 Order = tuple[float, float] | None
 
@@ -93,6 +96,20 @@ def measured_orders(
     expanded = [(_expanded(a - b, order + BEYOND), sp.Integer(0)) for a, b in pairs]
     first = _first(cases, point, parameter, many=True)
     return _fitted(expanded, cases[0], point, parameter, enough, first, DIGITS)
+
+
+def refutes(order: Order, case: Case, point: Point, parameter: str, least: float) -> bool:
+    """Whether an error falls too slowly, and not for a while only, where a kink passes the mean."""
+    if order is None or sum(order) >= least:
+        return False
+    return sum(order) < least - PASSING or not _is_at_kink(case, point, parameter)
+
+
+def _is_at_kink(case: Case, point: Point, parameter: str) -> bool:
+    """Whether a kink has a part in the last three errors of a sequence, which tell the order."""
+    first, ratio = (FIRST[parameter], RATIO) if point.rank == 1 else (FEW_FIRST, FEW_RATIO)
+    where, more = at_value(case, point, parameter, first * ratio ** (STEPS - 3))
+    return is_near_kink(case.claimed - case.derived, {**where.values, **more})
 
 
 def _first(cases: Sequence[Case], point: Point, parameter: str, *, many: bool) -> int:

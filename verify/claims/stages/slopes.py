@@ -37,7 +37,19 @@ def value_and_slopes(
     >>> value, slopes[x], slopes[y]
     (37.0, 24.0, 18.0)
     """
-    return _parts(e, at, numbers or {})
+    value, slopes = _parts(e, at, numbers or {})
+    if not np.isnan([value, *slopes.values()]).any() or _has_open_powers(e):
+        return value, slopes
+    # a part may be beyond floats where the whole is not, as in exp(-x) exp(sqrt(x)) at 1e12
+    try:
+        return _by_formula(e, at, numbers or {})
+    except (TypeError, OverflowError):  # a slope that is complex or infinite
+        return value, slopes
+
+
+def _has_open_powers(e: sp.Expr) -> bool:
+    """Whether exact numbers would be raised to others, which may be 1e12."""
+    return any(p.exp.free_symbols and p.base != sp.E for p in e.atoms(sp.Pow))
 
 
 def _parts(
