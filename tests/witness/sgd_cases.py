@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +10,8 @@ from helpers import two_layer_model
 from witness import raw_softmax, raw_two_layer
 
 from numerics import Parameters, State
+from numerics.sgd.kernel import drawn_block
+from numerics.sgd.kernel.source import kernel_source
 from theory import kgmm
 
 GAMMA = [[1.0, 0.3, -0.2], [0.3, 1.2, 0.4], [-0.2, 0.4, 0.9]]
@@ -44,3 +47,13 @@ def vectors(run, time=-1):
         ],
         axis=1,
     )
+
+
+def whole_source(loss, method):
+    """The source of a kernel, with that of the drawing of random numbers in the place of its
+    import: for chains with a mistake.
+    """
+    source, own = kernel_source(loss, method), inspect.getsource(drawn_block)
+    shared = "from numerics.sgd.kernel.drawn_block import draw_block\n"
+    assert source.count(shared) == (method == "reduced")
+    return source.replace(shared, own.replace("from __future__ import annotations\n", ""))

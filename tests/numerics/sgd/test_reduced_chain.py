@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 import pytest
 import scipy.stats
 import sympy as sp
 from helpers import fresh_rng
 from law_cases import moments_agree, theory
-from sgd_cases import GAMMA, case, vectors
+from sgd_cases import GAMMA, case, vectors, whole_source
 from witness import FAMILY_ERROR
 
 import numerics.sgd.simulate
 from numerics import TIME, DivergenceError, Parameters, State, integrate_curves, simulate_sgd
 from numerics.core import codegen
 from numerics.sgd.generators import sfc64_states
-from numerics.sgd.kernel import drawn_block
-from numerics.sgd.kernel.source import kernel_source
 from theory import InputError, kgmm, xor
 
 # --- law ------------------------------------------------------------------------------------------
@@ -111,16 +107,6 @@ WRONG = {
     "noise along the weights forgotten": ("total += a_perp[a, c] * zeta[j, c]", "total += 0.0"),
     "rotation the wrong way": ("z / length, rho / length, c)", "z / length, -rho / length, c)"),
 }
-
-
-def whole_source(loss, method):
-    """The source of a kernel, with that of the drawing of random numbers in the place of its
-    import.
-    """
-    source, own = kernel_source(loss, method), inspect.getsource(drawn_block)
-    shared = "from numerics.sgd.kernel.drawn_block import draw_block\n"
-    assert source.count(shared) == 1
-    return source.replace(shared, own.replace("from __future__ import annotations\n", ""))
 
 
 @pytest.mark.slow

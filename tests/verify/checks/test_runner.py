@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from checked_systems import Judged, with_one_scenario
 from helpers import fresh_rng
+from sgd_cases import whole_source
 
 import numerics.dynamics.local_law
 import numerics.sgd.simulate
-from numerics import kernel_source
 from numerics.core import codegen
 from theory import InputError, derive_diffusion, derive_finite_size
 from verify.checks.judged_theory import Theory
@@ -143,7 +143,7 @@ def test_a_wrong_chain_is_refuted_by_the_direct_simulation(
     """Without the noise beyond the span of the weights R_perp does not grow as it should."""
 
     def compile_wrong(loss, method):  # type: ignore[no-untyped-def]
-        source = kernel_source(loss, method)
+        source = whole_source(loss, method)
         beyond = "scale * np.sqrt(2.0 * lengths[k])"
         assert source.count(beyond) == (method == "reduced")
         return codegen.load_module(source.replace(beyond, "0.0"))
