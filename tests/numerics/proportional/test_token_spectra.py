@@ -153,7 +153,7 @@ def test_a_loss_of_the_sum_of_tokens_sees_one_feature_of_more_noise(matrix):
         Loss(logistic(u[0] + u[1]), units=1, tokens=2), Loss(logistic(w), units=1),
         MEANS, ([1, 0], sums), (3.0, 1.5), rng,
     )  # fmt: skip
-    alike(*(spectrum(p, state, matrix=matrix) for p in (left, right)), 1.0)
+    alike(*(spectrum(p, state, matrix=matrix, tail=0) for p in (left, right)), 1.0)
 
 
 @pytest.mark.slow
@@ -173,8 +173,9 @@ def test_a_loss_that_adds_over_tokens_sees_twice_as_many_features(block):
         Loss(added, units=2, readout_size=2, tokens=2), Loss(output(*w), units=2, readout_size=2),
         MEANS, ([1, 1, 0, 0], rows), (3.0, 3.0), rng, 2,
     )  # fmt: skip
-    found = spectrum(left, state, block=block)
-    alike(found, spectrum(right, state, block=block, ratio=2 * RATIO), 2.0)
+    # a tail that is left away with one rule and not with another moves an edge by more than errors
+    found = spectrum(left, state, block=block, tail=0)
+    alike(found, spectrum(right, state, block=block, ratio=2 * RATIO, tail=0), 2.0)
 
 
 def test_a_block_of_two_units_is_refused_by_name():
