@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from numerics.core.validation import Array
 
-from .scales import BRANCH, CUT, GAUSSIAN, GROWTH, POLE, Scales
+from .scales import BRANCH, CUT, GAUSSIAN, GROWTH, POLE, Forms, Scales
 
 # half of a transition, in units of the distance of its singularity; nodes that have to fall into a
 # region before their spread says anything; nodes that look what the integrands are in it, and the
@@ -58,7 +58,10 @@ class Slabs:
         forms = scales.forms(label, held)
         poles = forms.kinds == POLE
         offsets, slopes, widths = forms.offsets[poles], forms.slopes[poles], forms.widths[poles]
-        more = [*_bells(scales, label, held, len(mean)), *_kinks(scales, label, mean, law, held)]
+        more = [
+            *_bells(scales, label, held, len(mean)),
+            *_kinks(scales, forms, label, mean, law, held),
+        ]
         more.insert(0, (offsets, slopes, widths))
         offsets, slopes, widths = (np.concatenate(part) for part in zip(*more, strict=True))
         slopes = slopes / (REACH * widths)[:, None]
@@ -112,8 +115,7 @@ class Slabs:
         fields = len(law)
         points = _points(fields + len(chosen))
         normals = scipy.special.ndtri(points[:, :fields])
-        values, vectors = np.linalg.eigh(law)
-        shift = normals @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+        shift = normals @ _root_of(law).T
         if not chosen:
             return np.asarray(shift), np.full(LOOKS, 1.0 / LOOKS)
         slopes, level = self.slopes[chosen], self.levels[chosen]
@@ -160,24 +162,28 @@ def _bells(
         yield -slopes @ middle, slopes, np.sqrt(square[real])
 
 
+def _root_of(law: Array) -> Array:
+    """A with A A^T the covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(law)
+    return np.asarray(vectors * np.sqrt(np.clip(values, 0.0, None)))
+
+
 def _kinks(
-    scales: Scales, label: float, mean: Array, law: Array, held: Array
+    scales: Scales, forms: Forms, label: float, mean: Array, law: Array, held: Array
 ) -> Iterator[tuple[Array, Array, Array]]:
     r"""Offsets, slopes and widths of kinks in what saturates.
 
     :math:`g=\sum_av_a|u_a|` is small beside a point, where all kinks meet, and on no surface.  A
     kink is as wide as g stays small beside it, by the slope of g across it.
     """
-    forms = scales.forms(label, held)
     cuts = forms.kinds == CUT
     offsets, slopes = forms.offsets[cuts], forms.slopes[cuts]
     lengths = np.sqrt(np.einsum("ia,ab,ib->i", slopes, law, slopes))
     offsets, slopes, lengths = (part[lengths > 0] for part in (offsets, slopes, lengths))
     if not (len(lengths) and any(bend.kind == POLE for bend in scales.composite)):
         return
-    values, vectors = np.linalg.eigh(law)
     normals = scipy.special.ndtri(_points(len(law))[:PROBES])
-    places = mean + normals @ (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+    places = mean + normals @ _root_of(law).T
     # what moves this argument by a little of its deviation
     steps = slopes * (STEP * lengths / np.sum(slopes**2, axis=1))[:, None]
     u = np.concatenate([places, *(places + step for step in steps)])

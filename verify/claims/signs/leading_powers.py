@@ -6,6 +6,7 @@ of every state.  exp(-lambda/100) is smaller than every power, exp(-lambda m^2) 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import sympy as sp
@@ -102,14 +103,23 @@ def without_negligible(e: sp.Expr, x: sp.Symbol, model: Model) -> sp.Expr:
     >>> without_negligible(1 / x + x * sp.exp(-x / 100), x, model)
     1/lambda
     """
+    return without_terms(e, x, sp.exp, lambda term: _is_negligible(term, x, model))
+
+
+def without_terms(
+    e: sp.Expr, x: sp.Symbol, function: type, is_left: Callable[[sp.Expr], bool]
+) -> sp.Expr:
+    """An expression, in which some function of x stands, without some of the terms that hold no
+    expectation; others stay as they are.
+    """
     names = {n: sp.Dummy(real=True) for n in dict.fromkeys(find_expectations(e))}
     named = e.xreplace(names)
-    if not any(f.has(x) for f in named.atoms(sp.exp)):
+    if not any(f.has(x) for f in named.atoms(function)):
         return e
     back = {name: node for node, name in names.items()}
     whole = sp.expand(named, power_exp=False, power_base=False, log=False)
     terms = sp.Add.make_args(whole)
-    kept = [t for t in terms if t.free_symbols & set(back) or not _is_negligible(t, x, model)]
+    kept = [t for t in terms if t.free_symbols & set(back) or not is_left(t)]
     return e if len(kept) == len(terms) else sp.Add(*kept).xreplace(back)
 
 

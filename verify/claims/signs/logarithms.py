@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from theory.expectations.derived import find_expectations
+from .leading_powers import without_terms
 
 # beyond this size the comparison of growths takes long
 MOST_OPERATIONS = 60
@@ -24,15 +24,7 @@ def without_logarithms(e: sp.Expr, x: sp.Symbol, power: int, little: bool) -> sp
     >>> without_logarithms(q + q / (x * sp.log(x)) + sp.log(x) / x, x, 1, little=False)
     q + log(x)/x
     """
-    names = {n: sp.Dummy(real=True) for n in dict.fromkeys(find_expectations(e))}
-    named = e.xreplace(names)
-    if not any(f.has(x) for f in named.atoms(sp.log)):
-        return e
-    back = {name: node for node, name in names.items()}
-    whole = sp.expand(named, power_exp=False, power_base=False, log=False)
-    terms = sp.Add.make_args(whole)
-    kept = [t for t in terms if t.free_symbols & set(back) or not _is_left(t, x, power, little)]
-    return e if len(kept) == len(terms) else sp.Add(*kept).xreplace(back)
+    return without_terms(e, x, sp.log, lambda term: _is_left(term, x, power, little))
 
 
 def _is_left(term: sp.Expr, x: sp.Symbol, power: int, little: bool) -> bool:
